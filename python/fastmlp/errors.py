@@ -1,0 +1,33 @@
+"""Exceptions of fastmlp that the built-in ones do not express."""
+
+__all__ = ["DataUnavailableError", "DivergedError", "FormatError"]
+
+
+class FormatError(ValueError):
+    """A file is damaged, truncated, hostile, or of a version this release cannot read.
+
+    The message names the file and the field.
+    """
+
+
+class DataUnavailableError(RuntimeError):
+    """A named data set was found in none of its sources; the message lists each one tried and why."""
+
+
+class DivergedError(RuntimeError):
+    """Training met a loss that is NaN or infinite.
+
+    The model keeps the weights it had at the end of the last completed epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch in which it happened, counted from 1.
+    step : int
+        Mini-batch of that epoch, counted from 1.
+    """
+
+    def __init__(self, message: str, epoch: int, step: int) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.step = step
