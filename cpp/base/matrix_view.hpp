@@ -1,0 +1,46 @@
+// Non-owning views of the two matrix layouts of the core.
+//
+// Rows: the user's layout, row-major with any row stride, element type chosen by the user.
+// Panels: the core's layout. Columns are grouped into panels of `panel` lanes; panel p holds columns
+// [p * panel, (p + 1) * panel) as `rows` consecutive rows of `panel` elements. The last panel keeps its
+// full width in memory; lanes beyond `cols` are zero in weights and in gradients.
+#pragma once
+
+#include <cstdint>
+
+namespace fastmlp {
+
+template <typename T>
+struct Panels {
+  T* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t panel = 1;
+
+  std::int64_t count() const { return (cols + panel - 1) / panel; }
+  std::int64_t stride() const { return rows * panel; }
+  std::int64_t size() const { return count() * stride(); }
+  T* at(std::int64_t p, std::int64_t row = 0) const { return data + p * stride() + row * panel; }
+  /// Columns of panel p that exist.
+  std::int64_t width(std::int64_t p) const {
+    const std::int64_t left = cols - p * panel;
+    return left < panel ? left : panel;
+  }
+};
+
+/// Half-open range of rows, panels or work items.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Part `index` of [0, total) cut into `parts` ranges whose sizes differ by one at most.
+inline Range even_share(std::int64_t total, std::int64_t index, std::int64_t parts) {
+  const std::int64_t base = total / parts;
+  const std::int64_t extra = total % parts;
+  const std::int64_t begin = index * base + (index < extra ? index : extra);
+  return {begin, begin + base + (index < extra ? 1 : 0)};
+}
+
+}  // namespace fastmlp

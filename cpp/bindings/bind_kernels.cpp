@@ -1,0 +1,252 @@
+// _core.kernels: every kernel family on plain arrays, through the ops and layouts that training uses. Buffers that
+// a kernel must overwrite are filled with NaN first, so that a lane it forgets shows.
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "base/team.hpp"
+#include "bindings/array_args.hpp"
+#include "bindings/register.hpp"
+#include "kernels/dispatch.hpp"
+#include "ops/dense.hpp"
+#include "ops/pack.hpp"
+
+namespace fastmlp::bindings {
+namespace {
+
+/// None: the active instruction set.
+using IsaName = std::optional<std::string>;
+
+/// A panel matrix that owns its memory.
+template <typename T>
+class PanelBuffer {
+ public:
+  PanelBuffer(std::int64_t rows, std::int64_t cols, int panel)
+      : panels_{nullptr, rows, cols, panel},
+        data_(static_cast<std::size_t>(panels_.size()), std::numeric_limits<T>::quiet_NaN()) {
+    panels_.data = data_.data();
+  }
+  PanelBuffer(const Array<T>& source, int panel) : PanelBuffer(source.shape(0), source.shape(1), panel) {
+    pack(source.data(), panels_);
+  }
+  const Panels<T>& panels() const { return panels_; }
+  Array<T> to_array() const {
+    Array<T> result = new_array<T>({panels_.rows, panels_.cols});
+    unpack(panels_, {0, panels_.rows}, result.mutable_data());
+    return result;
+  }
+
+ private:
+  Panels<T> panels_;
+  std::vector<T> data_;
+};
+
+template <typename T>
+std::vector<T> nan_scratch(std::int64_t count) {
+  return std::vector<T>(static_cast<std::size_t>(count), std::numeric_limits<T>::quiet_NaN());
+}
+
+void require_matrix(const py::array& array, const char* name) {
+  require(array.ndim() == 2 && array.size() > 0, std::string(name) + " must be a matrix that is not empty");
+}
+
+template <typename T>
+Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, const IsaName& isa) {
+  require_matrix(x, "x");
+  require_shape<T>(w, "w", {x.shape(1), w.ndim() == 2 ? w.shape(1) : 1});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> input(x, kernels.panel);
+  const PanelBuffer<T> weights(w, kernels.panel);
+  const PanelBuffer<T> output(x.shape(0), w.shape(1), kernels.panel);
+  std::vector<T> bias(static_cast<std::size_t>(weights.panels().count() * kernels.panel));
+  const DenseLayer<T> layer{weights.panels(), bias.data(), Activation::identity};
+  run_team(threads, [&](const Member& member) {
+    const Range rows = even_share(x.shape(0), member.index, member.count);
+    if (rows.size() == 0) return;
+    dense_forward(kernels, layer, input.panels(), output.panels(), rows, {0, output.panels().count()});
+  });
+  return output.to_array();
+}
+
+template <typename T>
+Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, const IsaName& isa) {
+  require_matrix(x, "x");
+  require_shape<T>(dz, "dz", {x.shape(0), dz.ndim() == 2 ? dz.shape(1) : 1});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> input(x, kernels.panel);
+  const PanelBuffer<T> gradient(dz, kernels.panel);
+  const PanelBuffer<T> result(x.shape(1), dz.shape(1), kernels.panel);
+  // One array for the weights and the biases, as in a network: gradients lie parallel to parameters.
+  const std::int64_t padded = result.panels().count() * kernels.panel;
+  std::vector<T> parameters(static_cast<std::size_t>(result.panels().size() + padded));
+  std::vector<T> gradients = nan_scratch<T>(static_cast<std::int64_t>(parameters.size()));
+  DenseLayer<T> layer{result.panels(), parameters.data() + result.panels().size(), Activation::identity};
+  layer.weights.data = parameters.data();
+  GradientSink<T> sink;
+  sink.parameters = parameters.data();
+  sink.gradients = gradients.data();
+  run_team(threads, [&](const Member& member) {
+    std::unique_ptr<T[]> scratch(new (std::nothrow) T[static_cast<std::size_t>(kernels.panel * kernels.panel)]);
+    if (!scratch) return;
+    std::fill_n(scratch.get(), kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
+    dense_backward_weights(kernels, layer, input.panels(), gradient.panels(),
+                           even_share(weight_blocks(layer.weights), member.index, member.count), sink, scratch.get());
+  });
+  std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
+  return result.to_array();
+}
+
+template <typename T>
+Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, const IsaName& isa) {
+  require_matrix(dz, "dz");
+  require_shape<T>(w, "w", {w.shape(0), dz.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> gradient(dz, kernels.panel);
+  const PanelBuffer<T> weights(w, kernels.panel);
+  const PanelBuffer<T> input(dz.shape(0), w.shape(0), kernels.panel);
+  const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
+  run_team(threads, [&](const Member& member) {
+    const Range rows = even_share(dz.shape(0), member.index, member.count);
+    if (rows.size() == 0) return;
+    const std::int64_t transposed = transposed_size(rows.size(), dz.shape(1), kernels.panel);
+    std::unique_ptr<T[]> scratch(
+        new (std::nothrow) T[static_cast<std::size_t>(transposed + kernels.panel * kernels.panel)]);
+    if (!scratch) return;
+    std::fill_n(scratch.get(), transposed + kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
+    transpose_rows(kernels, gradient.panels(), rows, scratch.get());
+    dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(),
+                        result.panels(), rows, {0, result.panels().count()}, scratch.get() + transposed);
+  });
+  return result.to_array();
+}
+
+template <typename T>
+Array<T> elementwise(const std::string& name, const Array<T>& x, const IsaName& isa) {
+  require(x.ndim() == 1, "x must have one dimension");
+  Array<T> y = new_array<T>({x.shape(0)});
+  kernel_table<T>(isa.value_or("")).elementwise[find_name(kElementwiseNames, name, "name")](x.shape(0), x.data(), y.mutable_data());
+  return y;
+}
+
+template <typename T>
+Array<T> activation_forward(const std::string& name, const Array<T>& z, const Array<T>& bias, const IsaName& isa) {
+  require_matrix(z, "z");
+  require_shape<T>(bias, "bias", {z.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> values(z, kernels.panel);
+  std::vector<T> padded(static_cast<std::size_t>(values.panels().count() * kernels.panel));
+  std::copy_n(bias.data(), bias.size(), padded.data());
+  const int which = find_name(kActivationNames, name, "activation");
+  for (std::int64_t p = 0; p < values.panels().count(); ++p) {
+    kernels.activate[which](z.shape(0), vectors_for(kernels, values.panels().width(p)),
+                            padded.data() + p * kernels.panel, values.panels().at(p));
+  }
+  return values.to_array();
+}
+
+template <typename T>
+Array<T> backward_of_activation(const std::string& name, const Array<T>& output, const Array<T>& doutput,
+                                const IsaName& isa) {
+  require_matrix(output, "output");
+  require_shape<T>(doutput, "doutput", {output.shape(0), output.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> values(output, kernels.panel);
+  const PanelBuffer<T> gradient(doutput, kernels.panel);
+  activation_backward(kernels, static_cast<Activation>(find_name(kActivationNames, name, "activation")),
+                      values.panels(), gradient.panels(), {0, output.shape(0)});
+  return gradient.to_array();
+}
+
+template <typename T>
+py::tuple loss(Loss which, const Array<T>& outputs, const py::array& targets, T scale, const IsaName& isa) {
+  require_matrix(outputs, "outputs");
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> values(outputs, kernels.panel);
+  const PanelBuffer<T> gradient(outputs.shape(0), outputs.shape(1), kernels.panel);
+  NetworkSpec spec;
+  spec.layer_sizes = {1, outputs.shape(1)};
+  spec.loss = which;
+  Array<T> row_loss = new_array<T>({outputs.shape(0)});
+  Array<std::int32_t> predicted = new_array<std::int32_t>({outputs.shape(0)});
+  kernels.loss[static_cast<int>(which)]({outputs.shape(0), outputs.shape(1), values.panels().data,
+                                         gradient.panels().data, values.panels().stride(),
+                                         target_rows<T>(targets, spec, outputs.shape(0)), nullptr, scale,
+                                         row_loss.mutable_data(), predicted.mutable_data()});
+  if (takes_classes(which)) return py::make_tuple(row_loss, gradient.to_array(), predicted);
+  return py::make_tuple(row_loss, gradient.to_array());
+}
+
+template <typename T>
+py::tuple sgd(const Array<T>& w, const Array<T>& v, const Array<T>& g, T learning_rate, T momentum, bool nesterov, T l2,
+              const IsaName& isa) {
+  require(w.ndim() == 1, "w must have one dimension");
+  require_shape<T>(v, "v", {w.shape(0)});
+  require_shape<T>(g, "g", {w.shape(0)});
+  const std::int64_t padded = (w.shape(0) + 15) / 16 * 16;
+  std::vector<T> arrays[3];
+  const Array<T>* sources[3] = {&w, &v, &g};
+  for (int i = 0; i < 3; ++i) {
+    arrays[i].resize(static_cast<std::size_t>(padded));
+    std::copy_n(sources[i]->data(), w.shape(0), arrays[i].data());
+  }
+  const Optimizer rule = momentum == 0 ? Optimizer::sgd : nesterov ? Optimizer::nesterov : Optimizer::momentum;
+  kernel_table<T>(isa.value_or("")).update[static_cast<int>(rule)](padded, arrays[0].data(), arrays[1].data(), arrays[2].data(),
+                                                      {learning_rate, momentum, l2});
+  Array<T> results[2] = {new_array<T>({w.shape(0)}), new_array<T>({w.shape(0)})};
+  for (int i = 0; i < 2; ++i) std::copy_n(arrays[i].data(), w.shape(0), results[i].mutable_data());
+  return py::make_tuple(results[0], results[1]);
+}
+
+/// What ran, in the words of the table itself.
+template <typename T>
+py::dict geometry(const Array<T>&, const IsaName& isa) {
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  py::dict result;
+  result["isa"] = kernels.isa;
+  result["lanes"] = kernels.lanes;
+  result["panel"] = kernels.panel;
+  result["tile_rows"] = kernels.tile_rows;
+  return result;
+}
+
+template <typename T>
+void register_for(py::module_& module) {
+  const auto arr = [](const char* name) { return py::arg(name).noconvert(); };
+  const py::kw_only kw;
+  const auto isa = py::arg("isa") = py::none();
+  const auto threads = py::arg("threads") = 1;
+  module.def("multiply", multiply<T>, arr("x"), arr("w"), threads, kw, isa);
+  module.def("multiply_at_b", multiply_at_b<T>, arr("x"), arr("dz"), threads, kw, isa);
+  module.def("multiply_a_bt", multiply_a_bt<T>, arr("dz"), arr("w"), threads, kw, isa);
+  module.def("elementwise", elementwise<T>, py::arg("name"), arr("x"), kw, isa);
+  module.def("activation_forward", activation_forward<T>, py::arg("name"), arr("z"), arr("bias"), kw, isa);
+  module.def("activation_backward", backward_of_activation<T>, py::arg("name"), arr("output"), arr("doutput"), kw, isa);
+  module.def(
+      "softmax_cross_entropy",
+      [](const Array<T>& logits, const Array<std::int64_t>& labels, T scale, const IsaName& name) {
+        return loss<T>(Loss::softmax_cross_entropy, logits, labels, scale, name);
+      },
+      arr("logits"), arr("labels"), py::arg("scale"), kw, isa);
+  module.def(
+      "mse",
+      [](const Array<T>& outputs, const Array<T>& targets, T scale, const IsaName& name) {
+        return loss<T>(Loss::mse, outputs, targets, scale, name);
+      },
+      arr("outputs"), arr("targets"), py::arg("scale"), kw, isa);
+  module.def("sgd", sgd<T>, arr("w"), arr("v"), arr("g"), py::arg("learning_rate"), py::arg("momentum"),
+             py::arg("nesterov"), py::arg("l2"), kw, isa);
+  module.def("geometry", geometry<T>, arr("like"), kw, isa);
+}
+
+}  // namespace
+
+void register_kernels(py::module_& module) {
+  register_for<float>(module);
+  register_for<double>(module);
+}
+
+}  // namespace fastmlp::bindings

@@ -1,0 +1,50 @@
+// Signals and Python callbacks while the core computes without the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+
+namespace fastmlp::bindings {
+
+/// Runs Python's pending signal handlers, and an optional Python callable, from inside a computation. An exception
+/// that they raise stops the computation and is raised again by `rethrow`, once the GIL is held.
+class PythonMonitor {
+ public:
+  /// Looks at signals at most this often.
+  static constexpr std::chrono::milliseconds kInterval{25};
+
+  /// Takes the GIL; returns false when an exception was raised.
+  template <typename Report>
+  bool operator()(Report report) {
+    const pybind11::gil_scoped_acquire gil;
+    try {
+      if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
+      report();
+      return true;
+    } catch (const pybind11::error_already_set&) {
+      raised_ = std::current_exception();
+      return false;
+    }
+  }
+
+  /// For computations that only want to know about signals, as often as they like to ask.
+  bool keep_going() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_look_) return true;
+    next_look_ = now + kInterval;
+    return (*this)([] {});
+  }
+
+  void rethrow() const {
+    if (raised_) std::rethrow_exception(raised_);
+  }
+
+ private:
+  std::exception_ptr raised_;
+  std::chrono::steady_clock::time_point next_look_ = std::chrono::steady_clock::now() + kInterval;
+};
+
+}  // namespace fastmlp::bindings

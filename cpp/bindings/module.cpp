@@ -1,0 +1,34 @@
+// The extension module fastmlp._core: a list of registrations.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "base/team.hpp"
+#include "bindings/register.hpp"
+#include "kernels/dispatch.hpp"
+#include "network/initializer.hpp"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_core, module) {
+  using namespace fastmlp;
+  module.doc() = "The C++ core of fastmlp. Use the package fastmlp instead.";
+  install_fork_handler();
+  active_isa();  // an impossible FASTMLP_ISA fails at import
+  module.def("isas", [] { return py::tuple(py::cast(available_isas())); });
+  module.def("active_isa", [] { return active_isa(); });
+  module.def("available_threads", available_threads);
+  module.attr("compiler") = __VERSION__;
+  module.attr("openmp") = openmp_version();
+  bindings::register_networks(module);
+  py::module_ kernels = module.def_submodule("kernels", "Each kernel family on plain arrays, for tests and benchmarks.");
+  bindings::register_kernels(kernels);
+  module.def(
+      "permutation",
+      [](std::int64_t count, std::uint64_t seed, std::uint32_t epoch) {
+        py::array_t<std::int64_t> order(count);
+        shuffled_order(seed, epoch, count, order.mutable_data());
+        return order;
+      },
+      py::arg("count"), py::arg("seed"), py::arg("epoch"));
+  module.def("inverse_normal_cdf", inverse_normal_cdf, py::arg("p"));
+}

@@ -1,0 +1,11 @@
+// What each bind_*.cpp adds to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastmlp::bindings {
+
+void register_networks(pybind11::module_& module);
+void register_kernels(pybind11::module_& module);
+
+}  // namespace fastmlp::bindings

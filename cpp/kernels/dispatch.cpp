@@ -1,0 +1,91 @@
+#include "kernels/dispatch.hpp"
+
+#include <cstdlib>
+#include <stdexcept>
+
+namespace fastmlp {
+
+// Defined by the isa_*.cpp that the build includes.
+#if FASTMLP_X86
+namespace avx512 {
+extern const KernelTable<float> kTableFloat;
+extern const KernelTable<double> kTableDouble;
+}  // namespace avx512
+namespace avx2 {
+extern const KernelTable<float> kTableFloat;
+extern const KernelTable<double> kTableDouble;
+}  // namespace avx2
+#endif
+namespace generic {
+extern const KernelTable<float> kTableFloat;
+extern const KernelTable<double> kTableDouble;
+}  // namespace generic
+
+namespace {
+
+struct Isa {
+  const char* name;
+  bool (*supported)();
+  const KernelTable<float>* table_float;
+  const KernelTable<double>* table_double;
+};
+
+// Ordered: the first supported one wins. A new instruction set is one isa_*.cpp and one line here.
+const Isa kIsas[] = {
+#if FASTMLP_X86
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+     },
+     &avx512::kTableFloat, &avx512::kTableDouble},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
+     &avx2::kTableFloat, &avx2::kTableDouble},
+#endif
+    {"generic", [] { return true; }, &generic::kTableFloat, &generic::kTableDouble},
+};
+
+std::string joined_names() {
+  std::string names;
+  for (const std::string& name : available_isas()) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+const Isa& find_isa(const std::string& name, const char* source) {
+  for (const Isa& isa : kIsas) {
+    if (name == isa.name && isa.supported()) return isa;
+  }
+  throw std::invalid_argument(std::string(source) + " must be one of " + joined_names() +
+                              " (what this build and CPU support), got \"" + name + "\"");
+}
+
+}  // namespace
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : kIsas) {
+    if (isa.supported()) names.emplace_back(isa.name);
+  }
+  return names;
+}
+
+const std::string& active_isa() {
+  static const std::string active = [] {
+    const char* forced = std::getenv("FASTMLP_ISA");
+    const bool is_forced = forced != nullptr && *forced != '\0';
+    return std::string(is_forced ? find_isa(forced, "FASTMLP_ISA").name : available_isas().front());
+  }();
+  return active;
+}
+
+template <>
+const KernelTable<float>& kernel_table<float>(const std::string& isa) {
+  return *find_isa(isa.empty() ? active_isa() : isa, "isa").table_float;
+}
+
+template <>
+const KernelTable<double>& kernel_table<double>(const std::string& isa) {
+  return *find_isa(isa.empty() ? active_isa() : isa, "isa").table_double;
+}
+
+}  // namespace fastmlp

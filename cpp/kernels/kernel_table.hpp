@@ -1,0 +1,99 @@
+// The contract of every kernel. A kernel is serial and pure: no threads, no allocation, no exceptions, no I/O.
+// One table per instruction set and scalar type; the ops call through it and never see an instruction set.
+//
+// Layout: "panel rows" are consecutive rows of `panel` elements (base/matrix_view.hpp). Strides count elements.
+// `vectors` is the number of SIMD vectors of a panel row that are computed; the lanes beyond are not touched.
+// Equal bits: a product is one fused multiply-add per (i, j, k), k ascending, one accumulator per output that
+// starts at +0; other reductions keep the order stated below. All tables therefore give the same bits.
+//
+// This header is included by objects compiled with different instruction sets: declarations and plain data only.
+#pragma once
+
+#include <cstdint>
+
+namespace fastmlp {
+
+/// A new activation is one struct in kernels/activation.inl.hpp, one line there and one line here.
+enum class Activation : int { identity, relu, sigmoid, tanh, count };
+/// A new loss is one function in kernels/loss.inl.hpp, one line there and one line here.
+enum class Loss : int { softmax_cross_entropy, mse, count };
+/// A new optimizer is one struct in kernels/optimizer.inl.hpp, one line there and one line here.
+enum class Optimizer : int { sgd, momentum, nesterov, count };
+enum class Elementwise : int { exp, log, tanh, sigmoid, count };
+/// Element type of the input rows: bytes, or the scalar type of the network.
+enum class InputType : int { uint8, scalar, count };
+
+/// Settings of one update; an optimizer reads those it knows.
+template <typename T>
+struct UpdateSettings {
+  T learning_rate;
+  T momentum;
+  T l2;  // adds l2 * w to the gradient; zero for biases
+};
+
+/// One call of a loss kernel on `rows` consecutive panel rows of the network's outputs.
+template <typename T>
+struct LossCall {
+  std::int64_t rows;
+  std::int64_t outputs;
+  const T* values;             // panel rows of the outputs (logits)
+  T* gradient;                 // same layout, written with dloss/dvalues * scale, zero beyond `outputs`; or null
+  std::int64_t panel_stride;   // from one panel to the next, of both
+  const void* targets;         // int64 class per sample, or T row of `outputs` values per sample
+  const std::int64_t* index;   // sample of each row; null: row r is sample r
+  T scale;                     // 1 / batch
+  T* row_loss;                 // loss of each row, not scaled
+  std::int32_t* predicted;     // index of the first largest output of each row (classification losses)
+};
+
+template <typename T>
+struct KernelTable {
+  const char* isa;
+  int lanes;      // elements of one SIMD vector
+  int panel;      // elements of one panel row: a multiple of 16 and of `lanes`
+  int tile_rows;  // rows of the largest register tile
+
+  /// c = a b. a: rows x depth in panels (a_panel_stride apart), b: depth panel rows, c: `rows` panel rows.
+  /// c may hold NaN on entry and must not overlap a or b. rows, depth >= 1.
+  void (*gemm)(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
+               std::int64_t vectors, T* c);
+  /// c = a^T b. a: depth panel rows of ONE panel of which the first `rows` <= panel lanes count; b, c as above.
+  void (*gemm_at)(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors, T* c);
+  /// destination[j][i] = source[i][j], i < rows <= panel, j < cols <= panel; lanes i >= rows of the `cols`
+  /// destination rows are set to +0. Both are panel rows and do not overlap.
+  void (*transpose)(std::int64_t rows, std::int64_t cols, const T* source, T* destination);
+
+  /// z = act(z + bias) in place on panel rows.
+  void (*activate[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, const T* bias,
+                                                        T* z);
+  /// gradient *= act'(z), the derivative expressed by the stored output.
+  void (*activate_backward[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors,
+                                                                 const T* output, T* gradient);
+  /// sums[lane] = sum over rows, ascending, of one panel's rows.
+  void (*column_sums)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
+
+  /// Sums over outputs use 16 virtual lanes (output j in lane j % 16, ascending) and a fixed tree.
+  void (*loss[static_cast<int>(Loss::count)])(const LossCall<T>& call);
+  /// Rows of logits become probabilities, in place.
+  void (*softmax)(std::int64_t rows, std::int64_t outputs, T* values, std::int64_t panel_stride);
+  /// Index of the first largest output of each row.
+  void (*argmax)(std::int64_t rows, std::int64_t outputs, const T* values, std::int64_t panel_stride,
+                 std::int32_t* predicted);
+
+  /// One update of n consecutive parameters; n is a multiple of 16; `slot` is the optimizer's state or null.
+  void (*update[static_cast<int>(Optimizer::count)])(std::int64_t n, T* weights, T* slot, const T* gradient,
+                                                     const UpdateSettings<T>& settings);
+
+  /// Sample index[r] (r itself when index is null) of the row-major source, times scale, becomes panel row r.
+  /// row_bytes: distance of two samples. Lanes beyond `features` are set to +0.
+  void (*gather[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features,
+                                                     const void* source, std::int64_t row_bytes,
+                                                     const std::int64_t* index, T scale, T* destination,
+                                                     std::int64_t panel_stride);
+
+  void (*elementwise[static_cast<int>(Elementwise::count)])(std::int64_t n, const T* x, T* y);
+  /// Whether no element is NaN or infinite.
+  bool (*all_finite)(std::int64_t n, const T* x);
+};
+
+}  // namespace fastmlp

@@ -1,0 +1,90 @@
+// SIMD vectors of one instruction set, written with the compiler's vector types. Included by table.inl.hpp only.
+// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES and an overload of fma for both vector types.
+
+namespace fastmlp::FASTMLP_ISA {
+
+template <typename T>
+struct VectorTypes;
+template <>
+struct VectorTypes<float> {
+  typedef float V __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+  typedef float Unaligned __attribute__((vector_size(FASTMLP_VECTOR_BYTES), aligned(4), may_alias));
+  typedef std::int32_t Bits __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+  typedef std::uint8_t Bytes __attribute__((vector_size(FASTMLP_VECTOR_BYTES / 4), aligned(1), may_alias));
+};
+template <>
+struct VectorTypes<double> {
+  typedef double V __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+  typedef double Unaligned __attribute__((vector_size(FASTMLP_VECTOR_BYTES), aligned(8), may_alias));
+  typedef std::int64_t Bits __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+  typedef std::uint8_t Bytes __attribute__((vector_size(FASTMLP_VECTOR_BYTES / 8), aligned(1), may_alias));
+};
+
+template <typename T>
+using Vec = typename VectorTypes<T>::V;
+template <typename T>
+using Bits = typename VectorTypes<T>::Bits;
+
+template <typename T>
+constexpr int kLanes = FASTMLP_VECTOR_BYTES / sizeof(T);
+/// Elements of a panel row: two vectors where that makes 16 or more, else the 16 virtual lanes of the reductions.
+template <typename T>
+constexpr int kPanel = 2 * kLanes<T> > 16 ? 2 * kLanes<T> : 16;
+template <typename T>
+constexpr int kVectors = kPanel<T> / kLanes<T>;
+template <typename T>
+constexpr int kTileRows = FASTMLP_ACCUMULATORS / kVectors<T>;
+
+template <typename T>
+static inline Vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename VectorTypes<T>::Unaligned*>(p);
+}
+template <typename T>
+static inline void store(T* p, Vec<T> v) {
+  *reinterpret_cast<typename VectorTypes<T>::Unaligned*>(p) = v;
+}
+/// All lanes x; subtracting zero keeps the sign of a zero, adding it would not.
+template <typename T>
+static inline Vec<T> splat(T x) {
+  return x - Vec<T>{};
+}
+template <typename T>
+static inline Vec<T> lane_numbers() {
+  Vec<T> v;
+  for (int i = 0; i < kLanes<T>; ++i) v[i] = static_cast<T>(i);
+  return v;
+}
+
+/// The 16 virtual lanes of every reduction across outputs, whatever the width of a vector.
+template <typename T>
+struct Lanes16 {
+  static constexpr int kCount = 16 / kLanes<T>;
+  Vec<T> part[kCount];
+
+  static Lanes16 filled(T x) {
+    Lanes16 result;
+    for (auto& v : result.part) v = splat<T>(x);
+    return result;
+  }
+  static Lanes16 from(const T* p) {
+    Lanes16 result;
+    for (int i = 0; i < kCount; ++i) result.part[i] = load(p + i * kLanes<T>);
+    return result;
+  }
+  void to(T* p) const {
+    for (int i = 0; i < kCount; ++i) store(p + i * kLanes<T>, part[i]);
+  }
+};
+
+/// Combines 16 lanes by halves: lane i with lane i + 8, then + 4, + 2, + 1.
+template <typename T, typename Combine>
+static inline T reduce16(const Lanes16<T>& lanes, Combine combine) {
+  T values[16];
+  lanes.to(values);
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) values[i] = combine(values[i], values[i + width]);
+  }
+  return values[0];
+}
+
+}  // namespace fastmlp::FASTMLP_ISA

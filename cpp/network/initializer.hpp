@@ -1,0 +1,27 @@
+// Initial weights, a pure function of (seed, layer, element).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "network/mlp.hpp"
+
+namespace fastmlp {
+
+enum class Initializer : int { glorot_uniform, glorot_normal, he_uniform, he_normal, count };
+inline constexpr std::array<const char*, 4> kInitializerNames = {"glorot_uniform", "glorot_normal", "he_uniform",
+                                                                 "he_normal"};
+
+/// Weights of variance 2 / (in + out) (X. Glorot, Y. Bengio, "Understanding the difficulty of training deep
+/// feedforward neural networks", 2010) or 2 / in (K. He et al., "Delving deep into rectifiers", 2015), biases 0.
+template <typename T>
+void initialize(Mlp<T>& mlp, Initializer initializer, std::uint64_t seed);
+
+/// Inverse of the standard normal distribution function, relative error about 1e-16: M. Wichura, "Algorithm
+/// AS 241: the percentage points of the normal distribution", Applied Statistics 37, 1988. 0 < p < 1.
+double inverse_normal_cdf(double p);
+
+/// A random order of 0..count-1: the Fisher-Yates shuffle driven by (seed, epoch).
+void shuffled_order(std::uint64_t seed, std::uint32_t epoch, std::int64_t count, std::int64_t* order);
+
+}  // namespace fastmlp

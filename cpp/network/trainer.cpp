@@ -1,0 +1,264 @@
+#include "network/trainer.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+
+#include "base/check.hpp"
+#include "network/initializer.hpp"
+
+namespace fastmlp {
+namespace {
+
+constexpr std::chrono::milliseconds kMonitorInterval{25};
+/// Work between two looks at the clock: some tens of microseconds.
+constexpr double kFlopsBetweenChecks = 8e6;
+
+std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+bool has_state(Optimizer optimizer) { return optimizer != Optimizer::sgd; }
+
+}  // namespace
+
+template <typename T>
+Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients)
+    : mlp_(mlp), batch_size_(batch_size) {
+  require(batch_size >= 1, "batch_size must be positive, got " + std::to_string(batch_size));
+  const NetworkSpec& spec = mlp.spec();
+  const std::int64_t panel = mlp.kernels().panel;
+  // Forward, backward-data and backward-weights cost the same.
+  threads_ = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
+
+  std::int64_t widest = 0;
+  for (std::int64_t level = 0; level <= spec.layers(); ++level) {
+    const std::int64_t size = spec.layer_sizes[static_cast<std::size_t>(level)];
+    const std::int64_t elements = checked_product(round_up(size, panel), batch_size);
+    value_offsets_.push_back(arena_.reserve<T>(elements));
+    gradient_offsets_.push_back(level == 0 ? 0 : arena_.reserve<T>(elements));
+    if (level > 1) widest = std::max(widest, size);
+  }
+  const std::int64_t member_rows = (batch_size + threads_ - 1) / threads_;
+  for (int member = 0; member < threads_; ++member) {
+    transposed_offsets_.push_back(
+        arena_.reserve<T>(checked_product(round_up(member_rows, panel), std::max<std::int64_t>(widest, 1))));
+    block_offsets_.push_back(arena_.reserve<T>(panel * panel));
+  }
+  row_loss_offset_ = arena_.reserve<T>(batch_size);
+  predicted_offset_ = arena_.reserve<std::int32_t>(batch_size);
+  const std::int64_t parameters = mlp.parameter_elements();
+  const bool updates = gradients == nullptr;
+  const std::size_t slot_offset = arena_.reserve<T>(updates && has_state(optimizer) ? parameters : 0);
+  last_good_offset_ = arena_.reserve<T>(updates ? parameters : 0);
+  arena_.allocate();
+  sink_ = {mlp.parameters(), gradients, updates && has_state(optimizer) ? arena_.at<T>(slot_offset) : nullptr,
+           optimizer, {}};
+}
+
+template <typename T>
+Panels<T> Trainer<T>::values(std::int64_t level, std::int64_t batch) const {
+  const auto l = static_cast<std::size_t>(level);
+  return {arena_.at<T>(value_offsets_[l]), batch, mlp_.spec().layer_sizes[l], mlp_.kernels().panel};
+}
+
+template <typename T>
+Panels<T> Trainer<T>::gradient(std::int64_t level, std::int64_t batch) const {
+  const auto l = static_cast<std::size_t>(level);
+  return {arena_.at<T>(gradient_offsets_[l]), batch, mlp_.spec().layer_sizes[l], mlp_.kernels().panel};
+}
+
+/// One epoch as its team sees it. Between the two barriers of a step nobody writes `stop_` or `diverged_`, so all
+/// members take the same decision there.
+template <typename T>
+class Trainer<T>::Epoch {
+ public:
+  Epoch(Trainer& trainer, const EpochRequest<T>& request, const std::int64_t* order)
+      : trainer_(trainer),
+        request_(request),
+        spec_(trainer.mlp_.spec()),
+        kernels_(trainer.mlp_.kernels()),
+        order_(order),
+        sink_(trainer.sink_),
+        next_report_(Clock::now() + kMonitorInterval) {
+    sink_.settings = request.settings;
+  }
+
+  void run(const Member& member) {
+    const std::int64_t total = request_.samples.count;
+    for (std::int64_t first = 0; first < total; first += trainer_.batch_size_) {
+      const std::int64_t batch = std::min(trainer_.batch_size_, total - first);
+      const Range rows = even_share(batch, member.index, member.count);
+      if (rows.size() > 0) forward_and_backward(first, batch, rows, member);
+      if (member.index == 0) report();
+      member.barrier.wait();
+      const bool halted = stop_.load(std::memory_order_relaxed) ||
+                          (diverged_.load(std::memory_order_relaxed) && sink_.gradients == nullptr);
+      if (halted) return;
+      update(batch, member);
+      if (member.index == 0) count_step(batch);
+      member.barrier.wait();
+    }
+  }
+
+  EpochResult result() const {
+    EpochResult result{RunStatus::completed, steps_, progress_};
+    if (diverged_.load() && sink_.gradients == nullptr) result.status = RunStatus::diverged;
+    if (stop_.load()) result.status = RunStatus::interrupted;
+    return result;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void forward_and_backward(std::int64_t first, std::int64_t batch, Range rows, const Member& member) {
+    const std::int64_t last = spec_.layers();
+    const Panels<T> input = trainer_.values(0, batch);
+    const std::int64_t* index = order_ == nullptr ? nullptr : order_ + first + rows.begin;
+    const SampleRows& samples = request_.samples;
+    const auto* source = static_cast<const unsigned char*>(samples.data);
+    if (order_ == nullptr) source += (first + rows.begin) * samples.row_bytes;
+    kernels_.gather[static_cast<int>(samples.type)](rows.size(), input.cols, source, samples.row_bytes, index,
+                                                    static_cast<T>(spec_.input_scale), input.at(0, rows.begin),
+                                                    input.stride());
+    for (std::int64_t l = 1; l <= last; ++l) {
+      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
+      const Panels<T> from = trainer_.values(l - 1, batch);
+      const Panels<T> to = trainer_.values(l, batch);
+      const bool done = in_slices(to.count(), rows.size() * from.cols * to.panel, member, [&](Range panels) {
+        dense_forward(kernels_, layer, from, to, rows, panels);
+      });
+      if (!done) return;
+    }
+    output_gradient(first, batch, rows);
+    T* transposed = trainer_.arena_.template at<T>(member_offset(trainer_.transposed_offsets_, member));
+    T* block = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
+    for (std::int64_t l = last; l > 1; --l) {
+      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
+      const DenseLayer<T>& below = trainer_.mlp_.layer(l - 2);
+      const Panels<T> from = trainer_.gradient(l, batch);
+      const Panels<T> to = trainer_.gradient(l - 1, batch);
+      transpose_rows(kernels_, from, rows, transposed);
+      const bool done = in_slices(to.count(), rows.size() * from.cols * to.panel, member, [&](Range panels) {
+        dense_backward_data(kernels_, layer.weights, transposed, below.activation, trainer_.values(l - 1, batch), to,
+                            rows, panels, block);
+      });
+      if (!done) return;
+    }
+  }
+
+  /// Loss, correct predictions and the gradient by the last layer's pre-activations.
+  void output_gradient(std::int64_t first, std::int64_t batch, Range rows) {
+    const std::int64_t last = spec_.layers();
+    const Panels<T> outputs = trainer_.values(last, batch);
+    const Panels<T> gradient = trainer_.gradient(last, batch);
+    T* row_loss = trainer_.arena_.template at<T>(trainer_.row_loss_offset_) + rows.begin;
+    auto* predicted = trainer_.arena_.template at<std::int32_t>(trainer_.predicted_offset_) + rows.begin;
+    const auto* targets = static_cast<const unsigned char*>(request_.targets);
+    if (order_ == nullptr) targets += (first + rows.begin) * target_bytes();
+    const std::int64_t* index = order_ == nullptr ? nullptr : order_ + first + rows.begin;
+    kernels_.loss[static_cast<int>(spec_.loss)]({rows.size(), outputs.cols, outputs.at(0, rows.begin),
+                                                 gradient.at(0, rows.begin), outputs.stride(), targets, index,
+                                                 T{1} / static_cast<T>(batch), row_loss, predicted});
+    activation_backward(kernels_, trainer_.mlp_.layer(last - 1).activation, outputs, gradient, rows);
+    if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
+  }
+
+  void update(std::int64_t batch, const Member& member) {
+    T* block = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
+    std::int64_t total = 0;
+    for (std::int64_t l = 1; l <= spec_.layers(); ++l) total += weight_blocks(trainer_.mlp_.layer(l - 1).weights);
+    const Range mine = even_share(total, member.index, member.count);
+    std::int64_t before = 0;
+    for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
+      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
+      const std::int64_t count = weight_blocks(layer.weights);
+      const Range blocks{std::clamp<std::int64_t>(mine.begin - before, 0, count),
+                         std::clamp<std::int64_t>(mine.end - before, 0, count)};
+      before += count;
+      if (blocks.size() == 0) continue;
+      dense_backward_weights(kernels_, layer, trainer_.values(l - 1, batch), trainer_.gradient(l, batch), blocks,
+                             sink_, block);
+    }
+  }
+
+  /// Runs work(panels) over [0, panels), looking at the clock between slices; false when the run was stopped.
+  template <typename Work>
+  bool in_slices(std::int64_t panels, std::int64_t multiply_adds_per_panel, const Member& member, Work work) {
+    const auto slice = static_cast<std::int64_t>(
+        std::max(1.0, kFlopsBetweenChecks / (2.0 * static_cast<double>(multiply_adds_per_panel))));
+    for (std::int64_t p = 0; p < panels; p += std::min(slice, panels - p)) {
+      if (p > 0 && member.index == 0) report();
+      if (stop_.load(std::memory_order_relaxed)) return false;
+      work(Range{p, p + std::min(slice, panels - p)});
+    }
+    return true;
+  }
+
+  void report() {
+    const Clock::time_point now = Clock::now();
+    if (now < next_report_) return;
+    if (request_.monitor && !request_.monitor(progress_)) stop_.store(true, std::memory_order_relaxed);
+    next_report_ = Clock::now() + kMonitorInterval;
+  }
+
+  void count_step(std::int64_t batch) {
+    const T* row_loss = trainer_.arena_.template at<T>(trainer_.row_loss_offset_);
+    const auto* predicted = trainer_.arena_.template at<std::int32_t>(trainer_.predicted_offset_);
+    for (std::int64_t row = 0; row < batch; ++row) progress_.loss_sum += static_cast<double>(row_loss[row]);
+    if (takes_classes(spec_.loss)) {
+      const auto* labels = static_cast<const std::int64_t*>(request_.targets);
+      for (std::int64_t row = 0; row < batch; ++row) {
+        const std::int64_t at = progress_.samples_done + row;
+        progress_.correct += predicted[row] == labels[order_ == nullptr ? at : order_[at]];
+      }
+    }
+    progress_.samples_done += batch;
+    ++steps_;
+  }
+
+  std::int64_t target_bytes() const {
+    return takes_classes(spec_.loss) ? static_cast<std::int64_t>(sizeof(std::int64_t))
+                                     : spec_.outputs() * static_cast<std::int64_t>(sizeof(T));
+  }
+  static std::size_t member_offset(const std::vector<std::size_t>& offsets, const Member& member) {
+    return offsets[static_cast<std::size_t>(member.index)];
+  }
+
+  Trainer& trainer_;
+  const EpochRequest<T>& request_;
+  const NetworkSpec& spec_;
+  const KernelTable<T>& kernels_;
+  const std::int64_t* order_;
+  GradientSink<T> sink_;
+  Clock::time_point next_report_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> diverged_{false};
+  Progress progress_;  // written by member 0 between barriers
+  std::int64_t steps_ = 0;
+};
+
+template <typename T>
+EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
+  std::vector<std::int64_t> order;
+  if (request.shuffle) {
+    order.resize(static_cast<std::size_t>(request.samples.count));
+    shuffled_order(request.seed, request.epoch, request.samples.count, order.data());
+  }
+  const bool updates = sink_.gradients == nullptr;
+  T* last_good = arena_.at<T>(last_good_offset_);
+  if (updates) std::copy_n(mlp_.parameters(), mlp_.parameter_elements(), last_good);
+  Epoch epoch(*this, request, request.shuffle ? order.data() : nullptr);
+  run_team(threads_, [&](const Member& member) { epoch.run(member); });
+  EpochResult result = epoch.result();
+  // The update of the last step is seen by no loss of this epoch.
+  if (updates && !mlp_.kernels().all_finite(mlp_.parameter_elements(), mlp_.parameters())) {
+    result.status = RunStatus::diverged;
+  }
+  if (result.status == RunStatus::diverged) std::copy_n(last_good, mlp_.parameter_elements(), mlp_.parameters());
+  return result;
+}
+
+template class Trainer<float>;
+template class Trainer<double>;
+
+}  // namespace fastmlp

@@ -1,0 +1,129 @@
+#include "ops/dense.hpp"
+
+#include <algorithm>
+
+namespace fastmlp {
+
+template <typename T>
+void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
+                   const Panels<T>& output, Range rows, Range panels) {
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    const std::int64_t vectors = vectors_for(kernels, output.width(p));
+    T* z = output.at(p, rows.begin);
+    kernels.gemm(rows.size(), input.cols, input.at(0, rows.begin), input.stride(), layer.weights.at(p), vectors, z);
+    kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors, layer.bias + p * output.panel, z);
+  }
+}
+
+template <typename T>
+void activation_backward(const KernelTable<T>& kernels, Activation activation, const Panels<T>& output,
+                         const Panels<T>& gradient, Range rows) {
+  if (activation == Activation::identity) return;
+  for (std::int64_t p = 0; p < output.count(); ++p) {
+    kernels.activate_backward[static_cast<int>(activation)](rows.size(), vectors_for(kernels, output.width(p)),
+                                                            output.at(p, rows.begin), gradient.at(p, rows.begin));
+  }
+}
+
+template <typename T>
+void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& gradient, Range rows, T* transposed) {
+  const std::int64_t panel = gradient.panel;
+  for (std::int64_t row = rows.begin; row < rows.end; row += panel, transposed += panel * gradient.cols) {
+    for (std::int64_t p = 0; p < gradient.count(); ++p) {
+      kernels.transpose(std::min(panel, rows.end - row), gradient.width(p), gradient.at(p, row),
+                        transposed + p * panel * panel);
+    }
+  }
+}
+
+template <typename T>
+void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
+                         Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
+                         Range panels, T* scratch) {
+  const std::int64_t panel = weights.panel;
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    const std::int64_t features = input.width(p);
+    const T* batch_panel = transposed;
+    for (std::int64_t row = rows.begin; row < rows.end; row += panel, batch_panel += panel * weights.cols) {
+      const std::int64_t samples = std::min(panel, rows.end - row);
+      kernels.gemm(features, weights.cols, weights.at(0, p * panel), weights.stride(), batch_panel,
+                   vectors_for(kernels, samples), scratch);
+      kernels.transpose(features, samples, scratch, d_input.at(p, row));
+      kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, features),
+                                                              input.at(p, row), d_input.at(p, row));
+    }
+  }
+}
+
+namespace {
+
+/// The element of an array parallel to the parameters that belongs to `parameter`.
+template <typename T>
+T* parallel_element(const GradientSink<T>& sink, T* array, const T* parameter) {
+  return array == nullptr ? nullptr : array + (parameter - sink.parameters);
+}
+
+/// Hands `count` parameters and their gradient to the sink.
+template <typename T>
+void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const UpdateSettings<T>& settings,
+             std::int64_t count, T* parameters, const T* gradient) {
+  if (sink.gradients != nullptr) {
+    std::copy_n(gradient, count, parallel_element(sink, sink.gradients, parameters));
+  } else {
+    kernels.update[static_cast<int>(sink.optimizer)](count, parameters, parallel_element(sink, sink.slots, parameters),
+                                                     gradient, settings);
+  }
+}
+
+/// Starts fetching the parameters of a block and their state before the product that ends in their update.
+template <typename T>
+void prefetch_block(const GradientSink<T>& sink, std::int64_t count, const T* parameters) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(parameters + i, 1, 2);
+  if (sink.slots == nullptr) return;
+  const T* slots = parallel_element(sink, sink.slots, parameters);
+  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(slots + i, 1, 2);
+}
+
+}  // namespace
+
+template <typename T>
+void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
+                            const Panels<T>& gradient, Range blocks, const GradientSink<T>& sink, T* scratch) {
+  const Panels<T>& weights = layer.weights;
+  const std::int64_t panel = weights.panel;
+  const std::int64_t blocks_per_panel = weight_blocks(weights) / weights.count();
+  UpdateSettings<T> bias_settings = sink.settings;
+  bias_settings.l2 = 0;
+  for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+    const std::int64_t out_panel = block / blocks_per_panel;
+    const std::int64_t in_panel = block % blocks_per_panel;
+    const std::int64_t vectors = vectors_for(kernels, weights.width(out_panel));
+    const std::int64_t features = input.width(in_panel);
+    T* parameters = weights.at(out_panel, in_panel * panel);
+    prefetch_block(sink, features * panel, parameters);
+    // Lanes beyond `vectors` of the scratch are never written by the product: zero keeps the padding zero.
+    if (vectors * kernels.lanes < panel) std::fill(scratch, scratch + features * panel, T{0});
+    kernels.gemm_at(features, gradient.rows, input.at(in_panel), gradient.at(out_panel), vectors, scratch);
+    deliver(kernels, sink, sink.settings, features * panel, parameters, scratch);
+    if (in_panel > 0) continue;
+    std::fill(scratch, scratch + panel, T{0});
+    kernels.column_sums(gradient.rows, vectors, gradient.at(out_panel), scratch);
+    deliver(kernels, sink, bias_settings, panel, layer.bias + out_panel * panel, scratch);
+  }
+}
+
+#define FASTMLP_INSTANTIATE(T)                                                                                     \
+  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&, const Panels<T>&,     \
+                              Range, Range);                                                                       \
+  template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range); \
+  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                \
+  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation,                 \
+                                    const Panels<T>&, const Panels<T>&, Range, Range, T*);                         \
+  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&,              \
+                                       const Panels<T>&, Range, const GradientSink<T>&, T*);
+FASTMLP_INSTANTIATE(float)
+FASTMLP_INSTANTIATE(double)
+#undef FASTMLP_INSTANTIATE
+
+}  // namespace fastmlp

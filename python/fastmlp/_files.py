@@ -1,0 +1,174 @@
+"""Reading and writing whole files without surprises.
+
+A write is all or nothing, also across a crash or a full disk. A read opens regular files only, so
+that a FIFO or a device cannot hang or flood the process. No file format is known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+
+from fastmlp.errors import FormatError
+
+__all__ = ["atomic_write", "read_regular_file"]
+
+# Names may have 255 bytes; the temporary name adds about 40 to the part that it keeps.
+_MAX_STEM_BYTES = 160
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
+    """Write `data` to `path` so that the file holds either its old content or all of `data`.
+
+    A temporary file beside the target is written, synced to disk and renamed over it; then the
+    directory is synced. The file mode follows the umask. A symbolic link keeps pointing where it
+    did: its target is replaced.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        File to create or replace. An existing directory, device or FIFO is refused.
+    data : bytes or memoryview
+        The whole new content.
+
+    Raises
+    ------
+    OSError
+        Nothing was replaced: the old file, if any, is as it was and no temporary file is left.
+        Only when syncing the directory fails is the new file already in place (complete, but
+        perhaps not yet safe from a power cut).
+    """
+    target = os.path.realpath(os.fspath(path))
+    _refuse_special_target(target, os.fspath(path))
+    directory, name = os.path.split(target)
+    stem = os.fsdecode(os.fsencode(name)[:_MAX_STEM_BYTES])
+    temporary = os.path.join(directory, f".{stem}.tmp.{os.getpid()}.{os.urandom(6).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        try:
+            _write_all(descriptor, data)
+            # After a failed fsync the kernel may have dropped the dirty pages and marked them
+            # clean, so a second try on this descriptor could succeed without the data on disk.
+            os.fsync(descriptor)
+        except BaseException:
+            _close_quietly(descriptor)
+            raise
+        os.close(descriptor)  # NFS reports a full disk here
+        os.replace(temporary, target)
+    except BaseException:
+        _unlink_quietly(temporary)
+        raise
+    _sync_directory(directory)
+
+
+def read_regular_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
+    """Read a whole regular file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        File to read; symbolic links are followed.
+    max_bytes : int, optional
+        Largest size accepted, checked before anything is read.
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    FormatError
+        The path is a directory, FIFO, socket or device, the file is larger than `max_bytes`, or
+        its size changed while it was read.
+    OSError
+        It cannot be opened or read.
+    """
+    name = os.fspath(path)
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            raise FormatError(f"{name}: not a regular file") from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FormatError(f"{name}: not a regular file ({_kind(status.st_mode)})")
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise FormatError(
+                f"{name}: file size is {status.st_size} bytes, at most {max_bytes} are expected"
+            )
+        return _read_exactly(descriptor, status.st_size, name)
+    finally:
+        os.close(descriptor)
+
+
+def _read_exactly(descriptor: int, size: int, name: str) -> bytes:
+    """Read `size` bytes and require the end of the file after them."""
+    # The size is known, so files that report 0 bytes but never end (some in /proc) stop here too.
+    with open(descriptor, "rb", closefd=False) as stream:
+        content = stream.read(size)
+        if len(content) != size or stream.read(1):
+            raise FormatError(f"{name}: file size changed while it was read")
+    return content
+
+
+def _refuse_special_target(target: str, shown: str) -> None:
+    """Raise before a rename would put a regular file in the place of a device or a FIFO."""
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), shown)
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, f"exists and is a {_kind(mode)}", shown)
+
+
+def _kind(mode: int) -> str:
+    kinds = (
+        (stat.S_ISDIR, "directory"),
+        (stat.S_ISFIFO, "FIFO"),
+        (stat.S_ISSOCK, "socket"),
+        (stat.S_ISCHR, "character device"),
+        (stat.S_ISBLK, "block device"),
+    )
+    return next((name for test, name in kinds if test(mode)), "special file")
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+    # One write() may take less than it was given: at most 2 GiB, less on a nearly full disk.
+    rest = memoryview(data).cast("B")
+    while len(rest):
+        written = os.write(descriptor, rest)
+        if written <= 0:
+            raise OSError(errno.EIO, "write() made no progress")
+        rest = rest[written:]
+
+
+def _close_quietly(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # the error that led here is the one to report
+        os.close(descriptor)
+
+
+def _unlink_quietly(path: str) -> None:
+    with contextlib.suppress(OSError):  # the error that led here is the one to report
+        os.unlink(path)
+
+
+def _sync_directory(directory: str) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot sync a directory; the rename is all they offer.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,174 @@
+"""The command group: lazy loading, help with examples first, signals, and the mapping to exit codes.
+
+Nothing here imports NumPy, rich or the core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import click
+
+from fastmlp.cli.errors import ExitCode, Terminated, classify, error_json, use_color
+from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, unknown
+
+__all__ = ["cli", "run"]
+
+# name -> (module, attribute, one line for the group's help, so that help imports no command)
+COMMANDS = {
+    "train": ("fastmlp.cli.train", "train", "Train a network on a data set and save it."),
+    "data": ("fastmlp.cli.data", "data", "List, fetch and locate data sets."),
+    "info": ("fastmlp.cli.info", "info", "Show version, CPU, instruction set and threads."),
+}
+
+GROUP_EXAMPLES = """\
+fastmlp train mnist
+fastmlp train mnist --hidden 256,128 --epochs 5 --seed 1
+fastmlp data list
+fastmlp info --json"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look a command up; an unknown one is answered with the nearest name."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(unknown("command", name, list(COMMANDS)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help page, examples first."""
+        format_page(self, ctx, formatter, GROUP_EXAMPLES)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    import fastmlp
+
+    click.echo(f"fastmlp {fastmlp.__version__}")
+    ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": HELP_NAMES, "auto_envvar_prefix": "FASTMLP"},
+    epilog=(
+        "Every long option can also be set by a variable: --epochs by FASTMLP_EPOCHS. "
+        "A flag wins over the variable. Exit codes: 0 ok, 1 unexpected, 2 usage, 3 data missing "
+        "or corrupt, 4 model file invalid, 5 diverged, 6 requested check failed, 7 extra missing, "
+        "130 Ctrl-C, 143 SIGTERM."
+    ),
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@common_options(json_option=False)
+def cli() -> None:
+    """Train multi-layer perceptrons on CPUs, fast and reproducible to the last bit."""
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that a training can save its model before it leaves."""
+    # A caller's own handler, an ignored signal (nohup-like wrappers) and other threads stay alone.
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if not ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
+    """Say on standard error, in one line, what went wrong; return the exit code."""
+    code, message = classify(error)
+    if state.debug or "--debug" in args:
+        traceback.print_exception(error, file=sys.stderr)
+    head = "error:" if code not in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) else ""
+    if head and use_color(no_color=state.no_color or "--no-color" in args):
+        head = click.style(head, fg="red", bold=True)
+    click.echo(f"fastmlp: {head} {message}".replace(":  ", ": "), err=True, color=True)
+    # A usage error may come before --json was parsed, hence the look at the raw arguments.
+    if (state.json or "--json" in args) and not state.result_printed:
+        click.echo(json.dumps(error_json(state.command, code, message)))
+    return int(code)
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line; every failure comes back as an exit code.  See `fastmlp.cli.main`."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    state = State()
+    try:
+        with _sigterm_raises():
+            outcome: Any = cli.main(
+                arguments, prog_name="fastmlp", standalone_mode=False, obj=state
+            )
+        # click hands back the argument of ctx.exit(), or what the command returned.
+        return int(outcome) if isinstance(outcome, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return int(ExitCode.USAGE)
+    except BrokenPipeError:
+        return _broken_pipe()
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        return _report(error, state, arguments)
+
+
+def _broken_pipe() -> int:
+    """End quietly when the reader of a pipe has left (`fastmlp data list | head -1`)."""
+    # The interpreter flushes standard output at exit and would complain a second time.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+    return int(ExitCode.UNEXPECTED)
+
+

@@ -1,0 +1,130 @@
+"""Exit codes, the exceptions that carry them, and the one line a failed command prints.
+
+Imports nothing heavy: it is loaded on every start, `--help` included.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from typing import IO, Any
+
+import click
+
+from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
+
+__all__ = [
+    "CheckFailedError",
+    "CliError",
+    "ConfigError",
+    "DataError",
+    "ExitCode",
+    "Terminated",
+    "classify",
+    "error_json",
+    "use_color",
+]
+
+
+class ExitCode(enum.IntEnum):
+    """What the process returns; scripts rely on these numbers."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    DATA = 3
+    MODEL_FILE = 4
+    DIVERGED = 5
+    CHECK_FAILED = 6
+    EXTRA_MISSING = 7
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, it is not an error
+    """SIGTERM arrived.  A BaseException, so that no `except Exception` swallows it."""
+
+
+class CliError(Exception):
+    """An error with an exit code of its own; the message is printed as it is."""
+
+    exit_code = ExitCode.UNEXPECTED
+
+
+class ConfigError(CliError):
+    """The command line, a variable or a path asks for something that cannot be done."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(CliError):
+    """A data set is missing, damaged or inconsistent."""
+
+    exit_code = ExitCode.DATA
+
+
+class CheckFailedError(CliError):
+    """A requirement such as --min-accuracy is not met; the result itself is already printed."""
+
+    exit_code = ExitCode.CHECK_FAILED
+
+
+def classify(error: BaseException) -> tuple[ExitCode, str]:
+    """Return the exit code and the message for whatever ended a command."""
+    if isinstance(error, CliError):
+        return error.exit_code, str(error)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return ExitCode.INTERRUPTED, "interrupted"
+    if isinstance(error, Terminated):
+        return ExitCode.TERMINATED, "terminated"
+    if isinstance(error, click.ClickException):
+        return ExitCode.USAGE, _usage_message(error)
+    if isinstance(error, DataUnavailableError):
+        return ExitCode.DATA, str(error)
+    if isinstance(error, DivergedError):
+        return ExitCode.DIVERGED, str(error)
+    if isinstance(error, FormatError):
+        return ExitCode.MODEL_FILE, str(error)
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("fastmlp"):
+        return ExitCode.EXTRA_MISSING, f"the package {error.name!r} is needed and not installed"
+    if isinstance(error, MemoryError):
+        return ExitCode.UNEXPECTED, f"out of memory {error}".rstrip()
+    if isinstance(error, OSError):
+        return ExitCode.UNEXPECTED, str(error)
+    text = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
+    return ExitCode.UNEXPECTED, f"{text} (run again with --debug for the traceback)"
+
+
+def _usage_message(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.UsageError) and context is not None:
+        message = f"{message} (see '{context.command_path} --help')"
+    return message[:1].lower() + message[1:]
+
+
+def error_json(command: str | None, code: ExitCode, message: str) -> dict[str, Any]:
+    """Return the object that `--json` prints when a command has no result to show."""
+    return {
+        "schema": "fastmlp.error",
+        "schema_version": 1,
+        "command": command,
+        "status": "error",
+        "exit_code": int(code),
+        "error": message,
+    }
+
+
+def use_color(stream: IO[str] | None = None, *, no_color: bool = False) -> bool:
+    """Tell whether to colour `stream` (standard error when omitted).
+
+    --no-color and NO_COLOR win over FORCE_COLOR, which wins over whether it is a terminal; a
+    variable that is set but empty counts as not set (no-color.org).
+    """
+    if no_color or os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    target = sys.stderr if stream is None else stream
+    return target.isatty() and os.environ.get("TERM") != "dumb"

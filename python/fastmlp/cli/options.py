@@ -1,0 +1,234 @@
+"""Pieces that the commands share: the state of one run, common options, parameter types, help."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "HELP_NAMES",
+    "CommandBase",
+    "Fraction",
+    "GroupBase",
+    "LayerSizes",
+    "Number",
+    "State",
+    "Whole",
+    "common_options",
+    "format_page",
+    "state_of",
+    "unknown",
+]
+
+HELP_NAMES = ["-h", "--help"]
+# Variables are FASTMLP_<OPTION> for every command, so a group does not add its name to the prefix.
+CONTEXT_SETTINGS: dict[str, Any] = {
+    "help_option_names": HELP_NAMES,
+    "auto_envvar_prefix": "FASTMLP",
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class State:
+    """Switches that the error report needs even when a command never got to run."""
+
+    command: str | None = None
+    debug: bool = False
+    json: bool = False
+    no_color: bool = False
+    result_printed: bool = False
+
+
+def state_of(ctx: click.Context) -> State:
+    """Return the state of this process's run."""
+    return ctx.find_root().ensure_object(State)
+
+
+def format_page(
+    command: click.Command, ctx: click.Context, formatter: click.HelpFormatter, examples: str
+) -> None:
+    """Write a help page: purpose, examples, usage, options."""
+    text = (command.help or "").strip()
+    summary, _, details = text.partition("\n\n")
+    formatter.write_text(" ".join(summary.split()))
+    if examples:
+        with formatter.section("Examples"):
+            for line in examples.strip().splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+    formatter.write_paragraph()
+    command.format_usage(ctx, formatter)
+    if details:
+        formatter.write_paragraph()
+        formatter.write_text(" ".join(details.split()))
+    command.format_options(ctx, formatter)
+    command.format_epilog(ctx, formatter)
+
+
+class CommandBase(click.Command):
+    """A command whose help starts with examples."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help page, examples first."""
+        format_page(self, ctx, formatter, self.examples)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command and remember its name for an error report."""
+        state_of(ctx).command = ctx.command_path.removeprefix("fastmlp ")
+        return super().invoke(ctx)
+
+
+class GroupBase(click.Group):
+    """A sub-group with the same help page and the same answer to a misspelt command."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help page, examples first."""
+        format_page(self, ctx, formatter, self.examples)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look a command up; an unknown one is answered with the nearest name."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            raise click.UsageError(unknown("command", name, list(self.commands)), ctx)
+        return super().resolve_command(ctx, args)
+
+
+def unknown(what: str, name: str, choices: list[str]) -> str:
+    """Return the message for a name that does not exist, with the nearest one that does."""
+    import difflib
+
+    close = difflib.get_close_matches(name.lower(), choices, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(choices)}"
+    return f"no such {what} '{name}'; {hint}"
+
+
+def _store(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
+    def callback(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+        # A group and its command both have the option: either one switches it on.
+        state = state_of(ctx)
+        setattr(state, name, bool(value) or getattr(state, name))
+        return value
+
+    return callback
+
+
+def common_options(*, json_option: bool = True) -> Callable[[F], F]:
+    """Add --json, --no-color and --debug; their values are found in `State`."""
+
+    def decorate(function: F) -> F:
+        rows = [
+            ("--debug", "debug", "Show the traceback of an error."),
+            ("--no-color", "no_color", "Print without colours (NO_COLOR does the same)."),
+        ]
+        if json_option:
+            rows.append(("--json", "json", "Print exactly one JSON object on standard output."))
+        for flag, name, text in rows:
+            function = click.option(
+                flag, is_flag=True, is_eager=True, expose_value=False, callback=_store(name),
+                help=text,
+            )(function)  # fmt: skip
+        return function
+
+    return decorate
+
+
+class Number(click.ParamType):
+    """A finite float within bounds (click's own FloatRange lets NaN and infinity through)."""
+
+    name = "number"
+
+    def __init__(self, low: float, high: float = math.inf, *, open_low: bool = False) -> None:
+        self.low, self.high, self.open_low = low, high, open_low
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse and check the bounds; the upper one is excluded."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            self.fail(f"expected a number, got {value!r}", param, ctx)
+        above = number > self.low if self.open_low else number >= self.low
+        if not (above and number < self.high and math.isfinite(number)):
+            sign = ">" if self.open_low else ">="
+            upper = f" and < {self.high:g}" if math.isfinite(self.high) else ""
+            self.fail(f"must be {sign} {self.low:g}{upper}, got {value}", param, ctx)
+        return number
+
+
+class Whole(click.ParamType):
+    """An integer within bounds, both included (click's IntRange fills the help with huge bounds)."""
+
+    name = "integer"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse and check the bounds."""
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            self.fail(f"expected an integer, got {value!r}", param, ctx)
+        if not self.low <= number <= self.high:
+            self.fail(f"must lie in {self.low}..{self.high}, got {value}", param, ctx)
+        return number
+
+
+class Fraction(click.ParamType):
+    """A share between 0 and 1, also written as a percentage such as 98%."""
+
+    name = "fraction"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse `0.98` or `98%`."""
+        text = str(value).strip()
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"expected a fraction such as 0.98 or 98%, got {value!r}", param, ctx)
+        if not 0.0 <= share <= 1.0:
+            self.fail(f"must lie between 0 and 1 (or 0% and 100%), got {value}", param, ctx)
+        return share
+
+
+class LayerSizes(click.ParamType):
+    """Widths of hidden layers: `512,512`, or `none` for a network without any."""
+
+    name = "sizes"
+    limit = 1 << 20
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Parse a comma-separated list of positive integers."""
+        if isinstance(value, tuple):
+            return value
+        if str(value).strip().lower() == "none":
+            return ()
+        try:
+            sizes = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"expected sizes such as 512,512 or none, got {value!r}", param, ctx)
+        if not all(1 <= size <= self.limit for size in sizes):
+            self.fail(f"every size must lie in 1..{self.limit}, got {value}", param, ctx)
+        return sizes

@@ -1,0 +1,201 @@
+"""The order of look-up for a set: the user's directory, the cache, then every other source."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastmlp.datasets.cache import (
+    VerifiedFile,
+    cache_directory,
+    file_candidates,
+    interprocess_lock,
+    read_file,
+    store_file,
+)
+from fastmlp.datasets.registry import DatasetSpec, FileSpec
+from fastmlp.datasets.sources import Source, SourceError, is_offline, list_sources
+from fastmlp.errors import DataUnavailableError, FormatError
+
+__all__ = ["Found", "read_cache", "resolve"]
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Found:
+    """Verified files by role, the directory that holds them all, and what went wrong on the way.
+
+    `directory` is None if the files are in memory only, and `store_error` then says why.
+    """
+
+    files: dict[str, VerifiedFile] = field(default_factory=dict)
+    directory: Path | None = None
+    store_error: OSError | None = None
+
+
+def resolve(
+    spec: DatasetSpec, data_dir: str | os.PathLike[str] | None, report: Report | None
+) -> Found:
+    """Find all files of a set and, unless they are the user's own, keep them in the cache.
+
+    Raises
+    ------
+    FormatError
+        The user's directory holds a file of the set that is damaged.
+    DataUnavailableError
+        No source has the files.
+    """
+    attempts: list[str] = []
+    own = _from_user_directory(spec, data_dir, attempts)
+    if own is not None:
+        return own
+    cache = cache_directory(spec.name)
+    found, _ = read_cache(spec, cache)
+    if len(found) == len(spec.files):
+        return Found(found, cache)
+    with interprocess_lock(cache):
+        # Another process may have filled the cache while this one waited for the lock.
+        result = Found()
+        result.files, damaged = read_cache(spec, cache)
+        for problem in damaged:
+            _warn(f"damaged file in the cache is ignored and will be replaced: {problem}")
+        missing = _missing(spec, result)
+        if missing:
+            names = ", ".join(file.name for file in missing)
+            attempts.append(f"cache {cache}: lacks {names}")
+            _ask_sources(spec, cache, result, attempts, report)
+    if _missing(spec, result):
+        raise DataUnavailableError(_unavailable_message(spec, attempts))
+    if result.store_error is None:
+        result.directory = cache
+    else:
+        _warn(f"{spec.name} could not be kept in the cache: {result.store_error}")
+    return result
+
+
+def read_cache(spec: DatasetSpec, cache: Path) -> tuple[dict[str, VerifiedFile], list[str]]:
+    """Return the good files of the cache by role, and a line for each that is damaged."""
+    found: dict[str, VerifiedFile] = {}
+    damaged: list[str] = []
+    for file in spec.files:
+        try:
+            found[file.role] = read_file(cache, file, own=False)
+        except FileNotFoundError:
+            continue
+        except (FormatError, OSError) as error:
+            damaged.append(str(error))
+    return found, damaged
+
+
+def _from_user_directory(
+    spec: DatasetSpec, data_dir: str | os.PathLike[str] | None, attempts: list[str]
+) -> Found | None:
+    """Take the set from `data_dir` or FASTMLP_DATA_DIR, or from the set's own folder in there."""
+    label = "data_dir"
+    if data_dir is None:
+        label = "FASTMLP_DATA_DIR"
+        data_dir = os.environ.get("FASTMLP_DATA_DIR") or None
+        if data_dir is None:
+            attempts.append("data_dir, FASTMLP_DATA_DIR: not given")
+            return None
+    root = Path(data_dir).expanduser()
+    for directory in (root / spec.name, root):
+        present = [
+            file
+            for file in spec.files
+            if any(os.path.exists(directory / name) for name in file_candidates(file))
+        ]
+        if present:
+            break
+    # What is there must be right even if something else is lacking: it is what the user meant.
+    files = {file.role: read_file(directory, file, own=True) for file in present}
+    if len(files) == len(spec.files):
+        return Found(files, directory)
+    if not root.is_dir():
+        problem = "no such directory"
+    else:
+        lacking = ", ".join(file.name for file in spec.files if file.role not in files)
+        problem = f"lacks {lacking}"
+    attempts.append(f"{label} {root}: {problem}")
+    _warn(f"{label} {root}: {problem}; going on to the other sources of {spec.name}", 5)
+    return None
+
+
+def _ask_sources(
+    spec: DatasetSpec, cache: Path, result: Found, attempts: list[str], report: Report | None
+) -> None:
+    """Ask source after source for what is still missing; keep each file at once."""
+    absent: list[str] = []
+    position = len(attempts)
+    for source in list_sources(spec):
+        problem = _ask(spec, source, cache, result, report)
+        if problem == "absent":
+            absent.append(source.label.removeprefix("copy "))
+        elif problem:
+            attempts.append(f"{source.label}: {problem}")
+        if not _missing(spec, result):
+            return
+    if absent:
+        attempts.insert(position, f"copies of other tools: none at {', '.join(absent)}")
+    if is_offline():
+        attempts.append("mirrors and Python packages: not tried, FASTMLP_OFFLINE is set")
+
+
+def _ask(
+    spec: DatasetSpec, source: Source, cache: Path, result: Found, report: Report | None
+) -> str | None:
+    """Take what one source has and return what was wrong with it."""
+    wanted = _missing(spec, result)
+    if report is not None and not source.local:
+        report(f"{spec.name}: trying {source.label}")
+    try:
+        for verified in source.files(wanted):
+            result.files[verified.file.role] = verified
+            _keep(cache, verified, result)
+            if report is not None:
+                report(f"{spec.name}: {verified.file.name} from {source.label}")
+    except SourceError as error:
+        return str(error)
+    except (FormatError, OSError) as error:
+        return str(error)
+    lacking = ", ".join(file.name for file in _missing(spec, result))
+    return f"lacks {lacking}" if lacking else None
+
+
+def _keep(cache: Path, verified: VerifiedFile, result: Found) -> None:
+    if result.store_error is None:
+        try:
+            store_file(cache, verified)
+        except OSError as error:  # a full or read-only disk; the data in memory is good
+            result.store_error = error
+
+
+def _missing(spec: DatasetSpec, result: Found) -> list[FileSpec]:
+    return [file for file in spec.files if file.role not in result.files]
+
+
+def _unavailable_message(spec: DatasetSpec, attempts: list[str]) -> str:
+    lines = [f"{spec.name} was found in none of its sources:"]
+    lines += [f"  - {attempt}" for attempt in attempts]
+    lines.append("Files wanted, as they are or compressed with .gz appended to the name:")
+    for file in spec.files:
+        digest = f"sha256 {file.sha256}"
+        if file.sha256 is None:
+            digest = f".gz sha256 {file.gz_sha256}" if file.gz_sha256 else "sha256 unknown"
+        lines.append(f"  {file.name}  {file.raw_bytes} bytes  {digest}")
+    places = [mirror.url for mirror in spec.mirrors] or [spec.homepage]
+    where = f" from {places[0]}" if places[0] else ""
+    lines.append(
+        f"What to do: on a machine with a network, download these files{where}; copy them into a "
+        "directory here and name it with data_dir (--data-dir) or FASTMLP_DATA_DIR."
+    )
+    return "\n".join(lines)
+
+
+def _warn(message: str, depth: int = 4) -> None:
+    """Warn in the name of the line that called `load` or `fetch`."""
+    warnings.warn(message, UserWarning, stacklevel=depth)

@@ -1,0 +1,45 @@
+"""What this installation is and what it found on this machine."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastmlp
+from fastmlp import _core
+
+__all__ = ["info"]
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def info() -> dict[str, Any]:
+    """Describe the build and the machine.
+
+    Returns
+    -------
+    dict
+        ``version``, ``isa`` (in use), ``isas_available`` (best first), ``threads`` (the process
+        may use), ``compiler``, ``openmp`` (version date), ``numpy``, ``python``, ``cpu``.
+    """
+    return {
+        "version": fastmlp.__version__,
+        "isa": _core.active_isa(),
+        "isas_available": list(_core.isas()),
+        "threads": _core.available_threads(),
+        "compiler": _core.compiler,
+        "openmp": _core.openmp,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "cpu": _cpu_name(),
+    }

@@ -1,0 +1,165 @@
+"""Arguments as the core needs them, or an error that names the argument, the requirement and what came."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "choice",
+    "class_targets",
+    "finite_array",
+    "input_rows",
+    "integer",
+    "layer_sizes",
+    "real",
+    "value_targets",
+]
+
+_LARGEST_INTEGER = 2**63 - 1
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTEGER) -> int:
+    """`value` as an int within [minimum, maximum]; bool is not an integer here."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {_shown(value)} ({type(value).__name__})")
+    result = operator.index(value)  # type: ignore[arg-type]
+    if not minimum <= result <= maximum:
+        bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
+        raise ValueError(f"{name} must be {bound}, got {result}")
+    return result
+
+
+def real(
+    name: str, value: object, minimum: float, maximum: float = math.inf, *, below: bool = False
+) -> float:
+    """`value` as a finite float within [minimum, maximum], or [minimum, maximum) with `below`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name} must be a real number, got {_shown(value)} ({type(value).__name__})"
+        )
+    result = float(value)
+    if not math.isfinite(result) or result < minimum:
+        raise ValueError(f"{name} must be finite and >= {minimum:g}, got {result}")
+    if result > maximum or (below and result == maximum):
+        raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
+    return result
+
+
+def choice(name: str, value: object, known: Iterable[str]) -> str:
+    """`value` if it is among `known`, else an error with the nearest name."""
+    options = list(known)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {_shown(value)} ({type(value).__name__})")
+    if value in options:
+        return value
+    near = difflib.get_close_matches(value, options, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{hint}")
+
+
+def layer_sizes(value: object) -> list[int]:
+    """Layer sizes as a list of at least two positive ints."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(
+            "layer_sizes must be a sequence of integers, "
+            f"got {_shown(value)} ({type(value).__name__})"
+        )
+    sizes = [integer(f"layer_sizes[{i}]", size, 1) for i, size in enumerate(value)]
+    if len(sizes) < 2:
+        raise ValueError(
+            f"layer_sizes must have at least 2 entries (features and outputs), got {len(sizes)}"
+        )
+    return sizes
+
+
+def _numeric(name: str, value: object) -> npt.NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array: {error}") from None
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} must not have masked elements")
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def finite_array(name: str, value: object, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """`value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
+    array = _numeric(name, value)
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+    if array.dtype.kind == "f" and not np.isfinite(converted).all():
+        where = np.unravel_index(int(np.argmin(np.isfinite(converted))), converted.shape)
+        position = ", ".join(str(int(i)) for i in where)
+        raise ValueError(
+            f"{name} must be finite in {np.dtype(dtype).name}, got {array[where]} at [{position}]"
+        )
+    return converted
+
+
+def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Samples as (n, features), C-contiguous, uint8 kept and all else in `dtype`."""
+    array = _numeric(name, value)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions (samples, features), got {array.ndim}")
+    if array.shape[0] == 0:
+        raise ValueError(f"{name} must have at least one sample, got shape {array.shape}")
+    if array.shape[1] != features:
+        raise ValueError(
+            f"{name} must have {features} features to match the model, got {array.shape[1]}"
+        )
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    return finite_array(name, value, dtype)
+
+
+def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
+    if array.shape[0] != samples:
+        raise ValueError(
+            f"{name} must have one entry per sample: {samples} needed, got {array.shape[0]}"
+        )
+
+
+def class_targets(name: str, value: object, samples: int, classes: int) -> npt.NDArray[np.int64]:
+    """Labels as int64 (samples,), each in 0..classes-1."""
+    array = _numeric(name, value)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension (one label per sample), got {array.ndim}")
+    _require_length(name, array, samples)
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
+        raise ValueError(f"{name} must hold integer labels, got dtype {array.dtype} with fractions")
+    low, high = array.min(), array.max()
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"{name} must hold labels from 0 to {classes - 1}, got {low if low < 0 else high}"
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def value_targets(
+    name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Targets as (samples, outputs) of `dtype`; one dimension is accepted for one output."""
+    array = finite_array(name, value, dtype)
+    if array.ndim == 1 and outputs == 1:
+        array = array.reshape(-1, 1)
+    if array.ndim != 2 or array.shape[1] != outputs:
+        raise ValueError(
+            f"{name} must have shape (samples, {outputs}) for this loss, got {array.shape}"
+        )
+    _require_length(name, array, samples)
+    return array

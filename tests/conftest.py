@@ -1,0 +1,29 @@
+"""Fixtures and settings of the whole suite."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+from strategies import DTYPES, ISAS
+
+# Derandomized: a red run must be red again for whoever looks into it.  `deep` is for a long search.
+settings.register_profile("fast", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.register_profile("deep", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("FASTMLP_HYPOTHESIS", "fast"))
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest) -> str:
+    """Name of each instruction set this CPU has."""
+    from fastmlp import _core
+
+    if request.param not in _core.isas():
+        pytest.skip(f"this CPU lacks {request.param}")
+    return str(request.param)
+
+
+@pytest.fixture(params=DTYPES)
+def dtype(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
