@@ -6,6 +6,7 @@ import os
 
 import pytest
 from hypothesis import settings
+
 from strategies import DTYPES, ISAS
 
 # Derandomized: a red run must be red again for whoever looks into it.  `deep` is for a long search.

@@ -72,7 +72,12 @@ def regression(
 
 
 def problem(
-    loss: str, samples: int, features: int, outputs: int, dtype: DTypeLike = "float64", seed: int = 0
+    loss: str,
+    samples: int,
+    features: int,
+    outputs: int,
+    dtype: DTypeLike = "float64",
+    seed: int = 0,
 ) -> tuple[NDArray[np.floating], NDArray]:
     """Data that fit a loss: labels for cross-entropy, targets for mse."""
     make = classification if loss == "softmax_cross_entropy" else regression

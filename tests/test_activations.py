@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+
 import reference
 from fastmlp import _core
-from hypothesis import given
 from strategies import ACTIVATIONS, dtypes, edge, normals, seeds
 from tolerance import assert_same_bits, ulp_errors, unit_roundoff
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+
 import reference
 from fastmlp import _core
-from hypothesis import given
 from strategies import (
     DEPTHS,
     DTYPES,
@@ -67,7 +68,10 @@ def test_every_row_and_column_edge_is_exact(product, isa, dtype):
 def test_every_depth_is_exact(product, isa, dtype):
     rng = np.random.default_rng(2)
     for depth in DEPTHS:
-        left, right = small_integers(rng, (15, depth), dtype), small_integers(rng, (depth, 33), dtype)
+        left, right = (
+            small_integers(rng, (15, depth), dtype),
+            small_integers(rng, (depth, 33), dtype),
+        )
         # The last step of the depth must show in every element.
         left[:, -1], right[-1] = 3, 2
         actual = product(left, right, isa=isa)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fastmlp
 import numpy as np
 import pytest
+
+import fastmlp
 
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+
 import reference
 from fastmlp import _core
-from hypothesis import given
 from strategies import dtypes, edge, normals, seeds
 from tolerance import assert_same_bits, assert_within, gamma, unit_roundoff
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from fastmlp import _core
 from strategies import DTYPES
 from tolerance import assert_same_bits, ulp_errors
 
 FUNCTIONS = ("exp", "log", "tanh", "sigmoid")
-# The promise; the largest errors seen on the samples below stand in README.md.
+# The promise.  Seen on these samples, float32 / float64: exp 1.02 / 0.95, log 0.75 / 0.77,
+# tanh 2.11 / 2.39, sigmoid 2.46 / 2.24.
 MAX_ULP = {"exp": 2, "log": 2, "tanh": 3, "sigmoid": 3}
 
 pytestmark = pytest.mark.skipif(
@@ -63,7 +65,7 @@ def test_error_in_ulps(name, dtype):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_same_bits_on_every_isa(name, isa, dtype):
-    x = SAMPLES[dtype][:: 1 if isa != "generic" else 7]
+    x = SAMPLES[dtype]
     expected = _core.kernels.elementwise(name, x)
     assert_same_bits(_core.kernels.elementwise(name, x, isa=isa), expected, name)
 

@@ -111,18 +111,20 @@ def test_any_layout_round_trips(tmp_path, array, reverse):
 
 
 def test_every_flipped_bit_is_rejected(saved):
-    content = bytearray(saved.read_bytes())
+    content = saved.read_bytes()
     accepted, unnamed = [], []
-    for bit in range(8 * len(content)):
-        content[bit // 8] ^= 1 << bit % 8
-        saved.write_bytes(content)
-        try:
-            read_model(saved)
-            accepted.append(bit)
-        except FormatError as error:
-            if not str(error).startswith(f"{saved}: "):
-                unnamed.append(bit)
-        content[bit // 8] ^= 1 << bit % 8
+    with open(saved, "r+b", buffering=0) as file:  # in place: truncating is slow
+        for bit in range(8 * len(content)):
+            position = bit // 8
+            os.pwrite(file.fileno(), bytes([content[position] ^ 1 << bit % 8]), position)
+            try:
+                read_model(saved)
+                accepted.append(bit)
+            except FormatError as error:
+                if not str(error).startswith(f"{saved}: "):
+                    unnamed.append(bit)
+            os.pwrite(file.fileno(), content[position : position + 1], position)
+    read_model(saved)
     assert len(content) > 400
     assert accepted == []
     assert unnamed == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fastmlp
 import numpy as np
 import pytest
-import reference
-from fastmlp import _core
 from hypothesis import given
 from hypothesis import strategies as st
+
+import fastmlp
+import reference
+from fastmlp import _core
 from strategies import dtypes, normals, seeds
 from tolerance import assert_same_bits, assert_within, unit_roundoff
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import reference
 from strategies import ACTIVATIONS, LOSSES, oracle_network, problem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import reference
 import tolerance
 from strategies import DTYPES, normals, oracle_network, problem

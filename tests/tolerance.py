@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
 from reference import Network, activation_slope, softmax
 
 Array = NDArray[np.floating]

@@ -20,8 +20,8 @@ std::size_t Arena::reserve_bytes(std::int64_t bytes) {
 void Arena::allocate() {
   // Fresh anonymous pages are zero. Large blocks are aligned so that the kernel can use huge pages.
   const std::size_t alignment = size_ >= kHugePage ? kHugePage : 1;
-  const auto wanted = static_cast<std::size_t>(checked_sum(static_cast<std::int64_t>(size_ | 1),
-                                                           static_cast<std::int64_t>(alignment)));
+  const auto wanted =
+      static_cast<std::size_t>(checked_sum(static_cast<std::int64_t>(size_ | 1), static_cast<std::int64_t>(alignment)));
   void* mapped = mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) throw std::bad_alloc();
   const auto address = reinterpret_cast<std::uintptr_t>(mapped);

@@ -16,10 +16,8 @@ inline PhiloxBlock philox4x32(PhiloxBlock counter, std::array<std::uint32_t, 2> 
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t product1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0],
-               static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1],
-               static_cast<std::uint32_t>(product0)};
+    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
     key[0] += 0x9E3779B9u;
     key[1] += 0xBB67AE85u;
   }
@@ -40,14 +38,11 @@ class RandomStream {
     return std::uint64_t{block[1]} << 32 | block[0];
   }
   /// Uniform in the open interval (0, 1), a multiple of 2^-53 plus 2^-54.
-  double uniform(std::uint64_t index) const {
-    return (static_cast<double>(bits(index) >> 11) + 0.5) * 0x1p-53;
-  }
+  double uniform(std::uint64_t index) const { return (static_cast<double>(bits(index) >> 11) + 0.5) * 0x1p-53; }
   /// Uniform in [0, bound); the bias of the multiply-shift is below bound * 2^-64.
   std::int64_t below(std::uint64_t index, std::int64_t bound) const {
-    return static_cast<std::int64_t>(static_cast<unsigned __int128>(bits(index)) *
-                                         static_cast<unsigned __int128>(bound) >>
-                                     64);
+    return static_cast<std::int64_t>(
+        static_cast<unsigned __int128>(bits(index)) * static_cast<unsigned __int128>(bound) >> 64);
   }
 
  private:

@@ -32,15 +32,12 @@ int quota_cpus() {
 
 }  // namespace
 
-int available_threads() {
-  return std::max(1, std::min({omp_get_max_threads(), omp_get_num_procs(), quota_cpus()}));
-}
+int available_threads() { return std::max(1, std::min({omp_get_max_threads(), omp_get_num_procs(), quota_cpus()})); }
 
 int openmp_version() { return _OPENMP; }
 
 void install_fork_handler() {
-  static const int installed =
-      pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
+  static const int installed = pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
   (void)installed;
 }
 

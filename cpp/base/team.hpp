@@ -43,9 +43,7 @@ void run_team(int threads, TeamFunction function, void* context);
 /// The same for any callable taking a const Member&.
 template <typename Callable>
 void run_team(int threads, Callable&& callable) {
-  run_team(
-      threads, [](void* context, const Member& member) { (*static_cast<Callable*>(context))(member); },
-      &callable);
+  run_team(threads, [](void* context, const Member& member) { (*static_cast<Callable*>(context))(member); }, &callable);
 }
 
 }  // namespace fastmlp

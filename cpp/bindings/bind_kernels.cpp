@@ -113,13 +113,13 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, const
     const Range rows = even_share(dz.shape(0), member.index, member.count);
     if (rows.size() == 0) return;
     const std::int64_t transposed = transposed_size(rows.size(), dz.shape(1), kernels.panel);
-    std::unique_ptr<T[]> scratch(
-        new (std::nothrow) T[static_cast<std::size_t>(transposed + kernels.panel * kernels.panel)]);
+    std::unique_ptr<T[]> scratch(new (std::nothrow)
+                                     T[static_cast<std::size_t>(transposed + kernels.panel * kernels.panel)]);
     if (!scratch) return;
     std::fill_n(scratch.get(), transposed + kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
     transpose_rows(kernels, gradient.panels(), rows, scratch.get());
-    dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(),
-                        result.panels(), rows, {0, result.panels().count()}, scratch.get() + transposed);
+    dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(), result.panels(),
+                        rows, {0, result.panels().count()}, scratch.get() + transposed);
   });
   return result.to_array();
 }
@@ -128,7 +128,8 @@ template <typename T>
 Array<T> elementwise(const std::string& name, const Array<T>& x, const IsaName& isa) {
   require(x.ndim() == 1, "x must have one dimension");
   Array<T> y = new_array<T>({x.shape(0)});
-  kernel_table<T>(isa.value_or("")).elementwise[find_name(kElementwiseNames, name, "name")](x.shape(0), x.data(), y.mutable_data());
+  kernel_table<T>(isa.value_or(""))
+      .elementwise[find_name(kElementwiseNames, name, "name")](x.shape(0), x.data(), y.mutable_data());
   return y;
 }
 
@@ -194,8 +195,9 @@ py::tuple sgd(const Array<T>& w, const Array<T>& v, const Array<T>& g, T learnin
     std::copy_n(sources[i]->data(), w.shape(0), arrays[i].data());
   }
   const Optimizer rule = momentum == 0 ? Optimizer::sgd : nesterov ? Optimizer::nesterov : Optimizer::momentum;
-  kernel_table<T>(isa.value_or("")).update[static_cast<int>(rule)](padded, arrays[0].data(), arrays[1].data(), arrays[2].data(),
-                                                      {learning_rate, momentum, l2});
+  kernel_table<T>(isa.value_or(""))
+      .update[static_cast<int>(rule)](padded, arrays[0].data(), arrays[1].data(), arrays[2].data(),
+                                      {learning_rate, momentum, l2});
   Array<T> results[2] = {new_array<T>({w.shape(0)}), new_array<T>({w.shape(0)})};
   for (int i = 0; i < 2; ++i) std::copy_n(arrays[i].data(), w.shape(0), results[i].mutable_data());
   return py::make_tuple(results[0], results[1]);

@@ -156,9 +156,12 @@ py::tuple evaluate(Network<T>& network, const py::array& x, const py::array& y, 
 
 const char* status_name(RunStatus status) {
   switch (status) {
-    case RunStatus::completed: return "completed";
-    case RunStatus::interrupted: return "interrupted";
-    case RunStatus::diverged: return "diverged";
+    case RunStatus::completed:
+      return "completed";
+    case RunStatus::interrupted:
+      return "interrupted";
+    case RunStatus::diverged:
+      return "diverged";
   }
   return "";
 }
@@ -245,17 +248,17 @@ void register_network_type(py::module_& module, const char* name, const char* ru
                        const std::string& loss, double input_scale, const std::string& isa) {
              return std::shared_ptr<Net>(make_network<T>(sizes, activations, loss, input_scale, isa));
            }),
-           py::arg("layer_sizes"), py::arg("activations"), py::arg("loss"), py::arg("input_scale"),
-           py::arg("isa") = "")
+           py::arg("layer_sizes"), py::arg("activations"), py::arg("loss"), py::arg("input_scale"), py::arg("isa") = "")
       .def_property_readonly("isa", [](const Net& network) { return network.mlp.kernels().isa; })
-      .def("initialize",
-           [](Net& network, const std::string& initializer, std::uint64_t seed) {
-             const auto lock = lock_alone(network);
-             const int which = find_name(kInitializerNames, initializer, "initializer");
-             const py::gil_scoped_release release;
-             initialize(network.mlp, static_cast<Initializer>(which), seed);
-           },
-           py::arg("initializer"), py::arg("seed"))
+      .def(
+          "initialize",
+          [](Net& network, const std::string& initializer, std::uint64_t seed) {
+            const auto lock = lock_alone(network);
+            const int which = find_name(kInitializerNames, initializer, "initializer");
+            const py::gil_scoped_release release;
+            initialize(network.mlp, static_cast<Initializer>(which), seed);
+          },
+          py::arg("initializer"), py::arg("seed"))
       .def("get_weights", get_parameter<T, Parameter::weights>, py::arg("layer"))
       .def("set_weights", set_parameter<T, Parameter::weights>, py::arg("layer"), py::arg("values").noconvert())
       .def("get_biases", get_parameter<T, Parameter::biases>, py::arg("layer"))

@@ -39,8 +39,8 @@ const Isa kIsas[] = {
               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
      },
      &avx512::kTableFloat, &avx512::kTableDouble},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
-     &avx2::kTableFloat, &avx2::kTableDouble},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kTableFloat,
+     &avx2::kTableDouble},
 #endif
     {"generic", [] { return true; }, &generic::kTableFloat, &generic::kTableDouble},
 };

@@ -36,14 +36,14 @@ template <typename T>
 struct LossCall {
   std::int64_t rows;
   std::int64_t outputs;
-  const T* values;             // panel rows of the outputs (logits)
-  T* gradient;                 // same layout, written with dloss/dvalues * scale, zero beyond `outputs`; or null
-  std::int64_t panel_stride;   // from one panel to the next, of both
-  const void* targets;         // int64 class per sample, or T row of `outputs` values per sample
-  const std::int64_t* index;   // sample of each row; null: row r is sample r
-  T scale;                     // 1 / batch
-  T* row_loss;                 // loss of each row, not scaled
-  std::int32_t* predicted;     // index of the first largest output of each row (classification losses)
+  const T* values;            // panel rows of the outputs (logits)
+  T* gradient;                // same layout, written with dloss/dvalues * scale, zero beyond `outputs`; or null
+  std::int64_t panel_stride;  // from one panel to the next, of both
+  const void* targets;        // int64 class per sample, or T row of `outputs` values per sample
+  const std::int64_t* index;  // sample of each row; null: row r is sample r
+  T scale;                    // 1 / batch
+  T* row_loss;                // loss of each row, not scaled
+  std::int32_t* predicted;    // index of the first largest output of each row (classification losses)
 };
 
 template <typename T>
@@ -64,8 +64,7 @@ struct KernelTable {
   void (*transpose)(std::int64_t rows, std::int64_t cols, const T* source, T* destination);
 
   /// z = act(z + bias) in place on panel rows.
-  void (*activate[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, const T* bias,
-                                                        T* z);
+  void (*activate[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, const T* bias, T* z);
   /// gradient *= act'(z), the derivative expressed by the stored output.
   void (*activate_backward[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors,
                                                                  const T* output, T* gradient);
@@ -86,10 +85,9 @@ struct KernelTable {
 
   /// Sample index[r] (r itself when index is null) of the row-major source, times scale, becomes panel row r.
   /// row_bytes: distance of two samples. Lanes beyond `features` are set to +0.
-  void (*gather[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features,
-                                                     const void* source, std::int64_t row_bytes,
-                                                     const std::int64_t* index, T scale, T* destination,
-                                                     std::int64_t panel_stride);
+  void (*gather[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features, const void* source,
+                                                     std::int64_t row_bytes, const std::int64_t* index, T scale,
+                                                     T* destination, std::int64_t panel_stride);
 
   void (*elementwise[static_cast<int>(Elementwise::count)])(std::int64_t n, const T* x, T* y);
   /// Whether no element is NaN or infinite.

@@ -165,9 +165,10 @@ double forward_flops(const NetworkSpec& spec) {
 int choose_threads(int requested, double flops, std::int64_t rows) {
   // A barrier costs about a microsecond; below this much work per thread it is not repaid.
   constexpr double kFlopsPerThread = 0.25e6;
-  const int wanted = requested > 0 ? requested
-                                   : std::min<int>(available_threads(),
-                                                   std::max(1, static_cast<int>(std::min(flops / kFlopsPerThread, 1e6))));
+  const int wanted =
+      requested > 0
+          ? requested
+          : std::min<int>(available_threads(), std::max(1, static_cast<int>(std::min(flops / kFlopsPerThread, 1e6))));
   return static_cast<int>(std::min<std::int64_t>(wanted, std::max<std::int64_t>(rows, 1)));
 }
 

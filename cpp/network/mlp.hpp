@@ -21,11 +21,11 @@ using KeepGoing = std::function<bool()>;
 /// What inference writes; null members are skipped.
 template <typename T>
 struct InferenceOutputs {
-  T* values = nullptr;               // (count, outputs): the last layer's outputs
-  bool probabilities = false;        // values pass through softmax first
-  std::int32_t* predicted = nullptr; // (count,): index of the first largest output
-  const void* targets = nullptr;     // with row_loss: as LossCall::targets
-  T* row_loss = nullptr;             // (count,)
+  T* values = nullptr;                // (count, outputs): the last layer's outputs
+  bool probabilities = false;         // values pass through softmax first
+  std::int32_t* predicted = nullptr;  // (count,): index of the first largest output
+  const void* targets = nullptr;      // with row_loss: as LossCall::targets
+  T* row_loss = nullptr;              // (count,)
 };
 
 template <typename T>

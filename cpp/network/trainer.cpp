@@ -51,8 +51,11 @@ Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, i
   const std::size_t slot_offset = arena_.reserve<T>(updates && has_state(optimizer) ? parameters : 0);
   last_good_offset_ = arena_.reserve<T>(updates ? parameters : 0);
   arena_.allocate();
-  sink_ = {mlp.parameters(), gradients, updates && has_state(optimizer) ? arena_.at<T>(slot_offset) : nullptr,
-           optimizer, {}};
+  sink_ = {mlp.parameters(),
+           gradients,
+           updates && has_state(optimizer) ? arena_.at<T>(slot_offset) : nullptr,
+           optimizer,
+           {}};
 }
 
 template <typename T>
@@ -124,9 +127,8 @@ class Trainer<T>::Epoch {
       const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
       const Panels<T> from = trainer_.values(l - 1, batch);
       const Panels<T> to = trainer_.values(l, batch);
-      const bool done = in_slices(to.count(), rows.size() * from.cols * to.panel, member, [&](Range panels) {
-        dense_forward(kernels_, layer, from, to, rows, panels);
-      });
+      const bool done = in_slices(to.count(), rows.size() * from.cols * to.panel, member,
+                                  [&](Range panels) { dense_forward(kernels_, layer, from, to, rows, panels); });
       if (!done) return;
     }
     output_gradient(first, batch, rows);
@@ -176,8 +178,8 @@ class Trainer<T>::Epoch {
                          std::clamp<std::int64_t>(mine.end - before, 0, count)};
       before += count;
       if (blocks.size() == 0) continue;
-      dense_backward_weights(kernels_, layer, trainer_.values(l - 1, batch), trainer_.gradient(l, batch), blocks,
-                             sink_, block);
+      dense_backward_weights(kernels_, layer, trainer_.values(l - 1, batch), trainer_.gradient(l, batch), blocks, sink_,
+                             block);
     }
   }
 

@@ -49,8 +49,8 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
       kernels.gemm(features, weights.cols, weights.at(0, p * panel), weights.stride(), batch_panel,
                    vectors_for(kernels, samples), scratch);
       kernels.transpose(features, samples, scratch, d_input.at(p, row));
-      kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, features),
-                                                              input.at(p, row), d_input.at(p, row));
+      kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, features), input.at(p, row),
+                                                              d_input.at(p, row));
     }
   }
 }
@@ -113,14 +113,14 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
   }
 }
 
-#define FASTMLP_INSTANTIATE(T)                                                                                     \
-  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&, const Panels<T>&,     \
-                              Range, Range);                                                                       \
-  template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range); \
-  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                \
-  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation,                 \
-                                    const Panels<T>&, const Panels<T>&, Range, Range, T*);                         \
-  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&,              \
+#define FASTMLP_INSTANTIATE(T)                                                                                        \
+  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&, const Panels<T>&, Range, \
+                              Range);                                                                                 \
+  template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range);    \
+  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                   \
+  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation, const Panels<T>&,  \
+                                    const Panels<T>&, Range, Range, T*);                                              \
+  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&,                 \
                                        const Panels<T>&, Range, const GradientSink<T>&, T*);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)

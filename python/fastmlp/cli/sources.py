@@ -206,6 +206,8 @@ def _check_pair(directory: Path, part: str, x: NDArray[Any], y: NDArray[Any]) ->
         raise DataError(
             f"{directory}: {part} labels must be a list of integers, got {y.ndim}-d {y.dtype}"
         )
+    if x.dtype.kind == "f" and not bool(abs(x).max() < float("inf")):  # false for NaN, too
+        raise DataError(f"{directory}: {part} samples must be finite, got NaN or infinite values")
     if len(x) != len(y):
         raise DataError(f"{directory}: {len(x)} {part} samples but {len(y)} labels")
     if y.min() < 0:

@@ -94,8 +94,9 @@ def _recipe_option(*names: str, default: object, help: str, **kwargs: Any) -> An
     help="Seed of the first weights and of the order of samples.",
 )  # fmt: skip
 @click.option(
-    "--threads", type=Whole(1, 4096), metavar="N", default=None,
-    help="Worker threads; the result is the same for any number.  [default: all cores]",
+    "--threads", type=Whole(1, 1024), metavar="N", default=None,
+    help="Worker threads; the result is the same for any number.  "
+    "[default: by cores and work]",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(), default=None,

@@ -130,15 +130,18 @@ def _build(settings: Settings, samples: Samples) -> Any:
     options: dict[str, Any] = {}
     if settings.initializer is not None:
         options["initializer"] = settings.initializer
-    return fastmlp.MLP(
-        _layers(settings, samples),
-        activation=settings.activation,
-        loss="softmax_cross_entropy",
-        input_scale=samples.input_scale,
-        dtype=settings.dtype,
-        seed=settings.seed,
-        **options,
-    )
+    try:
+        return fastmlp.MLP(
+            _layers(settings, samples),
+            activation=settings.activation,
+            loss="softmax_cross_entropy",
+            input_scale=samples.input_scale,
+            dtype=settings.dtype,
+            seed=settings.seed,
+            **options,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _environment(settings: Settings, samples: Samples) -> dict[str, Any]:
@@ -213,6 +216,8 @@ def _fit(
         outcome.end("terminated", ExitCode.TERMINATED, "terminated")
     except DivergedError as error:
         outcome.end("diverged", ExitCode.DIVERGED, str(error))
+    except ValueError as error:  # a setting that only the core can judge
+        raise ConfigError(str(error)) from error
     outcome.wall_seconds = time.perf_counter() - started
     if outcome.code == ExitCode.OK:
         _check_accuracy(settings, outcome)
