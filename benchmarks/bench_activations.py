@@ -19,7 +19,7 @@ LENGTHS = {"65536": ("numpy", *FAST_ISAS), "2048": ("generic",)}
 SHAPES = {"256x512": ("numpy", *FAST_ISAS), "16x64": ("generic",)}
 # Largest errors the library promises.
 OWN_ULP = {"exp": 2, "log": 2, "tanh": 3, "sigmoid": 3, "relu": 0.5}
-# NumPy documents at most 4 ulp for its float32 functions; a sigmoid of them rounds three times more.
+# NumPy's float32 functions keep within 4 ulp; a sigmoid made of one rounds three times more.
 NUMPY_ULP = {"exp": 4, "log": 4, "tanh": 4, "sigmoid": 8, "relu": 0.5}
 
 

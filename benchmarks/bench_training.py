@@ -13,8 +13,8 @@ import fastmlp
 import reference
 from fastmlp import _core
 from machine import FAST_ISAS, THREADS, limit_blas
-from step_bound import StepBound
-from tolerance import assert_same_bits, assert_within
+from step_bound import StepBound, assert_update
+from tolerance import assert_same_bits
 from workloads import LARGE, LEARNING_RATE, MOMENTUM, SEED, WORKLOADS, NumpyTrainer, Workload
 
 Parameters = list[NDArray]
@@ -127,7 +127,7 @@ def assert_steps(trainer: Trainer, workload: Workload) -> None:
     trainer.epoch(*workload.data(CHECKED_STEPS))
     start, updates, bounds = oracle_updates(workload)
     for i, new in enumerate(trainer.parameters()):
-        assert_within(new - start[i], updates[i], bounds[i], f"parameter {i}")
+        assert_update(new - start[i], updates[i], bounds[i], f"parameter {i}")
 
 
 @cache

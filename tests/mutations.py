@@ -35,7 +35,7 @@ MUTATIONS = [
     Mutation("edge tile starts at the wrong row", "cpp/kernels/gemm.inl.hpp",
              "row += height + tall;", "row += height;"),
     Mutation("missing zero padding of the transpose", "cpp/kernels/gemm.inl.hpp",
-             "i0 + i < rows ? load", "i0 + i <= rows ? load"),
+             "i0 + i < rows ? load", "i0 + i < kPanel<T> ? load"),
     Mutation("bias added twice", "cpp/kernels/activation.inl.hpp",
              "load(lanes) + load(bias + j * kLanes<T>)", "load(lanes) + load(bias + j * kLanes<T>) * splat<T>(2)"),
     Mutation("derivative of the logistic function", "cpp/kernels/activation.inl.hpp",

@@ -40,6 +40,20 @@ class PanelBuffer {
     return result;
   }
 
+  /// The same for gradients, whose computed lanes beyond the columns must be zero.
+  Array<T> to_array_with_zero_padding(const KernelTable<T>& kernels) const {
+    for (std::int64_t p = 0; p < panels_.count(); ++p) {
+      const std::int64_t computed = vectors_for(kernels, panels_.width(p)) * kernels.lanes;
+      for (std::int64_t row = 0; row < panels_.rows; ++row) {
+        const T* lanes = panels_.at(p, row);
+        if (std::any_of(lanes + panels_.width(p), lanes + computed, [](T lane) { return lane != 0; })) {
+          throw std::logic_error("padding of a gradient is not zero");
+        }
+      }
+    }
+    return to_array();
+  }
+
  private:
   Panels<T> panels_;
   std::vector<T> data_;
@@ -97,7 +111,7 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, const
                            even_share(weight_blocks(layer.weights), member.index, member.count), sink, scratch.get());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
-  return result.to_array();
+  return result.to_array_with_zero_padding(kernels);
 }
 
 template <typename T>
@@ -121,7 +135,7 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, const
     dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(), result.panels(),
                         rows, {0, result.panels().count()}, scratch.get() + transposed);
   });
-  return result.to_array();
+  return result.to_array_with_zero_padding(kernels);
 }
 
 template <typename T>
@@ -177,8 +191,8 @@ py::tuple loss(Loss which, const Array<T>& outputs, const py::array& targets, T 
                                          gradient.panels().data, values.panels().stride(),
                                          target_rows<T>(targets, spec, outputs.shape(0)), nullptr, scale,
                                          row_loss.mutable_data(), predicted.mutable_data()});
-  if (takes_classes(which)) return py::make_tuple(row_loss, gradient.to_array(), predicted);
-  return py::make_tuple(row_loss, gradient.to_array());
+  if (takes_classes(which)) return py::make_tuple(row_loss, gradient.to_array_with_zero_padding(kernels), predicted);
+  return py::make_tuple(row_loss, gradient.to_array_with_zero_padding(kernels));
 }
 
 template <typename T>

@@ -1,4 +1,4 @@
-"""fastmlp: multi-layer perceptrons trained on CPUs, fast and with the same bits on any number of threads.
+"""Multi-layer perceptrons trained on CPUs: fast, and the same bits on any number of threads.
 
 Names are loaded when they are first used, so that ``import fastmlp`` costs next to nothing.
 """
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastmlp import datasets
-    from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
     from fastmlp.environment import info
-    from fastmlp.model import MLP, History, load
+    from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
+    from fastmlp.history import History
+    from fastmlp.model import MLP, load
     from fastmlp.optimizers import SGD
 
 __version__ = "0.1.0"
@@ -31,7 +32,7 @@ __all__ = [
 
 _HOMES = {
     "MLP": "fastmlp.model",
-    "History": "fastmlp.model",
+    "History": "fastmlp.history",
     "load": "fastmlp.model",
     "SGD": "fastmlp.optimizers",
     "info": "fastmlp.environment",

@@ -11,7 +11,7 @@ class FormatError(ValueError):
 
 
 class DataUnavailableError(RuntimeError):
-    """A named data set was found in none of its sources; the message lists each one tried and why."""
+    """A data set was found in none of its sources; the message says what was tried and why."""
 
 
 class DivergedError(RuntimeError):

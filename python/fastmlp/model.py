@@ -5,26 +5,29 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Protocol, SupportsIndex, overload
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp import _core
 from fastmlp.errors import DivergedError, FormatError
+from fastmlp.history import History, Record, epoch_line
 from fastmlp.optimizers import SGD
+from fastmlp.parameters import Parameters
 from fastmlp.validation import (
     choice,
     class_targets,
     finite_array,
     input_rows,
     integer,
-    layer_sizes as checked_layer_sizes,
     real,
     value_targets,
+)
+from fastmlp.validation import (
+    layer_sizes as checked_layer_sizes,
 )
 
 __all__ = ["MLP", "History", "load"]
@@ -36,7 +39,6 @@ _CLASSIFICATION_LOSSES = ("softmax_cross_entropy",)
 _MOST_THREADS = 1024
 
 Array = npt.NDArray[Any]
-Record = dict[str, Any]
 Progress = Callable[[int, int, float, "float | None"], object]
 
 
@@ -44,51 +46,6 @@ class Callback(Protocol):
     """Called after each epoch; returning True ends the training."""
 
     def __call__(self, model: MLP, record: Record) -> object: ...
-
-
-@dataclass
-class History:
-    """What training measured, one entry per epoch.
-
-    ``loss`` and ``accuracy`` are means over the samples as they were seen, each before the step
-    that it caused. A list stays empty when its quantity does not exist: accuracy for regression,
-    ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-    val_loss: list[float] = field(default_factory=list)
-    val_accuracy: list[float] = field(default_factory=list)
-    epoch_seconds: list[float] = field(default_factory=list)
-
-    def _append(self, record: Record) -> None:
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            if name in record:
-                getattr(self, name).append(record[name])
-        self.epoch_seconds.append(record["seconds"])
-
-
-class _Parameters(list[Array]):
-    """Read-only copies of the parameters; assigning an item changes the model."""
-
-    def __init__(self, arrays: Iterable[Array], assign: Callable[[int, object], None]) -> None:
-        super().__init__(arrays)
-        self._assign = assign
-        for array in self:
-            array.flags.writeable = False
-
-    @overload
-    def __setitem__(self, index: SupportsIndex, value: Array) -> None: ...
-    @overload
-    def __setitem__(self, index: slice, value: Iterable[Array]) -> None: ...
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, slice):
-            raise TypeError("assign one layer at a time, or the whole list to the model")
-        layer = range(len(self))[index]
-        self._assign(layer, value)
-        copy = np.array(value, dtype=self[layer].dtype)
-        copy.flags.writeable = False
-        super().__setitem__(layer, copy)
 
 
 class MLP:
@@ -146,7 +103,9 @@ class MLP:
         self._dtype = np.dtype(choice("dtype", dtype_name, ("float32", "float64")))
         self._seed = integer("seed", seed, 0, 2**64 - 1)
         default = "he_normal" if activation == "relu" else "glorot_uniform"
-        self._initializer = choice("initializer", initializer or default, INITIALIZERS)
+        self._initializer = choice(
+            "initializer", default if initializer is None else initializer, INITIALIZERS
+        )
         self._output_activation = choice("output_activation", output_activation, ACTIVATIONS)
         if self.is_classifier and output_activation != "identity":
             raise ValueError(
@@ -189,7 +148,7 @@ class MLP:
     def weights(self) -> list[Array]:
         """Copies of the weights, (in, out) each; assign a list, or one item, to set them."""
         layers = range(len(self._layer_sizes) - 1)
-        return _Parameters((self._network.get_weights(i) for i in layers), self._set_weights)
+        return Parameters((self._network.get_weights(i) for i in layers), self._set_weights)
 
     @weights.setter
     def weights(self, values: Sequence[npt.ArrayLike]) -> None:
@@ -200,7 +159,7 @@ class MLP:
     def biases(self) -> list[Array]:
         """Copies of the biases, (out,) each; assign a list, or one item, to set them."""
         layers = range(len(self._layer_sizes) - 1)
-        return _Parameters((self._network.get_biases(i) for i in layers), self._set_biases)
+        return Parameters((self._network.get_biases(i) for i in layers), self._set_biases)
 
     @biases.setter
     def biases(self, values: Sequence[npt.ArrayLike]) -> None:
@@ -308,9 +267,10 @@ class MLP:
         optimizer = SGD(learning_rate=0.1, momentum=0.9) if optimizer is None else optimizer
         if not isinstance(optimizer, SGD):
             raise TypeError(f"optimizer must be fastmlp.SGD, got {type(optimizer).__name__}")
-        for callback in (*callbacks, *([] if progress is None else [progress])):
-            if not callable(callback):
-                raise TypeError(f"callbacks must be callables, got {type(callback).__name__}")
+        if not isinstance(callbacks, (list, tuple)) or not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be a list or tuple of callables, got {callbacks!r}")
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be callable, got {type(progress).__name__}")
         rows, targets = self._checked_samples(x, y)
         validation = self._checked_validation(validation_data)
         if not self._fitting.acquire(blocking=False):
@@ -326,10 +286,11 @@ class MLP:
                 if validation is not None:
                     measured = self._evaluate_checked(*validation, thread_count)
                     record.update({f"val_{name}": value for name, value in measured.items()})
-                history._append(record)
+                history.append(record)
                 if verbose:
-                    print(_epoch_line(record), file=sys.stderr, flush=True)
-                if any([callback(self, dict(record)) is True for callback in callbacks]):
+                    print(epoch_line(record), file=sys.stderr, flush=True)
+                stops = [callback(self, dict(record)) is True for callback in callbacks]
+                if any(stops):
                     break
             return history
         finally:
@@ -360,7 +321,8 @@ class MLP:
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if result["status"] == "diverged":
-            step = result["steps"] + 1
+            # An update that overflows after the last step of an epoch belongs to that step.
+            step = result["steps"] + (result["samples"] < len(rows))
             raise DivergedError(
                 f"training diverged in epoch {epoch + 1} at step {step}: the loss is NaN or "
                 "infinite. The model keeps the weights it had before this epoch. Lower the "
@@ -457,13 +419,6 @@ def _dtype_name(dtype: object) -> str:
 def _checked_threads(threads: int | None) -> int:
     """0 stands for the core's own choice."""
     return 0 if threads is None else integer("threads", threads, 1, _MOST_THREADS)
-
-
-def _epoch_line(record: Record) -> str:
-    parts = [f"epoch {record['epoch']}/{record['epochs']}", f"{record['seconds']:.2f} s"]
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    parts += [f"{name} {record[name]:.4f}" for name in names if name in record]
-    return "  ".join(parts)
 
 
 def load(path: str | PathLike[str]) -> MLP:

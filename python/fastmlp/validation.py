@@ -1,4 +1,4 @@
-"""Arguments as the core needs them, or an error that names the argument, the requirement and what came."""
+"""Arguments as the core needs them, or an error: argument, requirement, what came."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTE
     """`value` as an int within [minimum, maximum]; bool is not an integer here."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an integer, got {_shown(value)} ({type(value).__name__})")
-    result = operator.index(value)  # type: ignore[arg-type]
+    result = operator.index(value)
     if not minimum <= result <= maximum:
         bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
         raise ValueError(f"{name} must be {bound}, got {result}")

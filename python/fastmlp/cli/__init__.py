@@ -1,7 +1,7 @@
 """The `fastmlp` command.
 
-Only `main` is public.  This package imports nothing heavy: `fastmlp --help` must not wait for NumPy,
-so every command lives in its own module and is imported when it is called.
+Only `main` is public.  This package imports nothing heavy: `fastmlp --help` must not wait for
+NumPy, so every command lives in its own module and is imported when it is called.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command group: lazy loading, help with examples first, signals, and the mapping to exit codes.
+"""The command group: lazy loading, help with examples first, signals, exit codes.
 
 Nothing here imports NumPy, rich or the core.
 """
@@ -170,5 +170,3 @@ def _broken_pipe() -> int:
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)
     return int(ExitCode.UNEXPECTED)
-
-

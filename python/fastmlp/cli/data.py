@@ -45,7 +45,8 @@ def list_(ctx: click.Context, /) -> None:
         return
     width = max(map(len, places))
     for name, place in places.items():
-        click.echo(f"{name:<{width}}  {place or 'not in the cache (fastmlp data fetch ' + name + ')'}")
+        shown = place or f"not in the cache (fastmlp data fetch {name})"
+        click.echo(f"{name:<{width}}  {shown}")
 
 
 @data.command(

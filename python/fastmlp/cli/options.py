@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -30,6 +30,12 @@ CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": HELP_NAMES,
     "auto_envvar_prefix": "FASTMLP",
 }
+
+# Generic for type checkers since click 8.4, and not subscriptable before.
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -149,7 +155,7 @@ def common_options(*, json_option: bool = True) -> Callable[[F], F]:
     return decorate
 
 
-class Number(click.ParamType):
+class Number(_ParamType):
     """A finite float within bounds (click's own FloatRange lets NaN and infinity through)."""
 
     name = "number"
@@ -173,8 +179,8 @@ class Number(click.ParamType):
         return number
 
 
-class Whole(click.ParamType):
-    """An integer within bounds, both included (click's IntRange fills the help with huge bounds)."""
+class Whole(_ParamType):
+    """An integer within bounds, both included; the help does not show them, unlike IntRange."""
 
     name = "integer"
 
@@ -192,7 +198,7 @@ class Whole(click.ParamType):
         return number
 
 
-class Fraction(click.ParamType):
+class Fraction(_ParamType):
     """A share between 0 and 1, also written as a percentage such as 98%."""
 
     name = "fraction"
@@ -211,7 +217,7 @@ class Fraction(click.ParamType):
         return share
 
 
-class LayerSizes(click.ParamType):
+class LayerSizes(_ParamType):
     """Widths of hidden layers: `512,512`, or `none` for a network without any."""
 
     name = "sizes"

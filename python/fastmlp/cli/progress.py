@@ -114,8 +114,9 @@ class Display:
         """Note the finished epoch and print its line."""
         self.completed = int(record["epoch"])
         score = record.get("val_accuracy", record.get("accuracy"))
-        better = score is not None and (self.best is None or score > self.best)
-        if better:
+        better = False
+        if score is not None and (self.best is None or score > self.best):
+            better = True
             self.best, self.best_epoch = float(score), self.completed
         now = time.perf_counter()
         self._epoch_started = now

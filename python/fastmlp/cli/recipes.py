@@ -19,7 +19,7 @@ class Recipe:
     """Hyper-parameters that are used where the user names none."""
 
     hidden: tuple[int, ...] = (512, 512)
-    epochs: int = 10
+    epochs: int = 5
     batch_size: int = 128
     lr: float = 0.1
     momentum: float = 0.9

@@ -77,7 +77,7 @@ def check_out(out: str | None, *, overwrite: bool) -> None:
         if any(path.iterdir()) and not overwrite:
             raise ConfigError(f"--out {out}: not empty; add --overwrite or name another directory")
     elif path.exists():
-        raise ConfigError(f"--out {out}: exists and is no directory; a model file ends .safetensors")
+        raise ConfigError(f"--out {out}: a file without the .safetensors of a model")
 
 
 def create_run(name: str, out: str | None, *, overwrite: bool) -> RunFiles:

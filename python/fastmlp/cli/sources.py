@@ -1,4 +1,4 @@
-"""From the DATASET argument to arrays: a set by name, or a directory with the user's own IDX files."""
+"""From the DATASET argument to arrays: a set by name, or a directory of the user's IDX files."""
 
 from __future__ import annotations
 

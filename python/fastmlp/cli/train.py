@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -26,6 +27,7 @@ fastmlp train fashion-mnist --out runs/fashion --min-accuracy 88%
 fastmlp train path/to/idx-files --json > result.json
 fastmlp train mnist --dry-run"""
 
+F = TypeVar("F", bound=Callable[..., Any])
 POSITIVE = Number(0, open_low=True)
 NOT_NEGATIVE = Number(0)
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "identity")
@@ -42,7 +44,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return names or [CompletionItem(incomplete, type="dir")]
 
 
-def _recipe_option(*names: str, default: object, help: str, **kwargs: Any) -> Any:
+def _recipe_option(*names: str, default: object, help: str, **kwargs: Any) -> Callable[[F], F]:
     """Make an option whose default depends on the data set; the help shows the usual one."""
     return click.option(*names, default=None, help=f"{help}  [default: {default}]", **kwargs)
 

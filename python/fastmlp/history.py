@@ -1,0 +1,40 @@
+"""What training measures, epoch by epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["History", "Record", "epoch_line"]
+
+Record = dict[str, Any]
+
+
+@dataclass
+class History:
+    """What training measured, one entry per epoch.
+
+    ``loss`` and ``accuracy`` are means over the samples as they were seen, each before the step
+    that it caused. A list stays empty when its quantity does not exist: accuracy for regression,
+    ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)
+
+    def append(self, record: Record) -> None:
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            if name in record:
+                getattr(self, name).append(record[name])
+        self.epoch_seconds.append(record["seconds"])
+
+
+def epoch_line(record: Record) -> str:
+    """One line of text for a record, as `MLP.fit` prints it."""
+    parts = [f"epoch {record['epoch']}/{record['epochs']}", f"{record['seconds']:.2f} s"]
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    parts += [f"{name} {record[name]:.4f}" for name in names if name in record]
+    return "  ".join(parts)
