@@ -191,8 +191,8 @@ py::tuple loss(Loss which, const Array<T>& outputs, const py::array& targets, T 
                                          gradient.panels().data, values.panels().stride(),
                                          target_rows<T>(targets, spec, outputs.shape(0)), nullptr, scale,
                                          row_loss.mutable_data(), predicted.mutable_data()});
-  if (takes_classes(which)) return py::make_tuple(row_loss, gradient.to_array_with_zero_padding(kernels), predicted);
-  return py::make_tuple(row_loss, gradient.to_array_with_zero_padding(kernels));
+  if (takes_classes(which)) return py::make_tuple(row_loss, gradient.to_array(), predicted);
+  return py::make_tuple(row_loss, gradient.to_array());
 }
 
 template <typename T>
