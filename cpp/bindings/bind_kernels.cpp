@@ -40,7 +40,7 @@ class PanelBuffer {
     return result;
   }
 
-  /// The same for gradients, whose computed lanes beyond the columns must be zero.
+  /// The same for what the transpose wrote, whose computed lanes beyond the columns must be zero.
   Array<T> to_array_with_zero_padding(const KernelTable<T>& kernels) const {
     for (std::int64_t p = 0; p < panels_.count(); ++p) {
       const std::int64_t computed = vectors_for(kernels, panels_.width(p)) * kernels.lanes;
@@ -111,7 +111,7 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, const
                            even_share(weight_blocks(layer.weights), member.index, member.count), sink, scratch.get());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
-  return result.to_array_with_zero_padding(kernels);
+  return result.to_array();
 }
 
 template <typename T>

@@ -153,7 +153,8 @@ class Display:
 
         share = done / total if total else 1.0
         in_epoch = max(now - self._epoch_started, 1e-9)
-        head = f"epoch {min(self.completed + 1, self.epochs)}/{self.epochs} "
+        number = min(self.completed + 1, self.epochs)
+        head = f"epoch {number:>{len(str(self.epochs))}}/{self.epochs} "
         parts = [f" {share:4.0%}"]
         overall = (self.completed + share) / self.epochs
         if overall > 0:

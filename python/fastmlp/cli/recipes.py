@@ -33,7 +33,6 @@ DEFAULT = Recipe()
 RECIPES: dict[str, Recipe] = {
     "mnist": DEFAULT,
     "fashion-mnist": DEFAULT,
-    "fashion_mnist": DEFAULT,
 }
 
 

@@ -1,0 +1,425 @@
+"""The command line, tried as a user does: real processes, their output, files and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.cli.recipes import DEFAULT, RECIPES, learning_rate_schedule
+from fastmlp.datasets.idx import build_idx
+
+TIMEOUT = 120
+ESCAPE = "\x1b["
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The process's variables without any that would steer the command."""
+    steering = ("FASTMLP_", "NO_COLOR", "FORCE_COLOR", "TTY_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return clean | variables
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, "-m", "fastmlp.cli", *map(str, args)]
+
+
+def run(*args: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*args), cwd=cwd, env=environment(**variables), capture_output=True, text=True,
+        timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+
+
+def write_idx_directory(directory: Path, samples: int) -> Path:
+    """Four classes of noisy 6x6 images: easy enough that a small network learns them at once."""
+    directory.mkdir()
+    random = np.random.Generator(np.random.PCG64(7))
+    centres = random.integers(0, 256, (4, 6, 6))
+    for part, count in (("train", samples), ("t10k", 80)):
+        labels = (np.arange(count) % 4).astype(np.uint8)
+        noise = random.normal(0, 20, (count, 6, 6))
+        images = np.clip(centres[labels] + noise, 0, 255).astype(np.uint8)
+        (directory / f"{part}-images-idx3-ubyte").write_bytes(build_idx(images))
+        (directory / f"{part}-labels-idx1-ubyte").write_bytes(build_idx(labels))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write_idx_directory(tmp_path_factory.mktemp("data") / "tiny", 400)
+
+
+def train_tiny(tiny: Path, cwd: Path, *args: object, **variables: str):
+    return run("train", tiny, "--hidden", "8", "--epochs", "3", *args, cwd=cwd, **variables)
+
+
+# ---------------------------------------------------------------- help, version, suggestions
+
+
+@pytest.mark.parametrize("path", [(), ("train",), ("data",), ("data", "fetch"), ("info",)])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_shows_examples_before_the_options(path, flag):
+    result = run(*path, flag)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    examples, usage = result.stdout.index("Examples:"), result.stdout.index("Usage: ")
+    assert examples < usage < result.stdout.index("Options:")
+
+
+def test_help_imports_neither_numpy_nor_rich_nor_the_core():
+    probe = (
+        "import sys; from fastmlp.cli import main; code = main(['--help']);"
+        "bad = {'numpy', 'rich', 'fastmlp._core', 'fastmlp.datasets'} & set(sys.modules);"
+        "sys.exit(f'{bad}' if bad else code)"
+    )
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"fastmlp {fastmlp.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("trian", "mnist"), "did you mean 'train'"),
+        (("data", "lst"), "did you mean 'list'"),
+        (("train", "mnits"), "did you mean 'mnist'"),
+        (("data", "path", "mnits"), "did you mean 'mnist'"),
+        (("train", "mnist", "--epoch", "3"), "'--epochs'"),
+        (("train",), "DATASET"),
+        (("train", "mnist", "--lr", "nan"), "--lr"),
+        (("train", "mnist", "--lr", "inf"), "--lr"),
+        (("train", "mnist", "--momentum", "1"), "--momentum"),
+        (("train", "mnist", "--epochs", "0"), "--epochs"),
+        (("train", "mnist", "--hidden", "8,0"), "--hidden"),
+        (("train", "mnist", "--min-accuracy", "98"), "--min-accuracy"),
+        (("train", "mnist", "--momentum", "0", "--nesterov"), "--nesterov"),
+    ],
+)
+def test_usage_errors_take_one_line_and_exit_2(args, expected):
+    result = run(*args)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("fastmlp: error: ")
+    assert result.stderr.count("\n") == 1
+    assert expected in result.stderr
+
+
+def test_without_a_command_the_help_comes_on_standard_error():
+    result = run()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "fastmlp train mnist" in result.stderr
+
+
+# ---------------------------------------------------------------- training
+
+
+def test_training_writes_a_numbered_run_and_splits_its_output(tiny, tmp_path):
+    first = train_tiny(tiny, tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "test accuracy" in first.stdout
+    assert "runs/001-tiny/model.safetensors" in first.stdout
+    lines = [line for line in first.stderr.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
+    assert "epoch" not in first.stdout.replace("in epoch", "")
+    assert ESCAPE not in first.stderr + first.stdout
+
+    directory = tmp_path / "runs" / "001-tiny"
+    names = {"model.safetensors", "metrics.jsonl", "config.json", "environment.json"}
+    assert {path.name for path in directory.iterdir()} == names
+    metrics = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in metrics] == [1, 2, 3]
+    config = json.loads((directory / "config.json").read_text())
+    assert config["hidden"] == [8]
+    assert config["layer_sizes"] == [36, 8, 4]
+    machine = json.loads((directory / "environment.json").read_text())
+    assert machine["isa"]
+    assert len(machine["data_sha256"]) == 4
+    assert fastmlp.load(directory / "model.safetensors").layer_sizes == [36, 8, 4]
+
+    before = (directory / "model.safetensors").read_bytes()
+    second = train_tiny(tiny, tmp_path, "-q")
+    assert second.returncode == 0
+    assert second.stderr == ""
+    assert "runs/002-tiny" in second.stdout
+    assert (directory / "model.safetensors").read_bytes() == before
+    # Same seed and settings: the same bytes.
+    assert (tmp_path / "runs" / "002-tiny" / "model.safetensors").read_bytes() == before
+
+
+def test_json_is_one_object_with_a_schema(tiny, tmp_path):
+    result = train_tiny(tiny, tmp_path, "--json", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("\n") == 1
+    document = json.loads(result.stdout)
+    assert (document["schema"], document["schema_version"]) == ("fastmlp.train", 1)
+    assert document["status"] == "completed"
+    assert document["exit_code"] == 0
+    assert document["epochs_completed"] == len(document["history"]) == 3
+    assert document["layer_sizes"] == [36, 8, 4]
+    assert document["samples_per_second"] > 0
+    assert "epoch 3/3" in result.stderr
+    # What is reported is what the saved model does.
+    model = fastmlp.load(document["model"])
+    images = np.frombuffer((tiny / "t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
+    labels = np.frombuffer((tiny / "t10k-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
+    measured = model.evaluate(images.reshape(80, 36), labels.astype(np.int64))
+    assert measured["accuracy"] == document["test_accuracy"]
+
+
+def test_dry_run_writes_nothing(tiny, tmp_path):
+    result = train_tiny(tiny, tmp_path, "--dry-run", "--json")
+    assert result.returncode == 0
+    plan = json.loads(result.stdout)
+    assert plan["schema"] == "fastmlp.plan"
+    assert plan["config"]["epochs"] == 3
+    assert plan["config"]["batch_size"] == DEFAULT.batch_size
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_sets_an_option_and_a_flag_wins(tiny, tmp_path):
+    args = ("train", tiny, "--dry-run", "--json")
+    by_variable = json.loads(run(*args, FASTMLP_EPOCHS="7", cwd=tmp_path).stdout)
+    by_flag = json.loads(run(*args, "--epochs", 4, FASTMLP_EPOCHS="7", cwd=tmp_path).stdout)
+    assert by_variable["config"]["epochs"] == 7
+    assert by_flag["config"]["epochs"] == 4
+
+
+def test_min_accuracy_ends_with_6_and_keeps_the_model(tiny, tmp_path):
+    # A rate of 1e-9 learns nothing, so that 100 % is out of reach.
+    result = train_tiny(tiny, tmp_path, "--lr", "1e-9", "--min-accuracy", "100%", "--json")
+    assert result.returncode == 6
+    assert "--min-accuracy" in result.stderr
+    document = json.loads(result.stdout)
+    assert document["status"] == "check_failed"
+    assert fastmlp.load(tmp_path / document["model"])
+    assert train_tiny(tiny, tmp_path, "--min-accuracy", "0").returncode == 0
+
+
+def test_divergence_ends_with_5(tiny, tmp_path):
+    result = train_tiny(tiny, tmp_path, "--lr", "1e30", "--json")
+    assert result.returncode == 5
+    assert "epoch 1" in result.stderr
+    assert "Traceback" not in result.stderr
+    document = json.loads(result.stdout)
+    assert (document["status"], document["exit_code"]) == ("diverged", 5)
+    assert document["model"] is None
+
+
+def test_out_is_never_overwritten_unasked(tiny, tmp_path):
+    target = tmp_path / "deep" / "net.safetensors"
+    assert train_tiny(tiny, tmp_path, "--out", target).returncode == 0
+    assert [path.name for path in target.parent.iterdir()] == ["net.safetensors"]
+    refused = train_tiny(tiny, tmp_path, "--out", target)
+    assert refused.returncode == 2
+    assert "--overwrite" in refused.stderr
+    assert train_tiny(tiny, tmp_path, "--out", target.parent).returncode == 2
+    assert train_tiny(tiny, tmp_path, "--out", target, "--overwrite").returncode == 0
+
+
+# ---------------------------------------------------------------- data
+
+
+def test_missing_data_ends_with_3_and_says_what_was_tried(tmp_path):
+    result = run(
+        "train", "mnist", "--data-dir", tmp_path / "none", "--json", cwd=tmp_path,
+        FASTMLP_OFFLINE="1", XDG_CACHE_HOME=str(tmp_path / "cache"), HOME=str(tmp_path),
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert "train-images-idx3-ubyte" in result.stderr
+    assert "Traceback" not in result.stderr
+    error = json.loads(result.stdout)
+    assert (error["schema"], error["exit_code"]) == ("fastmlp.error", 3)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_damaged_directories_end_with_3(tmp_path):
+    directory = write_idx_directory(tmp_path / "bad", 40)
+    labels = directory / "train-labels-idx1-ubyte"
+    good = labels.read_bytes()
+    for content in (good[:-1], good[:7] + b"\x27" + good[8:-1], b"", b"\x1f\x8b" + good):
+        labels.write_bytes(content)
+        result = run("train", directory, cwd=tmp_path)
+        assert result.returncode == 3, result.stderr
+        assert str(directory) in result.stderr
+    labels.unlink()
+    assert run("train", directory, cwd=tmp_path).returncode == 3
+    assert run("train", tmp_path / "nowhere", cwd=tmp_path).returncode == 3
+
+
+def test_a_gzip_bomb_is_refused(tmp_path):
+    import gzip
+
+    directory = write_idx_directory(tmp_path / "bomb", 40)
+    path = directory / "train-images-idx3-ubyte"
+    # The header claims 4 GiB and more follows it, in a file of a few kilobytes.
+    claim = bytes((0, 0, 8, 3)) + b"".join(n.to_bytes(4, "big") for n in (1 << 16, 1 << 8, 1 << 8))
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(claim + bytes(1 << 22)))
+    path.unlink()
+    result = run("train", directory, cwd=tmp_path)
+    assert result.returncode == 3
+    assert "sizes" in result.stderr
+
+
+def test_compressed_files_train_like_raw_ones(tiny, tmp_path):
+    import gzip
+
+    packed = tmp_path / "tiny"
+    packed.mkdir()
+    for path in tiny.iterdir():
+        (packed / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    results = [
+        json.loads(train_tiny(directory, tmp_path, "--json", "-q").stdout)
+        for directory in (tiny, packed)
+    ]
+    assert results[0]["train_loss"] == results[1]["train_loss"]
+    assert results[0]["environment"]["data_sha256"] == results[1]["environment"]["data_sha256"]
+
+
+def test_data_list_and_path(tmp_path):
+    empty = {"XDG_CACHE_HOME": str(tmp_path), "FASTMLP_OFFLINE": "1"}
+    listed = json.loads(run("data", "list", "--json", **empty).stdout)
+    assert {"name": "mnist", "path": None} in listed["datasets"]
+    assert run("data", "path", "mnist", **empty).returncode == 3
+
+
+def test_info():
+    facts = json.loads(run("info", "--json").stdout)
+    assert facts["schema"] == "fastmlp.info"
+    assert facts["version"] == fastmlp.__version__
+    assert facts["isa"] in run("info").stdout
+
+
+# ---------------------------------------------------------------- signals, terminals
+
+
+def start_long_training(data: Path, cwd: Path, *args: object) -> subprocess.Popen:
+    """Start a training that would take minutes, and return once its second epoch runs."""
+    process = subprocess.Popen(
+        command("train", data, "--hidden", "32", "--epochs", "1000000", "--lr", "1e-3", *args),
+        cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch"):
+            return process
+    raise AssertionError(f"no epoch was finished, exit code {process.wait()}")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "status"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_saves_the_model_first(tmp_path, number, code, status):
+    data = write_idx_directory(tmp_path / "long", 20_000)
+    with start_long_training(data, tmp_path, "--json") as process:
+        sent = time.monotonic()
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == code
+    assert time.monotonic() - sent < 10
+    assert stderr.splitlines()[-1].startswith(f"fastmlp: {status} (")
+    assert "Traceback" not in stderr
+    document = json.loads(stdout)
+    assert (document["status"], document["exit_code"]) == (status, code)
+    model = fastmlp.load(tmp_path / document["model"])
+    assert all(np.isfinite(weights).all() for weights in model.weights)
+
+
+def test_colour_follows_the_switches(tiny, tmp_path):
+    assert ESCAPE in train_tiny(tiny, tmp_path, FORCE_COLOR="1").stderr
+    assert ESCAPE not in train_tiny(tiny, tmp_path, FORCE_COLOR="1", NO_COLOR="1").stderr
+    assert ESCAPE not in train_tiny(tiny, tmp_path, "--no-color", FORCE_COLOR="1").stderr
+    # Colour or not, a pipe gets whole lines: no carriage return, no cursor movement.
+    assert "\r" not in train_tiny(tiny, tmp_path, FORCE_COLOR="1").stderr
+
+
+def run_on_terminal(args: list[str], cwd: Path, columns: int, **variables: str) -> tuple[str, int]:
+    """Run a command on a pseudo-terminal and return what it drew and its exit code."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    clean = {k: v for k, v in environment().items() if k not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        args, cwd=cwd, env=clean | {"TERM": "xterm-256color"} | variables,
+        stdin=follower, stdout=follower, stderr=follower,
+    )  # fmt: skip
+    os.close(follower)
+    drawn = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # Linux reports the closed far end of a terminal as EIO
+            break
+        if not chunk:
+            break
+        drawn += chunk
+    os.close(leader)
+    return drawn.decode(), process.wait(TIMEOUT)
+
+
+@pytest.mark.parametrize("columns", [30, 120])
+def test_the_bar_fits_the_terminal_and_the_cursor_comes_back(tiny, tmp_path, columns):
+    import re
+
+    args = command("train", tiny, "--epochs", 3)
+    drawn, code = run_on_terminal(args, tmp_path, columns)
+    assert code == 0
+    assert "━" in drawn
+    assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
+    bars = [part for part in re.split(r"[\r\n]", drawn) if "━" in part]
+    for bar in bars:
+        assert len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", bar)) < columns
+    dumb, code = run_on_terminal(args, tmp_path, columns, TERM="dumb")
+    assert code == 0
+    assert "━" not in dumb
+    assert ESCAPE not in dumb
+
+
+# ---------------------------------------------------------------- schedules, the real data
+
+
+def test_schedules():
+    assert learning_rate_schedule("constant", 0.1, 5) == 0.1
+    cosine, step = (learning_rate_schedule(name, 0.1, 6) for name in ("cosine", "step"))
+    assert callable(cosine)
+    assert callable(step)
+    rates = [cosine(epoch) for epoch in range(6)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[3] == pytest.approx(0.05)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
+    assert [step(e) for e in range(6)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    with pytest.raises(ValueError, match="schedule"):
+        learning_rate_schedule("linear", 0.1, 5)
+
+
+def test_every_recipe_names_a_data_set():
+    assert set(RECIPES) <= set(fastmlp.datasets.available())
+
+
+def test_one_epoch_of_mnist(tmp_path):
+    if fastmlp.datasets.path("mnist") is None:
+        pytest.skip("MNIST is not in the local cache (fastmlp data fetch mnist)")
+    result = run(
+        "train", "mnist", "--hidden", "64", "--epochs", "1", "--offline", "--json",
+        "--min-accuracy", "93%", cwd=tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["layer_sizes"] == [784, 64, 10]
