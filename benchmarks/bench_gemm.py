@@ -17,7 +17,7 @@ PRODUCTS = ("multiply", "multiply_at_b", "multiply_a_bt")
 SHAPES = {
     "128x784x512": (128, 784, 512),
     "512x512x512": (512, 512, 512),
-    "256x2048x2048": (256, 2048, 2048),
+    "1024x768x768": (1024, 768, 768),
 }
 SMALL = {"16x64x48": (16, 64, 48)}
 CASES = [(name, isa) for name in SHAPES for isa in ("numpy", *FAST_ISAS)]
