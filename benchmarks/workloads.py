@@ -63,7 +63,7 @@ class Workload:
 
 WORKLOADS = {
     "nielsen": Workload((784, 30, 10), "sigmoid", 10, 500),
-    "small": Workload((784, 128, 10), "relu", 32, 200),
+    "small": Workload((784, 128, 10), "relu", 32, 100),
     "tabular": Workload((54, 100, 7), "relu", 200, 100, bytes_in=False),
     "mnist": Workload((784, 512, 512, 10), "relu", 128, 20),
 }

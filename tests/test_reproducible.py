@@ -45,9 +45,10 @@ def test_any_number_of_threads(case, loss, dtype):
 
 
 def run_python(code, **environment):
+    path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.path.dirname(__file__), **environment},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=60,
