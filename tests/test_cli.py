@@ -3,64 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastmlp
+from cli_process import ESCAPE, run, train_tiny, write_idx_directory
 from fastmlp.cli.recipes import DEFAULT, RECIPES, learning_rate_schedule
-from fastmlp.datasets.idx import build_idx
-
-TIMEOUT = 120
-ESCAPE = "\x1b["
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """The process's variables without any that would steer the command."""
-    steering = ("FASTMLP_", "NO_COLOR", "FORCE_COLOR", "TTY_")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
-    return clean | variables
-
-
-def command(*args: object) -> list[str]:
-    return [sys.executable, "-m", "fastmlp.cli", *map(str, args)]
-
-
-def run(*args: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(*args), cwd=cwd, env=environment(**variables), capture_output=True, text=True,
-        timeout=TIMEOUT, check=False,
-    )  # fmt: skip
-
-
-def write_idx_directory(directory: Path, samples: int) -> Path:
-    """Four classes of noisy 6x6 images: easy enough that a small network learns them at once."""
-    directory.mkdir()
-    random = np.random.Generator(np.random.PCG64(7))
-    centres = random.integers(0, 256, (4, 6, 6))
-    for part, count in (("train", samples), ("t10k", 80)):
-        labels = (np.arange(count) % 4).astype(np.uint8)
-        noise = random.normal(0, 20, (count, 6, 6))
-        images = np.clip(centres[labels] + noise, 0, 255).astype(np.uint8)
-        (directory / f"{part}-images-idx3-ubyte").write_bytes(build_idx(images))
-        (directory / f"{part}-labels-idx1-ubyte").write_bytes(build_idx(labels))
-    return directory
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     return write_idx_directory(tmp_path_factory.mktemp("data") / "tiny", 400)
-
-
-def train_tiny(tiny: Path, cwd: Path, *args: object, **variables: str):
-    return run("train", tiny, "--hidden", "8", "--epochs", "3", *args, cwd=cwd, **variables)
 
 
 # ---------------------------------------------------------------- help, version, suggestions
@@ -301,122 +257,6 @@ def test_info():
     assert facts["schema"] == "fastmlp.info"
     assert facts["version"] == fastmlp.__version__
     assert facts["isa"] in run("info").stdout
-
-
-# ---------------------------------------------------------------- signals, terminals
-
-
-def start_long_training(data: Path, cwd: Path, *args: object) -> subprocess.Popen:
-    """Start a training that would take minutes, and return once its second epoch runs."""
-    process = subprocess.Popen(
-        command("train", data, "--hidden", "32", "--epochs", "1000000", "--lr", "1e-3", *args),
-        cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch"):
-            return process
-    raise AssertionError(f"no epoch was finished, exit code {process.wait()}")
-
-
-@pytest.mark.parametrize(
-    ("number", "code", "status"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
-)
-def test_a_signal_saves_the_model_first(tmp_path, number, code, status):
-    data = write_idx_directory(tmp_path / "long", 20_000)
-    with start_long_training(data, tmp_path, "--json") as process:
-        sent = time.monotonic()
-        process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == code
-    assert time.monotonic() - sent < 10
-    assert stderr.splitlines()[-1].startswith(f"fastmlp: {status} (")
-    assert "Traceback" not in stderr
-    document = json.loads(stdout)
-    assert (document["status"], document["exit_code"]) == (status, code)
-    model = fastmlp.load(tmp_path / document["model"])
-    assert all(np.isfinite(weights).all() for weights in model.weights)
-
-
-def test_colour_follows_the_switches(tiny, tmp_path):
-    assert ESCAPE in train_tiny(tiny, tmp_path, FORCE_COLOR="1").stderr
-    assert ESCAPE not in train_tiny(tiny, tmp_path, FORCE_COLOR="1", NO_COLOR="1").stderr
-    assert ESCAPE not in train_tiny(tiny, tmp_path, "--no-color", FORCE_COLOR="1").stderr
-    # Colour or not, a pipe gets whole lines: no carriage return, no cursor movement.
-    assert "\r" not in train_tiny(tiny, tmp_path, FORCE_COLOR="1").stderr
-
-
-def run_on_terminal(args: list[str], cwd: Path, columns: int, **variables: str) -> tuple[str, int]:
-    """Run a command on a pseudo-terminal and return what it drew and its exit code."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    clean = {k: v for k, v in environment().items() if k not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen(
-        args, cwd=cwd, env=clean | {"TERM": "xterm-256color"} | variables,
-        stdin=follower, stdout=follower, stderr=follower,
-    )  # fmt: skip
-    os.close(follower)
-    drawn = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # Linux reports the closed far end of a terminal as EIO
-            break
-        if not chunk:
-            break
-        drawn += chunk
-    os.close(leader)
-    return drawn.decode(), process.wait(TIMEOUT)
-
-
-def test_the_cursor_comes_back_after_a_training(tiny, tmp_path):
-    drawn, code = run_on_terminal(command("train", tiny, "--epochs", 3), tmp_path, 100)
-    assert code == 0
-    assert "━" in drawn
-    assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
-
-
-# Every call draws, so that the frames do not depend on how fast this machine trains.
-DRAW_EVERYTHING = """
-from fastmlp.cli import progress
-progress.REDRAW_SECONDS = 0.0
-with progress.Display(12, 60_000, quiet=False, no_color=False) as display:
-    for epoch in range(1, 13):
-        for done in range(0, 60_001, 6_000):
-            display.progress(done, 60_000, 0.1234, 0.9876)
-        display.epoch_end({"epoch": epoch, "loss": 0.1, "val_accuracy": 0.98, "seconds": 1.0})
-"""
-
-
-@pytest.mark.parametrize(("columns", "fullest"), [(32, "%"), (60, "loss"), (130, "best")])
-def test_the_bar_fits_the_terminal(tmp_path, columns, fullest):
-    drawn, code = run_on_terminal([sys.executable, "-c", DRAW_EVERYTHING], tmp_path, columns)
-    assert code == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
-    parts = re.split(r"[\r\n]", plain)
-    frames = [part for part in parts if re.match(r"epoch +\d+/12 \S*\s+\d+%", part)]
-    assert len(frames) > 100
-    assert any(fullest in frame for frame in frames)
-    for frame in frames:
-        assert len(frame) < columns
-        # Facts give way to the bar one by one; none is cut in the middle.
-        assert frame.count("━") >= 10
-        assert re.search(r"(%|ETA \d+:\d\d|loss \d\.\d{4}|samples/s)$", frame), frame
-
-
-def test_a_dumb_terminal_gets_plain_lines(tiny, tmp_path):
-    args = command("train", tiny, "--epochs", 3)
-    drawn, code = run_on_terminal(args, tmp_path, 80, TERM="dumb")
-    assert code == 0
-    assert "epoch 3/3" in drawn
-    assert "━" not in drawn
-    assert ESCAPE not in drawn
 
 
 # ---------------------------------------------------------------- schedules, the real data

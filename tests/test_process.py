@@ -1,4 +1,4 @@
-"""fastmlp inside a process: signals, forks, threads, memory. Real ones, each in a process of its own."""
+"""fastmlp inside a process: signals, forks, threads, memory, each in a real process."""
 
 from __future__ import annotations
 

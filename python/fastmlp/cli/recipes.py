@@ -19,8 +19,8 @@ class Recipe:
     """Hyper-parameters that are used where the user names none."""
 
     hidden: tuple[int, ...] = (512, 512)
-    epochs: int = 5
-    batch_size: int = 128
+    epochs: int = 4
+    batch_size: int = 64
     lr: float = 0.1
     momentum: float = 0.9
     schedule: str = "cosine"

@@ -1,0 +1,51 @@
+"""Running the command line in a process of its own, on data that takes a moment to learn."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp.datasets.idx import build_idx
+
+TIMEOUT = 120
+ESCAPE = "\x1b["
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The process's variables without any that would steer the command."""
+    steering = ("FASTMLP_", "NO_COLOR", "FORCE_COLOR", "TTY_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return clean | variables
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, "-m", "fastmlp.cli", *map(str, args)]
+
+
+def run(*args: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*args), cwd=cwd, env=environment(**variables), capture_output=True, text=True,
+        timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+
+
+def write_idx_directory(directory: Path, samples: int) -> Path:
+    """Four classes of noisy 6x6 images: easy enough that a small network learns them at once."""
+    directory.mkdir()
+    random = np.random.Generator(np.random.PCG64(7))
+    centres = random.integers(0, 256, (4, 6, 6))
+    for part, count in (("train", samples), ("t10k", 80)):
+        labels = (np.arange(count) % 4).astype(np.uint8)
+        noise = random.normal(0, 20, (count, 6, 6))
+        images = np.clip(centres[labels] + noise, 0, 255).astype(np.uint8)
+        (directory / f"{part}-images-idx3-ubyte").write_bytes(build_idx(images))
+        (directory / f"{part}-labels-idx1-ubyte").write_bytes(build_idx(labels))
+    return directory
+
+
+def train_tiny(tiny: Path, cwd: Path, *args: object, **variables: str):
+    return run("train", tiny, "--hidden", "8", "--epochs", "3", *args, cwd=cwd, **variables)
