@@ -54,7 +54,7 @@ def test_version():
         (("data", "lst"), "did you mean 'list'"),
         (("train", "mnits"), "did you mean 'mnist'"),
         (("data", "path", "mnits"), "did you mean 'mnist'"),
-        (("train", "mnist", "--epoch", "3"), "'--epochs'"),
+        (("train", "mnist", "--epoch", "3"), "--epochs"),
         (("train",), "DATASET"),
         (("train", "mnist", "--lr", "nan"), "--lr"),
         (("train", "mnist", "--lr", "inf"), "--lr"),

@@ -43,7 +43,8 @@ int find_name(const std::array<const char*, N>& names, const std::string& name, 
   std::string known;
   for (std::size_t i = 0; i < N; ++i) {
     if (name == names[i]) return static_cast<int>(i);
-    known += std::string(i == 0 ? "" : ", ") + names[i];
+    if (i > 0) known += ", ";
+    known += names[i];
   }
   throw std::invalid_argument(std::string(what) + " must be one of " + known + ", got \"" + name + "\"");
 }

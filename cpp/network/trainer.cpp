@@ -11,6 +11,7 @@
 namespace fastmlp {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kMonitorInterval{25};
 /// Work between two looks at the clock: some tens of microseconds.
 constexpr double kFlopsBetweenChecks = 8e6;
@@ -81,8 +82,7 @@ class Trainer<T>::Epoch {
         spec_(trainer.mlp_.spec()),
         kernels_(trainer.mlp_.kernels()),
         order_(order),
-        sink_(trainer.sink_),
-        next_report_(Clock::now() + kMonitorInterval) {
+        sink_(trainer.sink_) {
     sink_.settings = request.settings;
   }
 
@@ -111,8 +111,6 @@ class Trainer<T>::Epoch {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   void forward_and_backward(std::int64_t first, std::int64_t batch, Range rows, const Member& member) {
     const std::int64_t last = spec_.layers();
     const Panels<T> input = trainer_.values(0, batch);
@@ -197,10 +195,9 @@ class Trainer<T>::Epoch {
   }
 
   void report() {
-    const Clock::time_point now = Clock::now();
-    if (now < next_report_) return;
+    if (Clock::now() < trainer_.next_report_) return;
     if (request_.monitor && !request_.monitor(progress_)) stop_.store(true, std::memory_order_relaxed);
-    next_report_ = Clock::now() + kMonitorInterval;
+    trainer_.next_report_ = Clock::now() + kMonitorInterval;
   }
 
   void count_step(std::int64_t batch) {
@@ -232,7 +229,6 @@ class Trainer<T>::Epoch {
   const KernelTable<T>& kernels_;
   const std::int64_t* order_;
   GradientSink<T> sink_;
-  Clock::time_point next_report_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> diverged_{false};
   Progress progress_;  // written by member 0 between barriers

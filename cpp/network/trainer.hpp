@@ -5,6 +5,7 @@
 // updates them at once; a barrier. Two barriers a step, whatever the depth.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -24,7 +25,7 @@ struct Progress {
   std::int64_t correct = 0;
 };
 
-/// Called every few tens of milliseconds from the calling thread; returns false to stop.
+/// Called at once and then every few tens of milliseconds, from the calling thread; returns false to stop.
 using Monitor = std::function<bool(const Progress&)>;
 
 template <typename T>
@@ -77,6 +78,8 @@ class Trainer {
   std::size_t row_loss_offset_ = 0;
   std::size_t predicted_offset_ = 0;
   std::size_t last_good_offset_ = 0;
+  // Kept from epoch to epoch: short epochs report as often as long ones.
+  std::chrono::steady_clock::time_point next_report_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace fastmlp
