@@ -28,7 +28,10 @@ void require_shape(const py::array& array, const char* name, const std::vector<p
   }
   if (same) return;
   std::string wanted;
-  for (const py::ssize_t size : shape) wanted += (wanted.empty() ? "" : ", ") + std::to_string(size);
+  for (const py::ssize_t size : shape) {
+    if (!wanted.empty()) wanted += ", ";
+    wanted += std::to_string(size);
+  }
   throw std::invalid_argument(std::string(name) + " must have shape (" + wanted + ")");
 }
 
@@ -78,9 +81,9 @@ const void* target_rows(const py::array& y, const NetworkSpec& spec, std::int64_
   if (!py::isinstance<py::array_t<std::int64_t>>(y)) throw py::type_error("y must be int64");
   const auto* labels = static_cast<const std::int64_t*>(y.data());
   for (std::int64_t i = 0; i < count; ++i) {
-    require(labels[i] >= 0 && labels[i] < spec.outputs(),
-            "y must hold classes from 0 to " + std::to_string(spec.outputs() - 1) + ", got " +
-                std::to_string(labels[i]) + " at index " + std::to_string(i));
+    if (labels[i] >= 0 && labels[i] < spec.outputs()) continue;
+    throw std::invalid_argument("y must hold classes from 0 to " + std::to_string(spec.outputs() - 1) + ", got " +
+                                std::to_string(labels[i]) + " at index " + std::to_string(i));
   }
   return labels;
 }
