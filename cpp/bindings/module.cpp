@@ -6,6 +6,7 @@
 #include "bindings/register.hpp"
 #include "kernels/dispatch.hpp"
 #include "network/initializer.hpp"
+#include "network/peak.hpp"
 
 namespace py = pybind11;
 
@@ -17,6 +18,8 @@ PYBIND11_MODULE(_core, module) {
   module.def("isas", [] { return py::tuple(py::cast(available_isas())); });
   module.def("active_isa", [] { return active_isa(); });
   module.def("available_threads", available_threads);
+  module.def("peak_flops", measure_peak, py::arg("threads"), py::arg("seconds"), py::arg("isa") = "",
+             py::call_guard<py::gil_scoped_release>());
   module.attr("compiler") = __VERSION__;
   module.attr("openmp") = openmp_version();
   bindings::register_networks(module);

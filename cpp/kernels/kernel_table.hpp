@@ -89,6 +89,10 @@ struct KernelTable {
                                                      std::int64_t row_bytes, const std::int64_t* index, T scale,
                                                      T* destination, std::int64_t panel_stride);
 
+  /// `steps` rounds of independent fused multiply-adds in registers, seeded from and summed into sink[0..1];
+  /// returns the floating-point operations done.
+  double (*fma_chains)(std::int64_t steps, T* sink);
+
   void (*elementwise[static_cast<int>(Elementwise::count)])(std::int64_t n, const T* x, T* y);
   /// Whether no element is NaN or infinite.
   bool (*all_finite)(std::int64_t n, const T* x);

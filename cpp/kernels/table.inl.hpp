@@ -13,6 +13,7 @@
 #include "kernels/gemm.inl.hpp"
 #include "kernels/loss.inl.hpp"
 #include "kernels/optimizer.inl.hpp"
+#include "kernels/peak.inl.hpp"
 
 #define FASTMLP_STRING_(x) #x
 #define FASTMLP_STRING(x) FASTMLP_STRING_(x)
@@ -38,6 +39,7 @@ static constexpr KernelTable<T> make_table() {
           argmax<T>,
           {update<T, Sgd>, update<T, Momentum>, update<T, Nesterov>},
           {gather<T, std::uint8_t>, gather<T, T>},
+          fma_chains<T>,
           {apply_elementwise<T, exp<T>>, apply_elementwise<T, log<T>>, apply_elementwise<T, tanh<T>>,
            apply_elementwise<T, sigmoid<T>>},
           all_finite<T>};
