@@ -50,4 +50,12 @@ static inline FloatLanes fma(FloatLanes a, FloatLanes b, FloatLanes c) {
 
 #endif
 
+static inline FloatLanes convert(const std::uint8_t* p, FloatLanes) {
+  return FloatLanes{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
+                    static_cast<float>(p[3])};
+}
+static inline DoubleLanes convert(const std::uint8_t* p, DoubleLanes) {
+  return DoubleLanes{static_cast<double>(p[0]), static_cast<double>(p[1])};
+}
+
 }  // namespace fastmlp::generic

@@ -8,7 +8,7 @@ static inline Vec<T> load_converted(const T* p) {
 }
 template <typename T>
 static inline Vec<T> load_converted(const std::uint8_t* p) {
-  return __builtin_convertvector(*reinterpret_cast<const typename VectorTypes<T>::Bytes*>(p), Vec<T>);
+  return convert(p, Vec<T>{});
 }
 
 template <typename T, typename Source>
@@ -19,12 +19,14 @@ static void gather(std::int64_t rows, std::int64_t features, const void* source,
     const auto* x = reinterpret_cast<const Source*>(static_cast<const unsigned char*>(source) + sample * row_bytes);
     T* panel_row = destination + row * kPanel<T>;
     for (std::int64_t k = 0; k < features; k += kPanel<T>, panel_row += panel_stride) {
-      if (features - k >= kPanel<T>) {
-        for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
+      for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
+        if (features - k >= j + kLanes<T>) {
           store(panel_row + j, load_converted<T>(x + k + j) * splat<T>(scale));
+        } else {
+          for (int i = j; i < j + kLanes<T>; ++i) {
+            panel_row[i] = k + i < features ? static_cast<T>(x[k + i]) * scale : T{0};
+          }
         }
-      } else {
-        for (int j = 0; j < kPanel<T>; ++j) panel_row[j] = k + j < features ? static_cast<T>(x[k + j]) * scale : T{0};
       }
     }
   }

@@ -29,15 +29,49 @@ static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth,
   }
 }
 
-/// One register tile: c (Rows panel rows) = or += a b over `depth`, k ascending.
-template <typename T, bool kTransposed, int Rows, int Vectors>
-static void tile(std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b, T* c, bool accumulate) {
+/// What a register tile becomes: row `row` of its panel, vector `j` of that row.
+template <typename T>
+struct StoreTile {
+  T* c;
+  void prepare(std::int64_t, int, int) const {}
+  void operator()(std::int64_t row, int j, Vec<T> value) const { store(c + row * kPanel<T> + j * kLanes<T>, value); }
+};
+
+/// A tile of gradients updates the parameters straight from its registers.
+template <typename T, typename Rule>
+struct UpdateTile {
+  T* weights;
+  T* slot;
+  const UpdateSettings<T>* settings;
+  /// Fetches what the tile will update while its product is computed.
+  void prepare(std::int64_t row, int rows, int vectors) const {
+    for (int i = 0; i < rows; ++i) {
+      for (int j = 0; j < vectors; ++j) {
+        const std::int64_t at = (row + i) * kPanel<T> + j * kLanes<T>;
+        __builtin_prefetch(weights + at, 1);
+        if constexpr (Rule::kHasSlot) __builtin_prefetch(slot + at, 1);
+      }
+    }
+  }
+  void operator()(std::int64_t row, int j, Vec<T> gradient) const {
+    const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+    update_lanes<T, Rule>(weights + at, Rule::kHasSlot ? slot + at : nullptr, gradient, *settings);
+  }
+};
+
+/// One register tile over `depth`, k ascending, starting from +0 or from the partial sums in c.
+/// Row i of the tile is row `row` + i of its panel.
+template <typename T, bool kTransposed, int Rows, int Vectors, typename Finish>
+static void tile(std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b, std::int64_t row,
+                 const T* partial, const Finish& finish) {
+  constexpr std::int64_t kWorthFetching = 64;  // a short product is over before the parameters arrive
+  if (depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
     for (int j = 0; j < Vectors; ++j) {
-      acc[i][j] = accumulate ? load(c + i * kPanel<T> + j * kLanes<T>) : Vec<T>{};
+      acc[i][j] = partial != nullptr ? load(partial + (row + i) * kPanel<T> + j * kLanes<T>) : Vec<T>{};
     }
   }
   if constexpr (kTransposed) {
@@ -52,61 +86,82 @@ static void tile(std::int64_t depth, const T* a, std::int64_t a_panel_stride, co
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-    for (int j = 0; j < Vectors; ++j) store(c + i * kPanel<T> + j * kLanes<T>, acc[i][j]);
+    for (int j = 0; j < Vectors; ++j) finish(row + i, j, acc[i][j]);
   }
 }
 
-template <typename T>
-using TileFunction = void (*)(std::int64_t, const T*, std::int64_t, const T*, T*, bool);
+template <typename T, typename Finish>
+using TileFunction = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, const T*, const Finish&);
 
 /// The tile for the given number of rows, chosen among the instantiations 1..Rows.
-template <typename T, bool kTransposed, int Rows, int Vectors>
-static inline TileFunction<T> select_rows(std::int64_t rows) {
+template <typename T, bool kTransposed, int Rows, int Vectors, typename Finish>
+static inline TileFunction<T, Finish> select_rows(std::int64_t rows) {
   if constexpr (Rows > 1) {
-    if (rows < Rows) return select_rows<T, kTransposed, Rows - 1, Vectors>(rows);
+    if (rows < Rows) return select_rows<T, kTransposed, Rows - 1, Vectors, Finish>(rows);
   }
-  return tile<T, kTransposed, Rows, Vectors>;
+  return tile<T, kTransposed, Rows, Vectors, Finish>;
 }
 
-template <typename T, bool kTransposed, int Vectors>
-static inline TileFunction<T> select_tile(std::int64_t rows, std::int64_t vectors) {
+template <typename T, bool kTransposed, int Vectors, typename Finish>
+static inline TileFunction<T, Finish> select_tile(std::int64_t rows, std::int64_t vectors) {
   if constexpr (Vectors > 1) {
-    if (vectors < Vectors) return select_tile<T, kTransposed, Vectors - 1>(rows, vectors);
+    if (vectors < Vectors) return select_tile<T, kTransposed, Vectors - 1, Finish>(rows, vectors);
   }
-  return select_rows<T, kTransposed, kTileRows<T>, Vectors>(rows);
+  return select_rows<T, kTransposed, kTileRows<T>, Vectors, Finish>(rows);
 }
 
 /// Cuts the rows into tiles of nearly equal height, so that no thin tile is left over at the edge.
-template <typename T, bool kTransposed>
-static void product(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-                    std::int64_t vectors, T* c) {
+template <typename T, bool kTransposed, typename Finish>
+static void tile_rows(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
+                      std::int64_t vectors, const T* partial, const Finish& finish) {
   const std::int64_t tiles = (rows + kTileRows<T> - 1) / kTileRows<T>;
   const std::int64_t height = rows / tiles;
   const std::int64_t taller = rows % tiles;
-  const TileFunction<T> tall_tile = select_tile<T, kTransposed, kVectors<T>>(height + 1, vectors);
-  const TileFunction<T> short_tile = select_tile<T, kTransposed, kVectors<T>>(height, vectors);
+  const auto tall_tile = select_tile<T, kTransposed, kVectors<T>, Finish>(height + 1, vectors);
+  const auto short_tile = select_tile<T, kTransposed, kVectors<T>, Finish>(height, vectors);
+  std::int64_t row = 0;
+  for (std::int64_t t = 0; t < tiles; ++t) {
+    const bool tall = t < taller;
+    const T* a_tile = a + row * (kTransposed ? 1 : kPanel<T>);
+    (tall ? tall_tile : short_tile)(depth, a_tile, a_panel_stride, b, row, partial, finish);
+    row += height + tall;
+  }
+}
+
+/// Blocks of the depth, so that b stays in the first-level cache while the rows of a go by; partial sums rest in c,
+/// `finish` receives the complete ones.
+template <typename T, bool kTransposed, typename Finish>
+static void product(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
+                    std::int64_t vectors, T* c, bool accumulate, const Finish& finish) {
   for (std::int64_t k = 0; k < depth; k += kDepthBlock<T>) {
-    const std::int64_t block = depth - k < kDepthBlock<T> ? depth - k : kDepthBlock<T>;
     const T* a_block = a + (kTransposed ? k * kPanel<T> : k / kPanel<T> * a_panel_stride);
-    std::int64_t row = 0;
-    for (std::int64_t t = 0; t < tiles; ++t) {
-      const bool tall = t < taller;
-      const T* a_tile = a_block + row * (kTransposed ? 1 : kPanel<T>);
-      (tall ? tall_tile : short_tile)(block, a_tile, a_panel_stride, b + k * kPanel<T>, c + row * kPanel<T>, k > 0);
-      row += height + tall;
+    const T* b_block = b + k * kPanel<T>;
+    const T* partial = k > 0 || accumulate ? c : nullptr;
+    if (depth - k > kDepthBlock<T>) {
+      tile_rows<T, kTransposed>(rows, kDepthBlock<T>, a_block, a_panel_stride, b_block, vectors, partial,
+                                StoreTile<T>{c});
+    } else {
+      tile_rows<T, kTransposed>(rows, depth - k, a_block, a_panel_stride, b_block, vectors, partial, finish);
     }
   }
 }
 
 template <typename T>
 static void gemm(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-                 std::int64_t vectors, T* c) {
-  product<T, false>(rows, depth, a, a_panel_stride, b, vectors, c);
+                 std::int64_t vectors, T* c, bool accumulate) {
+  product<T, false>(rows, depth, a, a_panel_stride, b, vectors, c, accumulate, StoreTile<T>{c});
 }
 
 template <typename T>
 static void gemm_at(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors, T* c) {
-  product<T, true>(rows, depth, a, 0, b, vectors, c);
+  product<T, true>(rows, depth, a, 0, b, vectors, c, false, StoreTile<T>{c});
+}
+
+template <typename T, typename Rule>
+static void gemm_at_update(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors,
+                           T* weights, T* slot, const UpdateSettings<T>& settings, T* scratch) {
+  const UpdateTile<T, Rule> update{weights, slot, &settings};
+  product<T, true>(rows, depth, a, 0, b, vectors, scratch, false, update);
 }
 
 /// One stage of the transpose: exchanges the off-diagonal kStep x kStep blocks of each 2 kStep x 2 kStep block.

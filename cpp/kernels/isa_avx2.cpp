@@ -1,6 +1,8 @@
 // Kernels for AVX2 with FMA: names the instruction set, holds no logic.
 #include <immintrin.h>
 
+#include <cstdint>
+
 #define FASTMLP_ISA avx2
 #define FASTMLP_VECTOR_BYTES 32
 #define FASTMLP_ACCUMULATORS 12
@@ -8,6 +10,12 @@
 namespace fastmlp::avx2 {
 static inline __m256 fma(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 static inline __m256d fma(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+static inline __m256 convert(const std::uint8_t* p, __m256) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+static inline __m256d convert(const std::uint8_t* p, __m256d) {
+  return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_loadu_si32(p)));
+}
 }  // namespace fastmlp::avx2
 
 #include "kernels/table.inl.hpp"

@@ -53,12 +53,17 @@ struct KernelTable {
   int panel;      // elements of one panel row: a multiple of 16 and of `lanes`
   int tile_rows;  // rows of the largest register tile
 
-  /// c = a b. a: rows x depth in panels (a_panel_stride apart), b: depth panel rows, c: `rows` panel rows.
-  /// c may hold NaN on entry and must not overlap a or b. rows, depth >= 1.
+  /// c = a b, or c += a b with `accumulate`. a: rows x depth in panels (a_panel_stride apart), b: depth panel rows, c: `rows` panel rows.
+  /// Without `accumulate` c may hold NaN on entry; it must not overlap a or b. rows, depth >= 1.
   void (*gemm)(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-               std::int64_t vectors, T* c);
+               std::int64_t vectors, T* c, bool accumulate);
   /// c = a^T b. a: depth panel rows of ONE panel of which the first `rows` <= panel lanes count; b, c as above.
   void (*gemm_at)(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors, T* c);
+  /// The same product as the gradient of `rows` panel rows of weights, which are updated from the registers that
+  /// hold it. scratch: `rows` panel rows for the partial sums of a deep product.
+  void (*gemm_at_update[static_cast<int>(Optimizer::count)])(std::int64_t rows, std::int64_t depth, const T* a,
+                                                             const T* b, std::int64_t vectors, T* weights, T* slot,
+                                                             const UpdateSettings<T>& settings, T* scratch);
   /// destination[j][i] = source[i][j], i < rows <= panel, j < cols <= panel; lanes i >= rows of the `cols`
   /// destination rows are set to +0. Both are panel rows and do not overlap.
   void (*transpose)(std::int64_t rows, std::int64_t cols, const T* source, T* destination);

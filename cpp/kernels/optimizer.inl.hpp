@@ -31,15 +31,20 @@ struct Nesterov {
   static constexpr bool kHasSlot = true;
 };
 
+/// One vector of parameters, its state and its gradient.
+template <typename T, typename Rule>
+static inline void update_lanes(T* weights, T* slot, Vec<T> gradient, const UpdateSettings<T>& settings) {
+  Vec<T> w = load(weights);
+  Vec<T> v = Rule::kHasSlot ? load(slot) : Vec<T>{};
+  Rule::template step<T>(w, v, fma(splat<T>(settings.l2), w, gradient), settings);
+  store(weights, w);
+  if constexpr (Rule::kHasSlot) store(slot, v);
+}
+
 template <typename T, typename Rule>
 static void update(std::int64_t n, T* weights, T* slot, const T* gradient, const UpdateSettings<T>& settings) {
   for (std::int64_t i = 0; i < n; i += kLanes<T>) {
-    Vec<T> w = load(weights + i);
-    Vec<T> v = Rule::kHasSlot ? load(slot + i) : Vec<T>{};
-    const Vec<T> g = fma(splat<T>(settings.l2), w, load(gradient + i));
-    Rule::template step<T>(w, v, g, settings);
-    store(weights + i, w);
-    if constexpr (Rule::kHasSlot) store(slot + i, v);
+    update_lanes<T, Rule>(weights + i, slot + i, load(gradient + i), settings);
   }
 }
 

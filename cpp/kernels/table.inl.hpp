@@ -10,10 +10,11 @@
 //
 #include "kernels/activation.inl.hpp"
 #include "kernels/gather.inl.hpp"
-#include "kernels/gemm.inl.hpp"
 #include "kernels/loss.inl.hpp"
 #include "kernels/optimizer.inl.hpp"
 #include "kernels/peak.inl.hpp"
+//
+#include "kernels/gemm.inl.hpp"
 
 #define FASTMLP_STRING_(x) #x
 #define FASTMLP_STRING(x) FASTMLP_STRING_(x)
@@ -29,6 +30,7 @@ static constexpr KernelTable<T> make_table() {
           kTileRows<T>,
           gemm<T>,
           gemm_at<T>,
+          {gemm_at_update<T, Sgd>, gemm_at_update<T, Momentum>, gemm_at_update<T, Nesterov>},
           transpose<T>,
           {activate<T, Identity>, activate<T, Relu>, activate<T, Sigmoid>, activate<T, Tanh>},
           {activate_backward<T, Identity>, activate_backward<T, Relu>, activate_backward<T, Sigmoid>,

@@ -1,5 +1,6 @@
 // SIMD vectors of one instruction set, written with the compiler's vector types. Included by table.inl.hpp only.
-// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES and an overload of fma for both vector types.
+// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES and overloads of fma and convert
+// (bytes to scalars) for both vector types.
 
 namespace fastmlp::FASTMLP_ISA {
 
@@ -10,14 +11,12 @@ struct VectorTypes<float> {
   typedef float V __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
   typedef float Unaligned __attribute__((vector_size(FASTMLP_VECTOR_BYTES), aligned(4), may_alias));
   typedef std::int32_t Bits __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
-  typedef std::uint8_t Bytes __attribute__((vector_size(FASTMLP_VECTOR_BYTES / 4), aligned(1), may_alias));
 };
 template <>
 struct VectorTypes<double> {
   typedef double V __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
   typedef double Unaligned __attribute__((vector_size(FASTMLP_VECTOR_BYTES), aligned(8), may_alias));
   typedef std::int64_t Bits __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
-  typedef std::uint8_t Bytes __attribute__((vector_size(FASTMLP_VECTOR_BYTES / 8), aligned(1), may_alias));
 };
 
 template <typename T>

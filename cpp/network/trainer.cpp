@@ -97,6 +97,7 @@ class Trainer<T>::Epoch {
       const bool halted = stop_.load(std::memory_order_relaxed) ||
                           (diverged_.load(std::memory_order_relaxed) && sink_.gradients == nullptr);
       if (halted) return;
+      prefetch_next_rows(first + batch, member);
       update(batch, member);
       if (member.index == 0) count_step(batch);
       member.barrier.wait();
@@ -143,6 +144,20 @@ class Trainer<T>::Epoch {
                             rows, panels, block);
       });
       if (!done) return;
+    }
+  }
+
+  /// Starts fetching this member's rows of the next batch: the order is random, so no hardware sees them coming.
+  void prefetch_next_rows(std::int64_t first, const Member& member) {
+    constexpr std::int64_t kLine = 64;
+    constexpr std::int64_t kMostBytes = 128 << 10;  // a share of the second-level cache; long rows need no help
+    const SampleRows& samples = request_.samples;
+    const std::int64_t batch = std::min(trainer_.batch_size_, samples.count - first);
+    const Range rows = even_share(std::max<std::int64_t>(batch, 0), member.index, member.count);
+    if (order_ == nullptr || rows.size() * samples.row_bytes > kMostBytes) return;
+    for (std::int64_t row = first + rows.begin; row < first + rows.end; ++row) {
+      const auto* sample = static_cast<const unsigned char*>(samples.data) + order_[row] * samples.row_bytes;
+      for (std::int64_t byte = 0; byte < samples.row_bytes; byte += kLine) __builtin_prefetch(sample + byte, 0, 2);
     }
   }
 

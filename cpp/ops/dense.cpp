@@ -10,7 +10,8 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t vectors = vectors_for(kernels, output.width(p));
     T* z = output.at(p, rows.begin);
-    kernels.gemm(rows.size(), input.cols, input.at(0, rows.begin), input.stride(), layer.weights.at(p), vectors, z);
+    kernels.gemm(rows.size(), input.cols, input.at(0, rows.begin), input.stride(), layer.weights.at(p), vectors, z,
+                 false);
     kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors, layer.bias + p * output.panel, z);
   }
 }
@@ -47,7 +48,7 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
     for (std::int64_t row = rows.begin; row < rows.end; row += panel, batch_panel += panel * weights.cols) {
       const std::int64_t samples = std::min(panel, rows.end - row);
       kernels.gemm(features, weights.cols, weights.at(0, p * panel), weights.stride(), batch_panel,
-                   vectors_for(kernels, samples), scratch);
+                   vectors_for(kernels, samples), scratch, false);
       kernels.transpose(features, samples, scratch, d_input.at(p, row));
       kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, features), input.at(p, row),
                                                               d_input.at(p, row));
@@ -75,16 +76,6 @@ void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const U
   }
 }
 
-/// Starts fetching the parameters of a block and their state before the product that ends in their update.
-template <typename T>
-void prefetch_block(const GradientSink<T>& sink, std::int64_t count, const T* parameters) {
-  constexpr std::int64_t kLine = 64 / sizeof(T);
-  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(parameters + i, 1, 2);
-  if (sink.slots == nullptr) return;
-  const T* slots = parallel_element(sink, sink.slots, parameters);
-  for (std::int64_t i = 0; i < count; i += kLine) __builtin_prefetch(slots + i, 1, 2);
-}
-
 }  // namespace
 
 template <typename T>
@@ -101,11 +92,14 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
     const std::int64_t vectors = vectors_for(kernels, weights.width(out_panel));
     const std::int64_t features = input.width(in_panel);
     T* parameters = weights.at(out_panel, in_panel * panel);
-    prefetch_block(sink, features * panel, parameters);
-    // Lanes beyond `vectors` of the scratch are never written by the product: zero keeps the padding zero.
-    if (vectors * kernels.lanes < panel) std::fill(scratch, scratch + features * panel, T{0});
-    kernels.gemm_at(features, gradient.rows, input.at(in_panel), gradient.at(out_panel), vectors, scratch);
-    deliver(kernels, sink, sink.settings, features * panel, parameters, scratch);
+    if (sink.gradients != nullptr) {
+      T* gradients = parallel_element(sink, sink.gradients, parameters);
+      kernels.gemm_at(features, gradient.rows, input.at(in_panel), gradient.at(out_panel), vectors, gradients);
+    } else {
+      kernels.gemm_at_update[static_cast<int>(sink.optimizer)](
+          features, gradient.rows, input.at(in_panel), gradient.at(out_panel), vectors, parameters,
+          parallel_element(sink, sink.slots, parameters), sink.settings, scratch);
+    }
     if (in_panel > 0) continue;
     std::fill(scratch, scratch + panel, T{0});
     kernels.column_sums(gradient.rows, vectors, gradient.at(out_panel), scratch);
