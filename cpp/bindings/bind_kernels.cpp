@@ -68,8 +68,15 @@ void require_matrix(const py::array& array, const char* name) {
   require(array.ndim() == 2 && array.size() > 0, std::string(name) + " must be a matrix that is not empty");
 }
 
+/// The inner dimension in blocks, ascending; block 0: in one piece.
+template <typename Work>
+void for_depth_blocks(std::int64_t depth, std::int64_t block, Work work) {
+  const std::int64_t step = block > 0 ? block : depth;
+  for (std::int64_t k = 0; k < depth; k += step) work(Range{k, std::min(k + step, depth)});
+}
+
 template <typename T>
-Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, const IsaName& isa) {
+Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_t block_panels, const IsaName& isa) {
   require_matrix(x, "x");
   require_shape<T>(w, "w", {x.shape(1), w.ndim() == 2 ? w.shape(1) : 1});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
@@ -81,13 +88,16 @@ Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, const IsaNa
   run_team(threads, [&](const Member& member) {
     const Range rows = even_share(x.shape(0), member.index, member.count);
     if (rows.size() == 0) return;
-    dense_forward(kernels, layer, input.panels(), output.panels(), rows, {0, output.panels().count()});
+    for_depth_blocks(x.shape(1), block_panels * kernels.panel, [&](Range depth) {
+      dense_forward(kernels, layer, input.panels(), output.panels(), rows, depth, {0, output.panels().count()});
+    });
   });
   return output.to_array();
 }
 
 template <typename T>
-Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, const IsaName& isa) {
+Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::int64_t block_panels,
+                       const IsaName& isa) {
   require_matrix(x, "x");
   require_shape<T>(dz, "dz", {x.shape(0), dz.ndim() == 2 ? dz.shape(1) : 1});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
@@ -108,14 +118,16 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, const
     if (!scratch) return;
     std::fill_n(scratch.get(), kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
     dense_backward_weights(kernels, layer, input.panels(), gradient.panels(),
-                           even_share(weight_blocks(layer.weights), member.index, member.count), sink, scratch.get());
+                           even_share(weight_blocks(layer.weights), member.index, member.count),
+                           std::max<std::int64_t>(block_panels, 1), sink, scratch.get());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
   return result.to_array();
 }
 
 template <typename T>
-Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, const IsaName& isa) {
+Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels,
+                       const IsaName& isa) {
   require_matrix(dz, "dz");
   require_shape<T>(w, "w", {w.shape(0), dz.shape(1)});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
@@ -132,8 +144,11 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, const
     if (!scratch) return;
     std::fill_n(scratch.get(), transposed + kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
     transpose_rows(kernels, gradient.panels(), rows, scratch.get());
-    dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(), result.panels(),
-                        rows, {0, result.panels().count()}, scratch.get() + transposed);
+    const std::int64_t block = rows.size() % kernels.panel == 0 ? block_panels * kernels.panel : 0;
+    for_depth_blocks(dz.shape(1), block, [&](Range depth) {
+      dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(),
+                          result.panels(), rows, depth, {0, result.panels().count()}, scratch.get() + transposed);
+    });
   });
   return result.to_array_with_zero_padding(kernels);
 }
@@ -235,9 +250,10 @@ void register_for(py::module_& module) {
   const py::kw_only kw;
   const auto isa = py::arg("isa") = py::none();
   const auto threads = py::arg("threads") = 1;
-  module.def("multiply", multiply<T>, arr("x"), arr("w"), threads, kw, isa);
-  module.def("multiply_at_b", multiply_at_b<T>, arr("x"), arr("dz"), threads, kw, isa);
-  module.def("multiply_a_bt", multiply_a_bt<T>, arr("dz"), arr("w"), threads, kw, isa);
+  const auto block_panels = py::arg("block_panels") = 0;  // panels of one cache block; 0: all in one
+  module.def("multiply", multiply<T>, arr("x"), arr("w"), threads, kw, block_panels, isa);
+  module.def("multiply_at_b", multiply_at_b<T>, arr("x"), arr("dz"), threads, kw, block_panels, isa);
+  module.def("multiply_a_bt", multiply_a_bt<T>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
   module.def("elementwise", elementwise<T>, py::arg("name"), arr("x"), kw, isa);
   module.def("activation_forward", activation_forward<T>, py::arg("name"), arr("z"), arr("bias"), kw, isa);
   module.def("activation_backward", backward_of_activation<T>, py::arg("name"), arr("output"), arr("doutput"), kw, isa);

@@ -53,8 +53,8 @@ struct KernelTable {
   int panel;      // elements of one panel row: a multiple of 16 and of `lanes`
   int tile_rows;  // rows of the largest register tile
 
-  /// c = a b, or c += a b with `accumulate`. a: rows x depth in panels (a_panel_stride apart), b: depth panel rows, c: `rows` panel rows.
-  /// Without `accumulate` c may hold NaN on entry; it must not overlap a or b. rows, depth >= 1.
+  /// c = a b, or c += a b with `accumulate`. a: rows x depth in panels (a_panel_stride apart), b: depth panel rows, c:
+  /// `rows` panel rows. Without `accumulate` c may hold NaN on entry; it must not overlap a or b. rows, depth >= 1.
   void (*gemm)(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
                std::int64_t vectors, T* c, bool accumulate);
   /// c = a^T b. a: depth panel rows of ONE panel of which the first `rows` <= panel lanes count; b, c as above.

@@ -7,6 +7,7 @@
 #include "base/check.hpp"
 #include "base/team.hpp"
 #include "kernels/dispatch.hpp"
+#include "network/plan.hpp"
 #include "ops/pack.hpp"
 
 namespace fastmlp {
@@ -98,7 +99,7 @@ class InferenceBlock {
     for (std::int64_t l = 0; l < spec.layers(); ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
       const Panels<T> next{arena_.template at<T>(offsets_[(l + 1) % 2]), count, layer.weights.cols, kernels.panel};
-      dense_forward(kernels, layer, values, next, {0, count}, {0, next.count()});
+      dense_forward(kernels, layer, values, next, {0, count}, {0, values.cols}, {0, next.count()});
       values = next;
     }
     write(values, rows, outputs);
@@ -152,24 +153,6 @@ bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs
     }
   });
   return !stop.load();
-}
-
-double forward_flops(const NetworkSpec& spec) {
-  double flops = 0;
-  for (std::size_t l = 1; l < spec.layer_sizes.size(); ++l) {
-    flops += 2.0 * static_cast<double>(spec.layer_sizes[l - 1]) * static_cast<double>(spec.layer_sizes[l]);
-  }
-  return flops;
-}
-
-int choose_threads(int requested, double flops, std::int64_t rows) {
-  // A barrier costs about a microsecond; below this much work per thread it is not repaid.
-  constexpr double kFlopsPerThread = 0.25e6;
-  const int wanted =
-      requested > 0
-          ? requested
-          : std::min<int>(available_threads(), std::max(1, static_cast<int>(std::min(flops / kFlopsPerThread, 1e6))));
-  return static_cast<int>(std::min<std::int64_t>(wanted, std::max<std::int64_t>(rows, 1)));
 }
 
 template class Mlp<float>;

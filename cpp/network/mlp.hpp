@@ -59,10 +59,4 @@ class Mlp {
   std::vector<DenseLayer<T>> layers_;
 };
 
-/// Floating-point operations of one forward pass for one sample.
-double forward_flops(const NetworkSpec& spec);
-
-/// `requested`, or for 0 the number that pays for `flops` operations between two barriers.
-int choose_threads(int requested, double flops, std::int64_t rows);
-
 }  // namespace fastmlp

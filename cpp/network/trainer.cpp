@@ -28,8 +28,7 @@ Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, i
   require(batch_size >= 1, "batch_size must be positive, got " + std::to_string(batch_size));
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
-  // Forward, backward-data and backward-weights cost the same.
-  threads_ = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
+  plan_ = make_plan(spec, batch_size, threads, mlp.kernels().panel, sizeof(T));
 
   std::int64_t widest = 0;
   for (std::int64_t level = 0; level <= spec.layers(); ++level) {
@@ -39,8 +38,8 @@ Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, i
     gradient_offsets_.push_back(level == 0 ? 0 : arena_.reserve<T>(elements));
     if (level > 1) widest = std::max(widest, size);
   }
-  const std::int64_t member_rows = (batch_size + threads_ - 1) / threads_;
-  for (int member = 0; member < threads_; ++member) {
+  const std::int64_t member_rows = (batch_size + plan_.threads - 1) / plan_.threads;
+  for (int member = 0; member < plan_.threads; ++member) {
     transposed_offsets_.push_back(
         arena_.reserve<T>(checked_product(round_up(member_rows, panel), std::max<std::int64_t>(widest, 1))));
     block_offsets_.push_back(arena_.reserve<T>(panel * panel));
@@ -126,23 +125,26 @@ class Trainer<T>::Epoch {
       const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
       const Panels<T> from = trainer_.values(l - 1, batch);
       const Panels<T> to = trainer_.values(l, batch);
-      const bool done = in_slices(to.count(), rows.size() * from.cols * to.panel, member,
-                                  [&](Range panels) { dense_forward(kernels_, layer, from, to, rows, panels); });
+      const bool done =
+          in_blocks(rows, from.cols, to.count(), false, member, [&](Range block, Range depth, Range panels) {
+            dense_forward(kernels_, layer, from, to, block, depth, panels);
+          });
       if (!done) return;
     }
     output_gradient(first, batch, rows);
     T* transposed = trainer_.arena_.template at<T>(member_offset(trainer_.transposed_offsets_, member));
-    T* block = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
+    T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
     for (std::int64_t l = last; l > 1; --l) {
       const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
       const DenseLayer<T>& below = trainer_.mlp_.layer(l - 2);
       const Panels<T> from = trainer_.gradient(l, batch);
       const Panels<T> to = trainer_.gradient(l - 1, batch);
       transpose_rows(kernels_, from, rows, transposed);
-      const bool done = in_slices(to.count(), rows.size() * from.cols * to.panel, member, [&](Range panels) {
-        dense_backward_data(kernels_, layer.weights, transposed, below.activation, trainer_.values(l - 1, batch), to,
-                            rows, panels, block);
-      });
+      const bool done =
+          in_blocks(rows, from.cols, to.count(), true, member, [&](Range block, Range depth, Range panels) {
+            dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols,
+                                below.activation, trainer_.values(l - 1, batch), to, block, depth, panels, scratch);
+          });
       if (!done) return;
     }
   }
@@ -179,7 +181,7 @@ class Trainer<T>::Epoch {
   }
 
   void update(std::int64_t batch, const Member& member) {
-    T* block = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
+    T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
     std::int64_t total = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) total += weight_blocks(trainer_.mlp_.layer(l - 1).weights);
     const Range mine = even_share(total, member.index, member.count);
@@ -191,20 +193,32 @@ class Trainer<T>::Epoch {
                          std::clamp<std::int64_t>(mine.end - before, 0, count)};
       before += count;
       if (blocks.size() == 0) continue;
-      dense_backward_weights(kernels_, layer, trainer_.values(l - 1, batch), trainer_.gradient(l, batch), blocks, sink_,
-                             block);
+      dense_backward_weights(kernels_, layer, trainer_.values(l - 1, batch), trainer_.gradient(l, batch), blocks,
+                             trainer_.plan_.panel_group, sink_, scratch);
     }
   }
 
-  /// Runs work(panels) over [0, panels), looking at the clock between slices; false when the run was stopped.
+  /// Runs work(rows, depth, panels) over all of `rows`, [0, depth) and [0, panels), in the blocks of the plan and
+  /// looking at the clock now and then; false when the run was stopped. With `whole_panels` a block of rows that is
+  /// not whole panels keeps its depth in one piece.
   template <typename Work>
-  bool in_slices(std::int64_t panels, std::int64_t multiply_adds_per_panel, const Member& member, Work work) {
-    const auto slice = static_cast<std::int64_t>(
-        std::max(1.0, kFlopsBetweenChecks / (2.0 * static_cast<double>(multiply_adds_per_panel))));
-    for (std::int64_t p = 0; p < panels; p += std::min(slice, panels - p)) {
-      if (p > 0 && member.index == 0) report();
-      if (stop_.load(std::memory_order_relaxed)) return false;
-      work(Range{p, p + std::min(slice, panels - p)});
+  bool in_blocks(Range rows, std::int64_t depth, std::int64_t panels, bool whole_panels, const Member& member,
+                 Work work) {
+    const Plan& plan = trainer_.plan_;
+    const std::int64_t panel = kernels_.panel;
+    for (std::int64_t row = rows.begin; row < rows.end; row += plan.row_block) {
+      const Range block{row, std::min(row + plan.row_block, rows.end)};
+      const std::int64_t depth_block = whole_panels && block.size() % panel != 0 ? depth : plan.depth_block;
+      for (std::int64_t k = 0; k < depth; k += depth_block) {
+        const Range part{k, std::min(k + depth_block, depth)};
+        const double flops = 2.0 * static_cast<double>(block.size() * panel) * static_cast<double>(part.size());
+        const auto slice = static_cast<std::int64_t>(std::max(1.0, kFlopsBetweenChecks / flops));
+        for (std::int64_t p = 0; p < panels; p += slice) {
+          if (member.index == 0) report();
+          if (stop_.load(std::memory_order_relaxed)) return false;
+          work(block, part, Range{p, std::min(p + slice, panels)});
+        }
+      }
     }
     return true;
   }
@@ -261,7 +275,7 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   T* last_good = arena_.at<T>(last_good_offset_);
   if (updates) std::copy_n(mlp_.parameters(), mlp_.parameter_elements(), last_good);
   Epoch epoch(*this, request, request.shuffle ? order.data() : nullptr);
-  run_team(threads_, [&](const Member& member) { epoch.run(member); });
+  run_team(plan_.threads, [&](const Member& member) { epoch.run(member); });
   EpochResult result = epoch.result();
   // The update of the last step is seen by no loss of this epoch.
   if (updates && !mlp_.kernels().all_finite(mlp_.parameter_elements(), mlp_.parameters())) {

@@ -14,6 +14,7 @@
 #include "base/arena.hpp"
 #include "base/team.hpp"
 #include "network/mlp.hpp"
+#include "network/plan.hpp"
 
 namespace fastmlp {
 
@@ -56,7 +57,7 @@ class Trainer {
   /// the start of the epoch again. An interrupted epoch keeps the parameters of its last completed step.
   EpochResult run_epoch(const EpochRequest<T>& request);
 
-  int threads() const { return threads_; }
+  int threads() const { return plan_.threads; }
   std::size_t bytes() const { return arena_.bytes(); }
 
  private:
@@ -67,7 +68,7 @@ class Trainer {
 
   Mlp<T>& mlp_;
   std::int64_t batch_size_;
-  int threads_;
+  Plan plan_;
   GradientSink<T> sink_;
   Arena arena_;
   // Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up.

@@ -6,12 +6,14 @@ namespace fastmlp {
 
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
-                   const Panels<T>& output, Range rows, Range panels) {
+                   const Panels<T>& output, Range rows, Range depth, Range panels) {
+  const std::int64_t k_panel = depth.begin / input.panel;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t vectors = vectors_for(kernels, output.width(p));
     T* z = output.at(p, rows.begin);
-    kernels.gemm(rows.size(), input.cols, input.at(0, rows.begin), input.stride(), layer.weights.at(p), vectors, z,
-                 false);
+    kernels.gemm(rows.size(), depth.size(), input.at(k_panel, rows.begin), input.stride(),
+                 layer.weights.at(p, depth.begin), vectors, z, depth.begin > 0);
+    if (depth.end < input.cols) continue;
     kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors, layer.bias + p * output.panel, z);
   }
 }
@@ -40,16 +42,22 @@ void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& gradient, Ra
 template <typename T>
 void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
                          Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
-                         Range panels, T* scratch) {
+                         Range depth, Range panels, T* scratch) {
   const std::int64_t panel = weights.panel;
+  const bool whole = depth.size() == weights.cols;
+  const bool complete = depth.end == weights.cols;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t features = input.width(p);
-    const T* batch_panel = transposed;
+    const T* batch_panel = transposed + depth.begin * panel;
     for (std::int64_t row = rows.begin; row < rows.end; row += panel, batch_panel += panel * weights.cols) {
       const std::int64_t samples = std::min(panel, rows.end - row);
-      kernels.gemm(features, weights.cols, weights.at(0, p * panel), weights.stride(), batch_panel,
-                   vectors_for(kernels, samples), scratch, false);
-      kernels.transpose(features, samples, scratch, d_input.at(p, row));
+      // Partial sums wait, transposed, where the result will be: a whole block takes the same room either way.
+      T* block = whole ? scratch : d_input.at(p, row);
+      kernels.gemm(features, depth.size(), weights.at(depth.begin / panel, p * panel), weights.stride(), batch_panel,
+                   vectors_for(kernels, samples), block, depth.begin > 0);
+      if (!complete) continue;
+      if (!whole) block = std::copy_n(block, features * panel, scratch) - features * panel;
+      kernels.transpose(features, samples, block, d_input.at(p, row));
       kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, features), input.at(p, row),
                                                               d_input.at(p, row));
     }
@@ -80,15 +88,19 @@ void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const U
 
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
-                            const Panels<T>& gradient, Range blocks, const GradientSink<T>& sink, T* scratch) {
+                            const Panels<T>& gradient, Range blocks, std::int64_t panel_group,
+                            const GradientSink<T>& sink, T* scratch) {
   const Panels<T>& weights = layer.weights;
   const std::int64_t panel = weights.panel;
-  const std::int64_t blocks_per_panel = weight_blocks(weights) / weights.count();
+  const std::int64_t in_panels = input.count();
   UpdateSettings<T> bias_settings = sink.settings;
   bias_settings.l2 = 0;
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
-    const std::int64_t out_panel = block / blocks_per_panel;
-    const std::int64_t in_panel = block % blocks_per_panel;
+    // Groups of output panels, whose gradients stay in cache while the input goes by once.
+    const std::int64_t first = block / (in_panels * panel_group) * panel_group;
+    const std::int64_t group = std::min(panel_group, weights.count() - first);
+    const std::int64_t in_panel = (block - first * in_panels) / group;
+    const std::int64_t out_panel = first + (block - first * in_panels) % group;
     const std::int64_t vectors = vectors_for(kernels, weights.width(out_panel));
     const std::int64_t features = input.width(in_panel);
     T* parameters = weights.at(out_panel, in_panel * panel);
@@ -109,13 +121,13 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
 
 #define FASTMLP_INSTANTIATE(T)                                                                                        \
   template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&, const Panels<T>&, Range, \
-                              Range);                                                                                 \
+                              Range, Range);                                                                          \
   template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range);    \
   template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                   \
   template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation, const Panels<T>&,  \
-                                    const Panels<T>&, Range, Range, T*);                                              \
+                                    const Panels<T>&, Range, Range, Range, T*);                                       \
   template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&,                 \
-                                       const Panels<T>&, Range, const GradientSink<T>&, T*);
+                                       const Panels<T>&, Range, std::int64_t, const GradientSink<T>&, T*);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)
 #undef FASTMLP_INSTANTIATE

@@ -23,10 +23,11 @@ inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t widt
   return (width + kernels.lanes - 1) / kernels.lanes;
 }
 
-/// Rows `rows` and output panels `panels` of output = act(input W + b).
+/// Rows `rows` and output panels `panels` of output = act(input W + b). `depth` is the block of the inner dimension
+/// that is added now: blocks come in ascending order, begin at whole panels, and the last one ends with the function.
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
-                   const Panels<T>& output, Range rows, Range panels);
+                   const Panels<T>& output, Range rows, Range depth, Range panels);
 
 /// gradient *= act'(output) on the given rows of all panels.
 template <typename T>
@@ -45,11 +46,12 @@ void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& gradient, Ra
 /// Input panels `panels` of d_input = (gradient W^T) * act'(input) on the given rows, where `input` is the stored
 /// output of the layer before and `activation` its function. `transposed` is what transpose_rows made of the
 /// gradient. W is read from its only copy: the product is computed as W gradient^T, block by block, and turned
-/// back while a block is in cache. scratch: panel * panel elements.
+/// back while a block is in cache. `depth` as in dense_forward, over the outputs; it may be less than all of them
+/// when `rows` is whole panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
                          Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
-                         Range panels, T* scratch);
+                         Range depth, Range panels, T* scratch);
 
 /// What happens to a block of gradients as soon as it is complete.
 /// The arrays lie parallel to the parameters: element i of each belongs to parameter i.
@@ -69,9 +71,11 @@ inline std::int64_t weight_blocks(const Panels<T>& weights) {
 }
 
 /// Blocks `blocks` of d_weights = input^T gradient (and, with the first block of each panel, d_bias = column sums
-/// of the gradient), each handed to the sink while it is in cache. scratch: panel * panel elements.
+/// of the gradient), each handed to the sink as soon as it is complete. Blocks are numbered by groups of
+/// `panel_group` output panels, in a group by input panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
-                            const Panels<T>& gradient, Range blocks, const GradientSink<T>& sink, T* scratch);
+                            const Panels<T>& gradient, Range blocks, std::int64_t panel_group,
+                            const GradientSink<T>& sink, T* scratch);
 
 }  // namespace fastmlp

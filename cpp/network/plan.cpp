@@ -1,0 +1,48 @@
+#include "network/plan.hpp"
+
+#include <algorithm>
+
+#include "base/team.hpp"
+
+namespace fastmlp {
+namespace {
+
+/// Half of the second-level cache of current x86 and Arm server cores; the rest is for what streams by.
+constexpr std::int64_t kCacheBytes = 512 << 10;
+constexpr std::int64_t kMostRows = 512;
+constexpr std::int64_t kLeastDepth = 128;
+
+std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
+
+}  // namespace
+
+Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes) {
+  Plan plan;
+  // Forward, backward-data and backward-weights cost the same.
+  plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
+  const std::int64_t member_rows = (batch_size + plan.threads - 1) / plan.threads;
+  plan.row_block = std::min(member_rows, kMostRows);
+  plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
+  plan.panel_group = std::max<std::int64_t>(1, kCacheBytes / 2 / element_bytes / panel / batch_size);
+  return plan;
+}
+
+double forward_flops(const NetworkSpec& spec) {
+  double flops = 0;
+  for (std::size_t l = 1; l < spec.layer_sizes.size(); ++l) {
+    flops += 2.0 * static_cast<double>(spec.layer_sizes[l - 1]) * static_cast<double>(spec.layer_sizes[l]);
+  }
+  return flops;
+}
+
+int choose_threads(int requested, double flops, std::int64_t rows) {
+  // A barrier costs about a microsecond; below this much work per thread it is not repaid.
+  constexpr double kFlopsPerThread = 0.25e6;
+  const int wanted =
+      requested > 0
+          ? requested
+          : std::min<int>(available_threads(), std::max(1, static_cast<int>(std::min(flops / kFlopsPerThread, 1e6))));
+  return static_cast<int>(std::min<std::int64_t>(wanted, std::max<std::int64_t>(rows, 1)));
+}
+
+}  // namespace fastmlp

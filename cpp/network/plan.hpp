@@ -1,0 +1,30 @@
+// What is decided once for a network, a batch size and a number of threads, and not again in any step.
+// Nothing here changes a bit of the result.
+#pragma once
+
+#include <cstdint>
+
+#include "network/spec.hpp"
+
+namespace fastmlp {
+
+struct Plan {
+  int threads = 1;
+  // Forward and backward-data: rows x depth of the broadcast operand that stay in the second-level cache while the
+  // panels of the weights go by.
+  std::int64_t row_block = 0;
+  std::int64_t depth_block = 0;
+  // Backward-weights: output panels whose gradients stay there while the input goes by.
+  std::int64_t panel_group = 1;
+};
+
+/// threads: 0 chooses by the work of a step. panel: elements of a panel row; element_bytes: of one scalar.
+Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes);
+
+/// Floating-point operations of one forward pass for one sample.
+double forward_flops(const NetworkSpec& spec);
+
+/// `requested`, or for 0 the number that pays for `flops` operations between two barriers.
+int choose_threads(int requested, double flops, std::int64_t rows);
+
+}  // namespace fastmlp
