@@ -89,7 +89,7 @@ Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_
     const Range rows = even_share(x.shape(0), member.index, member.count);
     if (rows.size() == 0) return;
     for_depth_blocks(x.shape(1), block_panels * kernels.panel, [&](Range depth) {
-      dense_forward(kernels, layer, input.panels(), output.panels(), rows, depth, {0, output.panels().count()});
+      dense_forward(kernels, layer, {input.panels()}, output.panels(), rows, depth, {0, output.panels().count()});
     });
   });
   return output.to_array();
@@ -117,8 +117,8 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::
     std::unique_ptr<T[]> scratch(new (std::nothrow) T[static_cast<std::size_t>(kernels.panel * kernels.panel)]);
     if (!scratch) return;
     std::fill_n(scratch.get(), kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
-    dense_backward_weights(kernels, layer, input.panels(), gradient.panels(),
-                           even_share(weight_blocks(layer.weights), member.index, member.count),
+    dense_backward_weights(kernels, layer, {input.panels()}, gradient.panels(),
+                           even_share(weight_blocks({input.panels()}, layer.weights), member.index, member.count),
                            std::max<std::int64_t>(block_panels, 1), sink, scratch.get());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);

@@ -11,12 +11,18 @@ static inline Vec<T> load_converted(const std::uint8_t* p) {
   return convert(p, Vec<T>{});
 }
 
+template <typename Source>
+static inline const Source* sample_row(const void* source, std::int64_t row_bytes, const std::int64_t* index,
+                                       std::int64_t row) {
+  const std::int64_t sample = index == nullptr ? row : index[row];
+  return reinterpret_cast<const Source*>(static_cast<const unsigned char*>(source) + sample * row_bytes);
+}
+
 template <typename T, typename Source>
 static void gather(std::int64_t rows, std::int64_t features, const void* source, std::int64_t row_bytes,
                    const std::int64_t* index, T scale, T* destination, std::int64_t panel_stride) {
   for (std::int64_t row = 0; row < rows; ++row) {
-    const std::int64_t sample = index == nullptr ? row : index[row];
-    const auto* x = reinterpret_cast<const Source*>(static_cast<const unsigned char*>(source) + sample * row_bytes);
+    const Source* x = sample_row<Source>(source, row_bytes, index, row);
     T* panel_row = destination + row * kPanel<T>;
     for (std::int64_t k = 0; k < features; k += kPanel<T>, panel_row += panel_stride) {
       for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
@@ -28,6 +34,31 @@ static void gather(std::int64_t rows, std::int64_t features, const void* source,
           }
         }
       }
+    }
+  }
+}
+
+template <typename Source>
+static void mark_nonzero(std::int64_t rows, std::int64_t features, const void* source, std::int64_t row_bytes,
+                         const std::int64_t* index, std::uint8_t* flags) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const Source* __restrict x = sample_row<Source>(source, row_bytes, index, row);
+    std::uint8_t* __restrict marks = flags;
+    for (std::int64_t k = 0; k < features; ++k) marks[k] |= x[k] != 0;
+  }
+}
+
+template <typename T, typename Source>
+static void gather_columns(std::int64_t rows, std::int64_t count, const std::int32_t* columns, const void* source,
+                           std::int64_t row_bytes, const std::int64_t* index, T scale, T* destination,
+                           std::int64_t panel_stride) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const Source* x = sample_row<Source>(source, row_bytes, index, row);
+    T* panel_row = destination + row * kPanel<T>;
+    for (std::int64_t k = 0; k < count; k += kPanel<T>, panel_row += panel_stride) {
+      const std::int64_t width = count - k < kPanel<T> ? count - k : kPanel<T>;
+      for (std::int64_t j = 0; j < width; ++j) panel_row[j] = static_cast<T>(x[columns[k + j]]) * scale;
+      for (std::int64_t j = width; j < kPanel<T>; ++j) panel_row[j] = 0;
     }
   }
 }

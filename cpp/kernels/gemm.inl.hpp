@@ -5,21 +5,35 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// Depth of one pass over b: this many panel rows stay in the first-level cache while the rows of a go by.
+/// Depth of one pass over b: while the rows of a go by, this many panel rows stay close to the core. Partial sums
+/// leave the registers once per pass.
 template <typename T>
-constexpr std::int64_t kDepthBlock = 16384 / (kPanel<T> * sizeof(T)) / kPanel<T> * kPanel<T> > 0
-                                         ? 16384 / (kPanel<T> * sizeof(T)) / kPanel<T> * kPanel<T>
-                                         : kPanel<T>;
+constexpr std::int64_t kDepthBlock = 32768 / (kPanel<T> * sizeof(T)) / kPanel<T> * kPanel<T>;
+/// Elements of a cache line.
+template <typename T>
+constexpr std::int64_t kLine = 64 / sizeof(T);
 
-/// `depth` steps of a Rows x Vectors register tile. Row i of a starts row_step elements after row i - 1; one step
-/// of the depth is depth_step elements.
-template <typename T, int Rows, int Vectors, int kRowStep, int kDepthStep>
-static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth, const T*& a, const T*& b,
-                                                             Vec<T> (&acc)[Rows][Vectors]) {
-  for (std::int64_t k = 0; k < depth; ++k, a += kDepthStep, b += kPanel<T>) {
+/// How a tile walks through its operands: a along its rows or its columns; b row by row or by a list of rows.
+enum class Walk { rows, columns, listed_rows };
+
+/// Starts fetching `lines` cache lines into the second-level cache.
+template <typename T>
+static inline void fetch_lines(const T* from, std::int64_t lines) {
+  for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(from + i * kLine<T>, 0, 2);
+}
+
+/// `depth` steps of a Rows x Vectors register tile. Row i of a starts kRowStep elements after row i - 1; one step
+/// of the depth is kDepthStep elements.
+template <typename T, int Rows, int Vectors, Walk kWalk>
+static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth, const T* a, const T* b,
+                                                             const std::int32_t* b_rows, Vec<T> (&acc)[Rows][Vectors]) {
+  constexpr int kRowStep = kWalk == Walk::columns ? 1 : kPanel<T>;
+  constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<T> : 1;
+  for (std::int64_t k = 0; k < depth; ++k, a += kDepthStep) {
+    const T* b_row = b + (kWalk == Walk::listed_rows ? b_rows[k] : k) * kPanel<T>;
     Vec<T> lanes[Vectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < Vectors; ++j) lanes[j] = load(b + j * kLanes<T>);
+    for (int j = 0; j < Vectors; ++j) lanes[j] = load(b_row + j * kLanes<T>);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const Vec<T> broadcast = splat<T>(a[i * kRowStep]);
@@ -29,12 +43,15 @@ static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth,
   }
 }
 
-/// What a register tile becomes: row `row` of its panel, vector `j` of that row.
+/// What a register tile becomes: row `row` of the product, vector `j` of that row.
 template <typename T>
 struct StoreTile {
   T* c;
+  const std::int32_t* rows;  // panel row of c for each row; null: the same
   void prepare(std::int64_t, int, int) const {}
-  void operator()(std::int64_t row, int j, Vec<T> value) const { store(c + row * kPanel<T> + j * kLanes<T>, value); }
+  void operator()(std::int64_t row, int j, Vec<T> value) const {
+    store(c + (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>, value);
+  }
 };
 
 /// A tile of gradients updates the parameters straight from its registers.
@@ -42,45 +59,63 @@ template <typename T, typename Rule>
 struct UpdateTile {
   T* weights;
   T* slot;
+  const std::int32_t* rows;  // as in StoreTile
   const UpdateSettings<T>* settings;
+  std::int64_t offset(std::int64_t row, int j) const {
+    return (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>;
+  }
   /// Fetches what the tile will update while its product is computed.
-  void prepare(std::int64_t row, int rows, int vectors) const {
-    for (int i = 0; i < rows; ++i) {
+  void prepare(std::int64_t row, int height, int vectors) const {
+    for (int i = 0; i < height; ++i) {
       for (int j = 0; j < vectors; ++j) {
-        const std::int64_t at = (row + i) * kPanel<T> + j * kLanes<T>;
-        __builtin_prefetch(weights + at, 1);
-        if constexpr (Rule::kHasSlot) __builtin_prefetch(slot + at, 1);
+        __builtin_prefetch(weights + offset(row + i, j), 1);
+        if constexpr (Rule::kHasSlot) __builtin_prefetch(slot + offset(row + i, j), 1);
       }
     }
   }
   void operator()(std::int64_t row, int j, Vec<T> gradient) const {
-    const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+    const std::int64_t at = offset(row, j);
     update_lanes<T, Rule>(weights + at, Rule::kHasSlot ? slot + at : nullptr, gradient, *settings);
   }
 };
 
-/// One register tile over `depth`, k ascending, starting from +0 or from the partial sums in c.
-/// Row i of the tile is row `row` + i of its panel.
-template <typename T, bool kTransposed, int Rows, int Vectors, typename Finish>
-static void tile(std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b, std::int64_t row,
-                 const T* partial, const Finish& finish) {
+/// One depth block of a product: the slice of the operands that a tile sees.
+template <typename T>
+struct DepthBlock {
+  std::int64_t depth;
+  const T* a;
+  std::int64_t a_panel_stride;
+  const T* b;
+  const std::int32_t* b_rows;
+  const T* partial;  // sums so far, or null
+  const T* next_a;   // as in Product
+  const T* next_b;
+};
+
+/// One register tile, k ascending, starting from +0 or from the partial sums.
+template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
+static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& finish) {
   constexpr std::int64_t kWorthFetching = 64;  // a short product is over before the parameters arrive
-  if (depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
+  if (block.depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
     for (int j = 0; j < Vectors; ++j) {
-      acc[i][j] = partial != nullptr ? load(partial + (row + i) * kPanel<T> + j * kLanes<T>) : Vec<T>{};
+      acc[i][j] = block.partial != nullptr ? load(block.partial + (row + i) * kPanel<T> + j * kLanes<T>) : Vec<T>{};
     }
   }
-  if constexpr (kTransposed) {
-    tile_steps<T, Rows, Vectors, 1, kPanel<T>>(depth, a, b, acc);
+  if constexpr (kWalk == Walk::columns) {
+    tile_steps<T, Rows, Vectors, kWalk>(block.depth, block.a + row, block.b, nullptr, acc);
   } else {
-    for (std::int64_t k = 0; k < depth; k += kPanel<T>) {
-      const T* a_row = a + k / kPanel<T> * a_panel_stride;
-      const std::int64_t left = depth - k;
-      tile_steps<T, Rows, Vectors, kPanel<T>, 1>(left < kPanel<T> ? left : kPanel<T>, a_row, b, acc);
+    const T* a = block.a + row * kPanel<T>;
+    for (std::int64_t k = 0; k < block.depth; k += kPanel<T>, a += block.a_panel_stride) {
+      if (block.next_a != nullptr) fetch_lines(a + (block.next_a - block.a), Rows * kPanel<T> / kLine<T>);
+      const std::int64_t left = block.depth - k;
+      const bool listed = kWalk == Walk::listed_rows;
+      tile_steps<T, Rows, Vectors, kWalk>(left < kPanel<T> ? left : kPanel<T>, a,
+                                          listed ? block.b : block.b + k * kPanel<T>,
+                                          listed ? block.b_rows + k : nullptr, acc);
     }
   }
 #pragma GCC unroll 16
@@ -91,77 +126,88 @@ static void tile(std::int64_t depth, const T* a, std::int64_t a_panel_stride, co
 }
 
 template <typename T, typename Finish>
-using TileFunction = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, const T*, const Finish&);
+using TileFunction = void (*)(const DepthBlock<T>&, std::int64_t, const Finish&);
 
 /// The tile for the given number of rows, chosen among the instantiations 1..Rows.
-template <typename T, bool kTransposed, int Rows, int Vectors, typename Finish>
+template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
 static inline TileFunction<T, Finish> select_rows(std::int64_t rows) {
   if constexpr (Rows > 1) {
-    if (rows < Rows) return select_rows<T, kTransposed, Rows - 1, Vectors, Finish>(rows);
+    if (rows < Rows) return select_rows<T, kWalk, Rows - 1, Vectors, Finish>(rows);
   }
-  return tile<T, kTransposed, Rows, Vectors, Finish>;
+  return tile<T, kWalk, Rows, Vectors, Finish>;
 }
 
-template <typename T, bool kTransposed, int Vectors, typename Finish>
+template <typename T, Walk kWalk, int Vectors, typename Finish>
 static inline TileFunction<T, Finish> select_tile(std::int64_t rows, std::int64_t vectors) {
   if constexpr (Vectors > 1) {
-    if (vectors < Vectors) return select_tile<T, kTransposed, Vectors - 1, Finish>(rows, vectors);
+    if (vectors < Vectors) return select_tile<T, kWalk, Vectors - 1, Finish>(rows, vectors);
   }
-  return select_rows<T, kTransposed, kTileRows<T>, Vectors, Finish>(rows);
+  return select_rows<T, kWalk, kTileRows<T>, Vectors, Finish>(rows);
 }
 
 /// Cuts the rows into tiles of nearly equal height, so that no thin tile is left over at the edge.
-template <typename T, bool kTransposed, typename Finish>
-static void tile_rows(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-                      std::int64_t vectors, const T* partial, const Finish& finish) {
+template <typename T, Walk kWalk, typename Finish>
+static void tile_rows(std::int64_t rows, std::int64_t vectors, const DepthBlock<T>& block, const Finish& finish) {
   const std::int64_t tiles = (rows + kTileRows<T> - 1) / kTileRows<T>;
   const std::int64_t height = rows / tiles;
   const std::int64_t taller = rows % tiles;
-  const auto tall_tile = select_tile<T, kTransposed, kVectors<T>, Finish>(height + 1, vectors);
-  const auto short_tile = select_tile<T, kTransposed, kVectors<T>, Finish>(height, vectors);
+  const auto tall_tile = select_tile<T, kWalk, kVectors<T>, Finish>(height + 1, vectors);
+  const auto short_tile = select_tile<T, kWalk, kVectors<T>, Finish>(height, vectors);
+  const std::int64_t lines = block.depth * (kPanel<T> / kLine<T>) / tiles;
   std::int64_t row = 0;
   for (std::int64_t t = 0; t < tiles; ++t) {
+    if (block.next_b != nullptr) fetch_lines(block.next_b + t * lines * kLine<T>, lines);
     const bool tall = t < taller;
-    const T* a_tile = a + row * (kTransposed ? 1 : kPanel<T>);
-    (tall ? tall_tile : short_tile)(depth, a_tile, a_panel_stride, b, row, partial, finish);
+    (tall ? tall_tile : short_tile)(block, row, finish);
     row += height + tall;
   }
 }
 
-/// Blocks of the depth, so that b stays in the first-level cache while the rows of a go by; partial sums rest in c,
-/// `finish` receives the complete ones.
-template <typename T, bool kTransposed, typename Finish>
-static void product(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-                    std::int64_t vectors, T* c, bool accumulate, const Finish& finish) {
-  for (std::int64_t k = 0; k < depth; k += kDepthBlock<T>) {
-    const T* a_block = a + (kTransposed ? k * kPanel<T> : k / kPanel<T> * a_panel_stride);
-    const T* b_block = b + k * kPanel<T>;
-    const T* partial = k > 0 || accumulate ? c : nullptr;
-    if (depth - k > kDepthBlock<T>) {
-      tile_rows<T, kTransposed>(rows, kDepthBlock<T>, a_block, a_panel_stride, b_block, vectors, partial,
-                                StoreTile<T>{c});
+/// Blocks of the depth; partial sums rest in product.c, `finish` receives the complete ones.
+template <typename T, Walk kWalk, typename Finish>
+static void multiply(const Product<T>& product, const Finish& finish) {
+  // Fetching b pays where many tiles share the work of it.
+  const bool fetches_b = product.next_b != nullptr && product.rows >= 4 * kTileRows<T>;
+  for (std::int64_t k = 0; k < product.depth; k += kDepthBlock<T>) {
+    const std::int64_t left = product.depth - k;
+    const std::int64_t a_offset = kWalk == Walk::columns ? k * kPanel<T> : k / kPanel<T> * product.a_panel_stride;
+    const bool listed = kWalk == Walk::listed_rows;
+    DepthBlock<T> block{left < kDepthBlock<T> ? left : kDepthBlock<T>,
+                        product.a + a_offset,
+                        product.a_panel_stride,
+                        listed ? product.b : product.b + k * kPanel<T>,
+                        listed ? product.b_rows + k : nullptr,
+                        k > 0 || product.accumulate ? product.c : nullptr,
+                        product.next_a != nullptr ? product.next_a + a_offset : nullptr,
+                        fetches_b ? product.next_b : nullptr};
+    if (left > kDepthBlock<T>) {
+      if (fetches_b) block.next_b = block.b + kDepthBlock<T> * kPanel<T>;
+      tile_rows<T, kWalk>(product.rows, product.vectors, block, StoreTile<T>{product.c, nullptr});
     } else {
-      tile_rows<T, kTransposed>(rows, depth - k, a_block, a_panel_stride, b_block, vectors, partial, finish);
+      tile_rows<T, kWalk>(product.rows, product.vectors, block, finish);
     }
   }
 }
 
 template <typename T>
-static void gemm(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-                 std::int64_t vectors, T* c, bool accumulate) {
-  product<T, false>(rows, depth, a, a_panel_stride, b, vectors, c, accumulate, StoreTile<T>{c});
+static void gemm(const Product<T>& product) {
+  const StoreTile<T> to_c{product.c, nullptr};
+  if (product.b_rows != nullptr) {
+    multiply<T, Walk::listed_rows>(product, to_c);
+  } else {
+    multiply<T, Walk::rows>(product, to_c);
+  }
 }
 
 template <typename T>
-static void gemm_at(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors, T* c) {
-  product<T, true>(rows, depth, a, 0, b, vectors, c, false, StoreTile<T>{c});
+static void gemm_at(const Product<T>& product, T* result, const std::int32_t* result_rows) {
+  multiply<T, Walk::columns>(product, StoreTile<T>{result, result_rows});
 }
 
 template <typename T, typename Rule>
-static void gemm_at_update(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors,
-                           T* weights, T* slot, const UpdateSettings<T>& settings, T* scratch) {
-  const UpdateTile<T, Rule> update{weights, slot, &settings};
-  product<T, true>(rows, depth, a, 0, b, vectors, scratch, false, update);
+static void gemm_at_update(const Product<T>& product, T* weights, T* slot, const std::int32_t* weight_rows,
+                           const UpdateSettings<T>& settings) {
+  multiply<T, Walk::columns>(product, UpdateTile<T, Rule>{weights, slot, weight_rows, &settings});
 }
 
 /// One stage of the transpose: exchanges the off-diagonal kStep x kStep blocks of each 2 kStep x 2 kStep block.

@@ -46,6 +46,23 @@ struct LossCall {
   std::int32_t* predicted;    // index of the first largest output of each row (classification losses)
 };
 
+/// c = a b, or c += a b with `accumulate`; for gemm_at a^T b. rows, depth >= 1; c overlaps neither a nor b and may
+/// hold NaN where it is not accumulated to.
+template <typename T>
+struct Product {
+  std::int64_t rows;     // of the result
+  std::int64_t depth;    // the inner dimension
+  std::int64_t vectors;  // of a panel row of b and c
+  const T* a;  // gemm: rows x depth in panels; gemm_at: depth panel rows of one panel, of which `rows` lanes count
+  std::int64_t a_panel_stride = 0;
+  const T* b;                            // depth panel rows
+  const std::int32_t* b_rows = nullptr;  // gemm: panel row of b for each k; null: row k
+  T* c;                                  // `rows` panel rows
+  bool accumulate = false;
+  const T* next_a = nullptr;  // gemm: operands of the product that follows, fetched meanwhile; null: not known
+  const T* next_b = nullptr;
+};
+
 template <typename T>
 struct KernelTable {
   const char* isa;
@@ -53,17 +70,13 @@ struct KernelTable {
   int panel;      // elements of one panel row: a multiple of 16 and of `lanes`
   int tile_rows;  // rows of the largest register tile
 
-  /// c = a b, or c += a b with `accumulate`. a: rows x depth in panels (a_panel_stride apart), b: depth panel rows, c:
-  /// `rows` panel rows. Without `accumulate` c may hold NaN on entry; it must not overlap a or b. rows, depth >= 1.
-  void (*gemm)(std::int64_t rows, std::int64_t depth, const T* a, std::int64_t a_panel_stride, const T* b,
-               std::int64_t vectors, T* c, bool accumulate);
-  /// c = a^T b. a: depth panel rows of ONE panel of which the first `rows` <= panel lanes count; b, c as above.
-  void (*gemm_at)(std::int64_t rows, std::int64_t depth, const T* a, const T* b, std::int64_t vectors, T* c);
-  /// The same product as the gradient of `rows` panel rows of weights, which are updated from the registers that
-  /// hold it. scratch: `rows` panel rows for the partial sums of a deep product.
-  void (*gemm_at_update[static_cast<int>(Optimizer::count)])(std::int64_t rows, std::int64_t depth, const T* a,
-                                                             const T* b, std::int64_t vectors, T* weights, T* slot,
-                                                             const UpdateSettings<T>& settings, T* scratch);
+  void (*gemm)(const Product<T>& product);
+  /// Row i of a^T b becomes panel row result_rows[i] (i when null) of the result; product.c holds partial sums.
+  void (*gemm_at)(const Product<T>& product, T* result, const std::int32_t* result_rows);
+  /// The same product as the gradient of panel rows of weights, which are updated from the registers that hold it.
+  void (*gemm_at_update[static_cast<int>(Optimizer::count)])(const Product<T>& product, T* weights, T* slot,
+                                                             const std::int32_t* weight_rows,
+                                                             const UpdateSettings<T>& settings);
   /// destination[j][i] = source[i][j], i < rows <= panel, j < cols <= panel; lanes i >= rows of the `cols`
   /// destination rows are set to +0. Both are panel rows and do not overlap.
   void (*transpose)(std::int64_t rows, std::int64_t cols, const T* source, T* destination);
@@ -93,6 +106,16 @@ struct KernelTable {
   void (*gather[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features, const void* source,
                                                      std::int64_t row_bytes, const std::int64_t* index, T scale,
                                                      T* destination, std::int64_t panel_stride);
+
+  /// flags[k] becomes non-zero when any of the rows is not zero in feature k. Rows as in gather.
+  void (*mark_nonzero[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features, const void* source,
+                                                           std::int64_t row_bytes, const std::int64_t* index,
+                                                           std::uint8_t* flags);
+  /// gather for the listed features only: feature columns[k] becomes column k.
+  void (*gather_columns[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t count,
+                                                             const std::int32_t* columns, const void* source,
+                                                             std::int64_t row_bytes, const std::int64_t* index, T scale,
+                                                             T* destination, std::int64_t panel_stride);
 
   /// `steps` rounds of independent fused multiply-adds in registers, seeded from and summed into sink[0..1];
   /// returns the floating-point operations done.

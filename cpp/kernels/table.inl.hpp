@@ -41,6 +41,8 @@ static constexpr KernelTable<T> make_table() {
           argmax<T>,
           {update<T, Sgd>, update<T, Momentum>, update<T, Nesterov>},
           {gather<T, std::uint8_t>, gather<T, T>},
+          {mark_nonzero<std::uint8_t>, mark_nonzero<T>},
+          {gather_columns<T, std::uint8_t>, gather_columns<T, T>},
           fma_chains<T>,
           {apply_elementwise<T, exp<T>>, apply_elementwise<T, log<T>>, apply_elementwise<T, tanh<T>>,
            apply_elementwise<T, sigmoid<T>>},

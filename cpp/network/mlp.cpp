@@ -7,6 +7,7 @@
 #include "base/check.hpp"
 #include "base/team.hpp"
 #include "kernels/dispatch.hpp"
+#include "network/input.hpp"
 #include "network/plan.hpp"
 #include "ops/pack.hpp"
 
@@ -77,7 +78,7 @@ namespace {
 template <typename T>
 class InferenceBlock {
  public:
-  InferenceBlock(const Mlp<T>& mlp, std::int64_t rows) : mlp_(mlp) {
+  InferenceBlock(const Mlp<T>& mlp, std::int64_t rows) : mlp_(mlp), columns_(mlp.spec().features(), 1) {
     const NetworkSpec& spec = mlp.spec();
     const std::int64_t panel = mlp.kernels().panel;
     std::int64_t widest = 0;
@@ -92,17 +93,22 @@ class InferenceBlock {
     const KernelTable<T>& kernels = mlp_.kernels();
     const NetworkSpec& spec = mlp_.spec();
     const std::int64_t count = rows.size();
-    Panels<T> values{arena_.template at<T>(offsets_[0]), count, spec.features(), kernels.panel};
-    const auto* first = static_cast<const unsigned char*>(samples.data) + rows.begin * samples.row_bytes;
-    kernels.gather[static_cast<int>(samples.type)](count, spec.features(), first, samples.row_bytes, nullptr,
-                                                   static_cast<T>(spec.input_scale), values.data, values.stride());
+    columns_.mark(kernels, samples, nullptr, rows, 0);
+    const bool leaves_out = columns_.collect(0);
+    const std::vector<std::int32_t>* columns = leaves_out ? &columns_.live(0) : nullptr;
+    LayerInput<T> values{{arena_.template at<T>(offsets_[0]), count, spec.features(), kernels.panel}};
+    if (leaves_out) {
+      values.values.cols = static_cast<std::int64_t>(columns->size());
+      values.weight_rows = columns->data();
+    }
+    gather_rows(kernels, spec, samples, nullptr, rows.begin, columns, values.values, {0, count});
     for (std::int64_t l = 0; l < spec.layers(); ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
       const Panels<T> next{arena_.template at<T>(offsets_[(l + 1) % 2]), count, layer.weights.cols, kernels.panel};
-      dense_forward(kernels, layer, values, next, {0, count}, {0, values.cols}, {0, next.count()});
-      values = next;
+      dense_forward(kernels, layer, values, next, {0, count}, {0, values.values.cols}, {0, next.count()});
+      values = {next};
     }
-    write(values, rows, outputs);
+    write(values.values, rows, outputs);
   }
 
  private:
@@ -128,6 +134,7 @@ class InferenceBlock {
   }
 
   const Mlp<T>& mlp_;
+  LiveColumns columns_;
   Arena arena_;
   std::size_t offsets_[2];
   std::size_t loss_offset_;

@@ -8,7 +8,7 @@ namespace fastmlp {
 namespace {
 
 /// Half of the second-level cache of current x86 and Arm server cores; the rest is for what streams by.
-constexpr std::int64_t kCacheBytes = 512 << 10;
+constexpr std::int64_t kCacheBytes = 256 << 10;
 constexpr std::int64_t kMostRows = 512;
 constexpr std::int64_t kLeastDepth = 128;
 
@@ -23,7 +23,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   const std::int64_t member_rows = (batch_size + plan.threads - 1) / plan.threads;
   plan.row_block = std::min(member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
-  plan.panel_group = std::max<std::int64_t>(1, kCacheBytes / 2 / element_bytes / panel / batch_size);
+  plan.panel_group = std::max<std::int64_t>(1, kCacheBytes / 4 / element_bytes / panel / batch_size);
   return plan;
 }
 

@@ -15,8 +15,15 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kMonitorInterval{25};
 /// Work between two looks at the clock: some tens of microseconds.
 constexpr double kFlopsBetweenChecks = 8e6;
+/// Batches without enough zero columns after which an epoch looks no further.
+constexpr int kDenseBatches = 4;
 
 std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+std::int64_t checked_batch(std::int64_t batch_size) {
+  require(batch_size >= 1, "batch_size must be positive, got " + std::to_string(batch_size));
+  return batch_size;
+}
 
 bool has_state(Optimizer optimizer) { return optimizer != Optimizer::sgd; }
 
@@ -24,11 +31,12 @@ bool has_state(Optimizer optimizer) { return optimizer != Optimizer::sgd; }
 
 template <typename T>
 Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients)
-    : mlp_(mlp), batch_size_(batch_size) {
-  require(batch_size >= 1, "batch_size must be positive, got " + std::to_string(batch_size));
+    : mlp_(mlp),
+      batch_size_(checked_batch(batch_size)),
+      plan_(make_plan(mlp.spec(), batch_size, threads, mlp.kernels().panel, sizeof(T))),
+      columns_(mlp.spec().features(), plan_.threads) {
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
-  plan_ = make_plan(spec, batch_size, threads, mlp.kernels().panel, sizeof(T));
 
   std::int64_t widest = 0;
   for (std::int64_t level = 0; level <= spec.layers(); ++level) {
@@ -87,18 +95,27 @@ class Trainer<T>::Epoch {
 
   void run(const Member& member) {
     const std::int64_t total = request_.samples.count;
+    // Batches whose columns are looked at; dense data ends that after a few.
+    int patience = kDenseBatches;
+    mark_columns(0, member);
+    member.barrier.wait();
     for (std::int64_t first = 0; first < total; first += trainer_.batch_size_) {
-      const std::int64_t batch = std::min(trainer_.batch_size_, total - first);
-      const Range rows = even_share(batch, member.index, member.count);
-      if (rows.size() > 0) forward_and_backward(first, batch, rows, member);
+      const bool leaves_out = patience > 0 && trainer_.columns_.collect(member.index);
+      if (patience > 0) patience = leaves_out ? kDenseBatches : patience - 1;
+      const Batch batch = make_batch(first, leaves_out, member);
+      if (batch.rows.size() > 0) forward_and_backward(batch, member);
       if (member.index == 0) report();
       member.barrier.wait();
       const bool halted = stop_.load(std::memory_order_relaxed) ||
                           (diverged_.load(std::memory_order_relaxed) && sink_.gradients == nullptr);
       if (halted) return;
-      prefetch_next_rows(first + batch, member);
+      if (patience > 0) {
+        mark_columns(first + batch.size, member);
+      } else {
+        prefetch_rows(first + batch.size, member);
+      }
       update(batch, member);
-      if (member.index == 0) count_step(batch);
+      if (member.index == 0) count_step(batch.size);
       member.barrier.wait();
     }
   }
@@ -111,51 +128,81 @@ class Trainer<T>::Epoch {
   }
 
  private:
-  void forward_and_backward(std::int64_t first, std::int64_t batch, Range rows, const Member& member) {
+  /// A mini-batch as one member sees it.
+  struct Batch {
+    std::int64_t first;                        // in the order of the epoch
+    std::int64_t size;                         // samples of all members
+    Range rows;                                // those of this member
+    const std::vector<std::int32_t>* columns;  // live input columns, null: all
+    const std::vector<std::int32_t>* idle;     // the others
+  };
+
+  Batch make_batch(std::int64_t first, bool leaves_out, const Member& member) const {
+    const std::int64_t size = batch_size(first);
+    const LiveColumns& columns = trainer_.columns_;
+    return {first, size, even_share(size, member.index, member.count),
+            leaves_out ? &columns.live(member.index) : nullptr, leaves_out ? &columns.idle(member.index) : nullptr};
+  }
+
+  std::int64_t batch_size(std::int64_t first) const {
+    return std::max<std::int64_t>(0, std::min(trainer_.batch_size_, request_.samples.count - first));
+  }
+
+  /// What layer l + 1 reads.
+  LayerInput<T> input(std::int64_t l, const Batch& batch) const {
+    LayerInput<T> result{trainer_.values(l, batch.size)};
+    if (l > 0 || batch.columns == nullptr) return result;
+    result.values.cols = static_cast<std::int64_t>(batch.columns->size());
+    result.weight_rows = batch.columns->data();
+    return result;
+  }
+
+  void forward_and_backward(const Batch& batch, const Member& member) {
     const std::int64_t last = spec_.layers();
-    const Panels<T> input = trainer_.values(0, batch);
-    const std::int64_t* index = order_ == nullptr ? nullptr : order_ + first + rows.begin;
-    const SampleRows& samples = request_.samples;
-    const auto* source = static_cast<const unsigned char*>(samples.data);
-    if (order_ == nullptr) source += (first + rows.begin) * samples.row_bytes;
-    kernels_.gather[static_cast<int>(samples.type)](rows.size(), input.cols, source, samples.row_bytes, index,
-                                                    static_cast<T>(spec_.input_scale), input.at(0, rows.begin),
-                                                    input.stride());
+    const Range rows = batch.rows;
+    gather_rows(kernels_, spec_, request_.samples, order_, batch.first + rows.begin, batch.columns,
+                input(0, batch).values, rows);
     for (std::int64_t l = 1; l <= last; ++l) {
       const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
-      const Panels<T> from = trainer_.values(l - 1, batch);
-      const Panels<T> to = trainer_.values(l, batch);
+      const LayerInput<T> from = input(l - 1, batch);
+      const Panels<T> to = trainer_.values(l, batch.size);
       const bool done =
-          in_blocks(rows, from.cols, to.count(), false, member, [&](Range block, Range depth, Range panels) {
+          in_blocks(rows, from.values.cols, to.count(), false, member, [&](Range block, Range depth, Range panels) {
             dense_forward(kernels_, layer, from, to, block, depth, panels);
           });
       if (!done) return;
     }
-    output_gradient(first, batch, rows);
+    output_gradient(batch);
     T* transposed = trainer_.arena_.template at<T>(member_offset(trainer_.transposed_offsets_, member));
     T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
     for (std::int64_t l = last; l > 1; --l) {
       const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
       const DenseLayer<T>& below = trainer_.mlp_.layer(l - 2);
-      const Panels<T> from = trainer_.gradient(l, batch);
-      const Panels<T> to = trainer_.gradient(l - 1, batch);
+      const Panels<T> from = trainer_.gradient(l, batch.size);
+      const Panels<T> to = trainer_.gradient(l - 1, batch.size);
       transpose_rows(kernels_, from, rows, transposed);
       const bool done =
           in_blocks(rows, from.cols, to.count(), true, member, [&](Range block, Range depth, Range panels) {
             dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols,
-                                below.activation, trainer_.values(l - 1, batch), to, block, depth, panels, scratch);
+                                below.activation, trainer_.values(l - 1, batch.size), to, block, depth, panels,
+                                scratch);
           });
       if (!done) return;
     }
   }
 
-  /// Starts fetching this member's rows of the next batch: the order is random, so no hardware sees them coming.
-  void prefetch_next_rows(std::int64_t first, const Member& member) {
+  /// Looks at this member's rows of a batch to come.
+  void mark_columns(std::int64_t first, const Member& member) {
+    const Range rows = even_share(batch_size(first), member.index, member.count);
+    trainer_.columns_.mark(kernels_, request_.samples, order_, {first + rows.begin, first + rows.end}, member.index);
+  }
+
+  /// Starts fetching them: the order is random, so no hardware sees them coming.
+  void prefetch_rows(std::int64_t first, const Member& member) {
     constexpr std::int64_t kLine = 64;
     constexpr std::int64_t kMostBytes = 128 << 10;  // a share of the second-level cache; long rows need no help
     const SampleRows& samples = request_.samples;
-    const std::int64_t batch = std::min(trainer_.batch_size_, samples.count - first);
-    const Range rows = even_share(std::max<std::int64_t>(batch, 0), member.index, member.count);
+    const Range rows = even_share(batch_size(first), member.index, member.count);
     if (order_ == nullptr || rows.size() * samples.row_bytes > kMostBytes) return;
     for (std::int64_t row = first + rows.begin; row < first + rows.end; ++row) {
       const auto* sample = static_cast<const unsigned char*>(samples.data) + order_[row] * samples.row_bytes;
@@ -164,38 +211,47 @@ class Trainer<T>::Epoch {
   }
 
   /// Loss, correct predictions and the gradient by the last layer's pre-activations.
-  void output_gradient(std::int64_t first, std::int64_t batch, Range rows) {
+  void output_gradient(const Batch& batch) {
     const std::int64_t last = spec_.layers();
-    const Panels<T> outputs = trainer_.values(last, batch);
-    const Panels<T> gradient = trainer_.gradient(last, batch);
+    const Range rows = batch.rows;
+    const std::int64_t first = batch.first + rows.begin;
+    const Panels<T> outputs = trainer_.values(last, batch.size);
+    const Panels<T> gradient = trainer_.gradient(last, batch.size);
     T* row_loss = trainer_.arena_.template at<T>(trainer_.row_loss_offset_) + rows.begin;
     auto* predicted = trainer_.arena_.template at<std::int32_t>(trainer_.predicted_offset_) + rows.begin;
     const auto* targets = static_cast<const unsigned char*>(request_.targets);
-    if (order_ == nullptr) targets += (first + rows.begin) * target_bytes();
-    const std::int64_t* index = order_ == nullptr ? nullptr : order_ + first + rows.begin;
+    if (order_ == nullptr) targets += first * target_bytes();
+    const std::int64_t* index = order_ == nullptr ? nullptr : order_ + first;
     kernels_.loss[static_cast<int>(spec_.loss)]({rows.size(), outputs.cols, outputs.at(0, rows.begin),
                                                  gradient.at(0, rows.begin), outputs.stride(), targets, index,
-                                                 T{1} / static_cast<T>(batch), row_loss, predicted});
+                                                 T{1} / static_cast<T>(batch.size), row_loss, predicted});
     activation_backward(kernels_, trainer_.mlp_.layer(last - 1).activation, outputs, gradient, rows);
     if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
   }
 
-  void update(std::int64_t batch, const Member& member) {
+  void update(const Batch& batch, const Member& member) {
     T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
     std::int64_t total = 0;
-    for (std::int64_t l = 1; l <= spec_.layers(); ++l) total += weight_blocks(trainer_.mlp_.layer(l - 1).weights);
+    for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
+      total += weight_blocks(input(l - 1, batch), trainer_.mlp_.layer(l - 1).weights);
+    }
     const Range mine = even_share(total, member.index, member.count);
     std::int64_t before = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
       const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
-      const std::int64_t count = weight_blocks(layer.weights);
+      const LayerInput<T> from = input(l - 1, batch);
+      const std::int64_t count = weight_blocks(from, layer.weights);
       const Range blocks{std::clamp<std::int64_t>(mine.begin - before, 0, count),
                          std::clamp<std::int64_t>(mine.end - before, 0, count)};
       before += count;
       if (blocks.size() == 0) continue;
-      dense_backward_weights(kernels_, layer, trainer_.values(l - 1, batch), trainer_.gradient(l, batch), blocks,
+      dense_backward_weights(kernels_, layer, from, trainer_.gradient(l, batch.size), blocks,
                              trainer_.plan_.panel_group, sink_, scratch);
     }
+    if (batch.idle == nullptr) return;
+    dense_update_idle(kernels_, trainer_.mlp_.layer(0).weights, batch.idle->data(),
+                      even_share(static_cast<std::int64_t>(batch.idle->size()), member.index, member.count), sink_,
+                      scratch);
   }
 
   /// Runs work(rows, depth, panels) over all of `rows`, [0, depth) and [0, panels), in the blocks of the plan and

@@ -13,6 +13,7 @@
 
 #include "base/arena.hpp"
 #include "base/team.hpp"
+#include "network/input.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
 
@@ -69,6 +70,7 @@ class Trainer {
   Mlp<T>& mlp_;
   std::int64_t batch_size_;
   Plan plan_;
+  LiveColumns columns_;
   GradientSink<T> sink_;
   Arena arena_;
   // Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up.

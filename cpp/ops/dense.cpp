@@ -5,16 +5,26 @@
 namespace fastmlp {
 
 template <typename T>
-void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
+void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                    const Panels<T>& output, Range rows, Range depth, Range panels) {
-  const std::int64_t k_panel = depth.begin / input.panel;
+  const Panels<T>& x = input.values;
+  const bool listed = input.weight_rows != nullptr;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
-    const std::int64_t vectors = vectors_for(kernels, output.width(p));
-    T* z = output.at(p, rows.begin);
-    kernels.gemm(rows.size(), depth.size(), input.at(k_panel, rows.begin), input.stride(),
-                 layer.weights.at(p, depth.begin), vectors, z, depth.begin > 0);
-    if (depth.end < input.cols) continue;
-    kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors, layer.bias + p * output.panel, z);
+    const std::int64_t first_row = listed ? 0 : depth.begin;
+    Product<T> product{.rows = rows.size(),
+                       .depth = depth.size(),
+                       .vectors = vectors_for(kernels, output.width(p)),
+                       .a = x.at(depth.begin / x.panel, rows.begin),
+                       .a_panel_stride = x.stride(),
+                       .b = layer.weights.at(p, first_row),
+                       .b_rows = listed ? input.weight_rows + depth.begin : nullptr,
+                       .c = output.at(p, rows.begin),
+                       .accumulate = depth.begin > 0};
+    if (p + 1 < panels.end && !listed) product.next_b = layer.weights.at(p + 1, first_row);
+    kernels.gemm(product);
+    if (depth.end < x.cols) continue;
+    kernels.activate[static_cast<int>(layer.activation)](rows.size(), product.vectors, layer.bias + p * output.panel,
+                                                         product.c);
   }
 }
 
@@ -47,19 +57,29 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
   const bool whole = depth.size() == weights.cols;
   const bool complete = depth.end == weights.cols;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
-    const std::int64_t features = input.width(p);
     const T* batch_panel = transposed + depth.begin * panel;
+    Product<T> product{.rows = input.width(p),
+                       .depth = depth.size(),
+                       .vectors = 0,
+                       .a = weights.at(depth.begin / panel, p * panel),
+                       .a_panel_stride = weights.stride(),
+                       .b = nullptr,
+                       .c = scratch,
+                       .accumulate = depth.begin > 0};
     for (std::int64_t row = rows.begin; row < rows.end; row += panel, batch_panel += panel * weights.cols) {
       const std::int64_t samples = std::min(panel, rows.end - row);
+      T* result = d_input.at(p, row);
+      product.vectors = vectors_for(kernels, samples);
+      product.b = batch_panel;
       // Partial sums wait, transposed, where the result will be: a whole block takes the same room either way.
-      T* block = whole ? scratch : d_input.at(p, row);
-      kernels.gemm(features, depth.size(), weights.at(depth.begin / panel, p * panel), weights.stride(), batch_panel,
-                   vectors_for(kernels, samples), block, depth.begin > 0);
+      if (!whole) product.c = result;
+      product.next_a = row == rows.begin && p + 1 < input.count() ? product.a + panel * panel : nullptr;
+      kernels.gemm(product);
       if (!complete) continue;
-      if (!whole) block = std::copy_n(block, features * panel, scratch) - features * panel;
-      kernels.transpose(features, samples, block, d_input.at(p, row));
-      kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, features), input.at(p, row),
-                                                              d_input.at(p, row));
+      if (!whole) std::copy_n(result, product.rows * panel, scratch);
+      kernels.transpose(product.rows, samples, scratch, result);
+      kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, product.rows),
+                                                              input.at(p, row), result);
     }
   }
 }
@@ -87,46 +107,68 @@ void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const U
 }  // namespace
 
 template <typename T>
-void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
+void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                             const Panels<T>& gradient, Range blocks, std::int64_t panel_group,
                             const GradientSink<T>& sink, T* scratch) {
   const Panels<T>& weights = layer.weights;
+  const Panels<T>& x = input.values;
   const std::int64_t panel = weights.panel;
-  const std::int64_t in_panels = input.count();
   UpdateSettings<T> bias_settings = sink.settings;
   bias_settings.l2 = 0;
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
     // Groups of output panels, whose gradients stay in cache while the input goes by once.
-    const std::int64_t first = block / (in_panels * panel_group) * panel_group;
+    const std::int64_t first = block / (x.count() * panel_group) * panel_group;
     const std::int64_t group = std::min(panel_group, weights.count() - first);
-    const std::int64_t in_panel = (block - first * in_panels) / group;
-    const std::int64_t out_panel = first + (block - first * in_panels) % group;
-    const std::int64_t vectors = vectors_for(kernels, weights.width(out_panel));
-    const std::int64_t features = input.width(in_panel);
-    T* parameters = weights.at(out_panel, in_panel * panel);
+    const std::int64_t in_panel = (block - first * x.count()) / group;
+    const std::int64_t out_panel = first + (block - first * x.count()) % group;
+    const Product<T> product{.rows = x.width(in_panel),
+                             .depth = gradient.rows,
+                             .vectors = vectors_for(kernels, weights.width(out_panel)),
+                             .a = x.at(in_panel),
+                             .b = gradient.at(out_panel),
+                             .c = scratch};
+    const bool listed = input.weight_rows != nullptr;
+    T* parameters = weights.at(out_panel, listed ? 0 : in_panel * panel);
+    const std::int32_t* rows = listed ? input.weight_rows + in_panel * panel : nullptr;
     if (sink.gradients != nullptr) {
-      T* gradients = parallel_element(sink, sink.gradients, parameters);
-      kernels.gemm_at(features, gradient.rows, input.at(in_panel), gradient.at(out_panel), vectors, gradients);
+      kernels.gemm_at(product, parallel_element(sink, sink.gradients, parameters), rows);
     } else {
       kernels.gemm_at_update[static_cast<int>(sink.optimizer)](
-          features, gradient.rows, input.at(in_panel), gradient.at(out_panel), vectors, parameters,
-          parallel_element(sink, sink.slots, parameters), sink.settings, scratch);
+          product, parameters, parallel_element(sink, sink.slots, parameters), rows, sink.settings);
     }
     if (in_panel > 0) continue;
     std::fill(scratch, scratch + panel, T{0});
-    kernels.column_sums(gradient.rows, vectors, gradient.at(out_panel), scratch);
+    kernels.column_sums(gradient.rows, product.vectors, gradient.at(out_panel), scratch);
     deliver(kernels, sink, bias_settings, panel, layer.bias + out_panel * panel, scratch);
   }
 }
 
-#define FASTMLP_INSTANTIATE(T)                                                                                        \
-  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&, const Panels<T>&, Range, \
-                              Range, Range);                                                                          \
-  template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range);    \
-  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                   \
-  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation, const Panels<T>&,  \
-                                    const Panels<T>&, Range, Range, Range, T*);                                       \
-  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const Panels<T>&,                 \
+template <typename T>
+void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, const std::int32_t* weight_rows,
+                       Range rows, const GradientSink<T>& sink, T* scratch) {
+  const std::int64_t panel = weights.panel;
+  std::fill(scratch, scratch + panel * panel, T{0});
+  for (std::int64_t p = 0; p < weights.count(); ++p) {
+    for (std::int64_t row = rows.begin; row < rows.end;) {
+      // Neighbours go together.
+      std::int64_t run = 1;
+      while (row + run < rows.end && run < panel && weight_rows[row + run] == weight_rows[row] + run) ++run;
+      deliver(kernels, sink, sink.settings, run * panel, weights.at(p, weight_rows[row]), scratch);
+      row += run;
+    }
+  }
+}
+
+#define FASTMLP_INSTANTIATE(T)                                                                                       \
+  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&, const Panels<T>&,   \
+                              Range, Range, Range);                                                                  \
+  template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range);   \
+  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                  \
+  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation, const Panels<T>&, \
+                                    const Panels<T>&, Range, Range, Range, T*);                                      \
+  template void dense_update_idle(const KernelTable<T>&, const Panels<T>&, const std::int32_t*, Range,               \
+                                  const GradientSink<T>&, T*);                                                       \
+  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,            \
                                        const Panels<T>&, Range, std::int64_t, const GradientSink<T>&, T*);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)

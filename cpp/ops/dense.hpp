@@ -17,6 +17,13 @@ struct DenseLayer {
   Activation activation;
 };
 
+/// What a layer reads. The input of the first layer may hold only some of the features.
+template <typename T>
+struct LayerInput {
+  Panels<T> values;
+  const std::int32_t* weight_rows = nullptr;  // row of the weights that each column meets, ascending; null: all
+};
+
 /// SIMD vectors that hold `width` elements.
 template <typename T>
 inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t width) {
@@ -26,7 +33,7 @@ inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t widt
 /// Rows `rows` and output panels `panels` of output = act(input W + b). `depth` is the block of the inner dimension
 /// that is added now: blocks come in ascending order, begin at whole panels, and the last one ends with the function.
 template <typename T>
-void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
+void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                    const Panels<T>& output, Range rows, Range depth, Range panels);
 
 /// gradient *= act'(output) on the given rows of all panels.
@@ -64,18 +71,24 @@ struct GradientSink {
   UpdateSettings<T> settings{};
 };
 
-/// Panel blocks of the weights that the work of dense_backward_weights is counted in.
+/// Blocks of the weights that the work of dense_backward_weights is counted in: panels of input x panels of output.
 template <typename T>
-inline std::int64_t weight_blocks(const Panels<T>& weights) {
-  return weights.count() * ((weights.rows + weights.panel - 1) / weights.panel);
+inline std::int64_t weight_blocks(const LayerInput<T>& input, const Panels<T>& weights) {
+  return weights.count() * input.values.count();
 }
 
 /// Blocks `blocks` of d_weights = input^T gradient (and, with the first block of each panel, d_bias = column sums
 /// of the gradient), each handed to the sink as soon as it is complete. Blocks are numbered by groups of
 /// `panel_group` output panels, in a group by input panels. scratch: panel * panel elements.
 template <typename T>
-void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const Panels<T>& input,
+void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                             const Panels<T>& gradient, Range blocks, std::int64_t panel_group,
                             const GradientSink<T>& sink, T* scratch);
+
+/// Hands the rows weight_rows[rows] of the weights to the sink with a gradient of zero: those whose input is not in
+/// a LayerInput.
+template <typename T>
+void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, const std::int32_t* weight_rows,
+                       Range rows, const GradientSink<T>& sink, T* scratch);
 
 }  // namespace fastmlp
