@@ -1,76 +1,22 @@
-"""The nets that are trained, their synthetic data, and the same training in NumPy float32."""
+"""The workloads of `fastmlp bench`, and the same training in NumPy float32."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.bench.workloads import LARGE, LEARNING_RATE, MOMENTUM, SEED, WORKLOADS, Workload
 from reference import minibatches
 
-LEARNING_RATE, MOMENTUM, SEED = 0.01, 0.9, 0
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A net, its batch and how many steps one timed call takes."""
-
-    layers: tuple[int, ...]
-    activation: str
-    batch: int
-    steps: int
-    bytes_in: bool = True  # inputs are uint8, scaled by 1/255
-
-    @property
-    def input_scale(self) -> float:
-        return 1 / 255 if self.bytes_in else 1.0
-
-    @property
-    def activations(self) -> list[str]:
-        return [self.activation] * (len(self.layers) - 2) + ["identity"]
-
-    @property
-    def initializer(self) -> str:
-        return "he_normal" if self.activation == "relu" else "glorot_uniform"
-
-    @property
-    def weights(self) -> int:
-        return sum(a * b for a, b in zip(self.layers, self.layers[1:], strict=False))
-
-    @property
-    def flops_per_sample(self) -> int:
-        """Three products of 2 flop per weight, less the input gradient of the first layer."""
-        return 6 * self.weights - 2 * self.layers[0] * self.layers[1]
-
-    def bytes_per_step(self) -> int:
-        """Each parameter and velocity read and written once, each input read once."""
-        parameters = self.weights + sum(self.layers[1:])
-        return 16 * parameters + self.batch * self.layers[0] * (1 if self.bytes_in else 4)
-
-    @cache  # noqa: B019 - the few workloads live as long as the session
-    def data(self, steps: int) -> tuple[NDArray, NDArray[np.int64]]:
-        """Dense inputs without a zero column and labels without a pattern."""
-        rng = np.random.default_rng(SEED)
-        shape = (steps * self.batch, self.layers[0])
-        if self.bytes_in:
-            x = rng.integers(0, 256, shape, np.uint8)
-        else:
-            x = rng.standard_normal(shape, np.float32)
-        return x, rng.integers(0, self.layers[-1], len(x))
-
-
-WORKLOADS = {
-    "nielsen": Workload((784, 30, 10), "sigmoid", 10, 500),
-    "small": Workload((784, 128, 10), "relu", 32, 100),
-    "tabular": Workload((54, 100, 7), "relu", 200, 100, bytes_in=False),
-    "mnist": Workload((784, 512, 512, 10), "relu", 128, 20),
-}
-LARGE = {
-    "ciresan": Workload((784, 2500, 2000, 1500, 1000, 500, 10), "relu", 256, 2),
-    "wide": Workload((4096, 4096, 4096, 10), "relu", 1024, 1, bytes_in=False),
-}
+__all__ = [
+    "LARGE",
+    "LEARNING_RATE",
+    "MOMENTUM",
+    "SEED",
+    "WORKLOADS",
+    "NumpyTrainer",
+    "Workload",
+]
 
 
 class NumpyTrainer:

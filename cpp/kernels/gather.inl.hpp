@@ -11,6 +11,9 @@ static inline Vec<T> load_converted(const std::uint8_t* p) {
   return convert(p, Vec<T>{});
 }
 
+/// Distance at which the destination is fetched.
+constexpr std::int64_t kRowsAhead = 4;
+
 template <typename Source>
 static inline const Source* sample_row(const void* source, std::int64_t row_bytes, const std::int64_t* index,
                                        std::int64_t row) {
@@ -25,6 +28,8 @@ static void gather(std::int64_t rows, std::int64_t features, const void* source,
     const Source* x = sample_row<Source>(source, row_bytes, index, row);
     T* panel_row = destination + row * kPanel<T>;
     for (std::int64_t k = 0; k < features; k += kPanel<T>, panel_row += panel_stride) {
+      // The panels are too many streams for the hardware to follow.
+      for (int j = 0; j < kPanel<T>; j += 64 / sizeof(T)) __builtin_prefetch(panel_row + kRowsAhead * kPanel<T> + j, 1);
       for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
         if (features - k >= j + kLanes<T>) {
           store(panel_row + j, load_converted<T>(x + k + j) * splat<T>(scale));

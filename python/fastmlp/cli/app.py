@@ -27,6 +27,7 @@ __all__ = ["cli", "run"]
 # name -> (module, attribute, one line for the group's help, so that help imports no command)
 COMMANDS = {
     "train": ("fastmlp.cli.train", "train", "Train a network on a data set and save it."),
+    "bench": ("fastmlp.cli.bench", "bench", "Time training steps beside other libraries."),
     "data": ("fastmlp.cli.data", "data", "List, fetch and locate data sets."),
     "info": ("fastmlp.cli.info", "info", "Show version, CPU, instruction set and threads."),
 }

@@ -1,0 +1,94 @@
+"""From times to numbers: rates, share of the peak, ratio to the best peer, agreement."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from fastmlp.bench.engines import OWN
+from fastmlp.bench.runner import Row, WorkloadResult
+
+__all__ = ["AGREEMENT", "STATUSES", "summary"]
+
+# Losses after the checked epochs may differ by this share of what these epochs took off the loss.
+# Float32 rounding alone leaves 1e-8, and up to 2e-4 where it moves a ReLU across its kink; another
+# order of the samples makes 2e-3 to 3e-2, another momentum 5e-2.
+AGREEMENT = 1e-3
+
+# "differs": timed, but not the same training; "failed": no complete set of times.
+STATUSES = ("ok", "differs", "failed")
+
+
+def summary(result: WorkloadResult) -> dict[str, Any]:
+    """Return all that is known of a workload, the raw times included.
+
+    Parameters
+    ----------
+    result : WorkloadResult
+        From `run_workload`.
+
+    Returns
+    -------
+    dict
+        Of plain values, ready for JSON.  Rates are those of the median turn.  ``share_of_peak`` is
+        relative to as many threads as the engine used, ``speedup`` says how many times the median
+        time of a row the quickest peer takes.
+    """
+    workload = result.workload
+    peaks = {threads: median(flops) for threads, flops in result.peaks.items()}
+    rows = [_row(row, result, peaks) for row in result.rows]
+    peers = [r for r in rows if r["engine"] != OWN and r["status"] == "ok"]
+    best = min(peers, key=lambda r: float(r["us_per_step"]["median"]), default=None)
+    for row in rows:
+        if best is not None and row["status"] == "ok":
+            row["speedup"] = best["us_per_step"]["median"] / row["us_per_step"]["median"]
+    return {
+        "name": result.name,
+        "layers": list(workload.layers),
+        "activation": workload.activation,
+        "batch": workload.batch,
+        "inputs": "uint8" if workload.bytes_in else "float32",
+        "steps_per_epoch": workload.steps,
+        "flops_per_sample": workload.flops_per_sample,
+        "initial_loss": result.initial_loss,
+        "peak_flops": {str(threads): flops for threads, flops in result.peaks.items()},
+        "best_peer": best and {"engine": best["engine"], "threads": best["threads"]},
+        "rows": rows,
+    }
+
+
+def _row(row: Row, result: WorkloadResult, peaks: dict[int, float]) -> dict[str, Any]:
+    """Return one row; its keys are the same for every status."""
+    numbers: dict[str, Any] = dict.fromkeys(
+        ("us_per_step", "samples_per_s", "gflop_per_s", "share_of_peak", "speedup")
+    )
+    status = "failed" if row.error is not None else "ok" if _agrees(row, result) else "differs"
+    if status != "failed":
+        workload = result.workload
+        steps = row.epochs * workload.steps
+        step = median(row.seconds) / steps
+        flops = workload.flops_per_sample * workload.batch / step
+        numbers["us_per_step"] = {"median": step * 1e6, "min": min(row.seconds) / steps * 1e6}
+        numbers["samples_per_s"] = workload.batch / step
+        numbers["gflop_per_s"] = flops / 1e9
+        numbers["share_of_peak"] = flops / peaks[row.threads or 0]
+    return {
+        "engine": row.engine,
+        "version": row.version,
+        "threads": row.threads or row.requested or None,
+        "threads_chosen_by_engine": row.requested == 0,
+        "status": status,
+        "error": row.error,
+        "loss": row.loss,
+        **numbers,
+        "epochs_per_turn": row.epochs,
+        "turn_seconds": row.seconds,
+    }
+
+
+def _agrees(row: Row, result: WorkloadResult) -> bool:
+    """Whether a row did the same training as the reference, fastmlp where it takes part."""
+    losses = [r.loss for r in result.rows if r.loss is not None]
+    reference = next((r.loss for r in result.rows if r.engine == OWN and r.loss), losses[0])
+    assert row.loss is not None
+    return abs(row.loss - reference) <= AGREEMENT * abs(result.initial_loss - reference)

@@ -1,0 +1,281 @@
+"""The parent of the workers: starts them, lets them take turns, and collects the times.
+
+Only one worker computes at a time.  Engines alternate chunk by chunk, so that what else the
+machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmlp import _core
+from fastmlp.bench.engines import OWN
+from fastmlp.bench.worker import CHECKED_EPOCHS, PEAK
+from fastmlp.bench.workloads import LARGE, SEED, WORKLOADS, Start, Workload, mean_loss
+
+__all__ = [
+    "Process",
+    "Row",
+    "Settings",
+    "WorkerError",
+    "WorkloadResult",
+    "draw_start",
+    "run_workload",
+]
+
+READY_SECONDS = 600.0  # import, compile, train the checked epochs
+TURN_SECONDS = 120.0  # beyond what the turn should take
+CLOSE_SECONDS = 5.0
+PAUSE_SECONDS = 0.15  # threads of OpenBLAS spin for a tenth of a second after their work
+
+Say = Callable[[str], object]
+
+
+class WorkerError(Exception):
+    """A worker died, reported an exception or did not answer in time; the message says which."""
+
+
+class Process:
+    """A child that answers each line on its standard input with a line of JSON.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        # A session of its own: Ctrl-C reaches the parent alone, which then ends whole groups.
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def ask(self, line: str, timeout: float) -> dict[str, Any]:
+        """Send a line and return the answer to it."""
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the missing answer tells more
+            self._child.stdin.write(f"{line}\n")
+            self._child.stdin.flush()
+        return self.answer(timeout)
+
+    def answer(self, timeout: float) -> dict[str, Any]:
+        """Wait for the next answer.
+
+        Raises
+        ------
+        WorkerError
+            None came, or it is an error.
+        """
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise WorkerError(f"no answer within {timeout:.3g} s") from None
+        if line is None:
+            raise WorkerError(self._last_words())
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(str(answer["error"]))
+        return answer
+
+    def _last_words(self) -> str:
+        code = self._child.wait()
+        end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"{end}: {last}" if last else end
+
+    def close(self) -> None:
+        """End the child and whatever it started; harmless when it has ended already."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait(CLOSE_SECONDS)
+        self._reader.join(CLOSE_SECONDS)
+        self._child.stdout.close()
+        self._errors.close()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `fastmlp bench` was asked for.
+
+    Parameters
+    ----------
+    engines : tuple of str
+        Names of `ENGINES`.
+    threads : tuple of int
+        Each engine runs once with each; 0 is fastmlp's own choice and passed over for the others.
+    rounds : int
+        Turns of each worker.
+    seconds : float
+        Aimed length of a turn; at least one epoch is trained.
+    """
+
+    engines: tuple[str, ...]
+    threads: tuple[int, ...]
+    rounds: int = 5
+    seconds: float = 0.3
+
+
+@dataclass
+class Row:
+    """One engine with one number of threads: what its worker said."""
+
+    engine: str
+    requested: int  # threads; 0 for fastmlp's own choice
+    threads: int | None = None
+    version: str | None = None
+    loss: float | None = None
+    epochs: int = 0  # of a turn
+    seconds: list[float] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        count = "auto" if self.requested == 0 else self.requested
+        return f"{self.engine}, {count} thread{'' if count == 1 else 's'}"
+
+
+@dataclass
+class WorkloadResult:
+    """All rows of a workload; `peaks` holds flop/s by threads, one value per round."""
+
+    name: str
+    workload: Workload
+    initial_loss: float
+    rows: list[Row]
+    peaks: dict[int, list[float]] = field(default_factory=dict)
+
+
+def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -> WorkloadResult:
+    """Time a workload.
+
+    Parameters
+    ----------
+    name : str
+        Of `WORKLOADS` or `LARGE`.
+    settings : Settings
+        Engines, threads, rounds and the length of a turn.
+    say : callable
+        Gets a line about each thing that begins.
+
+    Returns
+    -------
+    WorkloadResult
+        With a row for every engine and number of threads; one that failed has its reason in
+        ``error``.
+    """
+    workload = (WORKLOADS | LARGE)[name]
+    rows = [
+        Row(engine, threads)
+        for engine in settings.engines
+        for threads in settings.threads
+        if threads or engine == OWN
+    ]
+    start = draw_start(workload, workload.steps * workload.batch, CHECKED_EPOCHS, SEED)
+    result = WorkloadResult(name, workload, mean_loss(workload, start.parameters), rows)
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="fastmlp-bench-"))
+        path = Path(directory) / "start.npz"
+        start.save(path)
+        workers: list[tuple[Row, Process]] = []
+        for row in rows:
+            say(f"{name}: {row.label}: starting")
+            process = stack.enter_context(_worker(row.engine, name, row.requested, path))
+            with _failure(row, say):
+                _prepare(row, process, settings.seconds)
+                workers.append((row, process))
+        peaks = {
+            threads: stack.enter_context(_worker(PEAK, name, threads, path))
+            for threads in sorted({row.threads for row, _ in workers if row.threads})
+        }
+        for threads, process in peaks.items():
+            process.answer(READY_SECONDS)
+            result.peaks[threads] = []
+        for turn in range(settings.rounds):
+            say(f"{name}: round {turn + 1} of {settings.rounds}")
+            for row, process in workers:
+                if row.error is None:
+                    with _failure(row, say):
+                        limit = TURN_SECONDS + 10 * max([settings.seconds, *row.seconds])
+                        time.sleep(PAUSE_SECONDS)
+                        row.seconds.append(process.ask(str(row.epochs), limit)["seconds"])
+            for threads, process in peaks.items():
+                time.sleep(PAUSE_SECONDS)
+                answer = process.ask(str(settings.seconds), TURN_SECONDS + settings.seconds)
+                result.peaks[threads].append(answer["flops"])
+    return result
+
+
+def draw_start(workload: Workload, samples: int, epochs: int, seed: int) -> Start:
+    """Draw what `fastmlp.MLP` starts from with a seed, and the orders its first epochs have."""
+    network = _core.Network32(
+        workload.layers, workload.activations, "softmax_cross_entropy", workload.input_scale
+    )
+    network.initialize(workload.initializer, seed)
+    layers = range(len(workload.layers) - 1)
+    return Start(
+        [network.get_weights(i) for i in layers],
+        [network.get_biases(i) for i in layers],
+        np.stack([_core.permutation(samples, seed, epoch) for epoch in range(epochs)]),
+        seed,
+    )
+
+
+@contextlib.contextmanager
+def _worker(engine: str, workload: str, threads: int, start: Path) -> Iterator[Process]:
+    arguments = [engine, workload, str(threads), os.fspath(start)]
+    process = Process([sys.executable, "-m", "fastmlp.bench.worker", *arguments])
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+def _prepare(row: Row, process: Process, seconds: float) -> None:
+    """Wait until a worker is ready, and find how many epochs a turn takes."""
+    ready = process.answer(READY_SECONDS)
+    row.threads, row.version, row.loss = ready["threads"], ready["version"], ready["loss"]
+    trial = process.ask("1", READY_SECONDS)["seconds"]
+    row.epochs = max(1, round(seconds / trial))
+
+
+@contextlib.contextmanager
+def _failure(row: Row, say: Say) -> Iterator[None]:
+    """Note the end of a worker in its row, and go on with the others."""
+    try:
+        yield
+    except WorkerError as error:
+        row.error = str(error)
+        say(f"{row.label}: failed: {error}")
