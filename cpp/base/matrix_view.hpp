@@ -10,6 +10,13 @@
 
 namespace fastmlp {
 
+/// Half-open range of rows, panels or work items.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t size() const { return end - begin; }
+};
+
 template <typename T>
 struct Panels {
   T* data = nullptr;
@@ -21,18 +28,17 @@ struct Panels {
   std::int64_t stride() const { return rows * panel; }
   std::int64_t size() const { return count() * stride(); }
   T* at(std::int64_t p, std::int64_t row = 0) const { return data + p * stride() + row * panel; }
+  /// The columns of some of the panels.
+  Panels slice(Range panels) const {
+    const std::int64_t left = cols - panels.begin * panel;
+    const std::int64_t taken = panels.size() * panel;
+    return {at(panels.begin), rows, taken < left ? taken : left, panel};
+  }
   /// Columns of panel p that exist.
   std::int64_t width(std::int64_t p) const {
     const std::int64_t left = cols - p * panel;
     return left < panel ? left : panel;
   }
-};
-
-/// Half-open range of rows, panels or work items.
-struct Range {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::int64_t size() const { return end - begin; }
 };
 
 /// Part `index` of [0, total) cut into `parts` ranges whose sizes differ by one at most.

@@ -14,6 +14,16 @@ constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
 
+/// By outputs when few rows would share the cost of moving the weights from core to core, and the panels come out
+/// even.
+Split choose_split(std::int64_t member_rows, std::int64_t panels, int threads) {
+  constexpr std::int64_t kFewRows = 128;
+  constexpr double kMostImbalance = 1.1;
+  const std::int64_t most = (panels + threads - 1) / threads;
+  const double imbalance = static_cast<double>(most * threads) / static_cast<double>(panels);
+  return threads > 1 && member_rows < kFewRows && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
+}
+
 }  // namespace
 
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes) {
@@ -21,6 +31,10 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   // Forward, backward-data and backward-weights cost the same.
   plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
   const std::int64_t member_rows = (batch_size + plan.threads - 1) / plan.threads;
+  for (std::int64_t l = 1; l <= spec.layers(); ++l) {
+    const std::int64_t outputs = spec.layer_sizes[static_cast<std::size_t>(l)];
+    plan.splits.push_back(choose_split(member_rows, (outputs + panel - 1) / panel, plan.threads));
+  }
   plan.row_block = std::min(member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
   plan.panel_group = std::max<std::int64_t>(1, kCacheBytes / 4 / element_bytes / panel / batch_size);

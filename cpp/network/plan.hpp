@@ -3,13 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "network/spec.hpp"
 
 namespace fastmlp {
 
+/// How the members of a team share the forward pass and the update of a layer.
+enum class Split {
+  rows,     // each takes rows of the batch and reads all weights; blocks of the update are dealt out evenly
+  outputs,  // each takes output panels and meets only its own part of the weights, for a barrier more
+};
+
 struct Plan {
   int threads = 1;
+  std::vector<Split> splits;  // one per layer
   // Forward and backward-data: rows x depth of the broadcast operand that stay in the second-level cache while the
   // panels of the weights go by.
   std::int64_t row_block = 0;

@@ -103,7 +103,7 @@ class Trainer<T>::Epoch {
       const bool leaves_out = patience > 0 && trainer_.columns_.collect(member.index);
       if (patience > 0) patience = leaves_out ? kDenseBatches : patience - 1;
       const Batch batch = make_batch(first, leaves_out, member);
-      if (batch.rows.size() > 0) forward_and_backward(batch, member);
+      forward_and_backward(batch, member);
       if (member.index == 0) report();
       member.barrier.wait();
       const bool halted = stop_.load(std::memory_order_relaxed) ||
@@ -162,16 +162,13 @@ class Trainer<T>::Epoch {
     const Range rows = batch.rows;
     gather_rows(kernels_, spec_, request_.samples, order_, batch.first + rows.begin, batch.columns,
                 input(0, batch).values, rows);
+    bool done = true;
     for (std::int64_t l = 1; l <= last; ++l) {
-      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
-      const LayerInput<T> from = input(l - 1, batch);
-      const Panels<T> to = trainer_.values(l, batch.size);
-      const bool done =
-          in_blocks(rows, from.values.cols, to.count(), false, member, [&](Range block, Range depth, Range panels) {
-            dense_forward(kernels_, layer, from, to, block, depth, panels);
-          });
-      if (!done) return;
+      // A split by outputs reads rows that others wrote, and is read by those who own rows.
+      if (split(l) == Split::outputs || (l > 1 && split(l - 1) == Split::outputs)) member.barrier.wait();
+      if (done) done = forward(l, batch, member);
     }
+    if (!done || rows.size() == 0) return;
     output_gradient(batch);
     T* transposed = trainer_.arena_.template at<T>(member_offset(trainer_.transposed_offsets_, member));
     T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
@@ -181,14 +178,35 @@ class Trainer<T>::Epoch {
       const Panels<T> from = trainer_.gradient(l, batch.size);
       const Panels<T> to = trainer_.gradient(l - 1, batch.size);
       transpose_rows(kernels_, from, rows, transposed);
-      const bool done =
-          in_blocks(rows, from.cols, to.count(), true, member, [&](Range block, Range depth, Range panels) {
-            dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols,
-                                below.activation, trainer_.values(l - 1, batch.size), to, block, depth, panels,
-                                scratch);
-          });
+      done = in_blocks(rows, from.cols, to.count(), true, member, [&](Range block, Range depth, Range panels) {
+        dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols,
+                            below.activation, trainer_.values(l - 1, batch.size), to, block, depth, panels, scratch);
+      });
       if (!done) return;
     }
+  }
+
+  Split split(std::int64_t l) const { return trainer_.plan_.splits[static_cast<std::size_t>(l - 1)]; }
+
+  /// Output panels of layer l that are this member's own in a split by outputs.
+  Range own_panels(std::int64_t l, const Member& member) const {
+    return even_share(trainer_.mlp_.layer(l - 1).weights.count(), member.index, member.count);
+  }
+
+  /// This member's part of layer l; false when the run was stopped.
+  bool forward(std::int64_t l, const Batch& batch, const Member& member) {
+    const LayerInput<T> from = input(l - 1, batch);
+    DenseLayer<T> layer = trainer_.mlp_.layer(l - 1);
+    Panels<T> to = trainer_.values(l, batch.size);
+    Range rows = batch.rows;
+    if (split(l) == Split::outputs) {
+      rows = {0, batch.size};
+      to = to.slice(own_panels(l, member));
+      layer = output_slice(layer, own_panels(l, member));
+    }
+    return in_blocks(rows, from.values.cols, to.count(), false, member, [&](Range block, Range depth, Range panels) {
+      dense_forward(kernels_, layer, from, to, block, depth, panels);
+    });
   }
 
   /// Looks at this member's rows of a batch to come.
@@ -231,22 +249,29 @@ class Trainer<T>::Epoch {
 
   void update(const Batch& batch, const Member& member) {
     T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
+    // Layers split by outputs stay with the owners of their panels; the blocks of the others are dealt out evenly.
     std::int64_t total = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
-      total += weight_blocks(input(l - 1, batch), trainer_.mlp_.layer(l - 1).weights);
+      if (split(l) == Split::rows) total += weight_blocks(input(l - 1, batch), trainer_.mlp_.layer(l - 1).weights);
     }
     const Range mine = even_share(total, member.index, member.count);
     std::int64_t before = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
-      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
       const LayerInput<T> from = input(l - 1, batch);
-      const std::int64_t count = weight_blocks(from, layer.weights);
-      const Range blocks{std::clamp<std::int64_t>(mine.begin - before, 0, count),
-                         std::clamp<std::int64_t>(mine.end - before, 0, count)};
-      before += count;
-      if (blocks.size() == 0) continue;
-      dense_backward_weights(kernels_, layer, from, trainer_.gradient(l, batch.size), blocks,
-                             trainer_.plan_.panel_group, sink_, scratch);
+      DenseLayer<T> layer = trainer_.mlp_.layer(l - 1);
+      Panels<T> gradient = trainer_.gradient(l, batch.size);
+      Range blocks;
+      if (split(l) == Split::outputs) {
+        layer = output_slice(layer, own_panels(l, member));
+        gradient = gradient.slice(own_panels(l, member));
+        blocks = {0, weight_blocks(from, layer.weights)};
+      } else {
+        const std::int64_t count = weight_blocks(from, layer.weights);
+        blocks = {std::clamp<std::int64_t>(mine.begin - before, 0, count),
+                  std::clamp<std::int64_t>(mine.end - before, 0, count)};
+        before += count;
+      }
+      dense_backward_weights(kernels_, layer, from, gradient, blocks, trainer_.plan_.panel_group, sink_, scratch);
     }
     if (batch.idle == nullptr) return;
     dense_update_idle(kernels_, trainer_.mlp_.layer(0).weights, batch.idle->data(),
@@ -262,6 +287,7 @@ class Trainer<T>::Epoch {
                  Work work) {
     const Plan& plan = trainer_.plan_;
     const std::int64_t panel = kernels_.panel;
+    bool first = true;
     for (std::int64_t row = rows.begin; row < rows.end; row += plan.row_block) {
       const Range block{row, std::min(row + plan.row_block, rows.end)};
       const std::int64_t depth_block = whole_panels && block.size() % panel != 0 ? depth : plan.depth_block;
@@ -270,7 +296,8 @@ class Trainer<T>::Epoch {
         const double flops = 2.0 * static_cast<double>(block.size() * panel) * static_cast<double>(part.size());
         const auto slice = static_cast<std::int64_t>(std::max(1.0, kFlopsBetweenChecks / flops));
         for (std::int64_t p = 0; p < panels; p += slice) {
-          if (member.index == 0) report();
+          if (!first && member.index == 0) report();
+          first = false;
           if (stop_.load(std::memory_order_relaxed)) return false;
           work(block, part, Range{p, std::min(p + slice, panels)});
         }

@@ -17,6 +17,12 @@ struct DenseLayer {
   Activation activation;
 };
 
+/// The part of a layer that computes output panels `panels`.
+template <typename T>
+inline DenseLayer<T> output_slice(const DenseLayer<T>& layer, Range panels) {
+  return {layer.weights.slice(panels), layer.bias + panels.begin * layer.weights.panel, layer.activation};
+}
+
 /// What a layer reads. The input of the first layer may hold only some of the features.
 template <typename T>
 struct LayerInput {
