@@ -16,9 +16,10 @@ constexpr std::int64_t kLine = 64 / sizeof(T);
 /// How a tile walks through its operands: a along its rows or its columns; b row by row or by a list of rows.
 enum class Walk { rows, columns, listed_rows };
 
-/// Starts fetching `lines` cache lines into the second-level cache.
+/// Starts fetching `lines` cache lines into the second-level cache. Always inline, here and below: to GCC a function
+/// that only prefetches has no effect, and it drops the call.
 template <typename T>
-static inline void fetch_lines(const T* from, std::int64_t lines) {
+static inline __attribute__((always_inline)) void fetch_lines(const T* from, std::int64_t lines) {
   for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(from + i * kLine<T>, 0, 2);
 }
 
@@ -65,7 +66,7 @@ struct UpdateTile {
     return (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>;
   }
   /// Fetches what the tile will update while its product is computed.
-  void prepare(std::int64_t row, int height, int vectors) const {
+  __attribute__((always_inline)) void prepare(std::int64_t row, int height, int vectors) const {
     for (int i = 0; i < height; ++i) {
       for (int j = 0; j < vectors; ++j) {
         __builtin_prefetch(weights + offset(row + i, j), 1);
