@@ -31,12 +31,13 @@ static void gather(std::int64_t rows, std::int64_t features, const void* source,
       // The panels are too many streams for the hardware to follow.
       for (int j = 0; j < kPanel<T>; j += 64 / sizeof(T)) __builtin_prefetch(panel_row + kRowsAhead * kPanel<T> + j, 1);
       for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
-        if (features - k >= j + kLanes<T>) {
+        const std::int64_t left = features - k - j;
+        if (left >= kLanes<T>) {
           store(panel_row + j, load_converted<T>(x + k + j) * splat<T>(scale));
         } else {
-          for (int i = j; i < j + kLanes<T>; ++i) {
-            panel_row[i] = k + i < features ? static_cast<T>(x[k + i]) * scale : T{0};
-          }
+          Source tail[kLanes<T>] = {};
+          for (std::int64_t i = 0; i < left; ++i) tail[i] = x[k + j + i];
+          store(panel_row + j, load_converted<T>(tail) * splat<T>(scale));
         }
       }
     }

@@ -4,6 +4,9 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
+/// Distance at which labels are fetched.
+constexpr std::int64_t kLabelsAhead = 16;
+
 /// Visits a row's outputs in groups of 16: visit(address offset, first output, outputs left).
 template <typename T, typename Visit>
 static inline void for_each_group(std::int64_t outputs, std::int64_t panel_stride, Visit visit) {
@@ -33,16 +36,26 @@ static inline T row_maximum(std::int64_t outputs, const T* values, std::int64_t 
       best.part[i] = best.part[i] > group.part[i] ? best.part[i] : group.part[i];
     }
   });
-  return reduce16(best, [](T a, T b) { return a > b ? a : b; });
+  return reduce16(best, [](Vec<T> a, Vec<T> b) { return a > b ? a : b; });
 }
 
 /// First output that equals the row's maximum; 0 when a NaN hides it.
 template <typename T>
 static inline std::int32_t first_equal(std::int64_t outputs, const T* values, std::int64_t panel_stride, T wanted) {
-  for (std::int64_t j = 0; j < outputs; ++j) {
-    if (values[j / kPanel<T> * panel_stride + j % kPanel<T>] == wanted) return static_cast<std::int32_t>(j);
-  }
-  return 0;
+  std::int32_t found = -1;
+  for_each_group<T>(outputs, panel_stride, [&](std::int64_t at, std::int64_t first, std::int64_t left) {
+    if (found >= 0) return;
+    constexpr T kNone = 16;
+    const Lanes16<T> group = keep_first(Lanes16<T>::from(values + at), left, static_cast<T>(__builtin_nan("")));
+    Lanes16<T> lane = Lanes16<T>::filled(kNone);
+    for (int i = 0; i < Lanes16<T>::kCount; ++i) {
+      const Vec<T> number = lane_numbers<T>() + splat<T>(static_cast<T>(i * kLanes<T>));
+      lane.part[i] = group.part[i] == splat<T>(wanted) ? number : lane.part[i];
+    }
+    const T lowest = reduce16(lane, [](Vec<T> a, Vec<T> b) { return a < b ? a : b; });
+    if (lowest < kNone) found = static_cast<std::int32_t>(first) + static_cast<std::int32_t>(lowest);
+  });
+  return found < 0 ? 0 : found;
 }
 
 /// to = e^(values - maximum) lane by lane; returns the sum. `to` may be `values`.
@@ -57,7 +70,7 @@ static inline T shifted_exponentials(std::int64_t outputs, const T* values, T* t
     for (int i = 0; i < Lanes16<T>::kCount; ++i) sums.part[i] += group.part[i];
     if (to != nullptr) group.to(to + at);
   });
-  return reduce16(sums, [](T a, T b) { return a + b; });
+  return reduce16(sums, [](Vec<T> a, Vec<T> b) { return a + b; });
 }
 
 template <typename T>
@@ -73,18 +86,29 @@ static inline void scale_row(std::int64_t outputs, T* values, std::int64_t panel
 template <typename T>
 static void softmax_cross_entropy(const LossCall<T>& call) {
   const auto* labels = static_cast<const std::int64_t*>(call.targets);
+  T gap[kLanes<T>] = {};
+  T sum[kLanes<T>] = {};
   for (std::int64_t row = 0; row < call.rows; ++row) {
     const T* values = call.values + row * kPanel<T>;
     T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
+    // The order is random, so no hardware sees the labels coming.
+    if (call.index != nullptr && row + kLabelsAhead < call.rows)
+      __builtin_prefetch(labels + call.index[row + kLabelsAhead]);
     const T maximum = row_maximum(call.outputs, values, call.panel_stride);
     const std::int64_t label = labels[call.index == nullptr ? row : call.index[row]];
     const std::int64_t label_at = label / kPanel<T> * call.panel_stride + label % kPanel<T>;
     call.predicted[row] = first_equal(call.outputs, values, call.panel_stride, maximum);
-    const T gap = maximum - values[label_at];
-    const T sum = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum);
-    call.row_loss[row] = log<T>(splat<T>(sum))[0] + gap;
+    // The logarithms of several rows are taken together.
+    const auto lane = static_cast<int>(row % kLanes<T>);
+    gap[lane] = maximum - values[label_at];
+    sum[lane] = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum);
+    if (lane + 1 == kLanes<T> || row + 1 == call.rows) {
+      T losses[kLanes<T>];
+      store(losses, log<T>(load(sum)) + load(gap));
+      for (int i = 0; i <= lane; ++i) call.row_loss[row - lane + i] = losses[i];
+    }
     if (gradient == nullptr) continue;
-    scale_row(call.outputs, gradient, call.panel_stride, call.scale / sum);
+    scale_row(call.outputs, gradient, call.panel_stride, call.scale / sum[lane]);
     gradient[label_at] -= call.scale;
   }
 }
@@ -111,7 +135,7 @@ static void mse(const LossCall<T>& call) {
       }
       if (gradient != nullptr) difference.to(gradient + at);
     });
-    call.row_loss[row] = reduce16(sums, [](T a, T b) { return a + b; });
+    call.row_loss[row] = reduce16(sums, [](Vec<T> a, Vec<T> b) { return a + b; });
   }
 }
 

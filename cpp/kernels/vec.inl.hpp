@@ -75,15 +75,25 @@ struct Lanes16 {
   }
 };
 
-/// Combines 16 lanes by halves: lane i with lane i + 8, then + 4, + 2, + 1.
-template <typename T, typename Combine>
-static inline T reduce16(const Lanes16<T>& lanes, Combine combine) {
-  T values[16];
-  lanes.to(values);
-  for (int width = 8; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) values[i] = combine(values[i], values[i + width]);
+/// Combines lane i with lane i + kStep, then + kStep / 2, ..., + 1; lane 0 holds the result.
+template <typename T, int kStep, typename Combine>
+static inline Vec<T> combine_halves(Vec<T> v, Combine combine) {
+  if constexpr (kStep == 0) {
+    return v;
+  } else {
+    Bits<T> upper;
+    for (int lane = 0; lane < kLanes<T>; ++lane) upper[lane] = (lane + kStep) % kLanes<T>;
+    return combine_halves<T, kStep / 2>(combine(v, __builtin_shuffle(v, upper)), combine);
   }
-  return values[0];
+}
+
+/// Combines 16 lanes by halves: lane i with lane i + 8, then + 4, + 2, + 1. `combine` works on vectors.
+template <typename T, typename Combine>
+static inline T reduce16(Lanes16<T> lanes, Combine combine) {
+  for (int parts = Lanes16<T>::kCount / 2; parts > 0; parts /= 2) {
+    for (int i = 0; i < parts; ++i) lanes.part[i] = combine(lanes.part[i], lanes.part[i + parts]);
+  }
+  return combine_halves<T, kLanes<T> / 2>(lanes.part[0], combine)[0];
 }
 
 }  // namespace fastmlp::FASTMLP_ISA

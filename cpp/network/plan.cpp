@@ -50,8 +50,8 @@ double forward_flops(const NetworkSpec& spec) {
 }
 
 int choose_threads(int requested, double flops, std::int64_t rows) {
-  // A barrier costs about a microsecond; below this much work per thread it is not repaid.
-  constexpr double kFlopsPerThread = 0.25e6;
+  // Two barriers a step, and weights that travel from core to core, are not repaid below this much work per thread.
+  constexpr double kFlopsPerThread = 1.5e6;
   const int wanted =
       requested > 0
           ? requested
