@@ -9,7 +9,8 @@ namespace {
 
 /// Half of the second-level cache of current x86 and Arm server cores; the rest is for what streams by.
 constexpr std::int64_t kCacheBytes = 256 << 10;
-constexpr std::int64_t kMostRows = 512;
+constexpr std::int64_t kMostRows = 256;
+constexpr std::int64_t kMostPanelGroup = 4;
 constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
@@ -37,7 +38,8 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   }
   plan.row_block = std::min(member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
-  plan.panel_group = std::max<std::int64_t>(1, kCacheBytes / 4 / element_bytes / panel / batch_size);
+  plan.panel_group =
+      std::clamp<std::int64_t>(2 * kCacheBytes / (batch_size * panel * element_bytes), 1, kMostPanelGroup);
   return plan;
 }
 
