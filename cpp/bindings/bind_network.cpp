@@ -179,6 +179,31 @@ struct Run {
 };
 
 template <typename T>
+py::dict plan_of(const Run<T>& run) {
+  const Plan& plan = run.trainer.plan();
+  const Mlp<T>& mlp = run.network->mlp;
+  py::list splits;
+  std::int64_t barriers = 2;
+  for (std::size_t l = 0; l < plan.splits.size(); ++l) {
+    splits.append(plan.splits[l] == Split::outputs ? "outputs" : "rows");
+    barriers += plan.meets_before(l);
+  }
+  py::dict result;
+  result["threads"] = plan.threads;
+  result["splits"] = py::tuple(splits);
+  result["barriers"] = plan.threads > 1 ? barriers : 0;
+  result["row_block"] = plan.row_block;
+  result["depth_block"] = plan.depth_block;
+  result["panel_group"] = plan.panel_group;
+  result["isa"] = mlp.kernels().isa;
+  result["panel"] = mlp.kernels().panel;
+  result["tile_rows"] = mlp.kernels().tile_rows;
+  result["parameter_bytes"] = mlp.parameter_elements() * static_cast<std::int64_t>(sizeof(T));
+  result["run_bytes"] = run.trainer.bytes();
+  return result;
+}
+
+template <typename T>
 py::dict run_epoch(Run<T>& run, const py::array& x, const py::array& y, double learning_rate, double momentum,
                    double l2, bool shuffle, std::uint64_t seed, std::uint32_t epoch, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
@@ -270,8 +295,7 @@ void register_network_type(py::module_& module, const char* name, const char* ru
   py::class_<Run<T>>(module, run_name)
       .def(py::init<std::shared_ptr<Net>, std::int64_t, const std::string&, int>(), py::arg("network"),
            py::arg("batch_size"), py::arg("optimizer"), py::arg("threads"))
-      .def_property_readonly("threads", [](const Run<T>& run) { return run.trainer.threads(); })
-      .def_property_readonly("bytes", [](const Run<T>& run) { return run.trainer.bytes(); })
+      .def_property_readonly("plan", plan_of<T>)
       .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("learning_rate"), py::arg("momentum"),
            py::arg("l2"), py::arg("shuffle"), py::arg("seed"), py::arg("epoch"), py::arg("progress"));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
 #include "base/team.hpp"
 
 namespace fastmlp {
@@ -15,14 +16,16 @@ constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
 
-/// By outputs when few rows would share the cost of moving the weights from core to core, and the panels come out
-/// even.
-Split choose_split(std::int64_t member_rows, std::int64_t panels, int threads) {
+/// By outputs when few rows would share the cost of moving the weights from core to core, or the weights come from
+/// memory, once rather than once per member; and when the panels come out even.
+Split choose_split(std::int64_t member_rows, std::int64_t panels, std::int64_t weight_bytes, int threads) {
   constexpr std::int64_t kFewRows = 128;
+  constexpr std::int64_t kManyBytes = 32 << 20;  // more than a usual last-level cache
   constexpr double kMostImbalance = 1.1;
   const std::int64_t most = (panels + threads - 1) / threads;
   const double imbalance = static_cast<double>(most * threads) / static_cast<double>(panels);
-  return threads > 1 && member_rows < kFewRows && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
+  const bool pays = member_rows < kFewRows || weight_bytes > kManyBytes;
+  return threads > 1 && pays && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
 }
 
 }  // namespace
@@ -33,10 +36,13 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
   const std::int64_t member_rows = (batch_size + plan.threads - 1) / plan.threads;
   for (std::int64_t l = 1; l <= spec.layers(); ++l) {
+    const std::int64_t inputs = spec.layer_sizes[static_cast<std::size_t>(l - 1)];
     const std::int64_t outputs = spec.layer_sizes[static_cast<std::size_t>(l)];
-    plan.splits.push_back(choose_split(member_rows, (outputs + panel - 1) / panel, plan.threads));
+    plan.splits.push_back(choose_split(member_rows, (outputs + panel - 1) / panel,
+                                       checked_product(checked_product(inputs, outputs), element_bytes), plan.threads));
   }
-  plan.row_block = std::min(member_rows, kMostRows);
+  const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
+  plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
   plan.panel_group =
       std::clamp<std::int64_t>(2 * kCacheBytes / (batch_size * panel * element_bytes), 1, kMostPanelGroup);

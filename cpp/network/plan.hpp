@@ -24,6 +24,12 @@ struct Plan {
   std::int64_t depth_block = 0;
   // Backward-weights: output panels whose gradients stay there while the input goes by.
   std::int64_t panel_group = 1;
+
+  /// Whether the members meet before layer `layer` (from 0) is computed: a split by outputs reads rows that others
+  /// wrote, and is read by those who own rows.
+  bool meets_before(std::size_t layer) const {
+    return splits[layer] == Split::outputs || (layer > 0 && splits[layer - 1] == Split::outputs);
+  }
 };
 
 /// threads: 0 chooses by the work of a step. panel: elements of a panel row; element_bytes: of one scalar.

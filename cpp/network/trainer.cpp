@@ -164,8 +164,7 @@ class Trainer<T>::Epoch {
                 input(0, batch).values, rows);
     bool done = true;
     for (std::int64_t l = 1; l <= last; ++l) {
-      // A split by outputs reads rows that others wrote, and is read by those who own rows.
-      if (split(l) == Split::outputs || (l > 1 && split(l - 1) == Split::outputs)) member.barrier.wait();
+      if (trainer_.plan_.meets_before(static_cast<std::size_t>(l - 1))) member.barrier.wait();
       if (done) done = forward(l, batch, member);
     }
     if (!done || rows.size() == 0) return;

@@ -58,7 +58,7 @@ class Trainer {
   /// the start of the epoch again. An interrupted epoch keeps the parameters of its last completed step.
   EpochResult run_epoch(const EpochRequest<T>& request);
 
-  int threads() const { return plan_.threads; }
+  const Plan& plan() const { return plan_; }
   std::size_t bytes() const { return arena_.bytes(); }
 
  private:

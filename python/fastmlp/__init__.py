@@ -25,6 +25,7 @@ __all__ = [
     "DivergedError",
     "FormatError",
     "History",
+    "Plan",
     "datasets",
     "info",
     "load",
@@ -33,6 +34,7 @@ __all__ = [
 _HOMES = {
     "MLP": "fastmlp.model",
     "History": "fastmlp.history",
+    "Plan": "fastmlp.plan",
     "load": "fastmlp.model",
     "SGD": "fastmlp.optimizers",
     "info": "fastmlp.environment",

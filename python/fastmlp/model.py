@@ -17,6 +17,7 @@ from fastmlp.errors import DivergedError, FormatError
 from fastmlp.history import History, Record, epoch_line
 from fastmlp.optimizers import SGD
 from fastmlp.parameters import Parameters
+from fastmlp.plan import Plan
 from fastmlp.validation import (
     choice,
     class_targets,
@@ -264,9 +265,7 @@ class MLP:
         epochs = integer("epochs", epochs, 1)
         batch_size = integer("batch_size", batch_size, 1)
         thread_count = _checked_threads(threads)
-        optimizer = SGD(learning_rate=0.1, momentum=0.9) if optimizer is None else optimizer
-        if not isinstance(optimizer, SGD):
-            raise TypeError(f"optimizer must be fastmlp.SGD, got {type(optimizer).__name__}")
+        optimizer = _checked_optimizer(optimizer)
         if not isinstance(callbacks, (list, tuple)) or not all(map(callable, callbacks)):
             raise TypeError(f"callbacks must be a list or tuple of callables, got {callbacks!r}")
         if progress is not None and not callable(progress):
@@ -295,6 +294,38 @@ class MLP:
             return history
         finally:
             self._fitting.release()
+
+    def plan(
+        self, *, batch_size: int = 128, optimizer: SGD | None = None, threads: int | None = None
+    ) -> Plan:
+        """How `fit` would compute a step: print it to read it in words.
+
+        Parameters
+        ----------
+        batch_size, optimizer, threads
+            As in `fit`.
+
+        Returns
+        -------
+        Plan
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is of the wrong kind or out of range.
+        MemoryError
+            The run would not fit into memory.
+        """
+        batch_size = integer("batch_size", batch_size, 1)
+        optimizer = _checked_optimizer(optimizer)
+        run = self._run_type(self._network, batch_size, optimizer.rule, _checked_threads(threads))
+        return Plan(
+            layer_sizes=tuple(self._layer_sizes),
+            batch_size=batch_size,
+            dtype=str(self._dtype),
+            optimizer=optimizer.rule,
+            **run.plan,
+        )
 
     def _fit_epoch(
         self,
@@ -414,6 +445,14 @@ def _dtype_name(dtype: object) -> str:
         return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
     except TypeError:
         raise TypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
+
+
+def _checked_optimizer(optimizer: SGD | None) -> SGD:
+    if optimizer is None:
+        return SGD(learning_rate=0.1, momentum=0.9)
+    if not isinstance(optimizer, SGD):
+        raise TypeError(f"optimizer must be fastmlp.SGD, got {type(optimizer).__name__}")
+    return optimizer
 
 
 def _checked_threads(threads: int | None) -> int:

@@ -95,7 +95,7 @@ class FastMLP(Engine):
         self.model.weights, self.model.biases = start.weights, start.biases
         self.x, self.y, self.seed = x, y, start.seed
         self.run = _core.Run32(self.model._network, workload.batch, "momentum", threads)
-        self.threads = self.run.threads
+        self.threads = self.run.plan["threads"]
         self.epoch = 0
 
     def train(self, epochs: int, learning_rate: float) -> None:

@@ -1,0 +1,100 @@
+"""What the core decides once for a network, a batch size and a number of threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training step is computed. Nothing here changes a bit of the result.
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int
+        Features, hidden layers, outputs.
+    batch_size : int
+        Samples per step.
+    dtype, optimizer, isa : str
+        Scalar type, update rule, instruction set of the kernels.
+    threads : int
+        Members of the team.
+    splits : tuple of str
+        Per layer, how the members share its forward pass and its update: ``"rows"`` of the batch
+        and blocks of the weights dealt out evenly, or ``"outputs"``, each with its own part of the
+        weights.
+    barriers : int
+        Times the members wait for each other in a step.
+    row_block, depth_block : int
+        Samples and inner dimension of the block that stays in the second-level cache.
+    panel, tile_rows : int
+        Columns of a panel, and rows of the largest register tile.
+    panel_group : int
+        Output panels whose gradients stay in cache while the input goes by.
+    parameter_bytes : int
+        Weights and biases as stored, in whole panels.
+    run_bytes : int
+        Memory that training adds: optimizer state, weights of the epoch's start, activations,
+        gradients.
+    """
+
+    layer_sizes: tuple[int, ...]
+    batch_size: int
+    dtype: str
+    optimizer: str
+    isa: str
+    threads: int
+    splits: tuple[str, ...]
+    barriers: int
+    row_block: int
+    depth_block: int
+    panel: int
+    tile_rows: int
+    panel_group: int
+    parameter_bytes: int
+    run_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of a step: three products of 2 per weight and sample, less the
+        input gradient of the first layer."""
+        sizes = self.layer_sizes
+        weights = sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        return self.batch_size * (6 * weights - 2 * sizes[0] * sizes[1])
+
+    def __str__(self) -> str:
+        sizes = "-".join(map(str, self.layer_sizes))
+        lines = [
+            f"{sizes} in {self.dtype}, batches of {self.batch_size}, {self.optimizer}",
+            f"  work      {self.flops / 1e6:,.3g} MFLOP per step",
+            f"  threads   {self._team()}",
+            *(f"  layer {i:<3} {self._layer(i)}" for i in range(1, len(self.layer_sizes))),
+            f"  products  {self.isa}, register tiles of up to {self.tile_rows} x {self.panel} sums",
+            f"            blocks of {self.row_block} samples x {self.depth_block} inputs in cache",
+            f"  update    {self.optimizer} on the registers that hold the gradient, "
+            f"{self.panel_group} x {self.panel} outputs at a time",
+            "  input     columns that are zero in the whole batch are left out where they are many",
+            f"  memory    {_mib(self.parameter_bytes)} of parameters and {_mib(self.run_bytes)} "
+            "for the training",
+        ]
+        return "\n".join(lines)
+
+    def _team(self) -> str:
+        if self.threads == 1:
+            return "1, no waiting"
+        return f"{self.threads}, one team for the whole epoch, {self.barriers} barriers per step"
+
+    def _layer(self, layer: int) -> str:
+        inputs, outputs = self.layer_sizes[layer - 1 : layer + 1]
+        text = f"{inputs} -> {outputs}"
+        if self.threads == 1:
+            return text
+        if self.splits[layer - 1] == "outputs":
+            return f"{text}: each thread computes and updates its own outputs"
+        return f"{text}: each thread takes rows of the batch, then an even share of the weights"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
