@@ -2,11 +2,16 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace fastmlp {
 namespace {
 constexpr std::int64_t kAlignment = 64;
+/// From here on pages of one's own cost less than they save.
+constexpr std::size_t kPagesPay = std::size_t{256} << 10;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 }  // namespace
 
@@ -18,6 +23,12 @@ std::size_t Arena::reserve_bytes(std::int64_t bytes) {
 }
 
 void Arena::allocate() {
+  if (size_ < kPagesPay) {
+    block_ = static_cast<unsigned char*>(std::aligned_alloc(kAlignment, std::max<std::size_t>(size_, kAlignment)));
+    if (block_ == nullptr) throw std::bad_alloc();
+    std::memset(block_, 0, size_);
+    return;
+  }
   // Fresh anonymous pages are zero. Large blocks are aligned so that the kernel can use huge pages.
   const std::size_t alignment = size_ >= kHugePage ? kHugePage : 1;
   const auto wanted =
@@ -35,7 +46,11 @@ void Arena::allocate() {
 }
 
 Arena::~Arena() {
-  if (block_ != nullptr) munmap(block_, mapped_);
+  if (mapped_ > 0) {
+    munmap(block_, mapped_);
+  } else {
+    std::free(block_);
+  }
 }
 
 }  // namespace fastmlp

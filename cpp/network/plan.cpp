@@ -60,10 +60,10 @@ double forward_flops(const NetworkSpec& spec) {
 int choose_threads(int requested, double flops, std::int64_t rows) {
   // Two barriers a step, and weights that travel from core to core, are not repaid below this much work per thread.
   constexpr double kFlopsPerThread = 1.5e6;
-  const int wanted =
-      requested > 0
-          ? requested
-          : std::min<int>(available_threads(), std::max(1, static_cast<int>(std::min(flops / kFlopsPerThread, 1e6))));
+  const auto worthwhile = static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
+  int wanted = requested;
+  // Asking the system takes longer than a small prediction.
+  if (requested == 0) wanted = worthwhile == 1 ? 1 : std::min(available_threads(), worthwhile);
   return static_cast<int>(std::min<std::int64_t>(wanted, std::max<std::int64_t>(rows, 1)));
 }
 
