@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from fastmlp.environment import info
     from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
     from fastmlp.history import History
-    from fastmlp.model import MLP, load
+    from fastmlp.loading import load
+    from fastmlp.model import MLP
     from fastmlp.optimizers import SGD
+    from fastmlp.plan import Plan
 
 __version__ = "0.1.0"
 
@@ -35,7 +37,7 @@ _HOMES = {
     "MLP": "fastmlp.model",
     "History": "fastmlp.history",
     "Plan": "fastmlp.plan",
-    "load": "fastmlp.model",
+    "load": "fastmlp.loading",
     "SGD": "fastmlp.optimizers",
     "info": "fastmlp.environment",
     "DataUnavailableError": "fastmlp.errors",

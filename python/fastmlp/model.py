@@ -13,31 +13,30 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp import _core
-from fastmlp.errors import DivergedError, FormatError
+from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
-from fastmlp.optimizers import SGD
-from fastmlp.parameters import Parameters
+from fastmlp.optimizers import SGD, checked_optimizer
+from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
 from fastmlp.plan import Plan
 from fastmlp.validation import (
     choice,
     class_targets,
-    finite_array,
     input_rows,
     integer,
     real,
+    thread_count,
     value_targets,
 )
 from fastmlp.validation import (
     layer_sizes as checked_layer_sizes,
 )
 
-__all__ = ["MLP", "History", "load"]
+__all__ = ["MLP", "History"]
 
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 LOSSES = ("softmax_cross_entropy", "mse")
 INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal")
 _CLASSIFICATION_LOSSES = ("softmax_cross_entropy",)
-_MOST_THREADS = 1024
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int, float, "float | None"], object]
@@ -174,23 +173,10 @@ class MLP:
         self._network.set_biases(layer, self._checked_parameter("biases", layer, value))
 
     def _checked_parameter(self, name: str, layer: int, value: object) -> Array:
-        array = finite_array(f"{name}[{layer}]", value, self._dtype)
-        inputs, outputs = self._layer_sizes[layer : layer + 2]
-        shape = (inputs, outputs) if name == "weights" else (outputs,)
-        if array.shape != shape:
-            raise ValueError(f"{name}[{layer}] must have shape {shape}, got {array.shape}")
-        return array
+        return checked_parameter(name, layer, value, self._layer_sizes, self._dtype)
 
     def _checked_parameters(self, name: str, values: object) -> list[Array]:
-        if not isinstance(values, (list, tuple)):
-            raise TypeError(
-                f"{name} must be a list of one array per layer, got {type(values).__name__}"
-            )
-        if len(values) != len(self._layer_sizes) - 1:
-            raise ValueError(
-                f"{name} must have {len(self._layer_sizes) - 1} arrays, got {len(values)}"
-            )
-        return [self._checked_parameter(name, i, value) for i, value in enumerate(values)]
+        return checked_parameters(name, values, self._layer_sizes, self._dtype)
 
     def _checked_samples(self, x: object, y: object, prefix: str = "") -> tuple[Array, Array]:
         rows = input_rows(f"{prefix}x", x, self._layer_sizes[0], self._dtype)
@@ -264,8 +250,8 @@ class MLP:
         """
         epochs = integer("epochs", epochs, 1)
         batch_size = integer("batch_size", batch_size, 1)
-        thread_count = _checked_threads(threads)
-        optimizer = _checked_optimizer(optimizer)
+        team = thread_count(threads)
+        optimizer = checked_optimizer(optimizer)
         if not isinstance(callbacks, (list, tuple)) or not all(map(callable, callbacks)):
             raise TypeError(f"callbacks must be a list or tuple of callables, got {callbacks!r}")
         if progress is not None and not callable(progress):
@@ -275,15 +261,13 @@ class MLP:
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("the model is being trained by another thread")
         try:
-            run = self._run_type(
-                self._network, min(batch_size, len(rows)), optimizer.rule, thread_count
-            )
+            run = self._run_type(self._network, min(batch_size, len(rows)), optimizer.rule, team)
             history = History()
             for epoch in range(epochs):
                 record = self._fit_epoch(run, rows, targets, optimizer, epoch, shuffle, progress)
                 record["epochs"] = epochs
                 if validation is not None:
-                    measured = self._evaluate_checked(*validation, thread_count)
+                    measured = self._evaluate_checked(*validation, team)
                     record.update({f"val_{name}": value for name, value in measured.items()})
                 history.append(record)
                 if verbose:
@@ -317,8 +301,8 @@ class MLP:
             The run would not fit into memory.
         """
         batch_size = integer("batch_size", batch_size, 1)
-        optimizer = _checked_optimizer(optimizer)
-        run = self._run_type(self._network, batch_size, optimizer.rule, _checked_threads(threads))
+        optimizer = checked_optimizer(optimizer)
+        run = self._run_type(self._network, batch_size, optimizer.rule, thread_count(threads))
         return Plan(
             layer_sizes=tuple(self._layer_sizes),
             batch_size=batch_size,
@@ -370,7 +354,7 @@ class MLP:
         self, x: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | None = None
     ) -> dict[str, float]:
         """Mean loss and, for classification, accuracy over samples of the shapes `fit` takes."""
-        return self._evaluate_checked(*self._checked_samples(x, y), _checked_threads(threads))
+        return self._evaluate_checked(*self._checked_samples(x, y), thread_count(threads))
 
     def _evaluate_checked(self, rows: Array, targets: Array, threads: int) -> dict[str, float]:
         loss_sum, correct = self._network.evaluate(rows, targets, threads)
@@ -384,13 +368,13 @@ class MLP:
 
     def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
         """Outputs of the last layer, (samples, outputs): logits for classification."""
-        return self._network.forward(self._rows(x), False, _checked_threads(threads))
+        return self._network.forward(self._rows(x), False, thread_count(threads))
 
     def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
         """Class indices, int64 (samples,), or for regression the outputs, (samples, outputs)."""
         if not self.is_classifier:
             return self.forward(x, threads=threads)
-        classes = self._network.predict_classes(self._rows(x), _checked_threads(threads))
+        classes = self._network.predict_classes(self._rows(x), thread_count(threads))
         return classes.astype(np.int64)
 
     def predict_proba(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
@@ -403,7 +387,7 @@ class MLP:
         """
         if not self.is_classifier:
             raise ValueError(f"predict_proba requires a classification loss, this is {self._loss}")
-        return self._network.forward(self._rows(x), True, _checked_threads(threads))
+        return self._network.forward(self._rows(x), True, thread_count(threads))
 
     def loss_and_gradients(
         self, x: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | None = None
@@ -417,7 +401,7 @@ class MLP:
             Shapes of ``weights`` and ``biases``. Regularisation is not part of either.
         """
         rows, targets = self._checked_samples(x, y)
-        return self._network.loss_and_gradients(rows, targets, _checked_threads(threads))
+        return self._network.loss_and_gradients(rows, targets, thread_count(threads))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to a safetensors file, atomically and with a digest over all of it."""
@@ -445,44 +429,3 @@ def _dtype_name(dtype: object) -> str:
         return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
     except TypeError:
         raise TypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
-
-
-def _checked_optimizer(optimizer: SGD | None) -> SGD:
-    if optimizer is None:
-        return SGD(learning_rate=0.1, momentum=0.9)
-    if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be fastmlp.SGD, got {type(optimizer).__name__}")
-    return optimizer
-
-
-def _checked_threads(threads: int | None) -> int:
-    """0 stands for the core's own choice."""
-    return 0 if threads is None else integer("threads", threads, 1, _MOST_THREADS)
-
-
-def load(path: str | PathLike[str]) -> MLP:
-    """Read a model that `MLP.save` wrote.
-
-    Raises
-    ------
-    FormatError
-        The file is damaged, hostile, or of a version this release cannot read.
-    OSError
-        The file cannot be opened.
-    """
-    from fastmlp.model_file import read_model
-
-    tensors, config = read_model(path)
-    layers = range(len(tensors) // 2)
-    try:
-        model = MLP(config.pop("layer_sizes"), **config)
-        names = {f"layers.{i}.{kind}" for i in layers for kind in ("weights", "biases")}
-        if set(tensors) != names:
-            raise ValueError(f"tensors {sorted(tensors)} are not those of a model")
-        if any(tensor.dtype != model.dtype for tensor in tensors.values()):
-            raise ValueError(f"a tensor is not {model.dtype}")
-        model.weights = [tensors[f"layers.{i}.weights"] for i in layers]
-        model.biases = [tensors[f"layers.{i}.biases"] for i in layers]
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: field config does not describe a model: {error}") from error
-    return model

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastmlp.validation import real
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "checked_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,12 @@ class SGD:
         """Learning rate of an epoch counted from 0."""
         rate = self.learning_rate(epoch) if callable(self.learning_rate) else self.learning_rate
         return real("learning_rate", rate, 0.0)
+
+
+def checked_optimizer(optimizer: SGD | None) -> SGD:
+    """The optimizer, or the default one for None."""
+    if optimizer is None:
+        return SGD(learning_rate=0.1, momentum=0.9)
+    if not isinstance(optimizer, SGD):
+        raise TypeError(f"optimizer must be fastmlp.SGD, got {type(optimizer).__name__}")
+    return optimizer

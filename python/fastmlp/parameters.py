@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Parameters"]
+from fastmlp.validation import finite_array
+
+__all__ = ["Parameters", "checked_parameter", "checked_parameters"]
 
 Array = npt.NDArray[Any]
 
@@ -34,3 +36,29 @@ class Parameters(list[Array]):
         copy = np.array(value, dtype=self[layer].dtype)
         copy.flags.writeable = False
         super().__setitem__(layer, copy)
+
+
+def checked_parameter(
+    name: str, layer: int, value: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
+) -> Array:
+    """The weights or biases of one layer."""
+    array = finite_array(f"{name}[{layer}]", value, dtype)
+    inputs, outputs = layer_sizes[layer : layer + 2]
+    shape = (inputs, outputs) if name == "weights" else (outputs,)
+    if array.shape != shape:
+        raise ValueError(f"{name}[{layer}] must have shape {shape}, got {array.shape}")
+    return array
+
+
+def checked_parameters(
+    name: str, values: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
+) -> list[Array]:
+    """Those of all layers."""
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(
+            f"{name} must be a list of one array per layer, got {type(values).__name__}"
+        )
+    layers = len(layer_sizes) - 1
+    if len(values) != layers:
+        raise ValueError(f"{name} must have {layers} arrays, got {len(values)}")
+    return [checked_parameter(name, i, v, layer_sizes, dtype) for i, v in enumerate(values)]

@@ -20,10 +20,12 @@ __all__ = [
     "integer",
     "layer_sizes",
     "real",
+    "thread_count",
     "value_targets",
 ]
 
 _LARGEST_INTEGER = 2**63 - 1
+_MOST_THREADS = 1024
 
 
 def _shown(value: object) -> str:
@@ -56,6 +58,11 @@ def real(
     if result > maximum or (below and result == maximum):
         raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
     return result
+
+
+def thread_count(threads: int | None) -> int:
+    """As the core takes it: 0 stands for its own choice."""
+    return 0 if threads is None else integer("threads", threads, 1, _MOST_THREADS)
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
