@@ -162,3 +162,17 @@ def test_an_unknown_isa_is_refused():
     x = np.ones((2, 2), np.float32)
     with pytest.raises(ValueError, match="isa"):
         kernels.multiply(x, x, isa="mmx")
+
+
+@products
+@pytest.mark.parametrize("block_panels", [1, 2])
+def test_cache_blocks_change_no_bit(product, block_panels, isa, dtype):
+    rng = np.random.default_rng(8)
+    rows = (
+        64  # whole panels of every instruction set, so that the depth of backward-data is cut too
+    )
+    left = rng.standard_normal((rows, 131)).astype(dtype)
+    right = rng.standard_normal((131, 101)).astype(dtype)
+    whole = product(left, right, isa=isa)
+    assert_same_bits(product(left, right, isa=isa, block_panels=block_panels), whole)
+    assert_same_bits(product(left, right, threads=3, isa=isa, block_panels=block_panels), whole)

@@ -16,16 +16,21 @@ from fastmlp import _core
 from strategies import LOSSES, problem
 from tolerance import assert_same_bits
 
-THREADS = (1, 2, 3, 7)
+THREADS = (1, 2, 3, 4, 7)
 SMALL = ([37, 19, 23, 10], 200, 32)
 # Wide enough that every thread gets work and every panel an edge.
 LARGE = ([300, 257, 129, 10], 300, 97)
+# Whole panels for two, three or four threads, which are then split by outputs; inputs mostly zero.
+SPARSE = ([90, 96, 128, 10], 200, 32)
+CASES = {"small": SMALL, "large": LARGE, "sparse": SPARSE}
 
 
 def trained_digest(case, dtype, threads, loss="softmax_cross_entropy"):
     """SHA-256 of everything that training computes."""
     sizes, samples, batch_size = case
     x, y = problem(loss, samples, sizes[0], sizes[-1], dtype, seed=2)
+    if case is SPARSE:
+        x *= np.random.default_rng(3).random(x.shape) < 0.02
     model = fastmlp.MLP(sizes, dtype=dtype, loss=loss, activation="tanh", seed=7)
     optimizer = fastmlp.SGD(learning_rate=0.01, momentum=0.9, nesterov=True, l2=1e-3)
     history = model.fit(
@@ -38,7 +43,7 @@ def trained_digest(case, dtype, threads, loss="softmax_cross_entropy"):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("case", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_any_number_of_threads(case, loss, dtype):
     digests = {threads: trained_digest(case, dtype, threads, loss) for threads in THREADS}
     assert len(set(digests.values())) == 1, digests
@@ -57,8 +62,8 @@ def run_python(code, **environment):
 
 DIGESTS = """
 import json, fastmlp
-from test_reproducible import LARGE, SMALL, trained_digest
-digests = [trained_digest(c, d, 2) for c in (SMALL, LARGE) for d in ("float32", "float64")]
+from test_reproducible import CASES, trained_digest
+digests = [trained_digest(c, d, 2) for c in CASES.values() for d in ("float32", "float64")]
 print(json.dumps([fastmlp.info()["isa"], digests]))
 """
 
@@ -68,7 +73,7 @@ def test_a_forced_isa_really_runs_and_gives_the_same_bits(isa):
     assert done.returncode == 0, done.stderr
     name, digests = json.loads(done.stdout)
     assert name == isa
-    expected = [trained_digest(c, d, 1) for c in (SMALL, LARGE) for d in ("float32", "float64")]
+    expected = [trained_digest(c, d, 1) for c in CASES.values() for d in ("float32", "float64")]
     assert digests == expected
 
 

@@ -44,8 +44,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
   plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
-  plan.panel_group =
-      std::clamp<std::int64_t>(2 * kCacheBytes / (batch_size * panel * element_bytes), 1, kMostPanelGroup);
+  plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
   return plan;
 }
 
