@@ -49,7 +49,7 @@ void Barrier::wait() {
     generation_.store(generation + 1, std::memory_order_release);
     return;
   }
-  constexpr int kSpins = 2000;  // some 20 us; longer waits leave the core to others
+  constexpr int kSpins = 5000;  // some 50 us; longer waits leave the core to others
   for (int spin = 0; generation_.load(std::memory_order_acquire) == generation; ++spin) {
     if (spin < kSpins) {
       relax();
