@@ -33,7 +33,12 @@ def test_layers_whose_panels_come_out_even_are_split_by_outputs():
     panel = plan([4, 4]).panel
     two = plan([100, 2 * panel, 3 * panel, 10], batch_size=32, threads=2)
     assert two.splits == ("outputs", "rows", "rows")
-    assert two.barriers == 4  # around the first layer, and around the update
+    assert two.own_input
+    assert two.barriers == 3  # after the first layer, and around the update
+    five = plan([100, 5 * panel, 10], batch_size=32, threads=5)
+    assert five.splits == ("outputs", "rows")
+    assert not five.own_input
+    assert five.barriers == 4
     many = plan([100, 2 * panel, 10], batch_size=1024, threads=2)
     assert many.splits == ("rows", "rows")
     assert many.barriers == 2
@@ -53,7 +58,7 @@ def test_memory_grows_with_the_optimizer():
 def test_it_reads_as_words():
     text = str(plan([784, 512, 512, 10], threads=2))
     for part in ("784-512-512-10", "batches of 128", "momentum", "411 MFLOP", "barriers per step",
-                 "layer 1   784 -> 512: each thread computes and updates its own outputs",
+                 "layer 2   512 -> 512: each thread computes and updates its own outputs",
                  _core.active_isa(), "MiB"):  # fmt: skip
         assert part in text, text
     assert all(len(line) < 100 for line in text.splitlines())

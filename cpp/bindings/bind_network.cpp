@@ -191,6 +191,7 @@ py::dict plan_of(const Run<T>& run) {
   py::dict result;
   result["threads"] = plan.threads;
   result["splits"] = py::tuple(splits);
+  result["own_input"] = plan.own_input;
   result["barriers"] = plan.threads > 1 ? barriers : 0;
   result["row_block"] = plan.row_block;
   result["depth_block"] = plan.depth_block;

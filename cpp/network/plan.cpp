@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kCacheBytes = 256 << 10;
 constexpr std::int64_t kMostRows = 256;
 constexpr std::int64_t kMostPanelGroup = 4;
+/// With more members the same rows are gathered too often.
+constexpr int kMostOwnInputs = 4;
 constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
@@ -41,6 +43,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
     plan.splits.push_back(choose_split(member_rows, (outputs + panel - 1) / panel,
                                        checked_product(checked_product(inputs, outputs), element_bytes), plan.threads));
   }
+  plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
   plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));

@@ -18,6 +18,8 @@ enum class Split {
 struct Plan {
   int threads = 1;
   std::vector<Split> splits;  // one per layer
+  // Each member gathers the whole batch for itself: cheaper than lines of the input that travel from core to core.
+  bool own_input = false;
   // Forward and backward-data: rows x depth of the broadcast operand that stay in the second-level cache while the
   // panels of the weights go by.
   std::int64_t row_block = 0;
@@ -26,8 +28,9 @@ struct Plan {
   std::int64_t panel_group = 1;
 
   /// Whether the members meet before layer `layer` (from 0) is computed: a split by outputs reads rows that others
-  /// wrote, and is read by those who own rows.
+  /// wrote, unless the input is its own, and is read by those who own rows.
   bool meets_before(std::size_t layer) const {
+    if (layer == 0 && own_input) return false;
     return splits[layer] == Split::outputs || (layer > 0 && splits[layer - 1] == Split::outputs);
   }
 };

@@ -42,9 +42,14 @@ Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, i
   for (std::int64_t level = 0; level <= spec.layers(); ++level) {
     const std::int64_t size = spec.layer_sizes[static_cast<std::size_t>(level)];
     const std::int64_t elements = checked_product(round_up(size, panel), batch_size);
-    value_offsets_.push_back(arena_.reserve<T>(elements));
+    value_offsets_.push_back(level == 0 ? 0 : arena_.reserve<T>(elements));
     gradient_offsets_.push_back(level == 0 ? 0 : arena_.reserve<T>(elements));
     if (level > 1) widest = std::max(widest, size);
+  }
+  const std::int64_t input_elements = checked_product(round_up(spec.features(), panel), batch_size);
+  for (int member = 0; member < plan_.threads; ++member) {
+    const bool shares = member > 0 && !plan_.own_input;
+    input_offsets_.push_back(shares ? input_offsets_.front() : arena_.reserve<T>(input_elements));
   }
   const std::int64_t member_rows = (batch_size + plan_.threads - 1) / plan_.threads;
   for (int member = 0; member < plan_.threads; ++member) {
@@ -149,9 +154,11 @@ class Trainer<T>::Epoch {
   }
 
   /// What layer l + 1 reads.
-  LayerInput<T> input(std::int64_t l, const Batch& batch) const {
+  LayerInput<T> input(std::int64_t l, const Batch& batch, const Member& member) const {
     LayerInput<T> result{trainer_.values(l, batch.size)};
-    if (l > 0 || batch.columns == nullptr) return result;
+    if (l > 0) return result;
+    result.values.data = trainer_.arena_.template at<T>(member_offset(trainer_.input_offsets_, member));
+    if (batch.columns == nullptr) return result;
     result.values.cols = static_cast<std::int64_t>(batch.columns->size());
     result.weight_rows = batch.columns->data();
     return result;
@@ -160,8 +167,9 @@ class Trainer<T>::Epoch {
   void forward_and_backward(const Batch& batch, const Member& member) {
     const std::int64_t last = spec_.layers();
     const Range rows = batch.rows;
-    gather_rows(kernels_, spec_, request_.samples, order_, batch.first + rows.begin, batch.columns,
-                input(0, batch).values, rows);
+    const Range gathered = gathered_rows(batch.size, member);
+    gather_rows(kernels_, spec_, request_.samples, order_, batch.first + gathered.begin, batch.columns,
+                input(0, batch, member).values, gathered);
     bool done = true;
     for (std::int64_t l = 1; l <= last; ++l) {
       if (trainer_.plan_.meets_before(static_cast<std::size_t>(l - 1))) member.barrier.wait();
@@ -194,7 +202,7 @@ class Trainer<T>::Epoch {
 
   /// This member's part of layer l; false when the run was stopped.
   bool forward(std::int64_t l, const Batch& batch, const Member& member) {
-    const LayerInput<T> from = input(l - 1, batch);
+    const LayerInput<T> from = input(l - 1, batch, member);
     DenseLayer<T> layer = trainer_.mlp_.layer(l - 1);
     Panels<T> to = trainer_.values(l, batch.size);
     Range rows = batch.rows;
@@ -206,6 +214,11 @@ class Trainer<T>::Epoch {
     return in_blocks(rows, from.values.cols, to.count(), false, member, [&](Range block, Range depth, Range panels) {
       dense_forward(kernels_, layer, from, to, block, depth, panels);
     });
+  }
+
+  /// The rows of a batch that this member gathers.
+  Range gathered_rows(std::int64_t size, const Member& member) const {
+    return trainer_.plan_.own_input ? Range{0, size} : even_share(size, member.index, member.count);
   }
 
   /// Looks at this member's rows of a batch to come.
@@ -220,7 +233,7 @@ class Trainer<T>::Epoch {
     constexpr std::int64_t kLine = 64;
     constexpr std::int64_t kMostBytes = 128 << 10;  // a share of the second-level cache; long rows need no help
     const SampleRows& samples = request_.samples;
-    const Range rows = even_share(batch_size(first), member.index, member.count);
+    const Range rows = gathered_rows(batch_size(first), member);
     if (order_ == nullptr || rows.size() * samples.row_bytes > kMostBytes) return;
     for (std::int64_t row = first + rows.begin; row < first + rows.end; ++row) {
       const auto* sample = static_cast<const unsigned char*>(samples.data) + order_[row] * samples.row_bytes;
@@ -252,12 +265,13 @@ class Trainer<T>::Epoch {
     // Layers split by outputs stay with the owners of their panels; the blocks of the others are dealt out evenly.
     std::int64_t total = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
-      if (split(l) == Split::rows) total += weight_blocks(input(l - 1, batch), trainer_.mlp_.layer(l - 1).weights);
+      if (split(l) == Split::rows)
+        total += weight_blocks(input(l - 1, batch, member), trainer_.mlp_.layer(l - 1).weights);
     }
     const Range mine = even_share(total, member.index, member.count);
     std::int64_t before = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
-      const LayerInput<T> from = input(l - 1, batch);
+      const LayerInput<T> from = input(l - 1, batch, member);
       DenseLayer<T> layer = trainer_.mlp_.layer(l - 1);
       Panels<T> gradient = trainer_.gradient(l, batch.size);
       Range blocks;

@@ -75,6 +75,7 @@ class Trainer {
   Arena arena_;
   // Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up.
   std::vector<std::size_t> value_offsets_;
+  std::vector<std::size_t> input_offsets_;  // level 0, one per member of the team
   std::vector<std::size_t> gradient_offsets_;
   std::vector<std::size_t> transposed_offsets_;  // one per member of the team
   std::vector<std::size_t> block_offsets_;       // one per member of the team

@@ -25,6 +25,8 @@ class Plan:
         Per layer, how the members share its forward pass and its update: ``"rows"`` of the batch
         and blocks of the weights dealt out evenly, or ``"outputs"``, each with its own part of the
         weights.
+    own_input : bool
+        Each member gathers the whole batch for itself.
     barriers : int
         Times the members wait for each other in a step.
     row_block, depth_block : int
@@ -47,6 +49,7 @@ class Plan:
     isa: str
     threads: int
     splits: tuple[str, ...]
+    own_input: bool
     barriers: int
     row_block: int
     depth_block: int
@@ -92,7 +95,8 @@ class Plan:
         if self.threads == 1:
             return text
         if self.splits[layer - 1] == "outputs":
-            return f"{text}: each thread computes and updates its own outputs"
+            gathers = "gathers the batch, " if layer == 1 and self.own_input else ""
+            return f"{text}: each thread {gathers}computes and updates its own outputs"
         return f"{text}: each thread takes rows of the batch, then an even share of the weights"
 
 

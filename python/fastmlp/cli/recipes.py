@@ -18,8 +18,8 @@ SCHEDULES = ("constant", "cosine", "step")
 class Recipe:
     """Hyper-parameters that are used where the user names none."""
 
-    hidden: tuple[int, ...] = (512, 512)
-    epochs: int = 4
+    hidden: tuple[int, ...] = (512,)
+    epochs: int = 6
     batch_size: int = 64
     lr: float = 0.1
     momentum: float = 0.9
