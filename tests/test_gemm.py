@@ -36,8 +36,12 @@ def backward_data(left, right, **options):
     return kernels.multiply_a_bt(left, np.ascontiguousarray(right.T), **options)
 
 
+def backward_data_by_rows(left, right, **options):
+    return kernels.multiply_a_bt_by_rows(left, np.ascontiguousarray(right.T), **options)
+
+
 # Each takes (rows, depth) and (depth, columns) and returns their product by another way.
-PRODUCTS = (forward, backward_weights, backward_data)
+PRODUCTS = (forward, backward_weights, backward_data, backward_data_by_rows)
 products = pytest.mark.parametrize("product", PRODUCTS, ids=lambda f: f.__name__)
 
 

@@ -153,6 +153,29 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::
   return result.to_array_with_zero_padding(kernels);
 }
 
+/// The same product by the other way.
+template <typename T>
+Array<T> multiply_a_bt_by_rows(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels,
+                               const IsaName& isa) {
+  require_matrix(dz, "dz");
+  require_shape<T>(w, "w", {w.shape(0), dz.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> gradient(dz, kernels.panel);
+  const PanelBuffer<T> weights(w, kernels.panel);
+  const PanelBuffer<T> input(dz.shape(0), w.shape(0), kernels.panel);
+  const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
+  run_team(threads, [&](const Member& member) {
+    const Range rows = even_share(dz.shape(0), member.index, member.count);
+    if (rows.size() == 0) return;
+    std::vector<T> scratch = nan_scratch<T>(kernels.panel * dz.shape(1));
+    for_depth_blocks(dz.shape(1), block_panels * kernels.panel, [&](Range depth) {
+      dense_backward_data_by_rows(kernels, weights.panels(), gradient.panels(), Activation::identity, input.panels(),
+                                  result.panels(), rows, depth, {0, result.panels().count()}, scratch.data());
+    });
+  });
+  return result.to_array();
+}
+
 template <typename T>
 Array<T> elementwise(const std::string& name, const Array<T>& x, const IsaName& isa) {
   require(x.ndim() == 1, "x must have one dimension");
@@ -254,6 +277,7 @@ void register_for(py::module_& module) {
   module.def("multiply", multiply<T>, arr("x"), arr("w"), threads, kw, block_panels, isa);
   module.def("multiply_at_b", multiply_at_b<T>, arr("x"), arr("dz"), threads, kw, block_panels, isa);
   module.def("multiply_a_bt", multiply_a_bt<T>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
+  module.def("multiply_a_bt_by_rows", multiply_a_bt_by_rows<T>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
   module.def("elementwise", elementwise<T>, py::arg("name"), arr("x"), kw, isa);
   module.def("activation_forward", activation_forward<T>, py::arg("name"), arr("z"), arr("bias"), kw, isa);
   module.def("activation_backward", backward_of_activation<T>, py::arg("name"), arr("output"), arr("doutput"), kw, isa);

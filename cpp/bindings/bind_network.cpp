@@ -191,6 +191,9 @@ py::dict plan_of(const Run<T>& run) {
   py::dict result;
   result["threads"] = plan.threads;
   result["splits"] = py::tuple(splits);
+  py::list transposes_weights;
+  for (const bool transposes : plan.transposes_weights) transposes_weights.append(transposes);
+  result["transposes_weights"] = py::tuple(transposes_weights);
   result["own_input"] = plan.own_input;
   result["barriers"] = plan.threads > 1 ? barriers : 0;
   result["row_block"] = plan.row_block;

@@ -18,16 +18,27 @@ constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
 
-/// By outputs when few rows would share the cost of moving the weights from core to core, or the weights come from
-/// memory, once rather than once per member; and when the panels come out even.
-Split choose_split(std::int64_t member_rows, std::int64_t panels, std::int64_t weight_bytes, int threads) {
+/// By outputs when the weights are what would travel from core to core (they outweigh the batch, and few rows per
+/// member would share them) or when they come from memory, once rather than once per member; and when the panels come
+/// out even.
+Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t outputs, int threads, int panel,
+                   int element_bytes) {
   constexpr std::int64_t kFewRows = 128;
   constexpr std::int64_t kManyBytes = 32 << 20;  // more than a usual last-level cache
   constexpr double kMostImbalance = 1.1;
+  const std::int64_t panels = (outputs + panel - 1) / panel;
   const std::int64_t most = (panels + threads - 1) / threads;
   const double imbalance = static_cast<double>(most * threads) / static_cast<double>(panels);
-  const bool pays = member_rows < kFewRows || weight_bytes > kManyBytes;
+  const bool weights_travel = outputs >= batch_size && batch_size < kFewRows * threads;
+  const bool from_memory = checked_product(checked_product(inputs, outputs), element_bytes) > kManyBytes;
+  const bool pays = weights_travel || from_memory;
   return threads > 1 && pays && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
+}
+
+/// Compares the blocks to transpose, all of the weights or those of gradients and results.
+bool choose_transposed_weights(std::int64_t member_rows, std::int64_t inputs, std::int64_t outputs, int panel) {
+  const auto panels = [&](std::int64_t size) { return (size + panel - 1) / panel; };
+  return panels(inputs) * panels(outputs) < panels(member_rows) * (panels(inputs) + panels(outputs));
 }
 
 }  // namespace
@@ -40,8 +51,8 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   for (std::int64_t l = 1; l <= spec.layers(); ++l) {
     const std::int64_t inputs = spec.layer_sizes[static_cast<std::size_t>(l - 1)];
     const std::int64_t outputs = spec.layer_sizes[static_cast<std::size_t>(l)];
-    plan.splits.push_back(choose_split(member_rows, (outputs + panel - 1) / panel,
-                                       checked_product(checked_product(inputs, outputs), element_bytes), plan.threads));
+    plan.splits.push_back(choose_split(batch_size, inputs, outputs, plan.threads, panel, element_bytes));
+    plan.transposes_weights.push_back(choose_transposed_weights(member_rows, inputs, outputs, panel));
   }
   plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();

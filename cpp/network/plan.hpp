@@ -20,6 +20,8 @@ struct Plan {
   std::vector<Split> splits;  // one per layer
   // Each member gathers the whole batch for itself: cheaper than lines of the input that travel from core to core.
   bool own_input = false;
+  // Backward-data, one per layer, the first one's meaningless: transposes weights instead of gradients and results.
+  std::vector<bool> transposes_weights;
   // Forward and backward-data: rows x depth of the broadcast operand that stay in the second-level cache while the
   // panels of the weights go by.
   std::int64_t row_block = 0;

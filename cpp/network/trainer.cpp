@@ -15,6 +15,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kMonitorInterval{25};
 /// Work between two looks at the clock: some tens of microseconds.
 constexpr double kFlopsBetweenChecks = 8e6;
+/// Times that a member reaches for a share of the update.
+constexpr std::int64_t kHands = 32;
 /// Batches without enough zero columns after which an epoch looks no further.
 constexpr int kDenseBatches = 4;
 
@@ -109,7 +111,10 @@ class Trainer<T>::Epoch {
       if (patience > 0) patience = leaves_out ? kDenseBatches : patience - 1;
       const Batch batch = make_batch(first, leaves_out, member);
       forward_and_backward(batch, member);
-      if (member.index == 0) report();
+      if (member.index == 0) {
+        report();
+        next_block_.store(0, std::memory_order_relaxed);
+      }
       member.barrier.wait();
       const bool halted = stop_.load(std::memory_order_relaxed) ||
                           (diverged_.load(std::memory_order_relaxed) && sink_.gradients == nullptr);
@@ -184,10 +189,17 @@ class Trainer<T>::Epoch {
       const DenseLayer<T>& below = trainer_.mlp_.layer(l - 2);
       const Panels<T> from = trainer_.gradient(l, batch.size);
       const Panels<T> to = trainer_.gradient(l - 1, batch.size);
-      transpose_rows(kernels_, from, rows, transposed);
-      done = in_blocks(rows, from.cols, to.count(), true, member, [&](Range block, Range depth, Range panels) {
-        dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols,
-                            below.activation, trainer_.values(l - 1, batch.size), to, block, depth, panels, scratch);
+      const Panels<T> values = trainer_.values(l - 1, batch.size);
+      const bool by_rows = trainer_.plan_.transposes_weights[static_cast<std::size_t>(l - 1)];
+      if (!by_rows) transpose_rows(kernels_, from, rows, transposed);
+      done = in_blocks(rows, from.cols, to.count(), !by_rows, member, [&](Range block, Range depth, Range panels) {
+        if (by_rows) {
+          dense_backward_data_by_rows(kernels_, layer.weights, from, below.activation, values, to, block, depth, panels,
+                                      transposed);
+        } else {
+          dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols,
+                              below.activation, values, to, block, depth, panels, scratch);
+        }
       });
       if (!done) return;
     }
@@ -262,35 +274,46 @@ class Trainer<T>::Epoch {
 
   void update(const Batch& batch, const Member& member) {
     T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
-    // Layers split by outputs stay with the owners of their panels; the blocks of the others are dealt out evenly.
-    std::int64_t total = 0;
-    for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
-      if (split(l) == Split::rows)
-        total += weight_blocks(input(l - 1, batch, member), trainer_.mlp_.layer(l - 1).weights);
-    }
-    const Range mine = even_share(total, member.index, member.count);
-    std::int64_t before = 0;
+    // Layers split by outputs stay with the owners of their panels.
+    std::int64_t shared = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
       const LayerInput<T> from = input(l - 1, batch, member);
-      DenseLayer<T> layer = trainer_.mlp_.layer(l - 1);
-      Panels<T> gradient = trainer_.gradient(l, batch.size);
-      Range blocks;
-      if (split(l) == Split::outputs) {
-        layer = output_slice(layer, own_panels(l, member));
-        gradient = gradient.slice(own_panels(l, member));
-        blocks = {0, weight_blocks(from, layer.weights)};
-      } else {
-        const std::int64_t count = weight_blocks(from, layer.weights);
-        blocks = {std::clamp<std::int64_t>(mine.begin - before, 0, count),
-                  std::clamp<std::int64_t>(mine.end - before, 0, count)};
-        before += count;
+      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
+      if (split(l) == Split::rows) {
+        shared += weight_blocks(from, layer.weights);
+        continue;
       }
-      dense_backward_weights(kernels_, layer, from, gradient, blocks, trainer_.plan_.panel_group, sink_, scratch);
+      const Range own = own_panels(l, member);
+      const DenseLayer<T> slice = output_slice(layer, own);
+      dense_backward_weights(kernels_, slice, from, trainer_.gradient(l, batch.size).slice(own),
+                             {0, weight_blocks(from, slice.weights)}, trainer_.plan_.panel_group, sink_, scratch);
+    }
+    // The blocks of the others, which differ in size, go to whoever is free.
+    const std::int64_t hand = std::max<std::int64_t>(1, shared / (member.count * kHands));
+    for (std::int64_t b = next_block_.fetch_add(hand); b < shared; b = next_block_.fetch_add(hand)) {
+      update_blocks(batch, {b, std::min(b + hand, shared)}, member, scratch);
     }
     if (batch.idle == nullptr) return;
     dense_update_idle(kernels_, trainer_.mlp_.layer(0).weights, batch.idle->data(),
                       even_share(static_cast<std::int64_t>(batch.idle->size()), member.index, member.count), sink_,
                       scratch);
+  }
+
+  /// Updates some of the blocks of the layers that are split by rows, counted through all of them.
+  void update_blocks(const Batch& batch, Range wanted, const Member& member, T* scratch) {
+    std::int64_t before = 0;
+    for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
+      if (split(l) == Split::outputs) continue;
+      const DenseLayer<T>& layer = trainer_.mlp_.layer(l - 1);
+      const LayerInput<T> from = input(l - 1, batch, member);
+      const std::int64_t count = weight_blocks(from, layer.weights);
+      const Range blocks{std::clamp<std::int64_t>(wanted.begin - before, 0, count),
+                         std::clamp<std::int64_t>(wanted.end - before, 0, count)};
+      before += count;
+      if (blocks.size() == 0) continue;
+      dense_backward_weights(kernels_, layer, from, trainer_.gradient(l, batch.size), blocks,
+                             trainer_.plan_.panel_group, sink_, scratch);
+    }
   }
 
   /// Runs work(rows, depth, panels) over all of `rows`, [0, depth) and [0, panels), in the blocks of the plan and
@@ -357,7 +380,8 @@ class Trainer<T>::Epoch {
   GradientSink<T> sink_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> diverged_{false};
-  Progress progress_;  // written by member 0 between barriers
+  std::atomic<std::int64_t> next_block_{0};  // of the update; set back between its steps
+  Progress progress_;                        // written by member 0 between barriers
   std::int64_t steps_ = 0;
 };
 

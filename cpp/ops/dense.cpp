@@ -84,6 +84,32 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
   }
 }
 
+template <typename T>
+void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& gradient,
+                                 Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
+                                 Range depth, Range panels, T* scratch) {
+  const std::int64_t panel = weights.panel;
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    const std::int64_t features = input.width(p);
+    for (std::int64_t k = depth.begin; k < depth.end; k += panel) {
+      kernels.transpose(features, std::min(panel, depth.end - k), weights.at(k / panel, p * panel),
+                        scratch + (k - depth.begin) * panel);
+    }
+    const std::int64_t vectors = vectors_for(kernels, features);
+    kernels.gemm({.rows = rows.size(),
+                  .depth = depth.size(),
+                  .vectors = vectors,
+                  .a = gradient.at(depth.begin / panel, rows.begin),
+                  .a_panel_stride = gradient.stride(),
+                  .b = scratch,
+                  .c = d_input.at(p, rows.begin),
+                  .accumulate = depth.begin > 0});
+    if (depth.end < weights.cols) continue;
+    kernels.activate_backward[static_cast<int>(activation)](rows.size(), vectors, input.at(p, rows.begin),
+                                                            d_input.at(p, rows.begin));
+  }
+}
+
 namespace {
 
 /// The element of an array parallel to the parameters that belongs to `parameter`.
@@ -168,6 +194,8 @@ void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, 
                                     const Panels<T>&, Range, Range, Range, T*);                                      \
   template void dense_update_idle(const KernelTable<T>&, const Panels<T>&, const std::int32_t*, Range,               \
                                   const GradientSink<T>&, T*);                                                       \
+  template void dense_backward_data_by_rows(const KernelTable<T>&, const Panels<T>&, const Panels<T>&, Activation,   \
+                                            const Panels<T>&, const Panels<T>&, Range, Range, Range, T*);            \
   template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,            \
                                        const Panels<T>&, Range, std::int64_t, const GradientSink<T>&, T*);
 FASTMLP_INSTANTIATE(float)

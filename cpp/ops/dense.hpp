@@ -66,6 +66,13 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
                          Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
                          Range depth, Range panels, T* scratch);
 
+/// The same for few outputs or many rows: transposes blocks of W instead of gradients and results.
+/// scratch: panel * weights.cols elements.
+template <typename T>
+void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& gradient,
+                                 Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
+                                 Range depth, Range panels, T* scratch);
+
 /// What happens to a block of gradients as soon as it is complete.
 /// The arrays lie parallel to the parameters: element i of each belongs to parameter i.
 template <typename T>

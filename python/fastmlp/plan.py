@@ -25,6 +25,10 @@ class Plan:
         Per layer, how the members share its forward pass and its update: ``"rows"`` of the batch
         and blocks of the weights dealt out evenly, or ``"outputs"``, each with its own part of the
         weights.
+    transposes_weights : tuple of bool
+        Per layer, whether the gradient of its input is computed from transposed blocks of the
+        weights, or else with the batch in the lanes from the weights as they are. No meaning in
+        the first.
     own_input : bool
         Each member gathers the whole batch for itself.
     barriers : int
@@ -49,6 +53,7 @@ class Plan:
     isa: str
     threads: int
     splits: tuple[str, ...]
+    transposes_weights: tuple[bool, ...]
     own_input: bool
     barriers: int
     row_block: int
@@ -91,13 +96,18 @@ class Plan:
 
     def _layer(self, layer: int) -> str:
         inputs, outputs = self.layer_sizes[layer - 1 : layer + 1]
-        text = f"{inputs} -> {outputs}"
-        if self.threads == 1:
-            return text
-        if self.splits[layer - 1] == "outputs":
-            gathers = "gathers the batch, " if layer == 1 and self.own_input else ""
-            return f"{text}: each thread {gathers}computes and updates its own outputs"
-        return f"{text}: each thread takes rows of the batch, then an even share of the weights"
+        notes = [self._share(layer)] if self.threads > 1 else []
+        if layer > 1:
+            transposed = "weights" if self.transposes_weights[layer - 1] else "gradients"
+            notes.append(f"backward transposes {transposed}")
+        return "; ".join([f"{inputs} -> {outputs}", *notes])
+
+    def _share(self, layer: int) -> str:
+        if self.splits[layer - 1] == "rows":
+            return "threads share rows, then weights"
+        if layer == 1 and self.own_input:
+            return "each thread gathers the batch and has outputs of its own"
+        return "each thread has outputs of its own"
 
 
 def _mib(size: int) -> str:
