@@ -167,10 +167,10 @@ MUTATIONS = [
         "seen |= mine.marks[k];",
     ),
     Mutation(
-        "panels of a group in the wrong order",
+        "blocks of a group counted wrong",
         "cpp/ops/dense.cpp",
-        "first + (block - first * x.count()) % group",
-        "first + (block - first * x.count() + 1) % group",
+        "in_panel = (block - first * x.count()) / group",
+        "in_panel = (block - first * x.count()) % x.count()",
     ),
     Mutation(
         "partial sums of backward-data start anew",
