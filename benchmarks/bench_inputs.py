@@ -11,7 +11,7 @@ import fastmlp
 from fastmlp import _core
 from machine import THREADS
 from tolerance import assert_same_bits
-from workloads import LEARNING_RATE, MOMENTUM, SEED, WORKLOADS, Workload
+from workloads import SEED, SETTINGS, WORKLOADS, Workload
 
 # Share of the columns that are zero in every sample; MNIST: 51 % in a batch of 10, 33 % in 128.
 ZERO_SHARES = (0.0, 0.3, 0.6)
@@ -42,7 +42,7 @@ def test_zero_columns(benchmark, record, name, share, threads):
         )
         network.initialize(workload.initializer, SEED)
         run = _core.Run32(network, workload.batch, "momentum", team)
-        settings = (x, y, LEARNING_RATE, MOMENTUM, 0.0, True, SEED, 0, None)
+        settings = (x, y, SETTINGS, True, SEED, 0, None)
         run.run_epoch(*settings)
         weights.append(network.get_weights(0))
     assert_same_bits(*weights)

@@ -15,7 +15,16 @@ from fastmlp import _core
 from machine import FAST_ISAS, THREADS, limit_blas
 from step_bound import StepBound, assert_update
 from tolerance import assert_same_bits
-from workloads import LARGE, LEARNING_RATE, MOMENTUM, SEED, WORKLOADS, NumpyTrainer, Workload
+from workloads import (
+    LARGE,
+    LEARNING_RATE,
+    MOMENTUM,
+    SEED,
+    SETTINGS,
+    WORKLOADS,
+    NumpyTrainer,
+    Workload,
+)
 
 Parameters = list[NDArray]
 CHECKED_STEPS = 2  # the second is the first with a velocity
@@ -49,7 +58,7 @@ class CoreTrainer:
         ]
 
     def epoch(self, x: NDArray, y: NDArray) -> None:
-        result = self.run.run_epoch(x, y, LEARNING_RATE, MOMENTUM, 0.0, True, SEED, 0, None)
+        result = self.run.run_epoch(x, y, SETTINGS, True, SEED, 0, None)
         assert result["status"] == "completed", result
 
 

@@ -12,11 +12,15 @@ __all__ = [
     "LARGE",
     "LEARNING_RATE",
     "MOMENTUM",
+    "SETTINGS",
     "SEED",
     "WORKLOADS",
     "NumpyTrainer",
     "Workload",
 ]
+
+
+SETTINGS = {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM}
 
 
 class NumpyTrainer:

@@ -24,6 +24,7 @@ TESTS = [
     "test_random.py",
     "test_known_answers.py",
     "test_training.py",
+    "test_adaptive.py",
     "test_sparse_input.py",
     "test_reproducible.py",
     "test_memory.py",
@@ -108,16 +109,18 @@ MUTATIONS = [
     Mutation(
         "sign of the momentum",
         "cpp/kernels/optimizer.inl.hpp",
-        "v = fma(splat<T>(s.momentum), v, splat<T>(-s.learning_rate) * g);",
-        "v = fma(splat<T>(-s.momentum), v, splat<T>(-s.learning_rate) * g);",
+        "slot[0] = fma(splat<T>(s.momentum), slot[0], splat<T>(-s.learning_rate) * g);",
+        "slot[0] = fma(splat<T>(-s.momentum), slot[0], splat<T>(-s.learning_rate) * g);",
     ),
     Mutation(
         "Nesterov with the old velocity",
         "cpp/kernels/optimizer.inl.hpp",
-        "w += fma(splat<T>(s.momentum), v, descent);",
-        "w += v;",
+        "w += fma(splat<T>(s.momentum), slot[0], descent);",
+        "w += slot[0];",
     ),
-    Mutation("L2 on the biases", "cpp/ops/dense.cpp", "bias_settings.l2 = 0;", ""),
+    Mutation(
+        "L2 on the biases", "cpp/ops/dense.cpp", "bias_settings.l1 = bias_settings.l2 = 0;", ""
+    ),
     Mutation(
         "backward-data leaves out the activation",
         "cpp/ops/dense.cpp",
@@ -147,6 +150,24 @@ MUTATIONS = [
         "cpp/network/trainer.cpp",
         "stride(), targets, index,",
         "stride(), targets, nullptr,",
+    ),
+    Mutation(
+        "Adam without the correction of its mean",
+        "cpp/network/step_settings.cpp",
+        "step_size = settings.learning_rate / (1 - beta1_product_);",
+        "step_size = settings.learning_rate;",
+    ),
+    Mutation(
+        "steps counted anew in each epoch",
+        "cpp/network/trainer.cpp",
+        "trainer_.moments_ = moments;",
+        "",
+    ),
+    Mutation(
+        "decay on the biases",
+        "cpp/ops/dense.cpp",
+        "bias_settings.shrink = 1;",
+        "",
     ),
     Mutation(
         "columns are taken from the wrong features",

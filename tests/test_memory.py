@@ -64,7 +64,8 @@ run = _core.Run32(network, 20, "momentum", threads)
 
 def count(samples):
     before = calls()
-    run.run_epoch(x[:samples], y[:samples], 0.01, 0.9, 0.0, True, 0, 0, None)
+    settings = {"learning_rate": 0.01, "momentum": 0.9}
+    run.run_epoch(x[:samples], y[:samples], settings, True, 0, 0, None)
     return calls() - before
 
 count(4000)  # the thread pool and the lists of columns take what they need once

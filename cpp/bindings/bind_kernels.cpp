@@ -248,8 +248,8 @@ py::tuple sgd(const Array<T>& w, const Array<T>& v, const Array<T>& g, T learnin
   }
   const Optimizer rule = momentum == 0 ? Optimizer::sgd : nesterov ? Optimizer::nesterov : Optimizer::momentum;
   kernel_table<T>(isa.value_or(""))
-      .update[static_cast<int>(rule)](padded, arrays[0].data(), arrays[1].data(), arrays[2].data(),
-                                      {learning_rate, momentum, l2});
+      .update[static_cast<int>(rule)](padded, arrays[0].data(), arrays[1].data(), padded, arrays[2].data(),
+                                      {.learning_rate = learning_rate, .momentum = momentum, .l2 = l2});
   Array<T> results[2] = {new_array<T>({w.shape(0)}), new_array<T>({w.shape(0)})};
   for (int i = 0; i < 2; ++i) std::copy_n(arrays[i].data(), w.shape(0), results[i].mutable_data());
   return py::make_tuple(results[0], results[1]);

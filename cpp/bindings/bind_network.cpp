@@ -207,15 +207,38 @@ py::dict plan_of(const Run<T>& run) {
   return result;
 }
 
+/// By name; settings that are not named are zero.
+StepSettings step_settings(const py::dict& named) {
+  StepSettings settings;
+  const std::pair<const char*, double StepSettings::*> fields[] = {
+      {"learning_rate", &StepSettings::learning_rate},
+      {"momentum", &StepSettings::momentum},
+      {"beta1", &StepSettings::beta1},
+      {"beta2", &StepSettings::beta2},
+      {"epsilon", &StepSettings::epsilon},
+      {"l1", &StepSettings::l1},
+      {"l2", &StepSettings::l2},
+      {"decay", &StepSettings::decay},
+  };
+  for (const auto& [key, value] : named) {
+    const auto name = key.cast<std::string>();
+    const auto* field =
+        std::find_if(std::begin(fields), std::end(fields), [&](const auto& f) { return name == f.first; });
+    require(field != std::end(fields), "unknown setting of an optimizer: " + name);
+    settings.*(field->second) = value.cast<double>();
+  }
+  return settings;
+}
+
 template <typename T>
-py::dict run_epoch(Run<T>& run, const py::array& x, const py::array& y, double learning_rate, double momentum,
-                   double l2, bool shuffle, std::uint64_t seed, std::uint32_t epoch, const py::object& progress) {
+py::dict run_epoch(Run<T>& run, const py::array& x, const py::array& y, const py::dict& settings, bool shuffle,
+                   std::uint64_t seed, std::uint32_t epoch, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
   const NetworkSpec& spec = run.network->mlp.spec();
   EpochRequest<T> request;
   request.samples = sample_rows<T>(x, spec.features());
   request.targets = target_rows<T>(y, spec, request.samples.count);
-  request.settings = {static_cast<T>(learning_rate), static_cast<T>(momentum), static_cast<T>(l2)};
+  request.settings = step_settings(settings);
   request.shuffle = shuffle;
   request.seed = seed;
   request.epoch = epoch;
@@ -300,8 +323,8 @@ void register_network_type(py::module_& module, const char* name, const char* ru
       .def(py::init<std::shared_ptr<Net>, std::int64_t, const std::string&, int>(), py::arg("network"),
            py::arg("batch_size"), py::arg("optimizer"), py::arg("threads"))
       .def_property_readonly("plan", plan_of<T>)
-      .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("learning_rate"), py::arg("momentum"),
-           py::arg("l2"), py::arg("shuffle"), py::arg("seed"), py::arg("epoch"), py::arg("progress"));
+      .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::arg("shuffle"),
+           py::arg("seed"), py::arg("epoch"), py::arg("progress"));
 }
 
 }  // namespace

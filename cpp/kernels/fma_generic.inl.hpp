@@ -50,6 +50,15 @@ static inline FloatLanes fma(FloatLanes a, FloatLanes b, FloatLanes c) {
 
 #endif
 
+static inline FloatLanes sqrt(FloatLanes a) {
+  for (int lane = 0; lane < 4; ++lane) a[lane] = __builtin_sqrtf(a[lane]);
+  return a;
+}
+static inline DoubleLanes sqrt(DoubleLanes a) {
+  for (int lane = 0; lane < 2; ++lane) a[lane] = __builtin_sqrt(a[lane]);
+  return a;
+}
+
 static inline FloatLanes convert(const std::uint8_t* p, FloatLanes) {
   return FloatLanes{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
                     static_cast<float>(p[3])};

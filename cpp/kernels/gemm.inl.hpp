@@ -59,9 +59,10 @@ struct StoreTile {
 template <typename T, typename Rule>
 struct UpdateTile {
   T* weights;
-  T* slot;
+  T* slots;
+  std::int64_t slot_stride;
   const std::int32_t* rows;  // as in StoreTile
-  const UpdateSettings<T>* settings;
+  UpdateSettings<T> settings;
   std::int64_t offset(std::int64_t row, int j) const {
     return (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>;
   }
@@ -70,13 +71,15 @@ struct UpdateTile {
     for (int i = 0; i < height; ++i) {
       for (int j = 0; j < vectors; ++j) {
         __builtin_prefetch(weights + offset(row + i, j), 1);
-        if constexpr (Rule::kHasSlot) __builtin_prefetch(slot + offset(row + i, j), 1);
+        for (int slot = 0; slot < Rule::kSlots; ++slot) {
+          __builtin_prefetch(slots + slot * slot_stride + offset(row + i, j), 1);
+        }
       }
     }
   }
   void operator()(std::int64_t row, int j, Vec<T> gradient) const {
     const std::int64_t at = offset(row, j);
-    update_lanes<T, Rule>(weights + at, Rule::kHasSlot ? slot + at : nullptr, gradient, *settings);
+    update_lanes<T, Rule>(weights + at, Rule::kSlots > 0 ? slots + at : nullptr, slot_stride, gradient, settings);
   }
 };
 
@@ -95,7 +98,8 @@ struct DepthBlock {
 
 /// One register tile, k ascending, starting from +0 or from the partial sums.
 template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
-static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& finish) {
+static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& shared) {
+  const Finish finish = shared;                // a copy of its own: stores of the result cannot change it
   constexpr std::int64_t kWorthFetching = 64;  // a short product is over before the parameters arrive
   if (block.depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
   Vec<T> acc[Rows][Vectors];
@@ -206,9 +210,9 @@ static void gemm_at(const Product<T>& product, T* result, const std::int32_t* re
 }
 
 template <typename T, typename Rule>
-static void gemm_at_update(const Product<T>& product, T* weights, T* slot, const std::int32_t* weight_rows,
-                           const UpdateSettings<T>& settings) {
-  multiply<T, Walk::columns>(product, UpdateTile<T, Rule>{weights, slot, weight_rows, &settings});
+static void gemm_at_update(const Product<T>& product, T* weights, T* slots, std::int64_t slot_stride,
+                           const std::int32_t* weight_rows, const UpdateSettings<T>& settings) {
+  multiply<T, Walk::columns>(product, UpdateTile<T, Rule>{weights, slots, slot_stride, weight_rows, settings});
 }
 
 /// One stage of the transpose: exchanges the off-diagonal kStep x kStep blocks of each 2 kStep x 2 kStep block.

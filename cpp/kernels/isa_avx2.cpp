@@ -10,6 +10,8 @@
 namespace fastmlp::avx2 {
 static inline __m256 fma(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 static inline __m256d fma(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+static inline __m256 sqrt(__m256 a) { return _mm256_sqrt_ps(a); }
+static inline __m256d sqrt(__m256d a) { return _mm256_sqrt_pd(a); }
 static inline __m256 convert(const std::uint8_t* p, __m256) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }

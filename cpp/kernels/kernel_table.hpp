@@ -18,7 +18,22 @@ enum class Activation : int { identity, relu, sigmoid, tanh, count };
 /// A new loss is one function in kernels/loss.inl.hpp, one line there and one line here.
 enum class Loss : int { softmax_cross_entropy, mse, count };
 /// A new optimizer is one struct in kernels/optimizer.inl.hpp, one line there and one line here.
-enum class Optimizer : int { sgd, momentum, nesterov, count };
+enum class Optimizer : int {
+  sgd,
+  momentum,
+  nesterov,
+  adagrad,
+  rmsprop,
+  rmsprop_momentum,
+  centred_rmsprop,
+  centred_rmsprop_momentum,
+  adam,
+  amsgrad,
+  adamax,
+  nadam,
+  lion,
+  count
+};
 enum class Elementwise : int { exp, log, tanh, sigmoid, count };
 /// Element type of the input rows: bytes, or the scalar type of the network.
 enum class InputType : int { uint8, scalar, count };
@@ -27,8 +42,17 @@ enum class InputType : int { uint8, scalar, count };
 template <typename T>
 struct UpdateSettings {
   T learning_rate;
-  T momentum;
-  T l2;  // adds l2 * w to the gradient; zero for biases
+  T momentum = 0;
+  T beta1 = 0;  // of moving averages of gradients
+  T beta2 = 0;  // of moving averages of squares, or of magnitudes
+  T epsilon = 0;
+  T l1 = 0;      // adds l1 * sign(w) to the gradient; zero for biases, as the next two
+  T l2 = 0;      // adds l2 * w to the gradient
+  T shrink = 1;  // multiplies the parameters before the step: decoupled decay
+  // Of this step, from the number of steps done.
+  T step_size = 0;        // of the mean gradient
+  T gradient_step = 0;    // of the gradient itself
+  T root_correction = 1;  // of the root of the mean square
 };
 
 /// One call of a loss kernel on `rows` consecutive panel rows of the network's outputs.
@@ -73,9 +97,10 @@ struct KernelTable {
   void (*gemm)(const Product<T>& product);
   /// Row i of a^T b becomes panel row result_rows[i] (i when null) of the result; product.c holds partial sums.
   void (*gemm_at)(const Product<T>& product, T* result, const std::int32_t* result_rows);
-  /// The same product as the gradient of panel rows of weights, which are updated from the registers that hold it.
-  void (*gemm_at_update[static_cast<int>(Optimizer::count)])(const Product<T>& product, T* weights, T* slot,
-                                                             const std::int32_t* weight_rows,
+  /// The same product as the gradient of panel rows of weights, which are updated from the registers that hold it;
+  /// null for optimizers that read the gradient from memory.
+  void (*gemm_at_update[static_cast<int>(Optimizer::count)])(const Product<T>& product, T* weights, T* slots,
+                                                             std::int64_t slot_stride, const std::int32_t* weight_rows,
                                                              const UpdateSettings<T>& settings);
   /// destination[j][i] = source[i][j], i < rows <= panel, j < cols <= panel; lanes i >= rows of the `cols`
   /// destination rows are set to +0. Both are panel rows and do not overlap.
@@ -97,9 +122,12 @@ struct KernelTable {
   void (*argmax)(std::int64_t rows, std::int64_t outputs, const T* values, std::int64_t panel_stride,
                  std::int32_t* predicted);
 
-  /// One update of n consecutive parameters; n is a multiple of 16; `slot` is the optimizer's state or null.
-  void (*update[static_cast<int>(Optimizer::count)])(std::int64_t n, T* weights, T* slot, const T* gradient,
-                                                     const UpdateSettings<T>& settings);
+  /// One update of n consecutive parameters; n is a multiple of 16. Array i of the optimizer's state lies
+  /// i * slot_stride elements after the first.
+  void (*update[static_cast<int>(Optimizer::count)])(std::int64_t n, T* weights, T* slots, std::int64_t slot_stride,
+                                                     const T* gradient, const UpdateSettings<T>& settings);
+  /// Arrays of state of each optimizer.
+  int slots[static_cast<int>(Optimizer::count)];
 
   /// Sample index[r] (r itself when index is null) of the row-major source, times scale, becomes panel row r.
   /// row_bytes: distance of two samples. Lanes beyond `features` are set to +0.

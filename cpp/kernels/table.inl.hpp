@@ -21,7 +21,37 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
+template <typename T, typename Rule>
+constexpr auto update_function = update<T, Rule>;
+template <typename T, typename Rule>
+constexpr int slot_count = Rule::kSlots;
+template <typename T, typename Rule>
+static constexpr auto select_update_product() {
+  if constexpr (Rule::kInRegisters) {
+    return gemm_at_update<T, Rule>;
+  } else {
+    return nullptr;
+  }
+}
+template <typename T, typename Rule>
+constexpr auto update_product = select_update_product<T, Rule>();
+
 // The order of each list is that of its enum in kernel_table.hpp.
+#define FASTMLP_OPTIMIZERS(entry)   \
+  {entry<T, Sgd>,                   \
+   entry<T, Momentum>,              \
+   entry<T, Nesterov>,              \
+   entry<T, Adagrad>,               \
+   entry<T, RmsProp<false, false>>, \
+   entry<T, RmsProp<false, true>>,  \
+   entry<T, RmsProp<true, false>>,  \
+   entry<T, RmsProp<true, true>>,   \
+   entry<T, Adam<false>>,           \
+   entry<T, Adam<true>>,            \
+   entry<T, Adamax>,                \
+   entry<T, Nadam>,                 \
+   entry<T, Lion>}
+
 template <typename T>
 static constexpr KernelTable<T> make_table() {
   return {FASTMLP_STRING(FASTMLP_ISA),
@@ -30,7 +60,7 @@ static constexpr KernelTable<T> make_table() {
           kTileRows<T>,
           gemm<T>,
           gemm_at<T>,
-          {gemm_at_update<T, Sgd>, gemm_at_update<T, Momentum>, gemm_at_update<T, Nesterov>},
+          FASTMLP_OPTIMIZERS(update_product),
           transpose<T>,
           {activate<T, Identity>, activate<T, Relu>, activate<T, Sigmoid>, activate<T, Tanh>},
           {activate_backward<T, Identity>, activate_backward<T, Relu>, activate_backward<T, Sigmoid>,
@@ -39,7 +69,8 @@ static constexpr KernelTable<T> make_table() {
           {softmax_cross_entropy<T>, mse<T>},
           softmax<T>,
           argmax<T>,
-          {update<T, Sgd>, update<T, Momentum>, update<T, Nesterov>},
+          FASTMLP_OPTIMIZERS(update_function),
+          FASTMLP_OPTIMIZERS(slot_count),
           {gather<T, std::uint8_t>, gather<T, T>},
           {mark_nonzero<std::uint8_t>, mark_nonzero<T>},
           {gather_columns<T, std::uint8_t>, gather_columns<T, T>},

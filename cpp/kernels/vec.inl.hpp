@@ -1,5 +1,5 @@
 // SIMD vectors of one instruction set, written with the compiler's vector types. Included by table.inl.hpp only.
-// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES and overloads of fma and convert
+// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES and overloads of fma, sqrt and convert
 // (bytes to scalars) for both vector types.
 
 namespace fastmlp::FASTMLP_ISA {

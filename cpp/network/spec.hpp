@@ -14,7 +14,11 @@ namespace fastmlp {
 /// Names as users write them, in the order of the enums.
 inline constexpr std::array<const char*, 4> kActivationNames = {"identity", "relu", "sigmoid", "tanh"};
 inline constexpr std::array<const char*, 2> kLossNames = {"softmax_cross_entropy", "mse"};
-inline constexpr std::array<const char*, 3> kOptimizerNames = {"sgd", "momentum", "nesterov"};
+inline constexpr std::array<const char*, 13> kOptimizerNames = {
+    "sgd",     "momentum",         "nesterov",        "adagrad",
+    "rmsprop", "rmsprop_momentum", "centred_rmsprop", "centred_rmsprop_momentum",
+    "adam",    "amsgrad",          "adamax",          "nadam",
+    "lion"};
 inline constexpr std::array<const char*, 4> kElementwiseNames = {"exp", "log", "tanh", "sigmoid"};
 static_assert(kActivationNames.size() == static_cast<std::size_t>(Activation::count));
 static_assert(kLossNames.size() == static_cast<std::size_t>(Loss::count));

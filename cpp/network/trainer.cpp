@@ -27,8 +27,6 @@ std::int64_t checked_batch(std::int64_t batch_size) {
   return batch_size;
 }
 
-bool has_state(Optimizer optimizer) { return optimizer != Optimizer::sgd; }
-
 }  // namespace
 
 template <typename T>
@@ -63,14 +61,11 @@ Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, i
   predicted_offset_ = arena_.reserve<std::int32_t>(batch_size);
   const std::int64_t parameters = mlp.parameter_elements();
   const bool updates = gradients == nullptr;
-  const std::size_t slot_offset = arena_.reserve<T>(updates && has_state(optimizer) ? parameters : 0);
+  const int slots = updates ? mlp.kernels().slots[static_cast<int>(optimizer)] : 0;
+  const std::size_t slot_offset = arena_.reserve<T>(checked_product(parameters, slots));
   last_good_offset_ = arena_.reserve<T>(updates ? parameters : 0);
   arena_.allocate();
-  sink_ = {mlp.parameters(),
-           gradients,
-           updates && has_state(optimizer) ? arena_.at<T>(slot_offset) : nullptr,
-           optimizer,
-           {}};
+  sink_ = {mlp.parameters(), gradients, slots > 0 ? arena_.at<T>(slot_offset) : nullptr, parameters, optimizer, {}};
 }
 
 template <typename T>
@@ -96,14 +91,13 @@ class Trainer<T>::Epoch {
         spec_(trainer.mlp_.spec()),
         kernels_(trainer.mlp_.kernels()),
         order_(order),
-        sink_(trainer.sink_) {
-    sink_.settings = request.settings;
-  }
+        sink_(trainer.sink_) {}
 
   void run(const Member& member) {
     const std::int64_t total = request_.samples.count;
     // Batches whose columns are looked at; dense data ends that after a few.
     int patience = kDenseBatches;
+    Moments moments = trainer_.moments_;
     mark_columns(0, member);
     member.barrier.wait();
     for (std::int64_t first = 0; first < total; first += trainer_.batch_size_) {
@@ -124,8 +118,11 @@ class Trainer<T>::Epoch {
       } else {
         prefetch_rows(first + batch.size, member);
       }
-      update(batch, member);
-      if (member.index == 0) count_step(batch.size);
+      update(batch, moments.next<T>(sink_.optimizer, request_.settings), member);
+      if (member.index == 0) {
+        count_step(batch.size);
+        trainer_.moments_ = moments;
+      }
       member.barrier.wait();
     }
   }
@@ -272,7 +269,9 @@ class Trainer<T>::Epoch {
     if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
   }
 
-  void update(const Batch& batch, const Member& member) {
+  void update(const Batch& batch, const UpdateSettings<T>& settings, const Member& member) {
+    GradientSink<T> sink = sink_;
+    sink.settings = settings;
     T* scratch = trainer_.arena_.template at<T>(member_offset(trainer_.block_offsets_, member));
     // Layers split by outputs stay with the owners of their panels.
     std::int64_t shared = 0;
@@ -286,21 +285,21 @@ class Trainer<T>::Epoch {
       const Range own = own_panels(l, member);
       const DenseLayer<T> slice = output_slice(layer, own);
       dense_backward_weights(kernels_, slice, from, trainer_.gradient(l, batch.size).slice(own),
-                             {0, weight_blocks(from, slice.weights)}, trainer_.plan_.panel_group, sink_, scratch);
+                             {0, weight_blocks(from, slice.weights)}, trainer_.plan_.panel_group, sink, scratch);
     }
     // The blocks of the others, which differ in size, go to whoever is free.
     const std::int64_t hand = std::max<std::int64_t>(1, shared / (member.count * kHands));
     for (std::int64_t b = next_block_.fetch_add(hand); b < shared; b = next_block_.fetch_add(hand)) {
-      update_blocks(batch, {b, std::min(b + hand, shared)}, member, scratch);
+      update_blocks(batch, {b, std::min(b + hand, shared)}, sink, member, scratch);
     }
     if (batch.idle == nullptr) return;
     dense_update_idle(kernels_, trainer_.mlp_.layer(0).weights, batch.idle->data(),
-                      even_share(static_cast<std::int64_t>(batch.idle->size()), member.index, member.count), sink_,
+                      even_share(static_cast<std::int64_t>(batch.idle->size()), member.index, member.count), sink,
                       scratch);
   }
 
   /// Updates some of the blocks of the layers that are split by rows, counted through all of them.
-  void update_blocks(const Batch& batch, Range wanted, const Member& member, T* scratch) {
+  void update_blocks(const Batch& batch, Range wanted, const GradientSink<T>& sink, const Member& member, T* scratch) {
     std::int64_t before = 0;
     for (std::int64_t l = 1; l <= spec_.layers(); ++l) {
       if (split(l) == Split::outputs) continue;
@@ -312,7 +311,7 @@ class Trainer<T>::Epoch {
       before += count;
       if (blocks.size() == 0) continue;
       dense_backward_weights(kernels_, layer, from, trainer_.gradient(l, batch.size), blocks,
-                             trainer_.plan_.panel_group, sink_, scratch);
+                             trainer_.plan_.panel_group, sink, scratch);
     }
   }
 

@@ -16,6 +16,7 @@
 #include "network/input.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
+#include "network/step_settings.hpp"
 
 namespace fastmlp {
 
@@ -34,7 +35,7 @@ template <typename T>
 struct EpochRequest {
   SampleRows samples;
   const void* targets = nullptr;  // as LossCall::targets
-  UpdateSettings<T> settings{};
+  StepSettings settings;
   bool shuffle = true;
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
@@ -72,6 +73,7 @@ class Trainer {
   Plan plan_;
   LiveColumns columns_;
   GradientSink<T> sink_;
+  Moments moments_;  // of the steps done so far
   Arena arena_;
   // Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up.
   std::vector<std::size_t> value_offsets_;

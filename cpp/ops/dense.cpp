@@ -126,7 +126,23 @@ void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const U
     std::copy_n(gradient, count, parallel_element(sink, sink.gradients, parameters));
   } else {
     kernels.update[static_cast<int>(sink.optimizer)](count, parameters, parallel_element(sink, sink.slots, parameters),
-                                                     gradient, settings);
+                                                     sink.slot_stride, gradient, settings);
+  }
+}
+
+/// Hands a block of gradients to an optimizer that reads them from memory, by runs of neighbouring rows.
+template <typename T>
+void update_from_scratch(const KernelTable<T>& kernels, const GradientSink<T>& sink, const Product<T>& product,
+                         T* parameters, const std::int32_t* rows, std::int64_t panel, T* scratch) {
+  // Lanes beyond the computed vectors must be zero: they are the gradient of padding.
+  if (product.vectors * kernels.lanes < panel) std::fill(scratch, scratch + product.rows * panel, T{0});
+  kernels.gemm_at(product, scratch, nullptr);
+  for (std::int64_t row = 0; row < product.rows;) {
+    std::int64_t run = 1;
+    while (row + run < product.rows && (rows == nullptr || rows[row + run] == rows[row] + run)) ++run;
+    const std::int64_t first = rows == nullptr ? row : rows[row];
+    deliver(kernels, sink, sink.settings, run * panel, parameters + first * panel, scratch + row * panel);
+    row += run;
   }
 }
 
@@ -140,7 +156,8 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
   const Panels<T>& x = input.values;
   const std::int64_t panel = weights.panel;
   UpdateSettings<T> bias_settings = sink.settings;
-  bias_settings.l2 = 0;
+  bias_settings.l1 = bias_settings.l2 = 0;
+  bias_settings.shrink = 1;
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
     // Groups of output panels, whose gradients stay in cache while the input goes by once.
     const std::int64_t first = block / (x.count() * panel_group) * panel_group;
@@ -156,11 +173,14 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
     const bool listed = input.weight_rows != nullptr;
     T* parameters = weights.at(out_panel, listed ? 0 : in_panel * panel);
     const std::int32_t* rows = listed ? input.weight_rows + in_panel * panel : nullptr;
+    const auto update_product = kernels.gemm_at_update[static_cast<int>(sink.optimizer)];
     if (sink.gradients != nullptr) {
       kernels.gemm_at(product, parallel_element(sink, sink.gradients, parameters), rows);
+    } else if (update_product != nullptr) {
+      update_product(product, parameters, parallel_element(sink, sink.slots, parameters), sink.slot_stride, rows,
+                     sink.settings);
     } else {
-      kernels.gemm_at_update[static_cast<int>(sink.optimizer)](
-          product, parameters, parallel_element(sink, sink.slots, parameters), rows, sink.settings);
+      update_from_scratch(kernels, sink, product, parameters, rows, panel, scratch);
     }
     if (in_panel > 0) continue;
     std::fill(scratch, scratch + panel, T{0});

@@ -80,6 +80,7 @@ struct GradientSink {
   const T* parameters = nullptr;  // the first parameter of the network
   T* gradients = nullptr;         // when not null, gradients are kept here and nothing is updated
   T* slots = nullptr;             // optimizer state, null when the optimizer has none
+  std::int64_t slot_stride = 0;   // from one array of it to the next
   Optimizer optimizer = Optimizer::sgd;
   UpdateSettings<T> settings{};
 };

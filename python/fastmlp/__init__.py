@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastmlp.history import History
     from fastmlp.loading import load
     from fastmlp.model import MLP
-    from fastmlp.optimizers import SGD
+    from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
     from fastmlp.plan import Plan
 
 __version__ = "0.1.0"
@@ -23,11 +23,18 @@ __version__ = "0.1.0"
 __all__ = [
     "MLP",
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
     "DataUnavailableError",
     "DivergedError",
     "FormatError",
     "History",
+    "Lion",
+    "Nadam",
     "Plan",
+    "RMSprop",
     "datasets",
     "info",
     "load",
@@ -39,6 +46,13 @@ _HOMES = {
     "Plan": "fastmlp.plan",
     "load": "fastmlp.loading",
     "SGD": "fastmlp.optimizers",
+    "Adagrad": "fastmlp.optimizers",
+    "Adam": "fastmlp.optimizers",
+    "AdamW": "fastmlp.optimizers",
+    "Adamax": "fastmlp.optimizers",
+    "Lion": "fastmlp.optimizers",
+    "Nadam": "fastmlp.optimizers",
+    "RMSprop": "fastmlp.optimizers",
     "info": "fastmlp.environment",
     "DataUnavailableError": "fastmlp.errors",
     "DivergedError": "fastmlp.errors",

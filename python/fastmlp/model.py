@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastmlp import _core
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
-from fastmlp.optimizers import SGD, checked_optimizer
+from fastmlp.optimizers import Optimizer, checked_optimizer
 from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
 from fastmlp.plan import Plan
 from fastmlp.validation import (
@@ -199,7 +199,7 @@ class MLP:
         *,
         epochs: int = 5,
         batch_size: int = 128,
-        optimizer: SGD | None = None,
+        optimizer: Optimizer | None = None,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         shuffle: bool = True,
         threads: int | None = None,
@@ -217,7 +217,7 @@ class MLP:
             Labels of shape (samples,), or values of shape (samples, outputs), by the loss.
         epochs, batch_size : int
             At least 1. The last batch of an epoch may be smaller and is averaged over its own size.
-        optimizer : SGD, optional
+        optimizer : Optimizer, optional
             ``SGD(learning_rate=0.1, momentum=0.9)`` by default.
         validation_data : pair of arrays, optional
             Evaluated after each epoch.
@@ -280,7 +280,11 @@ class MLP:
             self._fitting.release()
 
     def plan(
-        self, *, batch_size: int = 128, optimizer: SGD | None = None, threads: int | None = None
+        self,
+        *,
+        batch_size: int = 128,
+        optimizer: Optimizer | None = None,
+        threads: int | None = None,
     ) -> Plan:
         """How `fit` would compute a step: print it to read it in words.
 
@@ -316,12 +320,13 @@ class MLP:
         run: _core.Run32 | _core.Run64,
         rows: Array,
         targets: Array,
-        optimizer: SGD,
+        optimizer: Optimizer,
         epoch: int,
         shuffle: bool,
         progress: Progress | None,
     ) -> Record:
-        rate = optimizer.learning_rate_at(epoch)
+        settings = optimizer.settings_at(epoch)
+        rate = settings["learning_rate"]
         report: Callable[[int, float, int], object] | None = None
         if progress is not None:
 
@@ -330,10 +335,7 @@ class MLP:
                 progress(done, len(rows), loss_sum / max(done, 1), accuracy)
 
         start = time.perf_counter()
-        result = run.run_epoch(
-            rows, targets, rate, optimizer.momentum, optimizer.l2, bool(shuffle), self._seed,
-            epoch, report,
-        )  # fmt: skip
+        result = run.run_epoch(rows, targets, settings, bool(shuffle), self._seed, epoch, report)
         seconds = time.perf_counter() - start
         if result["status"] == "diverged":
             # An update that overflows after the last step of an epoch belongs to that step.

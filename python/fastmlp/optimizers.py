@@ -1,4 +1,11 @@
-"""Optimizers: settings checked here, arithmetic in the core."""
+"""Optimizers: settings checked here, arithmetic in the core.
+
+All of them take a learning rate that is a number or a function of the epoch, and the penalties
+``l1``, ``l2`` and ``decay``. With ``g`` the gradient of the mean loss of a mini-batch, weights (not
+biases) see ``g + l1 * sign(w) + l2 * w`` and shrink by ``learning_rate * decay`` before each step,
+which is the decoupled weight decay of I. Loshchilov and F. Hutter, "Decoupled weight decay
+regularization", ICLR 2019.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +14,83 @@ from dataclasses import dataclass
 
 from fastmlp.validation import real
 
-__all__ = ["SGD", "checked_optimizer"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "checked_optimizer",
+]
+
+Rate = float | Callable[[int], float]
+# Above zero in single precision: a parameter whose gradients have all been zero divides by it.
+_LEAST_EPSILON = 1e-30
 
 
 @dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent with momentum, Nesterov's form of it, and L2 regularisation.
+class Optimizer:
+    """What all optimizers share.
 
-    With the gradient ``g`` of the mean loss of a mini-batch, plus ``l2 * w`` for weights (not for
-    biases):
+    Parameters
+    ----------
+    learning_rate : float or callable
+        Step size >= 0. A callable gets the epoch, counted from 0, and returns the rate for it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A setting is of the wrong kind or out of range.
+    """
+
+    learning_rate: Rate
+
+    # Names in the order of the class's arguments, with the bounds [0, below).
+    _unit_settings = ("momentum", "beta1", "beta2")
+
+    def __post_init__(self) -> None:
+        if not callable(self.learning_rate):
+            real("learning_rate", self.learning_rate, 0.0)
+        for name, value in self._settings().items():
+            if name in self._unit_settings:
+                real(name, value, 0.0, 1.0, below=True)
+            elif name == "epsilon":
+                real(name, value, _LEAST_EPSILON)
+            else:
+                real(name, value, 0.0)
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        raise NotImplementedError
+
+    def _settings(self) -> dict[str, float]:
+        """What the rule needs besides the learning rate, by the names of the core."""
+        raise NotImplementedError
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Learning rate of an epoch counted from 0."""
+        rate = self.learning_rate(epoch) if callable(self.learning_rate) else self.learning_rate
+        return real("learning_rate", rate, 0.0)
+
+    def settings_at(self, epoch: int) -> dict[str, float]:
+        """All settings of the core in an epoch counted from 0."""
+        settings = {name: float(value) for name, value in self._settings().items()}
+        return {"learning_rate": self.learning_rate_at(epoch), **settings}
+
+
+def _require_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum and Nesterov's form of it.
 
     - ``v = momentum * v - learning_rate * g``
     - ``w = w + v``, or ``w = w + momentum * v - learning_rate * g`` with ``nesterov``
@@ -32,8 +107,11 @@ class SGD:
         In [0, 1).
     nesterov : bool
         Requires momentum > 0.
-    l2 : float
-        The objective adds ``l2 / 2`` times the sum of the squared weights.
+    l2, l1 : float
+        The objective adds ``l2 / 2`` times the sum of the squared weights and ``l1`` times the sum
+        of their magnitudes.
+    decay : float
+        Weights shrink by ``learning_rate * decay`` before each step.
 
     Raises
     ------
@@ -41,18 +119,16 @@ class SGD:
         A setting is of the wrong kind or out of range.
     """
 
-    learning_rate: float | Callable[[int], float] = 0.1
+    learning_rate: Rate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
     l2: float = 0.0
+    l1: float = 0.0
+    decay: float = 0.0
 
     def __post_init__(self) -> None:
-        if not callable(self.learning_rate):
-            real("learning_rate", self.learning_rate, 0.0)
-        real("momentum", self.momentum, 0.0, 1.0, below=True)
-        real("l2", self.l2, 0.0)
-        if not isinstance(self.nesterov, bool):
-            raise TypeError(f"nesterov must be a bool, got {type(self.nesterov).__name__}")
+        super().__post_init__()
+        _require_flag("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov requires momentum > 0, got momentum 0")
 
@@ -63,16 +139,241 @@ class SGD:
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Learning rate of an epoch counted from 0."""
-        rate = self.learning_rate(epoch) if callable(self.learning_rate) else self.learning_rate
-        return real("learning_rate", rate, 0.0)
+    def _settings(self) -> dict[str, float]:
+        return {"momentum": self.momentum, "l1": self.l1, "l2": self.l2, "decay": self.decay}
 
 
-def checked_optimizer(optimizer: SGD | None) -> SGD:
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squared gradients.
+
+    - ``s = s + g**2``
+    - ``w = w - learning_rate * g / (sqrt(s) + epsilon)``
+
+    Source: J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and
+    stochastic optimization", 2011.
+
+    Parameters
+    ----------
+    learning_rate, l2, l1, decay
+        As in `SGD`.
+    epsilon : float
+        Keeps the divisor from zero, >= 1e-30.
+    """
+
+    learning_rate: Rate = 0.01
+    epsilon: float = 1e-10
+    l2: float = 0.0
+    l1: float = 0.0
+    decay: float = 0.0
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        return "adagrad"
+
+    def _settings(self) -> dict[str, float]:
+        return {"epsilon": self.epsilon, "l1": self.l1, "l2": self.l2, "decay": self.decay}
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Steps divided by the root of a moving average of the squared gradients.
+
+    - ``s = rho * s + (1 - rho) * g**2``, and with ``centred`` ``m = rho * m + (1 - rho) * g``
+    - ``u = g / (sqrt(s) + epsilon)``, or ``u = g / (sqrt(s - m**2) + epsilon)``
+    - ``w = w - learning_rate * u``, or with momentum ``v = momentum * v + u`` and
+      ``w = w - learning_rate * v``
+
+    Sources: T. Tieleman, G. Hinton, "Lecture 6.5: RMSprop", 2012; A. Graves, "Generating sequences
+    with recurrent neural networks", 2013.
+
+    Parameters
+    ----------
+    learning_rate, l2, l1, decay
+        As in `SGD`.
+    rho : float
+        Decay rate of the averages, in [0, 1); PyTorch's ``alpha``.
+    momentum : float
+        In [0, 1).
+    epsilon : float
+        Keeps the divisor from zero, >= 1e-30.
+    centred : bool
+        Divide by the deviation instead of the root mean square.
+    """
+
+    learning_rate: Rate = 0.01
+    rho: float = 0.99
+    momentum: float = 0.0
+    epsilon: float = 1e-8
+    centred: bool = False
+    l2: float = 0.0
+    l1: float = 0.0
+    decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        real("rho", self.rho, 0.0, 1.0, below=True)
+        super().__post_init__()
+        _require_flag("centred", self.centred)
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        return (
+            ("centred_" if self.centred else "")
+            + "rmsprop"
+            + ("_momentum" if self.momentum else "")
+        )
+
+    def _settings(self) -> dict[str, float]:
+        return {
+            "beta2": self.rho, "momentum": self.momentum, "epsilon": self.epsilon,
+            "l1": self.l1, "l2": self.l2, "decay": self.decay,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Moments(Optimizer):
+    """Optimizers with moving averages of the gradient and of its size."""
+
+    learning_rate: Rate = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    l2: float = 0.0
+    l1: float = 0.0
+    decay: float = 0.0
+
+    def _settings(self) -> dict[str, float]:
+        return {
+            "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon,
+            "l1": self.l1, "l2": self.l2, "decay": self.decay,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Adam(_Moments):
+    """Adaptive moment estimation, with ``amsgrad`` from the largest mean square so far.
+
+    - ``m = beta1 * m + (1 - beta1) * g``, ``s = beta2 * s + (1 - beta2) * g**2``
+    - ``w = w - learning_rate * m' / (sqrt(s') + epsilon)`` with ``m' = m / (1 - beta1**t)`` and
+      ``s' = s / (1 - beta2**t)`` in step ``t``, counted from 1
+
+    Sources: D. Kingma, J. Ba, "Adam: a method for stochastic optimization", 2015; S. Reddi,
+    S. Kale, S. Kumar, "On the convergence of Adam and beyond", 2018.
+
+    Parameters
+    ----------
+    learning_rate, l2, l1, decay
+        As in `SGD`.
+    beta1, beta2 : float
+        Decay rates of the averages, in [0, 1).
+    epsilon : float
+        Keeps the divisor from zero, >= 1e-30.
+    amsgrad : bool
+        Divide by the root of the largest ``s`` so far.
+    """
+
+    amsgrad: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_flag("amsgrad", self.amsgrad)
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        return "amsgrad" if self.amsgrad else "adam"
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019); parameters as there."""
+
+    decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class Adamax(_Moments):
+    """`Adam` with the largest magnitude in place of the mean square (section 7.1 of its paper).
+
+    - ``m = beta1 * m + (1 - beta1) * g``, ``u = max(beta2 * u, abs(g) + epsilon)``
+    - ``w = w - learning_rate / (1 - beta1**t) * m / u``
+
+    Parameters as of `Adam`, without ``amsgrad``.
+    """
+
+    learning_rate: Rate = 0.002
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        return "adamax"
+
+
+@dataclass(frozen=True)
+class Nadam(_Moments):
+    """`Adam` with Nesterov momentum whose schedule is that of the paper (decay 0.004).
+
+    With ``mu(t) = beta1 * (1 - 0.96**(0.004 * t) / 2)`` and ``p(t)`` the product of ``mu`` up to
+    ``t``, the mean gradient of `Adam` is replaced by
+    ``mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t))``.
+
+    Source: T. Dozat, "Incorporating Nesterov momentum into Adam", 2016. Parameters as of `Adam`,
+    without ``amsgrad``.
+    """
+
+    learning_rate: Rate = 0.002
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        return "nadam"
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Steps of one size, in the direction of the sign of an averaged gradient.
+
+    - ``w = w - learning_rate * sign(beta1 * m + (1 - beta1) * g)``
+    - ``m = beta2 * m + (1 - beta2) * g``
+
+    Source: X. Chen et al., "Symbolic discovery of optimization algorithms", 2023.
+
+    Parameters
+    ----------
+    learning_rate, l2, l1, decay
+        As in `SGD`.
+    beta1, beta2 : float
+        In [0, 1).
+    """
+
+    learning_rate: Rate = 0.0001
+    beta1: float = 0.9
+    beta2: float = 0.99
+    l2: float = 0.0
+    l1: float = 0.0
+    decay: float = 0.0
+
+    @property
+    def rule(self) -> str:
+        """Name of the update rule in the core."""
+        return "lion"
+
+    def _settings(self) -> dict[str, float]:
+        return {
+            "beta1": self.beta1, "beta2": self.beta2,
+            "l1": self.l1, "l2": self.l2, "decay": self.decay,
+        }  # fmt: skip
+
+
+def checked_optimizer(optimizer: Optimizer | None) -> Optimizer:
     """The optimizer, or the default one for None."""
     if optimizer is None:
         return SGD(learning_rate=0.1, momentum=0.9)
-    if not isinstance(optimizer, SGD):
-        raise TypeError(f"optimizer must be fastmlp.SGD, got {type(optimizer).__name__}")
+    if not isinstance(optimizer, Optimizer) or type(optimizer) is Optimizer:
+        raise TypeError(
+            "optimizer must be an optimizer of fastmlp such as fastmlp.SGD or fastmlp.Adam, got "
+            f"{type(optimizer).__name__}"
+        )
     return optimizer

@@ -100,11 +100,9 @@ class FastMLP(Engine):
 
     def train(self, epochs: int, learning_rate: float) -> None:
         """Run epochs in the core, which draws the orders that `Start` holds for the peers."""
+        settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
         for _ in range(epochs):
-            result = self.run.run_epoch(
-                self.x, self.y, learning_rate, self.workload.momentum, 0.0, True, self.seed,
-                self.epoch, None,
-            )  # fmt: skip
+            result = self.run.run_epoch(self.x, self.y, settings, True, self.seed, self.epoch, None)
             if result["status"] != "completed":
                 raise RuntimeError(f"the epoch ended as {result['status']}")
             self.epoch += 1
