@@ -25,17 +25,13 @@ from tiny_dataset import (
     TINY,
     TINY_GZ,
     check,
-    isolate,
     loopback_server,
     serve,
     sha,
     write_set,
 )
 
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    isolate(tmp_path, monkeypatch)
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 @pytest.fixture

@@ -25,16 +25,12 @@ from tiny_dataset import (
     TINY,
     TINY_FREE,
     check,
-    isolate,
     loopback_server,
     serve,
     write_set,
 )
 
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    isolate(tmp_path, monkeypatch)
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 @pytest.fixture

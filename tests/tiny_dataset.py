@@ -52,17 +52,6 @@ TINY_GZ = replace(TINY, files=tiny_files(raw=False, gz=True))
 TINY_FREE = replace(TINY, files=tiny_files(raw=False))
 
 
-def isolate(tmp_path, monkeypatch):
-    """Keep the user's cache, copies and settings out of a test."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    for name in ("FASTMLP_DATA_DIR", "FASTMLP_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-
-
 def write_set(directory, files=RAW, suffix="", rename=lambda name: name):
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

@@ -125,7 +125,8 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::
   return result.to_array();
 }
 
-template <typename T>
+/// With `by_rows` by transposed blocks of w, else with the rows of dz in the lanes.
+template <typename T, bool by_rows>
 Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels,
                        const IsaName& isa) {
   require_matrix(dz, "dz");
@@ -135,45 +136,33 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::
   const PanelBuffer<T> weights(w, kernels.panel);
   const PanelBuffer<T> input(dz.shape(0), w.shape(0), kernels.panel);
   const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
+  // Taken here, because the team must not throw.
+  const std::int64_t most_rows = (dz.shape(0) + threads - 1) / std::max(threads, 1);
+  const std::int64_t transposed = by_rows ? 0 : transposed_size(most_rows, dz.shape(1), kernels.panel);
+  const std::int64_t block = kernels.panel * (by_rows ? dz.shape(1) : kernels.panel);
+  std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads), nan_scratch<T>(transposed + block));
   run_team(threads, [&](const Member& member) {
     const Range rows = even_share(dz.shape(0), member.index, member.count);
     if (rows.size() == 0) return;
-    const std::int64_t transposed = transposed_size(rows.size(), dz.shape(1), kernels.panel);
-    std::unique_ptr<T[]> scratch(new (std::nothrow)
-                                     T[static_cast<std::size_t>(transposed + kernels.panel * kernels.panel)]);
-    if (!scratch) return;
-    std::fill_n(scratch.get(), transposed + kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
-    transpose_rows(kernels, gradient.panels(), rows, scratch.get());
-    const std::int64_t block = rows.size() % kernels.panel == 0 ? block_panels * kernels.panel : 0;
-    for_depth_blocks(dz.shape(1), block, [&](Range depth) {
-      dense_backward_data(kernels, weights.panels(), scratch.get(), Activation::identity, input.panels(),
-                          result.panels(), rows, depth, {0, result.panels().count()}, scratch.get() + transposed);
-    });
+    T* scratch = scratches[static_cast<std::size_t>(member.index)].data();
+    const Range all{0, result.panels().count()};
+    const std::int64_t depth_block = block_panels * kernels.panel;
+    if constexpr (by_rows) {
+      for_depth_blocks(dz.shape(1), depth_block, [&](Range depth) {
+        dense_backward_data_by_rows(kernels, weights.panels(), gradient.panels(), Activation::identity, input.panels(),
+                                    result.panels(), rows, depth, all, scratch);
+      });
+    } else {
+      transpose_rows(kernels, gradient.panels(), rows, scratch);
+      for_depth_blocks(dz.shape(1), rows.size() % kernels.panel == 0 ? depth_block : 0, [&](Range depth) {
+        dense_backward_data(kernels, weights.panels(), scratch, Activation::identity, input.panels(), result.panels(),
+                            rows, depth, all, scratch + transposed);
+      });
+    }
   });
-  return result.to_array_with_zero_padding(kernels);
-}
-
-/// The same product by the other way.
-template <typename T>
-Array<T> multiply_a_bt_by_rows(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels,
-                               const IsaName& isa) {
-  require_matrix(dz, "dz");
-  require_shape<T>(w, "w", {w.shape(0), dz.shape(1)});
-  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
-  const PanelBuffer<T> gradient(dz, kernels.panel);
-  const PanelBuffer<T> weights(w, kernels.panel);
-  const PanelBuffer<T> input(dz.shape(0), w.shape(0), kernels.panel);
-  const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
-  run_team(threads, [&](const Member& member) {
-    const Range rows = even_share(dz.shape(0), member.index, member.count);
-    if (rows.size() == 0) return;
-    std::vector<T> scratch = nan_scratch<T>(kernels.panel * dz.shape(1));
-    for_depth_blocks(dz.shape(1), block_panels * kernels.panel, [&](Range depth) {
-      dense_backward_data_by_rows(kernels, weights.panels(), gradient.panels(), Activation::identity, input.panels(),
-                                  result.panels(), rows, depth, {0, result.panels().count()}, scratch.data());
-    });
-  });
-  return result.to_array();
+  // By rows the padding is the product of a gradient and zeros.
+  const bool zero_padding = !by_rows || kernels.all_finite(dz.size(), dz.data());
+  return zero_padding ? result.to_array_with_zero_padding(kernels) : result.to_array();
 }
 
 template <typename T>
@@ -276,8 +265,8 @@ void register_for(py::module_& module) {
   const auto block_panels = py::arg("block_panels") = 0;  // panels of one cache block; 0: all in one
   module.def("multiply", multiply<T>, arr("x"), arr("w"), threads, kw, block_panels, isa);
   module.def("multiply_at_b", multiply_at_b<T>, arr("x"), arr("dz"), threads, kw, block_panels, isa);
-  module.def("multiply_a_bt", multiply_a_bt<T>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
-  module.def("multiply_a_bt_by_rows", multiply_a_bt_by_rows<T>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
+  module.def("multiply_a_bt", multiply_a_bt<T, false>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
+  module.def("multiply_a_bt_by_rows", multiply_a_bt<T, true>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
   module.def("elementwise", elementwise<T>, py::arg("name"), arr("x"), kw, isa);
   module.def("activation_forward", activation_forward<T>, py::arg("name"), arr("z"), arr("bias"), kw, isa);
   module.def("activation_backward", backward_of_activation<T>, py::arg("name"), arr("output"), arr("doutput"), kw, isa);

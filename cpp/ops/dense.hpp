@@ -66,7 +66,8 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
                          Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
                          Range depth, Range panels, T* scratch);
 
-/// The same for few outputs or many rows: transposes blocks of W instead of gradients and results.
+/// The same for few outputs or many rows: transposes blocks of W instead of gradients and results. Padding of
+/// d_input is zero where the gradient is finite; a run whose gradient is not has diverged.
 /// scratch: panel * weights.cols elements.
 template <typename T>
 void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& gradient,

@@ -76,8 +76,8 @@ def format_page(
     command.format_epilog(ctx, formatter)
 
 
-class CommandBase(click.Command):
-    """A command whose help starts with examples."""
+class HelpPage(click.Command):
+    """What commands and groups share: a help page that starts with examples."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
@@ -87,6 +87,10 @@ class CommandBase(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page, examples first."""
         format_page(self, ctx, formatter, self.examples)
+
+
+class CommandBase(HelpPage):
+    """A command that names itself in error reports."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and remember its name for an error report."""
@@ -94,17 +98,8 @@ class CommandBase(click.Command):
         return super().invoke(ctx)
 
 
-class GroupBase(click.Group):
-    """A sub-group with the same help page and the same answer to a misspelt command."""
-
-    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
-        kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
-        super().__init__(*args, **kwargs)
-        self.examples = examples
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help page, examples first."""
-        format_page(self, ctx, formatter, self.examples)
+class GroupBase(HelpPage, click.Group):
+    """A sub-group with the same help page and an answer to a misspelt command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
