@@ -290,3 +290,55 @@ def test_one_epoch_of_mnist(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["layer_sizes"] == [784, 64, 10]
+
+
+# ---------------------------------------------------------------- every option reaches the model
+
+BASE = {
+    "hidden": "8", "activation": "relu", "epochs": 2, "batch-size": 50, "lr": 0.05,
+    "lr-schedule": "cosine", "momentum": 0.9, "l2": 0.0, "initializer": "he_normal",
+    "dtype": "float32", "seed": 0,
+}  # fmt: skip
+CHANGES = {
+    "hidden": "7,5", "activation": "tanh", "epochs": 3, "batch-size": 33, "lr": 0.02,
+    "lr-schedule": "step", "momentum": 0.5, "l2": 0.01, "initializer": "glorot_uniform",
+    "dtype": "float64", "seed": 4, "nesterov": True,
+}  # fmt: skip
+
+
+def trained_by_the_api(folder, options):
+    x = np.fromfile(folder / "train-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 36)
+    y = np.fromfile(folder / "train-labels-idx1-ubyte", np.uint8, offset=8).astype(np.int64)
+    hidden = [int(width) for width in options["hidden"].split(",")]
+    model = fastmlp.MLP(
+        [36, *hidden, 4], input_scale=1 / 255, activation=options["activation"],
+        dtype=options["dtype"], seed=options["seed"], initializer=options["initializer"],
+    )  # fmt: skip
+    rate = learning_rate_schedule(options["lr-schedule"], options["lr"], options["epochs"])
+    nesterov = options.get("nesterov", False)
+    optimizer = fastmlp.SGD(rate, options["momentum"], nesterov, l2=options["l2"])
+    model.fit(
+        x, y, epochs=options["epochs"], batch_size=options["batch-size"],
+        optimizer=optimizer, verbose=0,
+    )  # fmt: skip
+    return model.weights
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_option_of_train_reaches_the_model(tiny, tmp_path, name):
+    options = BASE | {name: CHANGES[name]}
+    args = [
+        part
+        for key, value in options.items()
+        for part in ([f"--{key}"] if value is True else [f"--{key}", value])
+    ]
+    out = tmp_path / "model.safetensors"
+    result = run("train", tiny, *args, "--out", out)
+    assert result.returncode == 0, result.stderr
+    weights = fastmlp.load(out).weights
+    for actual, expected in zip(weights, trained_by_the_api(tiny, options), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    base = trained_by_the_api(tiny, BASE)
+    shapes = [w.shape for w in base] == [w.shape for w in weights]
+    changed = not shapes or any(np.any(a != b) for a, b in zip(base, weights, strict=True))
+    assert changed, "the option makes no difference here, so that this shows nothing"
