@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,11 @@ def environment(**variables: str) -> dict[str, str]:
     steering = ("FASTMLP_", "NO_COLOR", "FORCE_COLOR", "TTY_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     return clean | variables
+
+
+def answer_signals() -> None:
+    """In a child: shells start background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command(*args: object) -> list[str]:

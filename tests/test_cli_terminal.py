@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 import fastmlp
-from cli_process import ESCAPE, TIMEOUT, command, environment, train_tiny, write_idx_directory
+from cli_process import (
+    ESCAPE,
+    TIMEOUT,
+    answer_signals,
+    command,
+    environment,
+    train_tiny,
+    write_idx_directory,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +35,8 @@ def start_long_training(data: Path, cwd: Path, *args: object) -> subprocess.Pope
     """Start a training that would take minutes, and return once its second epoch runs."""
     process = subprocess.Popen(
         command("train", data, "--hidden", "32", "--epochs", "1000000", "--lr", "1e-3", *args),
-        cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=answer_signals, cwd=cwd, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
