@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import _core
+from fastmlp.run import Run
 from machine import THREADS
 from tolerance import assert_same_bits
 from workloads import SEED, SETTINGS, WORKLOADS, Workload
@@ -37,17 +37,18 @@ def test_zero_columns(benchmark, record, name, share, threads):
     x, y = batches_with_zeros(workload, share)
     weights = []
     for team in (1, threads):
-        network = _core.Network32(
-            workload.layers, workload.activations, "softmax_cross_entropy", workload.input_scale
+        model = fastmlp.MLP(
+            workload.layers,
+            activation=workload.activation,
+            input_scale=workload.input_scale,
+            seed=SEED,
         )
-        network.initialize(workload.initializer, SEED)
-        run = _core.Run32(network, workload.batch, "momentum", team)
-        settings = (x, y, SETTINGS, True, SEED, 0, None)
-        run.run_epoch(*settings)
-        weights.append(network.get_weights(0))
+        run = Run(model, workload.batch, "momentum", team)
+        run.epoch(x, y, SETTINGS)
+        weights.append(model.weights[0])
     assert_same_bits(*weights)
     benchmark.group = f"zero columns {name}"
-    benchmark(run.run_epoch, *settings)
+    benchmark(run.epoch, x, y, SETTINGS)
     record(
         flops=len(x) * workload.flops_per_sample,
         bytes_moved=workload.steps * workload.bytes_per_step(),

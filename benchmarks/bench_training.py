@@ -43,22 +43,22 @@ class CoreTrainer:
     """A network of the core on one instruction set."""
 
     def __init__(self, workload: Workload, isa: str, threads: int) -> None:
-        scale = workload.input_scale
-        self.network = _core.Network32(
-            workload.layers, workload.activations, "softmax_cross_entropy", scale, isa
-        )
-        self.network.initialize(workload.initializer, SEED)
+        spec = fastmlp.MLP(
+            workload.layers, activation=workload.activation, input_scale=workload.input_scale
+        ).architecture.spec()
+        self.network = _core.Network32(spec, isa)
+        self.network.initialize(workload.initializer, 0.0, SEED)
         self.run = _core.Run32(self.network, workload.batch, "momentum", threads)
         self.layers = range(len(workload.layers) - 1)
 
     def parameters(self) -> Parameters:
         return [
-            *(self.network.get_weights(i) for i in self.layers),
-            *(self.network.get_biases(i) for i in self.layers),
+            *(self.network.get("weights", i) for i in self.layers),
+            *(self.network.get("biases", i) for i in self.layers),
         ]
 
     def epoch(self, x: NDArray, y: NDArray) -> None:
-        result = self.run.run_epoch(x, y, SETTINGS, True, SEED, 0, None)
+        result = self.run.run_epoch(x, [y], SETTINGS, seed=SEED)
         assert result["status"] == "completed", result
 
 

@@ -47,9 +47,10 @@ void *mmap(void *p, size_t n, int prot, int flags, int fd, off_t at) {
 EPOCHS = """
 import ctypes, json, sys
 import numpy as np
-from fastmlp import _core
+import fastmlp
+from fastmlp.run import Run
 
-threads, sparse, sizes = json.loads(sys.argv[1])
+threads, sparse, sizes, options, settings = json.loads(sys.argv[1])
 calls = ctypes.CDLL(None).allocation_calls
 calls.restype = ctypes.c_long
 rng = np.random.default_rng(0)
@@ -57,15 +58,11 @@ x = rng.integers(0, 256, (4000, sizes[0]), np.uint8)
 if sparse:
     x *= rng.random(x.shape) < 0.01
 y = rng.integers(0, sizes[-1], 4000)
-activations = ["relu"] * (len(sizes) - 2) + ["identity"]
-network = _core.Network32(sizes, activations, "softmax_cross_entropy", 1 / 255)
-network.initialize("he_normal", 0)
-run = _core.Run32(network, 20, "momentum", threads)
+run = Run(fastmlp.MLP(sizes, input_scale=1 / 255, **options), 20, "momentum", threads)
 
 def count(samples):
     before = calls()
-    settings = {"learning_rate": 0.01, "momentum": 0.9}
-    run.run_epoch(x[:samples], y[:samples], settings, True, 0, 0, None)
+    run.epoch(x[:samples], y[:samples], {"learning_rate": 0.01, "momentum": 0.9, **settings})
     return calls() - before
 
 count(4000)  # the thread pool and the lists of columns take what they need once
@@ -89,13 +86,24 @@ def counter(tmp_path_factory):
     return library
 
 
+FEATURES = {
+    "plain": ({}, {}),
+    "regularised": (
+        {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1, "batch_normalization": True},
+        {"clip_norm": 1.0, "clip_value": 0.1, "max_norm": 2.0, "average_decay": 0.9},
+    ),
+}
+
+
+@pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("sizes", [[50, 20, 10], [300, 128, 64, 10]], ids=["small", "deep"])
-def test_no_allocation_inside_a_step(counter, sizes, threads, sparse):
+def test_no_allocation_inside_a_step(counter, sizes, threads, sparse, features):
     """An epoch of 200 steps allocates exactly as often as one of 10."""
+    settings = json.dumps([threads, sparse, sizes, *FEATURES[features]])
     done = subprocess.run(
-        [sys.executable, "-c", EPOCHS, json.dumps([threads, sparse, sizes])],
+        [sys.executable, "-c", EPOCHS, settings],
         env={**os.environ, "LD_PRELOAD": str(counter), "PYTHONPATH": PATHS},
         capture_output=True,
         text=True,

@@ -75,7 +75,7 @@ def test_a_misspelt_name_gets_a_suggestion(name, value, suggestion):
 
 
 @pytest.mark.parametrize("name", ["activation", "output_activation", "loss", "initializer"])
-@pytest.mark.parametrize("value", [3, None, ["relu"], b"relu", "nothing like it", ""])
+@pytest.mark.parametrize("value", [3, None, ["rleu"], b"relu", "nothing like it", ""])
 def test_names(name, value):
     if value is None and name == "initializer":
         pytest.skip("None may stand for the default")
@@ -170,7 +170,8 @@ BAD_LABELS = {
     "strings": (np.array(list("abcabc")), BAD),
     "objects": (np.array([0, 1, 2, 0, 1, None], object), BAD),
     "complex": (Y + 1j, BAD),
-    "one-hot": (np.eye(3)[Y], ValueError),
+    "one-hot of too many": (np.eye(4)[Y], ValueError),
+    "negative one-hot": (-np.eye(3)[Y], ValueError),
     "0-d": (np.int64(1), ValueError),
     "None": (None, BAD),
 }

@@ -8,7 +8,7 @@
 
 namespace fastmlp {
 
-enum class RandomPurpose : std::uint32_t { initialization = 1, shuffle = 2 };
+enum class RandomPurpose : std::uint32_t { initialization = 1, shuffle = 2, dropout = 3, noise = 4 };
 
 using PhiloxBlock = std::array<std::uint32_t, 4>;
 

@@ -52,40 +52,4 @@ int find_name(const std::array<const char*, N>& names, const std::string& name, 
   throw std::invalid_argument(std::string(what) + " must be one of " + known + ", got \"" + name + "\"");
 }
 
-/// (samples, features) array of bytes or of T.
-template <typename T>
-SampleRows sample_rows(const py::array& x, std::int64_t features) {
-  if (x.ndim() != 2 || x.shape(1) != features || x.shape(0) < 1) {
-    throw std::invalid_argument("x must have shape (samples, " + std::to_string(features) + ")");
-  }
-  if ((x.flags() & py::array::c_style) == 0) throw std::invalid_argument("x must be C-contiguous");
-  SampleRows rows{x.data(), x.shape(0), x.shape(1) * x.itemsize(), InputType::scalar};
-  if (py::isinstance<py::array_t<std::uint8_t>>(x)) {
-    rows.type = InputType::uint8;
-  } else if (!py::isinstance<py::array_t<T>>(x)) {
-    throw py::type_error("x must be uint8 or the dtype of the network");
-  }
-  return rows;
-}
-
-/// Checked pointer to the targets of `count` samples: int64 (count,) or T (count, outputs).
-template <typename T>
-const void* target_rows(const py::array& y, const NetworkSpec& spec, std::int64_t count) {
-  if ((y.flags() & py::array::c_style) == 0) throw std::invalid_argument("y must be C-contiguous");
-  if (!takes_classes(spec.loss)) {
-    require_shape<T>(y, "y", {count, spec.outputs()});
-    if (!py::isinstance<py::array_t<T>>(y)) throw py::type_error("y must have the dtype of the network");
-    return y.data();
-  }
-  require_shape<T>(y, "y", {count});
-  if (!py::isinstance<py::array_t<std::int64_t>>(y)) throw py::type_error("y must be int64");
-  const auto* labels = static_cast<const std::int64_t*>(y.data());
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (labels[i] >= 0 && labels[i] < spec.outputs()) continue;
-    throw std::invalid_argument("y must hold classes from 0 to " + std::to_string(spec.outputs() - 1) + ", got " +
-                                std::to_string(labels[i]) + " at index " + std::to_string(i));
-  }
-  return labels;
-}
-
 }  // namespace fastmlp::bindings

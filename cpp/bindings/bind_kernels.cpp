@@ -11,9 +11,12 @@
 #include "base/team.hpp"
 #include "bindings/array_args.hpp"
 #include "bindings/register.hpp"
+#include "bindings/sample_args.hpp"
 #include "kernels/dispatch.hpp"
 #include "ops/dense.hpp"
+#include "ops/loss.hpp"
 #include "ops/pack.hpp"
+#include "ops/random.hpp"
 
 namespace fastmlp::bindings {
 namespace {
@@ -84,12 +87,13 @@ Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_
   const PanelBuffer<T> weights(w, kernels.panel);
   const PanelBuffer<T> output(x.shape(0), w.shape(1), kernels.panel);
   std::vector<T> bias(static_cast<std::size_t>(weights.panels().count() * kernels.panel));
-  const DenseLayer<T> layer{weights.panels(), bias.data(), Activation::identity};
+  const DenseLayer<T> layer{.weights = weights.panels(), .bias = bias.data()};
   run_team(threads, [&](const Member& member) {
     const Range rows = even_share(x.shape(0), member.index, member.count);
     if (rows.size() == 0) return;
     for_depth_blocks(x.shape(1), block_panels * kernels.panel, [&](Range depth) {
-      dense_forward(kernels, layer, {input.panels()}, output.panels(), rows, depth, {0, output.panels().count()});
+      dense_forward<T>(kernels, layer, {input.panels()}, {output.panels()}, {}, rows, depth,
+                       {0, output.panels().count()});
     });
   });
   return output.to_array();
@@ -108,7 +112,7 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::
   const std::int64_t padded = result.panels().count() * kernels.panel;
   std::vector<T> parameters(static_cast<std::size_t>(result.panels().size() + padded));
   std::vector<T> gradients = nan_scratch<T>(static_cast<std::int64_t>(parameters.size()));
-  DenseLayer<T> layer{result.panels(), parameters.data() + result.panels().size(), Activation::identity};
+  DenseLayer<T> layer{.weights = result.panels(), .bias = parameters.data() + result.panels().size()};
   layer.weights.data = parameters.data();
   GradientSink<T> sink;
   sink.parameters = parameters.data();
@@ -134,8 +138,8 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> gradient(dz, kernels.panel);
   const PanelBuffer<T> weights(w, kernels.panel);
-  const PanelBuffer<T> input(dz.shape(0), w.shape(0), kernels.panel);
   const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
+  const Derivative<T> derivative{Activation::identity, 0, {result.panels()}};
   // Taken here, because the team must not throw.
   const std::int64_t most_rows = (dz.shape(0) + threads - 1) / std::max(threads, 1);
   const std::int64_t transposed = by_rows ? 0 : transposed_size(most_rows, dz.shape(1), kernels.panel);
@@ -149,14 +153,14 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::
     const std::int64_t depth_block = block_panels * kernels.panel;
     if constexpr (by_rows) {
       for_depth_blocks(dz.shape(1), depth_block, [&](Range depth) {
-        dense_backward_data_by_rows(kernels, weights.panels(), gradient.panels(), Activation::identity, input.panels(),
-                                    result.panels(), rows, depth, all, scratch);
+        dense_backward_data_by_rows(kernels, weights.panels(), gradient.panels(), derivative, result.panels(), rows,
+                                    depth, all, scratch);
       });
     } else {
       transpose_rows(kernels, gradient.panels(), rows, scratch);
       for_depth_blocks(dz.shape(1), rows.size() % kernels.panel == 0 ? depth_block : 0, [&](Range depth) {
-        dense_backward_data(kernels, weights.panels(), scratch, Activation::identity, input.panels(), result.panels(),
-                            rows, depth, all, scratch + transposed);
+        dense_backward_data(kernels, weights.panels(), scratch, derivative, result.panels(), rows, depth, all,
+                            scratch + transposed);
       });
     }
   });
@@ -174,52 +178,87 @@ Array<T> elementwise(const std::string& name, const Array<T>& x, const IsaName& 
   return y;
 }
 
+/// Values and slopes.
 template <typename T>
-Array<T> activation_forward(const std::string& name, const Array<T>& z, const Array<T>& bias, const IsaName& isa) {
+py::tuple activation(const std::string& name, const Array<T>& z, const Array<T>& bias, T parameter,
+                     const IsaName& isa) {
   require_matrix(z, "z");
   require_shape<T>(bias, "bias", {z.shape(1)});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> values(z, kernels.panel);
+  const PanelBuffer<T> slopes(z.shape(0), z.shape(1), kernels.panel);
   std::vector<T> padded(static_cast<std::size_t>(values.panels().count() * kernels.panel));
   std::copy_n(bias.data(), bias.size(), padded.data());
   const int which = find_name(kActivationNames, name, "activation");
+  const DenseLayer<T> layer{
+      .weights = {}, .bias = padded.data(), .activation = static_cast<Activation>(which), .parameter = parameter};
   for (std::int64_t p = 0; p < values.panels().count(); ++p) {
-    kernels.activate[which](z.shape(0), vectors_for(kernels, values.panels().width(p)),
-                            padded.data() + p * kernels.panel, values.panels().at(p));
+    dense_finish<T>(kernels, layer, {values.panels(), slopes.panels()}, {}, {0, z.shape(0)}, p);
   }
-  return values.to_array();
+  return py::make_tuple(values.to_array(), slopes.to_array());
 }
 
+/// doutput times the derivative that the output tells.
 template <typename T>
-Array<T> backward_of_activation(const std::string& name, const Array<T>& output, const Array<T>& doutput,
-                                const IsaName& isa) {
+Array<T> activation_backward(const std::string& name, const Array<T>& output, const Array<T>& doutput, T parameter,
+                             const IsaName& isa) {
   require_matrix(output, "output");
   require_shape<T>(doutput, "doutput", {output.shape(0), output.shape(1)});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> values(output, kernels.panel);
   const PanelBuffer<T> gradient(doutput, kernels.panel);
-  activation_backward(kernels, static_cast<Activation>(find_name(kActivationNames, name, "activation")),
-                      values.panels(), gradient.panels(), {0, output.shape(0)});
+  const int which = find_name(kActivationNames, name, "activation");
+  require(kernels.slope_from_output[which], "the output of " + name + " does not tell its slope");
+  const Derivative<T> derivative{static_cast<Activation>(which), parameter, {values.panels()}};
+  for (std::int64_t p = 0; p < gradient.panels().count(); ++p) {
+    apply_derivative(kernels, derivative, {0, output.shape(0)}, p, gradient.panels().at(p));
+  }
   return gradient.to_array();
 }
 
+/// Loss of each row, gradient, and whether each row is right.
 template <typename T>
-py::tuple loss(Loss which, const Array<T>& outputs, const py::array& targets, T scale, const IsaName& isa) {
+py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array& targets, T scale, double parameter,
+               double smoothing, const IsaName& isa) {
   require_matrix(outputs, "outputs");
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> values(outputs, kernels.panel);
   const PanelBuffer<T> gradient(outputs.shape(0), outputs.shape(1), kernels.panel);
-  NetworkSpec spec;
-  spec.layer_sizes = {1, outputs.shape(1)};
-  spec.loss = which;
+  LossSpec spec;
+  spec.loss = static_cast<Loss>(find_name(kLossNames, name, "loss"));
+  spec.outputs = outputs.shape(1);
+  const auto padded = static_cast<std::size_t>(values.panels().count() * kernels.panel);
+  const OutputGroup<T> group{spec.loss,
+                             0,
+                             spec.outputs,
+                             T{1},
+                             static_cast<T>(smoothing),
+                             std::vector<T>(padded, static_cast<T>(parameter)),
+                             std::vector<T>(padded, T{1})};
   Array<T> row_loss = new_array<T>({outputs.shape(0)});
-  Array<std::int32_t> predicted = new_array<std::int32_t>({outputs.shape(0)});
-  kernels.loss[static_cast<int>(which)]({outputs.shape(0), outputs.shape(1), values.panels().data,
-                                         gradient.panels().data, values.panels().stride(),
-                                         target_rows<T>(targets, spec, outputs.shape(0)), nullptr, scale,
-                                         row_loss.mutable_data(), predicted.mutable_data()});
-  if (takes_classes(which)) return py::make_tuple(row_loss, gradient.to_array(), predicted);
-  return py::make_tuple(row_loss, gradient.to_array());
+  Array<std::int32_t> correct = new_array<std::int32_t>({outputs.shape(0)});
+  const MeasuredRows<T> measured{.rows = {0, outputs.shape(0)},
+                                 .scale = scale,
+                                 .row_loss = row_loss.mutable_data(),
+                                 .correct = correct.mutable_data()};
+  output_loss<T>(kernels, {group}, {group_targets<T>(targets, spec, outputs.shape(0))}, measured, values.panels(),
+                 gradient.panels(), nullptr);
+  return py::make_tuple(row_loss, gradient.to_array(), correct);
+}
+
+/// x after dropout, and after noise, as the input of a network sees them.
+template <typename T>
+py::tuple disturb(const Array<T>& x, double rate, double deviation, std::uint64_t seed, std::uint32_t level,
+                  std::uint32_t step, const IsaName& isa) {
+  require_matrix(x, "x");
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> dropped(x, kernels.panel);
+  const PanelBuffer<T> noisy(x, kernels.panel);
+  for (std::int64_t p = 0; p < dropped.panels().count(); ++p) {
+    drop_values<T>(kernels, {dropped.panels()}, {rate, seed, level, step}, {0, x.shape(0)}, p);
+    add_noise(kernels, noisy.panels(), deviation, seed, step, {0, x.shape(0)}, p);
+  }
+  return py::make_tuple(dropped.to_array(), noisy.to_array());
 }
 
 template <typename T>
@@ -268,20 +307,14 @@ void register_for(py::module_& module) {
   module.def("multiply_a_bt", multiply_a_bt<T, false>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
   module.def("multiply_a_bt_by_rows", multiply_a_bt<T, true>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
   module.def("elementwise", elementwise<T>, py::arg("name"), arr("x"), kw, isa);
-  module.def("activation_forward", activation_forward<T>, py::arg("name"), arr("z"), arr("bias"), kw, isa);
-  module.def("activation_backward", backward_of_activation<T>, py::arg("name"), arr("output"), arr("doutput"), kw, isa);
-  module.def(
-      "softmax_cross_entropy",
-      [](const Array<T>& logits, const Array<std::int64_t>& labels, T scale, const IsaName& name) {
-        return loss<T>(Loss::softmax_cross_entropy, logits, labels, scale, name);
-      },
-      arr("logits"), arr("labels"), py::arg("scale"), kw, isa);
-  module.def(
-      "mse",
-      [](const Array<T>& outputs, const Array<T>& targets, T scale, const IsaName& name) {
-        return loss<T>(Loss::mse, outputs, targets, scale, name);
-      },
-      arr("outputs"), arr("targets"), py::arg("scale"), kw, isa);
+  const auto parameter = py::arg("parameter") = 0;
+  module.def("activation", activation<T>, py::arg("name"), arr("z"), arr("bias"), kw, parameter, isa);
+  module.def("activation_backward", activation_backward<T>, py::arg("name"), arr("output"), arr("doutput"), kw,
+             parameter, isa);
+  module.def("loss", loss<T>, py::arg("name"), arr("outputs"), py::arg("targets"), py::arg("scale"), kw, parameter,
+             py::arg("smoothing") = 0.0, isa);
+  module.def("disturb", disturb<T>, arr("x"), kw, py::arg("rate"), py::arg("deviation"), py::arg("seed"),
+             py::arg("level") = 0, py::arg("step") = 0, isa);
   module.def("sgd", sgd<T>, arr("w"), arr("v"), arr("g"), py::arg("learning_rate"), py::arg("momentum"),
              py::arg("nesterov"), py::arg("l2"), kw, isa);
   module.def("geometry", geometry<T>, arr("like"), kw, isa);

@@ -23,6 +23,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("compiler") = __VERSION__;
   module.attr("openmp") = openmp_version();
   bindings::register_networks(module);
+  bindings::register_training(module);
   py::module_ kernels =
       module.def_submodule("kernels", "Each kernel family on plain arrays, for tests and benchmarks.");
   bindings::register_kernels(kernels);

@@ -1,78 +1,231 @@
-// Activations: the bias and the function on the way forward, the derivative from the stored output on the way
-// back. Included by table.inl.hpp only.
+// Activations: the bias and the function on the way forward; on the way back the derivative, from the stored output
+// where that determines it, else written down by the way forward. Included by table.inl.hpp only.
+//
+// A rule gives value(z, parameter), and slope(x, parameter) of x = the output if kSlopeFromOutput, else x = z.
 
 namespace fastmlp::FASTMLP_ISA {
 
 struct Identity {
+  static constexpr bool kSlopeFromOutput = true;
   template <typename T>
-  static Vec<T> value(Vec<T> z) {
+  static Vec<T> value(Vec<T> z, T) {
     return z;
   }
   template <typename T>
-  static Vec<T> backward(Vec<T>, Vec<T> gradient) {
-    return gradient;
+  static Vec<T> slope(Vec<T>, T) {
+    return splat<T>(1);
   }
 };
 
-struct Relu {
+/// W. McCulloch, W. Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943. The parameter is the
+/// slope that backpropagation takes for it: 0, or 1 for the straight-through estimator (Y. Bengio, N. Leonard,
+/// A. Courville, "Estimating or propagating gradients through stochastic neurons", arXiv:1308.3432, 2013).
+template <int kBelow>
+struct Threshold {
+  static constexpr bool kSlopeFromOutput = true;
   template <typename T>
-  static Vec<T> value(Vec<T> z) {
-    return z <= 0 ? Vec<T>{} : z;  // a NaN passes, so that a diverging run shows
+  static Vec<T> value(Vec<T> z, T) {
+    return z > 0 ? splat<T>(1) : z <= 0 ? splat<T>(kBelow) : z;  // a NaN passes, here and below: a diverging run shows
   }
   template <typename T>
-  static Vec<T> backward(Vec<T> output, Vec<T> gradient) {
-    return output > 0 ? gradient : Vec<T>{};
+  static Vec<T> slope(Vec<T>, T parameter) {
+    return splat<T>(parameter);
   }
 };
+using Step = Threshold<0>;
+using Sign = Threshold<-1>;
 
 struct Sigmoid {
+  static constexpr bool kSlopeFromOutput = true;
   template <typename T>
-  static Vec<T> value(Vec<T> z) {
+  static Vec<T> value(Vec<T> z, T) {
     return sigmoid<T>(z);
   }
   template <typename T>
-  static Vec<T> backward(Vec<T> output, Vec<T> gradient) {
-    return gradient * (output * (splat<T>(1) - output));
+  static Vec<T> slope(Vec<T> output, T) {
+    return output * (splat<T>(1) - output);
+  }
+};
+
+/// Straight line through (0, 1/2) with slope 1/6, cut off at 0 and 1.
+struct HardSigmoid {
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    const Vec<T> line = fma(z, splat<T>(static_cast<T>(1.0 / 6)), splat<T>(static_cast<T>(0.5)));
+    return line < 0 ? Vec<T>{} : line > 1 ? splat<T>(1) : line;
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T) {
+    const Vec<T> inside = z > -3 ? splat<T>(static_cast<T>(1.0 / 6)) : Vec<T>{};
+    return z < 3 ? inside : Vec<T>{};
   }
 };
 
 struct Tanh {
+  static constexpr bool kSlopeFromOutput = true;
   template <typename T>
-  static Vec<T> value(Vec<T> z) {
+  static Vec<T> value(Vec<T> z, T) {
     return tanh<T>(z);
   }
   template <typename T>
-  static Vec<T> backward(Vec<T> output, Vec<T> gradient) {
-    return gradient * fma(-output, output, splat<T>(1));
+  static Vec<T> slope(Vec<T> output, T) {
+    return fma(-output, output, splat<T>(1));
   }
 };
 
-template <typename T, typename Function>
-static void activate(std::int64_t rows, std::int64_t vectors, const T* bias, T* z) {
-  for (std::int64_t row = 0; row < rows; ++row, z += kPanel<T>) {
+struct Relu {
+  static constexpr bool kSlopeFromOutput = true;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    return z <= 0 ? Vec<T>{} : z;
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> output, T) {
+    return output > 0 ? splat<T>(1) : Vec<T>{};
+  }
+};
+
+/// A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+struct LeakyRelu {
+  static constexpr bool kSlopeFromOutput = true;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T parameter) {
+    return z <= 0 ? splat<T>(parameter) * z : z;
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> output, T parameter) {
+    return output > 0 ? splat<T>(1) : splat<T>(parameter);
+  }
+};
+
+/// D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units
+/// (ELUs)", ICLR 2016.
+struct Elu {
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T parameter) {
+    return z <= 0 ? splat<T>(parameter) * expm1<T>(z) : z;
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T parameter) {
+    return z > 0 ? splat<T>(1) : splat<T>(parameter) * exp<T>(z > 0 ? -z : z);
+  }
+};
+
+/// G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017.
+struct Selu {
+  static constexpr double kScale = 1.0507009873554804934;
+  static constexpr double kAlpha = 1.6732632423543772848;
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    return splat<T>(static_cast<T>(kScale)) * Elu::value<T>(z, static_cast<T>(kAlpha));
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T) {
+    return splat<T>(static_cast<T>(kScale)) * Elu::slope<T>(z, static_cast<T>(kAlpha));
+  }
+};
+
+/// z Phi(z), Phi the standard normal distribution function: D. Hendrycks, K. Gimpel, "Gaussian error linear units
+/// (GELUs)", arXiv:1606.08415, 2016.
+struct Gelu {
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    return z * normal_cdf<T>(z);
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T) {
+    constexpr double kInverseRootTwoPi = 0.39894228040143267794;
+    const Vec<T> density = splat<T>(static_cast<T>(kInverseRootTwoPi)) * exp<T>(splat<T>(static_cast<T>(-0.5)) * z * z);
+    return fma(z, density, normal_cdf<T>(z));
+  }
+};
+
+/// The form of the same paper with a hyperbolic tangent.
+struct GeluTanh {
+  static constexpr double kFactor = 0.79788456080286535588;  // sqrt(2 / pi)
+  static constexpr double kCubic = 0.044715;
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> bend(Vec<T> z) {
+    const Vec<T> square = z * z;
+    return tanh<T>(splat<T>(static_cast<T>(kFactor)) * z * fma(splat<T>(static_cast<T>(kCubic)), square, splat<T>(1)));
+  }
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    return splat<T>(static_cast<T>(0.5)) * z * (splat<T>(1) + bend<T>(z));
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T) {
+    const Vec<T> t = bend<T>(z);
+    const Vec<T> inner =
+        splat<T>(static_cast<T>(kFactor)) * fma(splat<T>(static_cast<T>(3 * kCubic)), z * z, splat<T>(1));
+    const Vec<T> half = splat<T>(static_cast<T>(0.5));
+    return half * (splat<T>(1) + t) + half * z * (splat<T>(1) - t * t) * inner;
+  }
+};
+
+/// z sigmoid(z): the same paper; P. Ramachandran, B. Zoph, Q. Le, "Searching for activation functions", 2017.
+struct Silu {
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    return z * sigmoid<T>(z);
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T) {
+    const Vec<T> s = sigmoid<T>(z);
+    return s * fma(z, splat<T>(1) - s, splat<T>(1));
+  }
+};
+
+/// log(1 + e^z): C. Dugas et al., "Incorporating second-order functional knowledge for better option pricing", 2001.
+struct Softplus {
+  static constexpr bool kSlopeFromOutput = false;
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    return softplus<T>(z);
+  }
+  template <typename T>
+  static Vec<T> slope(Vec<T> z, T) {
+    return sigmoid<T>(z);
+  }
+};
+
+template <typename T, typename Rule>
+static void activate(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* slopes) {
+  for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
-      T* lanes = z + j * kLanes<T>;
-      store(lanes, Function::template value<T>(load(lanes) + load(bias + j * kLanes<T>)));
+      const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+      const Vec<T> input = load(z + at) + load(bias + j * kLanes<T>);
+      const Vec<T> output = Rule::template value<T>(input, parameter);
+      store(z + at, output);
+      if (slopes == nullptr) continue;
+      store(slopes + at, Rule::template slope<T>(Rule::kSlopeFromOutput ? output : input, parameter));
     }
   }
 }
 
-template <typename T, typename Function>
-static void activate_backward(std::int64_t rows, std::int64_t vectors, const T* output, T* gradient) {
+template <typename T, typename Rule>
+static void activate_backward(std::int64_t rows, std::int64_t vectors, T parameter, const T* output, T* gradient) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
-      store(gradient + at, Function::template backward<T>(load(output + at), load(gradient + at)));
+      store(gradient + at, load(gradient + at) * Rule::template slope<T>(load(output + at), parameter));
     }
   }
 }
 
 template <typename T>
-static void column_sums(std::int64_t rows, std::int64_t vectors, const T* values, T* sums) {
-  for (std::int64_t j = 0; j < vectors; ++j) {
-    Vec<T> sum{};
-    for (std::int64_t row = 0; row < rows; ++row) sum += load(values + row * kPanel<T> + j * kLanes<T>);
-    store(sums + j * kLanes<T>, sum);
+static void multiply(std::int64_t rows, std::int64_t vectors, const T* slopes, T* gradient) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+      store(gradient + at, load(gradient + at) * load(slopes + at));
+    }
   }
 }
 

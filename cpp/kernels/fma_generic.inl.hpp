@@ -59,6 +59,9 @@ static inline DoubleLanes sqrt(DoubleLanes a) {
   return a;
 }
 
+typedef std::uint64_t WordLanes __attribute__((vector_size(16)));
+static inline WordLanes multiply_words(WordLanes a, WordLanes b) { return (a & 0xFFFFFFFFu) * (b & 0xFFFFFFFFu); }
+
 static inline FloatLanes convert(const std::uint8_t* p, FloatLanes) {
   return FloatLanes{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
                     static_cast<float>(p[3])};

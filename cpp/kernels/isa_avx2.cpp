@@ -18,6 +18,10 @@ static inline __m256 convert(const std::uint8_t* p, __m256) {
 static inline __m256d convert(const std::uint8_t* p, __m256d) {
   return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_loadu_si32(p)));
 }
+typedef std::uint64_t WordLanes __attribute__((vector_size(32)));
+static inline WordLanes multiply_words(WordLanes a, WordLanes b) {
+  return (WordLanes)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
 }  // namespace fastmlp::avx2
 
 #include "kernels/table.inl.hpp"

@@ -22,6 +22,10 @@ static inline __m512d convert(const std::uint8_t* p, __m512d) {
   const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
   return _mm512_maskz_cvtepi32_pd(0xFF, _mm256_cvtepu8_epi32(bytes));
 }
+typedef std::uint64_t WordLanes __attribute__((vector_size(64)));
+static inline WordLanes multiply_words(WordLanes a, WordLanes b) {
+  return (WordLanes)_mm512_maskz_mul_epu32(0xFF, (__m512i)a, (__m512i)b);
+}
 }  // namespace fastmlp::avx512
 
 #include "kernels/table.inl.hpp"

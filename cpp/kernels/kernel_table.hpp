@@ -13,10 +13,39 @@
 
 namespace fastmlp {
 
-/// A new activation is one struct in kernels/activation.inl.hpp, one line there and one line here.
-enum class Activation : int { identity, relu, sigmoid, tanh, count };
-/// A new loss is one function in kernels/loss.inl.hpp, one line there and one line here.
-enum class Loss : int { softmax_cross_entropy, mse, count };
+/// A new activation is one struct in kernels/activation.inl.hpp, one line in table.inl.hpp and one line here.
+enum class Activation : int {
+  identity,
+  step,
+  sign,
+  sigmoid,
+  hard_sigmoid,
+  tanh,
+  relu,
+  leaky_relu,
+  elu,
+  selu,
+  gelu,
+  gelu_tanh,
+  silu,
+  softplus,
+  count
+};
+/// A new loss is one struct in kernels/elementwise_loss.inl.hpp or one function in class_loss.inl.hpp, one line in
+/// table.inl.hpp and one line here. The user's own loss has no kernel: it is called once per batch.
+enum class Loss : int {
+  softmax_cross_entropy,
+  hinge,
+  binary_cross_entropy,
+  mse,
+  half_mse,
+  mae,
+  huber,
+  poisson,
+  quantile,
+  user_defined,
+  count
+};
 /// A new optimizer is one struct in kernels/optimizer.inl.hpp, one line there and one line here.
 enum class Optimizer : int {
   sgd,
@@ -34,7 +63,7 @@ enum class Optimizer : int {
   lion,
   count
 };
-enum class Elementwise : int { exp, log, tanh, sigmoid, count };
+enum class Elementwise : int { exp, log, tanh, sigmoid, log1p, normal_cdf, inverse_normal_cdf, count };
 /// Element type of the input rows: bytes, or the scalar type of the network.
 enum class InputType : int { uint8, scalar, count };
 
@@ -60,14 +89,31 @@ template <typename T>
 struct LossCall {
   std::int64_t rows;
   std::int64_t outputs;
-  const T* values;            // panel rows of the outputs (logits)
-  T* gradient;                // same layout, written with dloss/dvalues * scale, zero beyond `outputs`; or null
-  std::int64_t panel_stride;  // from one panel to the next, of both
-  const void* targets;        // int64 class per sample, or T row of `outputs` values per sample
-  const std::int64_t* index;  // sample of each row; null: row r is sample r
-  T scale;                    // 1 / batch
-  T* row_loss;                // loss of each row, not scaled
-  std::int32_t* predicted;    // index of the first largest output of each row (classification losses)
+  const T* values;              // panel rows of the outputs (logits)
+  T* gradient;                  // same layout, written with dloss/dvalues * scale, zero beyond `outputs`; or null
+  std::int64_t panel_stride;    // from one panel to the next, of both
+  const std::int64_t* classes;  // of each sample; null: `targets` are given
+  const T* targets;             // row of `outputs` values per sample
+  const std::int64_t* index;    // sample of each row; null: row r is sample r
+  const T* sample_weights;      // factor of each sample's loss; null: all 1
+  const T* output_weights;      // elementwise losses: factor of each output's loss; whole panels
+  const T* parameters;          // elementwise losses: the loss's parameter for each output; whole panels
+  T smoothing;                  // softmax cross-entropy: share of each target that is spread over all classes
+  T scale;                      // 1 / total weight of the batch
+  T* row_loss;                  // weighted loss of each row, not scaled
+  std::int32_t* correct;        // 1 where the row's outputs lead to the right class or classes, else 0
+};
+
+/// Where a block of random numbers comes from: Philox4x32-10 as in base/philox.hpp. Columns go by groups of 16:
+/// counter ((row * groups + group) * 4 + k, level, step, purpose), k = 0..3, serves columns 2k, 2k+1, 8+2k, 8+2k+1.
+struct RandomBlock {
+  std::uint64_t seed;
+  std::uint32_t purpose;
+  std::uint32_t level;
+  std::uint32_t step;
+  std::int64_t groups;  // of 16 columns, in a row
+  std::int64_t row;     // of the block's first row
+  std::int64_t group;   // of the block's first column
 };
 
 /// c = a b, or c += a b with `accumulate`; for gemm_at a^T b. rows, depth >= 1; c overlaps neither a nor b and may
@@ -106,11 +152,34 @@ struct KernelTable {
   /// destination rows are set to +0. Both are panel rows and do not overlap.
   void (*transpose)(std::int64_t rows, std::int64_t cols, const T* source, T* destination);
 
-  /// z = act(z + bias) in place on panel rows.
-  void (*activate[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, const T* bias, T* z);
-  /// gradient *= act'(z), the derivative expressed by the stored output.
-  void (*activate_backward[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors,
+  /// z = act(z + bias) in place on panel rows; slopes, unless null, = act'(z + bias). parameter: slope of the leaky
+  /// ReLU, alpha of ELU, the slope that step and sign pretend to have.
+  void (*activate[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, T parameter,
+                                                        const T* bias, T* z, T* slopes);
+  /// gradient *= act', the derivative expressed by the stored output; for those activations alone that
+  /// slope_from_output lists.
+  void (*activate_backward[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, T parameter,
                                                                  const T* output, T* gradient);
+  bool slope_from_output[static_cast<int>(Activation::count)];
+  /// gradient *= slopes.
+  void (*multiply)(std::int64_t rows, std::int64_t vectors, const T* slopes, T* gradient);
+
+  /// values *= 0 where a random word is below `threshold`, else *= scale; the same for slopes unless they are null.
+  void (*dropout)(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, std::uint32_t threshold, T scale,
+                  T* values, T* slopes);
+  /// values += deviation times normal deviates.
+  void (*add_noise)(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, T deviation, T* values);
+
+  /// mean and (biased) variance of each column of one panel's rows.
+  void (*column_moments)(std::int64_t rows, std::int64_t vectors, const T* z, T* mean, T* variance);
+  /// normalised = (z - mean) * inverse, unless null; z = scales * normalised.
+  void (*normalise)(std::int64_t rows, std::int64_t vectors, const T* mean, const T* inverse, const T* scales, T* z,
+                    T* normalised);
+  /// From the gradient by z to that by the layer's product, in place; d_shift and d_scales are the column sums of the
+  /// gradient and of gradient * normalised. from_batch: mean and inverse were those of these rows.
+  void (*normalise_backward)(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
+                             const T* normalised, bool from_batch, T* gradient, T* d_scales, T* d_shift);
+
   /// sums[lane] = sum over rows, ascending, of one panel's rows.
   void (*column_sums)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
 
@@ -118,6 +187,9 @@ struct KernelTable {
   void (*loss[static_cast<int>(Loss::count)])(const LossCall<T>& call);
   /// Rows of logits become probabilities, in place.
   void (*softmax)(std::int64_t rows, std::int64_t outputs, T* values, std::int64_t panel_stride);
+  /// From the gradient by probabilities to that by logits, in place.
+  void (*softmax_backward)(std::int64_t rows, std::int64_t outputs, const T* probabilities, T* gradient,
+                           std::int64_t panel_stride);
   /// Index of the first largest output of each row.
   void (*argmax)(std::int64_t rows, std::int64_t outputs, const T* values, std::int64_t panel_stride,
                  std::int32_t* predicted);
@@ -128,6 +200,14 @@ struct KernelTable {
                                                      const T* gradient, const UpdateSettings<T>& settings);
   /// Arrays of state of each optimizer.
   int slots[static_cast<int>(Optimizer::count)];
+  /// gradient = gradient * factor, not beyond +-bound. n as above.
+  void (*clip)(std::int64_t n, T factor, T bound, T* gradient);
+  /// averages = decay * averages + (1 - decay) * values. n as above.
+  void (*move_averages)(std::int64_t n, T decay, const T* values, T* averages);
+  /// n as above.
+  T (*sum_squares)(std::int64_t n, const T* values);
+  /// Columns of one panel of weights whose norm exceeds `bound` shrink to it.
+  void (*limit_norms)(std::int64_t rows, std::int64_t vectors, T bound, T* weights);
 
   /// Sample index[r] (r itself when index is null) of the row-major source, times scale, becomes panel row r.
   /// row_bytes: distance of two samples. Lanes beyond `features` are set to +0.

@@ -1,5 +1,5 @@
-// exp, log, tanh and the logistic function on vectors: additions, multiplications, fma and divisions only, so
-// that every instruction set gives the same bits. Included by table.inl.hpp only.
+// exp, log, tanh, the logistic function and the normal distribution on vectors: additions, multiplications, fma,
+// divisions and roots only, so that every instruction set gives the same bits. Included by table.inl.hpp only.
 //
 // exp and expm1: Cody-Waite reduction x = n ln 2 + r, |r| <= ln 2 / 2, Taylor series of e^r whose remainder is
 // below 2^-27 (float, degree 7) and 2^-57 (double, degree 13).
@@ -137,27 +137,109 @@ static inline Vec<T> log(Vec<T> x) {
   return (x > 0) & (x < infinity) ? result : special;
 }
 
-template <typename T, Vec<T> (*function)(Vec<T>)>
-static void apply_elementwise(std::int64_t n, const T* x, T* y) {
-  std::int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) store(y + i, function(load(x + i)));
-  if (i == n) return;
-  T tail[kLanes<T>] = {};
-  for (std::int64_t j = i; j < n; ++j) tail[j - i] = x[j];
-  store(tail, function(load(tail)));
-  for (std::int64_t j = i; j < n; ++j) y[j] = tail[j - i];
+/// e^x - 1 for x <= 0.
+template <typename T>
+static inline Vec<T> expm1(Vec<T> x) {
+  using C = MathConstants<T>;
+  x = x < -C::kTanhSaturation ? splat<T>(-C::kTanhSaturation) : x;
+  const Reduced<T> reduced = reduce_by_ln2<T>(x);
+  const Vec<T> scale = power_of_two<T>(reduced.n);
+  return fma(scale, expm1_reduced<T>(reduced.r), scale - splat<T>(1));
 }
 
+/// log(1 + x) for 0 <= x <= 1: what rounding 1 + x lost is made up for by the quotient (W. Kahan).
 template <typename T>
-static bool all_finite(std::int64_t n, const T* x) {
-  // x - x is 0 for finite x and NaN otherwise; a NaN in any lane survives the sum.
-  Vec<T> sum{};
-  std::int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) sum += load(x + i) - load(x + i);
-  T total = 0;
-  for (int lane = 0; lane < kLanes<T>; ++lane) total += sum[lane];
-  for (; i < n; ++i) total += x[i] - x[i];
-  return total == 0;
+static inline Vec<T> log1p(Vec<T> x) {
+  const Vec<T> sum = splat<T>(1) + x;
+  const Vec<T> rounded = sum - splat<T>(1);
+  const Vec<T> quotient = log<T>(sum) * (x / rounded);
+  return rounded == 0 ? x : quotient;
+}
+
+/// log(1 + e^x).
+template <typename T>
+static inline Vec<T> softplus(Vec<T> x) {
+  const Vec<T> tail = log1p<T>(exp<T>(x < 0 ? x : -x));
+  return x < 0 ? tail : x + tail;
+}
+
+/// Coefficients from the highest power down to the constant.
+template <typename T, int kCount>
+static inline Vec<T> polynomial(const double (&coefficients)[kCount], Vec<T> x) {
+  Vec<T> value = splat<T>(static_cast<T>(coefficients[0]));
+#pragma GCC unroll 16
+  for (int i = 1; i < kCount; ++i) value = fma(value, x, splat<T>(static_cast<T>(coefficients[i])));
+  return value;
+}
+
+/// The standard normal distribution function: half the complementary error function of -x / sqrt(2), by the rational
+/// approximations of W. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation
+/// 23, 1969.
+template <typename T>
+static inline Vec<T> normal_cdf(Vec<T> x) {
+  constexpr double kNearTop[] = {1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2,
+                                 3.77485237685302021e2, 3.20937758913846947e3};
+  constexpr double kNearBottom[] = {1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3,
+                                    2.84423683343917062e3};
+  constexpr double kMiddleTop[] = {2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594,
+                                   6.61191906371416295e1,  2.98635138197400131e2,  8.81952221241769090e2,
+                                   1.71204761263407058e3,  2.05107837782607147e3,  1.23033935479799725e3};
+  constexpr double kMiddleBottom[] = {1.0,
+                                      1.57449261107098347e1,
+                                      1.17693950891312499e2,
+                                      5.37181101862009858e2,
+                                      1.62138957456669019e3,
+                                      3.29079923573345963e3,
+                                      4.36261909014324716e3,
+                                      3.43936767414372164e3,
+                                      1.23033935480374942e3};
+  constexpr double kFarTop[] = {1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
+                                1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4};
+  constexpr double kFarBottom[] = {1.0,
+                                   2.56852019228982242,
+                                   1.87295284992346725,
+                                   5.27905102951428412e-1,
+                                   6.05183413124413191e-2,
+                                   2.33520497626869185e-3};
+  const Vec<T> half = splat<T>(static_cast<T>(0.5));
+  const Vec<T> y = (x < 0 ? -x : x) * splat<T>(static_cast<T>(0.70710678118654752440));
+  const Vec<T> square = y * y;
+  const Vec<T> near_error = y * polynomial<T>(kNearTop, square) / polynomial<T>(kNearBottom, square);
+  const Vec<T> middle = polynomial<T>(kMiddleTop, y) / polynomial<T>(kMiddleBottom, y);
+  const Vec<T> inverse = splat<T>(1) / square;
+  const Vec<T> far_part = inverse * polynomial<T>(kFarTop, inverse) / polynomial<T>(kFarBottom, inverse);
+  const Vec<T> far_tail = (splat<T>(static_cast<T>(0.56418958354775628695)) - far_part) / y;
+  // e^(-y^2) without the rounding error of the square.
+  const Vec<T> decay = exp<T>(-square) * (splat<T>(1) - fma(y, y, -square));
+  const Vec<T> tail = half * decay * (y > 4 ? far_tail : middle);
+  const Vec<T> upper = y < static_cast<T>(0.46875) ? half - half * near_error : tail;
+  // Beyond the largest square nothing is left; a NaN stays one.
+  const Vec<T> complement = y > 40 ? Vec<T>{} : upper;
+  return x < 0 ? complement : splat<T>(1) - complement;
+}
+
+/// Its inverse for 0 < p < 1, relative error about 1e-7: M. Wichura, "Algorithm AS 241: the percentage points of the
+/// normal distribution", Applied Statistics 37, 1988 (PPND7).
+template <typename T>
+static inline Vec<T> inverse_normal_cdf(Vec<T> p) {
+  constexpr double kCentreTop[] = {5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179};
+  constexpr double kCentreBottom[] = {6.7187563600e1, 7.8757757664e1, 1.7895169469e1, 1.0};
+  constexpr double kMiddleTop[] = {1.7023821103e-1, 1.3067284816, 2.7568153900, 1.4234372777};
+  constexpr double kMiddleBottom[] = {1.2021132975e-1, 7.3700164250e-1, 1.0};
+  constexpr double kFarTop[] = {1.7337203997e-2, 4.2868294337e-1, 3.0812263860, 6.6579051150};
+  constexpr double kFarBottom[] = {1.2258202635e-2, 2.4197894225e-1, 1.0};
+  const Vec<T> q = p - splat<T>(static_cast<T>(0.5));
+  const Vec<T> r = fma(-q, q, splat<T>(static_cast<T>(0.180625)));
+  const Vec<T> centre = q * polynomial<T>(kCentreTop, r) / polynomial<T>(kCentreBottom, r);
+  const Vec<T> s = sqrt(-log<T>(q < 0 ? p : splat<T>(1) - p));
+  const Vec<T> m = s - splat<T>(static_cast<T>(1.6));
+  const Vec<T> f = s - splat<T>(5);
+  const Vec<T> middle = polynomial<T>(kMiddleTop, m) / polynomial<T>(kMiddleBottom, m);
+  const Vec<T> far = polynomial<T>(kFarTop, f) / polynomial<T>(kFarBottom, f);
+  const Vec<T> tail = s > 5 ? far : middle;
+  const Vec<T> signed_tail = q < 0 ? -tail : tail;
+  const Vec<T> size = q < 0 ? -q : q;
+  return size > static_cast<T>(0.425) ? signed_tail : centre;
 }
 
 }  // namespace fastmlp::FASTMLP_ISA

@@ -1,6 +1,6 @@
 // SIMD vectors of one instruction set, written with the compiler's vector types. Included by table.inl.hpp only.
-// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES and overloads of fma, sqrt and convert
-// (bytes to scalars) for both vector types.
+// Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES, overloads of fma, sqrt and convert (bytes to scalars) for both vector
+// types, and multiply_words: the 64-bit products of the low halves of 64-bit lanes.
 
 namespace fastmlp::FASTMLP_ISA {
 
@@ -23,6 +23,7 @@ template <typename T>
 using Vec = typename VectorTypes<T>::V;
 template <typename T>
 using Bits = typename VectorTypes<T>::Bits;
+typedef std::uint64_t Words __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
 
 template <typename T>
 constexpr int kLanes = FASTMLP_VECTOR_BYTES / sizeof(T);

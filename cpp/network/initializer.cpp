@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "base/philox.hpp"
 #include "kernels/dispatch.hpp"
@@ -70,23 +71,103 @@ double inverse_normal_cdf(double p) {
   return q < 0 ? -tail : tail;
 }
 
+namespace {
+
+struct Distribution {
+  bool normal;
+  double scale;  // deviation, or largest magnitude
+};
+
+Distribution distribution_of(Initializer initializer, double parameter, double fan_in, double fan_out) {
+  const auto uniform = [](double variance) { return Distribution{false, std::sqrt(3.0) * std::sqrt(variance)}; };
+  const auto normal = [](double variance) { return Distribution{true, std::sqrt(variance)}; };
+  switch (initializer) {
+    case Initializer::normal:
+    case Initializer::orthogonal:
+      return {true, parameter};
+    case Initializer::uniform:
+      return {false, parameter};
+    case Initializer::glorot_uniform:
+      return uniform(2 / (fan_in + fan_out));
+    case Initializer::glorot_normal:
+      return normal(2 / (fan_in + fan_out));
+    case Initializer::he_uniform:
+      return uniform(2 / fan_in);
+    case Initializer::he_normal:
+      return normal(2 / fan_in);
+    case Initializer::lecun_uniform:
+      return uniform(1 / fan_in);
+    case Initializer::lecun_normal:
+      return normal(1 / fan_in);
+    case Initializer::zeros:
+    case Initializer::constant:
+    case Initializer::count:
+      break;
+  }
+  return {false, 0};
+}
+
+/// Row `i` of a matrix of normal deviates becomes orthonormal to the rows before it; twice is enough against
+/// rounding (L. Giraud, J. Langou, M. Rozloznik, "On the loss of orthogonality in the Gram-Schmidt
+/// orthogonalization process", 2005).
+void orthonormalise(std::vector<double>& matrix, std::size_t rows, std::size_t cols) {
+  for (std::size_t i = 0; i < rows; ++i) {
+    double* row = matrix.data() + i * cols;
+    for (int pass = 0; pass < 2; ++pass) {
+      for (std::size_t k = 0; k < i; ++k) {
+        const double* other = matrix.data() + k * cols;
+        double product = 0;
+        for (std::size_t j = 0; j < cols; ++j) product += row[j] * other[j];
+        for (std::size_t j = 0; j < cols; ++j) row[j] -= product * other[j];
+      }
+    }
+    double square = 0;
+    for (std::size_t j = 0; j < cols; ++j) square += row[j] * row[j];
+    const double factor = 1 / std::sqrt(square);
+    for (std::size_t j = 0; j < cols; ++j) row[j] *= factor;
+  }
+}
+
+/// Row-major (rows, cols) weights with orthonormal columns, or rows where these are fewer.
+std::vector<double> orthogonal_weights(std::int64_t rows, std::int64_t cols, const RandomStream& random) {
+  const bool wide = rows < cols;
+  const auto vectors = static_cast<std::size_t>(wide ? rows : cols);
+  const auto length = static_cast<std::size_t>(wide ? cols : rows);
+  std::vector<double> basis(vectors * length);
+  for (std::size_t i = 0; i < basis.size(); ++i) basis[i] = inverse_normal_cdf(random.uniform(i));
+  orthonormalise(basis, vectors, length);
+  if (wide) return basis;
+  std::vector<double> weights(basis.size());
+  for (std::size_t j = 0; j < vectors; ++j) {
+    for (std::size_t i = 0; i < length; ++i) weights[i * vectors + j] = basis[j * length + i];
+  }
+  return weights;
+}
+
+}  // namespace
+
 template <typename T>
-void initialize(Mlp<T>& mlp, Initializer initializer, std::uint64_t seed) {
-  const bool he = initializer == Initializer::he_uniform || initializer == Initializer::he_normal;
-  const bool normal = initializer == Initializer::glorot_normal || initializer == Initializer::he_normal;
-  for (std::int64_t l = 0; l < mlp.spec().layers(); ++l) {
+void initialize(Mlp<T>& mlp, Initializer initializer, double parameter, std::uint64_t seed) {
+  for (std::int64_t l = 0; l < mlp.spec().layer_count(); ++l) {
     const DenseLayer<T>& layer = mlp.layer(l);
     const Panels<T>& weights = layer.weights;
-    const auto fan_in = static_cast<double>(weights.rows);
-    const auto fan_out = static_cast<double>(weights.cols);
-    const double deviation = std::sqrt(2.0 / (he ? fan_in : fan_in + fan_out));
-    const double bound = std::sqrt(3.0) * deviation;
+    const Distribution distribution =
+        distribution_of(initializer, parameter, static_cast<double>(weights.rows), static_cast<double>(weights.cols));
     const RandomStream random(seed, RandomPurpose::initialization, static_cast<std::uint32_t>(l));
+    std::vector<double> orthogonal;
+    if (initializer == Initializer::orthogonal) orthogonal = orthogonal_weights(weights.rows, weights.cols, random);
     for (std::int64_t j = 0; j < weights.cols; ++j) {
       T* column = weights.at(j / weights.panel) + j % weights.panel;
       for (std::int64_t i = 0; i < weights.rows; ++i) {
-        const double u = random.uniform(static_cast<std::uint64_t>(i * weights.cols + j));
-        column[i * weights.panel] = static_cast<T>(normal ? deviation * inverse_normal_cdf(u) : bound * (2 * u - 1));
+        const auto element = static_cast<std::size_t>(i * weights.cols + j);
+        double value = initializer == Initializer::constant ? parameter : 0;
+        if (!orthogonal.empty()) {
+          value = parameter * orthogonal[element];
+        } else if (distribution.scale != 0) {
+          const double u = random.uniform(element);
+          value = distribution.scale * (distribution.normal ? inverse_normal_cdf(u) : 2 * u - 1);
+        }
+        column[i * weights.panel] = static_cast<T>(value);
       }
       layer.bias[j] = T{0};
     }
@@ -101,7 +182,7 @@ void shuffled_order(std::uint64_t seed, std::uint32_t epoch, std::int64_t count,
   }
 }
 
-template void initialize(Mlp<float>&, Initializer, std::uint64_t);
-template void initialize(Mlp<double>&, Initializer, std::uint64_t);
+template void initialize(Mlp<float>&, Initializer, double, std::uint64_t);
+template void initialize(Mlp<double>&, Initializer, double, std::uint64_t);
 
 }  // namespace fastmlp

@@ -2,7 +2,34 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
+
 namespace fastmlp {
+namespace {
+
+Range stored_elements(const SampleRows& samples, std::int64_t sample) {
+  return {samples.row_starts[sample], samples.row_starts[sample + 1]};
+}
+
+/// places: column of each feature; null: the feature itself.
+template <typename T>
+void scatter_rows(const SampleRows& samples, const std::int64_t* order, std::int64_t first, const std::int32_t* places,
+                  T scale, const Panels<T>& panels, Range rows) {
+  const T* elements = static_cast<const T*>(samples.data);
+  const std::int64_t panel = panels.panel;
+  for (std::int64_t p = 0; p < panels.count(); ++p) {
+    std::fill(panels.at(p, rows.begin), panels.at(p, rows.end), T{0});
+  }
+  for (std::int64_t row = rows.begin; row < rows.end; ++row, ++first) {
+    const Range stored = stored_elements(samples, order == nullptr ? first : order[first]);
+    for (std::int64_t i = stored.begin; i < stored.end; ++i) {
+      const std::int64_t column = places == nullptr ? samples.columns[i] : places[samples.columns[i]];
+      panels.at(column / panel, row)[column % panel] = elements[i] * scale;
+    }
+  }
+}
+
+}  // namespace
 
 LiveColumns::LiveColumns(std::int64_t features, int members) : views_(static_cast<std::size_t>(members)) {
   const auto size = static_cast<std::size_t>(features);
@@ -18,6 +45,13 @@ void LiveColumns::mark(const KernelTable<T>& kernels, const SampleRows& samples,
                        int member) {
   std::vector<std::uint8_t>& marks = views_[static_cast<std::size_t>(member)].marks;
   std::fill(marks.begin(), marks.end(), std::uint8_t{0});
+  if (samples.sparse()) {
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      const Range stored = stored_elements(samples, order == nullptr ? row : order[row]);
+      for (std::int64_t i = stored.begin; i < stored.end; ++i) marks[static_cast<std::size_t>(samples.columns[i])] = 1;
+    }
+    return;
+  }
   const auto* data = static_cast<const unsigned char*>(samples.data);
   if (order == nullptr) data += rows.begin * samples.row_bytes;
   kernels.mark_nonzero[static_cast<int>(samples.type)](rows.size(), static_cast<std::int64_t>(marks.size()), data,
@@ -25,7 +59,7 @@ void LiveColumns::mark(const KernelTable<T>& kernels, const SampleRows& samples,
                                                        order == nullptr ? nullptr : order + rows.begin, marks.data());
 }
 
-bool LiveColumns::collect(int member) {
+bool LiveColumns::collect(const SampleRows& samples, int member) {
   // Fewer than this share of zero columns do not repay the indirect access.
   constexpr double kWorthwhile = 0.1;
   View& mine = views_[static_cast<std::size_t>(member)];
@@ -50,23 +84,40 @@ bool LiveColumns::collect(int member) {
   }
   mine.live.resize(live);
   mine.idle.resize(idle);
-  return static_cast<double>(idle) >= kWorthwhile * static_cast<double>(features);
+  if (!samples.sparse()) return static_cast<double>(idle) >= kWorthwhile * static_cast<double>(features);
+  mine.places.resize(features);
+  for (std::size_t k = 0; k < live; ++k)
+    mine.places[static_cast<std::size_t>(mine.live[k])] = static_cast<std::int32_t>(k);
+  return true;
+}
+
+std::int64_t most_live_columns(const NetworkSpec& spec, const SampleRows& samples, std::int64_t rows) {
+  if (!samples.sparse() || spec.disturbs_input()) return spec.features();
+  std::int64_t longest = 1;
+  for (std::int64_t row = 0; row < samples.count; ++row) {
+    longest = std::max(longest, stored_elements(samples, row).size());
+  }
+  return std::min(spec.features(), checked_product(longest, rows));
 }
 
 template <typename T>
 void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
-                 const std::int64_t* order, std::int64_t first, const std::vector<std::int32_t>* columns,
-                 const Panels<T>& panels, Range rows) {
+                 const std::int64_t* order, std::int64_t first, const InputColumns& columns, const Panels<T>& panels,
+                 Range rows) {
   const auto type = static_cast<int>(samples.type);
   const auto scale = static_cast<T>(spec.input_scale);
+  if (samples.sparse()) {
+    scatter_rows(samples, order, first, columns.live == nullptr ? nullptr : columns.places, scale, panels, rows);
+    return;
+  }
   const auto* data = static_cast<const unsigned char*>(samples.data);
   const std::int64_t* index = order == nullptr ? nullptr : order + first;
   if (order == nullptr) data += first * samples.row_bytes;
   T* destination = panels.at(0, rows.begin);
-  if (columns == nullptr) {
+  if (columns.live == nullptr) {
     kernels.gather[type](rows.size(), panels.cols, data, samples.row_bytes, index, scale, destination, panels.stride());
   } else {
-    kernels.gather_columns[type](rows.size(), panels.cols, columns->data(), data, samples.row_bytes, index, scale,
+    kernels.gather_columns[type](rows.size(), panels.cols, columns.live->data(), data, samples.row_bytes, index, scale,
                                  destination, panels.stride());
   }
 }
@@ -74,7 +125,7 @@ void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const S
 #define FASTMLP_INSTANTIATE(T)                                                                                 \
   template void LiveColumns::mark(const KernelTable<T>&, const SampleRows&, const std::int64_t*, Range, int);  \
   template void gather_rows(const KernelTable<T>&, const NetworkSpec&, const SampleRows&, const std::int64_t*, \
-                            std::int64_t, const std::vector<std::int32_t>*, const Panels<T>&, Range);
+                            std::int64_t, const InputColumns&, const Panels<T>&, Range);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)
 #undef FASTMLP_INSTANTIATE

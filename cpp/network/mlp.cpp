@@ -9,6 +9,7 @@
 #include "kernels/dispatch.hpp"
 #include "network/input.hpp"
 #include "network/plan.hpp"
+#include "ops/batch_norm.hpp"
 #include "ops/pack.hpp"
 
 namespace fastmlp {
@@ -24,7 +25,42 @@ void check_spec(const NetworkSpec& spec) {
     // Sizes are rounded up to panels below; this keeps that sum itself from overflowing.
     if (size > std::int64_t{1} << 48) throw std::bad_alloc();
   }
-  require(spec.activations.size() + 1 == spec.layer_sizes.size(), "one activation per layer is required");
+  require(spec.layers.size() + 1 == spec.layer_sizes.size(), "one activation per layer is required");
+  std::int64_t outputs = 0;
+  for (const LossSpec& loss : spec.losses) {
+    require(loss.outputs >= 1 && loss.outputs <= spec.outputs(), "a loss must have outputs of the network");
+    for (const std::size_t size : {loss.parameters.size(), loss.output_weights.size()}) {
+      require(size == 1 || size == static_cast<std::size_t>(loss.outputs),
+              "a loss must have one parameter and one weight, for all outputs or for each");
+    }
+    outputs += loss.outputs;
+  }
+  require(outputs == spec.outputs(), "the losses must cover all outputs");
+  const LayerSpec& last = spec.layers.back();
+  require(!last.batch_norm && last.dropout == 0, "the last layer has neither batch normalisation nor dropout");
+}
+
+/// Whole panels of one value per output, or of the same for all; zero beyond the outputs.
+template <typename T>
+std::vector<T> per_output(const std::vector<double>& values, std::int64_t outputs, std::int64_t panel) {
+  std::vector<T> padded(static_cast<std::size_t>((outputs + panel - 1) / panel * panel));
+  if (values.size() == 1) {
+    std::fill_n(padded.begin(), outputs, static_cast<T>(values.front()));
+  } else {
+    std::copy(values.begin(), values.end(), padded.begin());
+  }
+  return padded;
+}
+
+template <typename T>
+OutputGroup<T> make_group(const LossSpec& loss, std::int64_t first, std::int64_t panel) {
+  return {loss.loss,
+          first,
+          loss.outputs,
+          static_cast<T>(loss.weight),
+          static_cast<T>(loss.smoothing),
+          per_output<T>(loss.parameters, loss.outputs, panel),
+          per_output<T>(loss.output_weights, loss.outputs, panel)};
 }
 
 }  // namespace
@@ -32,44 +68,92 @@ void check_spec(const NetworkSpec& spec) {
 template <typename T>
 Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa) : spec_(std::move(spec)), kernels_(kernel_table<T>(isa)) {
   check_spec(spec_);
-  std::vector<std::size_t> offsets;
-  for (std::int64_t l = 0; l < spec_.layers(); ++l) {
+  struct Offsets {
+    std::size_t weights, bias, scales, means, variances;
+  };
+  std::vector<Offsets> offsets;
+  for (std::int64_t l = 0; l < spec_.layer_count(); ++l) {
     const auto i = static_cast<std::size_t>(l);
     DenseLayer<T> layer;
     layer.weights = {nullptr, spec_.layer_sizes[i], spec_.layer_sizes[i + 1], kernels_.panel};
-    layer.activation = spec_.activations[i];
+    layer.activation = spec_.layers[i].activation;
+    layer.parameter = static_cast<T>(spec_.layers[i].parameter);
     const std::int64_t padded_out = layer.weights.count() * kernels_.panel;
-    offsets.push_back(arena_.reserve<T>(checked_product(padded_out, layer.weights.rows)));
-    offsets.push_back(arena_.reserve<T>(padded_out));
+    Offsets at{};
+    at.weights = arena_.reserve<T>(checked_product(padded_out, layer.weights.rows));
+    at.bias = arena_.reserve<T>(padded_out);
+    if (spec_.layers[i].batch_norm) at.scales = arena_.reserve<T>(padded_out);
+    offsets.push_back(at);
     layers_.push_back(layer);
   }
   parameter_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    if (!spec_.layers[l].batch_norm) continue;
+    const std::int64_t padded_out = layers_[l].weights.count() * kernels_.panel;
+    offsets[l].means = arena_.reserve<T>(padded_out);
+    offsets[l].variances = arena_.reserve<T>(padded_out);
+  }
+  state_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
   arena_.allocate();
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    layers_[l].weights.data = arena_.at<T>(offsets[2 * l]);
-    layers_[l].bias = arena_.at<T>(offsets[2 * l + 1]);
+    layers_[l].weights.data = arena_.at<T>(offsets[l].weights);
+    layers_[l].bias = arena_.at<T>(offsets[l].bias);
+    if (!spec_.layers[l].batch_norm) continue;
+    layers_[l].scales = arena_.at<T>(offsets[l].scales);
+    layers_[l].means = arena_.at<T>(offsets[l].means);
+    layers_[l].variances = arena_.at<T>(offsets[l].variances);
+    std::fill_n(layers_[l].scales, layers_[l].weights.cols, T{1});
+    std::fill_n(layers_[l].variances, layers_[l].weights.cols, T{1});
+  }
+  std::int64_t first = 0;
+  for (const LossSpec& loss : spec_.losses) {
+    groups_.push_back(make_group<T>(loss, first, kernels_.panel));
+    first += loss.outputs;
   }
 }
 
 template <typename T>
-void Mlp<T>::get_weights(std::int64_t l, T* destination) const {
-  const Panels<T>& weights = layer(l).weights;
-  unpack(weights, {0, weights.rows}, destination);
+T* Mlp<T>::vector_of(ParameterKind kind, std::int64_t l) const {
+  switch (kind) {
+    case ParameterKind::biases:
+      return layer(l).bias;
+    case ParameterKind::scales:
+      return layer(l).scales;
+    case ParameterKind::means:
+      return layer(l).means;
+    case ParameterKind::variances:
+      return layer(l).variances;
+    case ParameterKind::weights:
+      break;
+  }
+  return nullptr;
 }
 
 template <typename T>
-void Mlp<T>::set_weights(std::int64_t l, const T* source) {
-  pack(source, layer(l).weights);
+bool Mlp<T>::has(ParameterKind kind, std::int64_t l) const {
+  return kind == ParameterKind::weights || vector_of(kind, l) != nullptr;
 }
 
 template <typename T>
-void Mlp<T>::get_biases(std::int64_t l, T* destination) const {
-  std::copy_n(layer(l).bias, layer(l).weights.cols, destination);
+void Mlp<T>::get(ParameterKind kind, std::int64_t l, const T* state, T* destination) const {
+  Panels<T> weights = layer(l).weights;
+  if (kind == ParameterKind::weights) {
+    weights.data = const_cast<T*>(state) + (weights.data - parameters());
+    unpack(weights, {0, weights.rows}, destination);
+  } else {
+    std::copy_n(state + (vector_of(kind, l) - parameters()), weights.cols, destination);
+  }
 }
 
 template <typename T>
-void Mlp<T>::set_biases(std::int64_t l, const T* source) {
-  std::copy_n(source, layer(l).weights.cols, layer(l).bias);
+void Mlp<T>::set(ParameterKind kind, std::int64_t l, const T* source, T* state) const {
+  Panels<T> weights = layer(l).weights;
+  if (kind == ParameterKind::weights) {
+    weights.data = state + (weights.data - parameters());
+    pack(source, weights);
+  } else {
+    std::copy_n(source, weights.cols, state + (vector_of(kind, l) - parameters()));
+  }
 }
 
 namespace {
@@ -78,14 +162,15 @@ namespace {
 template <typename T>
 class InferenceBlock {
  public:
-  InferenceBlock(const Mlp<T>& mlp, std::int64_t rows) : mlp_(mlp), columns_(mlp.spec().features(), 1) {
+  InferenceBlock(const Mlp<T>& mlp, std::int64_t rows, std::int64_t input_columns)
+      : mlp_(mlp), columns_(mlp.spec().features(), 1) {
     const NetworkSpec& spec = mlp.spec();
     const std::int64_t panel = mlp.kernels().panel;
-    std::int64_t widest = 0;
-    for (const std::int64_t size : spec.layer_sizes) widest = std::max(widest, (size + panel - 1) / panel * panel);
+    std::int64_t widest = input_columns;
+    for (std::size_t l = 1; l < spec.layer_sizes.size(); ++l) widest = std::max(widest, spec.layer_sizes[l]);
+    widest = (widest + panel - 1) / panel * panel;
     for (std::size_t& offset : offsets_) offset = arena_.template reserve<T>(checked_product(widest, rows));
-    loss_offset_ = arena_.template reserve<T>(rows);
-    predicted_offset_ = arena_.template reserve<std::int32_t>(rows);
+    loss_scratch_offset_ = arena_.template reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
     arena_.allocate();
   }
 
@@ -94,51 +179,65 @@ class InferenceBlock {
     const NetworkSpec& spec = mlp_.spec();
     const std::int64_t count = rows.size();
     columns_.mark(kernels, samples, nullptr, rows, 0);
-    const bool leaves_out = columns_.collect(0);
-    const std::vector<std::int32_t>* columns = leaves_out ? &columns_.live(0) : nullptr;
+    const bool leaves_out = columns_.collect(samples, 0);
+    const InputColumns columns{leaves_out ? &columns_.live(0) : nullptr, columns_.places(0)};
     LayerInput<T> values{{arena_.template at<T>(offsets_[0]), count, spec.features(), kernels.panel}};
     if (leaves_out) {
-      values.values.cols = static_cast<std::int64_t>(columns->size());
-      values.weight_rows = columns->data();
+      values.values.cols = static_cast<std::int64_t>(columns.live->size());
+      values.weight_rows = columns.live->data();
     }
     gather_rows(kernels, spec, samples, nullptr, rows.begin, columns, values.values, {0, count});
-    for (std::int64_t l = 0; l < spec.layers(); ++l) {
+    const std::int64_t layers = outputs.layers == 0 ? spec.layer_count() : outputs.layers;
+    for (std::int64_t l = 0; l < layers; ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
       const Panels<T> next{arena_.template at<T>(offsets_[(l + 1) % 2]), count, layer.weights.cols, kernels.panel};
-      dense_forward(kernels, layer, values, next, {0, count}, {0, values.values.cols}, {0, next.count()});
+      dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, {0, next.count()});
+      for (std::int64_t p = 0; layer.normalises() && p < next.count(); ++p) {
+        batch_norm_infer(kernels, layer, spec.batch_norm_epsilon, next, {0, count}, p);
+        dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
+      }
       values = {next};
     }
+    if (layers == spec.layer_count() && spec.softmax_output) softmax_rows(values.values);
     write(values.values, rows, outputs);
   }
 
  private:
+  void softmax_rows(const Panels<T>& values) {
+    mlp_.kernels().softmax(values.rows, values.cols, values.data, values.stride());
+  }
+
   void write(const Panels<T>& values, Range rows, const InferenceOutputs<T>& outputs) {
     const KernelTable<T>& kernels = mlp_.kernels();
     const std::int64_t count = rows.size();
-    auto* predicted = outputs.predicted == nullptr ? arena_.template at<std::int32_t>(predicted_offset_)
-                                                   : outputs.predicted + rows.begin;
     if (outputs.row_loss != nullptr) {
-      const std::int64_t target_bytes = takes_classes(mlp_.spec().loss)
-                                            ? static_cast<std::int64_t>(sizeof(std::int64_t))
-                                            : values.cols * static_cast<std::int64_t>(sizeof(T));
-      const auto* targets = static_cast<const unsigned char*>(outputs.targets) + rows.begin * target_bytes;
-      kernels.loss[static_cast<int>(mlp_.spec().loss)]({count, values.cols, values.data, nullptr, values.stride(),
-                                                        targets, nullptr, T{1}, outputs.row_loss + rows.begin,
-                                                        predicted});
-    } else if (outputs.predicted != nullptr) {
-      kernels.argmax(count, values.cols, values.data, values.stride(), predicted);
+      const MeasuredRows<T> measured{.rows = {0, count},
+                                     .first_sample = rows.begin,
+                                     .sample_weights = outputs.sample_weights,
+                                     .row_loss = outputs.row_loss + rows.begin,
+                                     .correct = outputs.correct + rows.begin};
+      output_loss(kernels, mlp_.groups(), outputs.targets, measured, values, {},
+                  arena_.template at<T>(loss_scratch_offset_));
+    }
+    if (outputs.predicted != nullptr) {
+      kernels.argmax(count, values.cols, values.data, values.stride(), outputs.predicted + rows.begin);
     }
     if (outputs.values == nullptr) return;
-    if (outputs.probabilities) kernels.softmax(count, values.cols, values.data, values.stride());
+    if (outputs.link == Link::softmax) softmax_rows(values);
+    if (outputs.link == Link::sigmoid) apply(Elementwise::sigmoid, values);
+    if (outputs.link == Link::exp) apply(Elementwise::exp, values);
     unpack(values, {0, count}, outputs.values + rows.begin * values.cols);
+  }
+
+  void apply(Elementwise function, const Panels<T>& values) {
+    mlp_.kernels().elementwise[static_cast<int>(function)](values.size(), values.data, values.data);
   }
 
   const Mlp<T>& mlp_;
   LiveColumns columns_;
   Arena arena_;
   std::size_t offsets_[2];
-  std::size_t loss_offset_;
-  std::size_t predicted_offset_;
+  std::size_t loss_scratch_offset_;
 };
 
 }  // namespace
@@ -150,7 +249,8 @@ bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs
   const std::int64_t block = std::min(kInferenceRows, (samples.count + threads - 1) / threads);
   const std::int64_t blocks = (samples.count + block - 1) / block;
   std::vector<std::unique_ptr<InferenceBlock<T>>> buffers;
-  for (int t = 0; t < threads; ++t) buffers.push_back(std::make_unique<InferenceBlock<T>>(*this, block));
+  const std::int64_t columns = most_live_columns(spec_, samples, block);
+  for (int t = 0; t < threads; ++t) buffers.push_back(std::make_unique<InferenceBlock<T>>(*this, block, columns));
   std::atomic<bool> stop{false};
   run_team(threads, [&](const Member& member) {
     for (std::int64_t b = member.index; b < blocks && !stop.load(std::memory_order_relaxed); b += member.count) {

@@ -48,13 +48,16 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   // Forward, backward-data and backward-weights cost the same.
   plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
   const std::int64_t member_rows = (batch_size + plan.threads - 1) / plan.threads;
-  for (std::int64_t l = 1; l <= spec.layers(); ++l) {
+  for (std::int64_t l = 1; l <= spec.layer_count(); ++l) {
     const std::int64_t inputs = spec.layer_sizes[static_cast<std::size_t>(l - 1)];
     const std::int64_t outputs = spec.layer_sizes[static_cast<std::size_t>(l)];
-    plan.splits.push_back(choose_split(batch_size, inputs, outputs, plan.threads, panel, element_bytes));
+    // Batch normalisation needs all rows of a unit.
+    plan.splits.push_back(spec.layer(l - 1).batch_norm
+                              ? Split::outputs
+                              : choose_split(batch_size, inputs, outputs, plan.threads, panel, element_bytes));
     plan.transposes_weights.push_back(choose_transposed_weights(member_rows, inputs, outputs, panel));
   }
-  plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs;
+  plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs && plan.threads > 1;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
   plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));

@@ -12,39 +12,79 @@
 namespace fastmlp {
 
 /// Names as users write them, in the order of the enums.
-inline constexpr std::array<const char*, 4> kActivationNames = {"identity", "relu", "sigmoid", "tanh"};
-inline constexpr std::array<const char*, 2> kLossNames = {"softmax_cross_entropy", "mse"};
+inline constexpr std::array<const char*, 14> kActivationNames = {
+    "identity",   "step", "sign", "sigmoid", "hard_sigmoid", "tanh", "relu",
+    "leaky_relu", "elu",  "selu", "gelu",    "gelu_tanh",    "silu", "softplus"};
+inline constexpr std::array<const char*, 10> kLossNames = {
+    "softmax_cross_entropy", "hinge", "binary_cross_entropy", "mse", "half_mse", "mae", "huber", "poisson", "quantile",
+    "user_defined"};
 inline constexpr std::array<const char*, 13> kOptimizerNames = {
     "sgd",     "momentum",         "nesterov",        "adagrad",
     "rmsprop", "rmsprop_momentum", "centred_rmsprop", "centred_rmsprop_momentum",
     "adam",    "amsgrad",          "adamax",          "nadam",
     "lion"};
-inline constexpr std::array<const char*, 4> kElementwiseNames = {"exp", "log", "tanh", "sigmoid"};
+inline constexpr std::array<const char*, 7> kElementwiseNames = {
+    "exp", "log", "tanh", "sigmoid", "log1p", "normal_cdf", "inverse_normal_cdf"};
 static_assert(kActivationNames.size() == static_cast<std::size_t>(Activation::count));
 static_assert(kLossNames.size() == static_cast<std::size_t>(Loss::count));
 static_assert(kOptimizerNames.size() == static_cast<std::size_t>(Optimizer::count));
 static_assert(kElementwiseNames.size() == static_cast<std::size_t>(Elementwise::count));
 
-struct NetworkSpec {
-  std::vector<std::int64_t> layer_sizes;  // features, hidden..., outputs
-  std::vector<Activation> activations;    // one per layer of weights
-  Loss loss = Loss::softmax_cross_entropy;
-  double input_scale = 1.0;
-
-  std::int64_t layers() const { return static_cast<std::int64_t>(layer_sizes.size()) - 1; }
-  std::int64_t features() const { return layer_sizes.front(); }
-  std::int64_t outputs() const { return layer_sizes.back(); }
+/// A layer of weights.
+struct LayerSpec {
+  Activation activation = Activation::identity;
+  double parameter = 0;     // of the activation
+  bool batch_norm = false;  // between product and bias
+  double dropout = 0;       // of the layer's outputs, in training
 };
 
-/// Loss targets are classes (int64), not values.
-inline bool takes_classes(Loss loss) { return loss == Loss::softmax_cross_entropy; }
+/// Consecutive outputs under one loss; groups follow one another.
+struct LossSpec {
+  Loss loss = Loss::softmax_cross_entropy;
+  std::int64_t outputs = 0;
+  double weight = 1;
+  double smoothing = 0;
+  std::vector<double> parameters;  // one per output, or one for all; as the next
+  std::vector<double> output_weights;
+};
 
-/// Row-major samples as the caller holds them.
+struct NetworkSpec {
+  std::vector<std::int64_t> layer_sizes;  // features, hidden..., outputs
+  std::vector<LayerSpec> layers;
+  std::vector<LossSpec> losses;
+  bool softmax_output = false;  // before a loss that does not compute it itself
+  double input_scale = 1.0;
+  double input_dropout = 0;
+  double input_noise = 0;  // deviation of normal noise, after scaling
+  double batch_norm_momentum = 0.9;
+  double batch_norm_epsilon = 1e-5;
+
+  std::int64_t layer_count() const { return static_cast<std::int64_t>(layer_sizes.size()) - 1; }
+  std::int64_t features() const { return layer_sizes.front(); }
+  std::int64_t outputs() const { return layer_sizes.back(); }
+  const LayerSpec& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
+  /// The input differs from step to step.
+  bool disturbs_input() const { return input_dropout > 0 || input_noise > 0; }
+};
+
+/// Loss targets must be classes (int64).
+inline bool requires_classes(Loss loss) { return loss == Loss::hinge; }
+/// Loss targets may be classes.
+inline bool takes_classes(Loss loss) {
+  return loss == Loss::hinge || loss == Loss::softmax_cross_entropy || loss == Loss::user_defined;
+}
+
+/// Samples as the caller holds them: row-major, or compressed sparse rows.
 struct SampleRows {
-  const void* data = nullptr;
+  const void* data = nullptr;  // elements, of the sparse form those that are stored
   std::int64_t count = 0;
   std::int64_t row_bytes = 0;
   InputType type = InputType::scalar;
+  // Sparse form: columns of the stored elements, and where each row begins among them.
+  const std::int32_t* columns = nullptr;
+  const std::int64_t* row_starts = nullptr;
+
+  bool sparse() const { return columns != nullptr; }
 };
 
 }  // namespace fastmlp

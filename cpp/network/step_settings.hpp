@@ -14,20 +14,28 @@ struct StepSettings {
   double epsilon = 0;
   double l1 = 0;
   double l2 = 0;
-  double decay = 0;  // decoupled: parameters shrink by learning_rate * decay
+  double decay = 0;         // decoupled: parameters shrink by learning_rate * decay
+  double l2_per_batch = 0;  // not 0: l1 and l2 are divided by the total weight of the batch
+  double epsilon_hat = 0;   // not 0: epsilon is added before the correction of the mean square's bias
+  // 0: none.
+  double clip_value = 0;     // of each element of the gradient
+  double clip_norm = 0;      // of the whole gradient
+  double max_norm = 0;       // of the weights that lead to a unit
+  double average_decay = 0;  // of the moving average of the parameters
+
+  bool clips() const { return clip_value > 0 || clip_norm > 0; }
 };
 
 /// What bias corrections need to know of the steps done: products of the decay rates, one factor per step.
-class Moments {
- public:
-  /// The settings of the next step, which is then counted as done.
+struct Moments {
+  /// The settings of the next step, which is then counted as done. batch_weight: total weight of its samples.
   template <typename T>
-  UpdateSettings<T> next(Optimizer optimizer, const StepSettings& settings);
+  UpdateSettings<T> next(Optimizer optimizer, const StepSettings& settings, double learning_rate, double batch_weight);
 
- private:
-  double beta1_product_ = 1;
-  double beta2_product_ = 1;
-  double schedule_ = 1;  // Nadam: 0.96^(0.004 t)
+  std::int64_t steps = 0;
+  double beta1_product = 1;
+  double beta2_product = 1;
+  double schedule = 1;  // Nadam: 0.96^(0.004 t)
 };
 
 }  // namespace fastmlp

@@ -1,44 +1,66 @@
-// Training: the order of operations of a step, and epochs of steps inside one parallel region.
+// Training: epochs of steps, each inside one parallel region.
 //
 // A step of a team: each member carries its rows of the batch through gather, forward, loss and backward-data
 // without meeting the others; a barrier; each member turns its share of the weight blocks into gradients and
-// updates them at once; a barrier. Two barriers a step, whatever the depth.
+// updates them at once; a barrier. Two barriers a step, whatever the depth, and two more where a layer needs all rows
+// of a unit (batch normalisation) or an update needs all gradients (clipping by norm).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <vector>
 
-#include "base/arena.hpp"
 #include "base/team.hpp"
 #include "network/input.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
+#include "network/run_memory.hpp"
 #include "network/step_settings.hpp"
+#include "ops/gradient_sink.hpp"
 
 namespace fastmlp {
 
 enum class RunStatus { completed, interrupted, diverged };
 
+/// Sums over the samples done; losses and correct predictions as they were before the step that each caused.
 struct Progress {
   std::int64_t samples_done = 0;
-  double loss_sum = 0;  // of the samples done
+  double weight_sum = 0;
+  double loss_sum = 0;
+  double penalty_sum = 0;  // weight of each batch times l2 / 2 times the sum of the squared weights, when asked for
   std::int64_t correct = 0;
 };
 
 /// Called at once and then every few tens of milliseconds, from the calling thread; returns false to stop.
 using Monitor = std::function<bool(const Progress&)>;
 
+/// Outputs and targets of a batch to the mean loss and its gradient by the outputs, from the calling thread. `index`
+/// numbers the samples unless it is null, then they begin at `first`. Returns false to stop.
+template <typename T>
+using UserLoss = std::function<bool(const Panels<T>& outputs, const std::int64_t* index, std::int64_t first,
+                                    const Panels<T>& gradient, T& loss)>;
+
 template <typename T>
 struct EpochRequest {
   SampleRows samples;
-  const void* targets = nullptr;  // as LossCall::targets
+  std::vector<GroupTargets<T>> targets;
+  const T* sample_weights = nullptr;  // null: all 1
+  UserLoss<T> user_loss;              // for Loss::user_defined
   StepSettings settings;
+  std::vector<double> learning_rates;  // of each step; empty: that of the settings
+  std::vector<bool> trainable;         // by layer; empty: all
+  // Dropout, noise, and moments of the batch in batch normalisation; else the network as it predicts.
+  bool training = true;
+  const std::int64_t* order = nullptr;  // of the samples; null: shuffled by (seed, epoch), or as they are
   bool shuffle = true;
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
+  std::int64_t first_step = 0;
+  std::int64_t steps = -1;  // at most that many; -1: to the end of the epoch
+  bool counts_penalty = false;
+  bool differentiates_input = false;
+  std::vector<double>* step_losses = nullptr;  // mean loss of each step
   Monitor monitor;
 };
 
@@ -48,6 +70,23 @@ struct EpochResult {
   Progress progress;
 };
 
+/// What lives as long as a run.
+template <typename T>
+struct RunState {
+  RunState(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients);
+
+  Mlp<T>& mlp;
+  const std::int64_t batch_size;
+  const Plan plan;
+  const bool updates;  // steps change the network, rather than leave gradients
+  RunMemory<T> memory;
+  LiveColumns columns;
+  GradientSink<T> sink;
+  Moments moments;  // of the steps done so far
+  // Kept from epoch to epoch: short epochs report as often as long ones.
+  std::chrono::steady_clock::time_point next_report = std::chrono::steady_clock::now();
+};
+
 template <typename T>
 class Trainer {
  public:
@@ -55,37 +94,26 @@ class Trainer {
   /// (mlp.parameter_elements() elements, the layout of the parameters) a step writes there and updates nothing.
   Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients = nullptr);
 
-  /// One pass over the samples. A loss that is NaN or infinite ends it as diverged: the parameters are those of
+  /// Steps of one pass over the samples. A loss that is NaN or infinite ends it as diverged: the network is that of
   /// the start of the epoch again. An interrupted epoch keeps the parameters of its last completed step.
   EpochResult run_epoch(const EpochRequest<T>& request);
 
-  const Plan& plan() const { return plan_; }
-  std::size_t bytes() const { return arena_.bytes(); }
+  /// averages += (1 - decay) (state - averages); the first time they are a copy of the network's state.
+  void average(double decay);
+  /// Exchanges the network's state and its averages.
+  void swap_averages();
+
+  RunState<T>& state() { return state_; }
+  const RunState<T>& state() const { return state_; }
 
  private:
-  class Epoch;
+  const std::int64_t* order_of(const EpochRequest<T>& request);
 
-  Panels<T> values(std::int64_t level, std::int64_t batch) const;
-  Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
-
-  Mlp<T>& mlp_;
-  std::int64_t batch_size_;
-  Plan plan_;
-  LiveColumns columns_;
-  GradientSink<T> sink_;
-  Moments moments_;  // of the steps done so far
-  Arena arena_;
-  // Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up.
-  std::vector<std::size_t> value_offsets_;
-  std::vector<std::size_t> input_offsets_;  // level 0, one per member of the team
-  std::vector<std::size_t> gradient_offsets_;
-  std::vector<std::size_t> transposed_offsets_;  // one per member of the team
-  std::vector<std::size_t> block_offsets_;       // one per member of the team
-  std::size_t row_loss_offset_ = 0;
-  std::size_t predicted_offset_ = 0;
-  std::size_t last_good_offset_ = 0;
-  // Kept from epoch to epoch: short epochs report as often as long ones.
-  std::chrono::steady_clock::time_point next_report_ = std::chrono::steady_clock::now();
+  RunState<T> state_;
+  // The last shuffled order, and what it was made from.
+  std::vector<std::int64_t> order_;
+  std::uint64_t order_seed_ = 0;
+  std::uint32_t order_epoch_ = 0;
 };
 
 }  // namespace fastmlp

@@ -2,39 +2,63 @@
 
 #include <algorithm>
 
+#include "ops/random.hpp"
+
 namespace fastmlp {
 
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
-                   const Panels<T>& output, Range rows, Range depth, Range panels) {
+                   const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels) {
   const Panels<T>& x = input.values;
   const bool listed = input.weight_rows != nullptr;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t first_row = listed ? 0 : depth.begin;
     Product<T> product{.rows = rows.size(),
                        .depth = depth.size(),
-                       .vectors = vectors_for(kernels, output.width(p)),
+                       .vectors = vectors_for(kernels, output.values.width(p)),
                        .a = x.at(depth.begin / x.panel, rows.begin),
                        .a_panel_stride = x.stride(),
                        .b = layer.weights.at(p, first_row),
                        .b_rows = listed ? input.weight_rows + depth.begin : nullptr,
-                       .c = output.at(p, rows.begin),
+                       .c = output.values.at(p, rows.begin),
                        .accumulate = depth.begin > 0};
     if (p + 1 < panels.end && !listed) product.next_b = layer.weights.at(p + 1, first_row);
     kernels.gemm(product);
-    if (depth.end < x.cols) continue;
-    kernels.activate[static_cast<int>(layer.activation)](rows.size(), product.vectors, layer.bias + p * output.panel,
-                                                         product.c);
+    if (depth.end < x.cols || layer.normalises()) continue;
+    dense_finish(kernels, layer, output, dropout, rows, p);
   }
 }
 
 template <typename T>
-void activation_backward(const KernelTable<T>& kernels, Activation activation, const Panels<T>& output,
-                         const Panels<T>& gradient, Range rows) {
-  if (activation == Activation::identity) return;
-  for (std::int64_t p = 0; p < output.count(); ++p) {
-    kernels.activate_backward[static_cast<int>(activation)](rows.size(), vectors_for(kernels, output.width(p)),
-                                                            output.at(p, rows.begin), gradient.at(p, rows.begin));
+void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
+                  const Dropout& dropout, Range rows, std::int64_t p) {
+  T* slopes = output.slopes.data == nullptr ? nullptr : output.slopes.at(p, rows.begin);
+  kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors_for(kernels, output.values.width(p)),
+                                                       layer.parameter, layer.bias + p * output.values.panel,
+                                                       output.values.at(p, rows.begin), slopes);
+  if (dropout.rate > 0) drop_values(kernels, output, dropout, rows, p);
+}
+
+template <typename T>
+void drop_values(const KernelTable<T>& kernels, const LayerOutput<T>& output, const Dropout& dropout, Range rows,
+                 std::int64_t p) {
+  const RandomBlock block =
+      random_block(output.values, RandomPurpose::dropout, dropout.seed, dropout.level, dropout.step, rows, p);
+  const auto threshold = static_cast<std::uint32_t>(dropout.rate * 0x1p32);
+  kernels.dropout(block, rows.size(), vectors_for(kernels, output.values.width(p)), threshold,
+                  static_cast<T>(1 / (1 - dropout.rate)), output.values.at(p, rows.begin),
+                  output.slopes.data == nullptr ? nullptr : output.slopes.at(p, rows.begin));
+}
+
+template <typename T>
+void apply_derivative(const KernelTable<T>& kernels, const Derivative<T>& derivative, Range rows, std::int64_t p,
+                      T* gradient) {
+  const std::int64_t vectors = vectors_for(kernels, derivative.output.values.width(p));
+  if (derivative.output.slopes.data != nullptr) {
+    kernels.multiply(rows.size(), vectors, derivative.output.slopes.at(p, rows.begin), gradient);
+  } else if (derivative.activation != Activation::identity) {
+    kernels.activate_backward[static_cast<int>(derivative.activation)](
+        rows.size(), vectors, derivative.parameter, derivative.output.values.at(p, rows.begin), gradient);
   }
 }
 
@@ -51,14 +75,14 @@ void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& gradient, Ra
 
 template <typename T>
 void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
-                         Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
-                         Range depth, Range panels, T* scratch) {
+                         const Derivative<T>& derivative, const Panels<T>& d_input, Range rows, Range depth,
+                         Range panels, T* scratch) {
   const std::int64_t panel = weights.panel;
   const bool whole = depth.size() == weights.cols;
   const bool complete = depth.end == weights.cols;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const T* batch_panel = transposed + depth.begin * panel;
-    Product<T> product{.rows = input.width(p),
+    Product<T> product{.rows = d_input.width(p),
                        .depth = depth.size(),
                        .vectors = 0,
                        .a = weights.at(depth.begin / panel, p * panel),
@@ -73,24 +97,23 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
       product.b = batch_panel;
       // Partial sums wait, transposed, where the result will be: a whole block takes the same room either way.
       if (!whole) product.c = result;
-      product.next_a = row == rows.begin && p + 1 < input.count() ? product.a + panel * panel : nullptr;
+      product.next_a = row == rows.begin && p + 1 < d_input.count() ? product.a + panel * panel : nullptr;
       kernels.gemm(product);
       if (!complete) continue;
       if (!whole) std::copy_n(result, product.rows * panel, scratch);
       kernels.transpose(product.rows, samples, scratch, result);
-      kernels.activate_backward[static_cast<int>(activation)](samples, vectors_for(kernels, product.rows),
-                                                              input.at(p, row), result);
+      apply_derivative(kernels, derivative, {row, row + samples}, p, result);
     }
   }
 }
 
 template <typename T>
 void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& gradient,
-                                 Activation activation, const Panels<T>& input, const Panels<T>& d_input, Range rows,
-                                 Range depth, Range panels, T* scratch) {
+                                 const Derivative<T>& derivative, const Panels<T>& d_input, Range rows, Range depth,
+                                 Range panels, T* scratch) {
   const std::int64_t panel = weights.panel;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
-    const std::int64_t features = input.width(p);
+    const std::int64_t features = d_input.width(p);
     for (std::int64_t k = depth.begin; k < depth.end; k += panel) {
       kernels.transpose(features, std::min(panel, depth.end - k), weights.at(k / panel, p * panel),
                         scratch + (k - depth.begin) * panel);
@@ -105,30 +128,11 @@ void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>&
                   .c = d_input.at(p, rows.begin),
                   .accumulate = depth.begin > 0});
     if (depth.end < weights.cols) continue;
-    kernels.activate_backward[static_cast<int>(activation)](rows.size(), vectors, input.at(p, rows.begin),
-                                                            d_input.at(p, rows.begin));
+    apply_derivative(kernels, derivative, rows, p, d_input.at(p, rows.begin));
   }
 }
 
 namespace {
-
-/// The element of an array parallel to the parameters that belongs to `parameter`.
-template <typename T>
-T* parallel_element(const GradientSink<T>& sink, T* array, const T* parameter) {
-  return array == nullptr ? nullptr : array + (parameter - sink.parameters);
-}
-
-/// Hands `count` parameters and their gradient to the sink.
-template <typename T>
-void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const UpdateSettings<T>& settings,
-             std::int64_t count, T* parameters, const T* gradient) {
-  if (sink.gradients != nullptr) {
-    std::copy_n(gradient, count, parallel_element(sink, sink.gradients, parameters));
-  } else {
-    kernels.update[static_cast<int>(sink.optimizer)](count, parameters, parallel_element(sink, sink.slots, parameters),
-                                                     sink.slot_stride, gradient, settings);
-  }
-}
 
 /// Hands a block of gradients to an optimizer that reads them from memory, by runs of neighbouring rows.
 template <typename T>
@@ -155,9 +159,6 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
   const Panels<T>& weights = layer.weights;
   const Panels<T>& x = input.values;
   const std::int64_t panel = weights.panel;
-  UpdateSettings<T> bias_settings = sink.settings;
-  bias_settings.l1 = bias_settings.l2 = 0;
-  bias_settings.shrink = 1;
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
     // Groups of output panels, whose gradients stay in cache while the input goes by once.
     const std::int64_t first = block / (x.count() * panel_group) * panel_group;
@@ -182,10 +183,10 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
     } else {
       update_from_scratch(kernels, sink, product, parameters, rows, panel, scratch);
     }
-    if (in_panel > 0) continue;
+    if (in_panel > 0 || layer.normalises()) continue;
     std::fill(scratch, scratch + panel, T{0});
     kernels.column_sums(gradient.rows, product.vectors, gradient.at(out_panel), scratch);
-    deliver(kernels, sink, bias_settings, panel, layer.bias + out_panel * panel, scratch);
+    deliver(kernels, sink, without_penalties(sink.settings), panel, layer.bias + out_panel * panel, scratch);
   }
 }
 
@@ -205,18 +206,21 @@ void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, 
   }
 }
 
-#define FASTMLP_INSTANTIATE(T)                                                                                       \
-  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&, const Panels<T>&,   \
-                              Range, Range, Range);                                                                  \
-  template void activation_backward(const KernelTable<T>&, Activation, const Panels<T>&, const Panels<T>&, Range);   \
-  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                                  \
-  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, Activation, const Panels<T>&, \
-                                    const Panels<T>&, Range, Range, Range, T*);                                      \
-  template void dense_update_idle(const KernelTable<T>&, const Panels<T>&, const std::int32_t*, Range,               \
-                                  const GradientSink<T>&, T*);                                                       \
-  template void dense_backward_data_by_rows(const KernelTable<T>&, const Panels<T>&, const Panels<T>&, Activation,   \
-                                            const Panels<T>&, const Panels<T>&, Range, Range, Range, T*);            \
-  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,            \
+#define FASTMLP_INSTANTIATE(T)                                                                                   \
+  template void dense_forward(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,                 \
+                              const LayerOutput<T>&, const Dropout&, Range, Range, Range);                       \
+  template void dense_finish(const KernelTable<T>&, const DenseLayer<T>&, const LayerOutput<T>&, const Dropout&, \
+                             Range, std::int64_t);                                                               \
+  template void drop_values(const KernelTable<T>&, const LayerOutput<T>&, const Dropout&, Range, std::int64_t);  \
+  template void apply_derivative(const KernelTable<T>&, const Derivative<T>&, Range, std::int64_t, T*);          \
+  template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                              \
+  template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, const Derivative<T>&,     \
+                                    const Panels<T>&, Range, Range, Range, T*);                                  \
+  template void dense_update_idle(const KernelTable<T>&, const Panels<T>&, const std::int32_t*, Range,           \
+                                  const GradientSink<T>&, T*);                                                   \
+  template void dense_backward_data_by_rows(const KernelTable<T>&, const Panels<T>&, const Panels<T>&,           \
+                                            const Derivative<T>&, const Panels<T>&, Range, Range, Range, T*);    \
+  template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,        \
                                        const Panels<T>&, Range, std::int64_t, const GradientSink<T>&, T*);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)

@@ -9,11 +9,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastmlp import datasets
+    from fastmlp import datasets, metrics, schedules
+    from fastmlp.activations import ELU, LeakyReLU, Sign, Step
+    from fastmlp.averaging import EMA, SWA
+    from fastmlp.callbacks import (
+        Callback,
+        EarlyStopping,
+        LambdaCallback,
+        LearningRateScheduler,
+        ModelCheckpoint,
+    )
     from fastmlp.environment import info
     from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
+    from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.history import History
+    from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
+    from fastmlp.lbfgs import LBFGS
     from fastmlp.loading import load
+    from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
+    from fastmlp.losses import (
+        MAE,
+        MSE,
+        BinaryCrossEntropy,
+        HalfMSE,
+        Hinge,
+        Huber,
+        Poisson,
+        Quantile,
+        SoftmaxCrossEntropy,
+        UserLoss,
+    )
+    from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
     from fastmlp.plan import Plan
@@ -21,51 +47,137 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "MLP",
-    "SGD",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "BinaryCrossEntropy",
+    "CSVLogger",
+    "Callback",
+    "Constant",
     "DataUnavailableError",
     "DivergedError",
+    "ELU",
+    "EMA",
+    "EarlyStopping",
     "FormatError",
+    "HalfMSE",
+    "Hinge",
     "History",
+    "Huber",
+    "JSONLogger",
+    "LBFGS",
+    "LambdaCallback",
+    "LeakyReLU",
+    "LearningRateScheduler",
+    "LearningRates",
     "Lion",
+    "MAE",
+    "MLP",
+    "MLPClassifier",
+    "MLPRegressor",
+    "MSE",
+    "ModelCheckpoint",
     "Nadam",
+    "Normal",
+    "Orthogonal",
     "Plan",
+    "Poisson",
+    "Quantile",
     "RMSprop",
+    "SGD",
+    "SWA",
+    "Sign",
+    "SoftmaxCrossEntropy",
+    "Step",
+    "TensorBoard",
+    "Uniform",
+    "UserLoss",
     "datasets",
     "info",
     "load",
+    "metrics",
+    "schedules",
 ]
 
+_MODULES = ("datasets", "metrics", "schedules")
 _HOMES = {
-    "MLP": "fastmlp.model",
-    "History": "fastmlp.history",
-    "Plan": "fastmlp.plan",
-    "load": "fastmlp.loading",
-    "SGD": "fastmlp.optimizers",
-    "Adagrad": "fastmlp.optimizers",
-    "Adam": "fastmlp.optimizers",
-    "AdamW": "fastmlp.optimizers",
-    "Adamax": "fastmlp.optimizers",
-    "Lion": "fastmlp.optimizers",
-    "Nadam": "fastmlp.optimizers",
-    "RMSprop": "fastmlp.optimizers",
-    "info": "fastmlp.environment",
-    "DataUnavailableError": "fastmlp.errors",
-    "DivergedError": "fastmlp.errors",
-    "FormatError": "fastmlp.errors",
+    "activations": (
+        "ELU",
+        "LeakyReLU",
+        "Sign",
+        "Step",
+    ),
+    "averaging": (
+        "EMA",
+        "SWA",
+    ),
+    "callbacks": (
+        "Callback",
+        "EarlyStopping",
+        "LambdaCallback",
+        "LearningRateScheduler",
+        "ModelCheckpoint",
+    ),
+    "environment": ("info",),
+    "errors": (
+        "DataUnavailableError",
+        "DivergedError",
+        "FormatError",
+    ),
+    "estimators": (
+        "MLPClassifier",
+        "MLPRegressor",
+    ),
+    "history": ("History",),
+    "initializers": (
+        "Constant",
+        "Normal",
+        "Orthogonal",
+        "Uniform",
+    ),
+    "lbfgs": ("LBFGS",),
+    "loading": ("load",),
+    "loggers": (
+        "CSVLogger",
+        "JSONLogger",
+        "TensorBoard",
+    ),
+    "losses": (
+        "BinaryCrossEntropy",
+        "HalfMSE",
+        "Hinge",
+        "Huber",
+        "MAE",
+        "MSE",
+        "Poisson",
+        "Quantile",
+        "SoftmaxCrossEntropy",
+        "UserLoss",
+    ),
+    "lr_finder": ("LearningRates",),
+    "model": ("MLP",),
+    "optimizers": (
+        "Adagrad",
+        "Adam",
+        "AdamW",
+        "Adamax",
+        "Lion",
+        "Nadam",
+        "RMSprop",
+        "SGD",
+    ),
+    "plan": ("Plan",),
 }
+_HOME_OF = {name: f"fastmlp.{home}" for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return importlib.import_module("fastmlp.datasets")
-    if name not in _HOMES:
+    if name in _MODULES:
+        return importlib.import_module(f"fastmlp.{name}")
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
 

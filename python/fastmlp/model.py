@@ -1,54 +1,37 @@
-"""The model: a network of the core with names, defaults, messages and a history."""
+"""The model: a network that is trained, with names, defaults, messages and a history."""
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
-from os import PathLike
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp import _core
-from fastmlp.errors import DivergedError
-from fastmlp.history import History, Record, epoch_line
+from fastmlp.activations import Activation
+from fastmlp.architecture import checked_architecture
+from fastmlp.averaging import Averaging
+from fastmlp.callbacks import Callback, as_callbacks
+from fastmlp.history import History, Record
+from fastmlp.initializers import Initializer
+from fastmlp.lbfgs import LBFGS, fit_lbfgs
+from fastmlp.losses import Loss, UserLoss
+from fastmlp.lr_finder import LearningRates, find_learning_rates
+from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer, checked_optimizer
-from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
 from fastmlp.plan import Plan
-from fastmlp.validation import (
-    choice,
-    class_targets,
-    input_rows,
-    integer,
-    real,
-    thread_count,
-    value_targets,
-)
-from fastmlp.validation import (
-    layer_sizes as checked_layer_sizes,
-)
+from fastmlp.run import Run
+from fastmlp.training import Data, Progress, Training
+from fastmlp.validation import flag, integer, thread_count
 
 __all__ = ["MLP", "History"]
 
-ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
-LOSSES = ("softmax_cross_entropy", "mse")
-INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal")
-_CLASSIFICATION_LOSSES = ("softmax_cross_entropy",)
-
 Array = npt.NDArray[Any]
-Progress = Callable[[int, int, float, "float | None"], object]
+Function = Callable[["MLP", Record], object]
 
 
-class Callback(Protocol):
-    """Called after each epoch; returning True ends the training."""
-
-    def __call__(self, model: MLP, record: Record) -> object: ...
-
-
-class MLP:
+class MLP(Network):
     """A multi-layer perceptron.
 
     Layer ``l`` computes ``act(x W + b)`` with ``W`` of shape (in, out); all arithmetic is done by
@@ -58,22 +41,39 @@ class MLP:
     ----------
     layer_sizes : sequence of int
         Features, hidden layers, outputs: at least two positive numbers.
-    activation : {"relu", "sigmoid", "tanh", "identity"}
-        Of the hidden layers.
-    loss : {"softmax_cross_entropy", "mse"}
-        ``softmax_cross_entropy`` takes class labels 0..outputs-1 and reads the outputs as logits.
-        ``mse`` takes values of shape (samples, outputs): the mean over samples of the sum over
-        outputs of the squared error.
+    activation : str, Activation or list of these
+        Of the hidden layers, one for all or one for each: "relu", "sigmoid", "tanh", "leaky_relu",
+        "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid", "step", "sign",
+        "identity", or an object such as ``fastmlp.LeakyReLU(slope=0.1)``.
+    loss : str, Loss, callable or list of Loss
+        "softmax_cross_entropy" and "hinge" take class labels 0..outputs-1 and read the outputs as
+        scores, the first also rows of probabilities; "binary_cross_entropy" takes values in [0, 1]
+        and reads the outputs as logits; "mse", "half_mse", "mae", "huber", "poisson" and "quantile"
+        take values, (samples, outputs). Or an object such as ``fastmlp.Huber(delta=2.0)``; a
+        function as `UserLoss` describes it; or a list of objects that say their ``outputs``, which
+        are added.
     input_scale : float
         Every input is multiplied by it, 1/255 for bytes to [0, 1].
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int
-        Of the initial weights and of the shuffling, >= 0.
-    initializer : {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform"}, optional
-        He et al. (2015) by default for ReLU, Glorot and Bengio (2010) for the others. Biases are 0.
-    output_activation : {"identity", "relu", "sigmoid", "tanh"}
-        Of the last layer; ``softmax_cross_entropy`` requires ``identity``.
+        Of the initial weights, the shuffling and all other randomness, >= 0.
+    initializer : str or Initializer, optional
+        "he_normal" by default for ReLU and its relatives, "lecun_normal" for SELU,
+        "glorot_uniform" for the others. Biases are 0.
+    output_activation : str or Activation
+        Of the last layer. Losses that read logits take "identity"; or, the first "softmax" and the
+        second "sigmoid", which changes what `forward` returns and nothing else.
+    dropout : float or list of float
+        Share of each hidden layer's outputs that a step sets to 0, in [0, 1); the others are scaled
+        up (Srivastava et al. 2014).
+    input_dropout : float
+        The same for the inputs.
+    input_noise : float
+        Deviation of the normal noise that each step adds to the inputs.
+    batch_normalization : bool or list of bool
+        Of the hidden layers, between product and activation (Ioffe and Szegedy 2015). Running
+        moments keep 0.9 of the old ones; 1e-5 is added to variances.
 
     Raises
     ------
@@ -87,149 +87,102 @@ class MLP:
         self,
         layer_sizes: Sequence[int],
         *,
-        activation: str = "relu",
-        loss: str = "softmax_cross_entropy",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        loss: Any = "softmax_cross_entropy",
         input_scale: float = 1.0,
         dtype: str = "float32",
         seed: int = 0,
-        initializer: str | None = None,
-        output_activation: str = "identity",
+        initializer: str | Initializer | None = None,
+        output_activation: str | Activation = "identity",
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
+        input_noise: float = 0.0,
+        batch_normalization: bool | Sequence[bool] = False,
     ) -> None:
-        self._layer_sizes = checked_layer_sizes(layer_sizes)
-        self._activation = choice("activation", activation, ACTIVATIONS)
-        self._loss = choice("loss", loss, LOSSES)
-        self._input_scale = real("input_scale", input_scale, -np.inf)
-        dtype_name = dtype if isinstance(dtype, str) else _dtype_name(dtype)
-        self._dtype = np.dtype(choice("dtype", dtype_name, ("float32", "float64")))
-        self._seed = integer("seed", seed, 0, 2**64 - 1)
-        default = "he_normal" if activation == "relu" else "glorot_uniform"
-        self._initializer = choice(
-            "initializer", default if initializer is None else initializer, INITIALIZERS
-        )
-        self._output_activation = choice("output_activation", output_activation, ACTIVATIONS)
-        if self.is_classifier and output_activation != "identity":
-            raise ValueError(
-                "output_activation must be 'identity' with softmax_cross_entropy, which reads the "
-                f"outputs as logits, got {output_activation!r}"
+        super().__init__(
+            checked_architecture(
+                layer_sizes,
+                activation,
+                loss,
+                input_scale,
+                dtype,
+                seed,
+                initializer,
+                output_activation,
+                dropout,
+                input_dropout,
+                input_noise,
+                batch_normalization,
             )
-        single = self._dtype == np.float32
-        activations = [activation] * (len(self._layer_sizes) - 2) + [output_activation]
-        network_type = _core.Network32 if single else _core.Network64
-        self._run_type = _core.Run32 if single else _core.Run64
-        self._network = network_type(self._layer_sizes, activations, loss, self._input_scale)
-        self._network.initialize(self._initializer, self._seed)
+        )
+        self._trainable = [True] * self._architecture.layers
         self._fitting = threading.Lock()
+        self._run: Run | None = None  # of the last fit, from which another may go on
+        self._saved_state: dict[str, Array] | None = None
+        self._epochs_done = 0
 
     def __repr__(self) -> str:
-        sizes = "-".join(str(size) for size in self._layer_sizes)
-        return f"MLP({sizes}, activation={self._activation!r}, loss={self._loss!r}, {self._dtype})"
-
-    @property
-    def layer_sizes(self) -> list[int]:
-        """Features, hidden layers, outputs."""
-        return list(self._layer_sizes)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Scalar type of parameters and arithmetic."""
-        return self._dtype
-
-    @property
-    def is_classifier(self) -> bool:
-        """Whether the loss takes class labels."""
-        return self._loss in _CLASSIFICATION_LOSSES
-
-    @property
-    def isa(self) -> str:
-        """Instruction set whose kernels this model runs on."""
-        return str(self._network.isa)
-
-    @property
-    def weights(self) -> list[Array]:
-        """Copies of the weights, (in, out) each; assign a list, or one item, to set them."""
-        layers = range(len(self._layer_sizes) - 1)
-        return Parameters((self._network.get_weights(i) for i in layers), self._set_weights)
-
-    @weights.setter
-    def weights(self, values: Sequence[npt.ArrayLike]) -> None:
-        for i, value in enumerate(self._checked_parameters("weights", values)):
-            self._network.set_weights(i, value)
-
-    @property
-    def biases(self) -> list[Array]:
-        """Copies of the biases, (out,) each; assign a list, or one item, to set them."""
-        layers = range(len(self._layer_sizes) - 1)
-        return Parameters((self._network.get_biases(i) for i in layers), self._set_biases)
-
-    @biases.setter
-    def biases(self, values: Sequence[npt.ArrayLike]) -> None:
-        for i, value in enumerate(self._checked_parameters("biases", values)):
-            self._network.set_biases(i, value)
-
-    def _set_weights(self, layer: int, value: object) -> None:
-        self._network.set_weights(layer, self._checked_parameter("weights", layer, value))
-
-    def _set_biases(self, layer: int, value: object) -> None:
-        self._network.set_biases(layer, self._checked_parameter("biases", layer, value))
-
-    def _checked_parameter(self, name: str, layer: int, value: object) -> Array:
-        return checked_parameter(name, layer, value, self._layer_sizes, self._dtype)
-
-    def _checked_parameters(self, name: str, values: object) -> list[Array]:
-        return checked_parameters(name, values, self._layer_sizes, self._dtype)
-
-    def _checked_samples(self, x: object, y: object, prefix: str = "") -> tuple[Array, Array]:
-        rows = input_rows(f"{prefix}x", x, self._layer_sizes[0], self._dtype)
-        outputs = self._layer_sizes[-1]
-        if self.is_classifier:
-            return rows, class_targets(f"{prefix}y", y, len(rows), outputs)
-        return rows, value_targets(f"{prefix}y", y, len(rows), outputs, self._dtype)
-
-    def _checked_validation(self, data: object) -> tuple[Array, Array] | None:
-        if data is None:
-            return None
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError("validation_data must be a pair (x, y)")
-        return self._checked_samples(data[0], data[1], "validation_data: ")
+        architecture = self._architecture
+        sizes = "-".join(str(size) for size in architecture.layer_sizes)
+        names = list(dict.fromkeys(a.name for a in architecture.activations)) or ["none"]
+        losses = " + ".join(loss.name for loss in architecture.losses)
+        return f"MLP({sizes}, activation={'/'.join(names)!r}, loss={losses!r}, {self.dtype})"
 
     def fit(
         self,
         x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        y: Any,
         *,
         epochs: int = 5,
         batch_size: int = 128,
-        optimizer: Optimizer | None = None,
-        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        optimizer: Optimizer | LBFGS | None = None,
+        validation_data: tuple[npt.ArrayLike, Any] | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
         shuffle: bool = True,
         threads: int | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | Function] = (),
+        averaging: Averaging | None = None,
+        resume: bool = False,
         verbose: int = 1,
         progress: Progress | None = None,
     ) -> History:
-        """Train on mini-batches; the state of the optimizer starts at zero.
+        """Train on mini-batches.
 
         Parameters
         ----------
-        x : array of shape (samples, features)
-            uint8 is used as it is; other real types are converted to the model's dtype.
-        y : array
+        x : array or SciPy sparse matrix of shape (samples, features)
+            uint8 is used as it is; other real types are converted to the model's dtype. A sparse
+            matrix is never made dense as a whole.
+        y : array, or list of arrays with several losses
             Labels of shape (samples,), or values of shape (samples, outputs), by the loss.
         epochs, batch_size : int
             At least 1. The last batch of an epoch may be smaller and is averaged over its own size.
-        optimizer : Optimizer, optional
-            ``SGD(learning_rate=0.1, momentum=0.9)`` by default.
+        optimizer : Optimizer or LBFGS, optional
+            ``SGD(learning_rate=0.1, momentum=0.9)`` by default. `LBFGS` takes all samples at once,
+            and `epochs` for its iterations.
         validation_data : pair of arrays, optional
             Evaluated after each epoch.
+        sample_weight : array of shape (samples,), optional
+            Factors of the samples' losses, >= 0; the loss of a batch is divided by their sum.
+        class_weight : mapping of class to float, or "balanced", optional
+            Factors by the label, multiplied with `sample_weight`; "balanced" gives every class the
+            same total weight.
         shuffle : bool
             A new order each epoch, a function of the model's seed and the epoch alone.
         threads : int, optional
             By default chosen by the work of a step and the CPUs of the process. The result does
             not depend on it.
-        callbacks : sequence of callables
-            Called as ``callback(model, record)`` after each epoch; True ends the training.
-            ``record`` holds epoch (from 1), epochs, loss, seconds, learning_rate and, where they
-            exist, accuracy, val_loss, val_accuracy.
+        callbacks : sequence of Callback or callables
+            A callable is called as ``callback(model, record)`` after each epoch; True ends the
+            training. ``record`` holds epoch (from 1), epochs, loss, seconds, learning_rate and,
+            where they exist, accuracy, val_loss, val_accuracy.
+        averaging : EMA or SWA, optional
+            The model ends with averages of its parameters.
+        resume : bool
+            Go on where the last `fit` (or `restore_training_state`) left off: the optimizer keeps
+            its state, and epochs are counted on. With the same data and settings the result is that
+            of one longer `fit`. Otherwise the state of the optimizer starts at zero.
         verbose : int
             0 is silent, 1 prints a line per epoch to standard error.
         progress : callable, optional
@@ -251,33 +204,102 @@ class MLP:
         epochs = integer("epochs", epochs, 1)
         batch_size = integer("batch_size", batch_size, 1)
         team = thread_count(threads)
-        optimizer = checked_optimizer(optimizer)
-        if not isinstance(callbacks, (list, tuple)) or not all(map(callable, callbacks)):
-            raise TypeError(f"callbacks must be a list or tuple of callables, got {callbacks!r}")
+        hooks = as_callbacks(callbacks)
+        if averaging is not None and not isinstance(averaging, Averaging):
+            raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
             raise TypeError(f"progress must be callable, got {type(progress).__name__}")
-        rows, targets = self._checked_samples(x, y)
+        flag("resume", resume)
+        if not isinstance(optimizer, LBFGS):
+            optimizer = checked_optimizer(optimizer)
+        data = self._training_data(x, y, sample_weight, class_weight)
         validation = self._checked_validation(validation_data)
         if not self._fitting.acquire(blocking=False):
             raise RuntimeError("the model is being trained by another thread")
         try:
-            run = self._run_type(self._network, min(batch_size, len(rows)), optimizer.rule, team)
-            history = History()
-            for epoch in range(epochs):
-                record = self._fit_epoch(run, rows, targets, optimizer, epoch, shuffle, progress)
-                record["epochs"] = epochs
-                if validation is not None:
-                    measured = self._evaluate_checked(*validation, team)
-                    record.update({f"val_{name}": value for name, value in measured.items()})
-                history.append(record)
-                if verbose:
-                    print(epoch_line(record), file=sys.stderr, flush=True)
-                stops = [callback(self, dict(record)) is True for callback in callbacks]
-                if any(stops):
-                    break
-            return history
+            if isinstance(optimizer, LBFGS):
+                if hooks or averaging is not None or resume:
+                    raise ValueError("LBFGS takes neither callbacks nor averaging nor resume")
+                return fit_lbfgs(self, data, optimizer, epochs, threads)
+            run = self._start_run(min(batch_size, len(data)), optimizer.rule, threads, resume)
+            training = Training(
+                self,
+                run,
+                data,
+                optimizer,
+                first_epoch=self._epochs_done,
+                epochs=epochs,
+                shuffle=bool(shuffle),
+                callbacks=hooks,
+                validation=validation,
+                averaging=averaging,
+                threads=team,
+                verbose=bool(verbose),
+                progress=progress,
+            )
+            try:
+                return training.fit()
+            finally:
+                self._epochs_done = training.epoch
         finally:
             self._fitting.release()
+
+    def _training_data(
+        self, x: object, y: object, sample_weight: object, class_weight: object
+    ) -> Data:
+        loss = self._architecture.losses[0]
+        if isinstance(loss, UserLoss) and loss.function is None:
+            raise ValueError("a model whose user-defined loss is not known can only predict")
+        return self._data(x, y, sample_weight, class_weight)
+
+    def _checked_validation(self, data: object) -> Data | None:
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise TypeError("validation_data must be a pair (x, y)")
+        return self._data(data[0], data[1], prefix="validation_data: ")
+
+    def _start_run(self, batch_size: int, rule: str, threads: int | None, resume: bool) -> Run:
+        state = self._saved_state
+        if resume and self._run is not None:
+            state = self._run.state()
+        self._run = None  # its memory goes before that of the next is taken
+        self._saved_state = None
+        if not resume:
+            self._epochs_done = 0
+        run = Run(self, batch_size, rule, threads)
+        if resume and state is not None:
+            run.restore(state)
+        self._run = run
+        return run
+
+    def training_state(self) -> dict[str, Array]:
+        """Copy of what `fit` with ``resume=True`` goes on from, besides the parameters.
+
+        Returns
+        -------
+        dict of str to array
+            State of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``) and ``epochs``; empty
+            before the first `fit`.
+        """
+        if self._run is None:
+            return dict(self._saved_state or {})
+        return {**self._run.state(), "epochs": np.array(self._epochs_done)}
+
+    def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
+        """Let the next `fit` with ``resume=True`` go on from `state`, of a model like this one.
+
+        Raises
+        ------
+        ValueError
+            `state` is not what `training_state` gives; arrays are checked when `fit` uses them.
+        """
+        if "epochs" not in state or "moments" not in state:
+            raise ValueError("state must be what training_state() gives: epochs, moments, slots")
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        self._epochs_done = integer("epochs", int(arrays["epochs"]), 0)
+        self._saved_state = arrays
+        self._run = None
 
     def plan(
         self,
@@ -306,128 +328,110 @@ class MLP:
         """
         batch_size = integer("batch_size", batch_size, 1)
         optimizer = checked_optimizer(optimizer)
-        run = self._run_type(self._network, batch_size, optimizer.rule, thread_count(threads))
         return Plan(
-            layer_sizes=tuple(self._layer_sizes),
+            layer_sizes=self._architecture.layer_sizes,
             batch_size=batch_size,
-            dtype=str(self._dtype),
+            dtype=str(self.dtype),
             optimizer=optimizer.rule,
-            **run.plan,
+            **Run(self, batch_size, optimizer.rule, threads).plan,
         )
 
-    def _fit_epoch(
+    def lr_find(
         self,
-        run: _core.Run32 | _core.Run64,
-        rows: Array,
-        targets: Array,
-        optimizer: Optimizer,
-        epoch: int,
-        shuffle: bool,
-        progress: Progress | None,
-    ) -> Record:
-        settings = optimizer.settings_at(epoch)
-        rate = settings["learning_rate"]
-        report: Callable[[int, float, int], object] | None = None
-        if progress is not None:
+        x: npt.ArrayLike,
+        y: Any,
+        *,
+        optimizer: Optimizer | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 128,
+        threads: int | None = None,
+    ) -> LearningRates:
+        """Losses while the learning rate grows; the model is afterwards as it was before.
 
-            def report(done: int, loss_sum: float, correct: int) -> None:
-                accuracy = correct / max(done, 1) if self.is_classifier else None
-                progress(done, len(rows), loss_sum / max(done, 1), accuracy)
+        Parameters
+        ----------
+        x, y, sample_weight, batch_size, threads
+            As in `fit`.
+        optimizer : Optimizer, optional
+            Its learning rate is replaced.
+        lowest, highest : float
+            Of the rates, which grow by a constant factor.
+        steps : int
+            At least 2.
 
-        start = time.perf_counter()
-        result = run.run_epoch(rows, targets, settings, bool(shuffle), self._seed, epoch, report)
-        seconds = time.perf_counter() - start
-        if result["status"] == "diverged":
-            # An update that overflows after the last step of an epoch belongs to that step.
-            step = result["steps"] + (result["samples"] < len(rows))
-            raise DivergedError(
-                f"training diverged in epoch {epoch + 1} at step {step}: the loss is NaN or "
-                "infinite. The model keeps the weights it had before this epoch. Lower the "
-                f"learning rate (it was {rate:g}) or scale the inputs.",
-                epoch + 1,
-                step,
-            )
-        record: Record = {"epoch": epoch + 1, "loss": result["loss_sum"] / len(rows)}
-        if self.is_classifier:
-            record["accuracy"] = result["correct"] / len(rows)
-        return record | {"seconds": seconds, "learning_rate": rate}
+        Returns
+        -------
+        LearningRates
+        """
+        return find_learning_rates(
+            self,
+            self._training_data(x, y, sample_weight, None),
+            checked_optimizer(optimizer),
+            lowest=lowest,
+            highest=highest,
+            steps=steps,
+            batch_size=batch_size,
+            threads=threads,
+        )
 
-    def evaluate(
-        self, x: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | None = None
-    ) -> dict[str, float]:
-        """Mean loss and, for classification, accuracy over samples of the shapes `fit` takes."""
-        return self._evaluate_checked(*self._checked_samples(x, y), thread_count(threads))
+    # Fine-tuning
 
-    def _evaluate_checked(self, rows: Array, targets: Array, threads: int) -> dict[str, float]:
-        loss_sum, correct = self._network.evaluate(rows, targets, threads)
-        measured = {"loss": loss_sum / len(rows)}
-        if self.is_classifier:
-            measured["accuracy"] = correct / len(rows)
-        return measured
+    @property
+    def trainable(self) -> list[bool]:
+        """Of each layer, whether `fit` changes it."""
+        return list(self._trainable)
 
-    def _rows(self, x: npt.ArrayLike) -> Array:
-        return input_rows("x", x, self._layer_sizes[0], self._dtype)
+    def trainable_flags(self) -> list[bool]:
+        """The same as the core takes it: empty where all are."""
+        return [] if all(self._trainable) else list(self._trainable)
 
-    def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Outputs of the last layer, (samples, outputs): logits for classification."""
-        return self._network.forward(self._rows(x), False, thread_count(threads))
+    def freeze(self, layers: int | Sequence[int]) -> None:
+        """Keep layers as they are: from the first where >= 0, from the last where negative.
 
-    def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Class indices, int64 (samples,), or for regression the outputs, (samples, outputs)."""
-        if not self.is_classifier:
-            return self.forward(x, threads=threads)
-        classes = self._network.predict_classes(self._rows(x), thread_count(threads))
-        return classes.astype(np.int64)
-
-    def predict_proba(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Class probabilities, (samples, outputs): the softmax of the outputs.
+        A frozen layer with batch normalisation uses its running moments.
 
         Raises
         ------
         ValueError
-            The loss is not a classification loss.
+            No such layer, or none would be left to train.
         """
-        if not self.is_classifier:
-            raise ValueError(f"predict_proba requires a classification loss, this is {self._loss}")
-        return self._network.forward(self._rows(x), True, thread_count(threads))
+        self._set_trainable(layers, False)
 
-    def loss_and_gradients(
-        self, x: npt.ArrayLike, y: npt.ArrayLike, *, threads: int | None = None
-    ) -> tuple[float, list[Array], list[Array]]:
-        """Mean loss over the samples and its gradient, without changing the model.
+    def unfreeze(self, layers: int | Sequence[int] | None = None) -> None:
+        """Train layers again, all of them by default."""
+        everything = list(range(len(self._trainable)))
+        self._set_trainable(everything if layers is None else layers, True)
+
+    def _set_trainable(self, layers: int | Sequence[int], value: bool) -> None:
+        count = len(self._trainable)
+        changed = list(self._trainable)
+        for layer in [layers] if isinstance(layers, int) else layers:
+            changed[integer("layers", layer, -count, count - 1)] = value
+        if not any(changed):
+            raise ValueError("layers must leave one to be trained, got all of them")
+        self._trainable = changed
+
+    def replace_head(
+        self, outputs: int, *, loss: str | Loss | None = None, seed: int | None = None
+    ) -> MLP:
+        """A model with the same hidden layers and a new last layer.
+
+        Parameters
+        ----------
+        outputs : int
+        loss : str or Loss, optional
+            That of this model by default.
+        seed : int, optional
+            Of the new weights and of everything random; this model's by default.
 
         Returns
         -------
-        loss : float
-        dweights, dbiases : list of arrays
-            Shapes of ``weights`` and ``biases``. Regularisation is not part of either.
+        MLP
+            Nothing is frozen in it.
         """
-        rows, targets = self._checked_samples(x, y)
-        return self._network.loss_and_gradients(rows, targets, thread_count(threads))
+        from fastmlp.transfer import with_new_head
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a safetensors file, atomically and with a digest over all of it."""
-        from fastmlp.model_file import write_model
-
-        tensors = {}
-        for i, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
-            tensors[f"layers.{i}.weights"] = weights
-            tensors[f"layers.{i}.biases"] = biases
-        config = {
-            "layer_sizes": self._layer_sizes,
-            "activation": self._activation,
-            "loss": self._loss,
-            "input_scale": self._input_scale,
-            "dtype": self._dtype.name,
-            "seed": self._seed,
-            "initializer": self._initializer,
-            "output_activation": self._output_activation,
-        }
-        write_model(path, tensors, config)
-
-
-def _dtype_name(dtype: object) -> str:
-    try:
-        return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
-    except TypeError:
-        raise TypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
+        return with_new_head(self, outputs, loss, seed)

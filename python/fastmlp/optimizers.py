@@ -1,18 +1,22 @@
 """Optimizers: settings checked here, arithmetic in the core.
 
-All of them take a learning rate that is a number or a function of the epoch, and the penalties
-``l1``, ``l2`` and ``decay``. With ``g`` the gradient of the mean loss of a mini-batch, weights (not
-biases) see ``g + l1 * sign(w) + l2 * w`` and shrink by ``learning_rate * decay`` before each step,
-which is the decoupled weight decay of I. Loshchilov and F. Hutter, "Decoupled weight decay
-regularization", ICLR 2019.
+All of them take a learning rate that is a number, a `Schedule` or a function of the epoch, and the
+settings of `Optimizer`. With ``g`` the gradient of the mean loss of a mini-batch, clipped where that
+is asked for, weights (not biases) see ``g + l1 * sign(w) + l2 * w`` and shrink by
+``learning_rate * decay`` before each step, which is the decoupled weight decay of I. Loshchilov and
+F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fastmlp.validation import real
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.schedules import Schedule
+from fastmlp.validation import flag, real
 
 __all__ = [
     "SGD",
@@ -27,7 +31,7 @@ __all__ = [
     "checked_optimizer",
 ]
 
-Rate = float | Callable[[int], float]
+Rate = float | Callable[[int], float] | Schedule
 # Above zero in single precision: a parameter whose gradients have all been zero divides by it.
 _LEAST_EPSILON = 1e-30
 
@@ -38,8 +42,22 @@ class Optimizer:
 
     Parameters
     ----------
-    learning_rate : float or callable
+    learning_rate : float, Schedule or callable
         Step size >= 0. A callable gets the epoch, counted from 0, and returns the rate for it.
+    l2, l1 : float
+        The objective adds ``l2 / 2`` times the sum of the squared weights and ``l1`` times the sum
+        of their magnitudes.
+    decay : float
+        Weights shrink by ``learning_rate * decay`` before each step.
+    clip_value : float, optional
+        Elements of the gradient are cut off at plus and minus this, > 0.
+    clip_norm : float, optional
+        The gradient of all parameters together shrinks to this norm where it is longer, > 0
+        (R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural
+        networks", 2013). Before `clip_value`.
+    max_norm : float, optional
+        After each step the weights that lead to a unit shrink to this norm where they are longer,
+        > 0 (N. Srivastava et al., "Dropout", 2014).
 
     Raises
     ------
@@ -48,20 +66,27 @@ class Optimizer:
     """
 
     learning_rate: Rate
-
-    # Names in the order of the class's arguments, with the bounds [0, below).
-    _unit_settings = ("momentum", "beta1", "beta2")
+    l2: float = field(default=0.0, kw_only=True)
+    l1: float = field(default=0.0, kw_only=True)
+    decay: float = field(default=0.0, kw_only=True)
+    clip_value: float | None = field(default=None, kw_only=True)
+    clip_norm: float | None = field(default=None, kw_only=True)
+    max_norm: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not callable(self.learning_rate):
+        if not callable(self.learning_rate) and not isinstance(self.learning_rate, Schedule):
             real("learning_rate", self.learning_rate, 0.0)
+        for name in ("l2", "l1", "decay"):
+            real(name, getattr(self, name), 0.0)
+        for name in ("clip_value", "clip_norm", "max_norm"):
+            value = getattr(self, name)
+            if value is not None and real(name, value, 0.0) == 0:
+                raise ValueError(f"{name} must be > 0 or None, got {value}")
         for name, value in self._settings().items():
-            if name in self._unit_settings:
-                real(name, value, 0.0, 1.0, below=True)
-            elif name == "epsilon":
+            if name == "epsilon":
                 real(name, value, _LEAST_EPSILON)
             else:
-                real(name, value, 0.0)
+                real(name, value, 0.0, 1.0, below=True)
 
     @property
     def rule(self) -> str:
@@ -69,23 +94,24 @@ class Optimizer:
         raise NotImplementedError
 
     def _settings(self) -> dict[str, float]:
-        """What the rule needs besides the learning rate, by the names of the core."""
+        """What the rule itself needs, by the names of the core."""
         raise NotImplementedError
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """Learning rate of an epoch counted from 0."""
-        rate = self.learning_rate(epoch) if callable(self.learning_rate) else self.learning_rate
-        return real("learning_rate", rate, 0.0)
+    def settings(self) -> dict[str, float]:
+        """All settings of the core but the learning rate; 0 stands for none."""
+        shared = ("l2", "l1", "decay", "clip_value", "clip_norm", "max_norm")
+        values = {name: getattr(self, name) or 0.0 for name in shared} | self._settings()
+        return {name: float(value) for name, value in values.items()}
 
-    def settings_at(self, epoch: int) -> dict[str, float]:
-        """All settings of the core in an epoch counted from 0."""
-        settings = {name: float(value) for name, value in self._settings().items()}
-        return {"learning_rate": self.learning_rate_at(epoch), **settings}
-
-
-def _require_flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
+    def rates(
+        self, first: int, count: int, steps_per_epoch: int, epochs: int
+    ) -> NDArray[np.float64]:
+        """Learning rates of steps of one epoch, as `Schedule.rates` gives them."""
+        rate = self.learning_rate
+        if isinstance(rate, Schedule):
+            return rate.rates(first, count, steps_per_epoch, epochs)
+        value = rate(first // steps_per_epoch) if callable(rate) else rate
+        return np.full(count, real("learning_rate", value, 0.0))
 
 
 @dataclass(frozen=True)
@@ -101,17 +127,12 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or callable
-        Step size >= 0. A callable gets the epoch, counted from 0, and returns the rate for it.
+    learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
+        As of `Optimizer`.
     momentum : float
         In [0, 1).
     nesterov : bool
         Requires momentum > 0.
-    l2, l1 : float
-        The objective adds ``l2 / 2`` times the sum of the squared weights and ``l1`` times the sum
-        of their magnitudes.
-    decay : float
-        Weights shrink by ``learning_rate * decay`` before each step.
 
     Raises
     ------
@@ -122,13 +143,10 @@ class SGD(Optimizer):
     learning_rate: Rate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
-    l2: float = 0.0
-    l1: float = 0.0
-    decay: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_flag("nesterov", self.nesterov)
+        flag("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov requires momentum > 0, got momentum 0")
 
@@ -140,7 +158,7 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum"
 
     def _settings(self) -> dict[str, float]:
-        return {"momentum": self.momentum, "l1": self.l1, "l2": self.l2, "decay": self.decay}
+        return {"momentum": self.momentum}
 
 
 @dataclass(frozen=True)
@@ -155,17 +173,14 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate, l2, l1, decay
-        As in `SGD`.
+    learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
+        As of `Optimizer`.
     epsilon : float
         Keeps the divisor from zero, >= 1e-30.
     """
 
     learning_rate: Rate = 0.01
     epsilon: float = 1e-10
-    l2: float = 0.0
-    l1: float = 0.0
-    decay: float = 0.0
 
     @property
     def rule(self) -> str:
@@ -173,7 +188,7 @@ class Adagrad(Optimizer):
         return "adagrad"
 
     def _settings(self) -> dict[str, float]:
-        return {"epsilon": self.epsilon, "l1": self.l1, "l2": self.l2, "decay": self.decay}
+        return {"epsilon": self.epsilon}
 
 
 @dataclass(frozen=True)
@@ -190,8 +205,8 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate, l2, l1, decay
-        As in `SGD`.
+    learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
+        As of `Optimizer`.
     rho : float
         Decay rate of the averages, in [0, 1); PyTorch's ``alpha``.
     momentum : float
@@ -207,14 +222,11 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     epsilon: float = 1e-8
     centred: bool = False
-    l2: float = 0.0
-    l1: float = 0.0
-    decay: float = 0.0
 
     def __post_init__(self) -> None:
         real("rho", self.rho, 0.0, 1.0, below=True)
         super().__post_init__()
-        _require_flag("centred", self.centred)
+        flag("centred", self.centred)
 
     @property
     def rule(self) -> str:
@@ -226,10 +238,7 @@ class RMSprop(Optimizer):
         )
 
     def _settings(self) -> dict[str, float]:
-        return {
-            "beta2": self.rho, "momentum": self.momentum, "epsilon": self.epsilon,
-            "l1": self.l1, "l2": self.l2, "decay": self.decay,
-        }  # fmt: skip
+        return {"beta2": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}
 
 
 @dataclass(frozen=True)
@@ -240,15 +249,9 @@ class _Moments(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    l2: float = 0.0
-    l1: float = 0.0
-    decay: float = 0.0
 
     def _settings(self) -> dict[str, float]:
-        return {
-            "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon,
-            "l1": self.l1, "l2": self.l2, "decay": self.decay,
-        }  # fmt: skip
+        return {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon}
 
 
 @dataclass(frozen=True)
@@ -264,8 +267,8 @@ class Adam(_Moments):
 
     Parameters
     ----------
-    learning_rate, l2, l1, decay
-        As in `SGD`.
+    learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
+        As of `Optimizer`.
     beta1, beta2 : float
         Decay rates of the averages, in [0, 1).
     epsilon : float
@@ -278,7 +281,7 @@ class Adam(_Moments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_flag("amsgrad", self.amsgrad)
+        flag("amsgrad", self.amsgrad)
 
     @property
     def rule(self) -> str:
@@ -290,7 +293,7 @@ class Adam(_Moments):
 class AdamW(Adam):
     """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019); parameters as there."""
 
-    decay: float = 0.01
+    decay: float = field(default=0.01, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -342,8 +345,8 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    learning_rate, l2, l1, decay
-        As in `SGD`.
+    learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
+        As of `Optimizer`.
     beta1, beta2 : float
         In [0, 1).
     """
@@ -351,9 +354,6 @@ class Lion(Optimizer):
     learning_rate: Rate = 0.0001
     beta1: float = 0.9
     beta2: float = 0.99
-    l2: float = 0.0
-    l1: float = 0.0
-    decay: float = 0.0
 
     @property
     def rule(self) -> str:
@@ -361,10 +361,7 @@ class Lion(Optimizer):
         return "lion"
 
     def _settings(self) -> dict[str, float]:
-        return {
-            "beta1": self.beta1, "beta2": self.beta2,
-            "l1": self.l1, "l2": self.l2, "decay": self.decay,
-        }  # fmt: skip
+        return {"beta1": self.beta1, "beta2": self.beta2}
 
 
 def checked_optimizer(optimizer: Optimizer | None) -> Optimizer:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastmlp.validation import finite_array
 
-__all__ = ["Parameters", "checked_parameter", "checked_parameters"]
+__all__ = ["Parameters", "checked_parameter", "checked_parameters", "parameter_shape"]
 
 Array = npt.NDArray[Any]
 
@@ -38,13 +38,18 @@ class Parameters(list[Array]):
         super().__setitem__(layer, copy)
 
 
+def parameter_shape(kind: str, layer: int, layer_sizes: Sequence[int]) -> tuple[int, ...]:
+    """(in, out) of the weights of a layer, (out,) of its other arrays."""
+    inputs, outputs = layer_sizes[layer : layer + 2]
+    return (inputs, outputs) if kind == "weights" else (outputs,)
+
+
 def checked_parameter(
     name: str, layer: int, value: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
 ) -> Array:
-    """The weights or biases of one layer."""
+    """An array of one layer, by its kind."""
     array = finite_array(f"{name}[{layer}]", value, dtype)
-    inputs, outputs = layer_sizes[layer : layer + 2]
-    shape = (inputs, outputs) if name == "weights" else (outputs,)
+    shape = parameter_shape(name, layer, layer_sizes)
     if array.shape != shape:
         raise ValueError(f"{name}[{layer}] must have shape {shape}, got {array.shape}")
     return array

@@ -16,10 +16,13 @@ __all__ = [
     "choice",
     "class_targets",
     "finite_array",
+    "flag",
     "input_rows",
     "integer",
     "layer_sizes",
+    "probability_targets",
     "real",
+    "sample_weights",
     "thread_count",
     "value_targets",
 ]
@@ -58,6 +61,13 @@ def real(
     if result > maximum or (below and result == maximum):
         raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
     return result
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` if it is a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
+    return value
 
 
 def thread_count(threads: int | None) -> int:
@@ -169,4 +179,28 @@ def value_targets(
             f"{name} must have shape (samples, {outputs}) for this loss, got {array.shape}"
         )
     _require_length(name, array, samples)
+    return array
+
+
+def probability_targets(
+    name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Shares of the classes as (samples, outputs) of `dtype`, none negative."""
+    array = value_targets(name, value, samples, outputs, dtype)
+    if array.min() < 0:
+        raise ValueError(f"{name} must hold probabilities, got {array.min()}")
+    return array
+
+
+def sample_weights(
+    name: str, value: object, samples: int, dtype: npt.DTypeLike
+) -> npt.NDArray[Any] | None:
+    """One finite weight >= 0 per sample, of `dtype`; None stays None."""
+    if value is None:
+        return None
+    array = finite_array(name, value, dtype)
+    if array.shape != (samples,):
+        raise ValueError(f"{name} must have shape ({samples},), got {array.shape}")
+    if array.min() < 0 or array.sum() <= 0:
+        raise ValueError(f"{name} must be >= 0 and not all 0, got a minimum of {array.min()}")
     return array

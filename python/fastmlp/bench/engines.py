@@ -83,7 +83,7 @@ class FastMLP(Engine):
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
     ) -> None:
         import fastmlp
-        from fastmlp import _core
+        from fastmlp.run import Run
 
         super().__init__(workload, start, x, y, threads)
         self.model = fastmlp.MLP(
@@ -94,7 +94,7 @@ class FastMLP(Engine):
         )
         self.model.weights, self.model.biases = start.weights, start.biases
         self.x, self.y, self.seed = x, y, start.seed
-        self.run = _core.Run32(self.model._network, workload.batch, "momentum", threads)
+        self.run = Run(self.model, workload.batch, "momentum", threads)
         self.threads = self.run.plan["threads"]
         self.epoch = 0
 
@@ -102,9 +102,9 @@ class FastMLP(Engine):
         """Run epochs in the core, which draws the orders that `Start` holds for the peers."""
         settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
         for _ in range(epochs):
-            result = self.run.run_epoch(self.x, self.y, settings, True, self.seed, self.epoch, None)
-            if result["status"] != "completed":
-                raise RuntimeError(f"the epoch ended as {result['status']}")
+            report = self.run.epoch(self.x, self.y, settings, epoch=self.epoch)
+            if report.status != "completed":
+                raise RuntimeError(f"the epoch ended as {report.status}")
             self.epoch += 1
 
     def parameters(self) -> list[Array]:

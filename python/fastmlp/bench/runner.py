@@ -27,6 +27,7 @@ from fastmlp import _core
 from fastmlp.bench.engines import OWN
 from fastmlp.bench.worker import CHECKED_EPOCHS, PEAK
 from fastmlp.bench.workloads import LARGE, SEED, WORKLOADS, Start, Workload, mean_loss
+from fastmlp.model import MLP
 
 __all__ = [
     "Process",
@@ -240,14 +241,10 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
 
 def draw_start(workload: Workload, samples: int, epochs: int, seed: int) -> Start:
     """Draw what `fastmlp.MLP` starts from with a seed, and the orders its first epochs have."""
-    network = _core.Network32(
-        workload.layers, workload.activations, "softmax_cross_entropy", workload.input_scale
-    )
-    network.initialize(workload.initializer, seed)
-    layers = range(len(workload.layers) - 1)
+    model = MLP(workload.layers, activation=workload.activation, seed=seed)
     return Start(
-        [network.get_weights(i) for i in layers],
-        [network.get_biases(i) for i in layers],
+        [np.array(array) for array in model.weights],
+        [np.array(array) for array in model.biases],
         np.stack([_core.permutation(samples, seed, epoch) for epoch in range(epochs)]),
         seed,
     )

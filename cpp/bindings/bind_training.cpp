@@ -1,0 +1,329 @@
+// _core.Run32 / Run64: a training run of one network. _core.Gradient32 / Gradient64: loss and gradient of one.
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "bindings/interrupts.hpp"
+#include "bindings/named_args.hpp"
+#include "bindings/network.hpp"
+#include "bindings/register.hpp"
+#include "bindings/sample_args.hpp"
+#include "network/trainer.hpp"
+#include "ops/pack.hpp"
+
+namespace fastmlp::bindings {
+namespace {
+
+const char* status_name(RunStatus status) {
+  switch (status) {
+    case RunStatus::completed:
+      return "completed";
+    case RunStatus::interrupted:
+      return "interrupted";
+    case RunStatus::diverged:
+      return "diverged";
+  }
+  return "";
+}
+
+/// Holds the memory of a run and the optimizer's state.
+template <typename T>
+struct Run {
+  std::shared_ptr<Network<T>> network;
+  Trainer<T> trainer;
+
+  Run(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, const std::string& optimizer, int threads)
+      : network(std::move(owner)),
+        trainer(network->mlp, batch_size, static_cast<Optimizer>(find_name(kOptimizerNames, optimizer, "optimizer")),
+                threads) {}
+};
+
+template <typename T>
+py::dict plan_of(const Run<T>& run) {
+  const Plan& plan = run.trainer.state().plan;
+  const Mlp<T>& mlp = run.network->mlp;
+  py::list splits;
+  py::list transposes_weights;
+  std::int64_t barriers = 2;
+  for (std::size_t l = 0; l < plan.splits.size(); ++l) {
+    splits.append(plan.splits[l] == Split::outputs ? "outputs" : "rows");
+    transposes_weights.append(static_cast<bool>(plan.transposes_weights[l]));
+    barriers += plan.meets_before(l) + 2 * mlp.spec().layers[l].batch_norm;
+  }
+  py::dict result;
+  result["threads"] = plan.threads;
+  result["splits"] = py::tuple(splits);
+  result["transposes_weights"] = py::tuple(transposes_weights);
+  result["own_input"] = plan.own_input;
+  result["barriers"] = plan.threads > 1 ? barriers : 0;
+  result["row_block"] = plan.row_block;
+  result["depth_block"] = plan.depth_block;
+  result["panel_group"] = plan.panel_group;
+  result["isa"] = mlp.kernels().isa;
+  result["panel"] = mlp.kernels().panel;
+  result["tile_rows"] = mlp.kernels().tile_rows;
+  result["parameter_bytes"] = mlp.parameter_elements() * static_cast<std::int64_t>(sizeof(T));
+  result["run_bytes"] = run.trainer.state().memory.bytes();
+  return result;
+}
+
+/// Samples of a batch as Python sees them.
+template <typename Element>
+Array<Element> picked_rows(const Element* rows, std::int64_t width, const std::int64_t* index, std::int64_t first,
+                           std::int64_t count, bool is_matrix) {
+  Array<Element> result = is_matrix ? new_array<Element>({count, width}) : new_array<Element>({count});
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t sample = index == nullptr ? first + i : index[i];
+    std::copy_n(rows + sample * width, width, result.mutable_data() + i * width);
+  }
+  return result;
+}
+
+/// A Python function (outputs, targets) -> (loss, gradient) as the core calls it.
+template <typename T>
+UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets, PythonMonitor& monitor) {
+  if (function.is_none()) return {};
+  return [&function, targets, &monitor](const Panels<T>& outputs, const std::int64_t* index, std::int64_t first,
+                                        const Panels<T>& gradient, T& loss) {
+    return monitor([&] {
+      Array<T> values = new_array<T>({outputs.rows, outputs.cols});
+      unpack(outputs, {0, outputs.rows}, values.mutable_data());
+      const py::tuple result =
+          targets.classes != nullptr
+              ? function(values, picked_rows(targets.classes, 1, index, first, outputs.rows, false))
+              : function(values, picked_rows(targets.values, outputs.cols, index, first, outputs.rows, true));
+      require(result.size() == 2, "a user-defined loss must return (loss, gradient)");
+      loss = result[0].cast<T>();
+      const auto slope = result[1].cast<py::array_t<T, py::array::c_style | py::array::forcecast>>();
+      require_shape<T>(slope, "gradient of the user-defined loss", {outputs.rows, outputs.cols});
+      pack(slope.data(), gradient);
+    });
+  };
+}
+
+/// What training and gradients have in common.
+template <typename T>
+EpochRequest<T> make_request(const Network<T>& network, const py::object& x, const py::list& y,
+                             const py::object& sample_weight) {
+  const NetworkSpec& spec = network.mlp.spec();
+  EpochRequest<T> request;
+  request.samples = sample_rows<T>(x, spec.features());
+  request.targets = target_rows<T>(y, spec, request.samples.count);
+  request.sample_weights = weight_rows<T>(sample_weight, request.samples.count);
+  return request;
+}
+
+/// Indices of samples, each within range.
+const std::int64_t* sample_order(const py::object& order, std::int64_t samples) {
+  if (order.is_none()) return nullptr;
+  if (!py::isinstance<Array<std::int64_t>>(order)) throw py::type_error("order must be int64");
+  const auto array = order.cast<py::array>();
+  require_shape<std::int64_t>(array, "order", {samples});
+  const auto* index = static_cast<const std::int64_t*>(array.data());
+  for (std::int64_t i = 0; i < samples; ++i) {
+    require(index[i] >= 0 && index[i] < samples, "order must hold indices of samples");
+  }
+  return index;
+}
+
+template <typename T>
+py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
+                   const py::object& sample_weight, const py::object& order, bool shuffle, std::uint64_t seed,
+                   std::uint32_t epoch, std::int64_t first_step, std::int64_t steps,
+                   const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool counts_penalty,
+                   bool keeps_losses, const py::object& loss_function, const py::object& progress) {
+  const auto lock = lock_alone(*run.network);
+  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight);
+  const std::int64_t layers = run.network->mlp.spec().layer_count();
+  require(trainable.empty() || static_cast<std::int64_t>(trainable.size()) == layers,
+          "trainable must have one entry per layer");
+  require(first_step >= 0, "first_step must not be negative");
+  request.settings = step_settings(settings);
+  request.order = sample_order(order, request.samples.count);
+  request.shuffle = shuffle;
+  request.seed = seed;
+  request.epoch = epoch;
+  request.first_step = first_step;
+  request.steps = steps;
+  request.learning_rates = learning_rates;
+  request.trainable = trainable;
+  request.counts_penalty = counts_penalty;
+  std::vector<double> step_losses;
+  if (keeps_losses) {
+    step_losses.reserve(static_cast<std::size_t>(request.samples.count / run.trainer.state().batch_size + 1));
+    request.step_losses = &step_losses;
+  }
+  PythonMonitor monitor;
+  request.user_loss = user_loss<T>(loss_function, request.targets[0], monitor);
+  request.monitor = [&](const Progress& state) {
+    return monitor([&] {
+      if (!progress.is_none()) progress(state.samples_done, state.weight_sum, state.loss_sum, state.correct);
+    });
+  };
+  EpochResult result;
+  {
+    const py::gil_scoped_release release;
+    result = run.trainer.run_epoch(request);
+  }
+  monitor.rethrow();
+  py::dict report;
+  report["status"] = status_name(result.status);
+  report["steps"] = result.steps;
+  report["samples"] = result.progress.samples_done;
+  report["weight_sum"] = result.progress.weight_sum;
+  report["loss_sum"] = result.progress.loss_sum;
+  report["penalty_sum"] = result.progress.penalty_sum;
+  report["correct"] = result.progress.correct;
+  if (keeps_losses) report["step_losses"] = step_losses;
+  return report;
+}
+
+constexpr const char* kTrainedKinds[] = {"weights", "biases", "scales"};
+
+/// Every array of the optimizer's state, named as "slots.<i>.<layer>.<kind>", and what it knows of the steps done.
+template <typename T>
+py::dict optimizer_state(Run<T>& run) {
+  const auto lock = lock_shared(*run.network);
+  const RunState<T>& state = run.trainer.state();
+  py::dict result;
+  for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
+    for (std::int64_t l = 0; l < state.mlp.spec().layer_count(); ++l) {
+      for (const char* name : kTrainedKinds) {
+        const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
+        if (!state.mlp.has(kind, l)) continue;
+        const T* slots = state.memory.slots() + slot * state.sink.slot_stride;
+        const std::string key = "slots." + std::to_string(slot) + "." + std::to_string(l) + "." + name;
+        result[key.c_str()] = parameter_array(*run.network, kind, l, slots);
+      }
+    }
+  }
+  const Moments& moments = state.moments;
+  Array<double> scalars = new_array<double>({4});
+  const double values[] = {static_cast<double>(moments.steps), moments.beta1_product, moments.beta2_product,
+                           moments.schedule};
+  std::copy(std::begin(values), std::end(values), scalars.mutable_data());
+  result["moments"] = scalars;
+  return result;
+}
+
+template <typename T>
+void restore_optimizer_state(Run<T>& run, const py::dict& source) {
+  const auto lock = lock_alone(*run.network);
+  RunState<T>& state = run.trainer.state();
+  for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
+    for (std::int64_t l = 0; l < state.mlp.spec().layer_count(); ++l) {
+      for (const char* name : kTrainedKinds) {
+        const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
+        if (!state.mlp.has(kind, l)) continue;
+        const std::string key = "slots." + std::to_string(slot) + "." + std::to_string(l) + "." + name;
+        const auto values = named<Array<T>>(source, key.c_str());
+        require_shape<T>(values, key.c_str(), parameter_shape(*run.network, kind, l));
+        state.mlp.set(kind, l, values.data(), state.memory.slots() + slot * state.sink.slot_stride);
+      }
+    }
+  }
+  const auto scalars = named<Array<double>>(source, "moments");
+  require_shape<double>(scalars, "moments", {4});
+  const double* values = scalars.data();
+  state.moments = {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3]};
+}
+
+/// Loss and gradient of a network on as many samples as a batch holds; keeps its memory from call to call.
+template <typename T>
+struct Gradient {
+  std::shared_ptr<Network<T>> network;
+  Network<T> gradients;  // the layout of a network, whose own code turns it into arrays
+  Trainer<T> trainer;
+
+  Gradient(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, int threads)
+      : network(std::move(owner)),
+        gradients(network->mlp.spec(), network->mlp.kernels().isa),
+        trainer(network->mlp, batch_size, Optimizer::sgd, threads, gradients.mlp.parameters()) {}
+};
+
+/// Mean loss over all samples and its gradients: {kind: [one array per layer that has it]}, and "input" if asked for.
+template <typename T>
+py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py::list& y,
+                           const py::object& sample_weight, bool training, std::uint64_t seed, bool wants_input,
+                           const py::object& loss_function) {
+  Network<T>& network = *gradient.network;
+  const auto lock = lock_alone(network);
+  EpochRequest<T> request = make_request(network, x, y, sample_weight);
+  require(request.samples.count <= gradient.trainer.state().batch_size, "more samples than the batch holds");
+  request.shuffle = false;
+  request.training = training;
+  request.seed = seed;
+  request.differentiates_input = wants_input;
+  PythonMonitor monitor;
+  request.user_loss = user_loss<T>(loss_function, request.targets[0], monitor);
+  request.monitor = [&](const Progress&) { return monitor([] {}); };
+  gradient.trainer.state().moments = {};
+  EpochResult result;
+  {
+    const py::gil_scoped_release release;
+    result = gradient.trainer.run_epoch(request);
+  }
+  monitor.rethrow();
+  py::dict arrays;
+  for (const char* name : kTrainedKinds) {
+    const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
+    py::list layers;
+    for (std::int64_t l = 0; l < network.mlp.spec().layer_count(); ++l) {
+      if (!network.mlp.has(kind, l)) continue;
+      layers.append(
+          parameter_array(gradient.gradients, kind, l, static_cast<const T*>(gradient.gradients.mlp.parameters())));
+    }
+    arrays[name] = layers;
+  }
+  if (wants_input) {
+    const Panels<T> panels = gradient.trainer.state().memory.gradient(0, request.samples.count);
+    Array<T> values = new_array<T>({panels.rows, panels.cols});
+    unpack(panels, {0, panels.rows}, values.mutable_data());
+    arrays["input"] = values;
+  }
+  const Progress& progress = result.progress;
+  return py::make_tuple(progress.weight_sum > 0 ? progress.loss_sum / progress.weight_sum : 0.0, arrays);
+}
+
+template <typename T>
+void register_training_types(py::module_& module, const char* run_name, const char* gradient_name) {
+  using Owner = std::shared_ptr<Network<T>>;
+  py::class_<Run<T>>(module, run_name)
+      .def(py::init<Owner, std::int64_t, const std::string&, int>(), py::arg("network"), py::arg("batch_size"),
+           py::arg("optimizer"), py::arg("threads"))
+      .def_property_readonly("plan", plan_of<T>)
+      .def("state", optimizer_state<T>)
+      .def("restore", restore_optimizer_state<T>, py::arg("state"))
+      .def(
+          "average",
+          [](Run<T>& run, double decay) {
+            const auto lock = lock_shared(*run.network);
+            run.trainer.average(decay);
+          },
+          py::arg("decay"))
+      .def("swap_averages",
+           [](Run<T>& run) {
+             const auto lock = lock_alone(*run.network);
+             run.trainer.swap_averages();
+           })
+      .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::kw_only(),
+           py::arg("sample_weight") = py::none(), py::arg("order") = py::none(), py::arg("shuffle") = true,
+           py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
+           py::arg("learning_rates") = std::vector<double>{}, py::arg("trainable") = std::vector<bool>{},
+           py::arg("counts_penalty") = false, py::arg("keeps_losses") = false, py::arg("loss_function") = py::none(),
+           py::arg("progress") = py::none());
+  py::class_<Gradient<T>>(module, gradient_name)
+      .def(py::init<Owner, std::int64_t, int>(), py::arg("network"), py::arg("batch_size"), py::arg("threads"))
+      .def("compute", compute_gradient<T>, py::arg("x"), py::arg("y"), py::kw_only(),
+           py::arg("sample_weight") = py::none(), py::arg("training") = false, py::arg("seed") = 0,
+           py::arg("wants_input") = false, py::arg("loss_function") = py::none());
+}
+
+}  // namespace
+
+void register_training(py::module_& module) {
+  register_training_types<float>(module, "Run32", "Gradient32");
+  register_training_types<double>(module, "Run64", "Gradient64");
+}
+
+}  // namespace fastmlp::bindings

@@ -1,0 +1,81 @@
+// From dictionaries to the plain structures of the core, by name; an unknown name is an error.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "bindings/array_args.hpp"
+#include "network/spec.hpp"
+#include "network/step_settings.hpp"
+
+namespace fastmlp::bindings {
+
+/// The value of a key that must be there.
+template <typename Value>
+Value named(const py::dict& arguments, const char* key) {
+  require(arguments.contains(key), std::string("missing: ") + key);
+  return arguments[key].cast<Value>();
+}
+
+inline LayerSpec layer_spec(const py::dict& layer) {
+  const auto activation = named<std::string>(layer, "activation");
+  return {static_cast<Activation>(find_name(kActivationNames, activation, "activation")),
+          named<double>(layer, "parameter"), named<bool>(layer, "batch_norm"), named<double>(layer, "dropout")};
+}
+
+inline LossSpec loss_spec(const py::dict& loss) {
+  return {static_cast<Loss>(find_name(kLossNames, named<std::string>(loss, "loss"), "loss")),
+          named<std::int64_t>(loss, "outputs"),
+          named<double>(loss, "weight"),
+          named<double>(loss, "smoothing"),
+          named<std::vector<double>>(loss, "parameters"),
+          named<std::vector<double>>(loss, "output_weights")};
+}
+
+inline NetworkSpec network_spec(const py::dict& network) {
+  NetworkSpec spec;
+  spec.layer_sizes = named<std::vector<std::int64_t>>(network, "layer_sizes");
+  for (const auto& layer : named<py::list>(network, "layers")) {
+    spec.layers.push_back(layer_spec(layer.cast<py::dict>()));
+  }
+  for (const auto& loss : named<py::list>(network, "losses")) spec.losses.push_back(loss_spec(loss.cast<py::dict>()));
+  spec.softmax_output = named<bool>(network, "softmax_output");
+  spec.input_scale = named<double>(network, "input_scale");
+  spec.input_dropout = named<double>(network, "input_dropout");
+  spec.input_noise = named<double>(network, "input_noise");
+  spec.batch_norm_momentum = named<double>(network, "batch_norm_momentum");
+  spec.batch_norm_epsilon = named<double>(network, "batch_norm_epsilon");
+  return spec;
+}
+
+/// Settings that are not named are zero.
+inline StepSettings step_settings(const py::dict& settings) {
+  static constexpr std::pair<const char*, double StepSettings::*> kFields[] = {
+      {"learning_rate", &StepSettings::learning_rate},
+      {"momentum", &StepSettings::momentum},
+      {"beta1", &StepSettings::beta1},
+      {"beta2", &StepSettings::beta2},
+      {"epsilon", &StepSettings::epsilon},
+      {"l1", &StepSettings::l1},
+      {"l2", &StepSettings::l2},
+      {"decay", &StepSettings::decay},
+      {"l2_per_batch", &StepSettings::l2_per_batch},
+      {"epsilon_hat", &StepSettings::epsilon_hat},
+      {"clip_value", &StepSettings::clip_value},
+      {"clip_norm", &StepSettings::clip_norm},
+      {"max_norm", &StepSettings::max_norm},
+      {"average_decay", &StepSettings::average_decay},
+  };
+  StepSettings result;
+  for (const auto& [key, value] : settings) {
+    const auto name = key.cast<std::string>();
+    const auto* field =
+        std::find_if(std::begin(kFields), std::end(kFields), [&](const auto& f) { return name == f.first; });
+    require(field != std::end(kFields), "unknown setting of an optimizer: " + name);
+    result.*(field->second) = value.cast<double>();
+  }
+  return result;
+}
+
+}  // namespace fastmlp::bindings

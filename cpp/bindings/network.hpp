@@ -1,0 +1,66 @@
+// A network shared between Python threads: many may read, one may write, and nobody waits while holding the GIL.
+#pragma once
+
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <utility>
+
+#include "bindings/array_args.hpp"
+#include "network/mlp.hpp"
+
+namespace fastmlp::bindings {
+
+template <typename T>
+struct Network {
+  Mlp<T> mlp;
+  std::shared_mutex use;
+
+  Network(NetworkSpec spec, const std::string& isa) : mlp(std::move(spec), isa) {}
+};
+
+[[noreturn]] inline void raise_in_use() {
+  throw std::runtime_error("the model is in use by another thread: training and changing it need it alone");
+}
+
+template <typename T>
+std::unique_lock<std::shared_mutex> lock_alone(Network<T>& network) {
+  std::unique_lock<std::shared_mutex> lock(network.use, std::try_to_lock);
+  if (!lock.owns_lock()) raise_in_use();
+  return lock;
+}
+
+template <typename T>
+std::shared_lock<std::shared_mutex> lock_shared(Network<T>& network) {
+  std::shared_lock<std::shared_mutex> lock(network.use, std::try_to_lock);
+  if (!lock.owns_lock()) raise_in_use();
+  return lock;
+}
+
+inline constexpr std::array<const char*, 5> kParameterKinds = {"weights", "biases", "scales", "means", "variances"};
+
+/// Of a layer that exists and has that array.
+template <typename T>
+ParameterKind parameter_kind(const Network<T>& network, const std::string& name, std::int64_t layer) {
+  const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
+  if (layer < 0 || layer >= network.mlp.spec().layer_count()) throw py::index_error("layer out of range");
+  require(network.mlp.has(kind, layer), "the layer has no " + name);
+  return kind;
+}
+
+template <typename T>
+std::vector<py::ssize_t> parameter_shape(const Network<T>& network, ParameterKind kind, std::int64_t layer) {
+  const Panels<T>& weights = network.mlp.layer(layer).weights;
+  if (kind == ParameterKind::weights) return {weights.rows, weights.cols};
+  return {weights.cols};
+}
+
+/// An array of a layer from `state`, the first element of the network's parameters or of an array parallel to them.
+template <typename T>
+Array<T> parameter_array(const Network<T>& network, ParameterKind kind, std::int64_t layer, const T* state) {
+  Array<T> result = new_array<T>(parameter_shape(network, kind, layer));
+  network.mlp.get(kind, layer, state, result.mutable_data());
+  return result;
+}
+
+}  // namespace fastmlp::bindings

@@ -1,0 +1,162 @@
+// Losses whose target is a class: value, gradient and whether the prediction is right, for each row in one pass over
+// the outputs while they are in cache. Included by table.inl.hpp only. I. Goodfellow, Y. Bengio, A. Courville, "Deep
+// Learning", 2016, sections 6.2 (output units and losses) and 4.1 (log-sum-exp).
+
+namespace fastmlp::FASTMLP_ISA {
+
+/// Distance at which labels are fetched.
+constexpr std::int64_t kLabelsAhead = 16;
+
+/// The sample that a row of the call stands for.
+template <typename T>
+static inline std::int64_t sample_of(const LossCall<T>& call, std::int64_t row) {
+  return call.index == nullptr ? row : call.index[row];
+}
+template <typename T>
+static inline T weight_of(const LossCall<T>& call, std::int64_t sample) {
+  return call.sample_weights == nullptr ? T{1} : call.sample_weights[sample];
+}
+
+/// Targets j..j+15 of a sample as shares of its classes, some of it spread over all (C. Szegedy et al., "Rethinking
+/// the Inception architecture for computer vision", 2016, section 7).
+template <typename T>
+static inline Lanes16<T> smoothed_targets(const LossCall<T>& call, std::int64_t sample, std::int64_t j,
+                                          std::int64_t left) {
+  T shares[16] = {};
+  const T spread = call.smoothing / static_cast<T>(call.outputs);
+  for (std::int64_t i = 0; i < (left < 16 ? left : 16); ++i) {
+    T share = 0;
+    if (call.classes != nullptr) {
+      share = call.classes[sample] == j + i ? T{1} : T{0};
+    } else {
+      share = call.targets[sample * call.outputs + j + i];
+    }
+    shares[i] = (T{1} - call.smoothing) * share + spread;
+  }
+  return Lanes16<T>::from(shares);
+}
+
+template <typename T>
+static inline std::int64_t wanted_class(const LossCall<T>& call, std::int64_t sample) {
+  if (call.classes != nullptr) return call.classes[sample];
+  const T* shares = call.targets + sample * call.outputs;
+  std::int64_t best = 0;
+  for (std::int64_t j = 1; j < call.outputs; ++j) best = shares[j] > shares[best] ? j : best;
+  return best;
+}
+
+/// What a row of softmax cross-entropy adds to log(sum_j e^(z_j - max)) times the sum of its targets.
+template <typename T>
+struct SoftTargets {
+  T mass;
+  T gap;  // sum_j t_j (max - z_j)
+};
+
+template <typename T>
+static inline SoftTargets<T> soft_targets(const LossCall<T>& call, std::int64_t sample, const T* values, T maximum) {
+  Lanes16<T> mass = Lanes16<T>::filled(0);
+  Lanes16<T> gap = Lanes16<T>::filled(0);
+  for_each_group<T>(call.outputs, call.panel_stride, [&](std::int64_t at, std::int64_t j, std::int64_t left) {
+    const Lanes16<T> target = smoothed_targets(call, sample, j, left);
+    const Lanes16<T> value = keep_first(Lanes16<T>::from(values + at), left, maximum);
+    for (int i = 0; i < Lanes16<T>::kCount; ++i) {
+      mass.part[i] += target.part[i];
+      gap.part[i] = fma(target.part[i], splat<T>(maximum) - value.part[i], gap.part[i]);
+    }
+  });
+  const auto add = [](Vec<T> a, Vec<T> b) { return a + b; };
+  return {reduce16(mass, add), reduce16(gap, add)};
+}
+
+/// gradient -= factor * targets.
+template <typename T>
+static inline void subtract_targets(const LossCall<T>& call, std::int64_t sample, T factor, T* gradient) {
+  for_each_group<T>(call.outputs, call.panel_stride, [&](std::int64_t at, std::int64_t j, std::int64_t left) {
+    const Lanes16<T> target = smoothed_targets(call, sample, j, left);
+    Lanes16<T> group = Lanes16<T>::from(gradient + at);
+    for (int i = 0; i < Lanes16<T>::kCount; ++i) group.part[i] = fma(splat<T>(-factor), target.part[i], group.part[i]);
+    group.to(gradient + at);
+  });
+}
+
+/// loss = sum_j t_j (log(sum_k e^z_k) - z_j); dloss/dz = softmax(z) sum_j t_j - t, where t is 1 for the class.
+template <typename T>
+static void softmax_cross_entropy(const LossCall<T>& call) {
+  const bool soft = call.classes == nullptr || call.smoothing != 0;
+  T gap[kLanes<T>] = {};
+  T mass[kLanes<T>] = {};
+  T sum[kLanes<T>] = {};
+  T weight[kLanes<T>] = {};
+  for (std::int64_t row = 0; row < call.rows; ++row) {
+    const T* values = call.values + row * kPanel<T>;
+    T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
+    // The order is random, so no hardware sees the labels coming.
+    if (!soft && call.index != nullptr && row + kLabelsAhead < call.rows)
+      __builtin_prefetch(call.classes + call.index[row + kLabelsAhead]);
+    const T maximum = row_maximum(call.outputs, values, call.panel_stride);
+    const std::int64_t sample = sample_of(call, row);
+    const std::int64_t label = wanted_class(call, sample);
+    const std::int64_t label_at = label / kPanel<T> * call.panel_stride + label % kPanel<T>;
+    call.correct[row] = first_equal(call.outputs, values, call.panel_stride, maximum) == label;
+    // The logarithms of several rows are taken together.
+    const auto lane = static_cast<int>(row % kLanes<T>);
+    const SoftTargets<T> wanted =
+        soft ? soft_targets(call, sample, values, maximum) : SoftTargets<T>{1, maximum - values[label_at]};
+    mass[lane] = wanted.mass;
+    gap[lane] = wanted.gap;
+    weight[lane] = weight_of(call, sample);
+    sum[lane] = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum);
+    if (lane + 1 == kLanes<T> || row + 1 == call.rows) {
+      T losses[kLanes<T>];
+      store(losses, load(weight) * fma(load(mass), log<T>(load(sum)), load(gap)));
+      for (int i = 0; i <= lane; ++i) call.row_loss[row - lane + i] = losses[i];
+    }
+    if (gradient == nullptr) continue;
+    const T scale = call.scale * weight[lane];
+    scale_row(call.outputs, gradient, call.panel_stride, scale * wanted.mass / sum[lane]);
+    if (soft) {
+      subtract_targets(call, sample, scale, gradient);
+    } else {
+      gradient[label_at] -= scale;
+    }
+  }
+}
+
+/// loss = sum over j != y of max(0, z_j - z_y + 1): J. Weston, C. Watkins, "Support vector machines for multi-class
+/// pattern recognition", 1999.
+template <typename T>
+static void hinge(const LossCall<T>& call) {
+  const auto add = [](Vec<T> a, Vec<T> b) { return a + b; };
+  for (std::int64_t row = 0; row < call.rows; ++row) {
+    const T* values = call.values + row * kPanel<T>;
+    T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
+    const std::int64_t sample = sample_of(call, row);
+    const std::int64_t label = call.classes[sample];
+    const std::int64_t label_at = label / kPanel<T> * call.panel_stride + label % kPanel<T>;
+    const T maximum = row_maximum(call.outputs, values, call.panel_stride);
+    call.correct[row] = first_equal(call.outputs, values, call.panel_stride, maximum) == label;
+    const T weight = weight_of(call, sample);
+    const T scale = call.scale * weight;
+    Lanes16<T> margins = Lanes16<T>::filled(0);
+    Lanes16<T> violated = Lanes16<T>::filled(0);
+    for_each_group<T>(call.outputs, call.panel_stride, [&](std::int64_t at, std::int64_t j, std::int64_t left) {
+      Lanes16<T> margin = Lanes16<T>::from(values + at);
+      for (auto& part : margin.part) part = part - splat<T>(values[label_at]) + splat<T>(1);
+      margin = keep_first(margin, left, T{0});
+      // Its own class has margin 1 and is not counted.
+      if (label >= j && label < j + 16) margin.part[(label - j) / kLanes<T>][(label - j) % kLanes<T>] = 0;
+      Lanes16<T> slope;
+      for (int i = 0; i < Lanes16<T>::kCount; ++i) {
+        slope.part[i] = margin.part[i] > 0 ? splat<T>(1) : Vec<T>{};
+        margins.part[i] += margin.part[i] <= 0 ? Vec<T>{} : margin.part[i];
+        violated.part[i] += slope.part[i];
+        slope.part[i] *= splat<T>(scale);
+      }
+      if (gradient != nullptr) slope.to(gradient + at);
+    });
+    call.row_loss[row] = weight * reduce16(margins, add);
+    if (gradient != nullptr) gradient[label_at] = -scale * reduce16(violated, add);
+  }
+}
+
+}  // namespace fastmlp::FASTMLP_ISA

@@ -1,0 +1,94 @@
+// Random masks and noise: Philox4x32-10 on vectors, the generator of base/philox.hpp. Every number is a function of
+// its place, so neither threads nor the width of a vector matter. Included by table.inl.hpp only.
+
+namespace fastmlp::FASTMLP_ISA {
+
+constexpr int kCounters = FASTMLP_VECTOR_BYTES / 8;
+
+static inline Words words(std::uint64_t x) { return x - Words{}; }
+
+/// The four words of kCounters consecutive counters, each in the low half of a lane.
+struct PhiloxWords {
+  Words word[4];
+};
+
+static inline PhiloxWords philox(const RandomBlock& block, std::uint32_t first) {
+  constexpr std::uint64_t kLow = 0xFFFFFFFFu;
+  Words numbers;
+  for (int lane = 0; lane < kCounters; ++lane) numbers[lane] = static_cast<std::uint32_t>(first + lane);
+  Words c0 = numbers;
+  Words c1 = words(block.level);
+  Words c2 = words(block.step);
+  Words c3 = words(block.purpose);
+  auto key0 = static_cast<std::uint32_t>(block.seed);
+  auto key1 = static_cast<std::uint32_t>(block.seed >> 32);
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    // multiply_words reads the low halves only, so what is in the high ones needs no clearing before.
+    const Words product0 = multiply_words(words(0xD2511F53u), c0);
+    const Words product1 = multiply_words(words(0xCD9E8D57u), c2);
+    c0 = (product1 >> 32) ^ c1 ^ words(key0);
+    c1 = product1;
+    c2 = (product0 >> 32) ^ c3 ^ words(key1);
+    c3 = product0;
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return {{c0 & kLow, c1 & kLow, c2 & kLow, c3 & kLow}};
+}
+
+/// One word for each element of a panel row.
+template <typename T>
+static inline void random_words(const RandomBlock& block, std::int64_t row, std::uint32_t* out) {
+  constexpr int kChunk = kCounters < 4 ? kCounters : 4;
+  const auto first = static_cast<std::uint32_t>(((block.row + row) * block.groups + block.group) * 4);
+  for (int c = 0; c < kPanel<T> / 4; c += kCounters) {
+    const PhiloxWords w = philox(block, first + c);
+    const Words pairs[2] = {w.word[0] | w.word[1] << 32, w.word[2] | w.word[3] << 32};
+    for (int half = 0; half < 2; ++half) {
+      std::uint64_t lanes[kCounters];
+      __builtin_memcpy(lanes, &pairs[half], sizeof lanes);
+      for (int lane = 0; lane < kCounters && c + lane < kPanel<T> / 4; lane += kChunk) {
+        std::uint32_t* group = out + (c + lane) / 4 * 16 + half * 8 + (c + lane) % 4 * 2;
+        __builtin_memcpy(group, lanes + lane, kChunk * sizeof(std::uint64_t));
+      }
+    }
+  }
+}
+
+template <typename T>
+static void dropout(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, std::uint32_t threshold, T scale,
+                    T* values, T* slopes) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::uint32_t drawn[kPanel<T>];
+    T factors[kPanel<T>];
+    random_words<T>(block, row, drawn);
+    for (int i = 0; i < kPanel<T>; ++i) factors[i] = drawn[i] < threshold ? T{0} : scale;
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+      const Vec<T> factor = load(factors + j * kLanes<T>);
+      store(values + at, load(values + at) * factor);
+      if (slopes != nullptr) store(slopes + at, load(slopes + at) * factor);
+    }
+  }
+}
+
+template <typename T>
+static void add_noise(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, T deviation, T* values) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::uint32_t drawn[kPanel<T>];
+    T uniform[kPanel<T>];
+    random_words<T>(block, row, drawn);
+    // Exact in 24 bits, and never 0 or 1.
+    for (int i = 0; i < kPanel<T>; ++i) {
+      uniform[i] = (static_cast<T>(static_cast<std::int32_t>(drawn[i] >> 9)) + T{0.5}) * T{0x1p-23};
+    }
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+      const Vec<T> deviate = inverse_normal_cdf<T>(load(uniform + j * kLanes<T>));
+      store(values + at, fma(splat<T>(deviation), deviate, load(values + at)));
+    }
+  }
+}
+
+}  // namespace fastmlp::FASTMLP_ISA

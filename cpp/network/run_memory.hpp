@@ -1,0 +1,89 @@
+// The memory of a training run. Taken at once before the first step; what only some epochs need, before the first of
+// those.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/arena.hpp"
+#include "network/mlp.hpp"
+#include "network/plan.hpp"
+#include "ops/batch_norm.hpp"
+#include "ops/dense.hpp"
+
+namespace fastmlp {
+
+/// Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up, and
+/// by the input itself.
+template <typename T>
+class RunMemory {
+ public:
+  /// slots: arrays of the optimizer's state. With `updates` there is room for a copy of the network's state.
+  RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates);
+
+  Panels<T> input(int member, std::int64_t batch, std::int64_t columns) const;
+  LayerOutput<T> output(std::int64_t level, std::int64_t batch) const;
+  Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
+  BatchNormMemory<T> batch_norm(std::int64_t level, std::int64_t batch) const;
+  T* transposed(int member) const { return arena_.at<T>(at(transposed_, member)); }
+  T* scratch(int member) const { return arena_.at<T>(at(scratch_, member)); }
+  T* loss_scratch(int member) const { return arena_.at<T>(at(loss_scratch_, member)); }
+  T* row_loss() const { return arena_.at<T>(row_loss_); }
+  std::int32_t* correct() const { return arena_.at<std::int32_t>(correct_); }
+  T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
+  int slot_count() const { return slot_count_; }
+  /// Of the network's state, when the run updates it.
+  T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
+  /// One sum per unit of work, for reductions over the parameters.
+  double* partial_sums() const { return arena_.at<double>(partial_sums_); }
+
+  void require_input(std::int64_t columns);
+  void require_input_gradient();
+  /// The gradient of all parameters, kept for a step.
+  T* require_gradients();
+  /// Room for averages of the network's state.
+  T* require_averages();
+  T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }
+
+  std::size_t bytes() const;
+
+ private:
+  static std::size_t at(const std::vector<std::size_t>& offsets, std::int64_t i) {
+    return offsets[static_cast<std::size_t>(i)];
+  }
+  Panels<T> level_panels(const std::vector<std::size_t>& offsets, std::int64_t level, std::int64_t batch) const;
+
+  const Mlp<T>& mlp_;
+  std::int64_t batch_size_;
+  int members_;
+  bool own_input_;
+  int slot_count_;
+  Arena arena_;
+  std::unique_ptr<Arena> input_;
+  std::unique_ptr<Arena> input_gradient_;
+  std::unique_ptr<Arena> gradients_;
+  std::unique_ptr<Arena> averages_;
+  std::int64_t input_elements_ = 0;  // of one member
+  std::vector<std::size_t> values_;  // by level
+  std::vector<std::size_t> slopes_;
+  std::vector<std::size_t> level_gradients_;
+  std::vector<std::size_t> normalised_;
+  std::vector<std::size_t> moments_;
+  std::vector<std::size_t> transposed_;  // by member
+  std::vector<std::size_t> scratch_;
+  std::vector<std::size_t> loss_scratch_;
+  std::size_t row_loss_ = 0;
+  std::size_t correct_ = 0;
+  std::size_t slots_ = 0;
+  std::size_t start_of_epoch_ = 0;
+  std::size_t partial_sums_ = 0;
+};
+
+/// Whether the backward pass needs more of layer l + 1 than its output.
+template <typename T>
+bool keeps_slopes(const KernelTable<T>& kernels, const LayerSpec& layer) {
+  return layer.dropout > 0 || !kernels.slope_from_output[static_cast<int>(layer.activation)];
+}
+
+}  // namespace fastmlp

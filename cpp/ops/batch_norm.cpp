@@ -1,0 +1,80 @@
+#include "ops/batch_norm.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fastmlp {
+namespace {
+
+/// No panel is wider.
+constexpr std::int64_t kWidestPanel = 64;
+
+template <typename T>
+void inverse_deviations(std::int64_t count, double epsilon, const T* variances, T* inverses) {
+  for (std::int64_t i = 0; i < count; ++i) inverses[i] = 1 / std::sqrt(variances[i] + static_cast<T>(epsilon));
+}
+
+}  // namespace
+
+template <typename T>
+void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const BatchNormSettings& settings,
+                        const BatchNormMemory<T>& memory, const Panels<T>& values, std::int64_t p) {
+  const std::int64_t panel = values.panel;
+  const std::int64_t width = values.width(p);
+  const std::int64_t vectors = vectors_for(kernels, width);
+  T* running_means = layer.means + p * panel;
+  T* running_variances = layer.variances + p * panel;
+  T* inverses = memory.inverses + p * panel;
+  T means[kWidestPanel];
+  if (settings.from_batch) {
+    T variances[kWidestPanel];
+    kernels.column_moments(values.rows, vectors, values.at(p), means, variances);
+    inverse_deviations(width, settings.epsilon, variances, inverses);
+    if (settings.moves_running) {
+      const auto kept = static_cast<T>(settings.momentum);
+      const auto rows = static_cast<T>(values.rows);
+      const T unbiased = values.rows > 1 ? rows / (rows - 1) : T{1};
+      for (std::int64_t i = 0; i < width; ++i) {
+        running_means[i] = kept * running_means[i] + (1 - kept) * means[i];
+        running_variances[i] = kept * running_variances[i] + (1 - kept) * (unbiased * variances[i]);
+      }
+    }
+  } else {
+    std::copy_n(running_means, panel, means);
+    inverse_deviations(width, settings.epsilon, running_variances, inverses);
+  }
+  kernels.normalise(values.rows, vectors, means, inverses, layer.scales + p * panel, values.at(p),
+                    memory.normalised.at(p));
+}
+
+template <typename T>
+void batch_norm_backward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const BatchNormSettings& settings,
+                         const BatchNormMemory<T>& memory, const Panels<T>& gradient, std::int64_t p) {
+  const std::int64_t first = p * gradient.panel;
+  kernels.normalise_backward(gradient.rows, vectors_for(kernels, gradient.width(p)), memory.inverses + first,
+                             layer.scales + first, memory.normalised.at(p), settings.from_batch, gradient.at(p),
+                             memory.d_scales + first, memory.d_bias + first);
+}
+
+template <typename T>
+void batch_norm_infer(const KernelTable<T>& kernels, const DenseLayer<T>& layer, double epsilon,
+                      const Panels<T>& values, Range rows, std::int64_t p) {
+  const std::int64_t first = p * values.panel;
+  T inverses[kWidestPanel] = {};
+  inverse_deviations(values.width(p), epsilon, layer.variances + first, inverses);
+  kernels.normalise(rows.size(), vectors_for(kernels, values.width(p)), layer.means + first, inverses,
+                    layer.scales + first, values.at(p, rows.begin), nullptr);
+}
+
+#define FASTMLP_INSTANTIATE(T)                                                                                 \
+  template void batch_norm_forward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,      \
+                                   const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                 \
+  template void batch_norm_backward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,     \
+                                    const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                \
+  template void batch_norm_infer(const KernelTable<T>&, const DenseLayer<T>&, double, const Panels<T>&, Range, \
+                                 std::int64_t);
+FASTMLP_INSTANTIATE(float)
+FASTMLP_INSTANTIATE(double)
+#undef FASTMLP_INSTANTIATE
+
+}  // namespace fastmlp

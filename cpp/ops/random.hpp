@@ -1,0 +1,34 @@
+// Where the random numbers of a block of a matrix come from.
+#pragma once
+
+#include "base/matrix_view.hpp"
+#include "base/philox.hpp"
+#include "kernels/kernel_table.hpp"
+
+namespace fastmlp {
+
+/// The numbers of rows `rows` of panel p of `matrix` in one step.
+template <typename T>
+inline RandomBlock random_block(const Panels<T>& matrix, RandomPurpose purpose, std::uint64_t seed, std::uint32_t level,
+                                std::uint32_t step, Range rows, std::int64_t p) {
+  constexpr std::int64_t kGroup = 16;
+  return {.seed = seed,
+          .purpose = static_cast<std::uint32_t>(purpose),
+          .level = level,
+          .step = step,
+          .groups = (matrix.cols + kGroup - 1) / kGroup,
+          .row = rows.begin,
+          .group = p * (matrix.panel / kGroup)};
+}
+
+/// Adds normal noise to panel p on the given rows: C. Bishop, "Training with noise is equivalent to Tikhonov
+/// regularization", Neural Computation 7, 1995.
+template <typename T>
+inline void add_noise(const KernelTable<T>& kernels, const Panels<T>& values, double deviation, std::uint64_t seed,
+                      std::uint32_t step, Range rows, std::int64_t p) {
+  const RandomBlock block = random_block(values, RandomPurpose::noise, seed, 0, step, rows, p);
+  kernels.add_noise(block, rows.size(), (values.width(p) + kernels.lanes - 1) / kernels.lanes,
+                    static_cast<T>(deviation), values.at(p, rows.begin));
+}
+
+}  // namespace fastmlp

@@ -1,0 +1,70 @@
+"""Choices that have a name and perhaps parameters: activations, losses, initialisers.
+
+Each is a frozen dataclass whose field ``name`` is the core's; a name alone stands for its default
+parameters. In files a choice is its name, or a mapping of its fields where they differ from those.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from fastmlp.validation import choice
+
+__all__ = ["as_config", "from_config", "named"]
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def named(argument: str, value: object, kind: type[N], known: Mapping[str, Callable[[], N]]) -> N:
+    """`value` if it is of `kind`, else what its name stands for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Neither a choice of this kind nor the name of one.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{argument} must be a name or a fastmlp {kind.__name__.lower()}, "
+            f"got {type(value).__name__}"
+        )
+    return known[choice(argument, value, known)]()
+
+
+def as_config(value: Named) -> str | dict[str, Any]:
+    """Its form in files."""
+    fields = dataclasses.asdict(value)  # type: ignore[call-overload]
+    defaults = {
+        f.name: f.default
+        for f in dataclasses.fields(value)  # type: ignore[arg-type]
+    }
+    changed = {k: v for k, v in fields.items() if k != "name" and v != defaults[k]}
+    return {"name": value.name, **changed} if changed else value.name
+
+
+def from_config(argument: str, config: object, known: Mapping[str, Callable[..., N]]) -> N:
+    """From that form.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It does not describe a choice.
+    """
+    if isinstance(config, str):
+        return known[choice(argument, config, known)]()
+    if not isinstance(config, dict) or "name" not in config:
+        raise TypeError(f"{argument} must be a name or a mapping with one, got {config!r}")
+    fields = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+    }
+    return known[choice(argument, fields.pop("name"), known)](**fields)

@@ -1,0 +1,265 @@
+"""What a network is: checked once, told to the core, written to files and read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmlp._named import as_config, from_config, named
+from fastmlp.activations import ACTIVATIONS, Activation
+from fastmlp.initializers import INITIALIZERS, Initializer
+from fastmlp.losses import (
+    Link,
+    Loss,
+    checked_losses,
+    losses_as_config,
+    losses_from_config,
+)
+from fastmlp.validation import choice, flag, integer, layer_sizes, real
+
+__all__ = ["Architecture", "architecture_from_config"]
+
+BATCH_NORM_MOMENTUM = 0.9
+BATCH_NORM_EPSILON = 1e-5
+_RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu")
+# Output activations that a loss computes by itself, from logits.
+_FUSED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Arguments of `fastmlp.MLP`, all of them checked."""
+
+    layer_sizes: tuple[int, ...]
+    activations: tuple[Activation, ...]  # of the hidden layers
+    losses: tuple[Loss, ...]
+    input_scale: float
+    dtype: np.dtype[Any]
+    seed: int
+    initializer: Initializer
+    output_activation: str | Activation  # "softmax" or an activation
+    dropout: tuple[float, ...]
+    input_dropout: float
+    input_noise: float
+    batch_normalization: tuple[bool, ...]
+
+    @property
+    def layers(self) -> int:
+        """Layers of weights."""
+        return len(self.layer_sizes) - 1
+
+    @property
+    def groups(self) -> list[slice]:
+        """Outputs of each loss."""
+        if len(self.losses) == 1:
+            return [slice(0, self.layer_sizes[-1])]
+        ends = np.cumsum([loss.outputs or 0 for loss in self.losses])
+        return [
+            slice(int(end) - (loss.outputs or 0), int(end))
+            for end, loss in zip(ends, self.losses, strict=True)
+        ]
+
+    @property
+    def link(self) -> Link:
+        """What the output layer does, where the loss does it in training."""
+        fused = _FUSED.get(self.losses[0].name)
+        return self.losses[0].link if self._output_name == fused else "none"
+
+    @property
+    def _output_name(self) -> str:
+        output = self.output_activation
+        return output if isinstance(output, str) else output.name
+
+    def spec(self) -> dict[str, Any]:
+        """As the core takes it."""
+        fused = self.link != "none"
+        softmax = self._output_name == "softmax"
+        output = Activation("identity") if fused or softmax else self.output_activation
+        assert isinstance(output, Activation)
+        hidden = zip(self.activations, self.batch_normalization, self.dropout, strict=True)
+        layers = [_layer(*arguments) for arguments in hidden]
+        return {
+            "layer_sizes": list(self.layer_sizes),
+            "layers": [*layers, _layer(output, False, 0.0)],
+            "losses": [
+                loss.spec(group.stop - group.start)
+                for loss, group in zip(self.losses, self.groups, strict=True)
+            ],
+            "softmax_output": softmax and not fused,
+            "input_scale": self.input_scale,
+            "input_dropout": self.input_dropout,
+            "input_noise": self.input_noise,
+            "batch_norm_momentum": BATCH_NORM_MOMENTUM,
+            "batch_norm_epsilon": BATCH_NORM_EPSILON,
+        }
+
+    def config(self) -> dict[str, Any]:
+        """As files hold it: what `architecture_from_config` reads."""
+        output = self.output_activation
+        config: dict[str, Any] = {
+            "layer_sizes": list(self.layer_sizes),
+            "activation": _shared([as_config(a) for a in self.activations], "relu"),
+            "loss": losses_as_config(self.losses),
+            "input_scale": self.input_scale,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "initializer": as_config(self.initializer),
+            "output_activation": output if isinstance(output, str) else as_config(output),
+        }
+        extras = {
+            "dropout": _shared(list(self.dropout), 0.0),
+            "input_dropout": self.input_dropout,
+            "input_noise": self.input_noise,
+            "batch_normalization": _shared(list(self.batch_normalization), False),
+        }
+        return config | {key: value for key, value in extras.items() if value}
+
+
+def _layer(activation: Activation, batch_norm: bool, dropout: float) -> dict[str, Any]:
+    return {
+        "activation": activation.name,
+        "parameter": activation.parameter,
+        "batch_norm": batch_norm,
+        "dropout": dropout,
+    }
+
+
+def _shared(values: list[Any], default: Any) -> Any:
+    """The value that all have, else all values."""
+    if not values:
+        return default
+    return values[0] if all(value == values[0] for value in values) else values
+
+
+def _per_hidden_layer(name: str, value: object, layers: int) -> list[Any]:
+    """`value` for each hidden layer, or the items of a sequence of them."""
+    if isinstance(value, (list, tuple)):
+        if len(value) != layers:
+            raise ValueError(
+                f"{name} must have one entry per hidden layer: {layers} needed, got {len(value)}"
+            )
+        return list(value)
+    return [value] * layers
+
+
+def _checked_rates(name: str, value: object, layers: int) -> tuple[float, ...]:
+    rates = _per_hidden_layer(name, value, layers)
+    return tuple(real(name, rate, 0.0, 1.0, below=True) for rate in rates)
+
+
+def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation:
+    name = value.name if isinstance(value, Activation) else value
+    loss = losses[0]
+    allowed = ("identity", _FUSED.get(loss.name))
+    if loss.name in _FUSED and len(losses) == 1 and name not in allowed:
+        raise ValueError(
+            f"output_activation must be 'identity' with {loss.name}, which reads the outputs as "
+            f"logits, or {allowed[1]!r} to have them turned into probabilities, got {name!r}"
+        )
+    if value == "softmax":
+        if len(losses) > 1:
+            raise ValueError("output_activation must not be 'softmax' with several losses")
+        return "softmax"
+    if isinstance(value, str):
+        choice("output_activation", value, [*ACTIVATIONS, "softmax"])
+    return named("output_activation", value, Activation, ACTIVATIONS)
+
+
+def _dtype_name(dtype: object) -> str:
+    try:
+        return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
+    except TypeError:
+        raise TypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
+
+
+def default_initializer(activations: Sequence[Activation]) -> str:
+    """He for rectifiers and their relatives, LeCun for SELU, Glorot for the rest."""
+    first = activations[0].name if activations else "relu"
+    if first == "selu":
+        return "lecun_normal"
+    return "he_normal" if first in _RECTIFIERS else "glorot_uniform"
+
+
+def checked_architecture(
+    sizes: Sequence[int],
+    activation: object,
+    loss: object,
+    input_scale: float,
+    dtype: object,
+    seed: int,
+    initializer: object,
+    output_activation: object,
+    dropout: object,
+    input_dropout: float,
+    input_noise: float,
+    batch_normalization: object,
+) -> Architecture:
+    """The arguments of `fastmlp.MLP`, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or out of range.
+    """
+    checked_sizes = layer_sizes(sizes)
+    hidden = len(checked_sizes) - 2
+    if isinstance(activation, (str, Activation)):
+        shared = named("activation", activation, Activation, ACTIVATIONS)
+        activations = [shared] * hidden
+        initial = default_initializer([shared])
+    else:
+        activations = [
+            named("activation", item, Activation, ACTIVATIONS)
+            for item in _per_hidden_layer("activation", activation, hidden)
+        ]
+        initial = default_initializer(activations)
+    losses = checked_losses(loss, checked_sizes[-1])
+    normalises = _per_hidden_layer("batch_normalization", batch_normalization, hidden)
+    dtype_name = dtype if isinstance(dtype, str) else _dtype_name(dtype)
+    return Architecture(
+        layer_sizes=tuple(checked_sizes),
+        activations=tuple(activations),
+        losses=losses,
+        input_scale=real("input_scale", input_scale, -np.inf),
+        dtype=np.dtype(choice("dtype", dtype_name, ("float32", "float64"))),
+        seed=integer("seed", seed, 0, 2**64 - 1),
+        initializer=named(
+            "initializer",
+            initial if initializer is None else initializer,
+            Initializer,
+            INITIALIZERS,
+        ),
+        output_activation=_checked_output(output_activation, losses),
+        dropout=_checked_rates("dropout", dropout, hidden),
+        input_dropout=real("input_dropout", input_dropout, 0.0, 1.0, below=True),
+        input_noise=real("input_noise", input_noise, 0.0),
+        batch_normalization=tuple(flag("batch_normalization", item) for item in normalises),
+    )
+
+
+def architecture_from_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of `fastmlp.MLP` from what `Architecture.config` gave.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It does not describe a network.
+    """
+    arguments = dict(config)
+
+    def convert(key: str, known: Any) -> None:
+        value = arguments.get(key)
+        if isinstance(value, list):
+            arguments[key] = [from_config(key, item, known) for item in value]
+        elif value is not None and value != "softmax":
+            arguments[key] = from_config(key, value, known)
+
+    convert("activation", ACTIVATIONS)
+    convert("output_activation", ACTIVATIONS)
+    convert("initializer", INITIALIZERS)
+    if "loss" in arguments:
+        arguments["loss"] = losses_from_config(arguments["loss"])
+    return arguments

@@ -1,0 +1,78 @@
+"""Averages of the parameters over the steps or epochs of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastmlp.validation import integer, real
+
+__all__ = ["EMA", "SWA", "Averaging"]
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """What validation, callbacks and the end of a training see in place of the last parameters."""
+
+    @property
+    def step_decay(self) -> float:
+        """Decay rate of the average that moves with every step; 0 for none."""
+        return 0.0
+
+    def epoch_decay(self, epoch: int) -> float | None:
+        """Decay rate of a move after an epoch, counted from 0; None for none."""
+        return None
+
+
+@dataclass(frozen=True)
+class EMA(Averaging):
+    """Exponential moving average: after each step ``a = decay * a + (1 - decay) * w``.
+
+    B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", 1992. Averages
+    start as the initial parameters; running moments of batch normalisation are averaged as well.
+
+    Parameters
+    ----------
+    decay : float
+        In (0, 1).
+    """
+
+    decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        if real("decay", self.decay, 0.0, 1.0, below=True) == 0:
+            raise ValueError("decay must be > 0, got 0")
+
+    @property
+    def step_decay(self) -> float:
+        """The decay."""
+        return float(self.decay)
+
+
+@dataclass(frozen=True)
+class SWA(Averaging):
+    """Stochastic weight averaging: the mean of the parameters at the ends of epochs.
+
+    P. Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
+    Running moments of batch normalisation are averaged as well, not measured anew.
+
+    Parameters
+    ----------
+    start : int
+        The first epoch that counts, from 1.
+    every : int
+        Epochs between two that count.
+    """
+
+    start: int = 1
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        integer("start", self.start, 1)
+        integer("every", self.every, 1)
+
+    def epoch_decay(self, epoch: int) -> float | None:
+        """1 - 1 / n at the n-th epoch that counts."""
+        since = epoch + 1 - self.start
+        if since < 0 or since % self.every:
+            return None
+        return 1 - 1 / (since // self.every + 1)

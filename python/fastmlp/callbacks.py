@@ -1,0 +1,337 @@
+"""What happens between the steps and epochs of a training besides the training."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from fastmlp.history import Record
+from fastmlp.monitoring import BestValue
+from fastmlp.validation import integer, real
+
+if TYPE_CHECKING:
+    from fastmlp.training import Training
+
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "as_callbacks",
+    "text_path",
+]
+
+
+class Callback:
+    """Hooks that `MLP.fit` calls; subclasses define those that they need.
+
+    A hook that returns True ends the training: after the step or epoch that it was called for, and
+    with `on_train_end`.
+
+    The record of an epoch is a dict with epoch (from 1), epochs, loss, seconds, learning_rate and,
+    where they exist, accuracy, val_loss, val_accuracy. That of a step has step and epoch (both from
+    1) and, as means over the steps since the last call in this epoch, loss and, where it exists,
+    accuracy, together with learning_rate.
+
+    Attributes
+    ----------
+    every_steps : int or None
+        `on_step_end` is called after every so many steps, counted from the start of the training;
+        never for None.
+    """
+
+    every_steps: int | None = None
+
+    def on_train_begin(self, training: Training) -> bool | None:
+        """Before the first epoch."""
+
+    def on_train_end(self, training: Training) -> bool | None:
+        """After the last epoch, also where a callback ended the training."""
+
+    def on_epoch_begin(self, training: Training) -> bool | None:
+        """Before the first step of an epoch."""
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool | None:
+        """After the last step of an epoch and its validation."""
+
+    def on_step_end(self, training: Training, record: Record) -> bool | None:
+        """After every `every_steps` steps."""
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions.
+
+    Parameters
+    ----------
+    on_train_begin, on_train_end, on_epoch_begin : callable, optional
+        Called with the training.
+    on_epoch_end, on_step_end : callable, optional
+        Called with the training and the record.
+    every_steps : int, optional
+        Steps between two calls of `on_step_end`, >= 1; goes with it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_train_begin: Callable[[Training], object] | None = None,
+        on_train_end: Callable[[Training], object] | None = None,
+        on_epoch_begin: Callable[[Training], object] | None = None,
+        on_epoch_end: Callable[[Training, Record], object] | None = None,
+        on_step_end: Callable[[Training, Record], object] | None = None,
+        every_steps: int | None = None,
+    ) -> None:
+        hooks = {
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_step_end": on_step_end,
+        }
+        for name, function in hooks.items():
+            if function is not None:
+                setattr(self, name, _checked_callable(name, function))
+        if (on_step_end is None) != (every_steps is None):
+            raise ValueError("on_step_end and every_steps must be given together, got one of them")
+        if every_steps is not None:
+            self.every_steps = integer("every_steps", every_steps, 1)
+
+
+class EarlyStopping(Callback):
+    """Ends a training that no longer gets better, and goes back to the best weights.
+
+    Source: I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, algorithm 7.1.
+
+    Parameters
+    ----------
+    monitor : str
+        Name of a value in the record of an epoch.
+    patience : int
+        The training ends once so many epochs in a row were no better than the best one; >= 1.
+    minimum_change : float
+        Being better takes a change by more than this; >= 0.
+    mode : {"auto", "min", "max"}
+        What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+    restore_best : bool
+        Give the model the parameters of the best epoch when the training ends, for whatever reason
+        except an exception.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        Counted from 1; None as long as no epoch had a finite value.
+    best_value : float or None
+        The monitored value of this epoch.
+    stopped_epoch : int or None
+        The epoch, counted from 1, after which this callback ended the training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or out of range; during the training, the record of an
+        epoch lacks the monitored value.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        minimum_change: float = 0.0,
+        mode: str = "auto",
+        restore_best: bool = True,
+    ) -> None:
+        self._best = BestValue(monitor, mode, minimum_change)
+        self._patience = integer("patience", patience, 1)
+        self._restore_best = _checked_flag("restore_best", restore_best)
+        self._start()
+
+    def _start(self) -> None:
+        self._best.reset()
+        self._best_parameters: dict[str, NDArray[Any]] | None = None
+        self._epochs_since_best = 0
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+
+    @property
+    def best_value(self) -> float | None:
+        """The monitored value of the best epoch."""
+        return self._best.value
+
+    def on_train_begin(self, training: Training) -> None:
+        """Forget an earlier training."""
+        self._start()
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool:
+        """Keep the parameters, or count the epoch."""
+        if self._best.update(record):
+            self._epochs_since_best = 0
+            self.best_epoch = record["epoch"]
+            if self._restore_best:
+                self._best_parameters = training.model.parameters()
+            return False
+        self._epochs_since_best += 1
+        if self._epochs_since_best < self._patience:
+            return False
+        self.stopped_epoch = record["epoch"]
+        return True
+
+    def on_train_end(self, training: Training) -> None:
+        """Give the model its best parameters."""
+        if self._best_parameters is not None:
+            training.model.set_parameters(self._best_parameters)
+            self._best_parameters = None
+
+
+class ModelCheckpoint(Callback):
+    """Saves the model after epochs, each time as a whole file in place of the one before.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Where to; names of the record in braces are replaced as by `str.format`, for instance
+        ``"model-{epoch:03d}-{val_loss:.4f}.safetensors"``. Directories are made as needed.
+    monitor : str
+        Name of a value in the record of an epoch, looked at with `save_best_only`.
+    save_best_only : bool
+        Save only after an epoch with a better value than all before; otherwise after every one.
+    mode : {"auto", "min", "max"}
+        What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+
+    Attributes
+    ----------
+    last_path : str or None
+        File that was written last in this training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or out of range; during the training, the record of an
+        epoch lacks the monitored value or one that `path` names.
+    OSError
+        During the training: the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        save_best_only: bool = True,
+        mode: str = "auto",
+    ) -> None:
+        self._path = text_path("path", path)
+        try:
+            list(string.Formatter().parse(self._path))
+        except ValueError as error:
+            raise ValueError(f"path must be a format string, got {self._path!r}: {error}") from None
+        self._best = BestValue(monitor, mode)
+        self._save_best_only = _checked_flag("save_best_only", save_best_only)
+        self.last_path: str | None = None
+
+    def on_train_begin(self, training: Training) -> None:
+        """Forget an earlier training."""
+        self._best.reset()
+        self.last_path = None
+
+    def on_epoch_end(self, training: Training, record: Record) -> None:
+        """Save the model where it is due."""
+        if self._save_best_only and not self._best.update(record):
+            return
+        path = self._path_of(record)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        training.model.save(path)
+        self.last_path = path
+
+    def _path_of(self, record: Record) -> str:
+        try:
+            return self._path.format(**record)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"path must be a format of {', '.join(record)}, got {self._path!r}: {error}"
+            ) from None
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate of each epoch by a function.
+
+    A `Schedule` as the learning rate of the optimizer does the same from step to step; this one
+    sees the rate that is in force, whatever set it.
+
+    Parameters
+    ----------
+    function : callable
+        Called before each epoch with its number, counted from 0, and the present rate; returns the
+        rate of the epoch, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `function` is not callable or, during the training, did not return a rate.
+    """
+
+    def __init__(self, function: Callable[[int, float], float]) -> None:
+        self._function = _checked_callable("function", function)
+
+    def on_epoch_begin(self, training: Training) -> None:
+        """Set the rate."""
+        rate = self._function(training.epoch, training.learning_rate)
+        training.learning_rate = real("learning_rate", rate, 0.0)
+
+
+class _PlainFunction(Callback):
+    """A function of the model and the record, called after each epoch."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self._function = function
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool:
+        return self._function(training.model, dict(record)) is True
+
+
+def as_callbacks(callbacks: Sequence[Callback | Callable[..., object]]) -> list[Callback]:
+    """What `MLP.fit` was given, with functions ``f(model, record)`` made into callbacks.
+
+    Raises
+    ------
+    TypeError
+        It is not a list or tuple of callables and callbacks.
+    """
+    if not isinstance(callbacks, (list, tuple)) or not all(map(_is_usable, callbacks)):
+        raise TypeError(
+            f"callbacks must be a list or tuple of callables or fastmlp.Callback, got {callbacks!r}"
+        )
+    return [c if isinstance(c, Callback) else _PlainFunction(c) for c in callbacks]
+
+
+def _is_usable(callback: object) -> bool:
+    # A class is callable too, but the class of a callback is one whose parentheses were forgotten.
+    forgotten = isinstance(callback, type) and issubclass(callback, Callback)
+    return isinstance(callback, Callback) or (callable(callback) and not forgotten)
+
+
+def text_path(name: str, path: object) -> str:
+    """A path as text."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a string or os.PathLike, got {type(path).__name__}")
+    return os.fsdecode(path)
+
+
+def _checked_callable(name: str, function: Any) -> Any:
+    if not callable(function):
+        raise TypeError(f"{name} must be callable, got {type(function).__name__}")
+    return function
+
+
+def _checked_flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
+    return value

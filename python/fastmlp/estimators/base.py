@@ -1,0 +1,334 @@
+"""What the classifier and the regressor share: the order of events in `fit` and in predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastmlp.callbacks import as_callbacks
+from fastmlp.estimators.hooks import (
+    CallbackSupport,
+    FitTraining,
+    Observers,
+    ScikitLearnTasks,
+)
+from fastmlp.estimators.lbfgs import minimize_loss
+from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
+from fastmlp.estimators.parameters import CONSTRAINTS, hidden_layer_sizes
+from fastmlp.estimators.samples import HeldOut, LossMeasure, Samples, core_rows, split_indices
+from fastmlp.estimators.session import Session, new_session
+from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop
+from fastmlp.estimators.stopping import Plateau
+from fastmlp.model import MLP
+from fastmlp.samples import Rows
+
+__all__ = ["BaseMLP", "Mode"]
+
+Array = npt.NDArray[Any]
+Mode = Literal["fit", "partial_fit", "resume"]
+
+
+class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
+    """Common part of the estimators; subclasses know targets, losses and scores."""
+
+    _parameter_constraints = CONSTRAINTS
+    _numeric_targets: bool
+    _tells_accuracy: bool
+
+    # ------------------------------------------------------------ what subclasses define
+
+    def _check_targets(self, y: Any, mode: Mode) -> Any:
+        """`y` with what follows from it set, as ``classes_``."""
+        raise NotImplementedError
+
+    def _encode(self, y: Any, dtype: npt.DTypeLike) -> Array:
+        """Targets as the core takes them, of shape (samples,) or (samples, outputs)."""
+        raise NotImplementedError
+
+    def _weigh(self, y: Any, sample_weight: Array | None, mode: Mode) -> Array | None:
+        """Weights of the samples, those of their targets included."""
+        return sample_weight
+
+    def _count_outputs(self, targets: Array) -> int:
+        return int(targets.shape[1])
+
+    def _core_loss(self) -> Any:
+        raise NotImplementedError
+
+    def _loss_measure(self) -> LossMeasure:
+        return LossMeasure()
+
+    def _output_activation(self) -> str:
+        raise NotImplementedError
+
+    def _score_outputs(self, model: MLP, samples: Samples) -> float:
+        """Score by which early stopping goes."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ training
+
+    def _is_stochastic(self) -> bool:
+        return self.optimizer is not None or self.solver != "lbfgs"
+
+    def _check_solver(self) -> bool:
+        if not self._is_stochastic():
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Any, mode: Mode) -> Any:
+        hidden = hidden_layer_sizes(self.hidden_layer_sizes)
+        if mode == "resume":
+            self._check_resumable()
+        first = not hasattr(self, "coefs_") or (mode == "fit" and not self.warm_start)
+        X, y = self._validate(X, y, self._input_types(X, first), reset=first)
+        y = self._check_targets(y, mode)
+        samples = self._training_samples(X, y, sample_weight, first, mode)
+        self.n_outputs_ = self._count_outputs(samples.targets)
+        layer_sizes = (samples.rows.shape[1], *hidden, self.n_outputs_)
+        if mode != "resume":
+            self._random_state = check_random_state(self.random_state)
+        if first:
+            self._initialize(layer_sizes, samples.rows.dtype)
+        elif layer_sizes != self._layer_sizes():
+            raise ValueError(
+                f"training can go on only with layers of sizes {self._layer_sizes()}, those of the "
+                f"previous fit, got {layer_sizes}"
+            )
+        tasks = None
+        if mode != "partial_fit" and hasattr(self, "_skl_callbacks"):
+            tasks = ScikitLearnTasks(self, X, y, sample_weight)
+        if self._is_stochastic():
+            self._fit_stochastic(samples, validation, mode, tasks)
+        else:
+            self._fit_lbfgs(samples, tasks)
+        if not self._parameters().is_finite():
+            raise ValueError(NON_FINITE)
+        return self
+
+    def _validate(self, X: Any, y: Any, types: list[Any], *, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=types,
+            order="C",
+            multi_output=True,
+            y_numeric=self._numeric_targets,
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _training_samples(
+        self, X: Any, y: Any, sample_weight: Any, first: bool, mode: Mode
+    ) -> Samples:
+        dtype = X.dtype if first else self.coefs_[0].dtype
+        dtype = np.float32 if dtype == np.float32 else np.float64
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        weights = self._weigh(y, sample_weight, mode)
+        if weights is not None:
+            weights = np.ascontiguousarray(weights, dtype=dtype)
+        return Samples(X, self._encode(y, dtype), weights)
+
+    def _input_types(self, X: Any, first: bool) -> list[Any]:
+        """Types of inputs that are left as they are; others become the first of them."""
+        types = [np.float64, np.float32] if first else [self.coefs_[0].dtype]
+        return types if scipy.sparse.issparse(X) else [*types, np.uint8]
+
+    def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
+        """Draw the parameters and start counting."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_layers_ = len(layer_sizes)
+        self.out_activation_ = self._output_activation()
+        dtype = np.float32 if row_type == np.float32 else np.float64
+        parameters = draw_parameters(layer_sizes, self.activation, self._random_state, dtype)
+        self._set_parameters(parameters)
+        self._seed = 0
+        self.__dict__.pop("normalization_", None)
+        if self.dropout or self.input_dropout:
+            self._seed = int(self._random_state.randint(2**31))
+        if self.batch_normalization:
+            model = self._network_spec().build()
+            self.normalization_ = Parameters.read_from(model).normalization
+        self._predictor = Predictor()
+        self._session: Session | None = None
+        if self._is_stochastic():
+            self.loss_curve_: list[float] = []
+            self.validation_scores_: list[float] | None = None
+            self.validation_loss_curve_: list[float] | None = None
+            self.best_validation_score_: float | None = None
+            self.best_loss_: float | None = None
+            self._plateau = Plateau()
+
+    def _fit_stochastic(self, samples: Samples, validation: Any, mode: Mode, tasks: Any) -> None:
+        once = mode == "partial_fit"
+        if once and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if mode == "fit" or self._session is None:
+            self._session = new_session(self)
+        session = self._session
+        samples, held_out = self._hold_out(samples, validation, session)
+        self._start_curves(held_out)
+        parameters = self._parameters()
+        if mode == "resume":
+            session.check_order(samples.count)
+            if self._plateau.count > self.n_iter_no_change:
+                return
+            parameters = self._last_parameters or parameters
+        else:
+            self.n_iter_ = 0
+            session.order = np.arange(samples.count)
+        model = session.model(self._network_spec())
+        parameters.write_to(model)
+        session.set_penalty(self.alpha)
+        loop = EpochLoop(self, model, session, samples, self._loss_measure(), held_out)
+        if not once:
+            loop.observers = self._observers(model, tasks, loop.steps_per_epoch, loop.next_rate)
+        try:
+            loop.train(once=once)
+        finally:
+            last = Parameters.read_from(model)
+            self._set_parameters(last)
+            self._last_parameters: Parameters | None = None
+        final = self._best_parameters if self.early_stopping else last
+        if loop.observers is not None:
+            final.write_to(model)
+            loop.observers.end()
+            final = Parameters.read_from(model)
+        if final is not last:
+            self._set_parameters(final)
+            self._last_parameters = last
+
+    def _observers(
+        self, model: MLP, tasks: Any, steps_per_epoch: int, rate: Callable[[], float]
+    ) -> Observers | None:
+        """All callbacks, None without any."""
+        callbacks = as_callbacks(self.callbacks or ())
+        if not callbacks and tasks is None:
+            return None
+        training = FitTraining(model, self.n_iter_, self.max_iter, steps_per_epoch, rate)
+        return Observers(training, callbacks, tasks, self._tells_accuracy)
+
+    def _start_curves(self, held_out: HeldOut | None) -> None:
+        """Make the lists that early stopping and validation append to, unless they go on."""
+        if held_out is not None and self.validation_loss_curve_ is None:
+            self.validation_loss_curve_ = []
+        if self.early_stopping and self.validation_scores_ is None:
+            self.validation_scores_ = []
+            self.best_validation_score_ = -np.inf
+            self.best_loss_ = None
+            self._best_parameters = self._parameters().copy()
+        elif not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
+
+    def _hold_out(
+        self, samples: Samples, validation: Any, session: Session
+    ) -> tuple[Samples, HeldOut | None]:
+        """Samples to train on and to measure by."""
+        X_val, y_val = validation
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together, got one of them")
+        if X_val is not None:
+            measured = self._validation_samples(X_val, y_val)
+        elif self.early_stopping:
+            if session.split is None:
+                session.split = split_indices(
+                    samples,
+                    self.validation_fraction,
+                    self._random_state,
+                    # scikit-learn tells classes apart by a single column of targets.
+                    stratify=self._stratifies(),
+                )
+            training, held_out = session.split
+            measured, samples = samples.at(held_out), samples.at(training)
+        else:
+            return samples, None
+        held_out_samples = HeldOut(
+            measured, self._loss_measure(), self._score_outputs, self.n_threads
+        )
+        return samples, held_out_samples
+
+    def _fit_lbfgs(self, samples: Samples, tasks: Any) -> None:
+        """Minimize in double precision; a line search has no use for the rounding of single."""
+        if self.dropout or self.input_dropout:
+            raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
+        kept = self._parameters()
+        model = self._network_spec(np.float64).build()
+        kept.write_to(model)
+        self.n_iter_ = 0
+        observers = self._observers(model, tasks, 1, lambda: np.nan)
+        minimize_loss(self, model, samples.in_double_precision(), self._loss_measure(), observers)
+        self._set_parameters(Parameters.read_from(model).astype(kept.coefs[0].dtype))
+
+    def _validation_samples(self, X: Any, y: Any) -> Samples:
+        """Samples of the user's own to measure by."""
+        X, y = self._validate(X, y, self._input_types(X, first=False), reset=False)
+        y = self._check_targets(y, "resume")
+        return Samples(X, self._encode(y, self.coefs_[0].dtype), None)
+
+    def _check_resumable(self) -> None:
+        if not hasattr(self, "coefs_"):
+            raise NotFittedError(
+                f"resume=True goes on with an earlier fit, and this {type(self).__name__} has none"
+            )
+        if not self._is_stochastic() or self._session is None:
+            raise ValueError("resume=True requires solver 'sgd' or 'adam' or an optimizer")
+
+    # ------------------------------------------------------------ parameters and predictions
+
+    def _parameters(self) -> Parameters:
+        return Parameters(self.coefs_, self.intercepts_, getattr(self, "normalization_", {}))
+
+    def _set_parameters(self, parameters: Parameters) -> None:
+        self.coefs_ = parameters.coefs
+        self.intercepts_ = parameters.intercepts
+        if parameters.normalization:
+            self.normalization_ = parameters.normalization
+
+    def _layer_sizes(self) -> tuple[int, ...]:
+        return (*(len(coef) for coef in self.coefs_), self.coefs_[-1].shape[1])
+
+    def _network_spec(self, dtype: npt.DTypeLike = None) -> NetworkSpec:
+        return NetworkSpec(
+            self._layer_sizes(),
+            self.activation,
+            self._core_loss(),
+            np.dtype(dtype or self.coefs_[0].dtype).name,
+            self.dropout,
+            self.input_dropout,
+            self.batch_normalization,
+            self._seed,
+        )
+
+    def _network_and_rows(self, X: Any) -> tuple[MLP, Rows]:
+        """What predictions need: a network with the present parameters, and rows of the core."""
+        check_is_fitted(self)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=self._input_types(X, first=False),
+            order="C",
+            reset=False,
+        )
+        return self._predictor.model(self._network_spec(), self._parameters()), core_rows(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,158 @@
+"""Networks of the core by scikit-learn's description, and the parameters they exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.losses import Link
+from fastmlp.model import MLP
+from fastmlp.samples import Rows
+from fastmlp.validation import thread_count
+
+__all__ = [
+    "NetworkSpec",
+    "Parameters",
+    "Predictor",
+    "draw_parameters",
+    "forward",
+    "predicted_classes",
+]
+
+Array = npt.NDArray[Any]
+_CORE_NAMES = {"logistic": "sigmoid"}
+
+
+class Parameters(NamedTuple):
+    """All numbers that training changes in a network."""
+
+    coefs: list[Array]
+    intercepts: list[Array]
+    normalization: dict[str, Array]
+
+    def write_to(self, model: MLP) -> None:
+        model.weights = self.coefs
+        model.biases = self.intercepts
+        for name, values in self.normalization.items():
+            _, layer, kind = name.split(".")
+            model.assign(kind, int(layer), values)
+
+    @classmethod
+    def read_from(cls, model: MLP) -> Parameters:
+        named = model.parameters()
+        layers = range(len(model.layer_sizes) - 1)
+        coefs = [named.pop(f"layers.{i}.weights") for i in layers]
+        intercepts = [named.pop(f"layers.{i}.biases") for i in layers]
+        return cls(coefs, intercepts, named)
+
+    def arrays(self) -> list[Array]:
+        return [*self.coefs, *self.intercepts, *self.normalization.values()]
+
+    def copy(self) -> Parameters:
+        return Parameters(
+            [np.array(coef) for coef in self.coefs],
+            [np.array(intercept) for intercept in self.intercepts],
+            {name: np.array(value) for name, value in self.normalization.items()},
+        )
+
+    def astype(self, dtype: npt.DTypeLike) -> Parameters:
+        return Parameters(
+            [coef.astype(dtype) for coef in self.coefs],
+            [intercept.astype(dtype) for intercept in self.intercepts],
+            {name: value.astype(dtype) for name, value in self.normalization.items()},
+        )
+
+    def is_finite(self) -> bool:
+        return all(np.isfinite(array).all() for array in self.arrays())
+
+    def equals(self, other: Parameters) -> bool:
+        mine, others = self.arrays(), other.arrays()
+        return len(mine) == len(others) and all(map(np.array_equal, mine, others))
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """All arguments of a network, which its parameters are not."""
+
+    layer_sizes: tuple[int, ...]
+    activation: Any
+    loss: Any
+    dtype: str
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    batch_normalization: bool = False
+    seed: int = 0
+
+    def build(self) -> MLP:
+        return MLP(
+            list(self.layer_sizes),
+            activation=_CORE_NAMES.get(self.activation, self.activation)
+            if isinstance(self.activation, str)
+            else self.activation,
+            loss=self.loss,
+            initializer="zeros",
+            dtype=self.dtype,
+            seed=self.seed,
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            batch_normalization=self.batch_normalization,
+        )
+
+
+class Predictor:
+    """The network that predicts; built anew when the estimator's parameters have changed.
+
+    Users may assign ``coefs_`` or write into its arrays, also while other threads predict: a
+    network is never changed once it is in use.
+    """
+
+    def __init__(self) -> None:
+        self._built: tuple[NetworkSpec, Parameters, MLP] | None = None
+
+    def __reduce__(self) -> tuple[type[Predictor], tuple[()]]:
+        return Predictor, ()
+
+    def model(self, spec: NetworkSpec, parameters: Parameters) -> MLP:
+        built = self._built
+        if built is None or built[0] != spec or not built[1].equals(parameters):
+            model = spec.build()
+            parameters.write_to(model)
+            built = self._built = (spec, parameters.copy(), model)
+        return built[2]
+
+
+def forward(model: MLP, rows: Rows, link: Link, threads: int | None) -> Array:
+    """Outputs for rows that scikit-learn has checked, which is not done once more."""
+    return model._network.forward(rows, link, 0, thread_count(threads))
+
+
+def predicted_classes(model: MLP, rows: Rows, threads: int | None) -> Array:
+    """Indices of the largest outputs, int32 (samples,), for such rows."""
+    return model._network.predict_classes(rows, thread_count(threads))
+
+
+def draw_parameters(
+    layer_sizes: Sequence[int],
+    activation: Any,
+    random_state: np.random.RandomState,
+    dtype: npt.DTypeLike,
+) -> Parameters:
+    """Initial parameters from the same random numbers as scikit-learn's.
+
+    Weights and biases are uniform within ``sqrt(6 / (fan_in + fan_out))``, where the logistic
+    function has 2 in place of 6: X. Glorot, Y. Bengio, "Understanding the difficulty of training
+    deep feedforward neural networks", 2010.
+    """
+    factor = 2.0 if activation in ("logistic", "sigmoid") else 6.0
+    coefs, intercepts = [], []
+    for fan_in, fan_out in zip(layer_sizes[:-1], layer_sizes[1:], strict=True):
+        bound = np.sqrt(factor / (fan_in + fan_out))
+        coef = random_state.uniform(-bound, bound, (fan_in, fan_out))
+        intercept = random_state.uniform(-bound, bound, fan_out)
+        coefs.append(coef.astype(dtype, copy=False))
+        intercepts.append(intercept.astype(dtype, copy=False))
+    return Parameters(coefs, intercepts, {})

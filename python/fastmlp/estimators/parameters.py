@@ -1,0 +1,66 @@
+"""What the estimators' constructors take: scikit-learn's parameters and those it lacks."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from fastmlp.activations import ACTIVATIONS, Activation
+from fastmlp.optimizers import Optimizer
+
+__all__ = ["CONSTRAINTS", "hidden_layer_sizes", "store_parameters"]
+
+_SIZE = Interval(Integral, 1, None, closed="left")
+_SHARE = Interval(Real, 0, 1, closed="left")
+_AT_LEAST_ZERO = Interval(Real, 0, None, closed="left")
+_ABOVE_ZERO = Interval(Real, 0, None, closed="neither")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", _SIZE],
+    "activation": [StrOptions({"logistic", *ACTIVATIONS}), Activation],
+    "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+    "alpha": [_AT_LEAST_ZERO],
+    "batch_size": [StrOptions({"auto"}), _SIZE],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [_ABOVE_ZERO],
+    "power_t": [_AT_LEAST_ZERO],
+    "max_iter": [_SIZE],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [_AT_LEAST_ZERO],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [_SHARE],
+    "beta_1": [_SHARE],
+    "beta_2": [_SHARE],
+    "epsilon": [_ABOVE_ZERO],
+    "n_iter_no_change": [_SIZE, Options(Real, {np.inf})],
+    "max_fun": [_SIZE],
+    "dropout": [_SHARE],
+    "input_dropout": [_SHARE],
+    "batch_normalization": ["boolean"],
+    "optimizer": [Optimizer, None],
+    "callbacks": [list, tuple, None],
+    "n_threads": [_SIZE, None],
+}
+
+
+def store_parameters(estimator: object, arguments: dict[str, Any]) -> None:
+    """Keep a constructor's arguments, untouched, as scikit-learn's `clone` needs it."""
+    for name, value in arguments.items():
+        if name != "self":
+            setattr(estimator, name, value)
+
+
+def hidden_layer_sizes(value: Any) -> list[int]:
+    """Sizes of the hidden layers, each at least 1; a number stands for one layer."""
+    sizes = list(value) if hasattr(value, "__iter__") else [value]
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]

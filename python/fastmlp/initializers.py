@@ -1,0 +1,128 @@
+"""Initial weights: distributions by name or with parameters, drawn by the core. Biases begin at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from fastmlp.validation import real
+
+__all__ = ["INITIALIZERS", "Constant", "Initializer", "Normal", "Orthogonal", "Uniform"]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """An initialiser without parameters; its name is enough wherever one is asked for.
+
+    ``zeros``; ``glorot_uniform`` and ``glorot_normal`` of variance 2 / (in + out) (Glorot and
+    Bengio 2010); ``he_uniform`` and ``he_normal`` of variance 2 / in (He et al. 2015);
+    ``lecun_uniform`` and ``lecun_normal`` of variance 1 / in (LeCun et al. 1998).
+    """
+
+    name: str
+
+    @property
+    def parameter(self) -> float:
+        """The number that the core's function takes."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """Every weight is ``value``.
+
+    Parameters
+    ----------
+    value : float
+    """
+
+    name: str = field(default="constant", init=False)
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        real("value", self.value, -np.inf)
+
+    @property
+    def parameter(self) -> float:
+        """The value."""
+        return float(self.value)
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """Normal weights of mean 0; the default is N(0, 1).
+
+    Parameters
+    ----------
+    deviation : float
+        >= 0.
+    """
+
+    name: str = field(default="normal", init=False)
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        real("deviation", self.deviation, 0.0)
+
+    @property
+    def parameter(self) -> float:
+        """The deviation."""
+        return float(self.deviation)
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Weights uniform between ``-bound`` and ``bound``.
+
+    Parameters
+    ----------
+    bound : float
+        >= 0.
+    """
+
+    name: str = field(default="uniform", init=False)
+    bound: float = 0.05
+
+    def __post_init__(self) -> None:
+        real("bound", self.bound, 0.0)
+
+    @property
+    def parameter(self) -> float:
+        """The bound."""
+        return float(self.bound)
+
+
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """Orthonormal columns, or rows where these are fewer, times ``gain`` (Saxe et al. 2014).
+
+    Parameters
+    ----------
+    gain : float
+        >= 0.
+    """
+
+    name: str = field(default="orthogonal", init=False)
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        real("gain", self.gain, 0.0)
+
+    @property
+    def parameter(self) -> float:
+        """The gain."""
+        return float(self.gain)
+
+
+_PLAIN = (
+    "zeros", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
+    "lecun_normal",
+)  # fmt: skip
+
+INITIALIZERS: Mapping[str, Callable[..., Initializer]] = {
+    **{name: partial(Initializer, name) for name in _PLAIN},
+    **{str(kind.name): kind for kind in (Constant, Normal, Uniform, Orthogonal)},
+}

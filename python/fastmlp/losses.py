@@ -1,0 +1,366 @@
+"""Losses: what the core minimises, by name or with parameters, and the targets that each takes.
+
+A loss is the mean over the samples (weighted, where they have weights, by w / sum of w) of the sum
+over the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp._named import as_config, from_config, named
+from fastmlp.validation import (
+    class_targets,
+    integer,
+    probability_targets,
+    real,
+    value_targets,
+)
+
+__all__ = [
+    "LOSSES",
+    "MAE",
+    "MSE",
+    "BinaryCrossEntropy",
+    "HalfMSE",
+    "Hinge",
+    "Huber",
+    "Loss",
+    "Poisson",
+    "Quantile",
+    "SoftmaxCrossEntropy",
+    "UserLoss",
+]
+
+Array = npt.NDArray[Any]
+Link = Literal["none", "softmax", "sigmoid", "exp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What all losses share.
+
+    Parameters
+    ----------
+    outputs : int, optional
+        How many outputs belong to it; needed where a model has several losses, which take
+        consecutive outputs in their order.
+    weight : float
+        Factor of the whole loss, >= 0.
+    """
+
+    name: str = field(default="", init=False)
+    outputs: int | None = None
+    weight: float = 1.0
+
+    link: ClassVar[Link] = "none"  # from outputs to predictions
+    takes_classes: ClassVar[bool] = False  # integer labels
+    tells_accuracy: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.outputs is not None:
+            integer("outputs", self.outputs, 1)
+        real("weight", self.weight, 0.0)
+
+    def parameters(self, outputs: int) -> list[float]:
+        """The core's parameter of each output, or one for all."""
+        return [0.0]
+
+    def spec(self, outputs: int) -> dict[str, Any]:
+        """As the core takes it."""
+        weights = getattr(self, "output_weights", None)
+        if weights is not None and len(weights) != outputs:
+            raise ValueError(
+                f"output_weights must have one entry per output: {outputs} needed, "
+                f"got {len(weights)}"
+            )
+        return {
+            "loss": self.name,
+            "outputs": outputs,
+            "weight": float(self.weight),
+            "smoothing": float(getattr(self, "smoothing", 0.0)),
+            "parameters": self.parameters(outputs),
+            "output_weights": [1.0] if weights is None else [float(w) for w in weights],
+        }
+
+    def targets(
+        self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+    ) -> Array:
+        """Targets as the core takes them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            They do not fit this loss.
+        """
+        return value_targets(name, value, samples, outputs, dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Elementwise(Loss):
+    """A sum over outputs; ``output_weights`` holds the factor of each, 1 by default."""
+
+    output_weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for i, weight in enumerate(self.output_weights or ()):
+            real(f"output_weights[{i}]", weight, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftmaxCrossEntropy(Loss):
+    """-sum of t log softmax(z): outputs z are logits, targets t classes or rows of probabilities.
+
+    Parameters
+    ----------
+    smoothing : float
+        Share of every target that is spread evenly over all classes, in [0, 1) (Szegedy et al.
+        2016).
+    outputs, weight
+        As of every loss.
+    """
+
+    name: str = field(default="softmax_cross_entropy", init=False)
+    smoothing: float = 0.0
+
+    link: ClassVar[Link] = "softmax"
+    takes_classes: ClassVar[bool] = True
+    tells_accuracy: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        real("smoothing", self.smoothing, 0.0, 1.0, below=True)
+
+    def targets(
+        self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+    ) -> Array:
+        """Labels, int64 (samples,), or probabilities, (samples, outputs)."""
+        if np.ndim(value) == 2:  # type: ignore[arg-type]
+            return probability_targets(name, value, samples, outputs, dtype)
+        return class_targets(name, value, samples, outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hinge(Loss):
+    """Sum over the wrong classes of max(0, z_j - z_y + 1) (Weston and Watkins 1999)."""
+
+    name: str = field(default="hinge", init=False)
+
+    takes_classes: ClassVar[bool] = True
+    tells_accuracy: ClassVar[bool] = True
+
+    def targets(
+        self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+    ) -> Array:
+        """Labels, int64 (samples,)."""
+        return class_targets(name, value, samples, outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryCrossEntropy(_Elementwise):
+    """-t log s - (1 - t) log(1 - s) with s = sigmoid(z), for one yes or no or several labels.
+
+    Parameters
+    ----------
+    output_weights : sequence of float, optional
+        Factor of each output.
+    outputs, weight
+        As of every loss.
+    """
+
+    name: str = field(default="binary_cross_entropy", init=False)
+
+    link: ClassVar[Link] = "sigmoid"
+    tells_accuracy: ClassVar[bool] = True
+
+    def targets(
+        self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+    ) -> Array:
+        """Values in [0, 1], (samples, outputs)."""
+        array = value_targets(name, value, samples, outputs, dtype)
+        if array.min() < 0 or array.max() > 1:
+            raise ValueError(f"{name} must lie in [0, 1], got {array.min()} to {array.max()}")
+        return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSE(_Elementwise):
+    """(o - t)^2 summed over the outputs; parameters as of `BinaryCrossEntropy`."""
+
+    name: str = field(default="mse", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfMSE(_Elementwise):
+    """(o - t)^2 / 2 summed over the outputs: the quadratic cost of textbooks."""
+
+    name: str = field(default="half_mse", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAE(_Elementwise):
+    """Absolute error summed over the outputs; its slope at 0 is 0."""
+
+    name: str = field(default="mae", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Huber(_Elementwise):
+    """d^2 / 2 for errors up to ``delta``, delta (|d| - delta / 2) beyond (Huber 1964).
+
+    Parameters
+    ----------
+    delta : float
+        > 0.
+    output_weights, outputs, weight
+        As of `BinaryCrossEntropy`.
+    """
+
+    name: str = field(default="huber", init=False)
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if real("delta", self.delta, 0.0) == 0:
+            raise ValueError("delta must be > 0, got 0")
+
+    def parameters(self, outputs: int) -> list[float]:
+        """Delta."""
+        return [float(self.delta)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poisson(_Elementwise):
+    """exp(z) - t z for counts t: outputs z are logarithms of rates."""
+
+    name: str = field(default="poisson", init=False)
+
+    link: ClassVar[Link] = "exp"
+
+    def targets(
+        self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+    ) -> Array:
+        """Values >= 0, (samples, outputs)."""
+        array = value_targets(name, value, samples, outputs, dtype)
+        if array.min() < 0:
+            raise ValueError(f"{name} must be >= 0 for this loss, got {array.min()}")
+        return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantile(_Elementwise):
+    """Pinball loss: max(q (t - o), (q - 1) (t - o)) (Koenker and Bassett 1978).
+
+    Parameters
+    ----------
+    levels : float or sequence of float
+        The level q in (0, 1), one for all outputs or one for each.
+    output_weights, outputs, weight
+        As of `BinaryCrossEntropy`.
+    """
+
+    name: str = field(default="quantile", init=False)
+    levels: float | Sequence[float] = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for level in self.levels if isinstance(self.levels, Sequence) else (self.levels,):
+            if real("levels", level, 0.0, 1.0, below=True) == 0:
+                raise ValueError("levels must be > 0, got 0")
+
+    def parameters(self, outputs: int) -> list[float]:
+        """The levels."""
+        if not isinstance(self.levels, Sequence):
+            return [float(self.levels)]
+        if len(self.levels) != outputs:
+            raise ValueError(
+                f"levels must have one entry per output: {outputs} needed, got {len(self.levels)}"
+            )
+        return [float(level) for level in self.levels]
+
+
+UserFunction = Callable[[Array, Array], "tuple[float, npt.ArrayLike]"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserLoss(Loss):
+    """A Python function ``(outputs, targets) -> (loss, gradient)``, called once per batch.
+
+    Parameters
+    ----------
+    function : callable
+        Gets outputs (batch, outputs) and targets as arrays; returns the mean loss of the batch and
+        its gradient by the outputs, (batch, outputs). None in a model that was loaded from a file,
+        which predicts but cannot be trained.
+    """
+
+    name: str = field(default="user_defined", init=False)
+    function: UserFunction | None = None
+
+    takes_classes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.function is not None and not callable(self.function):
+            raise TypeError(f"function must be callable, got {type(self.function).__name__}")
+
+    def targets(
+        self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
+    ) -> Array:
+        """Labels where they are integers in one dimension, else values."""
+        array = np.asarray(value)
+        if array.ndim == 1 and array.dtype.kind in "iu":
+            return class_targets(name, array, samples, outputs)
+        return value_targets(name, value, samples, outputs, dtype)
+
+
+LOSSES: Mapping[str, Callable[..., Loss]] = {
+    str(kind.name): kind
+    for kind in (
+        SoftmaxCrossEntropy, Hinge, BinaryCrossEntropy, MSE, HalfMSE, MAE, Huber, Poisson, Quantile,
+    )
+}  # fmt: skip
+
+
+def checked_losses(value: object, outputs: int) -> tuple[Loss, ...]:
+    """One loss for all outputs, or several whose outputs add up to them."""
+    if not isinstance(value, (list, tuple)):
+        loss = _one_loss("loss", value)
+        if loss.outputs not in (None, outputs):
+            raise ValueError(f"loss must have {outputs} outputs, the model's, got {loss.outputs}")
+        return (loss,)
+    losses = tuple(_one_loss(f"loss[{i}]", item) for i, item in enumerate(value))
+    counts = [loss.outputs for loss in losses]
+    if not losses or None in counts:
+        raise ValueError("loss must be a list of losses that say their number of outputs")
+    if sum(count or 0 for count in counts) != outputs:
+        raise ValueError(f"losses must have {outputs} outputs, the model's, got {counts}")
+    if len(losses) > 1 and any(isinstance(loss, UserLoss) for loss in losses):
+        raise ValueError("a user-defined loss must be the only one of a model")
+    return losses
+
+
+def _one_loss(argument: str, value: object) -> Loss:
+    if callable(value) and not isinstance(value, (Loss, type)):
+        return UserLoss(function=value)
+    return named(argument, value, Loss, LOSSES)
+
+
+def losses_as_config(losses: Sequence[Loss]) -> object:
+    """Their form in files."""
+    configs = [loss.name if isinstance(loss, UserLoss) else as_config(loss) for loss in losses]
+    return configs[0] if len(configs) == 1 else configs
+
+
+def losses_from_config(config: object) -> object:
+    """From that form to what a model takes."""
+    known = {**LOSSES, "user_defined": UserLoss}
+    if isinstance(config, list):
+        return [from_config("loss", item, known) for item in config]
+    return from_config("loss", config, known)

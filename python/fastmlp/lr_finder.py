@@ -1,0 +1,109 @@
+"""Which learning rates a problem bears."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.run import Run
+from fastmlp.validation import integer, real
+
+if TYPE_CHECKING:
+    from fastmlp.model import MLP
+    from fastmlp.optimizers import Optimizer
+    from fastmlp.training import Data
+
+__all__ = ["LearningRates", "find_learning_rates"]
+
+_SMOOTHING = 0.9
+_WORSE = 4.0
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Losses met while the learning rate grew.
+
+    Attributes
+    ----------
+    rates, losses : float64 arrays of shape (steps,)
+        The rate of each step, and the loss before it, smoothed by a moving average of decay 0.9
+        whose bias is corrected. They end where the loss has become four times the smallest one.
+    suggestion : float
+        Rate at which the loss falls most steeply by the logarithm of the rate.
+    """
+
+    rates: npt.NDArray[np.float64]
+    losses: npt.NDArray[np.float64]
+
+    @property
+    def suggestion(self) -> float:
+        """Rate of the steepest descent."""
+        if len(self.rates) < 3:
+            return float(self.rates[0])
+        slopes = np.gradient(self.losses, np.log(self.rates))
+        return float(self.rates[int(np.argmin(slopes))])
+
+
+def find_learning_rates(
+    model: MLP,
+    data: Data,
+    optimizer: Optimizer,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 128,
+    threads: int | None = None,
+) -> LearningRates:
+    """Train with rates that grow by a constant factor, then give the model its parameters back.
+
+    Source: L. Smith, "Cyclical learning rates for training neural networks", 2017.
+    """
+    low = real("lowest", lowest, 0.0)
+    high = real("highest", highest, 0.0)
+    if not 0 < low < high:
+        raise ValueError(f"lowest must be > 0 and below highest, got {low:g} and {high:g}")
+    steps = integer("steps", steps, 2)
+    batch_size = min(integer("batch_size", batch_size, 1), len(data))
+    settings = dataclasses.replace(optimizer, learning_rate=low).settings()
+    rates = np.geomspace(low, high, steps)
+    run = Run(model, batch_size, optimizer.rule, threads)
+    before = model.parameters()
+    losses: list[float] = []
+    per_epoch = math.ceil(len(data) / batch_size)
+    try:
+        for epoch in range(math.ceil(steps / per_epoch)):
+            left = rates[epoch * per_epoch : (epoch + 1) * per_epoch]
+            report = run.epoch(
+                data.rows,
+                data.targets,
+                settings | {"learning_rate": low},
+                epoch=epoch,
+                steps=len(left),
+                learning_rates=left.tolist(),
+                sample_weight=data.sample_weight,
+                trainable=model.trainable_flags(),
+                keeps_losses=True,
+            )
+            losses.extend(report.step_losses)
+            if report.status == "diverged":
+                break
+    finally:
+        model.set_parameters(before)
+    return _smoothed(rates, np.array(losses))
+
+
+def _smoothed(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> LearningRates:
+    average = 0.0
+    smoothed: list[float] = []
+    for step, loss in enumerate(losses):
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
+        smoothed.append(average / (1 - _SMOOTHING ** (step + 1)))
+        if smoothed[-1] > _WORSE * min(smoothed):
+            break
+    return LearningRates(rates[: len(smoothed)].copy(), np.array(smoothed))

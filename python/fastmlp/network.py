@@ -1,0 +1,381 @@
+"""A network as users see it: its parameters, and what can be computed without changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp import _core
+from fastmlp.architecture import Architecture
+from fastmlp.losses import UserLoss
+from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
+from fastmlp.samples import Rows, class_weighted, row_count, samples
+from fastmlp.training import Data
+from fastmlp.validation import integer, sample_weights, thread_count
+
+__all__ = ["Network"]
+
+Array = npt.NDArray[Any]
+_KINDS = ("weights", "biases", "scales", "means", "variances")
+
+
+class Network:
+    """What `fastmlp.MLP` is before it is trained."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+        single = architecture.dtype == np.float32
+        network_type = _core.Network32 if single else _core.Network64
+        self._run_type = _core.Run32 if single else _core.Run64
+        self._gradient_type = _core.Gradient32 if single else _core.Gradient64
+        self._network = network_type(architecture.spec())
+        initializer = architecture.initializer
+        self._network.initialize(initializer.name, initializer.parameter, architecture.seed)
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the network is, as it was checked."""
+        return self._architecture
+
+    @property
+    def layer_sizes(self) -> list[int]:
+        """Features, hidden layers, outputs."""
+        return list(self._architecture.layer_sizes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Scalar type of parameters and arithmetic."""
+        return self._architecture.dtype
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the loss takes class labels."""
+        losses = self._architecture.losses
+        return len(losses) == 1 and losses[0].takes_classes
+
+    @property
+    def tells_accuracy(self) -> bool:
+        """Whether training and `evaluate` measure an accuracy, with several losses the first's."""
+        return self._architecture.losses[0].tells_accuracy
+
+    @property
+    def isa(self) -> str:
+        """Instruction set whose kernels this model runs on."""
+        return str(self._network.isa)
+
+    # Parameters
+
+    @property
+    def weights(self) -> list[Array]:
+        """Copies of the weights, (in, out) each; assign a list, or one item, to set them."""
+        return self._list("weights")
+
+    @weights.setter
+    def weights(self, values: Sequence[npt.ArrayLike]) -> None:
+        self._set_list("weights", values)
+
+    @property
+    def biases(self) -> list[Array]:
+        """Copies of the biases, (out,) each; assign a list, or one item, to set them."""
+        return self._list("biases")
+
+    @biases.setter
+    def biases(self, values: Sequence[npt.ArrayLike]) -> None:
+        self._set_list("biases", values)
+
+    def _list(self, kind: str) -> list[Array]:
+        def assign(layer: int, value: object) -> None:
+            sizes = self._architecture.layer_sizes
+            self.assign(kind, layer, checked_parameter(kind, layer, value, sizes, self.dtype))
+
+        return Parameters((array for _, array in self.layer_arrays(kind)), assign)
+
+    def _set_list(self, kind: str, values: object) -> None:
+        sizes = self._architecture.layer_sizes
+        for layer, value in enumerate(checked_parameters(kind, values, sizes, self.dtype)):
+            self.assign(kind, layer, value)
+
+    def layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
+        """Layers that have arrays of this kind, and copies of these."""
+        normalises = (*self._architecture.batch_normalization, False)
+        for layer in range(self._architecture.layers):
+            if kind in ("weights", "biases") or normalises[layer]:
+                yield layer, self._network.get(kind, layer)
+
+    def assign(self, kind: str, layer: int, values: Array) -> None:
+        """Set one array, which has its shape and the network's dtype."""
+        self._network.set(kind, layer, values)
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of all that makes the network what it is.
+
+        Returns
+        -------
+        dict of str to array
+            ``layers.<i>.weights`` (in, out) and ``layers.<i>.biases`` (out,) and, where layer i has
+            batch normalisation, its ``scales``, running ``means`` and ``variances`` (out,).
+        """
+        return {
+            f"layers.{layer}.{kind}": array
+            for kind in _KINDS
+            for layer, array in self.layer_arrays(kind)
+        }
+
+    def set_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> None:
+        """Set all that `parameters` gives.
+
+        Raises
+        ------
+        ValueError
+            Names, shapes or values do not fit the network; nothing is changed then.
+        """
+        places = {
+            f"layers.{layer}.{kind}": (kind, layer)
+            for kind in _KINDS
+            for layer, _ in self.layer_arrays(kind)
+        }
+        if set(parameters) != set(places):
+            raise ValueError(
+                f"parameters must be {', '.join(sorted(places))}, got "
+                f"{', '.join(sorted(map(str, parameters)))}"
+            )
+        sizes = self._architecture.layer_sizes
+        checked = {
+            name: checked_parameter(kind, layer, parameters[name], sizes, self.dtype)
+            for name, (kind, layer) in places.items()
+        }
+        for name, (kind, layer) in places.items():
+            self.assign(kind, layer, checked[name])
+
+    # Samples
+
+    def _rows(self, x: object, name: str = "x") -> Rows:
+        return samples(name, x, self._architecture.layer_sizes[0], self.dtype)
+
+    def _data(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        prefix: str = "",
+    ) -> Data:
+        rows = self._rows(x, f"{prefix}x")
+        count = row_count(rows)
+        architecture = self._architecture
+        losses = architecture.losses
+        groups = architecture.groups
+        targets = [y] if len(losses) == 1 else y
+        if not isinstance(targets, (list, tuple)) or len(targets) != len(losses):
+            raise TypeError(f"{prefix}y must be a list of {len(losses)} arrays, one per loss")
+        checked = [
+            loss.targets(
+                f"{prefix}y" if len(losses) == 1 else f"{prefix}y[{i}]",
+                target,
+                count,
+                group.stop - group.start,
+                self.dtype,
+            )
+            for i, (loss, group, target) in enumerate(zip(losses, groups, targets, strict=True))
+        ]
+        weights = sample_weights(f"{prefix}sample_weight", sample_weight, count, self.dtype)
+        if class_weight is not None:
+            labels = checked[0]
+            if labels.dtype != np.int64:
+                raise ValueError("class_weight needs targets that are classes")
+            classes = groups[0].stop
+            weights = class_weighted(weights, class_weight, labels, classes, self.dtype)
+        if weights is not None and isinstance(losses[0], UserLoss):
+            raise ValueError("a user-defined loss gets no weights of samples or classes")
+        return Data(rows, checked, weights)
+
+    # Computing
+
+    def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Outputs of the last layer, (samples, outputs): logits for classification.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+        threads : int, optional
+        """
+        return self._network.forward(
+            self._rows(x), self._architecture.link, 0, thread_count(threads)
+        )
+
+    def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
+        """Outputs of each hidden layer, (samples, units) each, as predictions see them."""
+        rows = self._rows(x)
+        team = thread_count(threads)
+        return [
+            self._network.forward(rows, "none", layer, team)
+            for layer in range(1, self._architecture.layers)
+        ]
+
+    def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
+        """What the outputs say.
+
+        Returns
+        -------
+        array
+            Class indices, int64 (samples,), for losses of classes; 0 or 1, int64 (samples,) or
+            (samples, outputs), for binary cross-entropy; rates for Poisson; else the outputs,
+            (samples, outputs). With several losses a list of these.
+        """
+        rows = self._rows(x)
+        team = thread_count(threads)
+        if self.is_classifier:
+            return self._network.predict_classes(rows, team).astype(np.int64)
+        losses = self._architecture.losses
+        if len(losses) == 1:
+            link = "exp" if losses[0].link == "exp" else "none"
+            outputs = self._network.forward(rows, link, 0, team)
+            return _decided(losses[0].link, False, outputs)
+        outputs = self._network.forward(rows, "none", 0, team)
+        return [
+            _decided(loss.link, loss.takes_classes, outputs[:, group])
+            for loss, group in zip(losses, self._architecture.groups, strict=True)
+        ]
+
+    def predict_proba(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Probabilities, (samples, outputs): softmax or, for yes or no, sigmoid of the outputs.
+
+        Raises
+        ------
+        ValueError
+            The loss does not make probabilities of outputs.
+        """
+        losses = self._architecture.losses
+        link = losses[0].link
+        if len(losses) > 1 or link not in ("softmax", "sigmoid"):
+            raise ValueError(
+                "predict_proba requires a classification loss that makes probabilities, this is "
+                f"{', '.join(loss.name for loss in losses)}"
+            )
+        return self._network.forward(self._rows(x), link, 0, thread_count(threads))
+
+    def evaluate(
+        self,
+        x: npt.ArrayLike,
+        y: Any,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> dict[str, float]:
+        """Mean loss and, for classification, accuracy over samples of the shapes `fit` takes."""
+        return self.evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
+
+    def evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
+        """The same for samples that have been checked."""
+        loss = self._architecture.losses[0]
+        if isinstance(loss, UserLoss):
+            outputs = self._network.forward(data.rows, "none", 0, threads)
+            return {"loss": float(_user_function(loss)(outputs, data.targets[0])[0])}
+        loss_sum, weight_sum, correct = self._network.evaluate(
+            data.rows, data.targets, data.sample_weight, threads
+        )
+        measured = {"loss": loss_sum / weight_sum}
+        if self.tells_accuracy:
+            measured["accuracy"] = correct / len(data)
+        return measured
+
+    def _gradients(
+        self, data: Data, training: bool, wants_input: bool, threads: int | None
+    ) -> tuple[float, dict[str, Any]]:
+        loss = self._architecture.losses[0]
+        gradient = self.core_gradient(len(data), thread_count(threads))
+        return gradient.compute(
+            data.rows,
+            data.targets,
+            sample_weight=data.sample_weight,
+            training=training,
+            seed=self._architecture.seed,
+            wants_input=wants_input,
+            loss_function=_user_function(loss) if isinstance(loss, UserLoss) else None,
+        )
+
+    def loss_and_gradients(
+        self,
+        x: npt.ArrayLike,
+        y: Any,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        training: bool = False,
+        threads: int | None = None,
+    ) -> tuple[float, list[Array], list[Array]]:
+        """Mean loss over the samples and its gradient, without changing the model.
+
+        Parameters
+        ----------
+        x, y, sample_weight
+            As `fit` takes them.
+        training : bool
+            With dropout, noise, and the samples' own moments in batch normalisation.
+        threads : int, optional
+
+        Returns
+        -------
+        loss : float
+        dweights, dbiases : list of arrays
+            Shapes of ``weights`` and ``biases``. Penalties are not part of either.
+        """
+        loss, arrays = self._gradients(self._data(x, y, sample_weight), training, False, threads)
+        return loss, arrays["weights"], arrays["biases"]
+
+    def input_gradients(self, x: npt.ArrayLike, y: Any, *, threads: int | None = None) -> Array:
+        """Gradient of the mean loss by the inputs, (samples, features)."""
+        _, arrays = self._gradients(self._data(x, y), False, True, threads)
+        return np.asarray(arrays["input"] * self.dtype.type(self._architecture.input_scale))
+
+    def gradient_norms(
+        self, x: npt.ArrayLike, y: Any, *, training: bool = False, threads: int | None = None
+    ) -> list[float]:
+        """Euclidean norm of the gradient by each layer's weights."""
+        _, arrays = self._gradients(self._data(x, y), training, False, threads)
+        return [float(np.linalg.norm(array)) for array in arrays["weights"]]
+
+    def core_gradient(self, batch_size: int, threads: int) -> _core.Gradient32 | _core.Gradient64:
+        """The core's loss and gradient of up to `batch_size` samples; 0 threads: its choice."""
+        return self._gradient_type(self._network, integer("samples", batch_size, 1), threads)
+
+    def core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
+        """The core's training run; 0 threads: its choice."""
+        return self._run_type(self._network, batch_size, rule, threads)
+
+    def folded(self) -> Network:
+        """The same predictions without batch normalisation: it becomes part of weights and biases.
+
+        Returns
+        -------
+        Network
+            An `MLP`; equal outputs up to rounding.
+        """
+        from fastmlp.transfer import folded
+
+        return folded(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model to a safetensors file, atomically and with a digest over all of it."""
+        from fastmlp.model_file import write_model
+
+        write_model(path, self.parameters(), self._architecture.config())
+
+
+def _user_function(loss: UserLoss) -> Any:
+    if loss.function is None:
+        raise ValueError("a model whose user-defined loss is not known can only predict")
+    return loss.function
+
+
+def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:
+    """Predictions from outputs of one loss."""
+    if takes_classes:
+        return outputs.argmax(axis=1).astype(np.int64)
+    if link == "sigmoid":
+        yes = (outputs > 0).astype(np.int64)
+        return yes[:, 0] if yes.shape[1] == 1 else yes
+    return outputs

@@ -1,0 +1,146 @@
+"""A run of the core, with Python's types and no loop: what `MLP.fit` and the estimators step with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.losses import UserLoss
+from fastmlp.samples import Rows
+from fastmlp.validation import thread_count
+
+if TYPE_CHECKING:
+    from fastmlp.model import MLP
+
+__all__ = ["Report", "Run"]
+
+Array = npt.NDArray[Any]
+# samples done, sum of their weights, sum of their weighted losses, correct predictions
+Progress = Callable[[int, float, float, int], object]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What steps measured; sums over the samples, each as it was before the step that it caused.
+
+    ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the sum
+    of the squared weights.
+    """
+
+    status: str  # "completed", "interrupted" or "diverged"
+    steps: int
+    samples: int
+    weight_sum: float
+    loss_sum: float
+    penalty_sum: float
+    correct: int
+    step_losses: Sequence[float] = ()
+
+
+class Run:
+    """A training run of a model: its memory, its plan and the state of its optimizer.
+
+    Parameters
+    ----------
+    model : MLP
+    batch_size : int
+        Of all steps but an epoch's last, which may be smaller.
+    rule : str
+        Update rule of the core: `Optimizer.rule`.
+    threads : int, optional
+        By default chosen by the work of a step.
+    """
+
+    def __init__(self, model: MLP, batch_size: int, rule: str, threads: int | None = None) -> None:
+        self._model = model
+        self.batch_size = batch_size
+        self.rule = rule
+        self._run = model.core_run(batch_size, rule, thread_count(threads))
+        loss = model.architecture.losses[0]
+        self._loss_function = loss.function if isinstance(loss, UserLoss) else None
+        self._seed = model.architecture.seed
+
+    def epoch(
+        self,
+        rows: Rows,
+        targets: Array | Sequence[Array],
+        settings: Mapping[str, float],
+        *,
+        order: npt.NDArray[np.int64] | None = None,
+        shuffle: bool = True,
+        epoch: int = 0,
+        first_step: int = 0,
+        steps: int = -1,
+        learning_rates: Sequence[float] = (),
+        sample_weight: Array | None = None,
+        trainable: Sequence[bool] = (),
+        penalty: bool = False,
+        keeps_losses: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Steps of one pass over the samples.
+
+        Parameters
+        ----------
+        rows, targets, sample_weight
+            As `fastmlp.samples` and the losses make them.
+        settings : mapping of str to float
+            By the core's names; those that are missing are 0.
+        order : int64 array of shape (samples,), optional
+            Of the samples; else shuffled by (seed, epoch), or as they are without `shuffle`.
+        first_step, steps : int
+            Part of the epoch; -1 goes to its end.
+        learning_rates : sequence of float
+            Of each step; empty: that of the settings.
+        trainable : sequence of bool
+            By layer; empty: all.
+        penalty, keeps_losses : bool
+            Whether to measure `Report.penalty_sum` and `Report.step_losses`.
+        progress : callable, optional
+            Called at most every 25 ms.
+        """
+        return Report(
+            **self._run.run_epoch(
+                rows,
+                targets if isinstance(targets, list) else [targets],
+                settings,
+                sample_weight=sample_weight,
+                order=order,
+                shuffle=shuffle,
+                seed=self._seed,
+                epoch=epoch,
+                first_step=first_step,
+                steps=steps,
+                learning_rates=learning_rates,
+                trainable=trainable,
+                counts_penalty=penalty,
+                keeps_losses=keeps_losses,
+                loss_function=self._loss_function,
+                progress=progress,
+            )
+        )
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """How steps are computed."""
+        return self._run.plan
+
+    def state(self) -> dict[str, Array]:
+        """Copy of the optimizer's state: with it a run goes on exactly where this one is."""
+        return self._run.state()
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on from what `state` of a run with the same network and rule gave."""
+        self._run.restore(dict(state))
+
+    def average(self, decay: float) -> None:
+        """Move the averages of the parameters; the first time they are a copy of these."""
+        self._run.average(decay)
+
+    def swap_averages(self) -> None:
+        """Exchange the model's parameters and their averages."""
+        self._run.swap_averages()

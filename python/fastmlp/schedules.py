@@ -1,0 +1,398 @@
+"""Learning rates that change during training.
+
+Given in place of a number as the ``learning_rate`` of an optimizer. Rates are made of operations
+that are rounded correctly everywhere, so a schedule gives the same bits on every machine; only
+`InverseScaling` with another power than 0, 0.5, 1 and 2 may differ in the last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.monitoring import BestValue
+from fastmlp.validation import choice, integer, real
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "InverseScaling",
+    "Linear",
+    "OneCycle",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
+    "WarmUp",
+]
+
+PERIODS = ("epoch", "step")
+Times = NDArray[np.int64]
+Rates = NDArray[np.float64]
+
+
+class Schedule:
+    """A learning rate for every step of a training; subclasses define `rates`."""
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        """Learning rates of consecutive steps.
+
+        Parameters
+        ----------
+        first, count : int
+            The first of the steps, counted from 0 since the start of training, and their number.
+        steps_per_epoch, epochs : int
+            Mini-batches of an epoch, and the planned length of the training.
+
+        Returns
+        -------
+        float64 array of shape (count,)
+        """
+        raise NotImplementedError
+
+    def observe(self, record: Mapping[str, Any]) -> None:
+        """Take note of what an epoch measured; called with the record of each epoch."""
+
+    def reset(self) -> None:
+        """Forget what was observed; called when a training starts."""
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """One learning rate `rate` >= 0 for the whole training."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        real("rate", self.rate, 0.0)
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        return np.full(count, self.rate, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Timed(Schedule):
+    """A function of the time, which is counted from 0 in steps or epochs."""
+
+    per: str = field(default="epoch", kw_only=True)
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            name, value = setting.name, getattr(self, setting.name)
+            if name == "per":
+                choice(name, value, PERIODS)
+            elif name == "every" or (name == "length" and value is not None):
+                integer(name, value, 1)
+            elif name != "length":
+                real(name, value, 0.0)
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        steps = np.arange(first, first + count)
+        if self.per == "step":
+            return self._rates_at(steps, steps_per_epoch * epochs)
+        return self._rates_at(steps // steps_per_epoch, epochs)
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StepDecay(_Timed):
+    """The rate is multiplied by a factor now and then: ``rate * factor**(t // every)``.
+
+    Parameters
+    ----------
+    rate, factor : float
+        First learning rate and factor, >= 0.
+    every : int
+        Epochs or steps between two changes, >= 1.
+    per : {"epoch", "step"}
+        What ``t`` counts, from 0.
+    """
+
+    rate: float
+    factor: float = 0.1
+    every: int = 10
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        return self.rate * _powers(self.factor, times // self.every)
+
+
+@dataclass(frozen=True)
+class Exponential(_Timed):
+    """The rate is multiplied by a factor every time: ``rate * factor**t``.
+
+    Parameters
+    ----------
+    rate, per
+        As of `StepDecay`.
+    factor : float
+        >= 0. One above 1 makes a test of how large a rate may be (L. N. Smith, "Cyclical learning
+        rates for training neural networks", 2017).
+    """
+
+    rate: float
+    factor: float
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        return self.rate * _powers(self.factor, times)
+
+
+@dataclass(frozen=True)
+class InverseScaling(_Timed):
+    """The rate falls like a power of the time: ``rate / (1 + t)**power``.
+
+    Parameters
+    ----------
+    rate, per
+        As of `StepDecay`.
+    power : float
+        >= 0.
+    """
+
+    rate: float
+    power: float = 0.5
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        # With an exponent that is a number of Python, NumPy takes 0.5 for a square root.
+        return np.asarray(self.rate / (1.0 + times) ** float(self.power), np.float64)
+
+
+@dataclass(frozen=True)
+class _Falling(_Timed):
+    """From `rate` to `end` over the planned training, or over a length of its own."""
+
+    rate: float
+    end: float = 0.0
+    length: int | None = None
+    per: str = field(default="step", kw_only=True)
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        done = np.minimum(times / (planned if self.length is None else self.length), 1.0)
+        return _mixed(self.rate, self.end, self._left(done))
+
+    def _left(self, done: Rates) -> Rates:
+        """Part of the way that is left, from the part of the time that is over."""
+        raise NotImplementedError
+
+
+class Linear(_Falling):
+    """From one rate to another on a straight line: ``rate + (end - rate) * t / length``.
+
+    Parameters
+    ----------
+    rate, end : float
+        Learning rates of the first step or epoch and after the last one, >= 0.
+    length : int, optional
+        Steps or epochs, >= 1, after which the rate stays at `end`; the whole training by default.
+    per : {"step", "epoch"}
+        What ``t`` counts, from 0.
+    """
+
+    def _left(self, done: Rates) -> Rates:
+        return 1.0 - done
+
+
+class Cosine(_Falling):
+    """From one rate to another along half a cosine, without restarts.
+
+    ``end + (rate - end) * (1 + cos(pi * t / length)) / 2``
+
+    Source: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017,
+    equation 5. Parameters as of `Linear`.
+    """
+
+    def _left(self, done: Rates) -> Rates:
+        return _half_cosine(done)
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """A linear ramp in front of another schedule.
+
+    The ramp rises with every step and ends where the other schedule is by then. That one is not
+    put off: its time goes on from the first step of the training, as in P. Goyal et al., "Accurate,
+    large minibatch SGD: training ImageNet in 1 hour", 2017.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What follows the ramp.
+    length : int
+        Of the ramp, >= 1. `rates` requires a longer training and raises ValueError otherwise.
+    start : float
+        Learning rate of the first step, >= 0.
+    per : {"step", "epoch"}
+        Unit of `length`.
+    """
+
+    schedule: Schedule
+    length: int
+    start: float = 0.0
+    per: str = field(default="step", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.schedule, Schedule):
+            raise TypeError(
+                "schedule must be a fastmlp.Schedule such as fastmlp.Constant, got "
+                f"{type(self.schedule).__name__}"
+            )
+        integer("length", self.length, 1)
+        real("start", self.start, 0.0)
+        choice("per", self.per, PERIODS)
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        ramp = self.length * (steps_per_epoch if self.per == "epoch" else 1)
+        planned = steps_per_epoch * epochs
+        if ramp >= planned:
+            raise ValueError(f"length must be < {planned} steps of training, got {ramp} steps")
+        top = self.schedule.rates(ramp, 1, steps_per_epoch, epochs)
+        steps = np.arange(first, first + count)
+        return np.where(
+            steps < ramp,
+            self.start + (top - self.start) * (steps / ramp),
+            self.schedule.rates(first, count, steps_per_epoch, epochs),
+        )
+
+    def observe(self, record: Mapping[str, Any]) -> None:
+        self.schedule.observe(record)
+
+    def reset(self) -> None:
+        self.schedule.reset()
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up to a peak and down again within the training, step by step along half cosines.
+
+    The rates of ``torch.optim.lr_scheduler.OneCycleLR`` with ``anneal_strategy="cos"``; momentum is
+    left alone. Source: L. N. Smith, N. Topin, "Super-convergence: very fast training of neural
+    networks using large learning rates", 2018.
+
+    Parameters
+    ----------
+    peak : float
+        Highest learning rate, >= 0.
+    warm_fraction : float
+        Part of the training in which the rate rises, in [0, 1).
+    start_divisor, end_divisor : float
+        Both >= 1: from ``peak / start_divisor`` to ``peak / start_divisor / end_divisor``.
+    """
+
+    peak: float
+    warm_fraction: float = 0.3
+    start_divisor: float = 25.0
+    end_divisor: float = 1e4
+
+    def __post_init__(self) -> None:
+        real("peak", self.peak, 0.0)
+        real("warm_fraction", self.warm_fraction, 0.0, 1.0, below=True)
+        real("start_divisor", self.start_divisor, 1.0)
+        real("end_divisor", self.end_divisor, 1.0)
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        steps = np.arange(first, first + count)
+        last = steps_per_epoch * epochs - 1
+        top = self.warm_fraction * (last + 1) - 1.0
+        start = self.peak / self.start_divisor
+        end = start / self.end_divisor
+        fallen = np.minimum((steps - top) / (last - top), 1.0)
+        rates = _mixed(self.peak, end, _half_cosine(fallen))
+        rising = steps < top
+        rates[rising] = _mixed(start, self.peak, _half_cosine(steps[rising] / top))
+        return rates
+
+
+@dataclass(eq=False)
+class ReduceOnPlateau(Schedule):
+    """The rate is multiplied by a factor whenever a measured value has ceased to improve.
+
+    The rates of ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with ``eps=0``. A training starts
+    with `rate` again.
+
+    Parameters
+    ----------
+    rate : float
+        First learning rate, >= 0.
+    factor, minimum : float
+        The rate falls to ``max(rate * factor, minimum)``, with factor in [0, 1) and minimum >= 0.
+    patience : int
+        Epochs in a row without improvement that are let pass, >= 0: the rate falls after one more.
+    minimum_change : float
+        An epoch improves on the best one if it does so by more than this fraction of it; >= 0.
+    monitor : str
+        Name of the value in the record of an epoch.
+    cooldown : int
+        Epochs after a fall that are not held against the rate, >= 0.
+    mode : {"auto", "min", "max"}
+        What an improvement is; "auto" takes larger values of accuracies and smaller ones of losses.
+    """
+
+    rate: float
+    factor: float = 0.1
+    patience: int = 10
+    minimum_change: float = 1e-4
+    monitor: str = "val_loss"
+    minimum: float = 0.0
+    cooldown: int = 0
+    mode: str = "auto"
+
+    def __post_init__(self) -> None:
+        real("rate", self.rate, 0.0)
+        real("factor", self.factor, 0.0, 1.0, below=True)
+        integer("patience", self.patience, 0)
+        real("minimum", self.minimum, 0.0)
+        integer("cooldown", self.cooldown, 0)
+        self._best = BestValue(self.monitor, self.mode, self.minimum_change, relative=True)
+        self.reset()
+
+    def reset(self) -> None:
+        self._best.reset()
+        self._rate = float(self.rate)
+        self._bad_epochs = 0
+        self._cooling = 0
+
+    def observe(self, record: Mapping[str, Any]) -> None:
+        """Lower the rate, perhaps; raise ValueError if the record lacks the monitored value."""
+        self._bad_epochs = 0 if self._best.update(record) else self._bad_epochs + 1
+        if self._cooling:
+            self._cooling -= 1
+            self._bad_epochs = 0
+        if self._bad_epochs > self.patience:
+            self._rate = max(self._rate * self.factor, self.minimum)
+            self._cooling = self.cooldown
+            self._bad_epochs = 0
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        return np.full(count, self._rate)
+
+
+def _mixed(first: float, last: float, part: Rates) -> Rates:
+    return first * part + last * (1.0 - part)
+
+
+def _powers(base: float, exponents: Times) -> Rates:
+    """Integer powers by squaring: those of NumPy depend on the CPU in the last bit."""
+    powers = np.ones(exponents.shape)
+    square, rest = float(base), exponents.copy()
+    while rest.any():
+        np.multiply(powers, square, out=powers, where=rest & 1 == 1)
+        square *= square
+        rest >>= 1
+    return powers
+
+
+# Up to the power 24 of an angle: the next term is below (pi/2)**26 / 26! = 4e-22.
+_COSINE_SERIES = [(-1) ** k / math.factorial(2 * k) for k in range(13)]
+
+
+def _half_cosine(x: Rates) -> Rates:
+    """``(1 + cos(pi x)) / 2`` for x in [0, 1]; a cosine of NumPy's may depend on the CPU."""
+    square = (math.pi * np.minimum(x, 1.0 - x)) ** 2
+    cosine: Rates = np.polynomial.polynomial.polyval(square, _COSINE_SERIES)
+    return (1.0 + np.where(x <= 0.5, cosine, -cosine)) / 2.0

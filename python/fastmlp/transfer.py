@@ -1,0 +1,54 @@
+"""Models made from other models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastmlp.architecture import BATCH_NORM_EPSILON, architecture_from_config
+from fastmlp.losses import Loss
+from fastmlp.model import MLP
+from fastmlp.network import Network
+from fastmlp.validation import integer
+
+__all__ = ["folded", "with_new_head"]
+
+
+def with_new_head(model: MLP, outputs: int, loss: str | Loss | None, seed: int | None) -> MLP:
+    """The hidden layers of a model under a new last layer."""
+    outputs = integer("outputs", outputs, 1)
+    arguments = architecture_from_config(model.architecture.config())
+    sizes = [*arguments.pop("layer_sizes")[:-1], outputs]
+    changes: dict[str, Any] = (
+        {} if loss is None else {"loss": loss, "output_activation": "identity"}
+    )
+    if seed is not None:
+        changes["seed"] = seed
+    new = MLP(sizes, **(arguments | changes))
+    head = f"layers.{len(sizes) - 2}."
+    kept = {k: v for k, v in model.parameters().items() if not k.startswith(head)}
+    new.set_parameters({**new.parameters(), **kept})
+    return new
+
+
+def folded(model: Network) -> MLP:
+    """Batch normalisation as part of weights and biases, computed in float64."""
+    arguments = architecture_from_config(model.architecture.config())
+    arguments.pop("batch_normalization", None)
+    new = MLP(arguments.pop("layer_sizes"), **arguments)
+    old = model.parameters()
+    parameters = {name: old[name] for name in new.parameters()}
+    for layer, normalises in enumerate(model.architecture.batch_normalization):
+        if not normalises:
+            continue
+        name = f"layers.{layer}."
+        weights, biases, scales, means, variances = (
+            old[name + kind].astype(np.float64)
+            for kind in ("weights", "biases", "scales", "means", "variances")
+        )
+        factors = scales / np.sqrt(variances + BATCH_NORM_EPSILON)
+        parameters[name + "weights"] = weights * factors
+        parameters[name + "biases"] = biases - means * factors
+    new.set_parameters(parameters)
+    return new
