@@ -6,8 +6,11 @@ A recipe holds plain numbers, so this module imports nothing and costs `--help` 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastmlp.schedules import Schedule
 
 __all__ = ["DEFAULT", "RECIPES", "SCHEDULES", "Recipe", "learning_rate_schedule", "recipe_for"]
 
@@ -41,24 +44,25 @@ def recipe_for(dataset: str) -> Recipe:
     return RECIPES.get(dataset, DEFAULT)
 
 
-def learning_rate_schedule(name: str, base: float, epochs: int) -> Callable[[int], float] | float:
-    """Return what `fastmlp.SGD(learning_rate=...)` takes: a float or a function of the epoch.
+def learning_rate_schedule(name: str, base: float, epochs: int) -> Schedule:
+    """Return what `fastmlp.SGD(learning_rate=...)` takes.
 
     Parameters
     ----------
     name : {"constant", "cosine", "step"}
-        "cosine" follows half a cosine from `base` towards 0, once per epoch and without a restart
-        (Loshchilov and Hutter, SGDR, 2017); "step" divides the rate by 10 after each third of the
-        run.
+        "cosine" follows half a cosine from `base` towards 0, once per epoch; "step" divides the
+        rate by 10 after each third of the run.
     base : float
         Rate of the first epoch.
     epochs : int
         Length of the run.
     """
+    from fastmlp.schedules import Constant, Cosine, StepDecay
+
     if name == "constant":
-        return base
+        return Constant(base)
     if name == "cosine":
-        return lambda epoch: 0.5 * base * (1.0 + math.cos(math.pi * epoch / epochs))
+        return Cosine(base, per="epoch", length=epochs)
     if name == "step":
-        return lambda epoch: base * 10.0 ** -((3 * epoch) // epochs)
+        return StepDecay(base, every=math.ceil(epochs / 3))
     raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {name!r}")

@@ -287,8 +287,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the classes in the order of ``classes_``, (samples, classes)."""
+        model, rows = self._network_and_rows(X)
         link: Link = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
-        probabilities = forward(*self._network_and_rows(X), link, self.n_threads)
+        probabilities = forward(model, rows, link, self.n_threads)
         if self.n_outputs_ > 1:
             return probabilities
         return np.hstack([1 - probabilities, probabilities])

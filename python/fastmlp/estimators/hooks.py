@@ -113,7 +113,7 @@ class Observers:
     def end(self) -> None:
         self._call("on_train_end")
         if self._tasks is not None:
-            self._tasks.end()
+            self._tasks.end(self.training.model)
 
     def epoch_begin(self) -> bool:
         self._epoch_start = time.perf_counter()
@@ -182,8 +182,10 @@ class ScikitLearnTasks:
             )
         )
 
-    def end(self) -> None:
-        self._root.call_on_fit_task_end(**self._task, reconstruction_attributes={})
+    def end(self, model: MLP) -> None:
+        self._root.call_on_fit_task_end(
+            **self._task, reconstruction_attributes=lambda: fitted_attributes(model)
+        )
 
 
 def fitted_attributes(model: MLP) -> dict[str, Any]:
