@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 import fastmlp
+from fastmlp.bench.workloads import WORKLOADS
 from fastmlp.run import Run
-from workloads import WORKLOADS
 
 STEPS = 20
 MOMENTUM = {"learning_rate": 0.01, "momentum": 0.9}
