@@ -10,116 +10,151 @@ import pytest
 import reference
 from fastmlp import _core
 from machine import FAST_ISAS
+from strategies import ALL_ACTIVATIONS
+from test_activations import SLOPE_FROM_OUTPUT, assert_value_and_slope
+from test_math import (
+    INVERSE_CDF_ERROR,
+    MAX_ULP,
+    exact_normal_cdf,
+    normal_cdf_roundoffs,
+    normal_density,
+)
 from tolerance import ulp_errors, unit_roundoff
 
 kernels = _core.kernels
-FUNCTIONS = ("exp", "log", "tanh", "sigmoid")
-ACTIVATIONS = ("relu", "sigmoid", "tanh")
-LENGTHS = {"65536": ("numpy", *FAST_ISAS), "2048": ("generic",)}
-SHAPES = {"256x512": ("numpy", *FAST_ISAS), "16x64": ("generic",)}
-# Largest errors the library promises.
-OWN_ULP = {"exp": 2, "log": 2, "tanh": 3, "sigmoid": 3, "relu": 0.5}
+SINGLE = np.float32
+WITH_NUMPY = ("relu", "sigmoid", "tanh")
 # NumPy's float32 functions keep within 4 ulp; a sigmoid made of one rounds three times more.
-NUMPY_ULP = {"exp": 4, "log": 4, "tanh": 4, "sigmoid": 8, "relu": 0.5}
+NUMPY_ULP = {"exp": 4, "log": 4, "tanh": 4, "sigmoid": 8, "log1p": 4, "relu": 0.5}
+PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0}
+# Panels below 128 KiB: for larger ones the C library takes new pages at every call.
+LARGE, SMALL = "64x256", "16x64"
 
 
 def numpy_sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-NUMPY = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": numpy_sigmoid}
-EXACT = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "sigmoid": reference.sigmoid}
+NUMPY = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "log1p": np.log1p, "sigmoid": numpy_sigmoid}
+EXACT = NUMPY | {"sigmoid": reference.sigmoid}
 
 
-def numpy_forward(name, z, bias):
+def numpy_slope(name, output):
+    if name == "relu":
+        return (output > 0).astype(SINGLE)
+    return output * (1 - output) if name == "sigmoid" else 1 - output * output
+
+
+def numpy_activation(name, z, bias):
+    """Value and slope, as the kernels write them."""
     z = z + bias
-    return np.maximum(z, 0) if name == "relu" else NUMPY[name](z)
+    value = np.maximum(z, 0) if name == "relu" else NUMPY[name](z)
+    return value, numpy_slope(name, value)
 
 
 def numpy_backward(name, output, doutput):
-    if name == "relu":
-        return np.where(output > 0, doutput, np.float32(0))
-    return doutput * (output * (1 - output) if name == "sigmoid" else 1 - output * output)
+    return doutput * numpy_slope(name, output)
 
 
-def cases(sizes):
-    pairs = [(size, isa) for size, isas in sizes.items() for isa in isas]
-    return pytest.mark.parametrize(("size", "isa"), pairs, ids=["-".join(pair) for pair in pairs])
+def cases(names, with_numpy, large, small):
+    """Every name at a large size on every fast ISA, and at a small one on the generic kernels."""
+    triples = [
+        (name, large, isa)
+        for name in names
+        for isa in (("numpy", *FAST_ISAS) if name in with_numpy else FAST_ISAS)
+    ]
+    triples += [(name, small, "generic") for name in names]
+    ids = ["-".join(triple) for triple in triples]
+    return pytest.mark.parametrize(("name", "size", "isa"), triples, ids=ids)
+
+
+# ---------------------------------------------------------------- elementwise functions
 
 
 @cache
 def arguments(name: str, length: int):
-    """Arguments over the range where the function does its work, and its values."""
+    """Over the range where the function does its work."""
     rng = np.random.default_rng(0)
-    if name == "exp":
-        x = rng.uniform(-80, 80, length)
-    elif name == "log":
-        x = np.exp(rng.uniform(-80, 80, length))
+    draw = {
+        "exp": lambda: rng.uniform(-80, 80, length),
+        "log": lambda: np.exp(rng.uniform(-80, 80, length)),
+        "log1p": lambda: rng.uniform(0, 1, length),
+        "inverse_normal_cdf": lambda: (rng.integers(0, 2**23, length) + 0.5) * 2.0**-23,
+    }
+    return draw.get(name, lambda: 3 * rng.standard_normal(length))().astype(SINGLE)
+
+
+def assert_elementwise(actual, name, x, max_ulp):
+    if name == "inverse_normal_cdf":  # back to where it came from, to the first order
+        wide = actual.astype(np.longdouble)
+        allowed = INVERSE_CDF_ERROR["float32"] * np.abs(wide) * normal_density(wide)
+        assert np.all(np.abs(exact_normal_cdf(wide) - x) <= allowed)
+    elif name == "normal_cdf":
+        exact = exact_normal_cdf(x.astype(np.longdouble))
+        allowed = normal_cdf_roundoffs(x.astype(np.longdouble)) * unit_roundoff(SINGLE) * exact
+        assert np.all(np.abs(actual - exact) <= allowed)
     else:
-        x = 3 * rng.standard_normal(length)
-    x = x.astype(np.float32)
-    return x, EXACT[name](x.astype(np.longdouble))
+        assert ulp_errors(actual, EXACT[name](x.astype(np.longdouble))).max() <= max_ulp[name]
 
 
-@cache
-def layer(rows: int, columns: int):
-    rng = np.random.default_rng(0)
-    z = 3 * rng.standard_normal((rows, columns), np.float32)
-    return (
-        z,
-        rng.standard_normal(columns, np.float32),
-        rng.standard_normal((rows, columns), np.float32),
-    )
-
-
-def shape_of(size: str) -> tuple[int, ...]:
-    return tuple(int(side) for side in size.split("x"))
-
-
-@cases(LENGTHS)
-@pytest.mark.parametrize("name", FUNCTIONS)
+@cases([*MAX_ULP, "normal_cdf", "inverse_normal_cdf"], MAX_ULP, "65536", "2048")
 def test_elementwise(benchmark, record, name, size, isa):
-    x, exact = arguments(name, int(size))
+    x = arguments(name, int(size))
     benchmark.group = f"{name} {size}"
     if isa == "numpy":
-        assert ulp_errors(NUMPY[name](x), exact).max() <= NUMPY_ULP[name]
+        assert_elementwise(NUMPY[name](x), name, x, NUMPY_ULP)
         benchmark(NUMPY[name], x)
     else:
-        assert ulp_errors(kernels.elementwise(name, x, isa=isa), exact).max() <= OWN_ULP[name]
+        assert_elementwise(kernels.elementwise(name, x, isa=isa), name, x, MAX_ULP)
         benchmark(kernels.elementwise, name, x, isa=isa)
     record(bytes_moved=8 * x.size, samples=x.size, isa=isa)
 
 
-@cases(SHAPES)
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_forward(benchmark, record, name, size, isa):
-    z, bias, _ = layer(*shape_of(size))
-    exact = reference.activate(name, (z + bias).astype(np.longdouble))
+# ---------------------------------------------------------------- activations
+
+
+@cache
+def layer(size: str):
+    rng = np.random.default_rng(0)
+    rows, columns = (int(side) for side in size.split("x"))
+    z = 3 * rng.standard_normal((rows, columns), SINGLE)
+    return z, rng.standard_normal(columns, SINGLE), rng.standard_normal((rows, columns), SINGLE)
+
+
+@cases(ALL_ACTIVATIONS, WITH_NUMPY, LARGE, SMALL)
+def test_activation(benchmark, record, name, size, isa):
+    """Values and slopes."""
+    z, bias, _ = layer(size)
     benchmark.group = f"{name} forward {size}"
     if isa == "numpy":
-        assert ulp_errors(numpy_forward(name, z, bias), exact).max() <= NUMPY_ULP[name]
-        benchmark(numpy_forward, name, z, bias)
+        value, _ = numpy_activation(name, z, bias)
+        exact = reference.activate(name, (z + bias).astype(np.longdouble))
+        assert ulp_errors(value, exact).max() <= NUMPY_ULP[name]
+        benchmark(numpy_activation, name, z, bias)
     else:
-        actual = kernels.activation_forward(name, z, bias, isa=isa)
-        assert ulp_errors(actual, exact).max() <= OWN_ULP[name]
-        benchmark(kernels.activation_forward, name, z, bias, isa=isa)
-    record(bytes_moved=8 * z.size, samples=z.size, isa=isa)
+        parameter = float(SINGLE(PARAMETERS.get(name, 0.0)))
+        settings = {"parameter": parameter, "isa": isa}
+        actual = kernels.activation(name, z, bias, **settings)
+        assert_value_and_slope(name, z + bias, parameter, actual)
+        benchmark(kernels.activation, name, z, bias, **settings)
+    record(bytes_moved=12 * z.size, samples=z.size, isa=isa)
 
 
-@cases(SHAPES)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@cases(SLOPE_FROM_OUTPUT, WITH_NUMPY, LARGE, SMALL)
 def test_activation_backward(benchmark, record, name, size, isa):
-    z, bias, doutput = layer(*shape_of(size))
-    output = kernels.activation_forward(name, z, bias)
-    exact = doutput * reference.activation_slope(name, output.astype(np.longdouble))
-    # The slope rounds twice in units of 1 at most, the product once; relu only selects.
-    bound = 0 if name == "relu" else 3 * unit_roundoff(np.float32) * np.abs(doutput)
+    z, bias, doutput = layer(size)
+    parameter = PARAMETERS.get(name, 0.0)
+    output, slope = kernels.activation(name, z, bias, parameter=parameter)
+    # The slope rounds twice in units of 1 at most, the product once.
+    bound = 3 * unit_roundoff(SINGLE) * np.abs(doutput)
+    exact = doutput * slope.astype(np.float64)
     benchmark.group = f"{name} backward {size}"
     if isa == "numpy":
         assert np.all(np.abs(numpy_backward(name, output, doutput) - exact) <= bound)
         benchmark(numpy_backward, name, output, doutput)
     else:
-        actual = kernels.activation_backward(name, output, doutput, isa=isa)
+        settings = {"parameter": parameter, "isa": isa}
+        actual = kernels.activation_backward(name, output, doutput, **settings)
         assert np.all(np.abs(actual - exact) <= bound)
-        benchmark(kernels.activation_backward, name, output, doutput, isa=isa)
+        benchmark(kernels.activation_backward, name, output, doutput, **settings)
     record(bytes_moved=12 * z.size, samples=z.size, isa=isa)

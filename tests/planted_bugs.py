@@ -259,8 +259,8 @@ MUTATIONS = [
     Mutation(
         "clipping by the norm of one layer",
         "cpp/network/update.cpp",
-        "{ total += sums[unit]; }",
-        "{ total = sums[unit]; }",
+        "total += sums[first_column + j];",
+        "total = sums[first_column + j];",
     ),
     Mutation(
         "max-norm of rows taken for squares",

@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
 import reference
+import reference_activations
+import reference_losses
 
+# Those of the small oracle, and all that the core has.
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 LOSSES = ("softmax_cross_entropy", "mse")
+ALL_ACTIVATIONS = tuple(reference_activations.DEFAULT_PARAMETERS)
+ALL_LOSSES = tuple(reference_losses.LOSSES)
 DTYPES = ("float32", "float64")
 ISAS = ("generic", "avx2", "avx512")
 

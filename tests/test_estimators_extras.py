@@ -103,6 +103,16 @@ def test_a_warm_start_requires_the_same_layers():
         classifier.set_params(hidden_layer_sizes=7).fit(x, y)
 
 
+def test_epochs_may_follow_lbfgs():
+    x, y = iris()
+    classifier = MLPClassifier(solver="lbfgs", random_state=0, max_iter=5, warm_start=True)
+    quietly(classifier.fit, x, y)
+    loss = classifier.loss_
+    quietly(classifier.set_params(solver="adam").fit, x, y)
+    assert classifier.loss_curve_[0] == pytest.approx(loss, rel=1e-9)
+    assert classifier.loss_curve_[-1] < loss
+
+
 # ---------------------------------------------------------------- validation data
 
 

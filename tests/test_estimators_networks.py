@@ -12,10 +12,12 @@ import pytest
 pytest.importorskip("sklearn")
 
 import scipy.sparse
+from sklearn.metrics import r2_score
 
 import fastmlp
 from fastmlp.activations import LeakyReLU
 from fastmlp.estimators import MLPClassifier, MLPRegressor
+from fastmlp.estimators.regressor import r_squared
 from fastmlp.losses import BinaryCrossEntropy, Huber, Quantile, SoftmaxCrossEntropy
 from fastmlp.schedules import Cosine
 from test_estimators import digits, iris, one_output, quietly, three_outputs
@@ -108,6 +110,17 @@ def test_fractions_have_a_logistic_output():
     assert regressor.score(x, fractions) > 0.5
     with pytest.raises(ValueError, match="loss must be one of real values"):
         MLPRegressor(SoftmaxCrossEntropy()).fit(x, fractions)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_r_squared_is_that_of_scikit_learn(weighted):
+    rng = np.random.default_rng(0)
+    targets, predicted = rng.normal(size=(2, 30, 4))
+    targets[:, 1:3] = 5.0
+    predicted[:, 2] = 5.0
+    weights = rng.uniform(size=30) if weighted else None
+    expected = r2_score(targets, predicted, sample_weight=weights)
+    assert r_squared(targets, predicted, weights) == pytest.approx(expected, rel=1e-14)
 
 
 def test_counts_are_not_negative():

@@ -1,4 +1,4 @@
-"""Losses, output units, information and measures of quality with the numbers of courses."""
+"""Losses, output units, penalties, information and measures of quality, as courses have them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 import fastmlp
 from fastmlp import MLP, SGD, metrics
 from strategies import classification, normals
+
+
+def fit(model, x, y, **options):
+    return model.fit(x, y, **{"verbose": 0, "threads": 1, **options})
 
 
 def passthrough(size, loss, dtype="float64", **options):
@@ -79,7 +83,7 @@ def test_the_hinge_is_content_and_cross_entropy_is_not():
     measured = {}
     for loss in ("hinge", "softmax_cross_entropy"):
         model = MLP([10, 3], loss=loss, dtype="float64")
-        model.fit(x, y, epochs=200, batch_size=30, optimizer=SGD(0.1), verbose=0)
+        fit(model, x, y, epochs=200, batch_size=30, optimizer=SGD(0.1))
         measured[loss] = model.evaluate(x, y) | {"norms": model.gradient_norms(x, y)}
     assert measured["hinge"] == {"loss": 0.0, "accuracy": 1.0, "norms": [0.0]}
     assert measured["softmax_cross_entropy"]["accuracy"] == 1.0
@@ -109,15 +113,12 @@ def test_matching_unit_and_loss_have_the_error_as_gradient(pair):
     np.testing.assert_allclose(model.input_gradients(x, targets) * 5, errors, atol=1e-15)
 
 
-def best_constant(loss, targets, rate=0.05, epochs=4000):
+def best_constant(loss, targets):
     """What a network that sees nothing learns to answer: its biases."""
     blind = MLP([1, np.shape(targets)[1]], loss=loss, dtype="float64")
     nothing = np.zeros((len(targets), 1))
-    rates = fastmlp.schedules.Linear(rate, per="epoch")
-    for optimizer in (SGD(rate), SGD(rates)):
-        blind.fit(
-            nothing, targets, epochs=epochs, batch_size=len(targets), optimizer=optimizer, verbose=0
-        )
+    for optimizer in (SGD(0.05), SGD(fastmlp.schedules.Linear(0.05, per="epoch"))):
+        fit(blind, nothing, targets, epochs=4000, batch_size=len(targets), optimizer=optimizer)
     return blind.biases[0]
 
 
@@ -175,9 +176,9 @@ def test_a_value_a_class_and_labels_are_learned_by_one_network():
         fastmlp.BinaryCrossEntropy(outputs=2, weight=0.5),
     ]
     model = MLP([2, 32, 5], activation="tanh", loss=tasks, seed=1)
-    optimizer = fastmlp.Adam(learning_rate=0.01)
     y = [values, classes, labels]
-    model.fit(x, y, epochs=100, batch_size=20, optimizer=optimizer, verbose=0)
+    optimizer = fastmlp.Adam(fastmlp.schedules.Cosine(0.01))
+    fit(model, x, y, epochs=200, batch_size=20, optimizer=optimizer)
     predicted = model.predict(x)
     assert ((predicted[0] - values) ** 2).mean() < 0.01 * values.var()
     assert metrics.accuracy(classes, predicted[1]) > 0.97
@@ -196,12 +197,74 @@ def test_a_loss_of_ones_own_trains_like_the_built_in_one():
     runs = []
     for loss in (squared_error, "mse"):
         model = MLP([4, 8, 2], activation="tanh", loss=loss, dtype="float64", seed=2)
-        history = model.fit(x, y, epochs=5, batch_size=16, optimizer=SGD(0.05), verbose=0)
+        history = fit(model, x, y, epochs=5, batch_size=16, optimizer=SGD(0.05))
         runs.append((model, history))
     (own, own_history), (built_in, history) = runs
     np.testing.assert_allclose(own_history.loss, history.loss, rtol=1e-12)
     for a, b in zip(own.weights, built_in.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11)
+
+
+# ---------------------------------------------------------------- overfitting
+
+
+def noisy(samples, seed):
+    """A function of two of twenty inputs, with noise of variance 1."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((samples, 20))
+    return x, x[:, :1] + abs(x[:, 1:2]) + rng.standard_normal((samples, 1))
+
+
+def test_l2_leads_to_ridge_regression():
+    """A. Hoerl and R. Kennard, "Ridge regression", 1970; the bias is not penalised."""
+    x, y = noisy(100, seed=0)
+    model = MLP([20, 1], loss="half_mse", dtype="float64")
+    fit(model, x, y, epochs=2000, batch_size=100, optimizer=SGD(0.3, l2=0.7))
+    centred = x - x.mean(axis=0)
+    ridge = np.linalg.solve(centred.T @ centred + 70 * np.eye(20), centred.T @ y)
+    np.testing.assert_allclose(model.weights[0], ridge, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.biases[0], (y - x @ ridge).mean(axis=0), rtol=1e-9)
+
+
+def test_weight_decay_is_l2_for_plain_descent_only():
+    """I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019."""
+    x, y = noisy(100, seed=0)
+
+    def distance(rule):
+        penalised, decayed = (MLP([20, 8, 1], loss="mse", dtype="float64") for _ in range(2))
+        fit(penalised, x, y, epochs=5, optimizer=rule(0.01, l2=0.1))
+        fit(decayed, x, y, epochs=5, optimizer=rule(0.01, decay=0.1))
+        return np.abs(penalised.weights[0] - decayed.weights[0]).max()
+
+    assert distance(SGD) < 1e-14
+    assert distance(fastmlp.Adam) > 1e-3
+
+
+def test_cures_of_overfitting():
+    data, validation, fresh = noisy(100, seed=0), noisy(500, seed=1), noisy(2000, seed=2)
+
+    def errors(optimizer=None, callbacks=(), **options):
+        model = MLP([20, 100, 1], loss="mse", **options)
+        optimizer = optimizer or SGD(0.005, momentum=0.9)
+        options = {"epochs": 300, "batch_size": 10, "validation_data": validation}
+        history = fit(model, *data, optimizer=optimizer, callbacks=callbacks, **options)
+        return history, *(model.evaluate(*d, threads=1)["loss"] for d in (data, fresh, validation))
+
+    _, by_heart, overfitted, _ = errors()
+    assert by_heart < 1e-9
+    stopping = fastmlp.EarlyStopping("val_loss", patience=5)
+    runs = {
+        "L2": errors(SGD(0.005, momentum=0.9, l2=0.1)),
+        "weight decay": errors(SGD(0.005, momentum=0.9, decay=0.1)),
+        "dropout": errors(dropout=0.5),
+        "early stopping": errors(callbacks=[stopping]),
+    }
+    for name, (_, training_error, error, _) in runs.items():
+        assert training_error > 1e-3, name
+        assert error < 0.9 * overfitted, name
+    history, _, _, validation_error = runs["early stopping"]
+    assert len(history.val_loss) == stopping.stopped_epoch == stopping.best_epoch + 5 < 50
+    assert history.val_loss[stopping.best_epoch - 1] == min(history.val_loss) == validation_error
 
 
 # ---------------------------------------------------------------- entropy
@@ -245,7 +308,7 @@ def test_the_loss_of_a_network_is_entropy_plus_divergence():
 def test_no_network_gets_below_the_entropy_of_its_targets():
     p = np.array([[0.7, 0.2, 0.1]])
     model = MLP([1, 3], dtype="float64", seed=3)
-    history = model.fit(np.ones((1, 1)), p, epochs=500, optimizer=SGD(1.0), verbose=0)
+    history = fit(model, np.ones((1, 1)), p, epochs=500, optimizer=SGD(1.0))
     assert min(history.loss) >= metrics.entropy(p[0]) * (1 - 1e-15)
     assert history.loss[-1] == pytest.approx(metrics.entropy(p[0]), rel=1e-13)
     np.testing.assert_allclose(model.predict_proba(np.ones((1, 1))), p, rtol=1e-6)
@@ -276,7 +339,7 @@ def test_measures_of_a_classifier_agree_with_each_other():
     x, y = classification(500, 6, 4, seed=9)
     x += 0.8 * np.random.default_rng(9).standard_normal(x.shape)
     model = MLP([6, 16, 4])
-    model.fit(x[:300], y[:300], epochs=20, batch_size=20, verbose=0)
+    fit(model, x[:300], y[:300], epochs=20, batch_size=20)
     x, y = x[300:], y[300:]
     predicted = model.predict(x)
     matrix = metrics.confusion_matrix(y, predicted, classes=4)

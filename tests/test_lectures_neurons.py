@@ -307,6 +307,22 @@ def test_linear_layers_collapse_into_one(dtype):
     assert (bent.forward(x) != flat.forward(x)).any(axis=1).mean() > 0.9
 
 
+# ---------------------------------------------------------------- steps as building blocks
+
+
+@pytest.mark.parametrize("units", [10, 20, 80])
+def test_steps_approximate_any_curve(units):
+    """Nielsen, chapter 4: a step per cell, so that a slope of L costs at most L / (2 units)."""
+    edges = np.arange(1, units) / units
+    values = np.sin(5 * (np.arange(units) + 0.5) / units)
+    model = MLP([1, units - 1, 1], activation="step", loss="mse", dtype="float64")
+    model.weights = [np.ones((1, units - 1)), np.diff(values)[:, None]]
+    model.biases = [-edges, values[:1]]
+    x = np.linspace(0, 1, 1001)[:, None]
+    worst = np.abs(model.forward(x) - np.sin(5 * x)).max()
+    assert 0.9 * 5 / (2 * units) < worst <= 5 / (2 * units)
+
+
 # ---------------------------------------------------------------- backpropagation by hand
 
 

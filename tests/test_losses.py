@@ -1,14 +1,20 @@
-"""Loss kernels: row losses, derivatives, predictions."""
+"""Loss kernels: row losses, derivatives, and which rows are right.
+
+Bounds count in units of u, the unit round-off, and follow from the order of the operations.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 import reference
+import reference_losses
 from fastmlp import _core
-from strategies import dtypes, edge, normals, seeds
+from strategies import ALL_LOSSES, dtypes, edge, normals, seeds
 from tolerance import assert_same_bits, assert_within, gamma, unit_roundoff
 
 kernels = _core.kernels
@@ -16,103 +22,377 @@ SHAPES = [(1, 1), (4, 2), (5, 10), (3, 15), (7, 16), (2, 17), (6, 31), (3, 32), 
 SCALE = 1 / 128
 
 
-def logits_and_labels(shape, dtype, seed=0):
+@dataclass(frozen=True)
+class Case:
+    """A loss, the kind of its targets, and its parameter or smoothing."""
+
+    name: str
+    targets: str = "normals"
+    parameter: float = 0.0
+    smoothing: float = 0.0
+
+    def __str__(self) -> str:
+        options = [str(number) for number in (self.parameter, self.smoothing) if number]
+        return "-".join([self.name, self.targets, *options])
+
+    @property
+    def has_classes(self) -> bool:
+        return self.targets in ("classes", "shares")
+
+    def run(self, outputs, targets, scale=SCALE, isa=None):
+        options = {"parameter": self.parameter, "smoothing": self.smoothing, "isa": isa}
+        return kernels.loss(self.name, outputs, targets, scale, **options)
+
+    def exact(self, outputs, targets):
+        """Row losses and derivatives by the oracle, with options rounded as the core has them."""
+        rounded = [float(outputs.dtype.type(number)) for number in (self.parameter, self.smoothing)]
+        options = {"huber": {"delta": rounded[0]}, "quantile": {"levels": rounded[0]}}
+        options |= {"softmax_cross_entropy": {"label_smoothing": rounded[1]}}
+        if targets.dtype.kind == "f":
+            targets = targets.astype(np.longdouble)
+        loss = reference_losses.LOSSES[self.name]
+        return loss(outputs.astype(np.longdouble), targets, **options.get(self.name, {}))
+
+
+SOFTMAX = [
+    Case("softmax_cross_entropy", targets, smoothing=smoothing)
+    for targets in ("classes", "shares")
+    for smoothing in (0.0, 0.1)
+]
+HINGE = Case("hinge", "classes")
+BINARY = Case("binary_cross_entropy", "yes or no")
+ELEMENTWISE = [
+    BINARY,
+    Case("binary_cross_entropy", "uniforms"),
+    Case("mse"),
+    Case("half_mse"),
+    Case("mae"),
+    Case("huber", parameter=1.0),
+    Case("huber", parameter=0.3),
+    Case("poisson", "counts"),
+    *(Case("quantile", parameter=level) for level in (0.1, 0.5, 0.9)),
+]
+EXACT = [*(Case(name) for name in ("mse", "half_mse", "mae")), HINGE]
+EXACT += [Case("huber", parameter=1.0), Case("quantile", parameter=0.25)]
+CASES = [*SOFTMAX, HINGE, *ELEMENTWISE]
+cases = pytest.mark.parametrize("case", CASES, ids=str)
+softmax_cases = pytest.mark.parametrize("case", SOFTMAX, ids=str)
+class_cases = pytest.mark.parametrize("case", [*SOFTMAX, HINGE], ids=str)
+
+
+def targets_of(case, rng, shape, dtype):
+    if case.targets == "classes":
+        return rng.integers(0, shape[1], shape[0])
+    draw = {
+        "shares": lambda: rng.dirichlet(np.ones(shape[1]), shape[0]),
+        "yes or no": lambda: rng.integers(0, 2, shape),
+        "uniforms": lambda: rng.uniform(0, 1, shape),
+        "counts": lambda: rng.poisson(2, shape),
+        "normals": lambda: rng.standard_normal(shape),
+    }
+    return draw[case.targets]().astype(dtype)
+
+
+def sample(case, shape, dtype, seed=0):
     rng = np.random.default_rng(seed)
-    return 3 * normals(rng, shape, dtype), rng.integers(0, shape[1], shape[0])
+    outputs = 3 * normals(rng, shape, dtype)
+    return outputs, targets_of(case, rng, shape, dtype)
 
 
-def cross_entropy_bounds(logits, dtype):
-    """Bounds for the row loss and, relative to the probability, for the softmax.
+def as_targets(case, labels, columns, dtype):
+    """Labels in the form that the case takes."""
+    return labels if case.targets == "classes" else np.eye(columns, dtype=dtype)[labels]
 
-    Shift (u * spread in the exponent), exp (2 ulp), sum of n terms, log (2 ulp), last addition.
+
+def right_rows(case, outputs, targets):
+    """Which rows lead to the right class or classes; none where targets are values."""
+    if case.has_classes:
+        labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
+        return outputs.argmax(axis=1) == labels
+    if case.name == "binary_cross_entropy":
+        return ((outputs > 0) == (targets > 0.5)).all(axis=1)
+    return np.zeros(len(outputs), bool)
+
+
+def test_every_loss_has_a_case():
+    assert {case.name for case in CASES} == set(ALL_LOSSES)
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def additions(columns):
+    """Of a sum over outputs: one for each 16, in 16 lanes, and four to join the lanes."""
+    return -(-columns // 16) + 4
+
+
+def softmax_bounds(case, outputs, targets):
+    """Of the row loss mass * log(sum) + gap and of the derivative mass * p - t.
+
+    Shifting by the maximum puts u * spread into the exponents; exp and log count 4 u each, other
+    operations 1; a smoothed share is rounded four times.
     """
-    n, u = logits.shape[1], unit_roundoff(dtype)
-    spread = np.max(logits, axis=1) - np.min(logits, axis=1)
-    relative = gamma(n + 8, dtype) + u * spread
-    return relative + 8 * u * (np.log(n) + spread), (2 * relative + 4 * u)[:, None]
+    logits, columns = outputs.astype(np.longdouble), outputs.shape[1]
+    u = unit_roundoff(outputs.dtype)
+    shares = np.eye(columns)[targets] if targets.ndim == 1 else targets.astype(np.longdouble)
+    shares = (1 - case.smoothing) * shares + case.smoothing / columns
+    mass = shares.sum(axis=1)
+    below = logits.max(axis=1, keepdims=True) - logits
+    gap, log_sum = (shares * below).sum(axis=1), np.log(np.exp(-below).sum(axis=1))
+    roundings = gamma(additions(columns) + 8, outputs.dtype)
+    sum_error = roundings + u * below.max(axis=1)
+    loss_bound = mass * sum_error + roundings * (mass * log_sum + gap)
+    p = reference.softmax(logits) * mass[:, None]
+    return loss_bound, (2 * sum_error + roundings)[:, None] * p + 6 * u * shares
 
 
+def hinge_bounds(outputs, labels):
+    """Of the sum of the margins z_j - z_y + 1; derivatives are counts."""
+    scores, u = outputs.astype(np.longdouble), unit_roundoff(outputs.dtype)
+    gap = scores - np.take_along_axis(scores, labels[:, None], axis=1)
+    roundings = u * (np.abs(gap) + np.abs(gap + 1))
+    assert np.all(np.abs(gap + 1) > roundings), "a margin is too near to 0 for its sign to be sure"
+    margins = np.maximum(gap + 1, 0).sum(axis=1)
+    adding = gamma(additions(outputs.shape[1]), outputs.dtype)
+    return roundings.sum(axis=1) + adding * margins, np.zeros(outputs.shape)
+
+
+def elementwise_bounds(case, outputs, targets):
+    o, t = outputs.astype(np.longdouble), targets.astype(np.longdouble)
+    loss, slope = (
+        np.abs(one).reshape(o.shape)
+        for one in case.exact(outputs.reshape(-1, 1), targets.reshape(-1, 1))
+    )
+    # Differences, and their products with themselves or with a rounded 1 - level.
+    loss_roundoffs, slope_roundoffs = 3 * loss, slope
+    if case.name == "mae":
+        loss_roundoffs, slope_roundoffs = loss, 0 * slope
+    elif case.name == "huber":
+        loss_roundoffs = case.parameter * np.abs(o - t) + 3 * loss
+    elif case.name == "poisson":  # exp counts 4
+        loss_roundoffs, slope_roundoffs = 4 * np.exp(o) + loss, 4 * np.exp(o) + slope
+    elif case.name == "binary_cross_entropy":
+        # log1p(exp(-|z|)) counts 5, see test_activations.py; what is added to it has no other sign.
+        loss_roundoffs, slope_roundoffs = 7 * loss, 6 * reference.sigmoid(o) + slope
+    u, adding = unit_roundoff(outputs.dtype), gamma(additions(o.shape[1]), outputs.dtype)
+    return u * loss_roundoffs.sum(axis=1) + adding * loss.sum(axis=1), u * slope_roundoffs
+
+
+def bounds_of(case, outputs, targets):
+    """Bounds of row losses and of derivatives."""
+    if case == HINGE:
+        return hinge_bounds(outputs, targets)
+    bounds = softmax_bounds if case in SOFTMAX else elementwise_bounds
+    return bounds(case, outputs, targets)
+
+
+# ---------------------------------------------------------------- against the oracle
+
+
+@cases
 @pytest.mark.parametrize("shape", SHAPES)
-def test_softmax_cross_entropy(shape, isa, dtype):
-    logits, labels = logits_and_labels(shape, dtype)
-    row_loss, dlogits, predicted = kernels.softmax_cross_entropy(logits, labels, SCALE, isa=isa)
-    assert row_loss.dtype == dlogits.dtype == dtype
-    assert predicted.dtype == np.int32
-    wide = logits.astype(np.longdouble)
-    exact_loss, exact_gradient = reference.softmax_cross_entropy(wide, labels)
-    loss_bound, relative = cross_entropy_bounds(logits, dtype)
-    np.testing.assert_array_equal(predicted, logits.argmax(axis=1))
-    if shape[1] == 1:  # one class is certain
+def test_loss_and_derivative(case, shape, isa, dtype):
+    outputs, targets = sample(case, shape, dtype)
+    row_loss, gradient, correct = case.run(outputs, targets, isa=isa)
+    assert row_loss.dtype == gradient.dtype == dtype
+    assert correct.dtype == np.int32
+    np.testing.assert_array_equal(correct, right_rows(case, outputs, targets))
+    if case.has_classes and shape[1] == 1:  # one class is certain
         np.testing.assert_array_equal(row_loss, 0)
-        np.testing.assert_array_equal(dlogits, 0)
+        np.testing.assert_array_equal(gradient, 0)
         return
+    exact_loss, exact_gradient = case.exact(outputs, targets)
+    loss_bound, bound = bounds_of(case, outputs, targets)
     assert_within(row_loss, exact_loss, loss_bound, "row loss")
-    bound = SCALE * (relative * reference.softmax(wide) + unit_roundoff(dtype))
-    assert_within(dlogits, exact_gradient * SCALE, bound, "dlogits")
+    assert_within(gradient, SCALE * exact_gradient, SCALE * bound, "gradient")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_mse(shape, isa, dtype):
-    rng = np.random.default_rng(1)
-    outputs, targets = normals(rng, shape, dtype), normals(rng, shape, dtype)
-    row_loss, doutputs = kernels.mse(outputs, targets, SCALE, isa=isa)
-    assert row_loss.dtype == doutputs.dtype == dtype
-    exact_loss, exact_gradient = reference.mse(
-        outputs.astype(np.longdouble), targets.astype(np.longdouble)
-    )
-    assert_within(row_loss, exact_loss, gamma(shape[1] + 4, dtype) * exact_loss, "row loss")
-    exact_gradient = exact_gradient * SCALE
-    assert_within(doutputs, exact_gradient, gamma(3, dtype) * np.abs(exact_gradient), "doutputs")
+@pytest.mark.parametrize("case", EXACT, ids=str)
+def test_whole_numbers_are_exact_up_to_the_kinks(case, isa, dtype):
+    """Errors of -3..3 and margins of -2..4, zero and the parameter of huber among them."""
+    rng = np.random.default_rng(4)
+    outputs, targets = (rng.integers(-1, 3, (200, 33)).astype(dtype) for _ in range(2))
+    if case == HINGE:
+        targets = rng.integers(0, 33, 200)
+    row_loss, gradient, _ = case.run(outputs, targets, isa=isa)
+    exact_loss, exact_gradient = case.exact(outputs, targets)
+    np.testing.assert_array_equal(row_loss, exact_loss)
+    np.testing.assert_array_equal(gradient, exact_gradient * SCALE)
 
 
+@cases
+def test_derivatives_are_central_differences_of_the_losses(case, isa):
+    outputs, targets = sample(case, (6, 5), "float64", seed=2)
+    step = 1e-6
+    gradient = case.run(outputs, targets, scale=1.0, isa=isa)[1]
+    numeric = np.empty_like(gradient)
+    for j in range(outputs.shape[1]):
+        above, below = (
+            case.run(outputs + h * (np.arange(5) == j), targets, isa=isa)[0] for h in (step, -step)
+        )
+        numeric[:, j] = (above - below) / (2 * step)
+    assert np.max(np.abs(gradient)) > 0.1
+    # Truncation, and the losses' errors of a few u of at most 100.
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-8, atol=1e-8)
+
+
+# ---------------------------------------------------------------- labels
+
+
+@class_cases
 @pytest.mark.parametrize("columns", [10, 33])
-def test_each_class_as_label(columns, isa, dtype):
+def test_each_class_as_label(case, columns, isa, dtype):
     """The gradient is negative at the label and nowhere else: an off-by-one cannot hide."""
-    logits = np.zeros((columns, columns), dtype)
     labels = np.arange(columns)[::-1].copy()
-    row_loss, dlogits, predicted = kernels.softmax_cross_entropy(logits, labels, 1.0, isa=isa)
-    np.testing.assert_allclose(row_loss, np.log(columns), rtol=8 * np.finfo(dtype).eps)
-    np.testing.assert_array_equal(dlogits < 0, np.eye(columns, dtype=bool)[::-1])
-    np.testing.assert_array_equal(predicted, 0)
+    targets = as_targets(case, labels, columns, dtype)
+    row_loss, gradient, correct = case.run(np.zeros((columns, columns), dtype), targets, 1.0, isa)
+    uniform = columns - 1 if case == HINGE else np.log(columns)
+    np.testing.assert_allclose(row_loss, uniform, rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(gradient < 0, np.eye(columns, dtype=bool)[::-1])
+    np.testing.assert_array_equal(correct, labels == 0)
 
 
-def test_huge_logits_neither_overflow_nor_underflow(isa, dtype):
-    logits = np.array([[1e4, -1e4, 0], [-1e30, -1e30, -1e30], [1e30, 0, 1e30]], dtype)
-    row_loss, dlogits, predicted = kernels.softmax_cross_entropy(
-        logits, np.array([1, 0, 0]), 1.0, isa=isa
-    )
-    np.testing.assert_allclose(row_loss, [2e4, np.log(3), np.log(2)], rtol=1e-6)
-    expected = [[1, -1, 0], [-2 / 3, 1 / 3, 1 / 3], [-0.5, 0, 0.5]]
-    np.testing.assert_allclose(dlogits, expected, rtol=1e-6)
-    np.testing.assert_array_equal(predicted, [0, 0, 0])
+@class_cases
+@pytest.mark.parametrize("columns", [2, 16, 17, 40])
+def test_a_row_is_right_whose_first_maximum_is_the_label(case, columns, isa, dtype):
+    outputs = np.random.default_rng(2).integers(0, 3, (100, columns)).astype(dtype)
+    predicted = outputs.argmax(axis=1)
+    for label in range(columns):
+        targets = as_targets(case, np.full(100, label), columns, dtype)
+        correct = case.run(outputs, targets, isa=isa)[2]
+        np.testing.assert_array_equal(correct, predicted == label)
 
 
 @pytest.mark.parametrize("columns", [2, 16, 17, 40])
-def test_prediction_is_the_first_maximum(columns, isa, dtype):
+def test_of_equal_shares_the_first_is_the_label(columns, isa, dtype):
+    case = Case("softmax_cross_entropy", "shares")
     rng = np.random.default_rng(2)
-    logits = rng.integers(0, 3, (200, columns)).astype(dtype)
-    predicted = kernels.softmax_cross_entropy(logits, np.zeros(200, np.int64), 1.0, isa=isa)[2]
-    np.testing.assert_array_equal(predicted, logits.argmax(axis=1))
+    counts = rng.integers(0, 3, (300, columns))
+    shares = ((counts + 1) / (counts + 1).sum(axis=1, keepdims=True)).astype(dtype)
+    outputs = rng.integers(0, 2, shares.shape).astype(dtype)
+    correct = case.run(outputs, shares, isa=isa)[2]
+    expected = outputs.argmax(axis=1) == counts.argmax(axis=1)
+    assert 0 < np.count_nonzero(expected) < 300
+    np.testing.assert_array_equal(correct, expected)
 
 
-def test_nan_reaches_the_loss(isa, dtype):
-    logits = np.zeros((3, 5), dtype)
-    logits[1, 4] = np.nan
-    row_loss = kernels.softmax_cross_entropy(logits, np.zeros(3, np.int64), 1.0, isa=isa)[0]
-    np.testing.assert_array_equal(np.isnan(row_loss), [False, True, False])
-    row_loss = kernels.mse(logits, np.zeros((3, 5), dtype), 1.0, isa=isa)[0]
-    np.testing.assert_array_equal(np.isnan(row_loss), [False, True, False])
+@pytest.mark.parametrize("columns", [1, 15, 16, 17, 33])
+def test_every_output_of_a_row_must_be_on_the_right_side(columns, isa, dtype):
+    """One output at a time on the wrong side; an output of 0 and a target of 1/2 say no."""
+    targets = np.random.default_rng(2).integers(0, 2, (columns, columns)).astype(dtype)
+    outputs = 2 * targets - 1
+    np.testing.assert_array_equal(BINARY.run(outputs, targets, isa=isa)[2], 1)
+    np.fill_diagonal(outputs, -np.diag(outputs))
+    np.testing.assert_array_equal(BINARY.run(outputs, targets, isa=isa)[2], 0)
+    no, half = np.zeros((1, columns), dtype), np.full((1, columns), 0.5, dtype)
+    for outputs, targets, right in ((no, half, 1), (no + 1, half, 0), (no, no + 1, 0)):
+        assert BINARY.run(outputs, targets, isa=isa)[2] == right
 
 
+# ---------------------------------------------------------------- tails
+
+
+@softmax_cases
+def test_huge_logits_neither_overflow_nor_underflow(case, isa, dtype):
+    logits = np.array([[1e4, -1e4, 0], [-1e30, -1e30, -1e30], [1e30, 1e30, 1e30]], dtype)
+    targets = as_targets(case, np.array([1, 0, 2]), 3, dtype)
+    row_loss, gradient, correct = case.run(logits, targets, 1.0, isa)
+    first = 2e4 - case.smoothing * 1e4  # shares of s / 3, 1 - 2 s / 3, s / 3 and gaps 0, 2e4, 1e4
+    np.testing.assert_allclose(row_loss, [first, np.log(3), np.log(3)], rtol=1e-6)
+    shares = (1 - case.smoothing) * np.eye(3)[[1, 0, 2]] + case.smoothing / 3
+    expected = np.array([[1, 0, 0], [1 / 3] * 3, [1 / 3] * 3]) - shares
+    np.testing.assert_allclose(gradient, expected, rtol=2e-6)
+    np.testing.assert_array_equal(correct, [0, 1, 0])
+
+
+def test_huge_scores_of_the_hinge(isa, dtype):
+    scores = np.array([[1e30, -1e30, 0], [-1e30, 1e30, -1e30]], dtype)
+    row_loss, gradient, correct = HINGE.run(scores, np.array([1, 1]), 1.0, isa)
+    np.testing.assert_allclose(row_loss, [3e30, 0], rtol=1e-6)
+    np.testing.assert_array_equal(gradient, [[1, -2, 1], [0, 0, 0]])
+    np.testing.assert_array_equal(correct, [0, 1])
+
+
+def test_binary_cross_entropy_in_its_tails(isa, dtype):
+    """Both sides, sure and right or sure and wrong, relative to the loss itself."""
+    far = 80 if dtype == "float32" else 700
+    size = np.linspace(0.1, far, 400).astype(dtype)[:, None]
+    for side in (-1, 1):
+        for target in (0, 1):
+            outputs, targets = side * size, np.full_like(size, target)
+            row_loss, gradient, correct = BINARY.run(outputs, targets, 1.0, isa)
+            exact_loss, exact_gradient = BINARY.exact(outputs, targets)
+            loss_bound, bound = elementwise_bounds(BINARY, outputs, targets)
+            worst = np.argmax(np.abs(row_loss - exact_loss) - loss_bound)
+            assert abs(row_loss[worst] - exact_loss[worst]) <= loss_bound[worst], (
+                f"loss of {outputs[worst, 0]} towards {target} is {row_loss[worst]}"
+            )
+            assert np.all(np.abs(gradient - exact_gradient) <= bound)
+            np.testing.assert_array_equal(correct, (side > 0) == target)
+
+
+def test_huge_logits_of_binary_cross_entropy(isa, dtype):
+    outputs = np.array([[1e4], [-1e4], [1e30], [-1e30]], dtype)
+    for target in (0, 1):
+        wrong = np.sign(outputs) != 2 * target - 1
+        row_loss, gradient, _ = BINARY.run(outputs, np.full_like(outputs, target), 1.0, isa)
+        np.testing.assert_array_equal(row_loss[:, None], np.where(wrong, np.abs(outputs), 0))
+        np.testing.assert_array_equal(gradient, np.where(wrong, np.sign(outputs), 0))
+
+
+# ---------------------------------------------------------------- what holds for all
+
+
+@cases
+def test_nan_reaches_the_loss(case, isa, dtype):
+    """From every place of a row, by the output and by the target, and into no other row."""
+    outputs, targets = sample(case, (34, 33), dtype)
+    for array in (outputs, targets) if targets.ndim == 2 else (outputs,):
+        diagonal = array.diagonal().copy()
+        np.fill_diagonal(array, np.nan)
+        row_loss = case.run(outputs, targets, isa=isa)[0]
+        np.testing.assert_array_equal(np.isnan(row_loss), np.arange(34) < 33)
+        np.fill_diagonal(array, diagonal)
+
+
+@cases
+def test_the_scale_is_of_the_gradient_alone(case, isa, dtype):
+    """A power of two, so that no rounding differs."""
+    outputs, targets = sample(case, (7, 33), dtype)
+    row_loss, gradient, _ = case.run(outputs, targets, 1.0, isa)
+    scaled_loss, scaled_gradient, _ = case.run(outputs, targets, SCALE, isa)
+    assert_same_bits(scaled_loss, row_loss)
+    assert_same_bits(scaled_gradient, gradient * outputs.dtype.type(SCALE))
+
+
+@cases
+def test_a_row_does_not_depend_on_the_others(case, isa, dtype):
+    outputs, targets = sample(case, (19, 17), dtype)
+    together = case.run(outputs, targets, isa=isa)
+    for row in range(19):
+        alone = case.run(outputs[row : row + 1], targets[row : row + 1], isa=isa)
+        for one, whole in zip(alone, together, strict=True):
+            assert_same_bits(one, whole[row : row + 1])
+
+
+@cases
 @given(rows=edge, columns=edge, seed=seeds, name=dtypes)
-def test_same_bits_on_every_isa(rows, columns, seed, name):
-    logits, labels = logits_and_labels((rows, columns), name, seed)
-    targets = normals(np.random.default_rng(seed), (rows, columns), name)
-    cross_entropy = kernels.softmax_cross_entropy(logits, labels, SCALE)
-    squared = kernels.mse(logits, targets, SCALE)
+def test_same_bits_on_every_isa(case, rows, columns, seed, name):
+    outputs, targets = sample(case, (rows, columns), name, seed)
+    expected = case.run(outputs, targets)
     for isa in _core.isas():
-        other = kernels.softmax_cross_entropy(logits, labels, SCALE, isa=isa)
-        for a, b in zip(other, cross_entropy, strict=True):
-            assert_same_bits(a, b, isa)
-        for a, b in zip(kernels.mse(logits, targets, SCALE, isa=isa), squared, strict=True):
-            assert_same_bits(a, b, isa)
+        for one, other in zip(case.run(outputs, targets, isa=isa), expected, strict=True):
+            assert_same_bits(one, other, isa)
+
+
+def test_targets_that_do_not_fit_are_refused():
+    outputs = np.zeros((2, 3), np.float32)
+    labels, values = np.array([0, 3]), np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"classes from 0 to 2, got 3 at index 1"):
+        HINGE.run(outputs, labels)
+    with pytest.raises(ValueError, match=r"must hold classes"):
+        HINGE.run(outputs, values)
+    with pytest.raises(ValueError, match=r"must hold values"):
+        Case("mse").run(outputs, labels)
+    with pytest.raises(ValueError, match=r"logistic"):
+        Case("logistic").run(outputs, labels)

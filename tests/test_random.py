@@ -1,4 +1,4 @@
-"""Initial weights and shuffling: functions of the seed alone, with the promised distributions."""
+"""Initial weights, shuffling, dropout and noise: functions of the seed, distributed as promised."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastmlp
+import reference_network
 from fastmlp import _core
-from strategies import seeds
+from strategies import DTYPES, dtypes, edge, normals, seeds
+from test_math import INVERSE_CDF_ERROR
+from tolerance import assert_same_bits, assert_within, unit_roundoff
 
 SIZES = [300, 200, 100]
 VARIANCES = {
@@ -126,3 +129,115 @@ def test_normal_quantiles_match_the_standard_library():
     quantile = NormalDist().inv_cdf
     for p in (1e-300, 1e-20, 1e-9, 1e-3, 0.074, 0.076, 0.3, 0.5, 0.7, 0.925, 0.999, 1 - 2**-53):
         assert _core.inverse_normal_cdf(p) == pytest.approx(quantile(p), rel=1e-14, abs=0)
+
+
+# ---------------------------------------------------------------- dropout and noise
+
+
+# Groups of 16 columns, panels of 16 or 32, and what reaches one column beyond.
+SHAPES = [(1, 1), (3, 15), (4, 16), (5, 17), (2, 31), (3, 32), (4, 33), (2, 48), (2, 65), (7, 100)]
+# Seed, level and step; all are words of the counter or of the key.
+PLACES = [(0, 0, 0), (1, 1, 0), (7 + 2**32, 2, 5), (2**63, 0, 1), (2**64 - 1, 9, 2**32 - 1)]
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+places = pytest.mark.parametrize(("seed", "level", "step"), PLACES)
+
+
+def disturb(x, seed, level=0, step=0, rate=0.0, deviation=0.0, isa=None):
+    """x after dropout and x after noise."""
+    place = {"seed": seed, "level": level, "step": step}
+    return _core.kernels.disturb(x, rate=rate, deviation=deviation, **place, isa=isa)
+
+
+@shapes
+@places
+def test_dropout_is_the_mask_of_the_oracle(shape, seed, level, step, isa, dtype):
+    x = normals(np.random.default_rng(0), shape, dtype)
+    for rate in (0.1, 0.5, 0.97):
+        mask = reference_network.dropout_mask(seed, level, step, *shape, rate)
+        dropped = disturb(x, seed, level, step, rate=rate, isa=isa)[0]
+        assert_same_bits(dropped, x * mask.astype(dtype), f"rate {rate}")
+
+
+@shapes
+@places
+def test_noise_is_that_of_the_oracle(shape, seed, level, step, isa, dtype):
+    """The deviates' own error, the rounded deviation, and one rounding of the sum."""
+    deviation, u = 0.3, unit_roundoff(dtype)
+    normal = reference_network.normal_noise(seed, step, *shape)
+    alone = disturb(np.zeros(shape, dtype), seed, level, step, deviation=deviation, isa=isa)[1]
+    bound = (INVERSE_CDF_ERROR[dtype] + 2 * u) * np.abs(deviation * normal)
+    assert alone.dtype == dtype
+    assert_within(alone, deviation * normal, bound, "noise")
+    x = normals(np.random.default_rng(0), shape, dtype)
+    exact = x + deviation * normal
+    noisy = disturb(x, seed, level, step, deviation=deviation, isa=isa)[1]
+    assert_within(noisy, exact, bound + u * np.abs(exact), "x and noise")
+
+
+def test_the_threshold_of_dropout_is_exact(isa, dtype):
+    """A word equal to it is kept, the next lower one is dropped."""
+    x = np.ones((1, 33), dtype)
+    words = reference_network.random_words(4, reference_network.DROPOUT, 0, 0, 1, 33)
+    word = int(words[0, 32])
+    for rate, kept in ((word / 2**32, True), ((word + 1) / 2**32, False)):
+        dropped = disturb(x, 4, rate=rate, isa=isa)[0]
+        assert (dropped[0, 32] != 0) == kept
+        np.testing.assert_array_equal(dropped != 0, words >= int(rate * 2**32))
+
+
+def test_nothing_is_dropped_or_added_at_zero(isa, dtype):
+    x = normals(np.random.default_rng(0), (5, 33), dtype)
+    for result in disturb(x, 3, isa=isa):
+        assert_same_bits(result, x)
+
+
+def test_dropout_keeps_the_expectation(isa, dtype):
+    rate, shape = 0.3, (200, 100)
+    dropped = disturb(np.ones(shape, dtype), 11, rate=rate, isa=isa)[0]
+    sigma = np.sqrt(rate * (1 - rate) / dropped.size)
+    assert abs(np.mean(dropped == 0) - rate) < 5 * sigma
+    assert abs(dropped.mean(dtype=float) - 1) < 5 * sigma / (1 - rate)
+
+
+@pytest.mark.parametrize("dtype_name", DTYPES)
+def test_noise_is_standard_normal(dtype_name):
+    noise = disturb(np.zeros((500, 100), dtype_name), 12, deviation=1.0)[1].astype(float).ravel()
+    assert abs(noise.mean()) < 5 / np.sqrt(noise.size)
+    assert noise.var() == pytest.approx(1, abs=5 * np.sqrt(2 / noise.size))
+    assert np.mean(noise**3) == pytest.approx(0, abs=5 * np.sqrt(15 / noise.size))
+    for lag in (1, 16, 100):
+        assert abs(np.corrcoef(noise[:-lag], noise[lag:])[0, 1]) < 5 / np.sqrt(noise.size)
+
+
+def test_seed_level_and_step_change_what_is_dropped(dtype):
+    ones = np.ones((4, 33), dtype)
+    places = [(s, level, step) for s in (0, 2**32) for level in (0, 1) for step in (0, 1)]
+    masks = {disturb(ones, *place, rate=0.5)[0].tobytes() for place in places}
+    assert len(masks) == len(places)
+    noises = {disturb(ones, s, 0, step, deviation=1.0)[1].tobytes() for s, _, step in places}
+    assert len(noises) == 4  # noise is added to the input alone: it has no level
+
+
+def test_nan_is_neither_dropped_nor_drowned(isa, dtype):
+    x = np.ones((40, 17), dtype)
+    x[:, 16] = np.nan
+    dropped, noisy = disturb(x, 5, rate=0.5, deviation=1.0, isa=isa)
+    for result in (dropped, noisy):
+        np.testing.assert_array_equal(np.isnan(result), np.isnan(x))
+
+
+@given(
+    rows=edge,
+    columns=edge,
+    seed=st.integers(0, 2**64 - 1),
+    step=seeds,
+    rate=st.floats(0, 0.99),
+    name=dtypes,
+)
+def test_same_masks_and_noise_on_every_isa(rows, columns, seed, step, rate, name):
+    x = normals(np.random.default_rng(0), (rows, columns), name)
+    place = {"seed": seed, "level": 1, "step": step, "rate": rate, "deviation": 0.2}
+    expected = disturb(x, **place)
+    for isa in _core.isas():
+        for one, other in zip(disturb(x, **place, isa=isa), expected, strict=True):
+            assert_same_bits(one, other, isa)

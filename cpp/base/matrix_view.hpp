@@ -17,6 +17,9 @@ struct Range {
   std::int64_t size() const { return end - begin; }
 };
 
+/// No panel is wider.
+inline constexpr std::int64_t kWidestPanel = 64;
+
 template <typename T>
 struct Panels {
   T* data = nullptr;

@@ -227,6 +227,7 @@ py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array
   LossSpec spec;
   spec.loss = static_cast<Loss>(find_name(kLossNames, name, "loss"));
   spec.outputs = outputs.shape(1);
+  require(kernels.loss[static_cast<int>(spec.loss)] != nullptr, name + " has no kernel");
   const auto padded = static_cast<std::size_t>(values.panels().count() * kernels.panel);
   const OutputGroup<T> group{spec.loss,
                              0,

@@ -79,6 +79,7 @@ py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, 
   const auto count = static_cast<std::size_t>(samples.count);
   std::vector<T> row_loss(count);
   std::vector<std::int32_t> correct(count);
+  require_kernels(spec, false);
   InferenceOutputs<T> outputs;
   outputs.targets = target_rows<T>(y, spec, samples.count);
   outputs.sample_weights = weight_rows<T>(sample_weight, samples.count);

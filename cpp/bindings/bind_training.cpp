@@ -104,8 +104,9 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
 /// What training and gradients have in common.
 template <typename T>
 EpochRequest<T> make_request(const Network<T>& network, const py::object& x, const py::list& y,
-                             const py::object& sample_weight) {
+                             const py::object& sample_weight, const py::object& loss_function) {
   const NetworkSpec& spec = network.mlp.spec();
+  require_kernels(spec, !loss_function.is_none());
   EpochRequest<T> request;
   request.samples = sample_rows<T>(x, spec.features());
   request.targets = target_rows<T>(y, spec, request.samples.count);
@@ -133,7 +134,7 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
                    const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool counts_penalty,
                    bool keeps_losses, const py::object& loss_function, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
-  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight);
+  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function);
   const std::int64_t layers = run.network->mlp.spec().layer_count();
   require(trainable.empty() || static_cast<std::int64_t>(trainable.size()) == layers,
           "trainable must have one entry per layer");
@@ -180,22 +181,35 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
 
 constexpr const char* kTrainedKinds[] = {"weights", "biases", "scales"};
 
-/// Every array of the optimizer's state, named as "slots.<i>.<layer>.<kind>", and what it knows of the steps done.
+/// visit(key, kind, layer) for the arrays of an array parallel to the network's state, "<prefix>.<layer>.<kind>".
+template <typename T, typename Names, typename Visit>
+void for_arrays(const Mlp<T>& mlp, const std::string& prefix, const Names& names, Visit visit) {
+  for (std::int64_t l = 0; l < mlp.spec().layer_count(); ++l) {
+    for (const char* name : names) {
+      const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
+      if (mlp.has(kind, l)) visit(prefix + "." + std::to_string(l) + "." + name, kind, l);
+    }
+  }
+}
+
+/// Every array of the optimizer's state, "slots.<i>.<layer>.<kind>", of the averages, "averages.<layer>.<kind>", and
+/// what is known of the steps done.
 template <typename T>
-py::dict optimizer_state(Run<T>& run) {
+py::dict training_state(Run<T>& run) {
   const auto lock = lock_shared(*run.network);
   const RunState<T>& state = run.trainer.state();
   py::dict result;
+  const auto add = [&](const T* arrays) {
+    return [&, arrays](const std::string& key, ParameterKind kind, std::int64_t l) {
+      result[key.c_str()] = parameter_array(*run.network, kind, l, arrays);
+    };
+  };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
-    for (std::int64_t l = 0; l < state.mlp.spec().layer_count(); ++l) {
-      for (const char* name : kTrainedKinds) {
-        const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
-        if (!state.mlp.has(kind, l)) continue;
-        const T* slots = state.memory.slots() + slot * state.sink.slot_stride;
-        const std::string key = "slots." + std::to_string(slot) + "." + std::to_string(l) + "." + name;
-        result[key.c_str()] = parameter_array(*run.network, kind, l, slots);
-      }
-    }
+    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
+               add(state.memory.slots() + slot * state.sink.slot_stride));
+  }
+  if (state.memory.averages() != nullptr) {
+    for_arrays(state.mlp, "averages", kParameterKinds, add(state.memory.averages()));
   }
   const Moments& moments = state.moments;
   Array<double> scalars = new_array<double>({4});
@@ -207,20 +221,22 @@ py::dict optimizer_state(Run<T>& run) {
 }
 
 template <typename T>
-void restore_optimizer_state(Run<T>& run, const py::dict& source) {
+void restore_training_state(Run<T>& run, const py::dict& source) {
   const auto lock = lock_alone(*run.network);
   RunState<T>& state = run.trainer.state();
+  const auto set = [&](T* arrays) {
+    return [&, arrays](const std::string& key, ParameterKind kind, std::int64_t l) {
+      const auto values = named<Array<T>>(source, key.c_str());
+      require_shape<T>(values, key.c_str(), parameter_shape(*run.network, kind, l));
+      state.mlp.set(kind, l, values.data(), arrays);
+    };
+  };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
-    for (std::int64_t l = 0; l < state.mlp.spec().layer_count(); ++l) {
-      for (const char* name : kTrainedKinds) {
-        const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
-        if (!state.mlp.has(kind, l)) continue;
-        const std::string key = "slots." + std::to_string(slot) + "." + std::to_string(l) + "." + name;
-        const auto values = named<Array<T>>(source, key.c_str());
-        require_shape<T>(values, key.c_str(), parameter_shape(*run.network, kind, l));
-        state.mlp.set(kind, l, values.data(), state.memory.slots() + slot * state.sink.slot_stride);
-      }
-    }
+    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
+               set(state.memory.slots() + slot * state.sink.slot_stride));
+  }
+  if (source.contains("averages.0.weights")) {
+    for_arrays(state.mlp, "averages", kParameterKinds, set(state.memory.require_averages()));
   }
   const auto scalars = named<Array<double>>(source, "moments");
   require_shape<double>(scalars, "moments", {4});
@@ -248,7 +264,7 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
                            const py::object& loss_function) {
   Network<T>& network = *gradient.network;
   const auto lock = lock_alone(network);
-  EpochRequest<T> request = make_request(network, x, y, sample_weight);
+  EpochRequest<T> request = make_request(network, x, y, sample_weight, loss_function);
   require(request.samples.count <= gradient.trainer.state().batch_size, "more samples than the batch holds");
   request.shuffle = false;
   request.training = training;
@@ -265,16 +281,12 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
   }
   monitor.rethrow();
   py::dict arrays;
-  for (const char* name : kTrainedKinds) {
-    const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
-    py::list layers;
-    for (std::int64_t l = 0; l < network.mlp.spec().layer_count(); ++l) {
-      if (!network.mlp.has(kind, l)) continue;
-      layers.append(
-          parameter_array(gradient.gradients, kind, l, static_cast<const T*>(gradient.gradients.mlp.parameters())));
-    }
-    arrays[name] = layers;
-  }
+  for (const char* name : kTrainedKinds) arrays[name] = py::list();
+  for_arrays(network.mlp, "", kTrainedKinds, [&](const std::string&, ParameterKind kind, std::int64_t l) {
+    const T* all = gradient.gradients.mlp.parameters();
+    const char* name = kParameterKinds[static_cast<std::size_t>(kind)];
+    arrays[name].cast<py::list>().append(parameter_array(gradient.gradients, kind, l, all));
+  });
   if (wants_input) {
     const Panels<T> panels = gradient.trainer.state().memory.gradient(0, request.samples.count);
     Array<T> values = new_array<T>({panels.rows, panels.cols});
@@ -292,8 +304,8 @@ void register_training_types(py::module_& module, const char* run_name, const ch
       .def(py::init<Owner, std::int64_t, const std::string&, int>(), py::arg("network"), py::arg("batch_size"),
            py::arg("optimizer"), py::arg("threads"))
       .def_property_readonly("plan", plan_of<T>)
-      .def("state", optimizer_state<T>)
-      .def("restore", restore_optimizer_state<T>, py::arg("state"))
+      .def("state", training_state<T>)
+      .def("restore", restore_training_state<T>, py::arg("state"))
       .def(
           "average",
           [](Run<T>& run, double decay) {

@@ -24,7 +24,7 @@ class PythonMonitor {
       if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
       report();
       return true;
-    } catch (const pybind11::error_already_set&) {
+    } catch (...) {  // also what a conversion of Python's answer throws
       raised_ = std::current_exception();
       return false;
     }

@@ -85,6 +85,13 @@ GroupTargets<T> group_targets(const py::array& y, const LossSpec& loss, std::int
   return {labels, nullptr};
 }
 
+/// A loss of the user has no kernel: it needs its function.
+inline void require_kernels(const NetworkSpec& spec, bool has_function) {
+  for (const LossSpec& loss : spec.losses) {
+    require(loss.loss != Loss::user_defined || has_function, "a user-defined loss needs its function");
+  }
+}
+
 /// One array per group of outputs.
 template <typename T>
 std::vector<GroupTargets<T>> target_rows(const py::list& y, const NetworkSpec& spec, std::int64_t count) {

@@ -144,27 +144,31 @@ struct Gelu {
   }
 };
 
-/// The form of the same paper with a hyperbolic tangent.
+/// The form of the same paper with a hyperbolic tangent, z (1 + tanh u) / 2, written as z sigmoid(2 u): the sum would
+/// cancel for negative z.
 struct GeluTanh {
-  static constexpr double kFactor = 0.79788456080286535588;  // sqrt(2 / pi)
+  static constexpr double kFactor = 2 * 0.79788456080286535588;  // 2 sqrt(2 / pi)
   static constexpr double kCubic = 0.044715;
+  static constexpr int kSaturation = 40;  // where the slope is 0 or 1 and squares do not overflow
   static constexpr bool kSlopeFromOutput = false;
   template <typename T>
-  static Vec<T> bend(Vec<T> z) {
-    const Vec<T> square = z * z;
-    return tanh<T>(splat<T>(static_cast<T>(kFactor)) * z * fma(splat<T>(static_cast<T>(kCubic)), square, splat<T>(1)));
+  static Vec<T> twice_u(Vec<T> z) {
+    return splat<T>(static_cast<T>(kFactor)) * z * fma(splat<T>(static_cast<T>(kCubic)), z * z, splat<T>(1));
   }
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
-    return splat<T>(static_cast<T>(0.5)) * z * (splat<T>(1) + bend<T>(z));
+    return z * sigmoid<T>(twice_u<T>(z));
   }
   template <typename T>
   static Vec<T> slope(Vec<T> z, T) {
-    const Vec<T> t = bend<T>(z);
+    z = z > kSaturation ? splat<T>(kSaturation) : z < -kSaturation ? splat<T>(-kSaturation) : z;
+    const Vec<T> exponent = twice_u<T>(z);
+    const Vec<T> e = exp<T>(exponent < 0 ? exponent : -exponent);
+    const Vec<T> larger = splat<T>(1) / (splat<T>(1) + e);  // of sigmoid(2 u) and sigmoid(-2 u)
+    const Vec<T> smaller = e * larger;
     const Vec<T> inner =
         splat<T>(static_cast<T>(kFactor)) * fma(splat<T>(static_cast<T>(3 * kCubic)), z * z, splat<T>(1));
-    const Vec<T> half = splat<T>(static_cast<T>(0.5));
-    return half * (splat<T>(1) + t) + half * z * (splat<T>(1) - t * t) * inner;
+    return fma(z * larger * smaller, inner, exponent < 0 ? smaller : larger);
   }
 };
 

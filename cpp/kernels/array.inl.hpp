@@ -43,14 +43,4 @@ static void move_averages(std::int64_t n, T decay, const T* values, T* averages)
   }
 }
 
-template <typename T>
-static T sum_squares(std::int64_t n, const T* values) {
-  Lanes16<T> sums = Lanes16<T>::filled(0);
-  for (std::int64_t i = 0; i < n; i += 16) {
-    const Lanes16<T> group = Lanes16<T>::from(values + i);
-    for (int j = 0; j < Lanes16<T>::kCount; ++j) sums.part[j] = fma(group.part[j], group.part[j], sums.part[j]);
-  }
-  return reduce16(sums, [](Vec<T> a, Vec<T> b) { return a + b; });
-}
-
 }  // namespace fastmlp::FASTMLP_ISA

@@ -17,6 +17,18 @@ static void column_sums(std::int64_t rows, std::int64_t vectors, const T* values
 }
 
 template <typename T>
+static void column_squares(std::int64_t rows, std::int64_t vectors, const T* values, T* sums) {
+  for (std::int64_t j = 0; j < vectors; ++j) {
+    Vec<T> sum{};
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const Vec<T> value = load(values + row * kPanel<T> + j * kLanes<T>);
+      sum = fma(value, value, sum);
+    }
+    store(sums + j * kLanes<T>, sum);
+  }
+}
+
+template <typename T>
 static void column_moments(std::int64_t rows, std::int64_t vectors, const T* z, T* mean, T* variance) {
   const Vec<T> count = splat<T>(static_cast<T>(rows));
   for (std::int64_t j = 0; j < vectors; ++j) {

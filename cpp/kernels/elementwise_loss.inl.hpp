@@ -74,7 +74,8 @@ struct BinaryCrossEntropy {
   static constexpr bool kClasses = true;
   template <typename T>
   static void apply(Vec<T> o, Vec<T> t, Vec<T>, Vec<T>& loss, Vec<T>& slope) {
-    loss = fma(-t, o, softplus<T>(o));
+    // The parts of softplus apart, so that the small one survives where t o takes the large one away.
+    loss = fma(-t, o, o < 0 ? Vec<T>{} : o) + log1p<T>(exp<T>(o < 0 ? o : -o));
     slope = sigmoid<T>(o) - t;
   }
 };

@@ -204,8 +204,8 @@ struct KernelTable {
   void (*clip)(std::int64_t n, T factor, T bound, T* gradient);
   /// averages = decay * averages + (1 - decay) * values. n as above.
   void (*move_averages)(std::int64_t n, T decay, const T* values, T* averages);
-  /// n as above.
-  T (*sum_squares)(std::int64_t n, const T* values);
+  /// sums[lane] = sum over rows, ascending, of the squares of one panel's rows.
+  void (*column_squares)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
   /// Columns of one panel of weights whose norm exceeds `bound` shrink to it.
   void (*limit_norms)(std::int64_t rows, std::int64_t vectors, T bound, T* weights);
 

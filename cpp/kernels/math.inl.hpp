@@ -209,8 +209,10 @@ static inline Vec<T> normal_cdf(Vec<T> x) {
   const Vec<T> inverse = splat<T>(1) / square;
   const Vec<T> far_part = inverse * polynomial<T>(kFarTop, inverse) / polynomial<T>(kFarBottom, inverse);
   const Vec<T> far_tail = (splat<T>(static_cast<T>(0.56418958354775628695)) - far_part) / y;
-  // e^(-y^2) without the rounding error of the square.
-  const Vec<T> decay = exp<T>(-square) * (splat<T>(1) - fma(y, y, -square));
+  // e^(-x^2 / 2) without the rounding error of the square.
+  const Vec<T> half_x = half * x;
+  const Vec<T> exponent = half_x * x;
+  const Vec<T> decay = exp<T>(-exponent) * (splat<T>(1) - fma(half_x, x, -exponent));
   const Vec<T> tail = half * decay * (y > 4 ? far_tail : middle);
   const Vec<T> upper = y < static_cast<T>(0.46875) ? half - half * near_error : tail;
   // Beyond the largest square nothing is left; a NaN stays one.

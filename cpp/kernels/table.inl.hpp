@@ -100,7 +100,7 @@ static constexpr KernelTable<T> make_table() {
       FASTMLP_OPTIMIZERS(slot_count),
       clip<T>,
       move_averages<T>,
-      sum_squares<T>,
+      column_squares<T>,
       limit_norms<T>,
       {gather<T, std::uint8_t>, gather<T, T>},
       {mark_nonzero<std::uint8_t>, mark_nonzero<T>},

@@ -48,7 +48,7 @@ void Epoch<T>::run(const Member& member) {
   const bool partial = steps_wanted >= 0 && steps_wanted <= whole_steps;
   const std::int64_t end = partial ? begin + steps_wanted * batch_size_limit : total;
   // Batches whose columns are looked at; dense data ends that after a few.
-  const bool fixed_input = !(request_.training && spec_.disturbs_input()) && !request_.differentiates_input;
+  const bool fixed_input = !(request_.training && spec_.disturbs_input());
   int patience = fixed_input ? kDenseBatches : 0;
   Moments moments = state_.moments;
   std::size_t step = 0;  // of this call
@@ -351,7 +351,11 @@ void Epoch<T>::count_penalty(const Batch<T>& batch) {
   double squares = 0;
   for (std::int64_t l = 0; l < spec_.layer_count(); ++l) {
     const Panels<T>& weights = state_.mlp.layer(l).weights;
-    squares += static_cast<double>(kernels_.sum_squares(weights.size(), weights.data));
+    for (std::int64_t p = 0; p < weights.count(); ++p) {
+      T sums[kWidestPanel];
+      kernels_.column_squares(weights.rows, vectors_for(kernels_, weights.width(p)), weights.at(p), sums);
+      for (std::int64_t j = 0; j < weights.width(p); ++j) squares += static_cast<double>(sums[j]);
+    }
   }
   const StepSettings& settings = request_.settings;
   step_penalty_ = settings.l2 / 2 * squares * (settings.l2_per_batch != 0 ? 1 : batch.weight);

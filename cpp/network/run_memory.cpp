@@ -26,7 +26,7 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
   std::int64_t widest = 1;
-  std::int64_t units = 0;
+  std::int64_t columns = 0;
   for (std::int64_t level = 0; level <= spec.layer_count(); ++level) {
     const std::int64_t size = spec.layer_sizes[static_cast<std::size_t>(level)];
     const std::int64_t padded = round_up(size, panel);
@@ -39,7 +39,7 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
     normalised_.push_back(arena_.reserve<T>(normalises ? elements : 0));
     moments_.push_back(arena_.reserve<T>(normalises ? 3 * padded : 0));
     if (level > 0) widest = std::max(widest, size);
-    if (level > 0) units += padded / panel;
+    if (level > 0) columns = checked_sum(columns, size);
   }
   const std::int64_t member_rows = round_up((batch_size + members_ - 1) / members_, panel);
   for (int member = 0; member < members_; ++member) {
@@ -51,7 +51,7 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   correct_ = arena_.reserve<std::int32_t>(batch_size);
   slots_ = arena_.reserve<T>(checked_product(mlp.parameter_elements(), slots));
   start_of_epoch_ = arena_.reserve<T>(updates ? mlp.state_elements() : 0);
-  partial_sums_ = arena_.reserve<double>(units);
+  column_sums_ = arena_.reserve<double>(columns);
   arena_.allocate();
 }
 

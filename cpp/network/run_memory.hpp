@@ -35,8 +35,8 @@ class RunMemory {
   int slot_count() const { return slot_count_; }
   /// Of the network's state, when the run updates it.
   T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
-  /// One sum per unit of work, for reductions over the parameters.
-  double* partial_sums() const { return arena_.at<double>(partial_sums_); }
+  /// One sum per output of each layer, for reductions over the parameters.
+  double* column_sums() const { return arena_.at<double>(column_sums_); }
 
   void require_input(std::int64_t columns);
   void require_input_gradient();
@@ -77,7 +77,7 @@ class RunMemory {
   std::size_t correct_ = 0;
   std::size_t slots_ = 0;
   std::size_t start_of_epoch_ = 0;
-  std::size_t partial_sums_ = 0;
+  std::size_t column_sums_ = 0;
 };
 
 /// Whether the backward pass needs more of layer l + 1 than its output.

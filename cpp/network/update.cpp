@@ -126,10 +126,12 @@ template <typename T>
 template <typename Work>
 void Update<T>::for_own_units(const Member& member, Work work) const {
   std::int64_t unit = 0;
+  std::int64_t column = 0;
   for (std::int64_t l = 1; l <= state_.mlp.spec().layer_count(); ++l) {
-    const std::int64_t panels = state_.mlp.layer(l - 1).weights.count();
-    for (std::int64_t p = 0; p < panels && trains(l); ++p, ++unit) {
-      if (unit % member.count == member.index) work(state_.mlp.layer(l - 1), p, unit);
+    const DenseLayer<T>& layer = state_.mlp.layer(l - 1);
+    for (std::int64_t p = 0; p < layer.weights.count(); ++p, ++unit) {
+      if (trains(l) && unit % member.count == member.index) work(layer, p, column);
+      column += layer.weights.width(p);
     }
   }
 }
@@ -141,18 +143,23 @@ void Update<T>::clipped(const GradientSink<T>& sink, const Member& member) {
   const StepSettings& settings = request_.settings;
   T factor = 1;
   if (settings.clip_norm > 0) {
-    double* sums = state_.memory.partial_sums();
-    for_own_units(member, [&](const DenseLayer<T>& layer, std::int64_t p, std::int64_t unit) {
-      sums[unit] = 0;
+    // By columns: which of them share a panel depends on the instruction set.
+    double* sums = state_.memory.column_sums();
+    for_own_units(member, [&](const DenseLayer<T>& layer, std::int64_t p, std::int64_t first_column) {
+      const std::int64_t width = layer.weights.width(p);
+      std::fill_n(sums + first_column, width, 0.0);
       for_arrays(layer, p, [&](T* parameters, std::int64_t count, bool) {
-        sums[unit] +=
-            static_cast<double>(kernels_.sum_squares(count, parallel_element(sink, sink.gradients, parameters)));
+        T squares[kWidestPanel];
+        kernels_.column_squares(count / layer.weights.panel, vectors_for(kernels_, width),
+                                parallel_element(sink, sink.gradients, parameters), squares);
+        for (std::int64_t j = 0; j < width; ++j) sums[first_column + j] += static_cast<double>(squares[j]);
       });
     });
     member.barrier.wait();
     double total = 0;
-    const Member everyone{0, 1, member.barrier};
-    for_own_units(everyone, [&](const DenseLayer<T>&, std::int64_t, std::int64_t unit) { total += sums[unit]; });
+    for_own_units({0, 1, member.barrier}, [&](const DenseLayer<T>& layer, std::int64_t p, std::int64_t first_column) {
+      for (std::int64_t j = 0; j < layer.weights.width(p); ++j) total += sums[first_column + j];
+    });
     const double norm = std::sqrt(total);
     if (norm > settings.clip_norm) factor = static_cast<T>(settings.clip_norm / norm);
   }

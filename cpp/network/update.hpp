@@ -50,7 +50,7 @@ class Update {
   void normalisation(std::int64_t l, const Batch<T>& batch, const GradientSink<T>& sink, const Member& member);
   void clipped(const GradientSink<T>& sink, const Member& member);
   void follow_up(const Member& member);
-  /// work(l, p, unit) for this member's share of the panels of all trained layers.
+  /// work(layer, p, first column, counted through all layers) for this member's share of the panels of trained layers.
   template <typename Work>
   void for_own_units(const Member& member, Work work) const;
 

@@ -6,9 +6,6 @@
 namespace fastmlp {
 namespace {
 
-/// No panel is wider.
-constexpr std::int64_t kWidestPanel = 64;
-
 template <typename T>
 void inverse_deviations(std::int64_t count, double epsilon, const T* variances, T* inverses) {
   for (std::int64_t i = 0; i < count; ++i) inverses[i] = 1 / std::sqrt(variances[i] + static_cast<T>(epsilon));

@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from fastmlp.validation import choice
 
 __all__ = ["as_config", "from_config", "named"]
@@ -43,13 +45,25 @@ def named(argument: str, value: object, kind: type[N], known: Mapping[str, Calla
 
 def as_config(value: Named) -> str | dict[str, Any]:
     """Its form in files."""
-    fields = dataclasses.asdict(value)  # type: ignore[call-overload]
+    fields = {
+        key: _plain(field)
+        for key, field in dataclasses.asdict(value).items()  # type: ignore[call-overload]
+    }
     defaults = {
         f.name: f.default
         for f in dataclasses.fields(value)  # type: ignore[arg-type]
     }
     changed = {k: v for k, v in fields.items() if k != "name" and v != defaults[k]}
     return {"name": value.name, **changed} if changed else value.name
+
+
+def _plain(value: Any) -> Any:
+    """Without NumPy's types."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return (
+        [_plain(item) for item in value] if isinstance(value, (list, tuple, np.ndarray)) else value
+    )
 
 
 def from_config(argument: str, config: object, known: Mapping[str, Callable[..., N]]) -> N:

@@ -16,9 +16,9 @@ class Activation:
     """An activation without parameters; its name is enough wherever one is asked for.
 
     ``identity``; ``sigmoid`` 1 / (1 + exp(-z)); ``hard_sigmoid`` z / 6 + 1/2 cut off at 0 and 1;
-    ``tanh``; ``relu`` max(z, 0); ``selu`` (Klambauer et al. 2017); ``gelu`` z Phi(z) with the normal
-    distribution function Phi, and ``gelu_tanh``, its form with a hyperbolic tangent (Hendrycks and
-    Gimpel 2016); ``silu`` z sigmoid(z); ``softplus`` log(1 + exp(z)).
+    ``tanh``; ``relu`` max(z, 0); ``selu`` (Klambauer et al. 2017); ``gelu`` z Phi(z) with the
+    normal distribution function Phi, and ``gelu_tanh``, its form with a hyperbolic tangent
+    (Hendrycks and Gimpel 2016); ``silu`` z sigmoid(z); ``softplus`` log(1 + exp(z)).
     """
 
     name: str

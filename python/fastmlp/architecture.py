@@ -96,6 +96,22 @@ class Architecture:
             "batch_norm_epsilon": BATCH_NORM_EPSILON,
         }
 
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `fastmlp.MLP`, but the layer sizes."""
+        return {
+            "activation": list(self.activations) or "relu",
+            "loss": self.losses[0] if len(self.losses) == 1 else list(self.losses),
+            "input_scale": self.input_scale,
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "initializer": self.initializer,
+            "output_activation": self.output_activation,
+            "dropout": list(self.dropout),
+            "input_dropout": self.input_dropout,
+            "input_noise": self.input_noise,
+            "batch_normalization": list(self.batch_normalization),
+        }
+
     def config(self) -> dict[str, Any]:
         """As files hold it: what `architecture_from_config` reads."""
         output = self.output_activation

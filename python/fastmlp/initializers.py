@@ -1,4 +1,4 @@
-"""Initial weights: distributions by name or with parameters, drawn by the core. Biases begin at 0."""
+"""Initial weights: distributions by name or with parameters, drawn by the core; biases are 0."""
 
 from __future__ import annotations
 

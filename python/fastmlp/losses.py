@@ -303,8 +303,6 @@ class UserLoss(Loss):
     name: str = field(default="user_defined", init=False)
     function: UserFunction | None = None
 
-    takes_classes: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.function is not None and not callable(self.function):
@@ -318,6 +316,31 @@ class UserLoss(Loss):
         if array.ndim == 1 and array.dtype.kind in "iu":
             return class_targets(name, array, samples, outputs)
         return value_targets(name, value, samples, outputs, dtype)
+
+    def weighted_function(self) -> UserFunction:
+        """The function, its answers multiplied by `weight`.
+
+        Raises
+        ------
+        ValueError
+            It is not known.
+        """
+        function, weight = self.function, float(self.weight)
+        if function is None:
+            raise ValueError("a model whose user-defined loss is not known can only predict")
+        if weight == 1:
+            return function
+
+        def weighted(outputs: Array, targets: Array) -> tuple[float, Array]:
+            loss, gradient = function(outputs, targets)
+            return weight * loss, weight * np.asarray(gradient)
+
+        return weighted
+
+
+def core_function(losses: Sequence[Loss]) -> UserFunction | None:
+    """What the core calls for the loss of a batch; None where it has kernels of its own."""
+    return losses[0].weighted_function() if isinstance(losses[0], UserLoss) else None
 
 
 LOSSES: Mapping[str, Callable[..., Loss]] = {

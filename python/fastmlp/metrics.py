@@ -6,7 +6,6 @@ Labels may be integers, strings or whatever NumPy can sort. Divisions of zero by
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np

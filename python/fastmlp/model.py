@@ -16,7 +16,7 @@ from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
-from fastmlp.losses import Loss, UserLoss
+from fastmlp.losses import Loss, core_function
 from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer, checked_optimizer
@@ -247,9 +247,7 @@ class MLP(Network):
     def _training_data(
         self, x: object, y: object, sample_weight: object, class_weight: object
     ) -> Data:
-        loss = self._architecture.losses[0]
-        if isinstance(loss, UserLoss) and loss.function is None:
-            raise ValueError("a model whose user-defined loss is not known can only predict")
+        core_function(self._architecture.losses)  # is known, or an error
         return self._data(x, y, sample_weight, class_weight)
 
     def _checked_validation(self, data: object) -> Data | None:
@@ -408,7 +406,7 @@ class MLP(Network):
     def _set_trainable(self, layers: int | Sequence[int], value: bool) -> None:
         count = len(self._trainable)
         changed = list(self._trainable)
-        for layer in [layers] if isinstance(layers, int) else layers:
+        for layer in [layers] if isinstance(layers, (int, np.integer)) else layers:
             changed[integer("layers", layer, -count, count - 1)] = value
         if not any(changed):
             raise ValueError("layers must leave one to be trained, got all of them")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastmlp import _core
 from fastmlp.architecture import Architecture
-from fastmlp.losses import UserLoss
+from fastmlp.losses import UserLoss, core_function
 from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
 from fastmlp.samples import Rows, class_weighted, row_count, samples
 from fastmlp.training import Data
@@ -271,10 +271,10 @@ class Network:
 
     def evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
         """The same for samples that have been checked."""
-        loss = self._architecture.losses[0]
-        if isinstance(loss, UserLoss):
+        function = core_function(self._architecture.losses)
+        if function is not None:
             outputs = self._network.forward(data.rows, "none", 0, threads)
-            return {"loss": float(_user_function(loss)(outputs, data.targets[0])[0])}
+            return {"loss": float(function(outputs, data.targets[0])[0])}
         loss_sum, weight_sum, correct = self._network.evaluate(
             data.rows, data.targets, data.sample_weight, threads
         )
@@ -286,7 +286,6 @@ class Network:
     def _gradients(
         self, data: Data, training: bool, wants_input: bool, threads: int | None
     ) -> tuple[float, dict[str, Any]]:
-        loss = self._architecture.losses[0]
         gradient = self.core_gradient(len(data), thread_count(threads))
         return gradient.compute(
             data.rows,
@@ -295,7 +294,7 @@ class Network:
             training=training,
             seed=self._architecture.seed,
             wants_input=wants_input,
-            loss_function=_user_function(loss) if isinstance(loss, UserLoss) else None,
+            loss_function=core_function(self._architecture.losses),
         )
 
     def loss_and_gradients(
@@ -329,7 +328,8 @@ class Network:
     def input_gradients(self, x: npt.ArrayLike, y: Any, *, threads: int | None = None) -> Array:
         """Gradient of the mean loss by the inputs, (samples, features)."""
         _, arrays = self._gradients(self._data(x, y), False, True, threads)
-        return np.asarray(arrays["input"] * self.dtype.type(self._architecture.input_scale))
+        scaled: Array = arrays["input"] * self.dtype.type(self._architecture.input_scale)
+        return scaled
 
     def gradient_norms(
         self, x: npt.ArrayLike, y: Any, *, training: bool = False, threads: int | None = None
@@ -363,12 +363,6 @@ class Network:
         from fastmlp.model_file import write_model
 
         write_model(path, self.parameters(), self._architecture.config())
-
-
-def _user_function(loss: UserLoss) -> Any:
-    if loss.function is None:
-        raise ValueError("a model whose user-defined loss is not known can only predict")
-    return loss.function
 
 
 def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.losses import core_function
 from fastmlp.samples import Rows, row_count
 from fastmlp.validation import thread_count
 
@@ -24,7 +25,7 @@ class Objective:
     """Mean loss of a model over samples as a function of its parameters.
 
     The flat vector holds the weights of all layers, each in C order, then the biases of all, then
-    the scales of those with batch normalisation.
+    the scales of those with batch normalisation. The gradient by frozen layers is 0.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class Objective:
         self,
         model: MLP,
         rows: Rows,
-        targets: Array | Sequence[Array],
+        targets: Array | list[Array],
         sample_weight: Array | None = None,
         threads: int | None = None,
         l2: float = 0.0,
@@ -51,12 +52,17 @@ class Objective:
         self._targets = targets if isinstance(targets, list) else [targets]
         self._sample_weight = sample_weight
         self._l2 = l2
+        self._loss_function = core_function(model.architecture.losses)
         self._gradient = model.core_gradient(row_count(rows), thread_count(threads))
         self._shapes = [
             (kind, layer, array.shape)
             for kind in _KINDS
             for layer, array in model.layer_arrays(kind)
         ]
+        trainable = model.trainable
+        self._frozen = np.concatenate(
+            [np.full(np.prod(shape), not trainable[layer]) for _, layer, shape in self._shapes]
+        )
         self._weights = sum(
             int(np.prod(shape)) for kind, _, shape in self._shapes if kind == "weights"
         )
@@ -79,13 +85,17 @@ class Objective:
         """Loss and gradient at `flat`, which become float64 whatever the model's type."""
         self.assign(flat)
         loss, arrays = self._gradient.compute(
-            self._rows, self._targets, sample_weight=self._sample_weight
+            self._rows,
+            self._targets,
+            sample_weight=self._sample_weight,
+            loss_function=self._loss_function,
         )
         gradient = _joined([array for kind in _KINDS for array in arrays[kind]])
         if self._l2:
             weights = flat[: self._weights]
             loss += self._l2 / 2 * float(weights @ weights)
             gradient[: self._weights] += self._l2 * weights
+        gradient[self._frozen] = 0
         return loss, gradient
 
 

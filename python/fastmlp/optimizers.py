@@ -1,8 +1,8 @@
 """Optimizers: settings checked here, arithmetic in the core.
 
 All of them take a learning rate that is a number, a `Schedule` or a function of the epoch, and the
-settings of `Optimizer`. With ``g`` the gradient of the mean loss of a mini-batch, clipped where that
-is asked for, weights (not biases) see ``g + l1 * sign(w) + l2 * w`` and shrink by
+settings of `Optimizer`. With ``g`` the gradient of the mean loss of a mini-batch, clipped where
+that is asked for, weights (not biases) see ``g + l1 * sign(w) + l2 * w`` and shrink by
 ``learning_rate * decay`` before each step, which is the decoupled weight decay of I. Loshchilov and
 F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 """

@@ -1,4 +1,4 @@
-"""A run of the core, with Python's types and no loop: what `MLP.fit` and the estimators step with."""
+"""A run of the core with Python's types and no loop: what `MLP.fit` and estimators step with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.losses import UserLoss
+from fastmlp.losses import core_function
 from fastmlp.samples import Rows
 from fastmlp.validation import thread_count
 
@@ -27,8 +27,8 @@ Progress = Callable[[int, float, float, int], object]
 class Report:
     """What steps measured; sums over the samples, each as it was before the step that it caused.
 
-    ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the sum
-    of the squared weights.
+    ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the
+    sum of the squared weights.
     """
 
     status: str  # "completed", "interrupted" or "diverged"
@@ -60,14 +60,15 @@ class Run:
         self.batch_size = batch_size
         self.rule = rule
         self._run = model.core_run(batch_size, rule, thread_count(threads))
-        loss = model.architecture.losses[0]
-        self._loss_function = loss.function if isinstance(loss, UserLoss) else None
+        self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
+        self.has_averages = False
+        self.shows_averages = False  # the model has them, and the run its parameters
 
     def epoch(
         self,
         rows: Rows,
-        targets: Array | Sequence[Array],
+        targets: Array | list[Array],
         settings: Mapping[str, float],
         *,
         order: npt.NDArray[np.int64] | None = None,
@@ -103,6 +104,7 @@ class Run:
         progress : callable, optional
             Called at most every 25 ms.
         """
+        self.has_averages |= settings.get("average_decay", 0.0) > 0
         return Report(
             **self._run.run_epoch(
                 rows,
@@ -130,17 +132,21 @@ class Run:
         return self._run.plan
 
     def state(self) -> dict[str, Array]:
-        """Copy of the optimizer's state: with it a run goes on exactly where this one is."""
-        return self._run.state()
+        """Copy of what a run goes on with exactly where this one is, besides the parameters."""
+        return {**self._run.state(), "shows_averages": np.array(self.shows_averages)}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go on from what `state` of a run with the same network and rule gave."""
         self._run.restore(dict(state))
+        self.has_averages = "averages.0.weights" in state
+        self.shows_averages = bool(state["shows_averages"])
 
     def average(self, decay: float) -> None:
         """Move the averages of the parameters; the first time they are a copy of these."""
         self._run.average(decay)
+        self.has_averages = True
 
     def swap_averages(self) -> None:
         """Exchange the model's parameters and their averages."""
         self._run.swap_averages()
+        self.shows_averages = not self.shows_averages

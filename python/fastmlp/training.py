@@ -89,9 +89,8 @@ class Training:
         self._callbacks = callbacks
         self._step_callbacks = [c for c in callbacks if c.every_steps is not None]
         self._validation = validation
-        self._averaging = Averaging() if averaging is None else averaging
-        self._settings["average_decay"] = self._averaging.step_decay
-        self._has_averages = False
+        self._averaging = averaging
+        self._settings["average_decay"] = averaging.step_decay if averaging is not None else 0.0
         self._threads = threads
         self._verbose = verbose
         self._progress = progress
@@ -130,6 +129,7 @@ class Training:
         schedule = self._optimizer.learning_rate
         if isinstance(schedule, Schedule) and self.epoch == 0:
             schedule.reset()
+        self._hide_averages()
         self._call("on_train_begin")
         while self.epoch < self.epochs and not self._stops:
             self._call("on_epoch_begin")
@@ -240,15 +240,16 @@ class Training:
 
     def _show_averages(self) -> None:
         """The model gets its averages, where there are any, and the run keeps the parameters."""
+        if self._averaging is None:
+            return
         decay = self._averaging.epoch_decay(self.epoch)
         if decay is not None:
             self._run.average(decay)
-        self._has_averages |= decay is not None or self._averaging.step_decay > 0
-        if self._has_averages:
+        if self._run.has_averages:
             self._run.swap_averages()
 
     def _hide_averages(self) -> None:
-        if self._has_averages:
+        if self._run.shows_averages:
             self._run.swap_averages()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.architecture import BATCH_NORM_EPSILON, architecture_from_config
+from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.losses import Loss
 from fastmlp.model import MLP
 from fastmlp.network import Network
@@ -18,8 +18,8 @@ __all__ = ["folded", "with_new_head"]
 def with_new_head(model: MLP, outputs: int, loss: str | Loss | None, seed: int | None) -> MLP:
     """The hidden layers of a model under a new last layer."""
     outputs = integer("outputs", outputs, 1)
-    arguments = architecture_from_config(model.architecture.config())
-    sizes = [*arguments.pop("layer_sizes")[:-1], outputs]
+    arguments = model.architecture.arguments()
+    sizes = [*model.layer_sizes[:-1], outputs]
     changes: dict[str, Any] = (
         {} if loss is None else {"loss": loss, "output_activation": "identity"}
     )
@@ -34,9 +34,8 @@ def with_new_head(model: MLP, outputs: int, loss: str | Loss | None, seed: int |
 
 def folded(model: Network) -> MLP:
     """Batch normalisation as part of weights and biases, computed in float64."""
-    arguments = architecture_from_config(model.architecture.config())
-    arguments.pop("batch_normalization", None)
-    new = MLP(arguments.pop("layer_sizes"), **arguments)
+    arguments = model.architecture.arguments() | {"batch_normalization": False}
+    new = MLP(model.layer_sizes, **arguments)
     old = model.parameters()
     parameters = {name: old[name] for name in new.parameters()}
     for layer, normalises in enumerate(model.architecture.batch_normalization):

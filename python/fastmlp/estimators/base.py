@@ -168,12 +168,15 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._predictor = Predictor()
         self._session: Session | None = None
         if self._is_stochastic():
-            self.loss_curve_: list[float] = []
-            self.validation_scores_: list[float] | None = None
-            self.validation_loss_curve_: list[float] | None = None
-            self.best_validation_score_: float | None = None
-            self.best_loss_: float | None = None
-            self._plateau = Plateau()
+            self._start_counting()
+
+    def _start_counting(self) -> None:
+        self.loss_curve_: list[float] = []
+        self.validation_scores_: list[float] | None = None
+        self.validation_loss_curve_: list[float] | None = None
+        self.best_validation_score_: Any = None
+        self.best_loss_: float | None = None
+        self._plateau = Plateau()
 
     def _fit_stochastic(self, samples: Samples, validation: Any, mode: Mode, tasks: Any) -> None:
         once = mode == "partial_fit"
@@ -182,6 +185,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         if mode == "fit" or self._session is None:
             self._session = new_session(self)
         session = self._session
+        if not hasattr(self, "_plateau"):  # the parameters are those of L-BFGS
+            self._start_counting()
         samples, held_out = self._hold_out(samples, validation, session)
         self._start_curves(held_out)
         parameters = self._parameters()
@@ -233,8 +238,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self.best_validation_score_ = -np.inf
             self.best_loss_ = None
             self._best_parameters = self._parameters().copy()
-        elif not self.early_stopping and self.best_loss_ is None:
-            self.best_loss_ = np.inf
+        if self.early_stopping:
+            self._plateau.best = -self.best_validation_score_
+        else:
+            self.best_loss_ = np.inf if self.best_loss_ is None else self.best_loss_
+            self._plateau.best = self.best_loss_
 
     def _hold_out(
         self, samples: Samples, validation: Any, session: Session
@@ -272,7 +280,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         kept.write_to(model)
         self.n_iter_ = 0
         observers = self._observers(model, tasks, 1, lambda: np.nan)
-        minimize_loss(self, model, samples.in_double_precision(), self._loss_measure(), observers)
+        if observers is None or not observers.begin():
+            samples = samples.in_double_precision()
+            minimize_loss(self, model, samples, self._loss_measure(), observers)
+        if observers is not None:
+            observers.end()
         self._set_parameters(Parameters.read_from(model).astype(kept.coefs[0].dtype))
 
     def _validation_samples(self, X: Any, y: Any) -> Samples:
@@ -303,7 +315,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _layer_sizes(self) -> tuple[int, ...]:
         return (*(len(coef) for coef in self.coefs_), self.coefs_[-1].shape[1])
 
-    def _network_spec(self, dtype: npt.DTypeLike = None) -> NetworkSpec:
+    def _network_spec(self, dtype: npt.DTypeLike | None = None) -> NetworkSpec:
         return NetworkSpec(
             self._layer_sizes(),
             self.activation,

@@ -100,7 +100,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         what belongs to them. `alpha` stays, unless the optimizer has an ``l1`` or ``l2``.
     callbacks : list of callbacks or None, default=None
         `fastmlp.Callback` objects and functions ``f(model, record)``; those that return True
-        end the training.
+        end the training. Called by `fit` alone, with "lbfgs" after each iteration.
     n_threads : int or None, default=None
         By default chosen by the work of a step. The results do not depend on it.
 

@@ -21,6 +21,28 @@ _STOPPED_BY_CALLBACK = 99  # status of SciPy
 Floats = npt.NDArray[np.float64]
 
 
+class _MeasuredLoss:
+    """The objective with its value in scikit-learn's measure."""
+
+    def __init__(
+        self, objective: Objective, samples: Samples, measure: LossMeasure, l2: float, weights: int
+    ) -> None:
+        self._objective = objective
+        self._factor = measure.factor
+        self._offset = measure.offset(samples)
+        self._l2 = l2
+        self._weights = weights
+
+    def __call__(self, flat: Floats) -> tuple[float, Floats]:
+        loss, gradient = self._objective(flat)
+        if self._factor != 1.0:
+            # scikit-learn's value is the mean over outputs, and its gradient that of their sum.
+            coefs = flat[: self._weights]
+            penalty = 0.5 * self._l2 * float(coefs @ coefs)
+            loss = (loss - penalty) * self._factor + penalty
+        return loss + self._offset, gradient
+
+
 def minimize_loss(
     estimator: Any,
     model: MLP,
@@ -42,27 +64,17 @@ def minimize_loss(
         threads=estimator.n_threads,
         l2=l2,
     )
-    weights = sum(coef.size for coef in model.weights)
-    offset = measure.offset(samples)
 
-    def loss_and_gradient(flat: Floats) -> tuple[float, Floats]:
-        loss, gradient = objective(flat)
-        if measure.factor != 1.0:
-            # scikit-learn's value is the mean over outputs, and its gradient that of their sum.
-            penalty = 0.5 * l2 * float(flat[:weights] @ flat[:weights])
-            loss = (loss - penalty) * measure.factor + penalty
-        return loss + offset, gradient
+    weights = sum(coef.size for coef in model.weights)
 
     def tell(intermediate_result: OptimizeResult) -> None:
         estimator.n_iter_ += 1
         objective.assign(intermediate_result.x)
-        if observers is not None and _tells_to_stop(estimator, observers, intermediate_result.fun):
+        if observers is not None and _ends(estimator, observers, intermediate_result.fun):
             raise StopIteration
 
-    if observers is not None and observers.begin():
-        return
     result = minimize(
-        loss_and_gradient,
+        _MeasuredLoss(objective, samples, measure, l2, weights),
         objective.flat(),
         method="L-BFGS-B",
         jac=True,
@@ -75,12 +87,10 @@ def minimize_loss(
         estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
     estimator.loss_ = float(result.fun)
     objective.assign(result.x)
-    if observers is not None:
-        observers.end()
 
 
-def _tells_to_stop(estimator: Any, observers: Observers, loss: float) -> bool:
-    """Report an iteration as an epoch of one step."""
+def _ends(estimator: Any, observers: Observers, loss: float) -> bool:
+    """Report an iteration as an epoch of one step; True when somebody ends the training."""
     ends = observers.epoch_begin()
     record = {"epoch": estimator.n_iter_, "epochs": estimator.max_iter, "loss": float(loss)}
     return observers.epoch_end(record | {"learning_rate": np.nan}) or ends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,8 @@ def core_rows(rows: Any) -> Rows:
     return core_samples("X", rows, rows.shape[1], rows.dtype)
 
 
-class Samples(NamedTuple):
+@dataclass(frozen=True)
+class Samples:
     """Rows, targets and weights of the same samples.
 
     Attributes
@@ -50,7 +51,7 @@ class Samples(NamedTuple):
 
     @property
     def total_weight(self) -> float:
-        return float(self.count if self.weights is None else self.weights.sum())
+        return float(self.count if self.weights is None else self.weights.sum(dtype=np.float64))
 
     def core_rows(self) -> Rows:
         return core_rows(self.rows)
@@ -61,7 +62,7 @@ class Samples(NamedTuple):
 
     def in_double_precision(self) -> Samples:
         """The same in float64; bytes and classes stay what they are."""
-        rows, targets, weights = self
+        rows, targets, weights = self.rows, self.targets, self.weights
         if rows.dtype == np.float32:
             rows = rows.astype(np.float64)
         if targets.dtype == np.float32:

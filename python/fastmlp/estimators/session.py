@@ -33,7 +33,7 @@ class Session:
         The user's, copied, so that the state of its schedule is this training's.
     epochs : int
         Completed since the optimizer started.
-    order : int64 array of shape (samples,) or None
+    order : int64 array of shape (samples,)
         Order of the samples in the last epoch.
     split : pair of int64 arrays or None
         Samples trained on and samples held out.
@@ -51,7 +51,7 @@ class Session:
         self.rate = rate
         self.optimizer = optimizer
         self.epochs = 0
-        self.order: npt.NDArray[np.int64] | None = None
+        self.order: npt.NDArray[np.int64] = np.arange(0)
         self.split: tuple[Array, Array] | None = None
         self._slots: dict[str, Array] | None = None
         self._network: tuple[NetworkSpec, MLP] | None = None
@@ -65,10 +65,10 @@ class Session:
 
     def check_order(self, samples: int) -> None:
         """Raise ValueError unless the last epoch had so many samples."""
-        if self.order is None or len(self.order) != samples:
+        if len(self.order) != samples:
             raise ValueError(
                 "resume=True requires the samples of the fit that it goes on with: "
-                f"{0 if self.order is None else len(self.order)} to train on, got {samples}"
+                f"{len(self.order)} to train on, got {samples}"
             )
 
     def set_penalty(self, alpha: float) -> None:
@@ -76,14 +76,13 @@ class Session:
         if self.optimizer is None or self.optimizer.l1 == self.optimizer.l2 == 0:
             self.settings |= {"l2": float(alpha), "l2_per_batch": 1.0}
 
-    def rates(
-        self, step: int, steps: int, steps_per_epoch: int, epochs: int
-    ) -> float | npt.NDArray[np.float64]:
-        """Rate of all, or of each, of some steps of the next epoch, from `step` counted from 0."""
+    def rates(self, step: int, steps: int, steps_per_epoch: int, epochs: int) -> list[float]:
+        """Rates of some steps of the next epoch, from `step` counted from 0; or the one of all."""
         if self.optimizer is None:
-            return self.rate.value
+            return [self.rate.value]
         first = self.epochs * steps_per_epoch + step
-        return self.optimizer.rates(first, steps, steps_per_epoch, epochs)
+        rates: list[float] = self.optimizer.rates(first, steps, steps_per_epoch, epochs).tolist()
+        return rates
 
     @property
     def has_schedule(self) -> bool:

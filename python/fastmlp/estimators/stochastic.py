@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ NON_FINITE = (
 
 
 class NonFiniteParametersError(DivergedError, ValueError):
-    """Training diverged; the estimator keeps the weights of the last completed epoch.
+    """Training diverged; the estimator keeps weights from before, which are finite.
 
     Both the `DivergedError` of this library and the ValueError that scikit-learn raises.
     """
@@ -38,7 +39,7 @@ def batch_size_for(requested: Any, samples: int) -> int:
     if requested > samples:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=2,
+            stacklevel=7,
         )
     return int(min(requested, samples))
 
@@ -83,20 +84,22 @@ class EpochLoop:
         self._run = session.run(model, self._batch_size, estimator.n_threads)
         self._identity = np.arange(self._count)
         self._permutation = np.arange(self._count)
+        self._seen = 0
         self._accuracy = 0.0
         self._validation = (np.nan, np.nan)
         self._first_rate = 0.0
         self._stopped = False
+        self._tells = False
         self.observers: Observers | None = None
 
     def next_rate(self) -> float:
         """Learning rate of the next step, unless a callback chooses another."""
-        rates = self._session.rates(0, 1, self.steps_per_epoch, self._estimator.max_iter)
-        return rates if isinstance(rates, float) else float(rates[0])
+        return self._session.rates(0, 1, self.steps_per_epoch, self._estimator.max_iter)[0]
 
     def train(self, *, once: bool = False) -> None:
         """Run epochs; with `once` a single one."""
         estimator = self._estimator
+        self._tells = self.observers is not None or self._session.has_schedule
         try:
             if self.observers is not None and self.observers.begin():
                 return
@@ -104,13 +107,13 @@ class EpochLoop:
                 if self._epoch() or once:
                     return
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
             return
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
             "optimization hasn't converged yet.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def _epoch(self) -> bool:
@@ -123,14 +126,14 @@ class EpochLoop:
         loss = self._train_once()
         session.epochs += 1
         estimator.n_iter_ += 1
-        estimator.t_ += self._count
+        estimator.t_ += self._seen
         estimator.loss_ = loss
         estimator.loss_curve_.append(loss)
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         self._observe(loss)
         session.rate.epoch_ended(estimator.t_)
-        ends = (self.observers is not None or session.has_schedule) and self._tell()
+        ends = self._tells and self._tell()
         if estimator._plateau.count > estimator.n_iter_no_change and self._stands_still():
             return True
         return ends or self._stopped
@@ -140,7 +143,7 @@ class EpochLoop:
         session, permutation = self._session, self._permutation
         permutation[:] = self._identity
         self._estimator._random_state.shuffle(permutation)
-        session.order = session.order.take(permutation)  # type: ignore[union-attr]
+        session.order = session.order.take(permutation)
 
     # ------------------------------------------------------------ steps
 
@@ -174,6 +177,7 @@ class EpochLoop:
                 self._stopped = self.observers.steps_done(
                     steps, loss_sum, report.correct, done - first
                 )
+        self._seen = done
         self._accuracy = correct / done
         return total / done
 
@@ -197,13 +201,14 @@ class EpochLoop:
             return float(loss_sum)
         return float(loss_sum * (last - first) / report.weight_sum) if report.weight_sum else 0.0
 
-    def _set_rate(self, step: int, steps: int) -> Any:
+    def _set_rate(self, step: int, steps: int) -> Sequence[float]:
         """Put the rate into the settings, and return one for each step where there are several."""
         session = self._session
-        rate = None if self.observers is None else self.observers.training.chosen_rate
-        if rate is None:
-            rate = session.rates(step, steps, self.steps_per_epoch, self._estimator.max_iter)
-        rates = [rate] if isinstance(rate, float) else rate.tolist()
+        chosen = None if self.observers is None else self.observers.training.chosen_rate
+        if chosen is None:
+            rates = session.rates(step, steps, self.steps_per_epoch, self._estimator.max_iter)
+        else:
+            rates = [chosen]
         session.settings["learning_rate"] = rates[0]
         if step == 0:
             self._first_rate = rates[0]
@@ -216,8 +221,8 @@ class EpochLoop:
         step = min(first_step + report.steps + 1, self.steps_per_epoch)
         epoch = self._estimator.n_iter_ + 1
         raise NonFiniteParametersError(
-            f"{NON_FINITE} It happened in epoch {epoch} at step {step}; the weights are those "
-            "from before this epoch.",
+            f"{NON_FINITE} It happened in epoch {epoch} at step {step}; the weights are those of "
+            "an earlier step.",
             epoch,
             step,
         )
