@@ -28,8 +28,8 @@ bench:  ## the benchmark suites; nothing else should run meanwhile
 	$(BIN)/python -m pytest benchmarks -q
 
 lint:  ## ruff, mypy, clang-format
-	$(BIN)/ruff check python tests benchmarks
-	$(BIN)/ruff format --check python tests benchmarks
+	$(BIN)/ruff check python tests benchmarks examples
+	$(BIN)/ruff format --check python tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 

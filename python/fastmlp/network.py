@@ -368,8 +368,9 @@ class Network:
 def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:
     """Predictions from outputs of one loss."""
     if takes_classes:
-        return outputs.argmax(axis=1).astype(np.int64)
-    if link == "sigmoid":
-        yes = (outputs > 0).astype(np.int64)
-        return yes[:, 0] if yes.shape[1] == 1 else yes
-    return outputs
+        classes: Array = np.argmax(outputs, axis=1).astype(np.int64)
+        return classes
+    if link != "sigmoid":
+        return outputs
+    yes = (outputs > 0).astype(np.int64)
+    return yes.reshape(-1) if yes.shape[1] == 1 else yes
