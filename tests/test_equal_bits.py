@@ -322,6 +322,7 @@ def test_an_epoch_in_pieces(pieces, dtype):
 
 
 RESUMED = ["mixed layers", "clips", "clipped RMSprop", "frozen in the middle", "output groups"]
+RESUMED += ["EMA", "SWA", "frozen"]
 
 
 @cache

@@ -199,17 +199,27 @@ struct Softplus {
   }
 };
 
-template <typename T, typename Rule>
-static void activate(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* slopes) {
+template <typename T, typename Rule, bool kWritesSlopes>
+static inline void activate_rows(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* slopes) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
       const Vec<T> input = load(z + at) + load(bias + j * kLanes<T>);
       const Vec<T> output = Rule::template value<T>(input, parameter);
       store(z + at, output);
-      if (slopes == nullptr) continue;
-      store(slopes + at, Rule::template slope<T>(Rule::kSlopeFromOutput ? output : input, parameter));
+      if constexpr (kWritesSlopes) {
+        store(slopes + at, Rule::template slope<T>(Rule::kSlopeFromOutput ? output : input, parameter));
+      }
     }
+  }
+}
+
+template <typename T, typename Rule>
+static void activate(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* slopes) {
+  if (slopes == nullptr) {
+    activate_rows<T, Rule, false>(rows, vectors, parameter, bias, z, slopes);
+  } else {
+    activate_rows<T, Rule, true>(rows, vectors, parameter, bias, z, slopes);
   }
 }
 

@@ -65,7 +65,7 @@ class Architecture:
     @property
     def link(self) -> Link:
         """What the output layer does, where the loss does it in training."""
-        fused = _FUSED.get(self.losses[0].name)
+        fused = _FUSED.get(self.losses[0].name) if len(self.losses) == 1 else None
         return self.losses[0].link if self._output_name == fused else "none"
 
     @property
@@ -169,6 +169,11 @@ def _checked_rates(name: str, value: object, layers: int) -> tuple[float, ...]:
 def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation:
     name = value.name if isinstance(value, Activation) else value
     loss = losses[0]
+    if len(losses) > 1 and name != "identity" and any(each.link != "none" for each in losses):
+        raise ValueError(
+            "output_activation must be 'identity' where one of several losses reads logits or "
+            f"logarithms, got {name!r}"
+        )
     allowed = ("identity", _FUSED.get(loss.name))
     if loss.name in _FUSED and len(losses) == 1 and name not in allowed:
         raise ValueError(

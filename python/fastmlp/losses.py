@@ -109,8 +109,12 @@ class _Elementwise(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for i, weight in enumerate(self.output_weights or ()):
-            real(f"output_weights[{i}]", weight, 0.0)
+        if self.output_weights is not None:
+            weights = tuple(
+                real(f"output_weights[{i}]", weight, 0.0)
+                for i, weight in enumerate(self.output_weights)
+            )
+            object.__setattr__(self, "output_weights", weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,9 +274,14 @@ class Quantile(_Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for level in self.levels if isinstance(self.levels, Sequence) else (self.levels,):
-            if real("levels", level, 0.0, 1.0, below=True) == 0:
-                raise ValueError("levels must be > 0, got 0")
+        one = np.ndim(self.levels) == 0
+        levels = tuple(
+            real("levels", level, 0.0, 1.0, below=True)
+            for level in ([self.levels] if one else self.levels)  # type: ignore[union-attr]
+        )
+        if 0 in levels:
+            raise ValueError("levels must be > 0, got 0")
+        object.__setattr__(self, "levels", levels[0] if one else levels)
 
     def parameters(self, outputs: int) -> list[float]:
         """The levels."""

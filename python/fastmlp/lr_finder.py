@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.errors import DivergedError
 from fastmlp.run import Run
 from fastmlp.validation import integer, real
 
@@ -95,6 +96,8 @@ def find_learning_rates(
                 break
     finally:
         model.set_parameters(before)
+    if not losses:
+        raise DivergedError(f"the loss is not finite at the rate {low:g}, the lowest", 1, 1)
     return _smoothed(rates, np.array(losses))
 
 

@@ -21,7 +21,7 @@ from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer, checked_optimizer
 from fastmlp.plan import Plan
-from fastmlp.run import Run
+from fastmlp.run import Run, require_rule
 from fastmlp.training import Data, Progress, Training
 from fastmlp.validation import flag, integer, thread_count
 
@@ -197,7 +197,8 @@ class MLP(Network):
         TypeError, ValueError
             An argument is of the wrong kind, shape or range.
         DivergedError
-            The loss became NaN or infinite; the model has the weights of the last completed epoch.
+            The loss became NaN or infinite; the model has the weights of the last completed epoch,
+            not their averages.
         RuntimeError
             Another thread is training this model.
         """
@@ -261,6 +262,8 @@ class MLP(Network):
         state = self._saved_state
         if resume and self._run is not None:
             state = self._run.state()
+        if resume and state is not None:
+            require_rule(state, rule)
         self._run = None  # its memory goes before that of the next is taken
         self._saved_state = None
         if not resume:
@@ -292,8 +295,8 @@ class MLP(Network):
         ValueError
             `state` is not what `training_state` gives; arrays are checked when `fit` uses them.
         """
-        if "epochs" not in state or "moments" not in state:
-            raise ValueError("state must be what training_state() gives: epochs, moments, slots")
+        if not {"epochs", "moments", "rule", "shows_averages"} <= set(state):
+            raise ValueError(f"state must be what training_state() gives, got {', '.join(state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}
         self._epochs_done = integer("epochs", int(arrays["epochs"]), 0)
         self._saved_state = arrays

@@ -133,10 +133,21 @@ class Run:
 
     def state(self) -> dict[str, Array]:
         """Copy of what a run goes on with exactly where this one is, besides the parameters."""
-        return {**self._run.state(), "shows_averages": np.array(self.shows_averages)}
+        return {
+            **self._run.state(),
+            "rule": np.array(self.rule),
+            "shows_averages": np.array(self.shows_averages),
+        }
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from what `state` of a run with the same network and rule gave."""
+        """Go on from what `state` of a run with the same network and rule gave.
+
+        Raises
+        ------
+        ValueError
+            `state` is of another rule or network.
+        """
+        require_rule(state, self.rule)
         self._run.restore(dict(state))
         self.has_averages = "averages.0.weights" in state
         self.shows_averages = bool(state["shows_averages"])
@@ -146,7 +157,22 @@ class Run:
         self._run.average(decay)
         self.has_averages = True
 
-    def swap_averages(self) -> None:
-        """Exchange the model's parameters and their averages."""
-        self._run.swap_averages()
-        self.shows_averages = not self.shows_averages
+    def show_averages(self) -> None:
+        """Give the model the averages; the run keeps the parameters meanwhile."""
+        if not self.shows_averages:
+            self._run.swap_averages()
+            self.shows_averages = True
+
+    def hide_averages(self) -> None:
+        """Give the model its parameters back."""
+        if self.shows_averages:
+            self._run.swap_averages()
+            self.shows_averages = False
+
+
+def require_rule(state: Mapping[str, Array], rule: str) -> None:
+    """Whether a state is that of this rule, or an error."""
+    if str(state["rule"]) != rule:
+        raise ValueError(
+            f"resume needs the optimizer that was used before, {state['rule']}, got {rule}"
+        )

@@ -74,7 +74,8 @@ def class_weighted(
     factors = np.ones(classes)
     if isinstance(class_weight, Mapping):
         for label, factor in class_weight.items():
-            if label not in range(classes):
+            known = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+            if not known or not 0 <= label < classes:
                 raise ValueError(
                     f"class_weight must name classes 0 to {classes - 1}, got {label!r}"
                 )

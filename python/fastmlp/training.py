@@ -129,7 +129,7 @@ class Training:
         schedule = self._optimizer.learning_rate
         if isinstance(schedule, Schedule) and self.epoch == 0:
             schedule.reset()
-        self._hide_averages()
+        self._run.hide_averages()
         self._call("on_train_begin")
         while self.epoch < self.epochs and not self._stops:
             self._call("on_epoch_begin")
@@ -146,7 +146,9 @@ class Training:
                 print(epoch_line(record), file=sys.stderr, flush=True)
             self._call("on_epoch_end", dict(record))
             if self.epoch < self.epochs and not self._stops:
-                self._hide_averages()
+                self._run.hide_averages()
+        if self._averaging is not None and self._run.has_averages:
+            self._run.show_averages()
         self._call("on_train_end")
         return self.history
 
@@ -246,11 +248,7 @@ class Training:
         if decay is not None:
             self._run.average(decay)
         if self._run.has_averages:
-            self._run.swap_averages()
-
-    def _hide_averages(self) -> None:
-        if self._run.shows_averages:
-            self._run.swap_averages()
+            self._run.show_averages()
 
 
 class _Totals:
