@@ -203,16 +203,14 @@ class Network:
         x : array or SciPy sparse matrix of shape (samples, features)
         threads : int, optional
         """
-        return self._network.forward(
-            self._rows(x), self._architecture.link, 0, thread_count(threads)
-        )
+        return self.outputs_of(self._rows(x), self._architecture.link, thread_count(threads))
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
         """Outputs of each hidden layer, (samples, units) each, as predictions see them."""
         rows = self._rows(x)
         team = thread_count(threads)
         return [
-            self._network.forward(rows, "none", layer, team)
+            self.outputs_of(rows, "none", team, layer)
             for layer in range(1, self._architecture.layers)
         ]
 
@@ -229,13 +227,13 @@ class Network:
         rows = self._rows(x)
         team = thread_count(threads)
         if self.is_classifier:
-            return self._network.predict_classes(rows, team).astype(np.int64)
+            return self.classes_of(rows, team).astype(np.int64)
         losses = self._architecture.losses
         if len(losses) == 1:
             link = "exp" if losses[0].link == "exp" else "none"
-            outputs = self._network.forward(rows, link, 0, team)
+            outputs = self.outputs_of(rows, link, team)
             return _decided(losses[0].link, False, outputs)
-        outputs = self._network.forward(rows, "none", 0, team)
+        outputs = self.outputs_of(rows, "none", team)
         return [
             _decided(loss.link, loss.takes_classes, outputs[:, group])
             for loss, group in zip(losses, self._architecture.groups, strict=True)
@@ -256,7 +254,7 @@ class Network:
                 "predict_proba requires a classification loss that makes probabilities, this is "
                 f"{', '.join(loss.name for loss in losses)}"
             )
-        return self._network.forward(self._rows(x), link, 0, thread_count(threads))
+        return self.outputs_of(self._rows(x), link, thread_count(threads))
 
     def evaluate(
         self,
@@ -273,7 +271,7 @@ class Network:
         """The same for samples that have been checked."""
         function = core_function(self._architecture.losses)
         if function is not None:
-            outputs = self._network.forward(data.rows, "none", 0, threads)
+            outputs = self.outputs_of(data.rows, "none", threads)
             return {"loss": float(function(outputs, data.targets[0])[0])}
         loss_sum, weight_sum, correct = self._network.evaluate(
             data.rows, data.targets, data.sample_weight, threads
@@ -337,6 +335,14 @@ class Network:
         """Euclidean norm of the gradient by each layer's weights."""
         _, arrays = self._gradients(self._data(x, y), training, False, threads)
         return [float(np.linalg.norm(array)) for array in arrays["weights"]]
+
+    def outputs_of(self, rows: Rows, link: str, threads: int, layers: int = 0) -> Array:
+        """Outputs of the first `layers` layers (0: all) for rows that have been checked."""
+        return self._network.forward(rows, link, layers, threads)
+
+    def classes_of(self, rows: Rows, threads: int) -> npt.NDArray[np.int32]:
+        """Index of the largest output for rows that have been checked."""
+        return self._network.predict_classes(rows, threads)
 
     def core_gradient(self, batch_size: int, threads: int) -> _core.Gradient32 | _core.Gradient64:
         """The core's loss and gradient of up to `batch_size` samples; 0 threads: its choice."""

@@ -127,12 +127,12 @@ class Predictor:
 
 def forward(model: MLP, rows: Rows, link: Link, threads: int | None) -> Array:
     """Outputs for rows that scikit-learn has checked, which is not done once more."""
-    return model._network.forward(rows, link, 0, thread_count(threads))
+    return model.outputs_of(rows, link, thread_count(threads))
 
 
 def predicted_classes(model: MLP, rows: Rows, threads: int | None) -> Array:
     """Indices of the largest outputs, int32 (samples,), for such rows."""
-    return model._network.predict_classes(rows, thread_count(threads))
+    return model.classes_of(rows, thread_count(threads))
 
 
 def draw_parameters(
