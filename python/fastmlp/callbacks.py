@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastmlp.history import Record
 from fastmlp.monitoring import BestValue
-from fastmlp.validation import integer, real
+from fastmlp.validation import flag, integer, real
 
 if TYPE_CHECKING:
     from fastmlp.training import Training
@@ -152,7 +152,7 @@ class EarlyStopping(Callback):
     ) -> None:
         self._best = BestValue(monitor, mode, minimum_change)
         self._patience = integer("patience", patience, 1)
-        self._restore_best = _checked_flag("restore_best", restore_best)
+        self._restore_best = flag("restore_best", restore_best)
         self._start()
 
     def _start(self) -> None:
@@ -234,7 +234,7 @@ class ModelCheckpoint(Callback):
         except ValueError as error:
             raise ValueError(f"path must be a format string, got {self._path!r}: {error}") from None
         self._best = BestValue(monitor, mode)
-        self._save_best_only = _checked_flag("save_best_only", save_best_only)
+        self._save_best_only = flag("save_best_only", save_best_only)
         self.last_path: str | None = None
 
     def on_train_begin(self, training: Training) -> None:
@@ -329,9 +329,3 @@ def _checked_callable(name: str, function: Any) -> Any:
     if not callable(function):
         raise TypeError(f"{name} must be callable, got {type(function).__name__}")
     return function
-
-
-def _checked_flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
-    return value

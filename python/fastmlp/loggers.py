@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.callbacks import Callback, text_path
 from fastmlp.history import Record
+from fastmlp.validation import flag
 
 if TYPE_CHECKING:
     from fastmlp.training import Training
@@ -41,10 +42,8 @@ class _FileLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
-        if not isinstance(append, bool):
-            raise TypeError(f"append must be a bool, got {type(append).__name__}")
         self._path = text_path("path", path)
-        self._append = append
+        self._append = flag("append", append)
 
     def on_train_begin(self, training: Training) -> None:
         """Make sure that the file can be written before the first epoch is computed."""
