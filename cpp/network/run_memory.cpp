@@ -25,17 +25,19 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
     : mlp_(mlp), batch_size_(batch_size), members_(plan.threads), own_input_(plan.own_input), slot_count_(slots) {
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
+  std::vector<std::size_t> values;  // by level
+  std::vector<std::size_t> slopes;
   std::int64_t widest = 1;
   std::int64_t columns = 0;
   for (std::int64_t level = 0; level <= spec.layer_count(); ++level) {
     const std::int64_t size = spec.layer_sizes[static_cast<std::size_t>(level)];
     const std::int64_t padded = round_up(size, panel);
     const std::int64_t elements = level == 0 ? 0 : checked_product(padded, batch_size);
-    const bool slopes = level > 0 && keeps_slopes(mlp.kernels(), spec.layer(level - 1));
+    const bool keeps = level > 0 && keeps_slopes(mlp.kernels(), spec.layer(level - 1));
     const bool normalises = level > 0 && spec.layer(level - 1).batch_norm;
-    values_.push_back(arena_.reserve<T>(elements));
+    values.push_back(arena_.reserve<T>(elements));
     level_gradients_.push_back(arena_.reserve<T>(elements));
-    slopes_.push_back(arena_.reserve<T>(slopes ? elements : 0));
+    slopes.push_back(arena_.reserve<T>(keeps ? elements : 0));
     normalised_.push_back(arena_.reserve<T>(normalises ? elements : 0));
     moments_.push_back(arena_.reserve<T>(normalises ? 3 * padded : 0));
     if (level > 0) widest = std::max(widest, size);
@@ -53,6 +55,12 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   start_of_epoch_ = arena_.reserve<T>(updates ? mlp.state_elements() : 0);
   column_sums_ = arena_.reserve<double>(columns);
   arena_.allocate();
+  outputs_.resize(1);
+  for (std::int64_t level = 1; level <= spec.layer_count(); ++level) {
+    LayerOutput<T> output{level_panels(values, level, batch_size)};
+    if (keeps_slopes(mlp.kernels(), spec.layer(level - 1))) output.slopes = level_panels(slopes, level, batch_size);
+    outputs_.push_back(output);
+  }
 }
 
 template <typename T>
@@ -66,13 +74,6 @@ template <typename T>
 Panels<T> RunMemory<T>::input(int member, std::int64_t batch, std::int64_t columns) const {
   const std::int64_t copy = own_input_ ? member : 0;
   return {input_->template at<T>(0) + copy * input_elements_, batch, columns, mlp_.kernels().panel};
-}
-
-template <typename T>
-LayerOutput<T> RunMemory<T>::output(std::int64_t level, std::int64_t batch) const {
-  LayerOutput<T> output{level_panels(values_, level, batch)};
-  if (keeps_slopes(mlp_.kernels(), mlp_.spec().layer(level - 1))) output.slopes = level_panels(slopes_, level, batch);
-  return output;
 }
 
 template <typename T>

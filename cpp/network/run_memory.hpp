@@ -23,7 +23,11 @@ class RunMemory {
   RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates);
 
   Panels<T> input(int member, std::int64_t batch, std::int64_t columns) const;
-  LayerOutput<T> output(std::int64_t level, std::int64_t batch) const;
+  LayerOutput<T> output(std::int64_t level, std::int64_t batch) const {
+    LayerOutput<T> output = outputs_[static_cast<std::size_t>(level)];
+    output.values.rows = output.slopes.rows = batch;
+    return output;
+  }
   Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
   BatchNormMemory<T> batch_norm(std::int64_t level, std::int64_t batch) const;
   T* transposed(int member) const { return arena_.at<T>(at(transposed_, member)); }
@@ -64,9 +68,8 @@ class RunMemory {
   std::unique_ptr<Arena> input_gradient_;
   std::unique_ptr<Arena> gradients_;
   std::unique_ptr<Arena> averages_;
-  std::int64_t input_elements_ = 0;  // of one member
-  std::vector<std::size_t> values_;  // by level
-  std::vector<std::size_t> slopes_;
+  std::int64_t input_elements_ = 0;      // of one member
+  std::vector<LayerOutput<T>> outputs_;  // by level, that of the input without data
   std::vector<std::size_t> level_gradients_;
   std::vector<std::size_t> normalised_;
   std::vector<std::size_t> moments_;
