@@ -31,11 +31,12 @@ class Recipe:
     promise: float
     batch_size: int = 128
     momentum: float = 0.9
+    l2: float = 0.0
 
 
 RECIPES = {
     "mnist-30s": Recipe("mnist", (512, 512), 0.3, 0.1, 0.2, 20, 0.985),
-    "mnist-best": Recipe("mnist", (1024, 1024), 0.5, 0.2, 0.1, 60, 0.989),
+    "mnist-best": Recipe("mnist", (2048, 2048), 0.5, 0.2, 0.2, 50, 0.989, l2=1e-4),
     "fashion": Recipe("fashion-mnist", (512, 512), 0.3, 0.1, 0.1, 25, 0.90),
 }
 
@@ -51,7 +52,9 @@ def train(recipe: Recipe, seed: int, threads: int | None) -> tuple[float, float]
         batch_normalization=True,
         seed=seed,
     )
-    optimizer = fastmlp.SGD(Cosine(recipe.learning_rate), recipe.momentum, nesterov=True)
+    optimizer = fastmlp.SGD(
+        Cosine(recipe.learning_rate), recipe.momentum, nesterov=True, l2=recipe.l2
+    )
     history = model.fit(
         data.x_train,
         data.y_train,
