@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from cli_process import answer_signals
 
 PREPARE = """
 import os, signal, sys, threading, time, hashlib
@@ -26,7 +27,11 @@ def problem(samples, sizes):
 
 def run(script: str, timeout: float = 60) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", PREPARE + script], capture_output=True, text=True, timeout=timeout
+        [sys.executable, "-c", PREPARE + script],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        preexec_fn=answer_signals,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
