@@ -41,21 +41,35 @@ void run_inference(Network<T>& network, const SampleRows& samples, const Inferen
   monitor.rethrow();
 }
 
-/// Outputs of layer `layers` (0: the last) after the function `link`.
+/// Outputs of the last layer after the function `link`.
 template <typename T>
-Array<T> forward(Network<T>& network, const py::object& x, const std::string& link, std::int64_t layers, int threads) {
+Array<T> forward(Network<T>& network, const py::object& x, const std::string& link, int threads) {
   const auto lock = lock_shared(network);
   const NetworkSpec& spec = network.mlp.spec();
-  require(layers >= 0 && layers <= spec.layer_count(), "layers must be layers of the network");
   const SampleRows samples = sample_rows<T>(x, spec.features());
-  const std::int64_t last = layers == 0 ? spec.layer_count() : layers;
-  Array<T> values = new_array<T>({samples.count, spec.layer_sizes[static_cast<std::size_t>(last)]});
+  Array<T> values = new_array<T>({samples.count, spec.outputs()});
   InferenceOutputs<T> outputs;
-  outputs.layers = layers;
   outputs.values = values.mutable_data();
   outputs.link = static_cast<Link>(find_name(kLinkNames, link, "link"));
   run_inference(network, samples, outputs, threads);
   return values;
+}
+
+/// Outputs of each hidden layer.
+template <typename T>
+py::list hidden_outputs(Network<T>& network, const py::object& x, int threads) {
+  const auto lock = lock_shared(network);
+  const NetworkSpec& spec = network.mlp.spec();
+  const SampleRows samples = sample_rows<T>(x, spec.features());
+  py::list arrays;
+  InferenceOutputs<T> outputs;
+  for (std::size_t l = 1; l + 1 < spec.layer_sizes.size(); ++l) {
+    Array<T> values = new_array<T>({samples.count, spec.layer_sizes[l]});
+    outputs.hidden.push_back(values.mutable_data());
+    arrays.append(values);
+  }
+  run_inference(network, samples, outputs, threads);
+  return arrays;
 }
 
 template <typename T>
@@ -122,7 +136,8 @@ void register_network_type(py::module_& module, const char* name) {
           py::arg("initializer"), py::arg("parameter"), py::arg("seed"))
       .def("get", get_parameter<T>, kind, layer)
       .def("set", set_parameter<T>, kind, layer, py::arg("values").noconvert())
-      .def("forward", forward<T>, x, py::arg("link"), py::arg("layers"), threads)
+      .def("forward", forward<T>, x, py::arg("link"), threads)
+      .def("hidden_outputs", hidden_outputs<T>, x, threads)
       .def("predict_classes", predict_classes<T>, x, threads)
       .def("evaluate", evaluate<T>, x, py::arg("y"), py::arg("sample_weight"), threads);
 }

@@ -187,7 +187,7 @@ class InferenceBlock {
       values.weight_rows = columns.live->data();
     }
     gather_rows(kernels, spec, samples, nullptr, rows.begin, columns, values.values, {0, count});
-    const std::int64_t layers = outputs.layers == 0 ? spec.layer_count() : outputs.layers;
+    const std::int64_t layers = spec.layer_count();
     for (std::int64_t l = 0; l < layers; ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
       const Panels<T> next{arena_.template at<T>(offsets_[(l + 1) % 2]), count, layer.weights.cols, kernels.panel};
@@ -197,8 +197,11 @@ class InferenceBlock {
         dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
       }
       values = {next};
+      if (l + 1 < layers && !outputs.hidden.empty()) {
+        unpack(next, {0, count}, outputs.hidden[static_cast<std::size_t>(l)] + rows.begin * next.cols);
+      }
     }
-    if (layers == spec.layer_count() && spec.softmax_output) softmax_rows(values.values);
+    if (spec.softmax_output) softmax_rows(values.values);
     write(values.values, rows, outputs);
   }
 

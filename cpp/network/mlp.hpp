@@ -28,8 +28,8 @@ enum class ParameterKind { weights, biases, scales, means, variances };
 /// What inference writes; null members are skipped.
 template <typename T>
 struct InferenceOutputs {
-  std::int64_t layers = 0;               // that are computed; 0: all
-  T* values = nullptr;                   // (count, outputs of the last of them)
+  std::vector<T*> hidden;                // (count, units) for each hidden layer, or empty
+  T* values = nullptr;                   // (count, outputs): the last layer's outputs
   Link link = Link::none;                // function that values pass through first
   std::int32_t* predicted = nullptr;     // (count,): index of the first largest output
   std::vector<GroupTargets<T>> targets;  // with row_loss

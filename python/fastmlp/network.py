@@ -207,12 +207,7 @@ class Network:
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
         """Outputs of each hidden layer, (samples, units) each, as predictions see them."""
-        rows = self._rows(x)
-        team = thread_count(threads)
-        return [
-            self.outputs_of(rows, "none", team, layer)
-            for layer in range(1, self._architecture.layers)
-        ]
+        return self._network.hidden_outputs(self._rows(x), thread_count(threads))
 
     def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
         """What the outputs say.
@@ -336,9 +331,9 @@ class Network:
         _, arrays = self._gradients(self._data(x, y), training, False, threads)
         return [float(np.linalg.norm(array)) for array in arrays["weights"]]
 
-    def outputs_of(self, rows: Rows, link: str, threads: int, layers: int = 0) -> Array:
-        """Outputs of the first `layers` layers (0: all) for rows that have been checked."""
-        return self._network.forward(rows, link, layers, threads)
+    def outputs_of(self, rows: Rows, link: str, threads: int) -> Array:
+        """Outputs after the function `link` for rows that have been checked."""
+        return self._network.forward(rows, link, threads)
 
     def classes_of(self, rows: Rows, threads: int) -> npt.NDArray[np.int32]:
         """Index of the largest output for rows that have been checked."""
