@@ -301,7 +301,7 @@ MUTATIONS = [
     Mutation(
         "a resumed run forgets its velocities",
         "cpp/bindings/bind_training.cpp",
-        "state.mlp.set(kind, l, values.data(), state.memory.slots() + slot * state.sink.slot_stride);",
+        "state.mlp.set(kind, l, values.data(), arrays);",
         "",
     ),
 ]
