@@ -128,6 +128,13 @@ class MLP(Network):
         losses = " + ".join(loss.name for loss in architecture.losses)
         return f"MLP({sizes}, activation={'/'.join(names)!r}, loss={losses!r}, {self.dtype})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
+        from fastmlp.transfer import rebuilt
+
+        state = (self.parameters(), self._trainable, self.training_state())
+        return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
+
     def fit(
         self,
         x: npt.ArrayLike,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.losses import Loss
@@ -12,7 +13,7 @@ from fastmlp.model import MLP
 from fastmlp.network import Network
 from fastmlp.validation import integer
 
-__all__ = ["folded", "with_new_head"]
+__all__ = ["folded", "rebuilt", "with_new_head"]
 
 
 def with_new_head(model: MLP, outputs: int, loss: str | Loss | None, seed: int | None) -> MLP:
@@ -51,3 +52,19 @@ def folded(model: Network) -> MLP:
         parameters[name + "biases"] = biases - means * factors
     new.set_parameters(parameters)
     return new
+
+
+def rebuilt(
+    layer_sizes: list[int],
+    arguments: dict[str, Any],
+    parameters: dict[str, npt.NDArray[Any]],
+    trainable: list[bool],
+    state: dict[str, npt.NDArray[Any]],
+) -> MLP:
+    """A model with the parameters and the state of another."""
+    model = MLP(layer_sizes, **arguments)
+    model.set_parameters(parameters)
+    model.freeze([layer for layer, value in enumerate(trainable) if not value])
+    if state:
+        model.restore_training_state(state)
+    return model
