@@ -92,6 +92,24 @@ def test_a_callback_that_ends_an_epoch_before_it_begins_leaves_the_averages():
         np.testing.assert_array_equal(actual, wanted)
 
 
+@pytest.mark.parametrize("averaging", [fastmlp.EMA(0.9), fastmlp.SWA()])
+def test_an_epoch_that_was_broken_off_is_no_part_of_the_averages_of_epochs(averaging):
+    class Stop(fastmlp.Callback):
+        every_steps = 1
+
+        def on_step_end(self, training, record):
+            return training.step == 8  # of 6 in each epoch
+
+    model = fastmlp.MLP([5, 4, 3])
+    settings = {"batch_size": 4, "averaging": averaging, "verbose": 0}
+    history = model.fit(X, LABELS, epochs=3, callbacks=[Stop()], **settings)
+    assert len(history.loss) == 1
+    expected = fastmlp.MLP([5, 4, 3])
+    expected.fit(X, LABELS, epochs=1, **settings)
+    same = [np.array_equal(a, b) for a, b in zip(model.weights, expected.weights, strict=True)]
+    assert all(same) == isinstance(averaging, fastmlp.SWA)  # the other one moves with steps
+
+
 @pytest.mark.parametrize("kind", [list, tuple, np.array])
 def test_weights_and_levels_of_outputs_in_any_sequence(kind):
     loss = fastmlp.Quantile(levels=kind([0.1, 0.5, 0.9]), output_weights=kind([1.0, 2.0, 3.0]))

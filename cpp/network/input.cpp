@@ -37,6 +37,7 @@ LiveColumns::LiveColumns(std::int64_t features, int members) : views_(static_cas
     view.marks.resize(size);
     view.live.reserve(size);
     view.idle.reserve(size);
+    view.places.resize(size);
   }
 }
 
@@ -85,7 +86,6 @@ bool LiveColumns::collect(const SampleRows& samples, int member) {
   mine.live.resize(live);
   mine.idle.resize(idle);
   if (!samples.sparse()) return static_cast<double>(idle) >= kWorthwhile * static_cast<double>(features);
-  mine.places.resize(features);
   for (std::size_t k = 0; k < live; ++k)
     mine.places[static_cast<std::size_t>(mine.live[k])] = static_cast<std::int32_t>(k);
   return true;

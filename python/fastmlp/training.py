@@ -166,9 +166,9 @@ class Training:
             self.step += count
             self._call_step_callbacks(totals)
         seconds = time.perf_counter() - start
-        self._show_averages()
         if done < self.steps_per_epoch:
             return None
+        self._show_averages()
         measured = totals.means(self.model.tells_accuracy)
         record: Record = {"epoch": self.epoch + 1, **measured}
         record |= {"seconds": seconds, "learning_rate": rate, "epochs": self.epochs}
