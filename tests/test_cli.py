@@ -11,7 +11,8 @@ import pytest
 
 import fastmlp
 from cli_process import ESCAPE, run, train_tiny, write_idx_directory
-from fastmlp.cli.recipes import DEFAULT, RECIPES, learning_rate_schedule
+from fastmlp.experiment.recipes import IMAGES, RECIPES
+from fastmlp.schedules import Cosine, StepDecay
 
 
 @pytest.fixture(scope="module")
@@ -87,33 +88,53 @@ def test_training_writes_a_numbered_run_and_splits_its_output(tiny, tmp_path):
     first = train_tiny(tiny, tmp_path)
     assert first.returncode == 0, first.stderr
     assert "test accuracy" in first.stdout
-    assert "runs/001-tiny/model.safetensors" in first.stdout
+    assert "runs/001-tiny/last.safetensors" in first.stdout
     lines = [line for line in first.stderr.splitlines() if line.startswith("epoch ")]
     assert [line.split()[1] for line in lines] == ["1/3", "2/3", "3/3"]
-    assert "epoch" not in first.stdout.replace("in epoch", "")
+    assert "epoch 1/3" not in first.stdout
     assert ESCAPE not in first.stderr + first.stdout
 
     directory = tmp_path / "runs" / "001-tiny"
-    names = {"model.safetensors", "metrics.jsonl", "config.json", "environment.json"}
+    names = {
+        "best.safetensors", "last.safetensors", "metrics.jsonl", "config.toml",
+        "environment.json", "result.json", "checkpoints",
+    }  # fmt: skip
     assert {path.name for path in directory.iterdir()} == names
     metrics = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in metrics] == [1, 2, 3]
-    config = json.loads((directory / "config.json").read_text())
-    assert config["hidden"] == [8]
-    assert config["layer_sizes"] == [36, 8, 4]
     machine = json.loads((directory / "environment.json").read_text())
     assert machine["isa"]
     assert len(machine["data_sha256"]) == 4
-    assert fastmlp.load(directory / "model.safetensors").layer_sizes == [36, 8, 4]
+    model = fastmlp.load(directory / "last.safetensors")
+    assert model.layer_sizes == [36, 8, 4]
+    assert model.history.loss == [record["loss"] for record in metrics]
 
-    before = (directory / "model.safetensors").read_bytes()
+    before = (directory / "last.safetensors").read_bytes()
     second = train_tiny(tiny, tmp_path, "-q")
     assert second.returncode == 0
     assert second.stderr == ""
     assert "runs/002-tiny" in second.stdout
-    assert (directory / "model.safetensors").read_bytes() == before
+    assert (directory / "last.safetensors").read_bytes() == before
     # Same seed and settings: the same bytes.
-    assert (tmp_path / "runs" / "002-tiny" / "model.safetensors").read_bytes() == before
+    assert (tmp_path / "runs" / "002-tiny" / "last.safetensors").read_bytes() == before
+
+
+def test_a_run_is_done_again_from_its_settings_to_the_last_bit(tiny, tmp_path):
+    """Also from another directory, with other settings of the user around."""
+    first = train_tiny(
+        tiny, tmp_path, "--optimizer", "rmsprop", "--lr", "0.01", "--dropout", "0.3",
+        "--validation-fraction", "0.25", "--averaging", "swa", "--seed", "5",
+    )  # fmt: skip
+    assert first.returncode == 0, first.stderr
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "fastmlp.toml").write_text("[training]\nepochs = 1\npatience = 1\n")
+    run_directory = tmp_path / "runs" / "001-tiny"
+    again = run("train", "--config", run_directory / "config.toml", cwd=elsewhere)
+    assert again.returncode == 0, again.stderr
+    for name in ("last.safetensors", "best.safetensors", "config.toml"):
+        expected = (run_directory / name).read_bytes()
+        assert (elsewhere / "runs" / "001-tiny" / name).read_bytes() == expected
 
 
 def test_json_is_one_object_with_a_schema(tiny, tmp_path):
@@ -121,7 +142,7 @@ def test_json_is_one_object_with_a_schema(tiny, tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("\n") == 1
     document = json.loads(result.stdout)
-    assert (document["schema"], document["schema_version"]) == ("fastmlp.train", 1)
+    assert (document["schema"], document["schema_version"]) == ("fastmlp.train", 2)
     assert document["status"] == "completed"
     assert document["exit_code"] == 0
     assert document["epochs_completed"] == len(document["history"]) == 3
@@ -133,7 +154,7 @@ def test_json_is_one_object_with_a_schema(tiny, tmp_path):
     images = np.frombuffer((tiny / "t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
     labels = np.frombuffer((tiny / "t10k-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
     measured = model.evaluate(images.reshape(80, 36), labels.astype(np.int64))
-    assert measured["accuracy"] == document["test_accuracy"]
+    assert measured["accuracy"] == document["test"]["accuracy"]
 
 
 def test_dry_run_writes_nothing(tiny, tmp_path):
@@ -141,8 +162,8 @@ def test_dry_run_writes_nothing(tiny, tmp_path):
     assert result.returncode == 0
     plan = json.loads(result.stdout)
     assert plan["schema"] == "fastmlp.plan"
-    assert plan["config"]["epochs"] == 3
-    assert plan["config"]["batch_size"] == DEFAULT.batch_size
+    assert plan["config"]["training"]["epochs"] == 3
+    assert plan["config"]["training"]["batch_size"] == IMAGES["training"]["batch_size"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,8 +171,8 @@ def test_a_variable_sets_an_option_and_a_flag_wins(tiny, tmp_path):
     args = ("train", tiny, "--dry-run", "--json")
     by_variable = json.loads(run(*args, FASTMLP_EPOCHS="7", cwd=tmp_path).stdout)
     by_flag = json.loads(run(*args, "--epochs", 4, FASTMLP_EPOCHS="7", cwd=tmp_path).stdout)
-    assert by_variable["config"]["epochs"] == 7
-    assert by_flag["config"]["epochs"] == 4
+    assert by_variable["config"]["training"]["epochs"] == 7
+    assert by_flag["config"]["training"]["epochs"] == 4
 
 
 def test_min_accuracy_ends_with_6_and_keeps_the_model(tiny, tmp_path):
@@ -176,14 +197,17 @@ def test_divergence_ends_with_5(tiny, tmp_path):
 
 
 def test_out_is_never_overwritten_unasked(tiny, tmp_path):
-    target = tmp_path / "deep" / "net.safetensors"
+    target = tmp_path / "deep" / "run"
     assert train_tiny(tiny, tmp_path, "--out", target).returncode == 0
-    assert [path.name for path in target.parent.iterdir()] == ["net.safetensors"]
+    before = (target / "last.safetensors").read_bytes()
     refused = train_tiny(tiny, tmp_path, "--out", target)
     assert refused.returncode == 2
     assert "--overwrite" in refused.stderr
-    assert train_tiny(tiny, tmp_path, "--out", target.parent).returncode == 2
-    assert train_tiny(tiny, tmp_path, "--out", target, "--overwrite").returncode == 0
+    assert (target / "last.safetensors").read_bytes() == before
+    assert train_tiny(tiny, tmp_path, "--out", target / "config.toml").returncode == 2
+    assert train_tiny(tiny, tmp_path, "--out", target, "--overwrite", "--seed", 2).returncode == 0
+    assert (target / "last.safetensors").read_bytes() != before
+    assert len((target / "metrics.jsonl").read_text().splitlines()) == 3
 
 
 # ---------------------------------------------------------------- data
@@ -241,40 +265,11 @@ def test_compressed_files_train_like_raw_ones(tiny, tmp_path):
         json.loads(train_tiny(directory, tmp_path, "--json", "-q").stdout)
         for directory in (tiny, packed)
     ]
-    assert results[0]["train_loss"] == results[1]["train_loss"]
+    assert results[0]["test"] == results[1]["test"]
     assert results[0]["environment"]["data_sha256"] == results[1]["environment"]["data_sha256"]
 
 
-def test_data_list_and_path(tmp_path):
-    empty = {"XDG_CACHE_HOME": str(tmp_path), "FASTMLP_OFFLINE": "1"}
-    listed = json.loads(run("data", "list", "--json", **empty).stdout)
-    assert {"name": "mnist", "path": None} in listed["datasets"]
-    assert run("data", "path", "mnist", **empty).returncode == 3
-
-
-def test_info():
-    facts = json.loads(run("info", "--json").stdout)
-    assert facts["schema"] == "fastmlp.info"
-    assert facts["version"] == fastmlp.__version__
-    assert facts["isa"] in run("info").stdout
-
-
-# ---------------------------------------------------------------- schedules, the real data
-
-
-def test_schedules():
-    constant, cosine, step = (
-        learning_rate_schedule(name, 0.1, 6).rates(0, 12, 2, 6)[::2].tolist()
-        for name in ("constant", "cosine", "step")
-    )
-    assert constant == [0.1] * 6
-    assert cosine[0] == pytest.approx(0.1)
-    assert cosine[3] == pytest.approx(0.05)
-    assert cosine == sorted(cosine, reverse=True)
-    assert cosine[-1] > 0
-    assert step == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
-    with pytest.raises(ValueError, match="schedule"):
-        learning_rate_schedule("linear", 0.1, 5)
+# ---------------------------------------------------------------- recipes, the real data
 
 
 def test_every_recipe_names_a_data_set():
@@ -314,7 +309,10 @@ def trained_by_the_api(folder, options):
         [36, *hidden, 4], input_scale=1 / 255, activation=options["activation"],
         dtype=options["dtype"], seed=options["seed"], initializer=options["initializer"],
     )  # fmt: skip
-    rate = learning_rate_schedule(options["lr-schedule"], options["lr"], options["epochs"])
+    epochs = options["epochs"]
+    rate = Cosine(options["lr"], per="epoch", length=epochs)
+    if options["lr-schedule"] == "step":
+        rate = StepDecay(options["lr"], every=-(-epochs // 3))
     nesterov = options.get("nesterov", False)
     optimizer = fastmlp.SGD(rate, options["momentum"], nesterov, l2=options["l2"])
     model.fit(
@@ -332,10 +330,10 @@ def test_every_option_of_train_reaches_the_model(tiny, tmp_path, name):
         for key, value in options.items()
         for part in ([f"--{key}"] if value is True else [f"--{key}", value])
     ]
-    out = tmp_path / "model.safetensors"
+    out = tmp_path / "run"
     result = run("train", tiny, *args, "--out", out)
     assert result.returncode == 0, result.stderr
-    weights = fastmlp.load(out).weights
+    weights = fastmlp.load(out / "last.safetensors").weights
     for actual, expected in zip(weights, trained_by_the_api(tiny, options), strict=True):
         np.testing.assert_array_equal(actual, expected)
     base = trained_by_the_api(tiny, BASE)

@@ -66,11 +66,15 @@ def test_a_signal_saves_the_model_first(tmp_path, number, code, status):
 
 
 def test_colour_follows_the_switches(tiny, tmp_path):
-    assert ESCAPE in train_tiny(tiny, tmp_path, FORCE_COLOR="1").stderr
-    assert ESCAPE not in train_tiny(tiny, tmp_path, FORCE_COLOR="1", NO_COLOR="1").stderr
-    assert ESCAPE not in train_tiny(tiny, tmp_path, "--no-color", FORCE_COLOR="1").stderr
+    def errors(*args: object, **variables: str) -> str:
+        return train_tiny(tiny, tmp_path, "--no-report", *args, **variables).stderr
+
+    coloured = errors(FORCE_COLOR="1")
+    assert ESCAPE in coloured
     # Colour or not, a pipe gets whole lines: no carriage return, no cursor movement.
-    assert "\r" not in train_tiny(tiny, tmp_path, FORCE_COLOR="1").stderr
+    assert "\r" not in coloured
+    assert ESCAPE not in errors(FORCE_COLOR="1", NO_COLOR="1")
+    assert ESCAPE not in errors("--no-color", FORCE_COLOR="1")
 
 
 def run_on_terminal(args: list[str], cwd: Path, columns: int, **variables: str) -> tuple[str, int]:
@@ -102,7 +106,9 @@ def run_on_terminal(args: list[str], cwd: Path, columns: int, **variables: str) 
 
 
 def test_the_cursor_comes_back_after_a_training(tiny, tmp_path):
-    drawn, code = run_on_terminal(command("train", tiny, "--epochs", 3), tmp_path, 100)
+    drawn, code = run_on_terminal(
+        command("train", tiny, "--epochs", 3, "--no-report"), tmp_path, 100
+    )
     assert code == 0
     assert "━" in drawn
     assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
@@ -111,33 +117,41 @@ def test_the_cursor_comes_back_after_a_training(tiny, tmp_path):
 # Every call draws, so that the frames do not depend on how fast this machine trains.
 DRAW_EVERYTHING = """
 from fastmlp.cli import progress
-progress.REDRAW_SECONDS = 0.0
+progress.REDRAW_SECONDS = progress.TERMINAL_LINE_SECONDS = 0.0
 with progress.Display(12, 60_000, quiet=False, no_color=False) as display:
     for epoch in range(1, 13):
         for done in range(0, 60_001, 6_000):
             display.progress(done, 60_000, 0.1234, 0.9876)
-        display.epoch_end({"epoch": epoch, "loss": 0.1, "val_accuracy": 0.98, "seconds": 1.0})
+        record = {"epoch": epoch, "loss": 0.1, "val_accuracy": 0.98, "seconds": 1.0}
+        display.epoch_end(record, best=epoch == 1)
 """
+BAR = r"(epoch +\d+/12|this epoch) +([━─]*)  +\d+%"
+FACT = (
+    r"\d+%|elapsed \d+:\d\d|ETA \d+:\d\d|(loss|accuracy|test|best) \d+\.\d+%?|[\d,]+ samples/s"
+    r"|\d\.\d\d s|best|epoch \d+(/12)?|test accuracy|[▁-█]+"
+)
 
 
-@pytest.mark.parametrize(("columns", "fullest"), [(32, "%"), (60, "loss"), (130, "best")])
-def test_the_bar_fits_the_terminal(tmp_path, columns, fullest):
+@pytest.mark.parametrize(("columns", "fullest"), [(32, "%"), (60, "loss"), (130, "elapsed")])
+def test_the_bars_fit_the_terminal(tmp_path, columns, fullest):
     drawn, code = run_on_terminal([sys.executable, "-c", DRAW_EVERYTHING], tmp_path, columns)
     assert code == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
-    parts = re.split(r"[\r\n]", plain)
-    frames = [part for part in parts if re.match(r"epoch +\d+/12 \S*\s+\d+%", part)]
-    assert len(frames) > 100
-    assert any(fullest in frame for frame in frames)
-    for frame in frames:
-        assert len(frame) < columns
+    rows = [row for row in re.split(r"[\r\n]+", plain) if row]
+    bars = [match for match in (re.match(BAR, row) for row in rows) if match]
+    assert len(bars) > 200
+    assert any(fullest in match.string for match in bars)
+    assert min(len(match[2]) for match in bars) >= 8
+    for row in rows:
+        assert len(row) < columns
         # Facts give way to the bar one by one; none is cut in the middle.
-        assert frame.count("━") >= 10
-        assert re.search(r"(%|ETA \d+:\d\d|loss \d\.\d{4}|samples/s)$", frame), frame
+        told = re.sub(r"^(epoch +\d+/12|this epoch|loss) +([━─]+  |(?=[▁-█]))", "", row)
+        told = re.sub(r"(epoch|accuracy|test) +", r"\1 ", told)
+        assert all(re.fullmatch(FACT, fact) for fact in re.split("  +", told.strip())), row
 
 
 def test_a_dumb_terminal_gets_plain_lines(tiny, tmp_path):
-    args = command("train", tiny, "--epochs", 3)
+    args = command("train", tiny, "--epochs", 3, "--no-report")
     drawn, code = run_on_terminal(args, tmp_path, 80, TERM="dumb")
     assert code == 0
     assert "epoch 3/3" in drawn

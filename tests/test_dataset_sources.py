@@ -15,6 +15,15 @@ import pytest
 from fastmlp import DataUnavailableError, FormatError, datasets
 from fastmlp.datasets import LocalCopy, Mirror, WheelSource
 from fastmlp.datasets.cache import cache_directory
+from tiny_archive import (
+    ARCHIVE,
+    MEMBERS,
+    NAME,
+    TINY_CIFAR,
+    TINY_FILE,
+    check_archive,
+    write_members,
+)
 from tiny_dataset import (
     ARRAYS,
     GZ,
@@ -158,6 +167,82 @@ def test_digest_of_the_compressed_file(server):
         pytest.raises(DataUnavailableError, match=r"\.gz sha256"),
     ):
         datasets.load(TINY_GZ)
+
+
+# Archives of images
+
+
+def test_mirror_with_an_image_archive(server):
+    server.pages[f"/{NAME}"] = ARCHIVE
+    spec = replace(TINY_CIFAR, mirrors=(Mirror(f"{server.url}/"),))
+    check_archive(datasets.load(spec))
+    cache = cache_directory("tiny-cifar")
+    assert [path.name for path in cache.iterdir()] == [NAME]
+    assert (cache / NAME).read_bytes() == ARCHIVE
+    assert datasets.path(spec) == datasets.fetch(spec) == cache
+    check_archive(datasets.load(spec))
+    assert server.requests == [f"/{NAME}"]
+
+
+def test_mirrors_with_a_wrong_image_archive(server):
+    server.pages |= {f"/long/{NAME}": ARCHIVE + b"\0", f"/other/{NAME}": ARCHIVE[:-1] + b"\1"}
+    mirrors = tuple(Mirror(f"{server.url}/{folder}/") for folder in ("long", "other", "absent"))
+    with pytest.raises(DataUnavailableError) as caught:
+        datasets.load(replace(TINY_CIFAR, mirrors=mirrors))
+    for part in (
+        f"/long/: serves more than {len(ARCHIVE)} bytes",
+        f"/other/: {NAME}: sha256: must be {TINY_FILE.sha256}",
+        f"/absent/: HTTP status 404 for {NAME}",
+        f"{NAME}  {len(ARCHIVE)} bytes  sha256 {TINY_FILE.sha256}",
+        "extracted to tiny-batches-bin",
+    ):
+        assert part in str(caught.value)
+    assert datasets.path(TINY_CIFAR) is None
+
+
+def test_copy_of_an_image_archive_is_kept(tmp_path):
+    (tmp_path / "home" / "data").mkdir(parents=True)
+    (tmp_path / "home" / "data" / NAME).write_bytes(ARCHIVE)
+    check_archive(datasets.load(replace(TINY_CIFAR, copies=(LocalCopy("~/data"),))))
+    assert (cache_directory("tiny-cifar") / NAME).read_bytes() == ARCHIVE
+    check_archive(datasets.load(TINY_CIFAR))
+
+
+@pytest.mark.parametrize("folder", ["", "tiny-batches-bin"])
+def test_extracted_copy_is_used_where_it_is(folder):
+    spec = replace(TINY_CIFAR, copies=(LocalCopy("./absent"), LocalCopy("./data")))
+    write_members(Path("data") / folder)
+    check_archive(datasets.load(spec))
+    assert datasets.fetch(spec) == Path("data", folder).absolute()
+    assert datasets.path(spec) is None
+    assert list(cache_directory("tiny-cifar").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (MEMBERS | {"test_batch.bin": bytes(len(MEMBERS["test_batch.bin"]))}, "sha256: must be"),
+        ({"test_batch.bin": MEMBERS["test_batch.bin"]}, "lacks data_batch_1.bin"),
+    ],
+)
+def test_damaged_extracted_copy(members, message):
+    write_members(Path("data"), members)
+    with pytest.raises(DataUnavailableError, match=message):
+        datasets.load(replace(TINY_CIFAR, copies=(LocalCopy("./data"),)))
+
+
+def test_only_the_user_may_bring_members_that_nobody_can_verify():
+    free = tuple(replace(member, sha256=None) for member in TINY_FILE.members)
+    spec = replace(TINY_CIFAR, files=(replace(TINY_FILE, members=free),))
+    check_archive(datasets.load(spec, write_members(Path("data"))))
+    with pytest.raises(DataUnavailableError, match="sha256: unknown"):
+        datasets.load(replace(spec, copies=(LocalCopy("./data"),)))
+
+
+def test_an_archive_of_arrays_is_no_image_archive(tmp_path):
+    (tmp_path / "a.npz").write_bytes(npz(ARRAYS))
+    with pytest.raises(DataUnavailableError, match=f"a.npz: lacks {NAME}"):
+        datasets.load(replace(TINY_CIFAR, copies=(LocalCopy(str(tmp_path / "a.npz")),)))
 
 
 # The package

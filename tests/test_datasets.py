@@ -33,6 +33,9 @@ from tiny_dataset import (
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
+IDX_SETS = ("mnist", "fashion-mnist", "kmnist")
+
+
 @pytest.fixture
 def folder(tmp_path):
     return write_set(tmp_path / "data")
@@ -70,6 +73,8 @@ def test_environment_names_the_directory(folder, monkeypatch):
 def test_dataset_object(folder):
     data = datasets.load(TINY, folder)
     assert repr(data) == "Dataset('tiny', train=(12, 6), test=(5, 6), classes=4)"
+    assert (data.image_shape, data.feature_names) == ((3, 2), None)
+    assert data.task == "classification"
     data.x_train[0] = 0  # the arrays are the caller's
     with pytest.raises(AttributeError):
         data.name = "other"
@@ -256,7 +261,7 @@ def test_parallel_processes_fetch_once(server, tmp_path):
 # All sources fail
 
 
-@pytest.mark.parametrize("name", datasets.available())
+@pytest.mark.parametrize("name", IDX_SETS)
 def test_offline_message(name, monkeypatch, tmp_path):
     monkeypatch.setenv("FASTMLP_OFFLINE", "1")
     spec = datasets.get_spec(name)
@@ -285,8 +290,16 @@ def test_offline_can_be_switched_off(value, monkeypatch, server):
 
 
 def test_names():
-    assert datasets.available() == ("mnist", "fashion-mnist", "kmnist")
-    assert datasets.get_spec("Fashion_MNIST").name == "fashion-mnist"
+    assert " ".join(datasets.available()) == (
+        "mnist fashion-mnist kmnist cifar10 digits iris wine breast-cancer diabetes "
+        "xor circles moons spirals gaussians sine"
+    )
+    for written, meant in (
+        ("Fashion_MNIST", "fashion-mnist"),
+        ("breast_cancer", "breast-cancer"),
+        (" CIFAR-10", "cifar10"),
+    ):
+        assert datasets.get_spec(written).name == meant
     with pytest.raises(ValueError, match="did you mean 'mnist'"):
         datasets.load("mnits")
     with pytest.raises(TypeError, match="name must be a str"):
@@ -302,7 +315,7 @@ def test_names():
 
 
 def test_registry_is_well_formed():
-    for name in datasets.available():
+    for name in IDX_SETS:
         for file in datasets.get_spec(name).files:
             digests = [digest for digest in (file.sha256, file.gz_sha256) if digest]
             assert digests
@@ -320,7 +333,7 @@ def test_import_is_light():
     code = (
         "import sys, numpy; before = set(sys.modules); import fastmlp.datasets;"
         "heavy = {'urllib.request', 'http.client', 'gzip', 'zipfile', 'subprocess', 'hashlib',"
-        " 'tempfile', 'platformdirs', 'socket', 'ssl'};"
+        " 'tempfile', 'platformdirs', 'socket', 'ssl', 'tarfile', 'shutil', 'sklearn', 'click'};"
         "print(sorted(heavy & (set(sys.modules) - before)))"
     )
     output = subprocess.run(

@@ -56,7 +56,7 @@ def sign(path, tensors, config_text):
         "format": "fastmlp-model",
         "format_version": "1",
         "config": config_text,
-        "sha256": model_file._digest(config_text, tensors),
+        "sha256": model_file._digest("fastmlp-model", config_text, tensors),
     }
     header, data = split(safetensors_save(tensors, metadata))
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -310,11 +310,13 @@ def test_digest_keeps_fields_apart():
         {"a": flat["a"][:2], "b": flat["a"][2:]},
         {},
     ]
-    digests = {model_file._digest("{}", tensors) for tensors in [flat, *others]}
+    digests = {model_file._digest("kind", "{}", tensors) for tensors in [flat, *others]}
     assert len(digests) == 6
     assert re.fullmatch("[0-9a-f]{64}", digests.pop())
     one = np.zeros(1)
-    assert model_file._digest("{}", {"ab": one}) != model_file._digest("{}a", {"b": one})
+    assert model_file._digest("kind", "{}", {"ab": one}) != model_file._digest(
+        "kind", "{}a", {"b": one}
+    )
 
 
 def test_only_regular_files(tmp_path):

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastmlp import datasets, metrics, schedules
+    from fastmlp import data, datasets, export, metrics, plot, schedules
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
     from fastmlp.averaging import EMA, SWA
     from fastmlp.callbacks import (
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fastmlp.history import History
     from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
     from fastmlp.lbfgs import LBFGS
-    from fastmlp.loading import load
     from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
     from fastmlp.losses import (
         MAE,
@@ -41,8 +40,10 @@ if TYPE_CHECKING:
     )
     from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP
+    from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
     from fastmlp.plan import Plan
+    from fastmlp.storage import load
 
 __version__ = "0.1.0"
 
@@ -72,6 +73,7 @@ __all__ = [
     "LearningRateScheduler",
     "LearningRates",
     "Lion",
+    "LiveTable",
     "MAE",
     "MLP",
     "MLPClassifier",
@@ -93,14 +95,17 @@ __all__ = [
     "TensorBoard",
     "Uniform",
     "UserLoss",
+    "data",
     "datasets",
+    "export",
     "info",
     "load",
     "metrics",
+    "plot",
     "schedules",
 ]
 
-_MODULES = ("datasets", "metrics", "schedules")
+_MODULES = ("data", "datasets", "export", "metrics", "plot", "schedules")
 _HOMES = {
     "activations": (
         "ELU",
@@ -137,7 +142,6 @@ _HOMES = {
         "Uniform",
     ),
     "lbfgs": ("LBFGS",),
-    "loading": ("load",),
     "loggers": (
         "CSVLogger",
         "JSONLogger",
@@ -167,7 +171,9 @@ _HOMES = {
         "RMSprop",
         "SGD",
     ),
+    "notebook": ("LiveTable",),
     "plan": ("Plan",),
+    "storage": ("load",),
 }
 _HOME_OF = {name: f"fastmlp.{home}" for home, names in _HOMES.items() for name in names}
 

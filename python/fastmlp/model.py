@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp.activations import Activation
+from fastmlp.adaptable import AdaptableNetwork
 from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
-from fastmlp.losses import Loss, core_function
+from fastmlp.losses import core_function
 from fastmlp.lr_finder import LearningRates, find_learning_rates
-from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer, checked_optimizer
 from fastmlp.plan import Plan
 from fastmlp.run import Run, require_rule
 from fastmlp.training import Data, Progress, Training
 from fastmlp.validation import flag, integer, thread_count
+
+if TYPE_CHECKING:
+    from fastmlp.data.preprocessing import Preprocessing
 
 __all__ = ["MLP", "History"]
 
@@ -31,7 +35,7 @@ Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
 
 
-class MLP(Network):
+class MLP(AdaptableNetwork):
     """A multi-layer perceptron.
 
     Layer ``l`` computes ``act(x W + b)`` with ``W`` of shape (in, out); all arithmetic is done by
@@ -75,6 +79,14 @@ class MLP(Network):
         Of the hidden layers, between product and activation (Ioffe and Szegedy 2015). Running
         moments keep 0.9 of the old ones; 1e-5 is added to variances.
 
+    Attributes
+    ----------
+    history : History
+        Of all epochs that led to the present parameters; a `fit` without ``resume`` begins anew.
+    preprocessing : Preprocessing or None
+        How raw samples become ``x``; kept in the model's file, applied by the command line and by
+        nothing else.
+
     Raises
     ------
     TypeError, ValueError
@@ -115,11 +127,12 @@ class MLP(Network):
                 batch_normalization,
             )
         )
-        self._trainable = [True] * self._architecture.layers
         self._fitting = threading.Lock()
         self._run: Run | None = None  # of the last fit, from which another may go on
         self._saved_state: dict[str, Array] | None = None
         self._epochs_done = 0
+        self.history = History()
+        self.preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
         architecture = self._architecture
@@ -132,7 +145,8 @@ class MLP(Network):
         """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
         from fastmlp.transfer import rebuilt
 
-        state = (self.parameters(), self._trainable, self.training_state())
+        extras = {"history": self.history, "preprocessing": self.preprocessing}
+        state = (self.parameters(), self._trainable, self.training_state(), extras)
         return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
 
     def fit(
@@ -228,7 +242,8 @@ class MLP(Network):
             if isinstance(optimizer, LBFGS):
                 if hooks or averaging is not None or resume:
                     raise ValueError("LBFGS takes neither callbacks nor averaging nor resume")
-                return fit_lbfgs(self, data, optimizer, epochs, threads)
+                self.history = fit_lbfgs(self, data, optimizer, epochs, threads)
+                return self.history
             run = self._start_run(min(batch_size, len(data)), optimizer.rule, threads, resume)
             training = Training(
                 self,
@@ -275,6 +290,7 @@ class MLP(Network):
         self._saved_state = None
         if not resume:
             self._epochs_done = 0
+            self.history = History()
         run = Run(self, batch_size, rule, threads)
         if resume and state is not None:
             run.restore(state)
@@ -385,61 +401,8 @@ class MLP(Network):
             threads=threads,
         )
 
-    # Fine-tuning
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model to a safetensors file, atomically and with a digest over all of it."""
+        from fastmlp.storage import save
 
-    @property
-    def trainable(self) -> list[bool]:
-        """Of each layer, whether `fit` changes it."""
-        return list(self._trainable)
-
-    def trainable_flags(self) -> list[bool]:
-        """The same as the core takes it: empty where all are."""
-        return [] if all(self._trainable) else list(self._trainable)
-
-    def freeze(self, layers: int | Sequence[int]) -> None:
-        """Keep layers as they are: from the first where >= 0, from the last where negative.
-
-        A frozen layer with batch normalisation uses its running moments.
-
-        Raises
-        ------
-        ValueError
-            No such layer, or none would be left to train.
-        """
-        self._set_trainable(layers, False)
-
-    def unfreeze(self, layers: int | Sequence[int] | None = None) -> None:
-        """Train layers again, all of them by default."""
-        everything = list(range(len(self._trainable)))
-        self._set_trainable(everything if layers is None else layers, True)
-
-    def _set_trainable(self, layers: int | Sequence[int], value: bool) -> None:
-        count = len(self._trainable)
-        changed = list(self._trainable)
-        for layer in [layers] if isinstance(layers, (int, np.integer)) else layers:
-            changed[integer("layers", layer, -count, count - 1)] = value
-        if not any(changed):
-            raise ValueError("layers must leave one to be trained, got all of them")
-        self._trainable = changed
-
-    def replace_head(
-        self, outputs: int, *, loss: str | Loss | None = None, seed: int | None = None
-    ) -> MLP:
-        """A model with the same hidden layers and a new last layer.
-
-        Parameters
-        ----------
-        outputs : int
-        loss : str or Loss, optional
-            That of this model by default.
-        seed : int, optional
-            Of the new weights and of everything random; this model's by default.
-
-        Returns
-        -------
-        MLP
-            Nothing is frozen in it.
-        """
-        from fastmlp.transfer import with_new_head
-
-        return with_new_head(self, outputs, loss, seed)
+        save(self, path)

@@ -1,9 +1,9 @@
-"""The model file: a safetensors file whose every byte is checked.
+"""Model files and checkpoints: safetensors files whose every byte is checked.
 
-Metadata keys: ``format`` "fastmlp-model", ``format_version`` "1", ``config`` (JSON, sorted keys,
-compact) and ``sha256``. The digest covers the config and every tensor; the header must be, byte for
-byte, the one form that `write_model` gives it. Together they leave no byte of the file unchecked.
-What the config and the tensors mean is the business of the model, not of this file.
+Metadata keys: ``format`` (the kind of file), ``format_version`` "1", ``config`` (JSON, sorted keys,
+compact) and ``sha256``. The digest covers kind, config and every tensor; the header must be, byte
+for byte, the one form that `write_model` gives it. Together they leave no byte unchecked. What the
+config and the tensors mean is the business of their owners, not of this file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,11 @@ _JSON_TOKEN = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 
 
 def write_model(
-    path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]], config: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, NDArray[Any]],
+    config: Mapping[str, Any],
+    *,
+    kind: str = FORMAT,
 ) -> None:
     """Write tensors and their config as one file, atomically.
 
@@ -56,6 +60,8 @@ def write_model(
     config : mapping of str to object
         What JSON can hold: str keys; dict, list, str, int, finite float, bool and None as values.
         Tuples come back as lists.
+    kind : str
+        What the file is to be read as.
 
     Raises
     ------
@@ -72,9 +78,9 @@ def write_model(
     config_text = _config_text(config)
     metadata = {
         "config": config_text,
-        "format": FORMAT,
+        "format": kind,
         "format_version": str(FORMAT_VERSION),
-        "sha256": _digest(config_text, stored),
+        "sha256": _digest(kind, config_text, stored),
     }
     # The library orders the metadata at random, hence the second, canonical header.
     serialised = save(stored, metadata=metadata)
@@ -87,13 +93,17 @@ def write_model(
     atomic_write(path, b"".join((header, memoryview(serialised)[_LENGTH_BYTES + length :])))
 
 
-def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def read_model(
+    path: str | os.PathLike[str], *, kind: str = FORMAT
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Read a file of `write_model` and verify every byte of it.
 
     Parameters
     ----------
     path : str or os.PathLike
         File to read.
+    kind : str
+        What it was written as.
 
     Returns
     -------
@@ -116,7 +126,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], d
     name = os.fspath(path)
     content = read_regular_file(path)
     metadata, entries, header_size = _read_header(name, content)
-    _check_metadata(name, metadata)
+    _check_metadata(name, metadata, kind)
     _check_entries(name, entries, len(content) - header_size)
     if content[:header_size] != _canonical_header(metadata, entries):
         _fail(name, "header", "is not written the way fastmlp writes it; the file was altered")
@@ -125,7 +135,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], d
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{name}: tensors: {error}") from error
     del content  # the library copied it; large models need the memory
-    if _digest(metadata["config"], loaded) != metadata["sha256"]:
+    if _digest(kind, metadata["config"], loaded) != metadata["sha256"]:
         _fail(name, "sha256", "does not match the content; the file is damaged")
     for key, array in loaded.items():
         if not np.isfinite(array).all():
@@ -169,7 +179,7 @@ def _config_text(config: Mapping[str, Any]) -> str:
     return text
 
 
-def _digest(config_text: str, tensors: Mapping[str, NDArray[Any]]) -> str:
+def _digest(kind: str, config_text: str, tensors: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over version, config and, sorted by name, each tensor's name, dtype, shape, bytes."""
     digest = hashlib.sha256()
 
@@ -178,7 +188,7 @@ def _digest(config_text: str, tensors: Mapping[str, NDArray[Any]]) -> str:
         digest.update(len(field).to_bytes(8, "little"))
         digest.update(field)
 
-    add(f"{FORMAT} {FORMAT_VERSION}".encode())
+    add(f"{kind} {FORMAT_VERSION}".encode())
     add(config_text.encode())
     for name in sorted(tensors):
         array = tensors[name]
@@ -223,15 +233,15 @@ def _read_header(name: str, content: bytes) -> tuple[dict[str, str], dict[str, A
     return metadata, header, end
 
 
-def _check_metadata(name: str, metadata: Mapping[str, Any]) -> None:
+def _check_metadata(name: str, metadata: Mapping[str, Any], kind: str) -> None:
     for key in _METADATA_KEYS:
         if not isinstance(metadata.get(key), str):
             _fail(name, key, "is missing; this is not a fastmlp model file")
     for key in metadata:
         if key not in _METADATA_KEYS:
             _fail(name, key, "is no metadata of a fastmlp model file")
-    if metadata["format"] != FORMAT:
-        _fail(name, "format", f"must be {FORMAT!r}, got {metadata['format'][:40]!r}")
+    if metadata["format"] != kind:
+        _fail(name, "format", f"must be {kind!r}, got {metadata['format'][:40]!r}")
     version = metadata["format_version"]
     if version != str(FORMAT_VERSION):
         newer = version.isascii() and version.isdigit() and len(version) < 10

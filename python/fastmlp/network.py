@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -346,24 +345,6 @@ class Network:
     def core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
         """The core's training run; 0 threads: its choice."""
         return self._run_type(self._network, batch_size, rule, threads)
-
-    def folded(self) -> Network:
-        """The same predictions without batch normalisation: it becomes part of weights and biases.
-
-        Returns
-        -------
-        Network
-            An `MLP`; equal outputs up to rounding.
-        """
-        from fastmlp.transfer import folded
-
-        return folded(self)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a safetensors file, atomically and with a digest over all of it."""
-        from fastmlp.model_file import write_model
-
-        write_model(path, self.parameters(), self._architecture.config())
 
 
 def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:

@@ -16,6 +16,7 @@ from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
+from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
 from fastmlp.run import Report, Run
 from fastmlp.samples import Rows, row_count
@@ -75,6 +76,10 @@ class Training:
         verbose: bool = False,
         progress: Progress | None = None,
     ) -> None:
+        if verbose and in_notebook():
+            verbose = False
+            if not any(isinstance(callback, LiveTable) for callback in callbacks):
+                callbacks = [LiveTable(), *callbacks]
         self.model = model
         self.epoch = first_epoch
         self.epochs = first_epoch + epochs
@@ -142,6 +147,7 @@ class Training:
             if isinstance(schedule, Schedule):
                 schedule.observe(record)
             self.history.append(record)
+            self.model.history.append(record)
             if self._verbose:
                 print(epoch_line(record), file=sys.stderr, flush=True)
             self._call("on_epoch_end", dict(record))

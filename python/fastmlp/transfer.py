@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.adaptable import AdaptableNetwork
 from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.losses import Loss
 from fastmlp.model import MLP
-from fastmlp.network import Network
 from fastmlp.validation import integer
 
 __all__ = ["folded", "rebuilt", "with_new_head"]
 
 
-def with_new_head(model: MLP, outputs: int, loss: str | Loss | None, seed: int | None) -> MLP:
+def with_new_head(
+    model: AdaptableNetwork, outputs: int, loss: str | Loss | None, seed: int | None
+) -> MLP:
     """The hidden layers of a model under a new last layer."""
     outputs = integer("outputs", outputs, 1)
     arguments = model.architecture.arguments()
@@ -33,7 +36,7 @@ def with_new_head(model: MLP, outputs: int, loss: str | Loss | None, seed: int |
     return new
 
 
-def folded(model: Network) -> MLP:
+def folded(model: AdaptableNetwork) -> MLP:
     """Batch normalisation as part of weights and biases, computed in float64."""
     arguments = model.architecture.arguments() | {"batch_normalization": False}
     new = MLP(model.layer_sizes, **arguments)
@@ -51,6 +54,8 @@ def folded(model: Network) -> MLP:
         parameters[name + "weights"] = weights * factors
         parameters[name + "biases"] = biases - means * factors
     new.set_parameters(parameters)
+    if isinstance(model, MLP):
+        new.history, new.preprocessing = deepcopy(model.history), model.preprocessing
     return new
 
 
@@ -60,6 +65,7 @@ def rebuilt(
     parameters: dict[str, npt.NDArray[Any]],
     trainable: list[bool],
     state: dict[str, npt.NDArray[Any]],
+    extras: dict[str, Any],
 ) -> MLP:
     """A model with the parameters and the state of another."""
     model = MLP(layer_sizes, **arguments)
@@ -67,4 +73,5 @@ def rebuilt(
     model.freeze([layer for layer, value in enumerate(trainable) if not value])
     if state:
         model.restore_training_state(state)
+    model.history, model.preprocessing = extras["history"], extras["preprocessing"]
     return model

@@ -26,17 +26,42 @@ __all__ = ["cli", "run"]
 
 # name -> (module, attribute, one line for the group's help, so that help imports no command)
 COMMANDS = {
-    "train": ("fastmlp.cli.train", "train", "Train a network on a data set and save it."),
+    "train": ("fastmlp.cli.train", "train", "Train a network and keep the run in a directory."),
+    "evaluate": (
+        "fastmlp.cli.evaluate",
+        "evaluate",
+        "Measure a model on samples.",
+    ),
+    "predict": ("fastmlp.cli.predict", "predict", "Predict for new samples, from files or a pipe."),
+    "export": ("fastmlp.cli.export", "export", "Write a model as ONNX, NPZ or a C header."),
+    "inspect": ("fastmlp.cli.inspect", "inspect", "Show what a model file or checkpoint holds."),
+    "plot": ("fastmlp.cli.plot", "plot", "Draw curves, weights, confusion matrix and more."),
+    "report": ("fastmlp.cli.report", "report", "Write the report of a run as one HTML file."),
+    "lr-find": (
+        "fastmlp.cli.lr_find",
+        "lr_find",
+        "Find a learning rate by a ramp.",
+    ),
+    "sweep": ("fastmlp.cli.sweep", "sweep", "Search for settings with several processes."),
+    "compare": ("fastmlp.cli.compare", "compare", "Put runs, or other libraries, side by side."),
     "bench": ("fastmlp.cli.bench", "bench", "Time training steps beside other libraries."),
-    "data": ("fastmlp.cli.data", "data", "List, fetch and locate data sets."),
-    "info": ("fastmlp.cli.info", "info", "Show version, CPU, instruction set and threads."),
+    "data": ("fastmlp.cli.data", "data", "List, fetch, verify and clear data sets."),
+    "config": ("fastmlp.cli.config", "config", "Make, show and check files of settings."),
+    "runs": ("fastmlp.cli.runs", "runs", "List, show and remove runs."),
+    "info": ("fastmlp.cli.info", "info", "Show version, CPU, extras; check the installation."),
+    "completion": (
+        "fastmlp.cli.completion",
+        "completion",
+        "Print the completion script of a shell.",
+    ),
 }
 
 GROUP_EXAMPLES = """\
 fastmlp train mnist
-fastmlp train mnist --hidden 256,128 --epochs 5 --seed 1
-fastmlp data list
-fastmlp info --json"""
+fastmlp train flowers.csv --target species --epochs 50
+fastmlp predict runs/001-mnist new.csv --probabilities > answers.csv
+fastmlp report runs/001-mnist
+fastmlp data list"""
 
 
 class LazyGroup(click.Group):

@@ -13,6 +13,7 @@ from typing import IO, Any
 import click
 
 from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
+from fastmlp.extras import MissingExtraError
 
 __all__ = [
     "CheckFailedError",
@@ -86,6 +87,8 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.DIVERGED, str(error)
     if isinstance(error, FormatError):
         return ExitCode.MODEL_FILE, str(error)
+    if isinstance(error, MissingExtraError):
+        return ExitCode.EXTRA_MISSING, str(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("fastmlp"):
         return ExitCode.EXTRA_MISSING, f"the package {error.name!r} is needed and not installed"
     if isinstance(error, MemoryError):

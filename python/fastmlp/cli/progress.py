@@ -1,90 +1,128 @@
 """What a training shows while it runs, on standard error.
 
-On a terminal: a bar with the running epoch, and a line for each finished one.  Elsewhere: the
-lines alone.  No refresh thread: the bar is redrawn from the training's own progress calls, so the
-display never competes with the workers for a core.
+On a terminal: a line for each finished epoch and, below, bars that are redrawn in place.  Off it:
+the lines alone.  There is no refresh thread: frames are drawn from the training's own progress
+calls, so that the display never competes with the workers for a core.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import sys
 import time
+from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.text import Text
+from fastmlp.cli.screen import Fact, Piece, Screen, fitting, joined, sparkline
 
-__all__ = ["Display", "make_console"]
+__all__ = ["Display"]
 
 REDRAW_SECONDS = 0.1
+TERMINAL_LINE_SECONDS = 0.05
+PLAIN_LINE_SECONDS = 0.5
+UNTHINNED_PLAIN_LINES = 100
+SPARKLINE_EPOCHS = 30
+WIDEST_BAR = 30
+NARROWEST_BAR = 8
 
 
-def make_console(*, no_color: bool) -> Any:
-    """Return a rich console on standard error that honours --no-color, NO_COLOR, FORCE_COLOR."""
-    from rich.console import Console
-
-    from fastmlp.cli.errors import use_color
-
-    color = use_color(sys.stderr, no_color=no_color)
-    return Console(
-        stderr=True,
-        highlight=False,
-        soft_wrap=True,
-        no_color=not color,
-        color_system="auto" if color else None,
-        force_terminal=True if color else None,
-    )
+class _Finished(NamedTuple):
+    record: dict[str, Any]
+    best: bool
 
 
-def format_duration(seconds: float) -> str:
-    """Return `0:07`, `12:34` or `1:02:03`."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, second = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{second:02d}" if hours else f"{minutes}:{second:02d}"
+class _Running(NamedTuple):
+    """How far an epoch has come."""
+
+    epoch: int
+    done: int
+    total: int
+    loss: float
+    accuracy: float | None
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+
+class _Thinning:
+    """Lets the first lines pass, and of the later ones those that are not too close together."""
+
+    def __init__(self, free: int, seconds: float) -> None:
+        self._free = free
+        self._seconds = seconds
+        self._passed_at = -math.inf
+
+    def passes(self, now: float) -> bool:
+        if self._free > 0:
+            self._free -= 1
+        elif now - self._passed_at < self._seconds:
+            return False
+        self._passed_at = now
+        return True
 
 
 class Display:
     """Progress of one training; a context manager, and silent when `quiet`.
 
+    It never ends a training: when standard error can no longer be written, it falls silent.
+
     Parameters
     ----------
-    epochs, samples : int
-        Length of the run and of one epoch.
+    epochs : int
+        Number of the last planned epoch.
+    samples : int
+        Of the training part, seen once per epoch.
     quiet, no_color : bool
         The command's switches.
+    evaluated_on : str
+        Name of the part that ``val_`` values are measured on.
+    monitor : str, optional
+        The value by which the caller chooses the best epoch; by default the first that exists of
+        val_accuracy, val_loss, accuracy and loss.
+    first_epoch : int
+        Epochs that were completed before, where a training goes on.
     """
 
-    def __init__(self, epochs: int, samples: int, *, quiet: bool, no_color: bool) -> None:
-        self.epochs = epochs
-        self.samples = samples
-        self.quiet = quiet
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.completed = 0
-        self._live: Live | None = None
+    def __init__(
+        self,
+        epochs: int,
+        samples: int,
+        *,
+        quiet: bool,
+        no_color: bool,
+        evaluated_on: str = "test",
+        monitor: str | None = None,
+        first_epoch: int = 0,
+    ) -> None:
+        self._epochs = epochs
+        self._samples = samples
+        self._evaluated_on = evaluated_on
+        self._monitor = monitor
+        self._first_epoch = self._completed = first_epoch
+        self._ended = self._printed = 0
+        self._held: list[_Finished] = []
+        self._losses: deque[tuple[int, float]] = deque(maxlen=SPARKLINE_EPOCHS)
+        self._best: dict[str, Any] | None = None
+        self._running = _Running(first_epoch + 1, 0, samples, math.nan, None, 0.0)
         self._started = self._epoch_started = time.perf_counter()
-        self._drawn = 0.0
-        if quiet:
-            return
-        self._console = make_console(no_color=no_color)
-        # FORCE_COLOR makes rich believe in a terminal; an animation needs a real one.
-        self._animated = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._drawn = -math.inf
+        self._screen: Screen | None = None
+        if not quiet and sys.stderr is not None:
+            self._screen = Screen(sys.stderr, no_color=no_color)
+        self._animated = False
+        self._thinning = (
+            _Thinning(0, TERMINAL_LINE_SECONDS)
+            if self._screen is not None and self._screen.is_terminal
+            else _Thinning(UNTHINNED_PLAIN_LINES, PLAIN_LINE_SECONDS)
+        )
 
     def __enter__(self) -> Display:
-        if not self.quiet and self._animated:
-            from rich.live import Live
-
-            self._live = Live(
-                console=self._console, auto_refresh=False, transient=True,
-                redirect_stdout=False, redirect_stderr=False,
-            )  # fmt: skip
-            self._live.start()
         self._started = self._epoch_started = time.perf_counter()
-        self.progress(0, self.samples, float("nan"), None)
+        self._animated = self._screen is not None and self._screen.is_terminal
+        self._show([], self._started)
         return self
 
     def __exit__(
@@ -93,90 +131,204 @@ class Display:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        lines = self._released()
+        skipped = self._ended - self._printed
+        if skipped:
+            lines.append(f"({skipped:,} of {self._ended:,} epochs are not shown)")
+        self._animated = False
+        self._show(lines, time.perf_counter())
 
     def say(self, text: str) -> None:
-        """Print one line above the bar."""
-        if not self.quiet:
-            self._console.print(text, markup=False)
+        """Print text above the bars."""
+        self._show([text], time.perf_counter())
 
     def progress(self, done: int, total: int, loss: float, accuracy: float | None) -> None:
-        """Redraw the bar; the signature is that of `fit(progress=...)`."""
+        """Redraw the bars; the signature is that of `fit(progress=...)`."""
+        if not self._animated:
+            return
         now = time.perf_counter()
-        if self._live is None or now - self._drawn < REDRAW_SECONDS:
+        if now - self._drawn < REDRAW_SECONDS:
+            return
+        seconds = now - self._epoch_started
+        self._running = _Running(self._completed + 1, done, total, loss, accuracy, seconds)
+        self._show(self._released() if self._held and self._thinning.passes(now) else [], now)
+
+    def epoch_end(self, record: dict[str, Any], *, best: bool) -> None:
+        """Take note of a finished epoch, and print its line unless the last one was just printed.
+
+        Lines that come too fast are held back; of those, the last one and that of the best epoch
+        are printed with the next.
+
+        Parameters
+        ----------
+        record : dict
+            As callbacks get it: epoch, loss, seconds and, where they exist, accuracy, val_loss,
+            val_accuracy.
+        best : bool
+            Whether the epoch is the best one so far.
+        """
+        if self._screen is None:
+            return
+        now = time.perf_counter()
+        self._ended += 1
+        self._completed = int(record["epoch"])
+        self._losses.append((self._completed, float(record["loss"])))
+        if best:
+            self._best = record
+            self._held.clear()
+        elif self._held and not self._held[-1].best:
+            self._held.pop()
+        self._held.append(_Finished(record, best))
+        if self._thinning.passes(now):
+            # The bar of the finished epoch stands still for a moment, until the next one reports.
+            # Epochs shorter than a frame show nothing but this.
+            loss, accuracy, seconds = record["loss"], record.get("accuracy"), record["seconds"]
+            samples = self._samples
+            self._running = _Running(self._completed, samples, samples, loss, accuracy, seconds)
+            self._show(self._released(), now)
+        self._epoch_started = now
+
+    def _monitored(self, record: dict[str, Any]) -> str:
+        names = (self._monitor, "val_accuracy", "val_loss", "accuracy", "loss")
+        return next(name for name in names if name in record and name is not None)
+
+    def _released(self) -> list[str]:
+        """The lines that were held back."""
+        lines = [self._epoch_line(finished) for finished in self._held]
+        self._printed += len(lines)
+        self._held = []
+        return lines
+
+    def _show(self, lines: list[str], now: float) -> None:
+        if self._screen is None:
             return
         self._drawn = now
-        self._live.update(self._bar(done, total, loss, accuracy, now), refresh=True)
+        try:
+            if self._animated:
+                self._screen.draw(lines, self._block(now, self._screen))
+            else:
+                self._screen.print(lines)
+        except OSError:
+            self._screen = None
+            self._animated = False
 
-    def epoch_end(self, record: dict[str, Any]) -> None:
-        """Note the finished epoch and print its line."""
-        self.completed = int(record["epoch"])
-        score = record.get("val_accuracy", record.get("accuracy"))
-        better = False
-        if score is not None and (self.best is None or score > self.best):
-            better = True
-            self.best, self.best_epoch = float(score), self.completed
-        now = time.perf_counter()
-        self._epoch_started = now
-        if self.quiet:
-            return
-        self._console.print(self._line(record, better=better))
-        # A fresh bar at once, or the finished one would stand still during the next epoch's start.
-        self._drawn = 0.0
-        if self.completed < self.epochs:
-            self.progress(0, self.samples, float("nan"), None)
-
-    def _line(self, record: dict[str, Any], *, better: bool) -> Text:
-        from rich.text import Text
-
-        width = len(str(self.epochs))
+    def _epoch_line(self, finished: _Finished) -> str:
+        assert self._screen is not None
+        record, best = finished
+        monitored = self._monitored(record)
+        facts = [Fact(self._epoch_number(record["epoch"]), 0, "title")]
+        for name, need in (("loss", 1), ("accuracy", 2), ("val_accuracy", 1), ("val_loss", 1)):
+            if name not in record:
+                continue
+            if name == "val_loss" and name != monitored and "val_accuracy" in record:
+                continue
+            label = self._evaluated_on if name == "val_accuracy" else self._label(name)
+            value = _value(name, record[name])
+            text = f"{label} {value:>7}" if name.endswith("accuracy") else f"{label} {value}"
+            style = "best" if best and name == monitored else ""
+            facts.append(Fact(text, 0 if name == monitored else need, style))
         seconds = float(record["seconds"])
-        text = Text(f"epoch {self.completed:>{width}}/{self.epochs}", style="bold", no_wrap=True)
-        plain = "not bold"
-        text.append(f"  loss {record['loss']:.4f}", plain)
-        if "accuracy" in record:
-            text.append(f"  accuracy {record['accuracy']:7.2%}", plain)
-        if "val_accuracy" in record:
-            text.append("  test ", plain)
-            text.append(f"{record['val_accuracy']:7.2%}", "bold green" if better else plain)
-        text.append(f"  {seconds:.2f} s", plain)
+        facts.append(Fact(_duration(seconds), 3))
         if seconds > 0:
-            text.append(f"  {self.samples / seconds:,.0f} samples/s", plain)
-        if better:
-            text.append("  best", "bold green")
-        return text
+            facts.append(Fact(f"{self._samples / seconds:,.0f} samples/s", 4))
+        # Without its room in every line, a narrow terminal would drop other facts from some lines.
+        facts.append(Fact("best", 0, "best") if best else Fact("    ", 0))
+        room = self._screen.size()[0] - 1 if self._screen.is_terminal else None
+        return self._screen.styled(joined(fitting(facts, room)), room).rstrip()
 
-    def _bar(self, done: int, total: int, loss: float, accuracy: float | None, now: float) -> Text:
-        from rich.text import Text
+    def _epoch_number(self, epoch: int) -> str:
+        return f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}"
 
-        share = done / total if total else 1.0
-        in_epoch = max(now - self._epoch_started, 1e-9)
-        number = min(self.completed + 1, self.epochs)
-        head = f"epoch {number:>{len(str(self.epochs))}}/{self.epochs} "
-        parts = [f" {share:4.0%}"]
-        overall = (self.completed + share) / self.epochs
-        if overall > 0:
-            remaining = (now - self._started) * (1.0 - overall) / overall
-            parts.append(f"ETA {format_duration(remaining)}")
-        if done:
-            parts += [f"loss {loss:.4f}"]
-            if accuracy is not None:
-                parts.append(f"accuracy {accuracy:.2%}")
-            parts.append(f"{done / in_epoch:,.0f} samples/s")
-        if self.best is not None:
-            parts.append(f"best {self.best:.2%}")
-        # The line must not wrap: drop the least needed facts first, then shrink the bar.
-        room = self._console.width - 1 - len(head)
-        tail = "  ".join(parts)
-        while len(parts) > 1 and len(tail) + 10 > room:
-            parts.pop()
-            tail = "  ".join(parts)
-        cells = max(0, min(30, room - len(tail)))
-        full = int(cells * share)
-        text = Text(head, style="bold", no_wrap=True, overflow="crop")
-        text.append("━" * full, "not bold cyan")
-        text.append("━" * (cells - full), "not bold bright_black")
-        text.append(tail, "not bold")
-        return text
+    def _label(self, name: str) -> str:
+        part = f"{self._evaluated_on} " if name.startswith("val_") else ""
+        return part + name.removeprefix("val_").replace("_", " ")
+
+    def _block(self, now: float, screen: Screen) -> list[str]:
+        """The lines that are redrawn in place."""
+        columns, height = screen.size()
+        titles = (self._epoch_number(self._running.epoch), "this epoch", "loss")
+        title_width = max(map(len, titles)) + 1
+        room = columns - 1 - title_width - 2  # between the picture and what follows
+        share = (self._running.epoch - 1 + self._running.share) / self._epochs
+        facts = (self._training_facts(share, now), self._epoch_facts(), self._best_facts())
+        tails = [joined(fitting(row, room - NARROWEST_BAR)) for row in facts]
+        free = [max(0, room - sum(len(text) for text, _ in tail)) for tail in tails]
+        cells = min(WIDEST_BAR, *free[:2])
+        pictures = [_bar(share, cells, screen), _bar(self._running.share, cells, screen)]
+        if self._losses:
+            pictures.append(self._sparkline(free[2], screen))
+        rows = [
+            [(title.ljust(title_width), "title"), *picture, ("  ", ""), *tail]
+            for title, picture, tail in zip(titles, pictures, tails, strict=False)
+        ]
+        block = [screen.styled(row, columns - 1) for row in rows]
+        return block[: max(1, height - 1)]
+
+    def _training_facts(self, share: float, now: float) -> list[Fact]:
+        elapsed = now - self._started
+        facts = [Fact(_percent(share), 0), Fact(f"elapsed {_clock(elapsed)}", 2)]
+        worked = share * self._epochs - self._first_epoch
+        if worked > 0:
+            left = elapsed * (1.0 - share) * self._epochs / worked
+            facts.append(Fact(f"ETA {_clock(left)}", 1))
+        return facts
+
+    def _epoch_facts(self) -> list[Fact]:
+        running = self._running
+        facts = [Fact(_percent(running.share), 0)]
+        if running.done:
+            facts.append(Fact(f"loss {_value('loss', running.loss)}", 1))
+            if running.accuracy is not None:
+                facts.append(Fact(f"accuracy {_value('accuracy', running.accuracy)}", 2))
+            if running.seconds > 0:
+                facts.append(Fact(f"{running.done / running.seconds:,.0f} samples/s", 3))
+        return facts
+
+    def _best_facts(self) -> list[Fact]:
+        if self._best is None:
+            return []
+        name = self._monitored(self._best)
+        return [
+            Fact(f"best {_value(name, self._best[name])}", 0, "best"),
+            Fact(f"epoch {self._best['epoch']}", 1),
+            Fact(self._label(name), 2),
+        ]
+
+    def _sparkline(self, cells: int, screen: Screen) -> list[Piece]:
+        shown = list(self._losses)[-cells:] if cells else []
+        levels = sparkline([loss for _, loss in shown], screen.glyphs.levels)
+        best_epoch = self._best["epoch"] if self._best is not None else None
+        at = next((i for i, (epoch, _) in enumerate(shown) if epoch == best_epoch), len(shown))
+        return [(levels[:at], "bar"), (levels[at : at + 1], "best"), (levels[at + 1 :], "bar")]
+
+
+def _bar(share: float, cells: int, screen: Screen) -> list[Piece]:
+    done = int(cells * share + 1e-9)
+    return [(screen.glyphs.done * done, "bar"), (screen.glyphs.left * (cells - done), "rest")]
+
+
+def _percent(share: float) -> str:
+    # Rounded down: 100 % is said when nothing is left.
+    return f"{int(100 * share + 1e-9):3d}%"
+
+
+def _value(name: str, value: float) -> str:
+    """An accuracy in percent, or a loss in about six characters, so that columns stay in line."""
+    if name.endswith("accuracy"):
+        return f"{value:.2%}"
+    size = abs(value)
+    if size >= 1e5 or 0 < size < 1e-3:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+    decimals = 4 - int(math.log10(size)) if size >= 1 else 4
+    return f"{value:.{decimals}f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.1f} ms"
+
+
+def _clock(seconds: float) -> str:
+    """`0:07`, `12:34` or `1:02:03`."""
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

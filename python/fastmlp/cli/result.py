@@ -3,103 +3,98 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ExitCode
+from fastmlp.cli.errors import ExitCode
 from fastmlp.cli.options import State
-from fastmlp.cli.progress import Display
-from fastmlp.cli.rundir import RunFiles, clean_json
-from fastmlp.cli.sources import Samples, Source
 
 if TYPE_CHECKING:
-    from fastmlp.cli.training import Settings
+    from fastmlp.cli.training import Request
+    from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.experiment.runner import Experiment, Outcome
+    from fastmlp.experiment.schema import Config
 
-__all__ = ["SCHEMA_VERSION", "Outcome", "print_json", "print_plan", "print_result", "result_json"]
+__all__ = ["SCHEMA_VERSION", "document_of", "print_json", "print_plan", "print_result"]
 
 # Raised when a field changes its meaning or goes away; new fields do not raise it.
-SCHEMA_VERSION = 1
-
-
-@dataclass
-class Outcome:
-    """How a training ended."""
-
-    status: str = "completed"
-    code: ExitCode = ExitCode.OK
-    message: str = ""
-    wall_seconds: float = 0.0
-    model_path: str | None = None
-    records: list[dict[str, Any]] = field(default_factory=list)
-
-    def end(self, status: str, code: ExitCode, message: str) -> None:
-        """Note an end other than the planned one."""
-        self.status, self.code, self.message = status, code, message
-
-    def last(self, key: str) -> float | None:
-        """Return a quantity of the last finished epoch."""
-        return self.records[-1].get(key) if self.records else None
-
-    def error(self, message: str) -> CliError:
-        """Return the exception that ends the command with this outcome's exit code."""
-        error = CliError(message)
-        error.exit_code = self.code
-        return error
-
-    @property
-    def training_seconds(self) -> float:
-        """Seconds that the finished epochs took."""
-        return sum(float(record["seconds"]) for record in self.records)
+SCHEMA_VERSION = 2
 
 
 def print_json(content: dict[str, Any], state: State) -> None:
     """Print the command's one JSON object."""
+    from fastmlp.experiment.rundir import clean_json
+
     click.echo(json.dumps(clean_json(content), allow_nan=False))
     state.result_printed = True
 
 
-def result_json(
-    settings: Settings,
-    samples: Samples,
+def document_of(
+    experiment: Experiment,
     model: Any,
     outcome: Outcome,
-    files: RunFiles,
-    environment: dict[str, Any],
-    display: Display,
+    run: RunDirectory,
+    exit_codes: Mapping[str, ExitCode],
 ) -> dict[str, Any]:
-    """Return the object that `fastmlp train --json` prints."""
+    """Measure the result and describe the run: what result.json holds and `--json` prints."""
+    from fastmlp.experiment.runner import evaluate_selected, parameter_count
+
+    part, samples = experiment.evaluated
+    finished = outcome.status in ("completed", "stopped_early", "time_limit")
+    selected = "last"
+    measures: dict[str, Any] = {}
+    if finished:
+        selected, outcome.evaluation = evaluate_selected(experiment, model, outcome)
+        measures = outcome.evaluation.as_json()
+        _check_accuracy(experiment, outcome, part)
     seconds = outcome.training_seconds
-    trained = len(outcome.records) * len(samples.x_train)
-    # Weights of a run that was cut off inside an epoch are not those that were measured last.
-    final = outcome.status in ("completed", "check_failed", "diverged")
+    trained = len(outcome.records) * len(experiment.prepared.train)
+    saved = run.best_model if selected == "best" else run.last_model
     return {
         "schema": "fastmlp.train",
         "schema_version": SCHEMA_VERSION,
         "command": "train",
         "status": outcome.status,
-        "exit_code": int(outcome.code),
+        "exit_code": int(exit_codes[outcome.status]),
         "message": outcome.message or None,
-        "dataset": settings.dataset,
+        "dataset": experiment.prepared.name,
+        "task": experiment.prepared.task,
+        "notes": list(experiment.prepared.notes),
         "layer_sizes": list(model.layer_sizes),
-        "epochs": settings.epochs,
+        "parameters": parameter_count(model),
+        "epochs": experiment.config.training.epochs,
         "epochs_completed": len(outcome.records),
-        "test_accuracy": outcome.last("val_accuracy") if final else None,
-        "test_loss": outcome.last("val_loss") if final else None,
-        "train_accuracy": outcome.last("accuracy"),
-        "train_loss": outcome.last("loss"),
-        "best_test_accuracy": display.best,
-        "best_epoch": display.best_epoch or None,
+        "monitor": experiment.config.training.monitor,
+        "best_epoch": outcome.best_epoch or None,
+        "best_value": outcome.best_value,
+        "selected": selected,
+        "evaluated_on": part,
+        "samples": {"training": len(experiment.prepared.train), part: len(samples)},
+        "test": measures,
         "training_seconds": seconds,
         "wall_seconds": outcome.wall_seconds,
         "samples_per_second": trained / seconds if seconds > 0 else None,
-        "model": outcome.model_path,
-        "directory": str(files.directory) if files.directory else None,
-        "config": settings.config(),
-        "environment": environment,
+        "directory": str(run.path),
+        "model": str(saved) if saved.exists() else None,
+        "config": experiment.config.values(),
+        "environment": run.environment(),
         "history": outcome.records,
     }
+
+
+def _check_accuracy(experiment: Experiment, outcome: Outcome, part: str) -> None:
+    wanted = experiment.config.training.min_accuracy
+    if wanted is None:
+        return
+    assert outcome.evaluation is not None
+    metrics = outcome.evaluation.metrics
+    reached = metrics.get("accuracy", metrics.get("subset_accuracy"))
+    if reached is None or reached < wanted:
+        shown = "unknown for a regression" if reached is None else f"{reached:.2%}"
+        outcome.status = "check_failed"
+        outcome.message = f"{part} accuracy is {shown}, --min-accuracy asks for {wanted:.2%}"
 
 
 def print_result(document: dict[str, Any], outcome: Outcome, state: State) -> None:
@@ -107,51 +102,51 @@ def print_result(document: dict[str, Any], outcome: Outcome, state: State) -> No
     if state.json:
         print_json(document, state)
         return
-    if outcome.status not in ("completed", "check_failed"):
+    if not document["test"]:
         # What happened and where the model is comes in the one line on standard error.
         return
-    rows = []
-    if document["test_accuracy"] is not None:
-        best = ""
-        if document["best_epoch"] != document["epochs_completed"]:
-            best = f" (best {document['best_test_accuracy']:.2%} in epoch {document['best_epoch']})"
-        rows.append(("test accuracy", f"{document['test_accuracy']:.2%}{best}"))
+    rows = [
+        (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
+        for name, shown in _measures(document["test"])
+    ]
+    if document["best_epoch"] is not None:
+        last = document["selected"] == "last" and document["best_epoch"] < len(outcome.records)
+        note = "; without a validation part the last one counts" if last else ""
+        rows.append(("best epoch", f"{document['best_epoch']} by {document['monitor']}{note}"))
+    if outcome.message and outcome.status != "check_failed":
+        rows.append(("ended", outcome.message))
     rows.append(("training time", f"{document['training_seconds']:.2f} s"))
     if document["samples_per_second"] is not None:
         rows.append(("speed", f"{document['samples_per_second']:,.0f} samples/s"))
-    if outcome.model_path:
-        rows.append(("model", outcome.model_path))
+    rows += [("model", document["model"]), ("run", document["directory"])]
+    width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
-        click.echo(f"{name:<15}{value}")
+        click.echo(f"{name:<{width}}{value}")
 
 
-def print_plan(settings: Settings, source: Source, state: State) -> None:
+def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The measures that say most about the task."""
+    shares = ("accuracy", "subset_accuracy", "macro_f1")
+    numbers = ("rmse", "mae", "r2")
+    rows = [(name, f"{measured[name]:.2%}") for name in shares if name in measured]
+    return rows + [(name, f"{measured[name]:.6g}") for name in numbers if name in measured]
+
+
+def print_plan(config: Config, request: Request, state: State) -> None:
     """Print what a run would do; nothing is fetched, written or trained."""
-    from fastmlp import datasets
+    from fastmlp.experiment.settings import toml
 
-    if source.directory is not None:
-        where = str(source.directory)
-    elif settings.data_dir:
-        where = settings.data_dir
-    else:
-        cached = datasets.path(source.name)
-        where = str(cached) if cached else "not in the cache yet, would be looked for and fetched"
-    out = settings.out or f"runs/NNN-{source.name}"
+    name = str(config.data.source).rstrip("/").rpartition("/")[2]
+    out = request.out or f"runs/NNN-{name}"
     if state.json:
         plan = {
             "schema": "fastmlp.plan",
             "schema_version": SCHEMA_VERSION,
             "command": "train",
-            "config": settings.config(),
-            "data": where,
+            "config": config.values(),
             "out": out,
         }
         print_json(plan, state)
         return
-    rows = settings.config() | {"data": where, "out": out}
-    rows.pop("data_dir")  # `where` says it already
-    for name, value in rows.items():
-        if value is None and name == "min_accuracy":
-            continue
-        shown = ",".join(map(str, value)) or "none" if isinstance(value, tuple) else value
-        click.echo(f"{name.replace('_', ' '):<15}{'default' if shown is None else shown}")
+    click.echo(f"# run directory: {out}")
+    click.echo(toml(config).rstrip())

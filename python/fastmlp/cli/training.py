@@ -8,233 +8,358 @@ Ctrl-C and SIGTERM too, the model is saved before anything is reported.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CheckFailedError, CliError, ConfigError, ExitCode, Terminated
-from fastmlp.cli.options import State
-from fastmlp.cli.progress import Display
-from fastmlp.cli.recipes import learning_rate_schedule, recipe_for
-from fastmlp.cli.result import Outcome, print_plan, print_result, result_json
-from fastmlp.cli.rundir import RunFiles, check_out, create_run
-from fastmlp.cli.sources import (
-    Samples,
-    Source,
-    find_source,
-    go_offline,
-    load_source,
-    plain_warnings,
+from fastmlp.cli.errors import (
+    CheckFailedError,
+    CliError,
+    ConfigError,
+    DataError,
+    ExitCode,
+    Terminated,
 )
-from fastmlp.errors import DivergedError
+from fastmlp.cli.options import State
+from fastmlp.cli.setting_options import speaking_of_flags
+from fastmlp.cli.sources import canonical_name, go_offline, plain_warnings
+from fastmlp.errors import DivergedError, FormatError
 
-__all__ = ["Settings", "run_training"]
+if TYPE_CHECKING:
+    from fastmlp.cli.progress import Display
+    from fastmlp.experiment.checkpoint import Checkpoint
+    from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.experiment.runner import Experiment, Outcome
+    from fastmlp.experiment.schema import Config
+
+__all__ = ["Request", "data_errors", "load_experiment", "resolve_settings", "run_training"]
+
+EXIT_CODES = {
+    "completed": ExitCode.OK,
+    "stopped_early": ExitCode.OK,
+    "time_limit": ExitCode.OK,
+    "interrupted": ExitCode.INTERRUPTED,
+    "terminated": ExitCode.TERMINATED,
+    "diverged": ExitCode.DIVERGED,
+    "check_failed": ExitCode.CHECK_FAILED,
+}
+# What a resumed run may do otherwise than before without another result.
+RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every"}
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Every setting of one run, resolved: what config.json holds."""
+class Request:
+    """What the user asked for: settings by section, and how to go about it."""
 
-    dataset: str
-    hidden: tuple[int, ...]
-    activation: str
-    epochs: int
-    batch_size: int
-    lr: float
-    lr_schedule: str
-    momentum: float
-    nesterov: bool
-    l2: float
-    initializer: str | None
-    dtype: str
-    seed: int
-    threads: int | None
-    out: str | None
-    overwrite: bool
-    data_dir: str | None
-    offline: bool
-    min_accuracy: float | None
-    dry_run: bool
-    quiet: bool
-    verbose: bool
-
-    @classmethod
-    def resolve(cls, *, dataset: str, **options: Any) -> Settings:
-        """Fill what the user left open from the data set's recipe."""
-        recipe = recipe_for(dataset.strip().lower().replace("_", "-"))
-        for name, value in asdict(recipe).items():
-            option = "lr_schedule" if name == "schedule" else name
-            if options[option] is None:
-                options[option] = value
-        if options["nesterov"] and options["momentum"] == 0:
-            raise ConfigError("--nesterov needs a --momentum above 0")
-        return cls(dataset=dataset, **options)
-
-    def config(self) -> dict[str, Any]:
-        """Return the settings that decide the result, for config.json and --json."""
-        presentation = ("dry_run", "quiet", "verbose", "overwrite", "offline")
-        return {name: value for name, value in asdict(self).items() if name not in presentation}
+    dataset: str | None = None
+    given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    config_file: str | None = None
+    assignments: tuple[str, ...] = ()
+    resume: str | None = None
+    out: str | None = None
+    overwrite: bool = False
+    offline: bool = False
+    report: bool | None = None
+    tensorboard: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+    verbose: bool = False
 
 
-def run_training(settings: Settings, state: State) -> int:
+def run_training(request: Request, state: State) -> int:
     """Carry out the command and return the exit code."""
-    if settings.offline:
+    if request.offline:
         go_offline()
-    check_out(settings.out, overwrite=settings.overwrite)
-    source = find_source(settings.dataset)
-    if settings.dry_run:
-        print_plan(settings, source, state)
+    if request.resume is not None:
+        return _resume(request, state)
+    config = resolve_settings(request)
+    if request.out is not None:
+        _check_out(request.out, overwrite=request.overwrite)
+    if request.dry_run:
+        from fastmlp.cli.result import print_plan
+
+        print_plan(config, request, state)
         return int(ExitCode.OK)
-    samples = _load(settings, source)
-    model = _build(settings, samples)
-    files = create_run(source.name, settings.out, overwrite=settings.overwrite)
-    environment = _environment(settings, samples)
-    files.write_json("config.json", settings.config() | {"layer_sizes": _layers(settings, samples)})
-    files.write_json("environment.json", environment)
+    experiment = load_experiment(config, quiet=request.quiet)
+    model = _new_model(experiment)
+    run = _create_run(experiment, request)
+    with _held(run):
+        from fastmlp.experiment import runner
 
-    display = Display(
-        settings.epochs, len(samples.x_train), quiet=settings.quiet, no_color=state.no_color
-    )
-    _announce(settings, samples, model, environment, display)
-    outcome = _fit(settings, samples, model, display, files)
-    with _signals_held():
-        _save(model, outcome, files)
-        document = result_json(settings, samples, model, outcome, files, environment, display)
-        print_result(document, outcome, state)
-    return _conclude(settings, outcome)
+        run.write_config(experiment.config)
+        run.write_json(run.environment_path, runner.facts(experiment))
+        return _train(request, state, experiment, model, run, None)
 
 
-def _load(settings: Settings, source: Source) -> Samples:
-    def report(line: str) -> None:
-        if not settings.quiet:
-            click.echo(line, err=True)
+def _resume(request: Request, state: State) -> int:
+    from fastmlp.experiment.rundir import RunDirectory
 
-    # Said before the heavy imports: the first sign of life must not wait for them.
-    report(f"loading {source.name}")
-    with plain_warnings(quiet=settings.quiet):
-        return load_source(source, settings.data_dir, report)
-
-
-def _layers(settings: Settings, samples: Samples) -> list[int]:
-    return [samples.features, *settings.hidden, samples.classes]
-
-
-def _build(settings: Settings, samples: Samples) -> Any:
-    import fastmlp
-
-    options: dict[str, Any] = {}
-    if settings.initializer is not None:
-        options["initializer"] = settings.initializer
+    assert request.resume is not None
+    _require_resumable(request)
     try:
-        return fastmlp.MLP(
-            _layers(settings, samples),
-            activation=settings.activation,
-            loss="softmax_cross_entropy",
-            input_scale=samples.input_scale,
-            dtype=settings.dtype,
-            seed=settings.seed,
-            **options,
+        run = RunDirectory.open(request.resume)
+        config = run.config()
+        result = run.result()
+    except FormatError as error:
+        raise ConfigError(str(error)) from error
+    if result.get("status") in ("completed", "stopped_early", "check_failed"):
+        raise ConfigError(
+            f"{run.path}: is finished ({result['status']}); start from it with --init"
         )
+    threads = request.given.get("training", {})
+    config = config.checked(_with_training(config, threads))
+    with _held(run):
+        run.checkpoints.sweep()
+        checkpoint, problems = run.checkpoints.newest()
+        for problem in problems:
+            click.echo(f"fastmlp: warning: checkpoint left out: {problem}", err=True)
+        experiment = load_experiment(config, quiet=request.quiet)
+        from fastmlp.experiment import runner
+
+        with data_errors():
+            runner.require_same_data(experiment, run)
+        model = _new_model(experiment)
+        run.write_records(checkpoint.records if checkpoint else [])
+        return _train(request, state, experiment, model, run, checkpoint)
+
+
+def _require_resumable(request: Request) -> None:
+    """A resumed run has its settings already; others would give another result."""
+    named = {name for section in request.given.values() for name in section}
+    wrong = sorted(named - RESUMABLE)
+    if request.dataset or request.config_file or request.assignments or request.out or wrong:
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(RESUMABLE))
+        raise ConfigError(f"--resume takes the settings of the run; only {allowed} may be added")
+
+
+def _with_training(config: Config, changes: Mapping[str, Any]) -> dict[str, Any]:
+    values = config.values()
+    return values | {"training": values["training"] | dict(changes)}
+
+
+def resolve_settings(request: Request) -> Config:
+    """The settings from flags and variables, files, recipe; in this order of strength.
+
+    Raises
+    ------
+    ConfigError
+        One of them is wrong; it is named as the user wrote it.
+    """
+    from fastmlp.experiment import settings
+
+    layers = _file_layers(request)
+    assigned: dict[str, Any] = {}
+    try:
+        for assignment in request.assignments:
+            settings.assign(assigned, assignment)
+    except ValueError as error:
+        raise ConfigError(f"--set: {error}") from error
+    try:
+        return settings.resolve(request.dataset, [*layers, request.given, assigned])
+    except ValueError as error:
+        raise speaking_of_flags(error, request.given) from error
+
+
+def _file_layers(request: Request) -> list[dict[str, Any]]:
+    from pathlib import Path
+
+    from fastmlp.experiment.settings import LOCAL_NAME, read_settings, user_settings_path
+
+    if request.config_file is not None:
+        paths = [Path(request.config_file)]
+    else:
+        paths = [p for p in (user_settings_path(), Path(LOCAL_NAME)) if p.exists()]
+    try:
+        return [read_settings(path) for path in paths]
+    except (FormatError, OSError) as error:
+        raise ConfigError(str(error)) from error
+
+
+@contextlib.contextmanager
+def data_errors() -> Iterator[None]:
+    """Every fault of the data becomes an error with exit code 3, of settings one with 2."""
+    try:
+        yield
+    except (FormatError, OSError) as error:
+        raise DataError(str(error)) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
-def _environment(settings: Settings, samples: Samples) -> dict[str, Any]:
-    import platform
-    from datetime import datetime, timezone
+def load_experiment(config: Config, *, quiet: bool) -> Experiment:
+    """Read and prepare the data, and say so first."""
 
-    import fastmlp
+    def report(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
 
-    return {
-        **fastmlp.info(),
-        "threads_requested": settings.threads,
-        "seed": settings.seed,
-        "platform": platform.platform(),
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "data_sha256": samples.sha256,
-    }
+    source = str(config.data.source)
+    if source != "-" and not os.path.exists(os.path.expanduser(source)):
+        if os.sep in source or "." in source:
+            raise DataError(f"{source}: does not exist")
+        canonical_name(source)
+    # Said before the heavy imports: the first sign of life must not wait for them.
+    report(f"loading {config.data.source}")
+    from fastmlp.experiment import runner
+
+    with plain_warnings(quiet=quiet), data_errors():
+        return runner.load_experiment(config, report)
+
+
+def _check_out(out: str, *, overwrite: bool) -> None:
+    from fastmlp.experiment.rundir import RunDirectory
+
+    try:
+        RunDirectory.require_free(out, overwrite=overwrite)
+    except ValueError as error:
+        raise ConfigError(f"--out {error} (--overwrite)") from error
+
+
+def _new_model(experiment: Experiment) -> Any:
+    try:
+        return experiment.new_model()
+    except FormatError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
+    from fastmlp.experiment.rundir import RunDirectory
+
+    try:
+        return RunDirectory.create(
+            experiment.prepared.name, request.out, overwrite=request.overwrite
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot create the run's directory: {error}") from error
+
+
+@contextlib.contextmanager
+def _held(run: RunDirectory) -> Iterator[None]:
+    try:
+        with run.locked():
+            yield
+    except RuntimeError as error:
+        if "another process" in str(error):
+            raise ConfigError(str(error)) from error
+        raise
+
+
+def _train(
+    request: Request,
+    state: State,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    checkpoint: Checkpoint | None,
+) -> int:
+    from fastmlp.cli.progress import Display
+    from fastmlp.cli.result import document_of, print_result
+    from fastmlp.experiment.runner import save_models
+
+    settings = experiment.config.training
+    display = Display(
+        settings.epochs or 1,
+        len(experiment.prepared.train),
+        quiet=request.quiet,
+        no_color=state.no_color,
+        evaluated_on=experiment.monitored_name,
+        monitor=settings.monitor,
+        first_epoch=checkpoint.epoch if checkpoint else 0,
+    )
+    _announce(request, experiment, model, run, display)
+    outcome = _fit(request, experiment, model, run, checkpoint, display)
+    with _signals_held():
+        # A run that diverged in its first epoch has nothing but the initial weights.
+        if outcome.status != "diverged" or outcome.records:
+            with _writing(run):
+                save_models(model, run, outcome)
+        document = document_of(experiment, model, outcome, run, EXIT_CODES)
+        with _writing(run):
+            run.write_json(run.result_path, document)
+    if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
+        _write_report(request, experiment, model, run, outcome, display)
+    print_result(document, outcome, state)
+    return _conclude(experiment, outcome, run)
 
 
 def _announce(
-    settings: Settings, samples: Samples, model: Any, environment: dict[str, Any], display: Display
+    request: Request, experiment: Experiment, model: Any, run: RunDirectory, display: Display
 ) -> None:
-    layers = "-".join(str(size) for size in model.layer_sizes)
-    threads = settings.threads or environment.get("threads")
+    prepared = experiment.prepared
+    for note in prepared.notes:
+        display.say(note)
+    parts = {"training": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None]
+    network = experiment.config.network
+    layers = "-".join(map(str, model.layer_sizes))
     display.say(
-        f"{settings.dataset}: {len(samples.x_train):,} training and {len(samples.x_test):,} test "
-        f"samples; network {layers}, {settings.activation}, {settings.dtype}; "
-        f"{environment.get('isa')}, threads {threads}"
+        f"{prepared.name}: {', '.join(counts)} samples; network {layers}, "
+        f"{model.architecture.config()['activation']}, {network.dtype}; {model.isa}, run {run.path}"
     )
-    if settings.verbose:
-        for title, content in (("setting", settings.config()), ("machine", environment)):
-            for name, value in content.items():
-                display.say(f"  {title} {name}: {value}")
+    if request.verbose:
+        for section, values in experiment.config.values().items():
+            display.say(f"  {section}: {values}")
+        for name, value in run.environment().items():
+            display.say(f"  {name}: {value}")
 
 
 def _fit(
-    settings: Settings, samples: Samples, model: Any, display: Display, files: RunFiles
+    request: Request,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    checkpoint: Checkpoint | None,
+    display: Display,
 ) -> Outcome:
     """Train, and turn every foreseen end into an `Outcome`."""
-    import fastmlp
+    from fastmlp.experiment.runner import Outcome, train
 
     outcome = Outcome()
+    callbacks = []
+    if request.tensorboard:
+        from fastmlp.loggers import TensorBoard
 
-    def epoch_end(_model: Any, record: dict[str, Any]) -> None:
-        outcome.records.append(dict(record))
-        files.append_metrics(record)
-        display.epoch_end(record)
-
-    optimizer = fastmlp.SGD(
-        learning_rate=learning_rate_schedule(settings.lr_schedule, settings.lr, settings.epochs),
-        momentum=settings.momentum,
-        nesterov=settings.nesterov,
-        l2=settings.l2,
-    )
-    started = time.perf_counter()
+        callbacks.append(TensorBoard(run.path / "tensorboard"))
     try:
-        with display:
-            model.fit(
-                samples.x_train,
-                samples.y_train,
-                epochs=settings.epochs,
-                batch_size=settings.batch_size,
-                optimizer=optimizer,
-                validation_data=(samples.x_test, samples.y_test),
-                threads=settings.threads,
-                callbacks=(epoch_end,),
-                verbose=0,
-                progress=None if settings.quiet else display.progress,
+        with display, _writing(run):
+            train(
+                experiment,
+                model,
+                run,
+                outcome,
+                checkpoint=checkpoint,
+                listener=lambda record, best: display.epoch_end(record, best=best),
+                progress=None if request.quiet else display.progress,
+                callbacks=callbacks,
             )
     except KeyboardInterrupt:
-        outcome.end("interrupted", ExitCode.INTERRUPTED, "interrupted")
+        outcome.status, outcome.message = "interrupted", "interrupted"
     except Terminated:
-        outcome.end("terminated", ExitCode.TERMINATED, "terminated")
+        outcome.status, outcome.message = "terminated", "terminated"
     except DivergedError as error:
-        outcome.end("diverged", ExitCode.DIVERGED, str(error))
+        outcome.status, outcome.message = "diverged", str(error)
     except ValueError as error:  # a setting that only the core can judge
         raise ConfigError(str(error)) from error
-    outcome.wall_seconds = time.perf_counter() - started
-    if outcome.code == ExitCode.OK:
-        _check_accuracy(settings, outcome)
     return outcome
 
 
-def _check_accuracy(settings: Settings, outcome: Outcome) -> None:
-    accuracy = outcome.last("val_accuracy")
-    wanted = settings.min_accuracy
-    if wanted is None or (accuracy is not None and accuracy >= wanted):
-        return
-    reached = "unknown" if accuracy is None else f"{accuracy:.2%}"
-    outcome.end(
-        "check_failed",
-        ExitCode.CHECK_FAILED,
-        f"test accuracy is {reached}, --min-accuracy asks for {wanted:.2%}",
-    )
+@contextlib.contextmanager
+def _writing(run: RunDirectory) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CliError(
+            f"cannot write to {run.path}: {error}; earlier checkpoints are intact, go on with "
+            f"'fastmlp train --resume {run.path}'"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -252,22 +377,40 @@ def _signals_held() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _save(model: Any, outcome: Outcome, files: RunFiles) -> None:
-    # A run that diverged in its first epoch has nothing but the initial weights.
-    if outcome.status == "diverged" and not outcome.records:
+def _write_report(
+    request: Request,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    outcome: Outcome,
+    display: Display,
+) -> None:
+    """Write report.html and plots; without the packages for it, only where they were asked for."""
+    from importlib.util import find_spec
+
+    installed = all(find_spec(name) is not None for name in ("matplotlib", "jinja2"))
+    if request.report is False or (request.report is None and not installed):
         return
-    try:
-        model.save(files.model)
-    except (OSError, ValueError) as error:
-        raise CliError(f"cannot save the model to {files.model}: {error}") from error
-    outcome.model_path = str(files.model)
+    assert outcome.evaluation is not None
+    from fastmlp.report import write_report
+
+    started = time.perf_counter()
+    _, samples = experiment.evaluated
+    path = write_report(run, model=model, evaluation=outcome.evaluation, samples=samples)
+    display.say(f"report {path} ({time.perf_counter() - started:.1f} s)")
 
 
-def _conclude(settings: Settings, outcome: Outcome) -> int:
-    if outcome.code == ExitCode.OK:
-        return int(ExitCode.OK)
-    if outcome.code == ExitCode.CHECK_FAILED:
+def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> int:
+    code = EXIT_CODES[outcome.status]
+    if code == ExitCode.OK:
+        return int(code)
+    if code == ExitCode.CHECK_FAILED:
         raise CheckFailedError(outcome.message)
-    done = f"{len(outcome.records)} of {settings.epochs} epochs finished"
-    saved = f"model saved to {outcome.model_path}" if outcome.model_path else "no model saved"
-    raise outcome.error(f"{outcome.message} ({done}; {saved})")
+    done = f"{len(outcome.records)} of {experiment.config.training.epochs} epochs finished"
+    saved = f"model saved to {run.last_model}" if run.last_model.exists() else "no model saved"
+    hint = ""
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        hint = f"; go on with 'fastmlp train --resume {run.path}'"
+    error = CliError(f"{outcome.message} ({done}; {saved}{hint})")
+    error.exit_code = code
+    raise error

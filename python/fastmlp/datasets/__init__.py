@@ -1,85 +1,70 @@
-"""Image sets of the MNIST family, verified byte by byte, from wherever they can be had.
+"""Named data sets: image files verified byte by byte, scikit-learn's small ones, synthetic ones.
 
 >>> import fastmlp
->>> data = fastmlp.datasets.load("mnist")  # doctest: +SKIP
->>> data.x_train.shape  # doctest: +SKIP
-(60000, 784)
+>>> fastmlp.datasets.load("moons")
+Dataset('moons', train=(1000, 2), classes=2)
+>>> fastmlp.datasets.load("mnist")  # doctest: +SKIP
+Dataset('mnist', train=(60000, 784), test=(10000, 784), classes=10)
 
-Looked up in this order: `data_dir` or FASTMLP_DATA_DIR; the user's cache; copies that other tools
-keep; mirrors; for MNIST a Python package. FASTMLP_OFFLINE=1 skips the last two.
+Files are looked up in this order: `data_dir` or FASTMLP_DATA_DIR; the user's cache; copies that
+other tools keep; mirrors; for MNIST a Python package. FASTMLP_OFFLINE=1 skips the last two.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.datasets.bundled import load_bundled
 from fastmlp.datasets.cache import VerifiedFile, cache_directory
+from fastmlp.datasets.cifar import decode_archive
+from fastmlp.datasets.dataset import Dataset
 from fastmlp.datasets.idx import parse_idx
 from fastmlp.datasets.lookup import Found, read_cache, resolve
-from fastmlp.datasets.registry import (
-    REGISTRY,
+from fastmlp.datasets.registry import REGISTRY, get_spec
+from fastmlp.datasets.specs import (
+    ArchiveSpec,
+    BundledSpec,
     DatasetSpec,
     FileSpec,
     LocalCopy,
+    MemberSpec,
     Mirror,
+    Spec,
+    SyntheticSpec,
     WheelSource,
-    get_spec,
 )
+from fastmlp.datasets.synthetic import load_synthetic, make
+from fastmlp.datasets.upkeep import FileStatus, clear_cache, verify_cache
 from fastmlp.errors import FormatError
+from fastmlp.extras import require
 
 __all__ = [
+    "ArchiveSpec",
+    "BundledSpec",
     "Dataset",
     "DatasetSpec",
     "FileSpec",
+    "FileStatus",
     "LocalCopy",
+    "MemberSpec",
     "Mirror",
+    "SyntheticSpec",
     "WheelSource",
     "available",
+    "clear",
     "fetch",
     "get_spec",
     "load",
+    "make",
     "path",
+    "verify",
 ]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
-    """A data set in memory.
-
-    Attributes
-    ----------
-    name : str
-        Name of the set.
-    x_train, x_test : ndarray of uint8, shape (samples, features)
-        Pixels row by row, 0 to 255, as published. The arrays are the caller's to change.
-    y_train, y_test : ndarray of int64, shape (samples,)
-        Class of each sample, 0 to ``len(class_names) - 1``.
-    class_names : tuple of str
-        What the classes are called.
-    sha256 : dict of str to str
-        Digest of each decompressed file, by file name.
-    """
-
-    name: str
-    x_train: NDArray[np.uint8]
-    y_train: NDArray[np.int64]
-    x_test: NDArray[np.uint8]
-    y_test: NDArray[np.int64]
-    class_names: tuple[str, ...]
-    sha256: dict[str, str]
-
-    def __repr__(self) -> str:
-        return (
-            f"Dataset({self.name!r}, train={self.x_train.shape}, test={self.x_test.shape}, "
-            f"classes={len(self.class_names)})"
-        )
 
 
 def available() -> tuple[str, ...]:
@@ -88,7 +73,7 @@ def available() -> tuple[str, ...]:
 
 
 def load(
-    name: str | DatasetSpec,
+    name: str | Spec,
     data_dir: str | os.PathLike[str] | None = None,
     *,
     report: Callable[[str], None] | None = None,
@@ -100,15 +85,17 @@ def load(
     name : str or DatasetSpec
         One of `available`, or the description of a set of one's own.
     data_dir : str or os.PathLike, optional
-        Directory with the four IDX files, raw or .gz, ``-idx`` or ``.idx`` in the name; or with a
-        folder of the set's name that holds them. FASTMLP_DATA_DIR stands in when None.
+        Directory with the set's files, or with a folder of the set's name that holds them: four
+        IDX files, raw or .gz, ``-idx`` or ``.idx`` in the name; for cifar10 the archive or what
+        was extracted from it. FASTMLP_DATA_DIR stands in when None. Sets without files ignore it.
     report : callable, optional
         Called with one line of text for each source that is tried.
 
     Returns
     -------
     Dataset
-        The set; every file has been checked against its published SHA-256.
+        The set; every file has been checked against its published SHA-256. Synthetic sets are
+        what `make` returns for their name alone.
 
     Raises
     ------
@@ -118,6 +105,8 @@ def load(
         `data_dir` holds a file of the set that is damaged.
     DataUnavailableError
         No source has the set; the message says what was tried and what to do.
+    MissingExtraError
+        The set comes with scikit-learn, which is not installed.
 
     Warns
     -----
@@ -126,66 +115,118 @@ def load(
         written.
     """
     spec = get_spec(name)
-    return _assemble(spec, resolve(spec, data_dir, report))
+    if isinstance(spec, BundledSpec):
+        return load_bundled(spec)
+    if isinstance(spec, SyntheticSpec):
+        return load_synthetic(spec)
+    found = resolve(spec, data_dir, report)
+    if spec.archive is None:
+        return _decode_idx(spec, found)
+    archive = found.files[ArchiveSpec.role]
+    assert not isinstance(archive, VerifiedFile)
+    return decode_archive(spec, archive)
 
 
 def fetch(
-    name: str | DatasetSpec,
+    name: str | Spec,
     data_dir: str | os.PathLike[str] | None = None,
     *,
     report: Callable[[str], None] | None = None,
-) -> Path:
+) -> Path | None:
     """Make sure that a set is on this machine and return the directory with its files.
 
     Parameters and errors are those of `load`; OSError is raised in addition if the cache cannot be
-    written.
+    written. The result is None for sets without files of their own: those that come with
+    scikit-learn, which then is installed, and synthetic ones.
     """
-    found = resolve(get_spec(name), data_dir, report)
+    spec = get_spec(name)
+    if isinstance(spec, BundledSpec):
+        require("sklearn", "sklearn.datasets")
+        return None
+    if isinstance(spec, SyntheticSpec):
+        return None
+    found = resolve(spec, data_dir, report)
     if found.directory is None:
         raise found.store_error or OSError("the cache cannot be written")
     return found.directory
 
 
-def path(name: str | DatasetSpec) -> Path | None:
-    """Directory of the cache with all files of a set, verified, or None. Fetches nothing."""
+def path(name: str | Spec) -> Path | None:
+    """Directory of the cache with all files of a set, verified, or None. Fetches nothing.
+
+    Sets without files of their own have no directory.
+    """
     spec = get_spec(name)
+    if not isinstance(spec, DatasetSpec):
+        return None
     directory = cache_directory(spec.name)
     found, _ = read_cache(spec, directory)
     return directory if len(found) == len(spec.files) else None
 
 
-def _assemble(spec: DatasetSpec, found: Found) -> Dataset:
+def verify(name: str | Spec) -> list[FileStatus]:
+    """Check the files of a set in the cache against their published digests. Changes nothing.
+
+    Returns
+    -------
+    list of FileStatus
+        One row (file, path, status, sha256) for each file; no row for sets without files.
+    """
+    spec = get_spec(name)
+    return verify_cache(spec) if isinstance(spec, DatasetSpec) else []
+
+
+def clear(name: str | Spec) -> int:
+    """Remove a set from the cache and return the bytes that were freed.
+
+    Only the set's own directory in the cache and its lock go. Directories named with `data_dir`
+    or FASTMLP_DATA_DIR and copies of other tools stay as they are.
+
+    Raises
+    ------
+    ValueError
+        There is no set of this name, or FASTMLP_DATA_DIR names its directory in the cache.
+    OSError
+        Another process fetches the set at this moment, or the cache cannot be changed.
+    """
+    spec = get_spec(name)
+    return clear_cache(spec) if isinstance(spec, DatasetSpec) else 0
+
+
+def _decode_idx(spec: DatasetSpec, found: Found) -> Dataset:
     arrays: dict[str, NDArray[Any]] = {}
-    for file in spec.files:
-        verified = found.files[file.role]
-        values = parse_idx(verified.raw, verified.origin, file.shape)
-        if file.role.startswith("x"):
-            arrays[file.role] = values.reshape(len(values), -1).copy()  # copy: writable
+    origins: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    for role, verified in found.files.items():
+        assert isinstance(verified, VerifiedFile)
+        values = parse_idx(verified.raw, verified.origin, verified.file.shape)
+        if role.startswith("x"):
+            arrays[role] = values.reshape(len(values), -1).copy()  # copy: writable
         else:
-            arrays[file.role] = values.astype(np.int64)
+            arrays[role] = values.astype(np.int64)
+        origins[role], digests[verified.file.name] = verified.origin, verified.sha256
     for split in ("train", "test"):
-        _check_split(
-            spec, found.files[f"x_{split}"], arrays[f"x_{split}"], arrays[f"y_{split}"], split
-        )
+        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        _check_split(spec, origins[f"x_{split}"], x, y, split)
     return Dataset(
         name=spec.name,
+        x_train=arrays["x_train"],
+        y_train=arrays["y_train"],
+        x_test=arrays["x_test"],
+        y_test=arrays["y_test"],
         class_names=spec.class_names,
-        sha256={file.name: found.files[file.role].sha256 for file in spec.files},
-        **arrays,
+        sha256={file.name: digests[file.name] for file in spec.files},
+        image_shape=spec.image_shape,
     )
 
 
 def _check_split(
-    spec: DatasetSpec,
-    images: VerifiedFile,
-    x: NDArray[np.uint8],
-    y: NDArray[np.int64],
-    split: str,
+    spec: DatasetSpec, origin: str, x: NDArray[np.uint8], y: NDArray[np.int64], split: str
 ) -> None:
     """Check what a set without published digests could still have wrong."""
     if len(x) != len(y):
         raise FormatError(
-            f"{images.origin}: number of samples: {spec.name} has {len(x)} {split} images "
+            f"{origin}: number of samples: {spec.name} has {len(x)} {split} images "
             f"and {len(y)} labels"
         )
     if y.ndim != 1 or y.max() >= len(spec.class_names):

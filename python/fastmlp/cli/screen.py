@@ -1,0 +1,177 @@
+"""Standard error as a place to draw on: lines that fit, and a block that is redrawn in place."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TextIO
+
+import click
+
+from fastmlp.cli.errors import use_color
+
+__all__ = ["Fact", "Glyphs", "Piece", "Screen", "fitting", "joined", "sparkline"]
+
+Piece = tuple[str, str]
+"""A text and the name of its style: "title", "best", "bar", "rest", or "" for none."""
+
+_STYLES: dict[str, dict[str, Any]] = {
+    "title": {"bold": True},
+    "best": {"bold": True, "fg": "green"},
+    "bar": {"fg": "cyan"},
+    "rest": {"fg": "bright_black"},
+}
+
+_HIDE_CURSOR = "\x1b[?25l"
+_SHOW_CURSOR = "\x1b[?25h"
+_ERASE_TO_END_OF_LINE = "\x1b[K"
+_ERASE_BELOW = "\x1b[J"
+
+
+class Glyphs(NamedTuple):
+    """Characters of the pictures; what is done and what is left differ without colour too."""
+
+    done: str
+    left: str
+    levels: str
+
+
+_BLOCKS = Glyphs("━", "─", "▁▂▃▄▅▆▇█")
+_ASCII = Glyphs("#", "-", "_.-~=+*#")
+
+
+class Screen:
+    """A stream that may be a terminal.
+
+    Attributes
+    ----------
+    glyphs : Glyphs
+        That the encoding of the stream has.
+    is_terminal : bool
+        Whether it can be drawn on, rather than only be written to line by line.
+    """
+
+    def __init__(self, stream: TextIO, *, no_color: bool) -> None:
+        self.glyphs = _glyphs(stream.encoding)
+        # FORCE_COLOR may colour a pipe; only a real terminal can be drawn on.
+        self.is_terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._stream = stream
+        self._drawing = False
+        self._color = use_color(stream, no_color=no_color)
+
+    def size(self) -> tuple[int, int]:
+        """Columns and lines as they are now, where COLUMNS is as it was when the shell started."""
+        try:
+            size = os.get_terminal_size(self._stream.fileno())
+        except OSError:
+            return 80, 24
+        return size.columns or 80, size.lines or 24
+
+    def styled(self, pieces: Iterable[Piece], room: int | None = None) -> str:
+        """The text with its colours, cut off after `room` characters."""
+        parts = []
+        for text, style in pieces:
+            shown = text[:room]
+            if room is not None:
+                room -= len(shown)
+            coloured = self._color and style and shown
+            parts.append(click.style(shown, **_STYLES[style]) if coloured else shown)
+        return "".join(parts)
+
+    def draw(self, lines: Sequence[str], block: Sequence[str]) -> None:
+        """Print lines that stay and, below, the block that the next call replaces.
+
+        The cursor rests at the start of the block. When the window changes its width, terminals
+        break the lines anew but leave the cursor at the text that it stood on: the next block
+        starts in the right place and erases the old one, however many rows that has become.
+
+        Parameters
+        ----------
+        lines : sequence of str
+        block : sequence of str
+            Narrower and fewer than the terminal's columns and lines.
+        """
+        parts = ["\r"] if self._drawing else [_HIDE_CURSOR, "\r"]
+        self._drawing = True
+        if lines:
+            parts.append(_ERASE_BELOW)
+            parts += [f"{line}\n" for line in lines]
+        parts.append(f"{_ERASE_TO_END_OF_LINE}\n".join(block))
+        parts.append(_ERASE_BELOW)
+        if len(block) > 1:
+            parts.append(f"\x1b[{len(block) - 1}A")
+        parts.append("\r")
+        self._write("".join(parts))
+
+    def print(self, lines: Sequence[str]) -> None:
+        """Write lines that stay, in place of the block where one is drawn."""
+        text = "".join(f"{line}\n" for line in lines)
+        if self._drawing:
+            text = f"\r{_ERASE_BELOW}{text}{_SHOW_CURSOR}"
+            self._drawing = False
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        # One write per frame, or a terminal would show it half drawn.
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _glyphs(encoding: str | None) -> Glyphs:
+    try:
+        "".join(_BLOCKS).encode(encoding or "ascii")
+    except UnicodeError:
+        return _ASCII
+    return _BLOCKS
+
+
+class Fact(NamedTuple):
+    """Something to tell; where there is no room for all, the highest `need` gives way first."""
+
+    text: str
+    need: int
+    style: str = ""
+
+
+def fitting(facts: Sequence[Fact], room: int | None) -> list[Fact]:
+    """Those of the facts that fit side by side; those with a need of 0 stay in any case."""
+    kept = list(facts)
+    while room is not None and kept:
+        width = sum(len(fact.text) for fact in kept) + 2 * (len(kept) - 1)
+        least_needed = max(kept, key=lambda fact: fact.need)
+        if width <= room or least_needed.need == 0:
+            break
+        kept.remove(least_needed)
+    return kept
+
+
+def joined(facts: Sequence[Fact]) -> list[Piece]:
+    """The facts side by side."""
+    pieces: list[Piece] = []
+    for fact in facts:
+        pieces += [("  " if pieces else "", ""), (fact.text, fact.style)]
+    return pieces
+
+
+def sparkline(values: Sequence[float], levels: str) -> str:
+    """One character per value, the first of `levels` for the least and the last for the greatest.
+
+    Parameters
+    ----------
+    values : sequence of float
+        NaN and the infinities become spaces.
+    levels : str
+        At least one character.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    lowest = min(finite, default=0.0)
+    span = max(finite, default=0.0) - lowest
+    top = len(levels) - 1
+
+    def character(value: float) -> str:
+        if not math.isfinite(value):
+            return " "
+        return levels[round(top * (value - lowest) / span)] if span > 0 else levels[0]
+
+    return "".join(map(character, values))

@@ -1,0 +1,198 @@
+"""Images in directories, one directory per class, read with Pillow.
+
+Either DIR/CLASS/*.png, or DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._files import read_regular_file
+from fastmlp.data.labelled import LabelledArrays
+from fastmlp.errors import FormatError
+from fastmlp.extras import require
+
+__all__ = ["IMAGE_SUFFIXES", "read_image_directory"]
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+# Pillow tries the decoders of these formats and no others, whatever the name of the file says.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_MOST_PIXELS = 1 << 24
+_DEEP_MODES = ("I", "F")
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Path of an image and the number of its class."""
+
+    path: str
+    label: int
+
+
+def read_image_directory(directory: str, digests: dict[str, str]) -> LabelledArrays:
+    """Read all images of a directory; hidden files and directories are left out.
+
+    Parameters
+    ----------
+    directory : str
+    digests : dict of str to str
+        Receives one SHA-256 for the directory: of the path and the digest of each image, sorted.
+
+    Returns
+    -------
+    LabelledArrays
+        x is uint8, (samples, height * width) for grey images, (samples, height * width * 3) for
+        others, row by row with the channels red, green and blue of a pixel side by side. Classes
+        are the names of the directories, sorted.
+
+    Raises
+    ------
+    FormatError
+        The directory is laid out in another way, an image cannot be read, or the images differ in
+        size or mode.
+    OSError
+        A file or directory cannot be opened.
+    """
+    splits = [name for name in ("train", "test") if _subdirectories(os.path.join(directory, name))]
+    root = os.path.join(directory, "train") if splits else directory
+    if splits:
+        _require_only(directory, ("train", "test"))
+    class_names = tuple(_subdirectories(root))
+    if not class_names:
+        raise FormatError(
+            f"{root}: must hold a directory of images for each class, or the four files of an "
+            "IDX set"
+        )
+    pictures = _pictures(root, class_names)
+    reader = _ImageReader(directory)
+    x, y = reader.read(pictures)
+    x_test = y_test = None
+    if "test" in splits:
+        x_test, y_test = reader.read(_pictures(os.path.join(directory, "test"), class_names))
+    digests[os.path.basename(os.path.abspath(directory))] = reader.digest()
+    return LabelledArrays(x, y, x_test, y_test, reader.shape, class_names)
+
+
+def _visible(directory: str) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+
+
+def _subdirectories(directory: str) -> list[str]:
+    """Names of the visible directories in a directory; none if that is not one itself."""
+    if not os.path.isdir(directory):
+        return []
+    return [entry.name for entry in _visible(directory) if entry.is_dir()]
+
+
+def _require_only(directory: str, names: tuple[str, ...]) -> None:
+    for name in _subdirectories(directory):
+        if name not in names:
+            raise FormatError(
+                f"{os.path.join(directory, name)}: must not be beside train and test, the only "
+                "parts that a directory of images can have"
+            )
+
+
+def _pictures(root: str, class_names: tuple[str, ...]) -> list[_Picture]:
+    labels = {name: label for label, name in enumerate(class_names)}
+    pictures: list[_Picture] = []
+    for entry in _visible(root):
+        if not entry.is_dir():
+            if entry.name.lower().endswith(IMAGE_SUFFIXES):
+                raise FormatError(f"{entry.path}: must lie in the directory of its class")
+            continue
+        if entry.name not in labels:
+            raise FormatError(
+                f"{entry.path}: must be one of the classes of the training part: "
+                f"{', '.join(class_names[:8])}"
+            )
+        if not entry.name.isprintable():
+            raise FormatError(f"{entry.path!r}: the name of a class must be printable text")
+        files = _visible(entry.path)
+        if not files:
+            raise FormatError(f"{entry.path}: must hold images, got nothing")
+        for file in files:
+            if not file.name.lower().endswith(IMAGE_SUFFIXES):
+                raise FormatError(
+                    f"{file.path}: must be an image, one of {', '.join(IMAGE_SUFFIXES)}"
+                )
+            pictures.append(_Picture(file.path, labels[entry.name]))
+    if not pictures:
+        raise FormatError(f"{root}: must hold a directory of images for each class")
+    return pictures
+
+
+class _ImageReader:
+    """Reads images that must all be like the first one."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._digest = hashlib.sha256()
+        self._first = ""
+        self.shape: tuple[int, ...] = ()
+
+    def read(self, pictures: list[_Picture]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Pixels (samples, features) and classes (samples,)."""
+        labels = np.array([picture.label for picture in pictures], np.int64)
+        # Filters belong to the process; this is one change for the whole loop.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            images = (self._read_one(picture.path) for picture in pictures)
+            first = next(images)
+            pixels = np.empty((len(pictures), *first.shape), np.uint8)
+            pixels[0] = first
+            for i, image in enumerate(images, 1):
+                pixels[i] = image
+        return pixels.reshape(len(pictures), -1), labels
+
+    def digest(self) -> str:
+        """SHA-256 of what has been read."""
+        return self._digest.hexdigest()
+
+    def _read_one(self, path: str) -> NDArray[np.uint8]:
+        content = read_regular_file(path)
+        relative = os.fsencode(os.path.relpath(path, self._directory))
+        self._digest.update(relative + b"\0" + hashlib.sha256(content).digest())
+        image = _decode(content, path)
+        if not self._first:
+            self._first, self.shape = path, image.shape
+        elif image.shape != self.shape:
+            raise FormatError(
+                f"{path}: size: must be {_kind(self.shape)} like {self._first}, "
+                f"got {_kind(image.shape)}"
+            )
+        return image
+
+
+def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
+    """Pixels of an image: (height, width) if it is grey, else (height, width, 3)."""
+    pillow: Any = require("data", "PIL.Image")
+    try:
+        with pillow.open(io.BytesIO(content), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > _MOST_PIXELS:
+                raise FormatError(
+                    f"{path}: size: must be {_MOST_PIXELS} pixels at most, got {width} x {height}"
+                )
+            if image.mode.startswith(_DEEP_MODES):
+                raise FormatError(f"{path}: mode: must have 8 bits per channel, got {image.mode!r}")
+            grey = image.mode in ("1", "L")
+            return np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
+    except (FormatError, MemoryError):
+        raise
+    except Exception as error:  # decoders meet damage in any of a dozen exceptions
+        raise FormatError(f"{path}: image: cannot be read: {error}") from error
+
+
+def _kind(shape: tuple[int, ...]) -> str:
+    height, width = shape[:2]
+    return f"{width} x {height} pixels in {'colour' if len(shape) == 3 else 'grey'}"

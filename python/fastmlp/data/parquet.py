@@ -1,0 +1,199 @@
+"""Parquet tables, read by polars in a process of its own.
+
+A few changed bytes are enough to make the decoder end its process (it asks for memory that no
+machine has, and Rust aborts), which must not be this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+
+from fastmlp.data.cells import LARGEST_INTEGER, UnusableColumn
+from fastmlp.data.table import Column, Table, place
+from fastmlp.errors import FormatError
+from fastmlp.extras import require
+
+__all__ = ["MAGIC", "decode", "read_parquet"]
+
+MAGIC = b"PAR1"
+
+# Run-length coding makes a column of one value as small as one likes; a table of such columns only
+# is not worth the memory that it can take.
+_MOST_CELLS_PER_BYTE = 4096
+_SECONDS = 60.0
+_BYTES_PER_SECOND = 1e6
+
+_DECODER = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from fastmlp.data.parquet import decode
+decode(sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+
+def read_parquet(content: bytes, origin: str) -> Table:
+    """Read a table from a Parquet file that lies in memory.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    origin : str
+        Name for messages.
+
+    Returns
+    -------
+    Table
+        Numbers of any width and decimals are numbers, but for integers beyond 2**53, which are
+        text; booleans are "false" and "true"; times, lists, structures and bytes are unsupported.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, has no rows, or has no column that can be used.
+    """
+    if len(content) < 12 or not content.startswith(MAGIC) or not content.endswith(MAGIC):
+        raise FormatError(f"{origin}: magic: must be PAR1 at both ends; cut off or no Parquet file")
+    footer = int.from_bytes(content[-8:-4], "little")
+    if footer > len(content) - 12:
+        raise FormatError(f"{origin}: footer: has {footer} bytes, the file {len(content)}")
+    require("data", "polars")
+    description, numbers = _decode_elsewhere(content, origin)
+    if "error" in description:
+        raise FormatError(f"{origin}: {description['error']}")
+    rows = description["rows"]
+    columns: dict[str, Column] = {}
+    for name, texts in description["columns"].items():
+        if texts is None:
+            columns[name] = np.frombuffer(numbers, np.float64, rows).copy()
+            numbers = numbers[8 * rows :]
+        else:
+            columns[name] = np.empty(rows, object)
+            columns[name][:] = texts
+    if not columns:
+        name, kind = next(iter(description["unsupported"].items()))
+        raise FormatError(f"{origin}: column {name!r}: must hold numbers or text, got {kind}")
+    return Table(origin, columns, description["unsupported"], None)
+
+
+def _decode_elsewhere(content: bytes, origin: str) -> tuple[dict[str, Any], memoryview]:
+    """Run `decode` on `content` and return what it wrote: the JSON object, and the numbers."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _DECODER, json.dumps(sys.path)],
+            input=content,
+            capture_output=True,
+            env={**os.environ, "RUST_BACKTRACE": "0"},
+            timeout=_SECONDS + len(content) / _BYTES_PER_SECOND,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FormatError(f"{origin}: Parquet: decoding does not end, damaged") from error
+    if done.returncode < 0:
+        raise FormatError(
+            f"{origin}: Parquet: is damaged, the decoder ended with signal {-done.returncode}"
+        )
+    if done.returncode > 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise RuntimeError(f"{origin}: the Parquet decoder cannot be run: {lines[-1]}")
+    header, _, _ = done.stdout.partition(b"\n")
+    return json.loads(header), memoryview(done.stdout)[len(header) + 1 :]
+
+
+# ---------------------------------------------------------------- in the other process
+
+
+def decode(source: Any, sink: Any) -> None:
+    """Decode a Parquet file into a line of JSON and the numbers of all columns.
+
+    Parameters
+    ----------
+    source, sink : binary streams
+        The JSON object has "error", or else "rows", "unsupported" and "columns": by name the list
+        of texts, or null for a column of numbers. Those follow as float64 of this machine, column
+        after column.
+    """
+    import resource
+
+    polars = require("data", "polars")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    content = source.read()
+    numbers: list[Column] = []
+    description: dict[str, Any]
+    try:
+        description = _describe(polars, content, numbers)
+    except FormatError as error:
+        description = {"error": str(error)}
+    except (polars.exceptions.PolarsError, OSError, ValueError) as error:
+        description = {"error": f"Parquet: {_first_line(error)}"}
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what polars raises where Rust panics
+            raise
+        description = {"error": f"Parquet: is damaged: {_first_line(error)}"}
+    sink.write(json.dumps(description).encode() + b"\n")
+    for column in numbers:
+        sink.write(column.tobytes())
+
+
+def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, Any]:
+    schema = polars.read_parquet_schema(content)
+    unsupported = {name: kind for name in schema if (kind := _unsupported(schema[name]))}
+    rows = polars.scan_parquet(content).select(polars.len()).collect().item()
+    if rows == 0:
+        raise FormatError("row count: is 0, there is nothing to read")
+    if rows * len(schema) > _MOST_CELLS_PER_BYTE * len(content):
+        raise FormatError(
+            f"row count: {rows} rows of {len(schema)} columns are too many for {len(content)} bytes"
+        )
+    for name in schema:
+        if not name.strip():
+            raise FormatError(f"column {list(schema).index(name) + 1}: has no name")
+    usable = [name for name in schema if name not in unsupported]
+    columns: dict[str, list[str | None] | None] = {}
+    for series in polars.read_parquet(content, columns=usable) if usable else ():
+        try:
+            values = _numbers_or_text(polars, series)
+        except UnusableColumn as fault:
+            unsupported[series.name] = f"{fault.kind} ({place(fault.row, None)}: {fault.value})"
+            continue
+        if isinstance(values, list):
+            columns[series.name] = values
+        else:
+            columns[series.name] = None
+            numbers.append(values)
+    return {"rows": rows, "unsupported": unsupported, "columns": columns}
+
+
+def _unsupported(dtype: Any) -> str | None:
+    """What a column is if it can be neither numbers nor text."""
+    usable = ("String", "Categorical", "Enum", "Boolean", "Null")
+    if dtype.is_numeric() or str(dtype.base_type()) in usable:
+        return None
+    return str(dtype.base_type()).lower()
+
+
+def _numbers_or_text(polars: Any, series: Any) -> Column | list[str | None]:
+    if series.dtype == polars.Boolean:
+        return list(series.cast(polars.String).to_list())
+    if series.dtype.is_integer():
+        if max(series.max() or 0, -(series.min() or 0)) > LARGEST_INTEGER:
+            return list(series.cast(polars.String).to_list())
+    elif not series.dtype.is_numeric() and series.dtype != polars.Null:
+        return list(series.cast(polars.String).to_list())
+    values = series.cast(polars.Float64).fill_null(float("nan")).to_numpy()
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise UnusableColumn("numbers that are infinite", row, values[row])
+    return np.ascontiguousarray(values, np.float64)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,321 @@
+"""How raw samples become what a network takes, and what it gives becomes what people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data.arrays import plain_inputs, refuse_non_finite
+from fastmlp.data.columns import ColumnEncoding, encode_table
+from fastmlp.data.moments import standardize
+from fastmlp.data.names import listed
+from fastmlp.data.preprocessing_checks import require_consistent
+from fastmlp.data.preprocessing_config import ARRAY_NAMES, as_config, read_config
+from fastmlp.data.table import Table
+from fastmlp.data.targets import (
+    TargetColumn,
+    class_codes,
+    label_matrix,
+    targets_of,
+    value_matrix,
+)
+from fastmlp.errors import FormatError
+
+if TYPE_CHECKING:
+    from fastmlp.data.read import Part
+
+__all__ = ["Preprocessing"]
+
+Floats = NDArray[np.float64]
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Preprocessing:
+    """How raw samples become what a network takes, and its outputs what people read.
+
+    Immutable; two are equal if they have the same content.
+
+    Attributes
+    ----------
+    task : {"classification", "multilabel", "regression"}
+    features : int
+        Inputs of the network.
+    columns : tuple of ColumnEncoding or None
+        For samples in tables: the columns used, in the order of their inputs.
+    feature_names : tuple of str or None
+        Of the network's inputs; of a table ``age``, ``colour=blue``, ``colour=red``.
+    image_shape : tuple of int or None
+        Of the samples, if they are images.
+    input_mean, input_scale : float64 arrays of shape (features,) or None
+        Inputs are standardised to ``(x - mean) / scale``; None: they are not.
+    class_names : tuple of str or None
+        Classification: of the outputs. Multilabel: of the labels.
+    class_column : str or None
+        Column of a table that holds the classes.
+    indexed_classes : bool
+        Whether integers in an array of targets count the classes from 0; if not, they are names.
+    target_names : tuple of str or None
+        Regression: of the outputs.
+    target_mean, target_scale : float64 arrays of shape (outputs,) or None
+        Regression: targets are standardised likewise.
+
+    Raises
+    ------
+    ValueError
+        The parts do not fit together.
+    """
+
+    task: str
+    features: int
+    columns: tuple[ColumnEncoding, ...] | None = None
+    feature_names: Names | None = None
+    image_shape: tuple[int, ...] | None = None
+    input_mean: Floats | None = None
+    input_scale: Floats | None = None
+    class_names: Names | None = None
+    class_column: str | None = None
+    indexed_classes: bool = False
+    target_names: Names | None = None
+    target_mean: Floats | None = None
+    target_scale: Floats | None = None
+
+    def __post_init__(self) -> None:
+        if self.columns is not None:
+            names = tuple(name for column in self.columns for name in column.feature_names)
+            object.__setattr__(self, "feature_names", names)
+        for name in ARRAY_NAMES:
+            array = getattr(self, name)
+            if array is not None:
+                own = np.array(array, np.float64)
+                own.flags.writeable = False
+                object.__setattr__(self, name, own)
+        require_consistent(self)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network: classes, labels or targets."""
+        return len(self.class_names or self.target_names or ())
+
+    @property
+    def target_columns(self) -> Names | None:
+        """Columns of a table that hold the targets; None for arrays."""
+        if self.columns is None:
+            return None
+        if self.class_column is not None:
+            return (self.class_column,)
+        return self.class_names or self.target_names
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Preprocessing):
+            return NotImplemented
+        mine, theirs = self.arrays(), other.arrays()
+        return self.config() == other.config() and all(
+            np.array_equal(array, theirs[name]) for name, array in mine.items()
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.task, self.features, self.class_names, self.target_names))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Preprocessing.from_config, (self.config(), self.arrays())
+
+    def __repr__(self) -> str:
+        names = listed(self.class_names or self.target_names or ())
+        source = "values" if self.columns is None else f"inputs from {len(self.columns)} columns"
+        return f"Preprocessing({self.task} of {self.features} {source}: {names})"
+
+    # ------------------------------------------------------------ files
+
+    def config(self) -> dict[str, Any]:
+        """All but the arrays, as JSON holds it."""
+        return as_config(self)
+
+    def arrays(self) -> dict[str, Floats]:
+        """Those of input_mean, input_scale, target_mean and target_scale that exist; read-only."""
+        return {n: getattr(self, n) for n in ARRAY_NAMES if getattr(self, n) is not None}
+
+    @classmethod
+    def from_config(cls, config: object, arrays: Mapping[str, NDArray[Any]]) -> Preprocessing:
+        """From `config` and `arrays`, which may come from an untrusted file.
+
+        Raises
+        ------
+        TypeError, ValueError
+            They do not describe a preprocessing; the message names the field.
+        """
+        return cls(**read_config(config, arrays))
+
+    # ------------------------------------------------------------ samples
+
+    def inputs(self, x: Table | NDArray[Any]) -> NDArray[Any]:
+        """Samples as the network takes them.
+
+        Parameters
+        ----------
+        x : Table, or array of shape (samples, features)
+            A table is read by the names of its columns, and further columns are ignored. An array
+            stands for a table of numbers, and a table of numbers for an array.
+
+        Returns
+        -------
+        array of shape (samples, features)
+            uint8, float32 or float64; `x` itself where nothing is to be done.
+
+        Raises
+        ------
+        FormatError
+            A column is missing, has another type, or a value is missing, not finite or a category
+            that training did not know. The message names the place.
+        TypeError, ValueError
+            `x` is neither a table nor such an array.
+        """
+        encoded = self._encoded(x)
+        given = isinstance(x, np.ndarray) and np.may_share_memory(encoded, x)
+        return self.standardized(encoded, in_place=not given)
+
+    def standardized(self, encoded: NDArray[Any], *, in_place: bool) -> NDArray[Any]:
+        """Inputs (samples, features) minus their mean, by their scale, where these were learnt."""
+        if self.input_mean is None or self.input_scale is None:
+            return encoded
+        return standardize(encoded, self.input_mean, self.input_scale, in_place=in_place)
+
+    def has_targets(self, part: Part) -> bool:
+        """Whether samples come with targets of this kind."""
+        if not isinstance(part.x, Table):
+            return part.y is not None
+        return all(name in part.x.columns for name in self.target_columns or ("",))
+
+    def targets(self, part: Part, class_names: Sequence[str] | None = None) -> NDArray[Any]:
+        """Targets as the network takes them.
+
+        Parameters
+        ----------
+        part : Part
+        class_names : sequence of str, optional
+            What integers in ``part.y`` stand for, where they come from another source than the
+            training part: its classes may be fewer, or counted in another order.
+
+        Returns
+        -------
+        int64 array of shape (samples,), or float64 array of shape (samples, outputs)
+            Classes; or labels 0 and 1; or standardised targets.
+
+        Raises
+        ------
+        FormatError
+            A target is missing, of another kind, or a class that training did not know.
+        ValueError
+            The samples have no targets, or too many.
+        """
+        columns = self._target_columns_of(part)
+        if self.task == "multilabel":
+            return label_matrix(columns)
+        if self.task == "regression":
+            values = value_matrix(columns)
+            if self.target_mean is None or self.target_scale is None:
+                return values
+            return standardize(values, self.target_mean, self.target_scale, in_place=True)
+        names = self.class_names or ()
+        if class_names is None or columns[0].is_text or columns[0].table is not None:
+            return class_codes(columns[0], names, indices=self.indexed_classes)
+        theirs = class_codes(columns[0], class_names, indices=True)
+        named = np.array(class_names, object)[theirs]
+        column = TargetColumn(columns[0].name, named, None)
+        return class_codes(column, names, indices=False)
+
+    def decode(self, predicted: NDArray[Any]) -> NDArray[Any]:
+        """What the network says, in the words and units of the data.
+
+        Parameters
+        ----------
+        predicted : array
+            Classes (samples,) counted from 0; or labels (samples, outputs) of 0 and 1; or outputs
+            (samples, outputs), for a single target also (samples,).
+
+        Returns
+        -------
+        array
+            Object array (samples,) of class names; of ``a;b``, the labels that are 1; or float64
+            (samples, outputs), ``outputs * target_scale + target_mean``.
+
+        Raises
+        ------
+        ValueError
+            `predicted` has another shape, or other classes or labels.
+        """
+        array = np.asarray(predicted)
+        if self.task == "classification":
+            return self._named_classes(array)
+        if self.task == "regression" and array.ndim == 1 and self.outputs == 1:
+            array = array[:, np.newaxis]
+        if array.ndim != 2 or array.shape[1] != self.outputs:
+            raise ValueError(
+                f"predicted must have shape (samples, {self.outputs}), got {array.shape}"
+            )
+        if self.task == "multilabel":
+            return self._joined_labels(array)
+        values: Floats = array.astype(np.float64)
+        if self.target_mean is not None and self.target_scale is not None:
+            values *= self.target_scale
+            values += self.target_mean
+        return values
+
+    def _encoded(self, x: Table | NDArray[Any]) -> NDArray[Any]:
+        if isinstance(x, Table):
+            return encode_table(x, self.columns or self._numbers_of(x))
+        array = plain_inputs(x)
+        if self.columns is None:
+            if array.shape[1] != self.features:
+                raise FormatError(f"x: must have {self.features} features, got {array.shape[1]}")
+            refuse_non_finite(array)
+            return array
+        if any(c.kind != "number" for c in self.columns) or array.shape[1] != len(self.columns):
+            raise ValueError(
+                f"x must be a table with the columns {listed(c.name for c in self.columns)}, "
+                f"got an array of shape {array.shape}"
+            )
+        columns = {c.name: array[:, i].astype(np.float64) for i, c in enumerate(self.columns)}
+        return encode_table(Table("x", columns, {}, None), self.columns)
+
+    def _numbers_of(self, table: Table) -> tuple[ColumnEncoding, ...]:
+        """The columns of a table that stand for the features of an array."""
+        names = self.feature_names or tuple(table.columns)
+        if len(names) != self.features:
+            raise FormatError(
+                f"{table.origin}: columns: must be the {self.features} features of the model, "
+                f"got {len(names)}"
+            )
+        return tuple(ColumnEncoding(name, "number") for name in names)
+
+    def _target_columns_of(self, part: Part) -> list[TargetColumn]:
+        if isinstance(part.x, Table) and self.columns is None:
+            raise ValueError("y must be an array for a model that was trained with arrays")
+        columns = targets_of(part, self.target_columns)
+        expected = 1 if self.task == "classification" else self.outputs
+        if len(columns) != expected:
+            raise ValueError(f"y must have {expected} columns of targets, got {len(columns)}")
+        return columns
+
+    def _named_classes(self, classes: NDArray[Any]) -> NDArray[np.object_]:
+        if classes.ndim != 1 or classes.dtype.kind not in "iu":
+            raise ValueError(
+                "predicted must be integers of shape (samples,), "
+                f"got {classes.dtype} of shape {classes.shape}"
+            )
+        if len(classes) and not (classes.min() >= 0 and classes.max() < self.outputs):
+            raise ValueError(f"predicted must hold classes from 0 to {self.outputs - 1}")
+        names: NDArray[np.object_] = np.array(self.class_names, object)[classes]
+        return names
+
+    def _joined_labels(self, labels: NDArray[Any]) -> NDArray[np.object_]:
+        if not ((labels == 0) | (labels == 1)).all():
+            raise ValueError("predicted must hold 0 and 1 alone")
+        names = np.array(self.class_names, object)
+        joined = np.empty(len(labels), object)
+        joined[:] = [";".join(names[row]) for row in labels.astype(bool)]
+        return joined

@@ -1,0 +1,90 @@
+"""Whether the parts of a preprocessing fit together."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastmlp.data.names import listed
+from fastmlp.data.targets import TASKS
+
+if TYPE_CHECKING:
+    from fastmlp.data.preprocessing import Preprocessing
+
+__all__ = ["require_consistent"]
+
+
+def require_consistent(preprocessing: Preprocessing) -> None:
+    """Raise ValueError, naming the field, unless the parts fit together."""
+    _require_known_outputs(preprocessing)
+    _require_matching_inputs(preprocessing)
+    _require_usable_moments(preprocessing)
+
+
+def _require_known_outputs(preprocessing: Preprocessing) -> None:
+    if preprocessing.task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {preprocessing.task[:40]!r}")
+    regression = preprocessing.task == "regression"
+    _require_given("target_names", preprocessing.target_names, regression)
+    _require_given("class_names", preprocessing.class_names, not regression)
+    fewest = 2 if preprocessing.task == "classification" else 1
+    for field in ("class_names", "target_names"):
+        names = getattr(preprocessing, field)
+        if names is not None and (len(names) < fewest or len(set(names)) != len(names)):
+            raise ValueError(
+                f"{field} must hold {fewest} or more different names, got {listed(names)}"
+            )
+    tabular = preprocessing.columns is not None
+    classes = preprocessing.task == "classification"
+    _require_given("class_column", preprocessing.class_column, tabular and classes)
+    if preprocessing.indexed_classes and (tabular or not classes):
+        raise ValueError("indexed_classes must be false but for classes in arrays")
+
+
+def _require_matching_inputs(preprocessing: Preprocessing) -> None:
+    features, shape = preprocessing.features, preprocessing.image_shape
+    if features < 1:
+        raise ValueError(f"features must be >= 1, got {features}")
+    if preprocessing.columns is not None:
+        names = [column.name for column in preprocessing.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"columns must have different names, got {listed(names)}")
+        for name in preprocessing.target_columns or ():
+            if name in names:
+                raise ValueError(f"columns must not hold the target {name!r}")
+        if shape is not None:
+            raise ValueError("image_shape must be null for samples in tables")
+        made = sum(len(column.feature_names) for column in preprocessing.columns)
+        if made != features:
+            raise ValueError(f"features must be the {made} of the columns, got {features}")
+    named = preprocessing.feature_names
+    if named is not None and len(named) != features:
+        raise ValueError(f"feature_names must name {features} features, got {len(named)}")
+    if shape is not None and math.prod(shape) != features:
+        raise ValueError(f"image_shape must have {features} values, got {shape}")
+
+
+def _require_usable_moments(preprocessing: Preprocessing) -> None:
+    for kind, length in (("input", preprocessing.features), ("target", preprocessing.outputs)):
+        mean = getattr(preprocessing, f"{kind}_mean")
+        scale = getattr(preprocessing, f"{kind}_scale")
+        if (mean is None) != (scale is None):
+            raise ValueError(f"{kind}_mean and {kind}_scale must be given together")
+        if mean is None:
+            continue
+        if kind == "target" and preprocessing.task != "regression":
+            raise ValueError("target_mean must be given for regression alone")
+        for name, array in ((f"{kind}_mean", mean), (f"{kind}_scale", scale)):
+            if array.shape != (length,):
+                raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite, got NaN or infinite values")
+        if scale.min() <= 0:
+            raise ValueError(f"{kind}_scale must be > 0, got {scale.min()}")
+
+
+def _require_given(field: str, value: object, wanted: bool) -> None:
+    if (value is not None) != wanted:
+        raise ValueError(f"{field} must {'be given' if wanted else 'be null'} for this task")

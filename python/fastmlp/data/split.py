@@ -1,0 +1,95 @@
+"""Setting samples aside: which of them, as a function of a seed alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.validation import integer, real
+
+__all__ = ["split"]
+
+Indices = NDArray[np.int64]
+
+
+def split(
+    count: int,
+    labels: NDArray[np.int64] | None,
+    fraction: float,
+    seed: int,
+    *,
+    draw: int = 0,
+) -> tuple[Indices, Indices]:
+    """Draw a part of the samples without replacement.
+
+    Parameters
+    ----------
+    count : int
+        Number of samples, at least 1.
+    labels : int64 array of shape (count,), optional
+        Classes, counted from 0. With them the part has each class in its share of all samples, by
+        the method of largest remainders, and at least one sample of each class stays in the rest.
+    fraction : float
+        Size of the part in [0, 1). It is rounded to whole samples, and is at least one sample
+        unless `fraction` is 0 or nothing can be spared.
+    seed : int
+        Of NumPy's PCG64. The same arguments give the same split on every machine and with every
+        version of NumPy.
+    draw : int
+        Which of several independent draws with one seed. What is drawn from the rest of a draw
+        needs another, for the numbers that spared a sample once would tend to spare it again.
+
+    Returns
+    -------
+    rest, part : int64 arrays
+        Positions in ascending order; every position from 0 to count - 1 is in one of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of another kind or out of range.
+    """
+    count = integer("count", count, 1)
+    fraction = real("fraction", fraction, 0.0, 1.0, below=True)
+    seed = integer("seed", seed, 0)
+    if labels is not None and labels.shape != (count,):
+        raise ValueError(f"labels must have shape ({count},), got {labels.shape}")
+    groups = np.zeros(count, np.int64) if labels is None else labels
+    sizes = np.bincount(groups)
+    drawn = np.zeros(count, bool)
+    if fraction:
+        wanted = max(1, math.floor(fraction * count + 0.5))
+        # NumPy promises the stream of a bit generator for ever, not that of a permutation.
+        keys = np.random.PCG64(seed).jumped(integer("draw", draw, 0)).random_raw(count)
+        drawn = _smallest(keys, groups, sizes, _quotas(sizes, wanted))
+    return np.flatnonzero(~drawn), np.flatnonzero(drawn)
+
+
+def _quotas(sizes: Indices, wanted: int) -> Indices:
+    """Share out `wanted` samples among groups, leaving at least one sample in each group."""
+    spare = np.maximum(sizes - 1, 0)
+    wanted = min(wanted, int(spare.sum()))
+    whole, remainders = np.divmod(wanted * sizes, sizes.sum())
+    quotas = np.minimum(whole, spare)
+    # Of equal remainders the larger group's is served first.
+    order = np.lexsort((-sizes, -remainders))
+    missing = wanted - int(quotas.sum())
+    while missing:
+        open_groups = order[quotas[order] < spare[order]][:missing]
+        quotas[open_groups] += 1
+        missing -= len(open_groups)
+    return quotas
+
+
+def _smallest(
+    keys: NDArray[np.uint64], groups: Indices, sizes: Indices, quotas: Indices
+) -> NDArray[np.bool_]:
+    """Marks the quota of each group with the smallest keys."""
+    order = np.lexsort((keys, groups))
+    starts = np.cumsum(sizes) - sizes
+    rank = np.arange(len(groups)) - np.repeat(starts, sizes)
+    marked = np.zeros(len(groups), bool)
+    marked[order] = rank < np.repeat(quotas, sizes)
+    return marked

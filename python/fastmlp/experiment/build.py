@@ -1,0 +1,231 @@
+"""From settings and data to a model, an optimizer and averages."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import fastmlp
+from fastmlp import optimizers, schedules
+from fastmlp.architecture import architecture_from_config
+from fastmlp.averaging import EMA, SWA, Averaging
+from fastmlp.data.prepare import Options, Prepared
+from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.experiment.schema import (
+    Config,
+    DataSection,
+    OptimizerSection,
+    ScheduleSection,
+)
+from fastmlp.experiment.settings import with_absolute_paths
+from fastmlp.lbfgs import LBFGS
+from fastmlp.optimizers import Optimizer
+from fastmlp.schedules import Schedule
+
+__all__ = ["averaging", "class_weights", "completed", "data_options", "new_model", "optimizer"]
+
+_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
+    **{
+        name.lower(): getattr(optimizers, name)
+        for name in optimizers.__all__
+        if name not in ("Optimizer", "checked_optimizer")
+    },
+    "lbfgs": LBFGS,
+}
+_SCHEDULES: Mapping[str, type[Schedule]] = {
+    "constant": schedules.Constant,
+    "step": schedules.StepDecay,
+    "exponential": schedules.Exponential,
+    "inverse_scaling": schedules.InverseScaling,
+    "linear": schedules.Linear,
+    "cosine": schedules.Cosine,
+    "one_cycle": schedules.OneCycle,
+    "plateau": schedules.ReduceOnPlateau,
+}
+_AVERAGES: Mapping[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
+_LOSSES = {
+    "classification": "softmax_cross_entropy",
+    "multilabel": "binary_cross_entropy",
+    "regression": "mse",
+}
+
+
+def data_options(section: DataSection) -> Options:
+    """What `fastmlp.data.prepare` is to do."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    return Options(**{name: getattr(section, name) for name in names})
+
+
+def completed(config: Config, prepared: Prepared) -> Config:
+    """The settings with everything filled in that the data decides."""
+    config = with_absolute_paths(config)
+    network = config.network
+    data = {"task": prepared.task}
+    loss = _LOSSES[prepared.task] if network.loss is None else network.loss
+    training = {"monitor": config.training.monitor or _monitor(config, prepared)}
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update=data),
+            "network": network.model_copy(update={"loss": loss}),
+            "training": config.training.model_copy(update=training),
+            "optimizer": _explicit_optimizer(config),
+        }
+    )
+
+
+def _monitor(config: Config, prepared: Prepared) -> str:
+    """The loss, of samples that are not trained on where there are any: accuracies have ties."""
+    measured = prepared.validation is not None or prepared.test is not None
+    return "val_loss" if measured and config.optimizer.name != "lbfgs" else "loss"
+
+
+def new_model(config: Config, prepared: Prepared) -> fastmlp.MLP:
+    """The model as it is before the first step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A setting that only the model can judge is out of range.
+    """
+    network = config.network
+    pre = prepared.preprocessing
+    arguments: dict[str, Any] = {
+        "layer_sizes": [pre.features, *(network.hidden or ()), pre.outputs],
+        "input_scale": prepared.input_scale,
+        **network.model_dump(exclude={"hidden", "initializer"}),
+    }
+    if network.initializer is not None:
+        arguments["initializer"] = network.initializer
+    arguments = architecture_from_config(arguments)
+    sizes = arguments.pop("layer_sizes")
+    model = _initial(config, sizes, arguments)
+    if config.training.freeze:
+        model.freeze(list(config.training.freeze))
+    model.preprocessing = pre
+    return model
+
+
+def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> fastmlp.MLP:
+    """A fresh model, or one that was trained before, with a new head where the outputs differ."""
+    if config.training.initial_model is None:
+        return fastmlp.MLP(sizes, **arguments)
+    from fastmlp.experiment.rundir import model_path
+
+    old = fastmlp.load(model_path(config.training.initial_model))
+    new = fastmlp.MLP(sizes, **arguments)
+    if old.layer_sizes[:-1] != sizes[:-1]:
+        raise ValueError(
+            f"initial_model must have layers {sizes[:-1]} below the outputs, "
+            f"got {old.layer_sizes[:-1]}"
+        )
+    head = f"layers.{len(sizes) - 2}." if old.layer_sizes[-1] != sizes[-1] else "-"
+    kept = {k: v.astype(new.dtype) for k, v in old.parameters().items() if not k.startswith(head)}
+    new.set_parameters({**new.parameters(), **kept})
+    return new
+
+
+def optimizer(config: Config) -> Optimizer | LBFGS:
+    """The update rule with its schedule.
+
+    Raises
+    ------
+    ValueError
+        The rule or the schedule does not have a setting that was given.
+    """
+    section = config.optimizer
+    settings = _given(section)
+    kind = _kind("optimizer", section.name, _OPTIMIZERS)
+    if kind is LBFGS:
+        settings.pop("learning_rate", None)
+        _require_known(section, LBFGS, settings)
+        return LBFGS(**settings)
+    _require_known(section, kind, settings)
+    rate = settings.pop("learning_rate", None)
+    if rate is None:
+        rate = next(f.default for f in dataclasses.fields(kind) if f.name == "learning_rate")
+    if section.nesterov and not section.momentum:
+        raise ValueError("nesterov needs a momentum above 0")
+    result: Optimizer = kind(learning_rate=_schedule(config, rate), **settings)
+    return result
+
+
+def _explicit_optimizer(config: Config) -> OptimizerSection:
+    """The section with the defaults of the rule written out."""
+    rule = optimizer(config)
+    values = {
+        field.name: getattr(rule, field.name)
+        for field in dataclasses.fields(rule)
+        if field.name != "learning_rate"
+    }
+    if isinstance(rule, Optimizer):
+        default = next(f.default for f in dataclasses.fields(rule) if f.name == "learning_rate")
+        given = config.optimizer.learning_rate
+        values["learning_rate"] = default if given is None else given
+    return config.optimizer.model_copy(update=values)
+
+
+def _given(section: OptimizerSection | ScheduleSection) -> dict[str, Any]:
+    return section.model_dump(exclude={"name", "warmup"}, exclude_none=True)
+
+
+def _kind(what: str, name: str, known: Mapping[str, Any]) -> Any:
+    if name.lower() not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ValueError(f"{what} must be one of {', '.join(known)}, got {name!r}{hint}")
+    return known[name.lower()]
+
+
+def _require_known(
+    section: OptimizerSection | ScheduleSection, kind: Any, settings: Mapping[str, Any]
+) -> None:
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            shown = [f for f in known if f in type(section).model_fields]
+            raise ValueError(f"{section.name} has no {name}; it has {', '.join(shown)}")
+
+
+def _schedule(config: Config, rate: float) -> Schedule:
+    section = config.schedule
+    epochs = config.training.epochs or 1
+    kind = _SCHEDULES[section.name]
+    settings = _given(section)
+    _require_known(section, kind, settings)
+    if section.name == "step":
+        settings.setdefault("every", math.ceil(epochs / 3))
+    if section.name == "exponential" and "factor" not in settings:
+        raise ValueError("exponential needs schedule.factor")
+    if section.name == "cosine" and settings.get("per") == "epoch":
+        settings.setdefault("length", epochs)
+    first = "peak" if section.name == "one_cycle" else "rate"
+    made = kind(**{first: rate}, **settings)
+    if not section.warmup:
+        return made
+    return schedules.WarmUp(made, section.warmup, per="epoch")
+
+
+def averaging(config: Config) -> Averaging | None:
+    """What the model is to end with in place of its last parameters."""
+    value = config.training.averaging
+    if value is None:
+        return None
+    settings = {"name": value} if isinstance(value, str) else dict(value)
+    kind = _kind("averaging", str(settings.pop("name", "")), _AVERAGES)
+    return kind(**settings)  # type: ignore[no-any-return]
+
+
+def class_weights(config: Config, preprocessing: Preprocessing) -> Any:
+    """Weights of classes by index, as `MLP.fit` takes them."""
+    value = config.training.class_weight
+    if value is None or isinstance(value, str):
+        return value
+    names = list(preprocessing.class_names or ())
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        raise ValueError(f"class_weight must name classes of {', '.join(names)}, got {unknown[0]}")
+    return {names.index(name): weight for name, weight in value.items()}

@@ -1,0 +1,214 @@
+"""Checkpoints: all that a training goes on from, in files of two generations.
+
+A file is complete or not there (`fastmlp._files.atomic_write`), and every byte of it is covered by
+a digest (`fastmlp.model_file`). The older generation goes only after the newer one is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.errors import FormatError
+from fastmlp.history import Record
+from fastmlp.model import MLP
+from fastmlp.model_file import read_model, write_model
+
+__all__ = ["Checkpoint", "CheckpointStore"]
+
+Array = npt.NDArray[Any]
+KIND = "fastmlp-checkpoint"
+GENERATIONS = 2
+_NAME = re.compile(r"epoch-(\d{8})\.safetensors")
+_WHOLE = ("epoch", "epochs")  # values of a record that are integers
+# What of `MLP.training_state` is no array of floats.
+_PLAIN = ("rule", "shows_averages", "epochs")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs completed.
+    parameters, state : dict of str to array
+        As `MLP.parameters` and `MLP.training_state` give them.
+    records : list of dict
+        Of all epochs so far.
+    best : dict of str to array or None
+        Parameters of the best epoch, where it is another one than this.
+    best_epoch : int
+        0 where no epoch was measured.
+    """
+
+    epoch: int
+    parameters: dict[str, Array]
+    state: dict[str, Array]
+    records: list[Record]
+    best: dict[str, Array] | None
+    best_epoch: int
+
+    @classmethod
+    def of(
+        cls,
+        model: MLP,
+        records: Sequence[Record],
+        best: dict[str, Array] | None,
+        best_epoch: int,
+    ) -> Checkpoint:
+        """The state of a model after the last of `records`."""
+        epoch = int(records[-1]["epoch"])
+        state = {**model.training_state(), "epochs": np.array(epoch)}
+        other = best if best_epoch != epoch else None
+        return cls(epoch, model.parameters(), state, list(records), other, best_epoch)
+
+    def restore(self, model: MLP) -> None:
+        """Give a model of the same architecture this state; `fit` goes on with ``resume=True``.
+
+        Raises
+        ------
+        ValueError
+            The state is of another architecture.
+        """
+        model.set_parameters(self.parameters)
+        model.restore_training_state(self.state)
+        for record in self.records:
+            model.history.append(record)
+
+    def save(self, path: Path) -> None:
+        """Write it as one file."""
+        groups = {"parameters": self.parameters, "best": self.best or {}, "state": self.state}
+        tensors = {
+            f"{group}.{name}": array
+            for group, arrays in groups.items()
+            for name, array in arrays.items()
+            if group != "state" or name not in _PLAIN
+        }
+        for name in self.records[0]:
+            tensors[f"records.{name}"] = np.array([r[name] for r in self.records], np.float64)
+        config = {
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "rule": str(self.state["rule"]),
+            "shows_averages": bool(self.state["shows_averages"]),
+        }
+        write_model(path, tensors, config, kind=KIND)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a file of `save`.
+
+        Raises
+        ------
+        FormatError
+            It is damaged, or no checkpoint.
+        OSError
+            It cannot be read.
+        """
+        tensors, config = read_model(path, kind=KIND)
+        groups: dict[str, dict[str, Array]] = {"parameters": {}, "best": {}, "state": {}}
+        columns: dict[str, list[float]] = {}
+        for name, array in tensors.items():
+            group, _, key = name.partition(".")
+            if group == "records":
+                columns[key] = array.tolist()
+            elif group in groups:
+                groups[group][key] = array
+            else:
+                raise FormatError(f"{path}: {name}: is no part of a checkpoint")
+        try:
+            epoch, best_epoch = int(config["epoch"]), int(config["best_epoch"])
+            state = groups["state"] | {
+                "rule": np.array(str(config["rule"])),
+                "shows_averages": np.array(bool(config["shows_averages"])),
+                "epochs": np.array(epoch),
+            }
+            rows = zip(*columns.values(), strict=True)
+            records = [_record(dict(zip(columns, row, strict=True))) for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{path}: config: is not that of a checkpoint: {error}") from None
+        if len(records) != epoch:
+            raise FormatError(f"{path}: records: must be {epoch}, got {len(records)}")
+        best = groups["best"] or None
+        return cls(epoch, groups["parameters"], state, records, best, best_epoch)
+
+
+def _record(values: dict[str, float]) -> Record:
+    return {name: int(value) if name in _WHOLE else value for name, value in values.items()}
+
+
+class CheckpointStore:
+    """The checkpoints of one run.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Made as needed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, then remove all but the newest generations.
+
+        Raises
+        ------
+        OSError
+            It could not be written; the ones before are as they were.
+        """
+        self.directory.mkdir(exist_ok=True)
+        checkpoint.save(self.directory / f"epoch-{checkpoint.epoch:08d}.safetensors")
+        for path in self._files()[GENERATIONS:]:
+            with contextlib.suppress(OSError):  # one generation too many does no harm
+                path.unlink()
+
+    def newest(self) -> tuple[Checkpoint | None, list[str]]:
+        """The checkpoint of the latest epoch that is whole, and what was wrong with later ones."""
+        problems: list[str] = []
+        found: Checkpoint | None = None
+        for path in self._files():
+            try:
+                candidate = Checkpoint.load(path)
+            except (FormatError, OSError) as error:
+                problems.append(str(error))
+                continue
+            # The number inside counts: files may have been renamed.
+            if found is None or candidate.epoch > found.epoch:
+                found = candidate
+        return found, problems
+
+    def clear(self) -> None:
+        """Remove all checkpoints and what killed writers left."""
+        for path in [*self._files(), *self._leftovers()]:
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left; only for the owner of the run."""
+        for path in self._leftovers():
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _files(self) -> list[Path]:
+        """Latest first, by the number in the name."""
+        names = [name for name in self._names() if _NAME.fullmatch(name)]
+        return [self.directory / name for name in sorted(names, reverse=True)]
+
+    def _leftovers(self) -> list[Path]:
+        return [self.directory / name for name in self._names() if name.startswith(".epoch-")]
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.directory)
+        except FileNotFoundError:
+            return []

@@ -1,0 +1,283 @@
+"""The files of a run: a numbered directory that is never overwritten, or one that is named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.errors import FormatError
+from fastmlp.experiment.checkpoint import CheckpointStore
+from fastmlp.experiment.schema import Config
+from fastmlp.experiment.settings import read_settings, toml
+from fastmlp.history import Record
+
+__all__ = ["RunDirectory", "clean_json", "list_runs", "model_path", "next_numbered"]
+
+_NUMBERED = re.compile(r"(\d+)-")
+
+
+def clean_json(value: Any) -> Any:
+    """`value` with what JSON cannot express replaced: NaN and infinities become null."""
+    if isinstance(value, dict):
+        return {str(key): clean_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean_json(item) for item in value]
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) or hasattr(value, "__float__"):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return str(value)
+
+
+class RunDirectory:
+    """Where a run keeps its files.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    config_path, environment_path, metrics_path, result_path, report_path, plots_path : Path
+    best_model, last_model : Path
+    checkpoints : CheckpointStore
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_path = path / "config.toml"
+        self.environment_path = path / "environment.json"
+        self.metrics_path = path / "metrics.jsonl"
+        self.result_path = path / "result.json"
+        self.report_path = path / "report.html"
+        self.plots_path = path / "plots"
+        self.best_model = path / "best.safetensors"
+        self.last_model = path / "last.safetensors"
+        self.checkpoints = CheckpointStore(path / "checkpoints")
+
+    @classmethod
+    def create(
+        cls, name: str, out: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+    ) -> RunDirectory:
+        """Make the directory of a new run.
+
+        Parameters
+        ----------
+        name : str
+            Of the data, for `runs/NNN-name`, numbered one above the highest that exists.
+        out : str or os.PathLike, optional
+            The directory itself.
+        overwrite : bool
+            `out` may hold an older run, whose files are removed.
+
+        Raises
+        ------
+        ValueError
+            `out` holds something.
+        OSError
+            The directory cannot be made.
+        """
+        if out is None:
+            return cls(next_numbered(Path("runs"), name))
+        cls.require_free(out, overwrite=overwrite)
+        run = cls(Path(out))
+        run.path.mkdir(parents=True, exist_ok=True)
+        run._remove_old()
+        return run
+
+    @staticmethod
+    def require_free(out: str | os.PathLike[str], *, overwrite: bool) -> None:
+        """Raise ValueError where `create` would."""
+        path = Path(out)
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{out}: is a file, expected a directory")
+        if path.is_dir() and any(path.iterdir()) and not overwrite:
+            raise ValueError(f"{out}: is not empty; allow to overwrite it or name another")
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+        """The run in a directory.
+
+        Raises
+        ------
+        FormatError
+            There is none.
+        """
+        run = cls(Path(path))
+        if not run.config_path.is_file():
+            problem = "has no config.toml" if run.path.is_dir() else "is no directory"
+            raise FormatError(f"{path}: {problem}; expected the directory of a run")
+        return run
+
+    def _remove_old(self) -> None:
+        files = (
+            self.config_path, self.environment_path, self.metrics_path, self.result_path,
+            self.report_path, self.best_model, self.last_model,
+        )  # fmt: skip
+        for path in files:
+            path.unlink(missing_ok=True)
+        self.checkpoints.clear()
+        if self.plots_path.is_dir():
+            shutil.rmtree(self.plots_path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run, so that two processes do not train it at once.
+
+        Raises
+        ------
+        RuntimeError
+            Another process holds it.
+        """
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RuntimeError(f"{self.path}: another process is training this run") from None
+            except OSError:
+                pass  # a file system without locks: writes are atomic all the same
+            yield
+        finally:
+            os.close(descriptor)
+
+    # Writing
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        """Write one JSON document, whole or not at all."""
+        text = json.dumps(clean_json(content), indent=2, allow_nan=False) + "\n"
+        atomic_write(path, text.encode())
+
+    def write_config(self, config: Config) -> None:
+        """Write the settings, from which the run can be done again."""
+        atomic_write(self.config_path, toml(config).encode())
+
+    def append_record(self, record: Record) -> None:
+        """Add the line of an epoch to metrics.jsonl."""
+        # One O_APPEND write of a whole line: readers never see half a record, and a long run does
+        # not rewrite its history (and sync the disk) after every epoch.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self.metrics_path, flags, 0o666)
+        try:
+            os.write(descriptor, _line(record))
+        finally:
+            os.close(descriptor)
+
+    def write_records(self, records: Sequence[Record]) -> None:
+        """Write metrics.jsonl anew."""
+        atomic_write(self.metrics_path, b"".join(map(_line, records)))
+
+    # Reading
+
+    def config(self) -> Config:
+        """The resolved settings.
+
+        Raises
+        ------
+        FormatError
+            config.toml is damaged.
+        """
+        return Config.checked(read_settings(self.config_path))
+
+    def records(self) -> list[Record]:
+        """What the epochs measured; a half-written last line is left out."""
+        try:
+            content = read_regular_file(self.metrics_path)
+        except FileNotFoundError:
+            return []
+        records = []
+        for line in content.splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            if isinstance(record, dict):
+                records.append(record)
+        return records
+
+    def environment(self) -> dict[str, Any]:
+        """Machine, versions and digests of the data; empty where the file is missing."""
+        return _read_json(self.environment_path)
+
+    def result(self) -> dict[str, Any]:
+        """How the run ended; empty as long as it has not."""
+        return _read_json(self.result_path)
+
+    def selected_model(self) -> Path:
+        """The best model where a validation part chose it, else the last.
+
+        Raises
+        ------
+        FormatError
+            The run has no model yet.
+        """
+        chosen = self.best_model if self.result().get("selected") == "best" else self.last_model
+        for path in (chosen, self.last_model, self.best_model):
+            if path.is_file():
+                return path
+        raise FormatError(
+            f"{self.path}: has no model yet; finish it with 'fastmlp train --resume {self.path}'"
+        )
+
+
+def model_path(argument: str | os.PathLike[str]) -> Path:
+    """The model file that an argument means: a file, or a run's selected model.
+
+    Raises
+    ------
+    FormatError
+        The directory holds no run, or the run no model.
+    """
+    path = Path(argument).expanduser()
+    return RunDirectory.open(path).selected_model() if path.is_dir() else path
+
+
+def list_runs(parent: str | os.PathLike[str] = "runs") -> list[RunDirectory]:
+    """The runs in a directory, by name."""
+    try:
+        entries = sorted(Path(parent).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [RunDirectory(entry) for entry in entries if (entry / "config.toml").is_file()]
+
+
+def _line(record: Record) -> bytes:
+    return (json.dumps(clean_json(record), allow_nan=False) + "\n").encode()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular_file(path))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: must be a JSON object")
+    return content
+
+
+def next_numbered(parent: Path, name: str) -> Path:
+    """Make the directory `NNN-name`, numbered one above the highest that exists."""
+    parent.mkdir(parents=True, exist_ok=True)
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
+    numbers = (_NUMBERED.match(entry.name) for entry in parent.iterdir())
+    number = max((int(match[1]) for match in numbers if match), default=0) + 1
+    while True:
+        directory = parent / f"{number:03d}-{slug}"
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            number += 1  # another run took this number between the listing and now
+        else:
+            return directory

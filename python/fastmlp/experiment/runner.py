@@ -1,0 +1,370 @@
+"""One run from settings to result: data, model, training with checkpoints, evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import fastmlp
+from fastmlp.callbacks import Callback
+from fastmlp.data.prepare import Prepared, Samples, prepare
+from fastmlp.data.read import read
+from fastmlp.errors import FormatError
+from fastmlp.experiment import build
+from fastmlp.experiment.checkpoint import Checkpoint
+from fastmlp.experiment.evaluation import Evaluation, evaluate
+from fastmlp.experiment.rundir import RunDirectory
+from fastmlp.experiment.schema import Config
+from fastmlp.history import Record
+from fastmlp.lbfgs import LBFGS
+from fastmlp.model import MLP
+from fastmlp.monitoring import BestValue
+from fastmlp.schedules import Schedule
+from fastmlp.storage import save
+from fastmlp.training import Progress, Training
+
+__all__ = [
+    "Experiment",
+    "Outcome",
+    "evaluate_selected",
+    "facts",
+    "load_experiment",
+    "parameter_count",
+    "require_same_data",
+    "save_models",
+    "train",
+]
+
+Array = npt.NDArray[Any]
+# Checkpoints come as often as they take no more than this share of the time.
+CHECKPOINT_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Settings with all that the data decides, and the data."""
+
+    config: Config
+    prepared: Prepared
+
+    @property
+    def monitored(self) -> Samples | None:
+        """What each epoch is measured on."""
+        return self.prepared.validation or self.prepared.test
+
+    @property
+    def monitored_name(self) -> str:
+        """The same in a word."""
+        return "validation" if self.prepared.validation is not None else "test"
+
+    @property
+    def evaluated(self) -> tuple[str, Samples]:
+        """What the result is measured on, by name."""
+        parts = {"test": self.prepared.test, "validation": self.prepared.validation}
+        for name, samples in parts.items():
+            if samples is not None:
+                return name, samples
+        return "training", self.prepared.train
+
+    @property
+    def selects_best(self) -> bool:
+        """Whether the best epoch may be chosen: by samples that are not those of the result."""
+        return self.prepared.validation is not None
+
+    def new_model(self) -> MLP:
+        """The model before its first step."""
+        return build.new_model(self.config, self.prepared)
+
+
+def load_experiment(config: Config, report: Callable[[str], None] | None = None) -> Experiment:
+    """Read and prepare the data of a run.
+
+    Parameters
+    ----------
+    config : Config
+    report : callable, optional
+        Gets a line of text for each source that is tried.
+
+    Raises
+    ------
+    FormatError, OSError, DataUnavailableError
+        The data is missing or damaged.
+    ValueError
+        A setting does not fit the data.
+    """
+    data = config.data
+    if data.source is None:
+        raise ValueError("data.source must be named")
+    raw = read(data.source, data_dir=data.data_dir, separator=data.separator, report=report)
+    if data.test is not None:
+        other = read(data.test, separator=data.separator)
+        raw = replace(raw, test=other.train, sha256={**raw.sha256, **other.sha256})
+    prepared = prepare(raw, build.data_options(data))
+    return Experiment(build.completed(config, prepared), prepared)
+
+
+@dataclass
+class Outcome:
+    """How a training ended.
+
+    ``status`` is "completed", "stopped_early", "time_limit", "interrupted", "terminated",
+    "diverged" or "check_failed".
+    """
+
+    status: str = "completed"
+    message: str = ""
+    records: list[Record] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float | None = None
+    best_parameters: dict[str, Array] | None = None
+    evaluation: Evaluation | None = None
+    wall_seconds: float = 0.0
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that the epochs took."""
+        return sum(float(record["seconds"]) for record in self.records)
+
+    def last(self, key: str) -> float | None:
+        """A quantity of the last epoch."""
+        return self.records[-1].get(key) if self.records else None
+
+
+class Keeper(Callback):
+    """Keeps what a run must not lose, and ends it when it is time.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    run : RunDirectory
+    outcome : Outcome
+        Is filled epoch by epoch; may hold the epochs before a resumption.
+    listener : callable
+        Called as ``listener(record, is_best)`` after each epoch.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        run: RunDirectory,
+        outcome: Outcome,
+        listener: Callable[[Record, bool], object],
+    ) -> None:
+        training = experiment.config.training
+        self._run = run
+        self._outcome = outcome
+        self._listener = listener
+        self._patience = training.patience
+        self._max_time = training.max_time
+        self._every = training.checkpoint_every
+        self._best = BestValue(training.monitor or "loss", "auto")
+        self._started = self._saved = time.monotonic()
+        self._save_seconds = 0.0
+        for record in outcome.records:
+            self._best.update(record)
+        outcome.best_value = self._best.value
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool:
+        """Note, write down, save where it is due; True where the training is to end."""
+        outcome = self._outcome
+        outcome.records.append(dict(record))
+        is_best = self._best.update(record)
+        if is_best:
+            outcome.best_epoch, outcome.best_value = record["epoch"], self._best.value
+            outcome.best_parameters = training.model.parameters()
+        self._run.append_record(record)
+        self._listener(record, is_best)
+        if self._is_due(record):
+            self._save(training.model)
+        return self._ends(record)
+
+    def _is_due(self, record: Record) -> bool:
+        if self._every is not None:
+            return bool(record["epoch"] % self._every == 0)
+        # The first one tells what one costs.
+        elapsed = time.monotonic() - self._saved
+        return elapsed * CHECKPOINT_SHARE >= self._save_seconds
+
+    def _save(self, model: MLP) -> None:
+        start = time.monotonic()
+        outcome = self._outcome
+        checkpoint = Checkpoint.of(
+            model, outcome.records, outcome.best_parameters, outcome.best_epoch
+        )
+        self._run.checkpoints.write(checkpoint)
+        self._saved = time.monotonic()
+        self._save_seconds = self._saved - start
+
+    def _ends(self, record: Record) -> bool:
+        outcome = self._outcome
+        since_best = record["epoch"] - outcome.best_epoch
+        if self._patience is not None and since_best >= self._patience:
+            outcome.status = "stopped_early"
+            outcome.message = f"no better epoch than {outcome.best_epoch} for {since_best} epochs"
+            return True
+        elapsed = time.monotonic() - self._started
+        if self._max_time is not None and elapsed + record["seconds"] > self._max_time:
+            if record["epoch"] < record["epochs"]:
+                outcome.status = "time_limit"
+                outcome.message = f"the next epoch would end after {self._max_time:g} s"
+            return True
+        return False
+
+
+def train(
+    experiment: Experiment,
+    model: MLP,
+    run: RunDirectory,
+    outcome: Outcome,
+    *,
+    checkpoint: Checkpoint | None = None,
+    listener: Callable[[Record, bool], object] = lambda record, is_best: None,
+    progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> None:
+    """Train to the end, or on from a checkpoint; `outcome` is valid however this returns.
+
+    Raises
+    ------
+    KeyboardInterrupt, DivergedError, OSError, ValueError
+        As `MLP.fit` raises them, or a file of the run cannot be written.
+    """
+    config, prepared = experiment.config, experiment.prepared
+    settings = config.training
+    optimizer = build.optimizer(config)
+    epochs = settings.epochs or 1
+    start = time.perf_counter()
+    data: dict[str, Any] = {
+        "sample_weight": prepared.train.weight, "threads": settings.threads, "verbose": 0
+    }  # fmt: skip
+    try:
+        if isinstance(optimizer, LBFGS):
+            _train_at_once(model, prepared.train, optimizer, epochs, data, run, outcome, listener)
+            return
+        if checkpoint is not None:
+            _restore(checkpoint, model, outcome)
+            if isinstance(optimizer.learning_rate, Schedule):
+                for record in outcome.records:
+                    optimizer.learning_rate.observe(record)
+        keeper = Keeper(experiment, run, outcome, listener)
+        measured = experiment.monitored
+        left = epochs - len(outcome.records)
+        if left < 1:
+            return
+        model.fit(
+            prepared.train.x,
+            prepared.train.y,
+            epochs=left,
+            batch_size=settings.batch_size or 1,
+            optimizer=optimizer,
+            validation_data=None if measured is None else (measured.x, measured.y),
+            class_weight=build.class_weights(config, prepared.preprocessing),
+            shuffle=settings.shuffle,
+            averaging=build.averaging(config),
+            callbacks=[*callbacks, keeper],
+            resume=checkpoint is not None,
+            progress=progress,
+            **data,
+        )
+    finally:
+        outcome.wall_seconds = time.perf_counter() - start
+
+
+def _restore(checkpoint: Checkpoint, model: MLP, outcome: Outcome) -> None:
+    checkpoint.restore(model)
+    outcome.records[:] = checkpoint.records
+    outcome.best_epoch = checkpoint.best_epoch
+    if checkpoint.best_epoch:
+        outcome.best_parameters = checkpoint.best or checkpoint.parameters
+
+
+def _train_at_once(
+    model: MLP,
+    samples: Samples,
+    optimizer: LBFGS,
+    iterations: int,
+    arguments: dict[str, Any],
+    run: RunDirectory,
+    outcome: Outcome,
+    listener: Callable[[Record, bool], object],
+) -> None:
+    """L-BFGS has no epochs to stop at: its iterations are told when it is done."""
+    history = model.fit(samples.x, samples.y, epochs=iterations, optimizer=optimizer, **arguments)
+    for epoch, (loss, seconds) in enumerate(
+        zip(history.loss, history.epoch_seconds, strict=True), 1
+    ):
+        record = {"epoch": epoch, "epochs": iterations, "loss": loss, "seconds": seconds}
+        outcome.records.append(record)
+        run.append_record(record)
+        listener(record, False)
+
+
+def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
+    """Write the last model and, where an epoch was measured, the best one.
+
+    Raises
+    ------
+    OSError
+        A file could not be written.
+    """
+    save(model, run.last_model)
+    if outcome.best_parameters is not None:
+        save(model, run.best_model, parameters=outcome.best_parameters)
+
+
+def evaluate_selected(
+    experiment: Experiment, model: MLP, outcome: Outcome
+) -> tuple[str, Evaluation]:
+    """Measure the model that the run is to be judged by; `model` has its parameters afterwards.
+
+    Returns
+    -------
+    selected : {"best", "last"}
+    evaluation : Evaluation
+    """
+    selected = "last"
+    if experiment.selects_best and outcome.best_parameters is not None:
+        model.set_parameters(outcome.best_parameters)
+        selected = "best"
+    _, samples = experiment.evaluated
+    threads = experiment.config.training.threads
+    return selected, evaluate(model, samples, threads=threads)
+
+
+def require_same_data(experiment: Experiment, run: RunDirectory) -> None:
+    """Raise FormatError where the data is not what the run began with."""
+    expected = run.environment().get("data_sha256")
+    actual = experiment.prepared.sha256
+    if expected is not None and dict(expected) != dict(actual):
+        changed = sorted(
+            name for name in {*expected, *actual} if expected.get(name) != actual.get(name)
+        )
+        raise FormatError(
+            f"{run.path}: the data has changed since the run began: {', '.join(changed)}"
+        )
+
+
+def facts(experiment: Experiment) -> dict[str, Any]:
+    """What environment.json holds: machine, versions, seeds, digests of the data."""
+    import platform
+    from datetime import datetime, timezone
+
+    config = experiment.config
+    return {
+        **fastmlp.info(),
+        "threads_requested": config.training.threads,
+        "seed": config.network.seed,
+        "platform": platform.platform(),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "data_sha256": experiment.prepared.sha256,
+    }
+
+
+def parameter_count(model: MLP) -> int:
+    """Numbers that a model consists of."""
+    return int(sum(np.size(array) for array in model.parameters().values()))

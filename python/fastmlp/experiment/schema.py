@@ -1,0 +1,362 @@
+"""Every setting of a run: name, kind, bounds, what it means, and its flag on the command line.
+
+The one place where settings are declared. Files, flags, variables, help pages, completion, the JSON
+Schema for editors and the resolved config.toml of a run all come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+__all__ = [
+    "Config",
+    "DataSection",
+    "NetworkSection",
+    "OptimizerSection",
+    "ScheduleSection",
+    "Section",
+    "TrainingSection",
+]
+
+MAX_WIDTH = 1 << 20
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {str(value).lower()}")
+    return value
+
+
+def _items(value: object) -> object:
+    """`a,b` as a list; from a file it is one already."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+def _widths(value: object) -> object:
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return []
+    return [_no_bool(value)] if isinstance(value, int) else _items(value)
+
+
+def _one_or_many(value: object) -> object:
+    """`0.5` or `0.5,0.2`: text from the command line as it would stand in a file."""
+    if isinstance(value, str) and "," in value:
+        return _items(value)
+    return value
+
+
+def _fraction(value: object) -> object:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100
+    return _no_bool(value)
+
+
+def _seconds(value: object) -> object:
+    """`90`, `90s`, `5m` or `2h`."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    if isinstance(value, str) and value.strip()[-1:] in units:
+        return float(value.strip()[:-1]) * units[value.strip()[-1]]
+    return _no_bool(value)
+
+
+Real = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NotNegative = Annotated[Real, Field(ge=0)]
+Rate = Annotated[Real, Field(ge=0, lt=1)]
+Fraction = Annotated[float, BeforeValidator(_fraction), Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1 << 30)]
+Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1 << 30)]
+Seed = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=1 << 63)]
+Layer = Annotated[int, BeforeValidator(_no_bool), Field(ge=-MAX_WIDTH, le=MAX_WIDTH)]
+Width = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=MAX_WIDTH)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_items)]
+# A name, or a table with a name and its parameters: {name = "leaky_relu", slope = 0.1}.
+Choice = str | dict[str, Any]
+
+
+def _setting(default: Any, text: str, flag: str | None = None, metavar: str | None = None) -> Any:
+    """A field with what the command line shows of it."""
+    extra: dict[str, Any] = {
+        key: value for key, value in (("flag", flag), ("metavar", metavar)) if value
+    }
+    return Field(default, description=text, json_schema_extra=extra or None)
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class DataSection(Section):
+    """Where samples come from and how they become arrays."""
+
+    source: str | None = _setting(
+        None, "Name of a data set, file (CSV, TSV, Parquet, NPZ, IDX), directory, or - for CSV on "
+        "standard input",
+    )  # fmt: skip
+    test: str | None = _setting(None, "File with the test samples.", "--test", "FILE")
+    target: Names = _setting((), "Column or columns to predict.", "--target", "NAME,NAME")
+    features: Names = _setting(
+        (), "Columns to predict from; all others by default.", "--features", "NAME,NAME"
+    )
+    task: Literal["auto", "classification", "multilabel", "regression"] = _setting(
+        "auto", "auto, classification, multilabel or regression.", "--task", "TASK"
+    )
+    test_fraction: Share | None = _setting(
+        None, "Share of the samples kept for the test (0.2 or 20%); none where the data has a test "
+        "part.", "--test-fraction", "F",
+    )  # fmt: skip
+    validation_fraction: Share | None = _setting(
+        None, "Share of the training samples kept to choose the best epoch by; 0.1, or none where "
+        "the data has a test part.", "--validation-fraction", "F",
+    )  # fmt: skip
+    stratify: bool = _setting(True, "Keep the shares of the classes in all parts.", "--stratify")
+    split_seed: Seed = _setting(0, "Seed of the split.", "--split-seed", "N")
+    standardize: bool | None = _setting(
+        None, "Bring inputs to mean 0 and deviation 1; all but bytes by default.", "--standardize"
+    )
+    standardize_target: bool = _setting(
+        True, "The same for the targets of a regression.", "--standardize-target"
+    )
+    impute: Literal["error", "mean", "median", "most_frequent"] = _setting(
+        "error", "Missing values: error, mean, median or most_frequent.", "--impute", "HOW"
+    )
+    sample_weight: str | None = _setting(
+        None, "Column with the weights of the samples.", "--sample-weight", "NAME"
+    )
+    separator: str | None = _setting(
+        None, "Character between the columns of a CSV file; found out by default.",
+        "--separator", "C",
+    )  # fmt: skip
+    data_dir: str | None = _setting(
+        None, "Directory with the files of a named data set, looked at first.", "--data-dir", "DIR"
+    )
+
+
+class NetworkSection(Section):
+    """What `fastmlp.MLP` is made of."""
+
+    hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
+        None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
+    )
+    activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
+        "relu", "Of the hidden layers, one for all or one for each: relu, tanh, sigmoid, gelu, "
+        "silu, leaky_relu, elu, selu, softplus, hard_sigmoid, gelu_tanh, step, sign, identity.",
+        "--activation", "NAME",
+    )  # fmt: skip
+    loss: Choice | None = _setting(
+        None, "softmax_cross_entropy, hinge, binary_cross_entropy, mse, half_mse, mae, huber, "
+        "poisson or quantile; chosen by the task by default.", "--loss", "NAME",
+    )  # fmt: skip
+    output_activation: Choice = _setting(
+        "identity", "Of the last layer.", "--output-activation", "NAME"
+    )
+    dropout: Annotated[Rate | list[Rate], BeforeValidator(_one_or_many)] = _setting(
+        0.0, "Share of each hidden layer's outputs dropped in a step, one or one for each layer.",
+        "--dropout", "P",
+    )  # fmt: skip
+    input_dropout: Rate = _setting(0.0, "The same for the inputs.", "--input-dropout", "P")
+    input_noise: NotNegative = _setting(
+        0.0, "Deviation of the normal noise added to the inputs.", "--input-noise", "D"
+    )
+    batch_normalization: Annotated[bool | list[bool], BeforeValidator(_one_or_many)] = _setting(
+        False, "Batch normalisation of the hidden layers.", "--batch-normalization"
+    )
+    initializer: Choice | None = _setting(
+        None, "he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal, lecun_uniform, "
+        "orthogonal, normal, uniform, constant or zeros; chosen by the activation by default.",
+        "--initializer", "NAME",
+    )  # fmt: skip
+    dtype: Literal["float32", "float64"] = _setting(
+        "float32", "Precision of weights and arithmetic: float32 or float64.", "--dtype", "TYPE"
+    )
+    seed: Seed = _setting(
+        0, "Seed of the first weights, the order of samples and all other randomness.",
+        "--seed", "N",
+    )  # fmt: skip
+
+
+class OptimizerSection(Section):
+    """The update rule; a setting that the rule does not have is an error."""
+
+    name: str = _setting(
+        "sgd", "sgd, adagrad, rmsprop, adam, adamw, adamax, nadam, lion or lbfgs.",
+        "--optimizer", "NAME",
+    )  # fmt: skip
+    learning_rate: NotNegative | None = _setting(None, "Learning rate.", "--lr", "RATE")
+    momentum: Rate | None = _setting(None, "Momentum of sgd or rmsprop.", "--momentum", "M")
+    nesterov: bool | None = _setting(None, "Nesterov's momentum.", "--nesterov")
+    l2: NotNegative | None = _setting(None, "Weight of the L2 penalty.", "--l2", "L2")
+    l1: NotNegative | None = _setting(None, "Weight of the L1 penalty.", "--l1", "L1")
+    decay: NotNegative | None = _setting(None, "Decoupled weight decay.", "--decay", "D")
+    clip_norm: Positive | None = _setting(None, "Largest norm of a gradient.", "--clip-norm", "C")
+    clip_value: Positive | None = _setting(
+        None, "Largest element of a gradient.", "--clip-value", "C"
+    )
+    max_norm: Positive | None = _setting(
+        None, "Largest norm of the weights that lead to a unit.", "--max-norm", "C"
+    )
+    beta1: Rate | None = _setting(None, "Decay rate of the first moment.", "--beta1", "B")
+    beta2: Rate | None = _setting(None, "Decay rate of the second moment.", "--beta2", "B")
+    rho: Rate | None = _setting(None, "Decay rate of rmsprop.", "--rho", "R")
+    epsilon: Positive | None = _setting(None, "Added to denominators.", "--epsilon", "E")
+    amsgrad: bool | None = _setting(None, "AMSGrad's maximum, of adam and adamw.", "--amsgrad")
+    centred: bool | None = _setting(None, "Centred rmsprop.", "--centred")
+    memory: Count | None = _setting(None, "Pairs of steps that lbfgs keeps.")
+    tolerance: NotNegative | None = _setting(None, "Gradient at which lbfgs ends.")
+    evaluations: Count | None = _setting(None, "Most evaluations of the loss by lbfgs.")
+
+    @field_validator("nesterov")
+    @classmethod
+    def _needs_momentum(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        if value and info.data.get("momentum") == 0:
+            raise ValueError("needs a momentum above 0")
+        return value
+
+
+class ScheduleSection(Section):
+    """How the learning rate changes; a setting that the schedule does not have is an error."""
+
+    name: Literal[
+        "constant", "step", "exponential", "inverse_scaling", "linear", "cosine", "one_cycle",
+        "plateau",
+    ] = _setting(
+        "constant", "constant, step, exponential, inverse_scaling, linear, cosine, one_cycle or "
+        "plateau.", "--lr-schedule", "NAME",
+    )  # fmt: skip
+    per: Literal["epoch", "step"] | None = _setting(None, "What the schedule counts.")
+    factor: NotNegative | None = _setting(None, "Of step (0.1), exponential and plateau (0.1).")
+    every: Count | None = _setting(None, "Epochs between two changes of step; a third of them all.")
+    power: NotNegative | None = _setting(None, "Of inverse_scaling.")
+    end: NotNegative | None = _setting(None, "Last rate of linear and cosine.")
+    length: Count | None = _setting(None, "Epochs or steps of linear and cosine; all by default.")
+    warm_fraction: Share | None = _setting(None, "Part of one_cycle in which the rate rises.")
+    start_divisor: Annotated[Real, Field(ge=1)] | None = _setting(None, "Of one_cycle.")
+    end_divisor: Annotated[Real, Field(ge=1)] | None = _setting(None, "Of one_cycle.")
+    patience: Index | None = _setting(None, "Epochs that plateau lets pass.")
+    minimum_change: NotNegative | None = _setting(None, "Of plateau, relative.")
+    minimum: NotNegative | None = _setting(None, "Lowest rate of plateau.")
+    cooldown: Index | None = _setting(None, "Epochs of rest after a fall of plateau.")
+    monitor: str | None = _setting(None, "What plateau looks at.")
+    mode: Literal["auto", "min", "max"] | None = _setting(None, "What plateau takes for better.")
+    warmup: Index = _setting(0, "Epochs of a linear ramp in front.", "--warmup", "N")
+
+
+class TrainingSection(Section):
+    """How long, in what portions, and when to stop."""
+
+    epochs: Count | None = _setting(
+        None, "Passes over the training samples; iterations of lbfgs.", "--epochs", "N"
+    )
+    batch_size: Count | None = _setting(None, "Samples per mini-batch.", "--batch-size", "N")
+    shuffle: bool = _setting(True, "A new order of the samples in each epoch.", "--shuffle")
+    threads: Annotated[Count, Field(le=1024)] | None = _setting(
+        None, "Worker threads; the result is the same for any number.", "--threads", "N"
+    )
+    class_weight: Literal["balanced"] | dict[str, NotNegative] | None = _setting(
+        None, "balanced, or a table of class and weight.", "--class-weight", "balanced"
+    )
+    patience: Count | None = _setting(
+        None, "Stop after so many epochs without a better one.", "--patience", "N"
+    )
+    monitor: str | None = _setting(
+        None, "What makes an epoch the best: val_accuracy, val_loss, loss; chosen by the task.",
+        "--monitor", "NAME",
+    )  # fmt: skip
+    averaging: Choice | None = _setting(
+        None, "ema or swa: end with averages of the weights.", "--averaging", "NAME"
+    )
+    max_time: Seconds | None = _setting(
+        None, "Start no epoch that would end later (90s, 5m, 2h).", "--max-time", "TIME"
+    )
+    min_accuracy: Fraction | None = _setting(
+        None, "Exit with code 6 if the accuracy reached is lower (0.98 or 98%).",
+        "--min-accuracy", "A",
+    )  # fmt: skip
+    checkpoint_every: Count | None = _setting(
+        None, "Epochs between two checkpoints; as often as they take 2 % of the time by default.",
+        "--checkpoint-every", "N",
+    )  # fmt: skip
+    initial_model: str | None = _setting(
+        None, "Model file or run to start from.", "--init", "MODEL"
+    )
+    freeze: Annotated[tuple[Layer, ...], BeforeValidator(_items)] = _setting(
+        (), "Layers that are not trained, from 0, or from -1 backwards.", "--freeze", "N,N"
+    )
+
+
+class Config(Section):
+    """All settings of a run, as fastmlp.toml and the config.toml of a run hold them."""
+
+    schema_version: Literal[1] = 1
+    data: DataSection = DataSection()
+    network: NetworkSection = NetworkSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: ScheduleSection = ScheduleSection()
+    training: TrainingSection = TrainingSection()
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any], origin: str = "") -> Config:
+        """The settings of a nested mapping.
+
+        Raises
+        ------
+        ValueError
+            One line for the first setting that is unknown, of the wrong kind or out of range.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ValueError(_message(error, origin)) from None
+
+    def values(self) -> dict[str, Any]:
+        """What was set, as a nested mapping without what is None."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def _message(error: ValidationError, origin: str) -> str:
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    known = _keys_at(place[:-1])
+    prefix = f"{origin}: " if origin else ""
+    if first["type"] == "extra_forbidden":
+        import difflib
+
+        close = difflib.get_close_matches(place[-1], known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+        where = f"[{'.'.join(place[:-1])}]" if len(place) > 1 else "the file"
+        return f"{prefix}{where} has no setting '{place[-1]}'; {hint}"
+    # Alternatives of a union appear behind section and name.
+    name = ".".join(place[:2])
+    text = first["msg"].removeprefix("Value error, ")
+    text = text[:1].lower() + text[1:]
+    given = first["input"]
+    if "got " not in text and isinstance(given, (str, int, float)) and given is not True:
+        text += f", got {given!r}"
+    return f"{prefix}{name}: {text}"
+
+
+def _keys_at(place: list[str]) -> list[str]:
+    fields = Config.model_fields
+    for part in place:
+        kind = fields[part].annotation if part in fields else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        fields = kind.model_fields
+    return list(fields)

@@ -1,0 +1,74 @@
+"""NPZ: the parameters and their description, for NumPy without fastmlp."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import fastmlp
+from fastmlp._files import atomic_write
+from fastmlp.architecture import BATCH_NORM_EPSILON
+from fastmlp.export.inference import describe
+
+if TYPE_CHECKING:
+    from fastmlp.model import MLP
+
+__all__ = ["to_npz"]
+
+_FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of ZIP's calendar; equal models give equal files
+
+
+def to_npz(model: MLP, path: str | PathLike[str]) -> None:
+    """Write a model as arrays that ``numpy.load(path, allow_pickle=False)`` reads.
+
+    The arrays are those of `MLP.parameters` under its names, ``preprocessing.<name>`` for the
+    arrays of the preprocessing, and ``config``: JSON text in an array without dimensions, with
+    the keys ``format``, ``fastmlp_version``, ``model`` (arguments of `MLP`),
+    ``batch_normalization_epsilon`` and ``preprocessing`` (or null). The same model gives the same
+    bytes.
+
+    Parameters
+    ----------
+    model : MLP
+    path : str or os.PathLike
+        File to create or replace, whole or not at all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `model` is no MLP, or a parameter is NaN or infinite.
+    OSError
+        The file could not be written; an older one is unharmed.
+    """
+    preprocessing = describe(model).preprocessing
+    arrays = dict(model.parameters())
+    if preprocessing is not None:
+        for name, array in preprocessing.arrays().items():
+            arrays[f"preprocessing.{name}"] = array
+    config = {
+        "format": "fastmlp-npz",
+        "fastmlp_version": fastmlp.__version__,
+        "model": model.architecture.config(),
+        "batch_normalization_epsilon": BATCH_NORM_EPSILON,
+        "preprocessing": None if preprocessing is None else preprocessing.config(),
+    }
+    arrays["config"] = np.array(json.dumps(config, sort_keys=True))
+    atomic_write(path, _zipped(arrays))
+
+
+def _zipped(arrays: dict[str, npt.NDArray[Any]]) -> memoryview:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            entry = zipfile.ZipInfo(f"{name}.npy", _FIRST_DATE)
+            entry.create_system = 3  # else it tells on which system the file was written
+            entry.external_attr = 0o644 << 16
+            with archive.open(entry, "w", force_zip64=arrays[name].nbytes >= 2**31) as member:
+                np.lib.format.write_array(member, arrays[name], (1, 0), allow_pickle=False)
+    return target.getbuffer()

@@ -1,0 +1,243 @@
+"""A table in a notebook that grows while a model is trained."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.callbacks import Callback
+from fastmlp.history import Record
+from fastmlp.monitoring import BestValue
+
+if TYPE_CHECKING:
+    from fastmlp.training import Training
+
+__all__ = ["LiveTable", "in_notebook"]
+
+_TITLES = {
+    "epoch": "epoch",
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "val_loss": "val_loss",
+    "val_accuracy": "val_accuracy",
+    "seconds": "seconds",
+    "learning_rate": "rate",
+}
+_MONITORED = ("val_accuracy", "val_loss", "accuracy", "loss")
+_UPDATE_SECONDS = 0.25
+_LONGEST_TABLE = 30
+_MOST_POINTS = 300
+_WIDTH, _HEIGHT, _MARGIN = 360, 60, 4
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a Jupyter kernel, where a table can be updated in place."""
+    kinds = type(_running_shell()).__mro__
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in kinds)
+
+
+def _running_shell() -> Any:
+    """The IPython that this runs in, or None. Whoever runs in one has it imported."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+class LiveTable(Callback):
+    """Shows a row per epoch in a notebook, the best one in bold, and the losses as a curve.
+
+    `MLP.fit` with ``verbose=1`` uses it by itself in a notebook. The table is updated at most four
+    times a second, and once more when the training, or the cell that it runs in, has ended. It
+    keeps the last 30 epochs and the best one.
+
+    Parameters
+    ----------
+    monitor : str, optional
+        Name of the value in the record of an epoch by which the best is chosen; by default the
+        first that exists of val_accuracy, val_loss, accuracy and loss.
+    mode : {"auto", "min", "max"}
+        What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or out of range; during the training, the record of an
+        epoch lacks the monitored value.
+    RuntimeError
+        At the start of a training: this is not IPython.
+    """
+
+    def __init__(self, monitor: str | None = None, mode: str = "auto") -> None:
+        BestValue("loss" if monitor is None else monitor, mode)  # is valid, or an error
+        self._monitor = monitor
+        self._mode = mode
+        self._events: Any = None
+        self._start()
+
+    def _start(self) -> None:
+        self._best_value: BestValue | None = None
+        self._best: Record | None = None
+        self._latest: deque[Record] = deque(maxlen=_LONGEST_TABLE)
+        self._losses: dict[str, list[float]] = {"loss": [], "val_loss": []}
+        self._is_shown = False
+        self._shown_at = -math.inf
+
+    def on_train_begin(self, training: Training) -> None:
+        """Forget an earlier training and put the table where it will grow."""
+        self._on_cell_end(None)
+        self._start()
+        shell = _running_shell()
+        if shell is None:
+            raise RuntimeError(
+                "LiveTable needs a running IPython, as in a notebook; elsewhere fit(verbose=1) "
+                "prints a line per epoch"
+            )
+        self._epochs = training.epochs
+        display = importlib.import_module("IPython.display").display
+        self._display = display(self._pictures(), raw=True, display_id=True)
+        # A training that ends by an exception or an interrupt has no other end to be told of.
+        self._events = shell.events
+        self._events.register("post_run_cell", self._on_cell_end)
+
+    def on_epoch_end(self, training: Training, record: Record) -> None:
+        """Take the row, and show it where it is time."""
+        record = dict(record)  # other callbacks get the same
+        if self._best_value is None:
+            monitor = self._monitor or next(name for name in _MONITORED if name in record)
+            self._best_value = BestValue(monitor, self._mode)
+        if self._best_value.update(record):
+            self._best = record
+        self._latest.append(record)
+        for name, values in self._losses.items():
+            if name in record:
+                values.append(record[name])
+        self._is_shown = False
+        if time.perf_counter() - self._shown_at >= _UPDATE_SECONDS:
+            self._show()
+
+    def on_train_end(self, training: Training) -> None:
+        """Show what is not shown yet."""
+        self._on_cell_end(None)
+
+    def _on_cell_end(self, _result: object) -> None:
+        if self._events is None:
+            return
+        self._events.unregister("post_run_cell", self._on_cell_end)
+        self._events = None
+        if not self._is_shown:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown_at = time.perf_counter()
+        self._is_shown = True
+        self._display.update(self._pictures(), raw=True)
+
+    def _pictures(self) -> dict[str, str]:
+        """The table by MIME type."""
+        epoch = self._latest[-1]["epoch"] if self._latest else 0
+        caption = f"epoch {epoch} of {self._epochs}"
+        rows = self._rows()
+        if not rows:
+            return {"text/plain": caption, "text/html": f"<p>{caption}</p>"}
+        titles = [title for name, title in _TITLES.items() if name in rows[0]]
+        cells = [[_text(name, row[name]) for name in _TITLES if name in row] for row in rows]
+        best = [row is self._best for row in rows]
+        best_epoch = self._best["epoch"] if self._best is not None else None
+        curve = _curve(self._losses, rows[-1]["epoch"], best_epoch)
+        return {
+            "text/plain": _plain_table(caption, titles, cells, best),
+            "text/html": _html_table(caption, titles, cells, best) + curve,
+        }
+
+    def _rows(self) -> list[Record]:
+        rows = list(self._latest)
+        if self._best is not None and all(row is not self._best for row in rows):
+            rows = [self._best, *rows[1:]]
+        return rows
+
+
+def _text(name: str, value: float) -> str:
+    if name == "epoch":
+        return str(value)
+    if name == "learning_rate":
+        return f"{value:g}"
+    if name == "seconds":
+        return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3e}"
+
+
+def _plain_table(
+    caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[bool]
+) -> str:
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = [
+        "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        for cells in (titles, *rows)
+    ]
+    marks = ["", *("  best" if is_best else "" for is_best in best)]
+    return "\n".join([caption, *(line + mark for line, mark in zip(lines, marks, strict=True))])
+
+
+def _html_table(
+    caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[bool]
+) -> str:
+    head = "".join(f"<th>{title}</th>" for title in (*titles, ""))
+    body = ""
+    for cells, is_best in zip(rows, best, strict=True):
+        style = ' style="font-weight: bold"' if is_best else ""
+        mark = "best" if is_best else ""
+        body += f"<tr{style}>{''.join(f'<td>{cell}</td>' for cell in (*cells, mark))}</tr>"
+    return (
+        '<table style="text-align: right; font-variant-numeric: tabular-nums">'
+        f"<caption>{caption}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _curve(losses: dict[str, list[float]], last_epoch: int, best_epoch: int | None) -> str:
+    """The losses over the epochs as SVG; its colour is that of the text around it."""
+    finite = [value for values in losses.values() for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    lowest, highest = min(finite), max(finite)
+    count = len(losses["loss"])
+    first_epoch = last_epoch - count + 1
+
+    def point(index: int, value: float) -> tuple[float, float]:
+        across = index / (count - 1) if count > 1 else 0.5
+        up = (value - lowest) / (highest - lowest) if highest > lowest else 0.5
+        return (
+            round(_MARGIN + across * (_WIDTH - 2 * _MARGIN), 1),
+            round(_HEIGHT - _MARGIN - up * (_HEIGHT - 2 * _MARGIN), 1),
+        )
+
+    shapes = ""
+    for name, dashes in (("loss", ""), ("val_loss", ' stroke-dasharray="5 3"')):
+        values = losses[name]
+        points = [point(i, values[i]) for i in _spread(len(values)) if math.isfinite(values[i])]
+        if points:
+            path = " ".join(f"{x:g},{y:g}" for x, y in points)
+            shapes += f'<polyline points="{path}"{dashes}/>'
+    if best_epoch is not None:
+        index = best_epoch - first_epoch
+        values = losses["val_loss"] or losses["loss"]
+        if math.isfinite(values[index]):
+            x, y = point(index, values[index])
+            shapes += f'<circle cx="{x:g}" cy="{y:g}" r="3" fill="currentColor"/>'
+    names = "loss (solid) and val_loss (dashed)" if losses["val_loss"] else "loss"
+    words = f"{names}, epochs {first_epoch} to {last_epoch}, between {lowest:.4g} and {highest:.4g}"
+    return (
+        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" fill="none" stroke="currentColor" '
+        f'stroke-width="1.5"><title>{words}</title>{shapes}</svg><div>{words}</div>'
+    )
+
+
+def _spread(count: int) -> list[int]:
+    """At most `_MOST_POINTS` indices below `count`, the first and the last among them."""
+    if count <= _MOST_POINTS:
+        return list(range(count))
+    return [round(i * (count - 1) / (_MOST_POINTS - 1)) for i in range(_MOST_POINTS)]

@@ -1,0 +1,283 @@
+"""A small network drawn as a graph, with what flows through it in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmlp.network import Network
+from fastmlp.plot.backpropagation import Backpropagation, backpropagate
+from fastmlp.plot.style import (
+    OKABE_ITO,
+    add_title,
+    frame,
+    ink,
+    plain,
+    short_number,
+    size_in_points,
+    styled_axes,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["computational_graph"]
+
+Point = tuple[float, float]
+
+_MOST_NODES = 60
+_MOST_LABELS = 32  # of the connections between two layers
+_FONT = 8.5  # points
+# All lengths are inches.
+_COLUMN_WIDTH = 2.2
+_ROW_HEIGHT = 1.15
+_RADIUS = 0.36
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.62, 0.36
+_LABEL_DISTANCE = 1.05  # from the column on the left
+_MARGIN = 0.75
+_HEADING = 0.55
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def computational_graph(
+    model: Network,
+    x: ArrayLike,
+    y: Any,
+    *,
+    feature_names: Sequence[str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """One sample on its way through a network to the loss, and the gradient on its way back.
+
+    Parameters
+    ----------
+    model : MLP
+        Without batch normalisation, and with at most 60 inputs, units and loss together.
+    x : array of shape (features,) or (1, features)
+    y : int or array of shape (outputs,), with a first axis of 1 or without
+        By the loss, as `fit` takes it; a list of these with several losses.
+    feature_names : sequence of str, optional
+        Of the inputs; x₁, x₂ and so on by default.
+    title : str, optional
+        An empty one sets none.
+    ax : Axes, optional
+        By default those of a new figure, which grows with the network.
+
+    Returns
+    -------
+    Axes
+        A node shows its value and below it, after ∂, the derivative of the loss by that; a
+        connection its weight and the derivative by it, and each unit its bias likewise. Solid lines
+        have positive weights, dashed ones negative; thicker is larger. Between two layers with more
+        than 32 connections the numbers are left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        No model, too many nodes, several samples, or a sample that does not fit.
+    """
+    if isinstance(model, Network) and sum(model.layer_sizes) + 1 > _MOST_NODES:
+        raise ValueError(
+            f"model must have at most {_MOST_NODES} inputs, units and loss together, got "
+            f"{sum(model.layer_sizes) + 1}"
+        )
+    numbers = backpropagate(model, x, y)
+    sizes = model.layer_sizes
+    if feature_names is not None and len(feature_names) != sizes[0]:
+        raise ValueError(
+            f"feature_names must have one entry per input: {sizes[0]} needed, got "
+            f"{len(feature_names)}"
+        )
+    plan = _Plan.of(sizes)
+    ax = styled_axes(ax, (plan.width, plan.height + 0.7), grid=False)
+    pen = _Pen(ax, plan)
+    for layer in range(len(sizes) - 1):
+        _draw_connections(pen, plan, numbers, layer)
+    _draw_way_to_loss(pen, plan)
+    _draw_nodes(pen, plan, numbers, _names(sizes, feature_names))
+    _write_captions(pen, plan, model, numbers, y)
+    _finish(ax, plan, title)
+    return ax
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Places of the nodes: columns of inputs, of each layer's units, and of the loss."""
+
+    sizes: tuple[int, ...]  # of the columns
+    body: float  # height of the columns
+
+    @classmethod
+    def of(cls, layer_sizes: Sequence[int]) -> _Plan:
+        connections = [a * b for a, b in zip(layer_sizes, layer_sizes[1:], strict=False)]
+        labels = [count for count in connections if count <= _MOST_LABELS]
+        rows = max(*layer_sizes, 2)
+        return cls(
+            (*layer_sizes, 1), max(_ROW_HEIGHT * rows, _LABEL_HEIGHT * max(labels, default=0))
+        )
+
+    @property
+    def width(self) -> float:
+        return 2 * _MARGIN + _COLUMN_WIDTH * (len(self.sizes) - 1)
+
+    @property
+    def height(self) -> float:
+        return self.body + _HEADING
+
+    def place(self, column: int, row: int) -> Point:
+        """Of a node, with the first row on top."""
+        spacing = self.body / self.sizes[column]
+        return _MARGIN + _COLUMN_WIDTH * column, self.body - spacing * (row + 0.5)
+
+    def is_labelled(self, layer: int) -> bool:
+        return self.sizes[layer] * self.sizes[layer + 1] <= _MOST_LABELS
+
+    def label_place(self, layer: int, i: int, j: int) -> Point:
+        """Of the numbers of the connection from i to j: all of a layer stand in one column."""
+        inputs, outputs = self.sizes[layer], self.sizes[layer + 1]
+        spacing = self.body / (inputs * outputs)
+        place = _MARGIN + _COLUMN_WIDTH * layer + _LABEL_DISTANCE
+        return place, self.body - spacing * (i * outputs + j + 0.5)
+
+
+class _Pen:
+    """Draws on axes whose unit is the inch, at whatever size they have."""
+
+    def __init__(self, ax: Axes, plan: _Plan) -> None:
+        width, height = size_in_points(ax)
+        self.ax = ax
+        # New axes are laid out when they are drawn; by then they fill more of their figure.
+        self.scale = min(1.0, 1.3 * width / (72 * plan.width), 1.3 * height / (72 * plan.height))
+
+    def text(self, place: Point, text: str, *, size: float = 1.0, **look: Any) -> None:
+        look = {"ha": "center", "va": "center", "color": ink(self.ax)} | look
+        self.ax.text(*place, text, size=_FONT * size * self.scale, **look)
+
+    def pair(self, place: Point, value: float, gradient: float, *, size: float = 1.0) -> None:
+        """A number above the derivative by it."""
+        x, y = place
+        half = 0.095 * size
+        look: dict[str, Any] = {"size": size, "color": "black", "zorder": 5}
+        self.text((x, y + half), short_number(value), weight="bold", **look)
+        self.text((x, y - half), f"∂ {short_number(gradient)}", style="italic", **look)
+
+    def line(self, points: Sequence[Point], **look: Any) -> None:
+        width = look.pop("linewidth") * self.scale
+        self.ax.plot(*zip(*points, strict=True), linewidth=width, zorder=1, **look)
+
+
+def _draw_connections(pen: _Pen, plan: _Plan, numbers: Backpropagation, layer: int) -> None:
+    weights, gradients = numbers.weights[layer], numbers.weight_gradients[layer]
+    largest = float(np.abs(weights).max()) or 1.0
+    for i, j in np.ndindex(weights.shape):
+        weight = float(weights[i, j])
+        look = {
+            "color": OKABE_ITO[0] if weight >= 0 else OKABE_ITO[1],
+            "linestyle": "-" if weight >= 0 else (0, (4, 2)),
+            "linewidth": 0.5 + 1.7 * abs(weight) / largest,
+        }
+        start, end = plan.place(layer, i), plan.place(layer + 1, j)
+        if not plan.is_labelled(layer):
+            pen.line([start, end], **look)
+            continue
+        x, y = plan.label_place(layer, i, j)
+        pen.line([start, (x - _LABEL_WIDTH / 2, y)], **look)
+        pen.line([(x + _LABEL_WIDTH / 2, y), end], **look)
+        pen.pair((x, y), weight, float(gradients[i, j]), size=0.85)
+
+
+def _draw_way_to_loss(pen: _Pen, plan: _Plan) -> None:
+    last = len(plan.sizes) - 1
+    for row in range(plan.sizes[-2]):
+        ends = [plan.place(last - 1, row), plan.place(last, 0)]
+        pen.line(ends, color=ink(pen.ax), linewidth=0.8)
+
+
+def _names(sizes: Sequence[int], feature_names: Sequence[str] | None) -> list[list[str]]:
+    letters = ["x", *["h"] * (len(sizes) - 2), "o"]
+    names = [
+        [f"{letter}{row + 1}".translate(_SUBSCRIPTS) for row in range(size)]
+        for letter, size in zip(letters, sizes, strict=True)
+    ]
+    if feature_names is not None:
+        names[0] = [plain(name, 16) for name in feature_names]
+    return names
+
+
+def _draw_nodes(pen: _Pen, plan: _Plan, numbers: Backpropagation, names: list[list[str]]) -> None:
+    from matplotlib.patches import Circle, Rectangle
+
+    look: dict[str, Any] = {"facecolor": "#F4F4F4", "edgecolor": "black", "zorder": 3}
+    look["linewidth"] = 1.1 * pen.scale
+    for column, values in enumerate(numbers.values):
+        for row, value in enumerate(values):
+            x, y = place = plan.place(column, row)
+            pen.ax.add_patch(Circle(place, _RADIUS, **look))
+            pen.pair(place, float(value), float(numbers.gradients[column][row]))
+            _write_beside(pen, (x, y + _RADIUS + 0.1), names[column][row])
+            if column > 0:
+                bias = short_number(float(numbers.biases[column - 1][row]))
+                slope = short_number(float(numbers.bias_gradients[column - 1][row]))
+                _write_beside(pen, (x, y - _RADIUS - 0.1), f"b {bias}  ∂ {slope}")
+    x, y = place = plan.place(len(plan.sizes) - 1, 0)
+    corner = (x - _RADIUS, y - _RADIUS)
+    pen.ax.add_patch(Rectangle(corner, 2 * _RADIUS, 2 * _RADIUS, **look))
+    pen.pair(place, numbers.loss, 1.0)
+
+
+def _write_beside(pen: _Pen, place: Point, text: str) -> None:
+    """A caption of a node, over the lines."""
+    box = {"facecolor": pen.ax.get_facecolor(), "edgecolor": "none", "pad": 0.6}
+    pen.text(place, text, size=0.85, zorder=4, bbox=box)
+
+
+def _write_captions(
+    pen: _Pen, plan: _Plan, model: Network, numbers: Backpropagation, y: Any
+) -> None:
+    """Above the columns what they are; at the last layer and the loss what they are compared by."""
+    architecture = model.architecture
+    spec = architecture.spec()
+    heads = [str(layer["activation"]) for layer in spec["layers"]]
+    if spec["softmax_output"]:
+        heads[-1] = "softmax"
+    scale = architecture.input_scale
+    inputs = "inputs" if scale == 1 else f"inputs, used\ntimes {short_number(scale)}"
+    losses = "\n+ ".join(loss.name for loss in architecture.losses)
+    captions = [f"layer {index + 1}\n{name}" for index, name in enumerate(heads)]
+    top = plan.body + _HEADING / 2
+    for column, caption in enumerate([inputs, *captions, f"loss\n{losses}"]):
+        pen.text((plan.place(column, 0)[0], top), caption.replace("_", " "))
+    link = architecture.losses[0].link if len(architecture.losses) == 1 else "none"
+    if link != "none":
+        for row, value in enumerate(numbers.prediction):
+            x_place, y_place = plan.place(len(plan.sizes) - 2, row)
+            below = (x_place, y_place - _RADIUS - 0.24)
+            _write_beside(pen, below, f"{link} {short_number(float(value))}")
+    x_place, y_place = plan.place(len(plan.sizes) - 1, 0)
+    _write_beside(pen, (x_place, y_place - _RADIUS - 0.1), f"target {_target_text(y)}")
+
+
+def _target_text(y: Any) -> str:
+    if isinstance(y, (list, tuple)) and any(np.ndim(item) for item in y):
+        return "; ".join(_target_text(item) for item in y)
+    values = np.ravel(np.asarray(y, np.float64))
+    text = ", ".join(short_number(value) for value in values[:3])
+    return text + (", …" if len(values) > 3 else "")
+
+
+def _finish(ax: Axes, plan: _Plan, title: str | None) -> None:
+    ax.set(xlim=(0, plan.width), ylim=(-0.05, plan.height), aspect="equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    frame(ax, None)
+    ax.set_xlabel(
+        "bold: value or weight; b: bias; ∂: derivative of the loss by it\n"
+        "blue, solid: weight ≥ 0; red, dashed: weight < 0",
+        size=_FONT,
+    )
+    add_title(ax, title, "Values forward, gradients back")

@@ -1,0 +1,262 @@
+"""One look for all pictures: legible in greyscale, to the colour-blind and at 6 x 4 inches.
+
+Nothing here changes settings of matplotlib: a setting is shared by all threads of a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp import extras
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.image import AxesImage
+    from matplotlib.typing import ColorType
+
+__all__ = ["OKABE_ITO", "STYLE"]
+
+# M. Okabe, K. Ito, "Color universal design", 2008; yellow last, as it is faint on white.
+OKABE_ITO = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442",
+)  # fmt: skip
+DASHES: tuple[Any, ...] = (
+    "-", "--", "-.", ":", (0, (6, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3, 2, 3)),
+)  # fmt: skip
+MARKERS = {"o": 5.0, "s": 4.6, "^": 5.6, "D": 4.6, "v": 5.6, "P": 6.0, "X": 6.0, "*": 7.5}
+"""Sizes at which they look equally large, in points."""
+INK = "#222222"
+GRID = "#D9D9D9"
+
+STYLE: dict[str, Any] = {
+    "figure.figsize": (6.0, 4.0),
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11.0,
+    "axes.labelsize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": f"cycler('color', {list(OKABE_ITO)})",
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 9.0,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.0,
+    "xtick.color": INK,
+    "xtick.labelsize": 9.0,
+    "ytick.color": INK,
+    "ytick.labelsize": 9.0,
+}
+"""The look as settings of matplotlib, for pictures of one's own:
+``with matplotlib.rc_context(plot.STYLE): ...``."""
+
+_MOST_POINTS_AS_VECTORS = 2000
+_LONGEST_LEGEND_INSIDE = 7
+BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+"""Where a legend hides nothing."""
+
+
+def styled_axes(
+    ax: object, size: tuple[float, float] = STYLE["figure.figsize"], *, grid: bool = True
+) -> Axes:
+    """`ax`, or for None the axes of a new figure of `size` (width, height) in inches.
+
+    Without `grid` they are for something that fills them.
+
+    Raises
+    ------
+    TypeError
+        `ax` is neither.
+    MissingExtraError
+        matplotlib is not installed.
+    """
+    extras.require("plot", "matplotlib")
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    if isinstance(ax, Axes):
+        if not grid:
+            ax.grid(False)
+        return ax
+    if ax is not None:
+        raise TypeError(f"ax must be matplotlib Axes or None, got {type(ax).__name__}")
+    figure = Figure(
+        figsize=size,
+        facecolor=STYLE["figure.facecolor"],
+        layout="constrained" if grid else "compressed",  # the latter where the aspect is fixed
+    )
+    new = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
+    new.set_axisbelow(True)
+    new.spines[:].set_color(INK)
+    new.spines[["top", "right"]].set_visible(False)
+    new.tick_params(which="both", colors=INK, labelsize=STYLE["xtick.labelsize"])
+    new.title.set(size=STYLE["axes.titlesize"], color=INK)
+    for axis in (new.xaxis, new.yaxis):
+        axis.label.set(size=STYLE["axes.labelsize"], color=INK)
+    if grid:
+        new.grid(True, color=GRID, linewidth=STYLE["grid.linewidth"])
+    else:
+        new.grid(False)
+    return new
+
+
+def line_look(index: int, *, points: int) -> dict[str, Any]:
+    """Colour, dashes and about ten markers of the line number `index` among several."""
+    turn, place = divmod(index, len(OKABE_ITO))
+    return {
+        "color": OKABE_ITO[place],
+        "linestyle": DASHES[(place + turn) % len(DASHES)],
+        "linewidth": STYLE["lines.linewidth"],
+        **_marker(index),
+        # Lines that lie on each other show their markers at different places.
+        "markevery": _marker_places(index, points),
+    }
+
+
+def _marker_places(index: int, points: int) -> Any:
+    step = max(1, points // 10)
+    return (index * step // 3 % step, step)
+
+
+def _marker(index: int) -> dict[str, Any]:
+    """The one of a colour, and another one when the colours come round again."""
+    turn, place = divmod(index, len(OKABE_ITO))
+    name, size = list(MARKERS.items())[(place + 2 * turn) % len(MARKERS)]
+    return {"marker": name, "markersize": size}
+
+
+def point_look(index: int, *, points: int) -> dict[str, Any]:
+    """Colour and marker of the group of points number `index`; many points become a bitmap."""
+    return {
+        "color": OKABE_ITO[index % len(OKABE_ITO)],
+        "linestyle": "none",
+        **_marker(index),
+        "markeredgecolor": INK,
+        "markeredgewidth": 0.4,
+        "rasterized": points > _MOST_POINTS_AS_VECTORS,
+    }
+
+
+def plain(value: object, longest: int = 28) -> str:
+    """Text that matplotlib shows as it stands, on one line and not longer than `longest`."""
+    text = " ".join(str(value).split())
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    # Dollars would start a formula, and a label with an underscore would stay out of a legend.
+    return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
+
+
+def short_number(value: float) -> str:
+    """Three significant digits with a true minus sign."""
+    text = f"{value:.3g}"
+    return "0" if text == "-0" else text.replace("-", "\u2212")
+
+
+def ink(ax: Axes) -> ColorType:
+    """Colour of text on these axes."""
+    return ax.xaxis.label.get_color()
+
+
+def add_title(ax: Axes, title: str | None, default: str) -> None:
+    """Set the title that was asked for, by default `default`; an empty one sets none.
+
+    Raises
+    ------
+    TypeError
+        `title` is no text.
+    """
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"title must be a string or None, got {type(title).__name__}")
+    text = default if title is None else title
+    if text:
+        ax.set_title(text.replace("$", r"\$"))
+
+
+def add_legend(ax: Axes, **options: Any) -> None:
+    """A legend of what has a label, if anything has one; a long one stands beside the axes."""
+    entries = len(ax.get_legend_handles_labels()[0])
+    if entries > _LONGEST_LEGEND_INSIDE:
+        options = BESIDE | options
+    if entries:
+        look = {
+            "fontsize": STYLE["legend.fontsize"],
+            "labelcolor": ink(ax),
+            "frameon": STYLE["legend.frameon"],
+        }
+        ax.legend(**(look | options))
+
+
+def add_note(ax: Axes, text: str) -> None:
+    """A sentence in the middle of empty axes."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    size = STYLE["axes.labelsize"]
+    ax.text(0.5, 0.5, text, ha="center", va="center", size=size, color=ink(ax),
+            transform=ax.transAxes)  # fmt: skip
+
+
+def whole_numbers(ax: Axes) -> None:
+    """Ticks of the x axis at integers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def per_cent(axis: Axis) -> None:
+    """Ticks of shares of 1 as numbers of per cent; the label says so."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+
+
+def logarithmic(ax: Axes, which: str) -> None:
+    """A logarithmic "x" or "y" axis whose ticks are numbers, not formulas."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    getattr(ax, f"set_{which}scale")("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    low, high = sorted(axis.get_view_interval())
+    few = low > 0 and high / low < 20
+    minor = FuncFormatter(lambda value, _: short_number(value)) if few else NullFormatter()
+    axis.set_minor_formatter(minor)
+
+
+def add_colour_bar(ax: Axes, image: AxesImage, label: str) -> None:
+    """A bar as high as the axes, right of them."""
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.04, 1.0)))
+    bar.set_label(label, size=STYLE["axes.labelsize"], color=ink(ax))
+    bar.ax.tick_params(colors=ink(ax), labelsize=STYLE["ytick.labelsize"])
+    bar.outline.set_visible(False)
+
+
+def frame(ax: Axes, colour: str | None) -> None:
+    """A thin line around the axes and no ticks outside it, or no line at all."""
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(colour is not None)
+    if colour is not None:
+        ax.spines[:].set(color=colour, linewidth=0.6)
+
+
+def text_colour_on(rgba: Sequence[float]) -> str:
+    """Black or white, whichever stands out from a colour (WCAG 2.2, contrast ratio)."""
+    channels = np.asarray(rgba[:3], float)
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
+    return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"
+
+
+def size_in_points(ax: Axes) -> tuple[float, float]:
+    """Width and height of the axes, 1/72 inch, before the layout of the figure."""
+    points_per_pixel = 72 / ax.figure.dpi
+    return float(ax.bbox.width) * points_per_pixel, float(ax.bbox.height) * points_per_pixel

@@ -1,0 +1,201 @@
+"""The plots of a report, each with what it shows in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import plot
+from fastmlp.plot.style import INK, OKABE_ITO, STYLE, add_legend, plain, styled_axes
+from fastmlp.report.blocks import Picture, number, percent
+from fastmlp.report.findings import largest
+
+if TYPE_CHECKING:
+    from fastmlp.model import MLP
+
+__all__ = [
+    "confusion_matrix",
+    "input_weights",
+    "learning_curves",
+    "learning_rate",
+    "predictions",
+    "residuals",
+    "weight_templates",
+    "worst_images",
+]
+
+Floats = NDArray[np.float64]
+Records = Sequence[dict[str, Any]]
+
+MOST_UNITS = 36
+MOST_INPUTS = 20
+
+
+# ---------------------------------------------------------------- training
+
+
+def learning_curves(
+    records: Records, quantity: str, monitored: str, chosen_epoch: int | None
+) -> Picture:
+    """Loss or accuracy after each epoch; `monitored` names the part that records call val."""
+    axes = plot.learning_curves(records, quantity=quantity)
+    for line in axes.get_lines():
+        if line.get_label() == "training":
+            line.set_linestyle("--")
+        elif line.get_label() == "validation":
+            line.set(linestyle="-", label=monitored)
+    if chosen_epoch is not None:
+        label = f"chosen epoch: {chosen_epoch}"
+        axes.axvline(chosen_epoch, color=INK, linewidth=0.8, linestyle=":", label=label)
+    add_legend(axes)
+    parts = {"training": quantity, monitored: f"val_{quantity}"}
+    write = percent if quantity == "accuracy" else number
+    courses = [
+        f"{part} {_course(values, write)}"
+        for part, key in parts.items()
+        if (values := _known(records, key))
+    ]
+    epochs = "1 epoch" if len(records) == 1 else f"each of {len(records)} epochs"
+    shown = f"{quantity.capitalize()} after {epochs}: {', '.join(courses)}"
+    caption = f"{shown}."
+    if len(courses) > 1:
+        caption += " Training is measured while the weights change within the epoch, "
+        caption += f"{monitored} after it."
+    return Picture(f"learning_curves_{quantity}", caption, shown, plot.svg(axes))
+
+
+def _known(records: Records, key: str) -> list[float]:
+    return [float(record[key]) for record in records if record.get(key) is not None]
+
+
+def _course(values: list[float], write: Callable[[float], str]) -> str:
+    first, last = write(values[0]), write(values[-1])
+    return first if len(values) == 1 else f"from {first} to {last}"
+
+
+def learning_rate(records: Records) -> Picture:
+    """The learning rate of each epoch."""
+    shown = f"Learning rate by epoch: {_course(_known(records, 'learning_rate'), number)}"
+    axes = plot.learning_rate(records, title="")
+    return Picture("learning_rate", f"{shown}.", shown, plot.svg(axes))
+
+
+# ---------------------------------------------------------------- results
+
+
+def confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str]) -> Picture:
+    """Shares of each true class that were taken for each class."""
+    names = _drawable(class_names)
+    axes = plot.confusion_matrix(matrix=matrix, class_names=names, normalize="true", title="")
+    right, total = int(np.trace(matrix)), int(matrix.sum())
+    shown = (
+        f"Confusion matrix of {len(matrix)} classes, {total:,} samples: "
+        f"{percent(right / total)} on the diagonal"
+    )
+    caption = (
+        "Rows are true classes, columns predicted ones; each row adds up to 100 % of its class."
+    )
+    return Picture("confusion_matrix", caption, shown, plot.svg(axes), wide=len(matrix) > 12)
+
+
+def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
+    """Predicted against true values of one target; `suffix` goes to the name of the file."""
+    name = _drawable([target])[0]
+    axes = plot.predictions(truth, predicted, target_names=[name], title="")
+    shown = f"Predicted against true {target} of {len(truth):,} samples"
+    caption = f"{shown}; on the dashed line they are equal."
+    return Picture(f"predictions{suffix}", caption, shown, plot.svg(axes))
+
+
+def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
+    """How often the errors of one target have which size."""
+    errors = predicted - truth
+    axes = styled_axes(None)
+    axes.hist(
+        errors, bins=_bins(errors).tolist(), color=OKABE_ITO[0], edgecolor="white", linewidth=0.5
+    )
+    axes.axvline(0, color=INK, linewidth=1.0, linestyle="--")
+    axes.grid(False, axis="x")
+    axes.set_xlabel(f"predicted \u2212 true {plain(_drawable([target])[0])}")
+    axes.set_ylabel("samples")
+    mean, deviation = float(errors.mean()), float(errors.std())
+    shown = (
+        f"Histogram of the errors of {target}: mean {number(mean)}, "
+        f"standard deviation {number(deviation)}"
+    )
+    caption = f"Errors of {target}: mean {number(mean)}, standard deviation {number(deviation)}."
+    return Picture(f"residuals{suffix}", caption, shown, plot.svg(axes))
+
+
+def _bins(errors: Floats) -> Floats:
+    """Edges after D. Freedman, P. Diaconis, 1981, at most 60 bins; one bin for equal errors."""
+    if np.ptp(errors) == 0:
+        middle = float(errors[0])
+        return np.array([middle - 0.5, middle + 0.5])
+    edges: Floats = np.histogram_bin_edges(errors, "fd")
+    return edges if len(edges) <= 61 else np.linspace(edges[0], edges[-1], 61)
+
+
+def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) -> Picture:
+    """The worst samples as one picture."""
+    shape = pixels.shape[1:]
+    axes = plot.images(pixels.reshape(len(pixels), -1), shape, _drawable(titles))
+    shown = f"The {len(pixels)} {part} samples with the highest loss"
+    return Picture("worst_examples", f"{shown}.", shown, plot.svg(axes), in_page=False)
+
+
+# ---------------------------------------------------------------- first layer
+
+
+def weight_templates(
+    model: MLP, image_shape: tuple[int, ...], unit_names: Sequence[str] | None
+) -> Picture:
+    """Weights of the units of the first layer that have the largest norm."""
+    norms = np.linalg.norm(np.asarray(model.weights[0], np.float64), axis=0)
+    units = largest(norms, MOST_UNITS).tolist()
+    titles = None if unit_names is None else _drawable([unit_names[unit] for unit in units])
+    axes = plot.weight_templates(
+        model, image_shape=image_shape, units=units, titles=titles, title=""
+    )
+    some = _some(len(units), len(norms))
+    shown = f"Weights of {some} units of the first layer as images, by falling norm"
+    signs = "grey is 0" if len(image_shape) == 3 else "red inputs raise a unit, blue ones lower it"
+    caption = f"{shown}; {signs}."
+    return Picture("weight_templates", caption, shown, plot.svg(axes), wide=True)
+
+
+def input_weights(norms: Floats, names: Sequence[str]) -> Picture:
+    """Inputs whose weights in the first layer have the largest norms."""
+    chosen = largest(norms, MOST_INPUTS)
+    axes = styled_axes(None, (STYLE["figure.figsize"][0], 1.1 + 0.26 * len(chosen)))
+    axes.barh(np.arange(len(chosen)), norms[chosen], height=0.7, color=OKABE_ITO[0])
+    labels = _drawable([names[i] for i in chosen])
+    axes.set_yticks(range(len(chosen)), [plain(label) for label in labels])
+    axes.set_ylim(len(chosen) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    axes.set_xlabel("Euclidean norm of the weights")
+    some = _some(len(chosen), len(norms))
+    strongest = f"largest for {names[chosen[0]]} ({number(norms[chosen[0]])})"
+    shown = f"Norms of the first layer's weights of {some} inputs, {strongest}"
+    return Picture("input_weights", f"{shown}.", shown, plot.svg(axes))
+
+
+def _some(shown: int, count: int) -> str:
+    return f"the {shown} strongest of {count}" if shown < count else f"all {count}"
+
+
+# ---------------------------------------------------------------- names
+
+
+def _drawable(names: Sequence[str]) -> list[str]:
+    """Names with a mark in place of every letter that the font of the pictures lacks."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    return [
+        "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\ufffd" for c in name)
+        for name in names
+    ]

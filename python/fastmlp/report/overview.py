@@ -1,0 +1,235 @@
+"""The beginning of a report, what a run is and what came of it; and its end, how to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmlp._files import read_regular_file
+from fastmlp.report.blocks import (
+    Code,
+    Column,
+    Section,
+    Table,
+    Tile,
+    count,
+    duration,
+    number,
+    percent,
+)
+from fastmlp.report.subject import Subject
+
+__all__ = ["Header", "appendix", "files", "header", "notes", "tiles"]
+
+# How a run ended: in a word, how good that is, and what follows from it.
+_ENDINGS = {
+    "completed": ("completed", "good", ""),
+    "stopped_early": ("stopped early", "good", ""),
+    "time_limit": ("time limit reached", "notice", ""),
+    "interrupted": ("interrupted", "notice", "It can be resumed."),
+    "terminated": ("terminated", "notice", "It can be resumed."),
+    "diverged": (
+        "diverged", "bad",
+        "The loss became NaN or infinite. What follows is about the weights before that; a lower "
+        "learning rate or a bound on the gradients may help.",
+    ),
+    "check_failed": ("check failed", "bad", "The accuracy is lower than was asked for."),
+}  # fmt: skip
+_UNFINISHED = ("unfinished", "notice", "The run has written no result yet.")
+_MONITORS = {"loss": "training loss", "accuracy": "training accuracy"}
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands above everything."""
+
+    title: str
+    status: str
+    level: str  # "good", "notice" or "bad"
+    date: str
+    summary: str
+    explanation: str
+
+
+def header(subject: Subject) -> Header:
+    """Name, end, date and the run in one sentence."""
+    status, level, meaning = _ENDINGS.get(str(subject.result.get("status")), _UNFINISHED)
+    explanation = " ".join(part for part in (_message(subject.result), meaning) if part)
+    return Header(
+        subject.run.path.resolve().name, status, level,
+        _date(subject.environment.get("started")), _summary(subject), explanation,
+    )  # fmt: skip
+
+
+def _message(result: dict[str, Any]) -> str:
+    """What the run itself said about its end, as a sentence."""
+    message, status = str(result.get("message") or ""), str(result.get("status"))
+    if not message or message == status:
+        return ""
+    return f"{message[0].upper()}{message[1:].rstrip('.')}."
+
+
+def _date(started: object) -> str:
+    try:
+        moment = datetime.fromisoformat(str(started))
+    except ValueError:
+        return "" if started is None else str(started)
+    if moment.tzinfo is None:
+        return f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def _summary(subject: Subject) -> str:
+    evaluation, model = subject.evaluation, subject.model
+    config = subject.run.config()
+    sizes = "-".join(map(str, model.layer_sizes))
+    names = dict.fromkeys(a.name.replace("_", " ") for a in model.architecture.activations)
+    network = f"network {sizes}" + (f" ({', '.join(names)})" if names else "")
+    source = os.path.basename(str(config.data.source).rstrip("/")) or str(config.data.source)
+    samples = f"{count(evaluation.samples)} {subject.part} samples"
+    measures = evaluation.metrics
+    if evaluation.task == "classification":
+        got = f"classifies {percent(measures['accuracy'])} of {samples} correctly"
+    elif evaluation.task == "multilabel":
+        got = f"gets all labels of {percent(measures['subset_accuracy'])} of {samples} right"
+    else:
+        error = number(measures["rmse"])
+        got = f"predicts {samples} with a root mean square error of {error}"
+        got += f" (R\u00b2 {number(measures['r2'])})"
+    epochs = len(subject.records)
+    trained = f"trained on {source} with {config.optimizer.name} for {count(epochs)} epoch"
+    return f"The {network}, {trained}{'' if epochs == 1 else 's'}, {got}."
+
+
+# ---------------------------------------------------------------- key figures
+
+
+def tiles(subject: Subject) -> list[Tile]:
+    """Key figures, the most important first."""
+    return [*_quality(subject), *_effort(subject)]
+
+
+def _quality(subject: Subject) -> Iterator[Tile]:
+    evaluation = subject.evaluation
+    measures, part = evaluation.metrics, subject.part.capitalize()
+    samples = f"of {count(evaluation.samples)} samples"
+    if evaluation.task == "classification":
+        assert evaluation.confusion is not None
+        right = count(int(np.trace(evaluation.confusion)))
+        yield Tile(f"{part} accuracy", percent(measures["accuracy"]), f"{right} {samples} right")
+        yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the classes")
+    elif evaluation.task == "multilabel":
+        yield Tile(
+            f"{part} subset accuracy", percent(measures["subset_accuracy"]),
+            f"all labels right, {samples}",
+        )  # fmt: skip
+        yield Tile("Label accuracy", percent(measures["label_accuracy"]), "single labels right")
+        yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the labels")
+    else:
+        targets = len(subject.outputs)
+        unit = "in units of the target" if targets == 1 else f"over all {targets} targets"
+        yield Tile(f"{part} RMSE", number(measures["rmse"]), f"{samples}, {unit}")
+        yield Tile("R\u00b2", number(measures["r2"]), "share of the variance explained")
+        yield Tile("Mean absolute error", number(measures["mae"]), unit)
+    losses = " + ".join(loss.name.replace("_", " ") for loss in subject.model.architecture.losses)
+    yield Tile(f"{part} loss", number(evaluation.loss), losses)
+
+
+def _effort(subject: Subject) -> Iterator[Tile]:
+    result, environment = subject.result, subject.environment
+    best, epochs = result.get("best_epoch"), len(subject.records)
+    if best:
+        monitor = str(result.get("monitor") or "loss")
+        name = _MONITORS.get(monitor) or monitor.replace("val_", f"{subject.monitored} ")
+        yield Tile("Best epoch", count(best), f"of {count(epochs)}, by {name}")
+    else:
+        yield Tile("Epochs", count(epochs), "completed")
+    seconds = result.get("training_seconds")
+    if seconds is not None:
+        wall = result.get("wall_seconds")
+        detail = "" if wall is None else f"{duration(wall)} with all measuring and saving"
+        yield Tile("Training time", duration(seconds), detail)
+    speed = result.get("samples_per_second")
+    if speed:
+        isa = environment.get("isa")
+        yield Tile("Samples per second", count(round(speed)), f"on {isa}" if isa else "")
+    parameters = sum(array.size for array in subject.model.parameters().values())
+    sizes = "-".join(map(str, subject.model.layer_sizes))
+    yield Tile("Parameters", count(parameters), f"{sizes}, {subject.model.dtype}")
+
+
+def notes(subject: Subject) -> Iterator[Section]:
+    """What was found out about the data rather than told."""
+    points = tuple(str(note) for note in subject.result.get("notes") or ())
+    if subject.part == "training":
+        points += (
+            "The model was measured on the samples it was trained with, which says nothing about "
+            "others.",
+        )
+    if points:
+        yield Section("notes", "Notes", points=points)
+
+
+# ---------------------------------------------------------------- the end
+
+
+def appendix(subject: Subject) -> Iterator[Section]:
+    """Settings, machine and data: what a repetition needs."""
+    text = read_regular_file(subject.run.config_path).decode(errors="replace")
+    about = ("All settings of the run; 'fastmlp train --config' takes them.",)
+    yield Section("configuration", "Configuration", about, blocks=(Code("config.toml", text),))
+    environment = subject.environment
+    rows = tuple(
+        (name.replace("_", " "), _written(value))
+        for name, value in environment.items()
+        if name != "data_sha256"
+    )
+    if rows:
+        columns = (Column("Name"), Column("Value"))
+        table = Table("Versions and machine", columns, rows)
+        yield Section("environment", "Environment", blocks=(table,))
+    digests = environment.get("data_sha256") or {}
+    if digests:
+        columns = (Column("Data"), Column("SHA-256"))
+        table = Table("Digests of the data", columns, tuple(digests.items()), digests=True)
+        yield Section("data", "Data", blocks=(table,))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "not set" if value is None else str(value)
+
+
+def files(subject: Subject) -> Section:
+    """Everything in the directory of the run, besides the report itself."""
+    run = subject.run
+    found = sorted(
+        path
+        for path in run.path.rglob("*")
+        if path.is_file() and not path.is_symlink() and path != run.report_path
+        and not path.name.startswith(".")
+    )  # fmt: skip
+    rows = tuple(
+        (path.relative_to(run.path).as_posix(), count(path.stat().st_size), _sha256(path))
+        for path in found
+    )
+    columns = (Column("File"), Column("Bytes", numeric=True), Column("SHA-256"))
+    table = Table("Files of the run", columns, rows, digests=True)
+    return Section("files", "Files", blocks=(table,))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

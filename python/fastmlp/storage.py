@@ -1,0 +1,115 @@
+"""Models in files: everything that prediction needs, and what training measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.architecture import architecture_from_config
+from fastmlp.errors import FormatError
+from fastmlp.history import History
+from fastmlp.model import MLP
+from fastmlp.model_file import read_model, write_model
+
+if TYPE_CHECKING:
+    from fastmlp.data.preprocessing import Preprocessing
+
+__all__ = ["load", "save"]
+
+Array = npt.NDArray[Any]
+# Seconds stay out: the same training writes the same bytes.
+_MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def save(
+    model: MLP,
+    path: str | PathLike[str],
+    *,
+    parameters: Mapping[str, Array] | None = None,
+) -> None:
+    """Write a model to a file.
+
+    Parameters
+    ----------
+    model : MLP
+    path : str or os.PathLike
+        File to create or replace, whole or not at all.
+    parameters : mapping of str to array, optional
+        In place of the model's own, as `MLP.parameters` gives them.
+
+    Raises
+    ------
+    ValueError
+        A parameter is NaN or infinite.
+    OSError
+        The file could not be written; an older one is unharmed.
+    """
+    tensors = dict(model.parameters() if parameters is None else parameters)
+    config = model.architecture.config()
+    for name in _MEASURES:
+        values = np.array(getattr(model.history, name), np.float64)
+        if values.size:
+            tensors[f"history.{name}"] = values
+    if model.preprocessing is not None:
+        config["preprocessing"] = model.preprocessing.config()
+        for name, array in model.preprocessing.arrays().items():
+            tensors[f"preprocessing.{name}"] = array
+    write_model(path, tensors, config)
+
+
+def load(path: str | PathLike[str]) -> MLP:
+    """Read a model that `MLP.save` wrote; nothing in the file is executed.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, hostile, or of a version this release cannot read.
+    OSError
+        The file cannot be opened.
+    """
+    tensors, config = read_model(path)
+    try:
+        history = _history(_taken(tensors, "history."))
+        preprocessing = _preprocessing(
+            config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
+        )
+        arguments = architecture_from_config(config)
+        model = MLP(arguments.pop("layer_sizes"), **arguments)
+        if any(tensor.dtype != model.dtype for tensor in tensors.values()):
+            raise ValueError(f"a tensor is not {model.dtype}")
+        model.set_parameters(tensors)
+        sizes = (model.layer_sizes[0], model.layer_sizes[-1])
+        if preprocessing and (preprocessing.features, preprocessing.outputs) != sizes:
+            raise ValueError(f"preprocessing is for another network than one from {sizes[0]} "
+                             f"features to {sizes[1]} outputs")  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: field config does not describe a model: {error}") from error
+    model.history = history
+    model.preprocessing = preprocessing
+    return model
+
+
+def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Move the tensors whose names begin so to a mapping of their own."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+
+
+def _history(arrays: dict[str, Array]) -> History:
+    if any(name not in _MEASURES or array.ndim != 1 for name, array in arrays.items()):
+        raise ValueError(f"history must have lists of {', '.join(_MEASURES)}")
+    return History(**{name: array.tolist() for name, array in arrays.items()})
+
+
+def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | None:
+    if config is None:
+        if arrays:
+            raise ValueError("preprocessing has arrays but no description")
+        return None
+    from fastmlp.data.preprocessing import Preprocessing
+
+    return Preprocessing.from_config(config, arrays)
