@@ -6,6 +6,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.data.preprocessing import Preprocessing
 
 FEATURES = 7
 SAMPLES = 120
@@ -81,3 +82,11 @@ def predictions(model, x):
     if losses[0].tells_accuracy:
         return {"probabilities": model.predict_proba(x), "label": model.predict(x)}
     return {"y": model.predict(x)}
+
+
+def classes(count, **arguments):
+    """Of samples in arrays, or with columns in tables."""
+    if "columns" in arguments:
+        arguments["class_column"] = "kind"
+    names = tuple(f"class {i}" for i in range(count))
+    return Preprocessing("classification", FEATURES, class_names=names, **arguments)

@@ -15,6 +15,7 @@ from export_models import (
     ALL_ACTIVATIONS,
     FEATURES,
     LOSSES,
+    classes,
     far_and_near,
     predictions,
     samples,
@@ -150,14 +151,6 @@ def test_bytes_are_scaled(onnxruntime, tmp_path):
     assert_same(found, predictions(model, pixels), "float32")
 
 
-def classes(count, **arguments):
-    """Of samples in arrays, or with columns in tables."""
-    if "columns" in arguments:
-        arguments["class_column"] = "kind"
-    names = tuple(f"class {i}" for i in range(count))
-    return Preprocessing("classification", FEATURES, class_names=names, **arguments)
-
-
 def test_standardisation_keeps_digits_that_single_precision_loses(onnxruntime, tmp_path):
     """Years around 2000: float32 has 1e-4 left after the subtraction of a rounded mean."""
     mean = np.linspace(1900.123, 2100.456, FEATURES)
@@ -261,83 +254,6 @@ def test_the_same_model_gives_the_same_bytes(onnx, tmp_path):
     for name in ("one", "two"):
         to_onnx(trained(activation="gelu"), tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-
-
-# ---------------------------------------------------------------- check
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_check_passes_what_to_onnx_writes(loss, dtype, onnxruntime, tmp_path):
-    model = trained(loss, "sign", dtype=dtype)
-    to_onnx(model, tmp_path / "model.onnx")
-    found = check(model, tmp_path / "model.onnx")
-    assert found["passed"], found
-    assert found["samples"] > 200
-    assert found["output"] == next(iter(predictions(model, samples(dtype))))
-
-
-def changed(onnx, path, tensor, change):
-    proto = onnx.load(path)
-    for index, old in enumerate(proto.graph.initializer):
-        if old.name == tensor:
-            array = change(onnx.numpy_helper.to_array(old))
-            proto.graph.initializer[index].CopyFrom(onnx.numpy_helper.from_array(array, tensor))
-            onnx.save(proto, path)
-            return
-    raise AssertionError(f"no tensor {tensor}")
-
-
-CHANGES = {
-    "layers.0.weights": lambda weights: weights * np.float32(1.001),
-    "layers.2.biases": lambda biases: np.roll(biases, 1),
-    "inputs.mean": lambda mean: mean + 0.001,
-    "inputs.fill": lambda fill: fill + 1,
-}
-
-
-@pytest.mark.parametrize("tensor", CHANGES)
-def test_check_sees_a_file_with_another_tensor(tensor, onnx, onnxruntime, tmp_path):
-    model = trained()
-    columns = tuple(ColumnEncoding(name, "number", 0.5) for name in "abcdefg")
-    model.preprocessing = classes(
-        4, columns=columns, input_mean=np.zeros(7), input_scale=np.ones(7)
-    )
-    path = tmp_path / "model.onnx"
-    to_onnx(model, path)
-    assert check(model, path)["passed"]
-    changed(onnx, path, tensor, CHANGES[tensor])
-    assert not check(model, path)["passed"]
-
-
-def test_check_sees_wrong_labels(onnx, onnxruntime, tmp_path):
-    model, path = trained("multilabel"), tmp_path / "model.onnx"
-    to_onnx(model, path)
-    proto = onnx.load(path)
-    next(node for node in proto.graph.node if node.op_type == "Greater").op_type = "Less"
-    onnx.save(proto, path)
-    found = check(model, path)
-    assert found["max_difference"] < found["tolerance"]
-    assert found["label_differences"] > 200
-    assert not found["passed"]
-
-
-def test_check_leaves_out_a_sample_on_a_threshold(onnxruntime, tmp_path):
-    first = np.random.Generator(np.random.PCG64(0)).standard_normal((256, 1))[17, 0]
-    model = fastmlp.MLP([1, 1, 1], activation="step", loss="mse")
-    model.weights = [np.full((1, 1), 3, np.float32), np.ones((1, 1), np.float32)]
-    model.biases = [np.array([-3 * first], np.float32), np.zeros(1, np.float32)]
-    to_onnx(model, tmp_path / "model.onnx")
-    found = check(model, tmp_path / "model.onnx")
-    assert (found["passed"], found["samples"]) == (True, 255)
-
-
-def test_check_names_a_file_that_cannot_be_run(onnxruntime, tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(fastmlp.FormatError, match="model.onnx: onnxruntime cannot run it"):
-        check(trained(), tmp_path / "model.onnx")
-    to_onnx(trained("mse"), tmp_path / "model.onnx")
-    with pytest.raises(fastmlp.FormatError, match=r"'probabilities' must have shape \(256, 4\)"):
-        check(trained(), tmp_path / "model.onnx")
 
 
 # ---------------------------------------------------------------- NPZ

@@ -91,6 +91,16 @@ def drawn(ax):
     return ax
 
 
+def assert_nothing_is_cut_off(ax):
+    page = ax.figure.bbox
+    for text, box in boxes_of_texts(ax).items():
+        assert page.x0 - 0.5 <= box.x0, text
+        assert box.x1 <= page.x1 + 0.5, text
+        assert page.y0 - 0.5 <= box.y0, text
+        assert box.y1 <= page.y1 + 0.5, text
+        assert text.get_size() >= 7, text
+
+
 # ---------------------------------------------------------------- all pictures
 
 
@@ -120,24 +130,12 @@ def test_titles_can_be_left_out(name):
 
 
 @pictures
-def test_nothing_is_cut_off(name):
-    ax = drawn(ALBUM[name]())
-    page = ax.figure.bbox
-    for text, box in boxes_of_texts(ax).items():
-        assert page.x0 - 0.5 <= box.x0, text
-        assert box.x1 <= page.x1 + 0.5, text
-        assert page.y0 - 0.5 <= box.y0, text
-        assert box.y1 <= page.y1 + 0.5, text
-        assert text.get_size() >= 7, text
-
-
-@pictures
-def test_svg_is_sound_and_the_same_every_time(name):
+def test_pictures_are_legible_sound_and_the_same_every_time(name):
     settings = dict(matplotlib.rcParams)
     axes = ALBUM[name]()
     text = plot.svg(axes)
     assert dict(matplotlib.rcParams) == settings
-    drawn(axes)
+    assert_nothing_is_cut_off(drawn(axes))
     assert plot.svg(axes.figure) == text
     root = ElementTree.fromstring(text)
     ids = [element.get("id") for element in root.iter() if element.get("id")]

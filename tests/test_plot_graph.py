@@ -262,6 +262,8 @@ def test_connections_show_their_weights_and_gradients():
                 (j,) = (j for j, p in enumerate(columns[layer + 1]) if np.allclose(p, end))
                 found[i, j] = (k, ((left + right) / 2, y))
         assert len(found) == weights.size
+        heights = [y for _, (_, (_, y)) in sorted(found.items())]
+        assert heights == sorted(heights, reverse=True)  # so that no lines cross before the numbers
         for (i, j), (k, place) in found.items():
             expected = [shown(weights[i, j]), f"∂ {shown(gradients[i, j])}"]
             assert texts_near(ax, place, 0.15) == expected

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -18,6 +21,8 @@ def pixel_centres(image):
     rows, columns = image.get_array().shape
     across = left + (right - left) * (np.arange(columns) + 0.5) / columns
     up = bottom + (top - bottom) * (np.arange(rows) + 0.5) / rows
+    if image.origin == "upper":
+        up = up[::-1]
     return np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
 
 
@@ -128,3 +133,33 @@ def test_regions_refuse(change, error, message):
     arguments = {"model": MLP([2, 2]), "x": [[0, 1]], "y": [0], **change}
     with pytest.raises(error, match=message):
         plot.decision_regions(**arguments)
+
+
+# ---------------------------------------------------------------- the example
+
+
+@pytest.fixture(scope="module")
+def example():
+    path = Path(__file__).resolve().parents[1] / "examples" / "lectures_pictures.py"
+    if not path.is_file():
+        pytest.skip("needs a source checkout")
+    return runpy.run_path(str(path))
+
+
+def test_hidden_spaces_of_the_example_are_separable(example):
+    corners, xor = example["CORNERS"], example["XOR"]
+    for model in (example["xor_by_hand"](), example["xor_learned"]()):
+        (hidden,) = model.hidden_activations(corners)
+        np.testing.assert_array_equal(model.predict(corners), xor)
+        np.testing.assert_array_equal(example["last_layer"](model).predict(hidden), xor)
+    (hidden,) = example["xor_by_hand"]().hidden_activations(corners)
+    np.testing.assert_array_equal(hidden, [[0, 0], [1, 0], [1, 0], [2, 1]])
+
+
+def test_the_example_writes_its_pictures(example, tmp_path):
+    example["PICTURES"].clear()
+    example["PICTURES"]["neuron"] = example["neuron_by_hand"]
+    files = list(example["write_pictures"](tmp_path / "new" / "folder"))
+    assert [path.name for path in files] == ["neuron.svg", "neuron.png"]
+    assert "<svg" in files[0].read_text(encoding="utf-8")
+    assert files[1].read_bytes().startswith(b"\x89PNG")

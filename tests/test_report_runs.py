@@ -21,6 +21,8 @@ import fastmlp
 import report_runs
 from fastmlp.experiment.evaluation import evaluate
 from fastmlp.extras import MissingExtraError
+from fastmlp.report.sections import result_sections
+from fastmlp.report.subject import Subject
 from report_runs import Case, pixels
 
 
@@ -81,16 +83,31 @@ def test_a_run_that_diverged_in_its_first_epoch(cases: dict[str, Case]) -> None:
 
 
 def test_a_run_that_has_nothing_but_its_settings(tmp_path: Path) -> None:
-    case = report_runs.table_case(tmp_path / "run")
+    case = report_runs.table_case(tmp_path / "run", source="-")
     for path in (case.run.metrics_path, case.run.result_path, case.run.environment_path):
         path.unlink()
     case.model.preprocessing = None
     page = case.write()
     assert page.with_class("status")[0].text == "unfinished"
+    summary = page.with_class("summary")[0].text
+    assert "trained on standard input with sgd for 0 epochs" in summary
+    assert "of 60 evaluated samples" in summary
     assert [row[0] for row in case.rows("per-class")][1:-1] == ["0", "1", "2"]
     assert case.rows("worst-samples")[0][-5:] == [f"input {i}" for i in range(5)]
     sections = [e.attributes["aria-labelledby"] for e in page.all("section")]
     assert not {"notes", "environment", "data", "learning-rate"} & set(sections)
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_predictions_that_are_not_finite_are_left_out(cases: dict[str, Case], count: int) -> None:
+    case = cases["diverged"]
+    predictions = case.evaluation.predictions.copy()
+    predictions[:count, 1] = np.inf
+    evaluation = dataclasses.replace(case.evaluation, predictions=predictions)
+    subject = Subject(case.run, case.model, evaluation, case.samples)
+    (section,) = result_sections(subject)
+    assert section.text == (f"{count} of 60 predictions are not finite and left out.",)
+    assert len(section.blocks) == (5 if count == 1 else 0)
 
 
 def test_many_classes_and_large_pictures(tmp_path: Path) -> None:

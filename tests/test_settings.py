@@ -6,11 +6,9 @@ import copy
 import json
 
 import pytest
+import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
-
-pytest.importorskip("pydantic")
-tomlkit = pytest.importorskip("tomlkit")
 
 from cli_process import run
 from fastmlp.errors import FormatError

@@ -35,7 +35,9 @@ class LearningRates:
         The rate of each step, and the loss before it, smoothed by a moving average of decay 0.9
         whose bias is corrected. They end where the loss has become four times the smallest one.
     suggestion : float
-        Rate at which the loss falls most steeply by the logarithm of the rate.
+        Rate at which the loss falls most steeply by the logarithm of the rate, between the point
+        where a tenth of the whole descent is done for good and the lowest loss: before it the
+        average moves by the chance of its mini-batches.
     """
 
     rates: npt.NDArray[np.float64]
@@ -44,10 +46,14 @@ class LearningRates:
     @property
     def suggestion(self) -> float:
         """Rate of the steepest descent."""
-        if len(self.rates) < 3:
+        lowest = int(np.argmin(self.losses))
+        if len(self.rates) < 3 or lowest == 0:
             return float(self.rates[0])
+        level = np.median(self.losses[: lowest // 2 + 1])
+        begun = level - 0.1 * (level - self.losses[lowest])
+        first = int(np.flatnonzero(self.losses[:lowest] >= begun)[-1])
         slopes = np.gradient(self.losses, np.log(self.rates))
-        return float(self.rates[int(np.argmin(slopes))])
+        return float(self.rates[first + int(np.argmin(slopes[first : lowest + 1]))])
 
 
 def find_learning_rates(

@@ -123,7 +123,8 @@ def _print_settings(rows: Sequence[Setting], state: State) -> None:
     section = ""
     for row, line in zip(rows, lines, strict=True):
         if row.section != section:
-            click.echo(("\n" if section else "") + styled(f"[{row.section}]", bold=True), color=color)
+            gap = "\n" if section else ""
+            click.echo(gap + styled(f"[{row.section}]", bold=True), color=color)
             section = row.section
         note = "" if row.value is None else styled(f"  # {row.place}", fg="bright_black")
         click.echo(f"{line:<{width}}{note}".rstrip(), color=color)

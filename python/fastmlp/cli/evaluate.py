@@ -82,7 +82,9 @@ def _on(
         raise ConfigError("--part validation is for a run's own data; leave DATASET out")
     with data_errors():
         raw = read(dataset, data_dir=data_dir, separator=separator)
-        return raw.name, evaluate_part(model, part_of(raw, part), threads=threads)
+        samples = part_of(raw, part)
+        measured = evaluate_part(model, samples, class_names=raw.class_names, threads=threads)
+        return raw.name, measured
 
 
 def _on_own_data(

@@ -71,6 +71,7 @@ def document_of(
         "best_value": outcome.best_value,
         "selected": selected,
         "evaluated_on": part,
+        "measured_on": experiment.monitored_name if experiment.monitored else None,
         "samples": {"training": len(experiment.prepared.train), part: len(samples)},
         "test": measures,
         "training_seconds": seconds,

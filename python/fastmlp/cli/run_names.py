@@ -77,9 +77,9 @@ def _by_number(argument: str, directory: Path) -> Path:
         return found[0]
     if found:
         names = " and ".join(str(run) for run in found)
-        raise ConfigError(f"run {argument}: {names} have this number; name one of them")
-    latest = f", the latest is {runs[-1].name}" if runs else ""
-    raise ConfigError(f"run {argument}: {directory} has no run of this number{latest}")
+        raise ConfigError(f"{names} have the number {argument}; name one of them")
+    latest = f"; the latest is {runs[-1].name}" if runs else ""
+    raise ConfigError(f"no run {argument} in {directory}{latest}")
 
 
 def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:

@@ -172,14 +172,17 @@ def differences(run: RunDirectory) -> list[Difference]:
 
 
 def _as_completed(config: Config, run: RunDirectory) -> Config:
-    """With what the data of a run decided filled in."""
+    """With what the data of a run decided filled in, where the run's settings are so."""
     from types import SimpleNamespace
     from typing import cast
 
     from fastmlp.experiment.build import completed
 
+    task = run.config().data.task
+    if task == "auto":
+        return config
     measured = any("val_loss" in record for record in run.records()) or None
-    decided = SimpleNamespace(task=run.config().data.task, validation=measured, test=None)
+    decided = SimpleNamespace(task=task, validation=measured, test=None)
     return completed(config, cast(Any, decided))
 
 

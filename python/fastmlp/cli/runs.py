@@ -122,7 +122,7 @@ def _sort_key(row: RunSummary, key: str) -> tuple[bool, Any]:
 def _cells(row: RunSummary) -> list[str]:
     epochs = "-" if row.epochs is None else f"{row.epochs_completed}/{row.epochs}"
     best = "-" if row.best_epoch is None else f"{row.best_epoch} ({row.monitor})"
-    seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
+    seconds = "-" if row.seconds is None else f"{row.seconds:.2f}"
     texts = (row.name, row.data or "-", row.status, epochs, _result(row), best, seconds)
     return [*texts, _shown_time(row.started)]
 
@@ -179,7 +179,7 @@ def show(ctx: click.Context, /, run: str, runs: str | None) -> None:
         _print_json(state, "show", content)
         return
     _print_summary(summary, opened)
-    settings = [(d.setting, f"{_value(d.value)}  (recipe: {_value(d.recipe)})") for d in changed]
+    settings = [(d.setting, f"{_value(d.value)} instead of {_value(d.recipe)}") for d in changed]
     if doubt:
         settings = [("unknown", doubt)]
     _print_section("settings that are not the recipe's", settings or [("none", "")])

@@ -236,5 +236,6 @@ def _for_toml(node: Any) -> Any:
             # A section's own defaults stand at its settings.
             result |= {} if value is None or isinstance(value, dict) else {key: value}
         elif key not in _FOR_FLAGS:
-            result[_BOUNDS.get(key, key)] = _for_toml(value)
+            standard = str(_BOUNDS.get(key, key))
+            result[standard] = _for_toml(value)
     return result

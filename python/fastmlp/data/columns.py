@@ -16,6 +16,7 @@ from fastmlp.errors import FormatError
 
 __all__ = [
     "MAX_CATEGORIES",
+    "UNKNOWN_CATEGORIES",
     "ColumnEncoding",
     "encode_table",
     "fit_column",
@@ -24,9 +25,11 @@ __all__ = [
     "refuse_missing",
     "require_columns",
     "row_error",
+    "rows_of_unknown_categories",
 ]
 
 MAX_CATEGORIES = 1000
+UNKNOWN_CATEGORIES = ("error", "ignore")
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +43,8 @@ class ColumnEncoding:
     name : str
         Of the column.
     kind : {"number", "category"}
-        A number is one input; a category is one input per category, of which one is 1.
+        A number is one input; a category is one input per category, of which one is 1, or none
+        for an unknown category that is ignored.
     fill : float, str or None
         What stands in for a missing value; None: missing values are refused.
     categories : tuple of str or None
@@ -201,7 +205,9 @@ def _refuse_feature(table: Table, name: str, problem: str) -> NoReturn:
 # ---------------------------------------------------------------- encoding
 
 
-def encode_table(table: Table, encodings: Sequence[ColumnEncoding]) -> Floats:
+def encode_table(
+    table: Table, encodings: Sequence[ColumnEncoding], unknown_categories: str
+) -> Floats:
     """Inputs of the network, not standardised.
 
     Parameters
@@ -209,6 +215,8 @@ def encode_table(table: Table, encodings: Sequence[ColumnEncoding]) -> Floats:
     table : Table
         Further columns are ignored.
     encodings : sequence of ColumnEncoding
+    unknown_categories : {"error", "ignore"}
+        A category that is none of its encoding is refused, or 0 in all inputs of its column.
 
     Returns
     -------
@@ -230,14 +238,47 @@ def encode_table(table: Table, encodings: Sequence[ColumnEncoding]) -> Floats:
             if encoding.fill is not None:
                 inputs[np.isnan(inputs[:, first]), first] = encoding.fill
         else:
-            inputs[np.arange(len(table)), first + _category_codes(table, encoding)] = 1.0
+            codes = _category_codes(table, encoding)
+            if unknown_categories == "error":
+                _refuse_unknown(table, encoding, codes)
+            known = np.flatnonzero(codes != UNKNOWN)
+            inputs[known, first + codes[known]] = 1.0
         first += width
     return inputs
 
 
+def rows_of_unknown_categories(
+    table: Table, encodings: Sequence[ColumnEncoding]
+) -> NDArray[np.bool_]:
+    """Which rows hold a category that is none of its encoding.
+
+    Parameters
+    ----------
+    table : Table
+        With all columns of the encodings.
+    encodings : sequence of ColumnEncoding
+
+    Returns
+    -------
+    bool array of shape (rows,)
+    """
+    unknown = np.zeros(len(table), bool)
+    for encoding in encodings:
+        if encoding.categories is not None:
+            unknown |= _category_codes(table, encoding) == UNKNOWN
+    return unknown
+
+
 def _category_codes(table: Table, encoding: ColumnEncoding) -> NDArray[np.int64]:
+    """Positions among the categories, or `UNKNOWN`; what fills a gap stands in for it."""
     categories = encoding.categories or ()
     codes = positions(table.columns[encoding.name], categories)
+    if encoding.fill is not None:
+        codes[codes == MISSING] = categories.index(str(encoding.fill))
+    return codes
+
+
+def _refuse_unknown(table: Table, encoding: ColumnEncoding, codes: NDArray[np.int64]) -> None:
     unknown = codes == UNKNOWN
     if unknown.any():
         row = int(np.argmax(unknown))
@@ -246,8 +287,7 @@ def _category_codes(table: Table, encoding: ColumnEncoding) -> NDArray[np.int64]
             table,
             row,
             encoding.name,
-            f"{value!r} does not occur in the training part, which has {listed(categories)}",
+            f"{value!r} does not occur in the training part, which has "
+            f"{listed(encoding.categories or ())}; in training, leave the column out with "
+            "--features, or take --unknown-categories ignore",
         )
-    if encoding.fill is not None:
-        codes[codes == MISSING] = categories.index(str(encoding.fill))
-    return codes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastmlp.data.columns import UNKNOWN_CATEGORIES
 from fastmlp.data.names import listed
 from fastmlp.data.targets import TASKS
 from fastmlp.validation import choice, flag, integer, real
@@ -43,6 +44,9 @@ class Options:
     impute : {"error", "mean", "median", "most_frequent"}
         What a missing value in a table is replaced with, learnt from the training part. Of
         categories it is always the most frequent one.
+    unknown_categories : {"error", "ignore"}
+        What becomes of a category that the training part does not hold: it is refused, or all
+        inputs of its column are 0.
     sample_weight : str, optional
         Column of a table with the weights of the samples, >= 0.
 
@@ -62,6 +66,7 @@ class Options:
     standardize: bool | None = None
     standardize_target: bool = True
     impute: str = "error"
+    unknown_categories: str = "error"
     sample_weight: str | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +79,7 @@ class Options:
             object.__setattr__(self, field, tuple(names))
         choice("task", self.task, ("auto", *TASKS))
         choice("impute", self.impute, IMPUTATIONS)
+        choice("unknown_categories", self.unknown_categories, UNKNOWN_CATEGORIES)
         for field in ("test_fraction", "validation_fraction"):
             if getattr(self, field) is not None:
                 real(field, getattr(self, field), 0.0, 1.0, below=True)

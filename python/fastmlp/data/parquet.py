@@ -23,9 +23,9 @@ __all__ = ["MAGIC", "decode", "read_parquet"]
 
 MAGIC = b"PAR1"
 
-# Run-length coding makes a column of one value as small as one likes; a table of such columns only
-# is not worth the memory that it can take.
-_MOST_CELLS_PER_BYTE = 4096
+# Run-length coding makes a column of one value as small as one likes. Usual writers start anew so
+# often that they stay below half of this; a file that goes beyond is out to fill the memory.
+_MOST_CELLS_PER_BYTE = 1024
 _SECONDS = 60.0
 _BYTES_PER_SECOND = 1e6
 

@@ -19,6 +19,7 @@ from fastmlp.data.columns import (
     refuse_missing,
     require_columns,
     row_error,
+    rows_of_unknown_categories,
 )
 from fastmlp.data.moments import column_moments
 from fastmlp.data.names import distinct_names, listed, numeric_order
@@ -134,12 +135,15 @@ def prepare(raw: RawData, options: Options) -> Prepared:
         task=task,
         features=encoded.shape[1],
         columns=encodings,
+        unknown_categories=options.unknown_categories,
         feature_names=raw.feature_names if encodings is None else None,
         image_shape=raw.image_shape,
         **_learnt_inputs(options, x["train"], notes),
         **_learnt_outputs(raw, options, task, columns, classes, parts["train"]),
     )
     samples = _samples(raw, roles, preprocessing, x, parts)
+    if options.unknown_categories == "ignore":
+        _note_ignored_categories(raw, preprocessing, parts, notes)
     return Prepared(
         name=raw.name,
         task=task,
@@ -278,7 +282,7 @@ def _encoded(
     texts = [f"{e.name!r} as {len(e.categories)} inputs" for e in encodings if e.categories]
     if texts:
         notes.append(f"text: {listed(texts)}, one for each value")
-    return encode_table(table, encodings), encodings
+    return encode_table(table, encodings, options.unknown_categories), encodings
 
 
 def _learnt_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict[str, Any]:
@@ -358,6 +362,25 @@ def _samples(
             _weights(raw.test.x, roles.weight),
         )
     return samples
+
+
+def _note_ignored_categories(
+    raw: RawData, preprocessing: Preprocessing, parts: Mapping[str, Indices], notes: list[str]
+) -> None:
+    encodings = preprocessing.columns or ()
+    unknown = {}
+    if isinstance(raw.train.x, Table):
+        affected = rows_of_unknown_categories(raw.train.x, encodings)
+        unknown = {part: affected[rows] for part, rows in parts.items()}
+    if raw.test is not None and isinstance(raw.test.x, Table):
+        unknown["test"] = rows_of_unknown_categories(raw.test.x, encodings)
+    shares = [
+        f"{int(unknown[part].sum())} of {len(unknown[part])} {part} samples"
+        for part in ("validation", "test")
+        if part in unknown and unknown[part].any()
+    ]
+    if shares:
+        notes.append(f"unknown_categories: ignored in {', '.join(shares)}")
 
 
 def _weights(x: Table | NDArray[Any], name: str | None) -> Floats | None:

@@ -47,6 +47,9 @@ class Preprocessing:
         Inputs of the network.
     columns : tuple of ColumnEncoding or None
         For samples in tables: the columns used, in the order of their inputs.
+    unknown_categories : {"error", "ignore"}
+        A category of a table that training did not know is refused, or 0 in all inputs of its
+        column.
     feature_names : tuple of str or None
         Of the network's inputs; of a table ``age``, ``colour=blue``, ``colour=red``.
     image_shape : tuple of int or None
@@ -73,6 +76,7 @@ class Preprocessing:
     task: str
     features: int
     columns: tuple[ColumnEncoding, ...] | None = None
+    unknown_categories: str = "error"
     feature_names: Names | None = None
     image_shape: tuple[int, ...] | None = None
     input_mean: Floats | None = None
@@ -169,8 +173,9 @@ class Preprocessing:
         Raises
         ------
         FormatError
-            A column is missing, has another type, or a value is missing, not finite or a category
-            that training did not know. The message names the place.
+            A column is missing, has another type, or a value is not finite, missing where training
+            learnt nothing to fill it with, or a category that training did not know, unless these
+            are ignored. The message names the place.
         TypeError, ValueError
             `x` is neither a table nor such an array.
         """
@@ -267,7 +272,7 @@ class Preprocessing:
 
     def _encoded(self, x: Table | NDArray[Any]) -> NDArray[Any]:
         if isinstance(x, Table):
-            return encode_table(x, self.columns or self._numbers_of(x))
+            return encode_table(x, self.columns or self._numbers_of(x), self.unknown_categories)
         array = plain_inputs(x)
         if self.columns is None:
             if array.shape[1] != self.features:
@@ -280,7 +285,7 @@ class Preprocessing:
                 f"got an array of shape {array.shape}"
             )
         columns = {c.name: array[:, i].astype(np.float64) for i, c in enumerate(self.columns)}
-        return encode_table(Table("x", columns, {}, None), self.columns)
+        return encode_table(Table("x", columns, {}, None), self.columns, self.unknown_categories)
 
     def _numbers_of(self, table: Table) -> tuple[ColumnEncoding, ...]:
         """The columns of a table that stand for the features of an array."""

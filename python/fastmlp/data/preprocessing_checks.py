@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastmlp.data.columns import UNKNOWN_CATEGORIES
 from fastmlp.data.names import listed
 from fastmlp.data.targets import TASKS
 
@@ -47,6 +48,14 @@ def _require_matching_inputs(preprocessing: Preprocessing) -> None:
     features, shape = preprocessing.features, preprocessing.image_shape
     if features < 1:
         raise ValueError(f"features must be >= 1, got {features}")
+    unknown = preprocessing.unknown_categories
+    if unknown not in UNKNOWN_CATEGORIES:
+        raise ValueError(
+            f"unknown_categories must be one of {', '.join(UNKNOWN_CATEGORIES)}, "
+            f"got {unknown[:40]!r}"
+        )
+    if unknown != "error" and preprocessing.columns is None:
+        raise ValueError("unknown_categories must be error for samples in arrays")
     if preprocessing.columns is not None:
         names = [column.name for column in preprocessing.columns]
         if len(set(names)) != len(names):

@@ -32,6 +32,7 @@ _KEYS = (
     "task",
     "features",
     "columns",
+    "unknown_categories",
     "feature_names",
     "image_shape",
     "class_names",
@@ -50,6 +51,7 @@ def as_config(preprocessing: Preprocessing) -> dict[str, Any]:
         "task": preprocessing.task,
         "features": preprocessing.features,
         "columns": None if columns is None else [_column_config(column) for column in columns],
+        "unknown_categories": preprocessing.unknown_categories,
         # Those of a table follow from its columns.
         "feature_names": None if columns is not None else _as_list(preprocessing.feature_names),
         "image_shape": _as_list(preprocessing.image_shape),
@@ -76,6 +78,7 @@ def read_config(config: object, arrays: object) -> dict[str, Any]:
         "task": _text("task", fields["task"]),
         "features": _whole("features", fields["features"], _MOST_FEATURES),
         "columns": None if columns is None else _columns(columns),
+        "unknown_categories": _text("unknown_categories", fields["unknown_categories"]),
         "feature_names": _optional_names("feature_names", fields["feature_names"], columns is None),
         "image_shape": None if shape is None else _shape(shape),
         "class_names": _optional_names("class_names", fields["class_names"]),

@@ -84,10 +84,10 @@ def read(
     Parameters
     ----------
     source : str
-        A name of `fastmlp.datasets`, which wins over a file of the same name; a file that ends in
-        .csv, .tsv (also with .gz), .parquet or .npz; a directory with the four IDX files of a set
-        like MNIST, or with images in one directory per class; or "-" for CSV or Parquet on
-        standard input.
+        A name of `fastmlp.datasets`, in any spelling that it forgives, which wins over a file of
+        the same name; a file that ends in .csv, .tsv (also with .gz), .parquet or .npz; a directory
+        with the four IDX files of a set like MNIST, or with images in one directory per class; or
+        "-" for CSV or Parquet on standard input.
     data_dir : str or os.PathLike, optional
         Where to look for the files of a named set first.
     separator : str, optional
@@ -111,7 +111,7 @@ def read(
         A named set was found nowhere.
     """
     source = os.fspath(source)
-    if source != _STANDARD_INPUT and not is_file_source(source):
+    if not is_file_source(source):
         _refuse_separator(separator, source)
         return _read_named(source, data_dir, report)
     path = os.path.expanduser(source)
@@ -154,10 +154,14 @@ def is_file_source(source: str) -> bool:
     """Whether `read` opens a file, a directory or standard input for this, not a named set."""
     from fastmlp import datasets
 
-    if source in datasets.available():
-        return False
-    looks_like_path = os.sep in source or "." in source or _find_format(source) is not None
-    return looks_like_path or os.path.exists(os.path.expanduser(source))
+    if source == _STANDARD_INPUT:
+        return True
+    try:
+        datasets.get_spec(source)
+    except ValueError:
+        looks_like_path = os.sep in source or "." in source or _find_format(source) is not None
+        return looks_like_path or os.path.exists(os.path.expanduser(source))
+    return False
 
 
 # ---------------------------------------------------------------- formats
@@ -177,7 +181,8 @@ def _delimited(usual: str | None, *, strict: bool) -> Callable[[bytes, str, str 
     def parse(content: bytes, origin: str, separator: str | None) -> Table:
         from fastmlp.data.delimited import read_delimited
 
-        return read_delimited(content, origin, separator or usual, strict=strict)
+        chosen = usual if separator is None else separator
+        return read_delimited(content, origin, chosen, strict=strict)
 
     return parse
 

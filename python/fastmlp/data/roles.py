@@ -55,8 +55,9 @@ def refuse_column_options(options: Options, name: str) -> None:
     for option in ("target", "features", "sample_weight"):
         if getattr(options, option):
             raise ValueError(f"{option} names columns of a table, but {name} holds arrays")
-    if options.impute != "error":
-        raise ValueError(f"impute is for tables, but {name} holds arrays")
+    for option in ("impute", "unknown_categories"):
+        if getattr(options, option) != "error":
+            raise ValueError(f"{option} is for tables, but {name} holds arrays")
 
 
 def _require_usable(table: Table, option: str, names: Sequence[str]) -> None:

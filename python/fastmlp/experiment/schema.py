@@ -137,6 +137,10 @@ class DataSection(Section):
     impute: Literal["error", "mean", "median", "most_frequent"] = _setting(
         "error", "Missing values: error, mean, median or most_frequent.", "--impute", "HOW"
     )
+    unknown_categories: Literal["error", "ignore"] = _setting(
+        "error", "Text that the training part does not hold: error or ignore.",
+        "--unknown-categories", "HOW",
+    )  # fmt: skip
     sample_weight: str | None = _setting(
         None, "Column with the weights of the samples.", "--sample-weight", "NAME"
     )

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastmlp.experiment.schema import Config
+from fastmlp.experiment.settings import assign, merged, resolve
 
-__all__ = ["Dimension", "with_values"]
+__all__ = ["Dimension", "Value", "changed", "distinct"]
+
+Value = float | int | str
+
+SECTIONS = ("network", "optimizer", "schedule", "training")
+# They change how values are measured, or nothing that is measured.
+_FIXED = {
+    "training.checkpoint_every": "changes nothing that a trial measures",
+    "training.initial_model": "is the same for all trials",
+    "training.max_time": "is the same for all trials",
+    "training.min_accuracy": "changes nothing that a trial measures",
+    "training.monitor": "is what all trials are judged by",
+    "training.threads": "changes nothing that a trial measures",
+}
 
 
 @dataclass(frozen=True)
@@ -19,116 +33,168 @@ class Dimension:
     ----------
     key : str
         `section.name`.
-    low, high : float or None
-        Bounds of a range, both included.
+    low, high : int, float or None
+        Bounds of a range, both included; a range between two integers of a setting that takes no
+        fractions consists of integers.
     log : bool
         Whether the range is searched by the logarithm.
-    whole : bool
-        Whether values are integers.
     choices : tuple of str
-        In place of a range: values as the command line would take them.
+        In place of a range: values as `fastmlp.experiment.settings.assign` takes them.
     """
 
     key: str
-    low: float | None = None
-    high: float | None = None
+    low: float | int | None = None
+    high: float | int | None = None
     log: bool = False
-    whole: bool = False
     choices: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Dimension:
-        """`optimizer.learning_rate=1e-4..0.3:log`, `training.batch_size=16..256:log`, or choices
-        as in `network.hidden=64|128|256,128`.
+        """A dimension of its text.
+
+        ``optimizer.learning_rate=1e-4..0.3:log`` and ``training.batch_size=16..256:log`` are
+        ranges, ``network.hidden=64|128|256,128`` is a choice.
 
         Raises
         ------
         ValueError
-            The text has another form, or the setting does not exist or take such values.
+            The text has another form, there is no such setting, or it does not take such values.
         """
-        key, equals, spec = text.partition("=")
-        key, spec = key.strip(), spec.strip()
+        key, equals, spec = (part.strip() for part in text.partition("="))
         if not equals or not spec:
-            raise ValueError(f"expected section.name=low..high or =one|other, got {text!r}")
-        if key.startswith("data."):
-            raise ValueError(f"{key}: the data stays the same in a sweep")
-        dimension = cls._range(key, spec) if ".." in spec else cls._choice(key, spec)
-        ends = dimension.choices or (dimension.low, dimension.high)
-        for end in ends:
-            Config.checked(with_values({}, {key: dimension.plain(end)}))
-        return dimension
+            raise ValueError(f"expected SECTION.NAME=LOW..HIGH or =ONE|OTHER, got {text!r}")
+        _require_searchable(key)
+        if "|" in spec:
+            return cls._choice(key, spec)
+        if ".." in spec:
+            return cls._range(key, spec)
+        raise ValueError(f"{key}: needs LOW..HIGH or two choices ONE|OTHER, got {spec!r}")
 
     @classmethod
     def _range(cls, key: str, spec: str) -> Dimension:
         bounds, colon, scale = spec.partition(":")
         if colon and scale != "log":
-            raise ValueError(f"{key}: a range may end in :log, got :{scale}")
-        first, _, last = bounds.partition("..")
+            raise ValueError(f"{key}: a range may end in :log, got {':' + scale!r}")
         try:
-            low, high = float(first), float(last)
+            low, high = map(_number, bounds.split(".."))
         except ValueError:
-            raise ValueError(f"{key}: bounds must be numbers, got {bounds!r}") from None
+            raise ValueError(f"{key}: needs two numbers LOW..HIGH, got {bounds!r}") from None
         if not low < high:
             raise ValueError(f"{key}: the upper bound must be above {low:g}, got {high:g}")
         if scale and low <= 0:
             raise ValueError(f"{key}: a range by logarithm must start above 0, got {low:g}")
-        return cls(key, low, high, log=bool(scale), whole=_takes_integers(key))
+        for bound in (low, high):
+            _require_takes(key, bound)
+        if not (isinstance(low, int) and isinstance(high, int)) or _takes(key, low + 0.5):
+            low, high = float(low), float(high)
+        return cls(key, low, high, log=bool(scale))
 
     @classmethod
     def _choice(cls, key: str, spec: str) -> Dimension:
         choices = tuple(choice.strip() for choice in spec.split("|"))
-        if len(set(choices)) < 2 or "" in choices:
-            raise ValueError(f"{key}: needs two different choices or more, got {spec!r}")
+        if "" in choices or len(set(choices)) < len(choices):
+            raise ValueError(f"{key}: choices must differ and not be empty, got {spec!r}")
+        for choice in choices:
+            _require_takes(key, choice)
         return cls(key, choices=choices)
 
-    def plain(self, value: Any) -> Any:
-        """A value as settings take it."""
-        if self.choices:
-            return {"true": True, "false": False}.get(str(value).lower(), value)
-        return int(value) if self.whole else float(value)
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """The bounds of a range, or all choices."""
+        if self.low is None or self.high is None:
+            return self.choices
+        return self.low, self.high
 
-    def suggest(self, trial: Any) -> Any:
+    def suggest(self, trial: Any) -> Value:
         """Ask an Optuna trial for a value."""
-        if self.choices:
-            return self.plain(trial.suggest_categorical(self.key, self.choices))
-        assert self.low is not None
-        assert self.high is not None
-        if self.whole:
-            return trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
-        return trial.suggest_float(self.key, self.low, self.high, log=self.log)
+        value: Value
+        if self.low is None:
+            value = trial.suggest_categorical(self.key, self.choices)
+        elif isinstance(self.low, int):
+            value = trial.suggest_int(self.key, self.low, self.high, log=self.log)
+        else:
+            value = trial.suggest_float(self.key, self.low, self.high, log=self.log)
+        return value
 
     def text(self) -> str:
         """The form that `parse` reads."""
         if self.choices:
             return f"{self.key}={'|'.join(self.choices)}"
-        ends = (int(self.low or 0), int(self.high or 0)) if self.whole else (self.low, self.high)
-        return f"{self.key}={ends[0]!r}..{ends[1]!r}{':log' if self.log else ''}"
+        return f"{self.key}={self.low!r}..{self.high!r}{':log' if self.log else ''}"
 
 
-def _takes_integers(key: str) -> bool:
-    """Whether a setting refuses fractions: the schema is asked."""
-    try:
-        Config.checked(with_values({}, {key: 1.5}))
-    except ValueError as error:
-        return "integer" in str(error)
-    return False
-
-
-def with_values(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some of them changed, these by `section.name`.
+def distinct(texts: Sequence[str]) -> tuple[Dimension, ...]:
+    """Dimensions of their texts, each of another setting.
 
     Raises
     ------
     ValueError
-        A key has another form.
+        There is none, one is wrong, or two have the same setting.
     """
-    result: dict[str, Any] = {
-        key: dict(section) if isinstance(section, Mapping) else section
-        for key, section in values.items()
-    }
+    if not texts:
+        raise ValueError("needs a setting to search, such as optimizer.learning_rate=1e-4..0.1:log")
+    dimensions = tuple(map(Dimension.parse, texts))
+    keys = [dimension.key for dimension in dimensions]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"{key}: is given {keys.count(key)} times")
+    return dimensions
+
+
+def changed(config: Config, changes: Mapping[str, Value]) -> Config:
+    """Settings with some of them changed, these by `section.name`.
+
+    The rules are those of the command line: text is read as TOML where it is some, another
+    optimizer or schedule drops the settings of the one before, and the recipe of the data fills
+    what is open.
+
+    Raises
+    ------
+    ValueError
+        A value does not fit its setting.
+    """
+    return resolve(config.data.source, [config.values(), _layer(changes)])
+
+
+def _layer(changes: Mapping[str, Value]) -> dict[str, Any]:
+    layer: dict[str, Any] = {}
     for key, value in changes.items():
-        section, dot, name = key.partition(".")
-        if not dot or not name:
-            raise ValueError(f"a setting must be written section.name, got {key!r}")
-        result.setdefault(section, {})[name] = value
-    return result
+        if isinstance(value, str):
+            assign(layer, f"{key}={value}")
+        else:
+            section, _, name = key.partition(".")
+            layer.setdefault(section, {})[name] = value
+    return layer
+
+
+def _number(text: str) -> float | int:
+    """An integer where the value is one, however it is written."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        return int(number) if number.is_integer() else number
+
+
+def _require_searchable(key: str) -> None:
+    section, dot, name = key.partition(".")
+    if not (dot and name):
+        raise ValueError(f"a setting must be written SECTION.NAME, got {key!r}")
+    if section == "data":
+        raise ValueError(f"{key}: the data is the same for all trials")
+    if section not in SECTIONS:
+        raise ValueError(f"{key}: the section must be {' or '.join(SECTIONS)}, got {section!r}")
+    if key in _FIXED:
+        raise ValueError(f"{key}: {_FIXED[key]}")
+
+
+def _require_takes(key: str, value: Value) -> None:
+    Config.checked(merged(Config().values(), _layer({key: value})))
+
+
+def _takes(key: str, value: Value) -> bool:
+    try:
+        _require_takes(key, value)
+    except ValueError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,8 +131,23 @@ def part_of(raw: RawData, name: str) -> Part:
     return raw.test
 
 
-def evaluate_part(model: MLP, part: Part, *, threads: int | None = None) -> Evaluation:
+def evaluate_part(
+    model: MLP,
+    part: Part,
+    *,
+    class_names: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> Evaluation:
     """Measure a model on samples with their targets as they stand in a file.
+
+    Parameters
+    ----------
+    model : MLP
+    part : Part
+    class_names : sequence of str, optional
+        What integers in ``part.y`` stand for in their source, which may have fewer classes than
+        the model, or count them in another order.
+    threads : int, optional
 
     Raises
     ------
@@ -145,4 +160,5 @@ def evaluate_part(model: MLP, part: Part, *, threads: int | None = None) -> Eval
     if not pre.has_targets(part):
         wanted = pre.target_names or pre.class_names
         raise ValueError(f"the samples have no targets ({', '.join(wanted or ())}): use predict")
-    return evaluate(model, Samples(pre.inputs(part.x), pre.targets(part)), threads=threads)
+    samples = Samples(pre.inputs(part.x), pre.targets(part, class_names))
+    return evaluate(model, samples, threads=threads)

@@ -97,7 +97,8 @@ def _random_samples(inference: Inference) -> Array:
     if inference.input_fill is not None:
         missing = random.random(x.shape) < _MISSING_SHARE
         x[missing & np.isfinite(inference.input_fill)] = np.nan
-    return x.astype(inference.dtype)
+    limit = np.finfo(inference.dtype).max
+    return np.clip(x, -limit, limit).astype(inference.dtype)
 
 
 def _encoded(inference: Inference, x: Array) -> Array:

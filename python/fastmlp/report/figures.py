@@ -73,7 +73,7 @@ def _known(records: Records, key: str) -> list[float]:
 
 def _course(values: list[float], write: Callable[[float], str]) -> str:
     first, last = write(values[0]), write(values[-1])
-    return first if len(values) == 1 else f"from {first} to {last}"
+    return first if min(values) == max(values) else f"from {first} to {last}"
 
 
 def learning_rate(records: Records) -> Picture:
@@ -112,6 +112,8 @@ def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> P
 
 def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
     """How often the errors of one target have which size."""
+    from matplotlib.ticker import MaxNLocator
+
     errors = predicted - truth
     axes = styled_axes(None)
     axes.hist(
@@ -121,6 +123,7 @@ def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Pic
     axes.grid(False, axis="x")
     axes.set_xlabel(f"predicted \u2212 true {plain(_drawable([target])[0])}")
     axes.set_ylabel("samples")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     mean, deviation = float(errors.mean()), float(errors.std())
     shown = (
         f"Histogram of the errors of {target}: mean {number(mean)}, "

@@ -93,7 +93,8 @@ def _summary(subject: Subject) -> str:
     sizes = "-".join(map(str, model.layer_sizes))
     names = dict.fromkeys(a.name.replace("_", " ") for a in model.architecture.activations)
     network = f"network {sizes}" + (f" ({', '.join(names)})" if names else "")
-    source = os.path.basename(str(config.data.source).rstrip("/")) or str(config.data.source)
+    source = str(config.data.source)
+    source = "standard input" if source == "-" else os.path.basename(source.rstrip("/")) or source
     samples = f"{count(evaluation.samples)} {subject.part} samples"
     measures = evaluation.metrics
     if evaluation.task == "classification":

@@ -131,7 +131,10 @@ def _predictions(subject: Subject) -> Section:
     finite = np.isfinite(predicted).all(axis=1)
     text: tuple[str, ...] = ()
     if not finite.all():
-        text = (f"{count(int((~finite).sum()))} predictions are not finite and left out.",)
+        text = (
+            f"{count(int((~finite).sum()))} of {count(len(truth))} predictions are not finite and "
+            "left out.",
+        )
     blocks: list[Block] = []
     for i, name in enumerate(names[:MOST_TARGETS] if finite.any() else ()):
         suffix = "" if len(names) == 1 else f"_{i + 1}"
@@ -139,7 +142,7 @@ def _predictions(subject: Subject) -> Section:
         blocks += [
             figures.predictions(*values, name, suffix), figures.residuals(*values, name, suffix)
         ]  # fmt: skip
-    if len(names) > 1:
+    if len(names) > 1 and finite.any():
         blocks.append(_targets(truth[finite], predicted[finite], names))
     return Section("predictions", "Predictions", text, blocks=tuple(blocks))
 
