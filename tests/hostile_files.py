@@ -177,6 +177,7 @@ TABLES = [
     ("t.csv", b'a,b\n1,"x"y\n', "line 2, column 'b': has text after the closing quote"),
     ("t.csv", b'a,b\nx"y,z"w,1\n', "line 2, column 3: has no name: the line has 3 fields, not 2"),
     ("t.csv", b'a,b\n1,"x\n2",y\n', "line 2, column 3: has no name"),
+    ("t.csv", b'a,b\n1,""2"x,y""";""\n', "line 2, column 'b': has text after the closing quote"),
     ("t.csv", b'a,b\n"x" ,2\n', "line 2, column 'a': has text after the closing quote"),
     ("t.csv", b"a,b\n1," + b"x" * 200_000 + b"\n3\n", "line 2: field larger than field limit"),
     ("t.csv", b"a\n1\ninf\n", "column 'a': must hold numbers or text, got numbers that are inf"),
@@ -244,7 +245,7 @@ NPZ = [
     (archive({"x.npy": npy(X), "y.npy": b"text"}), "y: magic: is b'text', this is not an .npy fil"),
     (archive({"x.npy": ZEROS_NPY}, zipfile.ZIP_LZMA), "x: must be stored or deflated, got method"),
     (
-        lying_archive("x.npy", raw_npy(descr("<f8", "(20000, 20000)")), 3_200_000_076),
+        lying_archive("x.npy", raw_npy(descr("<f8", "(20000, 20000)")), 3_200_000_077),
         "x: shape: (20000, 20000) of float64 cannot come from",
     ),
     (archive({"x.npy": raw_npy(descr("<f8", "(99999, 99999)"))}), "x: file size: shape (99999, 99"),

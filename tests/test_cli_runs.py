@@ -20,8 +20,6 @@ from fastmlp.cli.run_summary import differences, is_held, summary_of
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.settings import resolve
 
-ACCURACY = {"accuracy": 0.9125, "loss": 0.25}
-
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from cli_process import run
 from fastmlp import FormatError
 from fastmlp.data import Options, Preprocessing, prepare, read, read_samples
 
@@ -132,6 +133,28 @@ def test_from_an_npz_file(tmp_path, y, task, outputs):
         np.testing.assert_allclose(decoded, y.reshape(4, -1), atol=1e-15)
     else:
         assert decoded.tolist() == ["1", "0;1;2", "", "0"]
+
+
+def test_classes_of_images_are_counted_by_name(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for directory, classes in (("all", ("cat", "dog", "fish")), ("some", ("cat", "fish"))):
+        for name in classes:
+            (tmp_path / directory / name).mkdir(parents=True)
+            for i in range(4):
+                grey = {"cat": 20, "dog": 120, "fish": 230}[name] + i
+                pixels = np.full((3, 3), grey, np.uint8)
+                image.fromarray(pixels).save(tmp_path / directory / name / f"{i}.png")
+    prepared = prepare(read(str(tmp_path / "all")), Options(test_fraction=0, validation_fraction=0))
+    model = fastmlp.MLP([9, 16, 3], input_scale=prepared.input_scale, seed=0)
+    model.preprocessing = prepared.preprocessing
+    model.fit(prepared.train.x, prepared.train.y, epochs=400, batch_size=12, verbose=0)
+    assert model.evaluate(prepared.train.x, prepared.train.y)["accuracy"] == 1
+    model.save(tmp_path / "model.safetensors")
+    done = run("evaluate", "model.safetensors", "some", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["accuracy"] == 1
+    assert measured["confusion_matrix"] == [[4, 0, 0], [0, 0, 0], [0, 0, 4]]
 
 
 def test_named_sets():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fastmlp import FormatError
 from fastmlp.data.prepare import Options, prepare
 from fastmlp.data.read import Part
+from fastmlp.data.split import split
 from preprocessing_examples import numbers, source, table, text
 
 WHOLE = {"test_fraction": 0, "validation_fraction": 0}
@@ -178,11 +179,20 @@ def test_two_rows_of_a_class():
 
 def test_without_stratification_a_class_can_be_lost():
     raw = source(table(a=np.arange(20.0), label=text("rare", *["usual"] * 10, *["other"] * 9)))
-    prepared = prepare(raw, Options(test_fraction=0.5, stratify=False, split_seed=0))
-    assert prepared.preprocessing.class_names == ("other", "rare", "usual")
     message = "line 2, column 'label': class 'rare' does not occur in the training part; with strat"
-    with pytest.raises(FormatError, match=message):
-        prepare(raw, Options(test_fraction=0.5, stratify=False, split_seed=2))
+    lost = 0
+    for seed in range(8):
+        options = Options(
+            test_fraction=0.5, validation_fraction=0.0, stratify=False, split_seed=seed
+        )
+        if 0 in split(20, None, 0.5, seed)[1]:
+            lost += 1
+            with pytest.raises(FormatError, match=message):
+                prepare(raw, options)
+        else:
+            names = prepare(raw, options).preprocessing.class_names
+            assert names == ("other", "rare", "usual")
+    assert 0 < lost < 8
 
 
 def test_too_few_samples_for_parts():
@@ -333,6 +343,8 @@ def test_columns_of_arrays_do_not_exist(option):
         prepare(source(np.ones((4, 2)), np.arange(4)), Options(**{option: ("a",)}))
     with pytest.raises(ValueError, match="impute is for tables"):
         prepare(source(np.ones((4, 2)), np.arange(4)), Options(impute="mean"))
+    with pytest.raises(ValueError, match="unknown_categories is for tables"):
+        prepare(source(np.ones((4, 2)), np.arange(4)), Options(unknown_categories="ignore"))
     with pytest.raises(ValueError, match="y must be given"):
         prepare(source(np.ones((4, 2))), Options())
 

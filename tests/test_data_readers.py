@@ -252,7 +252,15 @@ def test_a_known_name_wins_over_a_path(tmp_path, monkeypatch):
     assert is_file_source("./moons")
     assert read("moons").train.x.shape == (1000, 2)
     assert [is_file_source(name) for name in ("-", "t.csv", "x/y", "labels-ubyte.gz")] == [True] * 4
-    assert not is_file_source("breast_cancer")
+    for name in ("breast_cancer", "MNIST", "Fashion MNIST"):
+        save(tmp_path, f"{name}/x.csv", "a\n1\n")
+        assert not is_file_source(name)
+        assert is_file_source(f"./{name}")
+    assert read("MOONS").name == "moons"
+    assert not is_file_source("mons")
+    save(tmp_path, "mons", "")
+    assert is_file_source("mons")
+    os.remove("mons")
     with pytest.raises(ValueError, match="moons"):
         read("mons")
 
@@ -295,6 +303,13 @@ def test_standard_input(form):
     else:
         name = "stdin" if way == "read" else None
         assert done.stdout.decode().strip() == f"{{'a': [1.0], 'b': ['x']}} {name}", done.stderr
+
+
+def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch):
+    path = save(tmp_path, "t.csv", "a\n1\n")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(ImportError, match=r"polars is needed; run \"pip install 'fastmlp\[data\]'"):
+        read(path)
 
 
 def test_importing_is_light():

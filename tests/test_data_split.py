@@ -73,7 +73,7 @@ def pcg64(state, increment):
 
 @pytest.mark.parametrize("seed", [0, 1, 12345, 2**63 - 1])
 def test_the_draw_is_that_of_the_published_generator(seed):
-    start = np.random.PCG64(seed).state["state"]
+    start = np.random.PCG64([0x73706C6974, 0, seed]).state["state"]  # the word "split"
     stream = pcg64(start["state"], start["inc"])
     keys = [next(stream) for _ in range(50)]
     expected = sorted(sorted(range(50), key=keys.__getitem__)[:15])
@@ -82,9 +82,17 @@ def test_the_draw_is_that_of_the_published_generator(seed):
 
 def test_the_draw_of_a_seed_is_for_ever():
     labels = np.arange(12) % 3
-    assert split(12, None, 0.25, 7)[1].tolist() == [3, 6, 11]
-    assert split(12, labels, 0.25, 7)[1].tolist() == [4, 6, 11]
-    assert split(12, None, 0.25, 7, draw=1)[1].tolist() == [2, 3, 6]
+    assert split(12, None, 0.25, 7)[1].tolist() == [2, 4, 6]
+    assert split(12, labels, 0.25, 7)[1].tolist() == [2, 4, 6]
+    assert split(12, None, 0.25, 7, draw=1)[1].tolist() == [0, 3, 9]
+
+
+def test_samples_made_by_the_stream_of_the_seed_are_not_drawn_by_size():
+    """Data is often made by default_rng(0), and split with the seed 0."""
+    x = np.random.default_rng(0).uniform(size=1000)
+    _, part = split(1000, None, 0.2, 0)
+    # The mean of 200 has a deviation of 0.0183; that of the smallest 200 would be 0.1.
+    assert abs(x[part].mean() - x.mean()) < 5 * 0.0183
 
 
 def test_the_draw_depends_on_nothing_else():

@@ -267,6 +267,8 @@ def test_several_targets():
         ({"standardize": "yes"}, TypeError),
         ({"standardize_target": None}, TypeError),
         ({"impute": "zero"}, ValueError),
+        ({"unknown_categories": "drop"}, ValueError),
+        ({"unknown_categories": None}, TypeError),
         ({"sample_weight": ("w",)}, TypeError),
         ({"sample_weight": "y", "target": ("y",)}, ValueError),
     ],

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from fastmlp.data.columns import ColumnEncoding
 from fastmlp.data.preprocessing import Preprocessing
-from preprocessing_examples import COLUMNS, EXAMPLES, images, quantities, tabular
+from preprocessing_examples import (
+    COLUMNS,
+    EXAMPLES,
+    images,
+    numbers,
+    quantities,
+    table,
+    tabular,
+    text,
+)
 
 examples = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 
@@ -38,10 +47,25 @@ def test_copies_are_equal_and_as_read_only(example):
         assert not any(array.flags.writeable for array in twin.arrays().values())
 
 
+def test_how_unknown_categories_are_taken_survives_a_file():
+    original = tabular(unknown_categories="ignore")
+    assert original.config()["unknown_categories"] == "ignore"
+    assert tabular().config()["unknown_categories"] == "error"
+    config = json.loads(json.dumps(original.config()))
+    for read in (
+        Preprocessing.from_config(config, original.arrays()),
+        pickle.loads(pickle.dumps(original)),
+    ):
+        assert read == original
+        later = table(age=numbers(40), colour=text("violet"))
+        np.testing.assert_allclose(read.inputs(later), [[0, -0.5, -0.25, -5]], rtol=1e-15)
+
+
 def test_different_content_is_unequal():
     others = [
         tabular(class_names=("no", "Yes")),
         tabular(class_column="class"),
+        tabular(unknown_categories="ignore"),
         tabular(columns=(COLUMNS[0], ColumnEncoding("colour", "category", None, ("b", "g", "r")))),
         tabular(input_mean=np.array([40.0, 0.25, 0.25, np.nextafter(0.5, 1)])),
         tabular(input_mean=None, input_scale=None),
@@ -118,6 +142,26 @@ MALFORMED = {
     "columns nested": (changed(tabular, columns=nested(100_000)), "columns[0]"),
     "columns of an image": (changed(tabular, image_shape=[2, 2]), "image_shape"),
     "columns gone": (changed(tabular, columns=None), "class_column"),
+    "no rule for unknown categories": (
+        without("unknown_categories"),
+        "lacks the key 'unknown_categories'",
+    ),
+    "unknown categories null": (
+        changed(tabular, unknown_categories=None),
+        "unknown_categories must be text",
+    ),
+    "unknown categories true": (
+        changed(tabular, unknown_categories=True),
+        "unknown_categories must be text",
+    ),
+    "unknown categories otherwise": (
+        changed(tabular, unknown_categories="Ignore" * 100),
+        "unknown_categories must be one of error, ignore, got 'Ignore",
+    ),
+    "unknown categories of an array": (
+        changed(images, unknown_categories="ignore"),
+        "unknown_categories must be error for samples in arrays",
+    ),
     "same column twice": (changed_column(name="age"), "columns"),
     "target among the columns": (changed_column(name="label"), "columns"),
     "column of another type": (changed(tabular, columns=[1]), "columns[0]"),

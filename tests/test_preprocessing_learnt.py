@@ -8,46 +8,74 @@ from hypothesis.extra import numpy as hnp
 
 from fastmlp.data.moments import column_moments, standardize
 from fastmlp.data.prepare import Options, prepare
+from fastmlp.data.read import Part
 from preprocessing_examples import numbers, source, table, text
+
+WORDS = ("a", "b", "B", "10", "9", "é", None)
+
+
+def drawn_table(draw, kinds, rows, words):
+    values = st.integers(-8, 8).map(float) | st.floats(-6e4, 6e4, width=16)
+    number = hnp.arrays(np.float64, rows, elements=st.one_of(values, st.just(np.nan)))
+    word = st.lists(st.sampled_from(words), min_size=rows, max_size=rows)
+    columns = {
+        f"c{i}": draw(number) if is_number else text(*draw(word))
+        for i, is_number in enumerate(kinds)
+    }
+    return table(**columns, y=np.arange(rows) / 7)
 
 
 @st.composite
 def mixed_tables(draw):
-    rows = draw(st.integers(8, 30))
-    values = st.integers(-8, 8).map(float) | st.floats(-6e4, 6e4, width=16)
-    number = hnp.arrays(np.float64, rows, elements=st.one_of(values, st.just(np.nan)))
-    word = st.lists(st.sampled_from(["a", "b", "B", "10", "9", "é", None]), min_size=rows)
-    columns = {}
-    for i, kind in enumerate(draw(st.lists(st.booleans(), min_size=1, max_size=4))):
-        columns[f"c{i}"] = draw(number) if kind else text(*draw(word)[:rows])
-    return table(**columns, y=np.arange(rows) / 7)
+    """A table, and a later one with the same columns and categories that are new."""
+    kinds = draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    first = drawn_table(draw, kinds, draw(st.integers(8, 30)), WORDS)
+    later = drawn_table(draw, kinds, draw(st.integers(1, 8)), (*WORDS, "A", "10.0", " a"))
+    for name in list(first.columns)[:-1]:
+        values = first.columns[name]
+        if values.dtype == object:
+            assume(0 < len(set(values) - {None}) < len(values))
+        else:
+            assume(not np.isnan(values).all())
+    return first, later
+
+
+def scikit_learn_encoding(first, later, impute):
+    """Both tables, by what scikit-learn learns from the first."""
+    pytest.importorskip("sklearn")
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    *names, _target = first.columns
+    blocks = []
+    for i, name in enumerate(names):
+        imputer = SimpleImputer(strategy=impute)
+        if first.columns[name].dtype == object:
+            fill = SimpleImputer(missing_values=None, strategy="most_frequent")
+            encoder = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+            imputer = make_pipeline(fill, encoder)
+        blocks.append((imputer, [i]))
+    encoder = make_pipeline(make_column_transformer(*blocks), StandardScaler())
+
+    def matrix(given):
+        return np.stack([given.columns[name].astype(object) for name in names], axis=1)
+
+    return encoder.fit_transform(matrix(first)), encoder.transform(matrix(later))
 
 
 @pytest.mark.parametrize("impute", ["mean", "median", "most_frequent"])
-@given(mixed=mixed_tables())
-def test_a_table_is_encoded_as_by_scikit_learn(impute, mixed):
-    pytest.importorskip("sklearn")
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    blocks = []
-    for name in list(mixed.columns)[:-1]:
-        column = mixed.columns[name].reshape(-1, 1)
-        if column.dtype == object:
-            present = set(column[:, 0]) - {None}
-            assume(0 < len(present) < len(column))
-            imputer = SimpleImputer(missing_values=None, strategy="most_frequent")
-            encoder = OneHotEncoder(sparse_output=False)
-            blocks.append(encoder.fit_transform(imputer.fit_transform(column)))
-        else:
-            assume(not np.isnan(column).all())
-            blocks.append(SimpleImputer(strategy=impute).fit_transform(column))
-    expected = StandardScaler().fit_transform(np.hstack(blocks))
-
-    options = Options(impute=impute, test_fraction=0, validation_fraction=0)
-    prepared = prepare(source(mixed), options)
+@given(tables=mixed_tables())
+def test_tables_are_encoded_as_by_scikit_learn(impute, tables):
+    first, later = tables
+    expected, expected_later = scikit_learn_encoding(first, later, impute)
+    options = Options(impute=impute, validation_fraction=0, unknown_categories="ignore")
+    prepared = prepare(source(first, test=Part(later, None)), options)
     np.testing.assert_allclose(prepared.train.x, expected, rtol=1e-9, atol=1e-6)
-    np.testing.assert_array_equal(prepared.train.x, prepared.preprocessing.inputs(mixed))
+    np.testing.assert_allclose(prepared.test.x, expected_later, rtol=1e-9, atol=1e-6)
+    np.testing.assert_array_equal(prepared.train.x, prepared.preprocessing.inputs(first))
+    np.testing.assert_array_equal(prepared.test.x, prepared.preprocessing.inputs(later))
 
 
 def test_one_block_per_column_in_the_order_of_the_file():

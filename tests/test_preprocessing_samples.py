@@ -44,7 +44,9 @@ ERRORS = {
     "category": (
         COLUMNS,
         table(age=numbers(1, 2), colour=text("red", "violet")),
-        r"people\.csv: line 3, column 'colour': 'violet' .* blue, green, red",
+        r"people\.csv: line 3, column 'colour': 'violet' does not occur in the training part, "
+        r"which has blue, green, red; in training, leave the column out with --features, or take "
+        r"--unknown-categories ignore$",
     ),
     "text for a number": (
         COLUMNS,
@@ -90,6 +92,66 @@ def test_an_unusable_row_is_named(columns, later, message):
     preprocessing = tabular(columns=columns, features=features, input_mean=None, input_scale=None)
     with pytest.raises(FormatError, match=message):
         preprocessing.inputs(later)
+
+
+def test_unknown_categories_are_ignored_where_that_was_asked_for():
+    preprocessing = tabular(unknown_categories="ignore", input_mean=None, input_scale=None)
+    later = table(age=numbers(50, None, 1, 2), colour=text("violet", None, "Red", "green"))
+    np.testing.assert_array_equal(
+        preprocessing.inputs(later), [[50, 0, 0, 0], [40, 0, 0, 1], [1, 0, 0, 0], [2, 0, 1, 0]]
+    )
+    # A reader takes a column of digits for numbers.
+    np.testing.assert_array_equal(
+        preprocessing.inputs(table(age=numbers(1, 2), colour=numbers(7, None))),
+        [[1, 0, 0, 0], [2, 0, 0, 1]],
+    )
+
+
+@pytest.mark.parametrize("case", sorted(ERRORS.keys() - {"category"}))
+def test_nothing_else_is_ignored(case):
+    columns, later, message = ERRORS[case]
+    preprocessing = tabular(
+        unknown_categories="ignore",
+        features=sum(len(column.feature_names) for column in columns),
+        columns=columns,
+        input_mean=None,
+        input_scale=None,
+    )
+    with pytest.raises(FormatError, match=message):
+        preprocessing.inputs(later)
+
+
+@pytest.mark.parametrize("unknown_categories", ["error", "ignore"])
+@pytest.mark.parametrize(("impute", "age"), [("mean", 3.0), ("median", 2.0), ("most_frequent", 1)])
+def test_later_gaps_are_filled_though_training_had_none(impute, age, unknown_categories):
+    raw = table(age=numbers(1, 1, 7, 4, 2), colour=text(*"xzzxx"), label=text(*"pqpqp"))
+    options = Options(
+        impute=impute,
+        unknown_categories=unknown_categories,
+        standardize=False,
+        test_fraction=0,
+        validation_fraction=0,
+    )
+    preprocessing = prepare(source(raw), options).preprocessing
+    later = table(age=numbers(None, 5), colour=text("z", None))
+    np.testing.assert_array_equal(preprocessing.inputs(later), [[age, 0, 1], [5, 1, 0]])
+    # A reader cannot tell what a column without any value would have held.
+    empty = table(age=text(None), colour=numbers(None))
+    np.testing.assert_array_equal(preprocessing.inputs(empty), [[age, 1, 0]])
+
+
+@pytest.mark.parametrize("unknown_categories", ["error", "ignore"])
+def test_later_gaps_are_errors_where_gaps_were_to_be(unknown_categories):
+    raw = table(age=numbers(1, 1, 7, 4), colour=text(*"xzzx"), label=text(*"pqpq"))
+    options = Options(unknown_categories=unknown_categories, test_fraction=0, validation_fraction=0)
+    preprocessing = prepare(source(raw), options).preprocessing
+    for later, problem in (
+        (table(age=numbers(None, 5), colour=text("z", None)), "'age': lacks a value, as do 1 more"),
+        (table(age=numbers(1), colour=text(None)), "'colour': lacks a value"),
+        (table(age=numbers(1), colour=numbers(None)), "'colour': lacks a value"),
+    ):
+        with pytest.raises(FormatError, match=f"people.csv: line 2, column {problem}"):
+            preprocessing.inputs(later)
 
 
 def test_names_that_a_file_shows_as_numbers():

@@ -46,6 +46,7 @@ CASES = {
     "data.standardize": SWITCH,
     "data.standardize_target": (False, *SWITCH[1:]),
     "data.impute": ("median", "other", NOT_ONE_OF),
+    "data.unknown_categories": ("ignore", "other", NOT_ONE_OF),
     "data.sample_weight": TEXT,
     "data.separator": (";", 3, "valid string, got 3"),
     "data.data_dir": TEXT,

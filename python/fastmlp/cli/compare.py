@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import ConfigError, ExitCode
-from fastmlp.cli.options import CommandBase, common_options, state_of
+from fastmlp.cli.options import CommandBase, State, common_options, state_of
+from fastmlp.cli.run_names import complete_run, resolve_run
 
 if TYPE_CHECKING:
     from fastmlp.experiment.peers import PeerResult
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 EXAMPLES = """\
-fastmlp compare runs/001-mnist runs/002-mnist
+fastmlp compare 1 2
 fastmlp compare runs/001-digits --with sklearn --with torch
 fastmlp compare runs/* --json"""
-MEASURES = ("accuracy", "subset_accuracy", "macro_f1", "rmse", "r2", "loss")
+FACTS = ("status", "data", "evaluated_on")
+SHARES = ("accuracy", "subset_accuracy", "macro_f1")
+MEASURES = (*SHARES, "rmse", "r2", "loss")
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option(
     "--with", "peers", multiple=True, type=click.Choice(("sklearn", "torch")),
     help="Train the first run's network with this library, too; may be repeated.",
@@ -37,49 +41,54 @@ def compare(
 ) -> int:
     """Put runs side by side: what they reached, how long they took, which settings differ.
 
-    Other libraries train on the same samples with the same settings, as far as they have them, on
-    as many threads as they choose.
+    RUN is the number of a run, its name, or the path of its directory. Other libraries train on the
+    same samples with the settings of the first run, as far as they have them, from their own random
+    numbers and on as many threads as they choose.
     """
+    from fastmlp.errors import FormatError
     from fastmlp.experiment.rundir import RunDirectory
 
-    found = [RunDirectory.open(run) for run in runs]
-    rows = [_row(run) for run in found]
+    try:
+        found = [RunDirectory.open(resolve_run(run)) for run in runs]
+        rows, differing = [_row(run) for run in found], _differences(found)
+    except FormatError as error:
+        raise ConfigError(str(error)) from error
     others = _peer_results(found[0], peers, quiet)
-    differing = _differences(found)
     state = state_of(ctx)
     if state.json:
         from fastmlp.cli.result import SCHEMA_VERSION, print_json
 
-        head = {"schema": "fastmlp.compare", "schema_version": SCHEMA_VERSION}
         content = {
+            "schema": "fastmlp.compare",
+            "schema_version": SCHEMA_VERSION,
             "command": "compare",
             "runs": rows,
             "differences": differing,
             "libraries": [asdict(other) for other in others],
         }
-        print_json(head | content, state)
+        print_json(content, state)
     else:
-        _print(rows, others, differing)
+        _print(rows, others, differing, state)
     return int(ExitCode.OK)
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:
-    result = run.result()
+    result, records = run.result(), run.records()
     measured = result.get("test") or {}
     return {
         "run": str(run.path),
         "status": result.get("status", "unfinished"),
         "data": result.get("dataset"),
-        "network": "-".join(map(str, result.get("layer_sizes", ()))) or None,
-        "epochs": result.get("epochs_completed"),
-        "seconds": result.get("training_seconds"),
+        "layer_sizes": result.get("layer_sizes"),
+        "epochs": len(records),
+        "seconds": sum(record["seconds"] for record in records),
         "evaluated_on": result.get("evaluated_on"),
         **{name: measured[name] for name in MEASURES if name in measured},
     }
 
 
-def _differences(runs: list[RunDirectory]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all runs, one value for each."""
+def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
+    """Settings that are not the same in all runs, one value for each; None where it is not set."""
     flat = [
         {
             f"{section}.{name}": value
@@ -97,10 +106,15 @@ def _differences(runs: list[RunDirectory]) -> dict[str, list[Any]]:
 def _peer_results(run: RunDirectory, names: tuple[str, ...], quiet: bool) -> list[PeerResult]:
     if not names:
         return []
-    from fastmlp.cli.training import load_experiment
-    from fastmlp.experiment.peers import PEERS
+    from fastmlp.cli.training import data_errors, load_experiment
+    from fastmlp.experiment.peers import PEERS, require_library
+    from fastmlp.experiment.runner import require_same_data
 
+    for name in names:  # before the first of them trains
+        require_library(name)
     experiment = load_experiment(run.config(), quiet=quiet)
+    with data_errors():
+        require_same_data(experiment, run)
     results = []
     for name in dict.fromkeys(names):
         if not quiet:
@@ -113,37 +127,46 @@ def _peer_results(run: RunDirectory, names: tuple[str, ...], quiet: bool) -> lis
 
 
 def _print(
-    rows: list[dict[str, Any]], others: list[PeerResult], differing: dict[str, list[Any]]
+    rows: list[dict[str, Any]],
+    others: list[PeerResult],
+    differing: dict[str, list[Any]],
+    state: State,
 ) -> None:
-    names = [name for name in MEASURES if any(name in row for row in rows)]
-    lines = [["run", "epochs", "seconds", *names]]
-    for row in rows:
-        seconds = "-" if row["seconds"] is None else f"{row['seconds']:.2f}"
-        shown = [_shown(name, row.get(name)) for name in names]
-        lines.append([row["run"], str(row["epochs"] or "-"), seconds, *shown])
-    for other in others:
-        shown = [_shown(name, other.metrics.get(name)) for name in names]
-        lines.append([other.library, str(rows[0]["epochs"] or "-"), f"{other.seconds:.2f}", *shown])
-    _print_columns(lines)
+    from fastmlp.cli.tables import print_table
+
+    peers = [
+        rows[0] | dict.fromkeys(("status", *MEASURES))
+        | {"run": peer.library, "epochs": peer.epochs, "seconds": peer.seconds, **peer.metrics}
+        for peer in others
+    ]  # fmt: skip
+    # What is the same in all runs says nothing.
+    facts = [name for name in FACTS if len({row[name] for row in rows}) > 1]
+    numbers = ["epochs", "seconds"]
+    numbers += [name for name in MEASURES if any(row.get(name) is not None for row in rows + peers)]
+    table = [[_shown(n, row.get(n)) for n in ("run", *facts, *numbers)] for row in rows + peers]
+    header = [name.replace("_", " ") for name in ("run", *facts, *numbers)]
+    print_table(header, table, header[1 + len(facts) :], state)
     for other in others:
         if other.left_out:
             click.echo(f"{other.library}: without {', '.join(other.left_out)}")
     if differing:
-        click.echo("\nsettings that differ")
-        _print_columns([[key, *map(str, values)] for key, values in differing.items()])
+        click.echo()
+        names = [row["run"] for row in rows]
+        settings = [[key, *(_setting(v) for v in values)] for key, values in differing.items()]
+        print_table(["setting", *names], settings, names, state)
 
 
-def _shown(name: str, value: float | None) -> str:
+def _shown(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.2%}" if name in ("accuracy", "subset_accuracy", "macro_f1") else f"{value:.5g}"
+    if name in SHARES:
+        return f"{value:.2%}"
+    if name == "seconds":
+        return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:.5g}" if name in MEASURES else str(value)
 
 
-def _print_columns(lines: list[list[str]]) -> None:
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    for line in lines:
-        first, *rest = (
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        click.echo("  ".join([first, *rest]).rstrip())
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return "-" if value is None else str(value)

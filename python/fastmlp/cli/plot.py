@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import ConfigError, ExitCode
-from fastmlp.cli.options import CommandBase, common_options, state_of, unknown
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
+from fastmlp.cli.options import CommandBase, State, common_options, state_of, unknown
+from fastmlp.cli.run_names import complete_run, resolve_run
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastmlp.data.prepare import Samples
+    from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.history import Record
+    from fastmlp.model import MLP
 
 __all__ = ["plot", "write_picture"]
 
@@ -23,116 +34,154 @@ fastmlp plot runs/001-mnist loss confusion --format png
 fastmlp plot runs/003-moons regions -o regions.svg
 fastmlp plot runs/001-mnist --terminal"""
 FORMATS = ("svg", "png", "pdf")
+CURVES = ("loss", "accuracy", "learning-rate")
 
 
-@dataclass
+class NotInRunError(Exception):
+    """A run has nothing that a picture could show."""
+
+
+@dataclass(frozen=True)
 class Subject:
     """A run with what pictures need of it, read when one needs it."""
 
     run: RunDirectory
     quiet: bool
-    _loaded: tuple[Any, Any, Any] | None = None
 
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """What the epochs measured."""
-        records = self.run.records()
+    def records_with(self, quantity: str) -> list[Record]:
+        """What the epochs measured, where they measured this."""
+        records = [record for record in self._records if record.get(quantity) is not None]
         if not records:
-            raise ConfigError(f"{self.run.path}: no epoch is finished")
+            measured = "the run measured none" if self._records else "no epoch is finished"
+            raise NotInRunError(measured)
         return records
 
-    @property
-    def model(self) -> Any:
+    @cached_property
+    def _records(self) -> list[Record]:
+        return self.run.records()
+
+    @cached_property
+    def measured_part(self) -> str:
+        """The part that was measured after each epoch, which records call ``val``."""
+        return str(self.run.result().get("measured_on") or "validation")
+
+    @cached_property
+    def model(self) -> MLP:
         """The run's selected model."""
         from fastmlp.storage import load
 
+        if not (self.run.best_model.exists() or self.run.last_model.exists()):
+            raise NotInRunError("the run has no model yet")
         return load(self.run.selected_model())
 
-    def measured(self) -> tuple[Any, Any, Any]:
-        """Model, the samples that it is judged by, and the evaluation on them."""
-        if self._loaded is None:
-            from fastmlp.cli.training import load_experiment
-            from fastmlp.experiment.evaluation import evaluate
+    @cached_property
+    def samples(self) -> Samples:
+        """What the model is judged by."""
+        from fastmlp.cli.evaluate import load_own_data
 
-            model = self.model
-            _, samples = load_experiment(self.run.config(), quiet=self.quiet).evaluated
-            self._loaded = (model, samples, evaluate(model, samples))
-        return self._loaded
+        return load_own_data(self.run, quiet=self.quiet).evaluated[1]
+
+    @cached_property
+    def measured(self) -> Evaluation:
+        """The model on these samples."""
+        from fastmlp.experiment.evaluation import evaluate
+
+        return evaluate(self.model, self.samples)
+
+    def require_task(self, task: str) -> Any:
+        """The model's preprocessing, if it is for this task."""
+        pre = self.model.preprocessing
+        if pre is None or pre.task != task:
+            raise NotInRunError(f"the task is {pre and pre.task}, not {task}")
+        return pre
 
 
-def _loss(subject: Subject) -> Any:
+# ---------------------------------------------------------------- pictures
+
+
+def _loss(subject: Subject) -> Axes:
+    return _learning_curves(subject, "loss")
+
+
+def _accuracy(subject: Subject) -> Axes:
+    return _learning_curves(subject, "accuracy")
+
+
+def _learning_curves(subject: Subject, quantity: str) -> Axes:
+    from fastmlp import plot as pictures
+    from fastmlp.plot.style import add_legend
+
+    axes = pictures.learning_curves(subject.records_with(quantity), quantity=quantity)
+    for line in axes.get_lines():
+        if line.get_label() == "validation":
+            line.set_label(subject.measured_part)
+    add_legend(axes)
+    return axes
+
+
+def _learning_rate(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    return pictures.learning_curves(subject.records, quantity="loss")
+    return pictures.learning_rate(subject.records_with("learning_rate"))
 
 
-def _accuracy(subject: Subject) -> Any:
+def _confusion(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    if "accuracy" not in subject.records[0]:
-        raise ConfigError("accuracy: the run measured none")
-    return pictures.learning_curves(subject.records, quantity="accuracy")
+    pre = subject.require_task("classification")
+    return pictures.confusion_matrix(
+        matrix=subject.measured.confusion, class_names=pre.class_names
+    )  # fmt: skip
 
 
-def _learning_rate(subject: Subject) -> Any:
+def _scores(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    return pictures.learning_rate(subject.records)
+    if subject.measured.per_class is None:
+        raise NotInRunError("a regression has no classes")
+    return pictures.class_scores(subject.measured.per_class)
 
 
-def _confusion(subject: Subject) -> Any:
+def _predictions(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    model, _, measured = subject.measured()
-    if measured.confusion is None:
-        raise ConfigError(f"confusion: the task is {measured.task}, not classification")
-    names = model.preprocessing.class_names
-    return pictures.confusion_matrix(matrix=measured.confusion, class_names=names)
+    pre = subject.require_task("regression")
+    truth = pre.decode(subject.samples.y.reshape(len(subject.samples), -1))
+    predicted = subject.measured.predictions
+    return pictures.predictions(truth, predicted, target_names=pre.target_names)
 
 
-def _predictions(subject: Subject) -> Any:
+def _weights(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    model, samples, measured = subject.measured()
-    if measured.task != "regression":
-        raise ConfigError(f"predictions: the task is {measured.task}, not regression")
-    pre = model.preprocessing
-    truth = pre.decode(samples.y.reshape(len(samples), -1))
-    return pictures.predictions(truth, measured.predictions, target_names=pre.target_names)
+    pre = subject.model.preprocessing
+    if pre is None or pre.image_shape is None:
+        raise NotInRunError("the inputs are no images")
+    return pictures.weight_templates(subject.model, image_shape=pre.image_shape)
 
 
-def _weights(subject: Subject) -> Any:
+def _gradients(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    model = subject.model
-    shape = model.preprocessing.image_shape if model.preprocessing else None
-    if shape is None:
-        raise ConfigError("weights: the inputs are no images")
-    return pictures.weight_templates(model, image_shape=shape)
+    return pictures.gradient_norms(subject.model, subject.samples.x, subject.samples.y)
 
 
-def _gradients(subject: Subject) -> Any:
+def _regions(subject: Subject) -> Axes:
     from fastmlp import plot as pictures
 
-    model, samples, _ = subject.measured()
-    return pictures.gradient_norms(model, samples.x, samples.y)
+    pre = subject.require_task("classification")
+    if pre.features != 2:
+        raise NotInRunError(f"the model has {pre.features} inputs, not 2")
+    x, y = subject.samples.x, subject.samples.y
+    return pictures.decision_regions(subject.model, x, y, preprocessing=pre)
 
 
-def _regions(subject: Subject) -> Any:
-    from fastmlp import plot as pictures
-
-    model, samples, _ = subject.measured()
-    if model.layer_sizes[0] != 2:
-        raise ConfigError(f"regions: needs 2 inputs, the model has {model.layer_sizes[0]}")
-    names = model.preprocessing.class_names
-    return pictures.decision_regions(model, samples.x, samples.y, class_names=names)
-
-
-KINDS: dict[str, Callable[[Subject], Any]] = {
+KINDS: dict[str, Callable[[Subject], Axes]] = {
     "loss": _loss,
     "accuracy": _accuracy,
     "learning-rate": _learning_rate,
     "confusion": _confusion,
+    "scores": _scores,
     "predictions": _predictions,
     "weights": _weights,
     "gradients": _gradients,
@@ -140,8 +189,11 @@ KINDS: dict[str, Callable[[Subject], Any]] = {
 }
 
 
+# ---------------------------------------------------------------- the command
+
+
 @click.command(cls=CommandBase, examples=EXAMPLES)
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("kinds", nargs=-1, metavar="[KIND]...")
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="PATH",
@@ -149,72 +201,122 @@ KINDS: dict[str, Callable[[Subject], Any]] = {
 )  # fmt: skip
 @click.option(
     "--format", "suffix", type=click.Choice(FORMATS), default=None,
-    help="Of the files.  [default: svg]",
+    help="Of the files.  [default: by the suffix of --output, else svg]",
 )  # fmt: skip
-@click.option("--terminal", is_flag=True, help="Draw loss and accuracy as text, write no file.")
+@click.option("--overwrite", is_flag=True, help="Allow --output to replace files.")
+@click.option("--terminal", is_flag=True, help="Draw curves as text, write no file.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the paths only.")
 @common_options()
 @click.pass_context
 def plot(
     ctx: click.Context, /, *, run: str, kinds: tuple[str, ...], output: str | None,
-    suffix: str | None, terminal: bool, quiet: bool,
+    suffix: str | None, overwrite: bool, terminal: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Draw pictures of a run.
 
-    KIND is loss, accuracy, learning-rate, confusion, predictions, weights, gradients or regions (of
-    two inputs); without one, all that the run has.
+    RUN is a run's directory or number. KIND is loss, accuracy, learning-rate, confusion, scores,
+    predictions, weights, gradients or regions (of two inputs); without one, all that the run has.
+    In the terminal there are the first three.
     """
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
     from fastmlp.experiment.rundir import RunDirectory
 
     for kind in kinds:
         if kind not in KINDS:
             raise ConfigError(unknown("picture", kind, list(KINDS)))
-    subject = Subject(RunDirectory.open(run), quiet)
-    if terminal:
-        _draw_in_terminal(subject)
-        return int(ExitCode.OK)
-    written = _write(subject, kinds, output, suffix)
+    kinds = tuple(dict.fromkeys(kinds))
     state = state_of(ctx)
+    subject = Subject(RunDirectory.open(resolve_run(run)), quiet)
+    if terminal:
+        if state.json or output is not None or suffix is not None:
+            raise ConfigError("--terminal writes text; leave --json, --output and --format out")
+        _print_curves(subject, kinds, state)
+        return int(ExitCode.OK)
+    written = _write(subject, kinds, _target(subject, kinds, output, suffix), overwrite=overwrite)
     if state.json:
+        from fastmlp.cli.result import SCHEMA_VERSION, print_json
+
         head = {"schema": "fastmlp.plot", "schema_version": SCHEMA_VERSION, "command": "plot"}
-        print_json(head | {"pictures": [str(path) for path in written]}, state)
+        pictures = [{"kind": kind, "file": str(path)} for kind, path in written.items()]
+        print_json(head | {"run": str(subject.run.path), "pictures": pictures}, state)
     else:
-        for path in written:
+        for path in written.values():
             click.echo(str(path))
     return int(ExitCode.OK)
 
 
-def _write(
-    subject: Subject, kinds: tuple[str, ...], output: str | None, suffix: str | None
-) -> list[Path]:
-    target = Path(output) if output is not None else subject.run.plots_path
-    as_file = target.suffix.lstrip(".") in FORMATS
-    if as_file and len(kinds) != 1:
+# ---------------------------------------------------------------- files
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where pictures go: a file, or a directory and the suffix of the files in it."""
+
+    path: Path
+    suffix: str | None
+    is_own: bool
+
+    def file_of(self, kind: str) -> Path:
+        """The file of one picture."""
+        return self.path if self.suffix is None else self.path / f"{kind}.{self.suffix}"
+
+
+def _target(
+    subject: Subject, kinds: Sequence[str], output: str | None, suffix: str | None
+) -> Target:
+    if output is None:
+        return Target(subject.run.plots_path, suffix or "svg", is_own=True)
+    path = Path(output)
+    meant = path.suffix.lstrip(".").lower()
+    if meant not in FORMATS or path.is_dir():
+        return Target(path, suffix or "svg", is_own=False)
+    if len(kinds) != 1:
         raise ConfigError(f"--output {output}: a file needs exactly one KIND, got {len(kinds)}")
-    if not as_file:
-        target.mkdir(parents=True, exist_ok=True)
-    written = []
+    if suffix not in (None, meant):
+        raise ConfigError(f"--output {output}: ends as {meant} does, not {suffix}")
+    return Target(path, None, is_own=False)
+
+
+def _write(
+    subject: Subject, kinds: Sequence[str], target: Target, *, overwrite: bool
+) -> dict[str, Path]:
+    """Draw and write pictures; their files by kind."""
+    from fastmlp.extras import require
+
+    require("plot", "matplotlib")
+    for kind in kinds or KINDS:
+        path = target.file_of(kind)
+        if not (overwrite or target.is_own) and os.path.lexists(path):
+            raise ConfigError(f"--output {path}: exists already; add --overwrite")
+    written: dict[str, Path] = {}
+    reasons = []
     for kind in kinds or KINDS:
         try:
             picture = KINDS[kind](subject)
-        except ConfigError:
+        except NotInRunError as error:
             if kinds:
-                raise
-            continue  # a picture that this run does not have
-        path = target if as_file else target / f"{kind}.{suffix or 'svg'}"
-        write_picture(picture, path)
-        written.append(path)
+                raise ConfigError(f"{kind}: {error}") from error
+            reasons.append(f"{kind}: {error}")
+            continue
+        written[kind] = target.file_of(kind)
+        try:
+            written[kind].parent.mkdir(parents=True, exist_ok=True)
+            write_picture(picture, written[kind])
+        except OSError as error:
+            raise CliError(f"{written[kind]}: {error.strerror or error}") from error
+    if not written:
+        raise ConfigError(f"{subject.run.path}: has nothing to draw ({reasons[0]})")
     return written
 
 
-def write_picture(ax: Any, path: Path) -> None:
+def write_picture(ax: Axes, path: Path) -> None:
     """Write matplotlib Axes to a file, whole or not at all; the suffix says the format.
 
     Raises
     ------
     ConfigError
         There is no such format.
+    OSError
+        The file cannot be written.
     """
     import io
 
@@ -228,30 +330,41 @@ def write_picture(ax: Any, path: Path) -> None:
         atomic_write(path, pictures.svg(ax).encode())
         return
     stream = io.BytesIO()
-    ax.figure.savefig(stream, format=kind, dpi=150)
+    # Without the date the same picture gives the same bytes.
+    metadata = {"CreationDate": None} if kind == "pdf" else None
+    figure: Any = ax.figure
+    figure.savefig(stream, format=kind, dpi=150, metadata=metadata)
     atomic_write(path, stream.getvalue())
 
 
-def _draw_in_terminal(subject: Subject) -> None:
-    """Curves of block characters, as wide as the terminal."""
-    import shutil
+# ---------------------------------------------------------------- the terminal
 
-    from fastmlp.extras import require
 
-    plotext = require("plot", "plotext")
-    records = subject.records
-    width = min(shutil.get_terminal_size().columns, 100)
-    for quantity in ("loss", "accuracy"):
-        names = [name for name in (quantity, f"val_{quantity}") if name in records[0]]
-        if not names:
+def _print_curves(subject: Subject, kinds: Sequence[str], state: State) -> None:
+    from fastmlp.cli.text_curves import Curve, drawn
+
+    for kind in kinds:
+        if kind not in CURVES:
+            raise ConfigError(f"{kind}: is no curve; --terminal draws {', '.join(CURVES)}")
+    curves = []
+    for kind in kinds or CURVES:
+        quantity = kind.replace("-", "_")
+        try:
+            lines = {"training": _points(subject, quantity)}
+        except NotInRunError as error:
+            if kinds:
+                raise ConfigError(f"{kind}: {error}") from error
             continue
-        plotext.clear_figure()
-        plotext.theme("clear")
-        plotext.plot_size(width, 16)
-        plotext.title(quantity)
-        plotext.xlabel("epoch")
-        for name, marker in zip(names, ("braille", "dot"), strict=False):
-            epochs = [record["epoch"] for record in records]
-            values = [record[name] for record in records]
-            plotext.plot(epochs, values, label=name, marker=marker)
-        click.echo(plotext.build())
+        with contextlib.suppress(NotInRunError):
+            lines[subject.measured_part] = _points(subject, f"val_{quantity}")
+        title = "accuracy (%)" if kind == "accuracy" else kind.replace("-", " ")
+        curves.append(Curve(title, lines))
+    if not curves:
+        raise ConfigError(f"{subject.run.path}: has nothing to draw (no epoch is finished)")
+    color = use_color(sys.stdout, no_color=state.no_color)
+    click.echo(drawn(curves, color=color), color=color)
+
+
+def _points(subject: Subject, quantity: str) -> list[tuple[int, float]]:
+    factor = 100.0 if quantity.endswith("accuracy") else 1.0
+    return [(r["epoch"], factor * r[quantity]) for r in subject.records_with(quantity)]

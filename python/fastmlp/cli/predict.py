@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import contextlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import ConfigError, ExitCode
+from fastmlp.cli.errors import CliError, ConfigError, DataError, ExitCode
 from fastmlp.cli.options import CommandBase, Whole, common_options, state_of, unknown
+from fastmlp.cli.run_names import complete_run, resolve_run
 
 if TYPE_CHECKING:
-    from fastmlp.experiment.serving import Predictions
+    from fastmlp.data.table import Column
 
-__all__ = ["predict"]
+__all__ = ["data_faults", "predict"]
 
 EXAMPLES = """\
 fastmlp predict runs/001-iris flowers.csv
 cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
 fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
-fastmlp predict runs/002-houses houses.csv --keep id,street --format json"""
+fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl"""
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
+# Lines that are encoded and written at a time.
+LINES = 10_000
+
+Columns = dict[str, Any]
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_run)
 @click.argument("samples", default="-")
 @click.option(
     "-o", "--output", type=click.Path(), default="-", metavar="FILE",
@@ -37,7 +44,7 @@ FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
     "--format", "kind", type=click.Choice(FORMATS), default=None,
     help="Of the output.  [default: by the suffix of --output, else csv]",
 )  # fmt: skip
-@click.option("-p", "--probabilities", is_flag=True, help="Add a column for each class.")
+@click.option("-p", "--probabilities", is_flag=True, help="Add a column p(class) for each class.")
 @click.option(
     "--keep", default="", metavar="NAME,NAME", help="Columns of a table to copy to the output."
 )
@@ -52,99 +59,232 @@ def predict(
 ) -> int:  # fmt: skip
     """Predict for new samples.
 
-    MODEL is a run's directory or a model file. SAMPLES is a file (CSV, TSV, Parquet, NPZ, NPY, IDX)
-    or - for CSV on standard input; columns are found by name, further ones do no harm. Classes come
-    out by their names, values in the units of the training data.
+    MODEL is a run's directory or number, or a model file. SAMPLES is a file (CSV, TSV, Parquet,
+    NPZ, NPY, IDX) or - for CSV or Parquet on standard input; columns are found by name, further
+    ones do no harm. One line comes out for each sample, in their order: the name of the class, or
+    values in the units of the training data. Text is not made safe for spreadsheets, which take a
+    cell that begins with = for a formula.
     """
     from fastmlp.cli.models import open_model
-    from fastmlp.cli.training import data_errors
-    from fastmlp.data.read import read_samples
-    from fastmlp.experiment.serving import predict_samples
 
     state = state_of(ctx)
-    kind = _format(kind, output, as_json=state.json)
-    if output != "-" and Path(output).exists() and not overwrite:
-        raise ConfigError(f"--output {output}: exists already; add --overwrite")
-    if output == "-" and kind == "parquet" and click.get_text_stream("stdout").isatty():
-        raise ConfigError("--format parquet writes bytes; name a file with --output")
-    network, path = open_model(model)
-    with data_errors():
-        raw = read_samples(samples, separator=separator)
-        answers = predict_samples(network, raw, threads=threads)
-    columns = _kept(raw, keep) | (
-        _with_probabilities(answers, path) if probabilities else answers.columns
-    )
+    kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
+    if samples == "-" and sys.stdin.isatty():
+        click.echo("reading samples from standard input", err=True)
+    network, path = open_model(str(resolve_run(model)))
+    if probabilities:
+        _require_probabilities(network, path)
+    columns = _columns(network, samples, separator, keep, probabilities, threads)
     if state.json:
         from fastmlp.cli.result import SCHEMA_VERSION, print_json
 
-        head = {"schema": "fastmlp.predict", "schema_version": SCHEMA_VERSION}
-        rows = list(answers.rows(columns))
-        print_json(head | {"command": "predict", "model": str(path), "rows": rows}, state)
+        head = {"schema": "fastmlp.predict", "schema_version": SCHEMA_VERSION, "command": "predict"}
+        rows = list(_rows(columns))
+        content = {"model": str(path), "data": samples, "samples": len(rows), "rows": rows}
+        print_json(head | content, state)
     else:
-        _write(_encoded(kind, answers, columns), output)
+        _write(_encoded(kind, columns), output)
     return int(ExitCode.OK)
 
 
-def _with_probabilities(answers: Predictions, path: Path) -> dict[str, Any]:
-    if answers.probabilities is None:
-        raise ConfigError(f"--probabilities: {path} makes no probabilities")
-    return answers.with_probabilities()
-
-
-def _format(kind: str | None, output: str, *, as_json: bool) -> str:
+def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: bool) -> str:
+    """The format, after everything about the output that can be refused was."""
     if as_json and (kind is not None or output != "-"):
         raise ConfigError("--json prints one object; leave --format and --output out")
-    if kind is None and output != "-":
-        suffix = Path(output).suffix.lstrip(".").lower()
-        if suffix not in FORMATS:
-            raise ConfigError(f"--output {output}: {unknown('format', suffix, list(FORMATS))}")
-        return suffix
-    return kind or "csv"
+    if output == "-":
+        if kind == "parquet" and sys.stdout.isatty():
+            raise ConfigError("--format parquet writes bytes; name a file with --output")
+        return kind or "csv"
+    path = Path(output)
+    suffix = path.suffix.lstrip(".").lower()
+    if kind is None and suffix not in FORMATS:
+        raise ConfigError(f"--output {output}: {unknown('format', suffix, list(FORMATS))}")
+    if kind is not None and suffix in FORMATS and suffix != kind:
+        raise ConfigError(f"--output {output}: ends as {suffix} does, not {kind}")
+    if path.is_dir():
+        raise ConfigError(f"--output {output}: is a directory, expected a file name")
+    if os.path.lexists(path) and not overwrite:
+        raise ConfigError(f"--output {output}: exists already; add --overwrite")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no directory {path.parent}")
+    return kind or suffix
 
 
-def _kept(samples: Any, keep: str) -> dict[str, Any]:
+def _require_probabilities(network: Any, path: Path) -> None:
+    from fastmlp.experiment.evaluation import has_probabilities
+
+    if not has_probabilities(network):
+        names = ", ".join(loss.name for loss in network.architecture.losses)
+        raise ConfigError(f"--probabilities: {path} makes none, its loss is {names}")
+
+
+# ---------------------------------------------------------------- samples in
+
+
+@contextlib.contextmanager
+def data_faults(source: str) -> Iterator[None]:
+    """Faults of samples become errors with exit code 3, of arguments one with 2.
+
+    `source` goes in front of what does not name it.
+    """
+    from fastmlp.errors import FormatError
+
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename or source}: {error.strerror or error}") from error
+    except FormatError as error:
+        text = str(error)
+        named = source in text or source == "-"
+        raise DataError(text if named else f"{source}: {text}") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _columns(
+    network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
+    threads: int | None,
+) -> Columns:  # fmt: skip
+    """What is kept, the answers and their probabilities, as they were asked for."""
+    from fastmlp.data.read import read_samples
+    from fastmlp.experiment.serving import predict_samples
+
+    with data_faults(source):
+        samples = read_samples(source, separator=separator)
+    kept = _kept(samples, keep)
+    with data_faults(source):
+        answers = predict_samples(network, samples, probabilities=probabilities, threads=threads)
+    columns = answers.columns | (answers.probabilities or {})
+    for name in kept:
+        if name in columns:
+            raise ConfigError(f"--keep: the output has a column {name!r} of its own")
+    return kept | columns
+
+
+def _kept(samples: Any, keep: str) -> Columns:
     from fastmlp.data.table import Table
 
-    names = [name.strip() for name in keep.split(",") if name.strip()]
-    if names and not isinstance(samples, Table):
+    if not keep:
+        return {}
+    if not isinstance(samples, Table):
         raise ConfigError("--keep: the samples are no table, their columns have no names")
+    # A name may hold a comma itself.
+    whole = keep in samples.columns or keep in samples.unsupported
+    names = [keep] if whole else [name.strip() for name in keep.split(",")]
     for name in names:
+        if name in samples.unsupported:
+            raise ConfigError(f"--keep: {name!r} holds {samples.unsupported[name]}")
         if name not in samples.columns:
             raise ConfigError(f"--keep: {unknown('column', name, list(samples.columns))}")
-    return {name: samples.columns[name] for name in names}
+    return {name: _as_given(samples.columns[name]) for name in names}
 
 
-def _encoded(kind: str, answers: Predictions, columns: dict[str, Any]) -> bytes:
+def _as_given(column: Column) -> Column:
+    """A column of a table with whole numbers as integers and None where a value is missing."""
+    import numpy as np
+
+    if column.dtype == object:
+        return column
+    missing = np.isnan(column)
+    values = column[~missing]
+    whole = bool((values == np.rint(values)).all())
+    given = np.full(len(column), None, object)
+    given[~missing] = values.astype(np.int64).astype(object) if whole else values.astype(object)
+    return given
+
+
+# ---------------------------------------------------------------- answers out
+
+
+def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
+    """The output, piece by piece."""
     if kind == "parquet":
-        from fastmlp.extras import require
-
-        buffer = io.BytesIO()
-        require("data", "polars").DataFrame(
-            {name: values.tolist() for name, values in columns.items()}
-        ).write_parquet(buffer)
-        return buffer.getvalue()
-    text = io.StringIO()
-    rows = answers.rows(columns)
-    if kind == "json":
-        json.dump(list(rows), text, allow_nan=False)
-        text.write("\n")
-    elif kind == "jsonl":
-        text.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    else:
-        writer = csv.DictWriter(
-            text, list(columns), delimiter="\t" if kind == "tsv" else ",", lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue().encode()
+        yield _parquet(columns)
+        return
+    encoders: dict[str, Callable[[Columns], Iterable[str]]] = {
+        "csv": lambda given: _delimited(given, ","),
+        "tsv": lambda given: _delimited(given, "\t"),
+        "json": _json,
+        "jsonl": _json_lines,
+    }
+    lines: list[str] = []
+    for line in encoders[kind](columns):
+        lines.append(line)
+        if len(lines) == LINES:
+            yield "".join(lines).encode()
+            lines.clear()
+    yield "".join(lines).encode()
 
 
-def _write(content: bytes, output: str) -> None:
+def _delimited(columns: Columns, separator: str) -> Iterator[str]:
+    """Lines after RFC 4180, but for their ends."""
+    from fastmlp.experiment.serving import plain_values
+
+    def field(value: object) -> str:
+        if value is None:
+            return ""
+        text = str(value)
+        # Without quotes a line of one empty text would be an empty line, which readers leave out.
+        quoted = not text or any(mark in text for mark in (separator, '"', "\n", "\r"))
+        return '"' + text.replace('"', '""') + '"' if quoted else text
+
+    yield separator.join(map(field, columns)) + "\n"
+    for row in zip(*map(plain_values, columns.values()), strict=True):
+        yield separator.join(map(field, row)) + "\n"
+
+
+def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
+    """One mapping per sample, of what JSON can hold."""
+    from fastmlp.experiment.serving import plain_values
+
+    def finite(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    for row in zip(*map(plain_values, columns.values()), strict=True):
+        yield dict(zip(columns, map(finite, row), strict=True))
+
+
+def _json_lines(columns: Columns) -> Iterator[str]:
+    import json
+
+    for row in _rows(columns):
+        yield json.dumps(row, allow_nan=False) + "\n"
+
+
+def _json(columns: Columns) -> Iterator[str]:
+    start = "["
+    for line in _json_lines(columns):
+        yield f"{start}{line.rstrip()}"
+        start = ",\n "
+    yield "]\n"
+
+
+def _parquet(columns: Columns) -> bytes:
+    import io
+
+    from fastmlp.extras import require
+
+    polars = require("data", "polars")
+    series = [
+        polars.Series(name, values.tolist() if values.dtype == object else values)
+        for name, values in columns.items()
+    ]
+    buffer = io.BytesIO()
+    polars.DataFrame(series).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _write(pieces: Iterable[bytes], output: str) -> None:
     if output == "-":
-        stream = click.get_binary_stream("stdout")
-        stream.write(content)
+        stream = sys.stdout.buffer
+        for piece in pieces:
+            stream.write(piece)
         stream.flush()
         return
     from fastmlp._files import atomic_write
 
-    atomic_write(output, content)
+    content = b"".join(pieces)
+    try:
+        atomic_write(output, content)
+    except OSError as error:
+        raise CliError(f"--output {output}: {error.strerror or error}") from error

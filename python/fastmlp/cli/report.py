@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from fastmlp.cli.errors import CliError
 from fastmlp.cli.options import CommandBase, Whole, common_options, state_of
+from fastmlp.cli.run_names import complete_run, resolve_run
 
 __all__ = ["report"]
 
 
-@click.command(cls=CommandBase, examples="fastmlp report runs/001-mnist")
-@click.argument("run")
+@click.command(cls=CommandBase, examples="fastmlp report runs/001-mnist\nfastmlp report 1 --json")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the path only.")
 @common_options()
@@ -18,26 +20,35 @@ __all__ = ["report"]
 def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool) -> None:
     """Write report.html and the plots of a run.
 
-    The run's model is measured on the run's own data again. The report is one file without scripts
-    or references to other files.
+    RUN is a run's directory or number. Its model is measured on the run's own data again. The
+    report is one file without scripts or references to other files.
     """
+    from fastmlp.cli.evaluate import load_own_data
     from fastmlp.cli.result import SCHEMA_VERSION, print_json
-    from fastmlp.cli.training import load_experiment
     from fastmlp.experiment.evaluation import evaluate
     from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.extras import require
     from fastmlp.report import write_report
     from fastmlp.storage import load
 
-    directory = RunDirectory.open(run)
+    for package in ("matplotlib", "jinja2"):
+        require("plot", package)
+    directory = RunDirectory.open(resolve_run(run))
     model = load(directory.selected_model())
-    experiment = load_experiment(directory.config(), quiet=quiet)
-    _, samples = experiment.evaluated
+    experiment = load_own_data(directory, quiet=quiet)
+    part, samples = experiment.evaluated
     measured = evaluate(model, samples, threads=threads)
-    path = write_report(directory, model=model, evaluation=measured, samples=samples)
+    try:
+        path = write_report(
+            directory, model=model, evaluation=measured, samples=samples, threads=threads
+        )
+    except OSError as error:
+        raise CliError(f"cannot write the report of {directory.path}: {error}") from error
     state = state_of(ctx)
     if state.json:
-        head = {"schema": "fastmlp.report", "schema_version": SCHEMA_VERSION}
+        head = {"schema": "fastmlp.report", "schema_version": SCHEMA_VERSION, "command": "report"}
         plots = sorted(map(str, directory.plots_path.glob("*.svg")))
-        print_json(head | {"command": "report", "report": str(path), "plots": plots}, state)
+        content = {"run": str(directory.path), "report": str(path), "part": part, "plots": plots}
+        print_json(head | content, state)
     else:
         click.echo(str(path))

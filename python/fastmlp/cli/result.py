@@ -98,7 +98,7 @@ def _check_accuracy(experiment: Experiment, outcome: Outcome, part: str) -> None
         outcome.message = f"{part} accuracy is {shown}, --min-accuracy asks for {wanted:.2%}"
 
 
-def print_result(document: dict[str, Any], outcome: Outcome, state: State) -> None:
+def print_result(document: dict[str, Any], state: State) -> None:
     """Print the summary of a run, or its JSON object."""
     if state.json:
         print_json(document, state)
@@ -111,11 +111,12 @@ def print_result(document: dict[str, Any], outcome: Outcome, state: State) -> No
         for name, shown in _measures(document["test"])
     ]
     if document["best_epoch"] is not None:
-        last = document["selected"] == "last" and document["best_epoch"] < len(outcome.records)
+        epochs = document["epochs_completed"]
+        last = document["selected"] == "last" and document["best_epoch"] < epochs
         note = "; without a validation part the last one counts" if last else ""
         rows.append(("best epoch", f"{document['best_epoch']} by {document['monitor']}{note}"))
-    if outcome.message and outcome.status != "check_failed":
-        rows.append(("ended", outcome.message))
+    if document["message"] and document["status"] != "check_failed":
+        rows.append(("ended", document["message"]))
     rows.append(("training time", f"{document['training_seconds']:.2f} s"))
     if document["samples_per_second"] is not None:
         rows.append(("speed", f"{document['samples_per_second']:,.0f} samples/s"))

@@ -2,227 +2,302 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
 from fastmlp.cli.options import State, Whole, common_options, state_of
 from fastmlp.cli.setting_options import SettingsCommand, given_settings, setting_options
 from fastmlp.cli.sources import complete_source, go_offline
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
-    from fastmlp.experiment.sweep import Sweep, Trial
+    from fastmlp.experiment.runner import Experiment
+    from fastmlp.experiment.schema import Config
+    from fastmlp.experiment.study import Study, Trial
+    from fastmlp.experiment.sweep import Search, Sweep
 
 __all__ = ["sweep"]
 
 EXAMPLES = """\
-fastmlp sweep digits --search optimizer.learning_rate=1e-4..0.1:log --trials 20
-fastmlp sweep mnist --epochs 3 --validation-fraction 10% --jobs 2 \
---search "network.hidden=256|512|512,512" --search network.dropout=0..0.5
+fastmlp sweep digits --search optimizer.learning_rate=1e-4..0.1:log
+fastmlp sweep mnist --epochs 3 --trials 50 --jobs 2 --search "network.hidden=256|512|512,512" \
+--search network.dropout=0..0.5
 fastmlp sweep --resume sweeps/001-digits --trials 100
 fastmlp train --config sweeps/001-digits/best.toml"""
+TRIALS = 20
+FINISHED = ("complete", "pruned", "diverged")
 
 
 @click.command(cls=SettingsCommand, examples=EXAMPLES)
-@click.argument("dataset", required=False, shell_complete=complete_source)
+@click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
     "--search", "searches", multiple=True, metavar="SECTION.NAME=SPEC",
-    help="A setting and what it may be: low..high, low..high:log, or one|other|third; may be "
+    help="A setting and what it may be: LOW..HIGH, LOW..HIGH:log, or ONE|OTHER|THIRD; may be "
     "repeated.",
 )  # fmt: skip
-@click.option("--trials", type=Whole(1, 1_000_000), default=20, show_default=True,
-              help="Trainings in all.")  # fmt: skip
-@click.option("--jobs", type=Whole(1, 1024), default=1, show_default=True,
-              help="Processes; the threads are shared between them.")  # fmt: skip
-@click.option("--prune/--no-prune", default=True, show_default=True,
-              help="Give up trials that are worse than half of the others so far.")  # fmt: skip
-@click.option("--sweep-seed", type=Whole(0, (1 << 31) - 1), default=0, show_default=True,
-              help="Of the values that are tried.")  # fmt: skip
-@click.option("--resume", type=click.Path(), default=None, metavar="SWEEP",
-              help="Go on with a sweep.")  # fmt: skip
-@click.option("--out", type=click.Path(), default=None, metavar="DIR",
-              help="Directory of the sweep.  [default: sweeps/NNN-DATASET]")  # fmt: skip
-@click.option("--config", "config_file", type=click.Path(), default=None, metavar="FILE",
-              help="Settings from a TOML file.")  # fmt: skip
-@click.option("-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE",
-              help="Any setting of 'fastmlp config show'; may be repeated.")  # fmt: skip
+@click.option(
+    "--trials", type=Whole(1, 1_000_000), default=None, metavar="N",
+    help=f"Trainings in all, with those before a --resume.  [default: {TRIALS}]",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=Whole(1, 1024), default=1, show_default=True, metavar="N",
+    help="Trainings at a time, in processes that share the CPUs.",
+)  # fmt: skip
+@click.option(
+    "--prune/--no-prune", default=None,
+    help="Give up trials that are worse than half of the others at the same epoch.  "
+    "[default: prune]",
+)  # fmt: skip
+@click.option(
+    "--sweep-seed", type=Whole(0, (1 << 31) - 1), default=None, metavar="N",
+    help="Seed of the values that are tried.  [default: 0]",
+)  # fmt: skip
+@click.option(
+    "--resume", type=click.Path(), default=None, metavar="SWEEP",
+    help="Go on with a sweep that was cut off, or is to have more trials.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(), default=None, metavar="DIR",
+    help="Directory of the sweep.  [default: sweeps/NNN-DATASET]",
+)  # fmt: skip
+@click.option(
+    "--config", "config_file", type=click.Path(), default=None, metavar="FILE",
+    help="Settings from a TOML file; ./fastmlp.toml and the user's file are not looked at then.",
+)  # fmt: skip
+@click.option(
+    "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE",
+    help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated.",
+)  # fmt: skip
 @click.option("--offline", is_flag=True, help="Never use the network.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
 @setting_options()
 @common_options()
 @click.pass_context
 def sweep(
-    ctx: click.Context, /, *, searches: tuple[str, ...], trials: int, jobs: int, prune: bool,
-    sweep_seed: int, resume: str | None, out: str | None, offline: bool, quiet: bool,
-    **options: Any,
+    ctx: click.Context, /, *, trials: int | None, jobs: int, resume: str | None, offline: bool,
+    quiet: bool, **options: Any,
 ) -> int:  # fmt: skip
-    """Search for settings.
+    """Search for the best settings.
 
-    Values are drawn by Optuna's tree-structured Parzen estimator and judged by what `--monitor`
-    names, of samples that are neither trained on nor, with a validation part, those of the result.
-    The journal in the sweep's directory survives whatever ends the processes.
+    Optuna's tree-structured Parzen estimator draws the values; a trial counts by the best epoch of
+    what --monitor names. Data with a test part of its own is divided once more, so that nothing is
+    chosen by the samples of the test (--validation-fraction, 0.1). What is done outlives whatever
+    ends the sweep; best.toml in its directory holds the best settings so far.
     """
     from fastmlp.extras import require
 
     require("sweep", "optuna")
     if offline:
         go_offline()
-    given = given_settings(options)
-    if resume is not None:
-        if options["dataset"] or given or searches or out:
-            raise ConfigError("--resume takes settings and search from the sweep; leave them out")
-        found = _opened(resume)
+    if resume is None:
+        found, experiment = _new_sweep(options, trials or TRIALS, quiet)
     else:
-        found = _created(given, options, searches, sweep_seed, prune, out)
-    return _run(found, trials, jobs, quiet, state_of(ctx))
+        found, experiment = _old_sweep(resume, options, quiet)
+    with _held(found):
+        if trials is not None:
+            found.write(replace(found.search(), trials=trials))
+        return _run(found, experiment, jobs, quiet, state_of(ctx))
 
 
-def _opened(path: str) -> Sweep:
+def _new_sweep(options: dict[str, Any], trials: int, quiet: bool) -> tuple[Sweep, Experiment]:
+    """Check everything before the directory is made, what costs time last."""
+    from fastmlp.cli.training import load_experiment
+    from fastmlp.experiment.search import distinct
+    from fastmlp.experiment.sweep import Search, require_trainable
+
+    config = _base_settings(options)
+    with _wrong("--search"):
+        dimensions = distinct(options["searches"])
+    _require_free(options["out"])
+    experiment = load_experiment(config, quiet=quiet)
+    with _wrong("--search"):
+        require_trainable(config, experiment, dimensions)
+    search = Search(
+        dimensions,
+        trials,
+        seed=options["sweep_seed"] or 0,
+        prune=options["prune"] is not False,
+        data_sha256=experiment.prepared.sha256,
+    )
+    return _created(options["out"], experiment, config, search), experiment
+
+
+@contextlib.contextmanager
+def _wrong(option: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from error
+
+
+def _base_settings(options: dict[str, Any]) -> Config:
+    """What all trials start from; with a validation part, which the data may not have."""
+    from fastmlp.cli.training import Request, resolve_settings
+    from fastmlp.data.prepare import VALIDATION_FRACTION
+    from fastmlp.experiment.settings import with_absolute_paths
+
+    given = given_settings(options)
+    names = ("dataset", "config_file", "assignments")
+    config = resolve_settings(Request(given=given, **{name: options[name] for name in names}))
+    data = config.data
+    if data.source == "-":
+        raise ConfigError("DATASET must be what can be read more than once, got -")
+    if data.validation_fraction is None:
+        data = data.model_copy(update={"validation_fraction": VALIDATION_FRACTION})
+    return with_absolute_paths(config.model_copy(update={"data": data}))
+
+
+def _require_free(out: str | None) -> None:
     from fastmlp.experiment.sweep import Sweep
 
+    if out is not None:
+        with _wrong("--out"):
+            Sweep.require_free(Path(out))
+
+
+def _created(out: str | None, experiment: Experiment, config: Config, search: Search) -> Sweep:
+    from fastmlp.experiment.rundir import next_numbered
+    from fastmlp.experiment.sweep import BusyError, Sweep
+
+    name = experiment.prepared.name
     try:
-        return Sweep.open(Path(path))
+        path = next_numbered(Path("sweeps"), name) if out is None else Path(out)
+        return Sweep.create(path, config, search)
+    except (BusyError, OSError, ValueError) as error:
+        raise ConfigError(f"cannot create the sweep's directory: {error}") from error
+
+
+def _old_sweep(path: str, options: dict[str, Any], quiet: bool) -> tuple[Sweep, Experiment]:
+    from fastmlp.cli.training import data_errors, load_experiment
+    from fastmlp.experiment.sweep import Sweep
+
+    if any(value not in (None, ()) for value in options.values()):
+        raise ConfigError("--resume takes the settings of the sweep; only --trials and --jobs may "
+                          "be added")  # fmt: skip
+    try:
+        found = Sweep.open(Path(path))
+    except FormatError as error:
+        raise ConfigError(str(error)) from error
+    experiment = load_experiment(found.config(), quiet=quiet)
+    with data_errors():
+        found.require_same_data(experiment)
+    return found, experiment
+
+
+def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: State) -> int:
+    from fastmlp.experiment.trials import WorkerError
+
+    monitor = str(experiment.config.training.monitor)
+    more = f"go on with 'fastmlp sweep --resume {found.path}'"
+    done = 0
+
+    def listener(trial: Trial) -> None:
+        nonlocal done
+        done += 1
+        if not quiet:
+            click.echo(_line(trial, monitor), err=True)
+
+    study = _study(found, monitor)
+    total = found.search().trials
+    done = len(study)
+    if not quiet:
+        _announce(found, experiment, done, total)
+    try:
+        found.run(study, experiment, jobs=jobs, listener=listener)
+    except (KeyboardInterrupt, Terminated) as error:
+        code, message = classify(error)
+        stopped = CliError(f"{message} ({done} of {total} trials finished; {more})")
+        stopped.exit_code = code
+        raise stopped from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    except (OSError, WorkerError) as error:
+        raise CliError(f"{error} ({done} of {total} trials finished; {more})") from error
+    _print(found, study, monitor, state)
+    if study.best() is None:
+        failed = CliError(f"all {total} trials diverged")
+        failed.exit_code = ExitCode.DIVERGED
+        raise failed
+    return int(ExitCode.OK)
+
+
+@contextlib.contextmanager
+def _held(found: Sweep) -> Iterator[None]:
+    from fastmlp.experiment.sweep import BusyError
+
+    try:
+        with found.locked():
+            yield
+    except BusyError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _study(found: Sweep, monitor: str) -> Study:
+    try:
+        return found.study(monitor)
     except FormatError as error:
         raise ConfigError(str(error)) from error
 
 
-def _created(
-    given: dict[str, Any], options: dict[str, Any], searches: tuple[str, ...], seed: int,
-    prune: bool, out: str | None,
-) -> Sweep:  # fmt: skip
-    from fastmlp.cli.training import Request, resolve_settings
-    from fastmlp.experiment.rundir import next_numbered
-    from fastmlp.experiment.search import Dimension
-    from fastmlp.experiment.settings import with_absolute_paths
-    from fastmlp.experiment.sweep import Sweep
-
-    if not searches:
-        raise ConfigError("--search is needed: what is to be varied?")
-    config = resolve_settings(Request(given=given, **options))
-    try:
-        dimensions = [Dimension.parse(text) for text in searches]
-        name = Path(str(config.data.source)).name
-        path = Path(out) if out is not None else next_numbered(Path("sweeps"), name)
-        config = with_absolute_paths(config)
-        return Sweep.create(path, config, dimensions, seed=seed, prune=prune)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--search or --out: {error}") from error
-
-
-def _run(found: Sweep, trials: int, jobs: int, quiet: bool, state: State) -> int:
-    from fastmlp.cli.training import load_experiment
-
-    experiment = load_experiment(found.config(), quiet=quiet)
-    monitor = experiment.config.training.monitor or "loss"
-    study = found.study(monitor=monitor)
-    found.forget_running(study)
-
-    def report(trial: Trial) -> None:
-        if not quiet:
-            click.echo(_line(trial, monitor), err=True)
-
-    try:
-        if jobs == 1:
-            found.work(experiment, trials, report=report)
-        else:
-            _work_together(found, trials, jobs, report)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    finally:
-        best = found.write_best(study)
-    if best is None:
-        raise CliError("no trial was completed")
-    _print(found, best, found.trials(study), monitor, state)
-    return int(ExitCode.OK)
+def _announce(found: Sweep, experiment: Experiment, done: int, total: int) -> None:
+    names = ", ".join(dimension.key for dimension in found.search().dimensions)
+    before = f", {done} of them done" if done else ""
+    click.echo(f"sweep {found.path}: {total} trials of {names}{before}", err=True)
+    if not experiment.selects_best:
+        part = experiment.monitored_name if experiment.monitored is not None else "training"
+        click.echo(
+            f"fastmlp: warning: without a validation part trials are chosen by the {part} samples; "
+            "what they measure is too good",
+            err=True,
+        )
 
 
 def _line(trial: Trial, monitor: str) -> str:
-    settings = "  ".join(f"{k.partition('.')[2]} {_short(v)}" for k, v in trial.settings.items())
-    value = "-" if trial.value is None else f"{trial.value:.6g}"
-    return f"trial {trial.number}  {trial.state}  {monitor} {value}  {settings}"
+    settings = ", ".join(f"{key} {_short(value)}" for key, value in trial.settings.items())
+    outcome = trial.state
+    if trial.state == "complete":
+        outcome = f"{monitor} {trial.value:.6g} at epoch {trial.best_epoch}"
+    elif trial.epochs:
+        outcome += f" after epoch {trial.epochs}"
+    return f"trial {trial.number}: {outcome}; {settings}"
 
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _work_together(found: Sweep, trials: int, jobs: int, report: Any) -> None:
-    """Workers in processes of their own; what they finish is told here."""
-    import multiprocessing
-
-    from fastmlp import _core
-
-    threads = max(1, _core.available_threads() // jobs)
-    context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
-    workers = [
-        context.Process(
-            target=_worker, args=(str(found.path), trials, number, threads, results), daemon=True
-        )
-        for number in range(jobs)
-    ]
-    for worker in workers:
-        worker.start()
-    try:
-        left = jobs
-        while left:
-            message = results.get()
-            if message is None:
-                left -= 1
-            elif isinstance(message, str):
-                raise CliError(f"a worker failed: {message}")
-            else:
-                report(message)
-    finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
-
-
-def _worker(path: str, trials: int, number: int, threads: int, results: Any) -> None:
-    import signal
-
-    from fastmlp.experiment.runner import load_experiment
-    from fastmlp.experiment.search import with_values
-    from fastmlp.experiment.sweep import Sweep
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    try:
-        found = Sweep.open(Path(path))
-        config = found.config()
-        values = with_values(config.values(), {"training.threads": threads})
-        experiment = load_experiment(type(config).checked(values))
-        found.work(experiment, trials, worker=number, report=results.put)
-    except Exception as error:
-        results.put(f"{type(error).__name__}: {error}")
-    else:
-        results.put(None)
-
-
-def _print(found: Sweep, best: Trial, trials: list[Trial], monitor: str, state: State) -> None:
+def _print(found: Sweep, study: Study, monitor: str, state: State) -> None:
+    trials, best = study.trials(), study.best()
     if state.json:
-        from dataclasses import asdict
-
         from fastmlp.cli.result import SCHEMA_VERSION, print_json
 
-        head = {"schema": "fastmlp.sweep", "schema_version": SCHEMA_VERSION, "command": "sweep"}
         content = {
+            "schema": "fastmlp.sweep",
+            "schema_version": SCHEMA_VERSION,
+            "command": "sweep",
             "directory": str(found.path),
             "monitor": monitor,
-            "best": asdict(best),
-            "best_config": str(found.best_path),
+            "best": None if best is None else asdict(best),
+            "best_config": None if best is None else str(found.best_path),
             "trials": [asdict(trial) for trial in trials],
         }
-        print_json(head | content, state)
+        print_json(content, state)
         return
-    counts = {name: sum(t.state == name for t in trials) for name in ("complete", "pruned")}
-    rows = [("trials", ", ".join(f"{count} {name}" for name, count in counts.items()))]
-    rows.append((f"best {monitor}", f"{best.value:.6g} in trial {best.number}"))
+    if best is None:
+        return
+    from fastmlp.cli.tables import print_pairs
+
+    counts = {name: sum(t.state == name for t in trials) for name in FINISHED}
+    shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    rows = [("trials", f"{len(trials)} ({shown})")]
+    rows.append((f"best {monitor}", f"{best.value:.6g} at epoch {best.best_epoch}"))
+    rows.append(("best trial", str(best.number)))
     rows += [(key, _short(value)) for key, value in best.settings.items()]
-    rows.append(("settings", str(found.best_path)))
-    width = max(len(name) for name, _ in rows) + 2
-    for name, value in rows:
-        click.echo(f"{name:<{width}}{value}")
+    rows += [("settings", str(found.best_path)), ("sweep", str(found.path))]
+    print_pairs(rows)

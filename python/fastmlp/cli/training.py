@@ -109,9 +109,7 @@ def _resume(request: Request, state: State) -> int:
     except FormatError as error:
         raise ConfigError(str(error)) from error
     if result.get("status") in ("completed", "stopped_early", "check_failed"):
-        raise ConfigError(
-            f"{run.path}: is finished ({result['status']}); start from it with --init"
-        )
+        return _finished(run, result, state)
     threads = request.given.get("training", {})
     config = config.checked(_with_training(config, threads))
     with _held(run):
@@ -127,6 +125,15 @@ def _resume(request: Request, state: State) -> int:
         model = _new_model(experiment)
         run.write_records(checkpoint.records if checkpoint else [])
         return _train(request, state, experiment, model, run, checkpoint)
+
+
+def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
+    """A run that has nothing left to do ends as it did: scripts may resume until it works."""
+    from fastmlp.cli.result import print_result
+
+    click.echo(f"{run.path} is finished ({result['status']}); --init starts from it", err=True)
+    print_result(result, state)
+    return int(EXIT_CODES[result["status"]])
 
 
 def _require_resumable(request: Request) -> None:
@@ -243,13 +250,13 @@ def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
 
 @contextlib.contextmanager
 def _held(run: RunDirectory) -> Iterator[None]:
+    from fastmlp.experiment.rundir import RunInUseError
+
     try:
         with run.locked():
             yield
-    except RuntimeError as error:
-        if "another process" in str(error):
-            raise ConfigError(str(error)) from error
-        raise
+    except RunInUseError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _train(
@@ -286,7 +293,7 @@ def _train(
             run.write_json(run.result_path, document)
     if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
         _write_report(request, experiment, model, run, outcome, display)
-    print_result(document, outcome, state)
+    print_result(document, state)
     return _conclude(experiment, outcome, run)
 
 

@@ -11,6 +11,8 @@ from fastmlp.validation import integer, real
 
 __all__ = ["split"]
 
+_PURPOSE = int.from_bytes(b"split", "big")
+
 Indices = NDArray[np.int64]
 
 
@@ -61,8 +63,10 @@ def split(
     drawn = np.zeros(count, bool)
     if fraction:
         wanted = max(1, math.floor(fraction * count + 0.5))
-        # NumPy promises the stream of a bit generator for ever, not that of a permutation.
-        keys = np.random.PCG64(seed).jumped(integer("draw", draw, 0)).random_raw(count)
+        # NumPy promises the stream of a bit generator for ever, not that of a permutation. The
+        # stream of the seed alone may have made the samples: the smallest would be drawn then.
+        generator = np.random.PCG64([_PURPOSE, integer("draw", draw, 0), seed])
+        keys = generator.random_raw(count)
         drawn = _smallest(keys, groups, sizes, _quotas(sizes, wanted))
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy.typing as npt
 
 from fastmlp import metrics
 from fastmlp.data.prepare import Samples
+from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.model import MLP
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "has_probabilities", "regression_metrics"]
 
 Array = npt.NDArray[Any]
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -27,30 +32,39 @@ class Evaluation:
         "classification", "multilabel" or "regression".
     samples : int
     loss : float
-        Mean loss, that of the training.
+        Mean loss, that of the training; weighted where the samples have weights.
     metrics : dict of str to float
-        Classification: accuracy, macro_precision, macro_recall, macro_f1. Multilabel:
-        subset_accuracy (all labels right), label_accuracy, macro_precision, macro_recall, macro_f1.
-        Regression, in the units of the targets: mse, rmse, mae, r2 (of several targets the mean).
+        Classification: accuracy, macro_precision, macro_recall, macro_f1, the last three as means
+        over the classes that occur. Multilabel: subset_accuracy (all labels of a sample right),
+        label_accuracy, macro_precision, macro_recall, macro_f1. Regression, in the units of the
+        targets: mse, rmse, mae, r2, of several targets the means.
     confusion : int64 array of shape (classes, classes) or None
         Of a classification; rows are true classes.
     per_class : list of dict or None
-        class, precision, recall, f1, support of each class or label.
+        class, precision, recall, f1, support of each class or label. A share of nothing is 0.
     predictions : array
         Class indices (samples,), labels 0 or 1 (samples, labels), values (samples, targets) in the
         units of the targets.
     probabilities : array of shape (samples, outputs) or None
         Where the loss makes some.
+    per_target : list of dict or None
+        target, mse, rmse, mae, r2 of each target of a regression.
     """
 
     task: str
     samples: int
     loss: float
     metrics: dict[str, float]
-    confusion: npt.NDArray[np.int64] | None
-    per_class: list[dict[str, Any]] | None
+    confusion: Counts | None
+    per_class: Rows | None
     predictions: Array
     probabilities: Array | None
+    per_target: Rows | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of samples that are right altogether; None for a regression."""
+        return self.metrics.get("accuracy", self.metrics.get("subset_accuracy"))
 
     def as_json(self) -> dict[str, Any]:
         """The measures without what belongs to single samples."""
@@ -60,100 +74,150 @@ class Evaluation:
             "loss": self.loss,
             **self.metrics,
             "per_class": self.per_class,
+            "per_target": self.per_target,
             "confusion_matrix": None if self.confusion is None else self.confusion.tolist(),
         }
 
 
-def evaluate(model: MLP, samples: Samples, *, threads: int | None = None) -> Evaluation:
-    """Measure a model that knows its preprocessing.
+def evaluate(
+    model: MLP,
+    samples: Samples,
+    *,
+    preprocessing: Preprocessing | None = None,
+    threads: int | None = None,
+) -> Evaluation:
+    """Measure a model.
 
     Parameters
     ----------
     model : MLP
+        With one loss.
     samples : Samples
-        As `fastmlp.data.prepare` or the model's preprocessing makes them.
+        As `fastmlp.data.prepare` or the preprocessing makes them.
+    preprocessing : Preprocessing, optional
+        What says which task it is; by default that of the model.
     threads : int, optional
 
     Raises
     ------
     ValueError
-        The model has no preprocessing, or the samples do not fit it.
+        The model has no preprocessing or several losses, its loss is of another task, or the
+        samples do not fit it.
     """
-    pre = model.preprocessing
+    pre = model.preprocessing if preprocessing is None else preprocessing
     if pre is None:
         raise ValueError("the model must have its preprocessing, got None")
-    measured = model.evaluate(samples.x, samples.y, sample_weight=samples.weight, threads=threads)
+    if len(model.architecture.losses) > 1:
+        raise ValueError("a model with several losses has no single task to be measured by")
+    loss = model.evaluate(samples.x, samples.y, sample_weight=samples.weight, threads=threads)
     predicted = np.asarray(model.predict(samples.x, threads=threads))
-    # The losses of margins have no probabilities, nor have several losses.
-    link = model.architecture.losses[0].link
+    if pre.task == "regression":
+        return _regression(pre, samples, loss["loss"], predicted)
+    if predicted.dtype.kind != "i":
+        name = model.architecture.losses[0].name
+        raise ValueError(f"loss {name} predicts quantities, a {pre.task} has none")
     probabilities = None
-    if link in ("softmax", "sigmoid"):
+    if has_probabilities(model):
         probabilities = model.predict_proba(samples.x, threads=threads)
-    loss, count = measured["loss"], len(samples)
-    if pre.task == "classification":
-        names = list(pre.class_names or map(str, range(pre.outputs)))
-        matrix = metrics.confusion_matrix(samples.y, predicted, pre.outputs)
-        rows = _per_class(names, matrix)
-        values = {"accuracy": metrics.accuracy(samples.y, predicted), **_macro(rows)}
-        return Evaluation(pre.task, count, loss, values, matrix, rows, predicted, probabilities)
-    if pre.task == "multilabel":
-        predicted = predicted.reshape(count, -1)
-        truth = np.asarray(samples.y).reshape(count, -1).astype(np.int64)
-        names = list(pre.class_names or map(str, range(pre.outputs)))
-        rows = [_row(name, *_counts(truth[:, i], predicted[:, i])) for i, name in enumerate(names)]
-        right = truth == predicted
-        values = {
-            "subset_accuracy": float(right.all(axis=1).mean()),
-            "label_accuracy": float(right.mean()),
-            **_macro(rows),
-        }
-        return Evaluation(pre.task, count, loss, values, None, rows, predicted, probabilities)
-    values_of = pre.decode(predicted.reshape(count, -1)).astype(np.float64)
-    truth = pre.decode(np.asarray(samples.y).reshape(count, -1)).astype(np.float64)
+    measure = _classification if pre.task == "classification" else _multilabel
+    return measure(pre, samples, loss["loss"], predicted, probabilities)
+
+
+def has_probabilities(model: MLP) -> bool:
+    """Whether the outputs of a model are probabilities of classes or labels."""
+    losses = model.architecture.losses
+    return len(losses) == 1 and losses[0].link in ("softmax", "sigmoid")
+
+
+def _classification(
+    pre: Preprocessing, samples: Samples, loss: float, predicted: Array, probabilities: Array | None
+) -> Evaluation:
+    matrix = metrics.confusion_matrix(samples.y, predicted, pre.outputs)
+    hits, support, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    rows = _per_class(pre.class_names or (), hits, support, taken)
+    occurring = [rows[i] for i in np.flatnonzero(support + taken)]
+    values = {"accuracy": metrics.accuracy(samples.y, predicted), **_macro(occurring)}
     return Evaluation(
-        pre.task, count, loss, _regression(truth, values_of), None, None, values_of, None
-    )
+        pre.task, len(samples), loss, values, matrix, rows, predicted, probabilities
+    )  # fmt: skip
 
 
-def _per_class(names: list[str], matrix: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
-    hits, true, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+def _multilabel(
+    pre: Preprocessing, samples: Samples, loss: float, predicted: Array, probabilities: Array | None
+) -> Evaluation:
+    predicted = predicted.reshape(len(samples), -1)
+    truth = np.asarray(samples.y).reshape(predicted.shape).astype(np.int64)
+    hits = (truth & predicted).sum(axis=0)
+    rows = _per_class(pre.class_names or (), hits, truth.sum(axis=0), predicted.sum(axis=0))
+    right = truth == predicted
+    values = {
+        "subset_accuracy": float(right.all(axis=1).mean()),
+        "label_accuracy": float(right.mean()),
+        **_macro(rows),
+    }
+    return Evaluation(pre.task, len(samples), loss, values, None, rows, predicted, probabilities)
+
+
+def _regression(pre: Preprocessing, samples: Samples, loss: float, predicted: Array) -> Evaluation:
+    count = len(samples)
+    values = pre.decode(predicted.reshape(count, -1))
+    truth = pre.decode(np.asarray(samples.y).reshape(count, -1))
+    rows = [
+        {"target": name, **regression_metrics(truth[:, i], values[:, i])}
+        for i, name in enumerate(pre.target_names or ())
+    ]
+    means = regression_metrics(truth, values)
+    return Evaluation(pre.task, count, loss, means, None, None, values, None, rows)
+
+
+def _per_class(names: Sequence[str], hits: Counts, support: Counts, predicted: Counts) -> Rows:
+    columns = (hits.tolist(), support.tolist(), predicted.tolist())
     return [
-        _row(name, int(hit), int(support), int(predicted))
-        for name, hit, support, predicted in zip(names, hits, true, taken, strict=True)
+        {
+            "class": name,
+            "precision": hit / taken if taken else 0.0,
+            "recall": hit / true if true else 0.0,
+            "f1": 2 * hit / (true + taken) if true + taken else 0.0,
+            "support": true,
+        }
+        for name, hit, true, taken in zip(names, *columns, strict=True)
     ]
 
 
-def _counts(truth: Array, predicted: Array) -> tuple[int, int, int]:
-    return int((truth * predicted).sum()), int(truth.sum()), int(predicted.sum())
-
-
-def _row(name: str, hits: int, support: int, predicted: int) -> dict[str, Any]:
-    return {
-        "class": name,
-        "precision": hits / predicted if predicted else 0.0,
-        "recall": hits / support if support else 0.0,
-        "f1": 2 * hits / (support + predicted) if support + predicted else 0.0,
-        "support": support,
-    }
-
-
-def _macro(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Means over the classes, each of which counts the same."""
+def _macro(rows: Rows) -> dict[str, float]:
+    """Means over classes, each of which counts the same."""
     return {
         f"macro_{name}": float(np.mean([row[name] for row in rows]))
         for name in ("precision", "recall", "f1")
     }
 
 
-def _regression(truth: Array, predicted: Array) -> dict[str, float]:
-    residuals = truth - predicted
-    squared = (residuals**2).mean(axis=0)
-    spread = truth.var(axis=0)
-    # A target that does not vary has no variance to explain.
-    explained = 1.0 - np.divide(squared, spread, out=np.ones_like(squared), where=spread > 0)
-    return {
-        "mse": float(squared.mean()),
-        "rmse": float(np.sqrt(squared.mean())),
-        "mae": float(np.abs(residuals).mean()),
-        "r2": float(explained.mean()),
-    }
+def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str, float]:
+    """How far predicted values are from true ones.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,) or (samples, targets)
+
+    Returns
+    -------
+    dict
+        mse, rmse, mae in the units of the targets, r2 (``1 - mse / variance``); of several targets
+        the mean of each. Where a target does not vary, r2 is 1 if all its predictions are equal to
+        it, else 0.
+    """
+    truth = np.asarray(y_true, np.float64)
+    residuals = truth - np.asarray(y_pred, np.float64)
+    # Not by pow: the square of a large residual is infinite, and that is the answer.
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = (residuals * residuals).mean(axis=0)
+        spread = truth.var(axis=0)
+        unexplained = np.divide(
+            squared, spread, out=np.asarray(squared > 0, np.float64), where=spread > 0
+        )
+        return {
+            "mse": float(squared.mean()),
+            "rmse": float(np.sqrt(squared).mean()),
+            "mae": float(np.abs(residuals).mean()),
+            "r2": float(1.0 - unexplained.mean()),
+        }

@@ -19,7 +19,14 @@ from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.history import Record
 
-__all__ = ["RunDirectory", "clean_json", "list_runs", "model_path", "next_numbered"]
+__all__ = [
+    "RunDirectory",
+    "RunInUseError",
+    "clean_json",
+    "list_runs",
+    "model_path",
+    "next_numbered",
+]
 
 _NUMBERED = re.compile(r"(\d+)-")
 
@@ -38,6 +45,10 @@ def clean_json(value: Any) -> Any:
         number = float(value)
         return number if math.isfinite(number) else None
     return str(value)
+
+
+class RunInUseError(RuntimeError):
+    """Another process is training the run."""
 
 
 class RunDirectory:
@@ -134,7 +145,7 @@ class RunDirectory:
 
         Raises
         ------
-        RuntimeError
+        RunInUseError
             Another process holds it.
         """
         import fcntl
@@ -144,7 +155,7 @@ class RunDirectory:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RuntimeError(f"{self.path}: another process is training this run") from None
+                raise RunInUseError(f"{self.path}: another process trains this run") from None
             except OSError:
                 pass  # a file system without locks: writes are atomic all the same
             yield

@@ -200,12 +200,19 @@ class Keeper(Callback):
         self._saved = time.monotonic()
         self._save_seconds = self._saved - start
 
+    def is_out_of_patience(self) -> bool:
+        """Whether the last epochs were no better than the best, one after the other."""
+        outcome = self._outcome
+        since_best = len(outcome.records) - outcome.best_epoch
+        if self._patience is None or since_best < self._patience:
+            return False
+        outcome.status = "stopped_early"
+        outcome.message = f"no better epoch than {outcome.best_epoch} for {since_best} epochs"
+        return True
+
     def _ends(self, record: Record) -> bool:
         outcome = self._outcome
-        since_best = record["epoch"] - outcome.best_epoch
-        if self._patience is not None and since_best >= self._patience:
-            outcome.status = "stopped_early"
-            outcome.message = f"no better epoch than {outcome.best_epoch} for {since_best} epochs"
+        if self.is_out_of_patience():
             return True
         elapsed = time.monotonic() - self._started
         if self._max_time is not None and elapsed + record["seconds"] > self._max_time:
@@ -254,7 +261,8 @@ def train(
         keeper = Keeper(experiment, run, outcome, listener)
         measured = experiment.monitored
         left = epochs - len(outcome.records)
-        if left < 1:
+        # A run may have been killed between its last checkpoint and its result.
+        if left < 1 or keeper.is_out_of_patience():
             return
         model.fit(
             prepared.train.x,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.data.names import did_you_mean
 from fastmlp.data.prepare import Samples
+from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.data.read import Part, RawData
 from fastmlp.data.table import Table
 from fastmlp.errors import FormatError
-from fastmlp.experiment.evaluation import Evaluation, evaluate
+from fastmlp.experiment.evaluation import Evaluation, evaluate, has_probabilities
 from fastmlp.model import MLP
 
-__all__ = ["Predictions", "evaluate_part", "part_of", "predict_samples"]
+__all__ = [
+    "Predictions",
+    "evaluate_part",
+    "part_of",
+    "plain_values",
+    "predict_samples",
+]
 
 Array = npt.NDArray[Any]
 
@@ -27,104 +36,138 @@ class Predictions:
 
     Attributes
     ----------
-    columns : dict of str to array
-        By name, each of shape (samples,): "prediction" (name of the class, labels joined by ";"),
-        or the values of each target in its units.
-    probabilities : dict of str to float array or None
-        By class or label, each of shape (samples,); None where the loss makes none.
+    columns : dict of str to array of shape (samples,)
+        "prediction", which holds names of classes, labels joined by ";", or values in the units of
+        the target; of several targets "prediction(target)" for each. Of a model without
+        preprocessing these hold what `MLP.predict` gives, targets counted from 0.
+    probabilities : dict of str to array of shape (samples,), or None
+        "p(class)" for each class or label; None where they were not asked for.
     """
 
     columns: dict[str, Array]
-    probabilities: dict[str, Array] | None
+    probabilities: dict[str, Array] | None = None
 
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
 
-    def with_probabilities(self) -> dict[str, Array]:
-        """All columns; those of probabilities are called ``p(class)``."""
-        extra = {f"p({name})": values for name, values in (self.probabilities or {}).items()}
-        return {**self.columns, **extra}
+def plain_values(values: Array) -> list[Any]:
+    """An array as Python's own values; a float32 as the shortest decimal that stands for it.
 
-    def rows(self, columns: dict[str, Array]) -> Iterator[dict[str, Any]]:
-        """The same as one mapping per sample, with Python's own types."""
-        lists = {name: values.tolist() for name, values in columns.items()}
-        for values in zip(*lists.values(), strict=True):
-            yield dict(zip(lists, values, strict=True))
+    Parameters
+    ----------
+    values : array of shape (samples,)
+    """
+    if values.dtype == np.float32:
+        values = values.astype("U32").astype(np.float64)
+    return list(values.tolist())
 
 
 def predict_samples(
-    model: MLP, samples: Table | Array, *, threads: int | None = None
+    model: MLP,
+    samples: Table | Array,
+    *,
+    probabilities: bool = False,
+    threads: int | None = None,
 ) -> Predictions:
     """Predict for samples as they stand in a file.
 
     Parameters
     ----------
     model : MLP
-        One without preprocessing takes columns of numbers as they are.
+        One without preprocessing takes columns of numbers in their order.
     samples : Table or array of shape (samples, features)
+    probabilities : bool
+        Give those of the classes or labels, too.
     threads : int, optional
 
     Raises
     ------
     FormatError
-        A column is missing, or holds what the model cannot take; names line and column.
+        The samples do not fit the model: a column is missing or holds what it cannot take, the
+        number of features is another; names line and column where there are some.
     ValueError
-        The samples have another number of features.
+        The model makes no probabilities.
     """
-    x = network_inputs(model, samples)
-    predicted = np.asarray(model.predict(x, threads=threads))
-    names = output_names(model)
-    probabilities = None
-    if len(model.architecture.losses) == 1 and model.architecture.losses[0].link in (
-        "softmax",
-        "sigmoid",
-    ):
-        values = model.predict_proba(x, threads=threads)
-        probabilities = {name: values[:, i] for i, name in enumerate(names)}
+    if probabilities and not has_probabilities(model):
+        names = ", ".join(loss.name for loss in model.architecture.losses)
+        raise ValueError(f"probabilities must not be asked of a model with loss {names}")
+    x = _network_inputs(model, samples)
+    columns = _named(model, model.predict(x, threads=threads), len(x))
+    if not probabilities:
+        return Predictions(columns)
+    shares = model.predict_proba(x, threads=threads)
+    names_and_shares = zip(_output_names(model), shares.T, strict=True)
+    return Predictions(columns, {f"p({name})": share for name, share in names_and_shares})
+
+
+def _network_inputs(model: MLP, samples: Table | Array) -> Array:
+    pre = model.preprocessing
+    if pre is None:
+        # Of the task nothing but the number of features matters here.
+        features = model.layer_sizes[0]
+        pre = Preprocessing("regression", features, target_names=("any",))
+    with _faults_of_samples():
+        return pre.inputs(samples)
+
+
+@contextlib.contextmanager
+def _faults_of_samples() -> Iterator[None]:
+    """Here arrays come from files: what is wrong with an argument is wrong with a file."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+
+
+def _output_names(model: MLP) -> Sequence[str]:
     pre = model.preprocessing
     if pre is not None:
-        decoded = pre.decode(predicted)
-        predicted = decoded if pre.task != "regression" else decoded.reshape(len(x), -1)
-    if predicted.ndim == 1:
-        return Predictions({"prediction": predicted}, probabilities)
-    return Predictions({name: predicted[:, i] for i, name in enumerate(names)}, probabilities)
+        return pre.class_names or pre.target_names or ()
+    outputs = model.layer_sizes[-1]
+    # One probability is that of 1, for which `MLP.predict` stands with 0 or 1.
+    return ["1"] if outputs == 1 else [str(i) for i in range(outputs)]
 
 
-def network_inputs(model: MLP, samples: Table | Array) -> Array:
-    """Raw samples as the network takes them."""
-    if model.preprocessing is not None:
-        return model.preprocessing.inputs(samples)
-    if not isinstance(samples, Table):
-        return samples
-    for name, column in samples.columns.items():
-        if column.dtype == object:
-            raise FormatError(
-                f"{samples.origin}: column {name!r}: must hold numbers for a model without "
-                "preprocessing, got text"
-            )
-    return np.column_stack(list(samples.columns.values()))
-
-
-def output_names(model: MLP) -> list[str]:
-    """What the outputs of a model are called."""
+def _named(model: MLP, predicted: Any, count: int) -> dict[str, Array]:
+    """What `MLP.predict` gives, in the words and units of the data, column by column."""
+    if isinstance(predicted, list):
+        parts = (_columns(part, str(i)) for i, part in enumerate(predicted))
+        return {name: column for part in parts for name, column in part.items()}
     pre = model.preprocessing
-    names = None if pre is None else (pre.class_names or pre.target_names)
-    if names is not None:
-        return list(names)
-    return [str(i) for i in range(model.layer_sizes[-1])]
+    if pre is None:
+        return _columns(predicted)
+    if pre.task == "classification":
+        return {"prediction": pre.decode(predicted)}
+    decoded = pre.decode(predicted.reshape(count, -1))
+    return _columns(decoded, names=pre.target_names)
+
+
+def _columns(
+    values: Array, prefix: str = "", names: Sequence[str] | None = None
+) -> dict[str, Array]:
+    """A column "prediction", or one for each of several columns of `values`, with its name."""
+    table = values.reshape(len(values), -1)
+    if table.shape[1] == 1:
+        return {f"prediction({prefix})" if prefix else "prediction": table[:, 0]}
+    shown = names or [f"{prefix}.{i}".lstrip(".") for i in range(table.shape[1])]
+    return {f"prediction({name})": column for name, column in zip(shown, table.T, strict=True)}
 
 
 def part_of(raw: RawData, name: str) -> Part:
     """The test part of a source, or all of one that is not divided.
+
+    Parameters
+    ----------
+    raw : RawData
+    name : {"auto", "test", "training"}
+        "auto" is the test part where there is one.
 
     Raises
     ------
     ValueError
         There is no such part.
     """
-    if name == "auto":
-        return raw.train if raw.test is None else raw.test
-    if name == "training":
+    if name == "training" or (name == "auto" and raw.test is None):
         return raw.train
     if raw.test is None:
         raise ValueError(f"{raw.name} has no test part of its own")
@@ -143,22 +186,51 @@ def evaluate_part(
     Parameters
     ----------
     model : MLP
+        The task of one without preprocessing is that of its loss; classes are numbers from 0.
     part : Part
     class_names : sequence of str, optional
-        What integers in ``part.y`` stand for in their source, which may have fewer classes than
-        the model, or count them in another order.
+        What integers in ``part.y`` stand for, where their source names them.
     threads : int, optional
 
     Raises
     ------
-    FormatError, ValueError
+    FormatError
         The samples do not fit the model, or have no targets.
+    ValueError
+        The model has several losses.
     """
-    pre = model.preprocessing
-    if pre is None:
-        raise ValueError("the model has no preprocessing: it was not made by 'fastmlp train'")
-    if not pre.has_targets(part):
-        wanted = pre.target_names or pre.class_names
-        raise ValueError(f"the samples have no targets ({', '.join(wanted or ())}): use predict")
-    samples = Samples(pre.inputs(part.x), pre.targets(part, class_names))
-    return evaluate(model, samples, threads=threads)
+    pre = model.preprocessing or _plain_preprocessing(model)
+    if isinstance(part.x, Table):
+        _require_target_columns(pre, part.x)
+    with _faults_of_samples():
+        x = pre.inputs(part.x)
+        y = pre.targets(part, None if model.preprocessing is None else class_names)
+    return evaluate(model, Samples(x, y), preprocessing=pre, threads=threads)
+
+
+def _require_target_columns(pre: Preprocessing, table: Table) -> None:
+    if pre.columns is None:
+        raise FormatError(
+            f"{table.origin}: holds no targets for a model that was trained on arrays; give it x "
+            "and y in an NPZ file, or the name of a data set"
+        )
+    present = {*table.columns, *table.unsupported}
+    missing = [name for name in pre.target_columns or () if name not in present]
+    if missing:
+        raise FormatError(
+            f"{table.origin}: column {missing[0]!r}, the target, is missing"
+            f"{did_you_mean(missing[0], table.columns)}; 'fastmlp predict' needs no targets"
+        )
+
+
+def _plain_preprocessing(model: MLP) -> Preprocessing:
+    """The task that a loss stands for, with numbers for names, and nothing done to the inputs."""
+    if len(model.architecture.losses) > 1:
+        raise ValueError("a model with several losses has no single task to be measured by")
+    features, outputs = model.layer_sizes[0], model.layer_sizes[-1]
+    names = tuple(str(i) for i in range(outputs))
+    if model.is_classifier:
+        return Preprocessing("classification", features, class_names=names, indexed_classes=True)
+    if model.architecture.losses[0].link == "sigmoid":
+        return Preprocessing("multilabel", features, class_names=names)
+    return Preprocessing("regression", features, target_names=names)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from fastmlp.experiment.search import Dimension, Value
 from fastmlp.extras import require
 from fastmlp.monitoring import BestValue
 
-__all__ = ["Study", "Trial"]
+__all__ = ["Pending", "Study", "Trial"]
 
 # Epochs that every trial may have; before that, losses say little about where a training ends.
 _PRUNING_FROM = 3
@@ -53,6 +52,14 @@ class Trial:
     epochs: int
     best_epoch: int | None
     value: float | None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A trial that is running, with Optuna's own."""
+
+    trial: Any
+    settings: dict[str, Value]
 
 
 class Study:
@@ -172,47 +179,29 @@ class Study:
             trial = self._study.ask()
             trial.set_user_attr(_NUMBER, number)
             settings = {d.key: d.suggest(trial) for d in self._dimensions}
-        return Pending(self, trial, number, settings)
+        return Pending(trial, settings)
 
-    def tell(self, trial: Any, state: str) -> Trial:
+    def report(self, pending: Pending, epoch: int, value: float) -> bool:
+        """Note what an epoch measured; whether the trial is to be given up."""
+        with self._silence():
+            pending.trial.report(value, epoch)
+            return bool(pending.trial.should_prune())
+
+    def tell(self, pending: Pending, state: str) -> Trial:
         """Note how a trial ended: "complete", "pruned" or "diverged"."""
-        states = self._optuna.trial.TrialState
+        trial = pending.trial
         with self._silence():
             if state == "diverged":
                 trial.set_user_attr(_DIVERGED, True)
             if state == "complete":
-                value = self._trial(self._frozen(trial)).value
-                self._study.tell(trial, value)
+                self._study.tell(trial, self._told(trial).value)
             else:
-                self._study.tell(trial, state=states.PRUNED)
-        return self._trial(self._frozen(trial))
+                self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
+        return self._told(trial)
 
-    def _frozen(self, trial: Any) -> Any:
-        return self._study.get_trials(deepcopy=False)[trial.number]
-
-    def report(self, trial: Any, epoch: int, value: float) -> bool:
-        """Note what an epoch measured; whether the trial is to be given up."""
-        with self._silence():
-            trial.report(value, epoch)
-            return bool(trial.should_prune())
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A trial that is running."""
-
-    study: Study
-    trial: Any
-    number: int
-    settings: Mapping[str, Value]
-
-    def report(self, epoch: int, value: float) -> bool:
-        """Note what an epoch measured; whether the trial is to be given up."""
-        return self.study.report(self.trial, epoch, value)
-
-    def end(self, state: str) -> Trial:
-        """Note how it ended: "complete", "pruned" or "diverged"."""
-        return self.study.tell(self.trial, state)
+    def _told(self, trial: Any) -> Trial:
+        """What the journal knows of it."""
+        return self._trial(self._study.get_trials(deepcopy=False)[trial.number])
 
 
 class _HeldAlready:

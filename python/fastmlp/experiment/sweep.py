@@ -1,51 +1,119 @@
-"""A search for settings: trials by several processes, kept in a journal that outlives them."""
+"""A search for settings: what it was asked for, its journal, and the best settings so far."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastmlp import _core
 from fastmlp._files import atomic_write, read_regular_file
-from fastmlp.callbacks import Callback
-from fastmlp.errors import DivergedError, FormatError
+from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment
 from fastmlp.experiment.schema import Config
-from fastmlp.experiment.search import Dimension, with_values
+from fastmlp.experiment.search import Dimension, changed, distinct
 from fastmlp.experiment.settings import read_settings, toml
-from fastmlp.extras import require
-from fastmlp.history import Record
-from fastmlp.lbfgs import LBFGS
-from fastmlp.monitoring import BestValue
-from fastmlp.training import Training
+from fastmlp.experiment.study import Study, Trial
+from fastmlp.experiment.trials import run_here, run_in_processes, trial_experiment
 
-__all__ = ["Sweep", "Trial"]
+__all__ = ["BusyError", "Search", "Sweep", "require_trainable"]
 
-_PRUNER_WARM_UP = 3  # epochs before a trial may be given up
+_MAX_BYTES = 1 << 20
+
+
+class BusyError(RuntimeError):
+    """Another process holds the sweep."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One set of values and what came of it."""
+class Search:
+    """What a sweep was asked for.
 
-    number: int
-    state: str  # "complete", "pruned", "failed" or "running"
-    value: float | None
-    settings: dict[str, Any]
-    epoch: int | None
+    Attributes
+    ----------
+    dimensions : tuple of Dimension
+    trials : int
+        In all.
+    seed : int
+        Of the values that are drawn.
+    prune : bool
+        Whether trials that are worse than the median are given up.
+    data_sha256 : dict of str to str
+        Digests of the data: values of other data could not be compared.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    trials: int
+    seed: int
+    prune: bool
+    data_sha256: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """What search.json holds."""
+        texts = [dimension.text() for dimension in self.dimensions]
+        return {**vars(self), "dimensions": texts, "data_sha256": dict(self.data_sha256)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Search:
+        """The inverse of `as_json`; LookupError, TypeError or ValueError for anything else."""
+        digests = {str(name): str(digest) for name, digest in dict(content["data_sha256"]).items()}
+        return cls(
+            distinct(list(map(str, content["dimensions"]))),
+            int(content["trials"]),
+            int(content["seed"]),
+            bool(content["prune"]),
+            digests,
+        )
+
+
+def require_trainable(
+    config: Config, experiment: Experiment, dimensions: tuple[Dimension, ...]
+) -> None:
+    """Try each end of each dimension, so that no trial is the first to find that it cannot be.
+
+    Parameters
+    ----------
+    config : Config
+        The settings that the trials start from.
+    experiment : Experiment
+        Of these settings.
+    dimensions : tuple of Dimension
+
+    Raises
+    ------
+    TypeError, ValueError
+        Names the setting that does not go with the others.
+    """
+    monitor = experiment.config.training.monitor
+    if monitor in ("loss", "val_loss") and any(d.key == "network.loss" for d in dimensions):
+        raise ValueError(f"network.loss: {monitor} of different losses cannot be compared")
+    first = {dimension.key: dimension.ends[0] for dimension in dimensions}
+    for dimension in dimensions:
+        for end in dimension.ends:
+            settings = {**first, dimension.key: end}
+            try:
+                trial = trial_experiment(config, settings, experiment.prepared)
+                build.averaging(trial.config)
+                trial.new_model()
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{dimension.key}={end}: {error}") from None
 
 
 class Sweep:
-    """A directory with the settings of a search, its journal and the best settings so far.
+    """The directory of a sweep.
 
     Parameters
     ----------
     path : pathlib.Path
+
+    Attributes
+    ----------
+    path, config_path, search_path, journal_path, best_path : pathlib.Path
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,30 +124,34 @@ class Sweep:
         self.best_path = path / "best.toml"
 
     @classmethod
-    def create(
-        cls, path: Path, config: Config, dimensions: list[Dimension], *, seed: int, prune: bool
-    ) -> Sweep:
-        """Write down what is to be searched.
+    def create(cls, path: Path, config: Config, search: Search) -> Sweep:
+        """Write down what is searched.
 
         Raises
         ------
         ValueError
-            The directory is not empty.
+            The path is a file, or a directory that is not empty.
+        BusyError
+            Another process is about to do the same.
         OSError
             It cannot be written.
         """
+        cls.require_free(path)
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise ValueError(f"{path}: is not empty")
         sweep = cls(path)
-        atomic_write(sweep.config_path, toml(config).encode())
-        search = {
-            "dimensions": [dimension.text() for dimension in dimensions],
-            "seed": seed,
-            "prune": prune,
-        }
-        atomic_write(sweep.search_path, (json.dumps(search, indent=2) + "\n").encode())
+        with sweep.locked():
+            cls.require_free(path)  # now for certain
+            atomic_write(sweep.config_path, toml(config).encode())
+            sweep.write(search)
         return sweep
+
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """Raise ValueError where `create` would."""
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path}: is a file, expected a directory")
+        if path.is_dir() and any(path.iterdir()):
+            raise ValueError(f"{path}: is not empty")
 
     @classmethod
     def open(cls, path: Path) -> Sweep:
@@ -92,187 +164,124 @@ class Sweep:
         """
         sweep = cls(path)
         if not sweep.search_path.is_file():
-            raise FormatError(f"{path}: has no search.json; expected the directory of a sweep")
-        sweep.dimensions()
+            problem = "has no search.json" if path.is_dir() else "is no directory"
+            raise FormatError(f"{path}: {problem}; expected the directory of a sweep")
+        sweep.config()
+        sweep.search()
         return sweep
 
     def config(self) -> Config:
-        """The settings that all trials share."""
+        """The settings that the trials start from."""
         return Config.checked(read_settings(self.config_path))
 
-    def _search(self) -> dict[str, Any]:
+    def search(self) -> Search:
+        """What is searched."""
         try:
-            search = json.loads(read_regular_file(self.search_path))
-            return {
-                "dimensions": [Dimension.parse(text) for text in search["dimensions"]],
-                "seed": int(search["seed"]),
-                "prune": bool(search["prune"]),
-            }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return Search.from_json(json.loads(read_regular_file(self.search_path, _MAX_BYTES)))
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise FormatError(f"{self.search_path}: is not that of a sweep: {error}") from None
 
-    def dimensions(self) -> list[Dimension]:
-        """What is searched."""
-        found: list[Dimension] = self._search()["dimensions"]
-        return found
+    def write(self, search: Search) -> None:
+        """Write what is searched; where it is written, the directory can be resumed."""
+        text = json.dumps(search.as_json(), indent=2) + "\n"
+        atomic_write(self.search_path, text.encode())
 
-    def study(self, *, seed_offset: int = 0, monitor: str = "loss") -> Any:
-        """Optuna's study on the journal.
-
-        Parameters
-        ----------
-        seed_offset : int
-            Number of the worker: each draws other values.
-        monitor : str
-            What is optimised; decides the direction.
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the sweep, so that one process writes its journal.
 
         Raises
         ------
-        MissingExtraError
-            Optuna is not installed.
+        BusyError
+            Another one holds it.
         """
-        optuna = require("sweep", "optuna")
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        search = self._search()
-        backend = optuna.storages.journal.JournalFileBackend(str(self.journal_path))
-        larger = monitor.rpartition("_")[2] == "accuracy"
-        pruner = (
-            optuna.pruners.MedianPruner(n_warmup_steps=_PRUNER_WARM_UP)
-            if search["prune"]
-            else optuna.pruners.NopPruner()
-        )
-        return optuna.create_study(
-            study_name="sweep",
-            storage=optuna.storages.JournalStorage(backend),
-            sampler=optuna.samplers.TPESampler(seed=search["seed"] + seed_offset),
-            pruner=pruner,
-            direction="maximize" if larger else "minimize",
-            load_if_exists=True,
-        )
-
-    def trials(self, study: Any) -> list[Trial]:
-        """All trials so far, by number."""
-        names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-        return [
-            Trial(
-                trial.number,
-                names.get(trial.state.name, "running"),
-                trial.value,
-                dict(trial.params),
-                trial.user_attrs.get("epoch"),
-            )
-            for trial in study.trials
-        ]
-
-    def forget_running(self, study: Any) -> int:
-        """Count trials of killed processes as failed; only while no worker runs."""
-        optuna = require("sweep", "optuna")
-        stale = [t for t in study.trials if t.state == optuna.trial.TrialState.RUNNING]
-        for trial in stale:
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        return len(stale)
-
-    def work(
-        self,
-        experiment: Experiment,
-        total: int,
-        *,
-        worker: int = 0,
-        report: Callable[[Trial], None] = lambda trial: None,
-    ) -> None:
-        """Run trials until there are `total`, together with the other workers."""
-        optuna = require("sweep", "optuna")
-        monitor = experiment.config.training.monitor or "loss"
-        study = self.study(seed_offset=worker, monitor=monitor)
-        failed = optuna.trial.TrialState.FAIL
-        while True:
-            with self._turn():
-                if sum(t.state != failed for t in study.trials) >= total:
-                    return
-                trial = study.ask()
-                changes = {d.key: d.suggest(trial) for d in self.dimensions()}
-            try:
-                epoch, value = _best_of(experiment, changes, trial)
-                trial.set_user_attr("epoch", epoch)
-                study.tell(trial, value)
-            except (optuna.TrialPruned, DivergedError):
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            except BaseException:
-                study.tell(trial, state=failed)
-                raise
-            report(self.trials(study)[trial.number])
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One worker at a time looks how many trials there are and takes the next."""
         import fcntl
 
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(f"{self.path}: another process is running this sweep") from None
+            except OSError:
+                pass  # a file system without locks: it is up to the user
             yield
         finally:
             os.close(descriptor)
 
-    def write_best(self, study: Any) -> Trial | None:
-        """Write the best settings, with which `fastmlp train --config` goes on."""
-        complete = [t for t in self.trials(study) if t.state == "complete"]
-        if not complete:
-            return None
-        best = next(t for t in complete if t.number == study.best_trial.number)
-        changes = {d.key: d.plain(best.settings[d.key]) for d in self.dimensions()}
-        config = Config.checked(with_values(self.config().values(), changes))
-        atomic_write(self.best_path, toml(config).encode())
-        return best
+    def require_same_data(self, experiment: Experiment) -> None:
+        """Raise FormatError where the data is not what the sweep began with."""
+        expected, actual = self.search().data_sha256, experiment.prepared.sha256
+        names = sorted({*expected, *actual})
+        other = [name for name in names if expected.get(name) != actual.get(name)]
+        if other:
+            raise FormatError(
+                f"{self.path}: the data has changed since the sweep began: {', '.join(other)}"
+            )
+
+    def study(self, monitor: str) -> Study:
+        """The trials so far; call it while the sweep is held.
+
+        Raises
+        ------
+        MissingExtraError, FormatError, OSError
+            As `Study` raises them.
+        """
+        search = self.search()
+        return Study(
+            self.journal_path,
+            search.dimensions,
+            monitor=monitor,
+            seed=search.seed,
+            prune=search.prune,
+        )
+
+    def run(
+        self,
+        study: Study,
+        experiment: Experiment,
+        *,
+        jobs: int = 1,
+        listener: Callable[[Trial], object] = lambda trial: None,
+    ) -> None:
+        """Train until there are all trials, and write the best settings however this ends.
+
+        Parameters
+        ----------
+        study : Study
+        experiment : Experiment
+            Of the sweep's settings.
+        jobs : int
+            Trials at a time, each in a process of its own if there are several. One job and the
+            same seed give the same trials; of several it depends on which of them is done first.
+        listener : callable
+            Called with each trial when it is done.
+
+        Raises
+        ------
+        WorkerError
+            A process was ended from outside.
+        ValueError
+            A trial's settings are out of range.
+        """
+        config, total = self.config(), self.search().trials
+        try:
+            if jobs == 1:
+                run_here(config, experiment.prepared, study, total, listener)
+            else:
+                run_in_processes(_sharing_threads(config, jobs), study, total, jobs, listener)
+        finally:
+            self._write_best(study)
+
+    def _write_best(self, study: Study) -> None:
+        best = study.best()
+        if best is not None:
+            text = toml(changed(self.config(), best.settings))
+            atomic_write(self.best_path, text.encode())
 
 
-class _Pruning(Callback):
-    """Tells a trial what each epoch measured, and gives up where others were better."""
-
-    def __init__(self, trial: Any, monitor: str) -> None:
-        self._trial = trial
-        self._monitor = monitor
-        self._best = BestValue(monitor, "auto")
-        self.epoch = 0
-
-    @property
-    def value(self) -> float | None:
-        """The best value so far."""
-        return self._best.value
-
-    def on_epoch_end(self, training: Training, record: Record) -> None:
-        """Report; raises Optuna's TrialPruned."""
-        if self._best.update(record):
-            self.epoch = record["epoch"]
-        self._trial.report(record[self._monitor], record["epoch"])
-        if self._trial.should_prune():
-            raise require("sweep", "optuna").TrialPruned
-
-
-def _best_of(experiment: Experiment, changes: dict[str, Any], trial: Any) -> tuple[int, float]:
-    """Train once; the best epoch and its value."""
-    config = Config.checked(with_values(experiment.config.values(), changes))
-    changed = Experiment(build.completed(config, experiment.prepared), experiment.prepared)
-    training = changed.config.training
-    optimizer = build.optimizer(changed.config)
-    if isinstance(optimizer, LBFGS):
-        raise ValueError("optimizer: lbfgs has no epochs to search by")
-    samples, measured = changed.prepared.train, changed.monitored
-    watcher = _Pruning(trial, training.monitor or "loss")
-    changed.new_model().fit(
-        samples.x,
-        samples.y,
-        epochs=training.epochs or 1,
-        batch_size=training.batch_size or 1,
-        optimizer=optimizer,
-        validation_data=None if measured is None else (measured.x, measured.y),
-        sample_weight=samples.weight,
-        class_weight=build.class_weights(changed.config, changed.prepared.preprocessing),
-        shuffle=training.shuffle,
-        threads=training.threads,
-        averaging=build.averaging(changed.config),
-        callbacks=[watcher],
-        verbose=0,
-    )
-    assert watcher.value is not None
-    return watcher.epoch, watcher.value
+def _sharing_threads(config: Config, jobs: int) -> Config:
+    """The CPUs divided between the processes, where nothing else was asked for."""
+    threads = config.training.threads or max(1, _core.available_threads() // jobs)
+    training = config.training.model_copy(update={"threads": threads})
+    return config.model_copy(update={"training": training})

@@ -1,0 +1,282 @@
+"""The trainings of a sweep, one after another here or side by side in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from fastmlp.callbacks import Callback
+from fastmlp.data.prepare import Prepared
+from fastmlp.errors import DivergedError
+from fastmlp.experiment import build
+from fastmlp.experiment.runner import Experiment, load_experiment
+from fastmlp.experiment.schema import Config
+from fastmlp.experiment.search import Value, changed
+from fastmlp.experiment.study import Pending, Study, Trial
+from fastmlp.history import Record
+from fastmlp.lbfgs import LBFGS
+from fastmlp.monitoring import BestValue
+from fastmlp.training import Training
+
+__all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
+
+Listener = Callable[[Trial], object]
+Report = Callable[[int, float], bool]
+
+
+class WorkerError(RuntimeError):
+    """A process that trained ended before its work did."""
+
+
+def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepared) -> Experiment:
+    """The experiment of a trial: `config` with some other settings, on the same data.
+
+    Raises
+    ------
+    ValueError
+        The settings contradict each other, or are out of range.
+    """
+    experiment = Experiment(build.completed(changed(config, settings), prepared), prepared)
+    if experiment.config.optimizer.name.lower() == "lbfgs":
+        raise ValueError("optimizer.name: lbfgs has no epochs to judge a trial by")
+    return experiment
+
+
+class _Watcher(Callback):
+    """Tells what each epoch measured, and ends a trial where a run would end, or where it is told.
+
+    ``state`` is "complete" or "pruned".
+    """
+
+    def __init__(self, experiment: Experiment, report: Report) -> None:
+        training = experiment.config.training
+        self.state = "complete"
+        self._report = report
+        self._monitor = training.monitor or "loss"
+        self._patience = training.patience
+        self._max_time = training.max_time
+        self._best = BestValue(self._monitor, "auto")
+        self._best_epoch = 0
+        self._started = time.monotonic()
+
+    @property
+    def measured(self) -> bool:
+        """Whether an epoch measured something finite."""
+        return self._best.value is not None
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool:
+        """Report the epoch; True where the trial is to end."""
+        if self._best.update(record):
+            self._best_epoch = record["epoch"]
+        if self._report(record["epoch"], record[self._monitor]):
+            # One that has come to its end is not given up.
+            if record["epoch"] < record["epochs"]:
+                self.state = "pruned"
+            return True
+        if self._patience is not None and record["epoch"] - self._best_epoch >= self._patience:
+            return True
+        elapsed = time.monotonic() - self._started
+        return self._max_time is not None and elapsed + record["seconds"] > self._max_time
+
+
+def train_trial(experiment: Experiment, report: Report) -> str:
+    """Train once.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    report : callable
+        Called with epoch and measured value after each epoch; True gives the trial up.
+
+    Returns
+    -------
+    {"complete", "pruned", "diverged"}
+
+    Raises
+    ------
+    ValueError
+        A setting is out of range.
+    """
+    config, prepared = experiment.config, experiment.prepared
+    training, samples, measured = config.training, prepared.train, experiment.monitored
+    optimizer = build.optimizer(config)
+    assert not isinstance(optimizer, LBFGS)
+    watcher = _Watcher(experiment, report)
+    try:
+        experiment.new_model().fit(
+            samples.x,
+            samples.y,
+            epochs=training.epochs or 1,
+            batch_size=training.batch_size or 1,
+            optimizer=optimizer,
+            validation_data=None if measured is None else (measured.x, measured.y),
+            sample_weight=samples.weight,
+            class_weight=build.class_weights(config, prepared.preprocessing),
+            shuffle=training.shuffle,
+            threads=training.threads,
+            averaging=build.averaging(config),
+            callbacks=[watcher],
+            verbose=0,
+        )
+    except DivergedError:
+        return "diverged"
+    return watcher.state if watcher.measured else "diverged"
+
+
+def run_here(
+    config: Config, prepared: Prepared, study: Study, total: int, listener: Listener
+) -> None:
+    """Train in this process until there are `total` trials."""
+    while len(study) < total:
+        pending = study.ask()
+
+        def report(epoch: int, value: float, pending: Pending = pending) -> bool:
+            return study.report(pending, epoch, value)
+
+        state = train_trial(trial_experiment(config, pending.settings, prepared), report)
+        listener(study.tell(pending, state))
+
+
+# ---------------------------------------------------------------- processes
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """What a worker sends after an epoch; the answer is whether to give the trial up."""
+
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True)
+class _End:
+    """What a worker sends after a trial."""
+
+    state: str
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a worker sends before it ends too early."""
+
+    message: str
+    is_setting: bool
+
+
+def run_in_processes(
+    config: Config, study: Study, total: int, jobs: int, listener: Listener
+) -> None:
+    """Train in `jobs` processes until there are `total` trials.
+
+    Raises
+    ------
+    WorkerError
+        A process ended for a reason that lies outside of the settings.
+    ValueError
+        A setting is out of range.
+    """
+    with _workers(config, min(jobs, total - len(study))) as idle:
+        running: dict[Connection, Pending] = {}
+        while True:
+            while idle and len(study) < total:
+                worker, pending = idle.pop(), study.ask()
+                running[worker] = pending
+                _send(worker, pending.settings)
+            if not running:
+                return
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                worker = ready
+                pending, message = running[worker], _receive(worker)
+                if isinstance(message, _Epoch):
+                    _send(worker, study.report(pending, message.epoch, message.value))
+                elif isinstance(message, _End):
+                    listener(study.tell(pending, message.state))
+                    del running[worker]
+                    idle.append(worker)
+                else:
+                    raise (ValueError if message.is_setting else WorkerError)(message.message)
+
+
+def _send(worker: Connection, message: object) -> None:
+    # A worker that is gone is noticed when it does not answer.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        worker.send(message)
+
+
+def _receive(worker: Connection) -> Any:
+    try:
+        return worker.recv()
+    except (EOFError, ConnectionResetError):
+        raise WorkerError("a process of the sweep was ended from outside") from None
+
+
+@contextlib.contextmanager
+def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
+    """Processes that train what they are sent; none is left at the end."""
+    import multiprocessing
+
+    # Not forked: the core's threads would not come along.
+    context = multiprocessing.get_context("spawn")
+    processes = []
+    connections = []
+    try:
+        with _interrupts_ignored():
+            for _ in range(count):
+                connection, other = context.Pipe()
+                process = context.Process(target=_work, args=(other, config), daemon=True)
+                process.start()
+                other.close()  # or the end of the worker would not end the connection
+                processes.append(process)
+                connections.append(connection)
+        yield list(connections)
+    finally:
+        for connection in connections:
+            connection.close()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one, from their first instruction on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _work(connection: Connection, config: Config) -> None:
+    """Train what comes until the connection ends, with it if the sweep does."""
+    import warnings
+
+    warnings.simplefilter("ignore")  # the sweep itself has read the same data
+    try:
+        prepared = load_experiment(config).prepared
+        while True:
+            experiment = trial_experiment(config, connection.recv(), prepared)
+
+            def report(epoch: int, value: float) -> bool:
+                connection.send(_Epoch(epoch, value))
+                return bool(connection.recv())
+
+            connection.send(_End(train_trial(experiment, report)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:
+        is_setting = isinstance(error, (TypeError, ValueError))
+        message = str(error) if is_setting else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(OSError):
+            connection.send(_Failure(message, is_setting))
