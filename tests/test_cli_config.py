@@ -10,6 +10,7 @@ import tomlkit
 
 from cli_process import ESCAPE, run
 from fastmlp.cli import main
+from fastmlp.cli.errors import ConfigError
 from fastmlp.cli.setting_files import json_schema, problems_of, template
 from fastmlp.cli.setting_sources import layers_of, settings_of
 from fastmlp.datasets import available
@@ -175,6 +176,12 @@ def test_show_tells_where_each_setting_comes_from(tmp_path):
     for section, values in settings.items():
         given = {name: row["value"] for name, row in values.items() if row["value"] is not None}
         assert given == plan[section]
+
+
+def test_a_bad_variable_is_named(monkeypatch):
+    monkeypatch.setenv("FASTMLP_EPOCHS", "0")
+    with pytest.raises(ConfigError, match="^FASTMLP_EPOCHS: .*got '0'$"):
+        list(settings_of(layers_of("iris", None)))
 
 
 def test_a_setting_that_went_with_its_optimizer_is_unset(tmp_path):

@@ -148,6 +148,7 @@ sys.exit(main(["info"]))
 
 def test_a_directory_that_cannot_be_written_is_told(own_places):
     (own_places / "cache").write_text("a file where the cache should be")
+    (own_places / "cache").chmod(0o777)
     done = run("info", "--json")
     assert json.loads(done.stdout)["cache"]["writable"] is False
     assert "datasets cannot be written" in done.stderr
@@ -196,6 +197,15 @@ def wrong(path):
     return model
 fastmlp.load = wrong
 """,
+    "sign": """
+import fastmlp
+true = fastmlp.load
+def wrong(path):
+    model = true(path)
+    model.biases = [-bias for bias in model.biases]  # 0 becomes -0, which predicts the same
+    return model
+fastmlp.load = wrong
+""",
     "disk": """
 import tempfile
 def full(*args, **kwargs):
@@ -212,7 +222,7 @@ sys.exit(main(['info', '--check', '--json']))
 
 @pytest.mark.parametrize(
     ("fault", "failing"),
-    [("gradient", 1), ("nan", 1), ("storage", 2), ("disk", 2)],
+    [("gradient", 1), ("nan", 1), ("storage", 2), ("sign", 2), ("disk", 2)],
 )
 def test_a_fault_ends_with_6(fault, failing):
     done = python(FAULTS[fault] + RUN_CHECKS)

@@ -31,84 +31,52 @@ INDEX = (7, -1, "greater than or equal to 0, got -1")
 RATE = (0.25, 1.0, "less than 1, got 1.0")
 POSITIVE = (2.5, 0, "greater than 0, got 0")
 NOT_NEGATIVE = (0.5, -0.5, "greater than or equal to 0, got -0.5")
-SWITCH = (True, "perhaps", "got 'perhaps'")
+SWITCHED_OFF = (True, "perhaps", "got 'perhaps'")
+SWITCHED_ON = (False, *SWITCHED_OFF[1:])
+COLUMNS = (["a", "b"], [3], "valid string, got 3")
 NOT_ONE_OF = "got 'other'"
+ALIKE = {
+    "data.source data.test data.sample_weight data.data_dir schedule.monitor training.monitor "
+    "training.initial_model": TEXT,
+    "optimizer.memory optimizer.evaluations schedule.every schedule.length training.epochs "
+    "training.batch_size training.patience training.checkpoint_every": COUNT,
+    "data.split_seed schedule.patience schedule.cooldown schedule.warmup": INDEX,
+    "data.test_fraction data.validation_fraction network.input_dropout optimizer.momentum "
+    "optimizer.beta1 optimizer.beta2 optimizer.rho schedule.warm_fraction": RATE,
+    "optimizer.clip_norm optimizer.clip_value optimizer.max_norm optimizer.epsilon": POSITIVE,
+    "network.input_noise optimizer.learning_rate optimizer.l2 optimizer.l1 optimizer.decay "
+    "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
+    "schedule.minimum": NOT_NEGATIVE,
+    "data.standardize optimizer.nesterov optimizer.amsgrad optimizer.centred": SWITCHED_OFF,
+    "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
+    "data.target data.features": COLUMNS,
+}
 CASES = {
-    "data.source": TEXT,
-    "data.test": TEXT,
-    "data.target": (["a", "b"], [3], "valid string, got 3"),
-    "data.features": (["a", "b"], [3], "valid string, got 3"),
+    **{key: case for keys, case in ALIKE.items() for key in keys.split()},
     "data.task": ("regression", "other", NOT_ONE_OF),
-    "data.test_fraction": RATE,
-    "data.validation_fraction": RATE,
-    "data.stratify": (False, *SWITCH[1:]),
-    "data.split_seed": INDEX,
-    "data.standardize": SWITCH,
-    "data.standardize_target": (False, *SWITCH[1:]),
     "data.impute": ("median", "other", NOT_ONE_OF),
     "data.unknown_categories": ("ignore", "other", NOT_ONE_OF),
-    "data.sample_weight": TEXT,
     "data.separator": (";", 3, "valid string, got 3"),
-    "data.data_dir": TEXT,
     "network.hidden": ([5, 4], [5, 0], "greater than or equal to 1, got 0"),
     "network.activation": ([{"name": "elu", "alpha": 0.5}, "tanh"], 3, "got 3"),
     "network.loss": ({"name": "huber", "delta": 2.0}, 3, "got 3"),
     "network.output_activation": ("softmax", 3, "got 3"),
     "network.dropout": ([0.1, 0.0], 1.0, "less than 1, got 1.0"),
-    "network.input_dropout": RATE,
-    "network.input_noise": NOT_NEGATIVE,
     "network.batch_normalization": ([True, False], "perhaps", "got 'perhaps'"),
     "network.initializer": ({"name": "normal", "deviation": 0.1}, 3, "got 3"),
     "network.dtype": ("float64", "other", NOT_ONE_OF),
     "network.seed": (2**63 - 1, 2**63, f"got {2**63}"),
     "optimizer.name": ("adam", 3, "valid string, got 3"),
-    "optimizer.learning_rate": NOT_NEGATIVE,
-    "optimizer.momentum": RATE,
-    "optimizer.nesterov": SWITCH,
-    "optimizer.l2": NOT_NEGATIVE,
-    "optimizer.l1": NOT_NEGATIVE,
-    "optimizer.decay": NOT_NEGATIVE,
-    "optimizer.clip_norm": POSITIVE,
-    "optimizer.clip_value": POSITIVE,
-    "optimizer.max_norm": POSITIVE,
-    "optimizer.beta1": RATE,
-    "optimizer.beta2": RATE,
-    "optimizer.rho": RATE,
-    "optimizer.epsilon": POSITIVE,
-    "optimizer.amsgrad": SWITCH,
-    "optimizer.centred": SWITCH,
-    "optimizer.memory": COUNT,
-    "optimizer.tolerance": NOT_NEGATIVE,
-    "optimizer.evaluations": COUNT,
     "schedule.name": ("cosine", "other", NOT_ONE_OF),
     "schedule.per": ("step", "other", NOT_ONE_OF),
-    "schedule.factor": NOT_NEGATIVE,
-    "schedule.every": COUNT,
-    "schedule.power": NOT_NEGATIVE,
-    "schedule.end": NOT_NEGATIVE,
-    "schedule.length": COUNT,
-    "schedule.warm_fraction": RATE,
     "schedule.start_divisor": (25.0, 0.5, "greater than or equal to 1, got 0.5"),
     "schedule.end_divisor": (1e4, 0.5, "greater than or equal to 1, got 0.5"),
-    "schedule.patience": INDEX,
-    "schedule.minimum_change": NOT_NEGATIVE,
-    "schedule.minimum": NOT_NEGATIVE,
-    "schedule.cooldown": INDEX,
-    "schedule.monitor": TEXT,
     "schedule.mode": ("max", "other", NOT_ONE_OF),
-    "schedule.warmup": INDEX,
-    "training.epochs": COUNT,
-    "training.batch_size": COUNT,
-    "training.shuffle": (False, *SWITCH[1:]),
     "training.threads": (7, 1025, "less than or equal to 1024, got 1025"),
     "training.class_weight": ({"a.b": 2.0, 'c "d"': 0.5}, "other", NOT_ONE_OF),
-    "training.patience": COUNT,
-    "training.monitor": TEXT,
     "training.averaging": ({"name": "ema", "decay": 0.99}, 3, "got 3"),
     "training.max_time": (90.0, 0, "greater than 0, got 0"),
     "training.min_accuracy": (0.98, 1.5, "less than or equal to 1, got 1.5"),
-    "training.checkpoint_every": COUNT,
-    "training.initial_model": TEXT,
     "training.freeze": ([0, -1], ["x"], "valid integer"),
 }
 
@@ -382,17 +350,13 @@ def test_a_bad_file_is_named_with_the_place(tmp_path, content, message):
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_an_empty_file_sets_nothing(tmp_path):
-    path = tmp_path / "own.toml"
-    path.write_bytes(b"")
-    assert read_settings(path) == {}
-
-
-def test_a_directory_is_no_file_of_settings(tmp_path):
+def test_a_directory_is_no_file_and_an_empty_file_no_error(tmp_path):
     with pytest.raises(FormatError, match="regular file"):
         read_settings(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_settings(tmp_path / "none.toml")
+    (tmp_path / "empty.toml").touch()
+    assert read_settings(tmp_path / "empty.toml") == {}
 
 
 # ---------------------------------------------------------------- assignments

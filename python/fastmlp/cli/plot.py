@@ -298,14 +298,20 @@ def _write(
             reasons.append(f"{kind}: {error}")
             continue
         written[kind] = target.file_of(kind)
-        try:
-            written[kind].parent.mkdir(parents=True, exist_ok=True)
-            write_picture(picture, written[kind])
-        except OSError as error:
-            raise CliError(f"{written[kind]}: {error.strerror or error}") from error
+        _save(picture, written[kind])
     if not written:
         raise ConfigError(f"{subject.run.path}: has nothing to draw ({reasons[0]})")
     return written
+
+
+def _save(picture: Axes, path: Path) -> None:
+    if path.parent.exists() and not path.parent.is_dir():
+        raise CliError(f"{path.parent}: is a file, expected a directory")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(picture, path)
+    except OSError as error:
+        raise CliError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_picture(ax: Axes, path: Path) -> None:

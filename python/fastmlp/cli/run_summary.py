@@ -72,13 +72,13 @@ def is_held(path: Path) -> bool:
 
 def summary_of(run: RunDirectory) -> RunSummary:
     """Sum up a run; one that cannot be read is told as damaged, not raised."""
-    name, path = run.path.name, str(run.path)
+    name, path, status = run.path.name, str(run.path), None
     try:
         status = "running" if is_held(run.path) else None
         config, result, records = run.config(), run.result(), run.records()
         started = run.environment().get("started")
     except (OSError, ValueError) as error:
-        return RunSummary(name, path, "damaged", problem=str(error))
+        return RunSummary(name, path, status or "damaged", problem=str(error))
     test = result.get("test")
     measured = test if isinstance(test, Mapping) and status is None else {}
     measure = next((m for m in MEASURES if _number(measured.get(m)) is not None), None)

@@ -302,7 +302,7 @@ def _require_removable(run: RunDirectory) -> None:
     if foreign:
         raise ConfigError(f"{path}: holds {sorted(foreign)[0]}/, which is no part of a run")
     if is_held(path):
-        raise ConfigError(f"{path}: another process is training this run")
+        raise ConfigError(f"{path}: another process trains this run")
 
 
 def _confirmed(sizes: dict[Path, int]) -> bool:

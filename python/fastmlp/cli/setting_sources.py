@@ -137,7 +137,10 @@ def _resolved(layers: Sequence[Layer]) -> Config:
             return resolve(None, values)
         return Config.checked(merged(*values))
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        key, colon, text = str(error).partition(":")
+        variables = next((x.place for x in layers if x.kind == "variable"), {})
+        named = variables.get(key, key) if isinstance(variables, Mapping) else key
+        raise ConfigError(f"{named}{colon}{text}") from error
 
 
 def _file_layer(kind: str, path: Path) -> Layer:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import fastmlp
 from fastmlp.callbacks import Callback
 from fastmlp.data.prepare import Prepared, Samples, prepare
-from fastmlp.data.read import read
+from fastmlp.data.read import Part, read
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.checkpoint import Checkpoint
@@ -103,9 +103,17 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
     raw = read(data.source, data_dir=data.data_dir, separator=data.separator, report=report)
     if data.test is not None:
         other = read(data.test, separator=data.separator)
-        raw = replace(raw, test=other.train, sha256={**raw.sha256, **other.sha256})
+        part = _with_names(other.train, other.class_names)
+        raw = replace(raw, test=part, sha256={**raw.sha256, **other.sha256})
     prepared = prepare(raw, build.data_options(data))
     return Experiment(build.completed(config, prepared), prepared)
+
+
+def _with_names(part: Part, class_names: tuple[str, ...] | None) -> Part:
+    """Labels as names: another source may count other classes."""
+    if class_names is None or part.y is None:
+        return part
+    return replace(part, y=np.array(class_names, object)[part.y])
 
 
 @dataclass

@@ -49,7 +49,7 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
         It cannot be read.
     """
     import tomlkit
-    from tomlkit.exceptions import ParseError
+    from tomlkit.exceptions import TOMLKitError
 
     name = os.fspath(path)
     content = read_regular_file(path, _MAX_BYTES)
@@ -57,7 +57,7 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
         values: Values = tomlkit.parse(content.decode()).unwrap()
     except UnicodeDecodeError as error:
         raise FormatError(f"{name}: must be UTF-8 text: {error}") from None
-    except (ParseError, RecursionError) as error:
+    except (TOMLKitError, RecursionError) as error:
         raise FormatError(f"{name}: is not valid TOML: {error}") from None
     try:
         Config.checked(values, name)
@@ -94,7 +94,7 @@ def assign(values: Values, assignment: str) -> None:
         The assignment has another form.
     """
     import tomlkit
-    from tomlkit.exceptions import ParseError
+    from tomlkit.exceptions import TOMLKitError
 
     key, equals, text = assignment.partition("=")
     section, dot, name = key.strip().partition(".")
@@ -102,7 +102,7 @@ def assign(values: Values, assignment: str) -> None:
         raise ValueError(f"expected section.name=value, got {assignment!r}")
     try:
         value = tomlkit.parse(f"value = {text}").unwrap()["value"]
-    except ParseError:
+    except TOMLKitError:
         value = text.strip()
     values.setdefault(section, {})[name] = value
 

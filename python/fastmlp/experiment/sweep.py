@@ -86,7 +86,7 @@ def require_trainable(
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
         Names the setting that does not go with the others.
     """
     monitor = experiment.config.training.monitor
@@ -99,6 +99,7 @@ def require_trainable(
             try:
                 trial = trial_experiment(config, settings, experiment.prepared)
                 build.averaging(trial.config)
+                build.class_weights(trial.config, trial.prepared.preprocessing)
                 trial.new_model()
             except (TypeError, ValueError) as error:
                 raise ValueError(f"{dimension.key}={end}: {error}") from None

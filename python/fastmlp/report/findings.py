@@ -146,7 +146,8 @@ class SourceColumn:
         """The value in a row of `original_inputs`."""
         values = row[self.inputs]
         if self.categories:
-            return self.categories[int(values.argmax())]
+            # An unknown category that was to be ignored is none of them.
+            return self.categories[int(values.argmax())] if values.max() > 0 else "-"
         return f"{float(values[0]):.5g}"
 
 
