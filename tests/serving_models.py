@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def write_csv(path: Path, columns: dict[str, list[Any]], delimiter: str = ",") -
 
 
 def read_csv(text: str, delimiter: str = ",") -> list[dict[str, str]]:
-    return list(csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, strict=True))
+    lines = io.StringIO(text, newline="")
+    return list(csv.DictReader(lines, delimiter=delimiter, strict=True))
 
 
 def encodings() -> tuple[ColumnEncoding, ...]:
@@ -56,11 +58,13 @@ def encodings() -> tuple[ColumnEncoding, ...]:
     )
 
 
-def model(task: str, outputs: tuple[str, ...], **arguments: Any) -> fastmlp.MLP:
+def model(
+    task: str, outputs: tuple[str, ...], *, hidden: tuple[int, ...] = (8,), **arguments: Any
+) -> fastmlp.MLP:
     """Untrained: its answers are as good as any for what is asked here."""
     losses = {"multilabel": "binary_cross_entropy", "regression": "mse"}
     arguments = {"loss": losses.get(task, "softmax_cross_entropy"), "seed": 5} | arguments
-    made = fastmlp.MLP([5, 8, len(outputs)], **arguments)
+    made = fastmlp.MLP([5, *hidden, len(outputs)], **arguments)
     names: dict[str, Any] = {"class_names": outputs}
     if task == "classification":
         names["class_column"] = "kind"
@@ -78,10 +82,20 @@ def model(task: str, outputs: tuple[str, ...], **arguments: Any) -> fastmlp.MLP:
     return made
 
 
+def sectors() -> fastmlp.MLP:
+    """Each class is one eighth of the plane of a and b, so that all of them are predicted."""
+    made = model("classification", HOSTILE, hidden=())
+    angles = np.arange(len(HOSTILE)) * 2 * np.pi / len(HOSTILE)
+    weights = np.zeros((5, len(HOSTILE)), np.float32)
+    weights[:2] = np.cos(angles), np.sin(angles)
+    made.weights = [weights]
+    return made
+
+
 def models() -> dict[str, fastmlp.MLP]:
     """By what they are for."""
     return {
-        "hostile": model("classification", HOSTILE),
+        "hostile": sectors(),
         "hinge": model("classification", HOSTILE, loss="hinge"),
         "price": model("regression", ("price",)),
         "two": model("regression", ("price", "size"), dtype="float64"),

@@ -200,7 +200,7 @@ def test_the_command_prints_one_json_object():
     assert result.returncode == 0, result.stderr
     assert "nielsen: round 2 of 2" in result.stderr
     document = json.loads(result.stdout)
-    assert (document["schema"], document["schema_version"]) == ("fastmlp.bench", 1)
+    assert (document["schema"], document["schema_version"]) == ("fastmlp.bench", 2)
     assert document["machine"]["cpu"]
     assert document["settings"]["engines"] == ["fastmlp"]
     assert document["settings"]["rounds"] == 2

@@ -35,13 +35,14 @@ RATE = "optimizer.learning_rate"
         ),
         (
             'network.activation=relu | {name = "leaky_relu", slope = 0.1}',
-            Dimension(
-                "network.activation", choices=("relu", '{name = "leaky_relu", slope = 0.1}')
-            ),
+            Dimension("network.activation", choices=("relu", '{name = "leaky_relu", slope = 0.1}')),
         ),
-        ("optimizer.nesterov=true|false", Dimension("optimizer.nesterov", choices=("true", "false"))),
+        (
+            "optimizer.nesterov=true|false",
+            Dimension("optimizer.nesterov", choices=("true", "false")),
+        ),
     ],
-)  # fmt: skip
+)
 def test_dimensions_and_their_text(text, expected):
     dimension = Dimension.parse(text)
     assert dimension == expected

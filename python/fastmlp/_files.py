@@ -13,7 +13,7 @@ import stat
 
 from fastmlp.errors import FormatError
 
-__all__ = ["atomic_write", "read_regular_file"]
+__all__ = ["append", "atomic_write", "read_regular_file"]
 
 # Names may have 255 bytes; the temporary name adds about 40 to the part that it keeps.
 _MAX_STEM_BYTES = 160
@@ -64,7 +64,27 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     _sync_directory(directory)
 
 
-def read_regular_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
+def append(path: str | os.PathLike[str], data: bytes) -> None:
+    """Add `data` to the end of a file in one write, so that readers see none or all of it.
+
+    Nothing is synced: for what can be lost with the last moments before a power cut.
+
+    Raises
+    ------
+    OSError
+        It was not written, or on a full disk only a part of it.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def read_regular_file(
+    path: str | os.PathLike[str], max_bytes: int | None = None, *, may_grow: bool = False
+) -> bytes:
     """Read a whole regular file.
 
     Parameters
@@ -73,6 +93,8 @@ def read_regular_file(path: str | os.PathLike[str], max_bytes: int | None = None
         File to read; symbolic links are followed.
     max_bytes : int, optional
         Largest size accepted, checked before anything is read.
+    may_grow : bool
+        Another process may add to it meanwhile; what it adds is left out.
 
     Returns
     -------
@@ -103,17 +125,17 @@ def read_regular_file(path: str | os.PathLike[str], max_bytes: int | None = None
             raise FormatError(
                 f"{name}: file size is {status.st_size} bytes, at most {max_bytes} are expected"
             )
-        return _read_exactly(descriptor, status.st_size, name)
+        return _read_exactly(descriptor, status.st_size, name, may_grow)
     finally:
         os.close(descriptor)
 
 
-def _read_exactly(descriptor: int, size: int, name: str) -> bytes:
-    """Read `size` bytes and require the end of the file after them."""
+def _read_exactly(descriptor: int, size: int, name: str, may_grow: bool) -> bytes:
+    """Read `size` bytes and require the end of the file after them, unless it may grow."""
     # The size is known, so files that report 0 bytes but never end (some in /proc) stop here too.
     with open(descriptor, "rb", closefd=False) as stream:
         content = stream.read(size)
-        if len(content) != size or stream.read(1):
+        if len(content) != size or (not may_grow and stream.read(1)):
             raise FormatError(f"{name}: file size changed while it was read")
     return content
 

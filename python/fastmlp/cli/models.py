@@ -23,10 +23,11 @@ def open_model(argument: str) -> tuple[MLP, Path]:
     CliError
         The file cannot be opened.
     """
+    from fastmlp.cli.run_names import resolve_run
     from fastmlp.experiment.rundir import model_path
     from fastmlp.storage import load
 
-    path = model_path(argument)
+    path = model_path(resolve_run(argument))
     try:
         return load(path), path
     except OSError as error:

@@ -106,7 +106,8 @@ class GroupBase(HelpPage, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Look a command up; an unknown one is answered with the nearest name."""
         name = args[0]
-        if name not in self.commands and not name.startswith("-"):
+        known = name in self.commands or name.startswith("-")
+        if not known and not ctx.resilient_parsing:
             raise click.UsageError(unknown("command", name, list(self.commands)), ctx)
         return super().resolve_command(ctx, args)
 

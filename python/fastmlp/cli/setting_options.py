@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 from pydantic import BaseModel
@@ -66,9 +66,22 @@ def _option(section: str, name: str, field: Any, extra: Mapping[str, Any]) -> Ca
     else:
         declaration = flag
         keywords["metavar"] = extra.get("metavar", "VALUE")
+        keywords["shell_complete"] = _completion(field.annotation)
         if section == "optimizer" or name in ("epochs", "batch_size", "hidden"):
             keywords["help"] += "  [default: by the data]" if field.default is None else ""
     return click.option(declaration, f"{section}__{name}", **keywords)
+
+
+def _completion(annotation: Any) -> Callable[..., list[str]]:
+    """Offer the values of a setting that has few."""
+    kinds = (annotation, *typing.get_args(annotation))
+    literals = [kind for kind in kinds if typing.get_origin(kind) is Literal]
+    values = [value for kind in literals for value in typing.get_args(kind)]
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
 
 
 def _help(field: Any) -> str:

@@ -27,10 +27,11 @@ fastmlp train mnist --dry-run"""
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
     "--config", "config_file", type=click.Path(), default=None, metavar="FILE",
+    envvar="FASTMLP_CONFIG",
     help="Settings from a TOML file; ./fastmlp.toml and the user's file are not looked at then.",
 )  # fmt: skip
 @click.option(
-    "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE",
+    "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", envvar="FASTMLP_SET",
     help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated.",
 )  # fmt: skip
 @click.option(

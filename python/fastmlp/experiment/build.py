@@ -61,6 +61,7 @@ def data_options(section: DataSection) -> Options:
 def completed(config: Config, prepared: Prepared) -> Config:
     """The settings with everything filled in that the data decides."""
     config = with_absolute_paths(config)
+    averaging(config)  # is right, or an error before anything is written
     network = config.network
     data = {"task": prepared.task}
     loss = _LOSSES[prepared.task] if network.loss is None else network.loss
@@ -216,6 +217,10 @@ def averaging(config: Config) -> Averaging | None:
         return None
     settings = {"name": value} if isinstance(value, str) else dict(value)
     kind = _kind("averaging", str(settings.pop("name", "")), _AVERAGES)
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            raise ValueError(f"averaging has no {name}; it has {', '.join(known)}")
     return kind(**settings)  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp._files import atomic_write, read_regular_file
+from fastmlp._files import append, atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment.checkpoint import CheckpointStore
 from fastmlp.experiment.schema import Config
@@ -93,6 +93,8 @@ class RunDirectory:
         ------
         ValueError
             `out` holds something.
+        RunInUseError
+            Another process trains the run in `out`.
         OSError
             The directory cannot be made.
         """
@@ -101,7 +103,8 @@ class RunDirectory:
         cls.require_free(out, overwrite=overwrite)
         run = cls(Path(out))
         run.path.mkdir(parents=True, exist_ok=True)
-        run._remove_old()
+        with run.locked():
+            run._remove_old()
         return run
 
     @staticmethod
@@ -175,14 +178,8 @@ class RunDirectory:
 
     def append_record(self, record: Record) -> None:
         """Add the line of an epoch to metrics.jsonl."""
-        # One O_APPEND write of a whole line: readers never see half a record, and a long run does
-        # not rewrite its history (and sync the disk) after every epoch.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        descriptor = os.open(self.metrics_path, flags, 0o666)
-        try:
-            os.write(descriptor, _line(record))
-        finally:
-            os.close(descriptor)
+        # A long run does not rewrite its history, and sync the disk, after every epoch.
+        append(self.metrics_path, _line(record))
 
     def write_records(self, records: Sequence[Record]) -> None:
         """Write metrics.jsonl anew."""
@@ -203,14 +200,14 @@ class RunDirectory:
     def records(self) -> list[Record]:
         """What the epochs measured; a half-written last line is left out."""
         try:
-            content = read_regular_file(self.metrics_path)
+            content = read_regular_file(self.metrics_path, may_grow=True)
         except FileNotFoundError:
             return []
         records = []
         for line in content.splitlines():
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             if isinstance(record, dict):
                 records.append(record)

@@ -46,8 +46,11 @@ def _items(value: object) -> object:
 
 
 def _widths(value: object) -> object:
-    if isinstance(value, str) and value.strip().lower() == "none":
-        return []
+    if isinstance(value, str):
+        if value.strip().lower() == "none":
+            return []
+        if not value.strip(" ,"):
+            raise ValueError(f"expected widths such as 512,512 or none, got {value!r}")
     return [_no_bool(value)] if isinstance(value, int) else _items(value)
 
 
@@ -60,7 +63,7 @@ def _one_or_many(value: object) -> object:
 
 def _fraction(value: object) -> object:
     if isinstance(value, str) and value.strip().endswith("%"):
-        return float(value.strip()[:-1]) / 100
+        return _number(value, value.strip()[:-1], "a share such as 0.2 or 20%") / 100
     return _no_bool(value)
 
 
@@ -68,17 +71,37 @@ def _seconds(value: object) -> object:
     """`90`, `90s`, `5m` or `2h`."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     if isinstance(value, str) and value.strip()[-1:] in units:
-        return float(value.strip()[:-1]) * units[value.strip()[-1]]
+        number = _number(value, value.strip()[:-1], "a time such as 90s, 5m or 2h")
+        return number * units[value.strip()[-1]]
     return _no_bool(value)
+
+
+def _number(value: str, digits: str, expected: str) -> float:
+    try:
+        return float(digits)
+    except ValueError:
+        raise ValueError(f"expected {expected}, got {value!r}") from None
 
 
 Real = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 NotNegative = Annotated[Real, Field(ge=0)]
 Rate = Annotated[Real, Field(ge=0, lt=1)]
-Fraction = Annotated[float, BeforeValidator(_fraction), Field(ge=0, le=1, allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_fraction), Field(ge=0, lt=1, allow_inf_nan=False)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[
+    float,
+    BeforeValidator(_fraction, json_schema_input_type=float | str),
+    Field(ge=0, le=1, allow_inf_nan=False),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(_fraction, json_schema_input_type=float | str),
+    Field(ge=0, lt=1, allow_inf_nan=False),
+]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds, json_schema_input_type=float | str),
+    Field(gt=0, allow_inf_nan=False),
+]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1 << 30)]
 Index = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1 << 30)]
 Seed = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=1 << 63)]
@@ -156,9 +179,13 @@ class DataSection(Section):
 class NetworkSection(Section):
     """What `fastmlp.MLP` is made of."""
 
-    hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
-        None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
-    )
+    hidden: (
+        Annotated[
+            tuple[Width, ...],
+            BeforeValidator(_widths),
+        ]
+        | None
+    ) = _setting(None, "Widths of the hidden layers, or none.", "--hidden", "N,N")
     activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
         "relu", "Of the hidden layers, one for all or one for each: relu, tanh, sigmoid, gelu, "
         "silu, leaky_relu, elu, selu, softplus, hard_sigmoid, gelu_tanh, step, sign, identity.",
@@ -335,7 +362,10 @@ class Config(Section):
 
 
 def _message(error: ValidationError, origin: str) -> str:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # Of the alternatives of a union, the one that fits best is the one that got furthest.
+    setting = errors[0]["loc"][:2]
+    first = max((e for e in errors if e["loc"][:2] == setting), key=lambda e: len(e["loc"]))
     place = [str(part) for part in first["loc"]]
     known = _keys_at(place[:-1])
     prefix = f"{origin}: " if origin else ""
@@ -348,7 +378,7 @@ def _message(error: ValidationError, origin: str) -> str:
         return f"{prefix}{where} has no setting '{place[-1]}'; {hint}"
     # Alternatives of a union appear behind section and name.
     name = ".".join(place[:2])
-    text = first["msg"].removeprefix("Value error, ")
+    text = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
     text = text[:1].lower() + text[1:]
     given = first["input"]
     if "got " not in text and isinstance(given, (str, int, float)) and given is not True:

@@ -98,7 +98,7 @@ def assign(values: Values, assignment: str) -> None:
 
     key, equals, text = assignment.partition("=")
     section, dot, name = key.strip().partition(".")
-    if not (equals and dot and section and name):
+    if not (equals and dot and section and name) or "\n" in text:
         raise ValueError(f"expected section.name=value, got {assignment!r}")
     try:
         value = tomlkit.parse(f"value = {text}").unwrap()["value"]
@@ -126,15 +126,12 @@ def resolve(
     ValueError
         A setting is unknown or out of range, or no data is named.
     """
-    values = merged(*layers)
     if source is None:
-        source = values.get("data", {}).get("source")
+        source = merged(*layers).get("data", {}).get("source")
     if source is None:
         raise ValueError("DATASET must be a data set, file or directory, got none")
-    if defaults:
-        values = merged(recipe_for(source), values)
-    values = merged(values, {"data": {"source": source}})
-    return Config.checked(values)
+    recipe = recipe_for(source) if defaults else {}
+    return Config.checked(merged(recipe, *layers, {"data": {"source": source}}))
 
 
 def with_absolute_paths(config: Config) -> Config:
