@@ -197,7 +197,7 @@ SKLEARN = {
     "momentum": {"optimizer": {"name": "sgd", "momentum": 0.8}},
     "nesterov": {"optimizer": {"name": "sgd", "momentum": 0.8, "nesterov": True}},
     "l2": {"optimizer": {"name": "sgd", "l2": 0.3}},
-    "adam": {"optimizer": {"name": "adam", "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-4}},
+    "adam": {"optimizer": {"name": "adam", "beta1": 0.8, "beta2": 0.95}},
     "adam l2": {"optimizer": {"name": "adam", "l2": 0.3}},
     "half_mse": {"optimizer": {"name": "sgd", "l2": 0.3}, "network": {"loss": "half_mse"}},
     "tanh": {"network": {"activation": "tanh"}},
@@ -207,7 +207,7 @@ SKLEARN = {
 }
 BASE = {
     "network": {"hidden": [7], "dtype": "float64", "seed": 3},
-    "optimizer": {"learning_rate": 0.01},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01},
     "schedule": {"name": "constant"},
     "training": {"epochs": 12, "batch_size": 1000, "shuffle": False},
 }
@@ -218,7 +218,7 @@ def experiment_of(layer: dict, directory) -> Experiment:
     random = np.random.Generator(np.random.PCG64(4))
     rows = random.uniform(0.1, 2.0, (80, 3))
     y = np.sin(rows[:, :2]).sum(axis=1)
-    lines = [",".join(map(repr, [*row, value])) for row, value in zip(rows.tolist(), y.tolist())]
+    lines = [",".join(map(str, [*row, value])) for row, value in zip(rows.tolist(), y, strict=True)]
     table.write_text("\n".join(["a,b,w,y", *lines]) + "\n")
     text = json.dumps(layer).replace("{table}", str(table))
     return load_experiment(resolve(None, [{"data": {"source": "sine"}}, BASE, json.loads(text)]))
@@ -258,7 +258,9 @@ def test_sklearn_trains_as_we_do(name, tmp_path):
     peer = PEERS["sklearn"](experiment)
     assert peer.left_out == ["choice of the best epoch"]
     expected = own_rmse(experiment, start.coefs_, start.intercepts_)
-    assert peer.metrics["rmse"] == pytest.approx(expected, rel=1e-9)
+    # Its Adam adds epsilon, 1e-8, before the correction of the mean square, not after it.
+    tolerance = 1e-5 if "adam" in name else 1e-9
+    assert peer.metrics["rmse"] == pytest.approx(expected, rel=tolerance)
 
 
 def test_measures_of_several_targets_and_labels_are_those_of_the_evaluation(tmp_path):
@@ -278,13 +280,15 @@ def test_measures_of_several_targets_and_labels_are_those_of_the_evaluation(tmp_
     )
     for target, task in ((["red", "round"], "multilabel"), (["u", "v"], "regression")):
         data = {"source": str(tmp_path / "t.csv"), "target": target, "features": ["a", "b"]}
-        experiment = load_experiment(resolve(None, [BASE, {"data": data}]))
+        loss = {"loss": "half_mse" if task == "regression" else "binary_cross_entropy"}
+        experiment = load_experiment(resolve(None, [BASE, {"data": data, "network": loss}]))
         assert experiment.prepared.task == task
         kind = networks.MLPClassifier if task == "multilabel" else networks.MLPRegressor
         x_train, y_train, x_test, y_test = arrays(experiment)
         direct = kind(
-            (7,), solver="adam", learning_rate_init=0.01, alpha=0.0, batch_size=len(x_train),
-            shuffle=False, max_iter=12, n_iter_no_change=13, tol=0.0, random_state=3,
+            hidden_layer_sizes=(7,), solver="sgd", momentum=0.0, learning_rate_init=0.01,
+            alpha=0.0, batch_size=len(x_train), shuffle=False, max_iter=12, n_iter_no_change=13,
+            tol=0.0, random_state=3,
         )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -327,7 +331,7 @@ def test_what_a_library_leaves_out_is_said(tmp_path):
         ({"optimizer": {"name": "lion"}}, "scikit-learn has no optimizer lion in this form"),
         ({"optimizer": {"name": "adam", "amsgrad": True}}, "no optimizer adam in this form"),
         ({"optimizer": {"name": "lbfgs"}}, "optimizer lbfgs takes no mini-batches"),
-        ({"network": {"loss": "mae"}}, "scikit-learn has no loss mae"),
+        ({"network": {"loss": "mae"}}, "scikit-learn is not compared with loss mae"),
         ({"network": {"loss": {"name": "huber", "delta": 2.0}}}, "loss huber is compared without"),
         ({"network": {"output_activation": "tanh"}}, "output_activation tanh is not compared"),
     ],
@@ -385,8 +389,10 @@ TORCH = {
     "gelu": {"network": {"activation": ["gelu", "gelu_tanh"], "hidden": [7, 6]}},
     "elu": {"network": {"activation": {"name": "elu", "alpha": 0.5}}},
     "silu": {"network": {"activation": ["silu", "selu", "softplus"], "hidden": [7, 6, 5]}},
-    "batch_normalization": {"network": {"batch_normalization": True}},
-}
+    "batch_normalization": {
+        "network": {"batch_normalization": True}, "training": {"batch_size": 80},
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -400,10 +406,14 @@ def test_torch_trains_as_we_do(name, tmp_path):
     linear = [torch.nn.Linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
     weights = [layer.weight.detach().double().numpy().T for layer in linear]
     biases = [layer.bias.detach().double().numpy() for layer in linear]
+    if name == "batch_normalization":  # ours are its shifts, which begin at 0
+        biases[0] = np.zeros_like(biases[0])
     peer = PEERS["torch"](experiment)
     assert peer.left_out == ["choice of the best epoch"]
     expected = own_rmse(experiment, weights, biases)
-    assert peer.metrics["rmse"] == pytest.approx(expected, rel=1e-7)
+    # Its running variances are those of a sample: n / (n - 1) times ours.
+    tolerance = 1e-3 if name == "batch_normalization" else 1e-7
+    assert peer.metrics["rmse"] == pytest.approx(expected, rel=tolerance)
 
 
 def test_torch_classifies(compare):

@@ -115,7 +115,7 @@ def wait_for_epochs(directory: Path, trials: int) -> None:
 def test_two_jobs_end_with_as_many_trials_as_asked_for(here, tmp_path):
     search = ("--search", f"{RATE}=1e-3..0.1:log", "--search", "network.hidden=8|16,8")
     done = sweep(
-        "moons", *search, "--epochs", 12, "--trials", 14, "--jobs", 2, "--json", cwd=tmp_path,
+        "moons", *search, "--epochs", 6, "--trials", 14, "--jobs", 2, "--json", cwd=tmp_path,
         PYTHONWARNINGS="always",
     )  # fmt: skip
     result = result_of(done)
@@ -142,13 +142,13 @@ def test_two_jobs_end_with_as_many_trials_as_asked_for(here, tmp_path):
 
 
 def test_one_job_and_the_same_seed_give_the_same_trials(here):
-    args = ("moons", "--search", f"{RATE}=1e-3..1:log", "--epochs", 6, "--trials", 12, "--json")
-    one, same, threads, other = (
+    args = ("moons", "--search", f"{RATE}=1e-3..1:log", "--epochs", 6, "--json", "--trials")
+    one, same, other = (
         result_of(here("sweep", *args, *more))
-        for more in ((), (), ("--threads", 2, "--quiet"), ("--sweep-seed", 1))
+        for more in ((12,), (12, "--threads", 2), (1, "--sweep-seed", 1))
     )
     assert {trial["state"] for trial in one["trials"]} == {"complete", "pruned"}
-    assert one["trials"] == same["trials"] == threads["trials"]
+    assert one["trials"] == same["trials"]
     assert one["directory"] == "sweeps/001-moons"
     assert same["directory"] == "sweeps/002-moons"
     assert other["trials"][0]["settings"] != one["trials"][0]["settings"]
@@ -157,11 +157,13 @@ def test_one_job_and_the_same_seed_give_the_same_trials(here):
 @pytest.mark.parametrize(
     "args",
     [
-        # Adam is in the recipe of tables, with a rate that the file must not take for that of sgd.
+        # Adam is in the recipe of tables, with a rate that is not its own default.
         ("gaussians", "--search", "optimizer.name=sgd|adam", "--search", "network.hidden=4..32",
-         "--optimizer", "sgd", "--epochs", 30, "--patience", 2),
+         "--optimizer", "sgd", "--epochs", 9),
         ("spirals", "--search", f"{RATE}=0.01..0.5:log", "--optimizer", "sgd", "--epochs", 3,
-         "--monitor", "val_accuracy", "--averaging", "swa", "--class-weight", "balanced"),
+         "--monitor", "val_accuracy", "--averaging", "swa"),
+        ("spirals", "--search", f"{RATE}=0.01..0.5:log", "--epochs", 3,
+         "--set", "training.class_weight={first = 5.0}"),
         ("sine", "--search", "schedule.name=cosine|linear", "--lr-schedule", "constant",
          "--epochs", 9, "--validation-fraction", "20%"),
     ],
@@ -174,6 +176,19 @@ def test_the_best_settings_train_to_what_the_sweep_says(args, here):
     assert trained["best_value"] == found["best"]["value"]
     assert trained["best_epoch"] == found["best"]["best_epoch"]
     assert trained["epochs_completed"] == found["best"]["epochs"]
+
+
+def test_trials_end_where_their_settings_would_end_a_run(here):
+    search = ("--search", "network.seed=0..999", "--lr", 0.3, "--patience", 1)
+    args = ("spirals", *search, "--epochs", 40, "--trials", 3, "--no-prune", "--out", "here")
+    found = result_of(here("sweep", *args, "--json"))
+    for trial in found["trials"]:
+        assert trial["state"] == "complete"
+        assert trial["epochs"] == trial["best_epoch"] + 1 < 40
+    trained = result_of(here("train", "--config", "here/best.toml", "--no-report", "--json"))
+    assert trained["status"] == "stopped_early"
+    assert trained["epochs_completed"] == found["best"]["epochs"]
+    assert trained["best_value"] == found["best"]["value"]
 
 
 def test_diverging_trials_do_not_end_the_sweep(here, tmp_path):
@@ -200,30 +215,30 @@ SLOW = ("moons", "--search", f"{RATE}=1e-3..0.1:log", "--search", "network.hidde
         "--batch-size", "8", "--epochs", "20", "--trials", "13")  # fmt: skip
 
 
-def test_killed_sweeps_go_on_as_uninterrupted_ones(tmp_path):
-    expected = result_of(sweep(*SLOW, "--out", "whole", "--json", "-q", cwd=tmp_path))
+def test_killed_sweeps_go_on_as_uninterrupted_ones(here, tmp_path):
+    expected = result_of(here("sweep", *SLOW, "--out", "whole", "--json"))
     with started(*SLOW, "--out", "killed", cwd=tmp_path) as process:
         read_trials(process, 4)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    resumed = result_of(sweep("--resume", "killed", "--json", cwd=tmp_path))
+    resumed = result_of(here("sweep", "--resume", "killed", "--json"))
     assert resumed["trials"] == expected["trials"]
     assert resumed["best"] == expected["best"]
     best = [(tmp_path / name / "best.toml").read_text() for name in ("whole", "killed")]
     assert best[0] == best[1]
 
 
-def test_killed_processes_of_several_jobs_lose_no_finished_trial(tmp_path):
+def test_a_killed_sweep_of_several_jobs_leaves_its_trials_and_no_worker(here, tmp_path):
     with started(*SLOW, "--jobs", 2, "--out", "killed", cwd=tmp_path) as process:
         read_trials(process, 4)
         workers = descendants(process.pid)
         assert len(workers) >= 2
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()  # this one alone: nobody else tells the others
         process.wait()
-    wait_until(lambda: not any(map(is_alive, workers)))
+        wait_until(lambda: not any(map(is_alive, workers)))
     before = journal_trials(tmp_path / "killed")
     assert 4 <= len(before) < 13
-    done = sweep("--resume", "killed", "--jobs", 2, "--json", cwd=tmp_path)
+    done = here("sweep", "--resume", "killed", "--json")
     trials = result_of(done)["trials"]
     assert [trial["number"] for trial in trials] == list(range(13))
     assert {trial["state"] for trial in trials} <= {"complete", "pruned"}
@@ -248,10 +263,10 @@ ENDLESS = ("moons", "--search", f"{RATE}=1e-3..0.1", "--epochs", "1000000", "--n
            "--jobs", "2", "--out", "here")  # fmt: skip
 
 
-def test_ctrl_c_ends_all_processes_and_a_second_sweep_is_refused(tmp_path):
+def test_ctrl_c_ends_all_processes_and_a_second_sweep_is_refused(here, tmp_path):
     with started(*ENDLESS, cwd=tmp_path) as process:
         wait_for_epochs(tmp_path / "here", 2)
-        other = sweep("--resume", "here", cwd=tmp_path)
+        other = here("sweep", "--resume", "here")
         assert other.returncode == 2
         assert "here: another process is running this sweep" in other.stderr
         workers = descendants(process.pid)
@@ -266,30 +281,27 @@ def test_ctrl_c_ends_all_processes_and_a_second_sweep_is_refused(tmp_path):
     assert "Traceback" not in errors
 
 
-def test_sigterm_exits_143_and_one_lost_worker_ends_the_others(tmp_path):
-    for signal_, victim, code, message in (
-        (signal.SIGTERM, "parent", 143, "terminated"),
-        (signal.SIGKILL, "worker", 1, "a process of the sweep was ended from outside"),
-    ):
-        directory = ENDLESS[:-1] + (victim,)
-        with started(*directory, cwd=tmp_path) as process:
-            wait_for_epochs(tmp_path / victim, 2)
-            workers = descendants(process.pid)
-            os.kill(process.pid if victim == "parent" else max(workers), signal_)
-            _, errors = process.communicate(timeout=TIMEOUT)
-            assert process.returncode == code, errors
-            wait_until(lambda workers=workers: not any(map(is_alive, workers)))
-        assert message in errors
-        assert f"go on with 'fastmlp sweep --resume {victim}'" in errors
+def test_sigterm_exits_143(tmp_path):
+    with started(*ENDLESS, "--jobs", 1, cwd=tmp_path) as process:
+        wait_for_epochs(tmp_path / "here", 1)
+        process.terminate()
+        _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 143
+    assert errors.splitlines()[-1].startswith("fastmlp: terminated (0 of 20 trials finished;")
 
 
-def test_workers_do_not_outlive_a_killed_sweep(tmp_path):
+def test_a_worker_that_is_lost_ends_the_sweep(tmp_path):
     with started(*ENDLESS, cwd=tmp_path) as process:
         wait_for_epochs(tmp_path / "here", 2)
         workers = descendants(process.pid)
-        process.kill()
-        process.wait()
+        os.kill(max(workers), signal.SIGKILL)
+        _, errors = process.communicate(timeout=TIMEOUT)
         wait_until(lambda: not any(map(is_alive, workers)))
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] == (
+        "fastmlp: error: a process of the sweep was ended from outside (0 of 20 trials finished; "
+        "go on with 'fastmlp sweep --resume here')"
+    )
 
 
 # ---------------------------------------------------------------- what is refused
@@ -300,44 +312,46 @@ SEARCH = ("--search", f"{RATE}=0.01..0.1")
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (("iris",), 2, "--search: needs a setting to search, such as"),
-        (("iris", "--search", "lr=0..1"), 2, "--search: a setting must be written SECTION.NAME"),
-        (("iris", *SEARCH, *SEARCH), 2, f"--search: {RATE}: is given 2 times"),
+        (("moons",), 2, "--search: needs a setting to search, such as"),
+        (("moons", "--search", "lr=0..1"), 2, "--search: a setting must be written SECTION.NAME"),
+        (("moons", *SEARCH, *SEARCH), 2, f"--search: {RATE}: is given 2 times"),
         # What only the data or the other settings tell:
         (
-            ("iris", "--search", "network.activation=relu|reul"), 2,
-            "--search: network.activation=reul: activation must be one of",
+            ("moons", "--search", "network.activation=relu|reul"), 2,
+            "error: network.activation=reul: activation must be one of",
         ),
         (
-            ("iris", "--search", "optimizer.name=adam|sgd", "--search", "optimizer.beta1=0..0.9"),
-            2, "--search: optimizer.name=sgd: sgd has no beta1",
+            ("moons", "--search", "optimizer.name=adam|sgd", "--search", "optimizer.beta1=0..0.9"),
+            2, "error: optimizer.name=sgd: sgd has no beta1",
         ),
         (
-            ("iris", *SEARCH, "--search", "optimizer.name=adam|lbfgs"), 2,
-            "--search: optimizer.name=lbfgs:",
+            ("moons", *SEARCH, "--search", "optimizer.name=adam|lbfgs"), 2,
+            "error: optimizer.name=lbfgs:",
         ),
         (
-            ("iris", "--search", "network.loss=hinge|softmax_cross_entropy"), 2,
-            "--search: network.loss: val_loss of different losses cannot be compared",
+            ("moons", "--search", "network.loss=hinge|softmax_cross_entropy"), 2,
+            "error: network.loss: val_loss of different losses cannot be compared",
         ),
         (
-            ("iris", "--search", 'training.averaging=swa|{name = "ema", steps = 3}'), 2,
-            "--search: training.averaging=",
+            ("moons", "--search", 'training.averaging=swa|{name = "ema", steps = 3}'), 2,
+            "error: training.averaging=",
         ),
-        (("irs", *SEARCH), 2, "did you mean 'iris'?"),
+        (("moons", *SEARCH, "--optimizer", "lbfgs"), 2, "error: optimizer.name: lbfgs has"),
+        (("moons", *SEARCH, "--activation", "reul"), 2, "error: activation must be one of"),
+        (("mons", *SEARCH), 2, "did you mean 'moons'?"),
         (("-", *SEARCH), 2, "DATASET must be what can be read more than once, got -"),
         (("nowhere.csv", *SEARCH), 3, "nowhere.csv: does not exist"),
-        (("iris", *SEARCH, "--out", "full"), 2, "--out: full: is not empty"),
-        (("iris", *SEARCH, "--out", "full/file"), 2, "--out: full/file: is a file"),
+        (("moons", *SEARCH, "--out", "full"), 2, "--out: full: is not empty"),
+        (("moons", *SEARCH, "--out", "full/file"), 2, "--out: full/file: is a file"),
         (("--resume", "full"), 2, "full: has no search.json; expected the directory of a sweep"),
         (("--resume", "nowhere"), 2, "nowhere: is no directory; expected the directory"),
         (
-            ("iris", "--resume", "full"), 2,
+            ("moons", "--resume", "full"), 2,
             "--resume takes the settings of the sweep; only --trials and --jobs may be added",
         ),
         (("--resume", "full", "--no-prune"), 2, "--resume takes the settings of the sweep"),
         (("--resume", "full", "--epochs", "3"), 2, "--resume takes the settings of the sweep"),
-        (("iris", *SEARCH, "--jobs", "0"), 2, "must lie in 1..1024, got 0"),
+        (("moons", *SEARCH, "--jobs", "0"), 2, "must lie in 1..1024, got 0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_named(args, code, message, here, tmp_path):
@@ -389,7 +403,7 @@ def test_nothing_is_chosen_by_the_samples_of_the_test(args, warned, here, tmp_pa
 def test_a_missing_extra_is_named(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['optuna'] = None\n")
     paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
-    done = sweep("iris", *SEARCH, cwd=tmp_path, PYTHONPATH=os.pathsep.join(filter(None, paths)))
+    done = sweep("moons", *SEARCH, cwd=tmp_path, PYTHONPATH=os.pathsep.join(filter(None, paths)))
     assert done.returncode == 7
     assert done.stderr == (
         "fastmlp: error: optuna is needed; run \"pip install 'fastmlp[sweep]'\"\n"

@@ -101,20 +101,19 @@ OPTIMIZERS = {
     "clip_norm": ({"clip_norm": 0.01}, fastmlp.SGD(0.05, clip_norm=0.01)),
     "clip_value": ({"clip_value": 0.01}, fastmlp.SGD(0.05, clip_value=0.01)),
     "max_norm": ({"max_norm": 0.3}, fastmlp.SGD(0.05, max_norm=0.3)),
-    # Another rule drops the rate of the one before: its own default counts.
+    # Another rule drops the rates of the ones before, in the recipe too: its own default counts.
     "adagrad": ({"name": "adagrad"}, fastmlp.Adagrad()),
     "rmsprop": ({"name": "rmsprop"}, fastmlp.RMSprop()),
     "rho": ({"name": "rmsprop", "rho": 0.5}, fastmlp.RMSprop(rho=0.5)),
     "rmsprop momentum": ({"name": "rmsprop", "momentum": 0.5}, fastmlp.RMSprop(momentum=0.5)),
     "centred": ({"name": "rmsprop", "centred": True}, fastmlp.RMSprop(centred=True)),
     "epsilon": ({"name": "rmsprop", "epsilon": 0.1}, fastmlp.RMSprop(epsilon=0.1)),
-    # For tables this one is in the recipe, with a rate.
-    "adam": ({"name": "adam"}, fastmlp.Adam(0.003)),
-    "beta1": ({"name": "adam", "beta1": 0.5}, fastmlp.Adam(0.003, beta1=0.5)),
-    "beta2": ({"name": "adam", "beta2": 0.5}, fastmlp.Adam(0.003, beta2=0.5)),
+    "adam": ({"name": "adam"}, fastmlp.Adam()),
+    "beta1": ({"name": "adam", "beta1": 0.5}, fastmlp.Adam(beta1=0.5)),
+    "beta2": ({"name": "adam", "beta2": 0.5}, fastmlp.Adam(beta2=0.5)),
     "amsgrad": (
         {"name": "adam", "beta2": 0.5, "amsgrad": True},
-        fastmlp.Adam(0.003, beta2=0.5, amsgrad=True),
+        fastmlp.Adam(beta2=0.5, amsgrad=True),
     ),
     "adamw": ({"name": "AdamW"}, fastmlp.AdamW()),
     "adamw decay": ({"name": "adamw", "decay": 0.5}, fastmlp.AdamW(decay=0.5)),

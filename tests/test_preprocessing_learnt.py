@@ -142,7 +142,7 @@ def test_squares_neither_overflow_nor_vanish(size):
 
 
 def test_float32_is_measured_and_scaled_in_float64():
-    x = (np.arange(12, dtype=np.float32) / 8 + 2**16).reshape(-1, 1)
+    x = (np.arange(12, dtype=np.float32) / 8 + np.float32(2**16)).reshape(-1, 1)
     mean, scale = column_moments(x)
     assert mean[0] == 2**16 + 5.5 / 8
     result = standardize(x, mean, scale, in_place=False)

@@ -215,11 +215,13 @@ def test_states_epochs_and_the_best(make_study):
 
 
 def test_larger_accuracies_are_better(make_study):
-    study = make_study(monitor="val_accuracy")
-    for values in ([0.1, 0.9, 0.2], [0.95], [0.5]):
+    study = make_study(monitor="val_accuracy", prune=True)
+    for values in ([0.1, 0.9, 0.2], [0.95], [0.5], [0.6] * 4, [0.7] * 4):
         finish(study, study.ask(), values)
     assert study.best().number == 1
     assert study.trials()[0].best_epoch == 2
+    assert finish(study, study.ask(), [0.99] * 4).state == "complete"
+    assert finish(study, study.ask(), [0.01] * 4).state == "pruned"
 
 
 def test_pruning_leaves_three_epochs_and_the_first_five_trials(make_study):
@@ -257,11 +259,17 @@ def test_a_damaged_journal_is_named(make_study, tmp_path, junk):
         make_study()
 
 
-def test_optuna_is_silent_and_its_verbosity_is_as_before(make_study, capfd):
+def test_optuna_is_silent_and_its_verbosity_is_as_before(make_study, caplog):
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.INFO)
-    study = make_study(prune=True)
-    grow(study, 12)
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
-    assert capfd.readouterr() == ("", "")
+    optuna.logging.enable_propagation()
+    try:
+        optuna.create_study()
+        assert caplog.messages  # otherwise it would have said something
+        caplog.clear()
+        grow(make_study(prune=True), 12)
+        assert caplog.messages == []
+        assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    finally:
+        optuna.logging.disable_propagation()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
     from fastmlp.model import MLP
 
-__all__ = ["evaluate", "load_own_data"]
+__all__ = ["evaluate", "load_own_data", "run_faults"]
 
 EXAMPLES = """\
 fastmlp evaluate runs/001-mnist
@@ -118,10 +121,10 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
 
     known = RunDirectory(place).environment().get("data_sha256") if place.is_dir() else None
     if isinstance(known, dict) and not set(sha256.values()).isdisjoint(known.values()):
-        click.echo(
-            "fastmlp: warning: the model was trained on some of these samples; without DATASET it "
-            "is measured on those that it has not seen",
-            err=True,
+        warnings.warn(
+            "the model was trained on some of these samples; without DATASET it is measured on "
+            "those that it has not seen",
+            stacklevel=2,
         )
 
 
@@ -147,6 +150,17 @@ def _on_own_data(
     return prepared.name, name, measure(model, samples, threads=threads)
 
 
+@contextlib.contextmanager
+def run_faults() -> Iterator[None]:
+    """Where a RUN is asked for, one that is none or damaged is a wrong argument."""
+    from fastmlp.errors import FormatError
+
+    try:
+        yield
+    except FormatError as error:
+        raise ConfigError(str(error)) from error
+
+
 def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
     """Read the data of a run again, divided and prepared as it was.
 
@@ -156,11 +170,14 @@ def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
         It came from standard input, and that is a terminal.
     DataError
         It is missing, or no longer the same.
+    FormatError
+        A file of the run is damaged.
     """
     from fastmlp.cli.training import data_errors, load_experiment
     from fastmlp.experiment.runner import require_same_data
 
     config = run.config()
+    run.environment()  # a damaged one is no fault of the data
     if config.data.source == "-" and sys.stdin.isatty():
         raise ConfigError(f"{run.path}: its data came from standard input; pipe it in again")
     experiment = load_experiment(config, quiet=quiet)

@@ -75,6 +75,8 @@ def lr_find(
     config = resolve_settings(Request(given=given_settings(options), **options))
     experiment = load_experiment(config, quiet=quiet)
     found = _search(experiment, lowest, highest, steps)
+    if not quiet and found.losses.argmin() == 0:
+        click.echo("fastmlp: warning: the loss falls at none of these rates", err=True)
     if output is not None:
         _draw(found, output)
     _print(found, output, state_of(ctx))

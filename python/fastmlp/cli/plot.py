@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
+from fastmlp.cli.evaluate import load_own_data, run_faults
 from fastmlp.cli.options import CommandBase, State, common_options, state_of, unknown
 from fastmlp.cli.run_names import complete_run, resolve_run
 
@@ -63,7 +64,8 @@ class Subject:
     @cached_property
     def measured_part(self) -> str:
         """The part that was measured after each epoch, which records call ``val``."""
-        return str(self.run.result().get("measured_on") or "validation")
+        with run_faults():
+            return str(self.run.result().get("measured_on") or "validation")
 
     @cached_property
     def model(self) -> MLP:
@@ -72,14 +74,15 @@ class Subject:
 
         if not (self.run.best_model.exists() or self.run.last_model.exists()):
             raise NotInRunError("the run has no model yet")
-        return load(self.run.selected_model())
+        with run_faults():
+            path = self.run.selected_model()
+        return load(path)
 
     @cached_property
     def samples(self) -> Samples:
         """What the model is judged by."""
-        from fastmlp.cli.evaluate import load_own_data
-
-        return load_own_data(self.run, quiet=self.quiet).evaluated[1]
+        with run_faults():
+            return load_own_data(self.run, quiet=self.quiet).evaluated[1]
 
     @cached_property
     def measured(self) -> Evaluation:
@@ -225,7 +228,8 @@ def plot(
             raise ConfigError(unknown("picture", kind, list(KINDS)))
     kinds = tuple(dict.fromkeys(kinds))
     state = state_of(ctx)
-    subject = Subject(RunDirectory.open(resolve_run(run)), quiet)
+    with run_faults():
+        subject = Subject(RunDirectory.open(resolve_run(run)), quiet)
     if terminal:
         if state.json or output is not None or suffix is not None:
             raise ConfigError("--terminal writes text; leave --json, --output and --format out")

@@ -14,7 +14,7 @@ import click
 
 from fastmlp.cli.errors import CliError, ConfigError, DataError, ExitCode
 from fastmlp.cli.options import CommandBase, Whole, common_options, state_of, unknown
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.run_names import complete_run
 
 if TYPE_CHECKING:
     from fastmlp.data.table import Column
@@ -71,7 +71,7 @@ def predict(
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
     if samples == "-" and sys.stdin.isatty():
         click.echo("reading samples from standard input", err=True)
-    network, path = open_model(str(resolve_run(model)))
+    network, path = open_model(model)
     if probabilities:
         _require_probabilities(network, path)
     columns = _columns(network, samples, separator, keep, probabilities, threads)

@@ -23,7 +23,7 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
     RUN is a run's directory or number. Its model is measured on the run's own data again. The
     report is one file without scripts or references to other files.
     """
-    from fastmlp.cli.evaluate import load_own_data
+    from fastmlp.cli.evaluate import load_own_data, run_faults
     from fastmlp.cli.result import SCHEMA_VERSION, print_json
     from fastmlp.experiment.evaluation import evaluate
     from fastmlp.experiment.rundir import RunDirectory
@@ -33,15 +33,19 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
 
     for package in ("matplotlib", "jinja2"):
         require("plot", package)
-    directory = RunDirectory.open(resolve_run(run))
-    model = load(directory.selected_model())
-    experiment = load_own_data(directory, quiet=quiet)
+    with run_faults():
+        directory = RunDirectory.open(resolve_run(run))
+        path = directory.selected_model()
+    model = load(path)
+    with run_faults():
+        experiment = load_own_data(directory, quiet=quiet)
     part, samples = experiment.evaluated
     measured = evaluate(model, samples, threads=threads)
     try:
-        path = write_report(
-            directory, model=model, evaluation=measured, samples=samples, threads=threads
-        )
+        with run_faults():
+            path = write_report(
+                directory, model=model, evaluation=measured, samples=samples, threads=threads
+            )
     except OSError as error:
         raise CliError(f"cannot write the report of {directory.path}: {error}") from error
     state = state_of(ctx)

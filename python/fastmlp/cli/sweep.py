@@ -116,8 +116,10 @@ def _new_sweep(options: dict[str, Any], trials: int, quiet: bool) -> tuple[Sweep
         dimensions = distinct(options["searches"])
     _require_free(options["out"])
     experiment = load_experiment(config, quiet=quiet)
-    with _wrong("--search"):
+    try:
         require_trainable(config, experiment, dimensions)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     search = Search(
         dimensions,
         trials,

@@ -209,7 +209,7 @@ def _sklearn_settings(training: _Training) -> dict[str, Any]:
     # Its losses: cross entropies, and half of the squared error.
     scales = {"softmax_cross_entropy": 1, "binary_cross_entropy": 1, "half_mse": 1, "mse": 2}
     if training.loss not in scales:
-        raise ValueError(f"scikit-learn has no loss {training.loss}")
+        raise ValueError(f"scikit-learn is not compared with loss {training.loss}")
     _require_plain_outputs(architecture)
     scale = scales[training.loss]
     settings: dict[str, Any] = {

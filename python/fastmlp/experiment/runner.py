@@ -12,14 +12,20 @@ import numpy.typing as npt
 
 import fastmlp
 from fastmlp.callbacks import Callback
-from fastmlp.data.prepare import Prepared, Samples, prepare
-from fastmlp.data.read import Part, read
+from fastmlp.data.prepare import (
+    TEST_FRACTION,
+    VALIDATION_FRACTION,
+    Prepared,
+    Samples,
+    prepare,
+)
+from fastmlp.data.read import Part, RawData, read
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.rundir import RunDirectory
-from fastmlp.experiment.schema import Config
+from fastmlp.experiment.schema import Config, DataSection
 from fastmlp.history import Record
 from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP
@@ -106,7 +112,20 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
         part = _with_names(other.train, other.class_names)
         raw = replace(raw, test=part, sha256={**raw.sha256, **other.sha256})
     prepared = prepare(raw, build.data_options(data))
+    explicit = data.model_copy(update=_explicit_split(data, raw, prepared))
+    config = config.model_copy(update={"data": explicit})
     return Experiment(build.completed(config, prepared), prepared)
+
+
+def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict[str, Any]:
+    """What was done where nothing was said: a later release may do otherwise."""
+    own = raw.test is not None
+    values = {
+        "test_fraction": 0.0 if own or prepared.test is None else TEST_FRACTION,
+        "validation_fraction": 0.0 if prepared.validation is None else VALIDATION_FRACTION,
+        "standardize": prepared.preprocessing.input_mean is not None,
+    }
+    return {name: value for name, value in values.items() if getattr(data, name) is None}
 
 
 def _with_names(part: Part, class_names: tuple[str, ...] | None) -> Part:

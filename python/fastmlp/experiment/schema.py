@@ -179,13 +179,9 @@ class DataSection(Section):
 class NetworkSection(Section):
     """What `fastmlp.MLP` is made of."""
 
-    hidden: (
-        Annotated[
-            tuple[Width, ...],
-            BeforeValidator(_widths),
-        ]
-        | None
-    ) = _setting(None, "Widths of the hidden layers, or none.", "--hidden", "N,N")
+    hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
+        None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
+    )
     activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
         "relu", "Of the hidden layers, one for all or one for each: relu, tanh, sigmoid, gelu, "
         "silu, leaky_relu, elu, selu, softplus, hard_sigmoid, gelu_tanh, step, sign, identity.",

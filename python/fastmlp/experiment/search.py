@@ -146,14 +146,15 @@ def changed(config: Config, changes: Mapping[str, Value]) -> Config:
 
     The rules are those of the command line: text is read as TOML where it is some, another
     optimizer or schedule drops the settings of the one before, and the recipe of the data fills
-    what is open.
+    what is open. A file with the result gives it again.
 
     Raises
     ------
     ValueError
         A value does not fit its setting.
     """
-    return resolve(config.data.source, [config.values(), _layer(changes)])
+    # Merged first, and then on top of the recipe: as a file of these settings is read.
+    return resolve(config.data.source, [merged(config.values(), _layer(changes))])
 
 
 def _layer(changes: Mapping[str, Value]) -> dict[str, Any]:

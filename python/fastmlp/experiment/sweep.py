@@ -16,7 +16,7 @@ from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment
 from fastmlp.experiment.schema import Config
-from fastmlp.experiment.search import Dimension, changed, distinct
+from fastmlp.experiment.search import Dimension, Value, changed, distinct
 from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.experiment.study import Study, Trial
 from fastmlp.experiment.trials import run_here, run_in_processes, trial_experiment
@@ -74,7 +74,7 @@ class Search:
 def require_trainable(
     config: Config, experiment: Experiment, dimensions: tuple[Dimension, ...]
 ) -> None:
-    """Try each end of each dimension, so that no trial is the first to find that it cannot be.
+    """Try the settings, and each end of each dimension, before a trial finds what is wrong.
 
     Parameters
     ----------
@@ -89,20 +89,27 @@ def require_trainable(
     ValueError
         Names the setting that does not go with the others.
     """
+    _try(config, {}, experiment)
     monitor = experiment.config.training.monitor
     if monitor in ("loss", "val_loss") and any(d.key == "network.loss" for d in dimensions):
         raise ValueError(f"network.loss: {monitor} of different losses cannot be compared")
     first = {dimension.key: dimension.ends[0] for dimension in dimensions}
     for dimension in dimensions:
         for end in dimension.ends:
-            settings = {**first, dimension.key: end}
             try:
-                trial = trial_experiment(config, settings, experiment.prepared)
-                build.averaging(trial.config)
-                build.class_weights(trial.config, trial.prepared.preprocessing)
-                trial.new_model()
-            except (TypeError, ValueError) as error:
+                _try(config, {**first, dimension.key: end}, experiment)
+            except ValueError as error:
                 raise ValueError(f"{dimension.key}={end}: {error}") from None
+
+
+def _try(config: Config, settings: dict[str, Value], experiment: Experiment) -> None:
+    try:
+        trial = trial_experiment(config, settings, experiment.prepared)
+        build.averaging(trial.config)
+        build.class_weights(trial.config, trial.prepared.preprocessing)
+        trial.new_model()
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 class Sweep:

@@ -99,6 +99,9 @@ def _hard_sigmoid(graph: Graph, z: str, _: float) -> str:
 
 
 def _silu(graph: Graph, z: str, _: float) -> str:
+    if graph.dtype == np.float64:
+        # Older runtimes fuse the product with a sigmoid into a kernel that they lack for doubles.
+        return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
     return graph.add("Mul", z, graph.add("Sigmoid", z))
 
 
