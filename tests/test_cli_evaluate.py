@@ -12,7 +12,7 @@ import fastmlp
 from cli_process import TIMEOUT, command, environment, run
 from fastmlp.cli import main
 from fastmlp.experiment.rundir import RunDirectory
-from serving_models import models, table, write_csv
+from serving_models import models, table, train, write_csv
 
 pytest.importorskip("polars")
 
@@ -25,9 +25,7 @@ def work(tmp_path_factory):
         model.save(path / f"{name}.safetensors")
     write_csv(path / "t.csv", table())
     write_csv(path / "houses.csv", houses())
-    settings = ("--target", "dear", "--epochs", "3", "--no-report", "-q")
-    done = run("train", "houses.csv", *settings, cwd=path)
-    assert done.returncode == 0, done.stderr
+    train(path, "houses.csv", "--target", "dear", "--epochs", 3)
     return path
 
 

@@ -14,6 +14,7 @@ import fastmlp
 from cli_process import TIMEOUT, environment, run
 from fastmlp.cli import main
 from fastmlp.cli.app import COMMANDS
+from serving_models import train
 
 pytest.importorskip("polars")
 
@@ -74,14 +75,8 @@ def test_the_list_of_commands_here_is_complete():
 def work(tmp_path_factory):
     """A good run in good/, and broken things of every kind."""
     path = tmp_path_factory.mktemp("faults")
-    here = os.getcwd()
-    os.chdir(path)
-    try:
-        settings = ("--epochs", "1", "--no-report", "-q", "--out", "good")
-        assert main(["train", "iris", *settings]) == 0
-        fastmlp.MLP([2, 3]).save("plain.safetensors")
-    finally:
-        os.chdir(here)
+    train(path, "iris", "--epochs", 1, "--out", "good")
+    fastmlp.MLP([2, 3]).save(path / "plain.safetensors")
     (path / "damaged.csv").write_bytes(b"a,b\n1,2\n3\n")
     (path / "damaged.parquet").write_bytes(b"PAR1 and no more")
     (path / "damaged.npz").write_bytes(b"PK\x03\x04 and no more")

@@ -15,7 +15,7 @@ from cli_process import TIMEOUT, command, environment, run
 from fastmlp.cli import main
 from fastmlp.data.read import read_samples
 from fastmlp.datasets.idx import build_idx
-from serving_models import HOSTILE, SAMPLES, models, read_csv, table, write_csv
+from serving_models import HOSTILE, SAMPLES, models, read_csv, table, train, write_csv
 
 pytest.importorskip("polars")
 
@@ -30,9 +30,7 @@ def work(tmp_path_factory):
     flowers = {name: table()[name] for name in ("b", "a", "colour")}
     flowers["species"] = [("elm", "oak")[sweet] for sweet in table()["sweet"]]
     write_csv(path / "flowers.csv", flowers)
-    settings = ("--target", "species", "--epochs", "3", "--no-report", "-q")
-    done = run("train", "flowers.csv", *settings, cwd=path)
-    assert done.returncode == 0, done.stderr
+    train(path, "flowers.csv", "--target", "species", "--epochs", 3)
     return path
 
 
@@ -217,7 +215,7 @@ def test_every_kind_of_array_gives_the_same_answers(work, ask, tmp_path):
 
 
 def test_a_reader_that_leaves_early_is_no_error(work, tmp_path):
-    columns = {name: table()[name] * 2000 for name in ("a", "b", "colour")}
+    columns = {name: table()[name] * 300 for name in ("a", "b", "colour")}
     write_csv(tmp_path / "many.csv", columns)
     with subprocess.Popen(
         command("predict", "1", tmp_path / "many.csv", "-p"), cwd=work, env=environment(),
@@ -332,12 +330,11 @@ GOOD = "a,b,colour\n1,2,red\n3,4,blue\n"
         (GOOD.replace("3,4", "3,4,5"), "line 3"),
         ("a,b,colour\n", "line 2: is missing"),
         ("", "is empty"),
-        (b"PK\x03\x04rest", "is a zip archive"),
     ],
 )
 def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, capsys):
     path = tmp_path / "new.csv"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.write_text(content)
     refuse(capsys, 3, message, work / "hostile.safetensors", path)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli_process import environment, write_idx_directory
-from crash_runs import digests, killed_and_resumed, uninterrupted
+from cli_process import answer_signals, command, environment, write_idx_directory
+from crash_runs import (
+    SETTINGS,
+    digests,
+    finish,
+    killed_and_resumed,
+    start,
+    uninterrupted,
+    wait_for_start,
+)
 from fastmlp.experiment.checkpoint import Checkpoint, CheckpointStore
 from small_checkpoint import checkpoint_of
 
@@ -36,6 +46,61 @@ def test_killed_trainings_end_as_uninterrupted_ones(tmp_path):
         run = tmp_path / f"run-{number}"
         killed_and_resumed(data, run, chance, seconds, threads)
         assert digests(run) == expected
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_was_asked_to_end_is_resumed_to_the_same_bits(tmp_path, number, code):
+    data = write_idx_directory(tmp_path / "data", 600)
+    expected, _ = uninterrupted(data, tmp_path / "expected")
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        command("train", data, *SETTINGS, "--out", run), env=environment(),
+        stderr=subprocess.PIPE, preexec_fn=answer_signals,
+    )  # fmt: skip
+    wait_for_start(process, run)
+    while not list(run.glob("checkpoints/epoch-*")):
+        assert process.poll() is None
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == code, message
+    assert f"--resume {run}" in message.decode()
+    assert (run / "last.safetensors").exists()
+    status = json.loads((run / "result.json").read_text())["status"]
+    assert status == ("interrupted" if number == signal.SIGINT else "terminated")
+    finish(start("train", "--resume", run, "--threads", 2, "--quiet"))
+    assert digests(run) == expected
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
+    data = write_idx_directory(tmp_path / "data", 600)
+    run = tmp_path / "run"
+    process = start("train", data, *SETTINGS, "--epochs", 100000, "--out", run)
+    wait_for_start(process, run)
+    second = subprocess.run(
+        command("train", "--resume", run), env=environment(), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    process.kill()
+    process.wait()
+    assert second.returncode == 2
+    assert "another process" in second.stderr
+
+
+def test_changed_data_is_refused(tmp_path):
+    data = write_idx_directory(tmp_path / "data", 600)
+    run = tmp_path / "run"
+    process = start("train", data, *SETTINGS, "--epochs", 100000, "--out", run)
+    wait_for_start(process, run)
+    process.kill()
+    process.wait()
+    labels = data / "train-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + bytes([0]))
+    resumed = subprocess.run(
+        command("train", "--resume", run), env=environment(), capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert resumed.returncode == 3
+    assert "train-labels-idx1-ubyte" in resumed.stderr
 
 
 # ---------------------------------------------------------------- faults of the disk

@@ -94,7 +94,7 @@ class FastMLP(Engine):
         )
         self.model.weights, self.model.biases = start.weights, start.biases
         self.x, self.y, self.seed = x, y, start.seed
-        self.run = Run(self.model, workload.batch, "momentum", threads)
+        self.run = Run(self.model, workload.batch, "momentum", threads or None)
         self.threads = self.run.plan["threads"]
         self.epoch = 0
 

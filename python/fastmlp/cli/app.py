@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from fastmlp.cli.errors import ExitCode, Terminated, classify, error_json, use_color
+from fastmlp.cli.errors import ExitCode, Terminated, classify, error_json, printable, use_color
 from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, unknown
 
 __all__ = ["cli", "run"]
@@ -165,6 +165,7 @@ def _sigterm_raises() -> Iterator[None]:
 def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
     """Say on standard error, in one line, what went wrong; return the exit code."""
     code, message = classify(error)
+    message = printable(message)
     if state.debug or "--debug" in args:
         traceback.print_exception(error, file=sys.stderr)
     head = "error:" if code not in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) else ""

@@ -24,6 +24,7 @@ __all__ = [
     "Terminated",
     "classify",
     "error_json",
+    "printable",
     "use_color",
 ]
 
@@ -117,6 +118,13 @@ def error_json(command: str | None, code: ExitCode, message: str) -> dict[str, A
         "exit_code": int(code),
         "error": message,
     }
+
+
+def printable(text: str) -> str:
+    """`text` with control characters as escapes: names in files must not move the cursor."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def use_color(stream: IO[str] | None = None, *, no_color: bool = False) -> bool:

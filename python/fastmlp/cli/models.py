@@ -24,10 +24,13 @@ def open_model(argument: str) -> tuple[MLP, Path]:
         The file cannot be opened.
     """
     from fastmlp.cli.run_names import resolve_run
-    from fastmlp.experiment.rundir import model_path
     from fastmlp.storage import load
 
-    path = model_path(resolve_run(argument))
+    path = resolve_run(argument)
+    if path.is_dir():
+        from fastmlp.experiment.rundir import RunDirectory
+
+        path = RunDirectory.open(path).selected_model()
     try:
         return load(path), path
     except OSError as error:

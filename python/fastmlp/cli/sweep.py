@@ -223,7 +223,7 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
         raise CliError(f"{error} ({done} of {total} trials finished; {more})") from error
     _print(found, study, monitor, state)
     if study.best() is None:
-        failed = CliError(f"all {total} trials diverged")
+        failed = CliError(f"all {len(study)} trials diverged")
         failed.exit_code = ExitCode.DIVERGED
         raise failed
     return int(ExitCode.OK)

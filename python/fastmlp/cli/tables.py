@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import click
 
-from fastmlp.cli.errors import use_color
+from fastmlp.cli.errors import printable, use_color
 from fastmlp.cli.options import State
 
 __all__ = ["print_pairs", "print_table", "shown_size"]
@@ -27,13 +27,14 @@ def print_pairs(rows: Sequence[tuple[str, str]], indent: str = "") -> None:
     """Print names and values in two columns."""
     width = max((len(name) for name, _ in rows), default=0) + 2
     for name, value in rows:
-        click.echo(f"{indent}{name:<{width}}{value}".rstrip())
+        click.echo(_one_line(f"{indent}{name:<{width}}{value}".rstrip()))
 
 
 def print_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str], state: State
 ) -> None:
     """Print a table on standard output; columns named in `numbers` are aligned to the right."""
+    rows = [[_one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(header, rows, numbers, state)
         return
@@ -44,6 +45,10 @@ def print_table(
             for cell, width, name in zip(row, widths, header, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
 
 
 def _draw(

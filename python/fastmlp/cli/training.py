@@ -92,8 +92,9 @@ def run_training(request: Request, state: State) -> int:
     with _held(run):
         from fastmlp.experiment import runner
 
-        run.write_config(experiment.config)
+        # The settings last: with them a directory is a run, which must know its data.
         run.write_json(run.environment_path, runner.facts(experiment))
+        run.write_config(experiment.config)
         return _train(request, state, experiment, model, run, None)
 
 
@@ -193,7 +194,10 @@ def data_errors() -> Iterator[None]:
     """Every fault of the data becomes an error with exit code 3, of settings one with 2."""
     try:
         yield
-    except (FormatError, OSError) as error:
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        raise DataError(f"{error.filename}: {error.strerror}" if named else str(error)) from error
+    except FormatError as error:
         raise DataError(str(error)) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -238,11 +242,13 @@ def _new_model(experiment: Experiment) -> Any:
 
 
 def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
+    from fastmlp.cli.run_names import runs_directory
     from fastmlp.experiment.rundir import RunDirectory
 
+    name = experiment.prepared.name
     try:
         return RunDirectory.create(
-            experiment.prepared.name, request.out, overwrite=request.overwrite
+            name, request.out, parent=runs_directory(), overwrite=request.overwrite
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot create the run's directory: {error}") from error

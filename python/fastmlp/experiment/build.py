@@ -24,7 +24,15 @@ from fastmlp.lbfgs import LBFGS
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 
-__all__ = ["averaging", "class_weights", "completed", "data_options", "new_model", "optimizer"]
+__all__ = [
+    "averaging",
+    "class_weights",
+    "completed",
+    "data_options",
+    "new_model",
+    "optimizer",
+    "with_targets_as_needed",
+]
 
 _OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
     **{
@@ -56,6 +64,15 @@ def data_options(section: DataSection) -> Options:
     """What `fastmlp.data.prepare` is to do."""
     names = [field.name for field in dataclasses.fields(Options)]
     return Options(**{name: getattr(section, name) for name in names})
+
+
+def with_targets_as_needed(config: Config) -> DataSection:
+    """Counts stay counts: a Poisson loss takes no standardised targets."""
+    loss = config.network.loss
+    name = loss.get("name") if isinstance(loss, dict) else loss
+    if name != "poisson":
+        return config.data
+    return config.data.model_copy(update={"standardize_target": False})
 
 
 def completed(config: Config, prepared: Prepared) -> Config:
@@ -102,10 +119,23 @@ def new_model(config: Config, prepared: Prepared) -> fastmlp.MLP:
     arguments = architecture_from_config(arguments)
     sizes = arguments.pop("layer_sizes")
     model = _initial(config, sizes, arguments)
+    _require_loss_for(prepared.task, model)
     if config.training.freeze:
         model.freeze(list(config.training.freeze))
     model.preprocessing = pre
     return model
+
+
+def _require_loss_for(task: str, model: fastmlp.MLP) -> None:
+    """The loss must read the targets of the task for what they are."""
+    (loss,) = model.architecture.losses
+    kind = "regression"
+    if loss.takes_classes:
+        kind = "classification"
+    elif loss.link == "sigmoid":
+        kind = "multilabel"
+    if kind != task:
+        raise ValueError(f"loss {loss.name} is for {kind}, the task is {task}")
 
 
 def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> fastmlp.MLP:

@@ -76,16 +76,23 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, name: str, out: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+        cls,
+        name: str,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        parent: str | os.PathLike[str] = "runs",
+        overwrite: bool = False,
     ) -> RunDirectory:
         """Make the directory of a new run.
 
         Parameters
         ----------
         name : str
-            Of the data, for `runs/NNN-name`, numbered one above the highest that exists.
+            Of the data, for `parent/NNN-name`, numbered one above the highest that exists.
         out : str or os.PathLike, optional
             The directory itself.
+        parent : str or os.PathLike
+            Where runs are numbered.
         overwrite : bool
             `out` may hold an older run, whose files are removed.
 
@@ -99,7 +106,7 @@ class RunDirectory:
             The directory cannot be made.
         """
         if out is None:
-            return cls(next_numbered(Path("runs"), name))
+            return cls(next_numbered(Path(parent), name))
         cls.require_free(out, overwrite=overwrite)
         run = cls(Path(out))
         run.path.mkdir(parents=True, exist_ok=True)

@@ -143,7 +143,7 @@ def with_absolute_paths(config: Config) -> Config:
         return {
             name: os.path.abspath(os.path.expanduser(value))
             for name, value in values.items()
-            if value is not None and (name != "source" or is_file_source(value))
+            if value not in (None, "-") and (name != "source" or is_file_source(value))
         }
 
     data = absolute(config.data, ("source", "test", "data_dir"))

@@ -88,7 +88,7 @@ def _per_class(subject: Subject, what: str) -> Section:
     text = (
         f"Precision: of the samples taken for a {what}, the share that belongs to it. Recall: of "
         f"the samples of a {what}, the share that was found. F1: their harmonic mean. The mean "
-        f"counts all {plural} alike.",
+        f"counts all {plural} that occur alike.",
     )
     blocks = (Table(title, columns, rows, totals),)
     return Section("per-class", plural.capitalize(), text, blocks=blocks)
