@@ -63,7 +63,8 @@ def wait_for_epochs(directory: Path, trials: int) -> None:
     journal = directory / "journal.log"
 
     def measuring() -> bool:
-        lines = map(json.loads, journal.read_text().splitlines()) if journal.exists() else ()
+        text = journal.read_text() if journal.exists() else ""
+        lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
         return len({line["trial_id"] for line in lines if line["op_code"] == 7}) >= trials
 
     wait_until(measuring)

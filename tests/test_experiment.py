@@ -10,7 +10,6 @@ import pytest
 
 import fastmlp
 from experiment_settings import NETWORKS, OPTIMIZERS, SCHEDULES, TRAININGS
-from fastmlp.experiment import build
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.runner import Experiment, Outcome, load_experiment, train
 from fastmlp.experiment.settings import resolve
@@ -299,7 +298,7 @@ def test_completed_settings_complete_to_themselves():
     experiment = experiment_of("iris", {"schedule": {"name": "cosine"}})
     config = experiment.config
     again = type(config).checked(config.values())
-    assert build.completed(again, experiment.prepared) == config
+    assert experiment.with_settings(again).config == config
 
 
 def test_a_source_must_be_named():

@@ -167,23 +167,31 @@ def differences(run: RunDirectory) -> list[Difference]:
         for section, values in actual.items()
         if isinstance(values, dict)
         for name, value in values.items()
-        if value != usual[section][name]
+        if value != usual[section][name] and not _is_implied(f"{section}.{name}", value)
     ]
+
+
+def _is_implied(setting: str, value: Any) -> bool:
+    """Whether a run writes a value down that nobody has to ask for."""
+    from fastmlp.data.prepare import TEST_FRACTION, VALIDATION_FRACTION
+
+    implied = {
+        "data.test_fraction": (0.0, TEST_FRACTION),
+        "data.validation_fraction": (0.0, VALIDATION_FRACTION),
+        "data.standardize": (True, False),
+    }
+    return value in implied.get(setting, ())
 
 
 def _as_completed(config: Config, run: RunDirectory) -> Config:
     """With what the data of a run decided filled in, where the run's settings are so."""
-    from types import SimpleNamespace
-    from typing import cast
-
     from fastmlp.experiment.build import completed
 
     task = run.config().data.task
     if task == "auto":
         return config
-    measured = any("val_loss" in record for record in run.records()) or None
-    decided = SimpleNamespace(task=task, validation=measured, test=None)
-    return completed(config, cast(Any, decided))
+    measured = any("val_loss" in record for record in run.records())
+    return completed(config, task, measured=measured)
 
 
 def files_of(path: Path) -> Iterator[tuple[Path, int]]:

@@ -75,28 +75,39 @@ def with_targets_as_needed(config: Config) -> DataSection:
     return config.data.model_copy(update={"standardize_target": False})
 
 
-def completed(config: Config, prepared: Prepared) -> Config:
-    """The settings with everything filled in that the data decides."""
+def completed(config: Config, task: str, *, measured: bool) -> Config:
+    """The settings with everything written out that the data, or a rule's defaults, decide.
+
+    Parameters
+    ----------
+    config : Config
+    task : str
+        As it was inferred.
+    measured : bool
+        Whether epochs are measured on samples that are not trained on.
+
+    Raises
+    ------
+    ValueError
+        A setting does not go with another.
+    """
     config = with_absolute_paths(config)
     averaging(config)  # is right, or an error before anything is written
     network = config.network
-    data = {"task": prepared.task}
-    loss = _LOSSES[prepared.task] if network.loss is None else network.loss
-    training = {"monitor": config.training.monitor or _monitor(config, prepared)}
+    data = {"task": task}
+    loss = _LOSSES[task] if network.loss is None else network.loss
+    # Losses, as accuracies have ties.
+    usual = "val_loss" if measured and config.optimizer.name.lower() != "lbfgs" else "loss"
+    training = {"monitor": config.training.monitor or usual}
     return config.model_copy(
         update={
             "data": config.data.model_copy(update=data),
             "network": network.model_copy(update={"loss": loss}),
             "training": config.training.model_copy(update=training),
             "optimizer": _explicit_optimizer(config),
+            "schedule": _explicit_schedule(config),
         }
     )
-
-
-def _monitor(config: Config, prepared: Prepared) -> str:
-    """The loss, of samples that are not trained on where there are any: accuracies have ties."""
-    measured = prepared.validation is not None or prepared.test is not None
-    return "val_loss" if measured and config.optimizer.name != "lbfgs" else "loss"
 
 
 def new_model(config: Config, prepared: Prepared) -> fastmlp.MLP:
@@ -120,6 +131,8 @@ def new_model(config: Config, prepared: Prepared) -> fastmlp.MLP:
     sizes = arguments.pop("layer_sizes")
     model = _initial(config, sizes, arguments)
     _require_loss_for(prepared.task, model)
+    _require_measured(config, prepared, model)
+    class_weights(config, pre)  # are right, or an error before anything is written
     if config.training.freeze:
         model.freeze(list(config.training.freeze))
     model.preprocessing = pre
@@ -136,6 +149,17 @@ def _require_loss_for(task: str, model: fastmlp.MLP) -> None:
         kind = "multilabel"
     if kind != task:
         raise ValueError(f"loss {loss.name} is for {kind}, the task is {task}")
+
+
+def _require_measured(config: Config, prepared: Prepared, model: fastmlp.MLP) -> None:
+    """What is monitored must be in the records of the epochs."""
+    names = ["loss", "accuracy"] if model.tells_accuracy else ["loss"]
+    if prepared.validation is not None or prepared.test is not None:
+        names += [f"val_{name}" for name in names]
+    if config.training.monitor not in names:
+        raise ValueError(
+            f"monitor must be one of {', '.join(names)}, got {config.training.monitor!r}"
+        )
 
 
 def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> fastmlp.MLP:
@@ -169,7 +193,6 @@ def optimizer(config: Config) -> Optimizer | LBFGS:
     settings = _given(section)
     kind = _kind("optimizer", section.name, _OPTIMIZERS)
     if kind is LBFGS:
-        settings.pop("learning_rate", None)
         _require_known(section, LBFGS, settings)
         return LBFGS(**settings)
     _require_known(section, kind, settings)
@@ -194,7 +217,21 @@ def _explicit_optimizer(config: Config) -> OptimizerSection:
         default = next(f.default for f in dataclasses.fields(rule) if f.name == "learning_rate")
         given = config.optimizer.learning_rate
         values["learning_rate"] = default if given is None else given
+    values["name"] = config.optimizer.name.lower()
     return config.optimizer.model_copy(update=values)
+
+
+def _explicit_schedule(config: Config) -> ScheduleSection:
+    """The section with the defaults of the schedule written out."""
+    rule = optimizer(config)
+    made = rule.learning_rate if isinstance(rule, Optimizer) else None
+    if isinstance(made, schedules.WarmUp):
+        made = made.schedule
+    if not isinstance(made, Schedule):
+        return config.schedule
+    fields = [field.name for field in dataclasses.fields(made)]  # type: ignore[arg-type]
+    known = [name for name in fields if name in ScheduleSection.model_fields]
+    return config.schedule.model_copy(update={name: getattr(made, name) for name in known})
 
 
 def _given(section: OptimizerSection | ScheduleSection) -> dict[str, Any]:
@@ -218,7 +255,7 @@ def _require_known(
     for name in settings:
         if name not in known:
             shown = [f for f in known if f in type(section).model_fields]
-            raise ValueError(f"{section.name} has no {name}; it has {', '.join(shown)}")
+            raise ValueError(f"{section.name} has no {name}; it has {', '.join(shown) or 'none'}")
 
 
 def _schedule(config: Config, rate: float) -> Schedule:
@@ -227,16 +264,16 @@ def _schedule(config: Config, rate: float) -> Schedule:
     kind = _SCHEDULES[section.name]
     settings = _given(section)
     _require_known(section, kind, settings)
-    if section.name == "step":
+    if section.name == "step" and settings.get("per") != "step":
         settings.setdefault("every", math.ceil(epochs / 3))
     if section.name == "exponential" and "factor" not in settings:
         raise ValueError("exponential needs schedule.factor")
-    if section.name == "cosine" and settings.get("per") == "epoch":
-        settings.setdefault("length", epochs)
     first = "peak" if section.name == "one_cycle" else "rate"
     made = kind(**{first: rate}, **settings)
     if not section.warmup:
         return made
+    if section.warmup >= epochs:
+        raise ValueError(f"schedule.warmup must be < {epochs}, the epochs, got {section.warmup}")
     return schedules.WarmUp(made, section.warmup, per="epoch")
 
 

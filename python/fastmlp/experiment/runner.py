@@ -82,6 +82,18 @@ class Experiment:
         """Whether the best epoch may be chosen: by samples that are not those of the result."""
         return self.prepared.validation is not None
 
+    def with_settings(self, config: Config) -> Experiment:
+        """The same data under other settings.
+
+        Raises
+        ------
+        ValueError
+            A setting does not go with another.
+        """
+        measured = self.monitored is not None
+        completed = build.completed(config, self.prepared.task, measured=measured)
+        return Experiment(completed, self.prepared)
+
     def new_model(self) -> MLP:
         """The model before its first step."""
         return build.new_model(self.config, self.prepared)
@@ -115,7 +127,7 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
     prepared = prepare(raw, build.data_options(data))
     explicit = data.model_copy(update=_explicit_split(data, raw, prepared))
     config = config.model_copy(update={"data": explicit})
-    return Experiment(build.completed(config, prepared), prepared)
+    return Experiment(config, prepared).with_settings(config)
 
 
 def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict[str, Any]:

@@ -317,7 +317,7 @@ class TrainingSection(Section):
         "--min-accuracy", "A",
     )  # fmt: skip
     checkpoint_every: Count | None = _setting(
-        None, "Epochs between two checkpoints; as often as they take 2 % of the time by default.",
+        None, "Epochs between two checkpoints; as often as they take 1 % of the time by default.",
         "--checkpoint-every", "N",
     )  # fmt: skip
     initial_model: str | None = _setting(

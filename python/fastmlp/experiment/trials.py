@@ -42,7 +42,7 @@ def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepa
     ValueError
         The settings contradict each other, or are out of range.
     """
-    experiment = Experiment(build.completed(changed(config, settings), prepared), prepared)
+    experiment = Experiment(config, prepared).with_settings(changed(config, settings))
     if experiment.config.optimizer.name.lower() == "lbfgs":
         raise ValueError("optimizer.name: lbfgs has no epochs to judge a trial by")
     return experiment
