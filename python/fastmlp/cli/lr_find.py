@@ -9,7 +9,12 @@ import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.options import Number, State, Whole, common_options, state_of
-from fastmlp.cli.setting_options import SettingsCommand, given_settings, setting_options
+from fastmlp.cli.setting_options import (
+    SettingsCommand,
+    given_settings,
+    setting_options,
+    settings_file_options,
+)
 from fastmlp.cli.sources import complete_source, go_offline
 
 if TYPE_CHECKING:
@@ -26,14 +31,7 @@ fastmlp lr-find mnist --hidden 512,512 -o rates.svg"""
 
 @click.command("lr-find", cls=SettingsCommand, examples=EXAMPLES)
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
-@click.option(
-    "--config", "config_file", type=click.Path(), default=None, metavar="FILE",
-    help="Settings from a TOML file; ./fastmlp.toml and the user's file are not looked at then.",
-)  # fmt: skip
-@click.option(
-    "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE",
-    help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated.",
-)  # fmt: skip
+@settings_file_options
 @click.option(
     "--lowest", type=Number(0, open_low=True), default=1e-6, show_default=True, metavar="RATE",
     help="Rate of the first step.",

@@ -319,6 +319,8 @@ def _remove(run: RunDirectory) -> None:
     """Remove a run's directory and nothing else; links in it are removed, not followed."""
     import shutil
 
+    from fastmlp.experiment.locking import DirectoryInUseError
+
     path = run.path.resolve()
     # Under another name first: what is left when this is cut off is no run with files missing.
     doomed = path.with_name(f".{path.name}.removed.{os.getpid()}")
@@ -326,7 +328,7 @@ def _remove(run: RunDirectory) -> None:
         with run.locked():
             path.rename(doomed)
             shutil.rmtree(doomed)
-    except RuntimeError as error:
+    except DirectoryInUseError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:
         raise CliError(f"cannot remove {run.path}: {error}") from error

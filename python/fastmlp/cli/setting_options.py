@@ -16,7 +16,14 @@ from fastmlp.cli.errors import ConfigError
 from fastmlp.cli.options import CommandBase
 from fastmlp.experiment.schema import Config
 
-__all__ = ["SettingsCommand", "flags", "given_settings", "setting_options", "speaking_of_flags"]
+__all__ = [
+    "SettingsCommand",
+    "flags",
+    "given_settings",
+    "setting_options",
+    "settings_file_options",
+    "speaking_of_flags",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 SECTIONS = ("data", "network", "optimizer", "schedule", "training")
@@ -49,6 +56,21 @@ def setting_options(sections: Iterable[str] = SECTIONS) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def settings_file_options(function: F) -> F:
+    """Add --config and --set."""
+    function = click.option(
+        "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE",
+        envvar="FASTMLP_SET",
+        help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated.",
+    )(function)  # fmt: skip
+    return click.option(
+        "--config", "config_file", type=click.Path(), default=None, metavar="FILE",
+        envvar="FASTMLP_CONFIG",
+        help="Settings from a TOML file; ./fastmlp.toml and the user's file are not looked at "
+        "then.",
+    )(function)  # fmt: skip
 
 
 def _option(section: str, name: str, field: Any, extra: Mapping[str, Any]) -> Callable[[F], F]:

@@ -12,7 +12,12 @@ import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
 from fastmlp.cli.options import State, Whole, common_options, state_of
-from fastmlp.cli.setting_options import SettingsCommand, given_settings, setting_options
+from fastmlp.cli.setting_options import (
+    SettingsCommand,
+    given_settings,
+    setting_options,
+    settings_file_options,
+)
 from fastmlp.cli.sources import complete_source, go_offline
 from fastmlp.errors import FormatError
 
@@ -66,14 +71,7 @@ FINISHED = ("complete", "pruned", "diverged")
     "--out", type=click.Path(), default=None, metavar="DIR",
     help="Directory of the sweep.  [default: sweeps/NNN-DATASET]",
 )  # fmt: skip
-@click.option(
-    "--config", "config_file", type=click.Path(), default=None, metavar="FILE",
-    help="Settings from a TOML file; ./fastmlp.toml and the user's file are not looked at then.",
-)  # fmt: skip
-@click.option(
-    "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE",
-    help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated.",
-)  # fmt: skip
+@settings_file_options
 @click.option("--offline", is_flag=True, help="Never use the network.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
 @setting_options()
@@ -164,14 +162,15 @@ def _require_free(out: str | None) -> None:
 
 
 def _created(out: str | None, experiment: Experiment, config: Config, search: Search) -> Sweep:
+    from fastmlp.experiment.locking import DirectoryInUseError
     from fastmlp.experiment.rundir import next_numbered
-    from fastmlp.experiment.sweep import BusyError, Sweep
+    from fastmlp.experiment.sweep import Sweep
 
     name = experiment.prepared.name
     try:
         path = next_numbered(Path("sweeps"), name) if out is None else Path(out)
         return Sweep.create(path, config, search)
-    except (BusyError, OSError, ValueError) as error:
+    except (DirectoryInUseError, OSError, ValueError) as error:
         raise ConfigError(f"cannot create the sweep's directory: {error}") from error
 
 
@@ -231,12 +230,12 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
 
 @contextlib.contextmanager
 def _held(found: Sweep) -> Iterator[None]:
-    from fastmlp.experiment.sweep import BusyError
+    from fastmlp.experiment.locking import DirectoryInUseError
 
     try:
         with found.locked():
             yield
-    except BusyError as error:
+    except DirectoryInUseError as error:
         raise ConfigError(str(error)) from error
 
 

@@ -7,7 +7,12 @@ from typing import Any
 import click
 
 from fastmlp.cli.options import common_options, state_of
-from fastmlp.cli.setting_options import SettingsCommand, given_settings, setting_options
+from fastmlp.cli.setting_options import (
+    SettingsCommand,
+    given_settings,
+    setting_options,
+    settings_file_options,
+)
 from fastmlp.cli.sources import complete_source
 
 __all__ = ["train"]
@@ -25,15 +30,7 @@ fastmlp train mnist --dry-run"""
 
 @click.command(cls=SettingsCommand, examples=EXAMPLES)
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
-@click.option(
-    "--config", "config_file", type=click.Path(), default=None, metavar="FILE",
-    envvar="FASTMLP_CONFIG",
-    help="Settings from a TOML file; ./fastmlp.toml and the user's file are not looked at then.",
-)  # fmt: skip
-@click.option(
-    "-s", "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", envvar="FASTMLP_SET",
-    help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated.",
-)  # fmt: skip
+@settings_file_options
 @click.option(
     "--resume", type=click.Path(), default=None, metavar="RUN",
     help="Go on with a run that was cut off, from its newest checkpoint, to the same result.",

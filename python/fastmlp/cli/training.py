@@ -256,12 +256,12 @@ def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
 
 @contextlib.contextmanager
 def _held(run: RunDirectory) -> Iterator[None]:
-    from fastmlp.experiment.rundir import RunInUseError
+    from fastmlp.experiment.locking import DirectoryInUseError
 
     try:
         with run.locked():
             yield
-    except RunInUseError as error:
+    except DirectoryInUseError as error:
         raise ConfigError(str(error)) from error
 
 

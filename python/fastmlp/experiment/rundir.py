@@ -8,20 +8,20 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastmlp._files import append, atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment.checkpoint import CheckpointStore
+from fastmlp.experiment.locking import locked
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.history import Record
 
 __all__ = [
     "RunDirectory",
-    "RunInUseError",
     "clean_json",
     "list_runs",
     "model_path",
@@ -45,10 +45,6 @@ def clean_json(value: Any) -> Any:
         number = float(value)
         return number if math.isfinite(number) else None
     return str(value)
-
-
-class RunInUseError(RuntimeError):
-    """Another process is training the run."""
 
 
 class RunDirectory:
@@ -100,7 +96,7 @@ class RunDirectory:
         ------
         ValueError
             `out` holds something.
-        RunInUseError
+        DirectoryInUseError
             Another process trains the run in `out`.
         OSError
             The directory cannot be made.
@@ -149,28 +145,15 @@ class RunDirectory:
         if self.plots_path.is_dir():
             shutil.rmtree(self.plots_path)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the run, so that two processes do not train it at once.
 
         Raises
         ------
-        RunInUseError
+        DirectoryInUseError
             Another process holds it.
         """
-        import fcntl
-
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunInUseError(f"{self.path}: another process trains this run") from None
-            except OSError:
-                pass  # a file system without locks: writes are atomic all the same
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self.path)
 
     # Writing
 

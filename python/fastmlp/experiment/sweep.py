@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from fastmlp import _core
 from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
+from fastmlp.experiment.locking import locked
 from fastmlp.experiment.runner import Experiment
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Dimension, Value, changed, distinct
@@ -21,13 +21,9 @@ from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.experiment.study import Study, Trial
 from fastmlp.experiment.trials import run_here, run_in_processes, trial_experiment
 
-__all__ = ["BusyError", "Search", "Sweep", "require_trainable"]
+__all__ = ["Search", "Sweep", "require_trainable"]
 
 _MAX_BYTES = 1 << 20
-
-
-class BusyError(RuntimeError):
-    """Another process holds the sweep."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +135,7 @@ class Sweep:
         ------
         ValueError
             The path is a file, or a directory that is not empty.
-        BusyError
+        DirectoryInUseError
             Another process is about to do the same.
         OSError
             It cannot be written.
@@ -194,28 +190,15 @@ class Sweep:
         text = json.dumps(search.as_json(), indent=2) + "\n"
         atomic_write(self.search_path, text.encode())
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the sweep, so that one process writes its journal.
 
         Raises
         ------
-        BusyError
+        DirectoryInUseError
             Another one holds it.
         """
-        import fcntl
-
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError(f"{self.path}: another process is running this sweep") from None
-            except OSError:
-                pass  # a file system without locks: it is up to the user
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self.path)
 
     def require_same_data(self, experiment: Experiment) -> None:
         """Raise FormatError where the data is not what the sweep began with."""
