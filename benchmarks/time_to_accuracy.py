@@ -33,9 +33,14 @@ from fastmlp.bench.engines import ENGINES, Engine, ScikitLearn, Torch
 from fastmlp.bench.runner import Process, WorkerError, draw_start
 from fastmlp.bench.worker import limit_threads, serve
 from fastmlp.bench.workloads import Start, Workload, forward
-from fastmlp.cli.recipes import SCHEDULES, learning_rate_schedule
+from fastmlp.schedules import Constant, Cosine, StepDecay
 
 EPOCH_SECONDS = 600.0  # before an engine is given up
+SCHEDULES = {
+    "constant": lambda rate, epochs: Constant(rate),
+    "cosine": lambda rate, epochs: Cosine(rate, per="epoch"),
+    "step": lambda rate, epochs: StepDecay(rate, every=-(-epochs // 3)),
+}
 
 
 class TorchAdam(Torch):
@@ -99,7 +104,7 @@ class Plan:
         )
 
     def rate(self, epoch: int) -> float:
-        schedule = learning_rate_schedule(self.schedule, self.lr, self.epochs)
+        schedule = SCHEDULES[self.schedule](self.lr, self.epochs)
         return schedule(epoch) if callable(schedule) else schedule
 
 
@@ -196,7 +201,9 @@ def sizes(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int
 @click.option("--hidden", default="512,512", show_default=True, callback=sizes)
 @click.option("--batch", default=128, show_default=True)
 @click.option("--lr", default=0.1, show_default=True)
-@click.option("--schedule", default="constant", show_default=True, type=click.Choice(SCHEDULES))
+@click.option(
+    "--schedule", default="constant", show_default=True, type=click.Choice(list(SCHEDULES))
+)
 @click.option("--momentum", default=0.9, show_default=True)
 @click.option("--epochs", default=20, show_default=True, help="At most; a schedule ends there.")
 @click.option("--seeds", default=5, show_default=True, help="How many, from 0.")

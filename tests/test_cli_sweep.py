@@ -201,7 +201,7 @@ def test_ctrl_c_ends_all_processes_and_a_second_sweep_is_refused(here, tmp_path)
         wait_for_epochs(tmp_path / "here", 2)
         other = here("sweep", "--resume", "here")
         assert other.returncode == 2
-        assert "here: another process is running this sweep" in other.stderr
+        assert "here: another process works in it" in other.stderr
         workers = descendants(process.pid)
         assert len(workers) >= 2
         os.killpg(process.pid, signal.SIGINT)

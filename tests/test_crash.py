@@ -80,10 +80,17 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
         command("train", "--resume", run), env=environment(), capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
+    overwriting = subprocess.run(
+        command("train", data, *SETTINGS, "--out", run, "--overwrite"), env=environment(),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     process.kill()
     process.wait()
-    assert second.returncode == 2
-    assert "another process" in second.stderr
+    for refused in (second, overwriting):
+        assert refused.returncode == 2
+        assert "another process" in refused.stderr
+    assert (run / "config.toml").exists()
+    assert CheckpointStore(run / "checkpoints").newest()[0] is not None
 
 
 def test_changed_data_is_refused(tmp_path):

@@ -243,6 +243,7 @@ def _new_model(experiment: Experiment) -> Any:
 
 def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
     from fastmlp.cli.run_names import runs_directory
+    from fastmlp.experiment.locking import DirectoryInUseError
     from fastmlp.experiment.rundir import RunDirectory
 
     name = experiment.prepared.name
@@ -250,7 +251,7 @@ def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
         return RunDirectory.create(
             name, request.out, parent=runs_directory(), overwrite=request.overwrite
         )
-    except (OSError, ValueError) as error:
+    except (DirectoryInUseError, OSError, ValueError) as error:
         raise ConfigError(f"cannot create the run's directory: {error}") from error
 
 
