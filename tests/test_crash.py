@@ -69,6 +69,7 @@ def test_a_training_that_was_asked_to_end_is_resumed_to_the_same_bits(tmp_path, 
     assert status == ("interrupted" if number == signal.SIGINT else "terminated")
     finish(start("train", "--resume", run, "--threads", 2, "--quiet"))
     assert digests(run) == expected
+    assert json.loads((run / "result.json").read_text())["status"] == "completed"
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):

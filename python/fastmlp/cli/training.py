@@ -125,6 +125,7 @@ def _resume(request: Request, state: State) -> int:
             runner.require_same_data(experiment, run)
         model = _new_model(experiment)
         run.write_records(checkpoint.records if checkpoint else [])
+        run.result_path.unlink(missing_ok=True)  # of the training that was cut off
         return _train(request, state, experiment, model, run, checkpoint)
 
 
