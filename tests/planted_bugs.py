@@ -342,13 +342,13 @@ MUTATIONS = [
     ),
     Mutation(
         "patience counts one less",
-        "python/fastmlp/experiment/runner.py",
+        "python/fastmlp/experiment/keeper.py",
         "since_best < self._patience",
         "since_best < self._patience + 1",
     ),
     Mutation(
         "time limit ignored",
-        "python/fastmlp/experiment/runner.py",
+        "python/fastmlp/experiment/keeper.py",
         'elapsed + record["seconds"] > self._max_time',
         "False",
     ),

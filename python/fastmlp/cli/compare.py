@@ -106,7 +106,7 @@ def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
 def _peer_results(run: RunDirectory, names: tuple[str, ...], quiet: bool) -> list[PeerResult]:
     if not names:
         return []
-    from fastmlp.cli.training import data_errors, load_experiment
+    from fastmlp.cli.request import data_errors, load_experiment
     from fastmlp.experiment.peers import PEERS, require_library
     from fastmlp.experiment.runner import require_same_data
 

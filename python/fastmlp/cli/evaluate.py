@@ -173,7 +173,7 @@ def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
     FormatError
         A file of the run is damaged.
     """
-    from fastmlp.cli.training import data_errors, load_experiment
+    from fastmlp.cli.request import data_errors, load_experiment
     from fastmlp.experiment.runner import require_same_data
 
     config = run.config()

@@ -63,7 +63,7 @@ def lr_find(
     "Cyclical learning rates for training neural networks", 2017). Suggested is the rate at which
     the loss falls most steeply. Nothing is kept of the training.
     """
-    from fastmlp.cli.training import Request, load_experiment, resolve_settings
+    from fastmlp.cli.request import Request, load_experiment, resolve_settings
 
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")

@@ -12,7 +12,7 @@ from fastmlp.cli.errors import ExitCode
 from fastmlp.cli.options import State
 
 if TYPE_CHECKING:
-    from fastmlp.cli.training import Request
+    from fastmlp.cli.request import Request
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment, Outcome
     from fastmlp.experiment.schema import Config

@@ -105,7 +105,7 @@ def sweep(
 
 def _new_sweep(options: dict[str, Any], trials: int, quiet: bool) -> tuple[Sweep, Experiment]:
     """Check everything before the directory is made, what costs time last."""
-    from fastmlp.cli.training import load_experiment
+    from fastmlp.cli.request import load_experiment
     from fastmlp.experiment.search import distinct
     from fastmlp.experiment.sweep import Search, require_trainable
 
@@ -138,7 +138,7 @@ def _wrong(option: str) -> Iterator[None]:
 
 def _base_settings(options: dict[str, Any]) -> Config:
     """What all trials start from; with a validation part, which the data may not have."""
-    from fastmlp.cli.training import Request, resolve_settings
+    from fastmlp.cli.request import Request, resolve_settings
     from fastmlp.data.prepare import VALIDATION_FRACTION
     from fastmlp.experiment.settings import with_absolute_paths
 
@@ -175,7 +175,7 @@ def _created(out: str | None, experiment: Experiment, config: Config, search: Se
 
 
 def _old_sweep(path: str, options: dict[str, Any], quiet: bool) -> tuple[Sweep, Experiment]:
-    from fastmlp.cli.training import data_errors, load_experiment
+    from fastmlp.cli.request import data_errors, load_experiment
     from fastmlp.experiment.sweep import Sweep
 
     if any(value not in (None, ()) for value in options.values()):

@@ -60,7 +60,8 @@ def train(ctx: click.Context, /, **options: Any) -> int:
     input. The run's directory receives the resolved settings, metrics, checkpoints, the best and
     the last model, and a report. Ctrl-C saves the model as it stands and ends with code 130.
     """
-    from fastmlp.cli.training import Request, run_training
+    from fastmlp.cli.request import Request
+    from fastmlp.cli.training import run_training
 
     given = given_settings(options)
     return run_training(Request(given=given, **options), state_of(ctx))
