@@ -41,7 +41,30 @@ bool choose_transposed_weights(std::int64_t member_rows, std::int64_t inputs, st
   return panels(inputs) * panels(outputs) < panels(member_rows) * (panels(inputs) + panels(outputs));
 }
 
+PlanOverrides& overrides() {
+  static PlanOverrides current;
+  return current;
+}
+
+bool bit(std::uint64_t bits, std::size_t place) { return (bits >> (place % 64) & 1) != 0; }
+
+void apply(const PlanOverrides& forced, const NetworkSpec& spec, int panel, Plan& plan) {
+  for (std::size_t l = 0; l < plan.splits.size(); ++l) {
+    if (forced.split_by_outputs && !spec.layers[l].batch_norm) {
+      plan.splits[l] = bit(*forced.split_by_outputs, l) ? Split::outputs : Split::rows;
+    }
+    if (forced.transposes_weights) plan.transposes_weights[l] = bit(*forced.transposes_weights, l);
+  }
+  plan.own_input = forced.own_input.value_or(plan.own_input);
+  plan.leaves_out_columns = forced.leaves_out_columns;
+  if (forced.row_block) plan.row_block = *forced.row_block * panel;
+  if (forced.depth_block) plan.depth_block = *forced.depth_block * panel;
+  plan.panel_group = forced.panel_group.value_or(plan.panel_group);
+}
+
 }  // namespace
+
+void override_plans(const PlanOverrides& wanted) { overrides() = wanted; }
 
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes) {
   Plan plan;
@@ -62,6 +85,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
   plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
+  apply(overrides(), spec, panel, plan);
   return plan;
 }
 

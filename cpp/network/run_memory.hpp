@@ -14,6 +14,9 @@
 
 namespace fastmlp {
 
+template <typename T>
+class StepMemory;
+
 /// Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up, and
 /// by the input itself.
 template <typename T>
@@ -21,6 +24,27 @@ class RunMemory {
  public:
   /// slots: arrays of the optimizer's state. With `updates` there is room for a copy of the network's state.
   RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates);
+
+  T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
+  int slot_count() const { return slot_count_; }
+  /// Of the network's state, when the run updates it.
+  T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
+  /// What a step with `differentiates_input` has left.
+  Panels<T> input_gradient(std::int64_t batch) const { return gradient(0, batch); }
+
+  void require_input(std::int64_t columns);
+  void require_input_gradient();
+  /// The gradient of all parameters, kept for a step.
+  T* require_gradients();
+  /// Room for averages of the network's state.
+  T* require_averages();
+  T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }
+
+  std::size_t bytes() const;
+
+ private:
+  // What members share during a step is reached through the declaration of a pass alone.
+  friend class StepMemory<T>;
 
   Panels<T> input(int member, std::int64_t batch, std::int64_t columns) const;
   LayerOutput<T> output(std::int64_t level, std::int64_t batch) const {
@@ -35,24 +59,9 @@ class RunMemory {
   T* loss_scratch(int member) const { return arena_.at<T>(at(loss_scratch_, member)); }
   T* row_loss() const { return arena_.at<T>(row_loss_); }
   std::int32_t* correct() const { return arena_.at<std::int32_t>(correct_); }
-  T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
-  int slot_count() const { return slot_count_; }
-  /// Of the network's state, when the run updates it.
-  T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
   /// One sum per output of each layer, for reductions over the parameters.
   double* column_sums() const { return arena_.at<double>(column_sums_); }
 
-  void require_input(std::int64_t columns);
-  void require_input_gradient();
-  /// The gradient of all parameters, kept for a step.
-  T* require_gradients();
-  /// Room for averages of the network's state.
-  T* require_averages();
-  T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }
-
-  std::size_t bytes() const;
-
- private:
   static std::size_t at(const std::vector<std::size_t>& offsets, std::int64_t i) {
     return offsets[static_cast<std::size_t>(i)];
   }
