@@ -55,7 +55,7 @@ py::dict plan_of(const Run<T>& run) {
   result["splits"] = py::tuple(splits);
   result["transposes_weights"] = py::tuple(transposes_weights);
   result["own_input"] = plan.own_input;
-  result["barriers"] = plan.threads > 1 ? count_meetings(make_step(mlp.spec(), plan, {})) : 0;
+  result["barriers"] = plan.threads > 1 ? count_meetings(make_step(mlp.spec(), plan, {}, {})) : 0;
   result["row_block"] = plan.row_block;
   result["depth_block"] = plan.depth_block;
   result["panel_group"] = plan.panel_group;

@@ -54,8 +54,8 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       batches_(batches_of(state, request)),
       steps_(wanted_steps(batches_, request)),
       update_(state, request),
-      looking_(make_step(spec_, state.plan, features(true))),
-      settled_(make_step(spec_, state.plan, features(false))) {}
+      looking_(make_step(spec_, state.plan, features(true), make_prologue())),
+      settled_(make_step(spec_, state.plan, features(false), looking_)) {}
 
 template <typename T>
 StepFeatures Epoch<T>::features(bool looks_at_columns) const {
@@ -75,16 +75,12 @@ template <typename T>
 void Epoch<T>::run(const Member& member) {
   const bool fixed_input = !(request_.training && spec_.disturbs_input());
   Own own{state_.moments, fixed_input ? kDenseBatches : 0};
-  bool looks = own.patience > 0;
-  if (looks) mark_columns(batches_.rows(steps_.begin), member);
-  member.barrier.wait();
+  if (own.patience > 0) mark_columns(batches_.rows(steps_.begin), member);
   for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++own.number) {
-    // The meetings of a step are those after a step of its kind.
-    if (looks && own.patience == 0) member.barrier.wait();
-    looks = own.patience > 0;
+    const std::vector<Pass>& passes = own.patience > 0 ? looking_ : settled_;
     own.batch = make_batch(i, static_cast<std::uint32_t>(own.moments.steps));
     own.goes_on = true;
-    for (const Pass& pass : looks ? looking_ : settled_) {
+    for (const Pass& pass : passes) {
       if (pass.meets) member.barrier.wait();
       if (pass.share == Share::first && member.index != 0) continue;
       compute(StepMemory<T>(state_, pass, own.batch, member), own);

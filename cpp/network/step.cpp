@@ -31,11 +31,17 @@ void require_no_race_within(const Pass& pass) {
   }
 }
 
+void note(const Pass& pass, std::vector<Access>& since_meeting) {
+  if (pass.meets) since_meeting.clear();
+  since_meeting.insert(since_meeting.end(), pass.accesses.begin(), pass.accesses.end());
+}
+
 /// A meeting as late as possible, just before the first pass that needs it, is one of as few as possible. The second
 /// lap sees what a step leaves to the next one.
-void place_meetings(std::vector<Pass>& passes) {
+void place_meetings(std::vector<Pass>& passes, const std::vector<Pass>& before) {
   constexpr int kLaps = 2;
   std::vector<Access> since_meeting;
+  for (const Pass& pass : before) note(pass, since_meeting);
   for (int lap = 0; lap < kLaps; ++lap) {
     for (Pass& pass : passes) {
       const bool needed = std::any_of(pass.accesses.begin(), pass.accesses.end(), [&](const Access& next) {
@@ -43,11 +49,12 @@ void place_meetings(std::vector<Pass>& passes) {
                            [&](const Access& before) { return meets_needed(before, next); });
       });
       pass.meets = pass.meets || needed;
-      if (pass.meets) since_meeting.clear();
-      since_meeting.insert(since_meeting.end(), pass.accesses.begin(), pass.accesses.end());
+      note(pass, since_meeting);
     }
   }
 }
+
+std::int64_t dropped_meeting = -1;
 
 /// Declares the passes of a network under a plan.
 class StepBuilder {
@@ -55,7 +62,7 @@ class StepBuilder {
   StepBuilder(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features)
       : spec_(spec), plan_(plan), features_(features), last_(spec.layer_count()) {}
 
-  std::vector<Pass> build() {
+  std::vector<Pass> build(const std::vector<Pass>& before) {
     if (features_.looks_at_columns) {
       passes_.push_back({PassKind::collect_columns, 0, Share::own, {reads(Buffer::columns, 0, Share::whole)}});
     }
@@ -77,13 +84,13 @@ class StepBuilder {
                        Share::whole,
                        {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});
     passes_.push_back({PassKind::look_ahead, 0, input_share(Share::rows), {}});
-    if (features_.looks_at_columns) passes_.back().accesses = {writes(Buffer::columns, 0, Share::rows)};
+    if (features_.looks_at_columns) passes_.back() = make_prologue().front();
     update();
     if (features_.updates && features_.clips) clip();
     if (features_.updates && (features_.bounds_norms || features_.moves_averages)) follow_up();
     passes_.push_back({PassKind::tally, 0, Share::first, {reads(Buffer::row_results, 0, Share::first)}});
     for (const Pass& pass : passes_) require_no_race_within(pass);
-    place_meetings(passes_);
+    place_meetings(passes_, before);
     return std::move(passes_);
   }
 
@@ -207,9 +214,21 @@ bool Pass::declares(Buffer buffer, std::int64_t at, Mode mode) const {
   });
 }
 
-std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features) {
-  return StepBuilder(spec, plan, features).build();
+std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features,
+                            const std::vector<Pass>& before) {
+  std::vector<Pass> passes = StepBuilder(spec, plan, features).build(before);
+  std::int64_t n = 0;
+  for (Pass& pass : passes) {
+    if (pass.meets && n++ == dropped_meeting) pass.meets = false;
+  }
+  return passes;
 }
+
+std::vector<Pass> make_prologue() {
+  return {{PassKind::look_ahead, 0, Share::rows, {{Buffer::columns, 0, Share::rows, Mode::writes}}}};
+}
+
+void drop_meeting(std::int64_t n) { dropped_meeting = n; }
 
 std::int64_t count_meetings(const std::vector<Pass>& passes) {
   return std::count_if(passes.begin(), passes.end(), [](const Pass& pass) { return pass.meets; });

@@ -92,10 +92,18 @@ struct StepFeatures {
 
 /// The passes of a step of `plan` with their meetings: as few as keep every member from reading or overwriting what
 /// another has still to write or to read, also from one step to the next. Throws std::logic_error when a pass would
-/// race with itself.
-std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features);
+/// race with itself. before: what may come before the first of these steps.
+std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features,
+                            const std::vector<Pass>& before);
+
+/// What an epoch does before its first step: it looks at the columns of the first batch.
+std::vector<Pass> make_prologue();
 
 /// Times that the members meet in a step.
 std::int64_t count_meetings(const std::vector<Pass>& passes);
+
+/// Leaves out the n-th meeting, from 0, of all steps made from now on; -1: none. For the proof that the thread
+/// sanitizer reports each of them.
+void drop_meeting(std::int64_t n);
 
 }  // namespace fastmlp
