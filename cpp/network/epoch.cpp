@@ -55,7 +55,7 @@ void Epoch<T>::run(const Member& member) {
   mark_columns(begin, member);
   member.barrier.wait();
   for (std::int64_t first = begin; first < end; first += batch_size_limit) {
-    const bool leaves_out = patience > 0 && state_.columns.collect(request_.samples, member.index);
+    const bool leaves_out = patience > 0 && state_.columns.collect(request_.samples, member.index, member.count);
     if (patience > 0) patience = leaves_out ? kDenseBatches : patience - 1;
     Batch<T> batch = make_batch(first, leaves_out, member);
     batch.step = static_cast<std::uint32_t>(moments.steps);
@@ -192,7 +192,7 @@ bool Epoch<T>::backward_data(std::int64_t l, const Batch<T>& batch, const Member
     derivative = {below.activation, below.parameter, state_.memory.output(l - 1, batch.size)};
   }
   const Range rows = batch.rows;
-  T* transposed = state_.memory.transposed(member.index);
+  T* transposed = state_.memory.transposed(member);
   const bool by_rows = state_.plan.transposes_weights[static_cast<std::size_t>(l - 1)];
   if (!by_rows) transpose_rows(kernels_, from, rows, transposed);
   return in_blocks(rows, from.cols, {0, to.count()}, !by_rows, member, [&](Range block, Range depth, Range panels) {
