@@ -5,8 +5,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
+
+#include "base/check.hpp"
 
 namespace fastmlp {
+
+/// More than any machine has; a team has memory for each.
+inline constexpr int kMostThreads = 1 << 16;
+
+/// A number of threads from `least` on, 0 where that leaves the choice to the core.
+inline void require_threads(int threads, int least) {
+  require(threads >= least && threads <= kMostThreads, "threads must be from " + std::to_string(least) + " to " +
+                                                           std::to_string(kMostThreads) + ", got " +
+                                                           std::to_string(threads));
+}
 
 /// Threads that this process may use: affinity mask, cgroup CPU quota and OMP_NUM_THREADS, at least 1.
 int available_threads();

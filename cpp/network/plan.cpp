@@ -77,6 +77,7 @@ int choose_threads(int requested, double flops, std::int64_t rows) {
   // Two barriers a step, and weights that travel from core to core, are not repaid below this much work per thread.
   constexpr double kFlopsPerThread = 1.5e6;
   const auto worthwhile = static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
+  require_threads(requested, 0);
   int wanted = requested;
   // Asking the system takes longer than a small prediction.
   if (requested == 0) wanted = worthwhile == 1 ? 1 : std::min(available_threads(), worthwhile);
