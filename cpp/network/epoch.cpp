@@ -161,7 +161,7 @@ void Epoch<T>::collect_columns(const StepMemory<T>& memory, Own& own) {
   const int member = memory.member().index;
   LiveColumns& columns = state_.columns;
   memory.require_declared(Buffer::columns, 0, Mode::reads);
-  const bool many = columns.collect(request_.samples, member);
+  const bool many = columns.collect(request_.samples, member, memory.member().count);
   const bool leaves_out = request_.samples.sparse() ? many : state_.plan.leaves_out_columns.value_or(many);
   own.patience = leaves_out ? kDenseBatches : own.patience - 1;
   if (!leaves_out) return;

@@ -17,6 +17,7 @@ constexpr int kMostOwnInputs = 4;
 constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
+std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return round_down(n + multiple - 1, multiple); }
 
 /// By outputs when the weights are what would travel from core to core (they outweigh the batch, and few rows per
 /// member would share them) or when they come from memory, once rather than once per member; and when the panels come
@@ -82,7 +83,8 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   }
   plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs && plan.threads > 1;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
-  plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
+  // Whole panels, of which the transposed gradient consists: a team smaller than planned has rows of several blocks.
+  plan.row_block = round_up(std::min(any_outputs ? batch_size : member_rows, kMostRows), panel);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
   plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
   apply(overrides(), spec, panel, plan);
@@ -101,6 +103,7 @@ int choose_threads(int requested, double flops, std::int64_t rows) {
   // Two barriers a step, and weights that travel from core to core, are not repaid below this much work per thread.
   constexpr double kFlopsPerThread = 1.5e6;
   const auto worthwhile = static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
+  require_threads(requested, 0);
   int wanted = requested;
   // Asking the system takes longer than a small prediction.
   if (requested == 0) wanted = worthwhile == 1 ? 1 : std::min(available_threads(), worthwhile);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/arena.hpp"
+#include "base/check.hpp"
+#include "base/team.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
 #include "ops/batch_norm.hpp"
@@ -54,7 +56,10 @@ class RunMemory {
   }
   Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
   BatchNormMemory<T> batch_norm(std::int64_t level, std::int64_t batch) const;
-  T* transposed(int member) const { return arena_.at<T>(at(transposed_, member)); }
+  /// Parts of one room, as large as the team's count makes them: a team smaller than planned has larger shares.
+  T* transposed(const Member& member) const {
+    return arena_.at<T>(transposed_) + member.index * transposed_elements(member.count);
+  }
   T* scratch(int member) const { return arena_.at<T>(at(scratch_, member)); }
   T* loss_scratch(int member) const { return arena_.at<T>(at(loss_scratch_, member)); }
   T* row_loss() const { return arena_.at<T>(row_loss_); }
@@ -65,6 +70,12 @@ class RunMemory {
   static std::size_t at(const std::vector<std::size_t>& offsets, std::int64_t i) {
     return offsets[static_cast<std::size_t>(i)];
   }
+  /// For the most rows that one of `members` has.
+  std::int64_t transposed_elements(int members) const {
+    const std::int64_t panel = mlp_.kernels().panel;
+    const std::int64_t rows = (batch_size_ + members - 1) / members;
+    return checked_product((rows + panel - 1) / panel * panel, widest_);
+  }
   Panels<T> level_panels(const std::vector<std::size_t>& offsets, std::int64_t level, std::int64_t batch) const;
 
   const Mlp<T>& mlp_;
@@ -72,6 +83,7 @@ class RunMemory {
   int members_;
   bool own_input_;
   int slot_count_;
+  std::int64_t widest_ = 1;  // layer
   Arena arena_;
   std::unique_ptr<Arena> input_;
   std::unique_ptr<Arena> input_gradient_;
@@ -82,8 +94,8 @@ class RunMemory {
   std::vector<std::size_t> level_gradients_;
   std::vector<std::size_t> normalised_;
   std::vector<std::size_t> moments_;
-  std::vector<std::size_t> transposed_;  // by member
-  std::vector<std::size_t> scratch_;
+  std::size_t transposed_ = 0;
+  std::vector<std::size_t> scratch_;  // by member
   std::vector<std::size_t> loss_scratch_;
   std::size_t row_loss_ = 0;
   std::size_t correct_ = 0;

@@ -104,7 +104,7 @@ class StepMemory {
   }
 
   // The member's own.
-  T* transposed() const { return state_.memory.transposed(member_.index); }
+  T* transposed() const { return state_.memory.transposed(member_); }
   T* scratch() const { return state_.memory.scratch(member_.index); }
   T* loss_scratch() const { return state_.memory.loss_scratch(member_.index); }
 
