@@ -247,9 +247,7 @@ def case(seed: int) -> Case:
         fit["averaging"] = fastmlp.SWA()
     if rng.random() < 0.2:
         every = int(rng.integers(1, 4))
-        fit["callbacks"] = [
-            fastmlp.LambdaCallback(on_step_end=lambda *_: None, every_steps=every)
-        ]
+        fit["callbacks"] = [fastmlp.LambdaCallback(on_step_end=lambda *_: None, every_steps=every)]
     frozen = [layer for layer in range(depth) if rng.random() < 0.15]
     if len(frozen) == depth:
         frozen = []
@@ -289,7 +287,10 @@ def _results(drawn: Case, threads: int) -> Iterator[tuple[str, str]]:
         yield "records", f"diverged in epoch {error.epoch} at step {error.step}"
     yield "parameters", _digest(*model.parameters().values())
     state = model.training_state()
-    yield "state", _digest(*(state[k] for k in sorted(state) if k.startswith(("slots", "averages"))))
+    yield (
+        "state",
+        _digest(*(state[k] for k in sorted(state) if k.startswith(("slots", "averages")))),
+    )
     yield "outputs", _digest(model.forward(x, threads=threads))
     yield "predictions", _digest(*np.atleast_1d(model.predict(x, threads=threads)[0]))
     yield "hidden activations", _digest(*model.hidden_activations(x, threads=threads))

@@ -1,8 +1,10 @@
 #include "network/step.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace fastmlp {
 namespace {
@@ -54,7 +56,18 @@ void place_meetings(std::vector<Pass>& passes, const std::vector<Pass>& before) 
   }
 }
 
-std::int64_t dropped_meeting = -1;
+std::optional<MeetingNumber> meeting_to_drop;
+bool dropped = false;
+
+void drop_wanted_meeting(const StepFeatures& features, std::vector<Pass>& passes) {
+  if (!meeting_to_drop || meeting_to_drop->looks_at_columns != features.looks_at_columns) return;
+  std::int64_t number = 0;
+  for (Pass& pass : passes) {
+    if (!pass.meets || number++ != meeting_to_drop->number) continue;
+    pass.meets = false;
+    dropped = true;
+  }
+}
 
 /// Declares the passes of a network under a plan.
 class StepBuilder {
@@ -217,10 +230,7 @@ bool Pass::declares(Buffer buffer, std::int64_t at, Mode mode) const {
 std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features,
                             const std::vector<Pass>& before) {
   std::vector<Pass> passes = StepBuilder(spec, plan, features).build(before);
-  std::int64_t n = 0;
-  for (Pass& pass : passes) {
-    if (pass.meets && n++ == dropped_meeting) pass.meets = false;
-  }
+  drop_wanted_meeting(features, passes);
   return passes;
 }
 
@@ -228,7 +238,9 @@ std::vector<Pass> make_prologue() {
   return {{PassKind::look_ahead, 0, Share::rows, {{Buffer::columns, 0, Share::rows, Mode::writes}}}};
 }
 
-void drop_meeting(std::int64_t n) { dropped_meeting = n; }
+void drop_meeting(MeetingNumber meeting) { meeting_to_drop = meeting; }
+
+bool meeting_was_dropped() { return dropped; }
 
 std::int64_t count_meetings(const std::vector<Pass>& passes) {
   return std::count_if(passes.begin(), passes.end(), [](const Pass& pass) { return pass.meets; });

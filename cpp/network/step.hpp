@@ -102,8 +102,15 @@ std::vector<Pass> make_prologue();
 /// Times that the members meet in a step.
 std::int64_t count_meetings(const std::vector<Pass>& passes);
 
-/// Leaves out the n-th meeting, from 0, of all steps made from now on; -1: none. For the proof that the thread
-/// sanitizer reports each of them.
-void drop_meeting(std::int64_t n);
+/// A meeting, counted from 0, of the steps that look at columns or of those that do not.
+struct MeetingNumber {
+  bool looks_at_columns;
+  std::int64_t number;
+};
+
+/// Leaves it out of all steps made from now on: for the proof that the thread sanitizer reports its absence.
+void drop_meeting(MeetingNumber meeting);
+/// Whether a step had it.
+bool meeting_was_dropped();
 
 }  // namespace fastmlp

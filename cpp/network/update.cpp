@@ -72,7 +72,8 @@ void Update<T>::shared_blocks(const StepMemory<T>& memory, const UpdateSettings<
   }
   memory.require_declared(Buffer::hand_out, 0, Mode::reads);
   const std::int64_t hand = std::max<std::int64_t>(1, shared / (memory.member().count * kHands));
-  for (std::int64_t b = next_block_.fetch_add(hand); b < shared; b = next_block_.fetch_add(hand)) {
+  const auto reach = [&] { return next_block_.fetch_add(hand, std::memory_order_relaxed); };
+  for (std::int64_t b = reach(); b < shared; b = reach()) {
     blocks(memory, {b, std::min(b + hand, shared)}, settings);
   }
 }

@@ -1,0 +1,251 @@
+// Trains small networks of every kind on a team of plain threads, for ThreadSanitizer. Without arguments all
+// configurations run, and each is named with the kinds of its steps; with a name that one runs; with "looking" or
+// "settled" and a number besides it runs without that meeting of such a step, which the sanitizer then has to report,
+// or ends with status 3 where there is none. tests/race_driver.py builds this and does all that.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/philox.hpp"
+#include "network/initializer.hpp"
+#include "network/step.hpp"
+#include "network/trainer.hpp"
+
+namespace {
+
+using namespace fastmlp;
+
+constexpr int kThreads = 3;
+constexpr std::int64_t kSamples = 170;
+constexpr std::int64_t kBatch = 18;  // the last one is smaller
+constexpr int kEpochs = 2;
+constexpr std::uint64_t kAllByOutputs = ~std::uint64_t{0};
+
+enum class Input { dense, zero_columns, sparse };
+
+struct Configuration {
+  const char* name;
+  std::vector<std::int64_t> sizes{70, 100, 40, 33};
+  PlanOverrides plan{};
+  Input input = Input::dense;
+  bool gradients = false;  // kept rather than applied, that of the input too
+  Optimizer optimizer = Optimizer::momentum;
+  std::function<void(NetworkSpec&)> network = [](NetworkSpec&) {};
+  std::function<void(EpochRequest<float>&)> training = [](EpochRequest<float>&) {};
+};
+
+PlanOverrides by_outputs(std::uint64_t layers, bool own_input = false) {
+  PlanOverrides plan;
+  plan.split_by_outputs = layers;
+  plan.own_input = own_input;
+  return plan;
+}
+
+void normalise(NetworkSpec& spec) {
+  for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) spec.layers[l].batch_norm = true;
+}
+
+std::vector<Configuration> configurations() {
+  const auto clip_norm = [](EpochRequest<float>& request) { request.settings.clip_norm = 0.1; };
+  const auto follow_up = [](EpochRequest<float>& request) {
+    request.settings.max_norm = 0.5;
+    request.settings.average_decay = 0.9;
+  };
+  const auto freeze = [](EpochRequest<float>& request) { request.trainable = {false, true, true}; };
+  const auto freeze_middle = [](EpochRequest<float>& request) { request.trainable = {true, false, true}; };
+  const auto user_defined = [](NetworkSpec& spec) { spec.losses[0].loss = Loss::user_defined; };
+  const auto softmax = [](NetworkSpec& spec) {
+    spec.losses[0].loss = Loss::mse;
+    spec.softmax_output = true;
+  };
+  const auto groups = [](NetworkSpec& spec) {
+    spec.losses = {{Loss::mse, 20, 1, 0, {0}, {1}}, {Loss::mae, 13, 1, 0, {0}, {1}}};
+  };
+  const auto disturbed = [](NetworkSpec& spec) {
+    spec.input_dropout = 0.2;
+    spec.input_noise = 0.1;
+    for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) {
+      spec.layers[l] = {Activation::gelu, 0, false, 0.3};
+    }
+  };
+  const auto penalty = [](EpochRequest<float>& request) {
+    request.counts_penalty = true;
+    request.settings.l2 = 0.01;
+  };
+  std::vector<Configuration> all{
+      {.name = "rows", .plan = by_outputs(0)},
+      {.name = "outputs", .plan = by_outputs(kAllByOutputs)},
+      {.name = "outputs-own-input", .plan = by_outputs(kAllByOutputs, true)},
+      {.name = "rows-own-input", .plan = by_outputs(0, true)},
+      {.name = "last-by-outputs", .plan = by_outputs(4)},
+      {.name = "first-by-outputs", .plan = by_outputs(1, true)},
+      {.name = "middle-by-outputs", .plan = by_outputs(2)},
+      {.name = "ends-by-outputs", .plan = by_outputs(5)},
+      {.name = "single-layer", .sizes = {70, 40}, .plan = by_outputs(0)},
+      {.name = "single-layer-outputs", .sizes = {70, 40}, .plan = by_outputs(1)},
+      {.name = "single-layer-own-input", .sizes = {70, 40}, .plan = by_outputs(1, true)},
+      {.name = "wide-output", .sizes = {30, 20, 200}, .plan = by_outputs(2)},
+      {.name = "batch-norm", .network = normalise},
+      {.name = "batch-norm-own-input", .plan = by_outputs(0, true), .network = normalise},
+      {.name = "batch-norm-frozen", .network = normalise, .training = freeze},
+      {.name = "batch-norm-clipped", .network = normalise, .training = clip_norm},
+      {.name = "batch-norm-averages", .network = normalise, .training = follow_up},
+      {.name = "frozen", .plan = by_outputs(0), .training = freeze},
+      {.name = "frozen-outputs", .plan = by_outputs(kAllByOutputs), .training = freeze},
+      {.name = "frozen-middle", .plan = by_outputs(5), .training = freeze_middle},
+      {.name = "clip-norm", .plan = by_outputs(0), .training = clip_norm},
+      {.name = "clip-norm-outputs", .plan = by_outputs(kAllByOutputs, true), .training = clip_norm},
+      {.name = "clip-value",
+       .plan = by_outputs(2),
+       .training = [](EpochRequest<float>& request) { request.settings.clip_value = 0.01; }},
+      {.name = "follow-up", .plan = by_outputs(0), .training = follow_up},
+      {.name = "follow-up-outputs", .plan = by_outputs(kAllByOutputs, true), .training = follow_up},
+      {.name = "clip-and-follow-up",
+       .plan = by_outputs(1),
+       .training =
+           [=](EpochRequest<float>& request) {
+             clip_norm(request);
+             follow_up(request);
+           }},
+      {.name = "user-loss", .plan = by_outputs(0), .network = user_defined},
+      {.name = "user-loss-outputs", .plan = by_outputs(4), .network = user_defined},
+      {.name = "softmax-output", .plan = by_outputs(4), .network = softmax},
+      {.name = "groups", .plan = by_outputs(4), .network = groups},
+      {.name = "disturbed", .plan = by_outputs(0), .optimizer = Optimizer::adam, .network = disturbed},
+      {.name = "disturbed-outputs", .plan = by_outputs(3), .optimizer = Optimizer::adam, .network = disturbed},
+      {.name = "zero-columns", .plan = by_outputs(0), .input = Input::zero_columns},
+      {.name = "zero-columns-outputs", .plan = by_outputs(1), .input = Input::zero_columns},
+      {.name = "zero-columns-own-input", .plan = by_outputs(1, true), .input = Input::zero_columns},
+      {.name = "zero-columns-clipped", .plan = by_outputs(1), .input = Input::zero_columns, .training = clip_norm},
+      {.name = "sparse", .plan = by_outputs(0), .input = Input::sparse},
+      {.name = "sparse-outputs", .plan = by_outputs(kAllByOutputs, true), .input = Input::sparse},
+      {.name = "penalty", .plan = by_outputs(0), .training = penalty},
+      {.name = "penalty-outputs", .plan = by_outputs(kAllByOutputs, true), .training = penalty},
+      {.name = "gradients", .plan = by_outputs(0), .gradients = true},
+      {.name = "gradients-outputs", .plan = by_outputs(kAllByOutputs, true), .gradients = true},
+      {.name = "gradients-batch-norm", .gradients = true, .network = normalise},
+  };
+  return all;
+}
+
+/// Numbers in [-1, 1), a function of the place.
+float number(std::uint32_t purpose, std::int64_t place) {
+  const auto bits = philox4x32({static_cast<std::uint32_t>(place), purpose, 0, 0}, {7, 7})[0];
+  return static_cast<float>(bits) * 0x1p-31F - 1;
+}
+
+struct Samples {
+  std::vector<float> values;
+  std::vector<std::int32_t> columns;
+  std::vector<std::int64_t> starts;
+  std::vector<float> targets;
+};
+
+Samples make_samples(const Configuration& configuration) {
+  const std::int64_t features = configuration.sizes.front();
+  Samples samples;
+  samples.starts.push_back(0);
+  for (std::int64_t row = 0; row < kSamples; ++row) {
+    for (std::int64_t k = 0; k < features; ++k) {
+      const float value = number(1, row * features + k);
+      const bool dense = configuration.input == Input::dense;
+      if (configuration.input == Input::sparse) {
+        if (value < 0.8F) continue;
+        samples.columns.push_back(static_cast<std::int32_t>(k));
+      }
+      samples.values.push_back(dense || k % 3 != 0 ? value : 0);
+    }
+    samples.starts.push_back(static_cast<std::int64_t>(samples.values.size()));
+  }
+  for (std::int64_t i = 0; i < kSamples * configuration.sizes.back(); ++i) samples.targets.push_back(number(2, i));
+  return samples;
+}
+
+NetworkSpec make_spec(const Configuration& configuration) {
+  NetworkSpec spec;
+  spec.layer_sizes = configuration.sizes;
+  spec.layers.resize(configuration.sizes.size() - 1, {Activation::tanh});
+  spec.layers.back() = {Activation::identity};
+  spec.losses = {{Loss::mse, configuration.sizes.back(), 1, 0, {0}, {1}}};
+  configuration.network(spec);
+  return spec;
+}
+
+bool mean_square(const Panels<float>& outputs, const Panels<float>& gradient, float& loss) {
+  loss = 0;
+  for (std::int64_t p = 0; p < outputs.count(); ++p) {
+    for (std::int64_t i = 0; i < outputs.stride(); ++i) {
+      const float value = outputs.at(p)[i];
+      gradient.at(p)[i] = i % outputs.panel < outputs.width(p) ? value / static_cast<float>(outputs.rows) : 0;
+      loss += value * value;
+    }
+  }
+  return true;
+}
+
+EpochRequest<float> make_request(const Configuration& configuration, const NetworkSpec& spec, const Samples& samples) {
+  EpochRequest<float> request;
+  request.samples.data = samples.values.data();
+  request.samples.count = kSamples;
+  request.samples.row_bytes = spec.features() * static_cast<std::int64_t>(sizeof(float));
+  if (configuration.input == Input::sparse) {
+    request.samples.columns = samples.columns.data();
+    request.samples.row_starts = samples.starts.data();
+  }
+  const float* targets = samples.targets.data();
+  for (const LossSpec& loss : spec.losses) {
+    request.targets.push_back({nullptr, targets});
+    targets += kSamples * loss.outputs;
+  }
+  if (spec.losses[0].loss == Loss::user_defined) {
+    request.user_loss = [](const Panels<float>& outputs, const std::int64_t*, std::int64_t,
+                           const Panels<float>& gradient, float& loss) { return mean_square(outputs, gradient, loss); };
+  }
+  request.settings.learning_rate = 0.01;
+  request.settings.momentum = 0.9;
+  request.settings.beta1 = 0.9;
+  request.settings.beta2 = 0.99;
+  request.settings.epsilon = 1e-8;
+  configuration.training(request);
+  return request;
+}
+
+/// All steps of a configuration.
+void run(const Configuration& configuration) {
+  override_plans(configuration.plan);
+  const NetworkSpec spec = make_spec(configuration);
+  const Samples samples = make_samples(configuration);
+  Mlp<float> mlp(spec, "");
+  initialize(mlp, Initializer::glorot_uniform, 0, 1);
+  std::vector<float> gradients(static_cast<std::size_t>(mlp.parameter_elements()));
+  Trainer<float> trainer(mlp, kBatch, configuration.optimizer, kThreads,
+                         configuration.gradients ? gradients.data() : nullptr);
+  EpochRequest<float> request = make_request(configuration, spec, samples);
+  request.differentiates_input = configuration.gradients;
+  for (std::uint32_t epoch = 0; epoch < kEpochs; ++epoch) {
+    request.epoch = epoch;
+    if (trainer.run_epoch(request).status != RunStatus::completed) std::printf("%s: diverged\n", configuration.name);
+  }
+}
+
+/// Steps that look at columns come first, unless the input is disturbed; without columns of zeros others follow.
+const char* kinds_of_steps(const Configuration& configuration) {
+  if (make_spec(configuration).disturbs_input()) return "settled";
+  return configuration.input == Input::dense ? "looking settled" : "looking";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 3) drop_meeting({std::strcmp(argv[2], "looking") == 0, std::atoi(argv[3])});
+  for (const Configuration& configuration : configurations()) {
+    if (argc > 1 && std::strcmp(argv[1], configuration.name) != 0) continue;
+    run(configuration);
+    std::printf("%s %s\n", configuration.name, kinds_of_steps(configuration));
+  }
+  constexpr int kNoSuchMeeting = 3;
+  return argc > 3 && !meeting_was_dropped() ? kNoSuchMeeting : 0;
+}
