@@ -265,8 +265,8 @@ MUTATIONS = [
     Mutation(
         "max-norm of rows taken for squares",
         "cpp/kernels/batch_norm.inl.hpp",
-        "const Vec<T> norm = sqrt(squares);",
-        "const Vec<T> norm = squares;",
+        "const Vec<T> norm = sqrt(sum_of_squares<T>(rows, column, Vec<T>{}));",
+        "const Vec<T> norm = sum_of_squares<T>(rows, column, Vec<T>{});",
     ),
     Mutation(
         "average moves by its decay",
