@@ -8,6 +8,7 @@ Numerical Algorithms", 2002, section 4.2.
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -199,16 +200,12 @@ def accumulators_in_row_loops(source: str) -> list[str]:
     for loop in re.finditer(r"for \(std::int64_t (row|r) = [^)]*\)\s*", source):
         rest = source[loop.end() :]
         if rest.startswith("{"):
-            depth, end = 0, 0
-            for end, letter in enumerate(rest):
-                depth += {"{": 1, "}": -1}.get(letter, 0)
-                if depth == 0:
-                    break
-            body = rest[:end]
+            depths = accumulate({"{": 1, "}": -1}.get(letter, 0) for letter in rest)
+            body = rest[: next(at for at, depth in enumerate(depths) if depth == 0)]
         else:
-            body = rest[: rest.index(";")]
+            body = rest[: rest.index(";")] + ";"
         sums = re.findall(r"\b(\w+) \+= ", body)
-        sums += re.findall(r"\b(\w+) = fma\([^;]*, \1\)", body + ";")
+        sums += re.findall(r"\b(\w+) = fma\([^;]*, \1\)", body)
         numbers = r"\b(?:Vec<T>|Lanes16<T>|T|double) (\w+)(?:\[\w*\])?(?:\{| =|;)"
         made = re.findall(numbers, source), re.findall(numbers, body)
         found += [name for name in sums if name in made[0] and name not in made[1]]
