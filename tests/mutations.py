@@ -22,6 +22,8 @@ TESTS = [
     "test_math.py",
     "test_activations.py",
     "test_losses.py",
+    "test_digits.py",
+    "test_row_sums.py",
     "test_optimizers.py",
     "test_random.py",
     "test_known_answers.py",
@@ -34,6 +36,7 @@ TESTS = [
     "test_regularisation.py",
     "test_equal_bits.py",
     "test_transfer.py",
+    "test_estimators.py",
 ]
 
 

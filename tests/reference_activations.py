@@ -64,7 +64,7 @@ def surrogate_slope(z: Array, slope: float) -> Array:
 
 
 def hard_sigmoid(z: Array) -> Array:
-    return np.clip(z / 6 + 0.5, 0, 1)
+    return np.clip((z + 3) / 6, 0, 1)
 
 
 def hard_sigmoid_slope(z: Array) -> Array:
@@ -129,7 +129,7 @@ def silu(z: Array) -> Array:
 
 
 def silu_slope(z: Array) -> Array:
-    return sigmoid(z) + z * sigmoid_slope(z)
+    return sigmoid(z) * (1 + z * sigmoid(-z))
 
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reference import Array, sigmoid, softmax
+from reference import Array, sigmoid
 
 Loss = tuple[Array, Array]
 
@@ -34,10 +34,19 @@ def softmax_cross_entropy(logits: Array, targets: NDArray, *, label_smoothing: f
     classes = logits.shape[1]
     t = one_hot(targets, classes) if targets.ndim == 1 else targets
     t = (1 - label_smoothing) * t + label_smoothing / classes
+    rows, first = np.arange(len(logits)), logits.argmax(axis=1)
     shifted = logits - logits.max(axis=1, keepdims=True)
-    log_sum_exp = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    row_loss = (t * (log_sum_exp - shifted)).sum(axis=1)
-    return row_loss, softmax(logits) * t.sum(axis=1, keepdims=True) - t
+    # All but the first maximum: 1 + rest would lose the digits of a small rest.
+    others = np.exp(shifted)
+    others[rows, first] = 0
+    rest = others.sum(axis=1, keepdims=True)
+    row_loss = (t * (np.log1p(rest) - shifted)).sum(axis=1)
+    dlogits = others / (1 + rest) * t.sum(axis=1, keepdims=True) - t
+    other_targets = t.copy()
+    other_targets[rows, first] = 0
+    at_first = other_targets.sum(axis=1) - t[rows, first] * rest[:, 0]
+    dlogits[rows, first] = at_first / (1 + rest[:, 0])
+    return row_loss, dlogits
 
 
 def hinge(scores: Array, classes: NDArray[np.integer]) -> Loss:
@@ -65,7 +74,9 @@ def binary_cross_entropy(
 ) -> Loss:
     """-t log p - (1 - t) log(1 - p) with p = sigmoid(z), from z so that no logarithm overflows."""
     loss = np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
-    return _sum_over_outputs(loss, sigmoid(logits) - targets, output_weights)
+    smaller = sigmoid(-np.abs(logits))
+    slope = np.where(logits < 0, smaller - targets, (1 - targets) - smaller)
+    return _sum_over_outputs(loss, slope, output_weights)
 
 
 def mse(outputs: Array, targets: Array, *, output_weights: ArrayLike | None = None) -> Loss:

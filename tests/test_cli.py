@@ -340,3 +340,15 @@ def test_every_option_of_train_reaches_the_model(tiny, tmp_path, name):
     shapes = [w.shape for w in base] == [w.shape for w in weights]
     changed = not shapes or any(np.any(a != b) for a, b in zip(base, weights, strict=True))
     assert changed, "the option makes no difference here, so that this shows nothing"
+
+
+def test_lbfgs_says_that_it_reached_its_limit(tiny, tmp_path):
+    pytest.importorskip("scipy.optimize")
+    settings = ("--optimizer", "lbfgs", "--epochs", "1", "--out", "run")
+    result = train_tiny(tiny, tmp_path, *settings)
+    warned = [line for line in result.stderr.splitlines() if "warning: LBFGS ended" in line]
+    assert result.returncode == 0
+    assert len(warned) == 1
+    assert warned[0].startswith("fastmlp: warning: LBFGS ended before it converged: it reached its")
+    result = train_tiny(tiny, tmp_path, *settings, "--overwrite", "--quiet")
+    assert "LBFGS ended" not in result.stderr

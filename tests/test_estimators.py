@@ -376,6 +376,34 @@ def test_divergence_is_an_error_and_leaves_finite_weights():
     assert caught.value.epoch == regressor.n_iter_ + 1
 
 
+@pytest.mark.parametrize(
+    ("estimator", "rate"), [(MLPRegressor, 1.0), (MLPRegressor, 1e9), (MLPClassifier, 1e200)]
+)
+def test_divergence_under_early_stopping_returns_with_the_best_weights(estimator, rate):
+    """Of the epoch with the best score, or those at the start; scikit-learn returns too."""
+    x, y = iris()
+    settings = {"solver": "sgd", "activation": "identity", "learning_rate_init": rate}
+    settings |= {"early_stopping": True, "max_iter": 20, "random_state": 0}
+    diverging = estimator(**settings)
+    with (
+        pytest.warns(ConvergenceWarning, match=r"diverged in epoch \d+.*learning rate"),
+        np.errstate(all="ignore"),
+    ):
+        diverging.fit(x, y)
+    assert np.isnan(diverging.validation_scores_[-1])
+    assert np.isnan(diverging.loss_)
+    assert len(diverging.validation_scores_) == len(diverging.loss_curve_) == diverging.n_iter_
+    assert all(np.isfinite(coef).all() for coef in diverging.coefs_)
+    best = diverging.best_validation_score_
+    scores = [score for score in diverging.validation_scores_ if np.isfinite(score)]
+    assert best == max(scores, default=-np.inf)
+    epochs = 1 + diverging.validation_scores_.index(best) if scores else 1
+    shorter = estimator(**settings | {"max_iter": epochs})
+    expected = quietly(shorter.fit, x, y) if scores else None
+    if expected is not None:
+        np.testing.assert_array_equal(diverging.coefs_[0], expected.coefs_[0])
+
+
 def test_interruption_keeps_what_was_reached():
     def interrupt(model, record):
         if record["epoch"] == 3:

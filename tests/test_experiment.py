@@ -96,6 +96,7 @@ def test_settings_of_the_optimizer(name, plain, plain_parameters, tmp_path):
     check({"optimizer": settings}, expected, tmp_path, plain_parameters)
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")
 @pytest.mark.parametrize(
     "settings", [{}, {"l2": 0.1}, {"memory": 1}, {"tolerance": 1.0}, {"evaluations": 2}]
 )

@@ -127,23 +127,33 @@ def additions(columns):
 
 
 def softmax_bounds(case, outputs, targets):
-    """Of the row loss mass * log(sum) + gap and of the derivative mass * p - t.
+    """Of the row loss mass * log1p(rest) + gap and of the derivative.
 
-    Shifting by the maximum puts u * spread into the exponents; exp and log count 4 u each, other
-    operations 1; a smoothed share is rounded four times.
+    The rest is what all but the first maximum add to the sum of exponentials. Shifting by the
+    maximum puts u * (what a logit lies below it) into its exponent; exp and log1p count 4 u each,
+    other operations 1; a smoothed share is rounded four times.
     """
     logits, columns = outputs.astype(np.longdouble), outputs.shape[1]
-    u = unit_roundoff(outputs.dtype)
+    u, rows, first = unit_roundoff(outputs.dtype), np.arange(len(outputs)), outputs.argmax(axis=1)
     shares = np.eye(columns)[targets] if targets.ndim == 1 else targets.astype(np.longdouble)
     shares = (1 - case.smoothing) * shares + case.smoothing / columns
     mass = shares.sum(axis=1)
     below = logits.max(axis=1, keepdims=True) - logits
-    gap, log_sum = (shares * below).sum(axis=1), np.log(np.exp(-below).sum(axis=1))
+    others = np.exp(-below)
+    others[rows, first] = 0
+    rest = others.sum(axis=1)
     roundings = gamma(additions(columns) + 8, outputs.dtype)
-    sum_error = roundings + u * below.max(axis=1)
-    loss_bound = mass * sum_error + roundings * (mass * log_sum + gap)
-    p = reference.softmax(logits) * mass[:, None]
-    return loss_bound, (2 * sum_error + roundings)[:, None] * p + 6 * u * shares
+    rest_error = roundings * rest + u * (others * below).sum(axis=1)
+    loss_bound = mass * rest_error / (1 + rest)
+    loss_bound += roundings * (mass * np.log1p(rest) + (shares * below).sum(axis=1))
+    p = others / (1 + rest[:, None]) * mass[:, None]
+    share_error = rest_error / (1 + rest)
+    bound = (2 * share_error[:, None] + 2 * roundings + u * below) * p + 6 * u * shares
+    # At the first maximum (sum of the other shares - share * rest) / (1 + rest).
+    at_first = shares[rows, first]
+    terms = (mass - at_first + at_first * rest) / (1 + rest)
+    bound[rows, first] = at_first * share_error + (roundings + share_error) * terms
+    return loss_bound, bound
 
 
 def hinge_bounds(outputs, labels):
@@ -173,7 +183,10 @@ def elementwise_bounds(case, outputs, targets):
         loss_roundoffs, slope_roundoffs = 4 * np.exp(o) + loss, 4 * np.exp(o) + slope
     elif case.name == "binary_cross_entropy":
         # log1p(exp(-|z|)) counts 5, see test_activations.py; what is added to it has no other sign.
-        loss_roundoffs, slope_roundoffs = 7 * loss, 6 * reference.sigmoid(o) + slope
+        # The smaller of s and 1 - s counts 6; 1 - t is exact from 1/2 on, and for t = 0.
+        rounded = np.where((o >= 0) & (t > 0) & (t < 0.5), 1 - t, 0)
+        loss_roundoffs = 7 * loss
+        slope_roundoffs = 6 * reference.sigmoid(-np.abs(o)) + rounded + slope
     u, adding = unit_roundoff(outputs.dtype), gamma(additions(o.shape[1]), outputs.dtype)
     return u * loss_roundoffs.sum(axis=1) + adding * loss.sum(axis=1), u * slope_roundoffs
 

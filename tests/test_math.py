@@ -17,8 +17,8 @@ from strategies import DTYPES
 from tolerance import assert_same_bits, ulp_errors, unit_roundoff
 
 # The promise.  Seen on these samples, float32 / float64: exp 1.02 / 0.95, log 0.75 / 0.77,
-# tanh 2.11 / 2.39, sigmoid 2.46 / 2.24, log1p 2.24 / 2.15.
-MAX_ULP = {"exp": 2, "log": 2, "tanh": 3, "sigmoid": 3, "log1p": 3}
+# tanh 2.11 / 2.39, sigmoid 2.46 / 2.24, log1p 0.83 / 0.80.
+MAX_ULP = {"exp": 2, "log": 2, "tanh": 3, "sigmoid": 3, "log1p": 2}
 FUNCTIONS = (*MAX_ULP, "normal_cdf", "inverse_normal_cdf")
 # AS 241 PPND7 promises about 1e-7; float32 adds its roundings.  Largest over all 2^23 numbers that
 # noise can draw: 3.70e-7 and 1.173e-7.
@@ -106,7 +106,7 @@ SAMPLES = {name: sample(name) for name in DTYPES}
 
 def in_domain(name, x):
     if name == "log1p":
-        return x[(x >= 0) & (x <= 1)]
+        return x[x > -1]
     if name == "inverse_normal_cdf":
         return x[(x > 0) & (x < 1)]
     return x
@@ -166,7 +166,8 @@ SPECIAL = {
     + [(-np.inf, np.nan)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (np.inf, 1), (-np.inf, -1), (1e30, 1), (-1e30, -1)],
     "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1), (-np.inf, 0), (1e4, 1), (-1e4, 0)],
-    "log1p": [(0.0, 0.0), (1e-30, 1e-30), (1, np.log(2))],
+    "log1p": [(0.0, 0.0), (-0.0, -0.0), (1e-30, 1e-30), (1, np.log(2)), (np.inf, np.inf)]
+    + [(-1, -np.inf), (-1.5, np.nan), (-np.inf, np.nan)],
     "normal_cdf": [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1), (-np.inf, 0), (1e30, 1), (-1e30, 0)]
     + [(40, 1), (-40, 0)],
     "inverse_normal_cdf": [(0.5, 0.0)],

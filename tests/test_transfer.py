@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -277,6 +278,29 @@ def test_lbfgs_of_least_squares():
     np.testing.assert_allclose(np.vstack([model.weights[0], model.biases[0]]), exact, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("ending", "settings", "options"),
+    [
+        ("converged", {"tolerance": 1e-2}, {}),
+        ("iterations", {"tolerance": 0.0}, {"epochs": 3}),
+        ("evaluations", {"tolerance": 0.0, "evaluations": 3}, {}),
+        ("line search", {"tolerance": 0.0}, {}),
+    ],
+)
+def test_lbfgs_says_what_ended_it(ending, settings, options):
+    """In float32 the last digits of the loss lead the line search nowhere."""
+    pytest.importorskip("scipy.optimize")
+    x, y = problem("softmax_cross_entropy", 40, 6, 3)
+    model = fastmlp.MLP([6, 4, 3], activation="tanh", dtype="float32", seed=0)
+    optimizer = fastmlp.LBFGS(l2=0.01, **settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        history = model.fit(x, y, optimizer=optimizer, verbose=0, **{"epochs": 5000, **options})
+    assert history.ending == model.history.ending == ending
+    assert [w.category for w in caught] == [fastmlp.ConvergenceWarning] * (ending != "converged")
+    assert all(w.filename == __file__ for w in caught)
+
+
 OF_THE_USER = """
 import numpy as np, fastmlp
 from test_transfer import squares, trained, VALUES
@@ -299,7 +323,8 @@ def test_lbfgs_leaves_frozen_layers_alone():
     model, x, y = trained(**BN)
     model.freeze([0])
     before = model.parameters()
-    model.fit(x, y, epochs=5, optimizer=fastmlp.LBFGS(), verbose=0)
+    with pytest.warns(fastmlp.ConvergenceWarning, match="limit of iterations, 5;"):
+        model.fit(x, y, epochs=5, optimizer=fastmlp.LBFGS(), verbose=0)
     kept = {name for name, array in model.parameters().items() if np.all(array == before[name])}
     moments = {f"layers.1.{kind}" for kind in ("means", "variances")}
     assert kept == moments | {name for name in before if name.startswith("layers.0")}

@@ -250,6 +250,71 @@ py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array
   return py::make_tuple(row_loss, gradient.to_array(), correct);
 }
 
+/// One number for each column from every panel: reduce(panel's rows, vectors, results...) for as many results.
+template <typename T, std::size_t kResults, typename Reduce>
+py::tuple reduce_columns(const Panels<T>& panels, const KernelTable<T>& kernels, Reduce reduce) {
+  py::tuple results(kResults);
+  T* destinations[kResults];
+  for (std::size_t i = 0; i < kResults; ++i) {
+    Array<T> result = new_array<T>({panels.cols});
+    destinations[i] = result.mutable_data();
+    results[i] = result;
+  }
+  for (std::int64_t p = 0; p < panels.count(); ++p) {
+    std::vector<T> lanes = nan_scratch<T>(static_cast<std::int64_t>(kResults) * panels.panel);
+    T* parts[kResults];
+    for (std::size_t i = 0; i < kResults; ++i) parts[i] = lanes.data() + static_cast<std::int64_t>(i) * panels.panel;
+    reduce(p, vectors_for(kernels, panels.width(p)), parts);
+    for (std::size_t i = 0; i < kResults; ++i)
+      std::copy_n(parts[i], panels.width(p), destinations[i] + p * panels.panel);
+  }
+  return results;
+}
+
+/// Sum, sum of squares, mean and variance of each column.
+template <typename T>
+py::tuple column_sums(const Array<T>& x, const IsaName& isa) {
+  require_matrix(x, "x");
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> buffer(x, kernels.panel);
+  const Panels<T>& values = buffer.panels();
+  return reduce_columns<T, 4>(values, kernels, [&](std::int64_t p, std::int64_t vectors, T* const(&parts)[4]) {
+    kernels.column_sums(values.rows, vectors, values.at(p), parts[0]);
+    kernels.column_squares(values.rows, vectors, values.at(p), parts[1]);
+    kernels.column_moments(values.rows, vectors, values.at(p), parts[2], parts[3]);
+  });
+}
+
+/// Gradients by the scales, by the shift, and by the layer's product.
+template <typename T>
+py::tuple normalise_backward(const Array<T>& normalised, const Array<T>& gradient, bool from_batch,
+                             const IsaName& isa) {
+  require_matrix(normalised, "normalised");
+  require_shape<T>(gradient, "gradient", {normalised.shape(0), normalised.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> values(normalised, kernels.panel);
+  const PanelBuffer<T> gradients(gradient, kernels.panel);
+  const std::vector<T> ones(static_cast<std::size_t>(kernels.panel), T{1});
+  const py::tuple sums =
+      reduce_columns<T, 2>(gradients.panels(), kernels, [&](std::int64_t p, std::int64_t vectors, T* const(&parts)[2]) {
+        kernels.normalise_backward(normalised.shape(0), vectors, ones.data(), ones.data(), values.panels().at(p),
+                                   from_batch, gradients.panels().at(p), parts[0], parts[1]);
+      });
+  return py::make_tuple(sums[0], sums[1], gradients.to_array());
+}
+
+template <typename T>
+Array<T> limit_norms(const Array<T>& weights, T bound, const IsaName& isa) {
+  require_matrix(weights, "weights");
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> buffer(weights, kernels.panel);
+  const Panels<T>& panels = buffer.panels();
+  for (std::int64_t p = 0; p < panels.count(); ++p) {
+    kernels.limit_norms(panels.rows, vectors_for(kernels, panels.width(p)), bound, panels.at(p));
+  }
+  return buffer.to_array();
+}
+
 /// x after dropout, and after noise, as the input of a network sees them.
 template <typename T>
 py::tuple disturb(const Array<T>& x, double rate, double deviation, std::uint64_t seed, std::uint32_t level,
@@ -317,6 +382,10 @@ void register_for(py::module_& module) {
              parameter, isa);
   module.def("loss", loss<T>, py::arg("name"), arr("outputs"), py::arg("targets"), py::arg("scale"), kw, parameter,
              py::arg("smoothing") = 0.0, isa);
+  module.def("column_sums", column_sums<T>, arr("x"), kw, isa);
+  module.def("normalise_backward", normalise_backward<T>, arr("normalised"), arr("gradient"), kw, py::arg("from_batch"),
+             isa);
+  module.def("limit_norms", limit_norms<T>, arr("weights"), py::arg("bound"), kw, isa);
   module.def("disturb", disturb<T>, arr("x"), kw, py::arg("rate"), py::arg("deviation"), py::arg("seed"),
              py::arg("level") = 0, py::arg("step") = 0, isa);
   module.def("sgd", sgd<T>, arr("w"), arr("v"), arr("g"), py::arg("learning_rate"), py::arg("momentum"),

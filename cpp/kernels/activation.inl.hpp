@@ -47,12 +47,13 @@ struct Sigmoid {
   }
 };
 
-/// Straight line through (0, 1/2) with slope 1/6, cut off at 0 and 1.
+/// Straight line from (-3, 0) to (3, 1), cut off beyond; the slope at both corners is 0. Written from its root, where
+/// z / 6 + 1/2 would leave what rounding 1/6 left.
 struct HardSigmoid {
   static constexpr bool kSlopeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
-    const Vec<T> line = fma(z, splat<T>(static_cast<T>(1.0 / 6)), splat<T>(static_cast<T>(0.5)));
+    const Vec<T> line = (z + splat<T>(3)) / splat<T>(6);
     return line < 0 ? Vec<T>{} : line > 1 ? splat<T>(1) : line;
   }
   template <typename T>
@@ -139,7 +140,7 @@ struct Gelu {
   template <typename T>
   static Vec<T> slope(Vec<T> z, T) {
     constexpr double kInverseRootTwoPi = 0.39894228040143267794;
-    const Vec<T> density = splat<T>(static_cast<T>(kInverseRootTwoPi)) * exp<T>(splat<T>(static_cast<T>(-0.5)) * z * z);
+    const Vec<T> density = splat<T>(static_cast<T>(kInverseRootTwoPi)) * exp_half_square<T>(z);
     return fma(z, density, normal_cdf<T>(z));
   }
 };
@@ -163,12 +164,10 @@ struct GeluTanh {
   static Vec<T> slope(Vec<T> z, T) {
     z = z > kSaturation ? splat<T>(kSaturation) : z < -kSaturation ? splat<T>(-kSaturation) : z;
     const Vec<T> exponent = twice_u<T>(z);
-    const Vec<T> e = exp<T>(exponent < 0 ? exponent : -exponent);
-    const Vec<T> larger = splat<T>(1) / (splat<T>(1) + e);  // of sigmoid(2 u) and sigmoid(-2 u)
-    const Vec<T> smaller = e * larger;
+    const LogisticPair<T> pair = logistic_pair<T>(exponent);
     const Vec<T> inner =
         splat<T>(static_cast<T>(kFactor)) * fma(splat<T>(static_cast<T>(3 * kCubic)), z * z, splat<T>(1));
-    return fma(z * larger * smaller, inner, exponent < 0 ? smaller : larger);
+    return fma(z * pair.larger * pair.smaller, inner, exponent < 0 ? pair.smaller : pair.larger);
   }
 };
 
@@ -181,8 +180,10 @@ struct Silu {
   }
   template <typename T>
   static Vec<T> slope(Vec<T> z, T) {
-    const Vec<T> s = sigmoid<T>(z);
-    return s * fma(z, splat<T>(1) - s, splat<T>(1));
+    const LogisticPair<T> pair = logistic_pair<T>(z);
+    const Vec<T> s = z < 0 ? pair.smaller : pair.larger;
+    const Vec<T> rest = z < 0 ? pair.larger : pair.smaller;  // 1 - s
+    return s * fma(z, rest, splat<T>(1));
   }
 };
 

@@ -1,5 +1,5 @@
-// Reductions and scalings of the columns of one panel: batch normalisation, norms of a unit's weights. Rows are added
-// in ascending order. Included by table.inl.hpp only.
+// Reductions and scalings of the columns of one panel: batch normalisation, norms of a unit's weights. Sums over
+// rows keep the order of row_sums.inl.hpp. Included by table.inl.hpp only.
 //
 // S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
 // shift", ICML 2015; max-norm: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
@@ -8,23 +8,33 @@
 namespace fastmlp::FASTMLP_ISA {
 
 template <typename T>
+static inline Vec<T> sum_of_squares(std::int64_t rows, const T* column, Vec<T> centre) {
+  Vec<T> squares[1];
+  sum_rows<T>(rows, squares, [&](std::int64_t row, Vec<T>(&sums)[1]) {
+    const Vec<T> distance = load(column + row * kPanel<T>) - centre;
+    sums[0] = fma(distance, distance, sums[0]);
+  });
+  return squares[0];
+}
+
+template <typename T>
+static inline Vec<T> sum_of_values(std::int64_t rows, const T* column) {
+  Vec<T> total[1];
+  sum_rows<T>(rows, total, [&](std::int64_t row, Vec<T>(&sums)[1]) { sums[0] += load(column + row * kPanel<T>); });
+  return total[0];
+}
+
+template <typename T>
 static void column_sums(std::int64_t rows, std::int64_t vectors, const T* values, T* sums) {
   for (std::int64_t j = 0; j < vectors; ++j) {
-    Vec<T> sum{};
-    for (std::int64_t row = 0; row < rows; ++row) sum += load(values + row * kPanel<T> + j * kLanes<T>);
-    store(sums + j * kLanes<T>, sum);
+    store(sums + j * kLanes<T>, sum_of_values<T>(rows, values + j * kLanes<T>));
   }
 }
 
 template <typename T>
 static void column_squares(std::int64_t rows, std::int64_t vectors, const T* values, T* sums) {
   for (std::int64_t j = 0; j < vectors; ++j) {
-    Vec<T> sum{};
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const Vec<T> value = load(values + row * kPanel<T> + j * kLanes<T>);
-      sum = fma(value, value, sum);
-    }
-    store(sums + j * kLanes<T>, sum);
+    store(sums + j * kLanes<T>, sum_of_squares<T>(rows, values + j * kLanes<T>, Vec<T>{}));
   }
 }
 
@@ -33,16 +43,9 @@ static void column_moments(std::int64_t rows, std::int64_t vectors, const T* z, 
   const Vec<T> count = splat<T>(static_cast<T>(rows));
   for (std::int64_t j = 0; j < vectors; ++j) {
     const T* column = z + j * kLanes<T>;
-    Vec<T> sum{};
-    for (std::int64_t row = 0; row < rows; ++row) sum += load(column + row * kPanel<T>);
-    const Vec<T> centre = sum / count;
-    Vec<T> squares{};
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const Vec<T> distance = load(column + row * kPanel<T>) - centre;
-      squares = fma(distance, distance, squares);
-    }
+    const Vec<T> centre = sum_of_values<T>(rows, column) / count;
     store(mean + j * kLanes<T>, centre);
-    store(variance + j * kLanes<T>, squares / count);
+    store(variance + j * kLanes<T>, sum_of_squares<T>(rows, column, centre) / count);
   }
 }
 
@@ -65,13 +68,14 @@ static void normalise_backward(std::int64_t rows, std::int64_t vectors, const T*
                                const T* normalised, bool from_batch, T* gradient, T* d_scales, T* d_shift) {
   for (std::int64_t j = 0; j < vectors; ++j) {
     const std::int64_t lane = j * kLanes<T>;
-    Vec<T> shift{};
-    Vec<T> scale{};
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const std::int64_t at = row * kPanel<T> + lane;
-      shift += load(gradient + at);
-      scale = fma(load(gradient + at), load(normalised + at), scale);
-    }
+    Vec<T> totals[2];
+    sum_rows<T>(rows, totals, [&](std::int64_t row, Vec<T>(&sums)[2]) {
+      const Vec<T> g = load(gradient + row * kPanel<T> + lane);
+      sums[0] += g;
+      sums[1] = fma(g, load(normalised + row * kPanel<T> + lane), sums[1]);
+    });
+    const Vec<T> shift = totals[0];
+    const Vec<T> scale = totals[1];
     store(d_shift + lane, shift);
     store(d_scales + lane, scale);
     const Vec<T> factor = load(scales + lane) * load(inverse + lane);
@@ -91,12 +95,7 @@ template <typename T>
 static void limit_norms(std::int64_t rows, std::int64_t vectors, T bound, T* weights) {
   for (std::int64_t j = 0; j < vectors; ++j) {
     T* column = weights + j * kLanes<T>;
-    Vec<T> squares{};
-    for (std::int64_t row = 0; row < rows; ++row) {
-      const Vec<T> w = load(column + row * kPanel<T>);
-      squares = fma(w, w, squares);
-    }
-    const Vec<T> norm = sqrt(squares);
+    const Vec<T> norm = sqrt(sum_of_squares<T>(rows, column, Vec<T>{}));
     const Vec<T> factor = norm > splat<T>(bound) ? splat<T>(bound) / norm : splat<T>(1);
     bool any = false;
     for (int lane = 0; lane < kLanes<T>; ++lane) any |= factor[lane] != 1;

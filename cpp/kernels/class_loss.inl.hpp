@@ -36,6 +36,12 @@ static inline Lanes16<T> smoothed_targets(const LossCall<T>& call, std::int64_t 
   return Lanes16<T>::from(shares);
 }
 
+/// Where output j of a row lies.
+template <typename T>
+static inline std::int64_t place_of(const LossCall<T>& call, std::int64_t j) {
+  return j / kPanel<T> * call.panel_stride + j % kPanel<T>;
+}
+
 template <typename T>
 static inline std::int64_t wanted_class(const LossCall<T>& call, std::int64_t sample) {
   if (call.classes != nullptr) return call.classes[sample];
@@ -45,27 +51,38 @@ static inline std::int64_t wanted_class(const LossCall<T>& call, std::int64_t sa
   return best;
 }
 
-/// What a row of softmax cross-entropy adds to log(sum_j e^(z_j - max)) times the sum of its targets.
+/// The targets t_j of a row of softmax cross-entropy whose first maximum is output m.
 template <typename T>
 struct SoftTargets {
-  T mass;
-  T gap;  // sum_j t_j (max - z_j)
+  T at_maximum;  // t_m
+  T rest;        // sum of the others
+  T gap;         // sum_j t_j (z_m - z_j)
 };
 
 template <typename T>
-static inline SoftTargets<T> soft_targets(const LossCall<T>& call, std::int64_t sample, const T* values, T maximum) {
-  Lanes16<T> mass = Lanes16<T>::filled(0);
+static inline SoftTargets<T> soft_targets(const LossCall<T>& call, std::int64_t sample, const T* values, T maximum,
+                                          std::int64_t m) {
+  Lanes16<T> rest = Lanes16<T>::filled(0);
   Lanes16<T> gap = Lanes16<T>::filled(0);
+  T at_maximum = 0;
   for_each_group<T>(call.outputs, call.panel_stride, [&](std::int64_t at, std::int64_t j, std::int64_t left) {
     const Lanes16<T> target = smoothed_targets(call, sample, j, left);
+    const Lanes16<T> other = without_lane(target, m - j);
     const Lanes16<T> value = keep_first(Lanes16<T>::from(values + at), left, maximum);
     for (int i = 0; i < Lanes16<T>::kCount; ++i) {
-      mass.part[i] += target.part[i];
+      rest.part[i] += other.part[i];
       gap.part[i] = fma(target.part[i], splat<T>(maximum) - value.part[i], gap.part[i]);
     }
+    if (m >= j && m < j + 16) at_maximum = target.part[(m - j) / kLanes<T>][(m - j) % kLanes<T>];
   });
   const auto add = [](Vec<T> a, Vec<T> b) { return a + b; };
-  return {reduce16(mass, add), reduce16(gap, add)};
+  return {at_maximum, reduce16(rest, add), reduce16(gap, add)};
+}
+
+/// Those of a class.
+template <typename T>
+static inline SoftTargets<T> hard_targets(bool right, T gap) {
+  return right ? SoftTargets<T>{1, 0, gap} : SoftTargets<T>{0, 1, gap};
 }
 
 /// gradient -= factor * targets.
@@ -80,6 +97,9 @@ static inline void subtract_targets(const LossCall<T>& call, std::int64_t sample
 }
 
 /// loss = sum_j t_j (log(sum_k e^z_k) - z_j); dloss/dz = softmax(z) sum_j t_j - t, where t is 1 for the class.
+///
+/// Both are written from s, the sum of e^(z_j - z_m) over all outputs but the first maximum m: the logarithm is
+/// z_m + log1p(s), and 1 - p_m is s / (1 + s). So a row that is sure of the right class keeps its digits.
 template <typename T>
 static void softmax_cross_entropy(const LossCall<T>& call) {
   const bool soft = call.classes == nullptr || call.smoothing != 0;
@@ -96,29 +116,32 @@ static void softmax_cross_entropy(const LossCall<T>& call) {
     const T maximum = row_maximum(call.outputs, values, call.panel_stride);
     const std::int64_t sample = sample_of(call, row);
     const std::int64_t label = wanted_class(call, sample);
-    const std::int64_t label_at = label / kPanel<T> * call.panel_stride + label % kPanel<T>;
-    call.correct[row] = first_equal(call.outputs, values, call.panel_stride, maximum) == label;
+    const std::int64_t label_at = place_of(call, label);
+    const std::int64_t m = first_equal(call.outputs, values, call.panel_stride, maximum);
+    call.correct[row] = m == label;
     // The logarithms of several rows are taken together.
     const auto lane = static_cast<int>(row % kLanes<T>);
     const SoftTargets<T> wanted =
-        soft ? soft_targets(call, sample, values, maximum) : SoftTargets<T>{1, maximum - values[label_at]};
-    mass[lane] = wanted.mass;
+        soft ? soft_targets(call, sample, values, maximum, m) : hard_targets(m == label, maximum - values[label_at]);
+    mass[lane] = wanted.at_maximum + wanted.rest;
     gap[lane] = wanted.gap;
     weight[lane] = weight_of(call, sample);
-    sum[lane] = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum);
+    sum[lane] = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum, m);
     if (lane + 1 == kLanes<T> || row + 1 == call.rows) {
       T losses[kLanes<T>];
-      store(losses, load(weight) * fma(load(mass), log<T>(load(sum)), load(gap)));
+      store(losses, load(weight) * fma(load(mass), log1p<T>(load(sum)), load(gap)));
       for (int i = 0; i <= lane; ++i) call.row_loss[row - lane + i] = losses[i];
     }
     if (gradient == nullptr) continue;
     const T scale = call.scale * weight[lane];
-    scale_row(call.outputs, gradient, call.panel_stride, scale * wanted.mass / sum[lane]);
+    const T share = scale / (T{1} + sum[lane]);  // of the maximum
+    scale_row(call.outputs, gradient, call.panel_stride, share * mass[lane]);
     if (soft) {
       subtract_targets(call, sample, scale, gradient);
     } else {
       gradient[label_at] -= scale;
     }
+    gradient[place_of(call, m)] = share * (wanted.rest - wanted.at_maximum * sum[lane]);
   }
 }
 
@@ -132,7 +155,7 @@ static void hinge(const LossCall<T>& call) {
     T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
     const std::int64_t sample = sample_of(call, row);
     const std::int64_t label = call.classes[sample];
-    const std::int64_t label_at = label / kPanel<T> * call.panel_stride + label % kPanel<T>;
+    const std::int64_t label_at = place_of(call, label);
     const T maximum = row_maximum(call.outputs, values, call.panel_stride);
     call.correct[row] = first_equal(call.outputs, values, call.panel_stride, maximum) == label;
     const T weight = weight_of(call, sample);

@@ -76,7 +76,9 @@ struct BinaryCrossEntropy {
   static void apply(Vec<T> o, Vec<T> t, Vec<T>, Vec<T>& loss, Vec<T>& slope) {
     // The parts of softplus apart, so that the small one survives where t o takes the large one away.
     loss = fma(-t, o, o < 0 ? Vec<T>{} : o) + log1p<T>(exp<T>(o < 0 ? o : -o));
-    slope = sigmoid<T>(o) - t;
+    // s - t from the smaller of s and 1 - s, so that it keeps its digits where s nears t = 1.
+    const Vec<T> smaller = logistic_pair<T>(o).smaller;
+    slope = o < 0 ? smaller - t : (splat<T>(1) - t) - smaller;
   }
 };
 

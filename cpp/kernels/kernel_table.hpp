@@ -180,7 +180,7 @@ struct KernelTable {
   void (*normalise_backward)(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
                              const T* normalised, bool from_batch, T* gradient, T* d_scales, T* d_shift);
 
-  /// sums[lane] = sum over rows, ascending, of one panel's rows.
+  /// sums[lane] = sum over rows of one panel's rows, in the order of row_sums.inl.hpp, as all sums over rows here.
   void (*column_sums)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
 
   /// Sums over outputs use 16 virtual lanes (output j in lane j % 16, ascending) and a fixed tree.
@@ -204,7 +204,7 @@ struct KernelTable {
   void (*clip)(std::int64_t n, T factor, T bound, T* gradient);
   /// averages = decay * averages + (1 - decay) * values. n as above.
   void (*move_averages)(std::int64_t n, T decay, const T* values, T* averages);
-  /// sums[lane] = sum over rows, ascending, of the squares of one panel's rows.
+  /// sums[lane] = sum over rows, in the same order, of the squares of one panel's rows.
   void (*column_squares)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
   /// Columns of one panel of weights whose norm exceeds `bound` shrink to it.
   void (*limit_norms)(std::int64_t rows, std::int64_t vectors, T bound, T* weights);

@@ -101,29 +101,48 @@ static inline Vec<T> tanh(Vec<T> x) {
   return (Vec<T>)((Bits<T>)magnitude | sign);
 }
 
+/// The logistic function of -|x| and of |x|; neither is found as 1 less the other, which would take its digits.
 template <typename T>
-static inline Vec<T> sigmoid(Vec<T> x) {
+struct LogisticPair {
+  Vec<T> smaller;
+  Vec<T> larger;
+};
+
+template <typename T>
+static inline LogisticPair<T> logistic_pair(Vec<T> x) {
   const Vec<T> e = exp<T>(x < 0 ? x : -x);
-  const Vec<T> positive = splat<T>(1) / (splat<T>(1) + e);
-  return x < 0 ? e * positive : positive;
+  const Vec<T> larger = splat<T>(1) / (splat<T>(1) + e);
+  return {e * larger, larger};
 }
 
 template <typename T>
-static inline Vec<T> log(Vec<T> x) {
+static inline Vec<T> sigmoid(Vec<T> x) {
+  const LogisticPair<T> pair = logistic_pair<T>(x);
+  return x < 0 ? pair.smaller : pair.larger;
+}
+
+/// x = 2^k m with m from sqrt(1/2) to sqrt(2), for normal x > 0.
+template <typename T>
+struct Scaled {
+  Bits<T> k;
+  Vec<T> m;
+};
+
+template <typename T>
+static inline Scaled<T> scale_near_one(Vec<T> x) {
   using C = MathConstants<T>;
-  const auto subnormal = x < C::kSmallestNormal;
-  const Vec<T> two_to_mantissa = splat<T>(static_cast<T>(std::int64_t{1} << C::kMantissaBits));
-  const Vec<T> normal = subnormal ? x * two_to_mantissa : x;
-  // The offset makes the mantissa fall into [sqrt(1/2), sqrt(2)).
   const Bits<T> offset = (Bits<T>)splat<T>(static_cast<T>(0.70710678118654752440));
-  const Bits<T> shifted = (Bits<T>)normal - offset;
-  const Bits<T> exponent = shifted >> C::kMantissaBits;
+  const Bits<T> shifted = (Bits<T>)x - offset;
   const Bits<T> mantissa_mask = ((Bits<T>{} + 1) << C::kMantissaBits) - 1;
-  const Vec<T> m = (Vec<T>)((shifted & mantissa_mask) + offset);
-  const Bits<T> k_bits = exponent - (subnormal ? Bits<T>{} + C::kMantissaBits : Bits<T>{});
+  return {shifted >> C::kMantissaBits, (Vec<T>)((shifted & mantissa_mask) + offset)};
+}
+
+/// k ln 2 + log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2).
+template <typename T>
+static inline Vec<T> log_of_scaled(Bits<T> k_bits, Vec<T> f) {
+  using C = MathConstants<T>;
   // Small integers become floating-point numbers by the rounding shift.
   const Vec<T> k = (Vec<T>)(k_bits + (Bits<T>)splat<T>(C::kRoundingShift)) - splat<T>(C::kRoundingShift);
-  const Vec<T> f = m - splat<T>(1);
   const Vec<T> s = f / (f + splat<T>(2));
   const Vec<T> s2 = s * s;
   Vec<T> p = splat<T>(static_cast<T>(2.0 / (2 * C::kLogTerms + 1)));
@@ -131,7 +150,17 @@ static inline Vec<T> log(Vec<T> x) {
   for (int i = C::kLogTerms - 1; i >= 1; --i) p = fma(p, s2, splat<T>(static_cast<T>(2.0 / (2 * i + 1))));
   const Vec<T> half_f2 = splat<T>(static_cast<T>(0.5)) * f * f;
   const Vec<T> tail = fma(s, fma(p, s2, half_f2), k * splat<T>(C::kLn2Low));
-  const Vec<T> result = fma(k, splat<T>(C::kLn2High), f - (half_f2 - tail));
+  return fma(k, splat<T>(C::kLn2High), f - (half_f2 - tail));
+}
+
+template <typename T>
+static inline Vec<T> log(Vec<T> x) {
+  using C = MathConstants<T>;
+  const auto subnormal = x < C::kSmallestNormal;
+  const Vec<T> two_to_mantissa = splat<T>(static_cast<T>(std::int64_t{1} << C::kMantissaBits));
+  const Scaled<T> scaled = scale_near_one<T>(subnormal ? x * two_to_mantissa : x);
+  const Bits<T> k = scaled.k - (subnormal ? Bits<T>{} + C::kMantissaBits : Bits<T>{});
+  const Vec<T> result = log_of_scaled<T>(k, scaled.m - splat<T>(1));
   const Vec<T> infinity = splat<T>(static_cast<T>(__builtin_inf()));
   const Vec<T> special = x == 0 ? -infinity : (x == infinity ? x : splat<T>(static_cast<T>(__builtin_nan(""))));
   return (x > 0) & (x < infinity) ? result : special;
@@ -147,13 +176,22 @@ static inline Vec<T> expm1(Vec<T> x) {
   return fma(scale, expm1_reduced<T>(reduced.r), scale - splat<T>(1));
 }
 
-/// log(1 + x) for 0 <= x <= 1: what rounding 1 + x lost is made up for by the quotient (W. Kahan).
+/// log(1 + x). What rounding 1 + x = 2^k m lost is added to m - 1, so that small x keep their digits.
 template <typename T>
 static inline Vec<T> log1p(Vec<T> x) {
-  const Vec<T> sum = splat<T>(1) + x;
-  const Vec<T> rounded = sum - splat<T>(1);
-  const Vec<T> quotient = log<T>(sum) * (x / rounded);
-  return rounded == 0 ? x : quotient;
+  const Vec<T> one = splat<T>(1);
+  const Vec<T> sum = one + x;
+  const Vec<T> lost = x < 1 ? x - (sum - one) : one - (sum - x);
+  const Scaled<T> scaled = scale_near_one<T>(sum);
+  // Beyond 2^60 nothing counts of what was lost.
+  const Bits<T> most = Bits<T>{} + 60;
+  const Vec<T> shrink = power_of_two<T>(scaled.k > most ? -most : -scaled.k);
+  const Vec<T> f = scaled.k == 0 ? x : fma(lost, shrink, scaled.m - one);
+  const Vec<T> result = log_of_scaled<T>(scaled.k, f);
+  const Vec<T> infinity = splat<T>(static_cast<T>(__builtin_inf()));
+  const Vec<T> edge = x == -1 ? -infinity : splat<T>(static_cast<T>(__builtin_nan("")));
+  const Vec<T> special = (x == 0) | (x == infinity) ? x : edge;
+  return (x > -1) & (x < infinity) & (x != 0) ? result : special;
 }
 
 /// log(1 + e^x).
@@ -170,6 +208,15 @@ static inline Vec<T> polynomial(const double (&coefficients)[kCount], Vec<T> x) 
 #pragma GCC unroll 16
   for (int i = 1; i < kCount; ++i) value = fma(value, x, splat<T>(static_cast<T>(coefficients[i])));
   return value;
+}
+
+/// e^(-x^2 / 2) without the rounding error of the square. A square that overflows leaves 0.
+template <typename T>
+static inline Vec<T> exp_half_square(Vec<T> x) {
+  x = x > 1000 ? splat<T>(1000) : x < -1000 ? splat<T>(-1000) : x;
+  const Vec<T> half_x = splat<T>(static_cast<T>(0.5)) * x;
+  const Vec<T> exponent = half_x * x;
+  return exp<T>(-exponent) * (splat<T>(1) - fma(half_x, x, -exponent));
 }
 
 /// The standard normal distribution function: half the complementary error function of -x / sqrt(2), by the rational
@@ -209,11 +256,7 @@ static inline Vec<T> normal_cdf(Vec<T> x) {
   const Vec<T> inverse = splat<T>(1) / square;
   const Vec<T> far_part = inverse * polynomial<T>(kFarTop, inverse) / polynomial<T>(kFarBottom, inverse);
   const Vec<T> far_tail = (splat<T>(static_cast<T>(0.56418958354775628695)) - far_part) / y;
-  // e^(-x^2 / 2) without the rounding error of the square.
-  const Vec<T> half_x = half * x;
-  const Vec<T> exponent = half_x * x;
-  const Vec<T> decay = exp<T>(-exponent) * (splat<T>(1) - fma(half_x, x, -exponent));
-  const Vec<T> tail = half * decay * (y > 4 ? far_tail : middle);
+  const Vec<T> tail = half * exp_half_square<T>(x) * (y > 4 ? far_tail : middle);
   const Vec<T> upper = y < static_cast<T>(0.46875) ? half - half * near_error : tail;
   // Beyond the largest square nothing is left; a NaN stays one.
   const Vec<T> complement = y > 40 ? Vec<T>{} : upper;

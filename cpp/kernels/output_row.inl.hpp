@@ -22,6 +22,17 @@ static inline Lanes16<T> keep_first(Lanes16<T> lanes, std::int64_t count, T fill
   return lanes;
 }
 
+/// Lane `lane` replaced by 0; no lane when it is not one of the 16.
+template <typename T>
+static inline Lanes16<T> without_lane(Lanes16<T> lanes, std::int64_t lane) {
+  if (lane < 0 || lane >= 16) return lanes;
+  for (int i = 0; i < Lanes16<T>::kCount; ++i) {
+    const Vec<T> number = lane_numbers<T>() + splat<T>(static_cast<T>(i * kLanes<T>));
+    lanes.part[i] = number == splat<T>(static_cast<T>(lane)) ? Vec<T>{} : lanes.part[i];
+  }
+  return lanes;
+}
+
 template <typename T>
 static inline T row_maximum(std::int64_t outputs, const T* values, std::int64_t panel_stride) {
   const T lowest = -static_cast<T>(__builtin_inf());
@@ -54,15 +65,16 @@ static inline std::int32_t first_equal(std::int64_t outputs, const T* values, st
   return found < 0 ? 0 : found;
 }
 
-/// to = e^(values - maximum) lane by lane; returns the sum. `to` may be `values`.
+/// to = e^(values - maximum) lane by lane, 0 at output `skipped`; returns the sum. `to` may be `values`. skipped -1:
+/// every output counts.
 template <typename T>
-static inline T shifted_exponentials(std::int64_t outputs, const T* values, T* to, std::int64_t panel_stride,
-                                     T maximum) {
+static inline T shifted_exponentials(std::int64_t outputs, const T* values, T* to, std::int64_t panel_stride, T maximum,
+                                     std::int64_t skipped) {
   Lanes16<T> sums = Lanes16<T>::filled(0);
-  for_each_group<T>(outputs, panel_stride, [&](std::int64_t at, std::int64_t, std::int64_t left) {
+  for_each_group<T>(outputs, panel_stride, [&](std::int64_t at, std::int64_t first, std::int64_t left) {
     Lanes16<T> group = Lanes16<T>::from(values + at);
     for (auto& part : group.part) part = exp<T>(part - splat<T>(maximum));
-    group = keep_first(group, left, T{0});
+    group = without_lane(keep_first(group, left, T{0}), skipped - first);
     for (int i = 0; i < Lanes16<T>::kCount; ++i) sums.part[i] += group.part[i];
     if (to != nullptr) group.to(to + at);
   });
@@ -82,7 +94,7 @@ template <typename T>
 static void softmax(std::int64_t rows, std::int64_t outputs, T* values, std::int64_t panel_stride) {
   for (std::int64_t row = 0; row < rows; ++row, values += kPanel<T>) {
     const T maximum = row_maximum<T>(outputs, values, panel_stride);
-    const T sum = shifted_exponentials<T>(outputs, values, values, panel_stride, maximum);
+    const T sum = shifted_exponentials<T>(outputs, values, values, panel_stride, maximum, -1);
     scale_row<T>(outputs, values, panel_stride, T{1} / sum);
   }
 }

@@ -7,6 +7,7 @@
 #include "kernels/vec.inl.hpp"
 //
 #include "kernels/math.inl.hpp"
+#include "kernels/row_sums.inl.hpp"
 //
 #include "kernels/activation.inl.hpp"
 #include "kernels/batch_norm.inl.hpp"

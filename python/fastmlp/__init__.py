@@ -56,6 +56,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "Constant",
+    "ConvergenceWarning",
     "DataUnavailableError",
     "DivergedError",
     "ELU",
@@ -126,6 +127,7 @@ _HOMES = {
     ),
     "environment": ("info",),
     "errors": (
+        "ConvergenceWarning",
         "DataUnavailableError",
         "DivergedError",
         "FormatError",

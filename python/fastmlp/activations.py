@@ -15,7 +15,7 @@ __all__ = ["ACTIVATIONS", "ELU", "Activation", "LeakyReLU", "Sign", "Step"]
 class Activation:
     """An activation without parameters; its name is enough wherever one is asked for.
 
-    ``identity``; ``sigmoid`` 1 / (1 + exp(-z)); ``hard_sigmoid`` z / 6 + 1/2 cut off at 0 and 1;
+    ``identity``; ``sigmoid`` 1 / (1 + exp(-z)); ``hard_sigmoid`` (z + 3) / 6 cut off at 0 and 1;
     ``tanh``; ``relu`` max(z, 0); ``selu`` (Klambauer et al. 2017); ``gelu`` z Phi(z) with the
     normal distribution function Phi, and ``gelu_tanh``, its form with a hyperbolic tangent
     (Hendrycks and Gimpel 2016); ``silu`` z sigmoid(z); ``softplus`` log(1 + exp(z)).

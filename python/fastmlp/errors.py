@@ -1,6 +1,6 @@
-"""Exceptions of fastmlp that the built-in ones do not express."""
+"""Exceptions and warnings of fastmlp that the built-in ones do not express."""
 
-__all__ = ["DataUnavailableError", "DivergedError", "FormatError"]
+__all__ = ["ConvergenceWarning", "DataUnavailableError", "DivergedError", "FormatError"]
 
 
 class FormatError(ValueError):
@@ -12,6 +12,10 @@ class FormatError(ValueError):
 
 class DataUnavailableError(RuntimeError):
     """A data set was found in none of its sources; the message says what was tried and why."""
+
+
+class ConvergenceWarning(UserWarning):
+    """An optimizer ended before it converged; the message says at what, and what may help."""
 
 
 class DivergedError(RuntimeError):

@@ -17,6 +17,8 @@ class History:
     ``loss`` and ``accuracy`` are means over the samples as they were seen, each before the step
     that it caused. A list stays empty when its quantity does not exist: accuracy for regression,
     ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
+    ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers and not part
+    of a saved model.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -24,6 +26,7 @@ class History:
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     epoch_seconds: list[float] = field(default_factory=list)
+    ending: str = ""
 
     def append(self, record: Record) -> None:
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):

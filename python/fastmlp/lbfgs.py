@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fastmlp.errors import ConvergenceWarning
 from fastmlp.history import History
 from fastmlp.objective import Objective
 from fastmlp.validation import integer, real
@@ -23,6 +25,10 @@ class LBFGS:
 
     D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
     Batch normalisation keeps its running moments. Needs SciPy.
+
+    ``history.ending`` tells afterwards what ended it: ``"converged"``, or with a
+    `ConvergenceWarning` ``"iterations"`` or ``"evaluations"``, when a limit was reached first, or
+    ``"line search"``, when no step along the last direction lowered the loss.
 
     Parameters
     ----------
@@ -48,12 +54,35 @@ class LBFGS:
         integer("evaluations", self.evaluations, 1)
 
 
+_CURES = {
+    "iterations": "it reached its limit of iterations, {iterations}; raise epochs, or scale the "
+    "inputs",
+    "evaluations": "it reached its limit of evaluations, {evaluations}; raise it",
+    "line search": "no step lowered the loss any more; raise tolerance of LBFGS, scale the inputs, "
+    "or train in float64",
+}
+
+
+def _ending(result: Any, iterations: int) -> str:
+    """What ended SciPy's minimisation: status 1 is a limit, 2 the line search."""
+    if result.status == 0:
+        return "converged"
+    if result.status == 1:
+        return "iterations" if result.nit >= iterations else "evaluations"
+    return "line search"
+
+
 def fit_lbfgs(
     model: MLP, data: Data, optimizer: LBFGS, iterations: int, threads: int | None
 ) -> History:
     """Minimise for at most `iterations`; the history has one entry for each.
 
     ``accuracy`` stays empty, and ``loss`` includes the penalty.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A limit was reached, or the line search failed, before the gradient met the tolerance.
 
     Raises
     ------
@@ -92,4 +121,10 @@ def fit_lbfgs(
         },
     )
     objective.assign(result.x)
+    history.ending = _ending(result, iterations)
+    if history.ending != "converged":
+        cure = _CURES[history.ending].format(
+            iterations=iterations, evaluations=optimizer.evaluations
+        )
+        warnings.warn(f"LBFGS ended before it converged: {cure}", ConvergenceWarning, stacklevel=3)
     return history

@@ -25,7 +25,7 @@ from fastmlp.cli.errors import (
 )
 from fastmlp.cli.options import State
 from fastmlp.cli.request import Request, data_errors, load_experiment, resolve_settings
-from fastmlp.cli.sources import go_offline
+from fastmlp.cli.sources import go_offline, plain_warnings
 from fastmlp.errors import DivergedError, FormatError
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _fit(
 
         callbacks.append(TensorBoard(run.path / "tensorboard"))
     try:
-        with display, _writing(run):
+        with plain_warnings(quiet=request.quiet), display, _writing(run):
             train(
                 experiment,
                 model,

@@ -123,7 +123,13 @@ class EpochLoop:
             return True
         if estimator.shuffle:
             self._shuffle()
-        loss = self._train_once()
+        try:
+            loss = self._train_once()
+        except NonFiniteParametersError as error:
+            if not self._keeps_best:
+                raise
+            self._end_with_best(error)
+            return True
         session.epochs += 1
         estimator.n_iter_ += 1
         estimator.t_ += self._seen
@@ -137,6 +143,30 @@ class EpochLoop:
         if estimator._plateau.count > estimator.n_iter_no_change and self._stands_still():
             return True
         return ends or self._stopped
+
+    @property
+    def _keeps_best(self) -> bool:
+        return bool(self._estimator.early_stopping) and self._held_out is not None
+
+    def _end_with_best(self, error: NonFiniteParametersError) -> None:
+        """Count the epoch that diverged as one whose loss and score are NaN, as scikit-learn does.
+
+        Early stopping then puts back the weights with the best score.
+        """
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = np.nan
+        for curve in (estimator.loss_curve_, estimator.validation_scores_):
+            curve.append(np.nan)
+        estimator.validation_loss_curve_.append(np.nan)
+        scored = np.isfinite(estimator.best_validation_score_)
+        kept = "with the best validation score" if scored else "from before the training"
+        warnings.warn(
+            f"Stochastic Optimizer: training diverged in epoch {error.epoch} at step {error.step}; "
+            f"the weights are those {kept}. A smaller learning rate may help.",
+            ConvergenceWarning,
+            stacklevel=7,
+        )
 
     def _shuffle(self) -> None:
         """Permute the last order by the random numbers that scikit-learn's `shuffle` draws."""
@@ -236,7 +266,7 @@ class EpochLoop:
             scores = estimator.early_stopping or self.observers is not None
             self._validation = held_out.measure(self._model, scores=scores)
             estimator.validation_loss_curve_.append(self._validation[0])
-        if not estimator.early_stopping or held_out is None:
+        if held_out is None or not self._keeps_best:
             estimator._plateau.update(loss, estimator.tol)
             estimator.best_loss_ = estimator._plateau.best
             return

@@ -80,7 +80,9 @@ _EXPRESSIONS: dict[str, Expression] = {
     "step": _filled("z > {zero} ? {one} : {zero}"),
     "sign": _filled("z > {zero} ? {one} : -{one}"),
     "sigmoid": _filled("{one} / ({one} + exp{f}(-z))"),
-    "hard_sigmoid": _filled("z <= -{three} ? {zero} : z >= {three} ? {one} : z / {six} + {half}"),
+    "hard_sigmoid": _filled(
+        "z <= -{three} ? {zero} : z >= {three} ? {one} : (z + {three}) / {six}"
+    ),
     "tanh": _filled("tanh{f}(z)"),
     "relu": _filled("z > {zero} ? z : {zero}"),
     "leaky_relu": _filled("z > {zero} ? z : {parameter} * z"),

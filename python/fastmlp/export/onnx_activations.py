@@ -94,7 +94,7 @@ def _softplus(graph: Graph, z: str, _: float) -> str:
 
 
 def _hard_sigmoid(graph: Graph, z: str, _: float) -> str:
-    line = graph.add("Add", graph.add("Mul", z, 1 / 6), 0.5)
+    line = graph.add("Div", graph.add("Add", z, 3.0), 6.0)
     return graph.add("Clip", line, 0.0, 1.0)
 
 
