@@ -185,7 +185,7 @@ def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation
             raise ValueError("output_activation must not be 'softmax' with several losses")
         return "softmax"
     if isinstance(value, str):
-        choice("output_activation", value, [*ACTIVATIONS, "softmax"])
+        value = choice("output_activation", value, [*ACTIVATIONS, "softmax"])
     return named("output_activation", value, Activation, ACTIVATIONS)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastmlp.history import History
 from fastmlp.objective import Objective
-from fastmlp.validation import integer, real
+from fastmlp.validation import integer, keep, real
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -42,10 +42,13 @@ class LBFGS:
     evaluations: int = 15000
 
     def __post_init__(self) -> None:
-        real("l2", self.l2, 0.0)
-        integer("memory", self.memory, 1)
-        real("tolerance", self.tolerance, 0.0)
-        integer("evaluations", self.evaluations, 1)
+        keep(
+            self,
+            l2=real("l2", self.l2, 0.0),
+            memory=integer("memory", self.memory, 1),
+            tolerance=real("tolerance", self.tolerance, 0.0),
+            evaluations=integer("evaluations", self.evaluations, 1),
+        )
 
 
 def fit_lbfgs(

@@ -231,7 +231,8 @@ class MLP(AdaptableNetwork):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
             raise TypeError(f"progress must be callable, got {type(progress).__name__}")
-        flag("resume", resume)
+        resume = flag("resume", resume)
+        shuffle = flag("shuffle", shuffle)
         if not isinstance(optimizer, LBFGS):
             optimizer = checked_optimizer(optimizer)
         data = self._training_data(x, y, sample_weight, class_weight)
@@ -252,7 +253,7 @@ class MLP(AdaptableNetwork):
                 optimizer,
                 first_epoch=self._epochs_done,
                 epochs=epochs,
-                shuffle=bool(shuffle),
+                shuffle=shuffle,
                 callbacks=hooks,
                 validation=validation,
                 averaging=averaging,

@@ -14,7 +14,7 @@ from fastmlp.losses import UserLoss, core_function
 from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
 from fastmlp.samples import Rows, class_weighted, row_count, samples
 from fastmlp.training import Data
-from fastmlp.validation import integer, sample_weights, thread_count
+from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
 __all__ = ["Network"]
 
@@ -106,8 +106,8 @@ class Network:
                 yield layer, self._network.get(kind, layer)
 
     def assign(self, kind: str, layer: int, values: Array) -> None:
-        """Set one array, which has its shape and the network's dtype."""
-        self._network.set(kind, layer, values)
+        """Set one array, which has its shape."""
+        self._network.set(kind, layer, core_array(values, self.dtype))
 
     def parameters(self) -> dict[str, Array]:
         """Copies of all that makes the network what it is.

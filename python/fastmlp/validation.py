@@ -15,10 +15,12 @@ import numpy.typing as npt
 __all__ = [
     "choice",
     "class_targets",
+    "core_array",
     "finite_array",
     "flag",
     "input_rows",
     "integer",
+    "keep",
     "layer_sizes",
     "probability_targets",
     "real",
@@ -32,18 +34,34 @@ _MOST_THREADS = 1024
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        text = "one of more digits than Python writes"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def keep(owner: object, **checked: object) -> None:
+    """Store what the checks returned in a frozen dataclass: the argument itself may be a NumPy
+    scalar, which wraps, rounds or widens where a number of Python does not.
+    """
+    for name, value in checked.items():
+        object.__setattr__(owner, name, value)
 
 
 def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTEGER) -> int:
     """`value` as an int within [minimum, maximum]; bool is not an integer here."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {_shown(value)} ({type(value).__name__})")
-    result = operator.index(value)
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        result = int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer, got {_shown(value)} ({type(value).__name__})"
+        ) from None
     if not minimum <= result <= maximum:
         bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
-        raise ValueError(f"{name} must be {bound}, got {result}")
+        raise ValueError(f"{name} must be {bound}, got {_shown(result)}")
     return result
 
 
@@ -55,7 +73,12 @@ def real(
         raise TypeError(
             f"{name} must be a real number, got {_shown(value)} ({type(value).__name__})"
         )
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{name} must be finite, got {_shown(value)}, which no float holds"
+        ) from None
     if not math.isfinite(result) or result < minimum:
         raise ValueError(f"{name} must be finite and >= {minimum:g}, got {result}")
     if result > maximum or (below and result == maximum):
@@ -64,10 +87,10 @@ def real(
 
 
 def flag(name: str, value: object) -> bool:
-    """`value` if it is a bool."""
-    if not isinstance(value, bool):
+    """`value`, a bool of Python or NumPy, as that of Python."""
+    if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
-    return value
+    return bool(value)
 
 
 def thread_count(threads: int | None) -> int:
@@ -81,7 +104,7 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {_shown(value)} ({type(value).__name__})")
     if value in options:
-        return value
+        return str(value)
     near = difflib.get_close_matches(value, options, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{hint}")
@@ -114,11 +137,22 @@ def _numeric(name: str, value: object) -> npt.NDArray[Any]:
     return array
 
 
+def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """`array` in the form that the core reads: C-contiguous, aligned, in native byte order.
+
+    All that reaches the core goes through here. A view into a buffer or a record may begin at any
+    byte, and `numpy.ascontiguousarray` leaves it there.
+    """
+    wanted = np.dtype(dtype).newbyteorder("=")
+    result = np.asarray(array, dtype=wanted, order="C")
+    return result if result.flags.aligned and result.flags.c_contiguous else result.copy("C")
+
+
 def finite_array(name: str, value: object, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """`value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
     array = _numeric(name, value)
     with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+        converted = core_array(array, dtype)
     if array.dtype.kind == "f" and not np.isfinite(converted).all():
         where = np.unravel_index(int(np.argmin(np.isfinite(converted))), converted.shape)
         position = ", ".join(str(int(i)) for i in where)
@@ -140,7 +174,7 @@ def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) ->
             f"{name} must have {features} features to match the model, got {array.shape[1]}"
         )
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
+        return core_array(array, np.uint8)
     return finite_array(name, value, dtype)
 
 
@@ -164,7 +198,7 @@ def class_targets(name: str, value: object, samples: int, classes: int) -> npt.N
         raise ValueError(
             f"{name} must hold labels from 0 to {classes - 1}, got {low if low < 0 else high}"
         )
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return core_array(array, np.int64)
 
 
 def value_targets(

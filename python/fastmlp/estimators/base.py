@@ -22,7 +22,7 @@ from fastmlp.estimators.hooks import (
 )
 from fastmlp.estimators.lbfgs import minimize_loss
 from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
-from fastmlp.estimators.parameters import CONSTRAINTS, hidden_layer_sizes
+from fastmlp.estimators.parameters import CONSTRAINTS, UsedParameters, hidden_layer_sizes
 from fastmlp.estimators.samples import HeldOut, LossMeasure, Samples, core_rows, split_indices
 from fastmlp.estimators.session import Session, new_session
 from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop
@@ -42,6 +42,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     _parameter_constraints = CONSTRAINTS
     _numeric_targets: bool
     _tells_accuracy: bool
+
+    @property
+    def used(self) -> UsedParameters:
+        """The parameters as plain values of Python."""
+        return UsedParameters(self)
 
     # ------------------------------------------------------------ what subclasses define
 
@@ -90,7 +95,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         hidden = hidden_layer_sizes(self.hidden_layer_sizes)
         if mode == "resume":
             self._check_resumable()
-        first = not hasattr(self, "coefs_") or (mode == "fit" and not self.warm_start)
+        first = not hasattr(self, "coefs_") or (mode == "fit" and not self.used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
         y = self._check_targets(y, mode)
         samples = self._training_samples(X, y, sample_weight, first, mode)
@@ -160,9 +165,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._set_parameters(parameters)
         self._seed = 0
         self.__dict__.pop("normalization_", None)
-        if self.dropout or self.input_dropout:
+        if self.used.dropout or self.used.input_dropout:
             self._seed = int(self._random_state.randint(2**31))
-        if self.batch_normalization:
+        if self.used.batch_normalization:
             model = self._network_spec().build()
             self.normalization_ = Parameters.read_from(model).normalization
         self._predictor = Predictor()
@@ -180,7 +185,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _fit_stochastic(self, samples: Samples, validation: Any, mode: Mode, tasks: Any) -> None:
         once = mode == "partial_fit"
-        if once and self.early_stopping:
+        if once and self.used.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if mode == "fit" or self._session is None:
             self._session = new_session(self)
@@ -192,7 +197,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         parameters = self._parameters()
         if mode == "resume":
             session.check_order(samples.count)
-            if self._plateau.count > self.n_iter_no_change:
+            if self._plateau.count > self.used.n_iter_no_change:
                 return
             parameters = self._last_parameters or parameters
         else:
@@ -200,7 +205,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.order = np.arange(samples.count)
         model = session.model(self._network_spec())
         parameters.write_to(model)
-        session.set_penalty(self.alpha)
+        session.set_penalty(self.used.alpha)
         loop = EpochLoop(self, model, session, samples, self._loss_measure(), held_out)
         if not once:
             loop.observers = self._observers(model, tasks, loop.steps_per_epoch, loop.next_rate)
@@ -210,7 +215,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             last = Parameters.read_from(model)
             self._set_parameters(last)
             self._last_parameters: Parameters | None = None
-        final = self._best_parameters if self.early_stopping else last
+        final = self._best_parameters if self.used.early_stopping else last
         if loop.observers is not None:
             final.write_to(model)
             loop.observers.end()
@@ -226,19 +231,19 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         callbacks = as_callbacks(self.callbacks or ())
         if not callbacks and tasks is None:
             return None
-        training = FitTraining(model, self.n_iter_, self.max_iter, steps_per_epoch, rate)
+        training = FitTraining(model, self.n_iter_, self.used.max_iter, steps_per_epoch, rate)
         return Observers(training, callbacks, tasks, self._tells_accuracy)
 
     def _start_curves(self, held_out: HeldOut | None) -> None:
         """Make the lists that early stopping and validation append to, unless they go on."""
         if held_out is not None and self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        if self.early_stopping and self.validation_scores_ is None:
+        if self.used.early_stopping and self.validation_scores_ is None:
             self.validation_scores_ = []
             self.best_validation_score_ = -np.inf
             self.best_loss_ = None
             self._best_parameters = self._parameters().copy()
-        if self.early_stopping:
+        if self.used.early_stopping:
             self._plateau.best = -self.best_validation_score_
         else:
             self.best_loss_ = np.inf if self.best_loss_ is None else self.best_loss_
@@ -253,11 +258,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             raise ValueError("X_val and y_val must be given together, got one of them")
         if X_val is not None:
             measured = self._validation_samples(X_val, y_val)
-        elif self.early_stopping:
+        elif self.used.early_stopping:
             if session.split is None:
                 session.split = split_indices(
                     samples,
-                    self.validation_fraction,
+                    self.used.validation_fraction,
                     self._random_state,
                     # scikit-learn tells classes apart by a single column of targets.
                     stratify=self._stratifies(),
@@ -267,13 +272,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         else:
             return samples, None
         held_out_samples = HeldOut(
-            measured, self._loss_measure(), self._score_outputs, self.n_threads
+            measured, self._loss_measure(), self._score_outputs, self.used.n_threads
         )
         return samples, held_out_samples
 
     def _fit_lbfgs(self, samples: Samples, tasks: Any) -> None:
         """Minimize in double precision; a line search has no use for the rounding of single."""
-        if self.dropout or self.input_dropout:
+        if self.used.dropout or self.used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
         kept = self._parameters()
         model = self._network_spec(np.float64).build()
@@ -321,9 +326,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self.activation,
             self._core_loss(),
             np.dtype(dtype or self.coefs_[0].dtype).name,
-            self.dropout,
-            self.input_dropout,
-            self.batch_normalization,
+            self.used.dropout,
+            self.used.input_dropout,
+            self.used.batch_normalization,
             self._seed,
         )
 

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.optimizers import Optimizer
 
-__all__ = ["CONSTRAINTS", "hidden_layer_sizes", "store_parameters"]
+__all__ = ["CONSTRAINTS", "UsedParameters", "hidden_layer_sizes", "store_parameters"]
 
 _SIZE = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="left")
@@ -51,11 +51,39 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+_PLAIN: dict[type, type] = {
+    np.bool_: bool,
+    np.integer: int,
+    np.floating: float,
+    np.str_: str,
+}
+
+
 def store_parameters(estimator: object, arguments: dict[str, Any]) -> None:
     """Keep a constructor's arguments, untouched, as scikit-learn's `clone` needs it."""
     for name, value in arguments.items():
         if name != "self":
             setattr(estimator, name, value)
+
+
+class UsedParameters:
+    """An estimator's parameters as `fit` uses them: Python's numbers in place of NumPy's scalars.
+
+    The estimator keeps what it was given. In half precision or a byte, arithmetic on it would
+    round or wrap.
+    """
+
+    __slots__ = ("_estimator",)
+
+    def __init__(self, estimator: object) -> None:
+        self._estimator = estimator
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._estimator, name)
+        for kind, plain in _PLAIN.items():
+            if isinstance(value, kind):
+                return plain(value)
+        return value
 
 
 def hidden_layer_sizes(value: Any) -> list[int]:
