@@ -88,7 +88,7 @@ def fit_lbfgs(
         callback=record,
         options={
             "maxiter": iterations,
-            "maxcor": optimizer.memory,
+            "maxcor": min(optimizer.memory, iterations),  # more pairs than that never exist
             "gtol": optimizer.tolerance,
             "maxfun": optimizer.evaluations,
             "ftol": 64 * 2.220446049250313e-16,

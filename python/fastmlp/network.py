@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["Network"]
 
 Array = npt.NDArray[Any]
 _KINDS = ("weights", "biases", "scales", "means", "variances")
+_SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
 
 
 class Network:
@@ -34,6 +36,18 @@ class Network:
         self._network = network_type(architecture.spec())
         initializer = architecture.initializer
         self._network.initialize(initializer.name, initializer.parameter, architecture.seed)
+        if abs(initializer.parameter) > _SAFE_PARAMETER:
+            self._require_finite_weights()
+
+    def _require_finite_weights(self) -> None:
+        initializer = self._architecture.initializer
+        for layer, weights in self.layer_arrays("weights"):
+            if not np.isfinite(weights).all():
+                names = [f.name for f in dataclasses.fields(initializer) if f.name != "name"]
+                raise ValueError(
+                    f"initializer: {names[0]} must give weights that are finite in "
+                    f"{self.dtype.name}, got {initializer.parameter!r}, too much for layer {layer}"
+                )
 
     @property
     def architecture(self) -> Architecture:

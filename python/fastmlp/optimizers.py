@@ -34,6 +34,8 @@ __all__ = [
 Rate = float | Callable[[int], float] | Schedule
 # Above zero in single precision: a parameter whose gradients have all been zero divides by it.
 _LEAST_EPSILON = 1e-30
+# Settings in [0, 1).
+SHARES = ("momentum", "rho", "beta1", "beta2")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Optimizer:
                 keep(self, epsilon=real(name, value, _LEAST_EPSILON))
             elif name in ("l2", "l1", "decay"):
                 keep(self, **{name: real(name, value, 0.0)})
-            elif name in ("momentum", "rho", "beta1", "beta2"):
+            elif name in SHARES:
                 keep(self, **{name: real(name, value, 0.0, 1.0, below=True)})
             elif name in ("nesterov", "centred", "amsgrad"):
                 keep(self, **{name: flag(name, value)})

@@ -8,7 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.validation import finite_array, input_rows, real
+from fastmlp.validation import (
+    finite_array,
+    input_rows,
+    real,
+    require_held,
+    require_usable_weights,
+    shown,
+)
 
 __all__ = ["Rows", "class_weighted", "row_count", "samples"]
 
@@ -77,13 +84,20 @@ def class_weighted(
             known = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
             if not known or not 0 <= label < classes:
                 raise ValueError(
-                    f"class_weight must name classes 0 to {classes - 1}, got {label!r}"
+                    f"class_weight must name classes 0 to {classes - 1}, got {shown(label)}"
                 )
-            factors[label] = real(f"class_weight[{label}]", factor, 0.0)
+            name = f"class_weight[{label}]"
+            checked = real(name, factor, 0.0)
+            require_held(name, checked, dtype)
+            factors[label] = checked
     elif class_weight == "balanced":
         counts = np.bincount(labels, minlength=classes)
         factors = len(labels) / (classes * np.maximum(counts, 1))
     else:
-        raise TypeError(f"class_weight must be a mapping or 'balanced', got {class_weight!r}")
-    result = factors.astype(dtype)[labels]
-    return result if weights is None else result * weights
+        raise TypeError(f"class_weight must be a mapping or 'balanced', got {shown(class_weight)}")
+    with np.errstate(over="ignore", under="ignore"):
+        result: Array = factors.astype(dtype)[labels]
+        if weights is not None:
+            result = result * weights
+    require_usable_weights("class_weight, times sample_weight,", result)
+    return result

@@ -160,7 +160,8 @@ class InverseScaling(_Timed):
 
     def _rates_at(self, times: Times, planned: int) -> Rates:
         # With an exponent that is a number of Python, NumPy takes 0.5 for a square root.
-        return np.asarray(self.rate / (1.0 + times) ** float(self.power), np.float64)
+        with np.errstate(over="ignore"):  # an infinite divisor: the rate is 0
+            return np.asarray(self.rate / (1.0 + times) ** self.power, np.float64)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class _Falling(_Timed):
     per: str = field(default="step", kw_only=True)
 
     def _rates_at(self, times: Times, planned: int) -> Rates:
-        done = np.minimum(times / (planned if self.length is None else self.length), 1.0)
+        done = np.minimum(times / float(planned if self.length is None else self.length), 1.0)
         return _mixed(self.rate, self.end, self._left(done))
 
     def _left(self, done: Rates) -> Rates:
@@ -389,7 +390,8 @@ def _powers(base: float, exponents: Times) -> Rates:
     powers = np.ones(exponents.shape)
     square, rest = float(base), exponents.copy()
     while rest.any():
-        np.multiply(powers, square, out=powers, where=rest & 1 == 1)
+        with np.errstate(over="ignore"):  # an infinite rate is refused where it is used
+            np.multiply(powers, square, out=powers, where=rest & 1 == 1)
         square *= square
         rest >>= 1
     return powers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import numbers
@@ -23,8 +24,12 @@ __all__ = [
     "keep",
     "layer_sizes",
     "probability_targets",
+    "require_usable_weights",
     "real",
+    "require_fields_held",
+    "require_held",
     "sample_weights",
+    "shown",
     "thread_count",
     "value_targets",
 ]
@@ -33,7 +38,8 @@ _LARGEST_INTEGER = 2**63 - 1
 _MOST_THREADS = 1024
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """`value` in a message."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits
@@ -57,11 +63,11 @@ def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTE
         result = int(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            f"{name} must be an integer, got {_shown(value)} ({type(value).__name__})"
+            f"{name} must be an integer, got {shown(value)} ({type(value).__name__})"
         ) from None
     if not minimum <= result <= maximum:
         bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
-        raise ValueError(f"{name} must be {bound}, got {_shown(result)}")
+        raise ValueError(f"{name} must be {bound}, got {shown(result)}")
     return result
 
 
@@ -71,19 +77,65 @@ def real(
     """`value` as a finite float within [minimum, maximum], or [minimum, maximum) with `below`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"{name} must be a real number, got {_shown(value)} ({type(value).__name__})"
+            f"{name} must be a real number, got {shown(value)} ({type(value).__name__})"
         )
     try:
         result = float(value)
     except OverflowError:
         raise ValueError(
-            f"{name} must be finite, got {_shown(value)}, which no float holds"
+            f"{name} must be finite, got {shown(value)}, which no float holds"
         ) from None
     if not math.isfinite(result) or result < minimum:
         raise ValueError(f"{name} must be finite and >= {minimum:g}, got {result}")
     if result > maximum or (below and result == maximum):
         raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
     return result
+
+
+def require_held(
+    name: str,
+    value: float,
+    dtype: npt.DTypeLike,
+    *,
+    below_one: bool = False,
+    vanishes: bool = False,
+    cure: str = 'dtype="float64"',
+) -> None:
+    """Require that the type in which the core computes holds a number that has been checked.
+
+    It must stay finite, must not become 0 unless it is 0, or `vanishes`, and must not become 1 if
+    it has to be `below_one`.
+
+    Raises
+    ------
+    ValueError
+        With the cure.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        held = float(np.array(value, dtype))
+    if not math.isfinite(held):
+        wanted = "must be finite in"
+    elif held == 0 and value != 0 and not vanishes:
+        wanted = "must not be rounded to 0, as it is in"
+    elif below_one and held >= 1:
+        wanted = "must not be rounded to 1, as it is in"
+    else:
+        return
+    name_of_type = np.dtype(dtype).name
+    raise ValueError(f"{name} {wanted} {name_of_type}, got {value!r}; {cure} holds more numbers")
+
+
+def require_fields_held(
+    owner: Any, dtype: npt.DTypeLike, below_one: Iterable[str] = (), vanishing: Iterable[str] = ()
+) -> None:
+    """`require_held` for all real numbers in the fields of a dataclass, by their names."""
+    for field in dataclasses.fields(owner):
+        name, value = field.name, getattr(owner, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, float):
+                require_held(
+                    name, item, dtype, below_one=name in below_one, vanishes=name in vanishing
+                )
 
 
 def flag(name: str, value: object) -> bool:
@@ -93,16 +145,16 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def thread_count(threads: int | None) -> int:
+def thread_count(threads: int | None, name: str = "threads") -> int:
     """As the core takes it: 0 stands for its own choice."""
-    return 0 if threads is None else integer("threads", threads, 1, _MOST_THREADS)
+    return 0 if threads is None else integer(name, threads, 1, _MOST_THREADS)
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
     """`value` if it is among `known`, else an error with the nearest name."""
     options = list(known)
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {_shown(value)} ({type(value).__name__})")
+        raise TypeError(f"{name} must be a string, got {shown(value)} ({type(value).__name__})")
     if value in options:
         return str(value)
     near = difflib.get_close_matches(value, options, n=1)
@@ -115,7 +167,7 @@ def layer_sizes(value: object) -> list[int]:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(
             "layer_sizes must be a sequence of integers, "
-            f"got {_shown(value)} ({type(value).__name__})"
+            f"got {shown(value)} ({type(value).__name__})"
         )
     sizes = [integer(f"layer_sizes[{i}]", size, 1) for i, size in enumerate(value)]
     if len(sizes) < 2:
@@ -235,6 +287,21 @@ def sample_weights(
     array = finite_array(name, value, dtype)
     if array.shape != (samples,):
         raise ValueError(f"{name} must have shape ({samples},), got {array.shape}")
-    if array.min() < 0 or array.sum() <= 0:
+    if array.min() < 0 or not array.any():
         raise ValueError(f"{name} must be >= 0 and not all 0, got a minimum of {array.min()}")
+    require_usable_weights(name, array)
     return array
+
+
+def require_usable_weights(name: str, weights: npt.NDArray[Any]) -> None:
+    """Require of weights >= 0 that the core can divide by the sum of any of them."""
+    least = float(np.finfo(weights.dtype).tiny)
+    with np.errstate(over="ignore"):
+        total = float(weights.sum(dtype=np.float64))
+    smallest = float(weights.min(initial=np.inf, where=weights > 0))
+    if not total <= 1 / least or smallest < least:
+        raise ValueError(
+            f"{name} must be 0 or at least {least:.3g} in {weights.dtype.name} and add up to at "
+            f"most {1 / least:.3g}, got a least of {smallest:.3g} and a sum of {total:.3g}; divide "
+            "all of them by their mean"
+        )

@@ -22,13 +22,27 @@ from fastmlp.estimators.hooks import (
 )
 from fastmlp.estimators.lbfgs import minimize_loss
 from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
-from fastmlp.estimators.parameters import CONSTRAINTS, UsedParameters, hidden_layer_sizes
-from fastmlp.estimators.samples import HeldOut, LossMeasure, Samples, core_rows, split_indices
+from fastmlp.estimators.parameters import (
+    CONSTRAINTS,
+    UsedParameters,
+    hidden_layer_sizes,
+    require_parameters_held,
+)
+from fastmlp.estimators.samples import (
+    HeldOut,
+    LossMeasure,
+    Samples,
+    core_rows,
+    core_samples,
+    native,
+    split_indices,
+)
 from fastmlp.estimators.session import Session, new_session
 from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop
 from fastmlp.estimators.stopping import Plateau
 from fastmlp.model import MLP
 from fastmlp.samples import Rows
+from fastmlp.validation import core_array
 
 __all__ = ["BaseMLP", "Mode"]
 
@@ -124,8 +138,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _validate(self, X: Any, y: Any, types: list[Any], *, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
             self,
-            X,
-            y,
+            native(X),
+            native(y),
             accept_sparse="csr",
             dtype=types,
             order="C",
@@ -142,12 +156,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     ) -> Samples:
         dtype = X.dtype if first else self.coefs_[0].dtype
         dtype = np.float32 if dtype == np.float32 else np.float64
+        require_parameters_held(self, dtype)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         weights = self._weigh(y, sample_weight, mode)
         if weights is not None:
-            weights = np.ascontiguousarray(weights, dtype=dtype)
-        return Samples(X, self._encode(y, dtype), weights)
+            weights = core_array(weights, dtype)
+        return core_samples(X, self._encode(y, dtype), weights)
 
     def _input_types(self, X: Any, first: bool) -> list[Any]:
         """Types of inputs that are left as they are; others become the first of them."""
@@ -296,7 +311,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Samples of the user's own to measure by."""
         X, y = self._validate(X, y, self._input_types(X, first=False), reset=False)
         y = self._check_targets(y, "resume")
-        return Samples(X, self._encode(y, self.coefs_[0].dtype), None)
+        return core_samples(X, self._encode(y, self.coefs_[0].dtype), None)
 
     def _check_resumable(self) -> None:
         if not hasattr(self, "coefs_"):
@@ -337,7 +352,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(
             self,
-            X,
+            native(X),
             accept_sparse="csr",
             dtype=self._input_types(X, first=False),
             order="C",
