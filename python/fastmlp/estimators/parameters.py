@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.optimizers import Optimizer
-from fastmlp.validation import real, require_held, thread_count
+from fastmlp.validation import integer, real, require_held, thread_count
 
 __all__ = [
     "CONSTRAINTS",
@@ -21,6 +21,7 @@ __all__ = [
     "store_parameters",
 ]
 
+_LARGEST_SIZE = 2**63 - 1
 _SIZE = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="left")
 _AT_LEAST_ZERO = Interval(Real, 0, None, closed="left")
@@ -118,6 +119,7 @@ def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
 def hidden_layer_sizes(value: Any) -> list[int]:
     """Sizes of the hidden layers, each at least 1; a number stands for one layer."""
     sizes = list(value) if hasattr(value, "__iter__") else [value]
-    if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [int(size) for size in sizes]
+    checked = [integer("hidden_layer_sizes", size, -_LARGEST_SIZE) for size in sizes]
+    if any(size <= 0 for size in checked):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {checked}.")
+    return checked

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastmlp.model import MLP
-from fastmlp.samples import Rows
+from fastmlp.samples import Rows, require_sound_sparse
 from fastmlp.samples import samples as checked_rows
 from fastmlp.training import Data
 from fastmlp.validation import core_array, thread_count
@@ -40,6 +40,8 @@ def core_rows(rows: Any) -> Rows:
 
 def native(array: Any) -> Any:
     """An array or sparse matrix in this machine's byte order, which alone tells types apart."""
+    if scipy.sparse.issparse(array) and array.ndim == 2:
+        require_sound_sparse("X", array)  # scikit-learn's checks would read beyond it
     if isinstance(array, np.ndarray) or scipy.sparse.issparse(array):
         kind = array.dtype
         return array if kind.isnative else array.astype(kind.newbyteorder("="))
