@@ -16,7 +16,7 @@ from fastmlp import schedules, validation
 from public_arguments import ARGUMENTS
 
 PACKAGE = Path(fastmlp.__file__).parent
-CHECKS = set(validation.__all__) - {"keep"}
+CHECKS = {name for name in validation.__all__ if not name.startswith(("keep", "require_"))}
 # What consumes a value without keeping it.
 DROPS = (ast.Expr, ast.Compare, ast.If, ast.BoolOp, ast.UnaryOp, ast.Assert, ast.While)
 
