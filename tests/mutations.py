@@ -1,8 +1,9 @@
 """Plants known bugs, one at a time, and checks that the suite turns red for each.
 
 Run by hand before a release: ``python tests/mutations.py``, or with parts of the names of some. The
-bugs are in planted_bugs.py. Works on copies of the sources; needs CMake, Ninja and pybind11 in the
-environment. Exit status 1 when a planted bug survives or no longer applies.
+bugs are in planted_bugs.py and planted_input_bugs.py. Works on copies of the sources; needs CMake,
+Ninja and pybind11 in the environment. Exit status 1 when a planted bug survives or no longer
+applies.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from planted_bugs import MUTATIONS, Mutation
+from planted_bugs import MUTATIONS
+from planted_input_bugs import INPUT_MUTATIONS
+from planted_mutation import Mutation
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = [
@@ -37,6 +40,11 @@ TESTS = [
     "test_equal_bits.py",
     "test_transfer.py",
     "test_estimators.py",
+    "test_kept_arguments.py",
+    "test_values_that_fit.py",
+    "test_array_layouts.py",
+    "test_sparse_samples.py",
+    "test_claimed_sizes.py",
 ]
 
 
@@ -81,7 +89,8 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    chosen = [m for m in MUTATIONS if not wanted or any(part in m.name for part in wanted)]
+    planted = [*MUTATIONS, *INPUT_MUTATIONS]
+    chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
@@ -96,9 +105,9 @@ def main() -> int:
         for mutation in [Mutation("none (must stay green)", "CMakeLists.txt", "", ""), *chosen]:
             target = tree / mutation.file
             original = target.read_text(encoding="utf-8")
-            planted = bool(mutation.before)
+            is_planted = bool(mutation.before)
             applies = original.count(mutation.before) >= 1
-            if planted:
+            if is_planted:
                 target.write_text(
                     original.replace(mutation.before, mutation.after), encoding="utf-8"
                 )
@@ -107,7 +116,7 @@ def main() -> int:
                 if build(tree, environment)
                 else (True, "does not build")
             )
-            good = applies and red == planted and first != "does not build"
+            good = applies and red == is_planted and first != "does not build"
             survivors += not good
             print(
                 f"{'ok  ' if good else 'BAD '} {mutation.name}: {first if red else 'green'}",

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from planted_mutation import Mutation
 
 __all__ = ["MUTATIONS", "Mutation"]
-
-
-@dataclass(frozen=True)
-class Mutation:
-    name: str
-    file: str
-    before: str
-    after: str
 
 
 MUTATIONS = [

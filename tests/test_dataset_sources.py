@@ -82,7 +82,7 @@ def test_copy_in_an_archive(tmp_path):
         (npz(ARRAYS)[:-40], None, "npz: "),
         (npz({"x_train": ARRAYS["x_train"]}), None, "npz: .*y_train"),
         (npz(ARRAYS | {"x_train": np.zeros((12, 3, 2))}), None, "x_train is float64"),
-        (npz(ARRAYS | {"x_train": np.array([None])}), None, "npz: .*allow_pickle"),
+        (npz(ARRAYS | {"x_train": np.array([None])}), None, "npz: x_train is object"),
         (npz(ARRAYS | {"x_train": np.zeros((12, 3, 2), np.uint8)}), None, "sha256: must be"),
         (npz(ARRAYS | {"x_train": np.zeros(10_000_000, np.uint8)}), None, "npz: "),
     ],

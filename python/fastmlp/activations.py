@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from fastmlp.validation import flag, real
+from fastmlp.validation import flag, keep, real
 
 __all__ = ["ACTIVATIONS", "ELU", "Activation", "LeakyReLU", "Sign", "Step"]
 
@@ -43,7 +43,7 @@ class _Threshold(Activation):
     straight_through: bool = False
 
     def __post_init__(self) -> None:
-        flag("straight_through", self.straight_through)
+        keep(self, straight_through=flag("straight_through", self.straight_through))
 
     @property
     def parameter(self) -> float:
@@ -86,12 +86,12 @@ class LeakyReLU(Activation):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        real("slope", self.slope, 0.0)
+        keep(self, slope=real("slope", self.slope, 0.0))
 
     @property
     def parameter(self) -> float:
         """Slope below zero."""
-        return float(self.slope)
+        return self.slope
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        real("alpha", self.alpha, 0.0)
+        keep(self, alpha=real("alpha", self.alpha, 0.0))
 
     @property
     def parameter(self) -> float:
         """Limit far below zero, without its sign."""
-        return float(self.alpha)
+        return self.alpha
 
 
 _PLAIN = (

@@ -54,7 +54,7 @@ class AdaptableNetwork(Network):
     def _set_trainable(self, layers: int | Sequence[int], value: bool) -> None:
         count = len(self._trainable)
         changed = list(self._trainable)
-        for layer in [layers] if isinstance(layers, (int, np.integer)) else layers:
+        for layer in [layers] if np.ndim(layers) == 0 else layers:  # type: ignore[union-attr]
             changed[integer("layers", layer, -count, count - 1)] = value
         if not any(changed):
             raise ValueError("layers must leave one to be trained, got all of them")

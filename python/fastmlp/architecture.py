@@ -18,7 +18,16 @@ from fastmlp.losses import (
     losses_as_config,
     losses_from_config,
 )
-from fastmlp.validation import choice, flag, integer, layer_sizes, real
+from fastmlp.validation import (
+    choice,
+    flag,
+    integer,
+    layer_sizes,
+    real,
+    require_fields_held,
+    require_held,
+    shown,
+)
 
 __all__ = ["Architecture", "architecture_from_config"]
 
@@ -185,15 +194,15 @@ def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation
             raise ValueError("output_activation must not be 'softmax' with several losses")
         return "softmax"
     if isinstance(value, str):
-        choice("output_activation", value, [*ACTIVATIONS, "softmax"])
+        value = choice("output_activation", value, [*ACTIVATIONS, "softmax"])
     return named("output_activation", value, Activation, ACTIVATIONS)
 
 
 def _dtype_name(dtype: object) -> str:
     try:
         return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
-    except TypeError:
-        raise TypeError(f"dtype must be 'float32' or 'float64', got {dtype!r}") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"dtype must be 'float32' or 'float64', got {shown(dtype)}") from None
 
 
 def default_initializer(activations: Sequence[Activation]) -> str:
@@ -240,7 +249,7 @@ def checked_architecture(
     losses = checked_losses(loss, checked_sizes[-1])
     normalises = _per_hidden_layer("batch_normalization", batch_normalization, hidden)
     dtype_name = dtype if isinstance(dtype, str) else _dtype_name(dtype)
-    return Architecture(
+    architecture = Architecture(
         layer_sizes=tuple(checked_sizes),
         activations=tuple(activations),
         losses=losses,
@@ -259,6 +268,23 @@ def checked_architecture(
         input_noise=real("input_noise", input_noise, 0.0),
         batch_normalization=tuple(flag("batch_normalization", item) for item in normalises),
     )
+    _require_numbers_held(architecture)
+    return architecture
+
+
+def _require_numbers_held(architecture: Architecture) -> None:
+    """Require that the model's type holds all numbers that the core takes."""
+    dtype = architecture.dtype
+    require_held("input_scale", architecture.input_scale, dtype)
+    require_held("input_noise", architecture.input_noise, dtype)
+    require_held("input_dropout", architecture.input_dropout, dtype, below_one=True)
+    for rate in architecture.dropout:
+        require_held("dropout", rate, dtype, below_one=True)
+    output = architecture.output_activation
+    activations = (*architecture.activations, *([] if isinstance(output, str) else [output]))
+    for choice_made in {id(item): item for item in (*activations, *architecture.losses)}.values():
+        require_fields_held(choice_made, dtype, below_one=("smoothing", "levels"))
+    require_fields_held(architecture.initializer, dtype)
 
 
 def architecture_from_config(config: dict[str, Any]) -> dict[str, Any]:

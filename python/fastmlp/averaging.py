@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastmlp.validation import integer, real
+from fastmlp.validation import integer, keep, real
 
 __all__ = ["EMA", "SWA", "Averaging"]
 
@@ -39,13 +39,15 @@ class EMA(Averaging):
     decay: float = 0.999
 
     def __post_init__(self) -> None:
-        if real("decay", self.decay, 0.0, 1.0, below=True) == 0:
+        decay = real("decay", self.decay, 0.0, 1.0, below=True)
+        if decay == 0:
             raise ValueError("decay must be > 0, got 0")
+        keep(self, decay=decay)
 
     @property
     def step_decay(self) -> float:
         """The decay."""
-        return float(self.decay)
+        return self.decay
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ class SWA(Averaging):
     every: int = 1
 
     def __post_init__(self) -> None:
-        integer("start", self.start, 1)
-        integer("every", self.every, 1)
+        keep(self, start=integer("start", self.start, 1), every=integer("every", self.every, 1))
 
     def epoch_decay(self, epoch: int) -> float | None:
         """1 - 1 / n at the n-th epoch that counts."""

@@ -322,7 +322,7 @@ def text_path(name: str, path: object) -> str:
     """A path as text."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be a string or os.PathLike, got {type(path).__name__}")
-    return os.fsdecode(path)
+    return str(os.fsdecode(path))
 
 
 def _checked_callable(name: str, function: Any) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from fastmlp.validation import real
+from fastmlp.validation import keep, real
 
 __all__ = ["INITIALIZERS", "Constant", "Initializer", "Normal", "Orthogonal", "Uniform"]
 
@@ -43,12 +43,12 @@ class Constant(Initializer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        real("value", self.value, -np.inf)
+        keep(self, value=real("value", self.value, -np.inf))
 
     @property
     def parameter(self) -> float:
         """The value."""
-        return float(self.value)
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Normal(Initializer):
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
-        real("deviation", self.deviation, 0.0)
+        keep(self, deviation=real("deviation", self.deviation, 0.0))
 
     @property
     def parameter(self) -> float:
         """The deviation."""
-        return float(self.deviation)
+        return self.deviation
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class Uniform(Initializer):
     bound: float = 0.05
 
     def __post_init__(self) -> None:
-        real("bound", self.bound, 0.0)
+        keep(self, bound=real("bound", self.bound, 0.0))
 
     @property
     def parameter(self) -> float:
         """The bound."""
-        return float(self.bound)
+        return self.bound
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ class Orthogonal(Initializer):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        real("gain", self.gain, 0.0)
+        keep(self, gain=real("gain", self.gain, 0.0))
 
     @property
     def parameter(self) -> float:
         """The gain."""
-        return float(self.gain)
+        return self.gain
 
 
 _PLAIN = (

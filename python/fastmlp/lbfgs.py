@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp.errors import ConvergenceWarning
 from fastmlp.history import History
 from fastmlp.objective import Objective
-from fastmlp.validation import integer, real
+from fastmlp.validation import integer, keep, real
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -48,10 +48,13 @@ class LBFGS:
     evaluations: int = 15000
 
     def __post_init__(self) -> None:
-        real("l2", self.l2, 0.0)
-        integer("memory", self.memory, 1)
-        real("tolerance", self.tolerance, 0.0)
-        integer("evaluations", self.evaluations, 1)
+        keep(
+            self,
+            l2=real("l2", self.l2, 0.0),
+            memory=integer("memory", self.memory, 1),
+            tolerance=real("tolerance", self.tolerance, 0.0),
+            evaluations=integer("evaluations", self.evaluations, 1),
+        )
 
 
 _CURES = {
@@ -114,7 +117,7 @@ def fit_lbfgs(
         callback=record,
         options={
             "maxiter": iterations,
-            "maxcor": optimizer.memory,
+            "maxcor": min(optimizer.memory, iterations),  # more pairs than that never exist
             "gtol": optimizer.tolerance,
             "maxfun": optimizer.evaluations,
             "ftol": 64 * 2.220446049250313e-16,

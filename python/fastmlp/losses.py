@@ -17,6 +17,7 @@ from fastmlp._named import as_config, from_config, named
 from fastmlp.validation import (
     class_targets,
     integer,
+    keep,
     probability_targets,
     real,
     value_targets,
@@ -64,8 +65,8 @@ class Loss:
 
     def __post_init__(self) -> None:
         if self.outputs is not None:
-            integer("outputs", self.outputs, 1)
-        real("weight", self.weight, 0.0)
+            keep(self, outputs=integer("outputs", self.outputs, 1))
+        keep(self, weight=real("weight", self.weight, 0.0))
 
     def parameters(self, outputs: int) -> list[float]:
         """The core's parameter of each output, or one for all."""
@@ -82,10 +83,10 @@ class Loss:
         return {
             "loss": self.name,
             "outputs": outputs,
-            "weight": float(self.weight),
+            "weight": self.weight,
             "smoothing": float(getattr(self, "smoothing", 0.0)),
             "parameters": self.parameters(outputs),
-            "output_weights": [1.0] if weights is None else [float(w) for w in weights],
+            "output_weights": [1.0] if weights is None else list(weights),
         }
 
     def targets(
@@ -114,7 +115,7 @@ class _Elementwise(Loss):
                 real(f"output_weights[{i}]", weight, 0.0)
                 for i, weight in enumerate(self.output_weights)
             )
-            object.__setattr__(self, "output_weights", weights)
+            keep(self, output_weights=weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        real("smoothing", self.smoothing, 0.0, 1.0, below=True)
+        keep(self, smoothing=real("smoothing", self.smoothing, 0.0, 1.0, below=True))
 
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
@@ -231,12 +232,14 @@ class Huber(_Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if real("delta", self.delta, 0.0) == 0:
+        delta = real("delta", self.delta, 0.0)
+        if delta == 0:
             raise ValueError("delta must be > 0, got 0")
+        keep(self, delta=delta)
 
     def parameters(self, outputs: int) -> list[float]:
         """Delta."""
-        return [float(self.delta)]
+        return [self.delta]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +284,7 @@ class Quantile(_Elementwise):
         )
         if 0 in levels:
             raise ValueError("levels must be > 0, got 0")
-        object.__setattr__(self, "levels", levels[0] if one else levels)
+        keep(self, levels=levels[0] if one else levels)
 
     def parameters(self, outputs: int) -> list[float]:
         """The levels."""
@@ -334,7 +337,7 @@ class UserLoss(Loss):
         ValueError
             It is not known.
         """
-        function, weight = self.function, float(self.weight)
+        function, weight = self.function, self.weight
         if function is None:
             raise ValueError("a model whose user-defined loss is not known can only predict")
         if weight == 1:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastmlp.errors import DivergedError
 from fastmlp.run import Run
-from fastmlp.validation import integer, real
+from fastmlp.validation import integer, real, require_held
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -73,6 +73,8 @@ def find_learning_rates(
     """
     low = real("lowest", lowest, 0.0)
     high = real("highest", highest, 0.0)
+    for name, rate in (("lowest", low), ("highest", high)):
+        require_held(name, rate, model.dtype)
     if not 0 < low < high:
         raise ValueError(f"lowest must be > 0 and below highest, got {low:g} and {high:g}")
     steps = integer("steps", steps, 2)

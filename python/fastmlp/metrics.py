@@ -156,7 +156,7 @@ class _Counts:
         self, numerators: Array, denominators: Array, average: str | None
     ) -> float | Floats:
         if average is not None:
-            choice("average", average, AVERAGES)
+            average = choice("average", average, AVERAGES)
         if average == "micro":
             numerators, denominators = numerators.sum()[None], denominators.sum()[None]
         values = np.zeros(len(numerators))
@@ -300,7 +300,8 @@ def _log(probabilities: Floats) -> Floats:
 
 
 def _expectation(probabilities: Floats, values: Floats, base: float) -> np.float64 | Floats:
-    if real("base", base, 1.0) == 1.0:
+    base = real("base", base, 1.0)
+    if base == 1.0:
         raise ValueError(f"base must be > 1, got {base}")
     terms = np.zeros(np.broadcast_shapes(probabilities.shape, values.shape))
     np.multiply(probabilities, values, out=terms, where=probabilities > 0)

@@ -20,11 +20,11 @@ from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.losses import core_function
 from fastmlp.lr_finder import LearningRates, find_learning_rates
-from fastmlp.optimizers import Optimizer, checked_optimizer
+from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
 from fastmlp.plan import Plan
 from fastmlp.run import Run, require_rule
 from fastmlp.training import Data, Progress, Training
-from fastmlp.validation import flag, integer, thread_count
+from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 if TYPE_CHECKING:
     from fastmlp.data.preprocessing import Preprocessing
@@ -33,6 +33,7 @@ __all__ = ["MLP", "History"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
+_MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
 
 class MLP(AdaptableNetwork):
@@ -223,7 +224,7 @@ class MLP(AdaptableNetwork):
         RuntimeError
             Another thread is training this model.
         """
-        epochs = integer("epochs", epochs, 1)
+        epochs = integer("epochs", epochs, 1, _MOST_EPOCHS)
         batch_size = integer("batch_size", batch_size, 1)
         team = thread_count(threads)
         hooks = as_callbacks(callbacks)
@@ -231,9 +232,13 @@ class MLP(AdaptableNetwork):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
             raise TypeError(f"progress must be callable, got {type(progress).__name__}")
-        flag("resume", resume)
+        resume = flag("resume", resume)
+        shuffle = flag("shuffle", shuffle)
         if not isinstance(optimizer, LBFGS):
             optimizer = checked_optimizer(optimizer)
+            require_fields_held(optimizer, self.dtype, below_one=SHARES)
+        if averaging is not None:
+            require_fields_held(averaging, self.dtype, below_one=("decay",))
         data = self._training_data(x, y, sample_weight, class_weight)
         validation = self._checked_validation(validation_data)
         if not self._fitting.acquire(blocking=False):
@@ -252,7 +257,7 @@ class MLP(AdaptableNetwork):
                 optimizer,
                 first_epoch=self._epochs_done,
                 epochs=epochs,
-                shuffle=bool(shuffle),
+                shuffle=shuffle,
                 callbacks=hooks,
                 validation=validation,
                 averaging=averaging,

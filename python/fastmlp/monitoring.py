@@ -35,10 +35,11 @@ class BestValue:
     ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be a string, got {type(monitor).__name__}")
-        larger = choice("mode", mode, _MODES) == "max"
+        mode = choice("mode", mode, _MODES)
+        larger = mode == "max"
         if mode == "auto":
             larger = monitor.rpartition("_")[2] in _LARGER_IS_BETTER
-        self.monitor = monitor
+        self.monitor = str(monitor)
         self.value: float | None = None
         self._sign = 1.0 if larger else -1.0
         self._minimum_change = real("minimum_change", minimum_change, 0.0)

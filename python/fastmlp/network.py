@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,13 @@ from fastmlp.losses import UserLoss, core_function
 from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
 from fastmlp.samples import Rows, class_weighted, row_count, samples
 from fastmlp.training import Data
-from fastmlp.validation import integer, sample_weights, thread_count
+from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
 __all__ = ["Network"]
 
 Array = npt.NDArray[Any]
 _KINDS = ("weights", "biases", "scales", "means", "variances")
+_SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
 
 
 class Network:
@@ -34,6 +36,18 @@ class Network:
         self._network = network_type(architecture.spec())
         initializer = architecture.initializer
         self._network.initialize(initializer.name, initializer.parameter, architecture.seed)
+        if abs(initializer.parameter) > _SAFE_PARAMETER:
+            self._require_finite_weights()
+
+    def _require_finite_weights(self) -> None:
+        initializer = self._architecture.initializer
+        for layer, weights in self.layer_arrays("weights"):
+            if not np.isfinite(weights).all():
+                names = [f.name for f in dataclasses.fields(initializer) if f.name != "name"]
+                raise ValueError(
+                    f"initializer: {names[0]} must give weights that are finite in "
+                    f"{self.dtype.name}, got {initializer.parameter!r}, too much for layer {layer}"
+                )
 
     @property
     def architecture(self) -> Architecture:
@@ -106,8 +120,8 @@ class Network:
                 yield layer, self._network.get(kind, layer)
 
     def assign(self, kind: str, layer: int, values: Array) -> None:
-        """Set one array, which has its shape and the network's dtype."""
-        self._network.set(kind, layer, values)
+        """Set one array, which has its shape."""
+        self._network.set(kind, layer, core_array(values, self.dtype))
 
     def parameters(self) -> dict[str, Array]:
         """Copies of all that makes the network what it is.

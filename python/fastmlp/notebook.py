@@ -72,9 +72,9 @@ class LiveTable(Callback):
     """
 
     def __init__(self, monitor: str | None = None, mode: str = "auto") -> None:
-        BestValue("loss" if monitor is None else monitor, mode)  # is valid, or an error
-        self._monitor = monitor
-        self._mode = mode
+        best = BestValue("loss" if monitor is None else monitor, mode)  # is valid, or an error
+        self._monitor = None if monitor is None else best.monitor
+        self._mode = str(mode)
         self._events: Any = None
         self._start()
 

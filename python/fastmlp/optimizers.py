@@ -10,13 +10,13 @@ F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.schedules import Schedule
-from fastmlp.validation import flag, real
+from fastmlp.validation import flag, keep, real
 
 __all__ = [
     "SGD",
@@ -34,6 +34,8 @@ __all__ = [
 Rate = float | Callable[[int], float] | Schedule
 # Above zero in single precision: a parameter whose gradients have all been zero divides by it.
 _LEAST_EPSILON = 1e-30
+# Settings in [0, 1).
+SHARES = ("momentum", "rho", "beta1", "beta2")
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,22 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if not callable(self.learning_rate) and not isinstance(self.learning_rate, Schedule):
-            real("learning_rate", self.learning_rate, 0.0)
-        for name in ("l2", "l1", "decay"):
-            real(name, getattr(self, name), 0.0)
-        for name in ("clip_value", "clip_norm", "max_norm"):
-            value = getattr(self, name)
-            if value is not None and real(name, value, 0.0) == 0:
-                raise ValueError(f"{name} must be > 0 or None, got {value}")
-        for name, value in self._settings().items():
+            keep(self, learning_rate=real("learning_rate", self.learning_rate, 0.0))
+        for setting in fields(self):
+            name, value = setting.name, getattr(self, setting.name)
             if name == "epsilon":
-                real(name, value, _LEAST_EPSILON)
-            else:
-                real(name, value, 0.0, 1.0, below=True)
+                keep(self, epsilon=real(name, value, _LEAST_EPSILON))
+            elif name in ("l2", "l1", "decay"):
+                keep(self, **{name: real(name, value, 0.0)})
+            elif name in SHARES:
+                keep(self, **{name: real(name, value, 0.0, 1.0, below=True)})
+            elif name in ("nesterov", "centred", "amsgrad"):
+                keep(self, **{name: flag(name, value)})
+            elif name != "learning_rate" and value is not None:
+                limit = real(name, value, 0.0)
+                if limit == 0:
+                    raise ValueError(f"{name} must be > 0 or None, got {value}")
+                keep(self, **{name: limit})
 
     @property
     def rule(self) -> str:
@@ -100,8 +106,7 @@ class Optimizer:
     def settings(self) -> dict[str, float]:
         """All settings of the core but the learning rate; 0 stands for none."""
         shared = ("l2", "l1", "decay", "clip_value", "clip_norm", "max_norm")
-        values = {name: getattr(self, name) or 0.0 for name in shared} | self._settings()
-        return {name: float(value) for name, value in values.items()}
+        return {name: getattr(self, name) or 0.0 for name in shared} | self._settings()
 
     def rates(
         self, first: int, count: int, steps_per_epoch: int, epochs: int
@@ -146,7 +151,6 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        flag("nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov requires momentum > 0, got momentum 0")
 
@@ -223,11 +227,6 @@ class RMSprop(Optimizer):
     epsilon: float = 1e-8
     centred: bool = False
 
-    def __post_init__(self) -> None:
-        real("rho", self.rho, 0.0, 1.0, below=True)
-        super().__post_init__()
-        flag("centred", self.centred)
-
     @property
     def rule(self) -> str:
         """Name of the update rule in the core."""
@@ -278,10 +277,6 @@ class Adam(_Moments):
     """
 
     amsgrad: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        flag("amsgrad", self.amsgrad)
 
     @property
     def rule(self) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import core_function
 from fastmlp.samples import Rows
-from fastmlp.validation import thread_count
+from fastmlp.validation import core_array, require_held, thread_count
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Report", "Run"]
 
 Array = npt.NDArray[Any]
+# Arrays of a state that are of the model's type.
+_NUMBERS = ("slots.", "averages.")
 # samples done, sum of their weights, sum of their weighted losses, correct predictions
 Progress = Callable[[int, float, float, int], object]
 
@@ -104,6 +106,7 @@ class Run:
         progress : callable, optional
             Called at most every 25 ms.
         """
+        self._require_settings_held(settings, learning_rates)
         self.has_averages |= settings.get("average_decay", 0.0) > 0
         return Report(
             **self._run.run_epoch(
@@ -125,6 +128,15 @@ class Run:
                 progress=progress,
             )
         )
+
+    def _require_settings_held(
+        self, settings: Mapping[str, float], learning_rates: Sequence[float]
+    ) -> None:
+        """Require that the model's type holds them; rates that fall may end at 0."""
+        for name, value in settings.items():
+            require_held(name, value, self._model.dtype, vanishes=name == "learning_rate")
+        for rate in (min(learning_rates, default=0.0), max(learning_rates, default=0.0)):
+            require_held("learning_rate", rate, self._model.dtype, vanishes=True)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -148,7 +160,13 @@ class Run:
             `state` is of another rule or network.
         """
         require_rule(state, self.rule)
-        self._run.restore(dict(state))
+        dtype = self._model.dtype
+        self._run.restore(
+            {
+                name: core_array(value, dtype if name.startswith(_NUMBERS) else value.dtype)
+                for name, value in state.items()
+            }
+        )
         self.has_averages = "averages.0.weights" in state
         self.shows_averages = bool(state["shows_averages"])
 

@@ -8,11 +8,20 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.validation import finite_array, input_rows, real
+from fastmlp.validation import (
+    core_array,
+    finite_array,
+    input_rows,
+    real,
+    require_held,
+    require_usable_weights,
+    shown,
+)
 
-__all__ = ["Rows", "class_weighted", "row_count", "samples"]
+__all__ = ["Rows", "class_weighted", "require_sound_sparse", "row_count", "samples"]
 
 Array = npt.NDArray[Any]
+_MOST_COLUMNS = 2**31 - 1
 # Row-major samples, or (elements, columns, row starts).
 Rows: TypeAlias = "Array | tuple[Array, Array, Array]"
 
@@ -33,15 +42,86 @@ def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Ro
             f"{name} must have {features} features to match the model and at least one sample, "
             f"got shape {tuple(matrix.shape)}"
         )
+    require_sound_sparse(name, matrix)
     rows = matrix.tocsr()
-    if not rows.has_canonical_format:
-        rows = rows.copy()
+    columns, starts = core_array(rows.indices, np.int64), core_array(rows.indptr, np.int64)
+    if not _is_sorted(columns, starts):
+        # What SciPy itself noted about the order may have been true of earlier indices.
+        rows = type(rows)((rows.data.copy(), columns.copy(), starts.copy()), shape=rows.shape)
+        rows.has_canonical_format = False
         rows.sum_duplicates()
+        columns, starts = core_array(rows.indices, np.int64), core_array(rows.indptr, np.int64)
+    stored = int(starts[-1])
     return (
-        finite_array(name, rows.data, dtype),
-        np.ascontiguousarray(rows.indices, dtype=np.int32),
-        np.ascontiguousarray(rows.indptr, dtype=np.int64),
+        finite_array(name, rows.data[:stored], dtype),
+        core_array(columns[:stored], np.int32),
+        starts,
     )
+
+
+def require_sound_sparse(name: str, matrix: Any) -> None:
+    """Require of a sparse matrix that its indices lie within it: SciPy believes them unseen.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Its parts do not fit together, or it holds no real numbers.
+    """
+    kind, (rows, columns) = getattr(matrix, "format", None), matrix.shape
+    if max(rows, columns) > _MOST_COLUMNS:
+        raise ValueError(f"{name} must have at most {_MOST_COLUMNS} rows and columns")
+    if matrix.dtype.kind not in "buif":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {matrix.dtype}")
+    if kind in ("csr", "csc", "bsr"):
+        height, width = (rows, columns) if kind != "csc" else (columns, rows)
+        if kind == "bsr":
+            height, width = rows // matrix.blocksize[0], columns // matrix.blocksize[1]
+        _require_compressed(name, matrix, height, width)
+    elif kind == "coo":
+        for axis, (indices, size) in enumerate(
+            ((matrix.row, rows), (matrix.col, columns)),
+        ):
+            _require_integers(name, ("row", "col")[axis], indices)
+            if len(indices) != len(matrix.data):
+                raise ValueError(f"{name} must have one index per stored value")
+            _require_within(name, indices, size)
+
+
+def _require_compressed(name: str, matrix: Any, height: int, width: int) -> None:
+    starts, indices = matrix.indptr, matrix.indices
+    _require_integers(name, "indptr", starts)
+    _require_integers(name, "indices", indices)
+    if len(starts) != height + 1 or starts[0] != 0 or (starts[1:] < starts[:-1]).any():
+        raise ValueError(
+            f"{name} must have row starts (indptr) that begin with 0 and ascend, one for each of "
+            f"{height} rows and one more, got {len(starts)} from {starts[:1].tolist()}"
+        )
+    if starts[-1] > min(len(indices), len(matrix.data)):
+        raise ValueError(
+            f"{name} must store {starts[-1]} values, as its row starts (indptr) say, got "
+            f"{len(matrix.data)} values and {len(indices)} indices"
+        )
+    _require_within(name, indices[: int(starts[-1])], width)
+
+
+def _require_integers(name: str, what: str, indices: Any) -> None:
+    if not isinstance(indices, np.ndarray) or indices.ndim != 1 or indices.dtype.kind not in "iu":
+        kind = getattr(indices, "dtype", type(indices).__name__)
+        raise TypeError(f"{name} must have a list of integers for its {what}, got {kind}")
+
+
+def _require_within(name: str, indices: Array, size: int) -> None:
+    if len(indices) and not (indices.min() >= 0 and indices.max() < size):
+        wrong = indices.min() if indices.min() < 0 else indices.max()
+        raise ValueError(f"{name} must have indices from 0 to {size - 1}, got {wrong}")
+
+
+def _is_sorted(columns: Array, starts: Array) -> bool:
+    """Whether the columns of each row ascend, none twice."""
+    rises = columns[1:] > columns[:-1]
+    first = starts[1:-1]
+    rises[first[(first > 0) & (first < len(columns))] - 1] = True
+    return bool(rises[: max(int(starts[-1]) - 1, 0)].all())
 
 
 def row_count(rows: Rows) -> int:
@@ -77,13 +157,20 @@ def class_weighted(
             known = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
             if not known or not 0 <= label < classes:
                 raise ValueError(
-                    f"class_weight must name classes 0 to {classes - 1}, got {label!r}"
+                    f"class_weight must name classes 0 to {classes - 1}, got {shown(label)}"
                 )
-            factors[label] = real(f"class_weight[{label}]", factor, 0.0)
+            name = f"class_weight[{label}]"
+            checked = real(name, factor, 0.0)
+            require_held(name, checked, dtype)
+            factors[label] = checked
     elif class_weight == "balanced":
         counts = np.bincount(labels, minlength=classes)
         factors = len(labels) / (classes * np.maximum(counts, 1))
     else:
-        raise TypeError(f"class_weight must be a mapping or 'balanced', got {class_weight!r}")
-    result = factors.astype(dtype)[labels]
-    return result if weights is None else result * weights
+        raise TypeError(f"class_weight must be a mapping or 'balanced', got {shown(class_weight)}")
+    with np.errstate(over="ignore", under="ignore"):
+        result: Array = factors.astype(dtype)[labels]
+        if weights is not None:
+            result = result * weights
+    require_usable_weights("class_weight, times sample_weight,", result)
+    return result

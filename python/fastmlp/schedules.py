@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.monitoring import BestValue
-from fastmlp.validation import choice, integer, real
+from fastmlp.validation import choice, integer, keep, real
 
 __all__ = [
     "Constant",
@@ -69,7 +69,7 @@ class Constant(Schedule):
     rate: float
 
     def __post_init__(self) -> None:
-        real("rate", self.rate, 0.0)
+        keep(self, rate=real("rate", self.rate, 0.0))
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
         return np.full(count, self.rate, dtype=np.float64)
@@ -85,11 +85,11 @@ class _Timed(Schedule):
         for setting in fields(self):
             name, value = setting.name, getattr(self, setting.name)
             if name == "per":
-                choice(name, value, PERIODS)
+                keep(self, per=choice(name, value, PERIODS))
             elif name == "every" or (name == "length" and value is not None):
-                integer(name, value, 1)
+                keep(self, **{name: integer(name, value, 1)})
             elif name != "length":
-                real(name, value, 0.0)
+                keep(self, **{name: real(name, value, 0.0)})
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
         steps = np.arange(first, first + count)
@@ -160,7 +160,8 @@ class InverseScaling(_Timed):
 
     def _rates_at(self, times: Times, planned: int) -> Rates:
         # With an exponent that is a number of Python, NumPy takes 0.5 for a square root.
-        return np.asarray(self.rate / (1.0 + times) ** float(self.power), np.float64)
+        with np.errstate(over="ignore"):  # an infinite divisor: the rate is 0
+            return np.asarray(self.rate / (1.0 + times) ** self.power, np.float64)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class _Falling(_Timed):
     per: str = field(default="step", kw_only=True)
 
     def _rates_at(self, times: Times, planned: int) -> Rates:
-        done = np.minimum(times / (planned if self.length is None else self.length), 1.0)
+        done = np.minimum(times / float(planned if self.length is None else self.length), 1.0)
         return _mixed(self.rate, self.end, self._left(done))
 
     def _left(self, done: Rates) -> Rates:
@@ -242,9 +243,12 @@ class WarmUp(Schedule):
                 "schedule must be a fastmlp.Schedule such as fastmlp.Constant, got "
                 f"{type(self.schedule).__name__}"
             )
-        integer("length", self.length, 1)
-        real("start", self.start, 0.0)
-        choice("per", self.per, PERIODS)
+        keep(
+            self,
+            length=integer("length", self.length, 1),
+            start=real("start", self.start, 0.0),
+            per=choice("per", self.per, PERIODS),
+        )
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
         ramp = self.length * (steps_per_epoch if self.per == "epoch" else 1)
@@ -290,10 +294,13 @@ class OneCycle(Schedule):
     end_divisor: float = 1e4
 
     def __post_init__(self) -> None:
-        real("peak", self.peak, 0.0)
-        real("warm_fraction", self.warm_fraction, 0.0, 1.0, below=True)
-        real("start_divisor", self.start_divisor, 1.0)
-        real("end_divisor", self.end_divisor, 1.0)
+        keep(
+            self,
+            peak=real("peak", self.peak, 0.0),
+            warm_fraction=real("warm_fraction", self.warm_fraction, 0.0, 1.0, below=True),
+            start_divisor=real("start_divisor", self.start_divisor, 1.0),
+            end_divisor=real("end_divisor", self.end_divisor, 1.0),
+        )
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
         steps = np.arange(first, first + count)
@@ -343,12 +350,14 @@ class ReduceOnPlateau(Schedule):
     mode: str = "auto"
 
     def __post_init__(self) -> None:
-        real("rate", self.rate, 0.0)
-        real("factor", self.factor, 0.0, 1.0, below=True)
-        integer("patience", self.patience, 0)
-        real("minimum", self.minimum, 0.0)
-        integer("cooldown", self.cooldown, 0)
+        self.rate = real("rate", self.rate, 0.0)
+        self.factor = real("factor", self.factor, 0.0, 1.0, below=True)
+        self.patience = integer("patience", self.patience, 0)
+        self.minimum = real("minimum", self.minimum, 0.0)
+        self.cooldown = integer("cooldown", self.cooldown, 0)
+        self.minimum_change = real("minimum_change", self.minimum_change, 0.0)
         self._best = BestValue(self.monitor, self.mode, self.minimum_change, relative=True)
+        self.monitor, self.mode = self._best.monitor, str(self.mode)
         self.reset()
 
     def reset(self) -> None:
@@ -381,7 +390,8 @@ def _powers(base: float, exponents: Times) -> Rates:
     powers = np.ones(exponents.shape)
     square, rest = float(base), exponents.copy()
     while rest.any():
-        np.multiply(powers, square, out=powers, where=rest & 1 == 1)
+        with np.errstate(over="ignore"):  # an infinite rate is refused where it is used
+            np.multiply(powers, square, out=powers, where=rest & 1 == 1)
         square *= square
         rest >>= 1
     return powers

@@ -14,6 +14,8 @@ from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
+from fastmlp.parameters import parameter_shape
+from fastmlp.validation import layer_sizes
 
 if TYPE_CHECKING:
     from fastmlp.data.preprocessing import Preprocessing
@@ -78,19 +80,38 @@ def load(path: str | PathLike[str]) -> MLP:
             config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
         )
         arguments = architecture_from_config(config)
-        model = MLP(arguments.pop("layer_sizes"), **arguments)
+        sizes = layer_sizes(arguments.pop("layer_sizes"))
+        _require_shapes(sizes, tensors)
+        model = MLP(sizes, **arguments)
         if any(tensor.dtype != model.dtype for tensor in tensors.values()):
             raise ValueError(f"a tensor is not {model.dtype}")
         model.set_parameters(tensors)
-        sizes = (model.layer_sizes[0], model.layer_sizes[-1])
-        if preprocessing and (preprocessing.features, preprocessing.outputs) != sizes:
+        if preprocessing and (preprocessing.features, preprocessing.outputs) != (
+            sizes[0],
+            sizes[-1],
+        ):
             raise ValueError(f"preprocessing is for another network than one from {sizes[0]} "
-                             f"features to {sizes[1]} outputs")  # fmt: skip
+                             f"features to {sizes[-1]} outputs")  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: field config does not describe a model: {error}") from error
     model.history = history
     model.preprocessing = preprocessing
     return model
+
+
+def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
+    """Compare the layers with the tensors that are there, before memory is taken for the former.
+
+    A few bytes are enough to claim layers that no machine can hold.
+    """
+    for layer in range(len(sizes) - 1):
+        for kind in ("weights", "biases"):
+            name = f"layers.{layer}.{kind}"
+            shape = parameter_shape(kind, layer, sizes)
+            if name not in tensors:
+                raise ValueError(f"{name} is missing")
+            if tensors[name].shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {tensors[name].shape}")
 
 
 def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:

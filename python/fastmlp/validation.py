@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import numbers
@@ -15,14 +16,20 @@ import numpy.typing as npt
 __all__ = [
     "choice",
     "class_targets",
+    "core_array",
     "finite_array",
     "flag",
     "input_rows",
     "integer",
+    "keep",
     "layer_sizes",
     "probability_targets",
+    "require_usable_weights",
     "real",
+    "require_fields_held",
+    "require_held",
     "sample_weights",
+    "shown",
     "thread_count",
     "value_targets",
 ]
@@ -31,19 +38,36 @@ _LARGEST_INTEGER = 2**63 - 1
 _MOST_THREADS = 1024
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def shown(value: object) -> str:
+    """`value` in a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        text = "one of more digits than Python writes"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def keep(owner: object, **checked: object) -> None:
+    """Store what the checks returned in a frozen dataclass: the argument itself may be a NumPy
+    scalar, which wraps, rounds or widens where a number of Python does not.
+    """
+    for name, value in checked.items():
+        object.__setattr__(owner, name, value)
 
 
 def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTEGER) -> int:
     """`value` as an int within [minimum, maximum]; bool is not an integer here."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {_shown(value)} ({type(value).__name__})")
-    result = operator.index(value)
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        result = int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer, got {shown(value)} ({type(value).__name__})"
+        ) from None
     if not minimum <= result <= maximum:
         bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
-        raise ValueError(f"{name} must be {bound}, got {result}")
+        raise ValueError(f"{name} must be {bound}, got {shown(result)}")
     return result
 
 
@@ -53,9 +77,14 @@ def real(
     """`value` as a finite float within [minimum, maximum], or [minimum, maximum) with `below`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"{name} must be a real number, got {_shown(value)} ({type(value).__name__})"
+            f"{name} must be a real number, got {shown(value)} ({type(value).__name__})"
         )
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{name} must be finite, got {shown(value)}, which no float holds"
+        ) from None
     if not math.isfinite(result) or result < minimum:
         raise ValueError(f"{name} must be finite and >= {minimum:g}, got {result}")
     if result > maximum or (below and result == maximum):
@@ -63,25 +92,71 @@ def real(
     return result
 
 
+def require_held(
+    name: str,
+    value: float,
+    dtype: npt.DTypeLike,
+    *,
+    below_one: bool = False,
+    vanishes: bool = False,
+    cure: str = 'dtype="float64"',
+) -> None:
+    """Require that the type in which the core computes holds a number that has been checked.
+
+    It must stay finite, must not become 0 unless it is 0, or `vanishes`, and must not become 1 if
+    it has to be `below_one`.
+
+    Raises
+    ------
+    ValueError
+        With the cure.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        held = float(np.array(value, dtype))
+    if not math.isfinite(held):
+        wanted = "must be finite in"
+    elif held == 0 and value != 0 and not vanishes:
+        wanted = "must not be rounded to 0, as it is in"
+    elif below_one and held >= 1:
+        wanted = "must not be rounded to 1, as it is in"
+    else:
+        return
+    name_of_type = np.dtype(dtype).name
+    raise ValueError(f"{name} {wanted} {name_of_type}, got {value!r}; {cure} holds more numbers")
+
+
+def require_fields_held(
+    owner: Any, dtype: npt.DTypeLike, below_one: Iterable[str] = (), vanishing: Iterable[str] = ()
+) -> None:
+    """`require_held` for all real numbers in the fields of a dataclass, by their names."""
+    for field in dataclasses.fields(owner):
+        name, value = field.name, getattr(owner, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, float):
+                require_held(
+                    name, item, dtype, below_one=name in below_one, vanishes=name in vanishing
+                )
+
+
 def flag(name: str, value: object) -> bool:
-    """`value` if it is a bool."""
-    if not isinstance(value, bool):
+    """`value`, a bool of Python or NumPy, as that of Python."""
+    if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
-    return value
+    return bool(value)
 
 
-def thread_count(threads: int | None) -> int:
+def thread_count(threads: int | None, name: str = "threads") -> int:
     """As the core takes it: 0 stands for its own choice."""
-    return 0 if threads is None else integer("threads", threads, 1, _MOST_THREADS)
+    return 0 if threads is None else integer(name, threads, 1, _MOST_THREADS)
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
     """`value` if it is among `known`, else an error with the nearest name."""
     options = list(known)
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {_shown(value)} ({type(value).__name__})")
+        raise TypeError(f"{name} must be a string, got {shown(value)} ({type(value).__name__})")
     if value in options:
-        return value
+        return str(value)
     near = difflib.get_close_matches(value, options, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{hint}")
@@ -92,7 +167,7 @@ def layer_sizes(value: object) -> list[int]:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(
             "layer_sizes must be a sequence of integers, "
-            f"got {_shown(value)} ({type(value).__name__})"
+            f"got {shown(value)} ({type(value).__name__})"
         )
     sizes = [integer(f"layer_sizes[{i}]", size, 1) for i, size in enumerate(value)]
     if len(sizes) < 2:
@@ -114,11 +189,22 @@ def _numeric(name: str, value: object) -> npt.NDArray[Any]:
     return array
 
 
+def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """`array` in the form that the core reads: C-contiguous, aligned, in native byte order.
+
+    All that reaches the core goes through here. A view into a buffer or a record may begin at any
+    byte, and `numpy.ascontiguousarray` leaves it there.
+    """
+    wanted = np.dtype(dtype).newbyteorder("=")
+    result = np.asarray(array, dtype=wanted, order="C")
+    return result if result.flags.aligned and result.flags.c_contiguous else result.copy("C")
+
+
 def finite_array(name: str, value: object, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """`value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
     array = _numeric(name, value)
     with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+        converted = core_array(array, dtype)
     if array.dtype.kind == "f" and not np.isfinite(converted).all():
         where = np.unravel_index(int(np.argmin(np.isfinite(converted))), converted.shape)
         position = ", ".join(str(int(i)) for i in where)
@@ -140,7 +226,7 @@ def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) ->
             f"{name} must have {features} features to match the model, got {array.shape[1]}"
         )
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
+        return core_array(array, np.uint8)
     return finite_array(name, value, dtype)
 
 
@@ -164,7 +250,7 @@ def class_targets(name: str, value: object, samples: int, classes: int) -> npt.N
         raise ValueError(
             f"{name} must hold labels from 0 to {classes - 1}, got {low if low < 0 else high}"
         )
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return core_array(array, np.int64)
 
 
 def value_targets(
@@ -201,6 +287,21 @@ def sample_weights(
     array = finite_array(name, value, dtype)
     if array.shape != (samples,):
         raise ValueError(f"{name} must have shape ({samples},), got {array.shape}")
-    if array.min() < 0 or array.sum() <= 0:
+    if array.min() < 0 or not array.any():
         raise ValueError(f"{name} must be >= 0 and not all 0, got a minimum of {array.min()}")
+    require_usable_weights(name, array)
     return array
+
+
+def require_usable_weights(name: str, weights: npt.NDArray[Any]) -> None:
+    """Require of weights >= 0 that the core can divide by the sum of any of them."""
+    least = float(np.finfo(weights.dtype).tiny)
+    with np.errstate(over="ignore"):
+        total = float(weights.sum(dtype=np.float64))
+    smallest = float(weights.min(initial=np.inf, where=weights > 0))
+    if not total <= 1 / least or smallest < least:
+        raise ValueError(
+            f"{name} must be 0 or at least {least:.3g} in {weights.dtype.name} and add up to at "
+            f"most {1 / least:.3g}, got a least of {smallest:.3g} and a sum of {total:.3g}; divide "
+            "all of them by their mean"
+        )

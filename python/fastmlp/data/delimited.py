@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.cells import UnusableColumn, column_of_cells, shown
+from fastmlp.data.compression import require_ratio
 from fastmlp.data.table import Column, Table, place
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
@@ -39,10 +40,6 @@ _OTHER_FORMATS = {
 }
 _LF, _CR, _QUOTE = b'\n\r"'
 _BLOCK_BYTES = 1 << 18
-
-# Text shrinks to a tenth, a table of zeros to a two-hundredth, a bomb to a thousandth.
-_MOST_GZIP_RATIO = 200
-_ALWAYS_ALLOWED_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -125,17 +122,12 @@ def gunzip_text(content: bytes, origin: str) -> bytes:
     """
     import gzip
 
-    limit = _MOST_GZIP_RATIO * len(content) + _ALWAYS_ALLOWED_BYTES
     text = bytearray()
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
             while block := stream.read(_BLOCK_BYTES):
                 text += block
-                if len(text) > limit:
-                    raise FormatError(
-                        f"{origin}: decompressed size: is more than {_MOST_GZIP_RATIO} times that "
-                        "of the file; decompress it first if it is to be trusted"
-                    )
+                require_ratio(origin, len(content), len(text))
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{origin}: gzip data: {error}") from error
     return bytes(text)

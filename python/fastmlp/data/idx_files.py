@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._files import read_regular_file
+from fastmlp.data.compression import require_ratio
 from fastmlp.data.labelled import LabelledArrays, labelled
 from fastmlp.datasets.idx import gunzip, parse_idx
 from fastmlp.errors import FormatError
@@ -89,6 +90,7 @@ def gunzip_idx(content: bytes, origin: str) -> bytes:
     values = math.prod(shape) * _ITEM_BYTES.get(head[2], 1)
     if values > _MOST_DEFLATE_RATIO * (len(content) + 1):
         raise FormatError(f"{origin}: sizes: {tuple(shape)} cannot come from {len(content)} bytes")
+    require_ratio(origin, len(content), start + values)
     return gunzip(content, start + values, origin)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._files import read_regular_file
+from fastmlp.data.compression import require_ratio
 from fastmlp.data.labelled import LabelledArrays
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
@@ -148,6 +149,8 @@ class _ImageReader:
             warnings.simplefilter("ignore")
             images = (self._read_one(picture.path) for picture in pictures)
             first = next(images)
+            packed = sum(os.path.getsize(picture.path) for picture in pictures)
+            require_ratio(self._directory, packed, len(pictures) * first.size)
             pixels = np.empty((len(pictures), *first.shape), np.uint8)
             pixels[0] = first
             for i, image in enumerate(images, 1):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.compression import require_ratio
 from fastmlp.errors import FormatError
 
 __all__ = ["parse_npy", "parse_npz"]
@@ -151,6 +152,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, origin: str) -
             f"{origin}: shape: {header.shape} of {header.dtype} cannot come from "
             f"{info.compress_size} bytes"
         )
+    require_ratio(origin, info.compress_size, info.file_size)
     return parse_npy(archive.read(info), origin)
 
 

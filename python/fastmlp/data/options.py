@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastmlp.data.columns import UNKNOWN_CATEGORIES
 from fastmlp.data.names import listed
 from fastmlp.data.targets import TASKS
-from fastmlp.validation import choice, flag, integer, real
+from fastmlp.validation import choice, flag, integer, keep, real
 
 __all__ = ["Options"]
 
@@ -76,22 +76,28 @@ class Options:
                 raise TypeError(f"{field} must be a tuple of column names, got {names!r}")
             if len(set(names)) != len(names):
                 raise ValueError(f"{field} must name each column once, got {listed(names)}")
-            object.__setattr__(self, field, tuple(names))
-        choice("task", self.task, ("auto", *TASKS))
-        choice("impute", self.impute, IMPUTATIONS)
-        choice("unknown_categories", self.unknown_categories, UNKNOWN_CATEGORIES)
+            keep(self, **{field: tuple(map(str, names))})
+        known = UNKNOWN_CATEGORIES
+        keep(
+            self,
+            task=choice("task", self.task, ("auto", *TASKS)),
+            impute=choice("impute", self.impute, IMPUTATIONS),
+            unknown_categories=choice("unknown_categories", self.unknown_categories, known),
+            split_seed=integer("split_seed", self.split_seed, 0),
+            stratify=flag("stratify", self.stratify),
+            standardize_target=flag("standardize_target", self.standardize_target),
+        )
         for field in ("test_fraction", "validation_fraction"):
             if getattr(self, field) is not None:
-                real(field, getattr(self, field), 0.0, 1.0, below=True)
-        integer("split_seed", self.split_seed, 0)
-        flag("stratify", self.stratify)
-        flag("standardize_target", self.standardize_target)
+                keep(self, **{field: real(field, getattr(self, field), 0.0, 1.0, below=True)})
         if self.standardize is not None:
-            flag("standardize", self.standardize)
-        if self.sample_weight is not None and not isinstance(self.sample_weight, str):
-            raise TypeError(
-                f"sample_weight must be a column name, got {type(self.sample_weight).__name__}"
-            )
+            keep(self, standardize=flag("standardize", self.standardize))
+        if self.sample_weight is not None:
+            if not isinstance(self.sample_weight, str):
+                raise TypeError(
+                    f"sample_weight must be a column name, got {type(self.sample_weight).__name__}"
+                )
+            keep(self, sample_weight=str(self.sample_weight))
         if self.sample_weight in (*self.target, *self.features):
             raise ValueError(
                 f"sample_weight must be a column of its own, got {self.sample_weight!r}, which "

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.data.cells import LARGEST_INTEGER, UnusableColumn
+from fastmlp.data.compression import require_ratio
 from fastmlp.data.table import Column, Table, place
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
@@ -151,12 +152,17 @@ def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, A
         raise FormatError(
             f"row count: {rows} rows of {len(schema)} columns are too many for {len(content)} bytes"
         )
+    require_ratio("row count", len(content), rows * len(schema) * 8)
     for name in schema:
         if not name.strip():
             raise FormatError(f"column {list(schema).index(name) + 1}: has no name")
     usable = [name for name in schema if name not in unsupported]
     columns: dict[str, list[str | None] | None] = {}
+    texts = 0
     for series in polars.read_parquet(content, columns=usable) if usable else ():
+        # A dictionary holds a long text once, however often it occurs.
+        texts += _text_bytes(polars, series)
+        require_ratio(f"column {series.name!r}", len(content), texts)
         try:
             values = _numbers_or_text(polars, series)
         except UnusableColumn as fault:
@@ -168,6 +174,13 @@ def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, A
             columns[series.name] = None
             numbers.append(values)
     return {"rows": rows, "unsupported": unsupported, "columns": columns}
+
+
+def _text_bytes(polars: Any, series: Any) -> int:
+    """Size of all texts of a column."""
+    if series.dtype.is_numeric() or series.dtype in (polars.Boolean, polars.Null):
+        return 0
+    return int(series.cast(polars.String).str.len_bytes().sum() or 0)
 
 
 def _unsupported(dtype: Any) -> str | None:

@@ -102,14 +102,23 @@ def files_from_npz(
                 # The member is read by its fixed name into memory; no name in the file is a path.
                 with archive.open(f"{file.role}.npy") as member:
                     data = member.read(file.raw_bytes + _NPZ_OVERHEAD)
+                _require_header(data, file)
                 values = np.load(io.BytesIO(data), allow_pickle=False)
-                if values.dtype != np.uint8 or values.shape != file.shape:
-                    raise ValueError(f"{file.role} is {values.dtype} {values.shape}")
                 yield verify_file(file, build_idx(values), origin, compressed=False)
     except FormatError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError) as error:
         raise FormatError(f"{origin}: npz: {error}") from error
+
+
+def _require_header(data: bytes, file: FileSpec) -> None:
+    """Compare what an array is said to be with what it must be, before memory is taken for it."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{file.role} is of another version than 1.0")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype != np.uint8 or shape != file.shape:
+        raise ValueError(f"{file.role} is {dtype} {shape}")
 
 
 def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:

@@ -22,13 +22,27 @@ from fastmlp.estimators.hooks import (
 )
 from fastmlp.estimators.lbfgs import minimize_loss
 from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
-from fastmlp.estimators.parameters import CONSTRAINTS, hidden_layer_sizes
-from fastmlp.estimators.samples import HeldOut, LossMeasure, Samples, core_rows, split_indices
+from fastmlp.estimators.parameters import (
+    CONSTRAINTS,
+    UsedParameters,
+    hidden_layer_sizes,
+    require_parameters_held,
+)
+from fastmlp.estimators.samples import (
+    HeldOut,
+    LossMeasure,
+    Samples,
+    core_rows,
+    core_samples,
+    native,
+    split_indices,
+)
 from fastmlp.estimators.session import Session, new_session
 from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop
 from fastmlp.estimators.stopping import Plateau
 from fastmlp.model import MLP
 from fastmlp.samples import Rows
+from fastmlp.validation import core_array
 
 __all__ = ["BaseMLP", "Mode"]
 
@@ -42,6 +56,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     _parameter_constraints = CONSTRAINTS
     _numeric_targets: bool
     _tells_accuracy: bool
+
+    @property
+    def used(self) -> UsedParameters:
+        """The parameters as plain values of Python."""
+        return UsedParameters(self)
 
     # ------------------------------------------------------------ what subclasses define
 
@@ -90,7 +109,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         hidden = hidden_layer_sizes(self.hidden_layer_sizes)
         if mode == "resume":
             self._check_resumable()
-        first = not hasattr(self, "coefs_") or (mode == "fit" and not self.warm_start)
+        first = not hasattr(self, "coefs_") or (mode == "fit" and not self.used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
         y = self._check_targets(y, mode)
         samples = self._training_samples(X, y, sample_weight, first, mode)
@@ -119,8 +138,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _validate(self, X: Any, y: Any, types: list[Any], *, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
             self,
-            X,
-            y,
+            native(X),
+            native(y),
             accept_sparse="csr",
             dtype=types,
             order="C",
@@ -137,12 +156,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     ) -> Samples:
         dtype = X.dtype if first else self.coefs_[0].dtype
         dtype = np.float32 if dtype == np.float32 else np.float64
+        require_parameters_held(self, dtype)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         weights = self._weigh(y, sample_weight, mode)
         if weights is not None:
-            weights = np.ascontiguousarray(weights, dtype=dtype)
-        return Samples(X, self._encode(y, dtype), weights)
+            weights = core_array(weights, dtype)
+        return core_samples(X, self._encode(y, dtype), weights)
 
     def _input_types(self, X: Any, first: bool) -> list[Any]:
         """Types of inputs that are left as they are; others become the first of them."""
@@ -160,9 +180,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._set_parameters(parameters)
         self._seed = 0
         self.__dict__.pop("normalization_", None)
-        if self.dropout or self.input_dropout:
+        if self.used.dropout or self.used.input_dropout:
             self._seed = int(self._random_state.randint(2**31))
-        if self.batch_normalization:
+        if self.used.batch_normalization:
             model = self._network_spec().build()
             self.normalization_ = Parameters.read_from(model).normalization
         self._predictor = Predictor()
@@ -180,7 +200,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _fit_stochastic(self, samples: Samples, validation: Any, mode: Mode, tasks: Any) -> None:
         once = mode == "partial_fit"
-        if once and self.early_stopping:
+        if once and self.used.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if mode == "fit" or self._session is None:
             self._session = new_session(self)
@@ -192,7 +212,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         parameters = self._parameters()
         if mode == "resume":
             session.check_order(samples.count)
-            if self._plateau.count > self.n_iter_no_change:
+            if self._plateau.count > self.used.n_iter_no_change:
                 return
             parameters = self._last_parameters or parameters
         else:
@@ -200,7 +220,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.order = np.arange(samples.count)
         model = session.model(self._network_spec())
         parameters.write_to(model)
-        session.set_penalty(self.alpha)
+        session.set_penalty(self.used.alpha)
         loop = EpochLoop(self, model, session, samples, self._loss_measure(), held_out)
         if not once:
             loop.observers = self._observers(model, tasks, loop.steps_per_epoch, loop.next_rate)
@@ -210,7 +230,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             last = Parameters.read_from(model)
             self._set_parameters(last)
             self._last_parameters: Parameters | None = None
-        final = self._best_parameters if self.early_stopping else last
+        final = self._best_parameters if self.used.early_stopping else last
         if loop.observers is not None:
             final.write_to(model)
             loop.observers.end()
@@ -226,19 +246,19 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         callbacks = as_callbacks(self.callbacks or ())
         if not callbacks and tasks is None:
             return None
-        training = FitTraining(model, self.n_iter_, self.max_iter, steps_per_epoch, rate)
+        training = FitTraining(model, self.n_iter_, self.used.max_iter, steps_per_epoch, rate)
         return Observers(training, callbacks, tasks, self._tells_accuracy)
 
     def _start_curves(self, held_out: HeldOut | None) -> None:
         """Make the lists that early stopping and validation append to, unless they go on."""
         if held_out is not None and self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        if self.early_stopping and self.validation_scores_ is None:
+        if self.used.early_stopping and self.validation_scores_ is None:
             self.validation_scores_ = []
             self.best_validation_score_ = -np.inf
             self.best_loss_ = None
             self._best_parameters = self._parameters().copy()
-        if self.early_stopping:
+        if self.used.early_stopping:
             self._plateau.best = -self.best_validation_score_
         else:
             self.best_loss_ = np.inf if self.best_loss_ is None else self.best_loss_
@@ -253,11 +273,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             raise ValueError("X_val and y_val must be given together, got one of them")
         if X_val is not None:
             measured = self._validation_samples(X_val, y_val)
-        elif self.early_stopping:
+        elif self.used.early_stopping:
             if session.split is None:
                 session.split = split_indices(
                     samples,
-                    self.validation_fraction,
+                    self.used.validation_fraction,
                     self._random_state,
                     # scikit-learn tells classes apart by a single column of targets.
                     stratify=self._stratifies(),
@@ -267,13 +287,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         else:
             return samples, None
         held_out_samples = HeldOut(
-            measured, self._loss_measure(), self._score_outputs, self.n_threads
+            measured, self._loss_measure(), self._score_outputs, self.used.n_threads
         )
         return samples, held_out_samples
 
     def _fit_lbfgs(self, samples: Samples, tasks: Any) -> None:
         """Minimize in double precision; a line search has no use for the rounding of single."""
-        if self.dropout or self.input_dropout:
+        if self.used.dropout or self.used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
         kept = self._parameters()
         model = self._network_spec(np.float64).build()
@@ -291,7 +311,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Samples of the user's own to measure by."""
         X, y = self._validate(X, y, self._input_types(X, first=False), reset=False)
         y = self._check_targets(y, "resume")
-        return Samples(X, self._encode(y, self.coefs_[0].dtype), None)
+        return core_samples(X, self._encode(y, self.coefs_[0].dtype), None)
 
     def _check_resumable(self) -> None:
         if not hasattr(self, "coefs_"):
@@ -321,9 +341,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self.activation,
             self._core_loss(),
             np.dtype(dtype or self.coefs_[0].dtype).name,
-            self.dropout,
-            self.input_dropout,
-            self.batch_normalization,
+            self.used.dropout,
+            self.used.input_dropout,
+            self.used.batch_normalization,
             self._seed,
         )
 
@@ -332,7 +352,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(
             self,
-            X,
+            native(X),
             accept_sparse="csr",
             dtype=self._input_types(X, first=False),
             order="C",

@@ -277,9 +277,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Most probable class of each sample, (samples,), or an indicator matrix of labels."""
         model, rows = self._network_and_rows(X)
         if self.out_activation_ == "softmax":
-            labels: Array = self.classes_[predicted_classes(model, rows, self.n_threads)]
+            labels: Array = self.classes_[predicted_classes(model, rows, self.used.n_threads)]
             return labels
-        outputs = forward(model, rows, "sigmoid", self.n_threads)
+        outputs = forward(model, rows, "sigmoid", self.used.n_threads)
         if self.n_outputs_ == 1:
             outputs = outputs.ravel()
         decoded: Array = self._label_binarizer.inverse_transform(outputs)
@@ -289,7 +289,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Probabilities of the classes in the order of ``classes_``, (samples, classes)."""
         model, rows = self._network_and_rows(X)
         link: Link = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
-        probabilities = forward(model, rows, link, self.n_threads)
+        probabilities = forward(model, rows, link, self.used.n_threads)
         if self.n_outputs_ > 1:
             return probabilities
         return np.hstack([1 - probabilities, probabilities])
@@ -302,12 +302,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     # ------------------------------------------------------------ targets
 
     def _check_targets(self, y: Any, mode: Mode) -> Any:
-        if not hasattr(self, "classes_") or (mode == "fit" and not self.warm_start):
+        if not hasattr(self, "classes_") or (mode == "fit" and not self.used.warm_start):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
             return y
         classes = unique_labels(y)
-        if self.warm_start and mode != "resume":
+        if self.used.warm_start and mode != "resume":
             if set(classes) != set(self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous "
@@ -365,9 +365,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Fraction of the samples, or of their weight, whose labels are all right."""
         rows = samples.core_rows()
         if self.out_activation_ == "softmax":
-            right = predicted_classes(model, rows, self.n_threads) == samples.targets
+            right = predicted_classes(model, rows, self.used.n_threads) == samples.targets
         else:
-            outputs = forward(model, rows, "none", self.n_threads)
+            outputs = forward(model, rows, "none", self.used.n_threads)
             right = ((outputs > 0) == (samples.targets > 0)).all(axis=1)
         return float(np.average(right, weights=samples.weights))
 

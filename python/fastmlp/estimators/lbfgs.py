@@ -55,13 +55,14 @@ def minimize_loss(
     Sets ``n_iter_`` and ``loss_`` of the estimator. The algorithm is that of C. Zhu, R. Byrd,
     P. Lu, J. Nocedal, "Algorithm 778: L-BFGS-B", 1997.
     """
-    l2 = estimator.alpha / samples.total_weight
+    used = estimator.used
+    l2 = used.alpha / samples.total_weight
     objective = Objective(
         model,
         samples.core_rows(),
         samples.targets,
         sample_weight=samples.weights,
-        threads=estimator.n_threads,
+        threads=used.n_threads,
         l2=l2,
     )
 
@@ -79,12 +80,16 @@ def minimize_loss(
         method="L-BFGS-B",
         jac=True,
         callback=None if observers is None else tell,
-        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        options={
+            "maxfun": used.max_fun,
+            "maxiter": used.max_iter,
+            "gtol": used.tol,
+        },
     )
     if result.status == _STOPPED_BY_CALLBACK:
         estimator.n_iter_ = result.nit
     else:
-        estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
+        estimator.n_iter_ = _check_optimize_result("lbfgs", result, used.max_iter)
     estimator.loss_ = float(result.fun)
     objective.assign(result.x)
 
@@ -92,5 +97,5 @@ def minimize_loss(
 def _ends(estimator: Any, observers: Observers, loss: float) -> bool:
     """Report an iteration as an epoch of one step; True when somebody ends the training."""
     ends = observers.epoch_begin()
-    record = {"epoch": estimator.n_iter_, "epochs": estimator.max_iter, "loss": float(loss)}
+    record = {"epoch": estimator.n_iter_, "epochs": estimator.used.max_iter, "loss": float(loss)}
     return observers.epoch_end(record | {"learning_rate": np.nan}) or ends

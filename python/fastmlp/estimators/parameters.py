@@ -6,13 +6,22 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.optimizers import Optimizer
+from fastmlp.validation import integer, real, require_held, thread_count
 
-__all__ = ["CONSTRAINTS", "hidden_layer_sizes", "store_parameters"]
+__all__ = [
+    "CONSTRAINTS",
+    "UsedParameters",
+    "hidden_layer_sizes",
+    "require_parameters_held",
+    "store_parameters",
+]
 
+_LARGEST_SIZE = 2**63 - 1
 _SIZE = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="left")
 _AT_LEAST_ZERO = Interval(Real, 0, None, closed="left")
@@ -51,6 +60,22 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+# Of what kind, by the constraints above: real numbers alone.
+REALS = frozenset(
+    name
+    for name, allowed in CONSTRAINTS.items()
+    if len(allowed) == 1 and isinstance(allowed[0], Interval) and allowed[0].type is Real
+)
+_IN_THE_CORE = ("alpha", "learning_rate_init", "epsilon", "dropout", "input_dropout")
+_SHARES = ("momentum", "beta_1", "beta_2", "dropout", "input_dropout")
+_PLAIN: dict[type, type] = {
+    np.bool_: bool,
+    np.integer: int,
+    np.floating: float,
+    np.str_: str,
+}
+
+
 def store_parameters(estimator: object, arguments: dict[str, Any]) -> None:
     """Keep a constructor's arguments, untouched, as scikit-learn's `clone` needs it."""
     for name, value in arguments.items():
@@ -58,9 +83,43 @@ def store_parameters(estimator: object, arguments: dict[str, Any]) -> None:
             setattr(estimator, name, value)
 
 
+class UsedParameters:
+    """An estimator's parameters as `fit` uses them: Python's numbers in place of NumPy's scalars.
+
+    The estimator keeps what it was given. In half precision or a byte, arithmetic on it would
+    round or wrap.
+    """
+
+    __slots__ = ("_estimator",)
+
+    def __init__(self, estimator: object) -> None:
+        self._estimator = estimator
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._estimator, name)
+        if name in REALS:
+            return float(value) if value == np.inf else real(name, value, -np.inf)
+        if name == "n_threads" and value is not None:
+            return thread_count(value, name)
+        for kind, plain in _PLAIN.items():
+            if isinstance(value, kind):
+                return plain(value)
+        return value
+
+
+def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
+    """Require that the type of the samples, in which the core computes, holds all parameters."""
+    cure = "float64 samples: their type"
+    for name in {*_IN_THE_CORE, *_SHARES}:
+        value = getattr(estimator.used, name)
+        below_one = name in _SHARES and value < 1
+        require_held(name, value, dtype, below_one=below_one, cure=cure)
+
+
 def hidden_layer_sizes(value: Any) -> list[int]:
     """Sizes of the hidden layers, each at least 1; a number stands for one layer."""
     sizes = list(value) if hasattr(value, "__iter__") else [value]
-    if any(size <= 0 for size in sizes):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [int(size) for size in sizes]
+    checked = [integer("hidden_layer_sizes", size, -_LARGEST_SIZE) for size in sizes]
+    if any(size <= 0 for size in checked):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {checked}.")
+    return checked

@@ -264,7 +264,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return predicted.ravel() if self.n_outputs_ == 1 else predicted
 
     def _outputs(self, model: MLP, rows: Rows) -> Array:
-        return forward(model, rows, self._loss().link, self.n_threads)
+        return forward(model, rows, self._loss().link, self.used.n_threads)
 
     # ------------------------------------------------------------ targets and network
 

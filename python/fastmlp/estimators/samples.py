@@ -13,12 +13,20 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastmlp.model import MLP
-from fastmlp.samples import Rows
-from fastmlp.samples import samples as core_samples
+from fastmlp.samples import Rows, require_sound_sparse
+from fastmlp.samples import samples as checked_rows
 from fastmlp.training import Data
-from fastmlp.validation import thread_count
+from fastmlp.validation import core_array, thread_count
 
-__all__ = ["HeldOut", "LossMeasure", "Samples", "core_rows", "split_indices"]
+__all__ = [
+    "HeldOut",
+    "LossMeasure",
+    "Samples",
+    "core_rows",
+    "core_samples",
+    "native",
+    "split_indices",
+]
 
 Array = npt.NDArray[Any]
 
@@ -26,8 +34,18 @@ Array = npt.NDArray[Any]
 def core_rows(rows: Any) -> Rows:
     """Checked rows, an array or a CSR matrix, as the core takes them."""
     if not scipy.sparse.issparse(rows):
-        return rows  # type: ignore[no-any-return]
-    return core_samples("X", rows, rows.shape[1], rows.dtype)
+        return core_array(rows, rows.dtype)
+    return checked_rows("X", rows, rows.shape[1], rows.dtype)
+
+
+def native(array: Any) -> Any:
+    """An array or sparse matrix in this machine's byte order, which alone tells types apart."""
+    if scipy.sparse.issparse(array) and array.ndim == 2:
+        require_sound_sparse("X", array)  # scikit-learn's checks would read beyond it
+    if isinstance(array, np.ndarray) or scipy.sparse.issparse(array):
+        kind = array.dtype
+        return array if kind.isnative else array.astype(kind.newbyteorder("="))
+    return array
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,13 @@ class Samples:
         if targets.dtype == np.float32:
             targets = targets.astype(np.float64)
         return Samples(rows, targets, None if weights is None else weights.astype(np.float64))
+
+
+def core_samples(rows: Any, targets: Array, weights: Array | None) -> Samples:
+    """Samples that scikit-learn has checked, which does not align them."""
+    if not scipy.sparse.issparse(rows):
+        rows = core_array(rows, rows.dtype)
+    return Samples(rows, core_array(targets, targets.dtype), weights)
 
 
 @dataclass(frozen=True)

@@ -119,17 +119,17 @@ def new_session(estimator: Any) -> Session:
         if isinstance(optimizer.learning_rate, Schedule):
             optimizer.learning_rate.reset()
         return Session(optimizer.rule, optimizer.settings(), LearningRate(0.0), optimizer)
-    first = estimator.learning_rate_init
+    first = estimator.used.learning_rate_init
     if estimator.solver == "adam":
         settings = {
-            "beta1": float(estimator.beta_1),
-            "beta2": float(estimator.beta_2),
-            "epsilon": float(estimator.epsilon),
+            "beta1": estimator.used.beta_1,
+            "beta2": estimator.used.beta_2,
+            "epsilon": estimator.used.epsilon,
             "epsilon_hat": 1.0,
         }
         return Session("adam", settings, LearningRate(first))
-    rule = "nesterov" if estimator.nesterovs_momentum else "momentum"
-    if estimator.momentum == 0:
+    rule = "nesterov" if estimator.used.nesterovs_momentum else "momentum"
+    if estimator.used.momentum == 0:
         rule = "sgd"
-    rate = LearningRate(first, estimator.learning_rate, estimator.power_t)
-    return Session(rule, {"momentum": float(estimator.momentum)}, rate)
+    rate = LearningRate(first, estimator.used.learning_rate, estimator.used.power_t)
+    return Session(rule, {"momentum": estimator.used.momentum}, rate)

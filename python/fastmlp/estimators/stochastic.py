@@ -79,9 +79,9 @@ class EpochLoop:
         self._loss_factor = measure.factor
         self._constants = measure.weighted_constants(samples)
         self._count = samples.count
-        self._batch_size = batch_size_for(estimator.batch_size, self._count)
+        self._batch_size = batch_size_for(estimator.used.batch_size, self._count)
         self.steps_per_epoch = -(-self._count // self._batch_size)
-        self._run = session.run(model, self._batch_size, estimator.n_threads)
+        self._run = session.run(model, self._batch_size, estimator.used.n_threads)
         self._identity = np.arange(self._count)
         self._permutation = np.arange(self._count)
         self._seen = 0
@@ -94,7 +94,7 @@ class EpochLoop:
 
     def next_rate(self) -> float:
         """Learning rate of the next step, unless a callback chooses another."""
-        return self._session.rates(0, 1, self.steps_per_epoch, self._estimator.max_iter)[0]
+        return self._session.rates(0, 1, self.steps_per_epoch, self._estimator.used.max_iter)[0]
 
     def train(self, *, once: bool = False) -> None:
         """Run epochs; with `once` a single one."""
@@ -103,14 +103,14 @@ class EpochLoop:
         try:
             if self.observers is not None and self.observers.begin():
                 return
-            while estimator.n_iter_ < estimator.max_iter:
+            while estimator.n_iter_ < estimator.used.max_iter:
                 if self._epoch() or once:
                     return
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
             return
         warnings.warn(
-            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+            f"Stochastic Optimizer: Maximum iterations ({estimator.used.max_iter}) reached and the "
             "optimization hasn't converged yet.",
             ConvergenceWarning,
             stacklevel=6,
@@ -121,7 +121,7 @@ class EpochLoop:
         estimator, session = self._estimator, self._session
         if self.observers is not None and self.observers.epoch_begin():
             return True
-        if estimator.shuffle:
+        if estimator.used.shuffle:
             self._shuffle()
         try:
             loss = self._train_once()
@@ -135,12 +135,12 @@ class EpochLoop:
         estimator.t_ += self._seen
         estimator.loss_ = loss
         estimator.loss_curve_.append(loss)
-        if estimator.verbose:
+        if estimator.used.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         self._observe(loss)
         session.rate.epoch_ended(estimator.t_)
         ends = self._tells and self._tell()
-        if estimator._plateau.count > estimator.n_iter_no_change and self._stands_still():
+        if estimator._plateau.count > estimator.used.n_iter_no_change and self._stands_still():
             return True
         return ends or self._stopped
 
@@ -236,7 +236,7 @@ class EpochLoop:
         session = self._session
         chosen = None if self.observers is None else self.observers.training.chosen_rate
         if chosen is None:
-            rates = session.rates(step, steps, self.steps_per_epoch, self._estimator.max_iter)
+            rates = session.rates(step, steps, self.steps_per_epoch, self._estimator.used.max_iter)
         else:
             rates = [chosen]
         session.settings["learning_rate"] = rates[0]
@@ -263,18 +263,18 @@ class EpochLoop:
         """Compare the epoch with the best so far, by the validation score or the loss."""
         estimator, held_out = self._estimator, self._held_out
         if held_out is not None:
-            scores = estimator.early_stopping or self.observers is not None
+            scores = estimator.used.early_stopping or self.observers is not None
             self._validation = held_out.measure(self._model, scores=scores)
             estimator.validation_loss_curve_.append(self._validation[0])
         if held_out is None or not self._keeps_best:
-            estimator._plateau.update(loss, estimator.tol)
+            estimator._plateau.update(loss, estimator.used.tol)
             estimator.best_loss_ = estimator._plateau.best
             return
         score = self._validation[1]
         estimator.validation_scores_.append(score)
-        if estimator.verbose:
+        if estimator.used.verbose:
             print(f"Validation score: {score:f}")
-        if estimator._plateau.update(-score, estimator.tol):
+        if estimator._plateau.update(-score, estimator.used.tol):
             estimator.best_validation_score_ = score
             estimator._best_parameters = Parameters.read_from(self._model)
 
@@ -282,9 +282,10 @@ class EpochLoop:
         """Whether training ends for want of improvement, else it goes on at a lower rate."""
         estimator = self._estimator
         ends, consequence = self._session.rate.standstill()
-        if estimator.verbose:
-            measure = "Validation score" if estimator.early_stopping else "Training loss"
-            reason = standstill_message(measure, estimator.tol, estimator.n_iter_no_change)
+        if estimator.used.verbose:
+            used = estimator.used
+            measure = "Validation score" if used.early_stopping else "Training loss"
+            reason = standstill_message(measure, used.tol, used.n_iter_no_change)
             print(f"{reason} {consequence}")
         if not ends:
             estimator._plateau.count = 0
@@ -300,7 +301,7 @@ class EpochLoop:
         estimator = self._estimator
         record = {
             "epoch": estimator.n_iter_,
-            "epochs": estimator.max_iter,
+            "epochs": estimator.used.max_iter,
             "loss": estimator.loss_,
             "learning_rate": self._first_rate,
         }

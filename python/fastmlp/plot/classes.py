@@ -82,7 +82,7 @@ def confusion_matrix(
         Neither or both of labels and matrix, or such as do not fit together.
     """
     if normalize is not None:
-        choice("normalize", normalize, _NORMALISATIONS)
+        normalize = choice("normalize", normalize, _NORMALISATIONS)
     counts, names = _counts_and_names(y_true, y_pred, matrix, class_names)
     shown = counts if normalize is None else 100 * _shares(counts, normalize)
     classes = len(counts)

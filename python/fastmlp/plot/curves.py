@@ -72,7 +72,7 @@ def learning_curves(
     TypeError, ValueError
         No history, records without epochs, or a quantity that was not measured.
     """
-    choice("quantity", quantity, _AXIS_LABELS)
+    quantity = choice("quantity", quantity, _AXIS_LABELS)
     runs = _runs(history, quantity)
     ax = styled_axes(ax)
     single = not isinstance(history, Mapping)

@@ -61,7 +61,7 @@ def activation_functions(
     chosen = [named("activations", item, Activation, ACTIVATIONS) for item in items]
     if not chosen:
         raise ValueError("activations must have at least one entry, got none")
-    flag("derivative", derivative)
+    derivative = flag("derivative", derivative)
     low, high = (real("limits", end, -np.inf) for end in limits)
     if low >= high:
         raise ValueError(f"limits must ascend, got {low:g} and {high:g}")
