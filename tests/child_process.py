@@ -28,9 +28,7 @@ def problem(samples, sizes):
 Ended = subprocess.CompletedProcess[str]
 
 
-def start_child(
-    script: str, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen[str]:
+def start_child(script: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """A process that runs `script` after PREPARE."""
     return subprocess.Popen(
         [sys.executable, "-c", PREPARE + script],
