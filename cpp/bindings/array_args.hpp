@@ -1,4 +1,5 @@
-// NumPy arrays as arguments: exact dtype, C order and shape are checked here; conversions happen in Python.
+// NumPy arrays as arguments: exact dtype, byte order, C order, alignment and shape are checked here; conversions happen
+// in Python.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -16,12 +17,42 @@ namespace fastmlp::bindings {
 
 namespace py = pybind11;
 
-/// Never converts: an argument of another dtype or order is a TypeError of the overload.
+/// Whether the first element is where the CPU wants it; in C order all are then.
 template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
+bool is_aligned(const py::array& array) {
+  return reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) == 0;
+}
+
+/// An array that the core can read as it is. Never converts: an argument of another dtype, byte order or order, or one
+/// that is not aligned, is a TypeError of the overload.
+template <typename T>
+class Array : public py::array_t<T, py::array::c_style> {
+ public:
+  using Base = py::array_t<T, py::array::c_style>;
+  using Base::Base;
+  static bool check_(py::handle object) {
+    return Base::check_(object) && is_aligned<T>(py::reinterpret_borrow<py::array>(object));
+  }
+};
+
+/// The same for an argument that may be of several types: says what is wrong with it.
+template <typename T>
+Array<T> require_array(const py::handle& object, const std::string& name) {
+  if (!py::isinstance<py::array_t<T>>(object)) {
+    throw py::type_error(name + " must be a NumPy array of " + py::str(py::dtype::of<T>()).cast<std::string>() +
+                         " in native byte order");
+  }
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  if ((array.flags() & py::array::c_style) == 0) throw std::invalid_argument(name + " must be C-contiguous");
+  if (!is_aligned<T>(array)) {
+    throw std::invalid_argument(name + " must be aligned in memory: numpy.require(" + name +
+                                ", requirements=\"CA\") is");
+  }
+  return py::reinterpret_borrow<Array<T>>(object);
+}
 
 template <typename T>
-void require_shape(const py::array& array, const char* name, const std::vector<py::ssize_t>& shape) {
+void require_shape(const py::array& array, const std::string& name, const std::vector<py::ssize_t>& shape) {
   bool same = array.ndim() == static_cast<py::ssize_t>(shape.size());
   for (std::size_t i = 0; same && i < shape.size(); ++i) {
     same = array.shape(static_cast<py::ssize_t>(i)) == shape[i];
@@ -32,7 +63,7 @@ void require_shape(const py::array& array, const char* name, const std::vector<p
     if (!wanted.empty()) wanted += ", ";
     wanted += std::to_string(size);
   }
-  throw std::invalid_argument(std::string(name) + " must have shape (" + wanted + ")");
+  throw std::invalid_argument(name + " must have shape (" + wanted + ")");
 }
 
 template <typename T>
@@ -53,3 +84,8 @@ int find_name(const std::array<const char*, N>& names, const std::string& name, 
 }
 
 }  // namespace fastmlp::bindings
+
+/// In signatures an Array has the name of its base.
+template <typename T>
+struct pybind11::detail::handle_type_name<fastmlp::bindings::Array<T>>
+    : pybind11::detail::handle_type_name<pybind11::array_t<T, pybind11::array::c_style>> {};

@@ -245,7 +245,8 @@ py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array
                                  .scale = scale,
                                  .row_loss = row_loss.mutable_data(),
                                  .correct = correct.mutable_data()};
-  output_loss<T>(kernels, {group}, {group_targets<T>(targets, spec, outputs.shape(0))}, measured, values.panels(),
+  KeptArguments kept;
+  output_loss<T>(kernels, {group}, {group_targets<T>(targets, spec, outputs.shape(0), kept)}, measured, values.panels(),
                  gradient.panels(), nullptr);
   return py::make_tuple(row_loss, gradient.to_array(), correct);
 }

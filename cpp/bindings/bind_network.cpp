@@ -35,7 +35,7 @@ template <typename T>
 void run_inference(Network<T>& network, const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads) {
   PythonMonitor monitor;
   {
-    const py::gil_scoped_release release;
+    const Computation computation;
     network.mlp.infer(samples, outputs, threads, [&] { return monitor.keep_going(); });
   }
   monitor.rethrow();
@@ -46,7 +46,8 @@ template <typename T>
 Array<T> forward(Network<T>& network, const py::object& x, const std::string& link, int threads) {
   const auto lock = lock_shared(network);
   const NetworkSpec& spec = network.mlp.spec();
-  const SampleRows samples = sample_rows<T>(x, spec.features());
+  KeptArguments kept;
+  const SampleRows samples = sample_rows<T>(x, spec.features(), kept);
   Array<T> values = new_array<T>({samples.count, spec.outputs()});
   InferenceOutputs<T> outputs;
   outputs.values = values.mutable_data();
@@ -60,7 +61,8 @@ template <typename T>
 py::list hidden_outputs(Network<T>& network, const py::object& x, int threads) {
   const auto lock = lock_shared(network);
   const NetworkSpec& spec = network.mlp.spec();
-  const SampleRows samples = sample_rows<T>(x, spec.features());
+  KeptArguments kept;
+  const SampleRows samples = sample_rows<T>(x, spec.features(), kept);
   py::list arrays;
   InferenceOutputs<T> outputs;
   for (std::size_t l = 1; l + 1 < spec.layer_sizes.size(); ++l) {
@@ -75,7 +77,8 @@ py::list hidden_outputs(Network<T>& network, const py::object& x, int threads) {
 template <typename T>
 Array<std::int32_t> predict_classes(Network<T>& network, const py::object& x, int threads) {
   const auto lock = lock_shared(network);
-  const SampleRows samples = sample_rows<T>(x, network.mlp.spec().features());
+  KeptArguments kept;
+  const SampleRows samples = sample_rows<T>(x, network.mlp.spec().features(), kept);
   Array<std::int32_t> predicted = new_array<std::int32_t>({samples.count});
   InferenceOutputs<T> outputs;
   outputs.predicted = predicted.mutable_data();
@@ -89,14 +92,15 @@ py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, 
                    int threads) {
   const auto lock = lock_shared(network);
   const NetworkSpec& spec = network.mlp.spec();
-  const SampleRows samples = sample_rows<T>(x, spec.features());
+  KeptArguments kept;
+  const SampleRows samples = sample_rows<T>(x, spec.features(), kept);
   const auto count = static_cast<std::size_t>(samples.count);
   std::vector<T> row_loss(count);
   std::vector<std::int32_t> correct(count);
   require_kernels(spec, false);
   InferenceOutputs<T> outputs;
-  outputs.targets = target_rows<T>(y, spec, samples.count);
-  outputs.sample_weights = weight_rows<T>(sample_weight, samples.count);
+  outputs.targets = target_rows<T>(y, spec, samples.count, kept);
+  outputs.sample_weights = weight_rows<T>(sample_weight, samples.count, kept);
   outputs.row_loss = row_loss.data();
   outputs.correct = correct.data();
   run_inference(network, samples, outputs, threads);
@@ -130,7 +134,7 @@ void register_network_type(py::module_& module, const char* name) {
           [](Net& network, const std::string& initializer, double parameter, std::uint64_t seed) {
             const auto lock = lock_alone(network);
             const int which = find_name(kInitializerNames, initializer, "initializer");
-            const py::gil_scoped_release release;
+            const Computation computation;
             initialize(network.mlp, static_cast<Initializer>(which), parameter, seed);
           },
           py::arg("initializer"), py::arg("parameter"), py::arg("seed"))

@@ -88,13 +88,15 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
     return monitor([&] {
       Array<T> values = new_array<T>({outputs.rows, outputs.cols});
       unpack(outputs, {0, outputs.rows}, values.mutable_data());
-      const py::tuple result =
+      const py::object picked =
           targets.classes != nullptr
-              ? function(values, picked_rows(targets.classes, 1, index, first, outputs.rows, false))
-              : function(values, picked_rows(targets.values, outputs.cols, index, first, outputs.rows, true));
+              ? py::object(picked_rows(targets.classes, 1, index, first, outputs.rows, false))
+              : py::object(picked_rows(targets.values, outputs.cols, index, first, outputs.rows, true));
+      const py::tuple result = call_inside(function, py::make_tuple(values, picked));
       require(result.size() == 2, "a user-defined loss must return (loss, gradient)");
       loss = result[0].cast<T>();
-      const auto slope = result[1].cast<py::array_t<T, py::array::c_style | py::array::forcecast>>();
+      constexpr int kConverted = py::array::c_style | py::array::forcecast | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+      const auto slope = result[1].cast<py::array_t<T, kConverted>>();
       require_shape<T>(slope, "gradient of the user-defined loss", {outputs.rows, outputs.cols});
       pack(slope.data(), gradient);
     });
@@ -104,27 +106,14 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
 /// What training and gradients have in common.
 template <typename T>
 EpochRequest<T> make_request(const Network<T>& network, const py::object& x, const py::list& y,
-                             const py::object& sample_weight, const py::object& loss_function) {
+                             const py::object& sample_weight, const py::object& loss_function, KeptArguments& kept) {
   const NetworkSpec& spec = network.mlp.spec();
   require_kernels(spec, !loss_function.is_none());
   EpochRequest<T> request;
-  request.samples = sample_rows<T>(x, spec.features());
-  request.targets = target_rows<T>(y, spec, request.samples.count);
-  request.sample_weights = weight_rows<T>(sample_weight, request.samples.count);
+  request.samples = sample_rows<T>(x, spec.features(), kept);
+  request.targets = target_rows<T>(y, spec, request.samples.count, kept);
+  request.sample_weights = weight_rows<T>(sample_weight, request.samples.count, kept);
   return request;
-}
-
-/// Indices of samples, each within range.
-const std::int64_t* sample_order(const py::object& order, std::int64_t samples) {
-  if (order.is_none()) return nullptr;
-  if (!py::isinstance<Array<std::int64_t>>(order)) throw py::type_error("order must be int64");
-  const auto array = order.cast<py::array>();
-  require_shape<std::int64_t>(array, "order", {samples});
-  const auto* index = static_cast<const std::int64_t*>(array.data());
-  for (std::int64_t i = 0; i < samples; ++i) {
-    require(index[i] >= 0 && index[i] < samples, "order must hold indices of samples");
-  }
-  return index;
 }
 
 template <typename T>
@@ -134,13 +123,14 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
                    const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool counts_penalty,
                    bool keeps_losses, const py::object& loss_function, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
-  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function);
+  KeptArguments kept;
+  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept);
   const std::int64_t layers = run.network->mlp.spec().layer_count();
   require(trainable.empty() || static_cast<std::int64_t>(trainable.size()) == layers,
           "trainable must have one entry per layer");
   require(first_step >= 0, "first_step must not be negative");
   request.settings = step_settings(settings);
-  request.order = sample_order(order, request.samples.count);
+  request.order = sample_order(order, request.samples.count, kept);
   request.shuffle = shuffle;
   request.seed = seed;
   request.epoch = epoch;
@@ -159,12 +149,13 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   request.user_loss = user_loss<T>(loss_function, request.targets[0], monitor);
   request.monitor = [&](const Progress& state) {
     return monitor([&] {
-      if (!progress.is_none()) progress(state.samples_done, state.weight_sum, state.loss_sum, state.correct);
+      if (progress.is_none()) return;
+      call_inside(progress, py::make_tuple(state.samples_done, state.weight_sum, state.loss_sum, state.correct));
     });
   };
   EpochResult result;
   {
-    const py::gil_scoped_release release;
+    const Computation computation;
     result = run.trainer.run_epoch(request);
   }
   monitor.rethrow();
@@ -265,7 +256,8 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
                            const py::object& loss_function) {
   Network<T>& network = *gradient.network;
   const auto lock = lock_alone(network);
-  EpochRequest<T> request = make_request(network, x, y, sample_weight, loss_function);
+  KeptArguments kept;
+  EpochRequest<T> request = make_request(network, x, y, sample_weight, loss_function, kept);
   require(request.samples.count <= gradient.trainer.state().batch_size, "more samples than the batch holds");
   request.shuffle = false;
   request.training = training;
@@ -277,7 +269,7 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
   gradient.trainer.state().moments = {};
   EpochResult result;
   {
-    const py::gil_scoped_release release;
+    const Computation computation;
     result = gradient.trainer.run_epoch(request);
   }
   monitor.rethrow();

@@ -7,10 +7,13 @@
 #include <exception>
 #include <optional>
 
+#include "bindings/computation.hpp"
+
 namespace fastmlp::bindings {
 
 /// Runs Python's pending signal handlers, and an optional Python callable, from inside a computation. An exception
-/// that they raise stops the computation and is raised again by `rethrow`, once the GIL is held.
+/// that they raise stops the computation and is raised again by `rethrow`, once the GIL is held. The end of the
+/// interpreter stops it as well.
 class PythonMonitor {
  public:
   /// Looks at signals at most this often.
@@ -19,7 +22,8 @@ class PythonMonitor {
   /// Takes the GIL; returns false when an exception was raised.
   template <typename Report>
   bool operator()(Report report) {
-    const pybind11::gil_scoped_acquire gil;
+    if (interpreter_ends()) return false;
+    const PythonInside gil;
     try {
       if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
       report();

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "base/team.hpp"
+#include "bindings/interrupts.hpp"
 #include "bindings/register.hpp"
 #include "kernels/dispatch.hpp"
 #include "network/initializer.hpp"
@@ -10,16 +11,31 @@
 
 namespace py = pybind11;
 
+namespace {
+
+double peak_flops(int threads, double seconds, const std::string& isa) {
+  fastmlp::bindings::PythonMonitor monitor;
+  double result = 0;
+  {
+    const fastmlp::bindings::Computation computation;
+    result = fastmlp::measure_peak(threads, seconds, isa, [&] { return monitor.keep_going(); });
+  }
+  monitor.rethrow();
+  return result;
+}
+
+}  // namespace
+
 PYBIND11_MODULE(_core, module) {
   using namespace fastmlp;
   module.doc() = "The C++ core of fastmlp. Use the package fastmlp instead.";
   install_fork_handler();
+  bindings::register_computations();
   active_isa();  // an impossible FASTMLP_ISA fails at import
   module.def("isas", [] { return py::tuple(py::cast(available_isas())); });
   module.def("active_isa", [] { return active_isa(); });
   module.def("available_threads", available_threads);
-  module.def("peak_flops", measure_peak, py::arg("threads"), py::arg("seconds"), py::arg("isa") = "",
-             py::call_guard<py::gil_scoped_release>());
+  module.def("peak_flops", peak_flops, py::arg("threads"), py::arg("seconds"), py::arg("isa") = "");
   module.attr("compiler") = __VERSION__;
   module.attr("openmp") = openmp_version();
   bindings::register_networks(module);

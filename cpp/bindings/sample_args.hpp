@@ -1,4 +1,7 @@
-// Samples, targets and weights as arguments: checked here once more, because the core trusts them.
+// Samples, targets and weights as arguments: checked here once more, because the core trusts them. The program may
+// change arrays while a call computes, from another thread or a callback; so what the core uses as an index is a copy
+// that the call owns (labels, the order of samples, row starts), or is bounded where it is read (columns). Values are
+// read where they lie: any value is one to compute with.
 #pragma once
 
 #include <cstdint>
@@ -11,43 +14,61 @@
 
 namespace fastmlp::bindings {
 
+/// What a call keeps of its arguments while the core computes. Made and destroyed with the GIL.
+class KeptArguments {
+ public:
+  /// Keeps the memory of an array from being freed; the core reads it as it is.
+  template <typename T>
+  const T* borrow(const Array<T>& array) {
+    arrays_.push_back(array);
+    return array.data();
+  }
+
+  /// A copy that nobody else can change.
+  const std::int64_t* copy(const Array<std::int64_t>& array) {
+    copies_.emplace_back(array.data(), array.data() + array.size());
+    return copies_.back().data();
+  }
+
+ private:
+  std::vector<py::array> arrays_;
+  std::vector<std::vector<std::int64_t>> copies_;
+};
+
 template <typename T>
-SampleRows dense_rows(const py::array& x, std::int64_t features) {
-  if (x.ndim() != 2 || x.shape(1) != features || x.shape(0) < 1) {
+SampleRows dense_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
+  SampleRows rows;
+  const bool bytes = py::isinstance<py::array_t<std::uint8_t>>(x);
+  if (!bytes && !py::isinstance<py::array_t<T>>(x)) {
+    throw py::type_error("x must be a NumPy array of uint8 or of the dtype of the network");
+  }
+  rows.data = bytes ? static_cast<const void*>(kept.borrow(require_array<std::uint8_t>(x, "x")))
+                    : static_cast<const void*>(kept.borrow(require_array<T>(x, "x")));
+  if (bytes) rows.type = InputType::uint8;
+  const auto array = py::reinterpret_borrow<py::array>(x);
+  if (array.ndim() != 2 || array.shape(1) != features || array.shape(0) < 1) {
     throw std::invalid_argument("x must have shape (samples, " + std::to_string(features) + ")");
   }
-  if ((x.flags() & py::array::c_style) == 0) throw std::invalid_argument("x must be C-contiguous");
-  SampleRows rows;
-  rows.data = x.data();
-  rows.count = x.shape(0);
-  rows.row_bytes = x.shape(1) * x.itemsize();
-  if (py::isinstance<py::array_t<std::uint8_t>>(x)) {
-    rows.type = InputType::uint8;
-  } else if (!py::isinstance<py::array_t<T>>(x)) {
-    throw py::type_error("x must be uint8 or the dtype of the network");
-  }
+  rows.count = array.shape(0);
+  rows.row_bytes = array.shape(1) * array.itemsize();
   return rows;
 }
 
 /// (elements, columns, row starts) of compressed sparse rows.
 template <typename T>
-SampleRows sparse_rows(const py::tuple& x, std::int64_t features) {
+SampleRows sparse_rows(const py::tuple& x, std::int64_t features, KeptArguments& kept) {
   require(x.size() == 3, "sparse x must be (elements, columns, row_starts)");
-  const auto elements = x[0].cast<py::array>();
-  const auto columns = x[1].cast<py::array>();
-  const auto starts = x[2].cast<py::array>();
-  if (!py::isinstance<Array<T>>(elements) || !py::isinstance<Array<std::int32_t>>(columns) ||
-      !py::isinstance<Array<std::int64_t>>(starts)) {
-    throw py::type_error("sparse x must hold the dtype of the network, int32 columns and int64 row starts");
-  }
+  const auto elements = require_array<T>(x[0], "elements of sparse x");
+  const auto columns = require_array<std::int32_t>(x[1], "columns of sparse x");
+  const auto starts = require_array<std::int64_t>(x[2], "row starts of sparse x");
   require(elements.ndim() == 1 && columns.ndim() == 1 && starts.ndim() == 1 && columns.size() == elements.size() &&
               starts.size() >= 2,
           "sparse x must have one column per element and at least one row");
   SampleRows rows;
-  rows.data = elements.data();
+  rows.data = kept.borrow(elements);
   rows.count = starts.size() - 1;
-  rows.columns = static_cast<const std::int32_t*>(columns.data());
-  rows.row_starts = static_cast<const std::int64_t*>(starts.data());
+  rows.columns = kept.borrow(columns);
+  rows.row_starts = kept.copy(starts);
   bool ordered = rows.row_starts[0] == 0 && rows.row_starts[rows.count] == elements.size();
   for (std::int64_t i = 0; i < rows.count; ++i) ordered = ordered && rows.row_starts[i] <= rows.row_starts[i + 1];
   require(ordered, "row starts of sparse x must ascend from 0 to the number of elements");
@@ -59,24 +80,24 @@ SampleRows sparse_rows(const py::tuple& x, std::int64_t features) {
 
 /// (samples, features) array of bytes or of T, or compressed sparse rows.
 template <typename T>
-SampleRows sample_rows(const py::object& x, std::int64_t features) {
-  if (py::isinstance<py::tuple>(x)) return sparse_rows<T>(x.cast<py::tuple>(), features);
-  return dense_rows<T>(x.cast<py::array>(), features);
+SampleRows sample_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
+  if (py::isinstance<py::tuple>(x)) return sparse_rows<T>(x.cast<py::tuple>(), features, kept);
+  return dense_rows<T>(x, features, kept);
 }
 
 /// Classes, int64 (count,), or values, T (count, outputs), for one group of outputs.
 template <typename T>
-GroupTargets<T> group_targets(const py::array& y, const LossSpec& loss, std::int64_t count) {
-  if ((y.flags() & py::array::c_style) == 0) throw std::invalid_argument("y must be C-contiguous");
+GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::int64_t count, KeptArguments& kept) {
   if (!py::isinstance<py::array_t<std::int64_t>>(y)) {
     require(!requires_classes(loss.loss), "y must hold classes (int64) for this loss");
-    require_shape<T>(y, "y", {count, loss.outputs});
-    if (!py::isinstance<py::array_t<T>>(y)) throw py::type_error("y must have the dtype of the network");
-    return {nullptr, static_cast<const T*>(y.data())};
+    const auto values = require_array<T>(y, "y");
+    require_shape<T>(values, "y", {count, loss.outputs});
+    return {nullptr, kept.borrow(values)};
   }
   require(takes_classes(loss.loss), "y must hold values of the dtype of the network for this loss");
-  require_shape<T>(y, "y", {count});
-  const auto* labels = static_cast<const std::int64_t*>(y.data());
+  const auto classes = require_array<std::int64_t>(y, "y");
+  require_shape<T>(classes, "y", {count});
+  const std::int64_t* labels = kept.copy(classes);
   for (std::int64_t i = 0; i < count; ++i) {
     if (labels[i] >= 0 && labels[i] < loss.outputs) continue;
     throw std::invalid_argument("y must hold classes from 0 to " + std::to_string(loss.outputs - 1) + ", got " +
@@ -94,23 +115,35 @@ inline void require_kernels(const NetworkSpec& spec, bool has_function) {
 
 /// One array per group of outputs.
 template <typename T>
-std::vector<GroupTargets<T>> target_rows(const py::list& y, const NetworkSpec& spec, std::int64_t count) {
+std::vector<GroupTargets<T>> target_rows(const py::list& y, const NetworkSpec& spec, std::int64_t count,
+                                         KeptArguments& kept) {
   require(y.size() == spec.losses.size(), "y must hold one array per loss");
   std::vector<GroupTargets<T>> targets;
   for (std::size_t g = 0; g < y.size(); ++g) {
-    targets.push_back(group_targets<T>(y[g].cast<py::array>(), spec.losses[g], count));
+    targets.push_back(group_targets<T>(y[g], spec.losses[g], count, kept));
   }
   return targets;
 }
 
 /// Pointer to one element of T per sample, or null for None.
 template <typename T>
-const T* weight_rows(const py::object& weights, std::int64_t count) {
+const T* weight_rows(const py::object& weights, std::int64_t count, KeptArguments& kept) {
   if (weights.is_none()) return nullptr;
-  const auto array = weights.cast<py::array>();
-  if (!py::isinstance<Array<T>>(array)) throw py::type_error("sample_weight must have the dtype of the network");
+  const auto array = require_array<T>(weights, "sample_weight");
   require_shape<T>(array, "sample_weight", {count});
-  return static_cast<const T*>(array.data());
+  return kept.borrow(array);
+}
+
+/// Indices of samples, each within range; null for None.
+inline const std::int64_t* sample_order(const py::object& order, std::int64_t samples, KeptArguments& kept) {
+  if (order.is_none()) return nullptr;
+  const auto array = require_array<std::int64_t>(order, "order");
+  require_shape<std::int64_t>(array, "order", {samples});
+  const std::int64_t* index = kept.copy(array);
+  for (std::int64_t i = 0; i < samples; ++i) {
+    require(index[i] >= 0 && index[i] < samples, "order must hold indices of samples");
+  }
+  return index;
 }
 
 }  // namespace fastmlp::bindings

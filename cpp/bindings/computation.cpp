@@ -1,0 +1,108 @@
+#include "bindings/computation.hpp"
+
+#include <cxxabi.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <ctime>
+
+namespace fastmlp::bindings {
+namespace {
+
+/// Longer than a step or a usual callback takes; a callback that takes longer is left to Python.
+constexpr std::chrono::seconds kLongestWait{5};
+
+std::atomic<int> g_computations{0};  // that have not gone to sleep
+std::atomic<bool> g_ends{false};
+thread_local int t_computations = 0;  // nested in this thread
+thread_local PyThreadState* t_state = nullptr;
+thread_local bool t_ends_interpreter = false;
+
+[[noreturn]] void sleep_for_ever() {
+  for (;;) pause();
+}
+
+/// Without the GIL. What the computations of this thread hold stays as it is.
+[[noreturn]] void leave_to_the_end() {
+  g_computations.fetch_sub(t_computations);
+  sleep_for_ever();
+}
+
+/// Takes the GIL, or sleeps for ever where Python ends the thread instead.
+void take_gil(PyThreadState* state) {
+#ifdef __GLIBCXX__
+  try {
+    PyEval_RestoreThread(state);
+  } catch (abi::__forced_unwind&) {
+    sleep_for_ever();
+  }
+#else
+  PyEval_RestoreThread(state);
+#endif
+}
+
+/// Registered with atexit: Python still runs and its other threads too; those that are no daemons have ended.
+void end_computations() {
+  t_ends_interpreter = true;
+  g_ends.store(true);
+  const auto limit = std::chrono::steady_clock::now() + kLongestWait;
+  const pybind11::gil_scoped_release release;
+  while (g_computations.load() > t_computations && std::chrono::steady_clock::now() < limit) {
+    const timespec pause{0, 500000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+/// The child of a fork has one thread, and an interpreter that does not end.
+void forget_other_threads() {
+  g_computations.store(t_computations);
+  g_ends.store(false);
+}
+
+}  // namespace
+
+bool interpreter_ends() { return g_ends.load() && !t_ends_interpreter; }
+
+Computation::Computation() {
+  if (interpreter_ends()) {
+    PyEval_SaveThread();
+    leave_to_the_end();
+  }
+  g_computations.fetch_add(1);
+  ++t_computations;
+  t_state = state_ = PyEval_SaveThread();
+}
+
+Computation::~Computation() {
+  if (interpreter_ends()) leave_to_the_end();
+  take_gil(state_);
+  --t_computations;
+  g_computations.fetch_sub(1);
+}
+
+PythonInside::PythonInside() { take_gil(t_state); }
+
+pybind11::object call_inside(const pybind11::object& function, const pybind11::tuple& arguments) {
+  PyObject* result = nullptr;
+#ifdef __GLIBCXX__
+  try {
+    result = PyObject_Call(function.ptr(), arguments.ptr(), nullptr);
+  } catch (abi::__forced_unwind&) {
+    sleep_for_ever();
+  }
+#else
+  result = PyObject_Call(function.ptr(), arguments.ptr(), nullptr);
+#endif
+  if (result == nullptr) throw pybind11::error_already_set();
+  return pybind11::reinterpret_steal<pybind11::object>(result);
+}
+
+void register_computations() {
+  static const int installed = pthread_atfork(nullptr, nullptr, forget_other_threads);
+  (void)installed;
+  pybind11::module_::import("atexit").attr("register")(pybind11::cpp_function(end_computations));
+}
+
+}  // namespace fastmlp::bindings
