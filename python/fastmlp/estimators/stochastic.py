@@ -146,7 +146,7 @@ class EpochLoop:
 
     @property
     def _keeps_best(self) -> bool:
-        return bool(self._estimator.early_stopping) and self._held_out is not None
+        return bool(self._estimator.used.early_stopping) and self._held_out is not None
 
     def _end_with_best(self, error: NonFiniteParametersError) -> None:
         """Count the epoch that diverged as one whose loss and score are NaN, as scikit-learn does.
