@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from planted_borders import BORDER_MUTATIONS
 from planted_bugs import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,10 @@ TESTS = [
     "test_regularisation.py",
     "test_equal_bits.py",
     "test_transfer.py",
+    "test_core_arguments.py",
+    "test_changing_arrays.py",
+    "test_thread_creation.py",
+    "test_interpreter_end.py",
 ]
 
 
@@ -78,7 +83,8 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    chosen = [m for m in MUTATIONS if not wanted or any(part in m.name for part in wanted)]
+    planted_bugs = [*MUTATIONS, *BORDER_MUTATIONS]
+    chosen = [m for m in planted_bugs if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
