@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from planted_borders import BORDER_MUTATIONS
 from planted_bugs import MUTATIONS
 from planted_input_bugs import INPUT_MUTATIONS
 from planted_mutation import Mutation
@@ -45,6 +46,10 @@ TESTS = [
     "test_array_layouts.py",
     "test_sparse_samples.py",
     "test_claimed_sizes.py",
+    "test_core_arguments.py",
+    "test_changing_arrays.py",
+    "test_thread_creation.py",
+    "test_interpreter_end.py",
 ]
 
 
@@ -89,7 +94,7 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    planted = [*MUTATIONS, *INPUT_MUTATIONS]
+    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS]
     chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -94,9 +94,15 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
               : py::object(picked_rows(targets.values, outputs.cols, index, first, outputs.rows, true));
       const py::tuple result = call_inside(function, py::make_tuple(values, picked));
       require(result.size() == 2, "a user-defined loss must return (loss, gradient)");
-      loss = result[0].cast<T>();
+      // Converts, and copies what is not aligned.
       constexpr int kConverted = py::array::c_style | py::array::forcecast | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-      const auto slope = result[1].cast<py::array_t<T, kConverted>>();
+      py::array_t<T, kConverted> slope;
+      try {
+        loss = result[0].cast<T>();
+        slope = result[1].cast<py::array_t<T, kConverted>>();
+      } catch (const py::cast_error&) {
+        throw py::type_error("a user-defined loss must return a number and an array");
+      }
       require_shape<T>(slope, "gradient of the user-defined loss", {outputs.rows, outputs.cols});
       pack(slope.data(), gradient);
     });
@@ -128,7 +134,10 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   const std::int64_t layers = run.network->mlp.spec().layer_count();
   require(trainable.empty() || static_cast<std::int64_t>(trainable.size()) == layers,
           "trainable must have one entry per layer");
-  require(first_step >= 0, "first_step must not be negative");
+  const std::int64_t whole_steps = request.samples.count / run.trainer.state().batch_size + 1;
+  require(first_step >= 0 && first_step <= whole_steps,
+          "first_step must be a step of the epoch, got " + std::to_string(first_step));
+  require(steps >= -1, "steps must be at least 0, or -1 for all that are left, got " + std::to_string(steps));
   request.settings = step_settings(settings);
   request.order = sample_order(order, request.samples.count, kept);
   request.shuffle = shuffle;
@@ -142,7 +151,7 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   request.counts_penalty = counts_penalty;
   std::vector<double> step_losses;
   if (keeps_losses) {
-    step_losses.reserve(static_cast<std::size_t>(request.samples.count / run.trainer.state().batch_size + 1));
+    step_losses.reserve(static_cast<std::size_t>(whole_steps));
     request.step_losses = &step_losses;
   }
   PythonMonitor monitor;
@@ -216,23 +225,37 @@ template <typename T>
 void restore_training_state(Run<T>& run, const py::dict& source) {
   const auto lock = lock_alone(*run.network);
   RunState<T>& state = run.trainer.state();
-  const auto set = [&](T* arrays) {
-    return [&, arrays](const std::string& key, ParameterKind kind, std::int64_t l) {
+  struct Replacement {
+    ParameterKind kind;
+    std::int64_t layer;
+    Array<T> values;
+    int slot;  // -1: averages
+  };
+  // All of it is looked at before any of it is taken: a state is replaced whole or not at all.
+  std::vector<Replacement> replacements;
+  const auto look = [&](int slot) {
+    return [&, slot](const std::string& key, ParameterKind kind, std::int64_t l) {
       const auto values = named<Array<T>>(source, key.c_str());
-      require_shape<T>(values, key.c_str(), parameter_shape(*run.network, kind, l));
-      state.mlp.set(kind, l, values.data(), arrays);
+      require_shape<T>(values, key, parameter_shape(*run.network, kind, l));
+      replacements.push_back({kind, l, values, slot});
     };
   };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
-    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
-               set(state.memory.slots() + slot * state.sink.slot_stride));
+    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds, look(slot));
   }
-  if (source.contains("averages.0.weights")) {
-    for_arrays(state.mlp, "averages", kParameterKinds, set(state.memory.require_averages()));
-  }
+  const bool averages = source.contains("averages.0.weights");
+  if (averages) for_arrays(state.mlp, "averages", kParameterKinds, look(-1));
   const auto scalars = named<Array<double>>(source, "moments");
   require_shape<double>(scalars, "moments", {4});
-  const double* values = scalars.data();
+  double values[4];
+  std::copy_n(scalars.data(), 4, values);
+  constexpr double kMostSteps = 9007199254740992.0;  // whole numbers of double end here
+  require(values[0] >= 0 && values[0] <= kMostSteps, "moments must begin with a number of steps");
+  if (averages) state.memory.require_averages();
+  for (const Replacement& part : replacements) {
+    T* arrays = part.slot < 0 ? state.memory.averages() : state.memory.slots() + part.slot * state.sink.slot_stride;
+    state.mlp.set(part.kind, part.layer, part.values.data(), arrays);
+  }
   state.moments = {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3]};
 }
 

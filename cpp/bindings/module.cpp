@@ -46,6 +46,8 @@ PYBIND11_MODULE(_core, module) {
   module.def(
       "permutation",
       [](std::int64_t count, std::uint64_t seed, std::uint32_t epoch) {
+        require(count >= 0, "count must not be negative, got " + std::to_string(count));
+        checked_product(count, sizeof(std::int64_t));
         py::array_t<std::int64_t> order(count);
         shuffled_order(seed, epoch, count, order.mutable_data());
         return order;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "bindings/array_args.hpp"
@@ -15,7 +16,21 @@ namespace fastmlp::bindings {
 template <typename Value>
 Value named(const py::dict& arguments, const char* key) {
   require(arguments.contains(key), std::string("missing: ") + key);
-  return arguments[key].cast<Value>();
+  if constexpr (std::is_base_of_v<py::array, Value>) {
+    return require_array<typename Value::value_type>(arguments[key], key);
+  } else {
+    try {
+      return arguments[key].cast<Value>();
+    } catch (const py::cast_error&) {
+      throw py::type_error(std::string(key) + " is of the wrong type, got " +
+                           py::repr(py::type::of(arguments[key])).cast<std::string>());
+    }
+  }
+}
+
+inline py::dict require_dict(const py::handle& object, const char* what) {
+  if (!py::isinstance<py::dict>(object)) throw py::type_error(std::string(what) + " must be a dict");
+  return py::reinterpret_borrow<py::dict>(object);
 }
 
 inline LayerSpec layer_spec(const py::dict& layer) {
@@ -37,9 +52,10 @@ inline NetworkSpec network_spec(const py::dict& network) {
   NetworkSpec spec;
   spec.layer_sizes = named<std::vector<std::int64_t>>(network, "layer_sizes");
   for (const auto& layer : named<py::list>(network, "layers")) {
-    spec.layers.push_back(layer_spec(layer.cast<py::dict>()));
+    spec.layers.push_back(layer_spec(require_dict(layer, "a layer")));
   }
-  for (const auto& loss : named<py::list>(network, "losses")) spec.losses.push_back(loss_spec(loss.cast<py::dict>()));
+  for (const auto& loss : named<py::list>(network, "losses"))
+    spec.losses.push_back(loss_spec(require_dict(loss, "a loss")));
   spec.softmax_output = named<bool>(network, "softmax_output");
   spec.input_scale = named<double>(network, "input_scale");
   spec.input_dropout = named<double>(network, "input_dropout");
@@ -69,11 +85,15 @@ inline StepSettings step_settings(const py::dict& settings) {
   };
   StepSettings result;
   for (const auto& [key, value] : settings) {
-    const auto name = key.cast<std::string>();
+    const auto name = py::str(key).cast<std::string>();
     const auto* field =
         std::find_if(std::begin(kFields), std::end(kFields), [&](const auto& f) { return name == f.first; });
     require(field != std::end(kFields), "unknown setting of an optimizer: " + name);
-    result.*(field->second) = value.cast<double>();
+    try {
+      result.*(field->second) = value.cast<double>();
+    } catch (const py::cast_error&) {
+      throw py::type_error(name + " must be a number");
+    }
   }
   return result;
 }

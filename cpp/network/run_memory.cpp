@@ -10,14 +10,6 @@ namespace {
 
 std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-template <typename T>
-std::unique_ptr<Arena> allocate_elements(std::int64_t count) {
-  auto arena = std::make_unique<Arena>();
-  arena->reserve<T>(count);
-  arena->allocate();
-  return arena;
-}
-
 }  // namespace
 
 template <typename T>
@@ -57,6 +49,7 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   start_of_epoch_ = arena_.reserve<T>(updates ? mlp.state_elements() : 0);
   column_sums_ = arena_.reserve<double>(columns);
   arena_.allocate();
+  bytes_ = arena_.bytes();
   outputs_.resize(1);
   for (std::int64_t level = 1; level <= spec.layer_count(); ++level) {
     LayerOutput<T> output{level_panels(values, level, batch_size)};
@@ -97,38 +90,39 @@ template <typename T>
 void RunMemory<T>::require_input(std::int64_t columns) {
   const std::int64_t elements = checked_product(round_up(columns, mlp_.kernels().panel), batch_size_);
   if (input_ != nullptr && elements <= input_elements_) return;
-  input_ = allocate_elements<T>(checked_product(elements, own_input_ ? members_ : 1));
+  allocate(input_, checked_product(elements, own_input_ ? members_ : 1));
   input_elements_ = elements;
 }
 
 template <typename T>
 void RunMemory<T>::require_input_gradient() {
   const std::int64_t padded = round_up(mlp_.spec().features(), mlp_.kernels().panel);
-  if (input_gradient_ == nullptr) input_gradient_ = allocate_elements<T>(checked_product(padded, batch_size_));
+  if (input_gradient_ == nullptr) allocate(input_gradient_, checked_product(padded, batch_size_));
 }
 
 template <typename T>
 T* RunMemory<T>::require_gradients() {
-  if (gradients_ == nullptr) gradients_ = allocate_elements<T>(mlp_.parameter_elements());
+  if (gradients_ == nullptr) allocate(gradients_, mlp_.parameter_elements());
   return gradients_->template at<T>(0);
 }
 
 template <typename T>
 T* RunMemory<T>::require_averages() {
   if (averages_ == nullptr) {
-    averages_ = allocate_elements<T>(mlp_.state_elements());
+    allocate(averages_, mlp_.state_elements());
     std::copy_n(mlp_.parameters(), mlp_.state_elements(), averages());
   }
   return averages();
 }
 
 template <typename T>
-std::size_t RunMemory<T>::bytes() const {
-  std::size_t total = arena_.bytes();
-  for (const auto* arena : {&input_, &input_gradient_, &gradients_, &averages_}) {
-    if (*arena != nullptr) total += (*arena)->bytes();
-  }
-  return total;
+void RunMemory<T>::allocate(std::unique_ptr<Arena>& room, std::int64_t count) {
+  auto arena = std::make_unique<Arena>();
+  arena->reserve<T>(count);
+  arena->allocate();
+  const std::size_t before = room == nullptr ? 0 : room->bytes();
+  bytes_.fetch_add(arena->bytes() - before, std::memory_order_relaxed);
+  room = std::move(arena);
 }
 
 template class RunMemory<float>;

@@ -2,6 +2,7 @@
 // those.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -42,7 +43,8 @@ class RunMemory {
   T* require_averages();
   T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }
 
-  std::size_t bytes() const;
+  /// May be asked while another thread's epoch takes what it needs.
+  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
   // What members share during a step is reached through the declaration of a pass alone.
@@ -78,6 +80,9 @@ class RunMemory {
   }
   Panels<T> level_panels(const std::vector<std::size_t>& offsets, std::int64_t level, std::int64_t batch) const;
 
+  /// Room for `count` elements in place of what `room` held.
+  void allocate(std::unique_ptr<Arena>& room, std::int64_t count);
+
   const Mlp<T>& mlp_;
   std::int64_t batch_size_;
   int members_;
@@ -89,6 +94,7 @@ class RunMemory {
   std::unique_ptr<Arena> input_gradient_;
   std::unique_ptr<Arena> gradients_;
   std::unique_ptr<Arena> averages_;
+  std::atomic<std::size_t> bytes_{0};
   std::int64_t input_elements_ = 0;      // of one member
   std::vector<LayerOutput<T>> outputs_;  // by level, that of the input without data
   std::vector<std::size_t> level_gradients_;

@@ -12,6 +12,8 @@ namespace {
 
 std::int64_t checked_batch(std::int64_t batch_size) {
   require(batch_size >= 1, "batch_size must be positive, got " + std::to_string(batch_size));
+  // Sizes are rounded up and multiplied below; no memory could hold such a batch.
+  if (batch_size > std::int64_t{1} << 40) throw std::bad_alloc();
   return batch_size;
 }
 
