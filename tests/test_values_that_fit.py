@@ -185,6 +185,19 @@ def test_learning_rate_finder(name):
             is_right(use, [name], (name, shown(value)))
 
 
+def test_functions():
+    make, entropy = fastmlp.datasets.make, fastmlp.metrics.entropy
+    matrix = fastmlp.metrics.confusion_matrix
+    for value in HOSTILE:
+        if not (isinstance(value, int) and value > 10**6):
+            is_right(lambda v=value: make("xor", samples=v)[0], ["samples"], shown(value))
+        is_right(lambda v=value: make("xor", noise=v)[0], ["noise"], shown(value))
+        is_right(lambda v=value: make("xor", seed=v)[0], ["seed"], shown(value))
+        is_right(lambda v=value: entropy([0.5, 0.5], base=v), ["base"], shown(value))
+        if not (isinstance(value, int) and 10**4 < value < 2**63):
+            is_right(lambda v=value: matrix([0, 0], [0, 0], v), ["classes", "y_"], shown(value))
+
+
 @pytest.mark.parametrize(
     ("use", "message"),
     [
