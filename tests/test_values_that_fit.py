@@ -206,6 +206,10 @@ def test_functions():
         (lambda: fastmlp.MLP([3, 2], initializer=fastmlp.Constant(3.5e38)), "value must .*float32"),
         (lambda: trained("float32", {"optimizer": fastmlp.SGD(1e39)}), "learning_rate .*float32"),
         (lambda: trained("float32", {"optimizer": fastmlp.SGD(l2=1e39)}), "l2 .*float32"),
+        (
+            lambda: trained("float32", {"optimizer": fastmlp.SGD(schedules.Constant(1e39))}),
+            "learning_rate .*float32",
+        ),
         (lambda: trained("float32", input_dropout=1 - 1e-12), "input_dropout .*float32"),
         (lambda: trained("float32", {"averaging": fastmlp.EMA(1 - 1e-12)}), "decay .*float32"),
     ],
@@ -214,6 +218,16 @@ def test_messages_name_the_argument_the_type_and_the_cure(use, message):
     with pytest.raises(ValueError, match=message) as caught:
         use()
     assert "10**400" in message or "float64" in str(caught.value) or "no float" in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", [1e-40, 3e38])
+def test_weights_that_the_core_cannot_divide_by(weight):
+    for fit in (
+        {"sample_weight": np.full(12, weight)},
+        {"class_weight": {0: weight, 1: weight}},
+    ):
+        with pytest.raises(ValueError, match="_weight.* must be 0 or at least .* divide"):
+            trained("float32", fit)
 
 
 def test_what_single_precision_cannot_hold_double_can():
