@@ -70,8 +70,8 @@ INPUT_MUTATIONS = [
     Mutation(
         "estimators hand on what scikit-learn does not align",
         "python/fastmlp/estimators/samples.py",
-        "        rows = core_array(rows, rows.dtype)\n    return Samples(rows, core_array(",
-        "        pass\n    return Samples(rows, np.asarray(",
+        "        return core_array(rows, rows.dtype)\n",
+        "        return rows\n",
     ),
     Mutation(
         "columns wrap before they are compared",

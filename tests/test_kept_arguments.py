@@ -242,6 +242,22 @@ def test_learning_rate_finder():
             assert found(**{name: other}) == found(), (name, type(other))
 
 
+def test_functions():
+    def made(**changed):
+        arguments = {"samples": 100, "noise": 0.25, "seed": 7, **changed}
+        return b"".join(a.tobytes() for a in fastmlp.datasets.make("moons", **arguments))
+
+    for samples, noise, seed in zip(ints(100), floats(0.25), ints(7), strict=True):
+        assert made(samples=samples) == made(noise=noise) == made(seed=seed) == made()
+    shares = [0.25, 0.75]
+    metrics = fastmlp.metrics
+    for base, count in zip(floats(2.0), ints(3), strict=True):
+        assert metrics.entropy(shares, base=base) == metrics.entropy(shares, base=2.0)
+        matrix = metrics.confusion_matrix([0, 1], [1, 1], count)
+        assert matrix.tolist() == metrics.confusion_matrix([0, 1], [1, 1], 3).tolist()
+    assert metrics.f1([0, 1], [1, 1], average=np.str_("macro")) == 1 / 3
+
+
 def test_replaced_heads_and_frozen_layers():
     model = fastmlp.MLP([3, 4, 2])
     for outputs in ints(5):

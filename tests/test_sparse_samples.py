@@ -80,6 +80,15 @@ def test_a_stale_note_about_the_order_is_not_believed():
     compared(matrix, dense, "stale")
 
 
+def test_a_stale_note_about_duplicates_is_not_believed():
+    matrix = sparse.csr_matrix(X)
+    assert matrix.has_canonical_format
+    matrix.indices[1] = matrix.indices[0]
+    dense = X.copy()
+    dense[0] = [0, 3.5, 0, 0]
+    compared(matrix, dense, "stale")
+
+
 def csr(**changed):
     matrix = sparse.csr_matrix(X)
     for name, value in changed.items():

@@ -185,6 +185,19 @@ def test_learning_rate_finder(name):
             is_right(use, [name], (name, shown(value)))
 
 
+def test_functions():
+    make, entropy = fastmlp.datasets.make, fastmlp.metrics.entropy
+    matrix = fastmlp.metrics.confusion_matrix
+    for value in HOSTILE:
+        if not (isinstance(value, int) and value > 10**6):
+            is_right(lambda v=value: make("xor", samples=v)[0], ["samples"], shown(value))
+        is_right(lambda v=value: make("xor", noise=v)[0], ["noise"], shown(value))
+        is_right(lambda v=value: make("xor", seed=v)[0], ["seed"], shown(value))
+        is_right(lambda v=value: entropy([0.5, 0.5], base=v), ["base"], shown(value))
+        if not (isinstance(value, int) and 10**4 < value < 2**63):
+            is_right(lambda v=value: matrix([0, 0], [0, 0], v), ["classes", "y_"], shown(value))
+
+
 @pytest.mark.parametrize(
     ("use", "message"),
     [
@@ -193,6 +206,10 @@ def test_learning_rate_finder(name):
         (lambda: fastmlp.MLP([3, 2], initializer=fastmlp.Constant(3.5e38)), "value must .*float32"),
         (lambda: trained("float32", {"optimizer": fastmlp.SGD(1e39)}), "learning_rate .*float32"),
         (lambda: trained("float32", {"optimizer": fastmlp.SGD(l2=1e39)}), "l2 .*float32"),
+        (
+            lambda: trained("float32", {"optimizer": fastmlp.SGD(schedules.Constant(1e39))}),
+            "learning_rate .*float32",
+        ),
         (lambda: trained("float32", input_dropout=1 - 1e-12), "input_dropout .*float32"),
         (lambda: trained("float32", {"averaging": fastmlp.EMA(1 - 1e-12)}), "decay .*float32"),
     ],
@@ -201,6 +218,16 @@ def test_messages_name_the_argument_the_type_and_the_cure(use, message):
     with pytest.raises(ValueError, match=message) as caught:
         use()
     assert "10**400" in message or "float64" in str(caught.value) or "no float" in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", [1e-40, 3e38])
+def test_weights_that_the_core_cannot_divide_by(weight):
+    for fit in (
+        {"sample_weight": np.full(12, weight)},
+        {"class_weight": {0: weight, 1: weight}},
+    ):
+        with pytest.raises(ValueError, match="_weight.* must be 0 or at least .* divide"):
+            trained("float32", fit)
 
 
 def test_what_single_precision_cannot_hold_double_can():

@@ -64,6 +64,7 @@ class Run:
         self._run = model.core_run(batch_size, rule, thread_count(threads))
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
+        self._held: dict[str, float] = {}  # settings that have been checked
         self.has_averages = False
         self.shows_averages = False  # the model has them, and the run its parameters
 
@@ -134,9 +135,12 @@ class Run:
     ) -> None:
         """Require that the model's type holds them; rates that fall may end at 0."""
         for name, value in settings.items():
-            require_held(name, value, self._model.dtype, vanishes=name == "learning_rate")
-        for rate in (min(learning_rates, default=0.0), max(learning_rates, default=0.0)):
-            require_held("learning_rate", rate, self._model.dtype, vanishes=True)
+            if self._held.get(name) != value:
+                require_held(name, value, self._model.dtype, vanishes=name == "learning_rate")
+                self._held[name] = value
+        if len(learning_rates):
+            for rate in (min(learning_rates), max(learning_rates)):
+                require_held("learning_rate", rate, self._model.dtype, vanishes=True)
 
     @property
     def plan(self) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
 
 def hidden_layer_sizes(value: Any) -> list[int]:
     """Sizes of the hidden layers, each at least 1; a number stands for one layer."""
-    sizes = list(value) if hasattr(value, "__iter__") else [value]
+    sizes = [value] if np.ndim(value) == 0 else list(value)
     checked = [integer("hidden_layer_sizes", size, -_LARGEST_SIZE) for size in sizes]
     if any(size <= 0 for size in checked):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {checked}.")

@@ -90,8 +90,6 @@ class Samples:
 
 def core_samples(rows: Any, targets: Array, weights: Array | None) -> Samples:
     """Samples that scikit-learn has checked, which does not align them."""
-    if not scipy.sparse.issparse(rows):
-        rows = core_array(rows, rows.dtype)
     return Samples(rows, core_array(targets, targets.dtype), weights)
 
 
