@@ -36,7 +36,8 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       kernels_(state.mlp.kernels()),
       order_(order),
       update_(state, request),
-      lowest_(lowest_layer(request, spec_.layer_count())) {}
+      lowest_(lowest_layer(request, spec_.layer_count())),
+      progress_(state.sums_before(request)) {}
 
 template <typename T>
 void Epoch<T>::run(const Member& member) {
@@ -80,7 +81,7 @@ void Epoch<T>::run(const Member& member) {
     update_.run(batch, moments.template next<T>(state_.sink.optimizer, request_.settings, rate, batch.weight), member);
     if (member.index == 0) {
       count_step(batch);
-      state_.moments = moments;
+      state_.complete_step(moments, request_, step, progress_);
     }
     member.barrier.wait();
   }
@@ -335,11 +336,14 @@ void Epoch<T>::count_step(const Batch<T>& batch) {
   const std::int32_t* correct = state_.memory.correct();
   double loss = 0;
   for (std::int64_t row = 0; row < batch.size; ++row) loss += static_cast<double>(row_loss[row]);
-  for (std::int64_t row = 0; row < batch.size; ++row) progress_.correct += correct[row];
+  std::int64_t right = 0;
+  for (std::int64_t row = 0; row < batch.size; ++row) right += correct[row];
+  progress_.correct += right;
   progress_.loss_sum += loss;
   progress_.weight_sum += batch.weight;
   progress_.penalty_sum += step_penalty_;
   progress_.samples_done += batch.size;
+  state_.position.last_step = {batch.size, batch.weight, loss, step_penalty_, right};
   if (request_.step_losses != nullptr) {
     request_.step_losses->push_back(batch.weight > 0 ? loss / batch.weight : 0);
   }

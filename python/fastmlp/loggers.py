@@ -11,6 +11,7 @@ import importlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.callbacks import Callback, text_path
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CSVLogger", "JSONLogger", "TensorBoard"]
 
+_TAIL = 256  # bytes that tell a file of ours from another
+
 
 class _FileLogger(Callback):
     """Starts a file with the training, or goes on with one that exists.
+
+    A resumed training goes on in the file: what was written after the point where it goes on is
+    cut off. Where the file is not there any more, or was written anew by somebody else, it is
+    treated as at the start of a training.
 
     Parameters
     ----------
@@ -44,12 +51,54 @@ class _FileLogger(Callback):
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self._path = text_path("path", path)
         self._append = flag("append", append)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the next training as `append` says."""
+        self._size = 0
+        self._tail = b""
+        self._goes_on = False
+
+    def state(self) -> dict[str, Any]:
+        """Up to where the file was written, and the end of that."""
+        tail = self._tail.decode("utf-8", "replace")
+        return {"path": self._path, "size": self._size, "tail": tail}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there, where the path is still the same."""
+        self.reset()
+        if state["path"] == self._path:
+            self._size, self._tail = state["size"], state["tail"].encode()
+            self._goes_on = True
 
     def on_train_begin(self, training: Training) -> None:
         """Make sure that the file can be written before the first epoch is computed."""
         os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        if self._goes_on and self._is_ours():
+            os.truncate(self._path, self._size)
+            return
         with open(self._path, "a" if self._append else "w", encoding="utf-8"):
             pass
+        self._written()
+
+    def _is_ours(self) -> bool:
+        return _tail_of(self._path, self._size) == self._tail
+
+    def _written(self) -> None:
+        self._size = os.path.getsize(self._path)
+        self._tail = _tail_of(self._path, self._size) or b""
+
+
+def _tail_of(path: str, size: int) -> bytes | None:
+    """The last bytes of the first `size` of a file; None where it is shorter."""
+    try:
+        with open(path, "rb") as stream:
+            if stream.seek(0, os.SEEK_END) < size:
+                return None
+            stream.seek(max(0, size - _TAIL))
+            return stream.read(min(size, _TAIL))
+    except FileNotFoundError:
+        return None
 
 
 class CSVLogger(_FileLogger):
@@ -86,6 +135,7 @@ class CSVLogger(_FileLogger):
             if not header:
                 writer.writeheader()
             writer.writerow(record)
+        self._written()
 
 
 class JSONLogger(_FileLogger):
@@ -113,6 +163,7 @@ class JSONLogger(_FileLogger):
         values = {name: None if _is_no_number(value) else value for name, value in record.items()}
         with open(self._path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(values) + "\n")
+        self._written()
 
 
 def _is_no_number(value: object) -> bool:
@@ -125,7 +176,8 @@ class TensorBoard(Callback):
     Parameters
     ----------
     log_dir : str or os.PathLike
-        Directory of the run; a new file of events is added to it by each training.
+        Directory of the run; a new file of events is added to it by each training. A resumed
+        training cuts off what the file before holds of epochs that are done again.
 
     Raises
     ------
@@ -138,16 +190,39 @@ class TensorBoard(Callback):
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         self._log_dir = text_path("log_dir", log_dir)
         self._writer: Any = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Cut nothing off."""
+        self._file = ""
+        self._size = 0
+
+    def state(self) -> dict[str, Any]:
+        """The file of events, and up to where it was written."""
+        return {"file": self._file, "size": self._size}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._file, self._size = state["file"], state["size"]
 
     def on_train_begin(self, training: Training) -> None:
-        """Open the file of events."""
+        """Open a file of events."""
         try:
             tensorboard = importlib.import_module("tensorboardX")
         except ImportError:
             raise ImportError(
                 "TensorBoard needs tensorboardX; run \"pip install 'fastmlp[tensorboard]'\""
             ) from None
-        self._writer = tensorboard.SummaryWriter(self._log_dir)
+        self._close()
+        last = os.path.join(self._log_dir, self._file)
+        if self._file and os.path.isfile(last) and os.path.getsize(last) > self._size:
+            os.truncate(last, self._size)
+        # By themselves names differ by the second and the machine.
+        suffix = f".{os.getpid()}.{os.urandom(6).hex()}"
+        self._writer = tensorboard.SummaryWriter(self._log_dir, filename_suffix=suffix)
+        self._writer.flush()
+        self._file = next(name for name in os.listdir(self._log_dir) if name.endswith(suffix))
+        self._written()
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
         """Write the values of the epoch."""
@@ -155,7 +230,16 @@ class TensorBoard(Callback):
             if name not in ("epoch", "epochs"):
                 self._writer.add_scalar(name, value, record["epoch"])
         self._writer.flush()
+        self._written()
 
     def on_train_end(self, training: Training) -> None:
         """Close the file of events."""
-        self._writer.close()
+        self._close()
+
+    def _written(self) -> None:
+        self._size = os.path.getsize(os.path.join(self._log_dir, self._file))
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

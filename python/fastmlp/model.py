@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from fastmlp.adaptable import AdaptableNetwork
 from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
+from fastmlp.continuation import Continuation, Planned, Progress
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
@@ -22,8 +23,9 @@ from fastmlp.losses import core_function
 from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.optimizers import Optimizer, checked_optimizer
 from fastmlp.plan import Plan
-from fastmlp.run import Run, require_rule
-from fastmlp.training import Data, Progress, Training
+from fastmlp.resumption import prepared
+from fastmlp.run import Run
+from fastmlp.training import Data, ProgressFunction, Training
 from fastmlp.validation import flag, integer, thread_count
 
 if TYPE_CHECKING:
@@ -127,11 +129,7 @@ class MLP(AdaptableNetwork):
                 batch_normalization,
             )
         )
-        self._fitting = threading.Lock()
-        self._run: Run | None = None  # of the last fit, from which another may go on
-        self._saved_state: dict[str, Array] | None = None
-        self._epochs_done = 0
-        self.history = History()
+        self._continuation = Continuation()  # of the last fit, from which another may go on
         self.preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
@@ -145,9 +143,35 @@ class MLP(AdaptableNetwork):
         """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
         from fastmlp.transfer import rebuilt
 
-        extras = {"history": self.history, "preprocessing": self.preprocessing}
+        refusal = self._continuation.refusal
+        extras = {
+            "history": self.history, "preprocessing": self.preprocessing, "refusal": refusal
+        }  # fmt: skip
         state = (self.parameters(), self._trainable, self.training_state(), extras)
         return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
+
+    @property
+    def history(self) -> History:
+        """Of all epochs that led to the present parameters."""
+        return self._continuation.progress.history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        now = self._continuation.progress
+        self._continuation.settle(replace(now, history=history))
+
+    def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
+        super()._assign_all(arrays)
+        # What is assigned counts: a training that is resumed goes on from there.
+        now = self._continuation.progress
+        if now.kept is not None:
+            self._continuation.settle(replace(now, kept=None))
+
+    def put_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Set all that `parameters` gives, without a word to what a training goes on from."""
+        places = (name.split(".") for name in parameters)
+        arrays = [(kind, int(layer)) for _, layer, kind in places]
+        self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
 
     def fit(
         self,
@@ -165,8 +189,9 @@ class MLP(AdaptableNetwork):
         callbacks: Sequence[Callback | Function] = (),
         averaging: Averaging | None = None,
         resume: bool = False,
+        total_epochs: int | None = None,
         verbose: int = 1,
-        progress: Progress | None = None,
+        progress: ProgressFunction | None = None,
     ) -> History:
         """Train on mini-batches.
 
@@ -201,9 +226,13 @@ class MLP(AdaptableNetwork):
         averaging : EMA or SWA, optional
             The model ends with averages of its parameters.
         resume : bool
-            Go on where the last `fit` (or `restore_training_state`) left off: the optimizer keeps
-            its state, and epochs are counted on. With the same data and settings the result is that
-            of one longer `fit`. Otherwise the state of the optimizer starts at zero.
+            Go on where the last `fit` (or `restore_training_state`) left off, within an epoch too:
+            optimizer, averages, schedule and callbacks keep their state, and epochs are counted on.
+            With the same data and settings the result is that of one longer `fit`, to the last bit.
+            Otherwise everything but the parameters starts anew.
+        total_epochs : int, optional
+            Epochs of this and all fits that go on from it together, which schedules are planned
+            for; by default those of this fit, or of the one that it resumes as long as they last.
         verbose : int
             0 is silent, 1 prints a line per epoch to standard error.
         progress : callable, optional
@@ -216,10 +245,11 @@ class MLP(AdaptableNetwork):
         Raises
         ------
         TypeError, ValueError
-            An argument is of the wrong kind, shape or range.
+            An argument is of the wrong kind, shape or range; or `resume` cannot go on exactly,
+            for the reason that is given. Nothing is changed then.
         DivergedError
             The loss became NaN or infinite; the model has the weights of the last completed epoch,
-            not their averages.
+            not their averages. It cannot be resumed.
         RuntimeError
             Another thread is training this model.
         """
@@ -236,21 +266,32 @@ class MLP(AdaptableNetwork):
             optimizer = checked_optimizer(optimizer)
         data = self._training_data(x, y, sample_weight, class_weight)
         validation = self._checked_validation(validation_data)
-        if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("the model is being trained by another thread")
-        try:
-            if isinstance(optimizer, LBFGS):
-                if hooks or averaging is not None or resume:
-                    raise ValueError("LBFGS takes neither callbacks nor averaging nor resume")
-                self.history = fit_lbfgs(self, data, optimizer, epochs, threads)
-                return self.history
-            run = self._start_run(min(batch_size, len(data)), optimizer.rule, threads, resume)
+        if total_epochs is not None:
+            total_epochs = integer("total_epochs", total_epochs, epochs)
+        if isinstance(optimizer, LBFGS):
+            if hooks or averaging is not None or resume or total_epochs is not None:
+                raise ValueError(
+                    "LBFGS takes neither callbacks nor averaging nor resume nor total_epochs"
+                )
+            iterations = epochs
+            return self._network.exclusively(
+                lambda: fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
+            )
+
+        def train() -> History:
+            planned = Planned(len(data), min(batch_size, len(data)), epochs)
+            continuation = prepared(
+                self, self._continuation, planned, optimizer, threads, resume, total_epochs
+            )
+            assert continuation.run is not None
             training = Training(
                 self,
-                run,
+                continuation.run,
                 data,
                 optimizer,
-                first_epoch=self._epochs_done,
+                continuation=continuation,
+                begin=lambda: setattr(self, "_continuation", continuation),
+                resumes=resume,
                 epochs=epochs,
                 shuffle=bool(shuffle),
                 callbacks=hooks,
@@ -260,12 +301,15 @@ class MLP(AdaptableNetwork):
                 verbose=bool(verbose),
                 progress=progress,
             )
-            try:
-                return training.fit()
-            finally:
-                self._epochs_done = training.epoch
-        finally:
-            self._fitting.release()
+            return training.fit()
+
+        return self._network.exclusively(train)
+
+    def _forget(self, history: History) -> None:
+        """L-BFGS begins: what another optimizer would go on from is lost."""
+        self._continuation = Continuation(
+            Progress(history=history), "the last training was by LBFGS, which leaves no state"
+        )
 
     def _training_data(
         self, x: object, y: object, sample_weight: object, class_weight: object
@@ -280,35 +324,20 @@ class MLP(AdaptableNetwork):
             raise TypeError("validation_data must be a pair (x, y)")
         return self._data(data[0], data[1], prefix="validation_data: ")
 
-    def _start_run(self, batch_size: int, rule: str, threads: int | None, resume: bool) -> Run:
-        state = self._saved_state
-        if resume and self._run is not None:
-            state = self._run.state()
-        if resume and state is not None:
-            require_rule(state, rule)
-        self._run = None  # its memory goes before that of the next is taken
-        self._saved_state = None
-        if not resume:
-            self._epochs_done = 0
-            self.history = History()
-        run = Run(self, batch_size, rule, threads)
-        if resume and state is not None:
-            run.restore(state)
-        self._run = run
-        return run
-
     def training_state(self) -> dict[str, Array]:
         """Copy of what `fit` with ``resume=True`` goes on from, besides the parameters.
 
         Returns
         -------
         dict of str to array
-            State of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``) and ``epochs``; empty
-            before the first `fit`.
+            Of the core: state of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``,
+            ``rule``), ``averages.<layer>.<kind>`` where there are, ``position`` in the epoch and,
+            within one, ``start.<layer>.<kind>``, the parameters it began with. Besides these
+            ``epochs``; ``progress``, a text in JSON with the plan of the training and the states of
+            schedule and callbacks; and ``watched.<n>``, the arrays of these. Empty where there is
+            nothing to go on from, as before the first `fit`.
         """
-        if self._run is None:
-            return dict(self._saved_state or {})
-        return {**self._run.state(), "epochs": np.array(self._epochs_done)}
+        return self._continuation.to_arrays()
 
     def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Let the next `fit` with ``resume=True`` go on from `state`, of a model like this one.
@@ -321,9 +350,23 @@ class MLP(AdaptableNetwork):
         if not {"epochs", "moments", "rule", "shows_averages"} <= set(state):
             raise ValueError(f"state must be what training_state() gives, got {', '.join(state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}
-        self._epochs_done = integer("epochs", int(arrays["epochs"]), 0)
-        self._saved_state = arrays
-        self._run = None
+        integer("epochs", int(arrays["epochs"]), 0)
+        self._continuation = Continuation.from_arrays(arrays, self.history)
+
+    def refuse_resume(self, reason: str | None) -> None:
+        """Have `fit` refuse ``resume=True``, for None where it would begin anew without a word."""
+        self._continuation = Continuation(Progress(history=self.history), reason)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why ``resume=True`` is refused, although the model was trained."""
+        return self._continuation.refusal
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether ``resume=True`` has, or would need, more than the parameters."""
+        last = self._continuation
+        return last.refusal is not None or last.run is not None or last.saved is not None
 
     def plan(
         self,
@@ -401,8 +444,17 @@ class MLP(AdaptableNetwork):
             threads=threads,
         )
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a safetensors file, atomically and with a digest over all of it."""
+    def save(self, path: str | PathLike[str], *, training_state: bool = False) -> None:
+        """Write the model to a safetensors file, atomically and with a digest over all of it.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            File to create or replace, whole or not at all.
+        training_state : bool
+            Keep what `fit` with ``resume=True`` goes on from, too; otherwise it is refused after
+            `fastmlp.load`.
+        """
         from fastmlp.storage import save
 
-        save(self, path)
+        save(self, path, training_state=flag("training_state", training_state))

@@ -95,8 +95,8 @@ class Network:
 
     def _set_list(self, kind: str, values: object) -> None:
         sizes = self._architecture.layer_sizes
-        for layer, value in enumerate(checked_parameters(kind, values, sizes, self.dtype)):
-            self.assign(kind, layer, value)
+        checked = checked_parameters(kind, values, sizes, self.dtype)
+        self._assign_all([(kind, layer, value) for layer, value in enumerate(checked)])
 
     def layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
         """Layers that have arrays of this kind, and copies of these."""
@@ -107,7 +107,11 @@ class Network:
 
     def assign(self, kind: str, layer: int, values: Array) -> None:
         """Set one array, which has its shape and the network's dtype."""
-        self._network.set(kind, layer, values)
+        self._assign_all([(kind, layer, values)])
+
+    def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
+        """Set them in one call of the core, which no signal can cut in two."""
+        self._network.set_all(arrays)
 
     def parameters(self) -> dict[str, Array]:
         """Copies of all that makes the network what it is.
@@ -147,8 +151,7 @@ class Network:
             name: checked_parameter(kind, layer, parameters[name], sizes, self.dtype)
             for name, (kind, layer) in places.items()
         }
-        for name, (kind, layer) in places.items():
-            self.assign(kind, layer, checked[name])
+        self._assign_all([(*place, checked[name]) for name, place in places.items()])
 
     # Samples
 

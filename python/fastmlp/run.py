@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from fastmlp.validation import thread_count
 if TYPE_CHECKING:
     from fastmlp.model import MLP
 
-__all__ = ["Report", "Run"]
+__all__ = ["Report", "Run", "StepSums"]
 
 Array = npt.NDArray[Any]
 # samples done, sum of their weights, sum of their weighted losses, correct predictions
@@ -26,6 +26,9 @@ Progress = Callable[[int, float, float, int], object]
 @dataclass(frozen=True)
 class Report:
     """What steps measured; sums over the samples, each as it was before the step that it caused.
+
+    The sums begin with the epoch, also where this call did not: they do not depend on how an epoch
+    was cut into calls. ``steps`` are those of the call.
 
     ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the
     sum of the squared weights.
@@ -39,6 +42,22 @@ class Report:
     penalty_sum: float
     correct: int
     step_losses: Sequence[float] = ()
+
+
+class StepSums(NamedTuple):
+    """Sums over steps: samples, their weights, weighted losses, penalties, correct predictions."""
+
+    samples: int = 0
+    weight: float = 0.0
+    loss: float = 0.0
+    penalty: float = 0.0
+    correct: int = 0
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64]) -> StepSums:
+        """From numbers of the core."""
+        samples, weight, loss, penalty, correct = map(float, values)
+        return cls(int(samples), weight, loss, penalty, int(correct))
 
 
 class Run:
@@ -62,8 +81,6 @@ class Run:
         self._run = model.core_run(batch_size, rule, thread_count(threads))
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
-        self.has_averages = False
-        self.shows_averages = False  # the model has them, and the run its parameters
 
     def epoch(
         self,
@@ -104,7 +121,6 @@ class Run:
         progress : callable, optional
             Called at most every 25 ms.
         """
-        self.has_averages |= settings.get("average_decay", 0.0) > 0
         return Report(
             **self._run.run_epoch(
                 rows,
@@ -131,13 +147,43 @@ class Run:
         """How steps are computed."""
         return self._run.plan
 
-    def state(self) -> dict[str, Array]:
-        """Copy of what a run goes on with exactly where this one is, besides the parameters."""
-        return {
-            **self._run.state(),
-            "rule": np.array(self.rule),
-            "shows_averages": np.array(self.shows_averages),
-        }
+    @property
+    def position(self) -> npt.NDArray[np.float64]:
+        """Where the run is, as the core keeps it beside the parameters: see `StepSums`."""
+        return self._run.position
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps completed in an epoch, counted from 0, which is the last or the next one."""
+        position = self._run.position
+        return int(position[1]) if int(position[0]) == epoch else 0
+
+    def sums_in(self, epoch: int) -> StepSums:
+        """Over these steps."""
+        position = self._run.position
+        return StepSums.of(position[5:10]) if int(position[0]) == epoch else StepSums()
+
+    def last_step(self) -> StepSums:
+        """Of the last completed step alone."""
+        return StepSums.of(self._run.position[10:15])
+
+    @property
+    def has_averages(self) -> bool:
+        """Whether parameters were averaged."""
+        return self._run.has_averages
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the optimizer's state is not that of the model's parameters any more."""
+        return bool(self._run.position[4])
+
+    def state(self, *, with_start: bool = False) -> dict[str, Array]:
+        """Copy of what a run goes on with exactly where this one is, besides the parameters.
+
+        Within an epoch that takes `with_start`: the parameters that a diverging epoch goes back to.
+        """
+        state = self._run.state(with_start)
+        shows_averages = np.array(bool(state["position"][3]))
+        return {**state, "rule": np.array(self.rule), "shows_averages": shows_averages}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go on from what `state` of a run with the same network and rule gave.
@@ -148,26 +194,23 @@ class Run:
             `state` is of another rule or network.
         """
         require_rule(state, self.rule)
-        self._run.restore(dict(state))
-        self.has_averages = "averages.0.weights" in state
-        self.shows_averages = bool(state["shows_averages"])
+        arrays = dict(state)
+        if "position" not in arrays:  # of a release that kept it elsewhere
+            arrays["position"] = np.zeros(15)
+            arrays["position"][[0, 3]] = -1, bool(state["shows_averages"])
+        self._run.restore(arrays)
 
     def average(self, decay: float) -> None:
-        """Move the averages of the parameters; the first time they are a copy of these."""
+        """Move the averages of the parameters, once after a step; they begin as copies."""
         self._run.average(decay)
-        self.has_averages = True
 
     def show_averages(self) -> None:
         """Give the model the averages; the run keeps the parameters meanwhile."""
-        if not self.shows_averages:
-            self._run.swap_averages()
-            self.shows_averages = True
+        self._run.show_averages()
 
     def hide_averages(self) -> None:
         """Give the model its parameters back."""
-        if self.shows_averages:
-            self._run.swap_averages()
-            self.shows_averages = False
+        self._run.hide_averages()
 
 
 def require_rule(state: Mapping[str, Array], rule: str) -> None:

@@ -14,6 +14,7 @@ from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
+from fastmlp.state_file import STATE, state_in_file, state_of_file
 
 if TYPE_CHECKING:
     from fastmlp.data.preprocessing import Preprocessing
@@ -30,6 +31,7 @@ def save(
     path: str | PathLike[str],
     *,
     parameters: Mapping[str, Array] | None = None,
+    training_state: bool | Mapping[str, Array] = False,
 ) -> None:
     """Write a model to a file.
 
@@ -40,11 +42,14 @@ def save(
         File to create or replace, whole or not at all.
     parameters : mapping of str to array, optional
         In place of the model's own, as `MLP.parameters` gives them.
+    training_state : bool or mapping of str to array
+        Keep the model's, or this one, so that ``fit(resume=True)`` can go on after `load`.
 
     Raises
     ------
     ValueError
-        A parameter is NaN or infinite.
+        A parameter is NaN or infinite; or there is no state to keep, although the model was
+        trained.
     OSError
         The file could not be written; an older one is unharmed.
     """
@@ -58,6 +63,14 @@ def save(
         config["preprocessing"] = model.preprocessing.config()
         for name, array in model.preprocessing.arrays().items():
             tensors[f"preprocessing.{name}"] = array
+    if model.was_trained:
+        config["trained"] = True
+    if training_state is True and model.refusal is not None:
+        raise ValueError(f"training_state: there is none to keep: {model.refusal}")
+    if training_state is not False:
+        state = model.training_state() if training_state is True else training_state
+        stored, config["training_state"] = state_in_file(state)
+        tensors |= stored
     write_model(path, tensors, config)
 
 
@@ -77,6 +90,8 @@ def load(path: str | PathLike[str]) -> MLP:
         preprocessing = _preprocessing(
             config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
         )
+        trained = config.pop("trained", bool(history.loss))
+        state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
         arguments = architecture_from_config(config)
         model = MLP(arguments.pop("layer_sizes"), **arguments)
         if any(tensor.dtype != model.dtype for tensor in tensors.values()):
@@ -86,6 +101,13 @@ def load(path: str | PathLike[str]) -> MLP:
         if preprocessing and (preprocessing.features, preprocessing.outputs) != sizes:
             raise ValueError(f"preprocessing is for another network than one from {sizes[0]} "
                              f"features to {sizes[1]} outputs")  # fmt: skip
+        if state:
+            model.restore_training_state(state)
+        elif trained:
+            model.refuse_resume(
+                "its file was saved without the state of the training, which "
+                "save(..., training_state=True) keeps"
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: field config does not describe a model: {error}") from error
     model.history = history
