@@ -70,6 +70,7 @@ void Epoch<T>::run(const Member& member) {
     const bool halted =
         stop_.load(std::memory_order_relaxed) || (diverged_.load(std::memory_order_relaxed) && state_.updates);
     if (halted) return;
+    move_running_moments(batch, member);
     if (patience > 0) {
       mark_columns(first + batch.size, member);
     } else {
@@ -171,14 +172,32 @@ bool Epoch<T>::forward(std::int64_t l, const Batch<T>& batch, const Member& memb
     dense_forward(kernels_, layer, from, to, drop, block, depth, panels);
   });
   if (!done || !layer.normalises()) return done;
-  const bool moves = request_.training && state_.updates && update_.trains(l);
-  const BatchNormSettings settings{spec_.batch_norm_epsilon, spec_.batch_norm_momentum,
-                                   request_.training && update_.trains(l), moves};
+  const BatchNormSettings settings = batch_norm_settings(l);
   for (std::int64_t p = own.begin; p < own.end; ++p) {
     batch_norm_forward(kernels_, layer, settings, state_.memory.batch_norm(l, batch.size), to.values, p);
     dense_finish(kernels_, layer, to, drop, rows, p);
   }
   return true;
+}
+
+template <typename T>
+BatchNormSettings Epoch<T>::batch_norm_settings(std::int64_t l) const {
+  const bool from_batch = request_.training && update_.trains(l);
+  return {spec_.batch_norm_epsilon, spec_.batch_norm_momentum, from_batch, from_batch && state_.updates};
+}
+
+/// Of the units that are this member's: nothing gives the step up any more.
+template <typename T>
+void Epoch<T>::move_running_moments(const Batch<T>& batch, const Member& member) {
+  for (std::int64_t l = 1; l <= spec_.layer_count(); ++l) {
+    const DenseLayer<T>& layer = state_.mlp.layer(l - 1);
+    if (!layer.normalises()) continue;
+    const Panels<T> values = state_.memory.output(l, batch.size).values;
+    const Range own = own_panels(state_, l, member);
+    for (std::int64_t p = own.begin; p < own.end; ++p) {
+      batch_norm_move(layer, batch_norm_settings(l), state_.memory.batch_norm(l, batch.size), values, p);
+    }
+  }
 }
 
 /// Gradient by the pre-activations of the layer before l; false when the run was stopped.

@@ -9,6 +9,7 @@
 #include "base/team.hpp"
 #include "network/trainer.hpp"
 #include "network/update.hpp"
+#include "ops/batch_norm.hpp"
 
 namespace fastmlp {
 
@@ -32,6 +33,8 @@ class Epoch {
   void gather(const Batch<T>& batch, const Member& member);
   void forward_and_backward(const Batch<T>& batch, const Member& member);
   bool forward(std::int64_t l, const Batch<T>& batch, const Member& member);
+  BatchNormSettings batch_norm_settings(std::int64_t l) const;
+  void move_running_moments(const Batch<T>& batch, const Member& member);
   bool backward_data(std::int64_t l, const Batch<T>& batch, const Member& member);
   void normalise_backward(std::int64_t level, const Batch<T>& batch, const Member& member);
   void output_gradient(const Batch<T>& batch, const Member& member);

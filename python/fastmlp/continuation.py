@@ -60,6 +60,8 @@ class Progress:
         Of the last epoch, as long as callbacks are still to be told of it.
     told : frozenset of str
         Callbacks that were told already, of `record` or else of the beginning of an epoch.
+    stops : bool
+        One of them has ended the training, which the others are still to be told of.
     seen : dict of str to tuple
         Of each callback, the step that it was last called after, and the sums by then.
     seconds : float
@@ -87,6 +89,7 @@ class Progress:
     planned: Planned | None = None
     record: Record | None = None
     told: frozenset[str] = frozenset()
+    stops: bool = False
     seen: Mapping[str, tuple[int, int, float, float, int]] = field(default_factory=dict)
     seconds: float = 0.0
     rate: float | None = None
@@ -98,10 +101,13 @@ class Progress:
     kept: Mapping[str, Array] | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_told(self, key: str, callback: Callback, **changes: Any) -> Progress:
-        """After a callback was told what it was to be told."""
+    def with_told(
+        self, key: str, callback: Callback, *, stops: bool = False, **changes: Any
+    ) -> Progress:
+        """After a callback was told what it was to be told, and answered whether it `stops`."""
         states = {**self.states, key: checked_state(callback, callback.state())}
-        return replace(self, told=self.told | {key}, states=states, **changes)
+        changes = {"told": self.told | {key}, **changes}
+        return replace(self, states=states, stops=self.stops or stops, **changes)
 
     def to_arrays(self) -> dict[str, Array]:
         """Everything but the history, as arrays of numbers and one of text."""
@@ -109,6 +115,7 @@ class Progress:
             "planned": None if self.planned is None else asdict(self.planned),
             "record": self.record,
             "told": sorted(self.told),
+            "stops": self.stops,
             "seen": {key: list(sums) for key, sums in self.seen.items()},
             "seconds": self.seconds,
             "rate": self.rate,
@@ -146,6 +153,7 @@ class Progress:
                 planned=None if planned is None else Planned(**planned),
                 record=tree["record"],
                 told=frozenset(tree["told"]),
+                stops=tree["stops"],
                 seen={key: tuple(sums) for key, sums in tree["seen"].items()},
                 seconds=tree["seconds"],
                 rate=tree["rate"],

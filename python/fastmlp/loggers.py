@@ -11,9 +11,11 @@ import importlib
 import json
 import math
 import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._files import atomic_write
 from fastmlp.callbacks import Callback, text_path
 from fastmlp.history import Record
 from fastmlp.validation import flag
@@ -190,45 +192,67 @@ class TensorBoard(Callback):
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         self._log_dir = text_path("log_dir", log_dir)
         self._writer: Any = None
+        self._file = ""
         self.reset()
 
     def reset(self) -> None:
-        """Cut nothing off."""
-        self._file = ""
-        self._size = 0
+        """Begin with files of their own."""
+        self._name = os.urandom(6).hex()  # by themselves they differ by the second and the machine
+        self._files: dict[str, int] = {}
 
     def state(self) -> dict[str, Any]:
-        """The file of events, and up to where it was written."""
-        return {"file": self._file, "size": self._size}
+        """The files of events of this training, and up to where they were written."""
+        return {"name": self._name, "files": self._files}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self._file, self._size = state["file"], state["size"]
+        self._name, self._files = state["name"], dict(state["files"])
 
     def on_train_begin(self, training: Training) -> None:
         """Open a file of events."""
         try:
-            tensorboard = importlib.import_module("tensorboardX")
+            importlib.import_module("tensorboardX")
+            files = importlib.import_module("tensorboardX.event_file_writer")
         except ImportError:
             raise ImportError(
                 "TensorBoard needs tensorboardX; run \"pip install 'fastmlp[tensorboard]'\""
             ) from None
         self._close()
-        last = os.path.join(self._log_dir, self._file)
-        if self._file and os.path.isfile(last) and os.path.getsize(last) > self._size:
-            os.truncate(last, self._size)
-        # By themselves names differ by the second and the machine.
-        suffix = f".{os.getpid()}.{os.urandom(6).hex()}"
-        self._writer = tensorboard.SummaryWriter(self._log_dir, filename_suffix=suffix)
+        self._cut_off()
+        suffix = f".{self._name}.{len(self._files)}"
+        # Its SummaryWriter writes from a thread, and does not tell when it has written.
+        os.makedirs(self._log_dir, exist_ok=True)
+        self._writer = files.EventsWriter(os.path.join(self._log_dir, "events"), suffix)
         self._writer.flush()
         self._file = next(name for name in os.listdir(self._log_dir) if name.endswith(suffix))
         self._written()
 
+    def _cut_off(self) -> None:
+        """Remove what this training wrote after the point from which it goes on."""
+        names = os.listdir(self._log_dir) if os.path.isdir(self._log_dir) else []
+        for name in names:
+            path = os.path.join(self._log_dir, name)
+            if f".{self._name}." not in name:
+                continue
+            if name not in self._files:
+                os.unlink(path)
+            elif os.path.getsize(path) > self._files[name]:
+                # Another file: a writer that an exception left behind may still have this one.
+                with open(path, "rb") as stream:
+                    content = stream.read(self._files[name])
+                atomic_write(path, content)
+
     def on_epoch_end(self, training: Training, record: Record) -> None:
         """Write the values of the epoch."""
+        summaries = importlib.import_module("tensorboardX.summary")
+        event = importlib.import_module("tensorboardX.proto.event_pb2").Event
         for name, value in record.items():
             if name not in ("epoch", "epochs"):
-                self._writer.add_scalar(name, value, record["epoch"])
+                summary = summaries.scalar(name, value)
+                now = time.time()
+                self._writer.write_event(
+                    event(wall_time=now, step=record["epoch"], summary=summary)
+                )
         self._writer.flush()
         self._written()
 
@@ -237,7 +261,8 @@ class TensorBoard(Callback):
         self._close()
 
     def _written(self) -> None:
-        self._size = os.path.getsize(os.path.join(self._log_dir, self._file))
+        size = os.path.getsize(os.path.join(self._log_dir, self._file))
+        self._files = {**self._files, self._file: size}
 
     def _close(self) -> None:
         if self._writer is not None:

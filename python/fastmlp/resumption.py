@@ -91,7 +91,11 @@ def _resumed_plan(
         return replace(planned, epochs=total_epochs)
     new = replace(planned, epochs=max(epochs, old.epochs))
     if last.progress.source == rate_source(optimizer):
-        require_same_rates(optimizer.learning_rate, old, new)
+        cure = (
+            "Give the first fit total_epochs, the epochs of all fits together, or the schedule a "
+            f"length of its own; total_epochs={new.epochs} in this fit plans it anew from here"
+        )
+        require_same_rates(optimizer.learning_rate, old, new, cure)
     return new
 
 
@@ -101,8 +105,8 @@ def rate_source(optimizer: Optimizer) -> float | str:
     return kind_of(rate) if callable(rate) or isinstance(rate, Schedule) else float(rate)
 
 
-def require_same_rates(schedule: object, old: Planned, new: Planned) -> None:
-    """Raise ValueError where a schedule would have had other rates under the new plan.
+def require_same_rates(schedule: object, old: Planned, new: Planned, cure: str) -> None:
+    """Raise ValueError, with the cure, where a schedule would have had other rates.
 
     Schedules by their own length, and those by what was measured, go on as they are.
     """
@@ -126,7 +130,5 @@ def require_same_rates(schedule: object, old: Planned, new: Planned) -> None:
             raise ValueError(
                 f"resume: the rates of {type(schedule).__name__} were planned for {old}, and this "
                 f"fit makes it {new}, under which the steps that were planned would have had other "
-                "rates. Give the first fit total_epochs, the epochs of all fits together, or the "
-                f"schedule a length of its own; total_epochs={new.epochs} in this fit plans it "
-                "anew from here"
+                f"rates. {cure}"
             )

@@ -106,7 +106,7 @@ class Training:
         self._verbose = verbose
         self._progress = progress
         self._override = continuation.progress.override
-        self._stops = False
+        self._ends_at_once = False
 
     @property
     def epoch(self) -> int:
@@ -146,6 +146,10 @@ class Training:
         save(self.model, path, training_state=self.state_after(callback))
 
     @property
+    def _stops(self) -> bool:
+        return self._now.stops or self._ends_at_once
+
+    @property
     def _now(self) -> Progress:
         return self._continuation.progress
 
@@ -159,7 +163,7 @@ class Training:
 
     def _call(self, hook: str) -> None:
         stops = [getattr(callback, hook)(self) is True for callback in self._callbacks.values()]
-        self._stops = self._stops or any(stops)
+        self._ends_at_once = any(stops)
 
     def _tell(self, hook: str, record: Record | None = None) -> None:
         """Call a hook of those that were not told yet, and take note of each that was."""
@@ -168,8 +172,11 @@ class Training:
                 continue
             arguments = () if record is None else (dict(record),)
             stops = getattr(callback, hook)(self, *arguments) is True
-            self._continuation.settle(self._now.with_told(key, callback, override=self._override))
-            self._stops = self._stops or stops
+            self._take_note(key, callback, stops)
+
+    def _take_note(self, key: str, callback: Callback, stops: bool, **changes: Any) -> None:
+        now = self._now.with_told(key, callback, stops=stops, override=self._override, **changes)
+        self._continuation.settle(now)
 
     def fit(self) -> History:
         """Run all epochs.
@@ -188,8 +195,7 @@ class Training:
             self._settle(kept=None)
         if isinstance(schedule, Schedule):
             self._settle(schedule=(kind_of(schedule), checked_state(schedule, schedule.state())))
-        if self._now.record is not None:
-            self._end_epoch(self._now.record)
+        self._catch_up()
         while self.epoch < self._last_epoch and not self._stops:
             self._run.hide_averages()
             self._tell("on_epoch_begin")
@@ -201,8 +207,21 @@ class Training:
             self._end_epoch(record)
         if self._averaging is not None and self._run.has_averages:
             self._run.show_averages()
+        self._settle(stops=False)
         self._call("on_train_end")
         return self.history
+
+    def _catch_up(self) -> None:
+        """Tell those who were not told before something ended the last fit."""
+        now = self._now
+        if now.record is not None:
+            self._end_epoch(now.record)
+        elif now.told:
+            self._run.hide_averages()
+            if self._run.steps_in(now.epoch):
+                self._tell_of_steps()
+            else:
+                self._tell("on_epoch_begin")
 
     def _end_epoch(self, record: Record) -> None:
         """Take note of an epoch, once, and tell of it."""
@@ -323,10 +342,7 @@ class Training:
             record["learning_rate"] = self._now.step_rate
             stops = callback.on_step_end(self, record) is True
             seen = {**self._now.seen, key: (step, *_counted(sums))}
-            told = self._now.told
-            now = self._now.with_told(key, callback, seen=seen, override=self._override)
-            self._continuation.settle(replace(now, told=told))
-            self._stops = self._stops or stops
+            self._take_note(key, callback, stops, seen=seen, told=self._now.told)
 
     def _show_averages(self) -> None:
         """The model gets its averages, where there are any, and the run keeps the parameters."""
