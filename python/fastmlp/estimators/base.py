@@ -152,6 +152,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
         """Draw the parameters and start counting."""
         self._session: Session | None = None  # of other parameters
+        self._last_parameters: Parameters | None = None
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_sizes)
@@ -184,6 +185,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             raise ValueError("partial_fit does not support early_stopping=True")
         if mode == "fit" or self._session is None:
             self._session = new_session(self)
+            self._last_parameters = None
         session = self._session
         if not hasattr(self, "_plateau"):  # the parameters are those of L-BFGS
             self._start_counting()
@@ -219,7 +221,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         finally:
             last = Parameters.read_from(model)
             self._set_parameters(last)
-            self._last_parameters: Parameters | None = None
+            self._last_parameters = None
             session.is_ahead = False
         final = self._best_parameters if self.early_stopping else last
         if loop.observers is not None:

@@ -65,11 +65,18 @@ class Session(Watched):
         self.first_rate = 0.0  # of the running epoch
         self.is_ahead = False
         self._slots: dict[str, Array] | None = None
+        self._parameters: Parameters | None = None  # of a network that is ahead and not here
         self._network: tuple[NetworkSpec, MLP] | None = None
         self._run: tuple[tuple[MLP, int, int | None], Run] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_slots": self._slots_now(), "_network": None, "_run": None}
+        state = {"_slots": self._slots_now(), "_network": None, "_run": None}
+        return self.__dict__ | state | {"_parameters": self._parameters_now()}
+
+    def _parameters_now(self) -> Parameters | None:
+        if self._network is None or not self.is_ahead:
+            return self._parameters
+        return Parameters.read_from(self._network[1])
 
     def _slots_now(self) -> dict[str, Array] | None:
         if self._run is None:
@@ -79,9 +86,7 @@ class Session(Watched):
 
     def latest(self, parameters: Parameters) -> Parameters:
         """Parameters to go on from, where an estimator has these."""
-        if self.is_ahead and self._network is not None:
-            return Parameters.read_from(self._network[1])
-        return parameters
+        return (self._parameters_now() or parameters) if self.is_ahead else parameters
 
     def check_resumable(self, samples: int, batch_size: int, epochs: int) -> None:
         """Raise ValueError where a fit of so many samples could not go on exactly."""
