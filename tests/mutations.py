@@ -34,6 +34,11 @@ TESTS = [
     "test_regularisation.py",
     "test_equal_bits.py",
     "test_transfer.py",
+    "test_resume.py",
+    "test_continuation.py",
+    "test_continuation_files.py",
+    "test_continuation_estimators.py",
+    "test_interrupts.py",
 ]
 
 
