@@ -236,7 +236,7 @@ class TensorBoard(Callback):
                 continue
             if name not in self._files:
                 os.unlink(path)
-            elif os.path.getsize(path) > self._files[name]:
+            else:
                 # Another file: a writer that an exception left behind may still have this one.
                 with open(path, "rb") as stream:
                     content = stream.read(self._files[name])
@@ -260,11 +260,14 @@ class TensorBoard(Callback):
         """Close the file of events."""
         self._close()
 
+    def __del__(self) -> None:
+        self._close()
+
     def _written(self) -> None:
         size = os.path.getsize(os.path.join(self._log_dir, self._file))
         self._files = {**self._files, self._file: size}
 
     def _close(self) -> None:
-        if self._writer is not None:
+        if getattr(self, "_writer", None) is not None:
             self._writer.close()
             self._writer = None

@@ -143,10 +143,8 @@ class MLP(AdaptableNetwork):
         """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
         from fastmlp.transfer import rebuilt
 
-        refusal = self._continuation.refusal
-        extras = {
-            "history": self.history, "preprocessing": self.preprocessing, "refusal": refusal
-        }  # fmt: skip
+        extras = {"history": self.history, "preprocessing": self.preprocessing}
+        extras["refusal"] = self.refusal
         state = (self.parameters(), self._trainable, self.training_state(), extras)
         return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
 
@@ -166,12 +164,6 @@ class MLP(AdaptableNetwork):
         now = self._continuation.progress
         if now.kept is not None:
             self._continuation.settle(replace(now, kept=None))
-
-    def put_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Set all that `parameters` gives, without a word to what a training goes on from."""
-        places = (name.split(".") for name in parameters)
-        arrays = [(kind, int(layer)) for _, layer, kind in places]
-        self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
 
     def fit(
         self,
@@ -270,9 +262,8 @@ class MLP(AdaptableNetwork):
             total_epochs = integer("total_epochs", total_epochs, epochs)
         if isinstance(optimizer, LBFGS):
             if hooks or averaging is not None or resume or total_epochs is not None:
-                raise ValueError(
-                    "LBFGS takes neither callbacks nor averaging nor resume nor total_epochs"
-                )
+                refused = "callbacks nor averaging nor resume nor total_epochs"
+                raise ValueError(f"LBFGS takes neither {refused}")
             iterations = epochs
             return self._network.exclusively(
                 lambda: fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)

@@ -153,6 +153,12 @@ class Network:
         }
         self._assign_all([(*place, checked[name]) for name, place in places.items()])
 
+    def put_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Set all that `parameters` gives, without a word to what a training goes on from."""
+        places = (name.split(".") for name in parameters)
+        arrays = [(kind, int(layer)) for _, layer, kind in places]
+        self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
+
     # Samples
 
     def _rows(self, x: object, name: str = "x") -> Rows:
