@@ -30,7 +30,7 @@ KINDS = {
     "warm up": {"schedule": {"name": "plateau", "warmup": 9, "patience": 0, "factor": 0.5}},
     "ema": {"training": {"averaging": "ema", "epochs": 12}, "schedule": {"name": "step"}},
     "swa": {"training": {"averaging": "swa"}, "optimizer": {"name": "nadam", "clip_norm": 1.0}},
-    "patience": {"training": {"patience": 6}, "schedule": {"name": "exponential"}},
+    "patience": {"training": {"patience": 6}, "schedule": {"name": "exponential", "factor": 0.9}},
 }
 
 

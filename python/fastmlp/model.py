@@ -143,8 +143,7 @@ class MLP(AdaptableNetwork):
         """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
         from fastmlp.transfer import rebuilt
 
-        extras = {"history": self.history, "preprocessing": self.preprocessing}
-        extras["refusal"] = self.refusal
+        extras = {name: getattr(self, name) for name in ("history", "preprocessing", "refusal")}
         state = (self.parameters(), self._trainable, self.training_state(), extras)
         return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
 
