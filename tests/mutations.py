@@ -50,6 +50,11 @@ TESTS = [
     "test_changing_arrays.py",
     "test_thread_creation.py",
     "test_interpreter_end.py",
+    "test_resume.py",
+    "test_continuation.py",
+    "test_continuation_files.py",
+    "test_continuation_estimators.py",
+    "test_interrupts.py",
 ]
 
 

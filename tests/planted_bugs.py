@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from planted_continuation import CONTINUATION
 from planted_mutation import Mutation
 from planted_numbers import DIGITS
 
 __all__ = ["MUTATIONS", "Mutation"]
 
-
 MUTATIONS = [
+    *CONTINUATION,
     Mutation(
         "last step of the depth dropped",
         "cpp/kernels/gemm.inl.hpp",
@@ -299,9 +300,9 @@ MUTATIONS = [
     ),
     Mutation(
         "resumed schedule forgets the losses",
-        "python/fastmlp/experiment/runner.py",
-        "                    optimizer.learning_rate.observe(record)",
-        "                    pass",
+        "python/fastmlp/continuation.py",
+        "        schedule.restore(saved[1])",
+        "        schedule.reset()",
     ),
     Mutation(
         "best of a resumed run is its checkpoint",
@@ -311,9 +312,9 @@ MUTATIONS = [
     ),
     Mutation(
         "checkpoint without the state of averages",
-        "python/fastmlp/experiment/checkpoint.py",
-        '"shows_averages": bool(self.state["shows_averages"]),',
-        '"shows_averages": False,',
+        "cpp/bindings/bind_training.cpp",
+        "  state.shows_averages = values[3] != 0;",
+        "  state.shows_averages = false;",
     ),
     Mutation(
         "old checkpoints go first",

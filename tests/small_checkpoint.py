@@ -19,4 +19,4 @@ def checkpoint_of(epochs: int) -> Checkpoint:
         x, y, epochs=epochs, batch_size=20, optimizer=fastmlp.Adam(), verbose=0, threads=1,
         callbacks=[lambda _model, record: records.append(dict(record, seconds=0.0))],
     )  # fmt: skip
-    return Checkpoint.of(model, records, None, 0)
+    return Checkpoint.of(model, model.training_state(), records, None, 0)

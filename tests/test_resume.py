@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import fastmlp
+from continuation_cases import scalars
 from fastmlp.experiment import settings
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.runner import Experiment, Outcome, load_experiment, train
+from fastmlp.loggers import TensorBoard
 
 # A rate so high that the validation loss goes up and down: rates fall, the best epoch comes early.
 RESTLESS = {
@@ -20,25 +22,64 @@ RESTLESS = {
 }
 
 
+# What a run may go on with; by turns, in place of what stands above.
+KINDS = {
+    "cosine": {"schedule": {"name": "cosine"}},
+    "linear": {"schedule": {"name": "linear", "per": "epoch"}},
+    "one_cycle": {"schedule": {"name": "one_cycle"}, "optimizer": {"name": "adam"}},
+    "warm up": {"schedule": {"name": "plateau", "warmup": 9, "patience": 0, "factor": 0.5}},
+    "ema": {"training": {"averaging": "ema", "epochs": 12}, "schedule": {"name": "step"}},
+    "swa": {"training": {"averaging": "swa"}, "optimizer": {"name": "nadam", "clip_norm": 1.0}},
+    "patience": {"training": {"patience": 6}, "schedule": {"name": "exponential", "factor": 0.9}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_cut_again_and_again_is_one_run(kind, tmp_path):
+    pytest.importorskip("tensorboardX")
+    events = {"training": {"tensorboard": True, "epochs": 12}}
+    expected = trained(experiment_of(events, KINDS[kind]), tmp_path / "whole", logs=True)
+    experiment = experiment_of(events, KINDS[kind])
+    path = tmp_path / "run"
+    run, model, outcome = trained(experiment, path, stop_after=2, logs=True)
+    for stop_after in (2, 3, 7, None):  # at 2 once more: nothing was won before it was cut again
+        checkpoint, problems = run.checkpoints.newest()
+        assert problems == []
+        model, outcome = experiment.new_model(), Outcome()
+        if stop_after is not None and len(expected[2].records) <= stop_after:
+            continue
+        train_until(experiment, model, run, outcome, stop_after, checkpoint)
+    assert measured(outcome) == measured(expected[2])
+    for name, array in expected[1].parameters().items():
+        np.testing.assert_array_equal(model.parameters()[name], array)
+    assert scalars(path / "tensorboard") == scalars(tmp_path / "whole" / "tensorboard")
+
+
 def experiment_of(*layers: dict) -> Experiment:
     return load_experiment(settings.resolve("moons", [RESTLESS, *layers]))
 
 
-def trained(experiment: Experiment, path, stop_after: int | None = None):
+def trained(experiment: Experiment, path, stop_after: int | None = None, logs: bool = False):
     """Model and outcome of a run, which an exception cuts off after some epoch."""
     run = RunDirectory.create("moons", path)
     model, outcome = experiment.new_model(), Outcome()
+    train_until(experiment, model, run, outcome, stop_after, None, logs=logs)
+    return run, model, outcome
 
+
+def train_until(experiment, model, run, outcome, stop_after, checkpoint, logs=True):
     def listen(record, is_best):
         # Before the checkpoint of this epoch, as a kill may come.
         if stop_after is not None and record["epoch"] > stop_after:
             raise KeyboardInterrupt
 
     try:
-        train(experiment, model, run, outcome, listener=listen)
+        train(
+            experiment, model, run, outcome, listener=listen, checkpoint=checkpoint,
+            callbacks=[TensorBoard(run.tensorboard_path)] if logs else [],
+        )  # fmt: skip
     except KeyboardInterrupt:
         assert stop_after is not None
-    return run, model, outcome
 
 
 def measured(outcome: Outcome) -> list[dict]:

@@ -47,7 +47,8 @@ ALIKE = {
     "network.input_noise optimizer.learning_rate optimizer.l2 optimizer.l1 optimizer.decay "
     "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
     "schedule.minimum": NOT_NEGATIVE,
-    "data.standardize optimizer.nesterov optimizer.amsgrad optimizer.centred": SWITCHED_OFF,
+    "data.standardize optimizer.nesterov optimizer.amsgrad optimizer.centred "
+    "training.tensorboard": SWITCHED_OFF,
     "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
     "data.target data.features": COLUMNS,
 }

@@ -335,13 +335,13 @@ def test_the_search_for_a_rate_leaves_the_model_as_it_was(optimizer, dtype):
     model, x, y = trained(dtype=dtype, dropout=0.3, **BN)
     twin, *_ = trained(dtype=dtype, dropout=0.3, **BN)
     before, state = model.parameters(), model.training_state()
-    rule = state.pop("rule")
+    texts = [str(state.pop(name)) for name in ("rule", "progress")]
     found = model.lr_find(
         x, y, optimizer=optimizer, lowest=1e-5, highest=100.0, steps=60, batch_size=16
     )
     assert_same_parameters(model.parameters(), before)
     after = model.training_state()
-    assert after.pop("rule") == rule
+    assert [str(after.pop(name)) for name in ("rule", "progress")] == texts
     assert_same_parameters(after, state)
     assert found.rates.shape == found.losses.shape
     assert 10 < len(found.rates) <= 60

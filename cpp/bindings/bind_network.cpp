@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <tuple>
 
 #include "bindings/interrupts.hpp"
 #include "bindings/named_args.hpp"
@@ -28,6 +29,43 @@ void set_parameter(Network<T>& network, const std::string& kind, std::int64_t la
   const ParameterKind which = parameter_kind(network, kind, layer);
   require_shape<T>(values, "values", parameter_shape(network, which, layer));
   network.mlp.set(which, layer, values.data(), network.mlp.parameters());
+}
+
+/// Sets several arrays, or, where one does not fit, none.
+template <typename T>
+void set_parameters(Network<T>& network, const py::list& arrays) {
+  const auto lock = lock_alone(network);
+  struct Assignment {
+    ParameterKind kind;
+    std::int64_t layer;
+    Array<T> values;
+  };
+  std::vector<Assignment> assignments;
+  for (const auto& item : arrays) {
+    const auto [name, layer, values] = item.cast<std::tuple<std::string, std::int64_t, py::object>>();
+    if (!py::isinstance<Array<T>>(values))
+      throw py::type_error("values must be C-contiguous and of the network's type");
+    const ParameterKind kind = parameter_kind(network, name, layer);
+    const auto array = values.template cast<Array<T>>();
+    require_shape<T>(array, "values", parameter_shape(network, kind, layer));
+    assignments.push_back({kind, layer, array});
+  }
+  for (const auto& [kind, layer, values] : assignments) {
+    network.mlp.set(kind, layer, values.data(), network.mlp.parameters());
+  }
+}
+
+/// Calls a function while no other is called so for this network. Python could be interrupted between taking a lock
+/// and the try statement that releases it; this cannot.
+template <typename T>
+py::object exclusively(Network<T>& network, const py::function& work) {
+  if (network.is_trained.exchange(true)) throw std::runtime_error("the model is being trained by another thread");
+  struct Release {
+    std::atomic<bool>& held;
+    ~Release() { held = false; }
+  };
+  const Release release{network.is_trained};
+  return work();
 }
 
 /// Runs inference with the GIL released, answering signals.
@@ -86,7 +124,7 @@ Array<std::int32_t> predict_classes(Network<T>& network, const py::object& x, in
   return predicted;
 }
 
-/// Sums over the samples, added in their order: weighted losses, weights, and correct predictions.
+/// Sums over the samples, added in their order: weighted losses, weights, and weights of right predictions.
 template <typename T>
 py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, const py::object& sample_weight,
                    int threads) {
@@ -111,8 +149,11 @@ py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, 
     weight = 0;
     for (std::size_t i = 0; i < count; ++i) weight += static_cast<double>(outputs.sample_weights[i]);
   }
-  std::int64_t right = 0;
-  for (const std::int32_t row : correct) right += row;
+  double right = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (correct[i] == 0) continue;
+    right += outputs.sample_weights == nullptr ? 1 : static_cast<double>(outputs.sample_weights[i]);
+  }
   return py::make_tuple(sum, weight, right);
 }
 
@@ -140,6 +181,8 @@ void register_network_type(py::module_& module, const char* name) {
           py::arg("initializer"), py::arg("parameter"), py::arg("seed"))
       .def("get", get_parameter<T>, kind, layer)
       .def("set", set_parameter<T>, kind, layer, py::arg("values").noconvert())
+      .def("set_all", set_parameters<T>, py::arg("arrays"))
+      .def("exclusively", exclusively<T>, py::arg("work"))
       .def("forward", forward<T>, x, py::arg("link"), threads)
       .def("hidden_outputs", hidden_outputs<T>, x, threads)
       .def("predict_classes", predict_classes<T>, x, threads)

@@ -193,10 +193,62 @@ void for_arrays(const Mlp<T>& mlp, const std::string& prefix, const Names& names
   }
 }
 
-/// Every array of the optimizer's state, "slots.<i>.<layer>.<kind>", of the averages, "averages.<layer>.<kind>", and
-/// what is known of the steps done.
+constexpr double kMostSteps = 9007199254740992.0;  // whole numbers of double end here
+constexpr std::size_t kProgressFields = 5;
+constexpr std::size_t kPositionFields = 5 + 2 * kProgressFields;
+
+void write(const Progress& sums, double* values) {
+  values[0] = static_cast<double>(sums.samples_done);
+  values[1] = sums.weight_sum;
+  values[2] = sums.loss_sum;
+  values[3] = sums.penalty_sum;
+  values[4] = sums.correct;
+}
+
+Progress read_progress(const double* values) {
+  return {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3], values[4]};
+}
+
+/// Epoch and steps; whether averaged, shown, diverged; sums; last step. Counts stay far below 2^53.
 template <typename T>
-py::dict training_state(Run<T>& run) {
+Array<double> position_array(const RunState<T>& state) {
+  Array<double> array = new_array<double>({static_cast<py::ssize_t>(kPositionFields)});
+  double* values = array.mutable_data();
+  values[0] = static_cast<double>(state.position.epoch);
+  values[1] = static_cast<double>(state.position.steps);
+  values[2] = state.averaged;
+  values[3] = state.shows_averages;
+  values[4] = state.diverged;
+  write(state.position.sums, values + 5);
+  write(state.position.last_step, values + 5 + kProgressFields);
+  return array;
+}
+
+/// The fields of a position array, each in its range.
+std::array<double, kPositionFields> checked_position(const py::dict& source) {
+  const auto array = named<Array<double>>(source, "position");
+  require_shape<double>(array, "position", {static_cast<py::ssize_t>(kPositionFields)});
+  std::array<double, kPositionFields> values{};
+  std::copy_n(array.data(), kPositionFields, values.begin());
+  for (const std::size_t count : {0, 1, 5, 10}) {
+    require(values[count] >= -1 && values[count] <= kMostSteps, "position must hold counts");
+  }
+  return values;
+}
+
+template <typename T>
+void set_position(RunState<T>& state, const std::array<double, kPositionFields>& values) {
+  state.position = {static_cast<std::int64_t>(values[0]), static_cast<std::int64_t>(values[1]),
+                    read_progress(values.data() + 5), read_progress(values.data() + 5 + kProgressFields)};
+  state.averaged = values[2] != 0;
+  state.shows_averages = values[3] != 0;
+  state.diverged = values[4] != 0;
+}
+
+/// Every array of the optimizer's state, "slots.<i>.<layer>.<kind>", of the averages, "averages.<layer>.<kind>", and
+/// what is known of the steps done. with_start: "start.<layer>.<kind>" too, what a diverging epoch goes back to.
+template <typename T>
+py::dict training_state(Run<T>& run, bool with_start) {
   const auto lock = lock_shared(*run.network);
   const RunState<T>& state = run.trainer.state();
   py::dict result;
@@ -212,6 +264,10 @@ py::dict training_state(Run<T>& run) {
   if (state.memory.averages() != nullptr) {
     for_arrays(state.mlp, "averages", kParameterKinds, add(state.memory.averages()));
   }
+  if (with_start && state.has_start_of_epoch) {
+    for_arrays(state.mlp, "start", kParameterKinds, add(state.memory.start_of_epoch()));
+  }
+  result["position"] = position_array(state);
   const Moments& moments = state.moments;
   Array<double> scalars = new_array<double>({4});
   const double values[] = {static_cast<double>(moments.steps), moments.beta1_product, moments.beta2_product,
@@ -229,33 +285,38 @@ void restore_training_state(Run<T>& run, const py::dict& source) {
     ParameterKind kind;
     std::int64_t layer;
     Array<T> values;
-    int slot;  // -1: averages
+    T* arrays;  // of all layers; null: the averages
   };
   // All of it is looked at before any of it is taken: a state is replaced whole or not at all.
   std::vector<Replacement> replacements;
-  const auto look = [&](int slot) {
-    return [&, slot](const std::string& key, ParameterKind kind, std::int64_t l) {
+  const auto look = [&](T* arrays) {
+    return [&, arrays](const std::string& key, ParameterKind kind, std::int64_t l) {
       const auto values = named<Array<T>>(source, key.c_str());
       require_shape<T>(values, key, parameter_shape(*run.network, kind, l));
-      replacements.push_back({kind, l, values, slot});
+      replacements.push_back({kind, l, values, arrays});
     };
   };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
-    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds, look(slot));
+    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
+               look(state.memory.slots() + slot * state.sink.slot_stride));
   }
   const bool averages = source.contains("averages.0.weights");
-  if (averages) for_arrays(state.mlp, "averages", kParameterKinds, look(-1));
+  if (averages) for_arrays(state.mlp, "averages", kParameterKinds, look(nullptr));
+  const bool start = source.contains("start.0.weights");
+  if (start) for_arrays(state.mlp, "start", kParameterKinds, look(state.memory.start_of_epoch()));
+  const auto position = source.contains("position") ? std::optional(checked_position(source)) : std::nullopt;
   const auto scalars = named<Array<double>>(source, "moments");
   require_shape<double>(scalars, "moments", {4});
   double values[4];
   std::copy_n(scalars.data(), 4, values);
-  constexpr double kMostSteps = 9007199254740992.0;  // whole numbers of double end here
   require(values[0] >= 0 && values[0] <= kMostSteps, "moments must begin with a number of steps");
   if (averages) state.memory.require_averages();
   for (const Replacement& part : replacements) {
-    T* arrays = part.slot < 0 ? state.memory.averages() : state.memory.slots() + part.slot * state.sink.slot_stride;
+    T* arrays = part.arrays == nullptr ? state.memory.averages() : part.arrays;
     state.mlp.set(part.kind, part.layer, part.values.data(), arrays);
   }
+  state.has_start_of_epoch = state.has_start_of_epoch || start;
+  if (position) set_position(state, *position);
   state.moments = {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3]};
 }
 
@@ -320,7 +381,10 @@ void register_training_types(py::module_& module, const char* run_name, const ch
       .def(py::init<Owner, std::int64_t, const std::string&, int>(), py::arg("network"), py::arg("batch_size"),
            py::arg("optimizer"), py::arg("threads"))
       .def_property_readonly("plan", plan_of<T>)
-      .def("state", training_state<T>)
+      .def_property_readonly("position", [](const Run<T>& run) { return position_array(run.trainer.state()); })
+      .def_property_readonly("has_averages",
+                             [](const Run<T>& run) { return run.trainer.state().memory.averages() != nullptr; })
+      .def("state", training_state<T>, py::arg("with_start") = false)
       .def("restore", restore_training_state<T>, py::arg("state"))
       .def(
           "average",
@@ -329,10 +393,15 @@ void register_training_types(py::module_& module, const char* run_name, const ch
             run.trainer.average(decay);
           },
           py::arg("decay"))
-      .def("swap_averages",
+      .def("show_averages",
            [](Run<T>& run) {
              const auto lock = lock_alone(*run.network);
-             run.trainer.swap_averages();
+             run.trainer.show_averages();
+           })
+      .def("hide_averages",
+           [](Run<T>& run) {
+             const auto lock = lock_alone(*run.network);
+             run.trainer.hide_averages();
            })
       .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::kw_only(),
            py::arg("sample_weight") = py::none(), py::arg("order") = py::none(), py::arg("shuffle") = true,

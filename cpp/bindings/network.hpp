@@ -1,6 +1,7 @@
 // A network shared between Python threads: many may read, one may write, and nobody waits while holding the GIL.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
@@ -15,6 +16,7 @@ template <typename T>
 struct Network {
   Mlp<T> mlp;
   std::shared_mutex use;
+  std::atomic<bool> is_trained{false};  // by a function that `exclusively` calls
 
   Network(NetworkSpec spec, const std::string& isa) : mlp(std::move(spec), isa) {}
 };

@@ -55,7 +55,8 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       steps_(wanted_steps(batches_, request)),
       update_(state, request),
       looking_(make_step(spec_, state.plan, features(true), make_prologue())),
-      settled_(make_step(spec_, state.plan, features(false), looking_)) {}
+      settled_(make_step(spec_, state.plan, features(false), looking_)),
+      progress_(state.sums_before(request)) {}
 
 template <typename T>
 StepFeatures Epoch<T>::features(bool looks_at_columns) const {
@@ -125,6 +126,8 @@ void Epoch<T>::compute(const StepMemory<T>& memory, Own& own) {
       return close();
     case PassKind::verdict:
       return verdict(own);
+    case PassKind::move_running_moments:
+      return move_running_moments(memory);
     case PassKind::look_ahead:
       return look_ahead(memory, own);
     case PassKind::update:
@@ -214,15 +217,30 @@ bool Epoch<T>::forward(const StepMemory<T>& memory) {
         dense_forward(kernels_, layer, from, to, drop, block, depth, panels);
       });
   if (!done || !layer.normalises()) return done;
-  const bool moves = request_.training && state_.updates && update_.trains(l);
-  const BatchNormSettings settings{spec_.batch_norm_epsilon, spec_.batch_norm_momentum,
-                                   request_.training && update_.trains(l), moves};
+  const BatchNormSettings settings = batch_norm_settings(l);
   for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_forward(kernels_, memory.layer(Mode::writes, l), settings, memory.batch_norm(Mode::writes, l), to.values,
-                       p);
+    batch_norm_forward(kernels_, layer, settings, memory.batch_norm(Mode::writes, l), to.values, p);
     dense_finish(kernels_, layer, to, drop, rows, p);
   }
   return true;
+}
+
+template <typename T>
+BatchNormSettings Epoch<T>::batch_norm_settings(std::int64_t l) const {
+  const bool from_batch = request_.training && update_.trains(l);
+  return {spec_.batch_norm_epsilon, spec_.batch_norm_momentum, from_batch, from_batch && state_.updates};
+}
+
+/// After the verdict: nothing gives the step up any more.
+template <typename T>
+void Epoch<T>::move_running_moments(const StepMemory<T>& memory) {
+  const std::int64_t l = memory.pass().level;
+  const DenseLayer<T>& layer = memory.layer(Mode::writes, l);
+  const BatchNormMemory<T> moments = memory.batch_norm(Mode::reads, l);
+  const Range own = memory.panels(layer.weights.count());
+  for (std::int64_t p = own.begin; p < own.end; ++p) {
+    batch_norm_move(layer, batch_norm_settings(l), moments, moments.normalised, p);
+  }
 }
 
 /// The whole batch, by one member.
@@ -412,21 +430,24 @@ void Epoch<T>::tally(const StepMemory<T>& memory, const Own& own) {
   const T* row_loss = memory.row_loss(Mode::reads);
   const std::int32_t* correct = memory.correct(Mode::reads);
   double loss = 0;
+  double right = 0;
   for (std::int64_t row = 0; row < batch.size; ++row) loss += static_cast<double>(row_loss[row]);
   for (std::int64_t row = 0; row < batch.size; ++row) {
     if (correct[row] == 0) continue;
     const std::int64_t sample = order_ == nullptr ? batch.first + row : order_[batch.first + row];
-    progress_.correct += request_.sample_weights == nullptr ? 1 : static_cast<double>(request_.sample_weights[sample]);
+    right += request_.sample_weights == nullptr ? 1 : static_cast<double>(request_.sample_weights[sample]);
   }
+  progress_.correct += right;
   progress_.loss_sum += loss;
   progress_.weight_sum += batch.weight;
   progress_.penalty_sum += step_penalty_;
   progress_.samples_done += batch.size;
+  state_.position.last_step = {batch.size, batch.weight, loss, step_penalty_, right};
   if (request_.step_losses != nullptr) {
     request_.step_losses->push_back(batch.weight > 0 ? loss / batch.weight : 0);
   }
   ++steps_done_;
-  state_.moments = own.moments;
+  state_.complete_step(own.moments, request_, static_cast<std::size_t>(own.number + 1), progress_);
 }
 
 template class Epoch<float>;

@@ -11,6 +11,7 @@
 #include "network/step_memory.hpp"
 #include "network/trainer.hpp"
 #include "network/update.hpp"
+#include "ops/batch_norm.hpp"
 
 namespace fastmlp {
 
@@ -45,6 +46,8 @@ class Epoch {
   void count_penalty(const StepMemory<T>& memory);
   void gather(const StepMemory<T>& memory);
   bool forward(const StepMemory<T>& memory);
+  BatchNormSettings batch_norm_settings(std::int64_t l) const;
+  void move_running_moments(const StepMemory<T>& memory);
   void user_loss(const StepMemory<T>& memory);
   void output_gradient(const StepMemory<T>& memory);
   bool backward_data(const StepMemory<T>& memory);

@@ -30,7 +30,7 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
     level_gradients_.push_back(arena_.reserve<T>(elements));
     slopes.push_back(arena_.reserve<T>(keeps ? elements : 0));
     normalised_.push_back(arena_.reserve<T>(normalises ? elements : 0));
-    moments_.push_back(arena_.reserve<T>(normalises ? 3 * padded : 0));
+    moments_.push_back(arena_.reserve<T>(normalises ? 5 * padded : 0));
     if (level > 0) widest_ = std::max(widest_, size);
     if (level > 0) columns = checked_sum(columns, size);
   }
@@ -83,7 +83,7 @@ BatchNormMemory<T> RunMemory<T>::batch_norm(std::int64_t level, std::int64_t bat
   const Panels<T> normalised = level_panels(normalised_, level, batch);
   const std::int64_t padded = normalised.count() * normalised.panel;
   T* moments = arena_.at<T>(at(moments_, level));
-  return {normalised, moments, moments + padded, moments + 2 * padded};
+  return {normalised, moments, moments + padded, moments + 2 * padded, moments + 3 * padded, moments + 4 * padded};
 }
 
 template <typename T>

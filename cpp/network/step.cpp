@@ -96,6 +96,14 @@ class StepBuilder {
                        0,
                        Share::whole,
                        {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});
+    for (std::int64_t l = 1; l <= last_; ++l) {
+      if (!normalises(l)) continue;
+      passes_.push_back(
+          {PassKind::move_running_moments,
+           l,
+           Share::outputs,
+           {reads(Buffer::normalisation, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});
+    }
     passes_.push_back({PassKind::look_ahead, 0, input_share(Share::rows), {}});
     if (features_.looks_at_columns) passes_.back() = make_prologue().front();
     update();
@@ -131,10 +139,7 @@ class StepBuilder {
     pass.accesses = {reads(Buffer::outputs, l - 1, output_share(l - 1, rows ? Share::rows : Share::whole)),
                      reads(Buffer::parameters, l, rows ? Share::whole : Share::outputs),
                      writes(Buffer::outputs, l, share)};
-    if (normalises(l)) {
-      pass.accesses.push_back(writes(Buffer::normalisation, l, Share::outputs));
-      pass.accesses.push_back(writes(Buffer::parameters, l, Share::outputs));  // running moments
-    }
+    if (normalises(l)) pass.accesses.push_back(writes(Buffer::normalisation, l, Share::outputs));
     passes_.push_back(std::move(pass));
   }
 

@@ -57,6 +57,7 @@ enum class PassKind {
   normalise_backward,
   close,    // of the part that computes: signals, progress, what the next passes start from
   verdict,  // whether all members go on
+  move_running_moments,
   look_ahead,
   update,
   measure_norms,

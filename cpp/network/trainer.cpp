@@ -36,6 +36,23 @@ RunState<T>::RunState(Mlp<T>& network, std::int64_t batch, Optimizer optimizer, 
       sink{mlp.parameters(), gradients, memory.slots(), mlp.parameter_elements(), optimizer, {}} {}
 
 template <typename T>
+void RunState<T>::complete_step(const Moments& done, const EpochRequest<T>& request, std::size_t n,
+                                const Progress& sums) {
+  moments = done;
+  position.epoch = request.epoch;
+  position.steps = request.first_step + static_cast<std::int64_t>(n);
+  position.sums = sums;
+  averaged = false;
+}
+
+template <typename T>
+Progress RunState<T>::sums_before(const EpochRequest<T>& request) const {
+  const bool goes_on =
+      request.first_step > 0 && position.epoch == request.epoch && position.steps == request.first_step;
+  return goes_on ? position.sums : Progress{};
+}
+
+template <typename T>
 Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients)
     : state_(mlp, batch_size, optimizer, threads, gradients) {}
 
@@ -56,6 +73,7 @@ const std::int64_t* Trainer<T>::order_of(const EpochRequest<T>& request) {
 template <typename T>
 EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
+  require(!state_.shows_averages, "the network has its averages: hide them before the next step");
   const std::int64_t* order = order_of(request);
   const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
   state_.memory.require_input(most_live_columns(mlp.spec(), request.samples, rows));
@@ -63,8 +81,9 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   if (state_.updates) {
     state_.sink.gradients = request.settings.clips() ? state_.memory.require_gradients() : nullptr;
     if (request.settings.average_decay > 0) state_.memory.require_averages();
-    if (request.first_step == 0) {
+    if (request.first_step == 0 || !state_.has_start_of_epoch) {
       std::copy_n(mlp.parameters(), mlp.state_elements(), state_.memory.start_of_epoch());
+      state_.has_start_of_epoch = true;
     }
   }
   Epoch<T> epoch(state_, request, order);
@@ -75,25 +94,41 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   if (!mlp.kernels().all_finite(mlp.state_elements(), mlp.parameters())) result.status = RunStatus::diverged;
   if (result.status == RunStatus::diverged) {
     std::copy_n(state_.memory.start_of_epoch(), mlp.state_elements(), mlp.parameters());
+    state_.diverged = true;
   }
   return result;
 }
 
 template <typename T>
 void Trainer<T>::average(double decay) {
+  if (state_.averaged) return;
   const Mlp<T>& mlp = state_.mlp;
   if (state_.memory.averages() == nullptr) {
     state_.memory.require_averages();
-    return;
+  } else {
+    mlp.kernels().move_averages(mlp.state_elements(), static_cast<T>(decay), mlp.parameters(),
+                                state_.memory.averages());
   }
-  mlp.kernels().move_averages(mlp.state_elements(), static_cast<T>(decay), mlp.parameters(), state_.memory.averages());
+  state_.averaged = true;
 }
 
 template <typename T>
-void Trainer<T>::swap_averages() {
+void Trainer<T>::show_averages() {
+  swap_averages(true);
+}
+
+template <typename T>
+void Trainer<T>::hide_averages() {
+  swap_averages(false);
+}
+
+template <typename T>
+void Trainer<T>::swap_averages(bool shown) {
+  if (state_.shows_averages == shown) return;
   require(state_.memory.averages() != nullptr, "nothing has been averaged yet");
   T* parameters = state_.mlp.parameters();
   std::swap_ranges(parameters, parameters + state_.mlp.state_elements(), state_.memory.averages());
+  state_.shows_averages = shown;
 }
 
 template struct RunState<float>;

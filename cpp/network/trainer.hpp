@@ -82,10 +82,24 @@ struct EpochResult {
   Progress progress;
 };
 
+/// Where a run is in its epochs. It changes with each completed step, beside the parameters and moments, so that
+/// nothing that ends a call of the core can come between them.
+struct Position {
+  std::int64_t epoch = -1;  // of the last completed step; -1: there was none
+  std::int64_t steps = 0;   // completed in this epoch
+  Progress sums;            // over these steps, added in their order, however many calls they took
+  Progress last_step;
+};
+
 /// What lives as long as a run.
 template <typename T>
 struct RunState {
   RunState(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients);
+
+  /// Takes note of a step, the n-th of a request.
+  void complete_step(const Moments& done, const EpochRequest<T>& request, std::size_t n, const Progress& sums);
+  /// What a request adds to: the sums over the steps of its epoch before it.
+  Progress sums_before(const EpochRequest<T>& request) const;
 
   Mlp<T>& mlp;
   const std::int64_t batch_size;
@@ -95,6 +109,11 @@ struct RunState {
   LiveColumns columns;
   GradientSink<T> sink;
   Moments moments;  // of the steps done so far
+  Position position;
+  bool averaged = false;            // after the last step, by `Trainer::average`
+  bool shows_averages = false;      // the network has them, and they are kept in its place
+  bool has_start_of_epoch = false;  // in the memory
+  bool diverged = false;            // slots and moments are not those of the network any more
   // Kept from epoch to epoch: short epochs report as often as long ones.
   std::chrono::steady_clock::time_point next_report = std::chrono::steady_clock::now();
 };
@@ -106,20 +125,25 @@ class Trainer {
   /// (mlp.parameter_elements() elements, the layout of the parameters) a step writes there and updates nothing.
   Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients = nullptr);
 
-  /// Steps of one pass over the samples. A loss that is NaN or infinite ends it as diverged: the network is that of
-  /// the start of the epoch again. An interrupted epoch keeps the parameters of its last completed step.
+  /// Steps of one pass over the samples; the sums of the result begin with the epoch. A loss that is NaN or infinite
+  /// ends it as diverged: the network is that of the start of the epoch again. An interrupted epoch keeps the
+  /// parameters of its last completed step.
   EpochResult run_epoch(const EpochRequest<T>& request);
 
-  /// averages += (1 - decay) (state - averages); the first time they are a copy of the network's state.
+  /// averages += (1 - decay) (state - averages); the first time they are a copy of the network's state. Once after a
+  /// step: a second call does nothing.
   void average(double decay);
-  /// Exchanges the network's state and its averages.
-  void swap_averages();
+  /// Exchanges the network's state and its averages, where that is not done yet.
+  void show_averages();
+  /// Gives the network its state back.
+  void hide_averages();
 
   RunState<T>& state() { return state_; }
   const RunState<T>& state() const { return state_; }
 
  private:
   const std::int64_t* order_of(const EpochRequest<T>& request);
+  void swap_averages(bool shown);
 
   RunState<T> state_;
   // The last shuffled order, and what it was made from.

@@ -19,8 +19,8 @@ void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& laye
   const std::int64_t panel = values.panel;
   const std::int64_t width = values.width(p);
   const std::int64_t vectors = vectors_for(kernels, width);
-  T* running_means = layer.means + p * panel;
-  T* running_variances = layer.variances + p * panel;
+  const T* running_means = layer.means + p * panel;
+  const T* running_variances = layer.variances + p * panel;
   T* inverses = memory.inverses + p * panel;
   T means[kWidestPanel];
   if (settings.from_batch) {
@@ -28,13 +28,10 @@ void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& laye
     kernels.column_moments(values.rows, vectors, values.at(p), means, variances);
     inverse_deviations(width, settings.epsilon, variances, inverses);
     if (settings.moves_running) {
-      const auto kept = static_cast<T>(settings.momentum);
       const auto rows = static_cast<T>(values.rows);
       const T unbiased = values.rows > 1 ? rows / (rows - 1) : T{1};
-      for (std::int64_t i = 0; i < width; ++i) {
-        running_means[i] = kept * running_means[i] + (1 - kept) * means[i];
-        running_variances[i] = kept * running_variances[i] + (1 - kept) * (unbiased * variances[i]);
-      }
+      std::copy_n(means, width, memory.means + p * panel);
+      for (std::int64_t i = 0; i < width; ++i) memory.variances[p * panel + i] = unbiased * variances[i];
     }
   } else {
     std::copy_n(running_means, panel, means);
@@ -42,6 +39,18 @@ void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& laye
   }
   kernels.normalise(values.rows, vectors, means, inverses, layer.scales + p * panel, values.at(p),
                     memory.normalised.at(p));
+}
+
+template <typename T>
+void batch_norm_move(const DenseLayer<T>& layer, const BatchNormSettings& settings, const BatchNormMemory<T>& memory,
+                     const Panels<T>& values, std::int64_t p) {
+  if (!settings.from_batch || !settings.moves_running) return;
+  const auto kept = static_cast<T>(settings.momentum);
+  const std::int64_t first = p * values.panel;
+  for (std::int64_t i = first; i < first + values.width(p); ++i) {
+    layer.means[i] = kept * layer.means[i] + (1 - kept) * memory.means[i];
+    layer.variances[i] = kept * layer.variances[i] + (1 - kept) * memory.variances[i];
+  }
 }
 
 template <typename T>
@@ -66,6 +75,8 @@ void batch_norm_infer(const KernelTable<T>& kernels, const DenseLayer<T>& layer,
 #define FASTMLP_INSTANTIATE(T)                                                                                 \
   template void batch_norm_forward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,      \
                                    const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                 \
+  template void batch_norm_move(const DenseLayer<T>&, const BatchNormSettings&, const BatchNormMemory<T>&,     \
+                                const Panels<T>&, std::int64_t);                                               \
   template void batch_norm_backward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,     \
                                     const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                \
   template void batch_norm_infer(const KernelTable<T>&, const DenseLayer<T>&, double, const Panels<T>&, Range, \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -47,8 +47,32 @@ class Callback:
 
     every_steps: int | None = None
 
+    def reset(self) -> None:
+        """Forget earlier trainings: one begins that does not go on from another."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What a resumed training needs to know of this one, as it is at this moment.
+
+        Called after each hook. The state belongs to the training: it travels with models that are
+        pickled or copied, with `MLP.training_state` and with files.
+
+        Returns
+        -------
+        mapping of str to object
+            Of None, bool, int, float, str, lists and mappings of these, and NumPy arrays.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned; called before `on_train_begin` of a resumed training.
+
+        The state is that of the callback of the same class and of the same place among those of
+        its class; without one `reset` is called. A hook that an exception broke off is called again
+        after this.
+        """
+
     def on_train_begin(self, training: Training) -> bool | None:
-        """Before the first epoch."""
+        """Before the first epoch, also of a resumed training."""
 
     def on_train_end(self, training: Training) -> bool | None:
         """After the last epoch, also where a callback ended the training."""
@@ -153,9 +177,10 @@ class EarlyStopping(Callback):
         self._best = BestValue(monitor, mode, minimum_change)
         self._patience = integer("patience", patience, 1)
         self._restore_best = flag("restore_best", restore_best)
-        self._start()
+        self.reset()
 
-    def _start(self) -> None:
+    def reset(self) -> None:
+        """Forget an earlier training."""
         self._best.reset()
         self._best_parameters: dict[str, NDArray[Any]] | None = None
         self._epochs_since_best = 0
@@ -167,9 +192,23 @@ class EarlyStopping(Callback):
         """The monitored value of the best epoch."""
         return self._best.value
 
-    def on_train_begin(self, training: Training) -> None:
-        """Forget an earlier training."""
-        self._start()
+    def state(self) -> dict[str, Any]:
+        """The best epoch with its value and parameters, and the epochs since."""
+        return {
+            "best_value": self._best.value,
+            "best_epoch": self.best_epoch,
+            "best_parameters": self._best_parameters,
+            "epochs_since_best": self._epochs_since_best,
+            "stopped_epoch": self.stopped_epoch,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with them."""
+        self._best.value = state["best_value"]
+        self.best_epoch = state["best_epoch"]
+        self._best_parameters = state["best_parameters"]
+        self._epochs_since_best = state["epochs_since_best"]
+        self.stopped_epoch = state["stopped_epoch"]
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
         """Keep the parameters, or count the epoch."""
@@ -177,7 +216,7 @@ class EarlyStopping(Callback):
             self._epochs_since_best = 0
             self.best_epoch = record["epoch"]
             if self._restore_best:
-                self._best_parameters = training.model.parameters()
+                self._best_parameters = _read_only(training.model.parameters())
             return False
         self._epochs_since_best += 1
         if self._epochs_since_best < self._patience:
@@ -188,8 +227,7 @@ class EarlyStopping(Callback):
     def on_train_end(self, training: Training) -> None:
         """Give the model its best parameters."""
         if self._best_parameters is not None:
-            training.model.set_parameters(self._best_parameters)
-            self._best_parameters = None
+            training.show_parameters(self._best_parameters)
 
 
 class ModelCheckpoint(Callback):
@@ -206,6 +244,8 @@ class ModelCheckpoint(Callback):
         Save only after an epoch with a better value than all before; otherwise after every one.
     mode : {"auto", "min", "max"}
         What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+    training_state : bool
+        Save what ``fit(resume=True)`` goes on from, too, of a training that is not an estimator's.
 
     Attributes
     ----------
@@ -227,6 +267,7 @@ class ModelCheckpoint(Callback):
         monitor: str = "val_loss",
         save_best_only: bool = True,
         mode: str = "auto",
+        training_state: bool = False,
     ) -> None:
         self._path = text_path("path", path)
         try:
@@ -235,12 +276,22 @@ class ModelCheckpoint(Callback):
             raise ValueError(f"path must be a format string, got {self._path!r}: {error}") from None
         self._best = BestValue(monitor, mode)
         self._save_best_only = flag("save_best_only", save_best_only)
+        self._training_state = flag("training_state", training_state)
         self.last_path: str | None = None
 
-    def on_train_begin(self, training: Training) -> None:
+    def reset(self) -> None:
         """Forget an earlier training."""
         self._best.reset()
         self.last_path = None
+
+    def state(self) -> dict[str, Any]:
+        """The best value and the last path."""
+        return {"best_value": self._best.value, "last_path": self.last_path}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with them."""
+        self._best.value = state["best_value"]
+        self.last_path = state["last_path"]
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
         """Save the model where it is due."""
@@ -248,8 +299,11 @@ class ModelCheckpoint(Callback):
             return
         path = self._path_of(record)
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        training.model.save(path)
         self.last_path = path
+        if self._training_state:
+            training.save_with_state(path, self)
+        else:
+            training.model.save(path)
 
     def _path_of(self, record: Record) -> str:
         try:
@@ -323,6 +377,13 @@ def text_path(name: str, path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be a string or os.PathLike, got {type(path).__name__}")
     return str(os.fsdecode(path))
+
+
+def _read_only(parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """So that states may share them."""
+    for array in parameters.values():
+        array.flags.writeable = False
+    return parameters
 
 
 def _checked_callable(name: str, function: Any) -> Any:

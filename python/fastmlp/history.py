@@ -34,6 +34,12 @@ class History:
                 getattr(self, name).append(record[name])
         self.epoch_seconds.append(record["seconds"])
 
+    def with_record(self, record: Record) -> History:
+        """This history and one epoch more; it is not changed itself."""
+        longer = History(**{name: list(values) for name, values in vars(self).items()})
+        longer.append(record)
+        return longer
+
 
 def epoch_line(record: Record) -> str:
     """One line of text for a record, as `MLP.fit` prints it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +77,16 @@ def _ending(result: Any, iterations: int) -> str:
 
 
 def fit_lbfgs(
-    model: MLP, data: Data, optimizer: LBFGS, iterations: int, threads: int | None
+    model: MLP,
+    data: Data,
+    optimizer: LBFGS,
+    iterations: int,
+    threads: int | None,
+    begin: Callable[[History], object],
 ) -> History:
     """Minimise for at most `iterations`; the history has one entry for each.
+
+    ``begin`` is called with it before the parameters change for the first time.
 
     ``accuracy`` stays empty, and ``loss`` includes the penalty.
 
@@ -109,6 +117,7 @@ def fit_lbfgs(
         history.append({"loss": loss, "seconds": now - start})
         start = now
 
+    begin(history)
     result = minimize(
         objective,
         objective.flat(),

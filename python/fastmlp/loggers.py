@@ -11,8 +11,11 @@ import importlib
 import json
 import math
 import os
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._files import atomic_write
 from fastmlp.callbacks import Callback, text_path
 from fastmlp.history import Record
 from fastmlp.validation import flag
@@ -22,9 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CSVLogger", "JSONLogger", "TensorBoard"]
 
+_TAIL = 256  # bytes that tell a file of ours from another
+
 
 class _FileLogger(Callback):
     """Starts a file with the training, or goes on with one that exists.
+
+    A resumed training goes on in the file: what was written after the point where it goes on is
+    cut off. Where the file is not there any more, or was written anew by somebody else, it is
+    treated as at the start of a training.
 
     Parameters
     ----------
@@ -44,12 +53,54 @@ class _FileLogger(Callback):
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self._path = text_path("path", path)
         self._append = flag("append", append)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the next training as `append` says."""
+        self._size = 0
+        self._tail = b""
+        self._goes_on = False
+
+    def state(self) -> dict[str, Any]:
+        """Up to where the file was written, and the end of that."""
+        tail = self._tail.decode("utf-8", "replace")
+        return {"path": self._path, "size": self._size, "tail": tail}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there, where the path is still the same."""
+        self.reset()
+        if state["path"] == self._path:
+            self._size, self._tail = state["size"], state["tail"].encode()
+            self._goes_on = True
 
     def on_train_begin(self, training: Training) -> None:
         """Make sure that the file can be written before the first epoch is computed."""
         os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        if self._goes_on and self._is_ours():
+            os.truncate(self._path, self._size)
+            return
         with open(self._path, "a" if self._append else "w", encoding="utf-8"):
             pass
+        self._written()
+
+    def _is_ours(self) -> bool:
+        return _tail_of(self._path, self._size) == self._tail
+
+    def _written(self) -> None:
+        self._size = os.path.getsize(self._path)
+        self._tail = _tail_of(self._path, self._size) or b""
+
+
+def _tail_of(path: str, size: int) -> bytes | None:
+    """The last bytes of the first `size` of a file; None where it is shorter."""
+    try:
+        with open(path, "rb") as stream:
+            if stream.seek(0, os.SEEK_END) < size:
+                return None
+            stream.seek(max(0, size - _TAIL))
+            return stream.read(min(size, _TAIL))
+    except FileNotFoundError:
+        return None
 
 
 class CSVLogger(_FileLogger):
@@ -86,6 +137,7 @@ class CSVLogger(_FileLogger):
             if not header:
                 writer.writeheader()
             writer.writerow(record)
+        self._written()
 
 
 class JSONLogger(_FileLogger):
@@ -113,6 +165,7 @@ class JSONLogger(_FileLogger):
         values = {name: None if _is_no_number(value) else value for name, value in record.items()}
         with open(self._path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(values) + "\n")
+        self._written()
 
 
 def _is_no_number(value: object) -> bool:
@@ -125,7 +178,8 @@ class TensorBoard(Callback):
     Parameters
     ----------
     log_dir : str or os.PathLike
-        Directory of the run; a new file of events is added to it by each training.
+        Directory of the run; a new file of events is added to it by each training. A resumed
+        training cuts off what the file before holds of epochs that are done again.
 
     Raises
     ------
@@ -138,24 +192,82 @@ class TensorBoard(Callback):
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         self._log_dir = text_path("log_dir", log_dir)
         self._writer: Any = None
+        self._file = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with files of their own."""
+        self._name = os.urandom(6).hex()  # by themselves they differ by the second and the machine
+        self._files: dict[str, int] = {}
+
+    def state(self) -> dict[str, Any]:
+        """The files of events of this training, and up to where they were written."""
+        return {"name": self._name, "files": self._files}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._name, self._files = state["name"], dict(state["files"])
 
     def on_train_begin(self, training: Training) -> None:
-        """Open the file of events."""
+        """Open a file of events."""
         try:
-            tensorboard = importlib.import_module("tensorboardX")
+            importlib.import_module("tensorboardX")
+            files = importlib.import_module("tensorboardX.event_file_writer")
         except ImportError:
             raise ImportError(
                 "TensorBoard needs tensorboardX; run \"pip install 'fastmlp[tensorboard]'\""
             ) from None
-        self._writer = tensorboard.SummaryWriter(self._log_dir)
+        self._close()
+        self._cut_off()
+        suffix = f".{self._name}.{len(self._files)}"
+        # Its SummaryWriter writes from a thread, and does not tell when it has written.
+        os.makedirs(self._log_dir, exist_ok=True)
+        self._writer = files.EventsWriter(os.path.join(self._log_dir, "events"), suffix)
+        self._writer.flush()
+        self._file = next(name for name in os.listdir(self._log_dir) if name.endswith(suffix))
+        self._written()
+
+    def _cut_off(self) -> None:
+        """Remove what this training wrote after the point from which it goes on."""
+        names = os.listdir(self._log_dir) if os.path.isdir(self._log_dir) else []
+        for name in names:
+            path = os.path.join(self._log_dir, name)
+            if f".{self._name}." not in name:
+                continue
+            if name not in self._files:
+                os.unlink(path)
+            else:
+                # Another file: a writer that an exception left behind may still have this one.
+                with open(path, "rb") as stream:
+                    content = stream.read(self._files[name])
+                atomic_write(path, content)
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
         """Write the values of the epoch."""
+        summaries = importlib.import_module("tensorboardX.summary")
+        event = importlib.import_module("tensorboardX.proto.event_pb2").Event
         for name, value in record.items():
             if name not in ("epoch", "epochs"):
-                self._writer.add_scalar(name, value, record["epoch"])
+                summary = summaries.scalar(name, value)
+                now = time.time()
+                self._writer.write_event(
+                    event(wall_time=now, step=record["epoch"], summary=summary)
+                )
         self._writer.flush()
+        self._written()
 
     def on_train_end(self, training: Training) -> None:
         """Close the file of events."""
-        self._writer.close()
+        self._close()
+
+    def __del__(self) -> None:
+        self._close()
+
+    def _written(self) -> None:
+        size = os.path.getsize(os.path.join(self._log_dir, self._file))
+        self._files = {**self._files, self._file: size}
+
+    def _close(self) -> None:
+        if getattr(self, "_writer", None) is not None:
+            self._writer.close()
+            self._writer = None

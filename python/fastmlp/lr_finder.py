@@ -67,7 +67,7 @@ def find_learning_rates(
     batch_size: int = 128,
     threads: int | None = None,
 ) -> LearningRates:
-    """Train with rates that grow by a constant factor, then give the model its parameters back.
+    """Train a copy of the model with rates that grow by a constant factor.
 
     Source: L. Smith, "Cyclical learning rates for training neural networks", 2017.
     """
@@ -81,29 +81,28 @@ def find_learning_rates(
     batch_size = min(integer("batch_size", batch_size, 1), len(data))
     settings = dataclasses.replace(optimizer, learning_rate=low).settings()
     rates = np.geomspace(low, high, steps)
-    run = Run(model, batch_size, optimizer.rule, threads)
-    before = model.parameters()
+    # A copy: nothing can end the search and leave the model with its parameters.
+    copy = type(model)(model.layer_sizes, **model.architecture.arguments())
+    copy.set_parameters(model.parameters())
+    run = Run(copy, batch_size, optimizer.rule, threads)
     losses: list[float] = []
     per_epoch = math.ceil(len(data) / batch_size)
-    try:
-        for epoch in range(math.ceil(steps / per_epoch)):
-            left = rates[epoch * per_epoch : (epoch + 1) * per_epoch]
-            report = run.epoch(
-                data.rows,
-                data.targets,
-                settings | {"learning_rate": low},
-                epoch=epoch,
-                steps=len(left),
-                learning_rates=left.tolist(),
-                sample_weight=data.sample_weight,
-                trainable=model.trainable_flags(),
-                keeps_losses=True,
-            )
-            losses.extend(report.step_losses)
-            if report.status == "diverged":
-                break
-    finally:
-        model.set_parameters(before)
+    for epoch in range(math.ceil(steps / per_epoch)):
+        left = rates[epoch * per_epoch : (epoch + 1) * per_epoch]
+        report = run.epoch(
+            data.rows,
+            data.targets,
+            settings | {"learning_rate": low},
+            epoch=epoch,
+            steps=len(left),
+            learning_rates=left.tolist(),
+            sample_weight=data.sample_weight,
+            trainable=model.trainable_flags(),
+            keeps_losses=True,
+        )
+        losses.extend(report.step_losses)
+        if report.status == "diverged":
+            break
     if not losses:
         raise DivergedError(f"the loss is not finite at the rate {low:g}, the lowest", 1, 1)
     return _smoothed(rates, np.array(losses))

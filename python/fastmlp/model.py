@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from fastmlp.adaptable import AdaptableNetwork
 from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
+from fastmlp.continuation import Continuation, Planned, Progress
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
@@ -22,8 +23,9 @@ from fastmlp.losses import core_function
 from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
 from fastmlp.plan import Plan
-from fastmlp.run import Run, require_rule
-from fastmlp.training import Data, Progress, Training
+from fastmlp.resumption import prepared
+from fastmlp.run import Run
+from fastmlp.training import Data, ProgressFunction, Training
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 if TYPE_CHECKING:
@@ -128,11 +130,7 @@ class MLP(AdaptableNetwork):
                 batch_normalization,
             )
         )
-        self._fitting = threading.Lock()
-        self._run: Run | None = None  # of the last fit, from which another may go on
-        self._saved_state: dict[str, Array] | None = None
-        self._epochs_done = 0
-        self.history = History()
+        self._continuation = Continuation()  # of the last fit, from which another may go on
         self.preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
@@ -146,9 +144,26 @@ class MLP(AdaptableNetwork):
         """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
         from fastmlp.transfer import rebuilt
 
-        extras = {"history": self.history, "preprocessing": self.preprocessing}
+        extras = {name: getattr(self, name) for name in ("history", "preprocessing", "refusal")}
         state = (self.parameters(), self._trainable, self.training_state(), extras)
         return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
+
+    @property
+    def history(self) -> History:
+        """Of all epochs that led to the present parameters."""
+        return self._continuation.progress.history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        now = self._continuation.progress
+        self._continuation.settle(replace(now, history=history))
+
+    def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
+        super()._assign_all(arrays)
+        # What is assigned counts: a training that is resumed goes on from there.
+        now = self._continuation.progress
+        if now.kept is not None:
+            self._continuation.settle(replace(now, kept=None))
 
     def fit(
         self,
@@ -158,16 +173,18 @@ class MLP(AdaptableNetwork):
         epochs: int = 5,
         batch_size: int = 128,
         optimizer: Optimizer | LBFGS | None = None,
-        validation_data: tuple[npt.ArrayLike, Any] | None = None,
+        validation_data: Sequence[Any] | None = None,
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         shuffle: bool = True,
+        drop_last: bool = False,
         threads: int | None = None,
         callbacks: Sequence[Callback | Function] = (),
         averaging: Averaging | None = None,
         resume: bool = False,
+        total_epochs: int | None = None,
         verbose: int = 1,
-        progress: Progress | None = None,
+        progress: ProgressFunction | None = None,
     ) -> History:
         """Train on mini-batches.
 
@@ -180,11 +197,13 @@ class MLP(AdaptableNetwork):
             Labels of shape (samples,), or values of shape (samples, outputs), by the loss.
         epochs, batch_size : int
             At least 1. The last batch of an epoch may be smaller and is averaged over its own size.
+            With batch normalization, whose moments of a few samples are worth little, an epoch is
+            cut into as many batches of sizes that differ by one at most, each of at least 2.
         optimizer : Optimizer or LBFGS, optional
             ``SGD(learning_rate=0.1, momentum=0.9)`` by default. `LBFGS` takes all samples at once,
             and `epochs` for its iterations.
-        validation_data : pair of arrays, optional
-            Evaluated after each epoch.
+        validation_data : (x, y) or (x, y, sample_weight), optional
+            Evaluated after each epoch; the weights count in its loss and its accuracy.
         sample_weight : array of shape (samples,), optional
             Factors of the samples' losses, >= 0; the loss of a batch is divided by their sum.
         class_weight : mapping of class to float, or "balanced", optional
@@ -192,6 +211,8 @@ class MLP(AdaptableNetwork):
             same total weight.
         shuffle : bool
             A new order each epoch, a function of the model's seed and the epoch alone.
+        drop_last : bool
+            Leave out, in each epoch, the samples that do not fill a batch.
         threads : int, optional
             By default chosen by the work of a step and the CPUs of the process. The result does
             not depend on it.
@@ -202,9 +223,13 @@ class MLP(AdaptableNetwork):
         averaging : EMA or SWA, optional
             The model ends with averages of its parameters.
         resume : bool
-            Go on where the last `fit` (or `restore_training_state`) left off: the optimizer keeps
-            its state, and epochs are counted on. With the same data and settings the result is that
-            of one longer `fit`. Otherwise the state of the optimizer starts at zero.
+            Go on where the last `fit` (or `restore_training_state`) left off, within an epoch too:
+            optimizer, averages, schedule and callbacks keep their state, and epochs are counted on.
+            With the same data and settings the result is that of one longer `fit`, to the last bit.
+            Otherwise everything but the parameters starts anew.
+        total_epochs : int, optional
+            Epochs of this and all fits that go on from it together, which schedules are planned
+            for; by default those of this fit, or of the one that it resumes as long as they last.
         verbose : int
             0 is silent, 1 prints a line per epoch to standard error.
         progress : callable, optional
@@ -217,10 +242,11 @@ class MLP(AdaptableNetwork):
         Raises
         ------
         TypeError, ValueError
-            An argument is of the wrong kind, shape or range.
+            An argument is of the wrong kind, shape or range; or `resume` cannot go on exactly,
+            for the reason that is given. Nothing is changed then.
         DivergedError
             The loss became NaN or infinite; the model has the weights of the last completed epoch,
-            not their averages.
+            not their averages. It cannot be resumed.
         RuntimeError
             Another thread is training this model.
         """
@@ -234,6 +260,7 @@ class MLP(AdaptableNetwork):
             raise TypeError(f"progress must be callable, got {type(progress).__name__}")
         resume = flag("resume", resume)
         shuffle = flag("shuffle", shuffle)
+        drop_last = flag("drop_last", drop_last)
         if not isinstance(optimizer, LBFGS):
             optimizer = checked_optimizer(optimizer)
             require_fields_held(optimizer, self.dtype, below_one=SHARES)
@@ -241,21 +268,31 @@ class MLP(AdaptableNetwork):
             require_fields_held(averaging, self.dtype, below_one=("decay",))
         data = self._training_data(x, y, sample_weight, class_weight)
         validation = self._checked_validation(validation_data)
-        if not self._fitting.acquire(blocking=False):
-            raise RuntimeError("the model is being trained by another thread")
-        try:
-            if isinstance(optimizer, LBFGS):
-                if hooks or averaging is not None or resume:
-                    raise ValueError("LBFGS takes neither callbacks nor averaging nor resume")
-                self.history = fit_lbfgs(self, data, optimizer, epochs, threads)
-                return self.history
-            run = self._start_run(min(batch_size, len(data)), optimizer.rule, threads, resume)
+        if total_epochs is not None:
+            total_epochs = integer("total_epochs", total_epochs, epochs)
+        if isinstance(optimizer, LBFGS):
+            if hooks or averaging is not None or resume or total_epochs is not None:
+                refused = "callbacks nor averaging nor resume nor total_epochs"
+                raise ValueError(f"LBFGS takes neither {refused}")
+            iterations = epochs
+            return self._network.exclusively(
+                lambda: fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
+            )
+
+        def train() -> History:
+            planned = Planned(len(data), min(batch_size, len(data)), epochs, drop_last)
+            continuation = prepared(
+                self, self._continuation, planned, optimizer, threads, resume, total_epochs
+            )
+            assert continuation.run is not None
             training = Training(
                 self,
-                run,
+                continuation.run,
                 data,
                 optimizer,
-                first_epoch=self._epochs_done,
+                continuation=continuation,
+                begin=lambda: setattr(self, "_continuation", continuation),
+                resumes=resume,
                 epochs=epochs,
                 shuffle=shuffle,
                 callbacks=hooks,
@@ -265,12 +302,15 @@ class MLP(AdaptableNetwork):
                 verbose=bool(verbose),
                 progress=progress,
             )
-            try:
-                return training.fit()
-            finally:
-                self._epochs_done = training.epoch
-        finally:
-            self._fitting.release()
+            return training.fit()
+
+        return self._network.exclusively(train)
+
+    def _forget(self, history: History) -> None:
+        """L-BFGS begins: what another optimizer would go on from is lost."""
+        self._continuation = Continuation(
+            Progress(history=history), "the last training was by LBFGS, which leaves no state"
+        )
 
     def _training_data(
         self, x: object, y: object, sample_weight: object, class_weight: object
@@ -281,26 +321,9 @@ class MLP(AdaptableNetwork):
     def _checked_validation(self, data: object) -> Data | None:
         if data is None:
             return None
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise TypeError("validation_data must be a pair (x, y)")
-        return self._data(data[0], data[1], prefix="validation_data: ")
-
-    def _start_run(self, batch_size: int, rule: str, threads: int | None, resume: bool) -> Run:
-        state = self._saved_state
-        if resume and self._run is not None:
-            state = self._run.state()
-        if resume and state is not None:
-            require_rule(state, rule)
-        self._run = None  # its memory goes before that of the next is taken
-        self._saved_state = None
-        if not resume:
-            self._epochs_done = 0
-            self.history = History()
-        run = Run(self, batch_size, rule, threads)
-        if resume and state is not None:
-            run.restore(state)
-        self._run = run
-        return run
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise TypeError("validation_data must be (x, y) or (x, y, sample_weight)")
+        return self._data(*data, prefix="validation_data: ")
 
     def training_state(self) -> dict[str, Array]:
         """Copy of what `fit` with ``resume=True`` goes on from, besides the parameters.
@@ -308,12 +331,14 @@ class MLP(AdaptableNetwork):
         Returns
         -------
         dict of str to array
-            State of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``) and ``epochs``; empty
-            before the first `fit`.
+            Of the core: state of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``,
+            ``rule``), ``averages.<layer>.<kind>`` where there are, ``position`` in the epoch and,
+            within one, ``start.<layer>.<kind>``, the parameters it began with. Besides these
+            ``epochs``; ``progress``, a text in JSON with the plan of the training and the states of
+            schedule and callbacks; and ``watched.<n>``, the arrays of these. Empty where there is
+            nothing to go on from, as before the first `fit`.
         """
-        if self._run is None:
-            return dict(self._saved_state or {})
-        return {**self._run.state(), "epochs": np.array(self._epochs_done)}
+        return self._continuation.to_arrays()
 
     def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Let the next `fit` with ``resume=True`` go on from `state`, of a model like this one.
@@ -326,9 +351,23 @@ class MLP(AdaptableNetwork):
         if not {"epochs", "moments", "rule", "shows_averages"} <= set(state):
             raise ValueError(f"state must be what training_state() gives, got {', '.join(state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}
-        self._epochs_done = integer("epochs", int(arrays["epochs"]), 0)
-        self._saved_state = arrays
-        self._run = None
+        integer("epochs", int(arrays["epochs"]), 0)
+        self._continuation = Continuation.from_arrays(arrays, self.history)
+
+    def refuse_resume(self, reason: str | None) -> None:
+        """Have `fit` refuse ``resume=True``, for None where it would begin anew without a word."""
+        self._continuation = Continuation(Progress(history=self.history), reason)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why ``resume=True`` is refused, although the model was trained."""
+        return self._continuation.refusal
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether ``resume=True`` has, or would need, more than the parameters."""
+        last = self._continuation
+        return last.refusal is not None or last.run is not None or last.saved is not None
 
     def plan(
         self,
@@ -406,8 +445,17 @@ class MLP(AdaptableNetwork):
             threads=threads,
         )
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to a safetensors file, atomically and with a digest over all of it."""
+    def save(self, path: str | PathLike[str], *, training_state: bool = False) -> None:
+        """Write the model to a safetensors file, atomically and with a digest over all of it.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            File to create or replace, whole or not at all.
+        training_state : bool
+            Keep what `fit` with ``resume=True`` goes on from, too; otherwise it is refused after
+            `fastmlp.load`.
+        """
         from fastmlp.storage import save
 
-        save(self, path)
+        save(self, path, training_state=flag("training_state", training_state))

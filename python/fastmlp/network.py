@@ -109,8 +109,8 @@ class Network:
 
     def _set_list(self, kind: str, values: object) -> None:
         sizes = self._architecture.layer_sizes
-        for layer, value in enumerate(checked_parameters(kind, values, sizes, self.dtype)):
-            self.assign(kind, layer, value)
+        checked = checked_parameters(kind, values, sizes, self.dtype)
+        self._assign_all([(kind, layer, value) for layer, value in enumerate(checked)])
 
     def layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
         """Layers that have arrays of this kind, and copies of these."""
@@ -121,7 +121,13 @@ class Network:
 
     def assign(self, kind: str, layer: int, values: Array) -> None:
         """Set one array, which has its shape."""
-        self._network.set(kind, layer, core_array(values, self.dtype))
+        self._assign_all([(kind, layer, values)])
+
+    def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
+        """Set them in one call of the core, which no signal can cut in two."""
+        self._network.set_all(
+            [(kind, layer, core_array(values, self.dtype)) for kind, layer, values in arrays]
+        )
 
     def parameters(self) -> dict[str, Array]:
         """Copies of all that makes the network what it is.
@@ -161,8 +167,13 @@ class Network:
             name: checked_parameter(kind, layer, parameters[name], sizes, self.dtype)
             for name, (kind, layer) in places.items()
         }
-        for name, (kind, layer) in places.items():
-            self.assign(kind, layer, checked[name])
+        self._assign_all([(*place, checked[name]) for name, place in places.items()])
+
+    def put_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Set all that `parameters` gives, without a word to what a training goes on from."""
+        places = (name.split(".") for name in parameters)
+        arrays = [(kind, int(layer)) for _, layer, kind in places]
+        self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
 
     # Samples
 
@@ -272,7 +283,10 @@ class Network:
         sample_weight: npt.ArrayLike | None = None,
         threads: int | None = None,
     ) -> dict[str, float]:
-        """Mean loss and, for classification, accuracy over samples of the shapes `fit` takes."""
+        """Mean loss and, for classification, accuracy over samples of the shapes `fit` takes.
+
+        `sample_weight` weighs both.
+        """
         return self.evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
 
     def evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
@@ -286,7 +300,7 @@ class Network:
         )
         measured = {"loss": loss_sum / weight_sum}
         if self.tells_accuracy:
-            measured["accuracy"] = correct / len(data)
+            measured["accuracy"] = correct / weight_sum
         return measured
 
     def _gradients(

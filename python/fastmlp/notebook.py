@@ -7,8 +7,10 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastmlp.callbacks import Callback
 from fastmlp.history import Record
@@ -76,9 +78,11 @@ class LiveTable(Callback):
         self._monitor = None if monitor is None else best.monitor
         self._mode = str(mode)
         self._events: Any = None
-        self._start()
+        self.reset()
 
-    def _start(self) -> None:
+    def reset(self) -> None:
+        """Forget an earlier training."""
+        self._on_cell_end(None)
         self._best_value: BestValue | None = None
         self._best: Record | None = None
         self._latest: deque[Record] = deque(maxlen=_LONGEST_TABLE)
@@ -86,10 +90,33 @@ class LiveTable(Callback):
         self._is_shown = False
         self._shown_at = -math.inf
 
+    def state(self) -> dict[str, Any]:
+        """The rows, the best of them and the curve."""
+        best = self._best_value
+        return {
+            "monitor": None if best is None else best.monitor,
+            "best_value": None if best is None else best.value,
+            "best": self._best,
+            "latest": list(self._latest),
+            "losses": {name: np.array(values) for name, values in self._losses.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with them."""
+        self.reset()
+        if state["monitor"] is not None:
+            self._best_value = BestValue(state["monitor"], self._mode)
+            self._best_value.value = state["best_value"]
+        self._latest.extend(state["latest"])
+        best = state["best"]
+        same = [row for row in self._latest if best is not None and row["epoch"] == best["epoch"]]
+        self._best = same[0] if same else best
+        self._losses = {name: values.tolist() for name, values in state["losses"].items()}
+
     def on_train_begin(self, training: Training) -> None:
-        """Forget an earlier training and put the table where it will grow."""
-        self._on_cell_end(None)
-        self._start()
+        """Put the table where it will grow."""
+        self._is_shown = False
+        self._shown_at = -math.inf
         shell = _running_shell()
         if shell is None:
             raise RuntimeError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,21 @@ from fastmlp.validation import core_array, require_held, thread_count
 if TYPE_CHECKING:
     from fastmlp.model import MLP
 
-__all__ = ["Report", "Run"]
+__all__ = ["Report", "Run", "StepSums"]
 
 Array = npt.NDArray[Any]
 # Arrays of a state that are of the model's type.
-_NUMBERS = ("slots.", "averages.")
-# samples done, sum of their weights, sum of their weighted losses, correct predictions
-Progress = Callable[[int, float, float, int], object]
+_NUMBERS = ("slots.", "averages.", "start.")
+# samples done, sum of their weights, of their weighted losses, and of the weights of right ones
+Progress = Callable[[int, float, float, float], object]
 
 
 @dataclass(frozen=True)
 class Report:
     """What steps measured; sums over the samples, each as it was before the step that it caused.
+
+    The sums begin with the epoch, also where this call did not: they do not depend on how an epoch
+    was cut into calls. ``steps`` are those of the call.
 
     ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the
     sum of the squared weights.
@@ -39,8 +42,24 @@ class Report:
     weight_sum: float
     loss_sum: float
     penalty_sum: float
-    correct: int
+    correct: float
     step_losses: Sequence[float] = ()
+
+
+class StepSums(NamedTuple):
+    """Sums over steps: samples, weights, weighted losses, penalties, weights of right predictions."""
+
+    samples: int = 0
+    weight: float = 0.0
+    loss: float = 0.0
+    penalty: float = 0.0
+    correct: float = 0.0
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64]) -> StepSums:
+        """From numbers of the core."""
+        samples, weight, loss, penalty, correct = map(float, values)
+        return cls(int(samples), weight, loss, penalty, correct)
 
 
 class Run:
@@ -65,8 +84,6 @@ class Run:
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
         self._held: dict[str, float] = {}  # settings that have been checked
-        self.has_averages = False
-        self.shows_averages = False  # the model has them, and the run its parameters
 
     def epoch(
         self,
@@ -79,6 +96,7 @@ class Run:
         epoch: int = 0,
         first_step: int = 0,
         steps: int = -1,
+        drop_last: bool = False,
         learning_rates: Sequence[float] = (),
         sample_weight: Array | None = None,
         trainable: Sequence[bool] = (),
@@ -98,6 +116,8 @@ class Run:
             Of the samples; else shuffled by (seed, epoch), or as they are without `shuffle`.
         first_step, steps : int
             Part of the epoch; -1 goes to its end.
+        drop_last : bool
+            What does not fill a batch is left out.
         learning_rates : sequence of float
             Of each step; empty: that of the settings.
         trainable : sequence of bool
@@ -108,7 +128,6 @@ class Run:
             Called at most every 25 ms.
         """
         self._require_settings_held(settings, learning_rates)
-        self.has_averages |= settings.get("average_decay", 0.0) > 0
         return Report(
             **self._run.run_epoch(
                 rows,
@@ -121,6 +140,7 @@ class Run:
                 epoch=epoch,
                 first_step=first_step,
                 steps=steps,
+                drops_partial=drop_last,
                 learning_rates=learning_rates,
                 trainable=trainable,
                 counts_penalty=penalty,
@@ -147,13 +167,43 @@ class Run:
         """How steps are computed."""
         return self._run.plan
 
-    def state(self) -> dict[str, Array]:
-        """Copy of what a run goes on with exactly where this one is, besides the parameters."""
-        return {
-            **self._run.state(),
-            "rule": np.array(self.rule),
-            "shows_averages": np.array(self.shows_averages),
-        }
+    @property
+    def position(self) -> npt.NDArray[np.float64]:
+        """Where the run is, as the core keeps it beside the parameters: see `StepSums`."""
+        return self._run.position
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps completed in an epoch, counted from 0, which is the last or the next one."""
+        position = self._run.position
+        return int(position[1]) if int(position[0]) == epoch else 0
+
+    def sums_in(self, epoch: int) -> StepSums:
+        """Over these steps."""
+        position = self._run.position
+        return StepSums.of(position[5:10]) if int(position[0]) == epoch else StepSums()
+
+    def last_step(self) -> StepSums:
+        """Of the last completed step alone."""
+        return StepSums.of(self._run.position[10:15])
+
+    @property
+    def has_averages(self) -> bool:
+        """Whether parameters were averaged."""
+        return self._run.has_averages
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the optimizer's state is not that of the model's parameters any more."""
+        return bool(self._run.position[4])
+
+    def state(self, *, with_start: bool = False) -> dict[str, Array]:
+        """Copy of what a run goes on with exactly where this one is, besides the parameters.
+
+        Within an epoch that takes `with_start`: the parameters that a diverging epoch goes back to.
+        """
+        state = self._run.state(with_start)
+        shows_averages = np.array(bool(state["position"][3]))
+        return {**state, "rule": np.array(self.rule), "shows_averages": shows_averages}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go on from what `state` of a run with the same network and rule gave.
@@ -165,31 +215,26 @@ class Run:
         """
         require_rule(state, self.rule)
         dtype = self._model.dtype
-        self._run.restore(
-            {
-                name: core_array(value, dtype if name.startswith(_NUMBERS) else value.dtype)
-                for name, value in state.items()
-            }
-        )
-        self.has_averages = "averages.0.weights" in state
-        self.shows_averages = bool(state["shows_averages"])
+        arrays = {
+            name: core_array(value, dtype if name.startswith(_NUMBERS) else value.dtype)
+            for name, value in state.items()
+        }
+        if "position" not in arrays:  # of a release that kept it elsewhere
+            arrays["position"] = np.zeros(15)
+            arrays["position"][[0, 3]] = -1, bool(state["shows_averages"])
+        self._run.restore(arrays)
 
     def average(self, decay: float) -> None:
-        """Move the averages of the parameters; the first time they are a copy of these."""
+        """Move the averages of the parameters, once after a step; they begin as copies."""
         self._run.average(decay)
-        self.has_averages = True
 
     def show_averages(self) -> None:
         """Give the model the averages; the run keeps the parameters meanwhile."""
-        if not self.shows_averages:
-            self._run.swap_averages()
-            self.shows_averages = True
+        self._run.show_averages()
 
     def hide_averages(self) -> None:
         """Give the model its parameters back."""
-        if self.shows_averages:
-            self._run.swap_averages()
-            self.shows_averages = False
+        self._run.hide_averages()
 
 
 def require_rule(state: Mapping[str, Array], rule: str) -> None:

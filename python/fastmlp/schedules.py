@@ -61,6 +61,16 @@ class Schedule:
     def reset(self) -> None:
         """Forget what was observed; called when a training starts."""
 
+    def state(self) -> Mapping[str, Any]:
+        """What was observed, of the values and arrays that a `Callback.state` may have.
+
+        A schedule that observes defines it, so that a resumed training goes on as it would have.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned; called when a training is resumed."""
+
 
 @dataclass(frozen=True)
 class Constant(Schedule):
@@ -250,6 +260,14 @@ class WarmUp(Schedule):
             per=choice("per", self.per, PERIODS),
         )
 
+    def state(self) -> Mapping[str, Any]:
+        """State of the other schedule."""
+        return self.schedule.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let the other schedule go on."""
+        self.schedule.restore(state)
+
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
         ramp = self.length * (steps_per_epoch if self.per == "epoch" else 1)
         planned = steps_per_epoch * epochs
@@ -365,6 +383,21 @@ class ReduceOnPlateau(Schedule):
         self._rate = float(self.rate)
         self._bad_epochs = 0
         self._cooling = 0
+
+    def state(self) -> dict[str, Any]:
+        """The present rate and what led to it."""
+        return {
+            "best_value": self._best.value,
+            "rate": self._rate,
+            "bad_epochs": self._bad_epochs,
+            "cooling": self._cooling,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._best.value = state["best_value"]
+        self._rate = state["rate"]
+        self._bad_epochs = state["bad_epochs"]
+        self._cooling = state["cooling"]
 
     def observe(self, record: Mapping[str, Any]) -> None:
         """Lower the rate, perhaps; raise ValueError if the record lacks the monitored value."""

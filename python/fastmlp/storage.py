@@ -15,6 +15,7 @@ from fastmlp.history import History
 from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
 from fastmlp.parameters import parameter_shape
+from fastmlp.state_file import STATE, state_in_file, state_of_file
 from fastmlp.validation import layer_sizes
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def save(
     path: str | PathLike[str],
     *,
     parameters: Mapping[str, Array] | None = None,
+    training_state: bool | Mapping[str, Array] = False,
 ) -> None:
     """Write a model to a file.
 
@@ -42,11 +44,14 @@ def save(
         File to create or replace, whole or not at all.
     parameters : mapping of str to array, optional
         In place of the model's own, as `MLP.parameters` gives them.
+    training_state : bool or mapping of str to array
+        Keep the model's, or this one, so that ``fit(resume=True)`` can go on after `load`.
 
     Raises
     ------
     ValueError
-        A parameter is NaN or infinite.
+        A parameter is NaN or infinite; or there is no state to keep, although the model was
+        trained.
     OSError
         The file could not be written; an older one is unharmed.
     """
@@ -60,6 +65,14 @@ def save(
         config["preprocessing"] = model.preprocessing.config()
         for name, array in model.preprocessing.arrays().items():
             tensors[f"preprocessing.{name}"] = array
+    if model.was_trained:
+        config["trained"] = True
+    if training_state is True and model.refusal is not None:
+        raise ValueError(f"training_state: there is none to keep: {model.refusal}")
+    if training_state is not False:
+        state = model.training_state() if training_state is True else training_state
+        stored, config["training_state"] = state_in_file(state)
+        tensors |= stored
     write_model(path, tensors, config)
 
 
@@ -79,6 +92,8 @@ def load(path: str | PathLike[str]) -> MLP:
         preprocessing = _preprocessing(
             config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
         )
+        trained = config.pop("trained", bool(history.loss))
+        state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
         arguments = architecture_from_config(config)
         sizes = layer_sizes(arguments.pop("layer_sizes"))
         _require_shapes(sizes, tensors)
@@ -92,6 +107,13 @@ def load(path: str | PathLike[str]) -> MLP:
         ):
             raise ValueError(f"preprocessing is for another network than one from {sizes[0]} "
                              f"features to {sizes[-1]} outputs")  # fmt: skip
+        if state:
+            model.restore_training_state(state)
+        elif trained:
+            model.refuse_resume(
+                "its file was saved without the state of the training, which "
+                "save(..., training_state=True) keeps"
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: field config does not describe a model: {error}") from error
     model.history = history

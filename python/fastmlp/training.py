@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,22 +13,24 @@ import numpy.typing as npt
 
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback
+from fastmlp.continuation import Continuation, Progress, begin_watching
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
-from fastmlp.run import Report, Run
+from fastmlp.run import Report, Run, StepSums
 from fastmlp.samples import Rows, row_count
 from fastmlp.schedules import Schedule
 from fastmlp.validation import real
+from fastmlp.watchers import checked_state, keyed, kind_of
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
 
-__all__ = ["Data", "Training"]
+__all__ = ["Data", "ProgressFunction", "Training"]
 
 Array = npt.NDArray[Any]
-Progress = Callable[[int, int, float, "float | None"], object]
+ProgressFunction = Callable[[int, int, float, "float | None"], object]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Training:
     step, steps_per_epoch : int
         Steps completed, and those of one epoch.
     history : History
-        What was measured so far.
+        What this `fit` measured so far.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Training:
         data: Data,
         optimizer: Optimizer,
         *,
-        first_epoch: int,
+        continuation: Continuation,
+        begin: Callable[[], object],
+        resumes: bool,
         epochs: int,
         shuffle: bool,
         callbacks: Sequence[Callback],
@@ -74,34 +77,45 @@ class Training:
         averaging: Averaging | None = None,
         threads: int = 0,
         verbose: bool = False,
-        progress: Progress | None = None,
+        progress: ProgressFunction | None = None,
     ) -> None:
         if verbose and in_notebook():
             verbose = False
             if not any(isinstance(callback, LiveTable) for callback in callbacks):
                 callbacks = [LiveTable(), *callbacks]
+        planned = continuation.progress.planned
+        assert planned is not None
         self.model = model
-        self.epoch = first_epoch
-        self.epochs = first_epoch + epochs
-        self.steps_per_epoch = math.ceil(len(data) / run.batch_size)
-        self.step = first_epoch * self.steps_per_epoch
+        self.epochs = planned.epochs
+        self.steps_per_epoch = planned.steps_per_epoch
         self.history = History()
+        self._last_epoch = continuation.progress.epoch + epochs
+        self._continuation = continuation
+        self._begin = begin
+        self._resumes = resumes
         self._run = run
         self._data = data
         self._optimizer = optimizer
         self._settings = optimizer.settings()
         self._shuffle = shuffle
-        self._callbacks = callbacks
-        self._step_callbacks = [c for c in callbacks if c.every_steps is not None]
+        self._drop_last = planned.drop_last
+        self._callbacks = keyed(callbacks)
         self._validation = validation
         self._averaging = averaging
         self._settings["average_decay"] = averaging.step_decay if averaging is not None else 0.0
         self._threads = threads
         self._verbose = verbose
         self._progress = progress
-        self._override: float | None = None
-        self._last_rate = 0.0
-        self._stops = False
+        self._override = continuation.progress.override
+        self._ends_at_once = False
+
+    @property
+    def epoch(self) -> int:
+        return self._now.epoch
+
+    @property
+    def step(self) -> int:
+        return self.epoch * self.steps_per_epoch + self._run.steps_in(self.epoch)
 
     @property
     def learning_rate(self) -> float:
@@ -114,14 +128,56 @@ class Training:
     def learning_rate(self, rate: float | None) -> None:
         self._override = None if rate is None else real("learning_rate", rate, 0.0)
 
+    def show_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Give the model other parameters for the end; a resumed training goes on from its own."""
+        if self._now.kept is None:
+            self._settle(kept=self.model.parameters())
+        self.model.put_parameters(parameters)
+
+    def state_after(self, callback: Callback) -> dict[str, Array]:
+        """`MLP.training_state` as it will be when a callback has done what it is doing."""
+        key = next(key for key, other in self._callbacks.items() if other is callback)
+        now = self._now.with_told(key, callback, override=self._override)
+        return {**(self._continuation.run_state() or {}), **now.to_arrays()}
+
+    def save_with_state(self, path: str, callback: Callback) -> None:
+        """`MLP.save` with this state."""
+        from fastmlp.storage import save
+
+        save(self.model, path, training_state=self.state_after(callback))
+
+    @property
+    def _stops(self) -> bool:
+        return self._now.stops or self._ends_at_once
+
+    @property
+    def _now(self) -> Progress:
+        return self._continuation.progress
+
+    def _settle(self, **changes: Any) -> None:
+        self._continuation.settle(replace(self._now, **changes))
+
     def _rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
         if self._override is not None:
             return np.full(count, self._override)
         return self._optimizer.rates(first, count, self.steps_per_epoch, self.epochs)
 
-    def _call(self, hook: str, *arguments: object) -> None:
-        stops = [getattr(callback, hook)(self, *arguments) is True for callback in self._callbacks]
-        self._stops = self._stops or any(stops)
+    def _call(self, hook: str) -> None:
+        stops = [getattr(callback, hook)(self) is True for callback in self._callbacks.values()]
+        self._ends_at_once = any(stops)
+
+    def _tell(self, hook: str, record: Record | None = None) -> None:
+        """Call a hook of those that were not told yet, and take note of each that was."""
+        for key, callback in self._callbacks.items():
+            if key in self._now.told:
+                continue
+            arguments = () if record is None else (dict(record),)
+            stops = getattr(callback, hook)(self, *arguments) is True
+            self._take_note(key, callback, stops)
+
+    def _take_note(self, key: str, callback: Callback, stops: bool, **changes: Any) -> None:
+        now = self._now.with_told(key, callback, stops=stops, override=self._override, **changes)
+        self._continuation.settle(now)
 
     def fit(self) -> History:
         """Run all epochs.
@@ -132,52 +188,80 @@ class Training:
             The loss became NaN or infinite.
         """
         schedule = self._optimizer.learning_rate
-        if isinstance(schedule, Schedule) and self.epoch == 0:
-            schedule.reset()
-        self._run.hide_averages()
+        begin_watching(self._now, self._callbacks, schedule, resumes=self._resumes)
         self._call("on_train_begin")
-        while self.epoch < self.epochs and not self._stops:
-            self._call("on_epoch_begin")
+        self._begin()
+        if self._now.kept is not None:
+            self.model.put_parameters(self._now.kept)
+            self._settle(kept=None)
+        if isinstance(schedule, Schedule):
+            self._settle(schedule=(kind_of(schedule), checked_state(schedule, schedule.state())))
+        self._catch_up()
+        while self.epoch < self._last_epoch and not self._stops:
+            self._run.hide_averages()
+            self._tell("on_epoch_begin")
             if self._stops:
                 break
             record = self._fit_epoch()
             if record is None:
                 break
-            self.epoch += 1
-            if isinstance(schedule, Schedule):
-                schedule.observe(record)
-            self.history.append(record)
-            self.model.history.append(record)
-            if self._verbose:
-                print(epoch_line(record), file=sys.stderr, flush=True)
-            self._call("on_epoch_end", dict(record))
-            if self.epoch < self.epochs and not self._stops:
-                self._run.hide_averages()
+            self._end_epoch(record)
         if self._averaging is not None and self._run.has_averages:
             self._run.show_averages()
+        self._settle(stops=False)
         self._call("on_train_end")
         return self.history
 
+    def _catch_up(self) -> None:
+        """Tell those who were not told before something ended the last fit."""
+        now = self._now
+        if now.record is not None:
+            self._end_epoch(now.record)
+        elif now.told:
+            self._run.hide_averages()
+            if self._run.steps_in(now.epoch):
+                self._tell_of_steps()
+            else:
+                self._tell("on_epoch_begin")
+
+    def _end_epoch(self, record: Record) -> None:
+        """Take note of an epoch, once, and tell of it."""
+        self.history.append(record)
+        if self._now.record is None:
+            history = self._now.history.with_record(record)
+            schedule = self._optimizer.learning_rate
+            changes: dict[str, Any] = {}
+            if isinstance(schedule, Schedule):
+                schedule.observe(record)
+                state = checked_state(schedule, schedule.state())
+                changes["schedule"] = (kind_of(schedule), state)
+            self._settle(
+                epoch=self.epoch + 1, history=history, record=record, told=frozenset(), seen={},
+                seconds=0.0, rate=None, **changes,
+            )  # fmt: skip
+            if self._verbose:
+                print(epoch_line(record), file=sys.stderr, flush=True)
+        self._tell("on_epoch_end", record)
+        self._settle(record=None, told=frozenset(), override=self._override)
+
     def _fit_epoch(self) -> Record | None:
-        """Measures of an epoch; None where a callback broke it off, so that it does not count."""
-        start = time.perf_counter()
-        rate = self.learning_rate
-        totals = _Totals()
-        done = 0
-        while done < self.steps_per_epoch and not self._stops:
-            count = self._steps_to_next_call(self.steps_per_epoch - done)
-            report = self._steps(done, count, totals)
-            totals.add(report)
-            done += count
-            self.step += count
-            self._call_step_callbacks(totals)
-        seconds = time.perf_counter() - start
-        if done < self.steps_per_epoch:
+        """Measures of an epoch; None where a callback broke it off, to be gone on with."""
+        if self._now.rate is None:
+            self._settle(rate=self.learning_rate)
+        self._tell_of_steps()
+        while self._run.steps_in(self.epoch) < self.steps_per_epoch and not self._stops:
+            start = time.perf_counter()
+            try:
+                self._steps()
+            finally:
+                self._settle(seconds=self._now.seconds + time.perf_counter() - start)
+            self._tell_of_steps()
+        if self._run.steps_in(self.epoch) < self.steps_per_epoch:
             return None
         self._show_averages()
-        measured = totals.means(self.model.tells_accuracy)
-        record: Record = {"epoch": self.epoch + 1, **measured}
-        record |= {"seconds": seconds, "learning_rate": rate, "epochs": self.epochs}
+        measured = _means(self._run.sums_in(self.epoch), self.model.tells_accuracy)
+        record: Record = {"epoch": self.epoch + 1, **measured, "seconds": self._now.seconds}
+        record |= {"learning_rate": self._now.rate, "epochs": self.epochs}
         if self._validation is not None:
             values = self.model.evaluate_data(self._validation, self._threads)
             record.update({f"val_{name}": value for name, value in values.items()})
@@ -187,27 +271,28 @@ class Training:
         """Steps until a callback wants to be called, or the epoch ends."""
         distances = [
             callback.every_steps - self.step % callback.every_steps
-            for callback in self._step_callbacks
+            for callback in self._callbacks.values()
             if callback.every_steps is not None
         ]
         return min([left, *distances])
 
-    def _steps(self, first: int, count: int, before: _Totals) -> Report:
+    def _steps(self) -> None:
+        """Steps up to the next that somebody wants to be told of."""
+        first = self._run.steps_in(self.epoch)
+        count = self._steps_to_next_call(self.steps_per_epoch - first)
         rates = self._rates(self.step, count)
         constant = bool((rates == rates[0]).all())
         self._settings["learning_rate"] = float(rates[0])
-        report: Callable[[int, float, float, int], object] | None = None
+        report: Callable[[int, float, float, float], object] | None = None
         progress = self._progress
         if progress is not None:
 
-            def report(samples: int, weight: float, loss: float, correct: int) -> None:
-                done = samples + before.samples
-                mean = (loss + before.loss_sum) / max(weight + before.weight_sum, 1e-300)
-                accuracy = (correct + before.correct) / max(done, 1)
-                shown = accuracy if self.model.tells_accuracy else None
-                progress(done, len(self._data), mean, shown)
+            def report(done: int, weight: float, loss: float, correct: float) -> None:
+                total = max(weight, 1e-300)
+                shown = correct / total if self.model.tells_accuracy else None
+                progress(done, len(self._data), loss / total, shown)
 
-        self._last_rate = float(rates[-1])
+        self._settle(step_rate=float(rates[-1]))
         result = self._run.epoch(
             self._data.rows,
             self._data.targets,
@@ -216,6 +301,7 @@ class Training:
             epoch=self.epoch,
             first_step=first,
             steps=count,
+            drop_last=self._drop_last,
             learning_rates=() if constant else rates.tolist(),
             sample_weight=self._data.sample_weight,
             trainable=self.model.trainable_flags(),
@@ -223,7 +309,6 @@ class Training:
         )
         if result.status == "diverged":
             self._raise_diverged(first, result, float(rates[0]))
-        return result
 
     def _raise_diverged(self, first: int, report: Report, rate: float) -> None:
         # An update that overflows after the last step of an epoch belongs to that step.
@@ -237,14 +322,30 @@ class Training:
             step,
         )
 
-    def _call_step_callbacks(self, totals: _Totals) -> None:
-        for callback in self._step_callbacks:
-            if callback.every_steps is None or self.step % callback.every_steps:
+    def _tell_of_steps(self) -> None:
+        """Call those that want to know of the last step, unless they were called already."""
+        step, done = self.step, self._run.steps_in(self.epoch)
+        if done == 0:
+            return
+        sums = self._run.sums_in(self.epoch)
+        for key, callback in self._callbacks.items():
+            if callback.every_steps is None or step % callback.every_steps:
                 continue
-            means = totals.means_since(callback, self.model.tells_accuracy)
-            record: Record = {"step": self.step, "epoch": self.epoch + 1, **means}
-            record["learning_rate"] = self._last_rate
-            self._stops = callback.on_step_end(self, record) is True or self._stops
+            before = self._now.seen.get(key, (0, 0, 0.0, 0.0, 0.0))
+            if before[0] == step:
+                continue
+            since = StepSums(
+                sums.samples - before[1],
+                sums.weight - before[2],
+                sums.loss - before[3],
+                correct=sums.correct - before[4],
+            )
+            means = _means(since, self.model.tells_accuracy)
+            record: Record = {"step": step, "epoch": self.epoch + 1, **means}
+            record["learning_rate"] = self._now.step_rate
+            stops = callback.on_step_end(self, record) is True
+            seen = {**self._now.seen, key: (step, *_counted(sums))}
+            self._take_note(key, callback, stops, seen=seen, told=self._now.told)
 
     def _show_averages(self) -> None:
         """The model gets its averages, where there are any, and the run keeps the parameters."""
@@ -257,40 +358,11 @@ class Training:
             self._run.show_averages()
 
 
-class _Totals:
-    """Sums over the steps of an epoch, and what they were when each callback was last called."""
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self.weight_sum = 0.0
-        self.loss_sum = 0.0
-        self.correct = 0
-        self._seen: dict[int, tuple[int, float, float, int]] = {}
-
-    def add(self, report: Report) -> None:
-        self.samples += report.samples
-        self.weight_sum += report.weight_sum
-        self.loss_sum += report.loss_sum
-        self.correct += report.correct
-
-    def means(self, with_accuracy: bool) -> dict[str, float]:
-        return _means(self.samples, self.weight_sum, self.loss_sum, self.correct, with_accuracy)
-
-    def means_since(self, callback: Callback, with_accuracy: bool) -> dict[str, float]:
-        now = (self.samples, self.weight_sum, self.loss_sum, self.correct)
-        before = self._seen.get(id(callback), (0, 0.0, 0.0, 0))
-        self._seen[id(callback)] = now
-        return _means(
-            now[0] - before[0],
-            now[1] - before[1],
-            now[2] - before[2],
-            now[3] - before[3],
-            with_accuracy,
-        )
+def _counted(sums: StepSums) -> tuple[int, float, float, float]:
+    return sums.samples, sums.weight, sums.loss, sums.correct
 
 
-def _means(
-    samples: int, weight: float, loss: float, correct: int, with_accuracy: bool
-) -> dict[str, float]:
-    means = {"loss": loss / weight if weight else 0.0}
-    return means | ({"accuracy": correct / max(samples, 1)} if with_accuracy else {})
+def _means(sums: StepSums, with_accuracy: bool) -> dict[str, float]:
+    weight = sums.weight or 1.0
+    means = {"loss": sums.loss / weight}
+    return means | ({"accuracy": sums.correct / weight} if with_accuracy else {})

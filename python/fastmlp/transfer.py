@@ -33,6 +33,7 @@ def with_new_head(
     head = f"layers.{len(sizes) - 2}."
     kept = {k: v for k, v in model.parameters().items() if not k.startswith(head)}
     new.set_parameters({**new.parameters(), **kept})
+    _refuse_resume(new, model, "replace_head")
     return new
 
 
@@ -56,7 +57,14 @@ def folded(model: AdaptableNetwork) -> MLP:
     new.set_parameters(parameters)
     if isinstance(model, MLP):
         new.history, new.preprocessing = deepcopy(model.history), model.preprocessing
+    _refuse_resume(new, model, "folded")
     return new
+
+
+def _refuse_resume(new: MLP, model: AdaptableNetwork, maker: str) -> None:
+    """The state of an optimizer does not fit another network."""
+    if isinstance(model, MLP) and model.was_trained:
+        new.refuse_resume(f"{maker}() made this of a model with other parameters")
 
 
 def rebuilt(
@@ -71,7 +79,9 @@ def rebuilt(
     model = MLP(layer_sizes, **arguments)
     model.set_parameters(parameters)
     model.freeze([layer for layer, value in enumerate(trainable) if not value])
+    model.history, model.preprocessing = extras["history"], extras["preprocessing"]
     if state:
         model.restore_training_state(state)
-    model.history, model.preprocessing = extras["history"], extras["preprocessing"]
+    elif extras.get("refusal") is not None:
+        model.refuse_resume(extras["refusal"])
     return model

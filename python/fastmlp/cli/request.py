@@ -35,7 +35,6 @@ class Request:
     overwrite: bool = False
     offline: bool = False
     report: bool | None = None
-    tensorboard: bool = False
     dry_run: bool = False
     quiet: bool = False
     verbose: bool = False

@@ -45,7 +45,6 @@ fastmlp train mnist --dry-run"""
     "--report/--no-report", default=None,
     help="Write report.html and plots.  [default: where 'fastmlp[plot]' is installed]",
 )  # fmt: skip
-@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard into the run.")
 @click.option("--dry-run", is_flag=True, help="Check the settings, show the plan and stop.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result only, no progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the machine and all settings first.")

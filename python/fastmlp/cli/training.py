@@ -47,7 +47,7 @@ EXIT_CODES = {
     "check_failed": ExitCode.CHECK_FAILED,
 }
 # What a resumed run may do otherwise than before without another result.
-RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every"}
+RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every", "tensorboard"}
 
 
 def run_training(request: Request, state: State) -> int:
@@ -103,6 +103,8 @@ def _resume(request: Request, state: State) -> int:
             runner.require_same_data(experiment, run)
         model = _new_model(experiment)
         run.write_records(checkpoint.records if checkpoint else [])
+        if checkpoint is None:
+            run.remove_events()
         run.result_path.unlink(missing_ok=True)  # of the training that was cut off
         return _train(request, state, experiment, model, run, checkpoint)
 
@@ -245,10 +247,10 @@ def _fit(
 
     outcome = Outcome()
     callbacks = []
-    if request.tensorboard:
+    if experiment.config.training.tensorboard:
         from fastmlp.loggers import TensorBoard
 
-        callbacks.append(TensorBoard(run.path / "tensorboard"))
+        callbacks.append(TensorBoard(run.tensorboard_path))
     try:
         with plain_warnings(quiet=request.quiet), display, _writing(run):
             train(

@@ -38,7 +38,7 @@ from fastmlp.estimators.samples import (
     split_indices,
 )
 from fastmlp.estimators.session import Session, new_session
-from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop
+from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop, batch_size_for
 from fastmlp.estimators.stopping import Plateau
 from fastmlp.model import MLP
 from fastmlp.samples import Rows
@@ -171,6 +171,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
         """Draw the parameters and start counting."""
+        self._session: Session | None = None  # of other parameters
+        self._last_parameters: Parameters | None = None
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_sizes)
@@ -186,7 +188,6 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             model = self._network_spec().build()
             self.normalization_ = Parameters.read_from(model).normalization
         self._predictor = Predictor()
-        self._session: Session | None = None
         if self._is_stochastic():
             self._start_counting()
 
@@ -199,22 +200,28 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._plateau = Plateau()
 
     def _fit_stochastic(self, samples: Samples, validation: Any, mode: Mode, tasks: Any) -> None:
-        once = mode == "partial_fit"
+        once, resumes = mode == "partial_fit", mode == "resume"
         if once and self.used.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if mode == "fit" or self._session is None:
             self._session = new_session(self)
+            self._last_parameters = None
         session = self._session
         if not hasattr(self, "_plateau"):  # the parameters are those of L-BFGS
             self._start_counting()
+        moment = session.progress.others.get("moment")
+        if resumes and moment is not None:
+            moment.restore(self, session)
         samples, held_out = self._hold_out(samples, validation, session)
         self._start_curves(held_out)
         parameters = self._parameters()
-        if mode == "resume":
+        if resumes:
             session.check_order(samples.count)
+            batch_size = batch_size_for(self.used.batch_size, samples.count)
+            session.check_resumable(samples.count, batch_size, self.used.max_iter)
             if self._plateau.count > self.used.n_iter_no_change:
                 return
-            parameters = self._last_parameters or parameters
+            parameters = session.latest(self._last_parameters or parameters)
         else:
             self.n_iter_ = 0
             session.order = np.arange(samples.count)
@@ -223,13 +230,19 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         session.set_penalty(self.used.alpha)
         loop = EpochLoop(self, model, session, samples, self._loss_measure(), held_out)
         if not once:
-            loop.observers = self._observers(model, tasks, loop.steps_per_epoch, loop.next_rate)
+            loop.observers = self._observers(
+                model, tasks, loop.steps_per_epoch, loop.next_rate, session
+            )
+        if not resumes:
+            loop.settle(session.epochs)
+        session.is_ahead = True
         try:
-            loop.train(once=once)
+            loop.train(once=once, resumes=resumes)
         finally:
             last = Parameters.read_from(model)
             self._set_parameters(last)
-            self._last_parameters: Parameters | None = None
+            self._last_parameters = None
+            session.is_ahead = False
         final = self._best_parameters if self.used.early_stopping else last
         if loop.observers is not None:
             final.write_to(model)
@@ -240,14 +253,19 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._last_parameters = last
 
     def _observers(
-        self, model: MLP, tasks: Any, steps_per_epoch: int, rate: Callable[[], float]
+        self,
+        model: MLP,
+        tasks: Any,
+        steps_per_epoch: int,
+        rate: Callable[[], float],
+        session: Session | None = None,
     ) -> Observers | None:
         """All callbacks, None without any."""
         callbacks = as_callbacks(self.callbacks or ())
         if not callbacks and tasks is None:
             return None
         training = FitTraining(model, self.n_iter_, self.used.max_iter, steps_per_epoch, rate)
-        return Observers(training, callbacks, tasks, self._tells_accuracy)
+        return Observers(training, callbacks, tasks, self._tells_accuracy, session)
 
     def _start_curves(self, held_out: HeldOut | None) -> None:
         """Make the lists that early stopping and validation append to, unless they go on."""

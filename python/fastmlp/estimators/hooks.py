@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastmlp.callbacks import Callback
+from fastmlp.continuation import Progress, begin_watching
 from fastmlp.estimators.network import Parameters, Predictor
 from fastmlp.history import History, Record
 from fastmlp.model import MLP
 from fastmlp.validation import real
+from fastmlp.watchers import keyed
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
@@ -20,23 +23,14 @@ except ImportError:  # scikit-learn before 1.9
         """Without callbacks of scikit-learn."""
 
 
-__all__ = ["CallbackSupport", "FitTraining", "Observers", "ScikitLearnTasks"]
+__all__ = ["CallbackSupport", "FitTraining", "Observers", "ScikitLearnTasks", "Watched"]
 
 
-class _StepSums:
-    """Sums over some steps, from which the record of `Callback.on_step_end` is made."""
-
-    __slots__ = ("correct", "loss_sum", "samples")
+class Watched:
+    """What observers look on: something that is at some point of a training."""
 
     def __init__(self) -> None:
-        self.loss_sum = 0.0
-        self.correct = 0
-        self.samples = 0
-
-    def add(self, loss_sum: float, correct: int, samples: int) -> None:
-        self.loss_sum += loss_sum
-        self.correct += correct
-        self.samples += samples
+        self.progress = Progress()
 
 
 class FitTraining:
@@ -66,6 +60,16 @@ class FitTraining:
         self.chosen_rate: float | None = None
         self._planned_rate = rate
 
+    def show_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Give the model other parameters for the end; a resumed fit goes on from its own."""
+        self.model.put_parameters(parameters)
+
+    def save_with_state(self, path: str, callback: Callback) -> None:
+        """An estimator is pickled instead."""
+        raise ValueError(
+            "training_state must be False in an estimator, whose pickles keep the state"
+        )
+
     @property
     def learning_rate(self) -> float:
         return self._planned_rate() if self.chosen_rate is None else self.chosen_rate
@@ -85,6 +89,8 @@ class Observers:
     tasks : ScikitLearnTasks or None
     counts_correct : bool
         Whether predictions are right or wrong.
+    session : Session or None
+        Whose progress says who was told of what; None where nothing can be resumed.
     """
 
     def __init__(
@@ -93,64 +99,94 @@ class Observers:
         callbacks: list[Callback],
         tasks: ScikitLearnTasks | None,
         counts_correct: bool,
+        session: Watched | None = None,
     ) -> None:
         self.training = training
-        self._callbacks = callbacks
+        self._callbacks = keyed(callbacks)
         self._tasks = tasks
         self._counts_correct = counts_correct
-        self._stepping = [(c, c.every_steps, _StepSums()) for c in callbacks if c.every_steps]
+        self._forgets = session is None
+        self._session = Watched() if session is None else session
         self._epoch_start = 0.0
 
-    def _call(self, name: str, *arguments: Any) -> bool:
-        stops = [getattr(c, name)(self.training, *arguments) is True for c in self._callbacks]
-        return any(stops)
-
-    def begin(self) -> bool:
+    def begin(self, *, resumes: bool = False) -> bool:
+        """Before the first epoch; True where somebody ends the training at once."""
+        training, progress = self.training, self._session.progress
         if self._tasks is not None:
             self._tasks.begin()
-        return self._call("on_train_begin")
+        begin_watching(progress, self._callbacks, None, resumes=resumes)
+        training.chosen_rate = progress.override
+        stops = [c.on_train_begin(training) is True for c in self._callbacks.values()]  # type: ignore[arg-type]
+        return any(stops)
 
     def end(self) -> None:
-        self._call("on_train_end")
+        for callback in self._callbacks.values():
+            callback.on_train_end(self.training)  # type: ignore[arg-type]
         if self._tasks is not None:
             self._tasks.end(self.training.model)
 
+    def _take_note(self, key: str, stops: bool, **changes: Any) -> None:
+        """A callback was told: from now on it is not told again."""
+        session, override = self._session, self.training.chosen_rate
+        session.progress = session.progress.with_told(
+            key, self._callbacks[key], stops=stops, override=override, **changes
+        )
+
+    def _tell(self, hook: str, *arguments: Record) -> bool:
+        for key, callback in self._callbacks.items():
+            if key not in self._session.progress.told:
+                self._take_note(key, getattr(callback, hook)(self.training, *arguments) is True)
+        return self._session.progress.stops
+
     def epoch_begin(self) -> bool:
         self._epoch_start = time.perf_counter()
-        self._stepping = [(c, every, _StepSums()) for c, every, _ in self._stepping]
         if self._tasks is not None:
             self._tasks.epoch_begin(self.training.model)
-        return self._call("on_epoch_begin")
+        if self._session.progress.record is not None:  # it is over, and not all know
+            return False
+        return self._tell("on_epoch_begin")
 
     def steps_to_next_call(self) -> int | None:
         """Steps from now to the next one that a callback is called after."""
         done = self.training.step
-        return min((every - done % every for _, every, _ in self._stepping), default=None)
+        everies = [c.every_steps for c in self._callbacks.values() if c.every_steps is not None]
+        return min((every - done % every for every in everies), default=None)
 
-    def steps_done(self, steps: int, loss_sum: float, correct: int, samples: int) -> bool:
-        training = self.training
-        training.step += steps
-        stops = False
-        for i, (callback, every, sums) in enumerate(self._stepping):
-            sums.add(loss_sum, correct, samples)
-            if training.step % every == 0:
-                record = {"step": training.step, "epoch": training.epoch + 1} | self._means(sums)
-                stops |= callback.on_step_end(training, record) is True  # type: ignore[arg-type]
-                self._stepping[i] = (callback, every, _StepSums())
-        return stops
-
-    def _means(self, sums: _StepSums) -> Record:
-        means: Record = {"loss": sums.loss_sum / sums.samples}
-        if self._counts_correct:
-            means["accuracy"] = sums.correct / sums.samples
-        return means | {"learning_rate": self.training.learning_rate}
+    def steps_done(self, step: int, loss_sum: float, sums: StepSums) -> bool:
+        """After `step` steps of this epoch, over which the sums are."""
+        training, session = self.training, self._session
+        training.step = training.epoch * training.steps_per_epoch + step
+        for key, callback in self._callbacks.items():
+            if callback.every_steps is None or training.step % callback.every_steps:
+                continue
+            told = session.progress.told
+            before = session.progress.seen.get(key, (0, 0, 0.0, 0.0, 0.0))
+            if before[0] == training.step or session.progress.record is not None:
+                continue
+            count = sums.samples - before[1]
+            means: Record = {"loss": (loss_sum - before[3]) / count}
+            if self._counts_correct:
+                means["accuracy"] = (sums.correct - before[4]) / ((sums.weight - before[2]) or 1.0)
+            record: Record = {"step": training.step, "epoch": training.epoch + 1} | means
+            record["learning_rate"] = training.learning_rate
+            stops = callback.on_step_end(training, record) is True  # type: ignore[arg-type]
+            now = (training.step, sums.samples, sums.weight, loss_sum, sums.correct)
+            self._take_note(key, stops, seen={**session.progress.seen, key: now}, told=told)
+        return session.progress.stops
 
     def epoch_end(self, record: Record) -> bool:
-        training = self.training
+        training, session = self.training, self._session
         training.epoch += 1
-        record = record | {"seconds": time.perf_counter() - self._epoch_start}
+        training.step = training.epoch * training.steps_per_epoch
+        if session.progress.record is None:
+            record = record | {"seconds": time.perf_counter() - self._epoch_start}
+            session.progress = replace(session.progress, record=record, told=frozenset(), seen={})
+        else:  # the same, and some know it already
+            record = session.progress.record
         training.history.append(record)
-        ends = self._call("on_epoch_end", record)
+        ends = self._tell("on_epoch_end", dict(record))
+        if self._forgets:
+            session.progress = replace(session.progress, record=None, told=frozenset())
         return (self._tasks is not None and self._tasks.epoch_end(training.model)) or ends
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from fastmlp.continuation import Planned
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.hooks import Observers
+from fastmlp.estimators.moment import Moment
 from fastmlp.estimators.network import Parameters
 from fastmlp.estimators.samples import HeldOut, LossMeasure, Samples
 from fastmlp.estimators.session import Session
 from fastmlp.estimators.stopping import standstill_message
 from fastmlp.model import MLP
+from fastmlp.run import StepSums
 
 __all__ = ["NON_FINITE", "EpochLoop", "NonFiniteParametersError", "batch_size_for"]
 
@@ -84,11 +88,9 @@ class EpochLoop:
         self._run = session.run(model, self._batch_size, estimator.used.n_threads)
         self._identity = np.arange(self._count)
         self._permutation = np.arange(self._count)
-        self._seen = 0
         self._accuracy = 0.0
         self._validation = (np.nan, np.nan)
-        self._first_rate = 0.0
-        self._stopped = False
+        self._goes_on = False
         self._tells = False
         self.observers: Observers | None = None
 
@@ -96,15 +98,17 @@ class EpochLoop:
         """Learning rate of the next step, unless a callback chooses another."""
         return self._session.rates(0, 1, self.steps_per_epoch, self._estimator.used.max_iter)[0]
 
-    def train(self, *, once: bool = False) -> None:
-        """Run epochs; with `once` a single one."""
+    def train(self, *, once: bool = False, resumes: bool = False) -> None:
+        """Run epochs; with `once` a single one, and where it `resumes` those that are left."""
         estimator = self._estimator
         self._tells = self.observers is not None or self._session.has_schedule
+        self._goes_on = resumes
         try:
-            if self.observers is not None and self.observers.begin():
+            if self.observers is not None and self.observers.begin(resumes=resumes):
                 return
             while estimator.n_iter_ < estimator.used.max_iter:
                 if self._epoch() or once:
+                    self._session.progress = replace(self._session.progress, stops=False)
                     return
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=6)
@@ -130,9 +134,11 @@ class EpochLoop:
                 raise
             self._end_with_best(error)
             return True
-        session.epochs += 1
+        if loss is None:
+            return True
+        epoch = session.epochs
         estimator.n_iter_ += 1
-        estimator.t_ += self._seen
+        estimator.t_ += self._count
         estimator.loss_ = loss
         estimator.loss_curve_.append(loss)
         if estimator.used.verbose:
@@ -141,8 +147,21 @@ class EpochLoop:
         session.rate.epoch_ended(estimator.t_)
         ends = self._tells and self._tell()
         if estimator._plateau.count > estimator.used.n_iter_no_change and self._stands_still():
-            return True
-        return ends or self._stopped
+            ends = True
+        self.settle(epoch + 1)
+        return ends
+
+    def settle(self, epochs: int) -> None:
+        """Take note of an epoch, in one assignment: what a resumed fit goes on from."""
+        session = self._session
+        moment = Moment.of(self._estimator, session, epochs)
+        chosen = None if self.observers is None else self.observers.training.chosen_rate
+        session.progress = replace(
+            session.progress, epoch=epochs, record=None, told=frozenset(), stops=False, seen={},
+            override=chosen, others={"moment": moment},
+            planned=Planned(self._count, self._batch_size, self._estimator.used.max_iter),
+        )  # fmt: skip
+        session.epochs = epochs
 
     @property
     def _keeps_best(self) -> bool:
@@ -177,14 +196,18 @@ class EpochLoop:
 
     # ------------------------------------------------------------ steps
 
-    def _train_once(self) -> float:
-        """Loss over an epoch, each sample as seen before its step, with the penalty."""
-        session, samples = self._session, self._samples
-        total = 0.0
-        step = done = correct = 0
-        while step < self.steps_per_epoch and not self._stopped:
+    def _train_once(self) -> float | None:
+        """Loss over an epoch, each sample as seen before its step, with the penalty.
+
+        None where a callback broke it off, to be gone on with.
+        """
+        session, samples, run = self._session, self._samples, self._run
+        step = run.steps_in(session.epochs) if self._goes_on else 0
+        self._goes_on = True
+        stopped = step > 0 and self._measured(step)
+        while step < self.steps_per_epoch and not stopped:
             steps = self._steps_at_once(step)
-            report = self._run.epoch(
+            report = run.epoch(
                 self._rows,
                 samples.targets,
                 session.settings,
@@ -198,18 +221,40 @@ class EpochLoop:
             )
             if report.status != "completed":
                 self._give_up(report, step)
-            first, done = done, done + report.samples
-            loss_sum = self._loss_sum(report, first, done)
-            total += loss_sum
-            correct += report.correct
-            step += steps
-            if self.observers is not None:
-                self._stopped = self.observers.steps_done(
-                    steps, loss_sum, report.correct, done - first
-                )
-        self._seen = done
-        self._accuracy = correct / done
-        return total / done
+            step = run.steps_in(session.epochs)
+            stopped = self._measured(step)
+        if step < self.steps_per_epoch:
+            return None
+        sums = run.sums_in(session.epochs)
+        self._accuracy = sums.correct / (sums.weight or 1.0)
+        return self._total(sums) / sums.samples
+
+    def _measured(self, step: int) -> bool:
+        """Take note of what the steps up to this one measured, and tell of it.
+
+        True where somebody ends the training.
+        """
+        session, run = self._session, self._run
+        sums = run.sums_in(session.epochs)
+        if self._samples.weights is not None:
+            # scikit-learn weighs each batch's mean by its number of samples: step by step. The
+            # last one is not added yet.
+            epoch, added, total = session.partial
+            if epoch != session.epochs or step == 1:
+                added, total = 0, 0.0
+            if added < step:
+                last = run.last_step()
+                total += self._loss_sum(last, sums.samples - last.samples, sums.samples)
+                session.partial = (session.epochs, step, total)
+        if self.observers is None:
+            return False
+        return self.observers.steps_done(step, self._total(sums), sums)
+
+    def _total(self, sums: StepSums) -> float:
+        """Sum of the losses of an epoch so far in scikit-learn's measure."""
+        if self._samples.weights is not None:
+            return self._session.partial[2]
+        return self._loss_sum(sums, 0, sums.samples)
 
     def _steps_at_once(self, step: int) -> int:
         """Steps until somebody looks at something."""
@@ -221,15 +266,15 @@ class EpochLoop:
             return rest
         return min(rest, self.observers.steps_to_next_call() or rest)
 
-    def _loss_sum(self, report: Any, first: int, last: int) -> float:
+    def _loss_sum(self, sums: StepSums, first: int, last: int) -> float:
         """Loss of consecutive samples of the order in scikit-learn's measure."""
-        loss_sum = report.loss_sum
+        loss_sum = sums.loss
         if self._constants is not None:
             loss_sum += float(self._constants[self._session.order[first:last]].sum())
-        loss_sum = loss_sum * self._loss_factor + report.penalty_sum
+        loss_sum = loss_sum * self._loss_factor + sums.penalty
         if self._samples.weights is None:
             return float(loss_sum)
-        return float(loss_sum * (last - first) / report.weight_sum) if report.weight_sum else 0.0
+        return float(loss_sum * (last - first) / sums.weight) if sums.weight else 0.0
 
     def _set_rate(self, step: int, steps: int) -> Sequence[float]:
         """Put the rate into the settings, and return one for each step where there are several."""
@@ -241,7 +286,7 @@ class EpochLoop:
             rates = [chosen]
         session.settings["learning_rate"] = rates[0]
         if step == 0:
-            self._first_rate = rates[0]
+            session.first_rate = rates[0]
         return rates if len(rates) > 1 else ()
 
     def _give_up(self, report: Any, first_step: int) -> None:
@@ -303,7 +348,7 @@ class EpochLoop:
             "epoch": estimator.n_iter_,
             "epochs": estimator.used.max_iter,
             "loss": estimator.loss_,
-            "learning_rate": self._first_rate,
+            "learning_rate": self._session.first_rate,
         }
         if estimator._tells_accuracy:
             record["accuracy"] = self._accuracy

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import FormatError
-from fastmlp.history import Record
+from fastmlp.history import History, Record
 from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
+from fastmlp.state_file import state_in_file, state_of_file
 
 __all__ = ["Checkpoint", "CheckpointStore"]
 
@@ -29,8 +30,6 @@ KIND = "fastmlp-checkpoint"
 GENERATIONS = 2
 _NAME = re.compile(r"epoch-(\d{8})\.safetensors")
 _WHOLE = ("epoch", "epochs")  # values of a record that are integers
-# What of `MLP.training_state` is no array of floats.
-_PLAIN = ("rule", "shows_averages", "epochs")
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,13 @@ class Checkpoint:
     def of(
         cls,
         model: MLP,
+        state: dict[str, Array],
         records: Sequence[Record],
         best: dict[str, Array] | None,
         best_epoch: int,
     ) -> Checkpoint:
         """The state of a model after the last of `records`."""
         epoch = int(records[-1]["epoch"])
-        state = {**model.training_state(), "epochs": np.array(epoch)}
         other = best if best_epoch != epoch else None
         return cls(epoch, model.parameters(), state, list(records), other, best_epoch)
 
@@ -81,26 +80,27 @@ class Checkpoint:
             The state is of another architecture.
         """
         model.set_parameters(self.parameters)
-        model.restore_training_state(self.state)
+        history = History()
         for record in self.records:
-            model.history.append(record)
+            history.append(record)
+        model.history = history
+        model.restore_training_state(self.state)
 
     def save(self, path: Path) -> None:
         """Write it as one file."""
-        groups = {"parameters": self.parameters, "best": self.best or {}, "state": self.state}
-        tensors = {
+        groups = {"parameters": self.parameters, "best": self.best or {}}
+        tensors, training_state = state_in_file(self.state)
+        tensors |= {
             f"{group}.{name}": array
             for group, arrays in groups.items()
             for name, array in arrays.items()
-            if group != "state" or name not in _PLAIN
         }
         for name in self.records[0]:
             tensors[f"records.{name}"] = np.array([r[name] for r in self.records], np.float64)
         config = {
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
-            "rule": str(self.state["rule"]),
-            "shows_averages": bool(self.state["shows_averages"]),
+            "training_state": training_state,
         }
         write_model(path, tensors, config, kind=KIND)
 
@@ -128,11 +128,12 @@ class Checkpoint:
                 raise FormatError(f"{path}: {name}: is no part of a checkpoint")
         try:
             epoch, best_epoch = int(config["epoch"]), int(config["best_epoch"])
-            state = groups["state"] | {
-                "rule": np.array(str(config["rule"])),
-                "shows_averages": np.array(bool(config["shows_averages"])),
-                "epochs": np.array(epoch),
-            }
+            if "rule" in config:
+                raise FormatError(
+                    f"{path}: is a checkpoint of an earlier release, which lacks what "
+                    "schedules and callbacks have seen; train the run with that release, or anew"
+                )
+            state = state_of_file(groups["state"], config["training_state"])
             rows = zip(*columns.values(), strict=True)
             records = [_record(dict(zip(columns, row, strict=True))) for row in rows]
         except (KeyError, TypeError, ValueError) as error:

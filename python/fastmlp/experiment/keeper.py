@@ -15,7 +15,6 @@ from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import TrainingSection
 from fastmlp.history import Record
-from fastmlp.model import MLP
 from fastmlp.monitoring import BestValue
 from fastmlp.training import Training
 
@@ -97,7 +96,7 @@ class Keeper(Callback):
         self._run.append_record(record)
         self._listener(record, is_best)
         if self._is_due(record):
-            self._save(training.model)
+            self._save(training)
         return self._ends(record)
 
     def _is_due(self, record: Record) -> bool:
@@ -107,11 +106,12 @@ class Keeper(Callback):
         elapsed = time.monotonic() - self._saved
         return elapsed * CHECKPOINT_SHARE >= self._save_seconds
 
-    def _save(self, model: MLP) -> None:
+    def _save(self, training: Training) -> None:
         start = time.monotonic()
         outcome = self._outcome
+        state = training.state_after(self)
         checkpoint = Checkpoint.of(
-            model, outcome.records, outcome.best_parameters, outcome.best_epoch
+            training.model, state, outcome.records, outcome.best_parameters, outcome.best_epoch
         )
         self._run.checkpoints.write(checkpoint)
         self._saved = time.monotonic()

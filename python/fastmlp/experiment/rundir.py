@@ -54,6 +54,7 @@ class RunDirectory:
     ----------
     path : pathlib.Path
     config_path, environment_path, metrics_path, result_path, report_path, plots_path : Path
+    tensorboard_path : Path
     best_model, last_model : Path
     checkpoints : CheckpointStore
     """
@@ -66,6 +67,7 @@ class RunDirectory:
         self.result_path = path / "result.json"
         self.report_path = path / "report.html"
         self.plots_path = path / "plots"
+        self.tensorboard_path = path / "tensorboard"
         self.best_model = path / "best.safetensors"
         self.last_model = path / "last.safetensors"
         self.checkpoints = CheckpointStore(path / "checkpoints")
@@ -144,6 +146,12 @@ class RunDirectory:
         self.checkpoints.clear()
         if self.plots_path.is_dir():
             shutil.rmtree(self.plots_path)
+        self.remove_events()
+
+    def remove_events(self) -> None:
+        """Remove what was written for TensorBoard."""
+        if self.tensorboard_path.is_dir():
+            shutil.rmtree(self.tensorboard_path)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the run, so that two processes do not train it at once.

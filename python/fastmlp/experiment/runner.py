@@ -30,9 +30,8 @@ from fastmlp.experiment.schema import Config, DataSection
 from fastmlp.history import Record
 from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP
-from fastmlp.schedules import Schedule
 from fastmlp.storage import save
-from fastmlp.training import Progress
+from fastmlp.training import ProgressFunction
 
 __all__ = [
     "Experiment",
@@ -154,7 +153,7 @@ def train(
     *,
     checkpoint: Checkpoint | None = None,
     listener: Callable[[Record, bool], object] = lambda record, is_best: None,
-    progress: Progress | None = None,
+    progress: ProgressFunction | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> None:
     """Train to the end, or on from a checkpoint; `outcome` is valid however this returns.
@@ -178,9 +177,6 @@ def train(
             return
         if checkpoint is not None:
             _restore(checkpoint, model, outcome)
-            if isinstance(optimizer.learning_rate, Schedule):
-                for record in outcome.records:
-                    optimizer.learning_rate.observe(record)
         keeper = Keeper(settings, run, outcome, listener)
         measured = experiment.monitored
         left = epochs - len(outcome.records)
@@ -199,6 +195,7 @@ def train(
             averaging=build.averaging(config),
             callbacks=[*callbacks, keeper],
             resume=checkpoint is not None,
+            total_epochs=epochs,
             progress=progress,
             **data,
         )

@@ -320,6 +320,9 @@ class TrainingSection(Section):
         None, "Epochs between two checkpoints; as often as they take 1 % of the time by default.",
         "--checkpoint-every", "N",
     )  # fmt: skip
+    tensorboard: bool = _setting(
+        False, "Write events for TensorBoard into the run.", "--tensorboard"
+    )
     initial_model: str | None = _setting(
         None, "Model file or run to start from.", "--init", "MODEL"
     )

@@ -21,6 +21,7 @@ _FIXED = {
     "training.max_time": "is the same for all trials",
     "training.min_accuracy": "changes nothing that a trial measures",
     "training.monitor": "is what all trials are judged by",
+    "training.tensorboard": "changes nothing that a trial measures",
     "training.threads": "changes nothing that a trial measures",
 }
 

@@ -51,12 +51,12 @@ def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepa
 class _Watcher(Callback):
     """Tells what each epoch measured, and ends a trial where a run would end, or where it is told.
 
-    ``state`` is "complete" or "pruned".
+    ``status`` is "complete" or "pruned".
     """
 
     def __init__(self, experiment: Experiment, report: Report) -> None:
         training = experiment.config.training
-        self.state = "complete"
+        self.status = "complete"
         self._report = report
         self._monitor = training.monitor or "loss"
         self._patience = training.patience
@@ -77,7 +77,7 @@ class _Watcher(Callback):
         if self._report(record["epoch"], record[self._monitor]):
             # One that has come to its end is not given up.
             if record["epoch"] < record["epochs"]:
-                self.state = "pruned"
+                self.status = "pruned"
             return True
         if self._patience is not None and record["epoch"] - self._best_epoch >= self._patience:
             return True
@@ -126,7 +126,7 @@ def train_trial(experiment: Experiment, report: Report) -> str:
         )
     except DivergedError:
         return "diverged"
-    return watcher.state if watcher.measured else "diverged"
+    return watcher.status if watcher.measured else "diverged"
 
 
 def run_here(

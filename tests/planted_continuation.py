@@ -1,0 +1,94 @@
+"""Planted bugs of trainings that go on where they were cut."""
+
+from __future__ import annotations
+
+from planted_mutation import Mutation
+
+__all__ = ["CONTINUATION"]
+
+CONTINUATION = [
+    Mutation(
+        "sums of an epoch begin with each call",
+        "cpp/network/trainer.cpp",
+        "return goes_on ? position.sums : Progress{};",
+        "return Progress{};",
+    ),
+    Mutation(
+        "an average counts twice where its epoch was cut",
+        "cpp/network/trainer.cpp",
+        "  if (state_.averaged) return;\n",
+        "",
+    ),
+    Mutation(
+        "running moments move before the step is sure",
+        "cpp/network/epoch.cpp",
+        "    if (halted) return;\n    move_running_moments(batch, member);",
+        "    move_running_moments(batch, member);\n    if (halted) return;",
+    ),
+    Mutation(
+        "a cut epoch diverges to the weights of the cut",
+        "python/fastmlp/continuation.py",
+        "return self.run.state(with_start=not between)",
+        "return self.run.state()",
+    ),
+    Mutation(
+        "callbacks forget on resume",
+        "python/fastmlp/continuation.py",
+        "        if resumes and key in progress.states:",
+        "        if False:",
+    ),
+    Mutation(
+        "a callback is told twice",
+        "python/fastmlp/training.py",
+        "            if key in self._now.told:",
+        "            if False:",
+    ),
+    Mutation(
+        "a stop is forgotten where another callback raises",
+        "python/fastmlp/continuation.py",
+        "stops=self.stops or stops, **changes)",
+        "stops=False, **changes)",
+    ),
+    Mutation(
+        "the plan is that of the last fit",
+        "python/fastmlp/resumption.py",
+        "epochs=max(epochs, old.epochs))",
+        "epochs=epochs)",
+    ),
+    Mutation(
+        "a changed plan is guessed",
+        "python/fastmlp/resumption.py",
+        "        if not np.array_equal(planned, schedule",
+        "        if False and not np.array_equal(planned, schedule",
+    ),
+    Mutation(
+        "the last run is given up before the next one stands",
+        "python/fastmlp/continuation.py",
+        "        self.saved = state\n        self.run = None\n",
+        "        self.saved = None\n        self.run = None\n",
+    ),
+    Mutation(
+        "going on from the weights that are shown",
+        "python/fastmlp/training.py",
+        "            self.model.put_parameters(self._now.kept)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "a file without state resumes in silence",
+        "python/fastmlp/storage.py",
+        "        elif trained:",
+        "        elif False:",
+    ),
+    Mutation(
+        "rows of epochs that are done again stay in the log",
+        "python/fastmlp/loggers.py",
+        "            os.truncate(self._path, self._size)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "an estimator shuffles a cut epoch anew",
+        "python/fastmlp/estimators/moment.py",
+        "            estimator._random_state.set_state(self.random)",
+        "            pass",
+    ),
+]
