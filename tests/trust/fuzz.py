@@ -472,16 +472,16 @@ def _plant_wrong_value(module_name: str, name: str) -> None:
 
 
 def plant_npy() -> None:
-    _plant_wrong_value("fastmlp.data.read", "parse_npy")
+    _plant_wrong_value("fastmlp.data.numpy_files", "parse_npy")
 
 
 def plant_idx() -> None:
-    _plant_wrong_value("fastmlp.data.read", "parse_idx")
+    _plant_wrong_value("fastmlp.datasets.idx", "parse_idx")
 
 
 def plant_npz() -> None:
     """Members are trusted to be what they say: NumPy's own errors come through."""
-    from fastmlp.data import read as module
+    from fastmlp.data import numpy_files as module
 
     original = module.parse_npz
 
@@ -494,7 +494,7 @@ def plant_npz() -> None:
 
 def plant_memory() -> None:
     """A reader that takes memory by what the file claims."""
-    from fastmlp.data import read as module
+    from fastmlp.data import idx_files as module
 
     original = module.gunzip_idx
 
@@ -507,7 +507,7 @@ def plant_memory() -> None:
 
 def plant_hang() -> None:
     """A reader of text that never ends where a quote is open."""
-    from fastmlp.data import read as module
+    from fastmlp.data import delimited as module
 
     original = module.read_delimited
 
@@ -521,7 +521,7 @@ def plant_hang() -> None:
 
 def plant_lost_row() -> None:
     """A reader of text that leaves out the last row."""
-    from fastmlp.data import read as module
+    from fastmlp.data import delimited as module
 
     original = module.read_delimited
 

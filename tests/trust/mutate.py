@@ -184,7 +184,7 @@ def _change_node(chance: random.Random, node: Any) -> None:
         node[f"{key}x"] = node[key]
     elif kind == 2 and isinstance(node, list):
         node.insert(key, copy.deepcopy(node[key]))
-    elif kind == 3 and isinstance(node[key], (int, float)) and not isinstance(node[key], bool):
+    elif kind == 3 and type(node[key]) in (int, float) and abs(node[key]) < 1e15:
         node[key] = chance.choice((node[key] + 1, -node[key], node[key] * 1000, node[key] + 0.5))
     elif kind == 4:
         node[key] = node[chance.choice(keys)]

@@ -107,7 +107,7 @@ class _Crew:
         self._result = result
         self._source = source
         self._until = until
-        self._enough = 1 if planted else MOST_FAILURES
+        self._planted = planted
         self._lock = threading.Lock()
         self._error: Exception | None = None
 
@@ -124,7 +124,8 @@ class _Crew:
     def _next(self) -> int | None:
         with self._lock:
             late = time.monotonic() > self._until and self._result.cases > 0
-            if late or len(self._result.failures) >= self._enough:
+            found = len(self._result.failures)
+            if late or found >= (1 if self._planted else MOST_FAILURES):
                 return None
             return next(self._source, None)
 
@@ -143,12 +144,21 @@ class _Crew:
             with self._lock:
                 self._result.cases += 1
                 self._result.tried += answer.get("tried", 1)
-                if "failed" in answer:
+                if "failed" in answer and not (self._planted and self._fails_anyway(seed)):
                     self._result.failures.append((seed, answer["failed"]))
             if answer.get("dead"):
                 worker.close()
                 worker = None
         if worker is not None:
+            worker.close()
+
+    def _fails_anyway(self, seed: int) -> bool:
+        """Whether a case fails without the planted fault, so that it proves nothing."""
+        variables = variables_of(self._experiment, planted=False)
+        worker = Worker(self._experiment.case, variables, self._experiment.headroom)
+        try:
+            return "failed" in worker.ask(seed, self._experiment.seconds)
+        finally:
             worker.close()
 
     def _worker(self) -> Worker:
