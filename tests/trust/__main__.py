@@ -15,7 +15,7 @@ from trust import report, runner
 from trust.experiment import Section
 from trust.worker import TESTS, Worker
 
-SECTIONS = ("fuzz", "faults", "interrupts")
+SECTIONS = ("fuzz", "faults", "interrupts", "threads", "memory", "soak")
 MINUTES = 25.0
 SHORT_MINUTES = 3.0
 PROVING_SECONDS = 40.0  # for a planted fault to be found
@@ -116,7 +116,11 @@ def listing(chosen: list[Section]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trust", description=__doc__)
     add = parser.add_argument
-    add("--short", action="store_true", help=f"{SHORT_MINUTES:g} minutes, nothing is compiled for it")
+    add(
+        "--short",
+        action="store_true",
+        help=f"{SHORT_MINUTES:g} minutes, nothing is compiled for it",
+    )
     add("--minutes", type=float, help=f"that all sections take together, {MINUTES:g} by default")
     add("--only", action="append", default=[], metavar="NAME", help="a section or an experiment")
     add("--seed", type=int, help="by default a fresh one")

@@ -73,7 +73,9 @@ class Injector:
             ctypes.c_size_t,
         ]  # fmt: skip
 
-    def arm(self, call: str, number: int, error: int, many: int, below: str, least: int = 0) -> None:
+    def arm(
+        self, call: str, number: int, error: int, many: int, below: str, least: int = 0
+    ) -> None:
         """The n-th call of a kind gets an error, 0 for SIGKILL; with `many` all that follow too."""
         code = self._library.trust_arm(call.encode(), number, error, many, below.encode(), least)
         require(code == 0, f"faults.c knows no {call}")
@@ -161,7 +163,12 @@ def at_every_call(
             where = f"{fault} at {call} {number}{' and on' if many else ''}"
             try:
                 ended, met, said = in_child(
-                    lambda: operation(folder), call, number, FAULTS[fault], many, folder  # noqa: B023
+                    lambda: operation(folder),
+                    call,
+                    number,
+                    FAULTS[fault],
+                    many,
+                    folder,  # noqa: B023
                 )
                 found = state(folder)
                 require(found in (old, new), f"neither the old nor the new: {found}")
@@ -276,7 +283,9 @@ def _command(*arguments: object) -> None:
             sys.stderr, sys.stdout = sys.__stderr__, sys.__stdout__
         said.seek(0)
         text = said.read()
-    require("unexpected" not in text and "Traceback" not in text, f"exit code {code}: {text[-600:]}")
+    require(
+        "unexpected" not in text and "Traceback" not in text, f"exit code {code}: {text[-600:]}"
+    )
     if code:
         raise OSError(f"exit code {code}: {text[-600:]}")
 

@@ -21,13 +21,13 @@ import numpy as np
 
 import fastmlp
 from fastmlp import FormatError
-from fastmlp.data import Table, read, read_samples
+from fastmlp.data import Preprocessing, Table, read, read_samples
 from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.model_file import read_model, write_model
 from trust import small_files
 from trust.experiment import Experiment, Section, require
 from trust.mutate import damaged, damaged_gzip, damaged_json, damaged_tree, damaged_zip
-from trust.small import Problem, model_digest
+from trust.small import model_digest
 
 SCRATCH = Path(tempfile.gettempdir())
 HEADROOM = 384 << 20
@@ -57,6 +57,9 @@ def _use(model: fastmlp.MLP) -> None:
     path = SCRATCH / "again.safetensors"
     model.save(path)
     again = fastmlp.load(path)
+    probe = np.linspace(-3, 3, 2 * model.layer_sizes[0]).reshape(2, -1)
+    same = np.array_equal(again.forward(probe), model.forward(probe), equal_nan=True)
+    require(same, "saved again, it computes otherwise")
     require(model_digest(again) == model_digest(model), "saved again, it differs")
     require(again.preprocessing == model.preprocessing, "saved again, its preprocessing differs")
     if model.preprocessing is not None:
@@ -308,7 +311,7 @@ def images_case(seed: int) -> None:
     chance = random.Random(seed)
     content, other = small_files.pick(chance, "images")
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-        for label, picture in (("a", damaged(chance, content, other)), ("b", content)):
+        for label, picture in (("b", content), ("a", damaged(chance, content, other))):
             directory = Path(folder) / label
             directory.mkdir()
             (directory / "p.png").write_bytes(picture)
@@ -316,6 +319,7 @@ def images_case(seed: int) -> None:
             found = read(folder)
         except FormatError as error:
             require(folder in str(error), f"the message does not name it: {error}")
+            require(picture != content, f"a valid picture was refused: {error}")
             return
         require(found.train.x.shape[0] == 2, f"{found.train.x.shape} of two pictures")
         require(found.train.x.dtype == np.uint8, f"{found.train.x.dtype}")
@@ -330,11 +334,13 @@ def settings_case(seed: int) -> None:
     from fastmlp.experiment.settings import read_settings, toml
 
     chance = random.Random(seed)
-    path = _file("fastmlp.toml", damaged(chance, *small_files.pick(chance, "settings")))
+    changed = damaged(chance, *small_files.pick(chance, "settings"))
+    path = _file("fastmlp.toml", changed)
     try:
         config = Config.checked(read_settings(path))
     except FormatError as error:
         require(str(path) in str(error), f"the message does not name it: {error}")
+        require(changed not in small_files.valid_files("settings"), f"refused: {error}")
         return
     again = Config.checked(read_settings(_file("again.toml", toml(config).encode())))
     require(again == config, "written and read again, the settings differ")
@@ -357,7 +363,7 @@ def run_case(seed: int) -> None:
             content, other = small_files.pick(chance, kind)
             if name == victim:
                 change = damaged_json if name in ("result.json", "environment.json") else damaged
-                content = change(chance, content, other)
+                content = content_of_victim = change(chance, content, other)
             (run / name).write_bytes(content)
         for arguments in (["list"], ["show", "001-moons"]):
             said = io.StringIO()
@@ -365,6 +371,8 @@ def run_case(seed: int) -> None:
                 code = main(["runs", *arguments, "--runs", folder])
             require("unexpected" not in said.getvalue(), f"{victim}: {said.getvalue()[-300:]}")
             require(code in (0, 2, 3, 4), f"{victim}: exit code {code}: {said.getvalue()[-300:]}")
+            valid = content_of_victim in small_files.valid_files(names[victim])
+            require(code == 0 or not valid, f"a valid run was refused: {said.getvalue()[-300:]}")
 
 
 def sweep_case(seed: int) -> None:
@@ -375,23 +383,30 @@ def sweep_case(seed: int) -> None:
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         sweep = Sweep(Path(folder))
         sweep.config_path.write_bytes(small_files.valid_files("settings")[0])
-        content = small_files.valid_files("search")[0]
+        content = changed = small_files.valid_files("search")[0]
         journal = chance.random() < 0.3
-        sweep.search_path.write_bytes(content if journal else damaged_json(chance, content))
+        if not journal:
+            changed = damaged_json(chance, content)
+        sweep.search_path.write_bytes(changed)
+        valid = changed == content
         try:
             opened = Sweep.open(Path(folder))
             search = opened.search()
             if journal:
                 study = opened.study("val_loss")
-                study.tell(study.ask(), "complete" if len(study) else "fail")
-                del study
-                sweep.journal_path.write_bytes(damaged(chance, sweep.journal_path.read_bytes()))
+                pending = study.ask()
+                study.report(pending, 1, 0.5)
+                study.tell(pending, "complete")
+                written = sweep.journal_path.read_bytes()
+                sweep.journal_path.write_bytes(damaged(chance, written))
+                valid = sweep.journal_path.read_bytes() == written
                 opened.study("val_loss").trials()
             else:
                 opened.write(search)
                 require(opened.search() == search, "written and read again, it differs")
         except FormatError as error:
             require(folder in str(error), f"the message does not name it: {error}")
+            require(not valid, f"a valid sweep was refused: {error}")
 
 
 # ---------------------------------------------------------------- planted faults
@@ -412,33 +427,22 @@ def plant_blind_digest() -> None:
     model_file._digest = lambda *a: Right(original(*a))
 
 
-def plant_trusted_arrays() -> None:
-    """A reader that takes what the description says for checked."""
-    from fastmlp import storage
+def plant_lost_activation() -> None:
+    """A description that forgets which activations a network has."""
+    from fastmlp.architecture import Architecture
 
-    storage.architecture_from_config = lambda config: (  # type: ignore[assignment]
-        _original_architecture(config["layer_sizes"], config)
-    )
-
-
-def _original_architecture(sizes: Any, config: Any) -> Any:
-    from fastmlp.architecture import architecture_from_config
-
-    _ = [size + 0 for size in sizes]  # a TypeError of its own, where sizes are texts
-    return architecture_from_config(config)
+    original = Architecture.config
+    Architecture.config = lambda self: {  # type: ignore[method-assign]
+        **original(self), "activation": "sigmoid"
+    }  # fmt: skip
 
 
-def plant_key_error() -> None:
-    """Preprocessing whose missing parts end in a KeyError."""
-    from fastmlp.data import preprocessing
-
-    original = preprocessing.read_config
-
-    def careless(config: Any, *arguments: Any) -> Any:
-        _ = config["task"], config["features"]
-        return original(config, *arguments)
-
-    preprocessing.read_config = careless
+def plant_lost_rule() -> None:
+    """A description of preprocessing that forgets what becomes of unknown categories."""
+    original = Preprocessing.config
+    Preprocessing.config = lambda self: {  # type: ignore[method-assign]
+        **original(self), "unknown_categories": "error"
+    }  # fmt: skip
 
 
 def plant_wrong_records() -> None:
@@ -539,7 +543,7 @@ def plant_death() -> None:
 
     from fastmlp.data import parquet
 
-    original = parquet._decode_elsewhere
+    original = parquet.read_parquet
 
     def deadly(content: bytes, origin: str) -> Any:
         try:
@@ -548,7 +552,7 @@ def plant_death() -> None:
             os.kill(os.getpid(), signal.SIGSEGV)
             raise
 
-    parquet._decode_elsewhere = deadly
+    parquet.read_parquet = deadly
 
 
 def plant_pillow() -> None:
@@ -629,11 +633,11 @@ SECTION = Section(
         _of("model", "model file", "the digest is not looked at", "plant_blind_digest"),
         _of(
             "rewritten_model", "model file whose digest was made anew",
-            "sizes are used before they are checked", "plant_trusted_arrays", 2.0,
+            "its activations are forgotten", "plant_lost_activation", 2.0,
         ),
         _of(
             "preprocessing", "description of preprocessing in a model file",
-            "missing parts end in KeyError", "plant_key_error",
+            "a rule is forgotten", "plant_lost_rule",
         ),
         _of("checkpoint", "checkpoint", "its errors are others than documented",
             "plant_wrong_records", 2.0),

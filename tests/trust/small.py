@@ -49,9 +49,7 @@ class Problem:
         self.x = (rng.standard_normal((samples, 8)) + self.y[:, None]).astype(np.float32)
 
     def model(self) -> fastmlp.MLP:
-        return fastmlp.MLP(
-            self.sizes, seed=self.seed % 1000, dropout=0.1, batch_normalization=True
-        )
+        return fastmlp.MLP(self.sizes, seed=self.seed % 1000, dropout=0.1, batch_normalization=True)
 
     def fit(self, model: fastmlp.MLP, epochs: int = 2, **options: Any) -> fastmlp.History:
         """With Adam and averages, on one thread, silently; unless told otherwise."""

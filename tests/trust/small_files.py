@@ -65,7 +65,8 @@ def _idx() -> list[bytes]:
     return [
         build_idx(_RNG.integers(0, 256, (4, 3, 2), dtype=np.uint8)),
         build_idx(_RNG.integers(0, 256, (7, 1), dtype=np.uint8)),
-        bytes((0, 0, 13, 2, 0, 0, 0, 2, 0, 0, 0, 3)) + _RNG.standard_normal(6).astype(">f4").tobytes(),
+        bytes((0, 0, 13, 2, 0, 0, 0, 2, 0, 0, 0, 3))
+        + _RNG.standard_normal(6).astype(">f4").tobytes(),
     ]
 
 
@@ -130,7 +131,6 @@ patience = 2
 [training]
 epochs = 3
 batch_size = 32
-seed = 1
 """
 _RESULT: dict[str, Any] = {
     "status": "completed", "dataset": "moons", "selected": "best", "epochs_completed": 3,

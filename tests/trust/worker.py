@@ -136,7 +136,9 @@ class Worker:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip()
-        shown = next((i for i in (said.find("ERROR: "), said.find("runtime error")) if i >= 0), None)
+        shown = next(
+            (i for i in (said.find("ERROR: "), said.find("runtime error")) if i >= 0), None
+        )
         tail = said[-700:] if shown is None else said[max(0, shown - 200) : shown + 700]
         return f"the process ended: {how}; {tail}"
 
