@@ -1,19 +1,33 @@
-// The thread team: the only place that knows OpenMP. One parallel region serves a whole epoch; inside it the
-// members meet at a barrier of our own, because a fork and a join cost more than a step of a small network.
+// The thread team. One parallel region serves a whole epoch; inside it the members meet at a barrier of our own,
+// because a fork and a join cost more than a step of a small network. Where its threads come from is in one of
+// team_openmp.cpp, the only place that knows OpenMP, and team_threads.cpp (CMake: FASTMLP_THREADING).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <string>
+
+#include "base/check.hpp"
 
 namespace fastmlp {
+
+/// More than any machine has; a team has memory for each.
+inline constexpr int kMostThreads = 1 << 16;
+
+/// A number of threads from `least` on, 0 where that leaves the choice to the core.
+inline void require_threads(int threads, int least) {
+  require(threads >= least && threads <= kMostThreads, "threads must be from " + std::to_string(least) + " to " +
+                                                           std::to_string(kMostThreads) + ", got " +
+                                                           std::to_string(threads));
+}
 
 /// Threads that this process may use: affinity mask, cgroup CPU quota and OMP_NUM_THREADS, at least 1.
 int available_threads();
 
-/// OpenMP version date, e.g. 201511.
+/// OpenMP version date, e.g. 201511; 0 without it.
 int openmp_version();
 
-/// Makes fork safe after a parallel region: libgomp's pool is released before the fork. Idempotent.
+/// Makes fork safe after a parallel region: the child starts without the threads it does not have. Idempotent.
 void install_fork_handler();
 
 /// Spins for a while, then yields: a member that waits long leaves the core to others.
@@ -37,8 +51,13 @@ struct Member {
 
 using TeamFunction = void (*)(void* context, const Member& member);
 
-/// Runs function(context, member) on a team of at most `threads`; the function must not throw.
+/// Runs function(context, member) on a team of at most `threads`, the calling thread as member 0; the function must not
+/// throw. The team is what arrived: where the system grants fewer threads it is smaller, with none the caller alone.
+/// So memory by member is taken for `threads`, and work is dealt out by Member::count.
 void run_team(int threads, TeamFunction function, void* context);
+
+/// Threads that the way they are had would use, before the limits of the cgroup.
+int runtime_threads();
 
 /// The same for any callable taking a const Member&.
 template <typename Callable>

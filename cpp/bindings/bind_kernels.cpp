@@ -81,6 +81,7 @@ void for_depth_blocks(std::int64_t depth, std::int64_t block, Work work) {
 template <typename T>
 Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_t block_panels, const IsaName& isa) {
   require_matrix(x, "x");
+  require_threads(threads, 1);
   require_shape<T>(w, "w", {x.shape(1), w.ndim() == 2 ? w.shape(1) : 1});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> input(x, kernels.panel);
@@ -103,6 +104,7 @@ template <typename T>
 Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::int64_t block_panels,
                        const IsaName& isa) {
   require_matrix(x, "x");
+  require_threads(threads, 1);
   require_shape<T>(dz, "dz", {x.shape(0), dz.ndim() == 2 ? dz.shape(1) : 1});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> input(x, kernels.panel);
@@ -117,13 +119,13 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::
   GradientSink<T> sink;
   sink.parameters = parameters.data();
   sink.gradients = gradients.data();
+  std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads),
+                                        nan_scratch<T>(std::int64_t{kernels.panel} * kernels.panel));
   run_team(threads, [&](const Member& member) {
-    std::unique_ptr<T[]> scratch(new (std::nothrow) T[static_cast<std::size_t>(kernels.panel * kernels.panel)]);
-    if (!scratch) return;
-    std::fill_n(scratch.get(), kernels.panel * kernels.panel, std::numeric_limits<T>::quiet_NaN());
     dense_backward_weights(kernels, layer, {input.panels()}, gradient.panels(),
                            even_share(weight_blocks({input.panels()}, layer.weights), member.index, member.count),
-                           std::max<std::int64_t>(block_panels, 1), sink, scratch.get());
+                           std::max<std::int64_t>(block_panels, 1), sink,
+                           scratches[static_cast<std::size_t>(member.index)].data());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
   return result.to_array();
@@ -134,15 +136,16 @@ template <typename T, bool by_rows>
 Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels,
                        const IsaName& isa) {
   require_matrix(dz, "dz");
+  require_matrix(w, "w");
+  require_threads(threads, 1);
   require_shape<T>(w, "w", {w.shape(0), dz.shape(1)});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> gradient(dz, kernels.panel);
   const PanelBuffer<T> weights(w, kernels.panel);
   const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
   const Derivative<T> derivative{Activation::identity, 0, {result.panels()}};
-  // Taken here, because the team must not throw.
-  const std::int64_t most_rows = (dz.shape(0) + threads - 1) / std::max(threads, 1);
-  const std::int64_t transposed = by_rows ? 0 : transposed_size(most_rows, dz.shape(1), kernels.panel);
+  // Taken here, because the team must not throw; for all rows, because it may be the caller alone.
+  const std::int64_t transposed = by_rows ? 0 : transposed_size(dz.shape(0), dz.shape(1), kernels.panel);
   const std::int64_t block = kernels.panel * (by_rows ? dz.shape(1) : kernels.panel);
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads), nan_scratch<T>(transposed + block));
   run_team(threads, [&](const Member& member) {

@@ -2,12 +2,14 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <optional>
 
 #include "bindings/interrupts.hpp"
 #include "bindings/named_args.hpp"
 #include "bindings/network.hpp"
 #include "bindings/register.hpp"
 #include "bindings/sample_args.hpp"
+#include "network/step.hpp"
 #include "network/trainer.hpp"
 #include "ops/pack.hpp"
 
@@ -44,18 +46,16 @@ py::dict plan_of(const Run<T>& run) {
   const Mlp<T>& mlp = run.network->mlp;
   py::list splits;
   py::list transposes_weights;
-  std::int64_t barriers = 2;
   for (std::size_t l = 0; l < plan.splits.size(); ++l) {
     splits.append(plan.splits[l] == Split::outputs ? "outputs" : "rows");
     transposes_weights.append(static_cast<bool>(plan.transposes_weights[l]));
-    barriers += plan.meets_before(l) + 2 * mlp.spec().layers[l].batch_norm;
   }
   py::dict result;
   result["threads"] = plan.threads;
   result["splits"] = py::tuple(splits);
   result["transposes_weights"] = py::tuple(transposes_weights);
   result["own_input"] = plan.own_input;
-  result["barriers"] = plan.threads > 1 ? barriers : 0;
+  result["barriers"] = plan.threads > 1 ? count_meetings(make_step(mlp.spec(), plan, {}, {})) : 0;
   result["row_block"] = plan.row_block;
   result["depth_block"] = plan.depth_block;
   result["panel_group"] = plan.panel_group;
@@ -130,7 +130,7 @@ const std::int64_t* sample_order(const py::object& order, std::int64_t samples) 
 template <typename T>
 py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
                    const py::object& sample_weight, const py::object& order, bool shuffle, std::uint64_t seed,
-                   std::uint32_t epoch, std::int64_t first_step, std::int64_t steps,
+                   std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drops_partial,
                    const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool counts_penalty,
                    bool keeps_losses, const py::object& loss_function, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
@@ -146,6 +146,7 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   request.epoch = epoch;
   request.first_step = first_step;
   request.steps = steps;
+  request.drops_partial = drops_partial;
   request.learning_rates = learning_rates;
   request.trainable = trainable;
   request.counts_penalty = counts_penalty;
@@ -288,7 +289,7 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
     arrays[name].cast<py::list>().append(parameter_array(gradient.gradients, kind, l, all));
   });
   if (wants_input) {
-    const Panels<T> panels = gradient.trainer.state().memory.gradient(0, request.samples.count);
+    const Panels<T> panels = gradient.trainer.state().memory.input_gradient(request.samples.count);
     Array<T> values = new_array<T>({panels.rows, panels.cols});
     unpack(panels, {0, panels.rows}, values.mutable_data());
     arrays["input"] = values;
@@ -321,9 +322,9 @@ void register_training_types(py::module_& module, const char* run_name, const ch
       .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::kw_only(),
            py::arg("sample_weight") = py::none(), py::arg("order") = py::none(), py::arg("shuffle") = true,
            py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
-           py::arg("learning_rates") = std::vector<double>{}, py::arg("trainable") = std::vector<bool>{},
-           py::arg("counts_penalty") = false, py::arg("keeps_losses") = false, py::arg("loss_function") = py::none(),
-           py::arg("progress") = py::none());
+           py::arg("drops_partial") = false, py::arg("learning_rates") = std::vector<double>{},
+           py::arg("trainable") = std::vector<bool>{}, py::arg("counts_penalty") = false,
+           py::arg("keeps_losses") = false, py::arg("loss_function") = py::none(), py::arg("progress") = py::none());
   py::class_<Gradient<T>>(module, gradient_name)
       .def(py::init<Owner, std::int64_t, int>(), py::arg("network"), py::arg("batch_size"), py::arg("threads"))
       .def("compute", compute_gradient<T>, py::arg("x"), py::arg("y"), py::kw_only(),
@@ -331,11 +332,27 @@ void register_training_types(py::module_& module, const char* run_name, const ch
            py::arg("wants_input") = false, py::arg("loss_function") = py::none());
 }
 
+/// The hook of tests: decisions of all plans made from now on, those that are None being the plan's own.
+void override_plans_with(const std::optional<std::uint64_t>& split_by_outputs,
+                         const std::optional<std::uint64_t>& transposes_weights, std::optional<bool> own_input,
+                         std::optional<bool> leaves_out_columns, std::optional<std::int64_t> row_block,
+                         std::optional<std::int64_t> depth_block, std::optional<std::int64_t> panel_group) {
+  for (const auto& block : {row_block, depth_block, panel_group}) {
+    require(!block || (*block >= 1 && *block <= 1024), "blocks must have 1 to 1024 panels");
+  }
+  override_plans(
+      {split_by_outputs, transposes_weights, own_input, leaves_out_columns, row_block, depth_block, panel_group});
+}
+
 }  // namespace
 
 void register_training(py::module_& module) {
   register_training_types<float>(module, "Run32", "Gradient32");
   register_training_types<double>(module, "Run64", "Gradient64");
+  module.def("override_plans", override_plans_with, py::kw_only(), py::arg("split_by_outputs") = py::none(),
+             py::arg("transposes_weights") = py::none(), py::arg("own_input") = py::none(),
+             py::arg("leaves_out_columns") = py::none(), py::arg("row_block") = py::none(),
+             py::arg("depth_block") = py::none(), py::arg("panel_group") = py::none());
 }
 
 }  // namespace fastmlp::bindings

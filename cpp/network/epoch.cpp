@@ -26,6 +26,22 @@ std::int64_t lowest_layer(const EpochRequest<T>& request, std::int64_t layers) {
   return lowest;
 }
 
+/// Moments of a few rows are worth little: networks that take them get no small batch.
+bool wants_even_batches(const NetworkSpec& spec) {
+  return std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.batch_norm; });
+}
+
+template <typename T>
+Batches batches_of(const RunState<T>& state, const EpochRequest<T>& request) {
+  return {request.samples.count, state.batch_size, wants_even_batches(state.mlp.spec()), request.drops_partial};
+}
+
+template <typename T>
+Range wanted_steps(const Batches& batches, const EpochRequest<T>& request) {
+  const std::int64_t left = batches.count() - request.first_step;
+  return {request.first_step, request.first_step + (request.steps < 0 ? left : std::min(request.steps, left))};
+}
+
 }  // namespace
 
 template <typename T>
@@ -35,83 +51,103 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       spec_(state.mlp.spec()),
       kernels_(state.mlp.kernels()),
       order_(order),
+      batches_(batches_of(state, request)),
+      steps_(wanted_steps(batches_, request)),
       update_(state, request),
-      lowest_(lowest_layer(request, spec_.layer_count())) {}
+      looking_(make_step(spec_, state.plan, features(true), make_prologue())),
+      settled_(make_step(spec_, state.plan, features(false), looking_)) {}
+
+template <typename T>
+StepFeatures Epoch<T>::features(bool looks_at_columns) const {
+  const StepSettings& settings = request_.settings;
+  return {.trained = request_.trainable,
+          .lowest = lowest_layer(request_, spec_.layer_count()),
+          .looks_at_columns = looks_at_columns,
+          .counts_penalty = request_.counts_penalty,
+          .updates = state_.updates,
+          .clips = settings.clips(),
+          .clips_by_norm = settings.clip_norm > 0,
+          .bounds_norms = settings.max_norm > 0,
+          .moves_averages = settings.average_decay > 0};
+}
 
 template <typename T>
 void Epoch<T>::run(const Member& member) {
-  const std::int64_t batch_size_limit = state_.batch_size;
-  const std::int64_t steps_wanted = request_.steps;
-  const std::int64_t begin = request_.first_step * batch_size_limit;
-  const std::int64_t total = request_.samples.count;
-  const std::int64_t whole_steps = (total - begin) / batch_size_limit;
-  const bool partial = steps_wanted >= 0 && steps_wanted <= whole_steps;
-  const std::int64_t end = partial ? begin + steps_wanted * batch_size_limit : total;
-  // Batches whose columns are looked at; dense data ends that after a few.
   const bool fixed_input = !(request_.training && spec_.disturbs_input());
-  int patience = fixed_input ? kDenseBatches : 0;
-  Moments moments = state_.moments;
-  std::size_t step = 0;  // of this call
-  mark_columns(begin, member);
-  member.barrier.wait();
-  for (std::int64_t first = begin; first < end; first += batch_size_limit) {
-    const bool leaves_out = patience > 0 && state_.columns.collect(request_.samples, member.index);
-    if (patience > 0) patience = leaves_out ? kDenseBatches : patience - 1;
-    Batch<T> batch = make_batch(first, leaves_out, member);
-    batch.step = static_cast<std::uint32_t>(moments.steps);
-    if (member.index == 0 && request_.counts_penalty) count_penalty(batch);
-    forward_and_backward(batch, member);
-    if (member.index == 0) {
-      report();
-      update_.start();
+  Own own{state_.moments, fixed_input ? kDenseBatches : 0};
+  if (own.patience > 0) mark_columns(batches_.rows(steps_.begin), member);
+  for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++own.number) {
+    const std::vector<Pass>& passes = own.patience > 0 ? looking_ : settled_;
+    own.batch = make_batch(i, static_cast<std::uint32_t>(own.moments.steps));
+    own.goes_on = true;
+    for (const Pass& pass : passes) {
+      if (pass.meets) member.barrier.wait();
+      if (pass.share == Share::first && member.index != 0) continue;
+      compute(StepMemory<T>(state_, pass, own.batch, member), own);
+      if (own.halts) return;
     }
-    member.barrier.wait();
-    const bool halted =
-        stop_.load(std::memory_order_relaxed) || (diverged_.load(std::memory_order_relaxed) && state_.updates);
-    if (halted) return;
-    if (patience > 0) {
-      mark_columns(first + batch.size, member);
-    } else {
-      prefetch_rows(first + batch.size, member);
-    }
-    const double rate =
-        step < request_.learning_rates.size() ? request_.learning_rates[step] : request_.settings.learning_rate;
-    ++step;
-    update_.run(batch, moments.template next<T>(state_.sink.optimizer, request_.settings, rate, batch.weight), member);
-    if (member.index == 0) {
-      count_step(batch);
-      state_.moments = moments;
-    }
-    member.barrier.wait();
   }
 }
 
 template <typename T>
 EpochResult Epoch<T>::result() const {
-  EpochResult result{RunStatus::completed, steps_, progress_};
+  EpochResult result{RunStatus::completed, steps_done_, progress_};
   if (diverged_.load() && state_.updates) result.status = RunStatus::diverged;
   if (stop_.load()) result.status = RunStatus::interrupted;
   return result;
 }
 
 template <typename T>
-Batch<T> Epoch<T>::make_batch(std::int64_t first, bool leaves_out, const Member& member) const {
-  const std::int64_t size = batch_size(first);
-  double weight = request_.sample_weights == nullptr ? static_cast<double>(size) : 0;
-  for (std::int64_t row = first; request_.sample_weights != nullptr && row < first + size; ++row) {
-    weight += static_cast<double>(request_.sample_weights[order_ == nullptr ? row : order_[row]]);
+void Epoch<T>::compute(const StepMemory<T>& memory, Own& own) {
+  switch (memory.pass().kind) {
+    case PassKind::collect_columns:
+      return collect_columns(memory, own);
+    case PassKind::count_penalty:
+      return count_penalty(memory);
+    case PassKind::gather:
+      return gather(memory);
+    case PassKind::forward:
+      own.goes_on = own.goes_on && forward(memory);
+      return;
+    case PassKind::user_loss:
+      if (own.goes_on) user_loss(memory);
+      return;
+    case PassKind::output_gradient:
+      if (own.goes_on) output_gradient(memory);
+      return;
+    case PassKind::backward_data:
+      own.goes_on = own.goes_on && backward_data(memory);
+      return;
+    case PassKind::normalise_backward:
+      if (own.goes_on) normalise_backward(memory);
+      return;
+    case PassKind::close:
+      return close();
+    case PassKind::verdict:
+      return verdict(own);
+    case PassKind::look_ahead:
+      return look_ahead(memory, own);
+    case PassKind::update:
+      return update_.run(memory, own.settings);
+    case PassKind::measure_norms:
+      return update_.measure_norms(memory);
+    case PassKind::clip:
+      return update_.clip(memory, own.settings);
+    case PassKind::follow_up:
+      return update_.follow_up(memory);
+    case PassKind::tally:
+      return tally(memory, own);
   }
-  const LiveColumns& columns = state_.columns;
-  Batch<T> batch{first, size, weight, even_share(size, member.index, member.count)};
-  if (!leaves_out) return batch;
-  batch.columns = {&columns.live(member.index), columns.places(member.index)};
-  batch.idle = &columns.idle(member.index);
-  return batch;
 }
 
 template <typename T>
-std::int64_t Epoch<T>::batch_size(std::int64_t first) const {
-  return std::max<std::int64_t>(0, std::min(state_.batch_size, request_.samples.count - first));
+Batch<T> Epoch<T>::make_batch(std::int64_t index, std::uint32_t step) const {
+  const Range rows = batches_.rows(index);
+  double weight = request_.sample_weights == nullptr ? static_cast<double>(rows.size()) : 0;
+  for (std::int64_t row = rows.begin; request_.sample_weights != nullptr && row < rows.end; ++row) {
+    weight += static_cast<double>(request_.sample_weights[order_ == nullptr ? row : order_[row]]);
+  }
+  return {.index = index, .first = rows.begin, .size = rows.size(), .weight = weight, .step = step};
 }
 
 template <typename T>
@@ -121,9 +157,38 @@ Dropout Epoch<T>::dropout(std::int64_t level, const Batch<T>& batch) const {
 }
 
 template <typename T>
-void Epoch<T>::gather(const Batch<T>& batch, const Member& member) {
-  const Range rows = gathered_rows(batch.size, member);
-  const Panels<T> values = layer_input(state_, 0, batch, member).values;
+void Epoch<T>::collect_columns(const StepMemory<T>& memory, Own& own) {
+  const int member = memory.member().index;
+  LiveColumns& columns = state_.columns;
+  memory.require_declared(Buffer::columns, 0, Mode::reads);
+  const bool many = columns.collect(request_.samples, member, memory.member().count);
+  const bool leaves_out = request_.samples.sparse() ? many : state_.plan.leaves_out_columns.value_or(many);
+  own.patience = leaves_out ? kDenseBatches : own.patience - 1;
+  if (!leaves_out) return;
+  own.batch.columns = {&columns.live(member), columns.places(member)};
+  own.batch.idle = &columns.idle(member);
+}
+
+template <typename T>
+void Epoch<T>::count_penalty(const StepMemory<T>& memory) {
+  double squares = 0;
+  for (std::int64_t l = 1; l <= spec_.layer_count(); ++l) {
+    const Panels<T>& weights = memory.layer(Mode::reads, l).weights;
+    for (std::int64_t p = 0; p < weights.count(); ++p) {
+      T sums[kWidestPanel];
+      kernels_.column_squares(weights.rows, vectors_for(kernels_, weights.width(p)), weights.at(p), sums);
+      for (std::int64_t j = 0; j < weights.width(p); ++j) squares += static_cast<double>(sums[j]);
+    }
+  }
+  const StepSettings& settings = request_.settings;
+  step_penalty_ = settings.l2 / 2 * squares * (settings.l2_per_batch != 0 ? 1 : memory.batch().weight);
+}
+
+template <typename T>
+void Epoch<T>::gather(const StepMemory<T>& memory) {
+  const Batch<T>& batch = memory.batch();
+  const Range rows = memory.rows();
+  const Panels<T> values = memory.layer_input(Mode::writes, 0).values;
   gather_rows(kernels_, spec_, request_.samples, order_, batch.first + rows.begin, batch.columns, values, rows);
   if (!request_.training || !spec_.disturbs_input()) return;
   for (std::int64_t p = 0; p < values.count(); ++p) {
@@ -134,98 +199,57 @@ void Epoch<T>::gather(const Batch<T>& batch, const Member& member) {
   }
 }
 
+/// This member's part of a layer; false when the run was stopped.
 template <typename T>
-void Epoch<T>::forward_and_backward(const Batch<T>& batch, const Member& member) {
-  const std::int64_t last = spec_.layer_count();
-  gather(batch, member);
-  bool goes_on = true;
-  for (std::int64_t l = 1; l <= last; ++l) {
-    if (state_.plan.meets_before(static_cast<std::size_t>(l - 1))) member.barrier.wait();
-    if (goes_on) goes_on = forward(l, batch, member);
-  }
-  if (request_.user_loss) {
-    member.barrier.wait();
-    if (member.index == 0 && goes_on) user_loss(batch);
-    member.barrier.wait();
-  }
-  goes_on = goes_on && batch.rows.size() > 0;
-  if (goes_on) output_gradient(batch, member);
-  for (std::int64_t l = last; l > lowest_; --l) {
-    if (goes_on) goes_on = backward_data(l, batch, member);
-    if (l > 1 && spec_.layer(l - 2).batch_norm) normalise_backward(l - 1, batch, member);
-  }
-}
-
-/// This member's part of layer l; false when the run was stopped.
-template <typename T>
-bool Epoch<T>::forward(std::int64_t l, const Batch<T>& batch, const Member& member) {
-  const LayerInput<T> from = layer_input(state_, l - 1, batch, member);
-  const DenseLayer<T>& layer = state_.mlp.layer(l - 1);
-  const LayerOutput<T> to = state_.memory.output(l, batch.size);
-  const bool by_outputs = split(l) == Split::outputs;
-  const Range rows = by_outputs ? Range{0, batch.size} : batch.rows;
-  const Range own = by_outputs ? own_panels(state_, l, member) : Range{0, to.values.count()};
-  const Dropout drop = dropout(l, batch);
-  const bool done = in_blocks(rows, from.values.cols, own, false, member, [&](Range block, Range depth, Range panels) {
-    dense_forward(kernels_, layer, from, to, drop, block, depth, panels);
-  });
+bool Epoch<T>::forward(const StepMemory<T>& memory) {
+  const std::int64_t l = memory.pass().level;
+  const LayerInput<T> from = memory.layer_input(Mode::reads, l - 1);
+  const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
+  const LayerOutput<T> to = memory.output(Mode::writes, l);
+  const Range rows = memory.rows();
+  const Range own = memory.panels(to.values.count());
+  const Dropout drop = dropout(l, memory.batch());
+  const bool done =
+      in_blocks(rows, from.values.cols, own, false, memory.member(), [&](Range block, Range depth, Range panels) {
+        dense_forward(kernels_, layer, from, to, drop, block, depth, panels);
+      });
   if (!done || !layer.normalises()) return done;
   const bool moves = request_.training && state_.updates && update_.trains(l);
   const BatchNormSettings settings{spec_.batch_norm_epsilon, spec_.batch_norm_momentum,
                                    request_.training && update_.trains(l), moves};
   for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_forward(kernels_, layer, settings, state_.memory.batch_norm(l, batch.size), to.values, p);
+    batch_norm_forward(kernels_, memory.layer(Mode::writes, l), settings, memory.batch_norm(Mode::writes, l), to.values,
+                       p);
     dense_finish(kernels_, layer, to, drop, rows, p);
   }
   return true;
 }
 
-/// Gradient by the pre-activations of the layer before l; false when the run was stopped.
+/// The whole batch, by one member.
 template <typename T>
-bool Epoch<T>::backward_data(std::int64_t l, const Batch<T>& batch, const Member& member) {
-  const DenseLayer<T>& layer = state_.mlp.layer(l - 1);
-  const Panels<T> from = state_.memory.gradient(l, batch.size);
-  const Panels<T> to = state_.memory.gradient(l - 1, batch.size);
-  Derivative<T> derivative{Activation::identity, 0, {to}};
-  if (l > 1) {
-    const DenseLayer<T>& below = state_.mlp.layer(l - 2);
-    derivative = {below.activation, below.parameter, state_.memory.output(l - 1, batch.size)};
-  }
-  const Range rows = batch.rows;
-  T* transposed = state_.memory.transposed(member.index);
-  const bool by_rows = state_.plan.transposes_weights[static_cast<std::size_t>(l - 1)];
-  if (!by_rows) transpose_rows(kernels_, from, rows, transposed);
-  return in_blocks(rows, from.cols, {0, to.count()}, !by_rows, member, [&](Range block, Range depth, Range panels) {
-    if (by_rows) {
-      dense_backward_data_by_rows(kernels_, layer.weights, from, derivative, to, block, depth, panels, transposed);
-    } else {
-      dense_backward_data(kernels_, layer.weights, transposed + (block.begin - rows.begin) * from.cols, derivative, to,
-                          block, depth, panels, state_.memory.scratch(member.index));
-    }
-  });
-}
-
-/// From the pre-activations of a normalised layer to its product: needs all rows of a unit.
-template <typename T>
-void Epoch<T>::normalise_backward(std::int64_t level, const Batch<T>& batch, const Member& member) {
-  member.barrier.wait();
-  const BatchNormSettings settings{.from_batch = request_.training && update_.trains(level)};
-  const Range own = own_panels(state_, level, member);
-  for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_backward(kernels_, state_.mlp.layer(level - 1), settings, state_.memory.batch_norm(level, batch.size),
-                        state_.memory.gradient(level, batch.size), p);
-  }
-  member.barrier.wait();
+void Epoch<T>::user_loss(const StepMemory<T>& memory) {
+  const Batch<T>& batch = memory.batch();
+  const Panels<T> outputs = memory.output(Mode::writes, spec_.layer_count()).values;
+  if (spec_.softmax_output) kernels_.softmax(batch.size, outputs.cols, outputs.data, outputs.stride());
+  T loss = 0;
+  const std::int64_t* index = order_ == nullptr ? nullptr : order_ + batch.first;
+  const Panels<T> gradient = memory.gradient(Mode::writes, spec_.layer_count());
+  if (!request_.user_loss(outputs, index, batch.first, gradient, loss)) stop_.store(true, std::memory_order_relaxed);
+  // Every row of the batch has the mean loss, so that the sum over them comes out.
+  std::fill_n(memory.row_loss(Mode::writes), batch.size, loss);
+  std::fill_n(memory.correct(Mode::writes), batch.size, 0);
 }
 
 /// Loss, correct predictions and the gradient by the last layer's pre-activations.
 template <typename T>
-void Epoch<T>::output_gradient(const Batch<T>& batch, const Member& member) {
+void Epoch<T>::output_gradient(const StepMemory<T>& memory) {
   const std::int64_t last = spec_.layer_count();
-  const Range rows = batch.rows;
-  const LayerOutput<T> output = state_.memory.output(last, batch.size);
-  const Panels<T> gradient = state_.memory.gradient(last, batch.size);
-  T* row_loss = state_.memory.row_loss() + rows.begin;
+  const Batch<T>& batch = memory.batch();
+  const Range rows = memory.rows();
+  if (rows.size() == 0) return;
+  const LayerOutput<T> output = memory.output(Mode::writes, last);
+  const Panels<T> gradient = memory.gradient(Mode::writes, last);
+  T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
   T* first_row = output.values.at(0, rows.begin);
   const std::int64_t stride = output.values.stride();
   if (!request_.user_loss) {
@@ -237,58 +261,110 @@ void Epoch<T>::output_gradient(const Batch<T>& batch, const Member& member) {
                                    .sample_weights = request_.sample_weights,
                                    .scale = batch.weight > 0 ? static_cast<T>(1 / batch.weight) : T{0},
                                    .row_loss = row_loss,
-                                   .correct = state_.memory.correct() + rows.begin};
+                                   .correct = memory.correct(Mode::writes) + rows.begin};
     output_loss(kernels_, state_.mlp.groups(), request_.targets, measured, output.values, gradient,
-                state_.memory.loss_scratch(member.index));
+                memory.loss_scratch());
   }
   if (spec_.softmax_output) {
     kernels_.softmax_backward(rows.size(), output.values.cols, first_row, gradient.at(0, rows.begin), stride);
   }
-  const DenseLayer<T>& layer = state_.mlp.layer(last - 1);
+  const DenseLayer<T>& layer = memory.layer_shape(last);
   const Derivative<T> derivative{layer.activation, layer.parameter, output};
   for (std::int64_t p = 0; p < gradient.count(); ++p) {
     apply_derivative(kernels_, derivative, rows, p, gradient.at(p, rows.begin));
   }
+  memory.require_declared(Buffer::divergence, 0, Mode::writes);
   if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
 }
 
-/// The whole batch, by one member.
+/// Gradient by the pre-activations of the layer before; false when the run was stopped.
 template <typename T>
-void Epoch<T>::user_loss(const Batch<T>& batch) {
-  const Panels<T> outputs = state_.memory.output(spec_.layer_count(), batch.size).values;
-  if (spec_.softmax_output) kernels_.softmax(batch.size, outputs.cols, outputs.data, outputs.stride());
-  T loss = 0;
-  const std::int64_t* index = order_ == nullptr ? nullptr : order_ + batch.first;
-  const Panels<T> gradient = state_.memory.gradient(spec_.layer_count(), batch.size);
-  if (!request_.user_loss(outputs, index, batch.first, gradient, loss)) stop_.store(true, std::memory_order_relaxed);
-  // Every row of the batch has the mean loss, so that the sum over them comes out.
-  std::fill_n(state_.memory.row_loss(), batch.size, loss);
-  std::fill_n(state_.memory.correct(), batch.size, 0);
+bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
+  const std::int64_t l = memory.pass().level;
+  const Panels<T>& weights = memory.layer(Mode::reads, l).weights;
+  const Panels<T> from = memory.gradient(Mode::reads, l);
+  const Panels<T> to = memory.gradient(Mode::writes, l - 1);
+  Derivative<T> derivative{Activation::identity, 0, {to}};
+  if (l > 1) {
+    const DenseLayer<T>& below = memory.layer_shape(l - 1);
+    derivative = {below.activation, below.parameter, memory.output(Mode::reads, l - 1)};
+  }
+  const Range rows = memory.rows();
+  T* transposed = memory.transposed();
+  const bool by_rows = state_.plan.transposes_weights[static_cast<std::size_t>(l - 1)];
+  if (!by_rows) transpose_rows(kernels_, from, rows, transposed);
+  return in_blocks(
+      rows, from.cols, {0, to.count()}, !by_rows, memory.member(), [&](Range block, Range depth, Range panels) {
+        if (by_rows) {
+          dense_backward_data_by_rows(kernels_, weights, from, derivative, to, block, depth, panels, transposed);
+        } else {
+          dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * from.cols, derivative, to,
+                              block, depth, panels, memory.scratch());
+        }
+      });
 }
 
-/// The rows of a batch that this member gathers.
+/// From the pre-activations of a normalised layer to its product: needs all rows of a unit.
 template <typename T>
-Range Epoch<T>::gathered_rows(std::int64_t size, const Member& member) const {
-  return state_.plan.own_input ? Range{0, size} : even_share(size, member.index, member.count);
+void Epoch<T>::normalise_backward(const StepMemory<T>& memory) {
+  const std::int64_t l = memory.pass().level;
+  const BatchNormSettings settings{.from_batch = request_.training && update_.trains(l)};
+  const Panels<T> gradient = memory.gradient(Mode::writes, l);
+  const Range own = memory.panels(gradient.count());
+  for (std::int64_t p = own.begin; p < own.end; ++p) {
+    batch_norm_backward(kernels_, memory.layer(Mode::reads, l), settings, memory.batch_norm(Mode::writes, l), gradient,
+                        p);
+  }
+}
+
+template <typename T>
+void Epoch<T>::close() {
+  report();
+  update_.start();
+  halts_ = stop_.load(std::memory_order_relaxed);
+}
+
+template <typename T>
+void Epoch<T>::verdict(Own& own) {
+  own.halts = halts_ || (diverged_.load(std::memory_order_relaxed) && state_.updates);
+  if (own.halts) return;
+  const auto number = static_cast<std::size_t>(own.number);
+  const double rate =
+      number < request_.learning_rates.size() ? request_.learning_rates[number] : request_.settings.learning_rate;
+  own.settings = own.moments.template next<T>(state_.sink.optimizer, request_.settings, rate, own.batch.weight);
+}
+
+/// Fetches the samples of the next step, or looks at their columns, which fetches them too.
+template <typename T>
+void Epoch<T>::look_ahead(const StepMemory<T>& memory, const Own& own) {
+  const Range next = batches_.rows(memory.batch().index + 1);
+  if (own.patience > 0) {
+    memory.require_declared(Buffer::columns, 0, Mode::writes);
+    mark_columns(next, memory.member());
+    return;
+  }
+  const Range share = state_.plan.own_input ? Range{0, next.size()}
+                                            : even_share(next.size(), memory.member().index, memory.member().count);
+  prefetch_rows({next.begin + share.begin, next.begin + share.end});
 }
 
 /// Looks at this member's rows of a batch to come.
 template <typename T>
-void Epoch<T>::mark_columns(std::int64_t first, const Member& member) {
-  const Range rows = even_share(batch_size(first), member.index, member.count);
-  state_.columns.mark(kernels_, request_.samples, order_, {first + rows.begin, first + rows.end}, member.index);
+void Epoch<T>::mark_columns(Range batch, const Member& member) {
+  const Range rows = even_share(batch.size(), member.index, member.count);
+  state_.columns.mark(kernels_, request_.samples, order_, {batch.begin + rows.begin, batch.begin + rows.end},
+                      member.index);
 }
 
-/// Starts fetching them: the order is random, so no hardware sees them coming. Always inline: to GCC a function that
-/// only prefetches has no effect, and it drops the call.
+/// Starts fetching samples: the order is random, so no hardware sees them coming. Always inline: to GCC a function
+/// that only prefetches has no effect, and it drops the call.
 template <typename T>
-__attribute__((always_inline)) inline void Epoch<T>::prefetch_rows(std::int64_t first, const Member& member) {
+__attribute__((always_inline)) inline void Epoch<T>::prefetch_rows(Range rows) {
   constexpr std::int64_t kLine = 64;
   constexpr std::int64_t kMostBytes = 128 << 10;  // a share of the second-level cache; long rows need no help
   const SampleRows& samples = request_.samples;
-  const Range rows = gathered_rows(batch_size(first), member);
   if (order_ == nullptr || rows.size() * samples.row_bytes > kMostBytes) return;
-  for (std::int64_t row = first + rows.begin; row < first + rows.end; ++row) {
+  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
     const auto* sample = static_cast<const unsigned char*>(samples.data) + order_[row] * samples.row_bytes;
     for (std::int64_t byte = 0; byte < samples.row_bytes; byte += kLine) __builtin_prefetch(sample + byte, 0, 2);
   }
@@ -329,13 +405,19 @@ void Epoch<T>::report() {
   state_.next_report = Clock::now() + kMonitorInterval;
 }
 
+/// Adds up what the rows of the batch gave.
 template <typename T>
-void Epoch<T>::count_step(const Batch<T>& batch) {
-  const T* row_loss = state_.memory.row_loss();
-  const std::int32_t* correct = state_.memory.correct();
+void Epoch<T>::tally(const StepMemory<T>& memory, const Own& own) {
+  const Batch<T>& batch = memory.batch();
+  const T* row_loss = memory.row_loss(Mode::reads);
+  const std::int32_t* correct = memory.correct(Mode::reads);
   double loss = 0;
   for (std::int64_t row = 0; row < batch.size; ++row) loss += static_cast<double>(row_loss[row]);
-  for (std::int64_t row = 0; row < batch.size; ++row) progress_.correct += correct[row];
+  for (std::int64_t row = 0; row < batch.size; ++row) {
+    if (correct[row] == 0) continue;
+    const std::int64_t sample = order_ == nullptr ? batch.first + row : order_[batch.first + row];
+    progress_.correct += request_.sample_weights == nullptr ? 1 : static_cast<double>(request_.sample_weights[sample]);
+  }
   progress_.loss_sum += loss;
   progress_.weight_sum += batch.weight;
   progress_.penalty_sum += step_penalty_;
@@ -343,22 +425,8 @@ void Epoch<T>::count_step(const Batch<T>& batch) {
   if (request_.step_losses != nullptr) {
     request_.step_losses->push_back(batch.weight > 0 ? loss / batch.weight : 0);
   }
-  ++steps_;
-}
-
-template <typename T>
-void Epoch<T>::count_penalty(const Batch<T>& batch) {
-  double squares = 0;
-  for (std::int64_t l = 0; l < spec_.layer_count(); ++l) {
-    const Panels<T>& weights = state_.mlp.layer(l).weights;
-    for (std::int64_t p = 0; p < weights.count(); ++p) {
-      T sums[kWidestPanel];
-      kernels_.column_squares(weights.rows, vectors_for(kernels_, weights.width(p)), weights.at(p), sums);
-      for (std::int64_t j = 0; j < weights.width(p); ++j) squares += static_cast<double>(sums[j]);
-    }
-  }
-  const StepSettings& settings = request_.settings;
-  step_penalty_ = settings.l2 / 2 * squares * (settings.l2_per_batch != 0 ? 1 : batch.weight);
+  ++steps_done_;
+  state_.moments = own.moments;
 }
 
 template class Epoch<float>;

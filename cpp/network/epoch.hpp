@@ -1,5 +1,5 @@
-// One epoch as its team sees it: forward, loss and backward-data of each step, and its book-keeping. The update of
-// the parameters is in update.hpp.
+// One epoch as its team sees it: the passes of each step up to backward-data, and its book-keeping. What follows, the
+// update of the parameters, is in update.hpp.
 #pragma once
 
 #include <atomic>
@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "base/team.hpp"
+#include "network/step.hpp"
+#include "network/step_memory.hpp"
 #include "network/trainer.hpp"
 #include "network/update.hpp"
 
 namespace fastmlp {
 
-/// Between the two barriers that enclose an update nobody writes `stop_` or `diverged_`, so all members take the same
-/// decision there. Members that have nothing to do, or were told to stop, still come to every barrier of a step.
+/// Members that have nothing to do, or were told to stop, still come to every meeting of a step.
 template <typename T>
 class Epoch {
  public:
@@ -24,40 +25,57 @@ class Epoch {
   EpochResult result() const;
 
  private:
-  Batch<T> make_batch(std::int64_t first, bool leaves_out, const Member& member) const;
-  std::int64_t batch_size(std::int64_t first) const;
+  /// What a member knows of its step.
+  struct Own {
+    Moments moments;
+    int patience;             // batches without enough zero columns that are still looked at
+    std::int64_t number = 0;  // of the step in this call
+    Batch<T> batch{};
+    UpdateSettings<T> settings{};
+    bool goes_on = true;  // computing; false from where the run was stopped to the verdict
+    bool halts = false;
+  };
+
+  StepFeatures features(bool looks_at_columns) const;
+  Batch<T> make_batch(std::int64_t index, std::uint32_t step) const;
   Dropout dropout(std::int64_t level, const Batch<T>& batch) const;
-  Split split(std::int64_t l) const { return state_.plan.splits[static_cast<std::size_t>(l - 1)]; }
 
-  void gather(const Batch<T>& batch, const Member& member);
-  void forward_and_backward(const Batch<T>& batch, const Member& member);
-  bool forward(std::int64_t l, const Batch<T>& batch, const Member& member);
-  bool backward_data(std::int64_t l, const Batch<T>& batch, const Member& member);
-  void normalise_backward(std::int64_t level, const Batch<T>& batch, const Member& member);
-  void output_gradient(const Batch<T>& batch, const Member& member);
-  void user_loss(const Batch<T>& batch);
+  void compute(const StepMemory<T>& memory, Own& own);
+  void collect_columns(const StepMemory<T>& memory, Own& own);
+  void count_penalty(const StepMemory<T>& memory);
+  void gather(const StepMemory<T>& memory);
+  bool forward(const StepMemory<T>& memory);
+  void user_loss(const StepMemory<T>& memory);
+  void output_gradient(const StepMemory<T>& memory);
+  bool backward_data(const StepMemory<T>& memory);
+  void normalise_backward(const StepMemory<T>& memory);
+  void close();
+  void verdict(Own& own);
+  void look_ahead(const StepMemory<T>& memory, const Own& own);
+  void tally(const StepMemory<T>& memory, const Own& own);
 
-  Range gathered_rows(std::int64_t size, const Member& member) const;
-  void mark_columns(std::int64_t first, const Member& member);
-  void prefetch_rows(std::int64_t first, const Member& member);
+  void mark_columns(Range batch, const Member& member);
+  void prefetch_rows(Range rows);
   template <typename Work>
   bool in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Member& member, Work work);
   void report();
-  void count_step(const Batch<T>& batch);
-  void count_penalty(const Batch<T>& batch);
 
   RunState<T>& state_;
   const EpochRequest<T>& request_;
   const NetworkSpec& spec_;
   const KernelTable<T>& kernels_;
   const std::int64_t* order_;
+  const Batches batches_;
+  const Range steps_;
   Update<T> update_;
-  std::int64_t lowest_;  // layer that backward-data comes down to
-  std::atomic<bool> stop_{false};
+  const std::vector<Pass> looking_;  // a step that looks for columns of zeros
+  const std::vector<Pass> settled_;  // one that takes all columns
+  std::atomic<bool> stop_{false};    // asked for; computing breaks off
   std::atomic<bool> diverged_{false};
-  Progress progress_;  // written by member 0 alone, as all below
+  bool halts_ = false;  // stop_ as all members take it for this step
+  Progress progress_;   // written by member 0 alone, as all below
   double step_penalty_ = 0;
-  std::int64_t steps_ = 0;
+  std::int64_t steps_done_ = 0;
 };
 
 }  // namespace fastmlp

@@ -11,10 +11,17 @@ Range stored_elements(const SampleRows& samples, std::int64_t sample) {
   return {samples.row_starts[sample], samples.row_starts[sample + 1]};
 }
 
-/// places: column of each feature; null: the feature itself.
+/// The column of a stored element. Another thread of the program may write there: it is read once, and bounded.
+std::int64_t stored_column(const SampleRows& samples, std::int64_t element, std::int64_t features) {
+  const auto column = static_cast<std::uint32_t>(__atomic_load_n(samples.columns + element, __ATOMIC_RELAXED));
+  return std::min<std::int64_t>(column, features - 1);
+}
+
+/// places: column of each feature; null: the feature itself. A feature that was not there when places were given has
+/// that of another time, so that it is bounded too.
 template <typename T>
-void scatter_rows(const SampleRows& samples, const std::int64_t* order, std::int64_t first, const std::int32_t* places,
-                  T scale, const Panels<T>& panels, Range rows) {
+void scatter_rows(const SampleRows& samples, const std::int64_t* order, std::int64_t first, std::int64_t features,
+                  const std::int32_t* places, T scale, const Panels<T>& panels, Range rows) {
   const T* elements = static_cast<const T*>(samples.data);
   const std::int64_t panel = panels.panel;
   for (std::int64_t p = 0; p < panels.count(); ++p) {
@@ -23,7 +30,9 @@ void scatter_rows(const SampleRows& samples, const std::int64_t* order, std::int
   for (std::int64_t row = rows.begin; row < rows.end; ++row, ++first) {
     const Range stored = stored_elements(samples, order == nullptr ? first : order[first]);
     for (std::int64_t i = stored.begin; i < stored.end; ++i) {
-      const std::int64_t column = places == nullptr ? samples.columns[i] : places[samples.columns[i]];
+      const std::int64_t feature = stored_column(samples, i, features);
+      const std::int64_t column =
+          places == nullptr ? feature : std::min<std::int64_t>(places[feature], panels.cols - 1);
       panels.at(column / panel, row)[column % panel] = elements[i] * scale;
     }
   }
@@ -47,9 +56,12 @@ void LiveColumns::mark(const KernelTable<T>& kernels, const SampleRows& samples,
   std::vector<std::uint8_t>& marks = views_[static_cast<std::size_t>(member)].marks;
   std::fill(marks.begin(), marks.end(), std::uint8_t{0});
   if (samples.sparse()) {
+    const auto features = static_cast<std::int64_t>(marks.size());
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       const Range stored = stored_elements(samples, order == nullptr ? row : order[row]);
-      for (std::int64_t i = stored.begin; i < stored.end; ++i) marks[static_cast<std::size_t>(samples.columns[i])] = 1;
+      for (std::int64_t i = stored.begin; i < stored.end; ++i) {
+        marks[static_cast<std::size_t>(stored_column(samples, i, features))] = 1;
+      }
     }
     return;
   }
@@ -60,7 +72,7 @@ void LiveColumns::mark(const KernelTable<T>& kernels, const SampleRows& samples,
                                                        order == nullptr ? nullptr : order + rows.begin, marks.data());
 }
 
-bool LiveColumns::collect(const SampleRows& samples, int member) {
+bool LiveColumns::collect(const SampleRows& samples, int member, int members) {
   // Fewer than this share of zero columns do not repay the indirect access.
   constexpr double kWorthwhile = 0.1;
   View& mine = views_[static_cast<std::size_t>(member)];
@@ -71,7 +83,7 @@ bool LiveColumns::collect(const SampleRows& samples, int member) {
   std::size_t idle = 0;
   for (std::size_t k = 0; k < features; ++k) {
     std::uint8_t seen = 0;
-    for (const View& view : views_) seen |= view.marks[k];
+    for (int m = 0; m < members; ++m) seen |= views_[static_cast<std::size_t>(m)].marks[k];
     mine.live[live] = mine.idle[idle] = static_cast<std::int32_t>(k);
     live += seen != 0;
     idle += seen == 0;
@@ -107,7 +119,8 @@ void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const S
   const auto type = static_cast<int>(samples.type);
   const auto scale = static_cast<T>(spec.input_scale);
   if (samples.sparse()) {
-    scatter_rows(samples, order, first, columns.live == nullptr ? nullptr : columns.places, scale, panels, rows);
+    scatter_rows(samples, order, first, spec.features(), columns.live == nullptr ? nullptr : columns.places, scale,
+                 panels, rows);
     return;
   }
   const auto* data = static_cast<const unsigned char*>(samples.data);

@@ -22,8 +22,9 @@ class LiveColumns {
   template <typename T>
   void mark(const KernelTable<T>& kernels, const SampleRows& samples, const std::int64_t* order, Range rows,
             int member);
-  /// Returns whether enough columns are zero to be worth leaving out; they always are in sparse samples.
-  bool collect(const SampleRows& samples, int member);
+  /// Returns whether enough columns are zero to be worth leaving out; they always are in sparse samples. `members`: how
+  /// many have marked.
+  bool collect(const SampleRows& samples, int member, int members);
 
   /// Ascending, as of the last collect().
   const std::vector<std::int32_t>& live(int member) const { return views_[static_cast<std::size_t>(member)].live; }

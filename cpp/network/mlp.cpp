@@ -179,7 +179,7 @@ class InferenceBlock {
     const NetworkSpec& spec = mlp_.spec();
     const std::int64_t count = rows.size();
     columns_.mark(kernels, samples, nullptr, rows, 0);
-    const bool leaves_out = columns_.collect(samples, 0);
+    const bool leaves_out = columns_.collect(samples, 0, 1);
     const InputColumns columns{leaves_out ? &columns_.live(0) : nullptr, columns_.places(0)};
     LayerInput<T> values{{arena_.template at<T>(offsets_[0]), count, spec.features(), kernels.panel}};
     if (leaves_out) {

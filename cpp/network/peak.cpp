@@ -11,7 +11,7 @@ namespace fastmlp {
 
 double measure_peak(int threads, double seconds, const std::string& isa) {
   using Clock = std::chrono::steady_clock;
-  require(threads >= 1, "threads must be positive, got " + std::to_string(threads));
+  require_threads(threads, 1);
   require(seconds > 0 && seconds <= 60, "seconds must be in (0, 60], got " + std::to_string(seconds));
   const KernelTable<float>& kernels = kernel_table<float>(isa);
   constexpr std::int64_t kSteps = 20000;  // some hundred microseconds between two looks at the clock

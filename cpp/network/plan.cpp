@@ -17,6 +17,7 @@ constexpr int kMostOwnInputs = 4;
 constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
+std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return round_down(n + multiple - 1, multiple); }
 
 /// By outputs when the weights are what would travel from core to core (they outweigh the batch, and few rows per
 /// member would share them) or when they come from memory, once rather than once per member; and when the panels come
@@ -41,7 +42,30 @@ bool choose_transposed_weights(std::int64_t member_rows, std::int64_t inputs, st
   return panels(inputs) * panels(outputs) < panels(member_rows) * (panels(inputs) + panels(outputs));
 }
 
+PlanOverrides& overrides() {
+  static PlanOverrides current;
+  return current;
+}
+
+bool bit(std::uint64_t bits, std::size_t place) { return (bits >> (place % 64) & 1) != 0; }
+
+void apply(const PlanOverrides& forced, const NetworkSpec& spec, int panel, Plan& plan) {
+  for (std::size_t l = 0; l < plan.splits.size(); ++l) {
+    if (forced.split_by_outputs && !spec.layers[l].batch_norm) {
+      plan.splits[l] = bit(*forced.split_by_outputs, l) ? Split::outputs : Split::rows;
+    }
+    if (forced.transposes_weights) plan.transposes_weights[l] = bit(*forced.transposes_weights, l);
+  }
+  plan.own_input = forced.own_input.value_or(plan.own_input);
+  plan.leaves_out_columns = forced.leaves_out_columns;
+  if (forced.row_block) plan.row_block = *forced.row_block * panel;
+  if (forced.depth_block) plan.depth_block = *forced.depth_block * panel;
+  plan.panel_group = forced.panel_group.value_or(plan.panel_group);
+}
+
 }  // namespace
+
+void override_plans(const PlanOverrides& wanted) { overrides() = wanted; }
 
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes) {
   Plan plan;
@@ -59,9 +83,11 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   }
   plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs && plan.threads > 1;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
-  plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);
+  // Whole panels, of which the transposed gradient consists: a team smaller than planned has rows of several blocks.
+  plan.row_block = round_up(std::min(any_outputs ? batch_size : member_rows, kMostRows), panel);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
   plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
+  apply(overrides(), spec, panel, plan);
   return plan;
 }
 
@@ -77,6 +103,7 @@ int choose_threads(int requested, double flops, std::int64_t rows) {
   // Two barriers a step, and weights that travel from core to core, are not repaid below this much work per thread.
   constexpr double kFlopsPerThread = 1.5e6;
   const auto worthwhile = static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
+  require_threads(requested, 0);
   int wanted = requested;
   // Asking the system takes longer than a small prediction.
   if (requested == 0) wanted = worthwhile == 1 ? 1 : std::min(available_threads(), worthwhile);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "network/spec.hpp"
@@ -20,6 +21,8 @@ struct Plan {
   std::vector<Split> splits;  // one per layer
   // Each member gathers the whole batch for itself: cheaper than lines of the input that travel from core to core.
   bool own_input = false;
+  // Columns that are zero in the whole batch are left out; unset: where they are many.
+  std::optional<bool> leaves_out_columns;
   // Backward-data, one per layer, the first one's meaningless: transposes weights instead of gradients and results.
   std::vector<bool> transposes_weights;
   // Forward and backward-data: rows x depth of the broadcast operand that stay in the second-level cache while the
@@ -28,17 +31,25 @@ struct Plan {
   std::int64_t depth_block = 0;
   // Backward-weights: output panels whose gradients stay there while the input goes by.
   std::int64_t panel_group = 1;
-
-  /// Whether the members meet before layer `layer` (from 0) is computed: a split by outputs reads rows that others
-  /// wrote, unless the input is its own, and is read by those who own rows.
-  bool meets_before(std::size_t layer) const {
-    if (layer == 0 && own_input) return false;
-    return splits[layer] == Split::outputs || (layer > 0 && splits[layer - 1] == Split::outputs);
-  }
 };
 
 /// threads: 0 chooses by the work of a step. panel: elements of a panel row; element_bytes: of one scalar.
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes);
+
+/// Decisions that a test takes out of the plan's hands, so that no path waits for the sizes that lead to it.
+struct PlanOverrides {
+  std::optional<std::uint64_t> split_by_outputs;  // bit l - 1: layer l; those with batch normalisation always are
+  std::optional<std::uint64_t> transposes_weights;
+  std::optional<bool> own_input;
+  std::optional<bool> leaves_out_columns;
+  // In panels.
+  std::optional<std::int64_t> row_block;
+  std::optional<std::int64_t> depth_block;
+  std::optional<std::int64_t> panel_group;
+};
+
+/// For all plans that this process makes from now on.
+void override_plans(const PlanOverrides& overrides);
 
 /// Floating-point operations of one forward pass for one sample.
 double forward_flops(const NetworkSpec& spec);

@@ -27,7 +27,6 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   const std::int64_t panel = mlp.kernels().panel;
   std::vector<std::size_t> values;  // by level
   std::vector<std::size_t> slopes;
-  std::int64_t widest = 1;
   std::int64_t columns = 0;
   for (std::int64_t level = 0; level <= spec.layer_count(); ++level) {
     const std::int64_t size = spec.layer_sizes[static_cast<std::size_t>(level)];
@@ -40,12 +39,15 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
     slopes.push_back(arena_.reserve<T>(keeps ? elements : 0));
     normalised_.push_back(arena_.reserve<T>(normalises ? elements : 0));
     moments_.push_back(arena_.reserve<T>(normalises ? 3 * padded : 0));
-    if (level > 0) widest = std::max(widest, size);
+    if (level > 0) widest_ = std::max(widest_, size);
     if (level > 0) columns = checked_sum(columns, size);
   }
-  const std::int64_t member_rows = round_up((batch_size + members_ - 1) / members_, panel);
+  std::int64_t transposed = 0;
+  for (int team = 1; team <= members_; ++team) {
+    transposed = std::max(transposed, checked_product(transposed_elements(team), team));
+  }
+  transposed_ = arena_.reserve<T>(transposed);
   for (int member = 0; member < members_; ++member) {
-    transposed_.push_back(arena_.reserve<T>(checked_product(member_rows, widest)));
     scratch_.push_back(arena_.reserve<T>(panel * panel));
     loss_scratch_.push_back(arena_.reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel)));
   }

@@ -7,12 +7,17 @@
 #include <vector>
 
 #include "base/arena.hpp"
+#include "base/check.hpp"
+#include "base/team.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/dense.hpp"
 
 namespace fastmlp {
+
+template <typename T>
+class StepMemory;
 
 /// Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up, and
 /// by the input itself.
@@ -22,25 +27,12 @@ class RunMemory {
   /// slots: arrays of the optimizer's state. With `updates` there is room for a copy of the network's state.
   RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates);
 
-  Panels<T> input(int member, std::int64_t batch, std::int64_t columns) const;
-  LayerOutput<T> output(std::int64_t level, std::int64_t batch) const {
-    LayerOutput<T> output = outputs_[static_cast<std::size_t>(level)];
-    output.values.rows = output.slopes.rows = batch;
-    return output;
-  }
-  Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
-  BatchNormMemory<T> batch_norm(std::int64_t level, std::int64_t batch) const;
-  T* transposed(int member) const { return arena_.at<T>(at(transposed_, member)); }
-  T* scratch(int member) const { return arena_.at<T>(at(scratch_, member)); }
-  T* loss_scratch(int member) const { return arena_.at<T>(at(loss_scratch_, member)); }
-  T* row_loss() const { return arena_.at<T>(row_loss_); }
-  std::int32_t* correct() const { return arena_.at<std::int32_t>(correct_); }
   T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
   int slot_count() const { return slot_count_; }
   /// Of the network's state, when the run updates it.
   T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
-  /// One sum per output of each layer, for reductions over the parameters.
-  double* column_sums() const { return arena_.at<double>(column_sums_); }
+  /// What a step with `differentiates_input` has left.
+  Panels<T> input_gradient(std::int64_t batch) const { return gradient(0, batch); }
 
   void require_input(std::int64_t columns);
   void require_input_gradient();
@@ -53,8 +45,36 @@ class RunMemory {
   std::size_t bytes() const;
 
  private:
+  // What members share during a step is reached through the declaration of a pass alone.
+  friend class StepMemory<T>;
+
+  Panels<T> input(int member, std::int64_t batch, std::int64_t columns) const;
+  LayerOutput<T> output(std::int64_t level, std::int64_t batch) const {
+    LayerOutput<T> output = outputs_[static_cast<std::size_t>(level)];
+    output.values.rows = output.slopes.rows = batch;
+    return output;
+  }
+  Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
+  BatchNormMemory<T> batch_norm(std::int64_t level, std::int64_t batch) const;
+  /// Parts of one room, as large as the team's count makes them: a team smaller than planned has larger shares.
+  T* transposed(const Member& member) const {
+    return arena_.at<T>(transposed_) + member.index * transposed_elements(member.count);
+  }
+  T* scratch(int member) const { return arena_.at<T>(at(scratch_, member)); }
+  T* loss_scratch(int member) const { return arena_.at<T>(at(loss_scratch_, member)); }
+  T* row_loss() const { return arena_.at<T>(row_loss_); }
+  std::int32_t* correct() const { return arena_.at<std::int32_t>(correct_); }
+  /// One sum per output of each layer, for reductions over the parameters.
+  double* column_sums() const { return arena_.at<double>(column_sums_); }
+
   static std::size_t at(const std::vector<std::size_t>& offsets, std::int64_t i) {
     return offsets[static_cast<std::size_t>(i)];
+  }
+  /// For the most rows that one of `members` has.
+  std::int64_t transposed_elements(int members) const {
+    const std::int64_t panel = mlp_.kernels().panel;
+    const std::int64_t rows = (batch_size_ + members - 1) / members;
+    return checked_product((rows + panel - 1) / panel * panel, widest_);
   }
   Panels<T> level_panels(const std::vector<std::size_t>& offsets, std::int64_t level, std::int64_t batch) const;
 
@@ -63,6 +83,7 @@ class RunMemory {
   int members_;
   bool own_input_;
   int slot_count_;
+  std::int64_t widest_ = 1;  // layer
   Arena arena_;
   std::unique_ptr<Arena> input_;
   std::unique_ptr<Arena> input_gradient_;
@@ -73,8 +94,8 @@ class RunMemory {
   std::vector<std::size_t> level_gradients_;
   std::vector<std::size_t> normalised_;
   std::vector<std::size_t> moments_;
-  std::vector<std::size_t> transposed_;  // by member
-  std::vector<std::size_t> scratch_;
+  std::size_t transposed_ = 0;
+  std::vector<std::size_t> scratch_;  // by member
   std::vector<std::size_t> loss_scratch_;
   std::size_t row_loss_ = 0;
   std::size_t correct_ = 0;

@@ -17,6 +17,12 @@ std::int64_t checked_batch(std::int64_t batch_size) {
 
 }  // namespace
 
+Range Batches::rows(std::int64_t i) const {
+  if (i >= count()) return {samples, samples};
+  if (even && !drops_partial) return even_share(samples, i, count());
+  return {i * size, std::min((i + 1) * size, samples)};
+}
+
 template <typename T>
 RunState<T>::RunState(Mlp<T>& network, std::int64_t batch, Optimizer optimizer, int threads, T* gradients)
     : mlp(network),

@@ -1,9 +1,8 @@
 // Training: epochs of steps, each inside one parallel region.
 //
-// A step of a team: each member carries its rows of the batch through gather, forward, loss and backward-data
-// without meeting the others; a barrier; each member turns its share of the weight blocks into gradients and
-// updates them at once; a barrier. Two barriers a step, whatever the depth, and two more where a layer needs all rows
-// of a unit (batch normalisation) or an update needs all gradients (clipping by norm).
+// A step of a team: each member carries its rows of the batch through gather, forward, loss and backward-data, then
+// turns its share of the weight blocks into gradients and updates them at once. Where the members meet follows from
+// what each pass reads and writes (step.hpp).
 #pragma once
 
 #include <chrono>
@@ -29,7 +28,7 @@ struct Progress {
   double weight_sum = 0;
   double loss_sum = 0;
   double penalty_sum = 0;  // weight of each batch times l2 / 2 times the sum of the squared weights, when asked for
-  std::int64_t correct = 0;
+  double correct = 0;      // weight of the samples predicted right
 };
 
 /// Called at once and then every few tens of milliseconds, from the calling thread; returns false to stop.
@@ -57,11 +56,24 @@ struct EpochRequest {
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
   std::int64_t first_step = 0;
-  std::int64_t steps = -1;  // at most that many; -1: to the end of the epoch
+  bool drops_partial = false;  // see Batches
+  std::int64_t steps = -1;     // at most that many; -1: to the end of the epoch
   bool counts_penalty = false;
   bool differentiates_input = false;
   std::vector<double>* step_losses = nullptr;  // mean loss of each step
   Monitor monitor;
+};
+
+/// How the samples of an epoch are cut into batches.
+struct Batches {
+  std::int64_t samples = 0;
+  std::int64_t size = 0;       // at most
+  bool even = false;           // sizes differ by one at most, rather than that the last batch holds what is left
+  bool drops_partial = false;  // what does not fill a batch is left out
+
+  std::int64_t count() const { return drops_partial ? samples / size : (samples + size - 1) / size; }
+  /// Of batch i; empty beyond the last one.
+  Range rows(std::int64_t i) const;
 };
 
 struct EpochResult {

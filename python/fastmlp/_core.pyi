@@ -15,6 +15,16 @@ def available_threads() -> int: ...
 def peak_flops(threads: int, seconds: float, isa: str = "") -> float: ...
 def permutation(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]: ...
 def inverse_normal_cdf(p: float) -> float: ...
+def override_plans(
+    *,
+    split_by_outputs: int | None = None,
+    transposes_weights: int | None = None,
+    own_input: bool | None = None,
+    leaves_out_columns: bool | None = None,
+    row_block: int | None = None,
+    depth_block: int | None = None,
+    panel_group: int | None = None,
+) -> None: ...
 
 _Array = npt.NDArray[Any]
 _Rows = _Array | tuple[_Array, _Array, _Array]
@@ -58,12 +68,13 @@ class _Run:
         epoch: int = 0,
         first_step: int = 0,
         steps: int = -1,
+        drops_partial: bool = False,
         learning_rates: Sequence[float] = (),
         trainable: Sequence[bool] = (),
         counts_penalty: bool = False,
         keeps_losses: bool = False,
         loss_function: _UserLoss | None = None,
-        progress: Callable[[int, float, float, int], object] | None = None,
+        progress: Callable[[int, float, float, float], object] | None = None,
     ) -> dict[str, Any]: ...
 
 class Run32(_Run): ...
