@@ -15,7 +15,7 @@ from trust import report, runner
 from trust.experiment import Section
 from trust.worker import TESTS, Worker
 
-SECTIONS = ("fuzz", "faults", "interrupts", "threads", "memory", "soak")
+SECTIONS = ("bits", "sanitizers", "fuzz", "faults", "interrupts", "threads", "memory", "soak")
 MINUTES = 25.0
 SHORT_MINUTES = 3.0
 PROVING_SECONDS = 40.0  # for a planted fault to be found

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import fastmlp
-from trust.experiment import Experiment, Section, require
+from trust.experiment import Broken, Experiment, Section, require
 from trust.faults import Injector, no_compiler, preloaded
 from trust.small import Problem, digest, model_digest
 from trust.worker import environment, limit_address_space
@@ -121,7 +121,8 @@ def in_child(work: Callable[[], str | None], seconds: int = 60) -> bool:
     with open(reader, "rb") as stream:
         said = stream.read().decode(errors="replace")
     _, status = os.waitpid(child, 0)
-    require(not os.WIFSIGNALED(status), f"signal {signal.Signals(status & 127).name}")
+    if os.WIFSIGNALED(status):
+        raise Broken(f"signal {signal.Signals(os.WTERMSIG(status)).name}")
     require(status == 0 and said != "", f"exit code {os.WEXITSTATUS(status)}, a library ended it")
     require(not said.startswith("broken"), said)
     return said == "refused"
@@ -237,10 +238,10 @@ def _each(kind: str, case: int, refusals: tuple[type, ...], most: int) -> int:
         count = injector.disarm()
 
     # How many there are is counted in a child, as the first of them are not those of later times.
+    work = _tried(name, lambda: injector.arm(kind, 0, errno.ENOMEM, 0, "", LEAST_BYTES), lift, ())
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        work = _tried(name, lambda: injector.arm(kind, 0, errno.ENOMEM, 0, "", LEAST_BYTES), lift, ())
         work()
         os.write(writer, str(count).encode())
         os._exit(0)
@@ -355,7 +356,9 @@ def plant_import() -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _experiment(name: str, promise: str, counted: str, planted: str, plant: str, **more: Any) -> Any:
+def _experiment(
+    name: str, promise: str, counted: str, planted: str, plant: str, **more: Any
+) -> Any:
     return Experiment(
         name=f"memory.{name}",
         promise=promise,

@@ -141,7 +141,9 @@ def loops_case(seed: int) -> int:
         grown = min(grown, _resident() - half)
     require(grown < MOST_GROWTH, f"{name}: {grown >> 10} kB more memory after {LOOPS} loops")
     require(_descriptors() == before[1], f"{name}: descriptors {before[1]}, {_descriptors()}")
-    require(_system_threads() <= before[2], f"{name}: {_system_threads()} threads, {before[2]} before")
+    require(
+        _system_threads() <= before[2], f"{name}: {_system_threads()} threads, {before[2]} before"
+    )
     left = sorted(set(os.listdir(SCRATCH)) - set(before[3]))
     require(not left, f"{name}: files that stay: {left[:5]}")
     return LOOPS

@@ -380,7 +380,9 @@ def plant_exit() -> None:
     atexit.register(os._exit, 3)
 
 
-def _experiment(name: str, promise: str, counted: str, planted: str, plant: str, **more: Any) -> Any:
+def _experiment(
+    name: str, promise: str, counted: str, planted: str, plant: str, **more: Any
+) -> Any:
     return Experiment(
         name=f"threads.{name}",
         promise=promise,
