@@ -81,8 +81,8 @@ def prove(chosen: list[Section], seed: int) -> int:
             red = bool(result.failures)
             green += not red
             said = " ".join(result.failures[0][1].split())[:110] if red else "stayed GREEN"
-            print(f"{'red ' if red else 'BAD '}  {experiment.name:<26} {experiment.planted}: {said}",
-                  flush=True)  # fmt: skip
+            verdict = "red " if red else "BAD "
+            print(f"{verdict}  {experiment.name:<26} {experiment.planted}: {said}", flush=True)
     print(f"{green} planted faults were not found")
     return green
 

@@ -81,8 +81,8 @@ TWO_ROUNDINGS = Patch(
     (
         (
             "cpp/kernels/fma_generic.inl.hpp",
-            "return __builtin_convertvector((DoubleLanes4)(bits + (step & inexact & even)), FloatLanes);",
-            "(void)inexact; (void)even; (void)step; (void)bits; return a * b + c;",
+            "(DoubleLanes4)(bits + (step & inexact & even))",
+            "(DoubleLanes4)(bits + (step & inexact & even & 0))",
         ),
     )
 )

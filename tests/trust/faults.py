@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ _UNTOUCHED = 1 << 6  # added where the fault was not met
 def in_child(
     operation: Callable[[], object], call: str, number: int, error: int, many: int, folder: Path
 ) -> tuple[str, bool, str]:
-    """How the operation ended ("done", "refused", "killed"), whether it met the fault, a message."""
+    """How it ended ("done", "refused", "killed"), whether it met the fault, and a message."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -163,12 +164,7 @@ def at_every_call(
             where = f"{fault} at {call} {number}{' and on' if many else ''}"
             try:
                 ended, met, said = in_child(
-                    lambda: operation(folder),
-                    call,
-                    number,
-                    FAULTS[fault],
-                    many,
-                    folder,  # noqa: B023
+                    partial(operation, folder), call, number, FAULTS[fault], many, folder
                 )
                 found = state(folder)
                 require(found in (old, new), f"neither the old nor the new: {found}")

@@ -123,7 +123,8 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     yield "| --- | ---: | ---: | --- | --- |"
     for result in results:
         if result["skipped"] is not None:
-            yield f"| {result['promise']} | - | - | skipped: {result['skipped']} | {result['name']} |"
+            why = f"skipped: {result['skipped']}"
+            yield f"| {result['promise']} | - | - | {why} | {result['name']} |"
             continue
         failed = len(result["failures"])
         known = bound(result["tried"], failed, result["whole"])

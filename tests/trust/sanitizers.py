@@ -1,4 +1,4 @@
-"""Builds with sanitizers: memory and undefined behaviour in the suite and in random networks, races.
+"""Builds with sanitizers: memory and undefined behaviour in suite and random networks, races.
 
 The address and undefined builds run the extension; races are looked for by a driver over the core
 alone (race_driver.py), on plain threads, which ThreadSanitizer understands.
@@ -32,24 +32,19 @@ def suite_case(case: int) -> int:
     if not path.exists():
         return 0
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n0", str(path)]
-        if _has_xdist()
-        else [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)],
-        cwd=TESTS.parent, env={**environment(), "LD_PRELOAD": os.environ["LD_PRELOAD"]},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)],
+        cwd=TESTS.parent,
+        env={**environment(), "LD_PRELOAD": os.environ["LD_PRELOAD"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     said = done.stdout + done.stderr
     reports = ("ERROR: AddressSanitizer", "runtime error:")
     at = next((said.find(text) for text in reports if text in said), -1)
     require(at < 0, f"{path.name}: {said[at : at + 900]}")
     require(done.returncode == 0, f"{path.name}: exit code {done.returncode}: {said[-900:]}")
     return int(next(word for word in _last_line(done.stdout) if word.isdigit()))
-
-
-def _has_xdist() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("xdist") is not None
 
 
 def _last_line(text: str) -> list[str]:
@@ -100,8 +95,8 @@ BEYOND_THE_END = Patch(
         (
             "cpp/network/initializer.cpp",
             _SHUFFLE,
-            "int* four = new int[4]; volatile int at = 4; volatile int read = four[at]; (void)read; "
-            "delete[] four; " + _SHUFFLE,
+            "int* four = new int[4]; volatile int at = 4; volatile int read = four[at]; "
+            "(void)read; delete[] four; " + _SHUFFLE,
         ),
     )
 )
