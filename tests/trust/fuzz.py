@@ -437,11 +437,11 @@ def plant_lost_activation() -> None:
     }  # fmt: skip
 
 
-def plant_lost_rule() -> None:
-    """A description of preprocessing that forgets what becomes of unknown categories."""
+def plant_lost_names() -> None:
+    """A description of preprocessing that forgets the names of the inputs."""
     original = Preprocessing.config
     Preprocessing.config = lambda self: {  # type: ignore[method-assign]
-        **original(self), "unknown_categories": "error"
+        **original(self), "feature_names": None
     }  # fmt: skip
 
 
@@ -637,7 +637,7 @@ SECTION = Section(
         ),
         _of(
             "preprocessing", "description of preprocessing in a model file",
-            "a rule is forgotten", "plant_lost_rule",
+            "names are forgotten", "plant_lost_names",
         ),
         _of("checkpoint", "checkpoint", "its errors are others than documented",
             "plant_wrong_records", 2.0),
