@@ -437,12 +437,15 @@ def plant_lost_activation() -> None:
     }  # fmt: skip
 
 
-def plant_lost_names() -> None:
-    """A description of preprocessing that forgets the names of the inputs."""
+def plant_lost_order() -> None:
+    """A description of preprocessing that has its classes in another order."""
     original = Preprocessing.config
-    Preprocessing.config = lambda self: {  # type: ignore[method-assign]
-        **original(self), "feature_names": None
-    }  # fmt: skip
+
+    def reversed_classes(self: Preprocessing) -> dict[str, Any]:
+        config = original(self)
+        return {**config, "class_names": (config["class_names"] or [])[::-1]}
+
+    Preprocessing.config = reversed_classes  # type: ignore[method-assign]
 
 
 def plant_wrong_records() -> None:
@@ -637,7 +640,7 @@ SECTION = Section(
         ),
         _of(
             "preprocessing", "description of preprocessing in a model file",
-            "names are forgotten", "plant_lost_names",
+            "classes change their order", "plant_lost_order",
         ),
         _of("checkpoint", "checkpoint", "its errors are others than documented",
             "plant_wrong_records", 2.0),
