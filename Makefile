@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-isa bench lint format asan ci
+.PHONY: help setup build test test-isa bench lint format asan trust trust-short ci
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ asan:  ## the test suite on a build with AddressSanitizer and UndefinedBehaviorS
 	  -C build-dir=build/asan
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
+
+trust:  ## attacks on every promise of docs/trust.md, counted: about 25 minutes (trust-short: 3)
+	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json
+
+trust-short:  ## the same in 3 minutes, without building anything
+	PYTHONPATH=tests $(BIN)/python -m trust --short
 
 ci:  ## what continuous integration runs
 	bash .ci/run
