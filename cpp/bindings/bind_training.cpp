@@ -384,6 +384,13 @@ void register_training_types(py::module_& module, const char* run_name, const ch
       .def_property_readonly("position", [](const Run<T>& run) { return position_array(run.trainer.state()); })
       .def_property_readonly("has_averages",
                              [](const Run<T>& run) { return run.trainer.state().memory.averages() != nullptr; })
+      .def(
+          "smallest_batch",
+          [](const Run<T>& run, std::int64_t samples, bool drops_partial) {
+            require(samples >= 1, "samples must be positive");
+            return run.trainer.batches(samples, drops_partial).smallest();
+          },
+          py::arg("samples"), py::arg("drops_partial"))
       .def("state", training_state<T>, py::arg("with_start") = false)
       .def("restore", restore_training_state<T>, py::arg("state"))
       .def(

@@ -26,16 +26,6 @@ std::int64_t lowest_layer(const EpochRequest<T>& request, std::int64_t layers) {
   return lowest;
 }
 
-/// Moments of a few rows are worth little: networks that take them get no small batch.
-bool wants_even_batches(const NetworkSpec& spec) {
-  return std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.batch_norm; });
-}
-
-template <typename T>
-Batches batches_of(const RunState<T>& state, const EpochRequest<T>& request) {
-  return {request.samples.count, state.batch_size, wants_even_batches(state.mlp.spec()), request.drops_partial};
-}
-
 template <typename T>
 Range wanted_steps(const Batches& batches, const EpochRequest<T>& request) {
   const std::int64_t left = batches.count() - request.first_step;
@@ -51,7 +41,7 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       spec_(state.mlp.spec()),
       kernels_(state.mlp.kernels()),
       order_(order),
-      batches_(batches_of(state, request)),
+      batches_(batches_of(state, request.samples.count, request.drops_partial)),
       steps_(wanted_steps(batches_, request)),
       update_(state, request),
       looking_(make_step(spec_, state.plan, features(true), make_prologue())),

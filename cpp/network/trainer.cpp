@@ -17,7 +17,26 @@ std::int64_t checked_batch(std::int64_t batch_size) {
   return batch_size;
 }
 
+/// Moments of a few rows are worth little: networks that take them get no small batch.
+bool wants_even_batches(const NetworkSpec& spec) {
+  return std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.batch_norm; });
+}
+
+/// Whether moments of the batch are taken.
+template <typename T>
+bool trains_normalised(const NetworkSpec& spec, const EpochRequest<T>& request) {
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    if (spec.layers[l].batch_norm && (request.trainable.empty() || request.trainable[l])) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+template <typename T>
+Batches batches_of(const RunState<T>& state, std::int64_t samples, bool drops_partial) {
+  return {samples, state.batch_size, wants_even_batches(state.mlp.spec()), drops_partial};
+}
 
 Range Batches::rows(std::int64_t i) const {
   if (i >= count()) return {samples, samples};
@@ -71,9 +90,22 @@ const std::int64_t* Trainer<T>::order_of(const EpochRequest<T>& request) {
 }
 
 template <typename T>
+Batches Trainer<T>::batches(std::int64_t samples, bool drops_partial, bool normalises) const {
+  const Batches batches = batches_of(state_, samples, drops_partial);
+  if (normalises && batches.even && batches.count() > 0) {
+    require(batches.smallest() > 1, "batch normalization needs batches of at least 2 samples, got one of 1 (" +
+                                        std::to_string(samples) + " samples, batch_size " +
+                                        std::to_string(state_.batch_size) +
+                                        "): give more samples or a larger batch_size");
+  }
+  return batches;
+}
+
+template <typename T>
 EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
+  batches(request.samples.count, request.drops_partial, request.training && trains_normalised(mlp.spec(), request));
   const std::int64_t* order = order_of(request);
   const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
   state_.memory.require_input(most_live_columns(mlp.spec(), request.samples, rows));
@@ -131,6 +163,8 @@ void Trainer<T>::swap_averages(bool shown) {
   state_.shows_averages = shown;
 }
 
+template Batches batches_of(const RunState<float>&, std::int64_t, bool);
+template Batches batches_of(const RunState<double>&, std::int64_t, bool);
 template struct RunState<float>;
 template struct RunState<double>;
 template class Trainer<float>;

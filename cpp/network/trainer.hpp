@@ -74,6 +74,7 @@ struct Batches {
   std::int64_t count() const { return drops_partial ? samples / size : (samples + size - 1) / size; }
   /// Of batch i; empty beyond the last one.
   Range rows(std::int64_t i) const;
+  std::int64_t smallest() const { return rows(count() - 1).size(); }
 };
 
 struct EpochResult {
@@ -119,6 +120,9 @@ struct RunState {
 };
 
 template <typename T>
+Batches batches_of(const RunState<T>& state, std::int64_t samples, bool drops_partial);
+
+template <typename T>
 class Trainer {
  public:
   /// Takes all memory of the run. threads: 0 chooses by the work of a step. With `gradients`
@@ -129,6 +133,10 @@ class Trainer {
   /// ends it as diverged: the network is that of the start of the epoch again. An interrupted epoch keeps the
   /// parameters of its last completed step.
   EpochResult run_epoch(const EpochRequest<T>& request);
+
+  /// The batches of an epoch over so many samples. Throws std::invalid_argument where a batch of one sample would have
+  /// to be normalised.
+  Batches batches(std::int64_t samples, bool drops_partial, bool normalises = true) const;
 
   /// averages += (1 - decay) (state - averages); the first time they are a copy of the network's state. Once after a
   /// step: a second call does nothing.

@@ -46,6 +46,7 @@ def prepared(
     # The memory of the last run goes before that of the next is taken.
     state = last.put_aside()
     run = Run(model, planned.batch_size, optimizer.rule, threads)
+    run.smallest_batch(planned.samples, planned.drop_last)
     if resume and state is not None:
         run.restore(state)
     new = last if resume else Continuation()

@@ -162,6 +162,16 @@ class Run:
             for rate in (min(learning_rates), max(learning_rates)):
                 require_held("learning_rate", rate, self._model.dtype, vanishes=True)
 
+    def smallest_batch(self, samples: int, drop_last: bool = False) -> int:
+        """Samples of the smallest batch of an epoch.
+
+        Raises
+        ------
+        ValueError
+            A batch of one sample would have to be normalised.
+        """
+        return self._run.smallest_batch(samples, drop_last)
+
     @property
     def plan(self) -> dict[str, Any]:
         """How steps are computed."""
