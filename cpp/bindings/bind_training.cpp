@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "bindings/interrupts.hpp"
@@ -326,6 +327,7 @@ struct Gradient {
   std::shared_ptr<Network<T>> network;
   Network<T> gradients;  // the layout of a network, whose own code turns it into arrays
   Trainer<T> trainer;
+  std::mutex use;
 
   Gradient(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, int threads)
       : network(std::move(owner)),
@@ -339,7 +341,9 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
                            const py::object& sample_weight, bool training, std::uint64_t seed, bool wants_input,
                            const py::object& loss_function) {
   Network<T>& network = *gradient.network;
-  const auto lock = lock_alone(network);
+  const auto lock = lock_shared(network);  // it is only read
+  const std::unique_lock own_lock(gradient.use, std::try_to_lock);
+  if (!own_lock.owns_lock()) throw std::runtime_error("the gradient is being computed by another thread");
   KeptArguments kept;
   EpochRequest<T> request = make_request(network, x, y, sample_weight, loss_function, kept);
   require(request.samples.count <= gradient.trainer.state().batch_size, "more samples than the batch holds");

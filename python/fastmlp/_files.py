@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 
 from fastmlp.errors import FormatError
 
-__all__ = ["append", "atomic_write", "read_regular_file"]
+__all__ = ["append", "atomic_write", "read_regular_file", "sweep"]
 
 # Names may have 255 bytes; the temporary name adds about 40 to the part that it keeps.
 _MAX_STEM_BYTES = 160
+# Name of the target, process, random digits.
+_TEMPORARY = re.compile(r"\.(.*)\.tmp\.(\d+)\.[0-9a-f]{12}", re.DOTALL)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
@@ -24,7 +28,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
 
     A temporary file beside the target is written, synced to disk and renamed over it; then the
     directory is synced. The file mode follows the umask. A symbolic link keeps pointing where it
-    did: its target is replaced.
+    did: its target is replaced. What killed writers of the same file have left is removed.
 
     Parameters
     ----------
@@ -45,10 +49,12 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     directory, name = os.path.split(target)
     stem = os.fsdecode(os.fsencode(name)[:_MAX_STEM_BYTES])
     temporary = os.path.join(directory, f".{stem}.tmp.{os.getpid()}.{os.urandom(6).hex()}")
+    sweep(directory, stem)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(temporary, flags, 0o666)
     try:
         try:
+            _lock(descriptor)
             _write_all(descriptor, data)
             # After a failed fsync the kernel may have dropped the dirty pages and marked them
             # clean, so a second try on this descriptor could succeed without the data on disk.
@@ -62,6 +68,46 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
         _unlink_quietly(temporary)
         raise
     _sync_directory(directory)
+
+
+def sweep(directory: str | os.PathLike[str], name: str | None = None) -> None:
+    """Remove temporary files of writers that were killed, of one target or of all in a directory.
+
+    A writer holds a lock on its file, which its end releases: those that still write are left
+    alone, also where they write from another machine.
+    """
+    try:
+        found = os.listdir(directory)
+    except OSError:
+        return
+    for entry in found:
+        match = _TEMPORARY.fullmatch(entry)
+        if match is None or (name is not None and match[1] != name) or _is_alive(int(match[2])):
+            continue
+        path = os.path.join(os.fspath(directory), entry)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether this machine runs it: a file just made may not be locked yet."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def append(path: str | os.PathLike[str], data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ class History:
 
     def with_record(self, record: Record) -> History:
         """This history and one epoch more; it is not changed itself."""
-        longer = History(**{name: list(values) for name, values in vars(self).items()})
+        longer = copy.deepcopy(self)
         longer.append(record)
         return longer
 

@@ -323,7 +323,8 @@ class MLP(AdaptableNetwork):
             return None
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise TypeError("validation_data must be (x, y) or (x, y, sample_weight)")
-        return self._data(*data, prefix="validation_data: ")
+        weights = data[2] if len(data) == 3 else None
+        return self._data(data[0], data[1], weights, prefix="validation_data: ")
 
     def training_state(self) -> dict[str, Array]:
         """Copy of what `fit` with ``resume=True`` goes on from, besides the parameters.

@@ -47,7 +47,7 @@ class Report:
 
 
 class StepSums(NamedTuple):
-    """Sums over steps: samples, weights, weighted losses, penalties, weights of right predictions."""
+    """Sums over steps: samples, their weights, weighted losses, penalties, weights of right ones."""
 
     samples: int = 0
     weight: float = 0.0

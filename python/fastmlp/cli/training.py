@@ -92,7 +92,7 @@ def _resume(request: Request, state: State) -> int:
     threads = request.given.get("training", {})
     config = config.checked(_with_training(config, threads))
     with _held(run):
-        run.checkpoints.sweep()
+        run.sweep()
         checkpoint, problems = run.checkpoints.newest()
         for problem in problems:
             click.echo(f"fastmlp: warning: checkpoint left out: {problem}", err=True)

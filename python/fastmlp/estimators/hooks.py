@@ -12,6 +12,7 @@ from fastmlp.continuation import Progress, begin_watching
 from fastmlp.estimators.network import Parameters, Predictor
 from fastmlp.history import History, Record
 from fastmlp.model import MLP
+from fastmlp.run import StepSums
 from fastmlp.validation import real
 from fastmlp.watchers import keyed
 

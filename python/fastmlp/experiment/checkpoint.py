@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp._files import sweep
 from fastmlp.errors import FormatError
 from fastmlp.history import History, Record
 from fastmlp.model import MLP
@@ -191,22 +192,18 @@ class CheckpointStore:
 
     def clear(self) -> None:
         """Remove all checkpoints and what killed writers left."""
-        for path in [*self._files(), *self._leftovers()]:
+        for path in self._files():
             path.unlink(missing_ok=True)
+        self.sweep()
 
     def sweep(self) -> None:
-        """Remove what killed writers left; only for the owner of the run."""
-        for path in self._leftovers():
-            with contextlib.suppress(OSError):
-                path.unlink()
+        """Remove what killed writers left."""
+        sweep(self.directory)
 
     def _files(self) -> list[Path]:
         """Latest first, by the number in the name."""
         names = [name for name in self._names() if _NAME.fullmatch(name)]
         return [self.directory / name for name in sorted(names, reverse=True)]
-
-    def _leftovers(self) -> list[Path]:
-        return [self.directory / name for name in self._names() if name.startswith(".epoch-")]
 
     def _names(self) -> list[str]:
         try:

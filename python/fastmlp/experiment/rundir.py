@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp._files import append, atomic_write, read_regular_file
+from fastmlp._files import append, atomic_write, read_regular_file, sweep
 from fastmlp.errors import FormatError
 from fastmlp.experiment.checkpoint import CheckpointStore
 from fastmlp.experiment.locking import locked
@@ -135,6 +135,11 @@ class RunDirectory:
             problem = "has no config.toml" if run.path.is_dir() else "is no directory"
             raise FormatError(f"{path}: {problem}; expected the directory of a run")
         return run
+
+    def sweep(self) -> None:
+        """Remove what killed writers left."""
+        sweep(self.path)
+        self.checkpoints.sweep()
 
     def _remove_old(self) -> None:
         files = (
