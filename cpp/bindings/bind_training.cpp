@@ -123,6 +123,11 @@ EpochRequest<T> make_request(const Network<T>& network, const py::object& x, con
   return request;
 }
 
+void require_layers(const NetworkSpec& spec, const std::vector<bool>& trainable) {
+  require(trainable.empty() || static_cast<std::int64_t>(trainable.size()) == spec.layer_count(),
+          "trainable must have one entry per layer");
+}
+
 template <typename T>
 py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
                    const py::object& sample_weight, const py::object& order, bool shuffle, std::uint64_t seed,
@@ -132,9 +137,7 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   const auto lock = lock_alone(*run.network);
   KeptArguments kept;
   EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept);
-  const std::int64_t layers = run.network->mlp.spec().layer_count();
-  require(trainable.empty() || static_cast<std::int64_t>(trainable.size()) == layers,
-          "trainable must have one entry per layer");
+  require_layers(run.network->mlp.spec(), trainable);
   const std::int64_t whole_steps = request.samples.count / run.trainer.state().batch_size + 1;
   require(first_step >= 0 && first_step <= whole_steps,
           "first_step must be a step of the epoch, got " + std::to_string(first_step));
@@ -390,11 +393,12 @@ void register_training_types(py::module_& module, const char* run_name, const ch
                              [](const Run<T>& run) { return run.trainer.state().memory.averages() != nullptr; })
       .def(
           "smallest_batch",
-          [](const Run<T>& run, std::int64_t samples, bool drops_partial) {
+          [](const Run<T>& run, std::int64_t samples, bool drops_partial, const std::vector<bool>& trainable) {
             require(samples >= 1, "samples must be positive");
-            return run.trainer.batches(samples, drops_partial).smallest();
+            require_layers(run.network->mlp.spec(), trainable);
+            return run.trainer.smallest_batch(samples, drops_partial, trainable);
           },
-          py::arg("samples"), py::arg("drops_partial"))
+          py::arg("samples"), py::arg("drops_partial"), py::arg("trainable"))
       .def("state", training_state<T>, py::arg("with_start") = false)
       .def("restore", restore_training_state<T>, py::arg("state"))
       .def(

@@ -23,10 +23,9 @@ bool wants_even_batches(const NetworkSpec& spec) {
 }
 
 /// Whether moments of the batch are taken.
-template <typename T>
-bool trains_normalised(const NetworkSpec& spec, const EpochRequest<T>& request) {
+bool trains_normalised(const NetworkSpec& spec, const std::vector<bool>& trainable) {
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
-    if (spec.layers[l].batch_norm && (request.trainable.empty() || request.trainable[l])) return true;
+    if (spec.layers[l].batch_norm && (trainable.empty() || trainable[l])) return true;
   }
   return false;
 }
@@ -90,22 +89,22 @@ const std::int64_t* Trainer<T>::order_of(const EpochRequest<T>& request) {
 }
 
 template <typename T>
-Batches Trainer<T>::batches(std::int64_t samples, bool drops_partial, bool normalises) const {
-  const Batches batches = batches_of(state_, samples, drops_partial);
-  if (normalises && batches.even && batches.count() > 0) {
-    require(batches.smallest() > 1, "batch normalization needs batches of at least 2 samples, got one of 1 (" +
-                                        std::to_string(samples) + " samples, batch_size " +
-                                        std::to_string(state_.batch_size) +
-                                        "): give more samples or a larger batch_size");
+std::int64_t Trainer<T>::smallest_batch(std::int64_t samples, bool drops_partial,
+                                        const std::vector<bool>& trainable) const {
+  const std::int64_t smallest = batches_of(state_, samples, drops_partial).smallest();
+  if (smallest == 1 && trains_normalised(state_.mlp.spec(), trainable)) {
+    throw std::invalid_argument("batch normalization needs batches of at least 2 samples, got one of 1 (" +
+                                std::to_string(samples) + " samples, batch_size " + std::to_string(state_.batch_size) +
+                                "): give more samples or a larger batch_size");
   }
-  return batches;
+  return smallest;
 }
 
 template <typename T>
 EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
-  batches(request.samples.count, request.drops_partial, request.training && trains_normalised(mlp.spec(), request));
+  if (request.training) smallest_batch(request.samples.count, request.drops_partial, request.trainable);
   const std::int64_t* order = order_of(request);
   const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
   state_.memory.require_input(most_live_columns(mlp.spec(), request.samples, rows));

@@ -134,9 +134,9 @@ class Trainer {
   /// parameters of its last completed step.
   EpochResult run_epoch(const EpochRequest<T>& request);
 
-  /// The batches of an epoch over so many samples. Throws std::invalid_argument where a batch of one sample would have
-  /// to be normalised.
-  Batches batches(std::int64_t samples, bool drops_partial, bool normalises = true) const;
+  /// Samples of the smallest batch of an epoch. Throws std::invalid_argument where a batch of one sample would have to
+  /// be normalised. trainable: as of EpochRequest.
+  std::int64_t smallest_batch(std::int64_t samples, bool drops_partial, const std::vector<bool>& trainable) const;
 
   /// averages += (1 - decay) (state - averages); the first time they are a copy of the network's state. Once after a
   /// step: a second call does nothing.

@@ -47,7 +47,7 @@ class Report:
 
 
 class StepSums(NamedTuple):
-    """Sums over steps: samples, their weights, weighted losses, penalties, weights of right ones."""
+    """Sums over steps: samples, their weights, weighted losses, penalties, weights of right."""
 
     samples: int = 0
     weight: float = 0.0
@@ -170,7 +170,7 @@ class Run:
         ValueError
             A batch of one sample would have to be normalised.
         """
-        return self._run.smallest_batch(samples, drop_last)
+        return self._run.smallest_batch(samples, drop_last, self._model.trainable_flags())
 
     @property
     def plan(self) -> dict[str, Any]:
