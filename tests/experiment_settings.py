@@ -119,6 +119,7 @@ TRAININGS = {
     "epochs": ({"epochs": 7}, {"epochs": 7}),
     "batch_size": ({"batch_size": 5}, {"batch_size": 5}),
     "shuffle": ({"shuffle": False}, {"shuffle": False}),
+    "drop_last": ({"drop_last": True}, {"drop_last": True}),
     "balanced": ({"class_weight": "balanced"}, {"class_weight": "balanced"}),
     "class_weight": (
         {"class_weight": {"virginica": 5.0, "setosa": 0.5}}, {"class_weight": {2: 5.0, 0: 0.5}}

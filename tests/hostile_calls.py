@@ -189,7 +189,8 @@ def calls(a: Arguments) -> list[Any]:
         run.state,
         restore,
         lambda: run.average(a.any_of(REALS)),
-        run.swap_averages,
+        run.show_averages,
+        run.hide_averages,
         *[
             lambda: run.run_epoch(
                 a.rows(),

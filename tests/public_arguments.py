@@ -64,6 +64,7 @@ ARGUMENTS = {
         "monitor": "loss",
         "save_best_only": False,
         "mode": "min",
+        "training_state": True,
     },
     fastmlp.CSVLogger: {"path": "x", "append": True},
     fastmlp.JSONLogger: {"path": "x", "append": True},

@@ -213,7 +213,7 @@ def case(seed: int) -> Case:
     normalised = [bool(rng.random() < 0.25) for _ in range(depth - 1)]
     if any(normalised):
         samples = max(samples, 2)
-        batch = max(batch, 2)
+        batch = max(batch, 3)  # no batch of one row
     model: dict[str, Any] = {
         "layer_sizes": sizes,
         "activation": [ACTIVATIONS[rng.integers(len(ACTIVATIONS))] for _ in range(depth - 1)]
@@ -237,6 +237,7 @@ def case(seed: int) -> Case:
         "batch_size": batch,
         "optimizer": _optimizer(rng),
         "shuffle": bool(rng.random() < 0.8),
+        "drop_last": bool(rng.random() < 0.2),
     }
     if rng.random() < 0.2 and loss is not _log_cosh:
         fit["sample_weight"] = rng.uniform(0.1, 2, samples)

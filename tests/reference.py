@@ -191,8 +191,13 @@ class Network:
         return loss
 
 
-def minibatches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Consecutive slices of an order; the last one may be short."""
+def minibatches(
+    order: NDArray[np.int64], batch_size: int, *, even: bool = False
+) -> Iterator[NDArray[np.int64]]:
+    """Consecutive slices of an order: the last one may be short, or all are nearly as long."""
+    if even:
+        yield from np.array_split(order, -(-len(order) // batch_size))
+        return
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 

@@ -12,6 +12,8 @@ import fastmlp
 from fastmlp import validation
 
 SEED = int(os.environ.get("FASTMLP_TEST_SEED") or random.SystemRandom().getrandbits(32))
+# A few iterations of L-BFGS are enough here.
+pytestmark = pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")
 DTYPES = ("float32", "float64")
 
 

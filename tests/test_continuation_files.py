@@ -151,6 +151,7 @@ def test_packed_states_need_their_arrays():
 # ---------------------------------------------------------------- what has nothing to go on from
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")  # a few iterations do
 def test_what_has_no_state_is_refused_with_the_reason():
     assert_refused(trained().replace_head(5 - 2), r"replace_head\(\) made this")
     assert_refused(trained().folded(), r"folded\(\) made this")

@@ -139,12 +139,13 @@ def test_a_state_is_replaced_whole_or_not_at_all():
     run = model.core_run(4, "adam", 1)
     run.run_epoch(x, [y], {"learning_rate": 0.1, "beta1": 0.9, "beta2": 0.99, "average_decay": 0.9})
     before = run.state()
-    doubled = {key: 2 * value for key, value in before.items()}
+    doubled = {key: 2 * value for key, value in before.items() if key != "position"}
+    doubled["position"] = before["position"]
     for key in before:
         for wrong in (np.zeros(1, np.float32), np.zeros(before[key].shape, np.int32), None, "x"):
             with pytest.raises((TypeError, ValueError)):
                 run.restore({**doubled, key: wrong})
-        if not key.startswith("averages"):
+        if key != "position" and not key.startswith("averages"):
             with pytest.raises(ValueError, match="missing"):
                 run.restore({name: doubled[name] for name in doubled if name != key})
         after = run.state()

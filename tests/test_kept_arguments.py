@@ -89,7 +89,7 @@ def public_classes():
 
 def test_every_public_class_is_tried_with_every_argument():
     for name, kind in public_classes():
-        if name in NO_SETTINGS | ELSEWHERE:
+        if name in NO_SETTINGS | ELSEWHERE or issubclass(kind, Exception):
             continue
         expected = set(inspect.signature(kind).parameters)
         if kind is fastmlp.LambdaCallback:
@@ -198,6 +198,7 @@ def test_optimizers(kind):
         assert trained(fit={"optimizer": built}) == expected, (name, type(other))
 
 
+@pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")  # a few iterations do
 def test_lbfgs_with_a_small_integer_for_its_memory():
     """SciPy computes the size of its workspace from it: in a byte that would be too small."""
     pytest.importorskip("scipy")

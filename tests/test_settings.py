@@ -48,7 +48,7 @@ ALIKE = {
     "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
     "schedule.minimum": NOT_NEGATIVE,
     "data.standardize optimizer.nesterov optimizer.amsgrad optimizer.centred "
-    "training.tensorboard": SWITCHED_OFF,
+    "training.tensorboard training.drop_last": SWITCHED_OFF,
     "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
     "data.target data.features": COLUMNS,
 }

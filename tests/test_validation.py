@@ -261,7 +261,8 @@ def test_optimizer_settings(name, value, error):
     [
         X,
         (X,),
-        (X, Y, Y),
+        (X, Y, Y - 5),
+        (X, Y, None, None),
         (X, Y[:5]),
         (X[:, :2], Y),
         (spoiled(NAN), Y),

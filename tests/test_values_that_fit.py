@@ -19,6 +19,8 @@ Y = np.random.default_rng(2).integers(0, 2, 12)
 VALUES = np.random.default_rng(3).random((12, 2))
 DTYPES = ("float32", "float64")
 SEED = int(os.environ.get("FASTMLP_TEST_SEED") or random.SystemRandom().getrandbits(32))
+# A few iterations of L-BFGS are enough here.
+pytestmark = pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")
 
 HUGE = 10**5000  # more digits than Python writes
 HOSTILE = [

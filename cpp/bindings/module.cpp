@@ -40,6 +40,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("openmp") = openmp_version();
   bindings::register_networks(module);
   bindings::register_training(module);
+  bindings::register_testing(module);
   py::module_ kernels =
       module.def_submodule("kernels", "Each kernel family on plain arrays, for tests and benchmarks.");
   bindings::register_kernels(kernels);

@@ -7,6 +7,7 @@ namespace fastmlp::bindings {
 
 void register_networks(pybind11::module_& module);
 void register_training(pybind11::module_& module);
+void register_testing(pybind11::module_& module);
 void register_kernels(pybind11::module_& module);
 
 }  // namespace fastmlp::bindings

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include "base/team.hpp"
@@ -111,11 +109,7 @@ class StepMemory {
   void require_declared([[maybe_unused]] Buffer buffer, [[maybe_unused]] std::int64_t level,
                         [[maybe_unused]] Mode mode) const {
 #ifdef FASTMLP_CHECKS
-    if (pass_.declares(buffer, level, mode)) return;
-    std::fprintf(stderr, "pass %d of layer %d does not declare buffer %d, level %d, mode %d\n",
-                 static_cast<int>(pass_.kind), static_cast<int>(pass_.level), static_cast<int>(buffer),
-                 static_cast<int>(level), static_cast<int>(mode));
-    std::abort();
+    if (!pass_.declares(buffer, level, mode)) __builtin_trap();
 #endif
   }
 

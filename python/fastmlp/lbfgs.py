@@ -138,5 +138,5 @@ def fit_lbfgs(
         cure = _CURES[history.ending].format(
             iterations=iterations, evaluations=optimizer.evaluations
         )
-        warnings.warn(f"LBFGS ended before it converged: {cure}", ConvergenceWarning, stacklevel=3)
+        warnings.warn(f"LBFGS ended before it converged: {cure}", ConvergenceWarning, stacklevel=4)
     return history

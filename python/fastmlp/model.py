@@ -19,13 +19,12 @@ from fastmlp.continuation import Continuation, Planned, Progress
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
-from fastmlp.losses import core_function
 from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
 from fastmlp.plan import Plan
 from fastmlp.resumption import prepared
 from fastmlp.run import Run
-from fastmlp.training import Data, ProgressFunction, Training
+from fastmlp.training import ProgressFunction, Training
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 if TYPE_CHECKING:
@@ -312,20 +311,6 @@ class MLP(AdaptableNetwork):
             Progress(history=history), "the last training was by LBFGS, which leaves no state"
         )
 
-    def _training_data(
-        self, x: object, y: object, sample_weight: object, class_weight: object
-    ) -> Data:
-        core_function(self._architecture.losses)  # is known, or an error
-        return self._data(x, y, sample_weight, class_weight)
-
-    def _checked_validation(self, data: object) -> Data | None:
-        if data is None:
-            return None
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise TypeError("validation_data must be (x, y) or (x, y, sample_weight)")
-        weights = data[2] if len(data) == 3 else None
-        return self._data(data[0], data[1], weights, prefix="validation_data: ")
-
     def training_state(self) -> dict[str, Array]:
         """Copy of what `fit` with ``resume=True`` goes on from, besides the parameters.
 
@@ -352,7 +337,7 @@ class MLP(AdaptableNetwork):
         if not {"epochs", "moments", "rule", "shows_averages"} <= set(state):
             raise ValueError(f"state must be what training_state() gives, got {', '.join(state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}
-        integer("epochs", int(arrays["epochs"]), 0)
+        arrays["epochs"] = np.array(integer("epochs", int(arrays["epochs"]), 0))
         self._continuation = Continuation.from_arrays(arrays, self.history)
 
     def refuse_resume(self, reason: str | None) -> None:

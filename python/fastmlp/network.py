@@ -217,6 +217,20 @@ class Network:
             raise ValueError("a user-defined loss gets no weights of samples or classes")
         return Data(rows, checked, weights)
 
+    def _training_data(
+        self, x: object, y: object, sample_weight: object, class_weight: object
+    ) -> Data:
+        core_function(self._architecture.losses)  # is known, or an error
+        return self._data(x, y, sample_weight, class_weight)
+
+    def _checked_validation(self, data: object) -> Data | None:
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise TypeError("validation_data must be (x, y) or (x, y, sample_weight)")
+        weights = data[2] if len(data) == 3 else None
+        return self._data(data[0], data[1], weights, prefix="validation_data: ")
+
     # Computing
 
     def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:

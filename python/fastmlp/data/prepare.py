@@ -69,6 +69,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.x)
 
+    def as_tuple(self) -> tuple[NDArray[Any], NDArray[Any], Floats | None]:
+        """As `MLP.fit` takes samples to measure by."""
+        return self.x, self.y, self.weight
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:

@@ -293,6 +293,7 @@ class TrainingSection(Section):
     )
     batch_size: Count | None = _setting(None, "Samples per mini-batch.", "--batch-size", "N")
     shuffle: bool = _setting(True, "A new order of the samples in each epoch.", "--shuffle")
+    drop_last: bool = _setting(False, "Leave out samples that do not fill a batch.", "--drop-last")
     threads: Annotated[Count, Field(le=1024)] | None = _setting(
         None, "Worker threads; the result is the same for any number.", "--threads", "N"
     )
