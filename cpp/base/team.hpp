@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -30,6 +31,9 @@ int openmp_version();
 /// Makes fork safe after a parallel region: the child starts without the threads it does not have. Idempotent.
 void install_fork_handler();
 
+/// Bytes that travel from core to core together.
+inline constexpr std::size_t kCacheLine = 64;
+
 /// Spins for a while, then yields: a member that waits long leaves the core to others.
 class Barrier {
  public:
@@ -37,8 +41,8 @@ class Barrier {
   void wait();
 
  private:
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<std::uint32_t> generation_{0};
+  alignas(kCacheLine) std::atomic<int> arrived_{0};
+  alignas(kCacheLine) std::atomic<std::uint32_t> generation_{0};
   const int members_;
 };
 

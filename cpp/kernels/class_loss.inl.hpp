@@ -79,10 +79,11 @@ static inline SoftTargets<T> soft_targets(const LossCall<T>& call, std::int64_t 
   return {at_maximum, reduce16(rest, add), reduce16(gap, add)};
 }
 
-/// Those of a class.
+/// Those of a class. Without a branch: no branch predictor knows which rows are right.
 template <typename T>
 static inline SoftTargets<T> hard_targets(bool right, T gap) {
-  return right ? SoftTargets<T>{1, 0, gap} : SoftTargets<T>{0, 1, gap};
+  const auto at_maximum = static_cast<T>(right);
+  return {at_maximum, T{1} - at_maximum, gap};
 }
 
 /// gradient -= factor * targets.

@@ -55,6 +55,7 @@ class Epoch {
   void close();
   void verdict(Own& own);
   void look_ahead(const StepMemory<T>& memory, const Own& own);
+  double weight_of_right_ones(const Batch<T>& batch, const std::int32_t* correct) const;
   void tally(const StepMemory<T>& memory, const Own& own);
 
   void mark_columns(Range batch, const Member& member);
@@ -73,10 +74,11 @@ class Epoch {
   Update<T> update_;
   const std::vector<Pass> looking_;  // a step that looks for columns of zeros
   const std::vector<Pass> settled_;  // one that takes all columns
-  std::atomic<bool> stop_{false};    // asked for; computing breaks off
+  // Lines of their own: what one member writes in every step costs the others what they read beside it.
+  alignas(kCacheLine) std::atomic<bool> stop_{false};  // asked for; computing breaks off
   std::atomic<bool> diverged_{false};
-  bool halts_ = false;  // stop_ as all members take it for this step
-  Progress progress_;   // written by member 0 alone, as all below
+  bool halts_ = false;                     // stop_ as all members take it for this step
+  alignas(kCacheLine) Progress progress_;  // written by member 0 alone, as all below
   double step_penalty_ = 0;
   std::int64_t steps_done_ = 0;
 };

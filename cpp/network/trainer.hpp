@@ -109,7 +109,8 @@ struct RunState {
   RunMemory<T> memory;
   LiveColumns columns;
   GradientSink<T> sink;
-  Moments moments;  // of the steps done so far
+  // A line of its own: member 0 writes all of this after every step.
+  alignas(kCacheLine) Moments moments;  // of the steps done so far
   Position position;
   bool averaged = false;            // after the last step, by `Trainer::average`
   bool shows_averages = false;      // the network has them, and they are kept in its place

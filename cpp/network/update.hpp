@@ -43,7 +43,7 @@ class Update {
   RunState<T>& state_;
   const EpochRequest<T>& request_;
   const KernelTable<T>& kernels_;
-  std::atomic<std::int64_t> next_block_{0};
+  alignas(kCacheLine) std::atomic<std::int64_t> next_block_{0};
 };
 
 }  // namespace fastmlp
