@@ -19,6 +19,7 @@ from planted_borders import BORDER_MUTATIONS
 from planted_bugs import MUTATIONS
 from planted_input_bugs import INPUT_MUTATIONS
 from planted_mutation import Mutation
+from planted_passes import PASS_MUTATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = [
@@ -41,6 +42,8 @@ TESTS = [
     "test_equal_bits.py",
     "test_transfer.py",
     "test_estimators.py",
+    "test_random_networks.py",
+    "test_batches.py",
     "test_kept_arguments.py",
     "test_values_that_fit.py",
     "test_array_layouts.py",
@@ -99,7 +102,7 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS]
+    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS, *PASS_MUTATIONS]
     chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:

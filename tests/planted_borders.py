@@ -64,10 +64,8 @@ BORDER_MUTATIONS = [
     Mutation(
         "a state restored as far as it goes",
         "cpp/bindings/bind_training.cpp",
-        "      replacements.push_back({kind, l, values, slot});\n",
-        "      replacements.push_back({kind, l, values, slot});\n"
-        "      if (slot >= 0) state.mlp.set(kind, l, values.data(),"
-        " state.memory.slots() + slot * state.sink.slot_stride);\n",
+        "      replacements.push_back({kind, l, values, arrays});\n",
+        "      replacements.push_back({kind, l, values, arrays});\n      if (arrays != nullptr) state.mlp.set(kind, l, values.data(), arrays);\n",
     ),
     Mutation(
         "first step not bounded",

@@ -132,8 +132,8 @@ MUTATIONS = [
     ),
     Mutation(
         "steps counted anew in each epoch",
-        "cpp/network/epoch.cpp",
-        "state_.moments = moments;",
+        "cpp/network/trainer.cpp",
+        "  moments = done;\n",
         "",
     ),
     Mutation(
@@ -151,14 +151,14 @@ MUTATIONS = [
     Mutation(
         "weights of columns left out stand still",
         "cpp/network/update.cpp",
-        "if (batch.idle != nullptr && trains(1)) {",
-        "if (false) {",
+        "if (memory.batch().idle != nullptr && trains(1)) idle_rows",
+        "if (memory.batch().size < 0) idle_rows",
     ),
     Mutation(
         "a member leaves out columns that are live in the rows of another",
         "cpp/network/input.cpp",
-        "for (const View& view : views_) seen |= view.marks[k];",
-        "seen |= mine.marks[k];",
+        "seen |= views_[static_cast<std::size_t>(m)].marks[k];",
+        "seen |= views_[static_cast<std::size_t>(member + 0 * m)].marks[k];",
     ),
     Mutation(
         "blocks of a group counted wrong",
@@ -173,16 +173,10 @@ MUTATIONS = [
         ".c = scratch,\n                       .accumulate = false};",
     ),
     Mutation(
-        "no barrier before a layer split by outputs",
-        "cpp/network/plan.hpp",
-        "return splits[layer] == Split::outputs ||",
-        "return false &&",
-    ),
-    Mutation(
         "an allocation in every step",
         "cpp/network/epoch.cpp",
-        "  const std::int64_t size = batch_size(first);\n",
-        "  const std::int64_t size = batch_size(first);\n  const std::vector<char> spare(static_cast<std::size_t>(size));\n",
+        "  const Range rows = batches_.rows(index);\n",
+        "  const Range rows = batches_.rows(index);\n  const std::vector<char> spare(static_cast<std::size_t>(rows.size()));\n",
     ),
     Mutation(
         "GELU without the density in its slope",
@@ -205,8 +199,8 @@ MUTATIONS = [
     Mutation(
         "the same dropout mask in every step",
         "cpp/network/epoch.cpp",
-        "batch.step = static_cast<std::uint32_t>(moments.steps);",
-        "batch.step = 0;",
+        "make_batch(i, static_cast<std::uint32_t>(own.moments.steps))",
+        "make_batch(i, 0)",
     ),
     Mutation(
         "the same dropout mask in every layer",
@@ -235,8 +229,8 @@ MUTATIONS = [
     Mutation(
         "running moments move in loss_and_gradients",
         "cpp/network/epoch.cpp",
-        "request_.training && state_.updates && update_.trains(l)",
-        "request_.training",
+        "from_batch && state_.updates};",
+        "from_batch};",
     ),
     Mutation(
         "bias of a normalised layer updated twice",
@@ -253,8 +247,8 @@ MUTATIONS = [
     Mutation(
         "clipping by the norm of one layer",
         "cpp/network/update.cpp",
-        "total += sums[first_column + j];",
-        "total = sums[first_column + j];",
+        "total += sums[column + j];",
+        "total = sums[column + j];",
     ),
     Mutation(
         "max-norm of rows taken for squares",
@@ -289,14 +283,14 @@ MUTATIONS = [
     Mutation(
         "sparse rows at the feature's own place",
         "cpp/network/input.cpp",
-        "places == nullptr ? samples.columns[i] : places[samples.columns[i]]",
-        "samples.columns[i] % panels.cols",
+        "places == nullptr ? feature : std::min<std::int64_t>(places[feature], panels.cols - 1);",
+        "feature % panels.cols + 0 * (places == nullptr);",
     ),
     Mutation(
         "a resumed run forgets its velocities",
         "cpp/bindings/bind_training.cpp",
-        "state.mlp.set(kind, l, values.data(), arrays);",
-        "",
+        "    state.mlp.set(part.kind, part.layer, part.values.data(), arrays);\n",
+        "    (void)arrays;\n",
     ),
     Mutation(
         "resumed schedule forgets the losses",

@@ -92,6 +92,53 @@ sys.exit(7)
     )
 
 
+def test_a_thread_that_wakes_when_the_interpreter_is_gone_ends_in_silence():
+    """Longer than the end waits for callbacks, and while the last objects are still finalized."""
+    printed = ends_well(
+        """
+import os, types
+class Late:
+    def __del__(self, sleep=time.sleep, write=os.write):
+        sleep(2.5)
+        write(1, b"late")
+holder = sys.modules["holder"] = types.ModuleType("holder")
+holder.kept = Late()
+del holder
+model = fastmlp.MLP(sizes)
+run = model.core_run(64, "sgd", 1)
+def sleep(*state):
+    time.sleep(6.2)
+endless(lambda: run.run_epoch(x, [y], {"learning_rate": 1e-3}, progress=sleep))
+time.sleep(0.3)
+sys.exit(7)
+""",
+        code=7,
+    )
+    assert printed == "late"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_end_waits_only_until_computations_have_stopped(threads):
+    """A hook from before the import runs after that of the core."""
+    script = f"""
+import subprocess
+code = '''
+import atexit, time, threading, sys
+atexit.register(lambda: print(time.monotonic() - begin))
+import numpy as np, fastmlp
+x, y = np.ones((2000, 40), np.float32), np.zeros(2000, int)
+model = fastmlp.MLP([40, 200, 200, 10])
+fit = lambda: model.fit(x, y, epochs=10**6, threads={threads}, verbose=0)
+threading.Thread(target=fit, daemon=True).start()
+time.sleep(0.3)
+begin = time.monotonic()
+'''
+done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+print(done.stdout, done.stderr)
+"""
+    assert float(ends_well(script)) < 4
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_hooks_and_finalizers_at_the_end_compute_as_ever(threads):
     script = f"""
