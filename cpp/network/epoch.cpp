@@ -16,17 +16,6 @@ constexpr double kFlopsBetweenChecks = 8e6;
 /// Batches without enough zero columns after which an epoch looks no further.
 constexpr int kDenseBatches = 4;
 
-/// The lowest layer whose gradient is needed.
-template <typename T>
-std::int64_t lowest_layer(const EpochRequest<T>& request, std::int64_t layers) {
-  if (request.differentiates_input) return 0;
-  std::int64_t lowest = 1;
-  while (!request.trainable.empty() && lowest < layers && !request.trainable[static_cast<std::size_t>(lowest - 1)]) {
-    ++lowest;
-  }
-  return lowest;
-}
-
 template <typename T>
 Range wanted_steps(const Batches& batches, const EpochRequest<T>& request) {
   const std::int64_t left = batches.count() - request.first_step;
@@ -45,23 +34,9 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       batches_(batches_of(state, request.samples.count, request.drops_partial)),
       steps_(wanted_steps(batches_, request)),
       update_(state, request),
-      looking_(make_step(spec_, state.plan, features(true), make_prologue())),
-      settled_(make_step(spec_, state.plan, features(false), looking_)),
+      looking_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
+      settled_(make_step(spec_, state.plan, step_features(state, request, false), looking_)),
       progress_(state.sums_before(request)) {}
-
-template <typename T>
-StepFeatures Epoch<T>::features(bool looks_at_columns) const {
-  const StepSettings& settings = request_.settings;
-  return {.trained = request_.trainable,
-          .lowest = lowest_layer(request_, spec_.layer_count()),
-          .looks_at_columns = looks_at_columns,
-          .counts_penalty = request_.counts_penalty,
-          .updates = state_.updates,
-          .clips = settings.clips(),
-          .clips_by_norm = settings.clip_norm > 0,
-          .bounds_norms = settings.max_norm > 0,
-          .moves_averages = settings.average_decay > 0};
-}
 
 template <typename T>
 void Epoch<T>::run(const Member& member) {

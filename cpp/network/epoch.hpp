@@ -37,7 +37,6 @@ class Epoch {
     bool halts = false;
   };
 
-  StepFeatures features(bool looks_at_columns) const;
   Batch<T> make_batch(std::int64_t index, std::uint32_t step) const;
   Dropout dropout(std::int64_t level, const Batch<T>& batch) const;
 

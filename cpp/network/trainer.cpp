@@ -30,7 +30,32 @@ bool trains_normalised(const NetworkSpec& spec, const std::vector<bool>& trainab
   return false;
 }
 
+/// The lowest layer whose gradient is needed.
+template <typename T>
+std::int64_t lowest_layer(const EpochRequest<T>& request, std::int64_t layers) {
+  if (request.differentiates_input) return 0;
+  std::int64_t lowest = 1;
+  while (!request.trainable.empty() && lowest < layers && !request.trainable[static_cast<std::size_t>(lowest - 1)]) {
+    ++lowest;
+  }
+  return lowest;
+}
+
 }  // namespace
+
+template <typename T>
+StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& request, bool looks_at_columns) {
+  const StepSettings& settings = request.settings;
+  return {.trained = request.trainable,
+          .lowest = lowest_layer(request, state.mlp.spec().layer_count()),
+          .looks_at_columns = looks_at_columns,
+          .counts_penalty = request.counts_penalty,
+          .updates = state.updates,
+          .clips = settings.clips(),
+          .clips_by_norm = settings.clip_norm > 0,
+          .bounds_norms = settings.max_norm > 0,
+          .moves_averages = settings.average_decay > 0};
+}
 
 template <typename T>
 Batches batches_of(const RunState<T>& state, std::int64_t samples, bool drops_partial) {
@@ -162,6 +187,8 @@ void Trainer<T>::swap_averages(bool shown) {
   state_.shows_averages = shown;
 }
 
+template StepFeatures step_features(const RunState<float>&, const EpochRequest<float>&, bool);
+template StepFeatures step_features(const RunState<double>&, const EpochRequest<double>&, bool);
 template Batches batches_of(const RunState<float>&, std::int64_t, bool);
 template Batches batches_of(const RunState<double>&, std::int64_t, bool);
 template struct RunState<float>;

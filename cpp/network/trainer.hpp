@@ -15,6 +15,7 @@
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
 #include "network/run_memory.hpp"
+#include "network/step.hpp"
 #include "network/step_settings.hpp"
 #include "ops/gradient_sink.hpp"
 
@@ -122,6 +123,10 @@ struct RunState {
 
 template <typename T>
 Batches batches_of(const RunState<T>& state, std::int64_t samples, bool drops_partial);
+
+/// What a request asks of its steps.
+template <typename T>
+StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& request, bool looks_at_columns);
 
 template <typename T>
 class Trainer {
