@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-isa bench lint format asan trust trust-short ci
+.PHONY: help setup build test test-isa bench lint format asan races trust trust-short ci
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,8 +17,8 @@ setup:  ## virtual environment with everything that development needs, fastmlp i
 build:  ## rebuild and reinstall after a change
 	$(BIN)/pip install --quiet '.[test,lint]'
 
-test:  ## the test suite
-	$(BIN)/python -m pytest
+test:  ## the test suite, in two processes
+	$(BIN)/python -m pytest -n 2 -p no:benchmark
 
 test-isa:  ## the test suite once per instruction set of this machine
 	for isa in $$($(BIN)/python -c 'from fastmlp import _core; print(*_core.isas())'); do \
@@ -44,6 +44,9 @@ asan:  ## the test suite on a build with AddressSanitizer and UndefinedBehaviorS
 	  -C build-dir=build/asan
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
+
+races:  ## every kind of training step under ThreadSanitizer, and again without each meeting of its team
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/race_driver.py
 
 trust:  ## attacks on every promise of docs/trust.md, counted: about 25 minutes (trust-short: 3)
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json

@@ -21,12 +21,6 @@ PASS_MUTATIONS = [
         "output_share(l - 1, Share::rows)),",
     ),
     Mutation(
-        "gradients are read before all rows are there",
-        STEP,
-        "reads(Buffer::gradients, l, own ? Share::outputs : Share::whole));",
-        "reads(Buffer::gradients, l, Share::rows));",
-    ),
-    Mutation(
         "the next step begins before the update has ended",
         STEP,
         "pass.accesses.push_back(writes(target, l, own ? Share::outputs : Share::dealt));",
@@ -37,12 +31,6 @@ PASS_MUTATIONS = [
         STEP,
         "norms.accesses.push_back(reads(Buffer::kept_gradients, l, Share::units));",
         "",
-    ),
-    Mutation(
-        "no look from one step to the next",
-        STEP,
-        "constexpr int kLaps = 2;",
-        "constexpr int kLaps = 1;",
     ),
     Mutation(
         "a block of rows that is no whole panel",
