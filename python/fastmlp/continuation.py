@@ -175,6 +175,8 @@ class Progress:
 class Continuation:
     """What a model goes on from: a run of the core or the state of one, and the progress.
 
+    Another thread may put the run aside meanwhile: who reads looks at `run` once.
+
     Attributes
     ----------
     run : Run or None
@@ -199,8 +201,9 @@ class Continuation:
     @property
     def steps(self) -> int:
         """Completed in the epoch after those that are measured."""
-        if self.run is not None:
-            return self.run.steps_in(self.progress.epoch)
+        run = self.run
+        if run is not None:
+            return run.steps_in(self.progress.epoch)
         position = (self.saved or {}).get("position")
         if position is None or int(position[0]) != self.progress.epoch:
             return 0
@@ -209,23 +212,28 @@ class Continuation:
     @property
     def rule(self) -> str | None:
         """Update rule of the run."""
-        if self.run is not None:
-            return self.run.rule
-        return None if self.saved is None else str(self.saved["rule"])
+        run = self.run
+        if run is not None:
+            return run.rule
+        saved = self.saved
+        return None if saved is None else str(saved["rule"])
 
     @property
     def has_diverged(self) -> bool:
         """Whether the state is that of other parameters than the model's."""
-        state = self.run.position if self.run is not None else (self.saved or {}).get("position")
+        run = self.run
+        state = run.position if run is not None else (self.saved or {}).get("position")
         return state is not None and bool(state[4])
 
     def run_state(self) -> dict[str, Array] | None:
         """Copy of the state of the run."""
-        if self.run is None:
+        run = self.run
+        if run is None:
             return self.saved
-        planned = self.progress.planned
-        between = planned is None or not 0 < self.steps < planned.steps_per_epoch
-        return self.run.state(with_start=not between)
+        progress = self.progress
+        steps, planned = run.steps_in(progress.epoch), progress.planned
+        between = planned is None or not 0 < steps < planned.steps_per_epoch
+        return run.state(with_start=not between)
 
     def put_aside(self) -> dict[str, Array] | None:
         """Let go of the run's memory and keep its state, at any moment the one or the other."""

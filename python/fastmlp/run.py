@@ -226,7 +226,7 @@ class Run:
         require_rule(state, self.rule)
         dtype = self._model.dtype
         arrays = {
-            name: core_array(value, dtype if name.startswith(_NUMBERS) else value.dtype)
+            name: core_array(value, _type_of(name, value, dtype))
             for name, value in state.items()
         }
         if "position" not in arrays:  # of a release that kept it elsewhere
@@ -245,6 +245,13 @@ class Run:
     def hide_averages(self) -> None:
         """Give the model its parameters back."""
         self._run.hide_averages()
+
+
+def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Of an array of a state as the core takes it."""
+    if name.startswith(_NUMBERS):
+        return dtype
+    return np.dtype(np.float64) if name in ("moments", "position") else value.dtype
 
 
 def require_rule(state: Mapping[str, Array], rule: str) -> None:

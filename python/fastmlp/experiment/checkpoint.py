@@ -31,6 +31,7 @@ KIND = "fastmlp-checkpoint"
 GENERATIONS = 2
 _NAME = re.compile(r"epoch-(\d{8})\.safetensors")
 _WHOLE = ("epoch", "epochs")  # values of a record that are integers
+_ALWAYS = ("epoch", "epochs", "loss", "seconds", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,9 @@ class Checkpoint:
             raise FormatError(f"{path}: config: is not that of a checkpoint: {error}") from None
         if len(records) != epoch:
             raise FormatError(f"{path}: records: must be {epoch}, got {len(records)}")
+        for name in _ALWAYS:
+            if records and name not in columns:
+                raise FormatError(f"{path}: records: have no {name}")
         best = groups["best"] or None
         return cls(epoch, groups["parameters"], state, records, best, best_epoch)
 
