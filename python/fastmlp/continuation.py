@@ -147,7 +147,7 @@ class Progress:
             raise ValueError(f"epochs must be >= 0, got {epoch}")
         if _TEXT not in arrays:
             return cls(epoch, history)
-        tree = unpacked(str(arrays[_TEXT]), arrays)
+        tree = unpacked(str(arrays[_TEXT].item()), arrays)
         try:
             planned = tree["planned"]
             return cls(
@@ -216,7 +216,7 @@ class Continuation:
         if run is not None:
             return run.rule
         saved = self.saved
-        return None if saved is None else str(saved["rule"])
+        return None if saved is None else str(saved["rule"].item())
 
     @property
     def has_diverged(self) -> bool:

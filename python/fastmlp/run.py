@@ -255,8 +255,11 @@ def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def require_rule(state: Mapping[str, Array], rule: str) -> None:
-    """Whether a state is that of this rule, or an error."""
-    if str(state["rule"]) != rule:
-        raise ValueError(
-            f"resume needs the optimizer that was used before, {state['rule']}, got {rule}"
-        )
+    """Whether a state is that of this rule, or an error.
+
+    The text of the array is asked for as an item: ``str`` of an array that was interrupted once is
+    "..." for ever after.
+    """
+    used = np.asarray(state["rule"]).item()
+    if used != rule:
+        raise ValueError(f"resume needs the optimizer that was used before, {used}, got {rule}")
