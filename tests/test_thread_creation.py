@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +108,16 @@ def test_settings_of_openmp_change_no_result(environment, expected):
     ended = run_child(WORK + "print(everything(4), everything(2))", environment=environment)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.split() == 2 * expected.split()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_random_networks_on_teams_smaller_than_planned(limit):
+    """Blocks, shares and memory were laid out for more members."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("random_networks.py")), "40"],
+        env={**os.environ, "OMP_THREAD_LIMIT": str(limit)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -25,6 +25,7 @@ __all__ = ["Continuation", "Planned", "Progress", "begin_watching"]
 Array = npt.NDArray[Any]
 _TEXT = "progress"
 _ARRAYS = "watched."
+_SHAPES = {"moments": (4,), "position": (15,)}
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,9 @@ class Continuation:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], history: History) -> Continuation:
         """What `to_arrays` was called of; raises ValueError where it is something else."""
+        for name, shape in _SHAPES.items():
+            if name in arrays and np.shape(arrays[name]) != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {np.shape(arrays[name])}")
         continuation = cls(Progress.from_arrays(arrays, history))
         own = ("epochs", _TEXT)
         continuation.saved = {

@@ -226,8 +226,7 @@ class Run:
         require_rule(state, self.rule)
         dtype = self._model.dtype
         arrays = {
-            name: core_array(value, _type_of(name, value, dtype))
-            for name, value in state.items()
+            name: core_array(value, _type_of(name, value, dtype)) for name, value in state.items()
         }
         if "position" not in arrays:  # of a release that kept it elsewhere
             arrays["position"] = np.zeros(15)

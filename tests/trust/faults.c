@@ -152,23 +152,31 @@ extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
 
-static int memory_fails(size_t size) { return armed_kind == MEMORY && size >= least_bytes && strikes(); }
-
-void* malloc(size_t size) { return memory_fails(size) ? NULL : __libc_malloc(size); }
-void* calloc(size_t count, size_t size) { return memory_fails(count * size) ? NULL : __libc_calloc(count, size); }
-void* realloc(void* old, size_t size) { return memory_fails(size) ? NULL : __libc_realloc(old, size); }
-void* memalign(size_t alignment, size_t size) { return memory_fails(size) ? NULL : __libc_memalign(alignment, size); }
-void* aligned_alloc(size_t alignment, size_t size) {
-  return memory_fails(size) ? NULL : __libc_memalign(alignment, size);
+/* OpenMP ends the process where its own allocations fail: that is not promised otherwise, and not tried. */
+static int is_openmp(const void* caller) {
+  Dl_info place;
+  return dladdr(caller, &place) != 0 && place.dli_fname != NULL && strstr(place.dli_fname, "libgomp") != NULL;
 }
+
+static int memory_fails(size_t size, const void* caller) {
+  return armed_kind == MEMORY && size >= least_bytes && !is_openmp(caller) && strikes();
+}
+
+#define FAILS(size) memory_fails(size, __builtin_return_address(0))
+
+void* malloc(size_t size) { return FAILS(size) ? NULL : __libc_malloc(size); }
+void* calloc(size_t count, size_t size) { return FAILS(count * size) ? NULL : __libc_calloc(count, size); }
+void* realloc(void* old, size_t size) { return FAILS(size) ? NULL : __libc_realloc(old, size); }
+void* memalign(size_t alignment, size_t size) { return FAILS(size) ? NULL : __libc_memalign(alignment, size); }
+void* aligned_alloc(size_t alignment, size_t size) { return FAILS(size) ? NULL : __libc_memalign(alignment, size); }
 int posix_memalign(void** result, size_t alignment, size_t size) {
-  if (memory_fails(size)) return ENOMEM;
+  if (FAILS(size)) return ENOMEM;
   *result = __libc_memalign(alignment, size);
   return *result == NULL ? ENOMEM : 0;
 }
 void* mmap(void* address, size_t size, int protection, int flags, int descriptor, off_t offset) {
   REAL(mmap);
-  return (flags & MAP_ANONYMOUS) && memory_fails(size) ? MAP_FAILED
+  return (flags & MAP_ANONYMOUS) && FAILS(size) ? MAP_FAILED
                                                        : real(address, size, protection, flags, descriptor, offset);
 }
 

@@ -215,6 +215,8 @@ def npz_case(seed: int) -> None:
     found = _read("npz", changed)
     if found is None:
         return
+    if not changed.startswith(b"PK"):
+        return  # an archive with something in front: NumPy takes it for a pickle
     archive = _numpy_value(changed)
     require(isinstance(archive, np.lib.npyio.NpzFile), f"refused by another reader: {archive}")
     train = next((n for n in ("x", "X", "x_train", "X_train") if n in archive.files), None)
@@ -278,7 +280,7 @@ def _table_case(kind: str, seed: int, separator: str | None) -> None:
     if separator is None:
         first = text.split(b"\n")[0].split(b"\r")[0].decode("utf-8-sig")
         separator = max(",;\t|", key=first.count)
-        if first.count(separator) == 0 or sum(first.count(s) > 0 for s in ",;\t|") > 1:
+        if '"' in first or sum(first.count(s) > 0 for s in ",;\t|") != 1:
             return  # which one it is, is the reader's choice
     _require_cells(table, text, separator)
 

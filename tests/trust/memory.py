@@ -227,9 +227,12 @@ _MANY = (0, 1)
 ALLOCATION_KINDS = [(name, many) for name in OPERATIONS for many in _MANY]
 
 
-def _each(kind: str, case: int, refusals: tuple[type, ...], most: int) -> int:
-    """Refuse every allocation, or thread, of an operation in turn."""
+def _each(
+    kind: str, case: int, refusals: tuple[type, ...], most: int, at_once: bool = False
+) -> int:
+    """Refuse every allocation, or thread, of an operation in turn, or all of them `at_once`."""
     name, many = ALLOCATION_KINDS[case]
+    many = 1 if at_once else many
     injector = Injector()
     count = 0
 
@@ -250,7 +253,7 @@ def _each(kind: str, case: int, refusals: tuple[type, ...], most: int) -> int:
         calls = int(stream.read())
     os.waitpid(child, 0)
     wrong = []
-    numbers = range(1, calls + 1)
+    numbers = range(1, min(calls, 1) + 1 if at_once else calls + 1)
     if calls > most:
         numbers = sorted(random.Random(case).sample(numbers, most))  # type: ignore[assignment]
     for number in numbers:
@@ -273,7 +276,8 @@ def allocations_case(case: int) -> int:
 
 
 def new_threads_case(case: int) -> int:
-    return _each("thread", case, (RuntimeError, OSError, MemoryError), 60)
+    """No thread at all: limits that let some through are those of `nproc_case`."""
+    return _each("thread", case, (RuntimeError, OSError, MemoryError), 60, at_once=True)
 
 
 def not_root() -> str | None:
@@ -385,14 +389,14 @@ SECTION = Section(
             "a signal ends the process", "plant_import", share=0.7,
         ),
         _experiment(
-            "allocations", "Any allocation of a call may fail: its result, or MemoryError.",
+            "allocations", "Any allocation but OpenMP's own may fail: a result, or MemoryError.",
             "failed allocations", "another model is loaded", "plant_swallowed",
             size=len(ALLOCATION_KINDS), seconds=300.0, missing=no_compiler, prepare=preloaded,
             share=1.5,
         ),
         _experiment(
-            "new_threads", "Any new thread may be refused: fewer threads with equal bits, or an "
-            "exception.", "refused threads", "a computation ends the process", "plant_exit",
+            "new_threads", "Where no more threads may be made a call has fewer, with equal "
+            "bits, or raises.", "refused threads", "a computation ends the process", "plant_exit",
             size=len(ALLOCATION_KINDS), seconds=300.0, missing=no_compiler, prepare=preloaded,
             share=0.7,
         ),

@@ -170,7 +170,10 @@ def _read_header(head: bytes, origin: str) -> _Header:
         )
     if len(head) < start + length:
         raise FormatError(f"{origin}: header: is truncated")
-    entries = _parse_header(head[start : start + length].decode("latin-1").strip(), origin)
+    text = head[start : start + length]
+    if not text.isascii():
+        raise FormatError(f"{origin}: header: is not ASCII text")
+    entries = _parse_header(text.decode("ascii").strip(), origin)
     dtype = _parse_type(entries["descr"], origin)
     shape = _parse_shape(entries["shape"], origin)
     order = "F" if entries["fortran_order"] == "True" else "C"
