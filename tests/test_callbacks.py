@@ -350,3 +350,22 @@ def test_a_plateau_lowers_the_rate(noisy):
 def test_bad_settings_are_refused(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["state", "restore", "reset", "on_epoch_end"])
+def test_attributes_in_place_of_methods_are_named(name):
+    class Taken(fastmlp.Callback):
+        def __init__(self):
+            setattr(self, name, "idle")
+
+    with pytest.raises(TypeError, match=rf"Taken\.{name} must be a method.*another name"):
+        fastmlp.MLP([2, 2]).fit(np.zeros((4, 2)), np.zeros(4, int), callbacks=[Taken()], verbose=0)
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, "5", True])
+def test_every_steps_of_a_subclass_is_checked(value):
+    class Often(fastmlp.Callback):
+        every_steps = value
+
+    with pytest.raises((TypeError, ValueError), match=r"Often\.every_steps must be"):
+        fastmlp.MLP([2, 2]).fit(np.zeros((4, 2)), np.zeros(4, int), callbacks=[Often()], verbose=0)

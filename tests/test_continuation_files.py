@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import pickle
 
 import numpy as np
@@ -262,7 +264,9 @@ def test_an_epoch_that_was_cut_needs_its_batches():
             return training.step == 6
 
     model = trained(epochs=3, callbacks=[Stop()])
-    assert_refused(model, "cut in epoch 2 after step 2 of 4, with 60 samples", batch_size=8)
+    assert_refused(
+        model, "cut in epoch 2 after step 2 of 4; .* got batch_size 8 in place of 16", batch_size=8
+    )
 
 
 # ---------------------------------------------------------------- what watches
@@ -333,3 +337,45 @@ def test_parameters_that_are_assigned_count():
     fit(twin, 1, rate=0.0, resume=True)
     assert not model.weights[0].any()
     assert twin.weights[0].any()
+
+
+def test_what_was_broken_off_after_the_last_epoch_is_finished(tmp_path):
+    """No epoch is left, but callbacks were not told of the last one."""
+
+    class Cut(fastmlp.Callback):
+        cuts = True
+
+        def on_epoch_end(self, training, record):
+            if record["epoch"] == 3 and self.cuts:
+                self.cuts = False
+                raise KeyboardInterrupt
+
+    def trained(cut, name):
+        model = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
+        stopping = fastmlp.EarlyStopping("loss", patience=9, mode="max")
+        callbacks = [cut, fastmlp.CSVLogger(tmp_path / name), stopping]
+        fit = functools.partial(model.fit, X, Y, callbacks=callbacks, verbose=0)
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(epochs=3)
+        if cut.cuts is False:
+            fit(epochs=0, resume=True)
+        rows = [line.split(",")[:3] for line in (tmp_path / name).read_text().splitlines()]
+        return model.parameters(), rows
+
+    whole = Cut()
+    whole.cuts = None
+    expected, rows = trained(whole, "whole.csv")
+    parameters, cut_rows = trained(Cut(), "cut.csv")
+    assert cut_rows == rows
+    assert all(np.array_equal(parameters[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("change", [{"shuffle": False}, {"drop_last": True}, {"batch_size": 5}])
+def test_an_epoch_goes_on_with_its_settings_alone(change):
+    model = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
+    stop = fastmlp.LambdaCallback(on_step_end=lambda *_: True, every_steps=1)
+    options = {"epochs": 1, "batch_size": 4, "verbose": 0}
+    model.fit(X, Y, callbacks=[stop], **options)
+    with pytest.raises(ValueError, match=f"got {next(iter(change))} .* in place of"):
+        model.fit(X, Y, resume=True, **{**options, **change})
+    model.fit(X, Y, resume=True, **options)

@@ -417,3 +417,19 @@ def test_interruption_keeps_what_was_reached():
         classifier.coefs_[0],
         quietly(MLPClassifier(random_state=0, max_iter=3).fit, x, y).coefs_[0],
     )
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("kind", [fastmlp.MLPClassifier, fastmlp.MLPRegressor])
+@pytest.mark.parametrize("weights", [[-1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
+def test_weights_that_do_not_weigh_are_refused(kind, solver, weights):
+    x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 0, 1, 0, 1])
+    with pytest.raises(ValueError, match="sample_weight must be >= 0 and not all 0"):
+        kind(solver=solver).fit(x, y, sample_weight=np.array(2 * weights))
+    if solver != "lbfgs":
+        with pytest.raises(ValueError, match="sample_weight must be >= 0"):
+            known = {"classes": [0, 1]} if kind is fastmlp.MLPClassifier else {}
+            kind(solver=solver).partial_fit(x, y, sample_weight=np.array(2 * weights), **known)
+    if kind is fastmlp.MLPClassifier:
+        with pytest.raises(ValueError, match="class_weight times sample_weight must be >= 0"):
+            kind(solver=solver, class_weight={0: -1, 1: 1}).fit(x, y)

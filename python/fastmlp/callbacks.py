@@ -42,7 +42,7 @@ class Callback:
     ----------
     every_steps : int or None
         `on_step_end` is called after every so many steps, counted from the start of the training;
-        never for None.
+        never for None. This and the names of the methods are taken.
     """
 
     every_steps: int | None = None
@@ -363,7 +363,23 @@ def as_callbacks(callbacks: Sequence[Callback | Callable[..., object]]) -> list[
         raise TypeError(
             f"callbacks must be a list or tuple of callables or fastmlp.Callback, got {callbacks!r}"
         )
-    return [c if isinstance(c, Callback) else _PlainFunction(c) for c in callbacks]
+    hooks = [c if isinstance(c, Callback) else _PlainFunction(c) for c in callbacks]
+    for hook in hooks:
+        _require_protocol(hook)
+    return hooks
+
+
+def _require_protocol(callback: Callback) -> None:
+    """Raise where a subclass has put something else in place of a method or of `every_steps`."""
+    kind = type(callback).__name__
+    for name, value in vars(Callback).items():
+        if callable(value) and not name.startswith("_") and not callable(getattr(callback, name)):
+            raise TypeError(
+                f"{kind}.{name} must be a method, as `fastmlp.Callback` has it, got "
+                f"{getattr(callback, name)!r}: give the attribute another name"
+            )
+    if callback.every_steps is not None:
+        callback.every_steps = integer(f"{kind}.every_steps", callback.every_steps, 1)
 
 
 def _is_usable(callback: object) -> bool:

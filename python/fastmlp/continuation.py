@@ -36,6 +36,7 @@ class Planned:
     batch_size: int
     epochs: int
     drop_last: bool = False
+    shuffle: bool = True
 
     @property
     def steps_per_epoch(self) -> int:
@@ -46,6 +47,13 @@ class Planned:
 
     def __str__(self) -> str:
         return f"{self.epochs} epochs of {self.steps_per_epoch} steps"
+
+    @property
+    def epoch_settings(self) -> dict[str, int | bool]:
+        """What an epoch depends on."""
+        values = asdict(self)
+        del values["epochs"]
+        return values
 
 
 @dataclass(frozen=True)

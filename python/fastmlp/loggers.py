@@ -112,7 +112,9 @@ class CSVLogger(_FileLogger):
         File to write; its directory is made as needed.
     append : bool
         Keep the rows that the file holds already; its header then has to name all values of the
-        records. Values that it names in addition are left empty.
+        records. Values that it names in addition are left empty. A resumed training goes on in
+        the file in any case, after the rows of the epochs that it goes on from: what follows them
+        is cut off.
 
     Raises
     ------

@@ -196,6 +196,8 @@ class MLP(AdaptableNetwork):
             Labels of shape (samples,), or values of shape (samples, outputs), by the loss.
         epochs, batch_size : int
             At least 1. The last batch of an epoch may be smaller and is averaged over its own size.
+            With `resume`, `epochs` are further ones; 0 finishes what an exception broke off, such
+            as calls of callbacks after the last epoch.
             With batch normalization, whose moments of a few samples are worth little, an epoch is
             cut into as many batches of sizes that differ by one at most, each of at least 2.
         optimizer : Optimizer or LBFGS, optional
@@ -211,7 +213,8 @@ class MLP(AdaptableNetwork):
         shuffle : bool
             A new order each epoch, a function of the model's seed and the epoch alone.
         drop_last : bool
-            Leave out, in each epoch, the samples that do not fill a batch.
+            Leave out, in each epoch, the samples that do not fill a batch. Fewer samples than
+            `batch_size` are one batch.
         threads : int, optional
             By default chosen by the work of a step and the CPUs of the process. The result does
             not depend on it.
@@ -249,7 +252,8 @@ class MLP(AdaptableNetwork):
         RuntimeError
             Another thread is training this model.
         """
-        epochs = integer("epochs", epochs, 1, _MOST_EPOCHS)
+        resume = flag("resume", resume)
+        epochs = integer("epochs", epochs, 0 if resume else 1, _MOST_EPOCHS)
         batch_size = integer("batch_size", batch_size, 1)
         team = thread_count(threads)
         hooks = as_callbacks(callbacks)
@@ -257,7 +261,6 @@ class MLP(AdaptableNetwork):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
             raise TypeError(f"progress must be callable, got {type(progress).__name__}")
-        resume = flag("resume", resume)
         shuffle = flag("shuffle", shuffle)
         drop_last = flag("drop_last", drop_last)
         if not isinstance(optimizer, LBFGS):
@@ -268,7 +271,7 @@ class MLP(AdaptableNetwork):
         data = self._training_data(x, y, sample_weight, class_weight)
         validation = self._checked_validation(validation_data)
         if total_epochs is not None:
-            total_epochs = integer("total_epochs", total_epochs, epochs)
+            total_epochs = integer("total_epochs", total_epochs, max(epochs, 1))
         if isinstance(optimizer, LBFGS):
             if hooks or averaging is not None or resume or total_epochs is not None:
                 refused = "callbacks nor averaging nor resume nor total_epochs"
@@ -279,7 +282,7 @@ class MLP(AdaptableNetwork):
             )
 
         def train() -> History:
-            planned = Planned(len(data), min(batch_size, len(data)), epochs, drop_last)
+            planned = Planned(len(data), min(batch_size, len(data)), epochs, drop_last, shuffle)
             continuation = prepared(
                 self, self._continuation, planned, optimizer, threads, resume, total_epochs
             )

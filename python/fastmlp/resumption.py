@@ -81,20 +81,27 @@ def _resumed_plan(
         )
     if old is None:
         return replace(planned, epochs=epochs if total_epochs is None else total_epochs)
-    if last.steps and replace(old, epochs=planned.epochs) != planned:
+    changed = [
+        f"{name} {planned.epoch_settings[name]} in place of {value}"
+        for name, value in old.epoch_settings.items()
+        if planned.epoch_settings[name] != value
+    ]
+    if last.steps and changed:
         raise ValueError(
             f"resume: the last training was cut in epoch {done + 1} after step {last.steps} of "
-            f"{old.steps_per_epoch}, with {old.samples} samples in batches of {old.batch_size}; "
-            f"going on within the epoch needs the same, got {planned.samples} in batches of "
-            f"{planned.batch_size}"
+            f"{old.steps_per_epoch}; going on within the epoch needs the same settings, got "
+            f"{', '.join(changed)}"
         )
     if total_epochs is not None:
         return replace(planned, epochs=total_epochs)
     new = replace(planned, epochs=max(epochs, old.epochs))
     if last.progress.source == rate_source(optimizer):
-        cure = (
-            "Give the first fit total_epochs, the epochs of all fits together, or the schedule a "
-            f"length of its own; total_epochs={new.epochs} in this fit plans it anew from here"
+        cure = "Give the first fit total_epochs, the epochs of all fits together"
+        if changed:
+            cure = f"Train with the settings of before, got {', '.join(changed)}"
+        cure += (
+            ", or the schedule a length of its own; "
+            f"total_epochs={new.epochs} in this fit plans it anew from here"
         )
         require_same_rates(optimizer.learning_rate, old, new, cure)
     return new

@@ -61,6 +61,8 @@ def _copied(where: str, value: Any) -> Any:
         return value
     if isinstance(value, np.generic):
         return _copied(where, value.item())
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{where} must hold plain arrays, got a masked one")
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biufU":
             raise TypeError(f"{where} must hold arrays of numbers or text, got {value.dtype}")
@@ -72,7 +74,7 @@ def _copied(where: str, value: Any) -> Any:
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"{where} must have strings as keys, got {list(value)}")
         return {key: _copied(where, item) for key, item in value.items()}
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return [_copied(where, item) for item in value]
     raise TypeError(
         f"{where} must hold None, bool, int, float, str, lists, mappings and arrays, got "

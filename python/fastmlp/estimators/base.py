@@ -159,8 +159,10 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         require_parameters_held(self, dtype)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+            _require_weights("sample_weight", sample_weight)
         weights = self._weigh(y, sample_weight, mode)
         if weights is not None:
+            _require_weights("class_weight times sample_weight", weights)
             weights = core_array(weights, dtype)
         return core_samples(X, self._encode(y, dtype), weights)
 
@@ -382,3 +384,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _require_weights(name: str, weights: Array) -> None:
+    if weights.min() < 0 or weights.sum() <= 0:
+        raise ValueError(
+            f"{name} must be >= 0 and not all 0, got a minimum of {weights.min()}: leave samples "
+            "out, or give them the weight 0"
+        )

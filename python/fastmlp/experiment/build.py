@@ -92,7 +92,12 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
         A setting does not go with another.
     """
     config = with_absolute_paths(config)
-    averaging(config)  # is right, or an error before anything is written
+    # They are right, or an error before anything is written.
+    averages = averaging(config)
+    if averages is not None and config.optimizer.name.lower() == "lbfgs":
+        raise ValueError(
+            "training.averaging must be left out with lbfgs, which has no steps to average over"
+        )
     network = config.network
     data = {"task": task}
     loss = _LOSSES[task] if network.loss is None else network.loss
