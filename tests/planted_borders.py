@@ -50,12 +50,6 @@ BORDER_MUTATIONS = [
         "for (int team = members_; team <= members_; ++team) {",
     ),
     Mutation(
-        "the end of the interpreter not seen",
-        "cpp/bindings/computation.cpp",
-        "g_ends.store(true);",
-        "g_ends.store(false);",
-    ),
-    Mutation(
         "the end of a thread unwound through the core",
         "cpp/bindings/computation.cpp",
         "  } catch (abi::__forced_unwind&) {\n    sleep_for_ever();\n  }\n#else\n  result",

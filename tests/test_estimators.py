@@ -427,8 +427,8 @@ def test_weights_that_do_not_weigh_are_refused(kind, solver, weights):
     with pytest.raises(ValueError, match="sample_weight must be >= 0 and not all 0"):
         kind(solver=solver).fit(x, y, sample_weight=np.array(2 * weights))
     if solver != "lbfgs":
+        known = {"classes": [0, 1]} if kind is fastmlp.MLPClassifier else {}
         with pytest.raises(ValueError, match="sample_weight must be >= 0"):
-            known = {"classes": [0, 1]} if kind is fastmlp.MLPClassifier else {}
             kind(solver=solver).partial_fit(x, y, sample_weight=np.array(2 * weights), **known)
     if kind is fastmlp.MLPClassifier:
         with pytest.raises(ValueError, match="class_weight times sample_weight must be >= 0"):
