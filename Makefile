@@ -52,7 +52,7 @@ trust:  ## attacks on every promise of docs/trust.md, counted: about 25 minutes 
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json
 
 trust-short:  ## the same in 3 minutes, without building anything
-	PYTHONPATH=tests $(BIN)/python -m trust --short
+	PYTHONPATH=tests $(BIN)/python -m trust --short $(if $(SEED),--seed $(SEED))
 
 ci:  ## what continuous integration runs
 	bash .ci/run

@@ -215,7 +215,7 @@ def npz_case(seed: int) -> None:
     found = _read("npz", changed)
     if found is None:
         return
-    if not changed.startswith(b"PK"):
+    if not changed.startswith(b"PK\x03\x04"):
         return  # an archive with something in front: NumPy takes it for a pickle
     archive = _numpy_value(changed)
     require(isinstance(archive, np.lib.npyio.NpzFile), f"refused by another reader: {archive}")

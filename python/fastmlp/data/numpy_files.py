@@ -171,7 +171,7 @@ def _read_header(head: bytes, origin: str) -> _Header:
     if len(head) < start + length:
         raise FormatError(f"{origin}: header: is truncated")
     text = head[start : start + length]
-    if not text.isascii():
+    if re.fullmatch(rb"[ -~\t\n\r]*", text) is None:
         raise FormatError(f"{origin}: header: is not ASCII text")
     entries = _parse_header(text.decode("ascii").strip(), origin)
     dtype = _parse_type(entries["descr"], origin)
