@@ -182,7 +182,9 @@ class Sweep:
         """What is searched."""
         try:
             return Search.from_json(json.loads(read_regular_file(self.search_path, _MAX_BYTES)))
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except (
+            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+        ) as error:  # fmt: skip
             raise FormatError(f"{self.search_path}: is not that of a sweep: {error}") from None
 
     def write(self, search: Search) -> None:
