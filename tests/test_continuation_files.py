@@ -379,3 +379,39 @@ def test_an_epoch_goes_on_with_its_settings_alone(change):
     with pytest.raises(ValueError, match=f"got {next(iter(change))} .* in place of"):
         model.fit(X, Y, resume=True, **{**options, **change})
     model.fit(X, Y, resume=True, **options)
+
+
+def test_frozen_layers_stay_frozen_in_files(tmp_path):
+    def new():
+        model = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
+        model.freeze(0)
+        return model
+
+    whole, cut = new(), new()
+    whole.fit(X, Y, epochs=4, verbose=0)
+    cut.fit(X, Y, epochs=2, total_epochs=4, verbose=0)
+    cut.save(tmp_path / "m.safetensors", training_state=True)
+    loaded = fastmlp.load(tmp_path / "m.safetensors")
+    assert loaded.trainable == [False, True]
+    loaded.fit(X, Y, epochs=2, resume=True, verbose=0)
+    expected = whole.parameters()
+    assert all(np.array_equal(loaded.parameters()[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("rate", [WarmUp(Cosine(0.1), 500), lambda epoch: "fast"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_rate_that_cannot_be_had_gives_nothing_up(rate, resume):
+    def new():
+        model = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
+        model.fit(X, Y, epochs=2, total_epochs=4, verbose=0)
+        return model
+
+    model = new()
+    with pytest.raises((TypeError, ValueError)):
+        model.fit(X, Y, epochs=2, resume=resume, optimizer=fastmlp.SGD(rate, 0.9), verbose=0)
+    assert len(model.history.loss) == 2
+    model.fit(X, Y, epochs=2, resume=True, verbose=0)
+    whole = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
+    whole.fit(X, Y, epochs=4, verbose=0)
+    expected = whole.parameters()
+    assert all(np.array_equal(model.parameters()[name], expected[name]) for name in expected)

@@ -16,7 +16,7 @@ from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
 from fastmlp.parameters import parameter_shape
 from fastmlp.state_file import STATE, state_in_file, state_of_file
-from fastmlp.validation import layer_sizes
+from fastmlp.validation import integer, layer_sizes
 
 if TYPE_CHECKING:
     from fastmlp.data.preprocessing import Preprocessing
@@ -65,6 +65,9 @@ def save(
         config["preprocessing"] = model.preprocessing.config()
         for name, array in model.preprocessing.arrays().items():
             tensors[f"preprocessing.{name}"] = array
+    frozen = [layer for layer, trains in enumerate(model.trainable) if not trains]
+    if frozen:
+        config["frozen"] = frozen
     if model.was_trained:
         config["trained"] = True
     if training_state is True and model.refusal is not None:
@@ -93,6 +96,7 @@ def load(path: str | PathLike[str]) -> MLP:
             config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
         )
         trained = config.pop("trained", bool(history.loss))
+        frozen = config.pop("frozen", [])
         state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
         arguments = architecture_from_config(config)
         sizes = layer_sizes(arguments.pop("layer_sizes"))
@@ -101,6 +105,7 @@ def load(path: str | PathLike[str]) -> MLP:
         if any(tensor.dtype != model.dtype for tensor in tensors.values()):
             raise ValueError(f"a tensor is not {model.dtype}")
         model.set_parameters(tensors)
+        model.freeze([integer("frozen", layer, 0) for layer in frozen])
         if preprocessing and (preprocessing.features, preprocessing.outputs) != (
             sizes[0],
             sizes[-1],

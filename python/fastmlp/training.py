@@ -190,6 +190,7 @@ class Training:
         schedule = self._optimizer.learning_rate
         begin_watching(self._now, self._callbacks, schedule, resumes=self._resumes)
         self._call("on_train_begin")
+        self._rates(self.step, 1)  # can be had, or an error before the last training is given up
         self._begin()
         if self._now.kept is not None:
             self.model.put_parameters(self._now.kept)

@@ -152,14 +152,16 @@ extern void* __libc_calloc(size_t, size_t);
 extern void* __libc_realloc(void*, size_t);
 extern void* __libc_memalign(size_t, size_t);
 
-/* OpenMP ends the process where its own allocations fail: that is not promised otherwise, and not tried. */
-static int is_openmp(const void* caller) {
+/* OpenMP and the library of safetensors end the process where their own allocations fail: that is not promised
+   otherwise, and not tried. */
+static int is_foreign(const void* caller) {
   Dl_info place;
-  return dladdr(caller, &place) != 0 && place.dli_fname != NULL && strstr(place.dli_fname, "libgomp") != NULL;
+  if (dladdr(caller, &place) == 0 || place.dli_fname == NULL) return 0;
+  return strstr(place.dli_fname, "libgomp") != NULL || strstr(place.dli_fname, "safetensors") != NULL;
 }
 
 static int memory_fails(size_t size, const void* caller) {
-  return armed_kind == MEMORY && size >= least_bytes && !is_openmp(caller) && strikes();
+  return armed_kind == MEMORY && size >= least_bytes && !is_foreign(caller) && strikes();
 }
 
 #define FAILS(size) memory_fails(size, __builtin_return_address(0))

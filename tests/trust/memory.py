@@ -389,7 +389,8 @@ SECTION = Section(
             "a signal ends the process", "plant_import", share=0.7,
         ),
         _experiment(
-            "allocations", "Any allocation but OpenMP's own may fail: a result, or MemoryError.",
+            "allocations", "Any allocation may fail, but those of other libraries: a result, or "
+            "MemoryError.",
             "failed allocations", "another model is loaded", "plant_swallowed",
             size=len(ALLOCATION_KINDS), seconds=300.0, missing=no_compiler, prepare=preloaded,
             share=1.5,

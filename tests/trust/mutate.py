@@ -194,9 +194,9 @@ def _change_node(chance: random.Random, node: Any) -> None:
     elif kind == 3 and type(node[key]) in (int, float) and abs(node[key]) < 1e15:
         node[key] = chance.choice((node[key] + 1, -node[key], node[key] * 1000, node[key] + 0.5))
     elif kind == 4:
-        node[key] = node[chance.choice(keys)]
+        node[key] = copy.deepcopy(node[chance.choice(keys)])
     else:
-        node[key] = chance.choice(_VALUES)
+        node[key] = copy.deepcopy(chance.choice(_VALUES))
 
 
 def damaged_json(chance: random.Random, content: bytes, other: bytes | None = None) -> bytes:

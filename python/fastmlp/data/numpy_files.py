@@ -26,7 +26,7 @@ _MAGIC = b"\x93NUMPY"
 _MOST_HEADER_BYTES = 10_000
 _MOST_DIMENSIONS = 32
 _TYPE = re.compile(r"[<>|=]?(\?|[biufSU][0-9]{1,9})")
-_SIZE = re.compile("[0-9]{1,19}L?")  # L: how Python 2 wrote long integers
+_SIZE = re.compile("(0|[1-9][0-9]{0,18})L?")  # L: how Python 2 wrote long integers
 _ENTRY = re.compile(
     r"""\s*(?P<quote>['"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*"""
     r"""(?:(?P<mark>['"])(?P<text>[^'"]*)(?P=mark)|(?P<flag>True|False)|"""
