@@ -18,9 +18,6 @@
 namespace fastmlp {
 namespace {
 
-/// Counts forks, in the child: it has none of the threads of a pool made before.
-std::atomic<std::uint32_t> g_forks{0};
-
 class Pool {
  public:
   Pool() = default;
@@ -35,8 +32,6 @@ class Pool {
     begins_.notify_all();
     for (const auto& worker : workers_) pthread_join(worker->thread, nullptr);
   }
-
-  std::uint32_t forks() const { return forks_; }
 
   /// As many workers as can be had, up to `wanted`.
   int grow(int wanted) {
@@ -115,7 +110,6 @@ class Pool {
   }
 
   std::vector<std::unique_ptr<Worker>> workers_;
-  const std::uint32_t forks_ = g_forks.load(std::memory_order_relaxed);
   std::mutex mutex_;
   std::condition_variable begins_;
   // Written before a round begins; no round begins before all workers have ended the last one.
@@ -133,8 +127,6 @@ thread_local bool t_in_team = false;
 thread_local std::unique_ptr<Pool> t_pool;
 
 Pool* own_pool() {
-  // The threads of a pool from before a fork are not there to be joined.
-  if (t_pool && t_pool->forks() != g_forks.load(std::memory_order_relaxed)) (void)t_pool.release();
   if (!t_pool) t_pool.reset(new (std::nothrow) Pool);
   return t_pool.get();
 }
@@ -154,8 +146,8 @@ int runtime_threads() {
 int openmp_version() { return 0; }
 
 void install_fork_handler() {
-  const auto count = [] { g_forks.fetch_add(1, std::memory_order_relaxed); };
-  static const int installed = pthread_atfork(nullptr, nullptr, count);
+  // The child is the thread that forked alone: those of its pool are not there to be joined, now or at its end.
+  static const int installed = pthread_atfork(nullptr, nullptr, [] { (void)t_pool.release(); });
   (void)installed;
 }
 

@@ -109,7 +109,8 @@ GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::in
 /// A loss of the user has no kernel: it needs its function.
 inline void require_kernels(const NetworkSpec& spec, bool has_function) {
   for (const LossSpec& loss : spec.losses) {
-    require(loss.loss != Loss::user_defined || has_function, "a user-defined loss needs its function");
+    require((loss.loss == Loss::user_defined) == has_function,
+            has_function ? "only a user-defined loss has a function" : "a user-defined loss needs its function");
   }
 }
 

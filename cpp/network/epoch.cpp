@@ -33,6 +33,7 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       order_(order),
       batches_(batches_of(state, request.samples.count, request.drops_partial)),
       steps_(wanted_steps(batches_, request)),
+      first_moments_(state.moments),
       update_(state, request),
       looking_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
       settled_(make_step(spec_, state.plan, step_features(state, request, false), looking_)),
@@ -41,7 +42,7 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
 template <typename T>
 void Epoch<T>::run(const Member& member) {
   const bool fixed_input = !(request_.training && spec_.disturbs_input());
-  Own own{state_.moments, fixed_input ? kDenseBatches : 0};
+  Own own{first_moments_, fixed_input ? kDenseBatches : 0};
   if (own.patience > 0) mark_columns(batches_.rows(steps_.begin), member);
   for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++own.number) {
     const std::vector<Pass>& passes = own.patience > 0 ? looking_ : settled_;
@@ -310,6 +311,9 @@ void Epoch<T>::close() {
 
 template <typename T>
 void Epoch<T>::verdict(Own& own) {
+#ifdef FASTMLP_CHECKS
+  if (!own.goes_on && !halts_) __builtin_trap();  // who breaks off knows that the step will not count
+#endif
   own.halts = halts_ || (diverged_.load(std::memory_order_relaxed) && state_.updates);
   if (own.halts) return;
   const auto number = static_cast<std::size_t>(own.number);

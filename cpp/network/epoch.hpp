@@ -70,6 +70,7 @@ class Epoch {
   const std::int64_t* order_;
   const Batches batches_;
   const Range steps_;
+  const Moments first_moments_;  // member 0 moves those of the state
   Update<T> update_;
   const std::vector<Pass> looking_;  // a step that looks for columns of zeros
   const std::vector<Pass> settled_;  // one that takes all columns
