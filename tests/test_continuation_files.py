@@ -415,3 +415,22 @@ def test_a_rate_that_cannot_be_had_gives_nothing_up(rate, resume):
     whole.fit(X, Y, epochs=4, verbose=0)
     expected = whole.parameters()
     assert all(np.array_equal(model.parameters()[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize(
+    "watcher", [EarlyStopping(), ModelCheckpoint("x"), WarmUp(ReduceOnPlateau(0.1), 1)]
+)
+def test_what_is_not_measured_is_refused_before_anything_changes(watcher, resume):
+    model = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
+    model.fit(X, Y, epochs=2, total_epochs=4, verbose=0)
+    before = model.training_state(), model.parameters(), model.history
+    options = {"callbacks": [watcher]}
+    if isinstance(watcher, Schedule):
+        options = {"optimizer": fastmlp.SGD(watcher, 0.9)}
+    with pytest.raises(ValueError, match="got 'val_loss'; val_ needs validation_data"):
+        model.fit(X, Y, epochs=2, resume=resume, verbose=0, **options)
+    after = model.training_state(), model.parameters(), model.history
+    for old, new in zip(before[:2], after[:2], strict=True):
+        assert all(np.array_equal(new[name], old[name]) for name in old if name != "progress")
+    assert after[2] == before[2]

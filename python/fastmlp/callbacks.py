@@ -47,6 +47,14 @@ class Callback:
 
     every_steps: int | None = None
 
+    @property
+    def watches(self) -> Sequence[str]:
+        """Names of values in the record of an epoch without which it cannot do its work.
+
+        Where the training will not measure one, it is refused before it begins.
+        """
+        return ()
+
     def reset(self) -> None:
         """Forget earlier trainings: one begins that does not go on from another."""
 
@@ -192,6 +200,11 @@ class EarlyStopping(Callback):
         """The monitored value of the best epoch."""
         return self._best.value
 
+    @property
+    def watches(self) -> Sequence[str]:
+        """The monitored value."""
+        return (self._best.monitor,)
+
     def state(self) -> dict[str, Any]:
         """The best epoch with its value and parameters, and the epochs since."""
         return {
@@ -278,6 +291,11 @@ class ModelCheckpoint(Callback):
         self._save_best_only = flag("save_best_only", save_best_only)
         self._training_state = flag("training_state", training_state)
         self.last_path: str | None = None
+
+    @property
+    def watches(self) -> Sequence[str]:
+        """The monitored value, where it decides."""
+        return (self._best.monitor,) if self._save_best_only else ()
 
     def reset(self) -> None:
         """Forget an earlier training."""

@@ -8,7 +8,7 @@ that are rounded correctly everywhere, so a schedule gives the same bits on ever
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -37,7 +37,12 @@ Rates = NDArray[np.float64]
 
 
 class Schedule:
-    """A learning rate for every step of a training; subclasses define `rates`."""
+    """A learning rate for every step of a training; subclasses define `rates`.
+
+    ``watches``: names of values in the record of an epoch that `observe` needs.
+    """
+
+    watches: Sequence[str] = ()
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
         """Learning rates of consecutive steps.
@@ -258,6 +263,7 @@ class WarmUp(Schedule):
             length=integer("length", self.length, 1),
             start=real("start", self.start, 0.0),
             per=choice("per", self.per, PERIODS),
+            watches=self.schedule.watches,
         )
 
     def state(self) -> Mapping[str, Any]:
@@ -375,6 +381,7 @@ class ReduceOnPlateau(Schedule):
         self.cooldown = integer("cooldown", self.cooldown, 0)
         self.minimum_change = real("minimum_change", self.minimum_change, 0.0)
         self._best = BestValue(self.monitor, self.mode, self.minimum_change, relative=True)
+        self.watches = (self._best.monitor,)
         self.monitor, self.mode = self._best.monitor, str(self.mode)
         self.reset()
 

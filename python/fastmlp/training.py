@@ -188,6 +188,7 @@ class Training:
             The loss became NaN or infinite.
         """
         schedule = self._optimizer.learning_rate
+        self._require_measured(schedule)
         begin_watching(self._now, self._callbacks, schedule, resumes=self._resumes)
         self._call("on_train_begin")
         self._rates(self.step, 1)  # can be had, or an error before the last training is given up
@@ -212,6 +213,19 @@ class Training:
         self._settle(stops=False)
         self._call("on_train_end")
         return self.history
+
+    def _require_measured(self, schedule: object) -> None:
+        """Raise ValueError where somebody watches what will not be measured."""
+        if self._validation is not None:
+            return
+        for watcher in (*self._callbacks.values(), schedule):
+            for name in getattr(watcher, "watches", ()):
+                if name in ("val_loss", "val_accuracy"):
+                    accuracy = "accuracy, " if self.model.tells_accuracy else ""
+                    raise ValueError(
+                        f"monitor must be one of epoch, epochs, loss, {accuracy}seconds, "
+                        f"learning_rate, got {name!r}; val_ needs validation_data"
+                    )
 
     def _catch_up(self) -> None:
         """Tell those who were not told before something ended the last fit."""
