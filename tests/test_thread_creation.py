@@ -45,6 +45,7 @@ FEW_PROCESSES = """
 import scipy.sparse
 os.setgroups([])
 os.setgid(54321)
+everything(1)  # imports what the other user may not be allowed to read
 os.setuid(54321 + {extra})
 now = len(os.listdir("/proc/self/task"))
 resource.setrlimit(resource.RLIMIT_NPROC, (now + {extra}, now + {extra}))
