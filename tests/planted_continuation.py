@@ -23,7 +23,7 @@ CONTINUATION = [
         "running moments move before the step is sure",
         "cpp/network/epoch.cpp",
         "    dense_finish(kernels_, layer, to, drop, rows, p);\n",
-        "    dense_finish(kernels_, layer, to, drop, rows, p);\n    batch_norm_move(layer, settings, state_.mlp.spec().batch_norm_momentum >= 0 ? memory.batch_norm(Mode::writes, l) : memory.batch_norm(Mode::writes, l), to.values, p);\n",
+        "    dense_finish(kernels_, layer, to, drop, rows, p);\n    batch_norm_move(layer, settings, memory.batch_norm(Mode::writes, l), to.values, p);\n",
     ),
     Mutation(
         "a cut epoch diverges to the weights of the cut",

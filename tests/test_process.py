@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 import fastmlp
 from cli_process import answer_signals
+from test_reproducible import run_python
 
 PREPARE = """
 import os, signal, sys, threading, time, hashlib
@@ -169,3 +171,31 @@ def test_a_forced_instruction_set_that_does_not_exist_fails_at_import():
     )
     assert result.returncode == 1
     assert "FASTMLP_ISA must be one of" in result.stderr
+
+
+FORK_DURING_FIRST_USE = """
+import faulthandler, os, sys, threading, time
+import numpy as np, fastmlp
+x, y = np.ones((64, 4)), np.zeros(64, int)
+def train():
+    model = fastmlp.MLP([4, 3, 2], seed=1)
+    model.fit(x, y, epochs=2, optimizer=fastmlp.SGD(0.1), threads=2, verbose=0)
+    return model.predict(x)
+threading.Thread(target=train, daemon=True).start()
+time.sleep({pause})
+child = os.fork()
+if child == 0:
+    faulthandler.dump_traceback_later(5, exit=True)
+    train()
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+os._exit(status != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_what_another_thread_loads():
+    """Names and modules are loaded when they are first used, here at any moment of a fork."""
+    for pause in np.random.default_rng().uniform(0, 0.15, 20):
+        done = run_python(FORK_DURING_FIRST_USE.format(pause=pause))
+        assert done.returncode == 0, f"pause {pause}: {done.stderr}"

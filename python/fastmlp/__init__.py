@@ -5,7 +5,9 @@ Names are loaded when they are first used, so that ``import fastmlp`` costs next
 
 from __future__ import annotations
 
+import _thread
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -177,17 +179,27 @@ _HOMES = {
     "plan": ("Plan",),
     "storage": ("load",),
 }
+# A fork waits for names that other threads load: its child would wait for ever for the lock of
+# a module that nobody is left to import.
+_loading = _thread.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
 _HOME_OF = {name: f"fastmlp.{home}" for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"fastmlp.{name}")
-    if name not in _HOME_OF:
+    if name not in _MODULES and name not in _HOME_OF:
         raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+    with _loading:
+        if name in _MODULES:
+            return importlib.import_module(f"fastmlp.{name}")
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

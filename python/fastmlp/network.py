@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.linalg import norm
 
 from fastmlp import _core
 from fastmlp.architecture import Architecture
@@ -370,7 +371,7 @@ class Network:
     ) -> list[float]:
         """Euclidean norm of the gradient by each layer's weights."""
         _, arrays = self._gradients(self._data(x, y), training, False, threads)
-        return [float(np.linalg.norm(array)) for array in arrays["weights"]]
+        return [float(norm(array)) for array in arrays["weights"]]
 
     def outputs_of(self, rows: Rows, link: str, threads: int) -> Array:
         """Outputs after the function `link` for rows that have been checked."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 
 from fastmlp.monitoring import BestValue
@@ -444,5 +445,5 @@ _COSINE_SERIES = [(-1) ** k / math.factorial(2 * k) for k in range(13)]
 def _half_cosine(x: Rates) -> Rates:
     """``(1 + cos(pi x)) / 2`` for x in [0, 1]; a cosine of NumPy's may depend on the CPU."""
     square = (math.pi * np.minimum(x, 1.0 - x)) ** 2
-    cosine: Rates = np.polynomial.polynomial.polyval(square, _COSINE_SERIES)
+    cosine: Rates = polyval(square, _COSINE_SERIES)
     return (1.0 + np.where(x <= 0.5, cosine, -cosine)) / 2.0

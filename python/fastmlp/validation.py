@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.ma import MaskedArray, is_masked
 
 __all__ = [
     "choice",
@@ -182,7 +183,7 @@ def _numeric(name: str, value: object) -> npt.NDArray[Any]:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array: {error}") from None
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+    if isinstance(value, MaskedArray) and is_masked(value):
         raise ValueError(f"{name} must not have masked elements")
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")

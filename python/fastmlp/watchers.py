@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.ma import MaskedArray
 
 from fastmlp.callbacks import Callback
 
@@ -61,7 +62,7 @@ def _copied(where: str, value: Any) -> Any:
         return value
     if isinstance(value, np.generic):
         return _copied(where, value.item())
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, MaskedArray):
         raise TypeError(f"{where} must hold plain arrays, got a masked one")
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biufU":

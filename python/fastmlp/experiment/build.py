@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import fastmlp
-from fastmlp import optimizers, schedules
+import fastmlp.optimizers as optimizers
+import fastmlp.schedules as schedules
 from fastmlp.architecture import architecture_from_config
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data.prepare import Options, Prepared

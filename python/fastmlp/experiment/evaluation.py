@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp import metrics
+import fastmlp.metrics as metrics
 from fastmlp.data.prepare import Samples
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.model import MLP

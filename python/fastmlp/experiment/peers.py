@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp import metrics
+import fastmlp.metrics as metrics
 from fastmlp.activations import Activation
 from fastmlp.architecture import Architecture
 from fastmlp.data.prepare import Samples

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import plot
+import fastmlp.plot as plot
 from fastmlp.plot.style import INK, OKABE_ITO, STYLE, add_legend, plain, styled_axes
 from fastmlp.report.blocks import Picture, number, percent
 from fastmlp.report.findings import largest
