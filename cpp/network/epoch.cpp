@@ -203,7 +203,7 @@ template <typename T>
 void Epoch<T>::move_running_moments(const StepMemory<T>& memory) {
   const std::int64_t l = memory.pass().level;
   const DenseLayer<T>& layer = memory.layer(Mode::writes, l);
-  const BatchNormMemory<T> moments = memory.batch_norm(Mode::reads, l);
+  const BatchNormMemory<T> moments = memory.batch_moments(Mode::reads, l);
   const Range own = memory.panels(layer.weights.count());
   for (std::int64_t p = own.begin; p < own.end; ++p) {
     batch_norm_move(layer, batch_norm_settings(l), moments, moments.normalised, p);
@@ -297,7 +297,7 @@ void Epoch<T>::normalise_backward(const StepMemory<T>& memory) {
   const Panels<T> gradient = memory.gradient(Mode::writes, l);
   const Range own = memory.panels(gradient.count());
   for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_backward(kernels_, memory.layer(Mode::reads, l), settings, memory.batch_norm(Mode::writes, l), gradient,
+    batch_norm_backward(kernels_, memory.layer(Mode::reads, l), settings, memory.batch_norm(Mode::reads, l), gradient,
                         p);
   }
 }

@@ -15,10 +15,18 @@ bool parts_overlap(Share a, Share b) {
   return !(a == b && same_parts);
 }
 
-bool meets_needed(const Access& a, const Access& b) {
+/// Whether its rows and panels lie elsewhere where a batch has another size, as the last one of an epoch may.
+bool moves_with_batch(Buffer buffer) {
+  return buffer == Buffer::outputs || buffer == Buffer::gradients || buffer == Buffer::normalised ||
+         buffer == Buffer::row_results;
+}
+
+bool meets_needed(const Access& a, const Access& b, bool same_step = true) {
   if (a.buffer != b.buffer || a.level != b.level) return false;
   if (a.mode == Mode::reads && b.mode == Mode::reads) return false;
-  return parts_overlap(a.share, b.share);
+  const bool parts_move =
+      !same_step && moves_with_batch(a.buffer) && (a.share == Share::rows || a.share == Share::outputs);
+  return parts_move || parts_overlap(a.share, b.share);
 }
 
 /// Between members inside one pass: what is dealt out is nobody else's.
@@ -33,25 +41,31 @@ void require_no_race_within(const Pass& pass) {
   }
 }
 
-void note(const Pass& pass, std::vector<Access>& since_meeting) {
+struct Earlier {
+  Access access;
+  int step;
+};
+
+void note(const Pass& pass, int step, std::vector<Earlier>& since_meeting) {
   if (pass.meets) since_meeting.clear();
-  since_meeting.insert(since_meeting.end(), pass.accesses.begin(), pass.accesses.end());
+  for (const Access& access : pass.accesses) since_meeting.push_back({access, step});
 }
 
 /// A meeting as late as possible, just before the first pass that needs it, is one of as few as possible. The second
-/// lap sees what a step leaves to the next one.
+/// step sees what a step leaves to the next one.
 void place_meetings(std::vector<Pass>& passes, const std::vector<Pass>& before) {
-  constexpr int kLaps = 2;
-  std::vector<Access> since_meeting;
-  for (const Pass& pass : before) note(pass, since_meeting);
-  for (int lap = 0; lap < kLaps; ++lap) {
+  constexpr int kSteps = 2;
+  std::vector<Earlier> since_meeting;
+  for (const Pass& pass : before) note(pass, 0, since_meeting);
+  for (int step = 1; step <= kSteps; ++step) {
     for (Pass& pass : passes) {
       const bool needed = std::any_of(pass.accesses.begin(), pass.accesses.end(), [&](const Access& next) {
-        return std::any_of(since_meeting.begin(), since_meeting.end(),
-                           [&](const Access& before) { return meets_needed(before, next); });
+        return std::any_of(since_meeting.begin(), since_meeting.end(), [&](const Earlier& before_it) {
+          return meets_needed(before_it.access, next, before_it.step == step);
+        });
       });
       pass.meets = pass.meets || needed;
-      note(pass, since_meeting);
+      note(pass, step, since_meeting);
     }
   }
 }
@@ -102,7 +116,7 @@ class StepBuilder {
           {PassKind::move_running_moments,
            l,
            Share::outputs,
-           {reads(Buffer::normalisation, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});
+           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});
     }
     passes_.push_back({PassKind::look_ahead, 0, input_share(Share::rows), {}});
     if (features_.looks_at_columns) passes_.back() = make_prologue().front();
@@ -139,7 +153,10 @@ class StepBuilder {
     pass.accesses = {reads(Buffer::outputs, l - 1, output_share(l - 1, rows ? Share::rows : Share::whole)),
                      reads(Buffer::parameters, l, rows ? Share::whole : Share::outputs),
                      writes(Buffer::outputs, l, share)};
-    if (normalises(l)) pass.accesses.push_back(writes(Buffer::normalisation, l, Share::outputs));
+    if (normalises(l)) {
+      pass.accesses.push_back(writes(Buffer::normalised, l, Share::outputs));
+      pass.accesses.push_back(writes(Buffer::batch_moments, l, Share::outputs));
+    }
     passes_.push_back(std::move(pass));
   }
 
@@ -171,11 +188,12 @@ class StepBuilder {
   }
 
   void normalise_backward(std::int64_t l) {
-    passes_.push_back({PassKind::normalise_backward,
-                       l,
-                       Share::outputs,
-                       {writes(Buffer::gradients, l, Share::outputs), reads(Buffer::parameters, l, Share::outputs),
-                        writes(Buffer::normalisation, l, Share::outputs)}});
+    passes_.push_back(
+        {PassKind::normalise_backward,
+         l,
+         Share::outputs,
+         {writes(Buffer::gradients, l, Share::outputs), reads(Buffer::parameters, l, Share::outputs),
+          reads(Buffer::normalised, l, Share::outputs), writes(Buffer::batch_moments, l, Share::outputs)}});
   }
 
   /// Where gradients are kept, they are what this pass writes.
@@ -188,7 +206,7 @@ class StepBuilder {
       pass.accesses.push_back(reads(Buffer::gradients, l, own ? Share::outputs : Share::whole));
       pass.accesses.push_back(reads(Buffer::outputs, l - 1, output_share(l - 1, Share::whole)));
       pass.accesses.push_back(writes(target, l, own ? Share::outputs : Share::dealt));
-      if (normalises(l)) pass.accesses.push_back(reads(Buffer::normalisation, l, Share::outputs));
+      if (normalises(l)) pass.accesses.push_back(reads(Buffer::batch_moments, l, Share::outputs));
     }
     passes_.push_back(std::move(pass));
   }

@@ -14,7 +14,8 @@ namespace fastmlp {
 enum class Buffer {
   columns,         // which columns of a batch are not zero, as each member saw it in its rows
   outputs,         // level: values and slopes
-  normalisation,   // level: normalised values, moments of the batch, gradients of scales and shifts
+  normalised,      // level: values before scale and shift
+  batch_moments,   // level: of the batch, and the gradients of scales and shifts
   gradients,       // level: by pre-activations, of level 0 by the input
   row_results,     // loss and correctness of each row
   parameters,      // level: of the layer, with the optimizer's state and the running moments

@@ -59,9 +59,18 @@ class StepMemory {
     require_declared(Buffer::gradients, level, mode);
     return state_.memory.gradient(level, batch_.size);
   }
+  /// mode: of the normalised values; the moments are written with them, and the gradients of scales and shifts after.
   BatchNormMemory<T> batch_norm(Mode mode, std::int64_t level) const {
-    require_declared(Buffer::normalisation, level, mode);
+    require_declared(Buffer::normalised, level, mode);
+    require_declared(Buffer::batch_moments, level, Mode::writes);
     return state_.memory.batch_norm(level, batch_.size);
+  }
+  /// Without the normalised values.
+  BatchNormMemory<T> batch_moments(Mode mode, std::int64_t level) const {
+    require_declared(Buffer::batch_moments, level, mode);
+    BatchNormMemory<T> moments = state_.memory.batch_norm(level, batch_.size);
+    moments.normalised.data = nullptr;
+    return moments;
   }
   /// Layer l, from 1: its parameters.
   const DenseLayer<T>& layer(Mode mode, std::int64_t l) const {

@@ -53,7 +53,7 @@ void Update<T>::own_layers(const StepMemory<T>& memory, const UpdateSettings<T>&
 template <typename T>
 void Update<T>::normalisation(std::int64_t l, const StepMemory<T>& memory, const GradientSink<T>& sink) {
   const DenseLayer<T>& layer = memory.layer_shape(l);
-  const BatchNormMemory<T> moments = memory.batch_norm(Mode::reads, l);
+  const BatchNormMemory<T> moments = memory.batch_moments(Mode::reads, l);
   const Range own = memory.own_panels(layer.weights.count());
   const std::int64_t first = own.begin * layer.weights.panel;
   const std::int64_t count = own.size() * layer.weights.panel;

@@ -242,6 +242,7 @@ const char* kinds_of_steps(const Configuration& configuration) {
 
 /// Whether a child that was forked beside a team, and computes nothing, ends well.
 bool forks_end_well() {
+  std::fflush(stdout);  // or the child writes it again
   const pid_t child = fork();
   if (child == 0) std::exit(0);
   int status = 1;
