@@ -24,7 +24,7 @@ from typing import Any
 
 import fastmlp
 from trust.experiment import Broken, Experiment, Section, require
-from trust.faults import Injector, no_compiler, preloaded
+from trust.injector import Injector, no_compiler, preloaded
 from trust.small import Problem, digest, model_digest
 from trust.worker import environment, limit_address_space
 

@@ -20,7 +20,14 @@ from hostile_files import npy, npz, parquet, png
 from small_checkpoint import checkpoint_of
 from trust.small import Problem
 
+SCRATCH = Path(tempfile.gettempdir())
 _RNG = np.random.default_rng(5)
+
+
+def scratch_file(name: str, content: bytes) -> Path:
+    path = SCRATCH / name
+    path.write_bytes(content)
+    return path
 
 
 def _written(write: Any) -> bytes:
