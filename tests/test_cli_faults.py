@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from cli_process import TIMEOUT, environment, run
+from cli_process import TIMEOUT, answer_signals, environment, run
 from fastmlp.cli import main
 from fastmlp.cli.app import COMMANDS
 from serving_models import train
@@ -264,3 +264,34 @@ def test_a_training_needs_none_of_them(tmp_path):
     done = run("train", "xy.npz", "--epochs", "2", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "test accuracy" in done.stdout
+
+
+SIGNAL_IN_AN_IMPORT = """
+import os, signal, sys
+sys.argv = ["fastmlp", "info"]
+from fastmlp.cli import main
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "fastmlp._core":
+            return None
+        try:
+            os.kill(os.getpid(), signal.SIG{number})
+            for _ in range(10**6):
+                pass
+        except BaseException as interrupt:
+            raise ImportError("initialization failed") from interrupt
+sys.meta_path.insert(0, Finder())
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("INT", 130), ("TERM", 143)])
+def test_a_signal_that_meets_an_import_has_its_own_code(number, code):
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_IN_AN_IMPORT.format(number=number)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=answer_signals,
+    )
+    assert done.returncode == code, done.stderr

@@ -74,6 +74,9 @@ class CheckFailedError(CliError):
 
 def classify(error: BaseException) -> tuple[ExitCode, str]:
     """Return the exit code and the message for whatever ended a command."""
+    # A signal that meets a module while it is loaded comes as an error of that.
+    while isinstance(error, ImportError) and error.__cause__ is not None:
+        error = error.__cause__
     if isinstance(error, CliError):
         return error.exit_code, str(error)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
