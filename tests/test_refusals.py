@@ -123,3 +123,28 @@ def test_weights_and_levels_of_outputs_in_any_sequence(kind):
 def test_rates_of_dropout(rates):
     with pytest.raises(ValueError, match="dropout"):
         fastmlp.MLP([5, 4, 3], dropout=rates)
+
+
+X, Y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.fit(X, Y[:, None]), r"y must have shape \(samples,\) .*ravel"),
+        (lambda m: m.fit(X, None), "y must be an array of real numbers, got None"),
+        (lambda m: m.fit(None, Y), "x must be an array of real numbers, got None"),
+        (lambda m: m.fit(X, ["a", "b", "a", "b"]), "y must be .* number the classes from 0"),
+        (lambda m: m.fit(X, [0, np.nan, 1, 0]), "y must hold integer labels, got nan"),
+        (lambda m: m.save(None), "path must be a string or os.PathLike, got NoneType"),
+        (lambda m: fastmlp.load(3), "path must be a string or os.PathLike, got int"),
+        (lambda m: m.restore_training_state(None), "state must be a mapping, got NoneType"),
+        (lambda m: m.restore_training_state({}), "training_state.* gives, got nothing"),
+        (lambda m: m.set_parameters({}), "parameters must be .*, got none"),
+        (lambda m: fastmlp.MLP([3, 2], input_scale=0), "input_scale must not be 0"),
+        (lambda m: fastmlp.MLP([3, 2], input_scale=np.nan), "input_scale must be finite, got nan"),
+    ],
+)
+def test_what_came_is_said_with_the_name_of_the_argument(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(fastmlp.MLP([3, 2]))

@@ -275,6 +275,8 @@ def checked_architecture(
 def _require_numbers_held(architecture: Architecture) -> None:
     """Require that the model's type holds all numbers that the core takes."""
     dtype = architecture.dtype
+    if architecture.input_scale == 0:
+        raise ValueError("input_scale must not be 0, which makes all inputs 0")
     require_held("input_scale", architecture.input_scale, dtype)
     require_held("input_noise", architecture.input_noise, dtype)
     require_held("input_dropout", architecture.input_dropout, dtype, below_one=True)

@@ -18,6 +18,7 @@ from fastmlp.callbacks import Callback
 from fastmlp.history import History, Record
 from fastmlp.run import Run
 from fastmlp.schedules import Schedule
+from fastmlp.validation import integer
 from fastmlp.watchers import checked_state, kind_of, packed, unpacked
 
 __all__ = ["Continuation", "Planned", "Progress", "begin_watching"]
@@ -25,6 +26,7 @@ __all__ = ["Continuation", "Planned", "Progress", "begin_watching"]
 Array = npt.NDArray[Any]
 _TEXT = "progress"
 _ARRAYS = "watched."
+_ALWAYS = {"epochs", "moments", "rule", "shows_averages"}
 _SHAPES = {"moments": (4,), "position": (15,)}
 
 
@@ -257,8 +259,21 @@ class Continuation:
         return {} if state is None else {**state, **self.progress.to_arrays()}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array], history: History) -> Continuation:
-        """What `to_arrays` was called of; raises ValueError where it is something else."""
+    def from_arrays(cls, state: Mapping[str, npt.ArrayLike], history: History) -> Continuation:
+        """What `to_arrays` was called of.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is something else.
+        """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a mapping, got {type(state).__name__}")
+        if not set(state) >= _ALWAYS:
+            names = ", ".join(map(str, state)) or "nothing"
+            raise ValueError(f"state must be what training_state() gives, got {names}")
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays["epochs"] = np.array(integer("epochs", int(arrays["epochs"]), 0))
         for name, shape in _SHAPES.items():
             if name in arrays and np.shape(arrays[name]) != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {np.shape(arrays[name])}")

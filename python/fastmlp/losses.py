@@ -146,7 +146,13 @@ class SoftmaxCrossEntropy(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Labels, int64 (samples,), or probabilities, (samples, outputs)."""
-        if np.ndim(value) == 2:  # type: ignore[arg-type]
+        shape = np.shape(value)  # type: ignore[arg-type]
+        if len(shape) == 2:
+            if outputs > 1 and shape[1] == 1:
+                raise ValueError(
+                    f"{name} must have shape (samples,) for labels or (samples, {outputs}) for "
+                    f"probabilities, got {shape}; ravel() makes one dimension of it"
+                )
             return probability_targets(name, value, samples, outputs, dtype)
         return class_targets(name, value, samples, outputs)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fastmlp.activations import Activation
@@ -337,11 +336,7 @@ class MLP(AdaptableNetwork):
         ValueError
             `state` is not what `training_state` gives; arrays are checked when `fit` uses them.
         """
-        if not {"epochs", "moments", "rule", "shows_averages"} <= set(state):
-            raise ValueError(f"state must be what training_state() gives, got {', '.join(state)}")
-        arrays = {name: np.asarray(value) for name, value in state.items()}
-        arrays["epochs"] = np.array(integer("epochs", int(arrays["epochs"]), 0))
-        self._continuation = Continuation.from_arrays(arrays, self.history)
+        self._continuation = Continuation.from_arrays(state, self.history)
 
     def refuse_resume(self, reason: str | None) -> None:
         """Have `fit` refuse ``resume=True``, for None where it would begin anew without a word."""

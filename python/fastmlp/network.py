@@ -161,7 +161,7 @@ class Network:
         if set(parameters) != set(places):
             raise ValueError(
                 f"parameters must be {', '.join(sorted(places))}, got "
-                f"{', '.join(sorted(map(str, parameters)))}"
+                f"{', '.join(sorted(map(str, parameters))) or 'none'}"
             )
         sizes = self._architecture.layer_sizes
         checked = {

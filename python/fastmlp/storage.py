@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.architecture import architecture_from_config
+from fastmlp.callbacks import text_path
 from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model import MLP
@@ -55,6 +56,7 @@ def save(
     OSError
         The file could not be written; an older one is unharmed.
     """
+    path = text_path("path", path)
     tensors = dict(model.parameters() if parameters is None else parameters)
     config = model.architecture.config()
     for name in _MEASURES:
@@ -89,6 +91,7 @@ def load(path: str | PathLike[str]) -> MLP:
     OSError
         The file cannot be opened.
     """
+    path = text_path("path", path)
     tensors, config = read_model(path)
     try:
         history = _history(_taken(tensors, "history."))

@@ -87,7 +87,8 @@ def real(
             f"{name} must be finite, got {shown(value)}, which no float holds"
         ) from None
     if not math.isfinite(result) or result < minimum:
-        raise ValueError(f"{name} must be finite and >= {minimum:g}, got {result}")
+        bound = "" if minimum == -math.inf else f" and >= {minimum:g}"
+        raise ValueError(f"{name} must be finite{bound}, got {result}")
     if result > maximum or (below and result == maximum):
         raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
     return result
@@ -186,7 +187,9 @@ def _numeric(name: str, value: object) -> npt.NDArray[Any]:
     if isinstance(value, MaskedArray) and is_masked(value):
         raise ValueError(f"{name} must not have masked elements")
     if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+        came = "None" if value is None else f"dtype {array.dtype}"
+        names = "; number the classes from 0" if array.dtype.kind in "UST" else ""
+        raise TypeError(f"{name} must be an array of real numbers, got {came}{names}")
     return array
 
 
@@ -245,7 +248,8 @@ def class_targets(name: str, value: object, samples: int, classes: int) -> npt.N
         raise ValueError(f"{name} must have 1 dimension (one label per sample), got {array.ndim}")
     _require_length(name, array, samples)
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
-        raise ValueError(f"{name} must hold integer labels, got dtype {array.dtype} with fractions")
+        wrong = array[~(np.isfinite(array) & (array == np.floor(array)))][0]
+        raise ValueError(f"{name} must hold integer labels, got {wrong}")
     low, high = array.min(), array.max()
     if low < 0 or high >= classes:
         raise ValueError(

@@ -220,8 +220,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             Samples to measure by instead of some held out from `X`.
         resume : bool, default=False
             Go on where the last `fit` on these samples ended, up to `max_iter` epochs in all:
-            the parameters become those of a fit that had not ended, to the last bit. Requires
-            a `random_state` that is not None, and none that was used in between.
+            the parameters become those of a fit that had not ended, to the last bit, where
+            `random_state` is not None and was not used in between.
 
         Returns
         -------
