@@ -146,7 +146,7 @@ class SoftmaxCrossEntropy(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Labels, int64 (samples,), or probabilities, (samples, outputs)."""
-        shape = np.shape(value)  # type: ignore[arg-type]
+        shape = np.shape(value)  # type: ignore[call-overload]
         if len(shape) == 2:
             if outputs > 1 and shape[1] == 1:
                 raise ValueError(
