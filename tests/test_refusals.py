@@ -125,17 +125,23 @@ def test_rates_of_dropout(rates):
         fastmlp.MLP([5, 4, 3], dropout=rates)
 
 
-ROWS, LABELS = np.zeros((4, 3)), np.array([0, 1, 0, 1])
+FOUR_ROWS, FOUR_LABELS = np.zeros((4, 3)), np.array([0, 1, 0, 1])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.fit(ROWS, LABELS[:, None]), r"y must have shape \(samples,\) .*ravel"),
-        (lambda m: m.fit(ROWS, None), "y must be an array of real numbers, got None"),
-        (lambda m: m.fit(None, LABELS), "x must be an array of real numbers, got None"),
-        (lambda m: m.fit(ROWS, ["a", "b", "a", "b"]), "y must be .* number the classes from 0"),
-        (lambda m: m.fit(ROWS, [0, np.nan, 1, 0]), "y must hold integer labels, got nan"),
+        (
+            lambda m: m.fit(FOUR_ROWS, FOUR_LABELS[:, None]),
+            r"y must have shape \(samples,\) .*ravel",
+        ),
+        (lambda m: m.fit(FOUR_ROWS, None), "y must be an array of real numbers, got None"),
+        (lambda m: m.fit(None, FOUR_LABELS), "x must be an array of real numbers, got None"),
+        (
+            lambda m: m.fit(FOUR_ROWS, ["a", "b", "a", "b"]),
+            "y must be .* number the classes from 0",
+        ),
+        (lambda m: m.fit(FOUR_ROWS, [0, np.nan, 1, 0]), "y must hold integer labels, got nan"),
         (lambda m: m.save(None), "path must be a string or os.PathLike, got NoneType"),
         (lambda m: fastmlp.load(3), "path must be a string or os.PathLike, got int"),
         (lambda m: m.restore_training_state(None), "state must be a mapping, got NoneType"),
