@@ -21,9 +21,9 @@ CONTINUATION = [
     ),
     Mutation(
         "running moments move before the step is sure",
-        "cpp/network/epoch.cpp",
-        "    dense_finish(kernels_, layer, to, drop, rows, p);\n",
-        "    dense_finish(kernels_, layer, to, drop, rows, p);\n    batch_norm_move(layer, settings, memory.batch_norm(Mode::writes, l), to.values, p);\n",
+        "cpp/network/step.cpp",
+        "    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n",
+        "    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n",
     ),
     Mutation(
         "a cut epoch diverges to the weights of the cut",

@@ -8,7 +8,6 @@ import gc
 import os
 import pickle
 import random
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +20,11 @@ from fastmlp.experiment.checkpoint import CheckpointStore
 from small_checkpoint import checkpoint_of
 from trust.experiment import Experiment, Section, require
 from trust.small import Problem
+from trust.small_files import SCRATCH
 
 PROBLEM = Problem(6, samples=400, hidden=(64, 48))
 WARM, LOOPS = 60, 300
 MOST_GROWTH = 3 << 20  # of resident memory, in bytes, over LOOPS; a lost model has 20 kB
-SCRATCH = Path(tempfile.gettempdir())
 
 
 def _resident() -> int:
