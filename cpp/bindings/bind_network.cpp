@@ -59,7 +59,9 @@ void set_parameters(Network<T>& network, const py::list& arrays) {
 /// and the try statement that releases it; this cannot.
 template <typename T>
 py::object exclusively(Network<T>& network, const py::function& work) {
-  if (network.is_trained.exchange(true)) throw std::runtime_error("the model is being trained already, by another thread or by the fit whose callback this is");
+  if (network.is_trained.exchange(true))
+    throw std::runtime_error(
+        "the model is being trained already, by another thread or by the fit whose callback this is");
   struct Release {
     std::atomic<bool>& held;
     ~Release() { held = false; }
