@@ -16,15 +16,22 @@ SCRIPT = Path(__file__).with_name("hostile_calls.py")
 SECONDS = 4
 
 
-@pytest.mark.parametrize("repetition", range(3))
-def test_hostile_arguments_are_refused(repetition):
-    seed = int(np.random.default_rng().integers(2**31))
+def hostile_calls(seed):
     command = [sys.executable, "-W", "ignore", str(SCRIPT), str(seed), str(SECONDS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), command
     answered, refused = map(int, done.stdout.split())
     assert answered > 20
     assert refused > 20
+
+
+@pytest.mark.parametrize("repetition", range(3))
+def test_hostile_arguments_are_refused(repetition):
+    hostile_calls(int(np.random.default_rng().integers(2**31)))
+
+
+def test_decays_of_averages_that_once_crashed():
+    hostile_calls(1867451430)
 
 
 def unaligned(array):

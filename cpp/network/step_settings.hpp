@@ -24,6 +24,8 @@ struct StepSettings {
   double average_decay = 0;  // of the moving average of the parameters
 
   bool clips() const { return clip_value > 0 || clip_norm > 0; }
+  bool bounds_norms() const { return max_norm > 0; }
+  bool moves_averages() const { return average_decay > 0; }
 };
 
 /// What bias corrections need to know of the steps done: products of the decay rates, one factor per step.

@@ -53,8 +53,8 @@ StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& requ
           .updates = state.updates,
           .clips = settings.clips(),
           .clips_by_norm = settings.clip_norm > 0,
-          .bounds_norms = settings.max_norm > 0,
-          .moves_averages = settings.average_decay > 0};
+          .bounds_norms = settings.bounds_norms(),
+          .moves_averages = settings.moves_averages()};
 }
 
 template <typename T>
@@ -136,7 +136,7 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   if (request.differentiates_input) state_.memory.require_input_gradient();
   if (state_.updates) {
     state_.sink.gradients = request.settings.clips() ? state_.memory.require_gradients() : nullptr;
-    if (request.settings.average_decay > 0) state_.memory.require_averages();
+    if (request.settings.moves_averages()) state_.memory.require_averages();
     if (request.first_step == 0 || !state_.has_start_of_epoch) {
       std::copy_n(mlp.parameters(), mlp.state_elements(), state_.memory.start_of_epoch());
       state_.has_start_of_epoch = true;

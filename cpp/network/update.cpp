@@ -171,11 +171,11 @@ void Update<T>::follow_up(const StepMemory<T>& memory) {
   const auto decay = static_cast<T>(request_.settings.average_decay);
   for_units(memory.member().index, memory.member().count, [&](std::int64_t l, std::int64_t p, std::int64_t) {
     const DenseLayer<T>& layer = memory.layer(Mode::writes, l);
-    if (bound > 0) {
+    if (request_.settings.bounds_norms()) {
       kernels_.limit_norms(layer.weights.rows, vectors_for(kernels_, layer.weights.width(p)), bound,
                            layer.weights.at(p));
     }
-    if (decay == 0) return;
+    if (!request_.settings.moves_averages()) return;
     T* averages = memory.averages(Mode::writes, l);
     const auto move = [&](T* parameters, std::int64_t count, bool) {
       kernels_.move_averages(count, decay, parameters, parallel_element(state_.sink, averages, parameters));
