@@ -22,6 +22,19 @@ Range wanted_steps(const Batches& batches, const EpochRequest<T>& request) {
   return {request.first_step, request.first_step + (request.steps < 0 ? left : std::min(request.steps, left))};
 }
 
+/// In eight partial sums, so that no addition waits for the one before it.
+template <typename T>
+double sum_of(const T* values, std::int64_t count) {
+  constexpr std::int64_t kParts = 8;
+  double parts[kParts] = {};
+  const std::int64_t whole = count / kParts * kParts;
+  for (std::int64_t i = 0; i < whole; i += kParts) {
+    for (std::int64_t part = 0; part < kParts; ++part) parts[part] += static_cast<double>(values[i + part]);
+  }
+  for (std::int64_t i = whole; i < count; ++i) parts[i - whole] += static_cast<double>(values[i]);
+  return std::accumulate(parts, parts + kParts, 0.0);
+}
+
 }  // namespace
 
 template <typename T>
@@ -413,8 +426,7 @@ void Epoch<T>::tally(const StepMemory<T>& memory, const Own& own) {
   const Batch<T>& batch = memory.batch();
   const T* row_loss = memory.row_loss(Mode::reads);
   const std::int32_t* correct = memory.correct(Mode::reads);
-  double loss = 0;
-  for (std::int64_t row = 0; row < batch.size; ++row) loss += static_cast<double>(row_loss[row]);
+  const double loss = sum_of(row_loss, batch.size);
   const double right = weight_of_right_ones(batch, correct);
   progress_.correct += right;
   progress_.loss_sum += loss;
