@@ -8,11 +8,12 @@ config and the tensors mean is the business of their owners, not of this file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -83,7 +84,8 @@ def write_model(
         "sha256": _digest(kind, config_text, stored),
     }
     # The library orders the metadata at random, hence the second, canonical header.
-    serialised = save(stored, metadata=metadata)
+    with _panics_as_memory_errors():
+        serialised = save(stored, metadata=metadata)
     length = int.from_bytes(serialised[:_LENGTH_BYTES], "little")
     entries = json.loads(serialised[_LENGTH_BYTES : _LENGTH_BYTES + length])
     del entries["__metadata__"]
@@ -91,6 +93,17 @@ def write_model(
     if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"config and tensor names take more than {_MAX_HEADER_BYTES} bytes")
     atomic_write(path, b"".join((header, memoryview(serialised)[_LENGTH_BYTES + length :])))
+
+
+@contextlib.contextmanager
+def _panics_as_memory_errors() -> Iterator[None]:
+    """safetensors panics, past every `except Exception`, where Python gives it no memory."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise MemoryError(f"safetensors got no memory: {error}") from error
 
 
 def read_model(
@@ -131,7 +144,8 @@ def read_model(
     if content[:header_size] != _canonical_header(metadata, entries):
         _fail(name, "header", "is not written the way fastmlp writes it; the file was altered")
     try:
-        loaded = load(content)
+        with _panics_as_memory_errors():
+            loaded = load(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{name}: tensors: {error}") from error
     del content  # the library copied it; large models need the memory
