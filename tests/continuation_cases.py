@@ -6,11 +6,14 @@ import copy
 import csv
 import io
 import json
+import os
 import pickle
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -276,3 +279,52 @@ def interrupted_after(seconds: float):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+class Instructions:
+    """Instructions of fastmlp's Python code, before any of which an exception may come.
+
+    A signal comes before one of them, too, but seldom before one that takes no time.
+    """
+
+    # Their loops over values would hide all others.
+    LEFT_OUT = ("watchers.py", "validation.py", "_named.py")
+
+    def __init__(self) -> None:
+        self.visits: dict[tuple[CodeType, int], int] = {}
+
+    def chosen(self, random) -> tuple[tuple[CodeType, int], int]:
+        """An instruction, and which of its visits."""
+        places = list(self.visits)
+        place = places[random.integers(len(places))]
+        return place, int(random.integers(self.visits[place])) + 1
+
+    @contextmanager
+    def traced(self, cut: tuple[tuple[CodeType, int], int] | None = None):
+        """Count visits, and raise Cut before the one chosen."""
+        visits: dict[tuple[CodeType, int], int] = {}
+        package = os.path.dirname(fastmlp.__file__)
+
+        def enter(frame, event, argument):
+            name = frame.f_code.co_filename
+            if not name.startswith(package) or name.endswith(self.LEFT_OUT):
+                return None
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            return visit
+
+        def visit(frame, event, argument):
+            if event == "opcode":
+                place = (frame.f_code, frame.f_lasti)
+                visits[place] = visits.get(place, 0) + 1
+                if (place, visits[place]) == cut:
+                    sys.settrace(None)
+                    raise Cut
+            return visit
+
+        before = sys.gettrace()
+        sys.settrace(enter)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+            self.visits = self.visits or visits

@@ -352,3 +352,12 @@ def test_lbfgs_says_that_it_reached_its_limit(tiny, tmp_path):
     assert warned[0].startswith("fastmlp: warning: LBFGS ended before it converged: it reached its")
     result = train_tiny(tiny, tmp_path, *settings, "--overwrite", "--quiet")
     assert "LBFGS ended" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "inspect", "runs show"])
+@pytest.mark.parametrize("name", ["~a-user-that-is-nowhere/x", "x" * 300, "x" * 300 + ".csv"])
+def test_names_that_no_file_can_have(command, name):
+    done = run(*command.split(), name)
+    assert done.returncode in (2, 3, 4)
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from continuation_cases import (
     Case,
     Cut,
     Cutter,
+    Instructions,
     interrupted_after,
     result,
     stopped,
@@ -54,15 +56,16 @@ def assert_equal(actual, expected, where="result"):
         assert repr(actual) == repr(expected), where
 
 
-def whole(case, path):
+def whole(case, path, traced=nullcontext):
     path.mkdir()
     model, watchers = case.model(), case.watchers(path)
     start = time.perf_counter()
-    case.fit(model, watchers, EPOCHS)
+    with traced():
+        case.fit(model, watchers, EPOCHS)
     return result(case, model, watchers, path), time.perf_counter() - start
 
 
-def in_pieces(case, path, random, way, cut, seconds):
+def in_pieces(case, path, random, way, cut, seconds, instructions):
     """The same training, cut again and again; None where it was cut after its last epoch."""
     path.mkdir()
     model, watchers = case.model(), case.watchers(path)
@@ -73,19 +76,21 @@ def in_pieces(case, path, random, way, cut, seconds):
         if random.integers(2):
             watchers = case.watchers(path)
         epochs = EPOCHS - done
-        used, after = list(watchers), 3600.0
+        used, interrupted = list(watchers), nullcontext()
         if number < 8:
             if cut == "epochs":
                 epochs = int(random.integers(1, epochs + 1))
             elif cut == "signal":
-                after = float(random.uniform(0, seconds))
+                interrupted = interrupted_after(float(random.uniform(0, seconds)))
+            elif cut == "instruction":
+                interrupted = instructions.traced(instructions.chosen(random))
             else:
                 cutter = Cutter(int(random.integers(1, 30)), raises=cut == "exception")
                 used.insert(int(random.integers(len(used))), cutter)
         begun = model.was_trained
         ended = False
         try:
-            with interrupted_after(after):
+            with interrupted:
                 case.fit(model, used, epochs, resume=begun, total_epochs=None if begun else EPOCHS)
                 ended = True
         except Cut:
@@ -108,7 +113,7 @@ CHOSEN = [
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("cut", ["epochs", "stop", "exception", "signal"])
+@pytest.mark.parametrize("cut", ["epochs", "stop", "exception", "signal", "instruction"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_training_in_pieces_is_one_in_one_piece(way, cut, tmp_path):
     compared = 0
@@ -119,8 +124,10 @@ def test_a_training_in_pieces_is_one_in_one_piece(way, cut, tmp_path):
         case = Case(
             random, **CHOSEN[int(random.integers(len(CHOSEN))) if trial >= len(CHOSEN) else trial]
         )
-        expected, seconds = whole(case, tmp_path / f"{trial}-whole")
-        actual = in_pieces(case, tmp_path / f"{trial}", random, way, cut, seconds)
+        instructions = Instructions()
+        traced = instructions.traced if cut == "instruction" else nullcontext
+        expected, seconds = whole(case, tmp_path / f"{trial}-whole", traced)
+        actual = in_pieces(case, tmp_path / f"{trial}", random, way, cut, seconds, instructions)
         if actual is None:
             continue
         compared += 1

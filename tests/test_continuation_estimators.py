@@ -10,6 +10,7 @@ import os
 import pickle
 import time
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 import fastmlp
-from continuation_cases import Cutter, Halving, Recorder, interrupted_after
+from continuation_cases import Cutter, Halving, Instructions, Recorder, interrupted_after
 from fastmlp.callbacks import EarlyStopping, LearningRateScheduler
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.schedules import Cosine, OneCycle, ReduceOnPlateau, WarmUp
@@ -107,19 +108,21 @@ def has_begun(estimator) -> bool:
     return session is not None and "moment" in session.progress.others
 
 
-def in_pieces(case, random, way, cut, seconds):
+def in_pieces(case, random, way, cut, seconds, instructions):
     estimator, watchers = case.estimator(), case.watchers()
     for number in range(300):
         if random.integers(2):
             watchers = case.watchers()
-        used, after, epochs = list(watchers), 3600.0, EPOCHS
+        used, interrupted, epochs = list(watchers), nullcontext(), EPOCHS
         begun = has_begun(estimator)
         if number < 6:
             if cut == "epochs":
                 done = estimator.n_iter_ if begun else 0
                 epochs = int(random.integers(done, EPOCHS) + 1) if done < EPOCHS else EPOCHS
             elif cut == "signal":
-                after = float(random.uniform(0, seconds))
+                interrupted = interrupted_after(float(random.uniform(0, seconds)))
+            elif cut == "instruction":
+                interrupted = instructions.traced(instructions.chosen(random))
             else:
                 cutter = Cutter(int(random.integers(1, 40)), raises=cut == "exception")
                 used.insert(int(random.integers(len(used))), cutter)
@@ -127,7 +130,7 @@ def in_pieces(case, random, way, cut, seconds):
         estimator.set_params(max_iter=epochs)
         session = getattr(estimator, "_session", None)
         try:
-            with interrupted_after(after):
+            with interrupted:
                 case.fit(estimator, used, resume=begun)
                 ended = True
         except BaseException as error:  # what Cut becomes is the estimator's own matter
@@ -149,7 +152,7 @@ WAYS = {
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("cut", ["epochs", "stop", "exception", "signal"])
+@pytest.mark.parametrize("cut", ["epochs", "stop", "exception", "signal", "instruction"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_fit_in_pieces_is_one_in_one_piece(way, cut):
     for trial in range(TRIALS):
@@ -160,10 +163,12 @@ def test_a_fit_in_pieces_is_one_in_one_piece(way, cut):
             continue
         case.callbacks = [name for name in case.callbacks if name != "EarlyStopping"]
         estimator, watchers = case.estimator(), case.watchers()
+        instructions = Instructions()
         start = time.perf_counter()
-        case.fit(estimator, watchers)
+        with instructions.traced() if cut == "instruction" else nullcontext():
+            case.fit(estimator, watchers)
         seconds = time.perf_counter() - start
-        actual = in_pieces(case, random, way, cut, seconds)
+        actual = in_pieces(case, random, way, cut, seconds, instructions)
         try:
             assert_equal(actual, case.result(estimator))
         except AssertionError as error:

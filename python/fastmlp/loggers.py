@@ -270,6 +270,7 @@ class TensorBoard(Callback):
         self._files = {**self._files, self._file: size}
 
     def _close(self) -> None:
-        if getattr(self, "_writer", None) is not None:
-            self._writer.close()
-            self._writer = None
+        # Given up first: an exception may come between these, and none can be closed twice.
+        writer, self._writer = getattr(self, "_writer", None), None
+        if writer is not None:
+            writer.close()

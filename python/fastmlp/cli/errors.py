@@ -6,6 +6,7 @@ Imports nothing heavy: it is loaded on every start, `--help` included.
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import sys
 from typing import IO, Any
@@ -98,7 +99,8 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
     if isinstance(error, MemoryError):
         return ExitCode.UNEXPECTED, f"out of memory {error}".rstrip()
     if isinstance(error, OSError):
-        return ExitCode.UNEXPECTED, str(error)
+        too_long = error.errno == errno.ENAMETOOLONG
+        return ExitCode.USAGE if too_long else ExitCode.UNEXPECTED, str(error)
     text = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
     return ExitCode.UNEXPECTED, f"{text} (run again with --debug for the traceback)"
 

@@ -18,7 +18,7 @@ _NUMBERED = re.compile(r"([0-9]+)-")
 
 def runs_directory() -> Path:
     """Where runs are looked for: `FASTMLP_RUNS`, else `runs`."""
-    return Path(os.environ.get("FASTMLP_RUNS") or "runs").expanduser()
+    return Path(os.path.expanduser(os.environ.get("FASTMLP_RUNS") or "runs"))
 
 
 def run_paths(parent: str | os.PathLike[str]) -> list[Path]:
@@ -59,10 +59,10 @@ def resolve_run(argument: str, parent: str | os.PathLike[str] | None = None) -> 
     ConfigError
         No run, or more than one, has the number.
     """
-    directory = runs_directory() if parent is None else Path(parent).expanduser()
+    directory = runs_directory() if parent is None else Path(os.path.expanduser(parent))
     if argument.isascii() and argument.isdigit():
         return _by_number(argument, directory)
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))
     is_name = os.path.basename(argument) == argument
     if is_name and not os.path.lexists(path) and os.path.lexists(directory / argument):
         return directory / argument

@@ -49,7 +49,7 @@ def _runs_option(function: F) -> F:
 
 
 def _parent(given: str | None) -> Path:
-    directory = runs_directory() if given is None else Path(given).expanduser()
+    directory = runs_directory() if given is None else Path(os.path.expanduser(given))
     if given is not None and not directory.is_dir():
         raise ConfigError(f"--runs {given}: is no directory")
     return directory

@@ -104,7 +104,7 @@ def _from_user_directory(
         if data_dir is None:
             attempts.append("data_dir, FASTMLP_DATA_DIR: not given")
             return None
-    root = Path(data_dir).expanduser()
+    root = Path(os.path.expanduser(data_dir))
     for directory in (root / spec.name, root):
         present = [
             file

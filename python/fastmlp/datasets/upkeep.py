@@ -107,7 +107,7 @@ def _refuse_user_directory(spec: DatasetSpec, directory: Path) -> None:
     named = os.environ.get("FASTMLP_DATA_DIR")
     if not named:
         return
-    root = Path(named).expanduser().resolve()
+    root = Path(os.path.expanduser(named)).resolve()
     ours = directory.resolve()
     if ours in (root, root / spec.name) or ours in root.parents:
         raise ValueError(f"{directory} is not removed: FASTMLP_DATA_DIR names it")

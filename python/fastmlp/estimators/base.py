@@ -221,9 +221,10 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.check_order(samples.count)
             batch_size = batch_size_for(self.used.batch_size, samples.count)
             session.check_resumable(samples.count, batch_size, self.used.max_iter)
-            if self._plateau.count > self.used.n_iter_no_change:
-                return
             parameters = session.latest(self._last_parameters or parameters)
+            # These count until the network, which may be a new one, has them.
+            self._last_parameters = parameters
+            session.is_ahead = False
         else:
             self.n_iter_ = 0
             session.order = np.arange(samples.count)
@@ -242,17 +243,18 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             loop.train(once=once, resumes=resumes)
         finally:
             last = Parameters.read_from(model)
+            self._last_parameters = last  # first: an interrupt may come between any two of these
             self._set_parameters(last)
-            self._last_parameters = None
             session.is_ahead = False
         final = self._best_parameters if self.used.early_stopping else last
         if loop.observers is not None:
             final.write_to(model)
             loop.observers.end()
             final = Parameters.read_from(model)
-        if final is not last:
+        if final is last:
+            self._last_parameters = None
+        else:
             self._set_parameters(final)
-            self._last_parameters = last
 
     def _observers(
         self,

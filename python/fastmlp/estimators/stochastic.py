@@ -106,6 +106,8 @@ class EpochLoop:
         try:
             if self.observers is not None and self.observers.begin(resumes=resumes):
                 return
+            if resumes and self._has_converged:
+                return
             while estimator.n_iter_ < estimator.used.max_iter:
                 if self._epoch() or once:
                     self._session.progress = replace(self._session.progress, stops=False)
@@ -146,7 +148,7 @@ class EpochLoop:
         self._observe(loss)
         session.rate.epoch_ended(estimator.t_)
         ends = self._tells and self._tell()
-        if estimator._plateau.count > estimator.used.n_iter_no_change and self._stands_still():
+        if self._has_converged and self._stands_still():
             ends = True
         self.settle(epoch + 1)
         return ends
@@ -162,6 +164,11 @@ class EpochLoop:
             planned=Planned(self._count, self._batch_size, self._estimator.used.max_iter),
         )  # fmt: skip
         session.epochs = epochs
+
+    @property
+    def _has_converged(self) -> bool:
+        estimator = self._estimator
+        return bool(estimator._plateau.count > estimator.used.n_iter_no_change)
 
     @property
     def _keeps_best(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 __all__ = ["IMAGES", "RECIPES", "TABLES", "recipe_for"]
@@ -41,8 +41,8 @@ def recipe_for(source: str) -> Recipe:
     name = source.strip().lower().replace("_", "-")
     if name in RECIPES:
         return RECIPES[name]
-    path = Path(source).expanduser()
-    stem = path.name.removesuffix(".gz")
-    if path.is_dir() or stem.endswith((".idx", "-ubyte")):
+    path = os.path.expanduser(source)
+    stem = path.removesuffix(".gz")
+    if os.path.isdir(path) or stem.endswith((".idx", "-ubyte")):
         return IMAGES
     return TABLES

@@ -249,7 +249,7 @@ def model_path(argument: str | os.PathLike[str]) -> Path:
     FormatError
         The directory holds no run, or the run no model.
     """
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))
     return RunDirectory.open(path).selected_model() if path.is_dir() else path
 
 
