@@ -28,8 +28,8 @@ CONTINUATION = [
     Mutation(
         "a cut epoch diverges to the weights of the cut",
         "python/fastmlp/continuation.py",
-        "return self.run.state(with_start=not between)",
-        "return self.run.state()",
+        "return run.state(with_start=not between)",
+        "return run.state()",
     ),
     Mutation(
         "callbacks forget on resume",
@@ -90,5 +90,34 @@ CONTINUATION = [
         "python/fastmlp/estimators/moment.py",
         "            estimator._random_state.set_state(self.random)",
         "            pass",
+    ),
+    Mutation(
+        "an estimator's best parameters come before note of its last ones",
+        "python/fastmlp/estimators/base.py",
+        "        if final is last:\n            self._last_parameters = None\n        else:\n"
+        "            self._set_parameters(final)\n",
+        "        self._last_parameters = None\n        if final is not last:\n"
+        "            self._set_parameters(final)\n            self._last_parameters = last\n",
+    ),
+    Mutation(
+        "a network made anew counts before it has its parameters",
+        "python/fastmlp/estimators/base.py",
+        "            session.is_ahead = False\n        else:",
+        "        else:",
+    ),
+    Mutation(
+        "a training that had converged is not finished",
+        "python/fastmlp/estimators/base.py",
+        "            parameters = session.latest(",
+        "            if self._plateau.count > self.used.n_iter_no_change:\n                return\n"
+        "            parameters = session.latest(",
+    ),
+    Mutation(
+        "a closed writer is kept",
+        "python/fastmlp/loggers.py",
+        '        writer, self._writer = getattr(self, "_writer", None), None\n'
+        "        if writer is not None:\n            writer.close()\n",
+        '        writer = getattr(self, "_writer", None)\n'
+        "        if writer is not None:\n            writer.close()\n        self._writer = None\n",
     ),
 ]

@@ -5,6 +5,7 @@ Random cases: FASTMLP_CONTINUATION_TRIALS and FASTMLP_CONTINUATION_SEED as in te
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -18,7 +19,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 import fastmlp
-from continuation_cases import Cutter, Halving, Instructions, Recorder, interrupted_after
+from continuation_cases import Cut, Cutter, Halving, Instructions, Recorder, interrupted_after
 from fastmlp.callbacks import EarlyStopping, LearningRateScheduler
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.schedules import Cosine, OneCycle, ReduceOnPlateau, WarmUp
@@ -183,3 +184,30 @@ def test_a_schedule_by_the_number_of_epochs_is_not_stretched():
     with pytest.raises(ValueError, match="planned for 3 epochs of 6 steps, .* Leave max_iter as"):
         case.fit(estimator.set_params(max_iter=8), case.watchers(), resume=True)
     assert_equal(dict(enumerate(estimator.coefs_)), dict(enumerate(before)))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cut_before_an_instruction_of_the_fit_itself(way):
+    """Every third of them in a fit of three epochs, and one where the next fit begins."""
+    random = np.random.default_rng([SEED, len(way)])
+    case = Case(np.random.default_rng(SEED), "early stopping")
+    case.callbacks = []
+    instructions, estimator = Instructions(), case.estimator()
+    case.fit(estimator, case.watchers())
+    expected = case.result(estimator)
+    with instructions.traced():
+        case.fit(case.estimator().set_params(max_iter=3), case.watchers())
+    own = ("_fit_stochastic", "_set_parameters", "train", "_start_curves", "write_to", "read_from")
+    places = [place for place in instructions.visits if place[0].co_name in own]
+    beginnings = [place for place in places if place[0].co_name == "write_to"]
+    for place in places[int(random.integers(3)) :: 3]:
+        estimator, watchers = case.estimator(), case.watchers()
+        other = beginnings[random.integers(len(beginnings))]
+        for cut, epochs in ((place, 3), (other, EPOCHS), (None, EPOCHS)):
+            estimator = WAYS[way](estimator.set_params(max_iter=epochs))
+            with contextlib.suppress(Cut):
+                last = cut and (cut, instructions.visits[cut] if cut is place else 1)
+                with instructions.traced(last) if last else nullcontext():
+                    case.fit(estimator, watchers, resume=has_begun(estimator))
+        assert_equal(case.result(estimator), expected, f"seed {SEED}, {place}, {other}")

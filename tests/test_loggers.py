@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from continuation_cases import Cut, Instructions
 from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
 from strategies import problem
 
@@ -177,3 +179,23 @@ def test_tensorboard_says_what_to_install(data, tmp_path, monkeypatch):
 def test_tensorboard_needs_a_directory():
     with pytest.raises(TypeError, match="log_dir must be a string or os.PathLike, got int"):
         TensorBoard(3)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_writer_whose_closing_was_cut_is_not_closed_again(tmp_path):
+    pytest.importorskip("tensorboardX")
+    x, y = np.ones((4, 2)), np.zeros(4, int)
+
+    def fit(logger):
+        fastmlp.MLP([2, 2]).fit(x, y, epochs=1, callbacks=[logger], verbose=0)
+
+    instructions = Instructions()
+    with instructions.traced():
+        fit(fastmlp.TensorBoard(tmp_path / "whole"))
+    places = [place for place in instructions.visits if place[0].co_name == "_close"]
+    assert len(places) > 5
+    for number, place in enumerate(places):
+        logger = fastmlp.TensorBoard(tmp_path / str(number))
+        with contextlib.suppress(Cut), instructions.traced((place, instructions.visits[place])):
+            fit(logger)
+        fit(logger)
