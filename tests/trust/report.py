@@ -83,7 +83,7 @@ def machine() -> dict[str, Any]:
         "isas": list(_core.isas()),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
