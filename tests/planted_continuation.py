@@ -76,8 +76,8 @@ CONTINUATION = [
     Mutation(
         "a file without state resumes in silence",
         "python/fastmlp/storage.py",
-        "        elif trained:",
-        "        elif False:",
+        "    if was_trained and not state:",
+        "    if False:",
     ),
     Mutation(
         "rows of epochs that are done again stay in the log",

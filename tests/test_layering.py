@@ -10,12 +10,38 @@ from pathlib import Path
 
 import pytest
 
+from import_graph import circles, import_graph
+
 ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "cpp"
 PACKAGE = ROOT / "python" / "fastmlp"
 # Lowest first; a room includes itself and what stands before it.
 ROOMS = ("base", "kernels", "ops", "network", "bindings")
-MAX_LINES = 450
+# Of the Python package, lowest first: a module imports its own level and what stands before it,
+# for types and inside functions too. A name stands for a module, or for all of a folder.
+LEVELS: dict[str, tuple[str, ...]] = {
+    "ground": ("_core", "_files", "_named", "_version", "errors", "extras", "validation"),
+    "blocks": (
+        "activations", "averaging", "history", "initializers", "losses", "metrics", "monitoring",
+        "optimizers", "schedules",
+    ),
+    "datasets": ("datasets",),
+    "data": ("data",),
+    "network": ("architecture", "network", "parameters", "plan", "samples", "transfer"),
+    "files": ("model_file", "state_file", "storage"),
+    "training": (
+        "callbacks", "continuation", "lbfgs", "loggers", "lr_finder", "notebook", "objective",
+        "resumption", "run", "training", "watchers",
+    ),
+    "model": ("environment", "model"),
+    "estimators": ("estimators",),
+    "pictures": ("export", "plot"),
+    "experiment": ("experiment",),
+    "report": ("report",),
+    "package": ("",),
+    "bench": ("bench",),
+    "command line": ("cli",),
+}  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs a source checkout")
 
@@ -100,13 +126,6 @@ def test_compiler_flags_keep_the_bits():
         assert not re.search(r"-m(avx|fma|arch)", match.group()), "ISA flags belong to ISA objects"
 
 
-@pytest.mark.parametrize(
-    "path", [*SOURCES, *MODULES, *sorted(Path(__file__).parent.glob("*.py"))], ids=lambda p: p.name
-)
-def test_files_stay_short(path):
-    assert len(path.read_text().splitlines()) <= MAX_LINES
-
-
 # ---------------------------------------------------------------- Python
 
 
@@ -138,6 +157,31 @@ def test_python_imports_point_down(path):
     if path.parent == PACKAGE and path.name != "sklearn.py":
         top = {name.split(".")[0] for name in imported(tree, top_level_only=True)}
         assert not top & heavy
+
+
+GRAPH = import_graph()
+LEVEL_OF = {name: level for level, names in LEVELS.items() for name in names}
+
+
+def level_of(module: str) -> int:
+    place = module.partition(".")[2].partition(".")[0]
+    return list(LEVELS).index(LEVEL_OF[place])
+
+
+@pytest.mark.parametrize("module", GRAPH)
+def test_no_import_climbs(module):
+    higher = [name for name in GRAPH[module] if level_of(name) > level_of(module)]
+    assert not higher, f"{module} imports {higher}"
+
+
+def test_no_modules_import_each_other():
+    assert not circles(GRAPH)
+
+
+def test_every_level_holds_what_exists():
+    places = {name.partition(".")[2].partition(".")[0] for name in GRAPH}
+    assert places == LEVEL_OF.keys()
+    assert len(LEVEL_OF) == sum(map(len, LEVELS.values()))
 
 
 def run_python(code: str) -> str:

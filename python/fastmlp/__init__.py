@@ -10,6 +10,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from fastmlp import data, datasets, export, metrics, plot, schedules
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
@@ -41,13 +43,10 @@ if TYPE_CHECKING:
         UserLoss,
     )
     from fastmlp.lr_finder import LearningRates
-    from fastmlp.model import MLP
+    from fastmlp.model import MLP, load
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
     from fastmlp.plan import Plan
-    from fastmlp.storage import load
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Adagrad",
@@ -164,7 +163,7 @@ _HOMES = {
         "UserLoss",
     ),
     "lr_finder": ("LearningRates",),
-    "model": ("MLP",),
+    "model": ("MLP", "load"),
     "optimizers": (
         "Adagrad",
         "Adam",
@@ -177,7 +176,6 @@ _HOMES = {
     ),
     "notebook": ("LiveTable",),
     "plan": ("Plan",),
-    "storage": ("load",),
 }
 # A fork waits for names that other threads load: its child would wait for ever for the lock of
 # a module that nobody is left to import.

@@ -15,7 +15,7 @@ import stat
 
 from fastmlp.errors import FormatError
 
-__all__ = ["append", "atomic_write", "read_regular_file", "sweep"]
+__all__ = ["append", "atomic_write", "read_regular_file", "sweep", "text_path"]
 
 # Names may have 255 bytes; the temporary name adds about 40 to the part that it keeps.
 _MAX_STEM_BYTES = 160
@@ -240,3 +240,10 @@ def _sync_directory(directory: str) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def text_path(name: str, path: object) -> str:
+    """A path as text."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a string or os.PathLike, got {type(path).__name__}")
+    return str(os.fsdecode(path))

@@ -29,7 +29,7 @@ from fastmlp.validation import (
     shown,
 )
 
-__all__ = ["Architecture", "architecture_from_config"]
+__all__ = ["Architecture", "architecture_from_config", "checked_architecture"]
 
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
@@ -215,17 +215,18 @@ def default_initializer(activations: Sequence[Activation]) -> str:
 
 def checked_architecture(
     sizes: Sequence[int],
-    activation: object,
-    loss: object,
-    input_scale: float,
-    dtype: object,
-    seed: int,
-    initializer: object,
-    output_activation: object,
-    dropout: object,
-    input_dropout: float,
-    input_noise: float,
-    batch_normalization: object,
+    *,
+    activation: object = "relu",
+    loss: object = "softmax_cross_entropy",
+    input_scale: float = 1.0,
+    dtype: object = "float32",
+    seed: int = 0,
+    initializer: object = None,
+    output_activation: object = "identity",
+    dropout: object = 0.0,
+    input_dropout: float = 0.0,
+    input_noise: float = 0.0,
+    batch_normalization: object = False,
 ) -> Architecture:
     """The arguments of `fastmlp.MLP`, checked.
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from fastmlp.history import Record
+from fastmlp._files import text_path
+from fastmlp.history import History, Record
 from fastmlp.monitoring import BestValue
 from fastmlp.validation import flag, integer, real
-
-if TYPE_CHECKING:
-    from fastmlp.training import Training
 
 __all__ = [
     "Callback",
@@ -22,9 +20,50 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "Training",
     "as_callbacks",
-    "text_path",
 ]
+
+
+class Training(Protocol):
+    """A training as callbacks see it.
+
+    Attributes
+    ----------
+    model : MLP
+        May be used freely: predict, evaluate, save, read and set parameters.
+    epoch, epochs : int
+        Epochs completed, and those planned.
+    step, steps_per_epoch : int
+        Steps completed, and those of one epoch.
+    history : History
+        What this `fit` measured so far.
+    learning_rate : float
+        Rate of the next step. Assigned, it holds until it is assigned again, or None is.
+    """
+
+    model: Any
+    epochs: int
+    steps_per_epoch: int
+    history: History
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float | None) -> None: ...
+
+    def show_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Give the model other parameters for the end; a resumed training goes on from its own."""
+
+    def state_after(self, callback: Callback) -> Mapping[str, Any]:
+        """`MLP.training_state` as it will be when `callback` has done what it is doing."""
 
 
 class Callback:
@@ -319,7 +358,7 @@ class ModelCheckpoint(Callback):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         self.last_path = path
         if self._training_state:
-            training.save_with_state(path, self)
+            training.model.save(path, training_state=training.state_after(self))
         else:
             training.model.save(path)
 
@@ -404,13 +443,6 @@ def _is_usable(callback: object) -> bool:
     # A class is callable too, but the class of a callback is one whose parentheses were forgotten.
     forgotten = isinstance(callback, type) and issubclass(callback, Callback)
     return isinstance(callback, Callback) or (callable(callback) and not forgotten)
-
-
-def text_path(name: str, path: object) -> str:
-    """A path as text."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{name} must be a string or os.PathLike, got {type(path).__name__}")
-    return str(os.fsdecode(path))
 
 
 def _read_only(parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import fastmlp
 from fastmlp import _core
+from fastmlp._version import __version__
 
 __all__ = ["info"]
 
@@ -33,7 +33,7 @@ def info() -> dict[str, Any]:
         may use), ``compiler``, ``openmp`` (version date), ``numpy``, ``python``, ``cpu``.
     """
     return {
-        "version": fastmlp.__version__,
+        "version": __version__,
         "isa": _core.active_isa(),
         "isas_available": list(_core.isas()),
         "threads": _core.available_threads(),

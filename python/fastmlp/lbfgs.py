@@ -6,16 +6,14 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastmlp.errors import ConvergenceWarning
 from fastmlp.history import History
+from fastmlp.network import Network
 from fastmlp.objective import Objective
+from fastmlp.samples import Data
 from fastmlp.validation import integer, keep, real
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
-    from fastmlp.training import Data
 
 __all__ = ["LBFGS", "fit_lbfgs"]
 
@@ -77,7 +75,7 @@ def _ending(result: Any, iterations: int) -> str:
 
 
 def fit_lbfgs(
-    model: MLP,
+    model: Network,
     data: Data,
     optimizer: LBFGS,
     iterations: int,

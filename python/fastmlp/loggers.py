@@ -13,15 +13,12 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastmlp._files import atomic_write
-from fastmlp.callbacks import Callback, text_path
+from fastmlp._files import atomic_write, text_path
+from fastmlp.callbacks import Callback, Training
 from fastmlp.history import Record
 from fastmlp.validation import flag
-
-if TYPE_CHECKING:
-    from fastmlp.training import Training
 
 __all__ = ["CSVLogger", "JSONLogger", "TensorBoard"]
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import DivergedError
+from fastmlp.network import Network
+from fastmlp.optimizers import Optimizer
 from fastmlp.run import Run
+from fastmlp.samples import Data
 from fastmlp.validation import integer, real, require_held
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
-    from fastmlp.optimizers import Optimizer
-    from fastmlp.training import Data
 
 __all__ = ["LearningRates", "find_learning_rates"]
 
@@ -57,7 +54,7 @@ class LearningRates:
 
 
 def find_learning_rates(
-    model: MLP,
+    model: Network,
     data: Data,
     optimizer: Optimizer,
     *,
@@ -82,7 +79,7 @@ def find_learning_rates(
     settings = dataclasses.replace(optimizer, learning_rate=low).settings()
     rates = np.geomspace(low, high, steps)
     # A copy: nothing can end the search and leave the model with its parameters.
-    copy = type(model)(model.layer_sizes, **model.architecture.arguments())
+    copy = Network(model.architecture)
     copy.set_parameters(model.parameters())
     run = Run(copy, batch_size, optimizer.rule, threads)
     losses: list[float] = []

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy.typing as npt
 
 from fastmlp.activations import Activation
-from fastmlp.adaptable import AdaptableNetwork
 from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.continuation import Continuation, Planned, Progress
+from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
+from fastmlp.losses import Loss
 from fastmlp.lr_finder import LearningRates, find_learning_rates
+from fastmlp.network import Network
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
 from fastmlp.plan import Plan
 from fastmlp.resumption import prepared
 from fastmlp.run import Run
-from fastmlp.training import ProgressFunction, Training
+from fastmlp.storage import StoredModel, read_stored, write_stored
+from fastmlp.training import ProgressFunction, TrainingLoop
+from fastmlp.transfer import folded_parameters, head_arguments, hidden_parameters
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
-if TYPE_CHECKING:
-    from fastmlp.data.preprocessing import Preprocessing
-
-__all__ = ["MLP", "History"]
+__all__ = ["MLP", "History", "load"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
 _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
 
-class MLP(AdaptableNetwork):
+class MLP(Network):
     """A multi-layer perceptron.
 
     Layer ``l`` computes ``act(x W + b)`` with ``W`` of shape (in, out); all arithmetic is done by
@@ -115,17 +117,17 @@ class MLP(AdaptableNetwork):
         super().__init__(
             checked_architecture(
                 layer_sizes,
-                activation,
-                loss,
-                input_scale,
-                dtype,
-                seed,
-                initializer,
-                output_activation,
-                dropout,
-                input_dropout,
-                input_noise,
-                batch_normalization,
+                activation=activation,
+                loss=loss,
+                input_scale=input_scale,
+                dtype=dtype,
+                seed=seed,
+                initializer=initializer,
+                output_activation=output_activation,
+                dropout=dropout,
+                input_dropout=input_dropout,
+                input_noise=input_noise,
+                batch_normalization=batch_normalization,
             )
         )
         self._continuation = Continuation()  # of the last fit, from which another may go on
@@ -140,11 +142,19 @@ class MLP(AdaptableNetwork):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
-        from fastmlp.transfer import rebuilt
+        return _restored, (self._stored(self.training_state()),)
 
-        extras = {name: getattr(self, name) for name in ("history", "preprocessing", "refusal")}
-        state = (self.parameters(), self._trainable, self.training_state(), extras)
-        return rebuilt, (self.layer_sizes, self._architecture.arguments(), *state)
+    def _stored(self, state: Mapping[str, Array]) -> StoredModel:
+        return StoredModel(
+            architecture=self._architecture,
+            parameters=self.parameters(),
+            frozen=[layer for layer, trains in enumerate(self._trainable) if not trains],
+            history=self.history,
+            preprocessing=self.preprocessing,
+            was_trained=self.was_trained,
+            training_state=state,
+            refusal=self.refusal,
+        )
 
     @property
     def history(self) -> History:
@@ -286,7 +296,7 @@ class MLP(AdaptableNetwork):
                 self, self._continuation, planned, optimizer, threads, resume, total_epochs
             )
             assert continuation.run is not None
-            training = Training(
+            training = TrainingLoop(
                 self,
                 continuation.run,
                 data,
@@ -429,17 +439,110 @@ class MLP(AdaptableNetwork):
             threads=threads,
         )
 
-    def save(self, path: str | PathLike[str], *, training_state: bool = False) -> None:
+    def replace_head(
+        self, outputs: int, *, loss: str | Loss | None = None, seed: int | None = None
+    ) -> MLP:
+        """A model with the same hidden layers and a new last layer.
+
+        Parameters
+        ----------
+        outputs : int
+        loss : str or Loss, optional
+            That of this model by default.
+        seed : int, optional
+            Of the new weights and of everything random; this model's by default.
+
+        Returns
+        -------
+        MLP
+            Nothing is frozen in it.
+        """
+        sizes = [*self.layer_sizes[:-1], integer("outputs", outputs, 1)]
+        new = MLP(sizes, **head_arguments(self, loss, seed))
+        new.set_parameters({**new.parameters(), **hidden_parameters(self)})
+        self._refuse_resume_of(new, "replace_head")
+        return new
+
+    def folded(self) -> MLP:
+        """The same predictions without batch normalisation: it becomes part of weights and biases.
+
+        Returns
+        -------
+        MLP
+            Equal outputs up to rounding.
+        """
+        arguments = self._architecture.arguments() | {"batch_normalization": False}
+        new = MLP(self.layer_sizes, **arguments)
+        new.set_parameters(folded_parameters(self))
+        new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
+        self._refuse_resume_of(new, "folded")
+        return new
+
+    def _refuse_resume_of(self, new: MLP, maker: str) -> None:
+        """The state of an optimizer does not fit another network."""
+        if self.was_trained:
+            new.refuse_resume(f"{maker}() made this of a model with other parameters")
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        parameters: Mapping[str, Array] | None = None,
+        training_state: bool | Mapping[str, Array] = False,
+    ) -> None:
         """Write the model to a safetensors file, atomically and with a digest over all of it.
 
         Parameters
         ----------
         path : str or os.PathLike
             File to create or replace, whole or not at all.
-        training_state : bool
-            Keep what `fit` with ``resume=True`` goes on from, too; otherwise it is refused after
-            `fastmlp.load`.
-        """
-        from fastmlp.storage import save
+        parameters : mapping of str to array, optional
+            In place of the model's own, as `parameters` gives them.
+        training_state : bool or mapping of str to array
+            Keep what `fit` with ``resume=True`` goes on from, too, the model's or this one;
+            otherwise it is refused after `fastmlp.load`.
 
-        save(self, path, training_state=flag("training_state", training_state))
+        Raises
+        ------
+        ValueError
+            A parameter is NaN or infinite; or there is no state to keep, although the model was
+            trained.
+        OSError
+            The file could not be written; an older one is unharmed.
+        """
+        if not isinstance(training_state, Mapping):
+            keeps = flag("training_state", training_state)
+            if keeps and self.refusal is not None:
+                raise ValueError(f"training_state: there is none to keep: {self.refusal}")
+            training_state = self.training_state() if keeps else {}
+        stored = self._stored(training_state)
+        if parameters is not None:
+            stored = replace(stored, parameters=parameters)
+        write_stored(path, stored)
+
+
+def load(path: str | PathLike[str]) -> MLP:
+    """Read a model that `MLP.save` wrote; nothing in the file is executed.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, hostile, or of a version this release cannot read.
+    OSError
+        The file cannot be opened.
+    """
+    return read_stored(path, _restored)
+
+
+def _restored(stored: StoredModel) -> MLP:
+    """A model with the parameters and the state of another."""
+    architecture = stored.architecture
+    model = MLP(architecture.layer_sizes, **architecture.arguments())
+    model.set_parameters(stored.parameters)
+    model.freeze(stored.frozen)
+    model.history, model.preprocessing = stored.history, stored.preprocessing
+    if stored.training_state:
+        model.restore_training_state(stored.training_state)
+    elif stored.refusal is not None:
+        model.refuse_resume(stored.refusal)
+    return model

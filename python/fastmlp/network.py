@@ -14,8 +14,7 @@ from fastmlp import _core
 from fastmlp.architecture import Architecture
 from fastmlp.losses import UserLoss, core_function
 from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
-from fastmlp.samples import Rows, class_weighted, row_count, samples
-from fastmlp.training import Data
+from fastmlp.samples import Data, Rows, class_weighted, row_count, samples
 from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
 __all__ = ["Network"]
@@ -26,10 +25,11 @@ _SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million time
 
 
 class Network:
-    """What `fastmlp.MLP` is before it is trained."""
+    """What `fastmlp.MLP` is apart from its training."""
 
     def __init__(self, architecture: Architecture) -> None:
         self._architecture = architecture
+        self._trainable = [True] * architecture.layers
         single = architecture.dtype == np.float32
         network_type = _core.Network32 if single else _core.Network64
         self._run_type = _core.Run32 if single else _core.Run64
@@ -80,6 +80,43 @@ class Network:
     def isa(self) -> str:
         """Instruction set whose kernels this model runs on."""
         return str(self._network.isa)
+
+    # Frozen layers
+
+    @property
+    def trainable(self) -> list[bool]:
+        """Of each layer, whether `fit` changes it."""
+        return list(self._trainable)
+
+    def trainable_flags(self) -> list[bool]:
+        """The same as the core takes it: empty where all are."""
+        return [] if all(self._trainable) else list(self._trainable)
+
+    def freeze(self, layers: int | Sequence[int]) -> None:
+        """Keep layers as they are: from the first where >= 0, from the last where negative.
+
+        A frozen layer with batch normalisation uses its running moments.
+
+        Raises
+        ------
+        ValueError
+            No such layer, or none would be left to train.
+        """
+        self._set_trainable(layers, False)
+
+    def unfreeze(self, layers: int | Sequence[int] | None = None) -> None:
+        """Train layers again, all of them by default."""
+        everything = list(range(len(self._trainable)))
+        self._set_trainable(everything if layers is None else layers, True)
+
+    def _set_trainable(self, layers: int | Sequence[int], value: bool) -> None:
+        count = len(self._trainable)
+        changed = list(self._trainable)
+        for layer in [layers] if np.ndim(layers) == 0 else layers:  # type: ignore[union-attr]
+            changed[integer("layers", layer, -count, count - 1)] = value
+        if not any(changed):
+            raise ValueError("layers must leave one to be trained, got all of them")
+        self._trainable = changed
 
     # Parameters
 

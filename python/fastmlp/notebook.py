@@ -8,16 +8,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fastmlp.callbacks import Callback
+from fastmlp.callbacks import Callback, Training
 from fastmlp.history import Record
 from fastmlp.monitoring import BestValue
-
-if TYPE_CHECKING:
-    from fastmlp.training import Training
 
 __all__ = ["LiveTable", "in_notebook"]
 

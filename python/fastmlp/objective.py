@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp.losses import core_function
+from fastmlp.network import Network
 from fastmlp.samples import Rows, row_count
 from fastmlp.validation import thread_count
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
 
 __all__ = ["Objective"]
 
@@ -29,7 +27,7 @@ class Objective:
 
     Parameters
     ----------
-    model : MLP
+    model : Network
         Its parameters become those of the last call.
     rows, targets, sample_weight
         As `fastmlp.samples` and the losses make them.
@@ -40,7 +38,7 @@ class Objective:
 
     def __init__(
         self,
-        model: MLP,
+        model: Network,
         rows: Rows,
         targets: Array | list[Array],
         sample_weight: Array | None = None,

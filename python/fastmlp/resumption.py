@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastmlp.continuation import Continuation, Planned
+from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.run import Run, require_rule
 from fastmlp.schedules import Schedule
 from fastmlp.watchers import kind_of
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
 
 __all__ = ["prepared", "rate_source", "require_same_rates"]
 
@@ -22,7 +19,7 @@ _MOST_COMPARED = 1 << 20
 
 
 def prepared(
-    model: MLP,
+    model: Network,
     last: Continuation,
     planned: Planned,
     optimizer: Optimizer,

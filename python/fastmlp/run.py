@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp.losses import core_function
+from fastmlp.network import Network
 from fastmlp.samples import Rows
 from fastmlp.validation import core_array, require_held, thread_count
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
 
 __all__ = ["Report", "Run", "StepSums"]
 
@@ -67,7 +65,7 @@ class Run:
 
     Parameters
     ----------
-    model : MLP
+    model : Network
     batch_size : int
         Of all steps but an epoch's last, which may be smaller.
     rule : str
@@ -76,7 +74,9 @@ class Run:
         By default chosen by the work of a step.
     """
 
-    def __init__(self, model: MLP, batch_size: int, rule: str, threads: int | None = None) -> None:
+    def __init__(
+        self, model: Network, batch_size: int, rule: str, threads: int | None = None
+    ) -> None:
         self._model = model
         self.batch_size = batch_size
         self.rule = rule

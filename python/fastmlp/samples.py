@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,12 +19,24 @@ from fastmlp.validation import (
     shown,
 )
 
-__all__ = ["Rows", "class_weighted", "require_sound_sparse", "row_count", "samples"]
+__all__ = ["Data", "Rows", "class_weighted", "require_sound_sparse", "row_count", "samples"]
 
 Array = npt.NDArray[Any]
 _MOST_COLUMNS = 2**31 - 1
 # Row-major samples, or (elements, columns, row starts).
 Rows: TypeAlias = "Array | tuple[Array, Array, Array]"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Samples with their targets, one array per loss, and weights, as the core takes them."""
+
+    rows: Rows
+    targets: list[Array]
+    sample_weight: Array | None = None
+
+    def __len__(self) -> int:
+        return row_count(self.rows)
 
 
 def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Rows:

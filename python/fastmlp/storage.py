@@ -2,87 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.architecture import architecture_from_config
-from fastmlp.callbacks import text_path
+from fastmlp._files import text_path
+from fastmlp.architecture import Architecture, architecture_from_config, checked_architecture
+from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.errors import FormatError
 from fastmlp.history import History
-from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
 from fastmlp.parameters import parameter_shape
 from fastmlp.state_file import STATE, state_in_file, state_of_file
 from fastmlp.validation import integer, layer_sizes
 
-if TYPE_CHECKING:
-    from fastmlp.data.preprocessing import Preprocessing
-
-__all__ = ["load", "save"]
+__all__ = ["StoredModel", "read_stored", "write_stored"]
 
 Array = npt.NDArray[Any]
+M = TypeVar("M")
 # Seconds stay out: the same training writes the same bytes.
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-def save(
-    model: MLP,
-    path: str | PathLike[str],
-    *,
-    parameters: Mapping[str, Array] | None = None,
-    training_state: bool | Mapping[str, Array] = False,
-) -> None:
-    """Write a model to a file.
+@dataclass(frozen=True)
+class StoredModel:
+    """A model without the objects of the core, as files and pickles hold it.
 
-    Parameters
+    Attributes
     ----------
-    model : MLP
-    path : str or os.PathLike
-        File to create or replace, whole or not at all.
-    parameters : mapping of str to array, optional
-        In place of the model's own, as `MLP.parameters` gives them.
-    training_state : bool or mapping of str to array
-        Keep the model's, or this one, so that ``fit(resume=True)`` can go on after `load`.
+    architecture : Architecture
+    parameters : dict of str to array
+        As `MLP.parameters` gives them.
+    frozen : list of int
+        Layers that are not trained.
+    history : History
+    preprocessing : Preprocessing or None
+    was_trained : bool
+        Whether ``fit(resume=True)`` needs more than the parameters.
+    training_state : dict of str to array
+        As `MLP.training_state` gives it; empty where it is not stored.
+    refusal : str or None
+        Why ``fit(resume=True)`` is refused.
+    """
+
+    architecture: Architecture
+    parameters: Mapping[str, Array]
+    frozen: list[int]
+    history: History
+    preprocessing: Preprocessing | None
+    was_trained: bool
+    training_state: Mapping[str, Array] = field(default_factory=dict)
+    refusal: str | None = None
+
+
+def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
+    """Write a model to a file, whole or not at all.
 
     Raises
     ------
     ValueError
-        A parameter is NaN or infinite; or there is no state to keep, although the model was
-        trained.
+        A parameter is NaN or infinite.
     OSError
         The file could not be written; an older one is unharmed.
     """
     path = text_path("path", path)
-    tensors = dict(model.parameters() if parameters is None else parameters)
-    config = model.architecture.config()
+    tensors = dict(stored.parameters)
+    config = stored.architecture.config()
     for name in _MEASURES:
-        values = np.array(getattr(model.history, name), np.float64)
+        values = np.array(getattr(stored.history, name), np.float64)
         if values.size:
             tensors[f"history.{name}"] = values
-    if model.preprocessing is not None:
-        config["preprocessing"] = model.preprocessing.config()
-        for name, array in model.preprocessing.arrays().items():
+    if stored.preprocessing is not None:
+        config["preprocessing"] = stored.preprocessing.config()
+        for name, array in stored.preprocessing.arrays().items():
             tensors[f"preprocessing.{name}"] = array
-    frozen = [layer for layer, trains in enumerate(model.trainable) if not trains]
-    if frozen:
-        config["frozen"] = frozen
-    if model.was_trained:
+    if stored.frozen:
+        config["frozen"] = stored.frozen
+    if stored.was_trained:
         config["trained"] = True
-    if training_state is True and model.refusal is not None:
-        raise ValueError(f"training_state: there is none to keep: {model.refusal}")
-    if training_state is not False:
-        state = model.training_state() if training_state is True else training_state
-        stored, config["training_state"] = state_in_file(state)
-        tensors |= stored
+    if stored.training_state:
+        state, config["training_state"] = state_in_file(stored.training_state)
+        tensors |= state
     write_model(path, tensors, config)
 
 
-def load(path: str | PathLike[str]) -> MLP:
-    """Read a model that `MLP.save` wrote; nothing in the file is executed.
+def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> M:
+    """What `make` makes of a file of `write_stored`; nothing in it is executed.
 
     Raises
     ------
@@ -94,39 +103,39 @@ def load(path: str | PathLike[str]) -> MLP:
     path = text_path("path", path)
     tensors, config = read_model(path)
     try:
-        history = _history(_taken(tensors, "history."))
-        preprocessing = _preprocessing(
-            config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
-        )
-        trained = config.pop("trained", bool(history.loss))
-        frozen = config.pop("frozen", [])
-        state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
-        arguments = architecture_from_config(config)
-        sizes = layer_sizes(arguments.pop("layer_sizes"))
-        _require_shapes(sizes, tensors)
-        model = MLP(sizes, **arguments)
-        if any(tensor.dtype != model.dtype for tensor in tensors.values()):
-            raise ValueError(f"a tensor is not {model.dtype}")
-        model.set_parameters(tensors)
-        model.freeze([integer("frozen", layer, 0) for layer in frozen])
-        if preprocessing and (preprocessing.features, preprocessing.outputs) != (
-            sizes[0],
-            sizes[-1],
-        ):
-            raise ValueError(f"preprocessing is for another network than one from {sizes[0]} "
-                             f"features to {sizes[-1]} outputs")  # fmt: skip
-        if state:
-            model.restore_training_state(state)
-        elif trained:
-            model.refuse_resume(
-                "its file was saved without the state of the training, which "
-                "save(..., training_state=True) keeps"
-            )
+        return make(_stored(tensors, config))
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: field config does not describe a model: {error}") from error
-    model.history = history
-    model.preprocessing = preprocessing
-    return model
+
+
+def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
+    history = _history(_taken(tensors, "history."))
+    preprocessing = _preprocessing(
+        config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
+    )
+    was_trained = config.pop("trained", bool(history.loss))
+    frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
+    state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
+    arguments = architecture_from_config(config)
+    sizes = layer_sizes(arguments.pop("layer_sizes"))
+    _require_shapes(sizes, tensors)
+    architecture = checked_architecture(sizes, **arguments)
+    if any(tensor.dtype != architecture.dtype for tensor in tensors.values()):
+        raise ValueError(f"a tensor is not {architecture.dtype}")
+    if preprocessing and (preprocessing.features, preprocessing.outputs) != (sizes[0], sizes[-1]):
+        raise ValueError(
+            f"preprocessing is for another network than one from {sizes[0]} features to "
+            f"{sizes[-1]} outputs"
+        )
+    refusal = None
+    if was_trained and not state:
+        refusal = (
+            "its file was saved without the state of the training, which "
+            "save(..., training_state=True) keeps"
+        )
+    return StoredModel(
+        architecture, tensors, frozen, history, preprocessing, was_trained, state, refusal
+    )
 
 
 def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
@@ -161,6 +170,4 @@ def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | Non
         if arrays:
             raise ValueError("preprocessing has arrays but no description")
         return None
-    from fastmlp.data.preprocessing import Preprocessing
-
     return Preprocessing.from_config(config, arrays)

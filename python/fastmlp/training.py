@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,53 +16,39 @@ from fastmlp.callbacks import Callback
 from fastmlp.continuation import Continuation, Progress, begin_watching
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
+from fastmlp.network import Network
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
 from fastmlp.run import Report, Run, StepSums
-from fastmlp.samples import Rows, row_count
+from fastmlp.samples import Data
 from fastmlp.schedules import Schedule
 from fastmlp.validation import real
 from fastmlp.watchers import checked_state, keyed, kind_of
 
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
-
-__all__ = ["Data", "ProgressFunction", "Training"]
+__all__ = ["ProgressFunction", "TrainingLoop"]
 
 Array = npt.NDArray[Any]
 ProgressFunction = Callable[[int, int, float, "float | None"], object]
 
 
-@dataclass(frozen=True)
-class Data:
-    """Samples with their targets, one array per loss, and weights, as the core takes them."""
+class TrainingLoop:
+    """Epochs of a network, and what `fastmlp.callbacks.Training` shows of them.
 
-    rows: Rows
-    targets: list[Array]
-    sample_weight: Array | None = None
-
-    def __len__(self) -> int:
-        return row_count(self.rows)
-
-
-class Training:
-    """A training as callbacks see it.
-
-    Attributes
+    Parameters
     ----------
-    model : MLP
-        May be used freely: predict, evaluate, save, read and set parameters.
-    epoch, epochs : int
-        Epochs completed, and those planned.
-    step, steps_per_epoch : int
-        Steps completed, and those of one epoch.
-    history : History
-        What this `fit` measured so far.
+    model : Network
+    run : Run
+    data, validation : Data
+    optimizer : Optimizer
+    continuation : Continuation
+        Where the training is; `run` is its run.
+    begin : callable
+        Called without arguments before anything of the model changes.
     """
 
     def __init__(
         self,
-        model: MLP,
+        model: Network,
         run: Run,
         data: Data,
         optimizer: Optimizer,
@@ -139,12 +125,6 @@ class Training:
         key = next(key for key, other in self._callbacks.items() if other is callback)
         now = self._now.with_told(key, callback, override=self._override)
         return {**(self._continuation.run_state() or {}), **now.to_arrays()}
-
-    def save_with_state(self, path: str, callback: Callback) -> None:
-        """`MLP.save` with this state."""
-        from fastmlp.storage import save
-
-        save(self.model, path, training_state=self.state_after(callback))
 
     @property
     def _stops(self) -> bool:

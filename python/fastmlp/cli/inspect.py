@@ -89,7 +89,7 @@ def _names_a_checkpoint(content: bytes) -> bool:
 
 def _model_facts(path: Path) -> Facts:
     from fastmlp.experiment.runner import parameter_count
-    from fastmlp.storage import load
+    from fastmlp.model import load
 
     model = load(path)
     config = model.architecture.config()

@@ -24,7 +24,7 @@ def open_model(argument: str) -> tuple[MLP, Path]:
         The file cannot be opened.
     """
     from fastmlp.cli.run_names import resolve_run
-    from fastmlp.storage import load
+    from fastmlp.model import load
 
     path = resolve_run(argument)
     if path.is_dir():

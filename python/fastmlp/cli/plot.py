@@ -70,7 +70,7 @@ class Subject:
     @cached_property
     def model(self) -> MLP:
         """The run's selected model."""
-        from fastmlp.storage import load
+        from fastmlp.model import load
 
         if not (self.run.best_model.exists() or self.run.last_model.exists()):
             raise NotInRunError("the run has no model yet")

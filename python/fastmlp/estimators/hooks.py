@@ -35,7 +35,7 @@ class Watched:
 
 
 class FitTraining:
-    """What callbacks see of a `fit`: the attributes of `fastmlp.training.Training`.
+    """What callbacks see of a `fit`: see `fastmlp.callbacks.Training`.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class FitTraining:
         """Give the model other parameters for the end; a resumed fit goes on from its own."""
         self.model.put_parameters(parameters)
 
-    def save_with_state(self, path: str, callback: Callback) -> None:
+    def state_after(self, callback: Callback) -> Mapping[str, Any]:
         """An estimator is pickled instead."""
         raise ValueError(
             "training_state must be False in an estimator, whose pickles keep the state"
@@ -117,12 +117,12 @@ class Observers:
             self._tasks.begin()
         begin_watching(progress, self._callbacks, None, resumes=resumes)
         training.chosen_rate = progress.override
-        stops = [c.on_train_begin(training) is True for c in self._callbacks.values()]  # type: ignore[arg-type]
+        stops = [c.on_train_begin(training) is True for c in self._callbacks.values()]
         return any(stops)
 
     def end(self) -> None:
         for callback in self._callbacks.values():
-            callback.on_train_end(self.training)  # type: ignore[arg-type]
+            callback.on_train_end(self.training)
         if self._tasks is not None:
             self._tasks.end(self.training.model)
 
@@ -170,7 +170,7 @@ class Observers:
                 means["accuracy"] = (sums.correct - before[4]) / ((sums.weight - before[2]) or 1.0)
             record: Record = {"step": training.step, "epoch": training.epoch + 1} | means
             record["learning_rate"] = training.learning_rate
-            stops = callback.on_step_end(training, record) is True  # type: ignore[arg-type]
+            stops = callback.on_step_end(training, record) is True
             now = (training.step, sums.samples, sums.weight, loss_sum, sums.correct)
             self._take_note(key, stops, seen={**session.progress.seen, key: now}, told=told)
         return session.progress.stops

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import fastmlp
 import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
 from fastmlp.architecture import architecture_from_config
@@ -22,6 +21,7 @@ from fastmlp.experiment.schema import (
 )
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.lbfgs import LBFGS
+from fastmlp.model import MLP, load
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 
@@ -116,7 +116,7 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     )
 
 
-def new_model(config: Config, prepared: Prepared) -> fastmlp.MLP:
+def new_model(config: Config, prepared: Prepared) -> MLP:
     """The model as it is before the first step.
 
     Raises
@@ -145,7 +145,7 @@ def new_model(config: Config, prepared: Prepared) -> fastmlp.MLP:
     return model
 
 
-def _require_loss_for(task: str, model: fastmlp.MLP) -> None:
+def _require_loss_for(task: str, model: MLP) -> None:
     """The loss must read the targets of the task for what they are."""
     (loss,) = model.architecture.losses
     kind = "regression"
@@ -157,7 +157,7 @@ def _require_loss_for(task: str, model: fastmlp.MLP) -> None:
         raise ValueError(f"loss {loss.name} is for {kind}, the task is {task}")
 
 
-def _require_measured(config: Config, prepared: Prepared, model: fastmlp.MLP) -> None:
+def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
     """What is monitored must be in the records of the epochs."""
     names = ["loss", "accuracy"] if model.tells_accuracy else ["loss"]
     if prepared.validation is not None or prepared.test is not None:
@@ -168,14 +168,14 @@ def _require_measured(config: Config, prepared: Prepared, model: fastmlp.MLP) ->
         )
 
 
-def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> fastmlp.MLP:
+def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP:
     """A fresh model, or one that was trained before, with a new head where the outputs differ."""
     if config.training.initial_model is None:
-        return fastmlp.MLP(sizes, **arguments)
+        return MLP(sizes, **arguments)
     from fastmlp.experiment.rundir import model_path
 
-    old = fastmlp.load(model_path(config.training.initial_model))
-    new = fastmlp.MLP(sizes, **arguments)
+    old = load(model_path(config.training.initial_model))
+    new = MLP(sizes, **arguments)
     if old.layer_sizes[:-1] != sizes[:-1]:
         raise ValueError(
             f"initial_model must have layers {sizes[:-1]} below the outputs, "

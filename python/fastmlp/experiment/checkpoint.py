@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class Checkpoint:
     def of(
         cls,
         model: MLP,
-        state: dict[str, Array],
+        state: Mapping[str, Array],
         records: Sequence[Record],
         best: dict[str, Array] | None,
         best_epoch: int,
@@ -71,7 +71,7 @@ class Checkpoint:
         """The state of a model after the last of `records`."""
         epoch = int(records[-1]["epoch"])
         other = best if best_epoch != epoch else None
-        return cls(epoch, model.parameters(), state, list(records), other, best_epoch)
+        return cls(epoch, model.parameters(), dict(state), list(records), other, best_epoch)
 
     def restore(self, model: MLP) -> None:
         """Give a model of the same architecture this state; `fit` goes on with ``resume=True``.

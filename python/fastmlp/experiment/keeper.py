@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastmlp.callbacks import Callback
+from fastmlp.callbacks import Callback, Training
 from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import TrainingSection
 from fastmlp.history import Record
 from fastmlp.monitoring import BestValue
-from fastmlp.training import Training
 
 __all__ = ["Keeper", "Outcome"]
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import fastmlp
 from fastmlp.callbacks import Callback
 from fastmlp.data.prepare import (
     TEST_FRACTION,
@@ -20,6 +19,7 @@ from fastmlp.data.prepare import (
     prepare,
 )
 from fastmlp.data.read import Part, RawData, read
+from fastmlp.environment import info
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.checkpoint import Checkpoint
@@ -30,7 +30,6 @@ from fastmlp.experiment.schema import Config, DataSection
 from fastmlp.history import Record
 from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP
-from fastmlp.storage import save
 from fastmlp.training import ProgressFunction
 
 __all__ = [
@@ -241,9 +240,9 @@ def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
     OSError
         A file could not be written.
     """
-    save(model, run.last_model)
+    model.save(run.last_model)
     if outcome.best_parameters is not None:
-        save(model, run.best_model, parameters=outcome.best_parameters)
+        model.save(run.best_model, parameters=outcome.best_parameters)
 
 
 def evaluate_selected(
@@ -285,7 +284,7 @@ def facts(experiment: Experiment) -> dict[str, Any]:
 
     config = experiment.config
     return {
-        **fastmlp.info(),
+        **info(),
         "threads_requested": config.training.threads,
         "seed": config.network.seed,
         "platform": platform.platform(),

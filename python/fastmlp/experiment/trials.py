@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from fastmlp.callbacks import Callback
+from fastmlp.callbacks import Callback, Training
 from fastmlp.data.prepare import Prepared
 from fastmlp.errors import DivergedError
 from fastmlp.experiment import build
@@ -22,7 +22,6 @@ from fastmlp.experiment.study import Pending, Study, Trial
 from fastmlp.history import Record
 from fastmlp.lbfgs import LBFGS
 from fastmlp.monitoring import BestValue
-from fastmlp.training import Training
 
 __all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
 

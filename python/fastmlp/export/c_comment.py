@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-import fastmlp
+from fastmlp._version import __version__
 from fastmlp.export.c_functions import hidden_buffers
 from fastmlp.export.c_source import comment_text
 from fastmlp.export.inference import Inference
@@ -24,7 +24,7 @@ def introduction(inference: Inference, prefix: str, file_name: str) -> Iterator[
 
 def _paragraphs(inference: Inference, prefix: str, file_name: str) -> Iterator[str]:
     sizes = "-".join(map(str, inference.layer_sizes))
-    yield f"{prefix}: a multi-layer perceptron, {sizes}, written by fastmlp {fastmlp.__version__}."
+    yield f"{prefix}: a multi-layer perceptron, {sizes}, written by fastmlp {__version__}."
     yield ""
     yield from textwrap.wrap(
         "C99 or C++11 with <math.h> alone (link with -lm). Nothing is allocated and no state is "

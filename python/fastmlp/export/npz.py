@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import fastmlp
 from fastmlp._files import atomic_write
+from fastmlp._version import __version__
 from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.export.inference import describe
 
@@ -53,7 +53,7 @@ def to_npz(model: MLP, path: str | PathLike[str]) -> None:
             arrays[f"preprocessing.{name}"] = array
     config = {
         "format": "fastmlp-npz",
-        "fastmlp_version": fastmlp.__version__,
+        "fastmlp_version": __version__,
         "model": model.architecture.config(),
         "batch_normalization_epsilon": BATCH_NORM_EPSILON,
         "preprocessing": None if preprocessing is None else preprocessing.config(),

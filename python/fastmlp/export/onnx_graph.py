@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import fastmlp
 from fastmlp._files import atomic_write
+from fastmlp._version import __version__
 from fastmlp.export.inference import Inference, Kind, describe, preprocessing_json
 from fastmlp.export.onnx_activations import apply_activation
 from fastmlp.export.onnx_builder import Graph
@@ -85,7 +85,7 @@ def _model_proto(onnx: Any, inference: Inference) -> Any:
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="fastmlp",
-        producer_version=fastmlp.__version__,
+        producer_version=__version__,
         doc_string=f"Multi-layer perceptron {_sizes(inference)}; {inference.input_meaning}.",
     )
     onnx.helper.set_model_props(proto, _metadata(inference))
@@ -182,7 +182,7 @@ def _metadata(inference: Inference) -> dict[str, str]:
         "target_names": inference.target_names,
     }
     metadata = {
-        "fastmlp_version": fastmlp.__version__,
+        "fastmlp_version": __version__,
         "inputs": "encoded" if inference.takes_encoded else "raw",
         **{name: json.dumps(list(value)) for name, value in known.items() if value is not None},
     }

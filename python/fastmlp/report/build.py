@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fastmlp
 from fastmlp._files import atomic_write
+from fastmlp._version import __version__
 from fastmlp.extras import require
 from fastmlp.report.blocks import Picture, Section
 from fastmlp.report.subject import Subject
@@ -110,5 +110,5 @@ def _page(facts: dict[str, Any], sections: list[Section], pictures: list[Picture
     source = resources.files("fastmlp.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     inline = {p.name: Markup(inline_svg(p.svg, p.description)) for p in pictures if p.in_page}
     return environment.from_string(source).render(
-        version=fastmlp.__version__, sections=sections, inline=inline, **facts
+        version=__version__, sections=sections, inline=inline, **facts
     )
