@@ -13,9 +13,11 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
+import fastmlp
 import fastmlp.model_file as model_file
 from fastmlp import FormatError
 from fastmlp.model_file import read_model, write_model
+from tolerance import assert_same_bits
 
 CONFIG = {"layer_sizes": [3, 2], "activation": "relu", "nested": {"a": None, "b": [True, 0.1]}}
 
@@ -337,3 +339,57 @@ def test_failed_save_keeps_the_old_model(saved, monkeypatch):
     monkeypatch.undo()
     assert read_model(saved)[1] == CONFIG
     assert os.listdir(saved.parent) == [saved.name]
+
+
+# ---------------------------------------------------------------- other parameters, a state given
+
+
+def fitted(seed=0, **options):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((40, 3)), rng.integers(0, 2, 40)
+    model = fastmlp.MLP([3, 5, 2], seed=seed, batch_normalization=True)
+    model.fit(x, y, batch_size=8, optimizer=fastmlp.Adam(), verbose=0, **options)
+    return model, x, y
+
+
+def test_a_file_may_hold_other_parameters(tmp_path):
+    model, _, _ = fitted()
+    other = {name: array + 1 for name, array in model.parameters().items()}
+    model.save(tmp_path / "m", parameters=other)
+    found = fastmlp.load(tmp_path / "m").parameters()
+    assert found.keys() == other.keys()
+    for name, array in other.items():
+        assert_same_bits(found[name], array, name)
+
+
+def test_a_file_may_hold_a_state_that_was_kept(tmp_path):
+    model, x, y = fitted(epochs=2, total_epochs=4)
+    kept, state = model.parameters(), model.training_state()
+    rest = {"epochs": 2, "batch_size": 8, "optimizer": fastmlp.Adam(), "resume": True, "verbose": 0}
+    model.fit(x, y, **rest)
+    model.save(tmp_path / "m", parameters=kept, training_state=state)
+    again = fastmlp.load(tmp_path / "m")
+    again.fit(x, y, **rest)
+    for name, array in model.parameters().items():
+        assert_same_bits(again.parameters()[name], array, name)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"parameters": {}}, "parameters must be layers.0"),
+        ({"parameters": [1]}, "parameters must be a mapping"),
+        ({"training_state": {}}, "state must be what"),
+        ({"training_state": {"rule": "adam"}}, "state must be what"),
+        ({"training_state": 3}, "training_state must be"),
+    ],
+)
+def test_what_a_model_cannot_have_is_not_written(options, said, tmp_path):
+    model, _, _ = fitted(epochs=1)
+    with pytest.raises((TypeError, ValueError), match=said):
+        model.save(tmp_path / "m", **options)
+    for name, array in model.parameters().items():
+        for wrong in (array.reshape(1, *array.shape), array + np.nan, "text"):
+            with pytest.raises((TypeError, ValueError), match=name.rpartition(".")[2]):
+                model.save(tmp_path / "m", parameters={**model.parameters(), name: wrong})
+    assert not list(tmp_path.iterdir())

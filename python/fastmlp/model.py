@@ -487,8 +487,8 @@ class MLP(Network):
         self,
         path: str | PathLike[str],
         *,
-        parameters: Mapping[str, Array] | None = None,
-        training_state: bool | Mapping[str, Array] = False,
+        parameters: Mapping[str, npt.ArrayLike] | None = None,
+        training_state: bool | Mapping[str, npt.ArrayLike] = False,
     ) -> None:
         """Write the model to a safetensors file, atomically and with a digest over all of it.
 
@@ -504,20 +504,24 @@ class MLP(Network):
 
         Raises
         ------
-        ValueError
-            A parameter is NaN or infinite; or there is no state to keep, although the model was
-            trained.
+        TypeError, ValueError
+            `parameters` or `training_state` are not those of a model like this one; a parameter is
+            NaN or infinite; or there is no state to keep, although the model was trained. Nothing
+            is written.
         OSError
             The file could not be written; an older one is unharmed.
         """
-        if not isinstance(training_state, Mapping):
+        if isinstance(training_state, Mapping):
+            given = Continuation.from_arrays(training_state, self.history)
+            training_state = given.to_arrays()
+        else:
             keeps = flag("training_state", training_state)
             if keeps and self.refusal is not None:
                 raise ValueError(f"training_state: there is none to keep: {self.refusal}")
             training_state = self.training_state() if keeps else {}
         stored = self._stored(training_state)
         if parameters is not None:
-            stored = replace(stored, parameters=parameters)
+            stored = replace(stored, parameters=self._checked_parameters(parameters))
         write_stored(path, stored)
 
 

@@ -190,22 +190,31 @@ class Network:
         ValueError
             Names, shapes or values do not fit the network; nothing is changed then.
         """
+        checked = self._checked_parameters(parameters)
+        places = (name.split(".") for name in checked)
+        self._assign_all(
+            [(kind, int(layer), checked[f"layers.{layer}.{kind}"]) for _, layer, kind in places]
+        )
+
+    def _checked_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+        """Arrays of the model's type, or an error."""
         places = {
             f"layers.{layer}.{kind}": (kind, layer)
             for kind in _KINDS
             for layer, _ in self.layer_arrays(kind)
         }
+        if not isinstance(parameters, Mapping):
+            raise TypeError(f"parameters must be a mapping, got {type(parameters).__name__}")
         if set(parameters) != set(places):
             raise ValueError(
                 f"parameters must be {', '.join(sorted(places))}, got "
                 f"{', '.join(sorted(map(str, parameters))) or 'none'}"
             )
         sizes = self._architecture.layer_sizes
-        checked = {
+        return {
             name: checked_parameter(kind, layer, parameters[name], sizes, self.dtype)
             for name, (kind, layer) in places.items()
         }
-        self._assign_all([(*place, checked[name]) for name, place in places.items()])
 
     def put_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Set all that `parameters` gives, without a word to what a training goes on from."""

@@ -91,14 +91,9 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
 
 
 def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> M:
-    """What `make` makes of a file of `write_stored`; nothing in it is executed.
+    """What `make` makes of a file of `write_stored`; errors are those of `fastmlp.load`.
 
-    Raises
-    ------
-    FormatError
-        The file is damaged, hostile, or of a version this release cannot read.
-    OSError
-        The file cannot be opened.
+    A TypeError or ValueError of `make` says that the file describes no model.
     """
     path = text_path("path", path)
     tensors, config = read_model(path)

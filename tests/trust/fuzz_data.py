@@ -7,6 +7,7 @@ import gzip
 import io
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,19 @@ def _require_rows(found: Any, wanted: Any) -> None:
     require(np.array_equal(found, rows.astype(found.dtype)), "other values")
 
 
-def npy_case(seed: int) -> None:
+def _array_case(
+    seed: int, kind: str, damage: Callable[..., bytes], value: Callable[[bytes], Any]
+) -> None:
+    """A damaged file of one array: what is accepted is what `value` reads."""
     chance = random.Random(seed)
-    changed = damaged(chance, *small_files.pick(chance, "npy"))
-    found = _read("npy", changed)
+    changed = damage(chance, *small_files.pick(chance, kind))
+    found = _read(kind, changed)
     if found is not None:
-        _require_rows(found, _numpy_value(changed))
+        _require_rows(found, value(changed))
+
+
+def npy_case(seed: int) -> None:
+    _array_case(seed, "npy", damaged, _numpy_value)
 
 
 def npz_case(seed: int) -> None:
@@ -90,19 +98,11 @@ def _idx_value(content: bytes) -> Any:
 
 
 def idx_case(seed: int) -> None:
-    chance = random.Random(seed)
-    changed = damaged(chance, *small_files.pick(chance, "idx"))
-    found = _read("idx", changed)
-    if found is not None:
-        _require_rows(found, _idx_value(changed))
+    _array_case(seed, "idx", damaged, _idx_value)
 
 
 def idx_gz_case(seed: int) -> None:
-    chance = random.Random(seed)
-    changed = damaged_gzip(chance, *small_files.pick(chance, "idx_gz"))
-    found = _read("idx_gz", changed)
-    if found is not None:
-        _require_rows(found, _idx_value(gzip.decompress(changed)))
+    _array_case(seed, "idx_gz", damaged_gzip, lambda content: _idx_value(gzip.decompress(content)))
 
 
 # ---------------------------------------------------------------- tables
