@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -40,3 +41,11 @@ def own_home(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
+
+
+@pytest.fixture(autouse=True)
+def settings_of_sklearn():
+    """An interrupt at the wrong instruction of scikit-learn's own leaves its settings changed."""
+    yield
+    if "sklearn" in sys.modules:
+        sys.modules["sklearn"].set_config(skip_parameter_validation=False)

@@ -120,4 +120,23 @@ CONTINUATION = [
         '        writer = getattr(self, "_writer", None)\n'
         "        if writer is not None:\n            writer.close()\n        self._writer = None\n",
     ),
+    Mutation(
+        "a fit that was cut before it began is gone on with",
+        "python/fastmlp/estimators/base.py",
+        '                mode = "fit"\n',
+        "                pass\n",
+    ),
+    Mutation(
+        "a signal writes no checkpoint",
+        "python/fastmlp/cli/training.py",
+        "                    save_checkpoint(model, run, outcome)\n",
+        "                    pass\n",
+    ),
+    Mutation(
+        "an epoch is noted twice after a signal",
+        "python/fastmlp/experiment/keeper.py",
+        '        if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:\n'
+        "            return self._ends(record)  # noted before a signal cut the calls of callbacks\n",
+        "",
+    ),
 ]

@@ -369,3 +369,14 @@ def test_every_steps_of_a_subclass_is_checked(value):
 
     with pytest.raises((TypeError, ValueError), match=r"Often\.every_steps must be"):
         fastmlp.MLP([2, 2]).fit(np.zeros((4, 2)), np.zeros(4, int), callbacks=[Often()], verbose=0)
+
+
+def test_the_state_after_a_callback_that_is_not_there_is_refused():
+    class Asks(fastmlp.Callback):
+        def on_epoch_end(self, training, record):
+            for other in (None, "x", fastmlp.Callback()):
+                with pytest.raises(ValueError, match="callback must be one of this fit"):
+                    training.state_after(other)
+            assert training.state_after(self)["epochs"] == 1
+
+    fastmlp.MLP([2, 2]).fit(np.ones((4, 2)), [0, 1, 0, 1], epochs=1, callbacks=[Asks()], verbose=0)

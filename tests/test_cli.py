@@ -361,3 +361,33 @@ def test_names_that_no_file_can_have(command, name):
     assert done.returncode in (2, 3, 4)
     assert "Traceback" not in done.stderr
     assert "unexpected" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--averaging", "bogus"], 2),
+        (["--activation", "bogus"], 2),
+        (["--optimizer", "adam", "--momentum", "0.9"], 2),
+        (["--optimizer", "sgd", "--lr", "0.1"], 0),
+    ],
+)
+def test_a_dry_run_checks_what_needs_no_data(arguments, code):
+    done = run("train", "digits", "--dry-run", *arguments)
+    assert done.returncode == code, done.stderr
+    assert run("train", "nothing.csv", "--dry-run").returncode == 3
+
+
+def test_an_instruction_set_that_does_not_exist_is_a_wrong_setting():
+    done = run("info", FASTMLP_ISA="foo")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fastmlp: error: FASTMLP_ISA must be")
+
+
+def test_a_run_is_resumed_by_its_number(tmp_path):
+    data = write_idx_directory(tmp_path / "data", 60)
+    assert run("train", data, "--epochs", 1, "--no-report", cwd=tmp_path).returncode == 0
+    for name in ("1", "001-data"):
+        done = run("train", "--resume", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "is finished" in done.stderr

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,31 @@ def test_a_training_that_was_asked_to_end_is_resumed_to_the_same_bits(tmp_path, 
     finish(start("train", "--resume", run, "--threads", 2, "--quiet"))
     assert digests(run) == expected
     assert json.loads((run / "result.json").read_text())["status"] == "completed"
+
+
+def test_what_a_signal_cuts_off_goes_on_from_there(tmp_path):
+    """Without a checkpoint of its own accord: the signal writes one."""
+    data = write_idx_directory(tmp_path / "data", 600)
+    expected, seconds = uninterrupted(data, tmp_path / "expected")
+    kept = 0
+    for records in (1, 2, 4):
+        run = tmp_path / f"run-{records}"
+        process = start("train", data, *SETTINGS, "--checkpoint-every", 1000, "--out", run)
+        wait_for_start(process, run)
+        metrics = run / "metrics.jsonl"
+        while not metrics.exists() or len(metrics.read_text().splitlines()) < records:
+            assert process.poll() is None
+        time.sleep(random.random() * seconds / 50)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+        newest, problems = CheckpointStore(run / "checkpoints").newest()
+        assert not problems
+        finished = len(metrics.read_text().splitlines())
+        kept += newest is not None and newest.epoch == finished
+        finish(start("train", "--resume", run, "--quiet"))
+        assert digests(run) == expected
+    # One may come between the end of an epoch and the note of it.
+    assert kept >= 2
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):

@@ -382,6 +382,7 @@ def test_a_file_may_hold_a_state_that_was_kept(tmp_path):
         ({"training_state": {}}, "state must be what"),
         ({"training_state": {"rule": "adam"}}, "state must be what"),
         ({"training_state": 3}, "training_state must be"),
+        ({"training_state": {7: 1}}, "state must be what"),
     ],
 )
 def test_what_a_model_cannot_have_is_not_written(options, said, tmp_path):
@@ -393,3 +394,38 @@ def test_what_a_model_cannot_have_is_not_written(options, said, tmp_path):
             with pytest.raises((TypeError, ValueError), match=name.rpartition(".")[2]):
                 model.save(tmp_path / "m", parameters={**model.parameters(), name: wrong})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_state_of_another_model_is_not_written(tmp_path):
+    """Each of its arrays left out, cut, or replaced by a text."""
+    model, _, _ = fitted(epochs=1, averaging=fastmlp.EMA(0.9))
+    state = model.training_state()
+    model.save(tmp_path / "m", training_state=state)
+    before = (tmp_path / "m").read_bytes()
+    for name in [*(name for name in state if "." in name and "watched" not in name), "moments"]:
+        needed = not name.startswith("averages.")  # all of them, or none
+        for wrong in [*([None] if needed else []), np.zeros((1, 1)), "text"]:
+            changed = {key: value for key, value in state.items() if key != name}
+            if wrong is not None:
+                changed[name] = wrong
+            with pytest.raises((TypeError, ValueError)):
+                model.save(tmp_path / "m", training_state=changed)
+    with pytest.raises(TypeError, match="strings as keys"):
+        model.save(tmp_path / "m", training_state={**state, 7: np.zeros(2)})
+    assert (tmp_path / "m").read_bytes() == before
+
+
+def test_variances_are_not_negative(tmp_path):
+    model, _, _ = fitted(epochs=1)
+    wrong = model.parameters()
+    wrong["layers.0.variances"][2] = -0.5
+    for use in (model.set_parameters, lambda p: model.save(tmp_path / "m", parameters=p)):
+        with pytest.raises(ValueError, match=r"variances\[0\] must be >= 0, got -0.5"):
+            use(wrong)
+    model.save(tmp_path / "m")
+    tensors, config = read_model(tmp_path / "m")
+    write_model(
+        tmp_path / "m", {**tensors, "layers.0.variances": wrong["layers.0.variances"]}, config
+    )
+    with pytest.raises(FormatError, match="variances"):
+        fastmlp.load(tmp_path / "m")

@@ -9,7 +9,13 @@ import fastmlp
 from continuation_cases import scalars
 from fastmlp.experiment import settings
 from fastmlp.experiment.rundir import RunDirectory
-from fastmlp.experiment.runner import Experiment, Outcome, load_experiment, train
+from fastmlp.experiment.runner import (
+    Experiment,
+    Outcome,
+    load_experiment,
+    save_checkpoint,
+    train,
+)
 from fastmlp.loggers import TensorBoard
 
 # A rate so high that the validation loss goes up and down: rates fall, the best epoch comes early.
@@ -117,6 +123,25 @@ def test_a_run_goes_on_as_if_nothing_had_been(expected, tmp_path, epoch):
     for name, array in outcome.best_parameters.items():
         np.testing.assert_array_equal(resumed.best_parameters[name], array)
     assert again.history.loss == model.history.loss
+
+
+@pytest.mark.parametrize("epoch", [1, 5, 17, 29])
+def test_a_signal_between_the_callbacks_of_an_epoch(expected, tmp_path, epoch):
+    """After the epoch was noted, before all were told: it is told again, and noted once."""
+    _, model, outcome = expected
+    experiment = experiment_of({"training": {"threads": 2}})
+    run, cut, before = trained(experiment, tmp_path / "run", stop_after=epoch)
+    save_checkpoint(cut, run, before)
+    checkpoint, _ = run.checkpoints.newest()
+    assert checkpoint.epoch == epoch + 1
+    again, resumed = experiment.new_model(), Outcome()
+    run.write_records(checkpoint.records)
+    train(experiment, again, run, resumed, checkpoint=checkpoint)
+    assert measured(resumed) == measured(outcome)
+    assert len(run.records()) == len(outcome.records)
+    assert (resumed.best_epoch, resumed.best_value) == (outcome.best_epoch, outcome.best_value)
+    for name, array in model.parameters().items():
+        np.testing.assert_array_equal(again.parameters()[name], array)
 
 
 def test_patience_ends_a_run_and_a_resumed_one_at_the_same_epoch(tmp_path):

@@ -272,6 +272,8 @@ class Continuation:
         if not set(state) >= _ALWAYS:
             names = ", ".join(map(str, state)) or "nothing"
             raise ValueError(f"state must be what training_state() gives, got {names}")
+        if not all(isinstance(name, str) for name in state):
+            raise TypeError(f"state must have strings as keys, got {list(state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}
         arrays["epochs"] = np.array(integer("epochs", int(arrays["epochs"]), 0))
         for name, shape in _SHAPES.items():

@@ -338,6 +338,15 @@ class MLP(Network):
         """
         return self._continuation.to_arrays()
 
+    def _checked_state(self, state: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+        """A state that a model like this one can go on from, or an error."""
+        continuation = Continuation.from_arrays(state, self.history)
+        saved, rule = continuation.run_state(), continuation.rule
+        assert saved is not None
+        assert rule is not None
+        Run(Network(self._architecture), 1, rule, 1).restore(saved)
+        return continuation.to_arrays()
+
     def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Let the next `fit` with ``resume=True`` go on from `state`, of a model like this one.
 
@@ -512,8 +521,7 @@ class MLP(Network):
             The file could not be written; an older one is unharmed.
         """
         if isinstance(training_state, Mapping):
-            given = Continuation.from_arrays(training_state, self.history)
-            training_state = given.to_arrays()
+            training_state = self._checked_state(training_state)
         else:
             keeps = flag("training_state", training_state)
             if keeps and self.refusal is not None:

@@ -52,6 +52,8 @@ def checked_parameter(
     shape = parameter_shape(name, layer, layer_sizes)
     if array.shape != shape:
         raise ValueError(f"{name}[{layer}] must have shape {shape}, got {array.shape}")
+    if name == "variances" and array.min() < 0:
+        raise ValueError(f"{name}[{layer}] must be >= 0, got {array.min()}")
     return array
 
 

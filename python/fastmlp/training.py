@@ -122,7 +122,9 @@ class TrainingLoop:
 
     def state_after(self, callback: Callback) -> dict[str, Array]:
         """`MLP.training_state` as it will be when a callback has done what it is doing."""
-        key = next(key for key, other in self._callbacks.items() if other is callback)
+        key = next((key for key, other in self._callbacks.items() if other is callback), None)
+        if key is None:
+            raise ValueError(f"callback must be one of this fit, got {callback!r}")
         now = self._now.with_told(key, callback, override=self._override)
         return {**(self._continuation.run_state() or {}), **now.to_arrays()}
 

@@ -99,8 +99,10 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
     if isinstance(error, MemoryError):
         return ExitCode.UNEXPECTED, f"out of memory {error}".rstrip()
     if isinstance(error, OSError):
-        too_long = error.errno == errno.ENAMETOOLONG
-        return ExitCode.USAGE if too_long else ExitCode.UNEXPECTED, str(error)
+        no_path = error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+        return ExitCode.USAGE if no_path else ExitCode.UNEXPECTED, str(error)
+    if isinstance(error, ImportError) and str(error).startswith("FASTMLP_"):
+        return ExitCode.USAGE, str(error)
     text = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
     return ExitCode.UNEXPECTED, f"{text} (run again with --debug for the traceback)"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
     from fastmlp.experiment.schema import Config
 
-__all__ = ["Request", "data_errors", "load_experiment", "resolve_settings"]
+__all__ = ["Request", "data_errors", "load_experiment", "require_source", "resolve_settings"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,14 @@ def data_errors() -> Iterator[None]:
         raise ConfigError(str(error)) from error
 
 
+def require_source(source: str) -> None:
+    """Require a file, a directory, - or the name of a set."""
+    if source != "-" and not os.path.exists(os.path.expanduser(source)):
+        if os.sep in source or "." in source:
+            raise DataError(f"{source}: does not exist")
+        canonical_name(source)
+
+
 def load_experiment(config: Config, *, quiet: bool) -> Experiment:
     """Read and prepare the data, and say so first."""
 
@@ -99,11 +107,7 @@ def load_experiment(config: Config, *, quiet: bool) -> Experiment:
         if not quiet:
             click.echo(line, err=True)
 
-    source = str(config.data.source)
-    if source != "-" and not os.path.exists(os.path.expanduser(source)):
-        if os.sep in source or "." in source:
-            raise DataError(f"{source}: does not exist")
-        canonical_name(source)
+    require_source(str(config.data.source))
     # Said before the heavy imports: the first sign of life must not wait for them.
     report(f"loading {config.data.source}")
     from fastmlp.experiment import runner

@@ -57,7 +57,8 @@ def train(ctx: click.Context, /, **options: Any) -> int:
     DATASET is a known name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory
     (IDX files in the manner of MNIST, or images in one folder per class), or - for CSV on standard
     input. The run's directory receives the resolved settings, metrics, checkpoints, the best and
-    the last model, and a report. Ctrl-C saves the model as it stands and ends with code 130.
+    the last model, and a report. Ctrl-C saves model and checkpoint as they stand and ends with code
+    130.
     """
     from fastmlp.cli.request import Request
     from fastmlp.cli.training import run_training

@@ -24,7 +24,14 @@ from fastmlp.cli.errors import (
     Terminated,
 )
 from fastmlp.cli.options import State
-from fastmlp.cli.request import Request, data_errors, load_experiment, resolve_settings
+from fastmlp.cli.request import (
+    Request,
+    data_errors,
+    load_experiment,
+    require_source,
+    resolve_settings,
+)
+from fastmlp.cli.run_names import resolve_run
 from fastmlp.cli.sources import go_offline, plain_warnings
 from fastmlp.errors import DivergedError, FormatError
 
@@ -61,7 +68,11 @@ def run_training(request: Request, state: State) -> int:
         _check_out(request.out, overwrite=request.overwrite)
     if request.dry_run:
         from fastmlp.cli.result import print_plan
+        from fastmlp.experiment import build
 
+        require_source(str(config.data.source))
+        with data_errors():
+            build.require_valid(config)
         print_plan(config, request, state)
         return int(ExitCode.OK)
     experiment = load_experiment(config, quiet=request.quiet)
@@ -82,7 +93,7 @@ def _resume(request: Request, state: State) -> int:
     assert request.resume is not None
     _require_resumable(request)
     try:
-        run = RunDirectory.open(request.resume)
+        run = RunDirectory.open(resolve_run(request.resume))
         config = run.config()
         result = run.result()
     except FormatError as error:
@@ -185,7 +196,7 @@ def _train(
 ) -> int:
     from fastmlp.cli.progress import Display
     from fastmlp.cli.result import document_of, print_result
-    from fastmlp.experiment.runner import save_models
+    from fastmlp.experiment.runner import save_checkpoint, save_models
 
     settings = experiment.config.training
     display = Display(
@@ -203,6 +214,8 @@ def _train(
         # A run that diverged in its first epoch has nothing but the initial weights.
         if outcome.status != "diverged" or outcome.records:
             with _writing(run):
+                if outcome.status in ("interrupted", "terminated", "time_limit"):
+                    save_checkpoint(model, run, outcome)
                 save_models(model, run, outcome)
         document = document_of(experiment, model, outcome, run, EXIT_CODES)
         with _writing(run):

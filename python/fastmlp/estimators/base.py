@@ -109,10 +109,15 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         hidden = hidden_layer_sizes(self.hidden_layer_sizes)
         if mode == "resume":
             self._check_resumable()
+            if self._is_pending():  # it goes on from its start
+                mode = "fit"
         first = not hasattr(self, "coefs_") or (mode == "fit" and not self.used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
         y = self._check_targets(y, mode)
         samples = self._training_samples(X, y, sample_weight, first, mode)
+        if mode == "fit":
+            self._session: Session | None = None
+            self._pending = self._is_stochastic()
         self.n_outputs_ = self._count_outputs(samples.targets)
         layer_sizes = (samples.rows.shape[1], *hidden, self.n_outputs_)
         if mode != "resume":
@@ -173,7 +178,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
         """Draw the parameters and start counting."""
-        self._session: Session | None = None  # of other parameters
+        self._session = None  # of other parameters
         self._last_parameters: Parameters | None = None
         self.n_iter_ = 0
         self.t_ = 0
@@ -238,6 +243,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             )
         if not resumes:
             loop.settle(session.epochs)
+            self._pending = False
         session.is_ahead = True
         try:
             loop.train(once=once, resumes=resumes)
@@ -335,7 +341,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         y = self._check_targets(y, "resume")
         return core_samples(X, self._encode(y, self.coefs_[0].dtype), None)
 
+    def _is_pending(self) -> bool:
+        """Whether the last fit was cut before it had begun."""
+        return getattr(self, "_pending", False)
+
     def _check_resumable(self) -> None:
+        if self._is_stochastic() and self._is_pending():
+            return
         if not hasattr(self, "coefs_"):
             raise NotFittedError(
                 f"resume=True goes on with an earlier fit, and this {type(self).__name__} has none"

@@ -9,7 +9,7 @@ from typing import Any
 
 import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
-from fastmlp.architecture import architecture_from_config
+from fastmlp.architecture import architecture_from_config, checked_architecture
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data.prepare import Options, Prepared
 from fastmlp.data.preprocessing import Preprocessing
@@ -74,6 +74,16 @@ def with_targets_as_needed(config: Config) -> DataSection:
     if name != "poisson":
         return config.data
     return config.data.model_copy(update={"standardize_target": False})
+
+
+def require_valid(config: Config) -> None:
+    """Raise TypeError or ValueError for what is wrong whatever the data may be."""
+    averaging(config)
+    optimizer(config)
+    network = config.network
+    by_data = {"hidden", "initializer", "loss", "output_activation"}
+    arguments = architecture_from_config(network.model_dump(exclude=by_data))
+    checked_architecture([1, *(network.hidden or ()), 1], **arguments)
 
 
 def completed(config: Config, task: str, *, measured: bool) -> Config:

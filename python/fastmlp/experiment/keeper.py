@@ -87,12 +87,15 @@ class Keeper(Callback):
     def on_epoch_end(self, training: Training, record: Record) -> bool:
         """Note, write down, save where it is due; True where the training is to end."""
         outcome = self._outcome
-        outcome.records.append(dict(record))
+        if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:
+            return self._ends(record)  # noted before a signal cut the calls of callbacks
         is_best = self._best.update(record)
         if is_best:
+            parameters = training.model.parameters()
+            outcome.best_parameters = parameters
             outcome.best_epoch, outcome.best_value = record["epoch"], self._best.value
-            outcome.best_parameters = training.model.parameters()
         self._run.append_record(record)
+        outcome.records.append(dict(record))
         self._listener(record, is_best)
         if self._is_due(record):
             self._save(training)

@@ -232,6 +232,25 @@ def _train_at_once(
         listener(record, False)
 
 
+def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
+    """Write down where a training was cut, so that nothing finished is done again.
+
+    Not where a signal came between the end of an epoch and the note of it, nor for L-BFGS: an
+    earlier checkpoint, if any, stands.
+
+    Raises
+    ------
+    OSError
+        The file could not be written.
+    """
+    state = model.training_state()
+    if not state or not outcome.records or len(model.history.loss) != len(outcome.records):
+        return
+    run.checkpoints.write(
+        Checkpoint.of(model, state, outcome.records, outcome.best_parameters, outcome.best_epoch)
+    )
+
+
 def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
     """Write the last model and, where an epoch was measured, the best one.
 
