@@ -6,10 +6,8 @@ of the core has an entry here, what it may lose and why; a new one without an en
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,17 +22,11 @@ from test_math import SAMPLES
 from tolerance import ulp_errors, unit_roundoff
 
 kernels = _core.kernels
-SPEC = Path(__file__).resolve().parent.parent / "cpp" / "network" / "spec.hpp"
 SINGLE = np.float32
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant < 63, reason="needs 80-bit long double as the reference"
 )
-
-
-def names_of_the_core(array: str) -> set[str]:
-    listed = re.search(array + r" = \{(.*?)\};", SPEC.read_text(encoding="utf-8"), re.DOTALL)
-    return set(re.findall(r'"(\w+)"', listed.group(1)))
 
 
 # ---------------------------------------------------------------- activations
@@ -98,7 +90,7 @@ def errors_of(name: str):
 
 
 def test_every_activation_has_an_entry():
-    assert set(ACTIVATION_DIGITS) == names_of_the_core("kActivationNames") == set(ACTIVATIONS)
+    assert set(ACTIVATION_DIGITS) == set(kernels.names["activation"]) == set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize("name", ACTIVATION_DIGITS)
@@ -205,7 +197,7 @@ LOSS_DIGITS = {
 
 def test_every_loss_has_an_entry():
     without_kernel = {"user_defined"}
-    assert set(LOSS_DIGITS) == names_of_the_core("kLossNames") - without_kernel
+    assert set(LOSS_DIGITS) == set(kernels.names["loss"]) - without_kernel
 
 
 @pytest.mark.parametrize(

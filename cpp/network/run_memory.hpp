@@ -113,7 +113,7 @@ class RunMemory {
 /// Whether the backward pass needs more of layer l + 1 than its output.
 template <typename T>
 bool keeps_slopes(const KernelTable<T>& kernels, const LayerSpec& layer) {
-  return layer.dropout > 0 || !kernels.slope_from_output[static_cast<int>(layer.activation)];
+  return layer.dropout > 0 || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
 }
 
 }  // namespace fastmlp
