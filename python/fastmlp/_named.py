@@ -1,4 +1,4 @@
-"""Choices that have a name and perhaps parameters: activations, losses, initialisers.
+"""Choices that have a name and perhaps parameters: activations, losses, initializers.
 
 Each is a frozen dataclass whose field ``name`` is the core's; a name alone stands for its default
 parameters. In files a choice is its name, or a mapping of its fields where they differ from those.
@@ -14,7 +14,7 @@ import numpy as np
 
 from fastmlp.validation import choice
 
-__all__ = ["as_config", "from_config", "named"]
+__all__ = ["as_config", "from_config", "kinds_of", "named"]
 
 
 class Named(Protocol):
@@ -23,6 +23,23 @@ class Named(Protocol):
 
 
 N = TypeVar("N", bound=Named)
+
+
+def kinds_of(base: type[N], namespace: Mapping[str, object]) -> dict[str, type[N]]:
+    """The subclasses of `base` with a name that a module defines, by name, in order of definition.
+
+    Parameters
+    ----------
+    base : type
+    namespace : mapping
+        ``globals()`` of the module.
+    """
+    kinds = [
+        value for value in namespace.values() if isinstance(value, type) and issubclass(value, base)
+    ]
+    return {
+        name: kind for kind in kinds if isinstance(name := vars(kind).get("name"), str) and name
+    }
 
 
 def named(argument: str, value: object, kind: type[N], known: Mapping[str, Callable[[], N]]) -> N:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
 from fastmlp.architecture import architecture_from_config, checked_architecture
 from fastmlp.averaging import EMA, SWA, Averaging
@@ -22,7 +21,7 @@ from fastmlp.experiment.schema import (
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP, load
-from fastmlp.optimizers import Optimizer
+from fastmlp.optimizers import OPTIMIZERS, Optimizer
 from fastmlp.schedules import Schedule
 
 __all__ = [
@@ -35,14 +34,7 @@ __all__ = [
     "with_targets_as_needed",
 ]
 
-_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
-    **{
-        name.lower(): getattr(optimizers, name)
-        for name in optimizers.__all__
-        if name not in ("Optimizer", "checked_optimizer")
-    },
-    "lbfgs": LBFGS,
-}
+_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {**OPTIMIZERS, "lbfgs": LBFGS}
 _SCHEDULES: Mapping[str, type[Schedule]] = {
     "constant": schedules.Constant,
     "step": schedules.StepDecay,
