@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     )
     from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP, load
+    from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
-    from fastmlp.plan import Plan
 
 __all__ = [
     "Adagrad",
@@ -175,7 +175,7 @@ _HOMES = {
         "SGD",
     ),
     "notebook": ("LiveTable",),
-    "plan": ("Plan",),
+    "network.plan": ("Plan",),
 }
 # A fork waits for names that other threads load: its child would wait for ever for the lock of
 # a module that nobody is left to import.

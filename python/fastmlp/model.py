@@ -11,7 +11,6 @@ from typing import Any
 import numpy.typing as npt
 
 from fastmlp.activations import Activation
-from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.continuation import Continuation, Planned, Progress
@@ -21,14 +20,19 @@ from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.losses import Loss
 from fastmlp.lr_finder import LearningRates, find_learning_rates
-from fastmlp.network import Network
+from fastmlp.network.architecture import checked_architecture
+from fastmlp.network.network import (
+    Network,
+    folded_parameters,
+    head_arguments,
+    hidden_parameters,
+)
+from fastmlp.network.plan import Plan
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
-from fastmlp.plan import Plan
 from fastmlp.resumption import prepared
 from fastmlp.run import Run
-from fastmlp.storage import StoredModel, read_stored, write_stored
+from fastmlp.stored_model import StoredModel, read_stored, write_stored
 from fastmlp.training import ProgressFunction, TrainingLoop
-from fastmlp.transfer import folded_parameters, head_arguments, hidden_parameters
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 __all__ = ["MLP", "History", "load"]
