@@ -156,7 +156,7 @@ def test_packed_states_need_their_arrays():
 @pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")  # a few iterations do
 def test_what_has_no_state_is_refused_with_the_reason():
     assert_refused(trained().replace_head(5 - 2), r"replace_head\(\) made this")
-    assert_refused(trained().folded(), r"folded\(\) made this")
+    assert_refused(trained().folded(), r"fold_batch_norm\(\) made this")
     fit(fastmlp.MLP([4, 6, 3]).replace_head(3), resume=True)
     model = trained()
     model.fit(X, Y, epochs=2, optimizer=fastmlp.LBFGS(), verbose=0)
