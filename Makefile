@@ -46,7 +46,7 @@ asan:  ## the test suite on a build with AddressSanitizer and UndefinedBehaviorS
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
 
 races:  ## every kind of training step under ThreadSanitizer, and again without each meeting of its team
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/race_driver.py
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/race_driver.py
 
 trust:  ## attacks on every promise of docs/trust.md, counted: about 25 minutes (trust-short: 3)
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from import_graph import circles, import_graph
+from support.import_graph import circles, import_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "cpp"
