@@ -17,7 +17,7 @@ import pytest
 
 import fastmlp
 from fastmlp import _core, schedules
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 from strategies import DTYPES
 from test_reproducible import run_python
 from tolerance import assert_same_bits

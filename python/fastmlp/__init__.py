@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.history import History
     from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
-    from fastmlp.lbfgs import LBFGS
     from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
     from fastmlp.losses import (
         MAE,
@@ -42,11 +41,12 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         UserLoss,
     )
-    from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP, load
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
     from fastmlp.plan import Plan
+    from fastmlp.training.lbfgs import LBFGS
+    from fastmlp.training.lr_finder import LearningRates
 
 __all__ = [
     "Adagrad",
@@ -144,7 +144,7 @@ _HOMES = {
         "Orthogonal",
         "Uniform",
     ),
-    "lbfgs": ("LBFGS",),
+    "training.lbfgs": ("LBFGS",),
     "loggers": (
         "CSVLogger",
         "JSONLogger",
@@ -162,7 +162,7 @@ _HOMES = {
         "SoftmaxCrossEntropy",
         "UserLoss",
     ),
-    "lr_finder": ("LearningRates",),
+    "training.lr_finder": ("LearningRates",),
     "model": ("MLP", "load"),
     "optimizers": (
         "Adagrad",

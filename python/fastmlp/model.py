@@ -14,20 +14,20 @@ from fastmlp.activations import Activation
 from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
-from fastmlp.continuation import Continuation, Planned, Progress
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
-from fastmlp.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.losses import Loss
-from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.network import Network
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
 from fastmlp.plan import Plan
-from fastmlp.resumption import prepared
-from fastmlp.run import Run
 from fastmlp.storage import StoredModel, read_stored, write_stored
-from fastmlp.training import ProgressFunction, TrainingLoop
+from fastmlp.training.continuation import Continuation, Planned, Progress
+from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
+from fastmlp.training.loop import ProgressFunction, TrainingLoop
+from fastmlp.training.lr_finder import LearningRates, find_learning_rates
+from fastmlp.training.resumption import prepared
+from fastmlp.training.run import Run
 from fastmlp.transfer import folded_parameters, head_arguments, hidden_parameters
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
