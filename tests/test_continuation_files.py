@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 from fastmlp.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from fastmlp.schedules import Cosine, Linear, OneCycle, ReduceOnPlateau, Schedule, StepDecay, WarmUp
-from fastmlp.state_file import state_in_file, state_of_file
+from fastmlp.stored_model import state_in_file, state_of_file
 from fastmlp.training.states import packed, unpacked
 
 X = np.random.default_rng(0).standard_normal((60, 4))

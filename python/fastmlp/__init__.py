@@ -42,9 +42,9 @@ if TYPE_CHECKING:
         UserLoss,
     )
     from fastmlp.model import MLP, load
+    from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
-    from fastmlp.plan import Plan
     from fastmlp.training.lbfgs import LBFGS
     from fastmlp.training.lr_finder import LearningRates
 
@@ -175,7 +175,7 @@ _HOMES = {
         "SGD",
     ),
     "notebook": ("LiveTable",),
-    "plan": ("Plan",),
+    "network.plan": ("Plan",),
 }
 # A fork waits for names that other threads load: its child would wait for ever for the lock of
 # a module that nobody is left to import.

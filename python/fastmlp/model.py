@@ -11,24 +11,28 @@ from typing import Any
 import numpy.typing as npt
 
 from fastmlp.activations import Activation
-from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.losses import Loss
-from fastmlp.network import Network
+from fastmlp.network.architecture import checked_architecture
+from fastmlp.network.network import (
+    Network,
+    folded_parameters,
+    head_arguments,
+    hidden_parameters,
+)
+from fastmlp.network.plan import Plan
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
-from fastmlp.plan import Plan
-from fastmlp.storage import StoredModel, read_stored, write_stored
+from fastmlp.stored_model import StoredModel, read_stored, write_stored
 from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.training.loop import ProgressFunction, TrainingLoop
 from fastmlp.training.lr_finder import LearningRates, find_learning_rates
 from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
-from fastmlp.transfer import folded_parameters, head_arguments, hidden_parameters
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 __all__ = ["MLP", "History", "load"]

@@ -11,7 +11,7 @@ from typing import Any
 from fastmlp.errors import ConvergenceWarning
 from fastmlp.history import History
 from fastmlp.network import Network
-from fastmlp.samples import Data
+from fastmlp.network.samples import Data
 from fastmlp.training.objective import Objective
 from fastmlp.validation import integer, keep, real
 

@@ -16,9 +16,9 @@ from fastmlp.callbacks import Callback
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
 from fastmlp.network import Network
+from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
-from fastmlp.samples import Data
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Progress, begin_watching
 from fastmlp.training.run import Report, Run, StepSums

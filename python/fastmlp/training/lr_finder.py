@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from fastmlp.errors import DivergedError
 from fastmlp.network import Network
+from fastmlp.network.samples import Data
 from fastmlp.optimizers import Optimizer
-from fastmlp.samples import Data
 from fastmlp.training.run import Run
 from fastmlp.validation import integer, real, require_held
 

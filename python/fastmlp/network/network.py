@@ -11,13 +11,13 @@ import numpy.typing as npt
 from numpy.linalg import norm
 
 from fastmlp import _core
-from fastmlp.architecture import Architecture
-from fastmlp.losses import UserLoss, core_function
-from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
-from fastmlp.samples import Data, Rows, class_weighted, row_count, samples
+from fastmlp.losses import Loss, UserLoss, core_function
+from fastmlp.network.architecture import BATCH_NORM_EPSILON, Architecture
+from fastmlp.network.parameters import Parameters, checked_parameter, checked_parameters
+from fastmlp.network.samples import Data, Rows, class_weighted, row_count, samples
 from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
-__all__ = ["Network"]
+__all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
 
 Array = npt.NDArray[Any]
 _KINDS = ("weights", "biases", "scales", "means", "variances")
@@ -445,3 +445,35 @@ def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:
         return outputs
     yes = (outputs > 0).astype(np.int64)
     return yes.reshape(-1) if yes.shape[1] == 1 else yes
+
+
+def head_arguments(network: Network, loss: str | Loss | None, seed: int | None) -> dict[str, Any]:
+    """Arguments of `fastmlp.MLP` for the same hidden layers under another last layer."""
+    arguments = network.architecture.arguments()
+    if loss is not None:
+        arguments |= {"loss": loss, "output_activation": "identity"}
+    return arguments if seed is None else arguments | {"seed": seed}
+
+
+def hidden_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Those of all layers but the last."""
+    head = f"layers.{network.architecture.layers - 1}."
+    return {k: v for k, v in network.parameters().items() if not k.startswith(head)}
+
+
+def folded_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Weights and biases that batch normalisation has become part of, computed in float64."""
+    old = network.parameters()
+    parameters = {k: v for k, v in old.items() if k.endswith((".weights", ".biases"))}
+    for layer, normalises in enumerate(network.architecture.batch_normalization):
+        if not normalises:
+            continue
+        name = f"layers.{layer}."
+        weights, biases, scales, means, variances = (
+            old[name + kind].astype(np.float64)
+            for kind in ("weights", "biases", "scales", "means", "variances")
+        )
+        factors = scales / np.sqrt(variances + BATCH_NORM_EPSILON)
+        parameters[name + "weights"] = weights * factors
+        parameters[name + "biases"] = biases - means * factors
+    return parameters

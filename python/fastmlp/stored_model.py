@@ -1,7 +1,12 @@
-"""Models in files: everything that prediction needs, and what training measured."""
+"""Models in files: everything that prediction needs, what training measured, and its state.
+
+Tensors of a model file are finite floats. Arrays of a training state that are such are stored as
+they are; the bytes of all others as floats, each a number from 0 to 255.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -11,20 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import text_path
-from fastmlp.architecture import Architecture, architecture_from_config, checked_architecture
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model_file import read_model, write_model
-from fastmlp.parameters import parameter_shape
-from fastmlp.state_file import STATE, state_in_file, state_of_file
+from fastmlp.network.architecture import (
+    Architecture,
+    architecture_from_config,
+    checked_architecture,
+)
+from fastmlp.network.parameters import parameter_shape
 from fastmlp.validation import integer, layer_sizes
 
-__all__ = ["StoredModel", "read_stored", "write_stored"]
+__all__ = ["StoredModel", "read_stored", "state_in_file", "state_of_file", "write_stored"]
 
 Array = npt.NDArray[Any]
 M = TypeVar("M")
 # Seconds stay out: the same training writes the same bytes.
+_STATE = "state."  # begins the names of the tensors of a training state
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -110,7 +119,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     )
     was_trained = config.pop("trained", bool(history.loss))
     frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
-    state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
+    state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
     sizes = layer_sizes(arguments.pop("layer_sizes"))
     _require_shapes(sizes, tensors)
@@ -166,3 +175,54 @@ def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | Non
             raise ValueError("preprocessing has arrays but no description")
         return None
     return Preprocessing.from_config(config, arrays)
+
+
+def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
+    """Tensors, and a text that says what they are, of what `MLP.training_state` gives."""
+    tensors: dict[str, Array] = {}
+    others: dict[str, Any] = {}
+    for name, value in state.items():
+        array = np.asarray(value)
+        if array.dtype in (np.float32, np.float64) and np.isfinite(array).all():
+            tensors[_STATE + name] = array
+            continue
+        if array.dtype.kind == "U":
+            others[name] = {"text": array.tolist()}
+            continue
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
+        others[name] = {"dtype": little.dtype.str, "shape": list(array.shape)}
+        tensors[_STATE + name] = little.view(np.uint8).astype(np.float32)
+    return tensors, json.dumps(others)
+
+
+def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array]:
+    """What `state_in_file` was given, from tensors whose names begin without `_STATE`.
+
+    Raises
+    ------
+    ValueError
+        They do not belong together.
+    """
+    if text is None:
+        if tensors:
+            raise ValueError("a state has tensors but no description")
+        return {}
+    if not isinstance(text, str):
+        raise ValueError("training_state must be a text")
+    try:
+        state = dict(tensors)
+        for name, form in json.loads(text).items():
+            if "text" in form:
+                state[name] = np.array(form["text"], np.str_)
+                continue
+            dtype = np.dtype(form["dtype"])
+            if dtype.kind not in "biuf":
+                raise ValueError(f"{name} must be numbers, got {dtype}")
+            content = state[name].astype(np.uint8)
+            if not np.array_equal(content, state[name]):
+                raise ValueError(f"{name} must hold bytes")
+            array = content.view(dtype).reshape(form["shape"])
+            state[name] = array.astype(dtype.newbyteorder("="))
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"training_state does not describe its tensors: {error!r}") from None
+    return state
