@@ -294,7 +294,7 @@ MUTATIONS = [
     ),
     Mutation(
         "resumed schedule forgets the losses",
-        "python/fastmlp/continuation.py",
+        "python/fastmlp/training/continuation.py",
         "        schedule.restore(saved[1])",
         "        schedule.reset()",
     ),

@@ -15,7 +15,7 @@ INPUT_MUTATIONS = [
     ),
     Mutation(
         "the memory of L-BFGS in a byte",
-        "python/fastmlp/lbfgs.py",
+        "python/fastmlp/training/lbfgs.py",
         '            memory=integer("memory", self.memory, 1),\n',
         "",
     ),
@@ -45,7 +45,7 @@ INPUT_MUTATIONS = [
     ),
     Mutation(
         "rates of schedules are not checked",
-        "python/fastmlp/run.py",
+        "python/fastmlp/training/run.py",
         "        self._require_settings_held(settings, learning_rates)\n",
         "",
     ),

@@ -101,7 +101,7 @@ DIGITS = [
     ),
     Mutation(
         "L-BFGS takes its limit for convergence",
-        "python/fastmlp/lbfgs.py",
+        "python/fastmlp/training/lbfgs.py",
         "    if result.status == 0:\n",
         "    if result.status < 2:\n",
     ),

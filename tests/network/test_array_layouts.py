@@ -353,7 +353,7 @@ def test_estimators(layout, name):
 
 def test_estimators_give_the_core_aligned_arrays(monkeypatch):
     pytest.importorskip("sklearn")
-    from fastmlp.run import Run
+    from fastmlp.training.run import Run
 
     seen = []
     original = Run.epoch

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 from support.tolerance import assert_same_bits
 
 

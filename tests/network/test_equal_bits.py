@@ -14,7 +14,7 @@ import pytest
 
 import fastmlp
 from fastmlp import _core
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 from support.child_process import run_python
 from support.equal_bits import (
     ADAM,

@@ -48,7 +48,7 @@ EPOCHS = """
 import ctypes, json, sys
 import numpy as np
 import fastmlp
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 
 threads, sparse, sizes, options, settings = json.loads(sys.argv[1])
 calls = ctypes.CDLL(None).allocation_calls

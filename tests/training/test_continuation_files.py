@@ -14,7 +14,7 @@ import fastmlp
 from fastmlp.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from fastmlp.schedules import Cosine, Linear, OneCycle, ReduceOnPlateau, Schedule, StepDecay, WarmUp
 from fastmlp.stored_model import state_in_file, state_of_file
-from fastmlp.watchers import packed, unpacked
+from fastmlp.training.states import packed, unpacked
 
 X = np.random.default_rng(0).standard_normal((60, 4))
 Y = np.arange(60) % 3

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmlp import metrics
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue
 from support.tolerance import gamma
 
 QUOTIENTS = {"precision": metrics.precision, "recall": metrics.recall, "f1": metrics.f1}

@@ -345,7 +345,7 @@ def plant_lock() -> None:
 
 def plant_half_step() -> None:
     """A step whose layers are updated one by one, with an interrupt between."""
-    from fastmlp.run import Run
+    from fastmlp.training.run import Run
 
     original = Run.epoch
 
@@ -378,7 +378,7 @@ def plant_lost_state() -> None:
 
 def plant_forgotten_moments() -> None:
     """A state that comes back without the optimizer's."""
-    from fastmlp.run import Run
+    from fastmlp.training.run import Run
 
     original = Run.restore
 

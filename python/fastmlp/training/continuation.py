@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from fastmlp.callbacks import Callback
 from fastmlp.history import History, Record
-from fastmlp.run import Run
 from fastmlp.schedules import Schedule
+from fastmlp.training.run import Run
+from fastmlp.training.states import checked_state, kind_of, packed, unpacked
 from fastmlp.validation import integer
-from fastmlp.watchers import checked_state, kind_of, packed, unpacked
 
 __all__ = ["Continuation", "Planned", "Progress", "begin_watching"]
 

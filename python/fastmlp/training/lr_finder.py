@@ -13,7 +13,7 @@ from fastmlp.errors import DivergedError
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
 from fastmlp.optimizers import Optimizer
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 from fastmlp.validation import integer, real, require_held
 
 __all__ = ["LearningRates", "find_learning_rates"]

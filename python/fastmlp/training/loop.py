@@ -13,17 +13,17 @@ import numpy.typing as npt
 
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback
-from fastmlp.continuation import Continuation, Progress, begin_watching
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
-from fastmlp.run import Report, Run, StepSums
 from fastmlp.schedules import Schedule
+from fastmlp.training.continuation import Continuation, Progress, begin_watching
+from fastmlp.training.run import Report, Run, StepSums
+from fastmlp.training.states import checked_state, keyed, kind_of
 from fastmlp.validation import real
-from fastmlp.watchers import checked_state, keyed, kind_of
 
 __all__ = ["ProgressFunction", "TrainingLoop"]
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastmlp.continuation import Continuation, Planned
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
-from fastmlp.run import Run, require_rule
 from fastmlp.schedules import Schedule
-from fastmlp.watchers import kind_of
+from fastmlp.training.continuation import Continuation, Planned
+from fastmlp.training.run import Run, require_rule
+from fastmlp.training.states import kind_of
 
 __all__ = ["prepared", "rate_source", "require_same_rates"]
 
