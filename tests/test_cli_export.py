@@ -13,7 +13,7 @@ from cli_process import run
 from export_models import trained
 from fastmlp.cli import main
 from fastmlp.cli.errors import ExitCode
-from fastmlp.data.read import read_samples
+from fastmlp.data import read_samples
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 from cli_process import TIMEOUT, command, environment, run
 from fastmlp.cli import main
-from fastmlp.data.read import read_samples
+from fastmlp.data import read_samples
 from fastmlp.datasets.idx import build_idx
 from serving_models import HOSTILE, SAMPLES, models, read_csv, table, train, write_csv
 

@@ -21,8 +21,8 @@ from export_models import (
     samples,
     trained,
 )
+from fastmlp.data import Preprocessing
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.export import check, to_npz, to_onnx
 from fastmlp.extras import MissingExtraError
 

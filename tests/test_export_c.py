@@ -10,8 +10,8 @@ import pytest
 
 import fastmlp
 from export_models import ALL_ACTIVATIONS, FEATURES, LOSSES, far_and_near, samples, trained
+from fastmlp.data import Preprocessing
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.export import to_c
 
 C_COMPILER = shutil.which("cc")

@@ -14,7 +14,7 @@ from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.continuation import Continuation, Planned, Progress
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
