@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-import reference
 from fastmlp import _core
 from machine import FAST_ISAS, limit_blas
-from tolerance import assert_within, gamma
+from support import reference
+from support.tolerance import assert_within, gamma
 
 PRODUCTS = ("gemm_nn", "gemm_tn", "gemm_nt")
 # (batch, inputs, outputs) of a layer.

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.losses import Link
 from fastmlp.model import MLP
+from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 if TYPE_CHECKING:
+    from fastmlp.data import Preprocessing
     from fastmlp.data.columns import ColumnEncoding
-    from fastmlp.data.preprocessing import Preprocessing
 
 __all__ = ["DenseLayer", "Inference", "Kind", "describe", "preprocessing_json"]
 

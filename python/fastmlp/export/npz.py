@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from fastmlp._files import atomic_write
 from fastmlp._version import __version__
-from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.export.inference import describe
 from fastmlp.model import MLP
+from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 __all__ = ["to_npz"]
 
