@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp._bytes import require_ratio
-from fastmlp.data.cells import LARGEST_INTEGER, Column, UnusableColumn
+from fastmlp.data.cells import Column, UnusableColumn, column_of_values, unsupported_type
 from fastmlp.data.table import Table, place
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
@@ -144,7 +144,7 @@ def decode(source: Any, sink: Any) -> None:
 
 def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, Any]:
     schema = polars.read_parquet_schema(content)
-    unsupported = {name: kind for name in schema if (kind := _unsupported(schema[name]))}
+    unsupported = {name: kind for name in schema if (kind := unsupported_type(schema[name]))}
     rows = polars.scan_parquet(content).select(polars.len()).collect().item()
     if rows == 0:
         raise FormatError("row count: is 0, there is nothing to read")
@@ -164,7 +164,7 @@ def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, A
         texts += _text_bytes(polars, series)
         require_ratio(f"column {series.name!r}", len(content), texts)
         try:
-            values = _numbers_or_text(polars, series)
+            values = column_of_values(series)
         except UnusableColumn as fault:
             unsupported[series.name] = f"{fault.kind} ({place(fault.row, None)}: {fault.value})"
             continue
@@ -181,30 +181,6 @@ def _text_bytes(polars: Any, series: Any) -> int:
     if series.dtype.is_numeric() or series.dtype in (polars.Boolean, polars.Null):
         return 0
     return int(series.cast(polars.String).str.len_bytes().sum() or 0)
-
-
-def _unsupported(dtype: Any) -> str | None:
-    """What a column is if it can be neither numbers nor text."""
-    usable = ("String", "Categorical", "Enum", "Boolean", "Null")
-    if dtype.is_numeric() or str(dtype.base_type()) in usable:
-        return None
-    return str(dtype.base_type()).lower()
-
-
-def _numbers_or_text(polars: Any, series: Any) -> Column | list[str | None]:
-    if series.dtype == polars.Boolean:
-        return list(series.cast(polars.String).to_list())
-    if series.dtype.is_integer():
-        if max(series.max() or 0, -(series.min() or 0)) > LARGEST_INTEGER:
-            return list(series.cast(polars.String).to_list())
-    elif not series.dtype.is_numeric() and series.dtype != polars.Null:
-        return list(series.cast(polars.String).to_list())
-    values = series.cast(polars.Float64).fill_null(float("nan")).to_numpy()
-    infinite = np.isinf(values)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        raise UnusableColumn("numbers that are infinite", row, values[row])
-    return np.ascontiguousarray(values, np.float64)
 
 
 def _first_line(error: BaseException) -> str:
