@@ -281,7 +281,7 @@ def _open(path: str, separator: str | None) -> tuple[_Format, _File]:
     if os.path.isdir(path):
         raise FormatError(f"{path}: must be a file, got a directory")
     if suffix is None:
-        os.stat(path)  # that a file does not exist matters more than how it is called
+        os.stat(path)  # a missing file is reported before a wrong suffix
         raise FormatError(f"{path}: file type: must be one of {', '.join(_FORMATS)}")
     form = _FORMATS[suffix]
     if not form.takes_separator:
@@ -299,7 +299,7 @@ def _take_standard_input(separator: str | None) -> tuple[_Format, _File]:
     origin = "standard input"
     if not content:
         raise FormatError(f"{origin}: is empty")
-    if content.startswith(b"PAR1"):
+    if content.startswith(parquet.MAGIC):
         _refuse_separator(separator, origin)
         return _FORMATS[".parquet"], _File(origin, "stdin", origin, content)
     if content.startswith(b"\x1f\x8b"):

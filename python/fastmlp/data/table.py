@@ -1,7 +1,7 @@
 """What a source holds: a table or arrays of samples, with targets, in one part or two.
 
-`Table` knows its columns and where in the file each value stood, which every message about a value
-names. `Part` is samples with targets, `RawData` all that is known about a source.
+`Table` knows its columns and where in its file each value stood; messages about a value name that
+place. `Part` is samples with targets, `RawData` all that is known about a source.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "refuse_missing",
     "require_columns",
     "row_error",
+    "usable_table",
 ]
 
 
@@ -142,6 +143,16 @@ class RawData:
 # ---------------------------------------------------------------- columns and places of a table
 
 
+def usable_table(
+    origin: str, columns: dict[str, Column], unsupported: dict[str, str], first_line: int | None
+) -> Table:
+    """A table of these columns, or FormatError if there are none that can be used."""
+    if not columns:
+        name, kind = next(iter(unsupported.items()))
+        raise FormatError(f"{origin}: column {name!r}: must hold numbers or text, got {kind}")
+    return Table(origin, columns, unsupported, first_line)
+
+
 def place(row: int, first_line: int | None) -> str:
     """Where a row stands in its file. `row` is counted from 0, the text for people from 1."""
     return f"row {row + 1}" if first_line is None else f"line {first_line + row}"
@@ -154,7 +165,7 @@ def row_error(table: Table, row: int, column: str, problem: str) -> FormatError:
 
 
 def require_columns(table: Table, names: Sequence[str]) -> None:
-    """Raise unless the table has all these columns, in a type that can be used."""
+    """Raise FormatError unless the table has all these columns, in a type that can be used."""
     for name in names:
         if name in table.unsupported:
             raise FormatError(
@@ -182,7 +193,7 @@ def number_column(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def refuse_missing(table: Table, names: Sequence[str], hint: str = "") -> None:
-    """Raise if one of these columns lacks a value, naming the first and counting the others."""
+    """Raise FormatError if these columns lack values; name the first and count the others."""
     places: list[tuple[int, str]] = []
     count = 0
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._bytes import sha256
-from fastmlp.datasets.registry import BundledSpec, SyntheticSpec
+from fastmlp.datasets.registry import BundledSpec, DatasetSpec, SyntheticSpec
 from fastmlp.extras import require
 
-__all__ = ["Dataset", "Inputs", "Targets", "dataset_of_arrays", "load_bundled"]
+__all__ = ["Dataset", "Inputs", "Targets", "dataset_of_arrays", "dataset_of_files", "load_bundled"]
 
 Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.float64]
 Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
@@ -71,6 +72,22 @@ class Dataset:
             "task='regression'" if self.task == "regression" else f"classes={len(self.class_names)}"
         )
         return f"Dataset({', '.join(parts)})"
+
+
+def dataset_of_files(
+    spec: DatasetSpec, arrays: Mapping[str, NDArray[Any]], digests: Mapping[str, str]
+) -> Dataset:
+    """A set of images in files: arrays by the field that they fill, digests by file."""
+    return Dataset(
+        name=spec.name,
+        x_train=arrays["x_train"],
+        y_train=arrays["y_train"],
+        x_test=arrays["x_test"],
+        y_test=arrays["y_test"],
+        class_names=spec.class_names,
+        sha256=dict(digests),
+        image_shape=spec.image_shape,
+    )
 
 
 def dataset_of_arrays(
