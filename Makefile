@@ -60,7 +60,7 @@ asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehav
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
 
 races:  ## run every kind of training step under ThreadSanitizer, then again without each barrier
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/race_driver.py
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/race_driver.py
 
 trust:  ## attack every promise of docs/trust.md and count the results: about 25 minutes
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json
