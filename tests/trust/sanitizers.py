@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 
 import random_networks
-from trust.bits import NO_MEETINGS
+from trust.bits import NO_BARRIERS
 from trust.builds import BUILDS, missing_tools, patched_sources, sanitized_package
 from trust.experiment import Experiment, Patch, Section, require
 from trust.worker import TESTS, environment
@@ -81,7 +81,7 @@ def plant_no_meetings() -> None:
     """The driver is built of sources whose threads do not meet."""
     import race_driver
 
-    race_driver.ROOT = patched_sources(NO_MEETINGS)
+    race_driver.ROOT = patched_sources(NO_BARRIERS)
 
 
 def with_sanitizers(patch: Patch | None) -> Mapping[str, str]:
