@@ -85,7 +85,7 @@ template <typename T>
 UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets, PythonMonitor& monitor) {
   if (function.is_none()) return {};
   return [&function, targets, &monitor](const Panels<T>& outputs, const std::int64_t* index, std::int64_t first,
-                                        const Panels<T>& d_outputs, T& loss) {
+                                        const Panels<T>& doutputs, T& loss) {
     return monitor([&] {
       Array<T> values = new_array<T>({outputs.rows, outputs.cols});
       unpack(outputs, {0, outputs.rows}, values.mutable_data());
@@ -105,7 +105,7 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
         throw py::type_error("a user-defined loss must return a number and an array");
       }
       require_shape<T>(gradient, "gradient of the user-defined loss", {outputs.rows, outputs.cols});
-      pack(gradient.data(), d_outputs);
+      pack(gradient.data(), doutputs);
     });
   };
 }

@@ -222,8 +222,8 @@ void Epoch<T>::user_loss(const StepMemory<T>& memory) {
   if (spec_.softmax_output) kernels_.softmax(batch.size, outputs.cols, outputs.data, outputs.stride());
   T loss = 0;
   const std::int64_t* index = order_ == nullptr ? nullptr : order_ + batch.first;
-  const Panels<T> d_outputs = memory.dz(Mode::writes, last);
-  if (!request_.user_loss(outputs, index, batch.first, d_outputs, loss)) stop_.store(true, std::memory_order_relaxed);
+  const Panels<T> doutputs = memory.dz(Mode::writes, last);
+  if (!request_.user_loss(outputs, index, batch.first, doutputs, loss)) stop_.store(true, std::memory_order_relaxed);
   // Each row gets the mean loss, so that the sum over the rows is right.
   std::fill_n(memory.row_loss(Mode::writes), batch.size, loss);
   std::fill_n(memory.correct(Mode::writes), batch.size, 0);

@@ -39,7 +39,7 @@ using Monitor = std::function<bool(const Progress&)>;
 /// number of each sample; null: the samples begin at `first`. Returns false to stop the run.
 template <typename T>
 using UserLoss = std::function<bool(const Panels<T>& outputs, const std::int64_t* index, std::int64_t first,
-                                    const Panels<T>& d_outputs, T& loss)>;
+                                    const Panels<T>& doutputs, T& loss)>;
 
 template <typename T>
 struct EpochRequest {

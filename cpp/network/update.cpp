@@ -59,8 +59,8 @@ void Update<T>::update_batch_norm(std::size_t l, const StepMemory<T>& memory, co
   const std::int64_t first = own.begin * layer.weights.panel;
   const std::int64_t count = own.size() * layer.weights.panel;
   const UpdateSettings<T> settings = without_penalties(sink.settings);
-  deliver(kernels_, sink, settings, count, layer.scales + first, moments.d_scales + first);
-  deliver(kernels_, sink, settings, count, layer.bias + first, moments.d_bias + first);
+  deliver(kernels_, sink, settings, count, layer.scales + first, moments.dscales + first);
+  deliver(kernels_, sink, settings, count, layer.bias + first, moments.dbias + first);
 }
 
 /// The blocks of the other layers differ in size, so threads take chunks of them until none is left.

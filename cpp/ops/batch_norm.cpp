@@ -58,8 +58,8 @@ void batch_norm_backward(const KernelTable<T>& kernels, const DenseLayer<T>& lay
                          const BatchNormMemory<T>& memory, const Panels<T>& dz, std::int64_t p) {
   const std::int64_t first = p * dz.panel;
   kernels.normalise_backward(dz.rows, vectors_for(kernels, dz.width(p)), memory.inverses + first, layer.scales + first,
-                             memory.normalized.at(p), settings.from_batch, dz.at(p), memory.d_scales + first,
-                             memory.d_bias + first);
+                             memory.normalized.at(p), settings.from_batch, dz.at(p), memory.dscales + first,
+                             memory.dbias + first);
 }
 
 template <typename T>

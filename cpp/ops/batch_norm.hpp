@@ -20,8 +20,8 @@ template <typename T>
 struct BatchNormMemory {
   Panels<T> normalized;
   T* inverses = nullptr;   // (out,) padded: 1 / sqrt(variance + epsilon)
-  T* d_scales = nullptr;   // (out,) padded
-  T* d_bias = nullptr;     // (out,) padded
+  T* dscales = nullptr;    // (out,) padded
+  T* dbias = nullptr;      // (out,) padded
   T* means = nullptr;      // (out,) padded, of the batch
   T* variances = nullptr;  // (out,) padded, unbiased
 };

@@ -134,7 +134,7 @@ inline std::int64_t weight_blocks(const LayerInput<T>& input, const Panels<T>& w
   return weights.count() * input.values.count();
 }
 
-/// Blocks `blocks` of d_weights = input^T dz. The first block of each output panel also computes d_bias, the column
+/// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also computes dbias, the column
 /// sums of dz, except with batch normalization. Each block goes to the sink once it is complete. Blocks are numbered by
 /// groups of `panel_group` output panels, within a group by input panels. scratch: panel * panel elements.
 template <typename T>

@@ -44,10 +44,10 @@ struct MeasuredRows {
 template <typename T>
 std::int64_t loss_scratch_size(const std::vector<OutputGroup<T>>& groups, std::int64_t outputs, std::int64_t panel);
 
-/// Loss of the given rows of outputs. Its gradient by the outputs goes to d_outputs, unless that has no data.
+/// Loss of the given rows of outputs. Its gradient by the outputs goes to doutputs, unless that has no data.
 template <typename T>
 void output_loss(const KernelTable<T>& kernels, const std::vector<OutputGroup<T>>& groups,
                  const std::vector<GroupTargets<T>>& targets, const MeasuredRows<T>& measured, const Panels<T>& outputs,
-                 const Panels<T>& d_outputs, T* scratch);
+                 const Panels<T>& doutputs, T* scratch);
 
 }  // namespace fastmlp

@@ -5,7 +5,7 @@
 //   race_driver NAME KIND NUMBER     runs it without one barrier of its steps of this kind, "scanning" or "plain"; the
 //                                    sanitizer has to report a race. Exit status 3: there is no such barrier.
 //
-// race_driver.py in tests/ builds and runs this program.
+// tests/support/race_driver.py builds and runs this program.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -181,12 +181,12 @@ NetworkSpec make_spec(const Configuration& configuration) {
   return spec;
 }
 
-bool mean_square(const Panels<float>& outputs, const Panels<float>& d_outputs, float& loss) {
+bool mean_square(const Panels<float>& outputs, const Panels<float>& doutputs, float& loss) {
   loss = 0;
   for (std::int64_t p = 0; p < outputs.count(); ++p) {
     for (std::int64_t i = 0; i < outputs.stride(); ++i) {
       const float value = outputs.at(p)[i];
-      d_outputs.at(p)[i] = i % outputs.panel < outputs.width(p) ? value / static_cast<float>(outputs.rows) : 0;
+      doutputs.at(p)[i] = i % outputs.panel < outputs.width(p) ? value / static_cast<float>(outputs.rows) : 0;
       loss += value * value;
     }
   }
@@ -209,8 +209,7 @@ EpochRequest<float> make_request(const Configuration& configuration, const Netwo
   }
   if (spec.losses[0].loss == Loss::user_defined) {
     request.user_loss = [](const Panels<float>& outputs, const std::int64_t*, std::int64_t,
-                           const Panels<float>& d_outputs,
-                           float& loss) { return mean_square(outputs, d_outputs, loss); };
+                           const Panels<float>& doutputs, float& loss) { return mean_square(outputs, doutputs, loss); };
   }
   request.settings.learning_rate = 0.01;
   request.settings.momentum = 0.9;

@@ -19,7 +19,7 @@ from fastmlp.cli.sources import complete_source, go_offline
 
 if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
-    from fastmlp.lr_finder import LearningRates
+    from fastmlp.training.lr_finder import LearningRates
 
 __all__ = ["lr_find"]
 
@@ -124,7 +124,7 @@ def _search(experiment: Experiment, lowest: float, highest: float, steps: int) -
 def _weights(experiment: Experiment) -> Any:
     """Weights of the samples times those of their classes, as a training takes both."""
     from fastmlp.experiment import build
-    from fastmlp.samples import class_weighted
+    from fastmlp.network.samples import class_weighted
 
     prepared = experiment.prepared
     by_class = build.class_weights(experiment.config, prepared.preprocessing)
