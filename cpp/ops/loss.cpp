@@ -10,7 +10,7 @@ constexpr std::int64_t kCopiedRows = 16;
 
 std::int64_t whole_panels(std::int64_t size, std::int64_t panel) { return (size + panel - 1) / panel * panel; }
 
-/// Copies columns [first, first + to.cols) of rows `rows`, or back with kBack.
+/// Copies columns [first, first + group.cols) of rows `rows` of `all` to `group`; with kBack from `group` to `all`.
 template <bool kBack, typename T>
 void copy_columns(const Panels<T>& all, std::int64_t first, Range rows, const Panels<T>& group) {
   for (std::int64_t row = 0; row < rows.size(); ++row) {
@@ -49,7 +49,7 @@ LossCall<T> loss_call(const OutputGroup<T>& group, const GroupTargets<T>& target
   return call;
 }
 
-/// Adds the loss of one group on a few rows; `row_loss` and `correct` are of these rows.
+/// Adds the loss of one group on at most kCopiedRows rows.
 template <typename T>
 void add_group(const KernelTable<T>& kernels, const OutputGroup<T>& group, const GroupTargets<T>& targets,
                const MeasuredRows<T>& measured, const Panels<T>& outputs, const Panels<T>& doutputs, T* scratch) {
