@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmlp import FormatError
-from fastmlp.data.prepare import Options, prepare
-from fastmlp.data.read import Part
+from fastmlp.data import Options, Part, prepare
 from fastmlp.data.split import split
 from support.preprocessing_examples import numbers, source, table, text
 

@@ -1,33 +1,45 @@
-"""From what a source holds to the arrays that a network is trained, chosen and tested with."""
+"""From what a source holds to the arrays that a network is trained, chosen and tested with.
+
+Here the parts are split and everything is learned that `Preprocessing` applies later, from the
+training part alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
+from fastmlp.data.cells import distinct_names, listed, missing_values, numeric_order
 from fastmlp.data.columns import (
     ColumnEncoding,
+    column_moments,
     encode_table,
     fit_column,
-    missing_values,
+    rows_of_unknown_categories,
+)
+from fastmlp.data.options import (
+    TEST_FRACTION,
+    VALIDATION_FRACTION,
+    Options,
+    Roles,
+    refuse_column_options,
+    table_roles,
+)
+from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data.split import split
+from fastmlp.data.table import (
+    RawData,
+    Table,
     number_column,
     refuse_missing,
     require_columns,
     row_error,
-    rows_of_unknown_categories,
 )
-from fastmlp.data.moments import column_moments
-from fastmlp.data.names import distinct_names, listed, numeric_order
-from fastmlp.data.options import Options
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.roles import Roles, refuse_column_options, table_roles
-from fastmlp.data.split import split
-from fastmlp.data.table import Table
 from fastmlp.data.targets import (
     TargetColumn,
     class_codes,
@@ -37,13 +49,7 @@ from fastmlp.data.targets import (
     value_matrix,
 )
 
-if TYPE_CHECKING:
-    from fastmlp.data.read import RawData
-
-__all__ = ["Options", "Prepared", "Samples", "prepare"]
-
-TEST_FRACTION = 0.2
-VALIDATION_FRACTION = 0.1
+__all__ = ["Prepared", "Samples", "prepare"]
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
