@@ -92,8 +92,8 @@ Array<T> gemm_nn(const Array<T>& x, const Array<T>& w, int threads, std::int64_t
   const PanelBuffer<T> output(x.shape(0), w.shape(1), kernels.panel);
   std::vector<T> bias(static_cast<std::size_t>(weights.panels().count() * kernels.panel));
   const DenseLayer<T> layer{.weights = weights.panels(), .bias = bias.data()};
-  run_team(threads, [&](const Member& member) {
-    const Range rows = even_share(x.shape(0), member.index, member.count);
+  run_team(threads, [&](const Worker& worker) {
+    const Range rows = even_share(x.shape(0), worker.index, worker.count);
     if (rows.size() == 0) return;
     for_depth_blocks(x.shape(1), block_panels * kernels.panel, [&](Range depth) {
       dense_forward<T>(kernels, layer, {input.panels()}, {output.panels()}, {}, rows, depth,
@@ -123,11 +123,11 @@ Array<T> gemm_tn(const Array<T>& x, const Array<T>& dz, int threads, std::int64_
   sink.gradients = gradients.data();
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads),
                                         nan_scratch<T>(std::int64_t{kernels.panel} * kernels.panel));
-  run_team(threads, [&](const Member& member) {
+  run_team(threads, [&](const Worker& worker) {
     dense_backward_weights(kernels, layer, {input.panels()}, gradient.panels(),
-                           even_share(weight_blocks({input.panels()}, layer.weights), member.index, member.count),
+                           even_share(weight_blocks({input.panels()}, layer.weights), worker.index, worker.count),
                            std::max<std::int64_t>(block_panels, 1), sink,
-                           scratches[static_cast<std::size_t>(member.index)].data());
+                           scratches[static_cast<std::size_t>(worker.index)].data());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
   return result.to_array();
@@ -149,10 +149,10 @@ Array<T> gemm_nt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_
   const std::int64_t transposed = by_rows ? 0 : transposed_size(dz.shape(0), dz.shape(1), kernels.panel);
   const std::int64_t block = kernels.panel * (by_rows ? dz.shape(1) : kernels.panel);
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads), nan_scratch<T>(transposed + block));
-  run_team(threads, [&](const Member& member) {
-    const Range rows = even_share(dz.shape(0), member.index, member.count);
+  run_team(threads, [&](const Worker& worker) {
+    const Range rows = even_share(dz.shape(0), worker.index, worker.count);
     if (rows.size() == 0) return;
-    T* scratch = scratches[static_cast<std::size_t>(member.index)].data();
+    T* scratch = scratches[static_cast<std::size_t>(worker.index)].data();
     const Range all{0, result.panels().count()};
     const std::int64_t depth_block = block_panels * kernels.panel;
     if constexpr (by_rows) {
