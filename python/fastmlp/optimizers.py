@@ -14,13 +14,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from fastmlp._scalars import choice, flag, keep, real
 
-from fastmlp.schedules import Schedule
-from fastmlp.validation import choice, flag, keep, real
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastmlp.schedules import Schedule
 
 __all__ = [
     "OPTIMIZERS",
@@ -36,7 +38,7 @@ __all__ = [
     "checked_optimizer",
 ]
 
-Rate = float | Callable[[int], float] | Schedule
+Rate: TypeAlias = "float | Callable[[int], float] | Schedule"
 # Above zero in single precision: a parameter whose gradients have all been zero divides by it.
 _LEAST_EPSILON = 1e-30
 # Settings in [0, 1).
@@ -95,6 +97,8 @@ class Optimizer:
     RULE: ClassVar[str]  # name of the update rule in the core
 
     def __post_init__(self) -> None:
+        from fastmlp.schedules import Schedule
+
         if not callable(self.learning_rate) and not isinstance(self.learning_rate, Schedule):
             keep(self, learning_rate=real("learning_rate", self.learning_rate, 0.0))
         for setting in fields(self):
@@ -142,6 +146,10 @@ class Optimizer:
         self, first: int, count: int, steps_per_epoch: int, epochs: int
     ) -> NDArray[np.float64]:
         """Learning rates of steps of one epoch, as `Schedule.rates` gives them."""
+        import numpy as np
+
+        from fastmlp.schedules import Schedule
+
         rate = self.learning_rate
         if isinstance(rate, Schedule):
             return rate.rates(first, count, steps_per_epoch, epochs)
@@ -424,6 +432,8 @@ class SignDescent(Optimizer):
     learning_rate: Rate = 0.01
 
     RULE: ClassVar[str] = "sign_descent"
+
+
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     name.lower(): kind
     for name, kind in list(globals().items())
