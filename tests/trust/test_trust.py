@@ -18,52 +18,6 @@ from trust.worker import TESTS, Worker, environment, named
 
 ALL = [experiment for section in sections(False, []) for experiment in section.experiments]
 
-# ---------------------------------------------------------------- cases of these tests
-
-
-def _answer() -> int:
-    return 2
-
-
-def holds(seed: int) -> int:
-    return _answer()
-
-
-def breaks_sometimes(seed: int) -> None:
-    assert seed % 3, f"{seed} is divisible by 3"
-
-
-def dies(seed: int) -> None:
-    import os
-    import signal
-
-    os.kill(os.getpid(), signal.SIGSEGV)
-
-
-def leaves(seed: int) -> None:
-    sys.exit(5)
-
-
-def hangs(seed: int) -> None:
-    while True:
-        pass
-
-
-def prints(seed: int) -> None:
-    print('{"tried": 1000}')
-
-
-def eats(seed: int) -> None:
-    if seed > 4:  # the first five warm the process
-        bytearray(1 << 30)
-
-
-def plant() -> None:
-    def broken() -> int:
-        raise KeyError("planted")
-
-    globals()["_answer"] = broken
-
 
 def experiment(case: str, **more: object) -> Experiment:
     defaults = {"seconds": 5.0, "jobs": 1, "size": 6}
@@ -72,9 +26,9 @@ def experiment(case: str, **more: object) -> Experiment:
         "x.y",
         "It holds.",
         "tries",
-        f"test_trust:{case}",
+        f"support.trust_cases:{case}",
         "it breaks",
-        "test_trust:plant",
+        "support.trust_cases:plant",
         **options,
     )  # type: ignore[arg-type]
 
@@ -129,7 +83,7 @@ def test_the_same_seed_gives_the_same_cases():
 
 def test_a_worker_that_cannot_start_is_no_finding():
     with pytest.raises(RuntimeError, match="does not start"):
-        Worker("test_trust:nothing")
+        Worker("support.trust_cases:nothing")
 
 
 # ---------------------------------------------------------------- the table, the document
