@@ -87,15 +87,13 @@ def find_learning_rates(
     for epoch in range(math.ceil(steps / per_epoch)):
         left = rates[epoch * per_epoch : (epoch + 1) * per_epoch]
         report = run.epoch(
-            data.rows,
-            data.targets,
+            data,
             settings | {"learning_rate": low},
             epoch=epoch,
             steps=len(left),
             learning_rates=left.tolist(),
-            sample_weight=data.sample_weight,
             trainable=model.trainable_flags(),
-            keeps_losses=True,
+            record_losses=True,
         )
         losses.extend(report.step_losses)
         if report.status == "diverged":
