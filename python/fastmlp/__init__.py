@@ -1,6 +1,6 @@
-"""Multi-layer perceptrons trained on CPUs: fast, and the same bits on any number of threads.
+"""Multi-layer perceptrons trained on CPUs: fast, with the same bits on any number of threads.
 
-Names are loaded when they are first used, so that ``import fastmlp`` costs next to nothing.
+Names are loaded on first use, so that ``import fastmlp`` is quick.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fastmlp.training.lr_finder import LearningRates
 
 __all__ = [
+    "__version__",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -177,8 +178,8 @@ _HOMES = {
     "notebook": ("LiveTable",),
     "network.plan": ("Plan",),
 }
-# A fork waits for names that other threads load: its child would wait for ever for the lock of
-# a module that nobody is left to import.
+# A fork waits until other threads have loaded their names: the child would otherwise wait forever
+# for the lock of a module that no thread of its process imports.
 _loading = _thread.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -201,4 +202,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

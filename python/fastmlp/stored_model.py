@@ -1,7 +1,7 @@
-"""Models in files: everything that prediction needs, what training measured, and its state.
+"""The content of a model file: parameters, history, preprocessing and the state of a training.
 
-Tensors of a model file are finite floats. Arrays of a training state that are such are stored as
-they are; the bytes of all others as floats, each a number from 0 to 255.
+Tensors of a model file are finite floats. Arrays of a training state that are finite floats are
+stored unchanged; of all other arrays each byte is stored as a float from 0 to 255.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import text_path
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model_file import read_model, write_model
@@ -32,30 +32,30 @@ __all__ = ["StoredModel", "read_stored", "state_in_file", "state_of_file", "writ
 
 Array = npt.NDArray[Any]
 M = TypeVar("M")
-# Seconds stay out: the same training writes the same bytes.
+# Without seconds, so that the same training writes the same bytes.
 _STATE = "state."  # begins the names of the tensors of a training state
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model without the objects of the core, as files and pickles hold it.
+    """A model without objects of the core, as files and pickles hold it.
 
     Attributes
     ----------
     architecture : Architecture
     parameters : dict of str to array
-        As `MLP.parameters` gives them.
+        All parameters, as `MLP.parameters` returns them.
     frozen : list of int
         Layers that are not trained.
     history : History
     preprocessing : Preprocessing or None
     was_trained : bool
-        Whether ``fit(resume=True)`` needs more than the parameters.
+        Whether a training stands behind the parameters.
     training_state : dict of str to array
-        As `MLP.training_state` gives it; empty where it is not stored.
+        State as `MLP.training_state` returns it; empty if it is not stored.
     refusal : str or None
-        Why ``fit(resume=True)`` is refused.
+        Reason why ``fit(resume=True)`` is refused.
     """
 
     architecture: Architecture
@@ -69,7 +69,7 @@ class StoredModel:
 
 
 def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
-    """Write a model to a file, whole or not at all.
+    """Write a model to a file atomically.
 
     Raises
     ------
@@ -100,9 +100,10 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
 
 
 def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> M:
-    """What `make` makes of a file of `write_stored`; errors are those of `fastmlp.load`.
+    """Read a file of `write_stored` and return what `make` makes from it.
 
-    A TypeError or ValueError of `make` says that the file describes no model.
+    Errors are those of `fastmlp.load`. A TypeError or ValueError of `make` means that the file does
+    not describe a model.
     """
     path = text_path("path", path)
     tensors, config = read_model(path)
@@ -143,9 +144,9 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
 
 
 def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
-    """Compare the layers with the tensors that are there, before memory is taken for the former.
+    """Require that the tensors match the layers, before memory is allocated for the layers.
 
-    A few bytes are enough to claim layers that no machine can hold.
+    A few bytes suffice to describe layers that no machine can hold.
     """
     for layer in range(len(sizes) - 1):
         for kind in ("weights", "biases"):
@@ -158,7 +159,7 @@ def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
 
 
 def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
-    """Move the tensors whose names begin so to a mapping of their own."""
+    """Move the tensors whose names begin with `prefix` to a new mapping."""
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in names}
 
@@ -178,7 +179,7 @@ def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | Non
 
 
 def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
-    """Tensors, and a text that says what they are, of what `MLP.training_state` gives."""
+    """Return the tensors of a training state, and a JSON text that describes the other entries."""
     tensors: dict[str, Array] = {}
     others: dict[str, Any] = {}
     for name, value in state.items():
@@ -196,12 +197,12 @@ def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
 
 
 def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array]:
-    """What `state_in_file` was given, from tensors whose names begin without `_STATE`.
+    """Return the training state that `state_in_file` stored; names come without their prefix.
 
     Raises
     ------
     ValueError
-        They do not belong together.
+        Tensors and text do not belong together.
     """
     if text is None:
         if tensors:

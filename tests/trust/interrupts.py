@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 import fastmlp
-from cli_process import write_idx_directory
-from crash_runs import RESULTS, SETTINGS
+from support.cli_process import write_idx_directory
+from support.crash_runs import RESULTS, SETTINGS
 from trust.experiment import Experiment, Section, require
 from trust.small import Problem, digest, model_digest
 from trust.worker import environment

@@ -10,8 +10,7 @@ from typing import Any
 import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
-from fastmlp.data.prepare import Options, Prepared
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Options, Prepared, Preprocessing
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
