@@ -44,6 +44,17 @@ class LBFGS:
         Ends once no element of the gradient is larger.
     evaluations : int
         At most so many of the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 1], loss="mse", dtype="float64", seed=0)
+    >>> history = model.fit(x, x**2, epochs=200, optimizer=fastmlp.LBFGS(), verbose=0)
+    >>> history.ending, history.loss[-1] < 1e-3
+    ('converged', True)
     """
 
     l2: float = 0.0
