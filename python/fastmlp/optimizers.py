@@ -427,13 +427,6 @@ class Lion(Optimizer):
     RULE: ClassVar[str] = "lion"
 
 
-@dataclass(frozen=True)
-class SignDescent(Optimizer):
-    learning_rate: Rate = 0.01
-
-    RULE: ClassVar[str] = "sign_descent"
-
-
 OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     name.lower(): kind
     for name, kind in list(globals().items())
