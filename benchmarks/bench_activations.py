@@ -10,7 +10,7 @@ import pytest
 from fastmlp import _core
 from machine import FAST_ISAS
 from support import reference
-from support.activation_bounds import SLOPE_FROM_OUTPUT, assert_value_and_slope
+from support.activation_bounds import DERIVATIVE_FROM_OUTPUT, assert_value_and_derivative
 from support.elementwise import (
     INVERSE_CDF_ERROR,
     MAX_ULP,
@@ -39,21 +39,21 @@ NUMPY = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "log1p": np.log1p, "sigm
 EXACT = NUMPY | {"sigmoid": reference.sigmoid}
 
 
-def numpy_slope(name, output):
+def numpy_derivative(name, output):
     if name == "relu":
         return (output > 0).astype(SINGLE)
     return output * (1 - output) if name == "sigmoid" else 1 - output * output
 
 
 def numpy_activation(name, z, bias):
-    """Value and slope, as the kernels write them."""
+    """Value and derivative, as the kernels write them."""
     z = z + bias
     value = np.maximum(z, 0) if name == "relu" else NUMPY[name](z)
-    return value, numpy_slope(name, value)
+    return value, numpy_derivative(name, value)
 
 
 def numpy_backward(name, output, doutput):
-    return doutput * numpy_slope(name, output)
+    return doutput * numpy_derivative(name, output)
 
 
 def cases(names, with_numpy, large, small):
@@ -123,7 +123,7 @@ def layer(size: str):
 
 @cases(ALL_ACTIVATIONS, WITH_NUMPY, LARGE, SMALL)
 def test_activation(benchmark, record, name, size, isa):
-    """Values and slopes."""
+    """Values and derivatives."""
     z, bias, _ = layer(size)
     benchmark.group = f"{name} forward {size}"
     if isa == "numpy":
@@ -135,19 +135,19 @@ def test_activation(benchmark, record, name, size, isa):
         parameter = float(SINGLE(PARAMETERS.get(name, 0.0)))
         settings = {"parameter": parameter, "isa": isa}
         actual = kernels.activation(name, z, bias, **settings)
-        assert_value_and_slope(name, z + bias, parameter, actual)
+        assert_value_and_derivative(name, z + bias, parameter, actual)
         benchmark(kernels.activation, name, z, bias, **settings)
     record(bytes_moved=12 * z.size, samples=z.size, isa=isa)
 
 
-@cases(SLOPE_FROM_OUTPUT, WITH_NUMPY, LARGE, SMALL)
+@cases(DERIVATIVE_FROM_OUTPUT, WITH_NUMPY, LARGE, SMALL)
 def test_activation_backward(benchmark, record, name, size, isa):
     z, bias, doutput = layer(size)
     parameter = PARAMETERS.get(name, 0.0)
-    output, slope = kernels.activation(name, z, bias, parameter=parameter)
-    # The slope rounds twice in units of 1 at most, the product once.
+    output, derivative = kernels.activation(name, z, bias, parameter=parameter)
+    # The derivative rounds twice in units of 1 at most, the product once.
     bound = 3 * unit_roundoff(SINGLE) * np.abs(doutput)
-    exact = doutput * slope.astype(np.float64)
+    exact = doutput * derivative.astype(np.float64)
     benchmark.group = f"{name} backward {size}"
     if isa == "numpy":
         assert np.all(np.abs(numpy_backward(name, output, doutput) - exact) <= bound)

@@ -267,15 +267,15 @@ static inline Vec<T> normal_cdf(Vec<T> x) {
 /// normal distribution", Applied Statistics 37, 1988 (PPND7).
 template <typename T>
 static inline Vec<T> inverse_normal_cdf(Vec<T> p) {
-  constexpr double kCentreTop[] = {5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179};
-  constexpr double kCentreBottom[] = {6.7187563600e1, 7.8757757664e1, 1.7895169469e1, 1.0};
+  constexpr double kCenterTop[] = {5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179};
+  constexpr double kCenterBottom[] = {6.7187563600e1, 7.8757757664e1, 1.7895169469e1, 1.0};
   constexpr double kMiddleTop[] = {1.7023821103e-1, 1.3067284816, 2.7568153900, 1.4234372777};
   constexpr double kMiddleBottom[] = {1.2021132975e-1, 7.3700164250e-1, 1.0};
   constexpr double kFarTop[] = {1.7337203997e-2, 4.2868294337e-1, 3.0812263860, 6.6579051150};
   constexpr double kFarBottom[] = {1.2258202635e-2, 2.4197894225e-1, 1.0};
   const Vec<T> q = p - splat<T>(static_cast<T>(0.5));
   const Vec<T> r = fma(-q, q, splat<T>(static_cast<T>(0.180625)));
-  const Vec<T> centre = q * polynomial<T>(kCentreTop, r) / polynomial<T>(kCentreBottom, r);
+  const Vec<T> center = q * polynomial<T>(kCenterTop, r) / polynomial<T>(kCenterBottom, r);
   const Vec<T> s = sqrt(-log<T>(q < 0 ? p : splat<T>(1) - p));
   const Vec<T> m = s - splat<T>(static_cast<T>(1.6));
   const Vec<T> f = s - splat<T>(5);
@@ -284,7 +284,7 @@ static inline Vec<T> inverse_normal_cdf(Vec<T> p) {
   const Vec<T> tail = s > 5 ? far : middle;
   const Vec<T> signed_tail = q < 0 ? -tail : tail;
   const Vec<T> size = q < 0 ? -q : q;
-  return size > static_cast<T>(0.425) ? signed_tail : centre;
+  return size > static_cast<T>(0.425) ? signed_tail : center;
 }
 
 }  // namespace fastmlp::FASTMLP_ISA

@@ -1,4 +1,4 @@
-"""Bias, activation and slope forward; backward the derivative that the output tells.
+"""Bias, activation and derivative forward; backward the derivative that the output tells.
 
 Bounds count in units of u, the unit round-off, and follow from how each function is computed.
 """
@@ -12,9 +12,9 @@ from hypothesis import given
 from fastmlp import _core
 from support import reference_activations
 from support.activation_bounds import (
+    DERIVATIVE_FROM_OUTPUT,
     PARAMETERS,
-    SLOPE_FROM_OUTPUT,
-    assert_value_and_slope,
+    assert_value_and_derivative,
 )
 from support.strategies import ALL_ACTIVATIONS, dtypes, edge, normals, seeds
 from support.tolerance import assert_same_bits, unit_roundoff
@@ -45,7 +45,7 @@ def sample(shape, dtype, seed=0):
 
 
 def without_bias(name, z, parameter=0.0, isa=None):
-    """Value and slope of a vector."""
+    """Value and derivative of a vector."""
     z = z[None]
     outputs = kernels.activation(name, z, np.zeros_like(z[0]), parameter=parameter, isa=isa)
     return [one[0] for one in outputs]
@@ -72,14 +72,14 @@ def test_forward_adds_the_bias_once_and_applies_the_function(name, shape, isa, d
     for parameter in parameters_of(name, dtype):
         actual = kernels.activation(name, z, bias, parameter=parameter, isa=isa)
         # The sum is rounded to the dtype before the function sees it.
-        assert_value_and_slope(name, z + bias, parameter, actual)
+        assert_value_and_derivative(name, z + bias, parameter, actual)
 
 
 @names
 def test_tails_and_tiny_arguments(name, isa, dtype):
     z = far_and_near(dtype)
     for parameter in parameters_of(name, dtype):
-        assert_value_and_slope(name, z, parameter, without_bias(name, z, parameter, isa))
+        assert_value_and_derivative(name, z, parameter, without_bias(name, z, parameter, isa))
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_tails_that_cancel_when_written_naively(name, z, expected, isa, dtype):
     np.testing.assert_allclose(actual, [expected], rtol=256 * unit_roundoff(dtype))
 
 
-def test_slopes_at_kinks(isa, dtype):
+def test_derivatives_at_kinks(isa, dtype):
     """That of the side z <= 0, of hard_sigmoid 0."""
     zeros = np.array([0.0, -0.0], dtype)
     expected = {"relu": 0.0, "leaky_relu": 0.25, "elu": 0.25, "step": 0.25, "sign": 0.25}
-    for name, slope in expected.items():
+    for name, derivative in expected.items():
         actual = without_bias(name, zeros, 0.25, isa)[1]
-        np.testing.assert_array_equal(actual, np.full(2, slope))
+        np.testing.assert_array_equal(actual, np.full(2, derivative))
     np.testing.assert_array_equal(without_bias("step", zeros, 0.0, isa)[0], [0, 0])
     np.testing.assert_array_equal(without_bias("sign", zeros, 0.0, isa)[0], [-1, -1])
     ends = np.array([-3, 3], dtype)
@@ -113,34 +113,34 @@ def test_slopes_at_kinks(isa, dtype):
 
 
 @names
-def test_slopes_are_central_differences_of_the_values(name, isa):
+def test_derivatives_are_central_differences_of_the_values(name, isa):
     kinks = np.array([-3.0, 0.0, 3.0])
     z = np.linspace(-6, 6, 241) + 0.01
     assert np.min(np.abs(z[:, None] - kinks)) > 1e-3
     parameter = reference_activations.DEFAULT_PARAMETERS[name]
     step = 1e-5
     above, below = (without_bias(name, z + h, parameter, isa)[0] for h in (step, -step))
-    slope = without_bias(name, z, parameter, isa)[1]
+    derivative = without_bias(name, z, parameter, isa)[1]
     # Truncation, step^2 f''' / 6, and the values' errors of a few u of 6.
-    np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=0, atol=5e-10)
+    np.testing.assert_allclose(derivative, (above - below) / (2 * step), rtol=0, atol=5e-10)
 
 
 # ---------------------------------------------------------------- backward
 
 
-@pytest.mark.parametrize("name", SLOPE_FROM_OUTPUT)
+@pytest.mark.parametrize("name", DERIVATIVE_FROM_OUTPUT)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_backward_multiplies_by_the_slope(name, shape, isa, dtype):
-    """The slope that forward writes down, which is held to the oracle above."""
+def test_backward_multiplies_by_the_derivative(name, shape, isa, dtype):
+    """The derivative that forward writes down, which is held to the oracle above."""
     z, bias = sample(shape, dtype)
     gradient, _ = sample(shape, dtype, seed=1)
     for parameter in parameters_of(name, dtype):
-        value, slope = kernels.activation(name, z, bias, parameter=parameter, isa=isa)
+        value, derivative = kernels.activation(name, z, bias, parameter=parameter, isa=isa)
         actual = kernels.activation_backward(name, value, gradient, parameter=parameter, isa=isa)
-        assert_same_bits(actual, gradient * slope, name)
+        assert_same_bits(actual, gradient * derivative, name)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL_ACTIVATIONS) - set(SLOPE_FROM_OUTPUT)))
+@pytest.mark.parametrize("name", sorted(set(ALL_ACTIVATIONS) - set(DERIVATIVE_FROM_OUTPUT)))
 def test_backward_refuses_an_output_that_does_not_tell(name):
     ones = np.ones((1, 1), np.float32)
     with pytest.raises(ValueError, match=f"derivative of {name} does not follow from its output"):

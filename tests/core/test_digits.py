@@ -32,21 +32,21 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Digits:
-    """Largest error in ulps of the value and of the slope, over all of float32.
+    """Largest error in ulps of the value and of the derivative, over all of float32.
 
-    Between two z the slope may be off by `absolute` in units of u instead. Nothing is promised
+    Between two z the derivative may be off by `absolute` in units of u instead. Nothing is promised
     below `from_z`, where a factor is subnormal.
     """
 
     value: float
-    slope: float
+    derivative: float
     absolute: float = 0.0
     between: tuple[float, float] = (-np.inf, np.inf)
     from_z: float = -np.inf
 
 
-# Slopes of sigmoid and tanh are read from the stored output, which costs nothing and keeps what
-# 1 - output keeps: u absolute. Those of silu and both gelus cross zero, where terms of size 1
+# Derivatives of sigmoid and tanh come from the stored output, which costs nothing and keeps the
+# digits of 1 - output: u absolute. Those of silu and both gelus cross zero, where terms of size 1
 # cancel. The exponent of the tanh form of gelu is a rounded polynomial, whose error grows with it.
 ROOT = (-2, 0)
 ACTIVATION_DIGITS = {
@@ -76,15 +76,22 @@ def sample_of(name: str) -> np.ndarray:
 
 
 def errors_of(name: str):
-    """z, errors of value and slope in ulps, of the slope also in units of u."""
+    """z, errors of value and derivative in ulps, of the derivative also in units of u."""
     z = sample_of(name)
     z = z[z >= ACTIVATION_DIGITS[name].from_z]
     parameter = float(SINGLE({"leaky_relu": 0.01, "elu": 1.0}.get(name, 0.0)))
-    value, slope = kernels.activation(name, z[None], np.zeros_like(z), parameter=parameter)
+    value, derivative = kernels.activation(name, z[None], np.zeros_like(z), parameter=parameter)
     with np.errstate(all="ignore"):
-        exact_value, exact_slope = exact(name, z, parameter)
-    absolute = np.abs(slope[0].astype(np.longdouble) - exact_slope) / unit_roundoff(SINGLE)
-    return z, ulp_errors(value[0], exact_value), ulp_errors(slope[0], exact_slope), absolute
+        exact_value, exact_derivative = exact(name, z, parameter)
+    absolute = np.abs(derivative[0].astype(np.longdouble) - exact_derivative) / unit_roundoff(
+        SINGLE
+    )
+    return (
+        z,
+        ulp_errors(value[0], exact_value),
+        ulp_errors(derivative[0], exact_derivative),
+        absolute,
+    )
 
 
 def test_every_activation_has_an_entry():
@@ -94,13 +101,15 @@ def test_every_activation_has_an_entry():
 @pytest.mark.parametrize("name", ACTIVATION_DIGITS)
 def test_digits_of_an_activation(name):
     digits = ACTIVATION_DIGITS[name]
-    z, value, slope, absolute = errors_of(name)
+    z, value, derivative, absolute = errors_of(name)
     worst = int(np.argmax(value))
     assert value[worst] <= digits.value, f"value at {z[worst]!r} is off by {value[worst]:.3g} ulp"
     between = (z >= digits.between[0]) & (z <= digits.between[1])
-    slope = np.where(between & (absolute <= digits.absolute), 0, slope)
-    worst = int(np.argmax(slope))
-    assert slope[worst] <= digits.slope, f"slope at {z[worst]!r} is off by {slope[worst]:.3g} ulp"
+    derivative = np.where(between & (absolute <= digits.absolute), 0, derivative)
+    worst = int(np.argmax(derivative))
+    assert derivative[worst] <= digits.derivative, (
+        f"derivative at {z[worst]!r} is off by {derivative[worst]:.3g} ulp"
+    )
 
 
 def test_corners_are_exact(isa, dtype):
@@ -109,16 +118,16 @@ def test_corners_are_exact(isa, dtype):
     inside, outside = (np.nextafter(three, towards) for towards in (0, 10 * three))
     for z, expected in ((three, [0, 1]), (outside, [0, 1])):
         z = z.astype(dtype)
-        value, slope = kernels.activation("hard_sigmoid", z[None], 0 * z, isa=isa)
+        value, derivative = kernels.activation("hard_sigmoid", z[None], 0 * z, isa=isa)
         np.testing.assert_array_equal(value[0], expected)
-        np.testing.assert_array_equal(slope[0], [0, 0])
+        np.testing.assert_array_equal(derivative[0], [0, 0])
         np.testing.assert_array_equal(reference_activations.value("hard_sigmoid", z), expected)
-    value, slope = kernels.activation(
+    value, derivative = kernels.activation(
         "hard_sigmoid", inside[None].astype(dtype), 0 * three, isa=isa
     )
     assert 0 < value[0, 0] < 1e-6
     assert 1 - 1e-6 < value[0, 1] <= 1
-    np.testing.assert_array_equal(slope[0], np.array([1, 1], dtype) / 6)
+    np.testing.assert_array_equal(derivative[0], np.array([1, 1], dtype) / 6)
     for name, limits in {
         "sigmoid": (0, 1),
         "tanh": (-1, 1),
@@ -126,9 +135,9 @@ def test_corners_are_exact(isa, dtype):
         "silu": (0, 1e4),
     }.items():
         far = np.array([-1e4, 1e4], dtype)
-        value, slope = kernels.activation(name, far[None], 0 * far, parameter=1.0, isa=isa)
+        value, derivative = kernels.activation(name, far[None], 0 * far, parameter=1.0, isa=isa)
         np.testing.assert_array_equal(value[0], limits)
-        assert slope[0, 0] == 0
+        assert derivative[0, 0] == 0
 
 
 # ---------------------------------------------------------------- losses

@@ -20,7 +20,7 @@ INPUT_SCALE, NOISE = 0.7, 0.2
 # Farther than a difference of 1e-5 in one parameter moves any pre-activation or output here.
 DISTANCE, LEAST_DEVIATION = 1e-3, 0.1
 
-# Activation, the oracle's parameter, and where its slope jumps.
+# Activation, the oracle's parameter, and where its derivative jumps.
 ACTIVATIONS: dict[str, tuple[Any, float | None, tuple[float, ...]]] = {
     **{name: (name, None, ()) for name in ("identity", "sigmoid", "tanh", "softplus")},
     **{name: (name, None, ()) for name in ("gelu", "gelu_tanh", "silu")},

@@ -149,26 +149,26 @@ def hinge_bounds(outputs, labels):
 
 def elementwise_bounds(case, outputs, targets):
     o, t = outputs.astype(np.longdouble), targets.astype(np.longdouble)
-    loss, slope = (
+    loss, derivative = (
         np.abs(one).reshape(o.shape)
         for one in case.exact(outputs.reshape(-1, 1), targets.reshape(-1, 1))
     )
     # Differences, and their products with themselves or with a rounded 1 - level.
-    loss_roundoffs, slope_roundoffs = 3 * loss, slope
+    loss_roundoffs, derivative_roundoffs = 3 * loss, derivative
     if case.name == "mae":
-        loss_roundoffs, slope_roundoffs = loss, 0 * slope
+        loss_roundoffs, derivative_roundoffs = loss, 0 * derivative
     elif case.name == "huber":
         loss_roundoffs = case.parameter * np.abs(o - t) + 3 * loss
     elif case.name == "poisson":  # exp counts 4
-        loss_roundoffs, slope_roundoffs = 4 * np.exp(o) + loss, 4 * np.exp(o) + slope
+        loss_roundoffs, derivative_roundoffs = 4 * np.exp(o) + loss, 4 * np.exp(o) + derivative
     elif case.name == "binary_cross_entropy":
         # log1p(exp(-|z|)) counts 5, see test_activations.py; what is added to it has no other sign.
         # The smaller of s and 1 - s counts 6; 1 - t is exact from 1/2 on, and for t = 0.
         rounded = np.where((o >= 0) & (t > 0) & (t < 0.5), 1 - t, 0)
         loss_roundoffs = 7 * loss
-        slope_roundoffs = 6 * reference.sigmoid(-np.abs(o)) + rounded + slope
+        derivative_roundoffs = 6 * reference.sigmoid(-np.abs(o)) + rounded + derivative
     u, adding = unit_roundoff(outputs.dtype), gamma(additions(o.shape[1]), outputs.dtype)
-    return u * loss_roundoffs.sum(axis=1) + adding * loss.sum(axis=1), u * slope_roundoffs
+    return u * loss_roundoffs.sum(axis=1) + adding * loss.sum(axis=1), u * derivative_roundoffs
 
 
 def bounds_of(case, outputs, targets):

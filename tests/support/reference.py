@@ -56,7 +56,7 @@ def activate(name: str, z: Array) -> Array:
     raise KeyError(name)
 
 
-def activation_slope(name: str, output: Array) -> Array:
+def activation_derivative(name: str, output: Array) -> Array:
     """Derivative of an activation, written in terms of its output as back-propagation has it."""
     if name == "identity":
         return np.ones_like(output)
@@ -158,7 +158,7 @@ class Network:
         dweights: list[Array] = []
         dbiases: list[Array] = []
         for layer in reversed(range(len(self.weights))):
-            dz = doutput * activation_slope(self.activation_of(layer), outputs[layer + 1])
+            dz = doutput * activation_derivative(self.activation_of(layer), outputs[layer + 1])
             dweights.insert(0, gemm_tn(outputs[layer], dz))
             dbiases.insert(0, dz.sum(axis=0))
             doutput = gemm_nt(dz, self.weights[layer])

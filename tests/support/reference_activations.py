@@ -1,4 +1,4 @@
-"""Oracle of the activations: value and slope by the pre-activation z, in NumPy float64.
+"""Oracle of the activations: value and derivative by the pre-activation z, in NumPy float64.
 
 A sum that would cancel is written in the equivalent form that does not, so that tails keep their
 relative accuracy: 1 + erf as erfc, (1 + tanh u) / 2 as sigmoid(2u), 1 - sigmoid(z) as sigmoid(-z).
@@ -45,29 +45,29 @@ def identity(z: Array) -> Array:
     return z.copy()
 
 
-def identity_slope(z: Array) -> Array:
+def identity_derivative(z: Array) -> Array:
     return np.ones_like(z)
 
 
-def step(z: Array, slope: float) -> Array:
+def step(z: Array, derivative: float) -> Array:
     """W. McCulloch and W. Pitts 1943: 1 above the threshold, else 0."""
     return np.where(z > 0, 1.0, 0.0)
 
 
-def sign(z: Array, slope: float) -> Array:
+def sign(z: Array, derivative: float) -> Array:
     return np.where(z > 0, 1.0, -1.0)
 
 
-def surrogate_slope(z: Array, slope: float) -> Array:
+def surrogate_derivative(z: Array, derivative: float) -> Array:
     """0 is the truth; 1 is the straight-through estimator of Y. Bengio et al. 2013."""
-    return np.full_like(z, slope)
+    return np.full_like(z, derivative)
 
 
 def hard_sigmoid(z: Array) -> Array:
     return np.clip((z + 3) / 6, 0, 1)
 
 
-def hard_sigmoid_slope(z: Array) -> Array:
+def hard_sigmoid_derivative(z: Array) -> Array:
     return np.where(np.abs(z) < 3, 1 / 6, 0.0)
 
 
@@ -75,7 +75,7 @@ def relu(z: Array) -> Array:
     return np.where(z > 0, z, 0.0)
 
 
-def relu_slope(z: Array) -> Array:
+def relu_derivative(z: Array) -> Array:
     return np.where(z > 0, 1.0, 0.0)
 
 
@@ -83,7 +83,7 @@ def leaky_relu(z: Array, slope: float) -> Array:
     return np.where(z > 0, z, slope * z)
 
 
-def leaky_relu_slope(z: Array, slope: float) -> Array:
+def leaky_relu_derivative(z: Array, slope: float) -> Array:
     return np.where(z > 0, 1.0, slope)
 
 
@@ -95,7 +95,7 @@ def elu(z: Array, alpha: float) -> Array:
     return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
 
-def elu_slope(z: Array, alpha: float) -> Array:
+def elu_derivative(z: Array, alpha: float) -> Array:
     return np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0)))
 
 
@@ -103,8 +103,8 @@ def selu(z: Array) -> Array:
     return SELU_LAMBDA * elu(z, SELU_ALPHA)
 
 
-def selu_slope(z: Array) -> Array:
-    return SELU_LAMBDA * elu_slope(z, SELU_ALPHA)
+def selu_derivative(z: Array) -> Array:
+    return SELU_LAMBDA * elu_derivative(z, SELU_ALPHA)
 
 
 def softplus(z: Array) -> Array:
@@ -115,20 +115,20 @@ def softplus(z: Array) -> Array:
 # ---------------------------------------------------------------- smooth
 
 
-def sigmoid_slope(z: Array) -> Array:
+def sigmoid_derivative(z: Array) -> Array:
     return sigmoid(z) * sigmoid(-z)
 
 
-def tanh_slope(z: Array) -> Array:
+def tanh_derivative(z: Array) -> Array:
     """1 - tanh^2(z), because tanh(z) = 2 sigmoid(2z) - 1."""
-    return 4 * sigmoid_slope(2 * z)
+    return 4 * sigmoid_derivative(2 * z)
 
 
 def silu(z: Array) -> Array:
     return z * sigmoid(z)
 
 
-def silu_slope(z: Array) -> Array:
+def silu_derivative(z: Array) -> Array:
     return sigmoid(z) * (1 + z * sigmoid(-z))
 
 
@@ -148,7 +148,7 @@ def gelu(z: Array) -> Array:
     return z * normal_cdf(z)
 
 
-def gelu_slope(z: Array) -> Array:
+def gelu_derivative(z: Array) -> Array:
     near = np.clip(z, -GELU_SATURATED, GELU_SATURATED)
     return normal_cdf(z) + near * normal_density(near)
 
@@ -163,31 +163,31 @@ def gelu_tanh(z: Array) -> Array:
     return z * sigmoid(2 * _gelu_tanh_argument(z))
 
 
-def gelu_tanh_slope(z: Array) -> Array:
+def gelu_tanh_derivative(z: Array) -> Array:
     u = _gelu_tanh_argument(z)
     near = np.clip(z, -GELU_SATURATED, GELU_SATURATED)
     du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * near**2)
-    return sigmoid(2 * u) + near * sigmoid_slope(2 * u) * 2 * du
+    return sigmoid(2 * u) + near * sigmoid_derivative(2 * u) * 2 * du
 
 
 # ---------------------------------------------------------------- by name
 
 PARAMETRIC: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
-    "step": (step, surrogate_slope),
-    "sign": (sign, surrogate_slope),
-    "leaky_relu": (leaky_relu, leaky_relu_slope),
-    "elu": (elu, elu_slope),
+    "step": (step, surrogate_derivative),
+    "sign": (sign, surrogate_derivative),
+    "leaky_relu": (leaky_relu, leaky_relu_derivative),
+    "elu": (elu, elu_derivative),
 }
 PLAIN: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "identity": (identity, identity_slope),
-    "sigmoid": (sigmoid, sigmoid_slope),
-    "hard_sigmoid": (hard_sigmoid, hard_sigmoid_slope),
-    "tanh": (np.tanh, tanh_slope),
-    "relu": (relu, relu_slope),
-    "selu": (selu, selu_slope),
-    "gelu": (gelu, gelu_slope),
-    "gelu_tanh": (gelu_tanh, gelu_tanh_slope),
-    "silu": (silu, silu_slope),
+    "identity": (identity, identity_derivative),
+    "sigmoid": (sigmoid, sigmoid_derivative),
+    "hard_sigmoid": (hard_sigmoid, hard_sigmoid_derivative),
+    "tanh": (np.tanh, tanh_derivative),
+    "relu": (relu, relu_derivative),
+    "selu": (selu, selu_derivative),
+    "gelu": (gelu, gelu_derivative),
+    "gelu_tanh": (gelu_tanh, gelu_tanh_derivative),
+    "silu": (silu, silu_derivative),
     "softplus": (softplus, sigmoid),
 }
 
@@ -205,6 +205,6 @@ def value(name: str, z: Array, parameter: float | None = None) -> Array:
     return _evaluate(0, name, z, parameter)
 
 
-def slope(name: str, z: Array, parameter: float | None = None) -> Array:
+def derivative(name: str, z: Array, parameter: float | None = None) -> Array:
     """Derivative of an activation at z; at a kink that of the side z <= 0, for hard_sigmoid 0."""
     return _evaluate(1, name, z, parameter)

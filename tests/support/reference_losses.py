@@ -62,11 +62,11 @@ def hinge(scores: Array, classes: NDArray[np.integer]) -> Loss:
 # ---------------------------------------------------------------- losses of single outputs
 
 
-def _sum_over_outputs(loss: Array, slope: Array, output_weights: ArrayLike | None) -> Loss:
+def _sum_over_outputs(loss: Array, derivative: Array, output_weights: ArrayLike | None) -> Loss:
     if output_weights is None:
-        return loss.sum(axis=1), slope
+        return loss.sum(axis=1), derivative
     weights = np.asarray(output_weights, np.float64)
-    return (loss * weights).sum(axis=1), slope * weights
+    return (loss * weights).sum(axis=1), derivative * weights
 
 
 def binary_cross_entropy(
@@ -75,8 +75,8 @@ def binary_cross_entropy(
     """-t log p - (1 - t) log(1 - p) with p = sigmoid(z), from z so that no logarithm overflows."""
     loss = np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))
     smaller = sigmoid(-np.abs(logits))
-    slope = np.where(logits < 0, smaller - targets, (1 - targets) - smaller)
-    return _sum_over_outputs(loss, slope, output_weights)
+    derivative = np.where(logits < 0, smaller - targets, (1 - targets) - smaller)
+    return _sum_over_outputs(loss, derivative, output_weights)
 
 
 def mse(outputs: Array, targets: Array, *, output_weights: ArrayLike | None = None) -> Loss:
@@ -126,8 +126,8 @@ def quantile(
     """
     q = np.asarray(levels, np.float64)
     d = targets - outputs
-    slope = np.where(d > 0, -q, np.where(d < 0, 1 - q, 0.0))
-    return _sum_over_outputs(np.maximum(q * d, (q - 1) * d), slope, output_weights)
+    derivative = np.where(d > 0, -q, np.where(d < 0, 1 - q, 0.0))
+    return _sum_over_outputs(np.maximum(q * d, (q - 1) * d), derivative, output_weights)
 
 
 LOSSES = {
@@ -159,9 +159,9 @@ def row_losses(groups: Sequence[Group], outputs: Array, targets: Sequence[NDArra
     first = 0
     for (name, count, weight, options), group_targets in zip(groups, targets, strict=True):
         own = slice(first, first + count)
-        loss, slope = LOSSES[name](outputs[:, own], group_targets, **options)
+        loss, derivative = LOSSES[name](outputs[:, own], group_targets, **options)
         row_loss += weight * loss
-        doutputs[:, own] = weight * slope
+        doutputs[:, own] = weight * derivative
         first += count
     if first != outputs.shape[1]:
         raise ValueError(f"groups must cover all {outputs.shape[1]} outputs, got {first}")

@@ -159,7 +159,7 @@ class Network:
         for layer in reversed(range(len(self.weights))):
             t = traces[layer]
             name, parameter = self.activations[layer], self.parameters[layer]
-            dz = dlevel * activations.slope(name, t.pre_activation, parameter)
+            dz = dlevel * activations.derivative(name, t.pre_activation, parameter)
             dbiases.insert(0, dz.sum(axis=0))
             dscales.insert(0, None)
             if t.normalised is not None:

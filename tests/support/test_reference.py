@@ -27,10 +27,10 @@ def test_gradients_match_central_differences(activation, output_activation, loss
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_slope_from_output_matches_central_differences(name):
+def test_derivative_from_output_matches_central_differences(name):
     z = np.concatenate([np.linspace(-4, -0.1, 40), np.linspace(0.1, 4, 40)])
     numeric = (reference.activate(name, z + 1e-6) - reference.activate(name, z - 1e-6)) / 2e-6
-    analytic = reference.activation_slope(name, reference.activate(name, z))
+    analytic = reference.activation_derivative(name, reference.activate(name, z))
     np.testing.assert_allclose(analytic, numeric, rtol=0, atol=1e-9)
 
 

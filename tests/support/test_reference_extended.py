@@ -1,6 +1,6 @@
 """The wider oracle is checked without fastmlp: by central differences and by answers in print.
 
-Numbers "of PyTorch" were computed once with PyTorch 2.13.0 in float64, slopes by its autograd.
+Numbers "of PyTorch" were computed once with PyTorch 2.13.0 in float64, derivatives by its autograd.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def assert_far_from_kinks(values, kinks, distance=1e-3):
     assert all(np.min(np.abs(values - kink)) > distance for kink in kinks)
 
 
-# Value and slope at TORCH_Z, of PyTorch.
+# Value and derivative at TORCH_Z, of PyTorch.
 TORCH_Z = np.array([-2.5, 0.7])
 TORCH_ACTIVATIONS = {
     "sigmoid": ([0.0758581800212, 0.668187772168], [0.0701037165451, 0.221712873293]),
@@ -46,19 +46,21 @@ TORCH_ACTIVATIONS = {
 
 @pytest.mark.parametrize("name", TORCH_ACTIVATIONS)
 def test_activations_are_those_of_pytorch(name):
-    value, slope = TORCH_ACTIVATIONS[name]
+    value, derivative = TORCH_ACTIVATIONS[name]
     parameter = PARAMETERS.get(name)
     np.testing.assert_allclose(activations.value(name, TORCH_Z, parameter), value, rtol=1e-11)
-    np.testing.assert_allclose(activations.slope(name, TORCH_Z, parameter), slope, rtol=1e-11)
+    np.testing.assert_allclose(
+        activations.derivative(name, TORCH_Z, parameter), derivative, rtol=1e-11
+    )
 
 
 @pytest.mark.parametrize("name", KINKS)
-def test_slopes_match_central_differences(name):
+def test_derivatives_match_central_differences(name):
     z = np.linspace(-5.03, 5.01, 200)
     assert_far_from_kinks(z, KINKS[name])
     parameter = PARAMETERS.get(name)
     above, below = (activations.value(name, z + h, parameter) for h in (1e-5, -1e-5))
-    assert_gradient(activations.slope(name, z, parameter), (above - below) / 2e-5)
+    assert_gradient(activations.derivative(name, z, parameter), (above - below) / 2e-5)
 
 
 def test_steps_by_hand():
@@ -66,25 +68,25 @@ def test_steps_by_hand():
     np.testing.assert_array_equal(activations.value("step", z), [0, 0, 0, 1, 1])
     np.testing.assert_array_equal(activations.value("sign", z), [-1, -1, -1, 1, 1])
     for name in ("step", "sign"):
-        np.testing.assert_array_equal(activations.slope(name, z), np.zeros(5))
-        np.testing.assert_array_equal(activations.slope(name, z, 1.0), np.ones(5))
+        np.testing.assert_array_equal(activations.derivative(name, z), np.zeros(5))
+        np.testing.assert_array_equal(activations.derivative(name, z, 1.0), np.ones(5))
 
 
-def test_slopes_at_kinks():
+def test_derivatives_at_kinks():
     at_zero = {"relu": 0, "leaky_relu": 0.01, "elu": 1, "selu": 1.7580993408473766}
     for name, expected in at_zero.items():
-        assert activations.slope(name, np.zeros(1)) == pytest.approx(expected, abs=1e-15)
+        assert activations.derivative(name, np.zeros(1)) == pytest.approx(expected, abs=1e-15)
     z = np.array([-3, -1.5, 0, 1.5, 3])
     np.testing.assert_array_equal(activations.value("hard_sigmoid", z), [0, 0.25, 0.5, 0.75, 1])
-    np.testing.assert_array_equal(6 * activations.slope("hard_sigmoid", z), [0, 1, 1, 1, 0])
+    np.testing.assert_array_equal(6 * activations.derivative("hard_sigmoid", z), [0, 1, 1, 1, 0])
 
 
 @pytest.mark.parametrize("name", activations.DEFAULT_PARAMETERS)
 def test_activations_saturate_without_overflow(name):
     far = np.array([-1e300, 1e300])
-    slope = activations.slope(name, far)
-    assert np.all(np.isfinite([activations.value(name, far), slope]))
-    assert slope[0] == {"identity": 1, "leaky_relu": 0.01}.get(name, 0)
+    derivative = activations.derivative(name, far)
+    assert np.all(np.isfinite([activations.value(name, far), derivative]))
+    assert derivative[0] == {"identity": 1, "leaky_relu": 0.01}.get(name, 0)
 
 
 def test_gelu_keeps_its_accuracy_in_the_tail():
@@ -152,15 +154,15 @@ def test_pinball_loss_of_scikit_learn(level, low, high):
         assert row_loss.sum() == pytest.approx(expected, rel=1e-15)
 
 
-def test_slopes_at_the_kinks_of_losses():
+def test_derivatives_at_the_kinks_of_losses():
     same = np.array([[1.0, -2.0]])
     np.testing.assert_array_equal(losses.mae(same, same)[1], [[0, 0]])
     np.testing.assert_array_equal(losses.huber(same, same - [[2, -2]], delta=2.0)[1], [[2, -2]])
     np.testing.assert_array_equal(losses.hinge(np.array([[1.0, 0.0]]), np.array([0]))[1], [[0, 0]])
     quantiles, target = np.array([[0.0, 1.0, 3.0]]), np.array([[1.0]])
-    row_loss, slope = losses.quantile(quantiles, target, levels=[0.25, 0.5, 0.75])
+    row_loss, derivative = losses.quantile(quantiles, target, levels=[0.25, 0.5, 0.75])
     np.testing.assert_array_equal(row_loss, [0.25 + 0 + 0.5])
-    np.testing.assert_array_equal(slope, [[-0.25, 0, 0.25]])
+    np.testing.assert_array_equal(derivative, [[-0.25, 0, 0.25]])
 
 
 def test_losses_survive_huge_logits():
@@ -299,7 +301,7 @@ def test_backpropagation_of_the_stanford_course():
     """CS231n, notes on backpropagation: a sigmoid neuron, w = (2, -3, -3), x = (-1, -2)."""
     parameters = [np.array([[2.0], [-3.0]])], [np.array([-3.0])]
     net = network.Network(*parameters, ["sigmoid"], [("mae", 1, 1.0, {})])
-    g = net.loss_and_gradients(np.array([[-1, -2]]), [np.zeros((1, 1))])  # |f - 0| has slope 1
+    g = net.loss_and_gradients(np.array([[-1, -2]]), [np.zeros((1, 1))])  # |f - 0| has derivative 1
     assert round(g.loss, 2) == 0.73
     np.testing.assert_array_equal(np.round(g.dweights[0].T, 2), [[-0.20, -0.39]])
     np.testing.assert_array_equal(np.round(g.dbiases[0], 2), [0.20])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from support.reference import Network, activation_slope, softmax
+from support.reference import Network, activation_derivative, softmax
 
 Array = NDArray[np.floating]
 
@@ -130,15 +130,15 @@ class RunningErrorBound:
     ) -> None:
         """Advance by the step that `net.step` (no Nesterov) is about to take."""
         outputs = net.layer_outputs(x)
-        errors, slope_errors = self._forward(net, outputs)
+        errors, derivative_errors = self._forward(net, outputs)
         doutput, edoutput = self._loss(net, outputs[-1], errors[-1], y)
         updates = []
         for layer in reversed(range(len(net.weights))):
             w, ew = net.weights[layer], self.weights[layer]
-            slope = activation_slope(net.activation_of(layer), outputs[layer + 1])
-            dz = doutput * slope
-            edz = edoutput * (slope + slope_errors[layer])
-            edz += np.abs(doutput) * slope_errors[layer] + 2 * self.u * np.abs(dz)
+            derivative = activation_derivative(net.activation_of(layer), outputs[layer + 1])
+            dz = doutput * derivative
+            edz = edoutput * (derivative + derivative_errors[layer])
+            edz += np.abs(doutput) * derivative_errors[layer] + 2 * self.u * np.abs(dz)
             inputs, einputs = np.abs(outputs[layer]), errors[layer]
             rounding = gamma(len(x), self.dtype) * np.abs(dz)
             edw = inputs.T @ (edz + rounding) + einputs.T @ (np.abs(dz) + edz)
@@ -155,9 +155,9 @@ class RunningErrorBound:
             self.velocities[layer] = (evw, evb)
 
     def _forward(self, net: Network, outputs: list[Array]) -> tuple[list[Array], list[Array]]:
-        """Bounds for the layers' outputs and for their activations' slopes."""
+        """Bounds for the layers' outputs and for their activations' derivatives."""
         errors = [2 * self.u * np.abs(outputs[0])]  # input_scale and the product with it
-        slope_errors = []
+        derivative_errors = []
         for layer, w in enumerate(net.weights):
             a, ea, ew = np.abs(outputs[layer]), errors[layer], self.weights[layer]
             size = a @ np.abs(w) + np.abs(net.biases[layer])
@@ -165,19 +165,19 @@ class RunningErrorBound:
             ez += gamma(w.shape[0] + 1, self.dtype) * size
             name, out = net.activation_of(layer), outputs[layer + 1]
             rounding = ELEMENTWISE_ROUNDOFFS * self.u
-            if name in ("identity", "relu"):  # exact, slope at most 1
+            if name in ("identity", "relu"):  # exact, derivative at most 1
                 errors.append(ez)
                 # A pre-activation within its error of 0 may sit on either side of the kink.
                 near_kink = outputs[layer] @ w + net.biases[layer]
                 unsure = (np.abs(near_kink) <= ez) if name == "relu" else np.zeros_like(ez)
-                slope_errors.append(unsure.astype(np.float64))
-            elif name == "sigmoid":  # slope at most 1/4, |s'| = |1 - 2 out| <= 1
+                derivative_errors.append(unsure.astype(np.float64))
+            elif name == "sigmoid":  # derivative at most 1/4, |s'| = |1 - 2 out| <= 1
                 errors.append(ez / 4 + rounding * out)
-                slope_errors.append(errors[-1] + 2 * self.u)
-            else:  # tanh: slope at most 1, |s'| = 2 |out| <= 2
+                derivative_errors.append(errors[-1] + 2 * self.u)
+            else:  # tanh: derivative at most 1, |s'| = 2 |out| <= 2
                 errors.append(ez + rounding * np.abs(out))
-                slope_errors.append(2 * errors[-1] + 2 * self.u)
-        return errors, slope_errors
+                derivative_errors.append(2 * errors[-1] + 2 * self.u)
+        return errors, derivative_errors
 
     def _loss(self, net: Network, out: Array, eout: Array, y: NDArray) -> tuple[Array, Array]:
         """Derivative of the loss by the outputs and its bound."""

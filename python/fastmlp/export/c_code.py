@@ -25,7 +25,7 @@ __all__ = ["to_c"]
 Array = npt.NDArray[Any]
 Lines = Iterator[str]
 
-# Underscores at the ends or in pairs would make names that C and C++ reserve.
+# C and C++ reserve names with underscores at the ends or in pairs.
 _NAME = re.compile(r"[A-Za-z](_?[A-Za-z0-9])*", re.ASCII)
 _COMMENT_WIDTH = 96
 _VALUES_PER_LINE = 6  # C99 promises logical lines of 4095 characters, and readers like fewer
@@ -38,7 +38,7 @@ _FUNCTION = re.compile(r"[a-z]\w*(?=\()")
 def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> None:
     """Write a model as a header for C99 and C++11 without dependencies.
 
-    All in it is ``static``: constant arrays, and the functions
+    The header holds ``static`` constant arrays and the functions
 
     - ``NAME_predict(x, outputs)``: what `MLP.forward` gives; the values of a regression in the
       units of the targets, rates with the Poisson loss;
@@ -46,11 +46,11 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
     - ``NAME_classify(x)`` returns the index of the class, or 0 or 1 for a single yes or no; for
       several labels ``NAME_classify(x, labels)`` sets 0 or 1 each.
 
-    ``x`` is one sample as it comes: missing values (NaN), standardisation and ``input_scale`` are
-    part of the code. With a preprocessing that has categories it is a row of what
-    ``model.preprocessing.inputs`` returns. Numbers are ``float``, those of a float64 model
-    ``double``; batch normalisation is part of weights and biases. The comment at the top shows the
-    calls and tells the need of stack: the outputs of two hidden layers.
+    ``x`` is one raw sample: the code replaces missing values (NaN), standardizes and applies
+    ``input_scale``. If the preprocessing has categories, ``x`` is a row of what
+    ``model.preprocessing.inputs`` returns. Numbers are ``float``, or ``double`` for a float64
+    model. Batch normalization is folded into weights and biases. The comment at the top shows the
+    calls and states how much stack a call takes: the outputs of two hidden layers.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
     path : str or os.PathLike
         File to create or replace, whole or not at all.
     name : str, optional
-        Begins all names of the header; made of the file's name by default.
+        Prefix of all names in the header; derived from the file's name by default.
 
     Raises
     ------
@@ -66,6 +66,17 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
         `model` is no MLP, a parameter is NaN or infinite, or `name` cannot begin a name in C.
     OSError
         The file could not be written; an older one is unharmed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, fastmlp
+    >>> model = fastmlp.MLP([2, 3, 1], activation="tanh", loss="mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     header = pathlib.Path(folder) / "net.h"
+    ...     fastmlp.export.to_c(model, header)
+    ...     text = header.read_text()
+    >>> "static inline void net_predict(const float *x, float *outputs)" in text
+    True
     """
     prefix = _prefix_of(path) if name is None else _checked_name(name)
     inference = describe(model, folds=True)

@@ -1,4 +1,4 @@
-"""Whether an ONNX file computes what its model computes: both get the same samples."""
+"""Check of an ONNX file: it must compute what its model computes for the same samples."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _ERRORS_ONLY = 3  # severity of onnxruntime's log
 def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
     """Compare a file of `to_onnx`, run by onnxruntime, with its model on 256 random samples.
 
-    Samples whose prediction hangs on rounding are left out: those that lie on the threshold of a
-    unit with a step or sign activation, and for labels those whose best outputs are equal.
+    Samples whose prediction depends on rounding are left out: those on the threshold of a unit with
+    a step or sign activation, and, for labels, those whose best outputs are equal.
 
     Parameters
     ----------
@@ -53,6 +53,16 @@ def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
         The package onnxruntime is not installed.
     FormatError
         onnxruntime cannot run the file, or it has other inputs and outputs than `to_onnx` writes.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, fastmlp
+    >>> model = fastmlp.MLP([2, 3, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+    ...     file = pathlib.Path(folder) / "net.onnx"
+    ...     fastmlp.export.to_onnx(model, file)
+    ...     fastmlp.export.check(model, file)["samples"]
+    256
     """
     inference = describe(model)
     x = _random_samples(inference)

@@ -1,4 +1,4 @@
-"""What a model computes when it predicts: one description, which every format writes down."""
+"""What a model computes when it predicts: the description that all export formats start from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DenseLayer:
 
     weights: Array  # (in, out)
     biases: Array  # (out,)
-    means: Array | None  # (out,), of batch normalisation
+    means: Array | None  # (out,), of batch normalization
     factors: Array | None  # (out,)
     activation: str
     parameter: float
@@ -107,8 +107,8 @@ def describe(model: MLP, *, folds: bool = False) -> Inference:
     ----------
     model : MLP
     folds : bool
-        Batch normalisation becomes part of weights and biases. That is less arithmetic, and adds
-        some rounding: up to 2e-6 in probabilities, float32, where inputs are badly scaled.
+        Fold batch normalization into weights and biases. That saves arithmetic and adds rounding:
+        up to 2e-6 in float32 probabilities if inputs are badly scaled.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def describe(model: MLP, *, folds: bool = False) -> Inference:
         if not np.isfinite(array).all():
             raise ValueError(f"model must have finite parameters, {name} holds NaN or infinity")
     architecture, preprocessing = model.architecture, model.preprocessing
-    normalises = any(architecture.batch_normalization)
+    normalizes = any(architecture.batch_normalization)
     columns = (preprocessing and preprocessing.columns) or ()
     takes_encoded = any(column.kind == "category" for column in columns)
     kind = _kind(model)
@@ -137,7 +137,7 @@ def describe(model: MLP, *, folds: bool = False) -> Inference:
         input_mean=None if inputs is None else inputs.input_mean,
         input_deviation=None if inputs is None else inputs.input_scale,
         input_scale=architecture.input_scale,
-        layers=_layers(model.folded() if folds and normalises else model),
+        layers=_layers(model.folded() if folds and normalizes else model),
         softmax_output=architecture.spec()["softmax_output"],
         output_link=architecture.link,
         link=architecture.losses[0].link if len(architecture.losses) == 1 else "none",

@@ -43,6 +43,17 @@ def to_npz(model: MLP, path: str | PathLike[str]) -> None:
         `model` is no MLP, or a parameter is NaN or infinite.
     OSError
         The file could not be written; an older one is unharmed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, fastmlp, numpy
+    >>> model = fastmlp.MLP([2, 3, 1], loss="mse")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "net.npz"
+    ...     fastmlp.export.to_npz(model, file)
+    ...     with numpy.load(file, allow_pickle=False) as arrays:
+    ...         print(arrays["layers.0.weights"].shape)
+    (2, 3)
     """
     preprocessing = describe(model).preprocessing
     arrays = dict(model.parameters())
@@ -67,6 +78,6 @@ def _zipped(arrays: dict[str, npt.NDArray[Any]]) -> memoryview:
             entry = zipfile.ZipInfo(f"{name}.npy", _FIRST_DATE)
             entry.create_system = 3  # else it tells on which system the file was written
             entry.external_attr = 0o644 << 16
-            with archive.open(entry, "w", force_zip64=arrays[name].nbytes >= 2**31) as member:
-                np.lib.format.write_array(member, arrays[name], (1, 0), allow_pickle=False)
+            with archive.open(entry, "w", force_zip64=arrays[name].nbytes >= 2**31) as entry_file:
+                np.lib.format.write_array(entry_file, arrays[name], (1, 0), allow_pickle=False)
     return target.getbuffer()

@@ -49,10 +49,10 @@ _ERFC_UNDERFLOWS = 40.0
 def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
     """Write a model as an ONNX file (opset 17).
 
-    Its one input ``x``, (N, features) of the model's dtype, takes samples as they come: missing
-    values, standardisation and ``input_scale`` are part of the graph. With a preprocessing that
-    has categories it takes what ``model.preprocessing.inputs`` returns instead; the metadata entry
-    ``inputs`` says "raw" or "encoded".
+    The only input ``x``, (N, features) of the model's dtype, takes raw samples: the graph replaces
+    missing values, standardizes and applies ``input_scale``. If the preprocessing has categories,
+    ``x`` takes what ``model.preprocessing.inputs`` returns. The metadata entry ``inputs`` is "raw"
+    or "encoded".
 
     Outputs, by the loss:
 
@@ -81,6 +81,15 @@ def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
         2 GiB that ONNX allows.
     OSError
         The file could not be written; an older one is unharmed.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, fastmlp
+    >>> model = fastmlp.MLP([2, 3, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+    ...     fastmlp.export.to_onnx(model, pathlib.Path(folder) / "net.onnx")
+    ...     fastmlp.export.check(model, pathlib.Path(folder) / "net.onnx")["passed"]
+    True
     """
     onnx = require("export", "onnx")
     inference = describe(model)
@@ -95,7 +104,7 @@ def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
 
 
 class Graph:
-    """Nodes, constants and outputs; numbers among the inputs of a node become constants.
+    """An ONNX graph being built. Numbers among the inputs of a node become constants.
 
     Parameters
     ----------
@@ -237,8 +246,8 @@ def _network(graph: Graph, inference: Inference, x: str) -> str:
             means = graph.constant(f"layers.{index}.means", layer.means)
             factors = graph.constant(f"layers.{index}.factors", layer.factors)
             # Not MatMul: onnxruntime merges factors before it into a number of single precision.
-            centred = graph.add("Sub", graph.add("Gemm", x, weights), means)
-            z = graph.add("Add", graph.add("Mul", centred, factors), biases)
+            centered = graph.add("Sub", graph.add("Gemm", x, weights), means)
+            z = graph.add("Add", graph.add("Mul", centered, factors), biases)
         x = FORMS[layer.activation].onnx(graph, z, layer.parameter)
     return graph.add("Softmax", x, axis=1) if inference.softmax_output else x
 
