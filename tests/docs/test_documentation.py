@@ -8,6 +8,7 @@ import pytest
 
 import fastmlp
 from support.paths import ROOT
+from trust.__main__ import sections
 
 URL = "https://github.com/fastmlp/fastmlp"
 FILES = re.compile(
@@ -88,6 +89,13 @@ def test_lists_named_in_contributing_exist():
     )
     assert len(named) > 5
     assert {name for name in named if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_the_tables_of_trust_have_the_promises_of_the_experiments():
+    rows = re.findall(r"^\| (.+?) \| .* \| (\w+\.\w+) \|$", read("docs/trust.md"), re.MULTILINE)
+    table = [row for row in rows if row[0] != "promise"]
+    experiments = [one for section in sections(False, []) for one in section.experiments]
+    assert table == [(one.promise, one.name) for one in experiments]
 
 
 def test_the_chart_shows_the_recorded_tables():

@@ -98,7 +98,7 @@ SECTION = Section(
         ),
         Experiment(
             name="bits.estimators",
-            promise="So have the estimators.",
+            promise="The estimators have the same bits, too.",
             counted="comparisons",
             case="trust.bits:estimators_case",
             planted="threads do not meet",
@@ -107,7 +107,7 @@ SECTION = Section(
         ),
         Experiment(
             name="bits.instruction_sets",
-            promise="So has every instruction set.",
+            promise="Every instruction set gives the same bits.",
             counted="comparisons",
             case="trust.bits:instruction_sets_case",
             planted="the generic multiply-add rounds twice",
