@@ -13,7 +13,7 @@ import pytest
 
 import fastmlp
 from cli_process import TIMEOUT, environment, run
-from fastmlp.cli.info import EXTRAS
+from fastmlp.cli.commands.info import EXTRAS
 from fastmlp.cli.self_test import DIGEST, trained_digest
 from fastmlp.datasets.cache import cache_directory
 

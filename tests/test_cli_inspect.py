@@ -171,8 +171,6 @@ def test_a_checkpoint_whatever_its_name(work, look, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none", "none: No such file or directory"),
-        (".", ".: has no config.toml"),
         ("damaged", "damaged: sha256: does not match the content"),
         ("damaged-checkpoint", "damaged-checkpoint: sha256: does not match the content"),
         ("table.csv", "table.csv: header length"),
@@ -181,7 +179,7 @@ def test_a_checkpoint_whatever_its_name(work, look, tmp_path):
         ("list", "list: header: must be a JSON object"),
     ],
 )
-def test_what_is_no_model_is_code_4(work, look, name, message):
+def test_a_damaged_file_is_code_4(work, look, name, message):
     def flipped(path):
         content = path.read_bytes()
         return content[:-1] + bytes([content[-1] ^ 1])
@@ -203,3 +201,10 @@ def test_what_is_no_model_is_code_4(work, look, name, message):
     assert message in errors
     assert errors.startswith("fastmlp: error: ")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "neither a run nor a file"), (".", "has no config.toml")]
+)
+def test_what_is_neither_a_run_nor_a_file_is_code_2(look, name, message):
+    assert message in look(name, code=2)

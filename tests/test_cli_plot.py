@@ -9,7 +9,7 @@ import pytest
 
 from cli_process import ESCAPE, run
 from fastmlp.cli import main
-from fastmlp.cli.text_curves import Curve, drawn
+from fastmlp.cli.commands.plot import Curve, drawn
 from fastmlp.experiment.rundir import RunDirectory
 from serving_models import train
 

@@ -9,7 +9,7 @@ import pytest
 
 from cli_process import run
 from fastmlp.cli.errors import ConfigError
-from fastmlp.cli.run_names import resolve_run, run_paths
+from fastmlp.cli.runs import resolve_run, run_paths
 
 
 @pytest.fixture

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from fastmlp.errors import did_you_mean
 
 __all__ = [
     "HELP_NAMES",
     "CommandBase",
     "Fraction",
     "GroupBase",
-    "LayerSizes",
     "Number",
     "State",
     "Whole",
@@ -108,17 +109,15 @@ class GroupBase(HelpPage, click.Group):
         name = args[0]
         known = name in self.commands or name.startswith("-")
         if not known and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, list(self.commands)), ctx)
+            raise click.UsageError(unknown("command", name, self.commands), ctx)
         return super().resolve_command(ctx, args)
 
 
-def unknown(what: str, name: str, choices: list[str]) -> str:
+def unknown(what: str, name: str, choices: Iterable[str]) -> str:
     """Return the message for a name that does not exist, with the nearest one that does."""
-    import difflib
-
-    close = difflib.get_close_matches(name.lower(), choices, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(choices)}"
-    return f"no such {what} '{name}'; {hint}"
+    known = list(choices)
+    hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
+    return f"no such {what} '{name}'{hint}"
 
 
 def _store(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
@@ -137,7 +136,7 @@ def common_options(*, json_option: bool = True) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         rows = [
             ("--debug", "debug", "Show the traceback of an error."),
-            ("--no-color", "no_color", "Print without colours (NO_COLOR does the same)."),
+            ("--no-color", "no_color", "Print without colors (NO_COLOR does the same)."),
         ]
         if json_option:
             rows.append(("--json", "json", "Print exactly one JSON object on standard output."))
@@ -211,26 +210,3 @@ class Fraction(_ParamType):
         if not 0.0 <= share <= 1.0:
             self.fail(f"must lie between 0 and 1 (or 0% and 100%), got {value}", param, ctx)
         return share
-
-
-class LayerSizes(_ParamType):
-    """Widths of hidden layers: `512,512`, or `none` for a network without any."""
-
-    name = "sizes"
-    limit = 1 << 20
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Parse a comma-separated list of positive integers."""
-        if isinstance(value, tuple):
-            return value
-        if str(value).strip().lower() == "none":
-            return ()
-        try:
-            sizes = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"expected sizes such as 512,512 or none, got {value!r}", param, ctx)
-        if not all(1 <= size <= self.limit for size in sizes):
-            self.fail(f"every size must lie in 1..{self.limit}, got {value}", param, ctx)
-        return sizes

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.names import MISSING, UNKNOWN, as_number, did_you_mean, listed, name_of, positions
+from fastmlp.data.names import MISSING, UNKNOWN, as_number, listed, name_of, positions
 from fastmlp.data.table import Table
-from fastmlp.errors import FormatError
+from fastmlp.errors import FormatError, did_you_mean
 
 __all__ = [
     "MAX_CATEGORIES",

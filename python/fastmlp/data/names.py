@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,6 @@ __all__ = [
     "MISSING",
     "UNKNOWN",
     "as_number",
-    "did_you_mean",
     "distinct_names",
     "listed",
     "name_of",
@@ -110,10 +108,3 @@ def listed(names: Iterable[str]) -> str:
         for text in texts[:_MOST_LISTED]
     )
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
-    lowered = {text.lower(): text for text in known}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

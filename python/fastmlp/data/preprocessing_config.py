@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.columns import MAX_CATEGORIES, ColumnEncoding
-from fastmlp.data.names import did_you_mean
+from fastmlp.errors import did_you_mean
 
 __all__ = ["ARRAY_NAMES", "as_list", "column_config", "read_config"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastmlp.data.names import did_you_mean, listed
+from fastmlp.data.names import listed
 from fastmlp.data.options import Options
 from fastmlp.data.table import Table
 from fastmlp.data.targets import find_targets
+from fastmlp.errors import did_you_mean
 
 __all__ = ["Roles", "refuse_column_options", "table_roles"]
 

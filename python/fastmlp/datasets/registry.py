@@ -17,6 +17,7 @@ from fastmlp.datasets.specs import (
     SyntheticSpec,
     WheelSource,
 )
+from fastmlp.errors import did_you_mean
 
 __all__ = ["REGISTRY", "get_spec"]
 
@@ -37,10 +38,7 @@ def get_spec(name: str | Spec) -> Spec:
     for spec in REGISTRY.values():
         if _letters(spec.name) == letters:
             return spec
-    from difflib import get_close_matches
-
-    close = get_close_matches(name.lower(), REGISTRY, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, REGISTRY)
     raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
 
 

@@ -19,6 +19,8 @@ from pydantic import (
     field_validator,
 )
 
+from fastmlp.errors import did_you_mean
+
 __all__ = [
     "Config",
     "DataSection",
@@ -370,12 +372,9 @@ def _message(error: ValidationError, origin: str) -> str:
     known = _keys_at(place[:-1])
     prefix = f"{origin}: " if origin else ""
     if first["type"] == "extra_forbidden":
-        import difflib
-
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+        hint = did_you_mean(place[-1], known) or f"; it has {', '.join(known)}"
         where = f"[{'.'.join(place[:-1])}]" if len(place) > 1 else "the file"
-        return f"{prefix}{where} has no setting '{place[-1]}'; {hint}"
+        return f"{prefix}{where} has no setting '{place[-1]}'{hint}"
     # Alternatives of a union appear behind section and name.
     name = ".".join(place[:2])
     text = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")

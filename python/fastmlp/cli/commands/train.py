@@ -1,4 +1,4 @@
-"""What `fastmlp train` does: resolve settings, load, fit, save, report.
+"""`fastmlp train`: resolve settings, load, fit, save, report.
 
 The order matters for what a user can lose: settings and output are checked before the data is
 read, the run's directory exists before the first epoch, and however the training ends, with
@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,27 +24,44 @@ from fastmlp.cli.errors import (
     ExitCode,
     Terminated,
 )
-from fastmlp.cli.options import State
-from fastmlp.cli.request import (
-    Request,
-    data_errors,
-    load_experiment,
-    require_source,
+from fastmlp.cli.options import State, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.progress import Display
+from fastmlp.cli.runs import open_run, run_errors, runs_directory
+from fastmlp.cli.settings import (
+    Given,
+    SettingsCommand,
     resolve_settings,
+    take_settings,
+    with_options,
 )
-from fastmlp.cli.run_names import resolve_run
-from fastmlp.cli.sources import go_offline, plain_warnings
+from fastmlp.cli.sources import (
+    complete_source,
+    data_errors,
+    go_offline,
+    load_experiment,
+    plain_warnings,
+    require_source,
+)
 from fastmlp.errors import DivergedError, FormatError
 
 if TYPE_CHECKING:
-    from fastmlp.cli.progress import Display
     from fastmlp.experiment.checkpoint import Checkpoint
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment, Outcome
     from fastmlp.experiment.schema import Config
 
-__all__ = ["run_training"]
+__all__ = ["train"]
 
+EXAMPLES = """\
+fastmlp train mnist
+fastmlp train mnist --hidden 256,128 --epochs 5 --lr 0.05 --seed 1
+fastmlp train houses.csv --target price --impute median --optimizer adam
+fastmlp train photos/ --validation-fraction 20% --patience 5
+fastmlp train --config runs/001-mnist/config.toml
+fastmlp train --resume runs/001-mnist
+fastmlp train mnist --json --min-accuracy 98% > result.json
+fastmlp train mnist --dry-run"""
 EXIT_CODES = {
     "completed": ExitCode.OK,
     "stopped_early": ExitCode.OK,
@@ -57,23 +75,71 @@ EXIT_CODES = {
 RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every", "tensorboard"}
 
 
-def run_training(request: Request, state: State) -> int:
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for: settings, and what to do with them."""
+
+    given: Given
+    resume: str | None
+    out: str | None
+    overwrite: bool
+    offline: bool
+    report: bool | None
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+
+
+@click.command(cls=SettingsCommand, examples=EXAMPLES)
+@click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
+@click.option(
+    "--resume", type=click.Path(), default=None, metavar="RUN",
+    help="Go on with a run that was cut off, from its newest checkpoint, to the same result.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(), default=None, metavar="DIR",
+    help="Directory of the run.  [default: runs/NNN-DATASET]",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Allow --out to replace an older run.")
+@click.option("--offline", is_flag=True, help="Never use the network.")
+@click.option(
+    "--report/--no-report", default=None,
+    help="Write report.html and plots.  [default: where 'fastmlp[plot]' is installed]",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Check the settings, show the plan and stop.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the result only, no progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the machine and all settings first.")
+@common_options()
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> int:
+    """Train a network on a data set and save it.
+
+    DATASET is a known name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory
+    (IDX files in the manner of MNIST, or images in one folder per class), or - for CSV on standard
+    input. The run's directory receives the resolved settings, metrics, checkpoints, the best and
+    the last model, and a report. Ctrl-C saves model and checkpoint as they stand and ends with code
+    130.
+    """
+    given = take_settings(ctx, options)
+    return _run(Request(given, **options), state_of(ctx))
+
+
+def _run(request: Request, state: State) -> int:
     """Carry out the command and return the exit code."""
     if request.offline:
         go_offline()
     if request.resume is not None:
         return _resume(request, state)
-    config = resolve_settings(request)
+    config = resolve_settings(request.given)
     if request.out is not None:
         _check_out(request.out, overwrite=request.overwrite)
     if request.dry_run:
-        from fastmlp.cli.result import print_plan
         from fastmlp.experiment import build
 
         require_source(str(config.data.source))
         with data_errors():
             build.require_valid(config)
-        print_plan(config, request, state)
+        _print_plan(config, request.out, state)
         return int(ExitCode.OK)
     experiment = load_experiment(config, quiet=request.quiet)
     model = _new_model(experiment)
@@ -88,20 +154,14 @@ def run_training(request: Request, state: State) -> int:
 
 
 def _resume(request: Request, state: State) -> int:
-    from fastmlp.experiment.rundir import RunDirectory
-
     assert request.resume is not None
     _require_resumable(request)
-    try:
-        run = RunDirectory.open(resolve_run(request.resume))
-        config = run.config()
-        result = run.result()
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
+    run = open_run(request.resume)
+    with run_errors():
+        config, result = run.config(), run.result()
     if result.get("status") in ("completed", "stopped_early", "check_failed"):
         return _finished(run, result, state)
-    threads = request.given.get("training", {})
-    config = config.checked(_with_training(config, threads))
+    config = with_options(config, request.given)
     with _held(run):
         run.sweep()
         checkpoint, problems = run.checkpoints.newest()
@@ -122,25 +182,18 @@ def _resume(request: Request, state: State) -> int:
 
 def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
     """A run that has nothing left to do ends as it did: scripts may resume until it works."""
-    from fastmlp.cli.result import print_result
-
     click.echo(f"{run.path} is finished ({result['status']}); --init starts from it", err=True)
-    print_result(result, state)
+    _print_result(result, state)
     return int(EXIT_CODES[result["status"]])
 
 
 def _require_resumable(request: Request) -> None:
     """A resumed run has its settings already; others would give another result."""
-    named = {name for section in request.given.values() for name in section}
-    wrong = sorted(named - RESUMABLE)
-    if request.dataset or request.config_file or request.assignments or request.out or wrong:
+    given = request.given
+    named = {name for section in given.options.values.values() for name in section}
+    if given.dataset or given.config_file or given.assignments or request.out or named - RESUMABLE:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(RESUMABLE))
         raise ConfigError(f"--resume takes the settings of the run; only {allowed} may be added")
-
-
-def _with_training(config: Config, changes: Mapping[str, Any]) -> dict[str, Any]:
-    values = config.values()
-    return values | {"training": values["training"] | dict(changes)}
 
 
 def _check_out(out: str, *, overwrite: bool) -> None:
@@ -162,7 +215,6 @@ def _new_model(experiment: Experiment) -> Any:
 
 
 def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
-    from fastmlp.cli.run_names import runs_directory
     from fastmlp.experiment.locking import DirectoryInUseError
     from fastmlp.experiment.rundir import RunDirectory
 
@@ -194,8 +246,6 @@ def _train(
     run: RunDirectory,
     checkpoint: Checkpoint | None,
 ) -> int:
-    from fastmlp.cli.progress import Display
-    from fastmlp.cli.result import document_of, print_result
     from fastmlp.experiment.runner import save_checkpoint, save_models
 
     settings = experiment.config.training
@@ -217,12 +267,12 @@ def _train(
                 if outcome.status in ("interrupted", "terminated", "time_limit"):
                     save_checkpoint(model, run, outcome)
                 save_models(model, run, outcome)
-        document = document_of(experiment, model, outcome, run, EXIT_CODES)
+        document = _document_of(experiment, model, outcome, run)
         with _writing(run):
             run.write_json(run.result_path, document)
     if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
         _write_report(request, experiment, model, run, outcome, display)
-    print_result(document, state)
+    _print_result(document, state)
     return _conclude(experiment, outcome, run)
 
 
@@ -350,3 +400,118 @@ def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> in
     error = CliError(f"{outcome.message} ({done}; {saved}{hint})")
     error.exit_code = code
     raise error
+
+
+# ---------------------------------------------------------------- the result
+
+
+def _document_of(
+    experiment: Experiment,
+    model: Any,
+    outcome: Outcome,
+    run: RunDirectory,
+) -> dict[str, Any]:
+    """Measure the result and describe the run: the content of result.json and of `--json`."""
+    from fastmlp.experiment.runner import evaluate_selected, parameter_count
+
+    part, samples = experiment.evaluated
+    finished = outcome.status in ("completed", "stopped_early", "time_limit")
+    selected = "last"
+    measures: dict[str, Any] = {}
+    if finished:
+        selected, outcome.evaluation = evaluate_selected(experiment, model, outcome)
+        measures = outcome.evaluation.as_json()
+        _check_accuracy(experiment, outcome, part)
+    seconds = outcome.training_seconds
+    trained = len(outcome.records) * len(experiment.prepared.train)
+    saved = run.best_model if selected == "best" else run.last_model
+    return {
+        **document_head("train"),
+        "status": outcome.status,
+        "exit_code": int(EXIT_CODES[outcome.status]),
+        "message": outcome.message or None,
+        "dataset": experiment.prepared.name,
+        "task": experiment.prepared.task,
+        "notes": list(experiment.prepared.notes),
+        "layer_sizes": list(model.layer_sizes),
+        "parameters": parameter_count(model),
+        "epochs": experiment.config.training.epochs,
+        "epochs_completed": len(outcome.records),
+        "monitor": experiment.config.training.monitor,
+        "best_epoch": outcome.best_epoch or None,
+        "best_value": outcome.best_value,
+        "selected": selected,
+        "evaluated_on": part,
+        "measured_on": experiment.monitored_name if experiment.monitored else None,
+        "samples": {"training": len(experiment.prepared.train), part: len(samples)},
+        "test": measures,
+        "training_seconds": seconds,
+        "wall_seconds": outcome.wall_seconds,
+        "samples_per_second": trained / seconds if seconds > 0 else None,
+        "directory": str(run.path),
+        "model": str(saved) if saved.exists() else None,
+        "config": experiment.config.values(),
+        "environment": run.environment(),
+        "history": outcome.records,
+    }
+
+
+def _check_accuracy(experiment: Experiment, outcome: Outcome, part: str) -> None:
+    wanted = experiment.config.training.min_accuracy
+    if wanted is None:
+        return
+    assert outcome.evaluation is not None
+    metrics = outcome.evaluation.metrics
+    reached = metrics.get("accuracy", metrics.get("subset_accuracy"))
+    if reached is None or reached < wanted:
+        shown = "unknown for a regression" if reached is None else f"{reached:.2%}"
+        outcome.status = "check_failed"
+        outcome.message = f"{part} accuracy is {shown}, --min-accuracy asks for {wanted:.2%}"
+
+
+def _print_result(document: dict[str, Any], state: State) -> None:
+    """Print the summary of a run, or its JSON object."""
+    if state.json:
+        print_json(state, document)
+        return
+    if not document["test"]:
+        # What happened and where the model is comes in the one line on standard error.
+        return
+    rows = [
+        (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
+        for name, shown in _measures(document["test"])
+    ]
+    if document["best_epoch"] is not None:
+        epochs = document["epochs_completed"]
+        last = document["selected"] == "last" and document["best_epoch"] < epochs
+        note = "; without a validation part the last one counts" if last else ""
+        rows.append(("best epoch", f"{document['best_epoch']} by {document['monitor']}{note}"))
+    if document["message"] and document["status"] != "check_failed":
+        rows.append(("ended", document["message"]))
+    rows.append(("training time", f"{document['training_seconds']:.2f} s"))
+    if document["samples_per_second"] is not None:
+        rows.append(("speed", f"{document['samples_per_second']:,.0f} samples/s"))
+    rows += [("model", document["model"]), ("run", document["directory"])]
+    print_pairs(rows)
+
+
+def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The measures that say most about the task."""
+    shares = ("accuracy", "subset_accuracy", "macro_f1")
+    numbers = ("rmse", "mae", "r2")
+    rows = [(name, f"{measured[name]:.2%}") for name in shares if name in measured]
+    return rows + [(name, f"{measured[name]:.6g}") for name in numbers if name in measured]
+
+
+def _print_plan(config: Config, out: str | None, state: State) -> None:
+    """Print what a run would do; nothing is fetched, written or trained."""
+    from fastmlp.experiment.settings import toml
+
+    name = str(config.data.source).rstrip("/").rpartition("/")[2]
+    out = out or f"runs/NNN-{name}"
+    if state.json:
+        head = document_head("train") | {"schema": "fastmlp.plan"}
+        print_json(state, head | {"config": config.values(), "out": out})
+        return
+    click.echo(f"# run directory: {out}")
+    click.echo(toml(config).rstrip())

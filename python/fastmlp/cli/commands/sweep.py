@@ -12,14 +12,11 @@ import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
 from fastmlp.cli.options import State, Whole, common_options, state_of
-from fastmlp.cli.setting_options import (
-    SettingsCommand,
-    given_settings,
-    setting_options,
-    settings_file_options,
-)
-from fastmlp.cli.sources import complete_source, go_offline
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.settings import Given, SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.sources import complete_source, data_errors, go_offline, load_experiment
 from fastmlp.errors import FormatError
+from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
@@ -71,10 +68,8 @@ FINISHED = ("complete", "pruned", "diverged")
     "--out", type=click.Path(), default=None, metavar="DIR",
     help="Directory of the sweep.  [default: sweeps/NNN-DATASET]",
 )  # fmt: skip
-@settings_file_options
 @click.option("--offline", is_flag=True, help="Never use the network.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
-@setting_options()
 @common_options()
 @click.pass_context
 def sweep(
@@ -88,28 +83,28 @@ def sweep(
     chosen by the samples of the test (--validation-fraction, 0.1). What is done outlives whatever
     ends the sweep; best.toml in its directory holds the best settings so far.
     """
-    from fastmlp.extras import require
-
     require("sweep", "optuna")
     if offline:
         go_offline()
+    given = take_settings(ctx, options)
     if resume is None:
-        found, experiment = _new_sweep(options, trials or TRIALS, quiet)
+        found, experiment = _new_sweep(given, options, trials or TRIALS, quiet)
     else:
-        found, experiment = _old_sweep(resume, options, quiet)
+        found, experiment = _old_sweep(resume, given, options, quiet)
     with _held(found):
         if trials is not None:
             found.write(replace(found.search(), trials=trials))
         return _run(found, experiment, jobs, quiet, state_of(ctx))
 
 
-def _new_sweep(options: dict[str, Any], trials: int, quiet: bool) -> tuple[Sweep, Experiment]:
+def _new_sweep(
+    given: Given, options: dict[str, Any], trials: int, quiet: bool
+) -> tuple[Sweep, Experiment]:
     """Check everything before the directory is made, what costs time last."""
-    from fastmlp.cli.request import load_experiment
     from fastmlp.experiment.search import distinct
     from fastmlp.experiment.sweep import Search, require_trainable
 
-    config = _base_settings(options)
+    config = _base_settings(given)
     with _wrong("--search"):
         dimensions = distinct(options["searches"])
     _require_free(options["out"])
@@ -136,15 +131,12 @@ def _wrong(option: str) -> Iterator[None]:
         raise ConfigError(f"{option}: {error}") from error
 
 
-def _base_settings(options: dict[str, Any]) -> Config:
+def _base_settings(given: Given) -> Config:
     """What all trials start from; with a validation part, which the data may not have."""
-    from fastmlp.cli.request import Request, resolve_settings
     from fastmlp.data.prepare import VALIDATION_FRACTION
     from fastmlp.experiment.settings import with_absolute_paths
 
-    given = given_settings(options)
-    names = ("dataset", "config_file", "assignments")
-    config = resolve_settings(Request(given=given, **{name: options[name] for name in names}))
+    config = resolve_settings(given)
     data = config.data
     if data.source == "-":
         raise ConfigError("DATASET must be what can be read more than once, got -")
@@ -174,11 +166,12 @@ def _created(out: str | None, experiment: Experiment, config: Config, search: Se
         raise ConfigError(f"cannot create the sweep's directory: {error}") from error
 
 
-def _old_sweep(path: str, options: dict[str, Any], quiet: bool) -> tuple[Sweep, Experiment]:
-    from fastmlp.cli.request import data_errors, load_experiment
+def _old_sweep(
+    path: str, given: Given, options: dict[str, Any], quiet: bool
+) -> tuple[Sweep, Experiment]:
     from fastmlp.experiment.sweep import Sweep
 
-    if any(value not in (None, ()) for value in options.values()):
+    if given or any(value not in (None, ()) for value in options.values()):
         raise ConfigError("--resume takes the settings of the sweep; only --trials and --jobs may "
                           "be added")  # fmt: skip
     try:
@@ -276,24 +269,17 @@ def _short(value: Any) -> str:
 def _print(found: Sweep, study: Study, monitor: str, state: State) -> None:
     trials, best = study.trials(), study.best()
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
         content = {
-            "schema": "fastmlp.sweep",
-            "schema_version": SCHEMA_VERSION,
-            "command": "sweep",
             "directory": str(found.path),
             "monitor": monitor,
             "best": None if best is None else asdict(best),
             "best_config": None if best is None else str(found.best_path),
             "trials": [asdict(trial) for trial in trials],
         }
-        print_json(content, state)
+        print_json(state, document_head("sweep") | content)
         return
     if best is None:
         return
-    from fastmlp.cli.tables import print_pairs
-
     counts = {name: sum(t.state == name for t in trials) for name in FINISHED}
     shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     rows = [("trials", f"{len(trials)} ({shown})")]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ExitCode
+from fastmlp._files import read_regular_file
 from fastmlp.cli.options import CommandBase, State, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.runs import complete_run, model_file_errors, run_or_file
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -41,23 +42,19 @@ def inspect(ctx: click.Context, /, *, model: str) -> None:
     MODEL is a run's directory or number, a model file or a checkpoint. Of a run it is the model
     that counts: the best one where a validation part chose it, else the last.
     """
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
     from fastmlp.experiment.rundir import model_path
 
-    path = model_path(resolve_run(model))
+    path = model_path(run_or_file(model))
     facts = _facts(path)
     state = state_of(ctx)
     if state.json:
-        head = {"schema": "fastmlp.inspect", "schema_version": SCHEMA_VERSION}
-        print_json(head | {"command": "inspect"} | facts, state)
+        print_json(state, document_head("inspect") | facts)
     else:
         _print(facts, state)
 
 
 def _facts(path: Path) -> Facts:
-    from fastmlp._files import read_regular_file
-
-    try:
+    with model_file_errors(path):
         content = read_regular_file(path)
         facts = {
             "file": str(path),
@@ -67,10 +64,6 @@ def _facts(path: Path) -> Facts:
         is_checkpoint = _names_a_checkpoint(content)
         del content  # the reader takes its own
         return facts | (_checkpoint_facts(path) if is_checkpoint else _model_facts(path))
-    except OSError as error:
-        problem = CliError(f"{path}: {error.strerror or error}")
-        problem.exit_code = ExitCode.MODEL_FILE
-        raise problem from error
 
 
 def _names_a_checkpoint(content: bytes) -> bool:
@@ -151,8 +144,6 @@ def _checkpoint_facts(path: Path) -> Facts:
 
 
 def _print(facts: Facts, state: State) -> None:
-    from fastmlp.cli.tables import print_pairs, print_table
-
     rows = [("file", facts["file"]), ("bytes", f"{facts['bytes']:,}"), ("sha256", facts["sha256"])]
     rows += _checkpoint_rows(facts) if facts["kind"] == "checkpoint" else _model_rows(facts)
     print_pairs(rows)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
+from fastmlp.cli.files import require_free
 from fastmlp.cli.options import CommandBase, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -25,7 +29,7 @@ SUFFIXES = {"onnx": ".onnx", "npz": ".npz", "c": ".h"}
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_run)
 @click.option(
     "--format", "kind", type=click.Choice(list(SUFFIXES)), default=None,
     help="What to write.  [default: by the suffix of --output: .onnx, .npz or .h]",
@@ -52,16 +56,14 @@ def export(
     preprocessing of numbers is part of them. NPZ holds parameters and configuration as arrays. An
     ONNX file that fails its check stays where it is, and the exit code is 6.
     """
-    from fastmlp.cli.models import open_model
-
     kind = _format(kind, output)
     if name is not None and kind != "c":
         raise ConfigError(f"--name: is for C headers, not for {kind}")
     if checks and kind != "onnx":
         raise ConfigError(f"--check: is for ONNX, not for {kind}")
-    network, source = open_model(model)
+    network, source = open_model(run_or_file(model))
     target = source.with_suffix(SUFFIXES[kind]) if output is None else Path(output)
-    _require_free(target, overwrite=overwrite)
+    require_free(target, overwrite=overwrite)
     _write(network, target, kind, name)
     checks = find_spec("onnxruntime") is not None if checks is None else checks
     found = _checked(network, target) if kind == "onnx" and checks else None
@@ -86,13 +88,6 @@ def _format(chosen: str | None, output: str | None) -> str:
     return kind
 
 
-def _require_free(target: Path, *, overwrite: bool) -> None:
-    if target.is_dir():
-        raise ConfigError(f"--output {target}: is a directory, expected a file name")
-    if target.exists() and not overwrite:
-        raise ConfigError(f"--output {target}: exists already; add --overwrite")
-
-
 def _write(network: MLP, target: Path, kind: str, name: str | None) -> None:
     from fastmlp.export import to_c, to_npz, to_onnx
 
@@ -110,7 +105,6 @@ def _write(network: MLP, target: Path, kind: str, name: str | None) -> None:
 
 
 def _checked(network: MLP, target: Path) -> dict[str, Any]:
-    from fastmlp.errors import FormatError
     from fastmlp.export import check
 
     try:
@@ -133,8 +127,6 @@ def _told(found: dict[str, Any]) -> str:
 def _print(
     ctx: click.Context, source: Path, target: Path, kind: str, found: dict[str, Any] | None
 ) -> None:
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
     state = state_of(ctx)
     size = target.stat().st_size
     failed = found is not None and not found["passed"]
@@ -143,10 +135,7 @@ def _print(
         if found is not None and not failed:
             click.echo(f"{'check':<15}{_told(found)}")
         return
-    document = {
-        "schema": "fastmlp.export",
-        "schema_version": SCHEMA_VERSION,
-        "command": "export",
+    document = document_head("export") | {
         "status": "check_failed" if failed else "completed",
         "model": str(source),
         "format": kind,
@@ -154,4 +143,4 @@ def _print(
         "bytes": size,
         "check": found,
     }
-    print_json(document, state)
+    print_json(state, document)

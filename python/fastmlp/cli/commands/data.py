@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import ConfigError, DataError
-from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
+from fastmlp.cli.options import CommandBase, GroupBase, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json, print_table
 from fastmlp.cli.sources import canonical_name, go_offline, plain_warnings
 
 if TYPE_CHECKING:
@@ -18,35 +18,19 @@ if TYPE_CHECKING:
 
 __all__ = ["data"]
 
-DATA_EXAMPLES = """\
+EXAMPLES = """\
 fastmlp data list
 fastmlp data fetch mnist
 fastmlp data verify
 fastmlp data path mnist
 fastmlp data clear kmnist"""
+HEADER = ("name", "kind", "samples", "features", "classes", "cached in")
+NUMBERS = ("samples", "features", "classes")
 
 
-@click.group(cls=GroupBase, examples=DATA_EXAMPLES)
+@click.group(cls=GroupBase, examples=EXAMPLES)
 def data() -> None:
     """List, fetch, verify, locate and remove data sets."""
-
-
-def _print(state: State, command: str, content: dict[str, Any]) -> None:
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
-    head = {"schema": f"fastmlp.data.{command}", "schema_version": SCHEMA_VERSION}
-    print_json(head | {"command": f"data {command}"} | content, state)
-
-
-def _echo_columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Print rows of equal length in columns; those numbered in `right` are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
 
 
 def _without_files(spec: Spec) -> str:
@@ -69,11 +53,10 @@ def list_(ctx: click.Context, /) -> None:
     state = state_of(ctx)
     if state.json:
         rows = [_list_entry(spec, place) for spec, place in zip(specs, places, strict=True)]
-        _print(state, "list", {"datasets": rows})
+        print_json(state, document_head("data list") | {"datasets": rows})
         return
-    table: list[tuple[str, ...]] = [("name", "kind", "samples", "features", "classes", "cached in")]
-    table += [_list_row(spec, place) for spec, place in zip(specs, places, strict=True)]
-    _echo_columns(table, right=(2, 3, 4))
+    table = [_list_row(spec, place) for spec, place in zip(specs, places, strict=True)]
+    print_table(HEADER, table, NUMBERS, state)
 
 
 def _list_entry(spec: Spec, place: Path | None) -> dict[str, Any]:
@@ -146,7 +129,7 @@ def fetch(
         elif not state.json:
             click.echo(str(place))
     if state.json:
-        _print(state, "fetch", {"datasets": rows})
+        print_json(state, document_head("data fetch") | {"datasets": rows})
 
 
 @data.command(cls=CommandBase, examples="fastmlp data verify\nfastmlp data verify mnist --json")
@@ -167,9 +150,9 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
         entries = [
             {"name": name} | status._asdict() | {"path": str(status.path)} for name, status in rows
         ]
-        _print(state, "verify", {"files": entries})
-    elif rows:
-        _echo_columns([(row.status, name, str(row.path)) for name, row in rows])
+        print_json(state, document_head("data verify") | {"files": entries})
+    else:
+        print_table((), [(row.status, name, str(row.path)) for name, row in rows], (), state)
     for spec in map(datasets.get_spec, names):
         if spec.kind != "download":
             click.echo(_without_files(spec), err=True)
@@ -195,7 +178,7 @@ def path(ctx: click.Context, /, name: str) -> None:
         raise DataError(f"{spec.name} is not in the cache; run 'fastmlp data fetch {spec.name}'")
     state = state_of(ctx)
     if state.json:
-        _print(state, "path", {"name": spec.name, "path": str(place)})
+        print_json(state, document_head("data path") | {"name": spec.name, "path": str(place)})
     else:
         click.echo(str(place))
 
@@ -237,7 +220,8 @@ def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
             click.echo(f"{name}: {_size(freed[name])} freed")
     if state.json:
         rows = [{"name": name, "freed_bytes": size} for name, size in freed.items()]
-        _print(state, "clear", {"datasets": rows, "freed_bytes": sum(freed.values())})
+        content = {"datasets": rows, "freed_bytes": sum(freed.values())}
+        print_json(state, document_head("data clear") | content)
 
 
 def _size(count: int) -> str:

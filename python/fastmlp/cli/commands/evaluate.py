@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.options import CommandBase, Fraction, State, Whole, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
-from fastmlp.cli.sources import complete_source, go_offline, plain_warnings
+from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.runs import complete_run, load_own_data, open_model, run_or_file
+from fastmlp.cli.sources import complete_source, data_errors, go_offline, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fastmlp.experiment.evaluation import Evaluation
-    from fastmlp.experiment.rundir import RunDirectory
-    from fastmlp.experiment.runner import Experiment
     from fastmlp.model import MLP
 
-__all__ = ["evaluate", "load_own_data", "run_faults"]
+__all__ = ["evaluate"]
 
 EXAMPLES = """\
 fastmlp evaluate runs/001-mnist
@@ -62,12 +58,10 @@ def evaluate(
     MODEL is a run's directory or number, or a model file. Without DATASET a run is measured on its
     own data, divided as it was for the training; a file is taken whole.
     """
-    from fastmlp.cli.models import open_model
-
     if offline:
         go_offline()
-    place = resolve_run(model)
-    network, path = open_model(str(place))
+    place = run_or_file(model)
+    network, path = open_model(place)
     if dataset is None:
         if data_dir is not None or separator is not None:
             raise ConfigError("--data-dir and --separator are for a DATASET, and none is named")
@@ -99,13 +93,12 @@ def _on(
     threads: int | None,
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
     """Measure on a data set or file: its name, the part, the measures."""
-    from fastmlp.cli.predict import data_faults
     from fastmlp.data.read import read
     from fastmlp.experiment.serving import evaluate_part, part_of
 
     if part == "validation":
         raise ConfigError("--part validation is for a run's own data; leave DATASET out")
-    with data_faults(dataset):
+    with data_errors(dataset):
         raw = read(dataset, data_dir=data_dir, separator=separator)
         samples = part_of(raw, part)
         measured = evaluate_part(model, samples, class_names=raw.class_names, threads=threads)
@@ -150,62 +143,20 @@ def _on_own_data(
     return prepared.name, name, measure(model, samples, threads=threads)
 
 
-@contextlib.contextmanager
-def run_faults() -> Iterator[None]:
-    """Where a RUN is asked for, one that is none or damaged is a wrong argument."""
-    from fastmlp.errors import FormatError
-
-    try:
-        yield
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
-
-
-def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
-    """Read the data of a run again, divided and prepared as it was.
-
-    Raises
-    ------
-    ConfigError
-        It came from standard input, and that is a terminal.
-    DataError
-        It is missing, or no longer the same.
-    FormatError
-        A file of the run is damaged.
-    """
-    from fastmlp.cli.request import data_errors, load_experiment
-    from fastmlp.experiment.runner import require_same_data
-
-    config = run.config()
-    run.environment()  # a damaged one is no fault of the data
-    if config.data.source == "-" and sys.stdin.isatty():
-        raise ConfigError(f"{run.path}: its data came from standard input; pipe it in again")
-    experiment = load_experiment(config, quiet=quiet)
-    with data_errors():
-        require_same_data(experiment, run)
-    return experiment
-
-
 # ---------------------------------------------------------------- the result
 
 
 def _print(
     state: State, path: Path, data: str, part: str, measured: Evaluation, problem: str
 ) -> None:
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
-    from fastmlp.cli.tables import print_pairs
-
     if state.json:
-        head = {
-            "schema": "fastmlp.evaluate",
-            "schema_version": SCHEMA_VERSION,
-            "command": "evaluate",
+        head = document_head("evaluate") | {
             "status": "check_failed" if problem else "completed",
             "model": str(path),
             "data": data,
             "part": part,
         }
-        print_json(head | measured.as_json(), state)
+        print_json(state, head | measured.as_json())
         return
     where = data if part == "all" else f"{data}, {part} part"
     rows = [("model", str(path)), ("data", f"{where}: {measured.samples:,} samples")]
@@ -224,8 +175,6 @@ def _print_table(
     what: str, rows: list[dict[str, Any]], measures: tuple[str, ...], form: str, state: State
 ) -> None:
     """One line for each class, label or target."""
-    from fastmlp.cli.tables import print_table
-
     counted = ("support",) if "support" in rows[0] else ()
     name = "target" if what == "target" else "class"
     lines = [

@@ -10,7 +10,9 @@ import click
 
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import CommandBase, State, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.printing import document_head, print_json, print_table
+from fastmlp.cli.runs import complete_run, open_run, run_errors
+from fastmlp.cli.sources import data_errors, load_experiment
 
 if TYPE_CHECKING:
     from fastmlp.experiment.peers import PeerResult
@@ -45,28 +47,18 @@ def compare(
     same samples with the settings of the first run, as far as they have them, from their own random
     numbers and on as many threads as they choose.
     """
-    from fastmlp.errors import FormatError
-    from fastmlp.experiment.rundir import RunDirectory
-
-    try:
-        found = [RunDirectory.open(resolve_run(run)) for run in runs]
+    found = [open_run(run) for run in runs]
+    with run_errors():
         rows, differing = [_row(run) for run in found], _differences(found)
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
     others = _peer_results(found[0], peers, quiet)
     state = state_of(ctx)
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
         content = {
-            "schema": "fastmlp.compare",
-            "schema_version": SCHEMA_VERSION,
-            "command": "compare",
             "runs": rows,
             "differences": differing,
             "libraries": [asdict(other) for other in others],
         }
-        print_json(content, state)
+        print_json(state, document_head("compare") | content)
     else:
         _print(rows, others, differing, state)
     return int(ExitCode.OK)
@@ -106,7 +98,6 @@ def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
 def _peer_results(run: RunDirectory, names: tuple[str, ...], quiet: bool) -> list[PeerResult]:
     if not names:
         return []
-    from fastmlp.cli.request import data_errors, load_experiment
     from fastmlp.experiment.peers import PEERS, require_library
     from fastmlp.experiment.runner import require_same_data
 
@@ -132,8 +123,6 @@ def _print(
     differing: dict[str, list[Any]],
     state: State,
 ) -> None:
-    from fastmlp.cli.tables import print_table
-
     peers = [
         rows[0] | dict.fromkeys(("status", *MEASURES))
         | {"run": peer.library, "epochs": peer.epochs, "seconds": peer.seconds, **peer.metrics}

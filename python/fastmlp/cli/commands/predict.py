@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
+import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ConfigError, DataError, ExitCode
+from fastmlp._files import atomic_write
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.files import require_free
 from fastmlp.cli.options import CommandBase, Whole, common_options, state_of, unknown
-from fastmlp.cli.run_names import complete_run
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.sources import data_errors
+from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from fastmlp.data.table import Column
 
-__all__ = ["data_faults", "predict"]
+__all__ = ["predict"]
 
 EXAMPLES = """\
 fastmlp predict runs/001-iris flowers.csv
@@ -65,23 +70,18 @@ def predict(
     values in the units of the training data. Text is not made safe for spreadsheets, which take a
     cell that begins with = for a formula.
     """
-    from fastmlp.cli.models import open_model
-
     state = state_of(ctx)
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
     if samples == "-" and sys.stdin.isatty():
         click.echo("reading samples from standard input", err=True)
-    network, path = open_model(model)
+    network, path = open_model(run_or_file(model))
     if probabilities:
         _require_probabilities(network, path)
     columns = _columns(network, samples, separator, keep, probabilities, threads)
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
-        head = {"schema": "fastmlp.predict", "schema_version": SCHEMA_VERSION, "command": "predict"}
         rows = list(_rows(columns))
         content = {"model": str(path), "data": samples, "samples": len(rows), "rows": rows}
-        print_json(head | content, state)
+        print_json(state, document_head("predict") | content)
     else:
         _write(_encoded(kind, columns), output)
     return int(ExitCode.OK)
@@ -98,13 +98,10 @@ def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: 
     path = Path(output)
     suffix = path.suffix.lstrip(".").lower()
     if kind is None and suffix not in FORMATS:
-        raise ConfigError(f"--output {output}: {unknown('format', suffix, list(FORMATS))}")
+        raise ConfigError(f"--output {output}: {unknown('format', suffix, FORMATS)}")
     if kind is not None and suffix in FORMATS and suffix != kind:
         raise ConfigError(f"--output {output}: ends as {suffix} does, not {kind}")
-    if path.is_dir():
-        raise ConfigError(f"--output {output}: is a directory, expected a file name")
-    if os.path.lexists(path) and not overwrite:
-        raise ConfigError(f"--output {output}: exists already; add --overwrite")
+    require_free(path, overwrite=overwrite)
     if not path.parent.is_dir():
         raise ConfigError(f"--output {output}: there is no directory {path.parent}")
     return kind or suffix
@@ -121,26 +118,6 @@ def _require_probabilities(network: Any, path: Path) -> None:
 # ---------------------------------------------------------------- samples in
 
 
-@contextlib.contextmanager
-def data_faults(source: str) -> Iterator[None]:
-    """Faults of samples become errors with exit code 3, of arguments one with 2.
-
-    `source` goes in front of what does not name it.
-    """
-    from fastmlp.errors import FormatError
-
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{error.filename or source}: {error.strerror or error}") from error
-    except FormatError as error:
-        text = str(error)
-        named = source in text or source == "-"
-        raise DataError(text if named else f"{source}: {text}") from error
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
 def _columns(
     network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
     threads: int | None,
@@ -149,10 +126,10 @@ def _columns(
     from fastmlp.data.read import read_samples
     from fastmlp.experiment.serving import predict_samples
 
-    with data_faults(source):
+    with data_errors(source):
         samples = read_samples(source, separator=separator)
     kept = _kept(samples, keep)
-    with data_faults(source):
+    with data_errors(source):
         answers = predict_samples(network, samples, probabilities=probabilities, threads=threads)
     columns = answers.columns | (answers.probabilities or {})
     for name in kept:
@@ -175,7 +152,7 @@ def _kept(samples: Any, keep: str) -> Columns:
         if name in samples.unsupported:
             raise ConfigError(f"--keep: {name!r} holds {samples.unsupported[name]}")
         if name not in samples.columns:
-            raise ConfigError(f"--keep: {unknown('column', name, list(samples.columns))}")
+            raise ConfigError(f"--keep: {unknown('column', name, samples.columns)}")
     return {name: _as_given(samples.columns[name]) for name in names}
 
 
@@ -245,8 +222,6 @@ def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
 
 
 def _json_lines(columns: Columns) -> Iterator[str]:
-    import json
-
     for row in _rows(columns):
         yield json.dumps(row, allow_nan=False) + "\n"
 
@@ -260,10 +235,6 @@ def _json(columns: Columns) -> Iterator[str]:
 
 
 def _parquet(columns: Columns) -> bytes:
-    import io
-
-    from fastmlp.extras import require
-
     polars = require("data", "polars")
     series = [
         polars.Series(name, values.tolist() if values.dtype == object else values)
@@ -281,8 +252,6 @@ def _write(pieces: Iterable[bytes], output: str) -> None:
             stream.write(piece)
         stream.flush()
         return
-    from fastmlp._files import atomic_write
-
     content = b"".join(pieces)
     try:
         atomic_write(output, content)
