@@ -48,8 +48,6 @@ __all__ = [
 ]
 
 SECTIONS = ("data", "network", "optimizer", "schedule", "training")
-# Settings that a recipe chooses, so that their default is not in the schema.
-BY_RECIPE = ("network.hidden", "training.batch_size", "training.epochs")
 
 Values = Mapping[str, Any]
 
@@ -126,7 +124,7 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
     keywords: dict[str, Any] = {
         "default": None,
         "envvar": f"FASTMLP_{flag.strip('-').replace('-', '_').upper()}",
-        "help": " ".join(str(field.description).split()) + _shown_default(section, name, field),
+        "help": " ".join(str(field.description).split()) + _shown_default(section, name, field.default),
     }
     declaration = flag
     if bool in (field.annotation, *typing.get_args(field.annotation)):
@@ -138,10 +136,14 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
     return SettingOption([declaration, f"{section}__{name}"], **keywords)
 
 
-def _shown_default(section: str, name: str, field: Any) -> str:
-    default = field.default
-    if default is None and (section == "optimizer" or f"{section}.{name}" in BY_RECIPE):
+def _shown_default(section: str, name: str, default: Any) -> str:
+    from fastmlp.experiment.recipes import IMAGES, RECIPES, TABLES
+
+    recipes = (TABLES, IMAGES, *RECIPES.values())
+    first, *others = (recipe.get(section, {}).get(name, default) for recipe in recipes)
+    if any(other != first for other in others):
         return "  [default: depends on the data]"
+    default = first
     if default in (None, (), "auto") or isinstance(default, bool):
         return ""
     return f"  [default: {default}]"

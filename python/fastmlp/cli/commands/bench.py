@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 import click
@@ -155,7 +154,9 @@ def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state:
 
 
 def _print_table(result: dict[str, Any], state: State) -> None:
-    """Print a workload as a table, and below it what a table has no room for."""
+    """Print a workload as a table and, below it, what is not in its rows."""
+    from statistics import median
+
     layers = "-".join(map(str, result["layers"]))
     rows: list[list[str]] = []
     own: list[int] = []

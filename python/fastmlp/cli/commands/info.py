@@ -9,14 +9,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import CheckFailedError
 from fastmlp.cli.options import CommandBase, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_section, shown_size
-from fastmlp.cli.self_test import Check, run_checks
+
+if TYPE_CHECKING:
+    from fastmlp.cli.self_test import Check
 
 __all__ = ["EXTRAS", "info"]
 
@@ -47,6 +49,7 @@ fastmlp info --json"""
 def info(ctx: click.Context, /, check: bool) -> None:
     """Show version, CPU, extras, caches and files in force; check the installation."""
     import fastmlp
+    from fastmlp.cli.self_test import run_checks
 
     facts: dict[str, Any] = dict(fastmlp.info()) | _machine() | _installation() | _places()
     warnings = _warnings(facts)
