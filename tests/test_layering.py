@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from import_graph import circles, import_graph
+from support.import_graph import circles, import_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "cpp"
@@ -22,17 +22,14 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 LEVELS: dict[str, tuple[str, ...]] = {
     "ground": ("_core", "_files", "_named", "_version", "errors", "extras", "validation"),
     "blocks": (
-        "activations", "averaging", "history", "initializers", "losses", "metrics", "monitoring",
-        "optimizers", "schedules",
+        "activations", "averaging", "history", "initializers", "losses", "metrics", "optimizers",
+        "schedules",
     ),
     "datasets": ("datasets",),
     "data": ("data",),
-    "network": ("architecture", "network", "parameters", "plan", "samples", "transfer"),
-    "files": ("model_file", "state_file", "storage"),
-    "training": (
-        "callbacks", "continuation", "lbfgs", "loggers", "lr_finder", "notebook", "objective",
-        "resumption", "run", "training", "watchers",
-    ),
+    "network": ("network",),
+    "files": ("model_file", "stored_model"),
+    "training": ("callbacks", "loggers", "notebook", "training"),
     "model": ("environment", "model"),
     "estimators": ("estimators",),
     "pictures": ("export", "plot"),

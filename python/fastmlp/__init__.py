@@ -1,6 +1,6 @@
-"""Multi-layer perceptrons trained on CPUs: fast, and the same bits on any number of threads.
+"""Multi-layer perceptrons trained on CPUs: fast, with the same bits on any number of threads.
 
-Names are loaded when they are first used, so that ``import fastmlp`` costs next to nothing.
+Names are loaded on first use, so that ``import fastmlp`` is quick.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.history import History
     from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
-    from fastmlp.lbfgs import LBFGS
     from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
     from fastmlp.losses import (
         MAE,
@@ -42,13 +41,15 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         UserLoss,
     )
-    from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP, load
+    from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
-    from fastmlp.plan import Plan
+    from fastmlp.training.lbfgs import LBFGS
+    from fastmlp.training.lr_finder import LearningRates
 
 __all__ = [
+    "__version__",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -144,7 +145,7 @@ _HOMES = {
         "Orthogonal",
         "Uniform",
     ),
-    "lbfgs": ("LBFGS",),
+    "training.lbfgs": ("LBFGS",),
     "loggers": (
         "CSVLogger",
         "JSONLogger",
@@ -162,7 +163,7 @@ _HOMES = {
         "SoftmaxCrossEntropy",
         "UserLoss",
     ),
-    "lr_finder": ("LearningRates",),
+    "training.lr_finder": ("LearningRates",),
     "model": ("MLP", "load"),
     "optimizers": (
         "Adagrad",
@@ -175,10 +176,10 @@ _HOMES = {
         "SGD",
     ),
     "notebook": ("LiveTable",),
-    "plan": ("Plan",),
+    "network.plan": ("Plan",),
 }
-# A fork waits for names that other threads load: its child would wait for ever for the lock of
-# a module that nobody is left to import.
+# A fork waits until other threads have loaded their names: the child would otherwise wait forever
+# for the lock of a module that no thread of its process imports.
 _loading = _thread.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -201,4 +202,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

@@ -83,7 +83,7 @@ class FastMLP(Engine):
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
     ) -> None:
         import fastmlp
-        from fastmlp.run import Run
+        from fastmlp.training.run import Run
 
         super().__init__(workload, start, x, y, threads)
         self.model = fastmlp.MLP(

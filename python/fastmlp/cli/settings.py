@@ -121,10 +121,11 @@ def _setting_options() -> Iterator[SettingOption]:
 
 def _setting_option(section: str, name: str, field: Any, extra: Values) -> SettingOption:
     flag = str(extra["flag"])
+    text = " ".join(str(field.description).split())
     keywords: dict[str, Any] = {
         "default": None,
         "envvar": f"FASTMLP_{flag.strip('-').replace('-', '_').upper()}",
-        "help": " ".join(str(field.description).split()) + _shown_default(section, name, field.default),
+        "help": text + _shown_default(section, name, field.default),
     }
     declaration = flag
     if bool in (field.annotation, *typing.get_args(field.annotation)):

@@ -14,8 +14,7 @@ from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import TrainingSection
-from fastmlp.history import Record
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue, Record
 
 __all__ = ["Keeper", "Outcome"]
 

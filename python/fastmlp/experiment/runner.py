@@ -28,9 +28,9 @@ from fastmlp.experiment.keeper import Keeper, Outcome
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import Config, DataSection
 from fastmlp.history import Record
-from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP
-from fastmlp.training import ProgressFunction
+from fastmlp.training.lbfgs import LBFGS
+from fastmlp.training.loop import ProgressFunction
 
 __all__ = [
     "Experiment",

@@ -19,9 +19,8 @@ from fastmlp.experiment.runner import Experiment, load_experiment
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Value, changed
 from fastmlp.experiment.study import Pending, Study, Trial
-from fastmlp.history import Record
-from fastmlp.lbfgs import LBFGS
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue, Record
+from fastmlp.training.lbfgs import LBFGS
 
 __all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.history import History
-from fastmlp.lr_finder import LearningRates
 from fastmlp.plot.style import (
     INK,
     OKABE_ITO,
@@ -26,6 +25,7 @@ from fastmlp.plot.style import (
     styled_axes,
     whole_numbers,
 )
+from fastmlp.training.lr_finder import LearningRates
 from fastmlp.validation import choice, finite_array
 
 if TYPE_CHECKING:

@@ -367,7 +367,7 @@ def summary_of(run: RunDirectory) -> RunSummary:
 
 def _best(monitor: str, records: list[Record]) -> tuple[int | None, float | None]:
     """The best epoch so far, as the training chooses it."""
-    from fastmlp.monitoring import BestValue
+    from fastmlp.history import BestValue
 
     best, epoch = BestValue(monitor, "auto"), None
     for record in records:

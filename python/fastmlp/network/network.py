@@ -1,0 +1,671 @@
+"""`Network`: parameters, predictions, losses and gradients; all of a model but its training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.linalg import norm
+
+from fastmlp import _core
+from fastmlp.losses import Loss, UserLoss, core_function
+from fastmlp.network.architecture import BATCH_NORM_EPSILON, Architecture
+from fastmlp.network.parameters import Parameters, checked_parameter, checked_parameters
+from fastmlp.network.samples import Data, Rows, class_weighted, row_count, samples
+from fastmlp.validation import core_array, integer, sample_weights, thread_count
+
+__all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
+
+Array = npt.NDArray[Any]
+_KINDS = ("weights", "biases", "scales", "means", "variances")
+_SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
+
+
+class Network:
+    """A network without its training: the base class of `fastmlp.MLP`."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+        self._trainable = [True] * architecture.layers
+        single = architecture.dtype == np.float32
+        network_type = _core.Network32 if single else _core.Network64
+        self._run_type = _core.Run32 if single else _core.Run64
+        self._gradient_type = _core.Gradient32 if single else _core.Gradient64
+        self._network = network_type(architecture.spec())
+        initializer = architecture.initializer
+        self._network.initialize(initializer.name, initializer.parameter, architecture.seed)
+        if abs(initializer.parameter) > _SAFE_PARAMETER:
+            self._require_finite_weights()
+
+    def _require_finite_weights(self) -> None:
+        initializer = self._architecture.initializer
+        for layer, weights in self.layer_arrays("weights"):
+            if not np.isfinite(weights).all():
+                names = [f.name for f in dataclasses.fields(initializer) if f.name != "name"]
+                raise ValueError(
+                    f"initializer: {names[0]} must give weights that are finite in "
+                    f"{self.dtype.name}, got {initializer.parameter!r}, too much for layer {layer}"
+                )
+
+    @property
+    def architecture(self) -> Architecture:
+        """Checked arguments of the network."""
+        return self._architecture
+
+    @property
+    def layer_sizes(self) -> list[int]:
+        """Features, units of each hidden layer, outputs."""
+        return list(self._architecture.layer_sizes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Scalar type in which parameters are stored and all arithmetic is done."""
+        return self._architecture.dtype
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the loss takes class labels."""
+        losses = self._architecture.losses
+        return len(losses) == 1 and losses[0].takes_classes
+
+    @property
+    def tells_accuracy(self) -> bool:
+        """Whether training and `evaluate` measure an accuracy; the first loss decides."""
+        return self._architecture.losses[0].tells_accuracy
+
+    @property
+    def isa(self) -> str:
+        """Instruction set of the kernels in use: "generic", "avx2" or "avx512"."""
+        return str(self._network.isa)
+
+    # Frozen layers
+
+    @property
+    def trainable(self) -> list[bool]:
+        """Whether `fit` changes each layer."""
+        return list(self._trainable)
+
+    def trainable_flags(self) -> list[bool]:
+        """`trainable` as the core takes it: empty if all layers are trained."""
+        return [] if all(self._trainable) else list(self._trainable)
+
+    def freeze(self, layers: int | Sequence[int]) -> None:
+        """Exclude layers from training.
+
+        A frozen layer with batch normalization uses its running moments.
+
+        Parameters
+        ----------
+        layers : int or sequence of int
+            Indices of layers, from 0; negative ones count from the last layer.
+
+        Raises
+        ------
+        ValueError
+            A layer does not exist, or no layer would be trained.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([4, 8, 8, 3])
+        >>> model.freeze([0, 1])
+        >>> model.trainable
+        [False, False, True]
+        """
+        self._set_trainable(layers, False)
+
+    def unfreeze(self, layers: int | Sequence[int] | None = None) -> None:
+        """Include layers in training again.
+
+        Parameters
+        ----------
+        layers : int or sequence of int, optional
+            Indices of layers, as in `freeze`; all layers by default.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([4, 8, 3])
+        >>> model.freeze(0)
+        >>> model.unfreeze()
+        >>> model.trainable
+        [True, True]
+        """
+        everything = list(range(len(self._trainable)))
+        self._set_trainable(everything if layers is None else layers, True)
+
+    def _set_trainable(self, layers: int | Sequence[int], value: bool) -> None:
+        count = len(self._trainable)
+        changed = list(self._trainable)
+        for layer in [layers] if np.ndim(layers) == 0 else layers:  # type: ignore[union-attr]
+            changed[integer("layers", layer, -count, count - 1)] = value
+        if not any(changed):
+            raise ValueError("layers must leave one to be trained, got all of them")
+        self._trainable = changed
+
+    # Parameters
+
+    @property
+    def weights(self) -> list[Array]:
+        """Read-only copies of the weights, shape (in, out) each.
+
+        Assigning a list, or one item of the list, sets the weights of the network.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastmlp import MLP
+        >>> model = MLP([2, 3, 1], loss="mse")
+        >>> model.weights[0] = np.ones((2, 3))
+        >>> float(model.weights[0].sum())
+        6.0
+        """
+        return self._list("weights")
+
+    @weights.setter
+    def weights(self, values: Sequence[npt.ArrayLike]) -> None:
+        self._set_list("weights", values)
+
+    @property
+    def biases(self) -> list[Array]:
+        """Read-only copies of the biases, shape (out,) each.
+
+        Assigning a list, or one item of the list, sets the biases of the network.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([2, 3, 1], loss="mse")
+        >>> model.biases = [[1, 2, 3], [4]]
+        >>> model.biases
+        [array([1., 2., 3.], dtype=float32), array([4.], dtype=float32)]
+        """
+        return self._list("biases")
+
+    @biases.setter
+    def biases(self, values: Sequence[npt.ArrayLike]) -> None:
+        self._set_list("biases", values)
+
+    def _list(self, kind: str) -> list[Array]:
+        def assign(layer: int, value: object) -> None:
+            sizes = self._architecture.layer_sizes
+            self.assign(kind, layer, checked_parameter(kind, layer, value, sizes, self.dtype))
+
+        return Parameters((array for _, array in self.layer_arrays(kind)), assign)
+
+    def _set_list(self, kind: str, values: object) -> None:
+        sizes = self._architecture.layer_sizes
+        checked = checked_parameters(kind, values, sizes, self.dtype)
+        self._assign_all([(kind, layer, value) for layer, value in enumerate(checked)])
+
+    def layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
+        """Yield each layer that has an array of this kind, and a copy of the array."""
+        normalized = (*self._architecture.batch_normalization, False)
+        for layer in range(self._architecture.layers):
+            if kind in ("weights", "biases") or normalized[layer]:
+                yield layer, self._network.get(kind, layer)
+
+    def assign(self, kind: str, layer: int, values: Array) -> None:
+        """Set one array, whose shape has been checked."""
+        self._assign_all([(kind, layer, values)])
+
+    def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
+        """Set arrays in one call of the core, which no signal interrupts halfway."""
+        self._network.set_all(
+            [(kind, layer, core_array(values, self.dtype)) for kind, layer, values in arrays]
+        )
+
+    def parameters(self) -> dict[str, Array]:
+        """Copies of all parameters.
+
+        Returns
+        -------
+        dict of str to array
+            ``layers.<i>.weights`` of shape (in, out) and ``layers.<i>.biases`` of shape (out,) of
+            each layer i, and ``scales`` and running ``means`` and ``variances`` of shape (out,) of
+            layers with batch normalization.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> {name: array.shape for name, array in MLP([2, 3]).parameters().items()}
+        {'layers.0.weights': (2, 3), 'layers.0.biases': (3,)}
+        """
+        return {
+            f"layers.{layer}.{kind}": array
+            for kind in _KINDS
+            for layer, array in self.layer_arrays(kind)
+        }
+
+    def set_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> None:
+        """Set all parameters.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array
+            Names and shapes as `parameters` returns them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Names, shapes or values do not fit the network. Nothing is changed.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([2, 3], seed=1)
+        >>> model.set_parameters(MLP([2, 3], seed=2).parameters())
+        """
+        checked = self._checked_parameters(parameters)
+        places = (name.split(".") for name in checked)
+        self._assign_all(
+            [(kind, int(layer), checked[f"layers.{layer}.{kind}"]) for _, layer, kind in places]
+        )
+
+    def _checked_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+        """Return the arrays in the model's dtype, or raise."""
+        places = {
+            f"layers.{layer}.{kind}": (kind, layer)
+            for kind in _KINDS
+            for layer, _ in self.layer_arrays(kind)
+        }
+        if not isinstance(parameters, Mapping):
+            raise TypeError(f"parameters must be a mapping, got {type(parameters).__name__}")
+        if set(parameters) != set(places):
+            raise ValueError(
+                f"parameters must be {', '.join(sorted(places))}, got "
+                f"{', '.join(sorted(map(str, parameters))) or 'none'}"
+            )
+        sizes = self._architecture.layer_sizes
+        return {
+            name: checked_parameter(kind, layer, parameters[name], sizes, self.dtype)
+            for name, (kind, layer) in places.items()
+        }
+
+    def put_parameters(self, parameters: Mapping[str, Array]) -> None:
+        """Set parameters without changing what a resumed training continues from."""
+        places = (name.split(".") for name in parameters)
+        arrays = [(kind, int(layer)) for _, layer, kind in places]
+        self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
+
+    # Samples
+
+    def _rows(self, x: object, name: str = "x") -> Rows:
+        return samples(name, x, self._architecture.layer_sizes[0], self.dtype)
+
+    def _data(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        prefix: str = "",
+    ) -> Data:
+        rows = self._rows(x, f"{prefix}x")
+        count = row_count(rows)
+        architecture = self._architecture
+        losses = architecture.losses
+        groups = architecture.groups
+        targets = [y] if len(losses) == 1 else y
+        if not isinstance(targets, (list, tuple)) or len(targets) != len(losses):
+            raise TypeError(f"{prefix}y must be a list of {len(losses)} arrays, one per loss")
+        checked = [
+            loss.targets(
+                f"{prefix}y" if len(losses) == 1 else f"{prefix}y[{i}]",
+                target,
+                count,
+                group.stop - group.start,
+                self.dtype,
+            )
+            for i, (loss, group, target) in enumerate(zip(losses, groups, targets, strict=True))
+        ]
+        weights = sample_weights(f"{prefix}sample_weight", sample_weight, count, self.dtype)
+        if class_weight is not None:
+            labels = checked[0]
+            if labels.dtype != np.int64:
+                raise ValueError("class_weight needs targets that are classes")
+            classes = groups[0].stop
+            weights = class_weighted(weights, class_weight, labels, classes, self.dtype)
+        if weights is not None and isinstance(losses[0], UserLoss):
+            raise ValueError("a user-defined loss gets no weights of samples or classes")
+        return Data(rows, checked, weights)
+
+    def _training_data(
+        self, x: object, y: object, sample_weight: object, class_weight: object
+    ) -> Data:
+        core_function(self._architecture.losses)  # is known, or an error
+        return self._data(x, y, sample_weight, class_weight)
+
+    def _checked_validation(self, data: object) -> Data | None:
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise TypeError("validation_data must be (x, y) or (x, y, sample_weight)")
+        weights = data[2] if len(data) == 3 else None
+        return self._data(data[0], data[1], weights, prefix="validation_data: ")
+
+    # Computing
+
+    def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Compute the outputs of the last layer: logits for classification.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        array of shape (samples, outputs)
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> MLP([2, 3, 1], loss="mse").forward([[0.0, 0.0]])
+        array([[0.]], dtype=float32)
+        """
+        return self.outputs_of(self._rows(x), self._architecture.link, thread_count(threads))
+
+    def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
+        """Compute the outputs of each hidden layer, without dropout.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        list of arrays of shape (samples, units)
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> [array.shape for array in MLP([2, 8, 4, 1]).hidden_activations([[0.0, 1.0]])]
+        [(1, 8), (1, 4)]
+        """
+        return self._network.hidden_outputs(self._rows(x), thread_count(threads))
+
+    def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
+        """Predict classes or values.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        array, or list of arrays with several losses
+            Class indices, int64 of shape (samples,), for losses of classes; 0 or 1, int64 of shape
+            (samples,) or (samples, outputs), for binary cross-entropy; expected counts for Poisson;
+            otherwise the outputs, shape (samples, outputs).
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 2])
+        >>> model.set_parameters({"layers.0.weights": [[-1.0, 1.0]], "layers.0.biases": [0, 0]})
+        >>> model.predict([[-3.0], [3.0]])
+        array([0, 1])
+        """
+        rows = self._rows(x)
+        team = thread_count(threads)
+        if self.is_classifier:
+            return self.classes_of(rows, team).astype(np.int64)
+        losses = self._architecture.losses
+        if len(losses) == 1:
+            link = "exp" if losses[0].link == "exp" else "none"
+            outputs = self.outputs_of(rows, link, team)
+            return _decided(losses[0].link, False, outputs)
+        outputs = self.outputs_of(rows, "none", team)
+        return [
+            _decided(loss.link, loss.takes_classes, outputs[:, group])
+            for loss, group in zip(losses, self._architecture.groups, strict=True)
+        ]
+
+    def predict_proba(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+        """Predict probabilities: softmax or, with binary cross-entropy, sigmoid of the outputs.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        array of shape (samples, outputs)
+
+        Raises
+        ------
+        ValueError
+            The loss does not define probabilities.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> MLP([2, 4]).predict_proba([[0.0, 0.0]])
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+        """
+        losses = self._architecture.losses
+        link = losses[0].link
+        if len(losses) > 1 or link not in ("softmax", "sigmoid"):
+            raise ValueError(
+                "predict_proba requires a classification loss that makes probabilities, this is "
+                f"{', '.join(loss.name for loss in losses)}"
+            )
+        return self.outputs_of(self._rows(x), link, thread_count(threads))
+
+    def evaluate(
+        self,
+        x: npt.ArrayLike,
+        y: Any,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> dict[str, float]:
+        """Compute the mean loss and, for classification, the accuracy.
+
+        Parameters
+        ----------
+        x, y, sample_weight, threads
+            As in `MLP.fit`; the weights count in loss and accuracy.
+
+        Returns
+        -------
+        dict of str to float
+            ``loss`` and, for classification, ``accuracy``.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> MLP([2, 1], loss="mse").evaluate([[0.0, 0.0]], [[3.0]])
+        {'loss': 9.0}
+        """
+        return self.evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
+
+    def evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
+        """`evaluate` for samples that have been checked."""
+        function = core_function(self._architecture.losses)
+        if function is not None:
+            outputs = self.outputs_of(data.rows, "none", threads)
+            return {"loss": float(function(outputs, data.targets[0])[0])}
+        loss_sum, weight_sum, correct = self._network.evaluate(
+            data.rows, data.targets, data.sample_weight, threads
+        )
+        measured = {"loss": loss_sum / weight_sum}
+        if self.tells_accuracy:
+            measured["accuracy"] = correct / weight_sum
+        return measured
+
+    def _gradients(
+        self, data: Data, training: bool, wants_input: bool, threads: int | None
+    ) -> tuple[float, dict[str, Any]]:
+        gradient = self.core_gradient(len(data), thread_count(threads))
+        return gradient.compute(
+            data.rows,
+            data.targets,
+            sample_weight=data.sample_weight,
+            training=training,
+            seed=self._architecture.seed,
+            wants_input=wants_input,
+            loss_function=core_function(self._architecture.losses),
+        )
+
+    def loss_and_gradients(
+        self,
+        x: npt.ArrayLike,
+        y: Any,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        training: bool = False,
+        threads: int | None = None,
+    ) -> tuple[float, list[Array], list[Array]]:
+        """Compute the mean loss over the samples and its gradient, without changing the model.
+
+        Parameters
+        ----------
+        x, y, sample_weight, threads
+            As in `MLP.fit`.
+        training : bool
+            Use dropout, noise, and the samples' own moments in batch normalization.
+
+        Returns
+        -------
+        loss : float
+            Mean loss, without penalties.
+        dweights, dbiases : list of arrays
+            Gradients of the shapes of `weights` and `biases`, without penalties.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 1], loss="half_mse")
+        >>> model.weights = [[[2.0]]]
+        >>> model.loss_and_gradients([[3.0]], [[5.0]])
+        (0.5, [array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
+        """
+        loss, arrays = self._gradients(self._data(x, y, sample_weight), training, False, threads)
+        return loss, arrays["weights"], arrays["biases"]
+
+    def input_gradients(self, x: npt.ArrayLike, y: Any, *, threads: int | None = None) -> Array:
+        """Compute the gradient of the mean loss with respect to the inputs.
+
+        Parameters
+        ----------
+        x, y, threads
+            As in `MLP.fit`.
+
+        Returns
+        -------
+        array of shape (samples, features)
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 1], loss="half_mse")
+        >>> model.weights = [[[2.0]]]
+        >>> model.input_gradients([[3.0]], [[5.0]])
+        array([[2.]], dtype=float32)
+        """
+        _, arrays = self._gradients(self._data(x, y), False, True, threads)
+        scaled: Array = arrays["input"] * self.dtype.type(self._architecture.input_scale)
+        return scaled
+
+    def gradient_norms(
+        self, x: npt.ArrayLike, y: Any, *, training: bool = False, threads: int | None = None
+    ) -> list[float]:
+        """Compute the Euclidean norm of the gradient with respect to each layer's weights.
+
+        Parameters
+        ----------
+        x, y, threads
+            As in `MLP.fit`.
+        training : bool
+            As in `loss_and_gradients`.
+
+        Returns
+        -------
+        list of float
+            One norm per layer.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 1], loss="half_mse")
+        >>> model.weights = [[[2.0]]]
+        >>> model.gradient_norms([[3.0]], [[5.0]])
+        [3.0]
+        """
+        _, arrays = self._gradients(self._data(x, y), training, False, threads)
+        return [float(norm(array)) for array in arrays["weights"]]
+
+    def outputs_of(self, rows: Rows, link: str, threads: int) -> Array:
+        """Compute outputs, with the function `link` applied, of rows that have been checked."""
+        return self._network.forward(rows, link, threads)
+
+    def classes_of(self, rows: Rows, threads: int) -> npt.NDArray[np.int32]:
+        """Compute the index of the largest output of rows that have been checked."""
+        return self._network.predict_classes(rows, threads)
+
+    def core_gradient(self, batch_size: int, threads: int) -> _core.Gradient32 | _core.Gradient64:
+        """Make a gradient computation of the core; with 0 threads the core chooses their number."""
+        return self._gradient_type(self._network, integer("samples", batch_size, 1), threads)
+
+    def core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
+        """Make a training run of the core; with 0 threads the core chooses their number."""
+        return self._run_type(self._network, batch_size, rule, threads)
+
+
+def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:
+    """Turn the outputs of one loss into predictions."""
+    if takes_classes:
+        classes: Array = np.argmax(outputs, axis=1).astype(np.int64)
+        return classes
+    if link != "sigmoid":
+        return outputs
+    yes = (outputs > 0).astype(np.int64)
+    return yes.reshape(-1) if yes.shape[1] == 1 else yes
+
+
+def head_arguments(network: Network, loss: str | Loss | None, seed: int | None) -> dict[str, Any]:
+    """Return arguments of `fastmlp.MLP` for the same hidden layers and another last layer."""
+    arguments = network.architecture.arguments()
+    if loss is not None:
+        arguments |= {"loss": loss, "output_activation": "identity"}
+    return arguments if seed is None else arguments | {"seed": seed}
+
+
+def hidden_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Return the parameters of all layers but the last."""
+    head = f"layers.{network.architecture.layers - 1}."
+    return {k: v for k, v in network.parameters().items() if not k.startswith(head)}
+
+
+def folded_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Return weights and biases that include batch normalization, computed in float64."""
+    old = network.parameters()
+    parameters = {k: v for k, v in old.items() if k.endswith((".weights", ".biases"))}
+    for layer, normalized in enumerate(network.architecture.batch_normalization):
+        if not normalized:
+            continue
+        name = f"layers.{layer}."
+        weights, biases, scales, means, variances = (
+            old[name + kind].astype(np.float64)
+            for kind in ("weights", "biases", "scales", "means", "variances")
+        )
+        factors = scales / np.sqrt(variances + BATCH_NORM_EPSILON)
+        parameters[name + "weights"] = weights * factors
+        parameters[name + "biases"] = biases - means * factors
+    return parameters

@@ -1,0 +1,126 @@
+"""`Plan`: the decisions of the core for a network, a batch size and a number of threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the core computes a training step. No decision changes a bit of the result.
+
+    `fastmlp.MLP.plan` returns it; ``print`` shows it in words.
+
+    Attributes
+    ----------
+    layer_sizes : tuple of int
+        Features, units of each hidden layer, outputs.
+    batch_size : int
+        Samples per step.
+    dtype, optimizer, isa : str
+        Scalar type, update rule, instruction set of the kernels.
+    threads : int
+        Number of threads.
+    splits : tuple of str
+        How the threads share each layer. ``"rows"``: each thread takes rows of the batch in the
+        forward pass and blocks of the weights in the update. ``"outputs"``: each thread has its
+        own outputs of the layer in both.
+    transposes_weights : tuple of bool
+        Whether the gradient of each layer's input is computed from transposed blocks of the
+        weights; otherwise the batch is in the SIMD lanes and the weights are read as they are.
+        The entry of the first layer has no meaning.
+    own_input : bool
+        Whether each thread gathers the whole batch for itself.
+    barriers : int
+        Number of times that the threads wait for each other in a step.
+    row_block, depth_block : int
+        Samples and inner dimension of the block that stays in the second-level cache.
+    panel, tile_rows : int
+        Columns of a panel, and rows of the largest register tile.
+    panel_group : int
+        Number of output panels whose gradients stay in cache while the input is read.
+    parameter_bytes : int
+        Size of weights and biases as stored, in whole panels.
+    run_bytes : int
+        Memory that a training adds: optimizer state, parameters at the start of the epoch,
+        activations, gradients.
+
+    Examples
+    --------
+    >>> from fastmlp import MLP
+    >>> plan = MLP([784, 512, 10]).plan(batch_size=64, threads=1)
+    >>> plan.threads, plan.barriers
+    (1, 0)
+    """
+
+    layer_sizes: tuple[int, ...]
+    batch_size: int
+    dtype: str
+    optimizer: str
+    isa: str
+    threads: int
+    splits: tuple[str, ...]
+    transposes_weights: tuple[bool, ...]
+    own_input: bool
+    barriers: int
+    row_block: int
+    depth_block: int
+    panel: int
+    tile_rows: int
+    panel_group: int
+    parameter_bytes: int
+    run_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of a step.
+
+        Each of three products takes two per weight and sample; the first layer needs no gradient
+        of its input.
+        """
+        sizes = self.layer_sizes
+        weights = sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        return self.batch_size * (6 * weights - 2 * sizes[0] * sizes[1])
+
+    def __str__(self) -> str:
+        sizes = "-".join(map(str, self.layer_sizes))
+        lines = [
+            f"{sizes} in {self.dtype}, batches of {self.batch_size}, {self.optimizer}",
+            f"  work      {self.flops / 1e6:,.3g} MFLOP per step",
+            f"  threads   {self._team()}",
+            *(f"  layer {i:<3} {self._layer(i)}" for i in range(1, len(self.layer_sizes))),
+            f"  products  {self.isa}, register tiles of up to {self.tile_rows} x {self.panel} sums",
+            f"            blocks of {self.row_block} samples x {self.depth_block} inputs in cache",
+            f"  update    {self.optimizer} on the registers that hold the gradient, "
+            f"{self.panel_group} x {self.panel} outputs at a time",
+            "  input     columns that are zero in the whole batch are left out where they are many",
+            f"  memory    {_mib(self.parameter_bytes)} of parameters and {_mib(self.run_bytes)} "
+            "for the training",
+        ]
+        return "\n".join(lines)
+
+    def _team(self) -> str:
+        if self.threads == 1:
+            return "1, no waiting"
+        return f"{self.threads}, one team for the whole epoch, {self.barriers} barriers per step"
+
+    def _layer(self, layer: int) -> str:
+        inputs, outputs = self.layer_sizes[layer - 1 : layer + 1]
+        notes = [self._share(layer)] if self.threads > 1 else []
+        if layer > 1:
+            transposed = "weights" if self.transposes_weights[layer - 1] else "gradients"
+            notes.append(f"backward transposes {transposed}")
+        return "; ".join([f"{inputs} -> {outputs}", *notes])
+
+    def _share(self, layer: int) -> str:
+        if self.splits[layer - 1] == "rows":
+            return "threads share rows, then weights"
+        if layer == 1 and self.own_input:
+            return "each thread gathers the batch and has outputs of its own"
+        return "each thread has outputs of its own"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"

@@ -1,0 +1,229 @@
+"""The content of a model file: parameters, history, preprocessing and the state of a training.
+
+Tensors of a model file are finite floats. Arrays of a training state that are finite floats are
+stored unchanged; of all other arrays each byte is stored as a float from 0 to 255.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp._files import text_path
+from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.errors import FormatError
+from fastmlp.history import History
+from fastmlp.model_file import read_model, write_model
+from fastmlp.network.architecture import (
+    Architecture,
+    architecture_from_config,
+    checked_architecture,
+)
+from fastmlp.network.parameters import parameter_shape
+from fastmlp.validation import integer, layer_sizes
+
+__all__ = ["StoredModel", "read_stored", "state_in_file", "state_of_file", "write_stored"]
+
+Array = npt.NDArray[Any]
+M = TypeVar("M")
+# Without seconds, so that the same training writes the same bytes.
+_STATE = "state."  # begins the names of the tensors of a training state
+_MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model without objects of the core, as files and pickles hold it.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    parameters : dict of str to array
+        All parameters, as `MLP.parameters` returns them.
+    frozen : list of int
+        Layers that are not trained.
+    history : History
+    preprocessing : Preprocessing or None
+    was_trained : bool
+        Whether a training stands behind the parameters.
+    training_state : dict of str to array
+        State as `MLP.training_state` returns it; empty if it is not stored.
+    refusal : str or None
+        Reason why ``fit(resume=True)`` is refused.
+    """
+
+    architecture: Architecture
+    parameters: Mapping[str, Array]
+    frozen: list[int]
+    history: History
+    preprocessing: Preprocessing | None
+    was_trained: bool
+    training_state: Mapping[str, Array] = field(default_factory=dict)
+    refusal: str | None = None
+
+
+def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
+    """Write a model to a file atomically.
+
+    Raises
+    ------
+    ValueError
+        A parameter is NaN or infinite.
+    OSError
+        The file could not be written; an older one is unharmed.
+    """
+    path = text_path("path", path)
+    tensors = dict(stored.parameters)
+    config = stored.architecture.config()
+    for name in _MEASURES:
+        values = np.array(getattr(stored.history, name), np.float64)
+        if values.size:
+            tensors[f"history.{name}"] = values
+    if stored.preprocessing is not None:
+        config["preprocessing"] = stored.preprocessing.config()
+        for name, array in stored.preprocessing.arrays().items():
+            tensors[f"preprocessing.{name}"] = array
+    if stored.frozen:
+        config["frozen"] = stored.frozen
+    if stored.was_trained:
+        config["trained"] = True
+    if stored.training_state:
+        state, config["training_state"] = state_in_file(stored.training_state)
+        tensors |= state
+    write_model(path, tensors, config)
+
+
+def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> M:
+    """Read a file of `write_stored` and return what `make` makes from it.
+
+    Errors are those of `fastmlp.load`. A TypeError or ValueError of `make` means that the file does
+    not describe a model.
+    """
+    path = text_path("path", path)
+    tensors, config = read_model(path)
+    try:
+        return make(_stored(tensors, config))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: field config does not describe a model: {error}") from error
+
+
+def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
+    history = _history(_taken(tensors, "history."))
+    preprocessing = _preprocessing(
+        config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
+    )
+    was_trained = config.pop("trained", bool(history.loss))
+    frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
+    state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
+    arguments = architecture_from_config(config)
+    sizes = layer_sizes(arguments.pop("layer_sizes"))
+    _require_shapes(sizes, tensors)
+    architecture = checked_architecture(sizes, **arguments)
+    if any(tensor.dtype != architecture.dtype for tensor in tensors.values()):
+        raise ValueError(f"a tensor is not {architecture.dtype}")
+    if preprocessing and (preprocessing.features, preprocessing.outputs) != (sizes[0], sizes[-1]):
+        raise ValueError(
+            f"preprocessing is for another network than one from {sizes[0]} features to "
+            f"{sizes[-1]} outputs"
+        )
+    refusal = None
+    if was_trained and not state:
+        refusal = (
+            "its file was saved without the state of the training, which "
+            "save(..., training_state=True) keeps"
+        )
+    return StoredModel(
+        architecture, tensors, frozen, history, preprocessing, was_trained, state, refusal
+    )
+
+
+def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
+    """Require that the tensors match the layers, before memory is allocated for the layers.
+
+    A few bytes suffice to describe layers that no machine can hold.
+    """
+    for layer in range(len(sizes) - 1):
+        for kind in ("weights", "biases"):
+            name = f"layers.{layer}.{kind}"
+            shape = parameter_shape(kind, layer, sizes)
+            if name not in tensors:
+                raise ValueError(f"{name} is missing")
+            if tensors[name].shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {tensors[name].shape}")
+
+
+def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Move the tensors whose names begin with `prefix` to a new mapping."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+
+
+def _history(arrays: dict[str, Array]) -> History:
+    if any(name not in _MEASURES or array.ndim != 1 for name, array in arrays.items()):
+        raise ValueError(f"history must have lists of {', '.join(_MEASURES)}")
+    return History(**{name: array.tolist() for name, array in arrays.items()})
+
+
+def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | None:
+    if config is None:
+        if arrays:
+            raise ValueError("preprocessing has arrays but no description")
+        return None
+    return Preprocessing.from_config(config, arrays)
+
+
+def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
+    """Return the tensors of a training state, and a JSON text that describes the other entries."""
+    tensors: dict[str, Array] = {}
+    others: dict[str, Any] = {}
+    for name, value in state.items():
+        array = np.asarray(value)
+        if array.dtype in (np.float32, np.float64) and np.isfinite(array).all():
+            tensors[_STATE + name] = array
+            continue
+        if array.dtype.kind == "U":
+            others[name] = {"text": array.tolist()}
+            continue
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
+        others[name] = {"dtype": little.dtype.str, "shape": list(array.shape)}
+        tensors[_STATE + name] = little.view(np.uint8).astype(np.float32)
+    return tensors, json.dumps(others)
+
+
+def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array]:
+    """Return the training state that `state_in_file` stored; names come without their prefix.
+
+    Raises
+    ------
+    ValueError
+        Tensors and text do not belong together.
+    """
+    if text is None:
+        if tensors:
+            raise ValueError("a state has tensors but no description")
+        return {}
+    if not isinstance(text, str):
+        raise ValueError("training_state must be a text")
+    try:
+        state = dict(tensors)
+        for name, form in json.loads(text).items():
+            if "text" in form:
+                state[name] = np.array(form["text"], np.str_)
+                continue
+            dtype = np.dtype(form["dtype"])
+            if dtype.kind not in "biuf":
+                raise ValueError(f"{name} must be numbers, got {dtype}")
+            content = state[name].astype(np.uint8)
+            if not np.array_equal(content, state[name]):
+                raise ValueError(f"{name} must hold bytes")
+            array = content.view(dtype).reshape(form["shape"])
+            state[name] = array.astype(dtype.newbyteorder("="))
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"training_state does not describe its tensors: {error!r}") from None
+    return state

@@ -1,0 +1,101 @@
+"""Loss and gradient as functions of one flat vector of parameters, for optimizers from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.losses import core_function
+from fastmlp.network import Network
+from fastmlp.network.samples import Rows, row_count
+from fastmlp.validation import thread_count
+
+__all__ = ["Objective"]
+
+Array = npt.NDArray[Any]
+_KINDS = ("weights", "biases", "scales")
+
+
+class Objective:
+    """Mean loss of a model over samples as a function of its parameters.
+
+    The flat vector holds the weights of all layers, each in C order, then the biases of all, then
+    the scales of those with batch normalisation. The gradient by frozen layers is 0.
+
+    Parameters
+    ----------
+    model : Network
+        Its parameters become those of the last call.
+    rows, targets, sample_weight
+        As `fastmlp.network.samples` and the losses make them.
+    threads : int, optional
+    l2 : float
+        Adds ``l2 / 2`` times the sum of the squared weights.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        rows: Rows,
+        targets: Array | list[Array],
+        sample_weight: Array | None = None,
+        threads: int | None = None,
+        l2: float = 0.0,
+    ) -> None:
+        self._model = model
+        self._rows = rows
+        self._targets = targets if isinstance(targets, list) else [targets]
+        self._sample_weight = sample_weight
+        self._l2 = l2
+        self._loss_function = core_function(model.architecture.losses)
+        self._gradient = model.core_gradient(row_count(rows), thread_count(threads))
+        self._shapes = [
+            (kind, layer, array.shape)
+            for kind in _KINDS
+            for layer, array in model.layer_arrays(kind)
+        ]
+        trainable = model.trainable
+        self._frozen = np.concatenate(
+            [np.full(np.prod(shape), not trainable[layer]) for _, layer, shape in self._shapes]
+        )
+        self._weights = sum(
+            int(np.prod(shape)) for kind, _, shape in self._shapes if kind == "weights"
+        )
+
+    def flat(self) -> npt.NDArray[np.float64]:
+        """The model's parameters."""
+        arrays = [array for kind in _KINDS for _, array in self._model.layer_arrays(kind)]
+        return _joined(arrays)
+
+    def assign(self, flat: npt.NDArray[np.float64]) -> None:
+        """Give the model these parameters."""
+        first = 0
+        for kind, layer, shape in self._shapes:
+            count = int(np.prod(shape))
+            values = flat[first : first + count].reshape(shape)
+            self._model.assign(kind, layer, values.astype(self._model.dtype))
+            first += count
+
+    def __call__(self, flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        """Loss and gradient at `flat`, which become float64 whatever the model's type."""
+        self.assign(flat)
+        loss, arrays = self._gradient.compute(
+            self._rows,
+            self._targets,
+            sample_weight=self._sample_weight,
+            loss_function=self._loss_function,
+        )
+        gradient = _joined([array for kind in _KINDS for array in arrays[kind]])
+        if self._l2:
+            weights = flat[: self._weights]
+            loss += self._l2 / 2 * float(weights @ weights)
+            gradient[: self._weights] += self._l2 * weights
+        gradient[self._frozen] = 0
+        return loss, gradient
+
+
+def _joined(arrays: Sequence[Array]) -> npt.NDArray[np.float64]:
+    return np.concatenate([array.ravel() for array in arrays], dtype=np.float64)
