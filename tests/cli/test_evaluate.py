@@ -163,7 +163,7 @@ def test_samples_that_the_model_was_trained_on_are_warned_of(measure):
     assert code == 0
     assert errors == (
         "fastmlp: warning: the model was trained on some of these samples; without DATASET it is "
-        "measured on those that it has not seen\n"
+        "measured on samples that it has not seen\n"
     )
     assert measure("1", "houses.csv", "--quiet")[2] == ""
     assert measure("1", "houses.csv", "--part", "training")[2] == ""

@@ -137,7 +137,10 @@ def test_files_are_overwritten_on_request_alone(model_path, tmp_path, capsys):
     ("arguments", "message"),
     [
         ((), "choose what to write with --format, or name a file with --output"),
-        (("-o", "a.txt"), "--output a.txt: must end with .onnx, .npz, .h, or say --format"),
+        (
+            ("-o", "a.txt"),
+            "--output a.txt: must end with .onnx, .npz, .h, or --format must be given",
+        ),
         (("-o", "a.npz", "--format", "c"), "--output a.npz: ends as npz does, not c"),
         (("--format", "pickle"), "'pickle' is not one of 'onnx', 'npz', 'c'"),
         (("-o", "a.npz", "--name", "x"), "--name: is for C headers, not for npz"),

@@ -91,14 +91,14 @@ def test_the_text_has_the_same_in_words(look):
     assert pairs["parameters"] == str(found["parameters"])
     assert pairs["task"] == "classification"
     assert pairs["classes"] == "setosa, versicolor, virginica"
-    assert pairs["standardised"] == "inputs"
+    assert pairs["standardized"] == "inputs"
     layers = lines[lines.index("") + 2 :][:3]
     assert [line.split()[:3] for line in layers] == [
         ["1", "4", "7"],
         ["2", "7", "6"],
         ["3", "6", "3"],
     ]
-    assert "relu with batch normalisation" in layers[0]
+    assert "relu with batch normalization" in layers[0]
     history = {line.split("   ")[0].strip(): line.split()[-4:] for line in lines[-4:]}
     losses = found["history"]["val_loss"]
     shown = [f"{value:.6g}" for value in (losses[0], losses[-1], min(losses))]

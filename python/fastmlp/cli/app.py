@@ -1,4 +1,4 @@
-"""The command group: lazy loading, help with examples first, signals, exit codes.
+"""The program: commands that are loaded by name, signals, errors as exit codes.
 
 Nothing here imports NumPy or the core.
 """
@@ -53,7 +53,7 @@ fastmlp data list"""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands, in the order of the table."""
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up; an unknown one is answered with the nearest name."""
+        """Look a command up; the error about an unknown one suggests the nearest name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(unknown("command", name, COMMANDS), ctx)
@@ -137,8 +137,8 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that a training can save its model before it leaves."""
-    # A caller's own handler, an ignored signal (nohup-like wrappers) and other threads stay alone.
+    """Turn SIGTERM into an exception, so that a training can save its model before it ends."""
+    # A handler of the caller and an ignored signal (nohup) stay; other threads cannot set any.
     ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -154,7 +154,7 @@ def _sigterm_raises() -> Iterator[None]:
 
 
 def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
-    """Say on standard error, in one line, what went wrong; return the exit code."""
+    """Print the error in one line on standard error; return the exit code."""
     code, message = classify(error)
     message = printable(message)
     if state.debug or "--debug" in args:
@@ -163,14 +163,14 @@ def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
     if head and use_color(no_color=state.no_color or "--no-color" in args):
         head = click.style(head, fg="red", bold=True)
     click.echo(f"fastmlp: {head} {message}".replace(":  ", ": "), err=True, color=True)
-    # A usage error may come before --json was parsed, hence the look at the raw arguments.
+    # A usage error may occur before --json is parsed, so the raw arguments are searched too.
     if (state.json or "--json" in args) and not state.result_printed:
         click.echo(json.dumps(error_json(state.command, code, message)))
     return int(code)
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command line; every failure comes back as an exit code.  See `fastmlp.cli.main`."""
+    """Run the command line and turn every failure into an exit code.  See `fastmlp.cli.main`."""
     arguments = list(sys.argv[1:] if args is None else args)
     state = State()
     try:
@@ -178,7 +178,7 @@ def run(args: Sequence[str] | None = None) -> int:
             outcome: Any = cli.main(
                 arguments, prog_name="fastmlp", standalone_mode=False, obj=state
             )
-        # click hands back the argument of ctx.exit(), or what the command returned.
+        # click returns the argument of ctx.exit(), or what the command returned.
         return int(outcome) if isinstance(outcome, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -190,8 +190,8 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _broken_pipe() -> int:
-    """End quietly when the reader of a pipe has left (`fastmlp data list | head -1`)."""
-    # The interpreter flushes standard output at exit and would complain a second time.
+    """End without a message when the reader of a pipe is gone (`fastmlp data list | head -1`)."""
+    # The interpreter flushes standard output at exit, which would raise once more.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)

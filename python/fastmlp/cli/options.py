@@ -1,8 +1,9 @@
-"""Pieces that the commands share: the state of one run, common options, parameter types, help."""
+"""What all commands share: the state of one call, common options, parameter types, help pages."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,13 +21,18 @@ __all__ = [
     "State",
     "Whole",
     "common_options",
+    "data_dir_option",
     "format_page",
+    "offline_option",
+    "quiet_option",
+    "separator_option",
     "state_of",
+    "threads_option",
     "unknown",
 ]
 
 HELP_NAMES = ["-h", "--help"]
-# Variables are FASTMLP_<OPTION> for every command, so a group does not add its name to the prefix.
+# Without the name of the command: the variable of an option is the same for all commands.
 CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": HELP_NAMES,
     "auto_envvar_prefix": "FASTMLP",
@@ -43,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class State:
-    """Switches that the error report needs even when a command never got to run."""
+    """Switches that the error report needs, even where the command never began."""
 
     command: str | None = None
     debug: bool = False
@@ -53,7 +59,7 @@ class State:
 
 
 def state_of(ctx: click.Context) -> State:
-    """Return the state of this process's run."""
+    """Return the state of this call."""
     return ctx.find_root().ensure_object(State)
 
 
@@ -78,7 +84,7 @@ def format_page(
 
 
 class HelpPage(click.Command):
-    """What commands and groups share: a help page that starts with examples."""
+    """A command or group with a help page that begins with examples."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
@@ -100,12 +106,12 @@ class CommandBase(HelpPage):
 
 
 class GroupBase(HelpPage, click.Group):
-    """A sub-group with the same help page and an answer to a misspelt command."""
+    """A group whose error about an unknown command suggests the nearest name."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up; an unknown one is answered with the nearest name."""
+        """Look a command up; the error about an unknown one suggests the nearest name."""
         name = args[0]
         known = name in self.commands or name.startswith("-")
         if not known and not ctx.resilient_parsing:
@@ -122,7 +128,7 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> str:
 
 def _store(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
     def callback(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-        # A group and its command both have the option: either one switches it on.
+        # A group and its command both have the option; each of them can switch it on.
         state = state_of(ctx)
         setattr(state, name, bool(value) or getattr(state, name))
         return value
@@ -210,3 +216,32 @@ class Fraction(_ParamType):
         if not 0.0 <= share <= 1.0:
             self.fail(f"must lie between 0 and 1 (or 0% and 100%), got {value}", param, ctx)
         return share
+
+
+# ---------------------------------------------------------------- options of several commands
+
+
+def _go_offline(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        os.environ["FASTMLP_OFFLINE"] = "1"  # which `fastmlp.datasets` reads
+
+
+offline_option = click.option(
+    "--offline", is_flag=True, expose_value=False, callback=_go_offline,
+    help="Never use the network.",
+)  # fmt: skip
+threads_option = click.option(
+    "--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads."
+)
+separator_option = click.option(
+    "--separator", default=None, metavar="C", help="Character between the columns of a CSV file."
+)
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(), default=None, metavar="DIR",
+    help="Directory with the files of a named data set, looked at first.",
+)  # fmt: skip
+
+
+def quiet_option(what: str = "result") -> Callable[[F], F]:
+    """Add --quiet to a command that then prints only this."""
+    return click.option("-q", "--quiet", is_flag=True, help=f"Print the {what} only, no progress.")

@@ -19,10 +19,12 @@ from fastmlp.errors import FormatError
 if TYPE_CHECKING:
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment
+    from fastmlp.experiment.sweep import Sweep
     from fastmlp.model import MLP
 
 __all__ = [
     "complete_run",
+    "held",
     "load_own_data",
     "model_file_errors",
     "open_model",
@@ -187,13 +189,30 @@ def open_model(place: Path) -> tuple[MLP, Path]:
 
 @contextmanager
 def model_file_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a model file into exit code 4."""
+    """Turn errors of the system about a model file into exit code 4."""
     try:
         yield
     except OSError as error:
-        problem = CliError(f"{path}: {error.strerror or error}")
-        problem.exit_code = ExitCode.MODEL_FILE
-        raise problem from error
+        text = f"{path}: {error.strerror or error}"
+        raise CliError(text, ExitCode.MODEL_FILE) from error
+
+
+@contextmanager
+def held(directory: RunDirectory | Sweep) -> Iterator[None]:
+    """Hold the directory of a run or a sweep.
+
+    Raises
+    ------
+    ConfigError
+        Another process holds it.
+    """
+    from fastmlp.experiment.locking import DirectoryInUseError
+
+    try:
+        with directory.locked():
+            yield
+    except DirectoryInUseError as error:
+        raise ConfigError(str(error)) from error
 
 
 def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:

@@ -22,16 +22,10 @@ __all__ = [
     "canonical_name",
     "complete_source",
     "data_errors",
-    "go_offline",
     "load_experiment",
     "plain_warnings",
     "require_source",
 ]
-
-
-def go_offline() -> None:
-    """Keep `fastmlp.datasets` from using the network in this process."""
-    os.environ["FASTMLP_OFFLINE"] = "1"
 
 
 @contextmanager

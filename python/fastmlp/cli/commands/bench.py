@@ -16,6 +16,7 @@ from fastmlp.cli.options import (
     State,
     Whole,
     common_options,
+    quiet_option,
     state_of,
     unknown,
 )
@@ -54,7 +55,7 @@ fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
     "--seconds", type=Number(0, 3600, open_low=True), default=0.3, show_default=True,
     help="Length of a turn; one epoch at least.",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only, no progress.")
+@quiet_option()
 @common_options()
 @click.pass_context
 def bench(
@@ -113,9 +114,8 @@ def _engines(names: tuple[str, ...]) -> tuple[str, ...]:
             raise ConfigError(unknown("engine", name, ENGINES))
         if not ENGINES[name].available():
             package = ENGINES[name].package
-            error = CliError(f"engine {name} is not installed; run 'pip install {package}'")
-            error.exit_code = ExitCode.EXTRA_MISSING
-            raise error
+            text = f"engine {name} is not installed; run 'pip install {package}'"
+            raise CliError(text, ExitCode.EXTRA_MISSING)
     return tuple(dict.fromkeys(names)) or tuple(n for n, e in ENGINES.items() if e.available())
 
 

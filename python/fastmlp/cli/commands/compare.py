@@ -1,4 +1,4 @@
-"""`fastmlp compare`: runs side by side, and beside the same training by other libraries."""
+"""`fastmlp compare`: runs side by side, also with the same training by other libraries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import ConfigError, ExitCode
-from fastmlp.cli.options import CommandBase, State, common_options, state_of
+from fastmlp.cli.options import (
+    CommandBase,
+    State,
+    common_options,
+    quiet_option,
+    state_of,
+)
 from fastmlp.cli.printing import document_head, print_json, print_table
 from fastmlp.cli.runs import complete_run, open_run, run_errors
 from fastmlp.cli.sources import data_errors, load_experiment
@@ -33,19 +39,19 @@ MEASURES = (*SHARES, "rmse", "r2", "loss")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option(
     "--with", "peers", multiple=True, type=click.Choice(("sklearn", "torch")),
-    help="Train the first run's network with this library, too; may be repeated.",
+    help="Also train the first run's network with this library; may be repeated.",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
+@quiet_option()
 @common_options()
 @click.pass_context
 def compare(
     ctx: click.Context, /, *, runs: tuple[str, ...], peers: tuple[str, ...], quiet: bool
 ) -> int:
-    """Put runs side by side: what they reached, how long they took, which settings differ.
+    """Put runs side by side: results, times, settings that differ.
 
     RUN is the number of a run, its name, or the path of its directory. Other libraries train on the
-    same samples with the settings of the first run, as far as they have them, from their own random
-    numbers and on as many threads as they choose.
+    same samples with those settings of the first run that they have, with their own random numbers
+    and on as many threads as they choose.
     """
     found = [open_run(run) for run in runs]
     with run_errors():
@@ -80,7 +86,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
 
 
 def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all runs, one value for each; None where it is not set."""
+    """Settings that differ, with one value per run; None where it is not set."""
     flat = [
         {
             f"{section}.{name}": value
@@ -128,7 +134,7 @@ def _print(
         | {"run": peer.library, "epochs": peer.epochs, "seconds": peer.seconds, **peer.metrics}
         for peer in others
     ]  # fmt: skip
-    # What is the same in all runs says nothing.
+    # Only columns in which the runs differ.
     facts = [name for name in FACTS if len({row[name] for row in rows}) > 1]
     numbers = ["epochs", "seconds"]
     numbers += [name for name in MEASURES if any(row.get(name) is not None for row in rows + peers)]

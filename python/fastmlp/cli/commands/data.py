@@ -1,4 +1,4 @@
-"""`fastmlp data`: which data sets there are, whether they are here and whole, and their removal."""
+"""`fastmlp data`: list, fetch, verify, locate and remove data sets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import ConfigError, DataError
-from fastmlp.cli.options import CommandBase, GroupBase, common_options, state_of
+from fastmlp.cli.options import (
+    CommandBase,
+    GroupBase,
+    common_options,
+    data_dir_option,
+    offline_option,
+    quiet_option,
+    state_of,
+)
 from fastmlp.cli.printing import document_head, print_json, print_table
-from fastmlp.cli.sources import canonical_name, go_offline, plain_warnings
+from fastmlp.cli.sources import canonical_name, plain_warnings
 
 if TYPE_CHECKING:
     from fastmlp.datasets.specs import Spec
@@ -42,9 +50,9 @@ def _without_files(spec: Spec) -> str:
 @common_options()
 @click.pass_context
 def list_(ctx: click.Context, /) -> None:
-    """List the known data sets and where each lies in the cache.
+    """List the known data sets and where each is in the cache.
 
-    A sum of samples is that of a training and a test part.
+    Samples such as 60,000 + 10,000 are those of the training part and of the test part.
     """
     from fastmlp import datasets
 
@@ -92,23 +100,19 @@ def _list_row(spec: Spec, place: Path | None) -> tuple[str, ...]:
     cls=CommandBase, examples="fastmlp data fetch mnist\nfastmlp data fetch mnist fashion-mnist"
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--data-dir", type=click.Path(), default=None, help="Directory looked at first.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the directories only.")
+@data_dir_option
+@offline_option
+@quiet_option("directories")
 @common_options()
 @click.pass_context
-def fetch(
-    ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, offline: bool, quiet: bool
-) -> None:
-    """Bring data sets to this machine and print their directories.
+def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, quiet: bool) -> None:
+    """Download data sets into the cache and print their directories.
 
     Every file is verified against its published SHA-256.
     """
     from fastmlp import datasets
     from fastmlp.errors import FormatError
 
-    if offline:
-        go_offline()
     wanted = [canonical_name(name) for name in names]
 
     def report(line: str) -> None:
@@ -193,8 +197,8 @@ def path(ctx: click.Context, /, name: str) -> None:
 def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
     """Remove data sets from the cache, after a question.
 
-    Directories that you name with --data-dir or FASTMLP_DATA_DIR and copies of other tools are
-    never touched. Without a terminal to ask on, --yes is needed.
+    Directories that --data-dir or FASTMLP_DATA_DIR name and copies of other tools are never
+    touched. Without a terminal for the question, --yes is needed.
     """
     from fastmlp import datasets
     from fastmlp.datasets.cache import cache_directory

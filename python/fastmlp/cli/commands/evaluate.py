@@ -1,4 +1,4 @@
-"""`fastmlp evaluate`: how good a model is on samples whose answers are known."""
+"""`fastmlp evaluate`: measure a model on samples with known answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
-from fastmlp.cli.options import CommandBase, Fraction, State, Whole, common_options, state_of
+from fastmlp.cli.options import (
+    CommandBase,
+    Fraction,
+    State,
+    common_options,
+    data_dir_option,
+    offline_option,
+    quiet_option,
+    separator_option,
+    state_of,
+    threads_option,
+)
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
 from fastmlp.cli.runs import complete_run, load_own_data, open_model, run_or_file
-from fastmlp.cli.sources import complete_source, data_errors, go_offline, plain_warnings
+from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,31 +46,29 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 @click.argument("dataset", required=False, shell_complete=complete_source)
 @click.option(
     "--part", type=click.Choice(("auto", "test", "validation", "training")), default="auto",
-    show_default=True, help="Part of the data; auto: the test part, or all of a file.",
+    show_default=True, help="Part of the data; auto takes the test part, or all of a file.",
 )  # fmt: skip
-@click.option("--data-dir", type=click.Path(), default=None, help="Directory looked at first.")
-@click.option("--separator", default=None, metavar="C", help="Between the columns of a CSV file.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
+@data_dir_option
+@separator_option
+@offline_option
+@threads_option
 @click.option(
     "--min-accuracy", type=Fraction(), default=None, metavar="A",
     help="Exit with code 6 if the accuracy is lower (0.98 or 98%).",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
+@quiet_option()
 @common_options()
 @click.pass_context
 def evaluate(
     ctx: click.Context, /, *, model: str, dataset: str | None, part: str, data_dir: str | None,
-    separator: str | None, offline: bool, threads: int | None, min_accuracy: float | None,
+    separator: str | None, threads: int | None, min_accuracy: float | None,
     quiet: bool,
 ) -> int:  # fmt: skip
     """Measure a model on samples with known answers.
 
-    MODEL is a run's directory or number, or a model file. Without DATASET a run is measured on its
-    own data, divided as it was for the training; a file is taken whole.
+    MODEL is the directory or number of a run, or a model file. Without DATASET a run is measured on
+    its own data, divided as for the training. All samples of a file are used.
     """
-    if offline:
-        go_offline()
     place = run_or_file(model)
     network, path = open_model(place)
     if dataset is None:
@@ -77,7 +86,7 @@ def evaluate(
 
 
 def _shortfall(measured: Evaluation, wanted: float | None) -> str:
-    """What is wrong with the accuracy, if anything is."""
+    """What is wrong with the accuracy, or an empty text."""
     if wanted is None or (measured.accuracy is not None and measured.accuracy >= wanted):
         return ""
     reached = measured.accuracy
@@ -116,7 +125,7 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
     if isinstance(known, dict) and not set(sha256.values()).isdisjoint(known.values()):
         warnings.warn(
             "the model was trained on some of these samples; without DATASET it is measured on "
-            "those that it has not seen",
+            "samples that it has not seen",
             stacklevel=2,
         )
 
@@ -124,7 +133,7 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
 def _on_own_data(
     model: MLP, place: Path, part: str, threads: int | None, quiet: bool
 ) -> tuple[str, str, Evaluation]:
-    """Measure on data that a run was trained on or kept for this: name, part, measures."""
+    """Measure on a part of the run's own data: name, part, measures."""
     from fastmlp.experiment.evaluation import evaluate as measure
     from fastmlp.experiment.rundir import RunDirectory
 

@@ -1,4 +1,4 @@
-"""`fastmlp export`: a trained model for other programs."""
+"""`fastmlp export`: write a trained model for other programs."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ SUFFIXES = {"onnx": ".onnx", "npz": ".npz", "c": ".h"}
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="FILE",
-    help="Where to.  [default: beside the model]",
+    help="File to write.  [default: beside the model]",
 )  # fmt: skip
 @click.option(
     "--check/--no-check", "checks", default=None,
-    help="Run the ONNX file by onnxruntime and compare.  [default: if it is installed]",
+    help="Run the ONNX file with onnxruntime and compare.  [default: if it is installed]",
 )  # fmt: skip
-@click.option("--name", default=None, help="Begins all names of a C header.  [default: the file's]")
+@click.option(
+    "--name", default=None, help="Prefix of all names in a C header.  [default: name of the file]"
+)
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
 @common_options()
 @click.pass_context
@@ -52,9 +54,9 @@ def export(
 ) -> int:  # fmt: skip
     """Write a model as ONNX, NPZ or a C header.
 
-    MODEL is a run's directory or a model file. ONNX and C take samples as they come: the
-    preprocessing of numbers is part of them. NPZ holds parameters and configuration as arrays. An
-    ONNX file that fails its check stays where it is, and the exit code is 6.
+    MODEL is the directory or number of a run, or a model file. ONNX and C files contain the
+    preprocessing of numbers, so that they take raw samples. NPZ holds parameters and configuration
+    as arrays. An ONNX file that fails its check is not removed, and the exit code is 6.
     """
     kind = _format(kind, output)
     if name is not None and kind != "c":
@@ -74,7 +76,7 @@ def export(
 
 
 def _format(chosen: str | None, output: str | None) -> str:
-    """What --format says, else what the suffix of --output stands for."""
+    """The value of --format, or else what the suffix of --output means."""
     suffixes = {suffix: kind for kind, suffix in SUFFIXES.items()}
     meant = None if output is None else suffixes.get(Path(output).suffix.lower())
     if chosen is None and output is None:
@@ -84,7 +86,7 @@ def _format(chosen: str | None, output: str | None) -> str:
     kind = chosen or meant
     if kind is None:
         known = ", ".join(suffixes)
-        raise ConfigError(f"--output {output}: must end with {known}, or say --format")
+        raise ConfigError(f"--output {output}: must end with {known}, or --format must be given")
     return kind
 
 

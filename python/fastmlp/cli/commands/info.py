@@ -1,4 +1,4 @@
-"""`fastmlp info`: what this installation is, what it runs on, and whether it works."""
+"""`fastmlp info`: this installation, the machine, and checks that it works."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRAS", "info"]
 
-# What pyproject.toml calls optional-dependencies, by the names under which pip knows the packages.
+# The optional-dependencies of pyproject.toml, packages by the names that pip knows.
 EXTRAS = {
     "data": ("polars", "pillow"),
     "plot": ("matplotlib", "jinja2", "plotext"),
@@ -41,13 +41,13 @@ fastmlp info --json"""
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.option(
     "--check", is_flag=True,
-    help="Train, differentiate and save a little, and compare with what must come out; code 6 if "
-    "something else does.",
+    help="Train, differentiate and save small models, and compare with the expected results; "
+    "code 6 if they differ.",
 )  # fmt: skip
 @common_options()
 @click.pass_context
 def info(ctx: click.Context, /, check: bool) -> None:
-    """Show version, CPU, extras, caches and files in force; check the installation."""
+    """Show version, CPU, extras, caches and settings files; check the installation."""
     import fastmlp
     from fastmlp.cli.self_test import run_checks
 
@@ -118,7 +118,7 @@ def _places() -> dict[str, Any]:
 
 
 def _place(path: Path) -> dict[str, Any]:
-    """Whether files can be made in a directory that may have to be made first, and how many."""
+    """Whether a directory, which may not exist yet, can be written to, and the free bytes."""
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     free = shutil.disk_usage(there).free
@@ -150,9 +150,13 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
     lines = []
     load, cpus = facts["load_average"][0], facts["cpus"] or 1
     if load > BUSY_SHARE * cpus:
-        lines.append(f"the machine is busy (load {load:.1f} on {cpus} CPUs): times mean little")
+        lines.append(
+            f"the machine is busy (load {load:.1f} on {cpus} CPUs): measured times are unreliable"
+        )
     if facts["isa"] != facts["isas_available"][0]:
-        lines.append(f"{facts['isa']} is in use, {facts['isas_available'][0]} is there and faster")
+        lines.append(
+            f"{facts['isa']} is in use, {facts['isas_available'][0]} is available and faster"
+        )
     for name in ("cache", "directory"):
         if not facts[name]["writable"]:
             lines.append(f"{facts[name]['path']} cannot be written")
@@ -160,7 +164,7 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-# ---------------------------------------------------------------- as text
+# ---------------------------------------------------------------- text
 
 
 def _print_facts(facts: dict[str, Any]) -> None:

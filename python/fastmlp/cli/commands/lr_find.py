@@ -1,4 +1,4 @@
-"""`fastmlp lr-find`: which learning rates a problem bears, before a run is spent on it."""
+"""`fastmlp lr-find`: a learning-rate range test."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_picture, write_picture
-from fastmlp.cli.options import Number, State, Whole, common_options, state_of
+from fastmlp.cli.options import (
+    Number,
+    State,
+    Whole,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
+)
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
-from fastmlp.cli.sources import complete_source, go_offline, load_experiment
+from fastmlp.cli.sources import complete_source, load_experiment
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -45,25 +53,23 @@ fastmlp lr-find mnist --hidden 512,512 -o rates.svg"""
     "-o", "--output", type=click.Path(), default=None, metavar="FILE",
     help="Picture of the curve: .svg, .png or .pdf.",
 )  # fmt: skip
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
+@offline_option
+@quiet_option()
 @common_options()
 @click.pass_context
 def lr_find(
     ctx: click.Context, /, *, lowest: float, highest: float, steps: int, output: str | None,
-    offline: bool, quiet: bool, **options: Any,
+    quiet: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Find a learning rate.
 
-    The rate grows by a constant factor from step to step while the loss is watched (L. N. Smith,
-    "Cyclical learning rates for training neural networks", 2017). Suggested is the rate at which
-    the loss falls most steeply. Nothing is kept of the training.
+    The learning rate grows by a constant factor from step to step while the loss is recorded
+    (L. N. Smith, "Cyclical learning rates for training neural networks", 2017). The suggestion is
+    the rate at which the loss falls most steeply. Nothing of this training is kept.
     """
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
     _require_drawable(output)
-    if offline:
-        go_offline()
     config = resolve_settings(take_settings(ctx, options))
     experiment = load_experiment(config, quiet=quiet)
     found = _search(experiment, lowest, highest, steps)
@@ -76,7 +82,7 @@ def lr_find(
 
 
 def _require_drawable(output: str | None) -> None:
-    """Fail before the data is read where the picture could not be made after it."""
+    """Raise before the data is read where the picture cannot be made afterwards."""
     if output is None:
         return
     require_picture(Path(output))

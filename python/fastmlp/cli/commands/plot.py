@@ -15,7 +15,14 @@ import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
 from fastmlp.cli.files import PICTURE_FORMATS, require_free, write_picture
-from fastmlp.cli.options import CommandBase, State, common_options, state_of, unknown
+from fastmlp.cli.options import (
+    CommandBase,
+    State,
+    common_options,
+    quiet_option,
+    state_of,
+    unknown,
+)
 from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
 from fastmlp.extras import require
@@ -40,18 +47,18 @@ CURVES = ("loss", "accuracy", "learning-rate")
 
 
 class NotInRunError(Exception):
-    """A run has nothing that a picture could show."""
+    """The run lacks what a picture shows."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A run with what pictures need of it, read when one needs it."""
+    """A run and what pictures show of it, read when it is first needed."""
 
     run: RunDirectory
     quiet: bool
 
     def records_with(self, quantity: str) -> list[Record]:
-        """What the epochs measured, where they measured this."""
+        """The records of the epochs that measured this quantity."""
         records = [record for record in self._records if record.get(quantity) is not None]
         if not records:
             measured = "the run measured none" if self._records else "no epoch is finished"
@@ -81,19 +88,19 @@ class Subject:
 
     @cached_property
     def samples(self) -> Samples:
-        """What the model is judged by."""
+        """The samples that the model is evaluated on."""
         with run_errors():
             return load_own_data(self.run, quiet=self.quiet).evaluated[1]
 
     @cached_property
     def measured(self) -> Evaluation:
-        """The model on these samples."""
+        """The evaluation of the model on these samples."""
         from fastmlp.experiment.evaluation import evaluate
 
         return evaluate(self.model, self.samples)
 
     def require_task(self, task: str) -> Any:
-        """The model's preprocessing, if it is for this task."""
+        """The preprocessing of the model, whose task must be this one."""
         pre = self.model.preprocessing
         if pre is None or pre.task != task:
             raise NotInRunError(f"the task is {pre and pre.task}, not {task}")
@@ -201,15 +208,15 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
 @click.argument("kinds", nargs=-1, metavar="[KIND]...")
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="PATH",
-    help="Directory, or a file where there is one KIND.  [default: RUN/plots]",
+    help="Directory, or a file if there is one KIND.  [default: RUN/plots]",
 )  # fmt: skip
 @click.option(
     "--format", "suffix", type=click.Choice(PICTURE_FORMATS), default=None,
-    help="Of the files.  [default: by the suffix of --output, else svg]",
+    help="Format of the files.  [default: by the suffix of --output, else svg]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace files.")
 @click.option("--terminal", is_flag=True, help="Draw curves as text, write no file.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the paths only.")
+@quiet_option("paths")
 @common_options()
 @click.pass_context
 def plot(
@@ -218,9 +225,9 @@ def plot(
 ) -> int:  # fmt: skip
     """Draw pictures of a run.
 
-    RUN is a run's directory or number. KIND is loss, accuracy, learning-rate, confusion, scores,
-    predictions, weights, gradients or regions (of two inputs); without one, all that the run has.
-    In the terminal there are the first three.
+    RUN is the directory or number of a run. KIND is loss, accuracy, learning-rate, confusion,
+    scores, predictions, weights, gradients or regions (of two inputs). Without KIND, all pictures
+    are drawn for which the run has the data. --terminal can draw the first three.
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -249,7 +256,7 @@ def plot(
 
 @dataclass(frozen=True)
 class Target:
-    """Where pictures go: a file, or a directory and the suffix of the files in it."""
+    """Where pictures are written: a file, or a directory and the suffix of its files."""
 
     path: Path
     suffix: str | None
@@ -351,14 +358,14 @@ Points = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity by epoch: one line, or two to be compared, by their names."""
+    """A quantity by epoch: one line or two, by name."""
 
     title: str
     lines: Mapping[str, Points]
 
 
 class Look(NamedTuple):
-    """How a line is drawn and how the key shows it; markers tell lines apart without colours."""
+    """How a line is drawn and how the legend shows it; markers tell lines apart without colors."""
 
     marker: str
     shown: str
@@ -374,7 +381,7 @@ ASCII_FRAME = str.maketrans(FRAME, "-|+++++++++")
 def drawn(curves: Sequence[Curve], *, color: bool) -> str:
     """Pictures of curves below each other, as wide as the terminal.
 
-    Plain letters are used where standard output has no others.
+    Only ASCII is used where the encoding of standard output has nothing else.
 
     Raises
     ------
@@ -400,7 +407,7 @@ def _can_be_printed(text: str) -> bool:
 
 
 def _figure(plotext: Any, curve: Curve, looks: Sequence[Look]) -> Any:
-    """The matrix of characters of one curve."""
+    """The picture of one curve."""
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")

@@ -1,4 +1,4 @@
-"""`fastmlp predict`: answers for new samples, from a file or a pipe to a file or a pipe."""
+"""`fastmlp predict`: predictions for new samples, from a file or a pipe to a file or a pipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ import click
 from fastmlp._files import atomic_write
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
-from fastmlp.cli.options import CommandBase, Whole, common_options, state_of, unknown
+from fastmlp.cli.options import (
+    CommandBase,
+    common_options,
+    separator_option,
+    state_of,
+    threads_option,
+    unknown,
+)
 from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import complete_run, open_model, run_or_file
 from fastmlp.cli.sources import data_errors
@@ -32,7 +39,7 @@ cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
 fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
 fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl"""
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
-# Lines that are encoded and written at a time.
+# Lines that are encoded and written together.
 LINES = 10_000
 
 Columns = dict[str, Any]
@@ -43,19 +50,19 @@ Columns = dict[str, Any]
 @click.argument("samples", default="-")
 @click.option(
     "-o", "--output", type=click.Path(), default="-", metavar="FILE",
-    help="Where to; - for standard output.  [default: -]",
+    help="File to write, or - for standard output.  [default: -]",
 )  # fmt: skip
 @click.option(
     "--format", "kind", type=click.Choice(FORMATS), default=None,
-    help="Of the output.  [default: by the suffix of --output, else csv]",
+    help="Format of the output.  [default: by the suffix of --output, else csv]",
 )  # fmt: skip
 @click.option("-p", "--probabilities", is_flag=True, help="Add a column p(class) for each class.")
 @click.option(
     "--keep", default="", metavar="NAME,NAME", help="Columns of a table to copy to the output."
 )
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
-@click.option("--separator", default=None, metavar="C", help="Between the columns of a CSV file.")
-@click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
+@separator_option
+@threads_option
 @common_options()
 @click.pass_context
 def predict(
@@ -64,11 +71,11 @@ def predict(
 ) -> int:  # fmt: skip
     """Predict for new samples.
 
-    MODEL is a run's directory or number, or a model file. SAMPLES is a file (CSV, TSV, Parquet,
-    NPZ, NPY, IDX) or - for CSV or Parquet on standard input; columns are found by name, further
-    ones do no harm. One line comes out for each sample, in their order: the name of the class, or
-    values in the units of the training data. Text is not made safe for spreadsheets, which take a
-    cell that begins with = for a formula.
+    MODEL is the directory or number of a run, or a model file. SAMPLES is a file (CSV, TSV,
+    Parquet, NPZ, NPY, IDX) or - for CSV or Parquet on standard input. Columns are found by name;
+    other columns are ignored. The output has one line for each sample, in the same order: the name
+    of the class, or values in the units of the training data. Text is not escaped for
+    spreadsheets, which read a cell that begins with = as a formula.
     """
     state = state_of(ctx)
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
@@ -88,7 +95,7 @@ def predict(
 
 
 def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: bool) -> str:
-    """The format, after everything about the output that can be refused was."""
+    """Check all arguments about the output and return its format."""
     if as_json and (kind is not None or output != "-"):
         raise ConfigError("--json prints one object; leave --format and --output out")
     if output == "-":
@@ -115,14 +122,14 @@ def _require_probabilities(network: Any, path: Path) -> None:
         raise ConfigError(f"--probabilities: {path} makes none, its loss is {names}")
 
 
-# ---------------------------------------------------------------- samples in
+# ---------------------------------------------------------------- input
 
 
 def _columns(
     network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
     threads: int | None,
 ) -> Columns:  # fmt: skip
-    """What is kept, the answers and their probabilities, as they were asked for."""
+    """The columns of the output: those kept, the predictions, and their probabilities."""
     from fastmlp.data.read import read_samples
     from fastmlp.experiment.serving import predict_samples
 
@@ -170,7 +177,7 @@ def _as_given(column: Column) -> Column:
     return given
 
 
-# ---------------------------------------------------------------- answers out
+# ---------------------------------------------------------------- output
 
 
 def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
@@ -194,14 +201,14 @@ def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
 
 
 def _delimited(columns: Columns, separator: str) -> Iterator[str]:
-    """Lines after RFC 4180, but for their ends."""
+    """Lines of RFC 4180 that end with a line feed alone."""
     from fastmlp.experiment.serving import plain_values
 
     def field(value: object) -> str:
         if value is None:
             return ""
         text = str(value)
-        # Without quotes a line of one empty text would be an empty line, which readers leave out.
+        # Without quotes an empty text alone in its line would be an empty line, which readers skip.
         quoted = not text or any(mark in text for mark in (separator, '"', "\n", "\r"))
         return '"' + text.replace('"', '""') + '"' if quoted else text
 
@@ -211,7 +218,7 @@ def _delimited(columns: Columns, separator: str) -> Iterator[str]:
 
 
 def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
-    """One mapping per sample, of what JSON can hold."""
+    """One mapping per sample, with values that JSON can express."""
     from fastmlp.experiment.serving import plain_values
 
     def finite(value: Any) -> Any:

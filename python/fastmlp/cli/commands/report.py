@@ -1,11 +1,17 @@
-"""`fastmlp report`: the report of a run, made anew from its files and its data."""
+"""`fastmlp report`: write the report of a run from its files and its data."""
 
 from __future__ import annotations
 
 import click
 
 from fastmlp.cli.errors import CliError
-from fastmlp.cli.options import CommandBase, Whole, common_options, state_of
+from fastmlp.cli.options import (
+    CommandBase,
+    common_options,
+    quiet_option,
+    state_of,
+    threads_option,
+)
 from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
 from fastmlp.extras import require
@@ -15,14 +21,14 @@ __all__ = ["report"]
 
 @click.command(cls=CommandBase, examples="fastmlp report runs/001-mnist\nfastmlp report 1 --json")
 @click.argument("run", shell_complete=complete_run)
-@click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the path only.")
+@threads_option
+@quiet_option("path")
 @common_options()
 @click.pass_context
 def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool) -> None:
     """Write report.html and the plots of a run.
 
-    RUN is a run's directory or number. Its model is measured on the run's own data again. The
+    RUN is the directory or number of a run. Its model is measured on the run's own data again. The
     report is one file without scripts or references to other files.
     """
     from fastmlp.experiment.evaluation import evaluate

@@ -1,4 +1,4 @@
-"""`fastmlp runs`: what was trained, in one line each or all about one, and its removal."""
+"""`fastmlp runs`: list runs in one line each, show all about one, remove them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastmlp.cli.printing import (
     print_table,
     shown_size,
 )
-from fastmlp.cli.runs import complete_run, open_run, run_paths, runs_directory
+from fastmlp.cli.runs import complete_run, held, open_run, run_paths, runs_directory
 from fastmlp.cli.settings import toml_line
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ fastmlp runs rm 1 2 --dry-run"""
 HEADER = ("name", "data", "status", "epochs", "result", "best", "seconds", "started")
 NUMBERS = ("epochs", "result", "seconds")
 SORTS = ("name", "data", "status", "epochs", "result", "seconds", "started")
-# Directories that commands make in a run's; what else lies there was put there by somebody.
+# Directories that commands make in that of a run; a user made any others.
 OWN_DIRECTORIES = ("checkpoints", "plots", "tensorboard")
-# The measure that says most about a task, of those that a result may have; larger is better.
+# The main measure of each task, of which a larger value is better.
 MEASURES = ("accuracy", "subset_accuracy", "r2")
 
 
@@ -60,7 +60,7 @@ def runs() -> None:
 def _runs_option(function: F) -> F:
     return click.option(
         "--runs", type=click.Path(), default=None, metavar="DIR",
-        help="Directory of the runs.  [default: runs]",
+        help="Directory that holds the runs.  [default: FASTMLP_RUNS, else runs]",
     )(function)  # fmt: skip
 
 
@@ -80,17 +80,21 @@ def _parent(given: str | None) -> Path:
 @_runs_option
 @click.option(
     "--sort", type=click.Choice(SORTS), default="name", show_default=True, metavar="NAME",
-    help=f"{', '.join(SORTS[:-1])} or {SORTS[-1]}; results from the best on.",
+    help=f"{', '.join(SORTS[:-1])} or {SORTS[-1]}; results from the best to the worst.",
 )  # fmt: skip
 @common_options()
 @click.pass_context
 def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
-    """List the runs: state, epochs, what they reached."""
+    """List runs: state, epochs, results.
+
+    A run that was made with --out DIR is not in this directory: --runs names the one that holds
+    DIR.
+    """
     from fastmlp.experiment.rundir import RunDirectory
 
     parent = _parent(runs)
     rows = [summary_of(RunDirectory(path)) for path in run_paths(parent)]
-    if sort != "name":  # which is the order of the numbers
+    if sort != "name":  # they are in the order of their numbers already
         rows.sort(key=lambda row: _sort_key(row, sort))
     state = state_of(ctx)
     if state.json:
@@ -98,7 +102,7 @@ def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
         print_json(state, document_head("runs list") | content)
         return
     if not rows:
-        click.echo(f"no runs in {parent}", err=True)
+        click.echo(f"no runs in {parent}; --runs names another directory", err=True)
         return
     print_table(HEADER, [_cells(row) for row in rows], NUMBERS, state)
     for row in rows:
@@ -147,7 +151,7 @@ def _shown_time(started: str | None) -> str:
 @common_options()
 @click.pass_context
 def show(ctx: click.Context, /, run: str, runs: str | None) -> None:
-    """Show a run: its result, the settings that are not the recipe's, its files."""
+    """Show the result of a run, the settings that differ from the recipe, and the files."""
     opened = open_run(run, _parent(runs))
     summary = summary_of(opened)
     if summary.problem is not None:
@@ -226,16 +230,16 @@ def _value(value: Any) -> str:
 @click.argument("run", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @_runs_option
 @click.option("-y", "--yes", is_flag=True, allow_from_autoenv=False, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed and stop.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed and stop.")
 @common_options()
 @click.pass_context
 def rm(
     ctx: click.Context, /, run: tuple[str, ...], runs: str | None, yes: bool, dry_run: bool
 ) -> None:
-    """Remove runs with all that lies in their directories.
+    """Remove runs with all files in their directories.
 
-    All of them are checked before one is removed. A run that is being trained stays, and so does a
-    directory that is not certainly one of a run.
+    All of them are checked before one is removed. A run that is being trained is not removed, nor
+    is a directory that may be something else than a run.
     """
     parent = _parent(runs)
     opened = {
@@ -260,7 +264,7 @@ def rm(
 
 
 def _require_removable(run: RunDirectory) -> None:
-    """Refuse what is no run, or more than that, or in use."""
+    """Raise where a directory is not surely that of a run, or is in use."""
     path = run.path
     if path.is_symlink():
         raise ConfigError(f"{path}: is a link; name the directory itself")
@@ -281,7 +285,7 @@ def _require_removable(run: RunDirectory) -> None:
 
 def _confirmed(sizes: dict[Path, int]) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError("runs are removed unasked only with --yes")
+        raise ConfigError("without a terminal for the question, --yes is needed")
     for path, size in sizes.items():
         click.echo(f"{path}  {shown_size(size)}", err=True)
     return click.confirm(f"Remove {'this run' if len(sizes) == 1 else 'these runs'}?", err=True)
@@ -289,27 +293,23 @@ def _confirmed(sizes: dict[Path, int]) -> bool:
 
 def _remove(run: RunDirectory) -> None:
     """Remove a run's directory and nothing else; links in it are removed, not followed."""
-    from fastmlp.experiment.locking import DirectoryInUseError
-
     path = run.path.resolve()
-    # Under another name first: what is left when this is cut off is no run with files missing.
+    # Renamed first: if the removal is interrupted, what is left is not taken for a run.
     doomed = path.with_name(f".{path.name}.removed.{os.getpid()}")
     try:
-        with run.locked():
+        with held(run):
             path.rename(doomed)
             shutil.rmtree(doomed)
-    except DirectoryInUseError as error:
-        raise ConfigError(str(error)) from error
     except OSError as error:
         raise CliError(f"cannot remove {run.path}: {error}") from error
 
 
-# ---------------------------------------------------------------- what a run tells
+# ---------------------------------------------------------------- summaries
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in a few values; None is what is not known, or not yet.
+    """A run in a few values, None where one is not known yet.
 
     ``status`` is that of the result, "running" while a process trains, "cut off" without a result,
     or "damaged" with the ``problem``. ``measure`` names the ``value`` reached on ``part``.
@@ -334,7 +334,7 @@ class RunSummary:
 
 
 def summary_of(run: RunDirectory) -> RunSummary:
-    """Sum up a run; one that cannot be read is told as damaged, not raised."""
+    """Sum up a run; one that cannot be read has the status "damaged"."""
     name, path, status = run.path.name, str(run.path), None
     try:
         status = "running" if is_locked(run.path) else None
@@ -435,7 +435,7 @@ def differences(run: RunDirectory) -> list[Difference]:
 
 
 def _is_implied(setting: str, value: Any) -> bool:
-    """Whether a run writes a value down that nobody has to ask for."""
+    """Whether every run writes this value down, given or not."""
     from fastmlp.data.prepare import TEST_FRACTION, VALIDATION_FRACTION
 
     implied = {
@@ -447,7 +447,7 @@ def _is_implied(setting: str, value: Any) -> bool:
 
 
 def _as_completed(config: Config, run: RunDirectory) -> Config:
-    """With what the data of a run decided filled in, where the run's settings are so."""
+    """Fill in what the data decides, as in the settings of the run."""
     from fastmlp.experiment.build import completed
 
     task = run.config().data.task

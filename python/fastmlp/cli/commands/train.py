@@ -24,10 +24,16 @@ from fastmlp.cli.errors import (
     ExitCode,
     Terminated,
 )
-from fastmlp.cli.options import State, common_options, state_of
+from fastmlp.cli.options import (
+    State,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
+)
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.progress import Display
-from fastmlp.cli.runs import open_run, run_errors, runs_directory
+from fastmlp.cli.runs import held, open_run, run_errors, runs_directory
 from fastmlp.cli.settings import (
     Given,
     SettingsCommand,
@@ -38,7 +44,6 @@ from fastmlp.cli.settings import (
 from fastmlp.cli.sources import (
     complete_source,
     data_errors,
-    go_offline,
     load_experiment,
     plain_warnings,
     require_source,
@@ -71,19 +76,18 @@ EXIT_CODES = {
     "diverged": ExitCode.DIVERGED,
     "check_failed": ExitCode.CHECK_FAILED,
 }
-# What a resumed run may do otherwise than before without another result.
+# A resumed run may change these settings: they do not change its result.
 RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every", "tensorboard"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for: settings, and what to do with them."""
+    """The arguments of the command: settings, and what to do with them."""
 
     given: Given
     resume: str | None
     out: str | None
     overwrite: bool
-    offline: bool
     report: bool | None
     dry_run: bool
     quiet: bool
@@ -94,30 +98,30 @@ class Request:
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
     "--resume", type=click.Path(), default=None, metavar="RUN",
-    help="Go on with a run that was cut off, from its newest checkpoint, to the same result.",
+    help="Continue a run that was interrupted, from its newest checkpoint, to the same result.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(), default=None, metavar="DIR",
     help="Directory of the run.  [default: runs/NNN-DATASET]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Allow --out to replace an older run.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
+@offline_option
 @click.option(
     "--report/--no-report", default=None,
     help="Write report.html and plots.  [default: where 'fastmlp[plot]' is installed]",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the settings, show the plan and stop.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only, no progress.")
+@quiet_option()
 @click.option("-v", "--verbose", is_flag=True, help="Print the machine and all settings first.")
 @common_options()
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> int:
     """Train a network on a data set and save it.
 
-    DATASET is a known name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory
-    (IDX files in the manner of MNIST, or images in one folder per class), or - for CSV on standard
-    input. The run's directory receives the resolved settings, metrics, checkpoints, the best and
-    the last model, and a report. Ctrl-C saves model and checkpoint as they stand and ends with code
+    DATASET is a name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory (IDX
+    files named like those of MNIST, or images in one folder per class), or - for CSV on standard
+    input. The directory of the run receives the resolved settings, metrics, checkpoints, the best
+    and the last model, and a report. Ctrl-C saves the model and a checkpoint, and ends with code
     130.
     """
     given = take_settings(ctx, options)
@@ -125,9 +129,6 @@ def train(ctx: click.Context, /, **options: Any) -> int:
 
 
 def _run(request: Request, state: State) -> int:
-    """Carry out the command and return the exit code."""
-    if request.offline:
-        go_offline()
     if request.resume is not None:
         return _resume(request, state)
     config = resolve_settings(request.given)
@@ -144,10 +145,10 @@ def _run(request: Request, state: State) -> int:
     experiment = load_experiment(config, quiet=request.quiet)
     model = _new_model(experiment)
     run = _create_run(experiment, request)
-    with _held(run):
+    with held(run):
         from fastmlp.experiment import runner
 
-        # The settings last: with them a directory is a run, which must know its data.
+        # The settings last: they make a directory a run, and a run must know its data.
         run.write_json(run.environment_path, runner.facts(experiment))
         run.write_config(experiment.config)
         return _train(request, state, experiment, model, run, None)
@@ -162,7 +163,7 @@ def _resume(request: Request, state: State) -> int:
     if result.get("status") in ("completed", "stopped_early", "check_failed"):
         return _finished(run, result, state)
     config = with_options(config, request.given)
-    with _held(run):
+    with held(run):
         run.sweep()
         checkpoint, problems = run.checkpoints.newest()
         for problem in problems:
@@ -176,19 +177,19 @@ def _resume(request: Request, state: State) -> int:
         run.write_records(checkpoint.records if checkpoint else [])
         if checkpoint is None:
             run.remove_events()
-        run.result_path.unlink(missing_ok=True)  # of the training that was cut off
+        run.result_path.unlink(missing_ok=True)  # of the training that was interrupted
         return _train(request, state, experiment, model, run, checkpoint)
 
 
 def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
-    """A run that has nothing left to do ends as it did: scripts may resume until it works."""
+    """Report a finished run as it ended: scripts may resume a run until it is finished."""
     click.echo(f"{run.path} is finished ({result['status']}); --init starts from it", err=True)
     _print_result(result, state)
     return int(EXIT_CODES[result["status"]])
 
 
 def _require_resumable(request: Request) -> None:
-    """A resumed run has its settings already; others would give another result."""
+    """Refuse settings for a resumed run that would change its result."""
     given = request.given
     named = {name for section in given.options.values.values() for name in section}
     if given.dataset or given.config_file or given.assignments or request.out or named - RESUMABLE:
@@ -227,17 +228,6 @@ def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
         raise ConfigError(f"cannot create the run's directory: {error}") from error
 
 
-@contextlib.contextmanager
-def _held(run: RunDirectory) -> Iterator[None]:
-    from fastmlp.experiment.locking import DirectoryInUseError
-
-    try:
-        with run.locked():
-            yield
-    except DirectoryInUseError as error:
-        raise ConfigError(str(error)) from error
-
-
 def _train(
     request: Request,
     state: State,
@@ -261,7 +251,7 @@ def _train(
     _announce(request, experiment, model, run, display)
     outcome = _fit(request, experiment, model, run, checkpoint, display)
     with _signals_held():
-        # A run that diverged in its first epoch has nothing but the initial weights.
+        # A run that diverged in its first epoch has only the initial weights.
         if outcome.status != "diverged" or outcome.records:
             with _writing(run):
                 if outcome.status in ("interrupted", "terminated", "time_limit"):
@@ -305,7 +295,7 @@ def _fit(
     checkpoint: Checkpoint | None,
     display: Display,
 ) -> Outcome:
-    """Train, and turn every foreseen end into an `Outcome`."""
+    """Train, and turn every expected end into an `Outcome`."""
     from fastmlp.experiment.runner import Outcome, train
 
     outcome = Outcome()
@@ -343,14 +333,14 @@ def _writing(run: RunDirectory) -> Iterator[None]:
         yield
     except OSError as error:
         raise CliError(
-            f"cannot write to {run.path}: {error}; earlier checkpoints are intact, go on with "
+            f"cannot write to {run.path}: {error}; earlier checkpoints are intact, continue with "
             f"'fastmlp train --resume {run.path}'"
         ) from error
 
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Keep a second Ctrl-C or SIGTERM from cutting off the save that the first one asked for."""
+    """Ignore a second Ctrl-C or SIGTERM while the first one's model is saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -371,7 +361,7 @@ def _write_report(
     outcome: Outcome,
     display: Display,
 ) -> None:
-    """Write report.html and plots; without the packages for it, only where they were asked for."""
+    """Write report.html and plots, where their packages are installed or --report is given."""
     from importlib.util import find_spec
 
     installed = all(find_spec(name) is not None for name in ("matplotlib", "jinja2"))
@@ -396,10 +386,8 @@ def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> in
     saved = f"model saved to {run.last_model}" if run.last_model.exists() else "no model saved"
     hint = ""
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        hint = f"; go on with 'fastmlp train --resume {run.path}'"
-    error = CliError(f"{outcome.message} ({done}; {saved}{hint})")
-    error.exit_code = code
-    raise error
+        hint = f"; continue with 'fastmlp train --resume {run.path}'"
+    raise CliError(f"{outcome.message} ({done}; {saved}{hint})", code)
 
 
 # ---------------------------------------------------------------- the result
@@ -475,7 +463,7 @@ def _print_result(document: dict[str, Any], state: State) -> None:
         print_json(state, document)
         return
     if not document["test"]:
-        # What happened and where the model is comes in the one line on standard error.
+        # The line on standard error says what happened and where the model is.
         return
     rows = [
         (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
@@ -496,7 +484,7 @@ def _print_result(document: dict[str, Any], state: State) -> None:
 
 
 def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The measures that say most about the task."""
+    """The most important measures of the task."""
     shares = ("accuracy", "subset_accuracy", "macro_f1")
     numbers = ("rmse", "mae", "r2")
     rows = [(name, f"{measured[name]:.2%}") for name in shares if name in measured]
@@ -504,7 +492,7 @@ def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _print_plan(config: Config, out: str | None, state: State) -> None:
-    """Print what a run would do; nothing is fetched, written or trained."""
+    """Print the settings and the directory of a run, without fetching or writing anything."""
     from fastmlp.experiment.settings import toml
 
     name = str(config.data.source).rstrip("/").rpartition("/")[2]
