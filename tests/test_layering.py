@@ -20,7 +20,7 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 # Of the Python package, lowest first: a module imports its own level and what stands before it,
 # for types and inside functions too. A name stands for a module, or for all of a folder.
 LEVELS: dict[str, tuple[str, ...]] = {
-    "ground": ("_core", "_files", "_named", "_version", "errors", "extras", "validation"),
+    "ground": ("_bytes", "_core", "_files", "_named", "_version", "errors", "extras", "validation"),
     "blocks": (
         "activations", "averaging", "history", "initializers", "losses", "metrics", "optimizers",
         "schedules",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.losses import Loss

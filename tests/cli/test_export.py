@@ -11,7 +11,7 @@ import pytest
 import fastmlp
 from fastmlp.cli import main
 from fastmlp.cli.errors import ExitCode
-from fastmlp.data.read import read_samples
+from fastmlp.data import read_samples
 from support.cli_process import run
 from support.export_models import trained
 

@@ -140,7 +140,7 @@ def test_parameters_of_functions_and_lists_are_shown(look, tmp_path):
 
 
 def test_many_names_are_cut_short(look, tmp_path):
-    from fastmlp.data.preprocessing import Preprocessing
+    from fastmlp.data import Preprocessing
 
     model = fastmlp.MLP([2, 40])
     names = tuple(f"c{i}" for i in range(40))

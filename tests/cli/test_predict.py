@@ -12,7 +12,7 @@ import pytest
 
 import fastmlp
 from fastmlp.cli import main
-from fastmlp.data.read import read_samples
+from fastmlp.data import read_samples
 from fastmlp.datasets.idx import build_idx
 from support.cli_process import TIMEOUT, command, environment, run
 from support.serving_models import HOSTILE, SAMPLES, models, read_csv, table, train, write_csv

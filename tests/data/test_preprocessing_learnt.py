@@ -6,9 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastmlp.data.moments import column_moments, standardize
-from fastmlp.data.prepare import Options, prepare
-from fastmlp.data.read import Part
+from fastmlp.data import Options, Part, prepare
+from fastmlp.data.columns import column_moments, standardize
 from support.preprocessing_examples import numbers, source, table, text
 
 WORDS = ("a", "b", "B", "10", "9", "é", None)
@@ -124,7 +123,7 @@ def test_moments_of_more_rows_than_one_block(monkeypatch):
     exact = x.astype(np.longdouble)
     np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-15)
     np.testing.assert_allclose(scale, exact.std(axis=0), rtol=1e-13)
-    monkeypatch.setattr("fastmlp.data.moments._BLOCK", 7 * 13)
+    monkeypatch.setattr("fastmlp.data.columns._BLOCK", 7 * 13)
     blocked_mean, blocked_scale = column_moments(x)
     np.testing.assert_allclose(blocked_mean, mean, rtol=1e-15)
     np.testing.assert_allclose(blocked_scale, scale, rtol=1e-12)

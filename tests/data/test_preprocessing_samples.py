@@ -6,11 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmlp import FormatError
+from fastmlp.data import Options, Part, Preprocessing, Table, prepare
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.prepare import Options, prepare
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.read import Part
-from fastmlp.data.table import Table
 from support.preprocessing_examples import (
     COLUMNS,
     images,

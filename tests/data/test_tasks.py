@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import FormatError
-from fastmlp.data.prepare import Options, prepare
-from fastmlp.data.table import Table
+from fastmlp.data import Options, Table, prepare
 from support.preprocessing_examples import numbers, source, table, text
 
 WHOLE = {"test_fraction": 0, "validation_fraction": 0}

@@ -146,9 +146,9 @@ def test_what_is_wrong_with_mirrors(server, monkeypatch):
 def test_stalling_mirror(monkeypatch):
     import socket
 
-    from fastmlp.datasets import mirrors
+    from fastmlp.datasets import sources
 
-    monkeypatch.setattr(mirrors, "_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(sources, "_TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, then says nothing
         mirror = Mirror(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         with pytest.raises(DataUnavailableError, match="timed out"):

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from fastmlp import datasets
-from fastmlp.datasets import upkeep
+from fastmlp.datasets import cache as cache_module
 from fastmlp.datasets.cache import cache_directory, lock_path
 from support.tiny_archive import ARCHIVE, NAME, TINY_CIFAR, sha, write_archive
 from support.tiny_dataset import (
@@ -118,7 +118,7 @@ def test_clear_refuses_the_directory_that_the_user_named(named, monkeypatch):
 
 def test_clear_during_a_fetch(monkeypatch):
     cache = write_set(cache_directory("tiny"))
-    monkeypatch.setattr(upkeep, "_LOCK_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(cache_module, "CLEAR_WAIT_SECONDS", 0.1)
     with open(lock_path(cache), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(OSError, match="another process fetches this set"):

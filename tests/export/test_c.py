@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.data import Preprocessing
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.export import to_c
 from support.export_models import ALL_ACTIVATIONS, FEATURES, LOSSES, far_and_near, samples, trained
 

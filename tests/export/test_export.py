@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.data import Preprocessing
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.export import check, to_npz, to_onnx
 from fastmlp.extras import MissingExtraError
 from support.export_models import (

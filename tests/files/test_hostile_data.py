@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from fastmlp import FormatError
 from fastmlp.data import Table, read, read_samples
+from fastmlp.data.arrays import as_inputs, data_of_arrays
 from fastmlp.data.delimited import read_delimited
-from fastmlp.data.idx_files import gunzip_idx
-from fastmlp.data.labelled import as_inputs, labelled
 from fastmlp.data.numpy_files import parse_npy, parse_npz
 from fastmlp.data.parquet import read_parquet
-from fastmlp.datasets.idx import parse_idx
+from fastmlp.datasets.idx import gunzip_idx, parse_idx
 from support import hostile_files as hostile
 
 pytest.importorskip("polars")
@@ -178,8 +177,11 @@ SEEDS = {
 }
 READERS = {
     "csv": lambda content: read_delimited(content, "f"),
-    "npz": lambda content: labelled(
-        parse_npz(content, "f", ("x", "y", "x_train", "y_train", "x_test", "y_test")), "f"
+    "npz": lambda content: data_of_arrays(
+        parse_npz(content, "f", ("x", "y", "x_train", "y_train", "x_test", "y_test")),
+        "f",
+        name="f",
+        sha256={},
     ),
     "npy": lambda content: as_inputs(parse_npy(content, "f"), "f"),
     "idx": lambda content: as_inputs(parse_idx(content, "f"), "f"),

@@ -99,7 +99,7 @@ INPUT_MUTATIONS = [
     ),
     Mutation(
         "any ratio of compression",
-        "python/fastmlp/data/compression.py",
+        "python/fastmlp/_bytes.py",
         "    if unpacked > most_bytes_from(packed):\n",
         "    if unpacked > 1 << 60:\n",
     ),

@@ -230,8 +230,7 @@ def user_gradient(case, get):
 
 
 def preprocessing(case, get):
-    from fastmlp.data.arrays import plain_inputs
-    from fastmlp.data.labelled import as_inputs
+    from fastmlp.data.arrays import as_inputs, plain_inputs
 
     return bits(plain_inputs(get("x"))) + bits(as_inputs(get("x"), "x"))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, plot
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 
 pytest.importorskip("matplotlib")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, plot
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from support.paths import ROOT
 
 pytest.importorskip("matplotlib")

@@ -174,7 +174,7 @@ import numpy as np
 import fastmlp
 from fastmlp.report import write_report
 assert not {"matplotlib", "jinja2"} & set(sys.modules)
-from fastmlp.data.prepare import Samples
+from fastmlp.data import Samples
 from fastmlp.experiment.evaluation import evaluate
 from fastmlp.experiment.rundir import RunDirectory
 run = RunDirectory.open(sys.argv[1])

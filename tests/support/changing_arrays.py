@@ -147,7 +147,7 @@ def calls(work: str, threads: int, storm: Storm):
             *(lambda x=x: network.forward(x, "softmax", threads) for x in core_inputs),
             *(lambda x=x: network.hidden_outputs(x, threads) for x in core_inputs),
             *(lambda x=x: network.predict_classes(x, threads) for x in core_inputs),
-            *(lambda x=x: gradient.compute(x, [y], wants_input=True) for x in core_inputs),
+            *(lambda x=x: gradient.compute(x, [y], with_input=True) for x in core_inputs),
         ]
     if work == "own loss":
         own = fastmlp.MLP([FEATURES, 40, CLASSES], loss=own_loss)

@@ -6,7 +6,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 
 FEATURES = 7
 SAMPLES = 120

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.data import Part, Preprocessing, RawData, Table
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.read import Part, RawData
-from fastmlp.data.table import Table
 
 
 def text(*values):

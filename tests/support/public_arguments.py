@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fastmlp
 from fastmlp import schedules
-from fastmlp.data.options import Options
+from fastmlp.data import Options
 
 __all__ = ["ARGUMENTS"]
 

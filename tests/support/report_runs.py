@@ -13,10 +13,8 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.data import Preprocessing, Samples, Table
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.prepare import Samples
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.table import Table
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import Config

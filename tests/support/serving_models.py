@@ -12,8 +12,8 @@ import numpy as np
 
 import fastmlp
 from fastmlp.cli import main
+from fastmlp.data import Preprocessing
 from fastmlp.data.columns import ColumnEncoding
-from fastmlp.data.preprocessing import Preprocessing
 
 # What a CSV file, a shell or a spreadsheet could stumble over.
 HOSTILE = ("a,b", 'say "hi"', "two\nlines", "cr\rhere", "=1+1", " lead", "tab\there", "caf\u00e9")

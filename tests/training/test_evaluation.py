@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.data.prepare import Samples
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.read import Part, RawData
-from fastmlp.data.table import Table
+from fastmlp.data import Part, Preprocessing, RawData, Samples, Table
 from fastmlp.errors import FormatError
 from fastmlp.experiment.evaluation import evaluate, regression_metrics
 from fastmlp.experiment.serving import evaluate_part, part_of

@@ -1,22 +1,37 @@
-"""The choices about data that a person makes, checked as far as they can be without the data."""
+"""Choices about data (`Options`), and the roles that they give the columns of a table."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastmlp.data.cells import listed
 from fastmlp.data.columns import UNKNOWN_CATEGORIES
-from fastmlp.data.names import listed
-from fastmlp.data.targets import TASKS
+from fastmlp.data.table import Table
+from fastmlp.data.targets import TASKS, find_targets
+from fastmlp.errors import did_you_mean
 from fastmlp.validation import choice, flag, integer, keep, real
 
-__all__ = ["Options"]
+__all__ = [
+    "TEST_FRACTION",
+    "VALIDATION_FRACTION",
+    "Options",
+    "Roles",
+    "refuse_column_options",
+    "table_roles",
+]
 
+# The parts of a source that has no test part of its own.
+TEST_FRACTION = 0.2
+VALIDATION_FRACTION = 0.1
 IMPUTATIONS = ("error", "mean", "median", "most_frequent")
 
 
 @dataclass(frozen=True)
 class Options:
     """What to make of a source.
+
+    Checked as far as that is possible without the data.
 
     Parameters
     ----------
@@ -25,28 +40,28 @@ class Options:
     features : tuple of str
         Columns of a table to predict from; by default all others.
     task : {"auto", "classification", "multilabel", "regression"}
-        "auto": as the source or its values suggest.
+        "auto": what the source or its values suggest.
     test_fraction : float in [0, 1), optional
-        Part of the samples set aside for the test; by default 0.2, and 0 where the source has a
-        test part of its own.
+        Share of the samples that is set aside for the test; by default 0.2, and 0 where the source
+        has a test part of its own.
     validation_fraction : float in [0, 1), optional
-        Part of the other samples set aside for choosing among networks; by default 0.1, and 0
-        where the source has a test part of its own.
+        Share of the other samples that is set aside for choosing among networks; by default 0.1,
+        and 0 where the source has a test part of its own.
     stratify : bool
         Give each part the classes in the same shares.
     split_seed : int
-        Of the draw of the parts, and of nothing else.
+        Seed of the draw of the parts, and of nothing else.
     standardize : bool, optional
         Bring each input to mean 0 and standard deviation 1 in the training part; by default all
         inputs but bytes.
     standardize_target : bool
-        Likewise the targets of a regression.
+        The same for the targets of a regression.
     impute : {"error", "mean", "median", "most_frequent"}
-        What a missing value in a table is replaced with, learnt from the training part. Of
-        categories it is always the most frequent one.
+        What replaces a missing value in a table, learned from the training part. For categories it
+        is always the most frequent one.
     unknown_categories : {"error", "ignore"}
-        What becomes of a category that the training part does not hold: it is refused, or all
-        inputs of its column are 0.
+        What happens to a category that the training part does not hold: "error" refuses it,
+        "ignore" sets all inputs of its column to 0.
     sample_weight : str, optional
         Column of a table with the weights of the samples, >= 0.
 
@@ -54,6 +69,13 @@ class Options:
     ------
     TypeError, ValueError
         A value is of another kind or out of range.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> options = fastmlp.data.Options(target=("price",), impute="median")
+    >>> options.target, options.task
+    (('price',), 'auto')
     """
 
     target: tuple[str, ...] = ()
@@ -106,3 +128,75 @@ class Options:
         for name in self.features:
             if name in self.target:
                 raise ValueError(f"features must not hold the target {name!r}")
+
+
+# ---------------------------------------------------------------- roles of columns
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns of a table by what they are for. Features are in the order of the file."""
+
+    targets: tuple[str, ...]
+    features: tuple[str, ...]
+    weight: str | None
+
+
+def table_roles(table: Table, options: Options) -> Roles:
+    """Give each column of a table a role: as the options ask, and as follows for the others.
+
+    Raises
+    ------
+    ValueError
+        An option names a column that does not exist or cannot be used, or no feature is left.
+    """
+    _require_usable(table, "target", options.target)
+    _require_usable(table, "features", options.features)
+    weight = options.sample_weight
+    if weight is not None:
+        _require_usable(table, "sample_weight", (weight,))
+    targets = find_targets(table, options.target, weight)
+    for name in options.features:
+        if name in targets:
+            raise ValueError(f"features must not hold the target {name!r}")
+    if not options.features:
+        _refuse_unsupported(table)
+    chosen = set(options.features or table.columns) - {*targets, weight}
+    if not chosen:
+        raise ValueError(
+            f"features must leave a column to predict {listed(targets)} from: {table.origin} has "
+            f"the columns {listed(table.columns)}"
+        )
+    return Roles(targets, tuple(name for name in table.columns if name in chosen), weight)
+
+
+def refuse_column_options(options: Options, name: str) -> None:
+    """Raise ValueError for options that only a table can meet."""
+    for option in ("target", "features", "sample_weight"):
+        if getattr(options, option):
+            raise ValueError(f"{option} names columns of a table, but {name} holds arrays")
+    for option in ("impute", "unknown_categories"):
+        if getattr(options, option) != "error":
+            raise ValueError(f"{option} is for tables, but {name} holds arrays")
+
+
+def _require_usable(table: Table, option: str, names: Sequence[str]) -> None:
+    for name in names:
+        if name in table.unsupported:
+            raise ValueError(
+                f"{option} must name columns of numbers or of text: {name!r} of {table.origin} "
+                f"holds {table.unsupported[name]}"
+            )
+        if name not in table.columns:
+            raise ValueError(
+                f"{option} must name columns of {table.origin}, got {name!r}"
+                f"{did_you_mean(name, table.columns)} (they are {listed(table.columns)})"
+            )
+
+
+def _refuse_unsupported(table: Table) -> None:
+    for name, kind in table.unsupported.items():
+        raise ValueError(
+            f"{table.origin}: column {name!r} holds {kind}, which cannot be used; leave it out: "
+            "name the columns to use with features (--features)"
+        )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 import fastmlp.metrics as metrics
 from fastmlp.activations import Activation
-from fastmlp.data.prepare import Samples
+from fastmlp.data import Samples
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment
 from fastmlp.extras import MissingExtraError, require

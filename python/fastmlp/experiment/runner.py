@@ -11,14 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.callbacks import Callback
-from fastmlp.data.prepare import (
-    TEST_FRACTION,
-    VALIDATION_FRACTION,
-    Prepared,
-    Samples,
-    prepare,
-)
-from fastmlp.data.read import Part, RawData, read
+from fastmlp.data import Part, Prepared, RawData, Samples, prepare, read
+from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 from fastmlp.environment import info
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build

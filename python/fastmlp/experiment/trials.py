@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from fastmlp.callbacks import Callback, Training
-from fastmlp.data.prepare import Prepared
+from fastmlp.data import Prepared
 from fastmlp.errors import DivergedError
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment, load_experiment

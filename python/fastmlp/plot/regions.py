@@ -24,7 +24,7 @@ from fastmlp.validation import class_targets, finite_array, integer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastmlp.data.preprocessing import Preprocessing
+    from fastmlp.data import Preprocessing
 
 __all__ = ["decision_regions"]
 
@@ -128,7 +128,7 @@ def _checked_classes(model: object) -> int:
 def _require_preprocessing(preprocessing: object) -> None:
     if preprocessing is None:
         return
-    from fastmlp.data.preprocessing import Preprocessing
+    from fastmlp.data import Preprocessing
 
     if not isinstance(preprocessing, Preprocessing):
         raise TypeError(

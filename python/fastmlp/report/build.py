@@ -14,7 +14,7 @@ from fastmlp.report.blocks import Picture, Section
 from fastmlp.report.subject import Subject
 
 if TYPE_CHECKING:
-    from fastmlp.data.prepare import Samples
+    from fastmlp.data import Samples
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.model import MLP

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from fastmlp.data.prepare import Samples
-    from fastmlp.data.preprocessing import Preprocessing
+    from fastmlp.data import Preprocessing, Samples
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.model import MLP
 

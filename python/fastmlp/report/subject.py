@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastmlp.report import findings
 
 if TYPE_CHECKING:
-    from fastmlp.data.prepare import Samples
+    from fastmlp.data import Samples
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.model import MLP

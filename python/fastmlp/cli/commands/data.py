@@ -22,7 +22,7 @@ from fastmlp.cli.printing import document_head, print_json, print_table
 from fastmlp.cli.sources import canonical_name, plain_warnings
 
 if TYPE_CHECKING:
-    from fastmlp.datasets.specs import Spec
+    from fastmlp.datasets.registry import Spec
 
 __all__ = ["data"]
 

@@ -102,7 +102,7 @@ def _on(
     threads: int | None,
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
     """Measure on a data set or file: its name, the part, the measures."""
-    from fastmlp.data.read import read
+    from fastmlp.data import read
     from fastmlp.experiment.serving import evaluate_part, part_of
 
     if part == "validation":

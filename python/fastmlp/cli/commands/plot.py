@@ -30,7 +30,7 @@ from fastmlp.extras import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastmlp.data.prepare import Samples
+    from fastmlp.data import Samples
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.history import Record

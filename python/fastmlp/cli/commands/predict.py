@@ -29,7 +29,7 @@ from fastmlp.cli.sources import data_errors
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
-    from fastmlp.data.table import Column
+    from fastmlp.data.cells import Column
 
 __all__ = ["predict"]
 
@@ -130,7 +130,7 @@ def _columns(
     threads: int | None,
 ) -> Columns:  # fmt: skip
     """The columns of the output: those kept, the predictions, and their probabilities."""
-    from fastmlp.data.read import read_samples
+    from fastmlp.data import read_samples
     from fastmlp.experiment.serving import predict_samples
 
     with data_errors(source):
@@ -146,7 +146,7 @@ def _columns(
 
 
 def _kept(samples: Any, keep: str) -> Columns:
-    from fastmlp.data.table import Table
+    from fastmlp.data import Table
 
     if not keep:
         return {}

@@ -436,7 +436,7 @@ def differences(run: RunDirectory) -> list[Difference]:
 
 def _is_implied(setting: str, value: Any) -> bool:
     """Whether every run writes this value down, given or not."""
-    from fastmlp.data.prepare import TEST_FRACTION, VALIDATION_FRACTION
+    from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 
     implied = {
         "data.test_fraction": (0.0, TEST_FRACTION),

@@ -138,7 +138,7 @@ def _wrong(option: str) -> Iterator[None]:
 
 def _base_settings(given: Given) -> Config:
     """The settings that all trials share, with a validation part even where the data has none."""
-    from fastmlp.data.prepare import VALIDATION_FRACTION
+    from fastmlp.data.options import VALIDATION_FRACTION
     from fastmlp.experiment.settings import with_absolute_paths
 
     config = resolve_settings(given)
