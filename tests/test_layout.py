@@ -26,7 +26,6 @@ def test_no_module_imports_a_test_module(path):
 def test_only_what_concerns_the_whole_suite_has_no_folder():
     assert sorted(path.name for path in TESTS.glob("*.py")) == [
         "conftest.py",
-        "test_documentation.py",
         "test_layering.py",
         "test_layout.py",
     ]

@@ -119,7 +119,7 @@ class RunMemory {
 /// Whether the backward pass needs the derivative of the activation function, rather than the output alone.
 template <typename T>
 bool stores_derivatives(const KernelTable<T>& kernels, const LayerSpec& layer) {
-  return layer.dropout > 0 || !kernels.slope_from_output[static_cast<int>(layer.activation)];
+  return layer.dropout > 0 || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
 }
 
 }  // namespace fastmlp

@@ -37,7 +37,7 @@ void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& laye
     std::copy_n(running_means, panel, means);
     inverse_deviations(width, settings.epsilon, running_variances, inverses);
   }
-  kernels.normalise(values.rows, vectors, means, inverses, layer.scales + p * panel, values.at(p),
+  kernels.normalize(values.rows, vectors, means, inverses, layer.scales + p * panel, values.at(p),
                     memory.normalized.at(p));
 }
 
@@ -57,7 +57,7 @@ template <typename T>
 void batch_norm_backward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const BatchNormSettings& settings,
                          const BatchNormMemory<T>& memory, const Panels<T>& dz, std::int64_t p) {
   const std::int64_t first = p * dz.panel;
-  kernels.normalise_backward(dz.rows, vectors_for(kernels, dz.width(p)), memory.inverses + first, layer.scales + first,
+  kernels.normalize_backward(dz.rows, vectors_for(kernels, dz.width(p)), memory.inverses + first, layer.scales + first,
                              memory.normalized.at(p), settings.from_batch, dz.at(p), memory.dscales + first,
                              memory.dbias + first);
 }
@@ -68,7 +68,7 @@ void batch_norm_infer(const KernelTable<T>& kernels, const DenseLayer<T>& layer,
   const std::int64_t first = p * values.panel;
   T inverses[kWidestPanel] = {};
   inverse_deviations(values.width(p), epsilon, layer.variances + first, inverses);
-  kernels.normalise(rows.size(), vectors_for(kernels, values.width(p)), layer.means + first, inverses,
+  kernels.normalize(rows.size(), vectors_for(kernels, values.width(p)), layer.means + first, inverses,
                     layer.scales + first, values.at(p, rows.begin), nullptr);
 }
 

@@ -23,7 +23,7 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
                        .c = output.values.at(p, rows.begin),
                        .accumulate = depth.begin > 0};
     if (p + 1 < panels.end && !listed) product.next_b = layer.weights.at(p + 1, first_row);
-    kernels.gemm(product);
+    kernels.gemm_nn(product);
     if (depth.end < x.cols || layer.normalizes()) continue;
     dense_finish(kernels, layer, output, dropout, rows, p);
   }
@@ -98,7 +98,7 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
       // rows.
       if (!whole) product.c = result;
       product.next_a = row == rows.begin && p + 1 < dx.count() ? product.a + panel * panel : nullptr;
-      kernels.gemm(product);
+      kernels.gemm_nn(product);
       if (!complete) continue;
       if (!whole) std::copy_n(result, product.rows * panel, scratch);
       kernels.transpose(product.rows, samples, scratch, result);
@@ -119,14 +119,14 @@ void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>&
                         scratch + (k - depth.begin) * panel);
     }
     const std::int64_t vectors = vectors_for(kernels, features);
-    kernels.gemm({.rows = rows.size(),
-                  .depth = depth.size(),
-                  .vectors = vectors,
-                  .a = dz.at(depth.begin / panel, rows.begin),
-                  .a_panel_stride = dz.stride(),
-                  .b = scratch,
-                  .c = dx.at(p, rows.begin),
-                  .accumulate = depth.begin > 0});
+    kernels.gemm_nn({.rows = rows.size(),
+                     .depth = depth.size(),
+                     .vectors = vectors,
+                     .a = dz.at(depth.begin / panel, rows.begin),
+                     .a_panel_stride = dz.stride(),
+                     .b = scratch,
+                     .c = dx.at(p, rows.begin),
+                     .accumulate = depth.begin > 0});
     if (depth.end < weights.cols) continue;
     apply_derivative(kernels, derivative, rows, p, dx.at(p, rows.begin));
   }
@@ -141,7 +141,7 @@ void update_from_scratch(const KernelTable<T>& kernels, const GradientSink<T>& s
                          T* parameters, const std::int32_t* rows, std::int64_t panel, T* scratch) {
   // Lanes beyond the computed vectors must be zero: they are the gradient of padding.
   if (product.vectors * kernels.lanes < panel) std::fill(scratch, scratch + product.rows * panel, T{0});
-  kernels.gemm_at(product, scratch, nullptr);
+  kernels.gemm_tn(product, scratch, nullptr);
   for (std::int64_t row = 0; row < product.rows;) {
     std::int64_t run = 1;
     while (row + run < product.rows && (rows == nullptr || rows[row + run] == rows[row] + run)) ++run;
@@ -175,9 +175,9 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
     const bool listed = input.weight_rows != nullptr;
     T* parameters = weights.at(out_panel, listed ? 0 : in_panel * panel);
     const std::int32_t* rows = listed ? input.weight_rows + in_panel * panel : nullptr;
-    const auto update_product = kernels.gemm_at_update[static_cast<int>(sink.optimizer)];
+    const auto update_product = kernels.gemm_tn_update[static_cast<int>(sink.optimizer)];
     if (sink.gradients != nullptr) {
-      kernels.gemm_at(product, parallel_element(sink, sink.gradients, parameters), rows);
+      kernels.gemm_tn(product, parallel_element(sink, sink.gradients, parameters), rows);
     } else if (update_product != nullptr) {
       update_product(product, parameters, parallel_element(sink, sink.slots, parameters), sink.slot_stride, rows,
                      sink.settings);

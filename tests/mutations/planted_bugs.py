@@ -179,15 +179,15 @@ MUTATIONS = [
         "  const Range rows = batches_.rows(index);\n  const std::vector<char> spare(static_cast<std::size_t>(rows.size()));\n",
     ),
     Mutation(
-        "GELU without the density in its slope",
+        "GELU without the density in its derivative",
         "cpp/kernels/activation.inl.hpp",
         "return fma(z, density, normal_cdf<T>(z));",
         "return normal_cdf<T>(z);",
     ),
     Mutation(
-        "slopes are kept without the dropout mask",
+        "derivatives are kept without the dropout mask",
         "cpp/kernels/random.inl.hpp",
-        "if (slopes != nullptr) store(slopes + at, load(slopes + at) * factor);",
+        "if (derivatives != nullptr) store(derivatives + at, load(derivatives + at) * factor);",
         "",
     ),
     Mutation(

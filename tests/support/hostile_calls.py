@@ -239,7 +239,7 @@ def kernel_calls(a: Arguments) -> list[Any]:
     def threads() -> Any:
         return a.any_of([1, 2, 3]) if a.rng.random() < 0.8 else a.count()
 
-    products = ("multiply", "multiply_at_b", "multiply_a_bt", "multiply_a_bt_by_rows")
+    products = ("gemm_nn", "gemm_tn", "gemm_nt", "gemm_nt_by_rows")
     return [
         *[
             lambda: getattr(k, a.any_of(products))(
