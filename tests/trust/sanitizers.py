@@ -66,7 +66,7 @@ def no_driver() -> str | None:
 
 
 def race_case(case: int) -> int:
-    """Every configuration of the driver; then each without each of its meetings, all reported."""
+    """Run every configuration of the driver, then each without each of its barriers."""
     from support import race_driver
 
     folder = BUILDS / ("race-planted" if TESTS.parent != race_driver.ROOT else "race")
@@ -135,11 +135,11 @@ SECTION = Section(
         ),
         Experiment(
             name="sanitizers.race",
-            promise="No races (ThreadSanitizer); and each meeting of the threads is needed, as "
-            "leaving it out is reported.",
+            promise="No races (ThreadSanitizer); and each barrier is needed, as leaving it out is "
+            "reported.",
             counted="runs of the driver",
             case="trust.sanitizers:race_case",
-            planted="threads do not meet",
+            planted="threads do not wait for each other",
             plant="trust.sanitizers:plant_no_barriers",
             size=1,
             seconds=900.0,
