@@ -139,7 +139,7 @@ SECTION = Section(
             "reported.",
             counted="runs of the driver",
             case="trust.sanitizers:race_case",
-            planted="threads do not meet",
+            planted="threads do not wait for each other",
             plant="trust.sanitizers:plant_no_barriers",
             size=1,
             seconds=900.0,
