@@ -67,7 +67,8 @@ class History:
     def with_record(self, record: Record) -> History:
         """This history and one epoch more; it is not changed itself."""
         lists = [entry.name for entry in fields(self) if entry.name != "ending"]
-        longer = replace(self, **{name: list(getattr(self, name)) for name in lists})
+        copies: dict[str, Any] = {name: list(getattr(self, name)) for name in lists}
+        longer = replace(self, **copies)
         longer.append(record)
         return longer
 
