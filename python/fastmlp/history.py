@@ -66,8 +66,9 @@ class History:
 
     def with_record(self, record: Record) -> History:
         """This history and one epoch more; it is not changed itself."""
-        lists = [entry.name for entry in fields(self) if entry.name != "ending"]
-        longer = replace(self, **{name: list(getattr(self, name)) for name in lists})
+        names = [entry.name for entry in fields(self) if entry.name != "ending"]
+        lists: dict[str, Any] = {name: list(getattr(self, name)) for name in names}
+        longer = replace(self, **lists)
         longer.append(record)
         return longer
 
