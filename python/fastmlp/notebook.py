@@ -231,7 +231,7 @@ def _html_table(
 
 
 def _curve(losses: dict[str, list[float]], last_epoch: int, best_epoch: int | None) -> str:
-    """The losses over the epochs as SVG; its colour is that of the text around it."""
+    """The losses over the epochs as SVG; its color is that of the text around it."""
     finite = [value for values in losses.values() for value in values if math.isfinite(value)]
     if not finite:
         return ""

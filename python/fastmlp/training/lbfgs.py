@@ -28,7 +28,7 @@ class LBFGS:
     """Limited-memory BFGS on the whole data set; no mini-batches, no dropout, no noise.
 
     D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
-    Batch normalisation keeps its running moments. Needs SciPy.
+    Batch normalization keeps its running moments. Needs SciPy.
 
     ``history.ending`` tells afterwards what ended it: ``"converged"``, or with a
     `ConvergenceWarning` ``"iterations"`` or ``"evaluations"``, when a limit was reached first, or
@@ -129,7 +129,7 @@ def minimize(
 
 
 def _ending(result: Any, iterations: int) -> str:
-    """What ended SciPy's minimisation: status 1 is a limit, 2 the line search."""
+    """What ended SciPy's minimization: status 1 is a limit, 2 the line search."""
     if result.status == 0:
         return "converged"
     if result.status == 1:
@@ -145,7 +145,7 @@ def fit_lbfgs(
     threads: int | None,
     begin: Callable[[History], object],
 ) -> History:
-    """Minimise for at most `iterations`; the history has one entry for each.
+    """Minimize for at most `iterations`; the history has one entry for each.
 
     ``begin`` is called with it before the parameters change for the first time.
 

@@ -64,8 +64,8 @@ class LearningRates:
         level = np.median(self.losses[: lowest // 2 + 1])
         begun = level - 0.1 * (level - self.losses[lowest])
         first = int(np.flatnonzero(self.losses[:lowest] >= begun)[-1])
-        slopes = np.gradient(self.losses, np.log(self.rates))
-        return float(self.rates[first + int(np.argmin(slopes[first : lowest + 1]))])
+        steepness = np.gradient(self.losses, np.log(self.rates))
+        return float(self.rates[first + int(np.argmin(steepness[first : lowest + 1]))])
 
 
 def find_learning_rates(

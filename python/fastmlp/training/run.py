@@ -166,7 +166,7 @@ class Run:
         Raises
         ------
         ValueError
-            A batch of one sample would have to be normalised.
+            A batch of one sample would have to be normalized.
         """
         return self._run.smallest_batch(samples, drop_last, self._model.trainable_flags())
 
