@@ -1,4 +1,4 @@
-"""What optimizers, regularisation and activations cost over plain momentum, step by step.
+"""What optimizers, regularization and activations add to a step of plain momentum SGD.
 
     python benchmarks/feature_costs.py                    # the mnist workload, one and two threads
     python benchmarks/feature_costs.py --rounds 20 --threads 1 --feature adam --feature dropout
@@ -29,7 +29,7 @@ MOMENTS = {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8
 
 @dataclass(frozen=True)
 class Variant:
-    """Arguments of the model, the rule and what is added to its settings."""
+    """Arguments of the model, the update rule, and additions to its settings."""
 
     model: dict[str, Any] = field(default_factory=dict)
     rule: str = "momentum"
@@ -43,7 +43,7 @@ VARIANTS = {
     "lion": Variant(rule="lion"),
     "dropout 0.5": Variant({"dropout": 0.5}),
     "dropout 0.5, input 0.2": Variant({"dropout": 0.5, "input_dropout": 0.2}),
-    "batch normalisation": Variant({"batch_normalization": True}),
+    "batch normalization": Variant({"batch_normalization": True}),
     "max-norm": Variant(settings={"max_norm": 3.0}),
     "clipping by norm": Variant(settings={"clip_norm": 1.0}),
     "moving average": Variant(settings={"average_decay": 0.999}),
@@ -82,7 +82,7 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, list[float
 
 
 def table(times: dict[str, list[float]]) -> str:
-    """Markdown; the first variant is what the others are compared with."""
+    """Markdown; the others are compared with the first variant."""
     base = next(iter(times.values()))
     lines = ["| variant | us/step | cost |", "| --- | --- | --- |"]
     for name, values in times.items():

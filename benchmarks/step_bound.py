@@ -21,7 +21,7 @@ U = unit_roundoff(np.float32)
 
 
 def assert_update(actual: Array, exact: Array, bound: Array, what: str) -> None:
-    """Every element within its bound, and most bounds small enough to mean something.
+    """Assert that elements are within their bounds, and most bounds small enough to be useful.
 
     Not all of them: where a unit sits on the kink of a relu, the gradients that pass through it
     are uncertain by a whole sample's share.

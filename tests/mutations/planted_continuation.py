@@ -10,7 +10,7 @@ CONTINUATION = [
     Mutation(
         "sums of an epoch begin with each call",
         "cpp/network/trainer.cpp",
-        "return goes_on ? position.sums : Progress{};",
+        "return continues ? position.sums : Progress{};",
         "return Progress{};",
     ),
     Mutation(
@@ -22,8 +22,20 @@ CONTINUATION = [
     Mutation(
         "running moments move before the step is sure",
         "cpp/network/step.cpp",
-        "    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n",
-        "    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n",
+        "    add(PassKind::check_stop, Share::whole,\n"
+        "        {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});\n"
+        "    for (std::size_t l = 0; l < layers_; ++l) {\n"
+        "      if (!normalizes(l)) continue;\n"
+        "      add(PassKind::update_running_moments, l, Share::outputs,\n"
+        "          {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)});\n"
+        "    }\n",
+        "    for (std::size_t l = 0; l < layers_; ++l) {\n"
+        "      if (!normalizes(l)) continue;\n"
+        "      add(PassKind::update_running_moments, l, Share::outputs,\n"
+        "          {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)});\n"
+        "    }\n"
+        "    add(PassKind::check_stop, Share::whole,\n"
+        "        {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});\n",
     ),
     Mutation(
         "a cut epoch diverges to the weights of the cut",

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing
@@ -20,7 +19,7 @@ from fastmlp.experiment.schema import (
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.model import MLP, load
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
-from fastmlp.optimizers import Optimizer
+from fastmlp.optimizers import OPTIMIZERS, Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.lbfgs import LBFGS
 
@@ -34,14 +33,7 @@ __all__ = [
     "with_targets_as_needed",
 ]
 
-_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
-    **{
-        name.lower(): getattr(optimizers, name)
-        for name in optimizers.__all__
-        if name not in ("Optimizer", "checked_optimizer")
-    },
-    "lbfgs": LBFGS,
-}
+_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {**OPTIMIZERS, "lbfgs": LBFGS}
 _SCHEDULES: Mapping[str, type[Schedule]] = {
     "constant": schedules.Constant,
     "step": schedules.StepDecay,

@@ -6,7 +6,7 @@ Schema for editors and the resolved config.toml of a run all come from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +18,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import LOSSES
+from fastmlp.optimizers import OPTIMIZERS
 
 __all__ = [
     "Config",
@@ -120,6 +125,12 @@ def _setting(default: Any, text: str, flag: str | None = None, metavar: str | No
     return Field(default, description=text, json_schema_extra=extra or None)
 
 
+def _either(names: Iterable[str]) -> str:
+    """``a, b or c``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, values cannot change."""
 
@@ -183,13 +194,11 @@ class NetworkSection(Section):
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
     )
     activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
-        "relu", "Of the hidden layers, one for all or one for each: relu, tanh, sigmoid, gelu, "
-        "silu, leaky_relu, elu, selu, softplus, hard_sigmoid, gelu_tanh, step, sign, identity.",
+        "relu", f"Of the hidden layers, one for all or one for each: {', '.join(ACTIVATIONS)}.",
         "--activation", "NAME",
     )  # fmt: skip
     loss: Choice | None = _setting(
-        None, "softmax_cross_entropy, hinge, binary_cross_entropy, mse, half_mse, mae, huber, "
-        "poisson or quantile; chosen by the task by default.", "--loss", "NAME",
+        None, f"{_either(LOSSES)}; chosen by the task by default.", "--loss", "NAME",
     )  # fmt: skip
     output_activation: Choice = _setting(
         "identity", "Of the last layer.", "--output-activation", "NAME"
@@ -206,8 +215,7 @@ class NetworkSection(Section):
         False, "Batch normalisation of the hidden layers.", "--batch-normalization"
     )
     initializer: Choice | None = _setting(
-        None, "he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal, lecun_uniform, "
-        "orthogonal, normal, uniform, constant or zeros; chosen by the activation by default.",
+        None, f"{_either(INITIALIZERS)}; chosen by the activation by default.",
         "--initializer", "NAME",
     )  # fmt: skip
     dtype: Literal["float32", "float64"] = _setting(
@@ -223,7 +231,7 @@ class OptimizerSection(Section):
     """The update rule; a setting that the rule does not have is an error."""
 
     name: str = _setting(
-        "sgd", "sgd, adagrad, rmsprop, adam, adamw, adamax, nadam, lion or lbfgs.",
+        "sgd", f"{_either((*OPTIMIZERS, 'lbfgs'))}.",
         "--optimizer", "NAME",
     )  # fmt: skip
     learning_rate: NotNegative | None = _setting(None, "Learning rate.", "--lr", "RATE")

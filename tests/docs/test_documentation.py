@@ -2,16 +2,13 @@
 
 import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastmlp
+from support.paths import ROOT
 
-ROOT = next(
-    path for path in Path(__file__).resolve().parents if (path / "pyproject.toml").is_file()
-)
 URL = "https://github.com/fastmlp/fastmlp"
 FILES = re.compile(
     rf"(?:{URL}/(?:blob|raw|tree)|https://raw\.githubusercontent\.com/fastmlp/fastmlp)/main/(.+)"
