@@ -11,7 +11,7 @@ __all__ = ["EMA", "SWA", "Averaging"]
 
 @dataclass(frozen=True)
 class Averaging:
-    """What validation, callbacks and the end of a training see in place of the last parameters."""
+    """Averages that validation, callbacks and the trained model have in place of the parameters."""
 
     @property
     def step_decay(self) -> float:

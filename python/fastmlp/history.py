@@ -24,9 +24,9 @@ class History:
     ``loss`` and ``accuracy`` are means over the samples as they were seen, each before the step
     that it caused. A list stays empty when its quantity does not exist: accuracy for regression,
     ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
-    ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers. Neither is
-    part of a saved model, so that the same training makes the same file: after `fastmlp.load`
-    ``epoch_seconds`` has the epochs since.
+    ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers. Saved models
+    contain neither of the two, so that the same training makes the same file; after `fastmlp.load`
+    ``epoch_seconds`` has the epochs trained since.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Loss and gradient as functions of one flat vector of parameters, for optimizers from outside."""
+"""Loss and gradient as functions of a flat vector of parameters, for optimizers of others."""
 
 from __future__ import annotations
 
