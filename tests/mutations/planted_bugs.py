@@ -324,7 +324,7 @@ MUTATIONS = [
     ),
     Mutation(
         "settings before the environment",
-        "python/fastmlp/cli/training.py",
+        "python/fastmlp/cli/commands/train.py",
         "        run.write_json(run.environment_path, runner.facts(experiment))\n        run.write_config(experiment.config)\n",
         "        run.write_config(experiment.config)\n        run.write_json(run.environment_path, runner.facts(experiment))\n",
     ),
@@ -361,8 +361,8 @@ MUTATIONS = [
     Mutation(
         "lock not taken",
         "python/fastmlp/experiment/locking.py",
-        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-        "            pass\n",
+        "            held = try_lock(descriptor)\n",
+        "            held = True\n",
     ),
     Mutation(
         "overwrite of a run in use",

@@ -141,7 +141,7 @@ CONTINUATION = [
     ),
     Mutation(
         "a signal writes no checkpoint",
-        "python/fastmlp/cli/training.py",
+        "python/fastmlp/cli/commands/train.py",
         "                    save_checkpoint(model, run, outcome)\n",
         "                    pass\n",
     ),

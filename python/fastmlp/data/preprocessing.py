@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.cells import did_you_mean, listed
+from fastmlp.data.cells import listed
 from fastmlp.data.columns import (
     MAX_CATEGORIES,
     UNKNOWN_CATEGORIES,
@@ -34,7 +34,7 @@ from fastmlp.data.targets import (
     targets_of,
     value_matrix,
 )
-from fastmlp.errors import FormatError
+from fastmlp.errors import FormatError, did_you_mean
 
 __all__ = ["Preprocessing"]
 

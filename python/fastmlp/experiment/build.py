@@ -10,6 +10,7 @@ from typing import Any
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing
+from fastmlp.errors import did_you_mean
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
@@ -247,10 +248,7 @@ def _given(section: OptimizerSection | ScheduleSection) -> dict[str, Any]:
 
 def _kind(what: str, name: str, known: Mapping[str, Any]) -> Any:
     if name.lower() not in known:
-        import difflib
-
-        close = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, known)
         raise ValueError(f"{what} must be one of {', '.join(known)}, got {name!r}{hint}")
     return known[name.lower()]
 

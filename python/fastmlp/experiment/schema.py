@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.errors import did_you_mean
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
@@ -378,12 +379,9 @@ def _message(error: ValidationError, origin: str) -> str:
     known = _keys_at(place[:-1])
     prefix = f"{origin}: " if origin else ""
     if first["type"] == "extra_forbidden":
-        import difflib
-
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+        hint = did_you_mean(place[-1], known) or f"; it has {', '.join(known)}"
         where = f"[{'.'.join(place[:-1])}]" if len(place) > 1 else "the file"
-        return f"{prefix}{where} has no setting '{place[-1]}'; {hint}"
+        return f"{prefix}{where} has no setting '{place[-1]}'{hint}"
     # Alternatives of a union appear behind section and name.
     name = ".".join(place[:2])
     text = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")

@@ -1,4 +1,4 @@
-"""`fastmlp export`: a trained model for other programs."""
+"""`fastmlp export`: write a trained model for other programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
+from fastmlp.cli.files import require_free
 from fastmlp.cli.options import CommandBase, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -25,20 +29,22 @@ SUFFIXES = {"onnx": ".onnx", "npz": ".npz", "c": ".h"}
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_run)
 @click.option(
     "--format", "kind", type=click.Choice(list(SUFFIXES)), default=None,
     help="What to write.  [default: by the suffix of --output: .onnx, .npz or .h]",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="FILE",
-    help="Where to.  [default: beside the model]",
+    help="File to write.  [default: beside the model]",
 )  # fmt: skip
 @click.option(
     "--check/--no-check", "checks", default=None,
-    help="Run the ONNX file by onnxruntime and compare.  [default: if it is installed]",
+    help="Run the ONNX file with onnxruntime and compare.  [default: if it is installed]",
 )  # fmt: skip
-@click.option("--name", default=None, help="Begins all names of a C header.  [default: the file's]")
+@click.option(
+    "--name", default=None, help="Prefix of all names in a C header.  [default: name of the file]"
+)
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
 @common_options()
 @click.pass_context
@@ -48,20 +54,18 @@ def export(
 ) -> int:  # fmt: skip
     """Write a model as ONNX, NPZ or a C header.
 
-    MODEL is a run's directory or a model file. ONNX and C take samples as they come: the
-    preprocessing of numbers is part of them. NPZ holds parameters and configuration as arrays. An
-    ONNX file that fails its check stays where it is, and the exit code is 6.
+    MODEL is the directory or number of a run, or a model file. ONNX and C files contain the
+    preprocessing of numbers, so that they take raw samples. NPZ holds parameters and configuration
+    as arrays. An ONNX file that fails its check is not removed, and the exit code is 6.
     """
-    from fastmlp.cli.models import open_model
-
     kind = _format(kind, output)
     if name is not None and kind != "c":
         raise ConfigError(f"--name: is for C headers, not for {kind}")
     if checks and kind != "onnx":
         raise ConfigError(f"--check: is for ONNX, not for {kind}")
-    network, source = open_model(model)
+    network, source = open_model(run_or_file(model))
     target = source.with_suffix(SUFFIXES[kind]) if output is None else Path(output)
-    _require_free(target, overwrite=overwrite)
+    require_free(target, overwrite=overwrite)
     _write(network, target, kind, name)
     checks = find_spec("onnxruntime") is not None if checks is None else checks
     found = _checked(network, target) if kind == "onnx" and checks else None
@@ -72,7 +76,7 @@ def export(
 
 
 def _format(chosen: str | None, output: str | None) -> str:
-    """What --format says, else what the suffix of --output stands for."""
+    """The value of --format, or else what the suffix of --output means."""
     suffixes = {suffix: kind for kind, suffix in SUFFIXES.items()}
     meant = None if output is None else suffixes.get(Path(output).suffix.lower())
     if chosen is None and output is None:
@@ -82,15 +86,8 @@ def _format(chosen: str | None, output: str | None) -> str:
     kind = chosen or meant
     if kind is None:
         known = ", ".join(suffixes)
-        raise ConfigError(f"--output {output}: must end with {known}, or say --format")
+        raise ConfigError(f"--output {output}: must end with {known}, or --format must be given")
     return kind
-
-
-def _require_free(target: Path, *, overwrite: bool) -> None:
-    if target.is_dir():
-        raise ConfigError(f"--output {target}: is a directory, expected a file name")
-    if target.exists() and not overwrite:
-        raise ConfigError(f"--output {target}: exists already; add --overwrite")
 
 
 def _write(network: MLP, target: Path, kind: str, name: str | None) -> None:
@@ -110,7 +107,6 @@ def _write(network: MLP, target: Path, kind: str, name: str | None) -> None:
 
 
 def _checked(network: MLP, target: Path) -> dict[str, Any]:
-    from fastmlp.errors import FormatError
     from fastmlp.export import check
 
     try:
@@ -133,8 +129,6 @@ def _told(found: dict[str, Any]) -> str:
 def _print(
     ctx: click.Context, source: Path, target: Path, kind: str, found: dict[str, Any] | None
 ) -> None:
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
     state = state_of(ctx)
     size = target.stat().st_size
     failed = found is not None and not found["passed"]
@@ -143,10 +137,7 @@ def _print(
         if found is not None and not failed:
             click.echo(f"{'check':<15}{_told(found)}")
         return
-    document = {
-        "schema": "fastmlp.export",
-        "schema_version": SCHEMA_VERSION,
-        "command": "export",
+    document = document_head("export") | {
         "status": "check_failed" if failed else "completed",
         "model": str(source),
         "format": kind,
@@ -154,4 +145,4 @@ def _print(
         "bytes": size,
         "check": found,
     }
-    print_json(document, state)
+    print_json(state, document)

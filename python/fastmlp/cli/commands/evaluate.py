@@ -1,29 +1,36 @@
-"""`fastmlp evaluate`: how good a model is on samples whose answers are known."""
+"""`fastmlp evaluate`: measure a model on samples with known answers."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
-from fastmlp.cli.options import CommandBase, Fraction, State, Whole, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
-from fastmlp.cli.sources import complete_source, go_offline, plain_warnings
+from fastmlp.cli.options import (
+    CommandBase,
+    Fraction,
+    State,
+    common_options,
+    data_dir_option,
+    offline_option,
+    quiet_option,
+    separator_option,
+    state_of,
+    threads_option,
+)
+from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.runs import complete_run, load_own_data, open_model, run_or_file
+from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fastmlp.experiment.evaluation import Evaluation
-    from fastmlp.experiment.rundir import RunDirectory
-    from fastmlp.experiment.runner import Experiment
     from fastmlp.model import MLP
 
-__all__ = ["evaluate", "load_own_data", "run_faults"]
+__all__ = ["evaluate"]
 
 EXAMPLES = """\
 fastmlp evaluate runs/001-mnist
@@ -39,35 +46,31 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 @click.argument("dataset", required=False, shell_complete=complete_source)
 @click.option(
     "--part", type=click.Choice(("auto", "test", "validation", "training")), default="auto",
-    show_default=True, help="Part of the data; auto: the test part, or all of a file.",
+    show_default=True, help="Part of the data; auto takes the test part, or all of a file.",
 )  # fmt: skip
-@click.option("--data-dir", type=click.Path(), default=None, help="Directory looked at first.")
-@click.option("--separator", default=None, metavar="C", help="Between the columns of a CSV file.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
+@data_dir_option
+@separator_option
+@offline_option
+@threads_option
 @click.option(
     "--min-accuracy", type=Fraction(), default=None, metavar="A",
     help="Exit with code 6 if the accuracy is lower (0.98 or 98%).",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
+@quiet_option()
 @common_options()
 @click.pass_context
 def evaluate(
     ctx: click.Context, /, *, model: str, dataset: str | None, part: str, data_dir: str | None,
-    separator: str | None, offline: bool, threads: int | None, min_accuracy: float | None,
+    separator: str | None, threads: int | None, min_accuracy: float | None,
     quiet: bool,
 ) -> int:  # fmt: skip
     """Measure a model on samples with known answers.
 
-    MODEL is a run's directory or number, or a model file. Without DATASET a run is measured on its
-    own data, divided as it was for the training; a file is taken whole.
+    MODEL is the directory or number of a run, or a model file. Without DATASET a run is measured on
+    its own data, divided as for the training. All samples of a file are used.
     """
-    from fastmlp.cli.models import open_model
-
-    if offline:
-        go_offline()
-    place = resolve_run(model)
-    network, path = open_model(str(place))
+    place = run_or_file(model)
+    network, path = open_model(place)
     if dataset is None:
         if data_dir is not None or separator is not None:
             raise ConfigError("--data-dir and --separator are for a DATASET, and none is named")
@@ -83,7 +86,7 @@ def evaluate(
 
 
 def _shortfall(measured: Evaluation, wanted: float | None) -> str:
-    """What is wrong with the accuracy, if anything is."""
+    """What is wrong with the accuracy, or an empty text."""
     if wanted is None or (measured.accuracy is not None and measured.accuracy >= wanted):
         return ""
     reached = measured.accuracy
@@ -99,13 +102,12 @@ def _on(
     threads: int | None,
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
     """Measure on a data set or file: its name, the part, the measures."""
-    from fastmlp.cli.predict import data_faults
     from fastmlp.data import read
     from fastmlp.experiment.serving import evaluate_part, part_of
 
     if part == "validation":
         raise ConfigError("--part validation is for a run's own data; leave DATASET out")
-    with data_faults(dataset):
+    with data_errors(dataset):
         raw = read(dataset, data_dir=data_dir, separator=separator)
         samples = part_of(raw, part)
         measured = evaluate_part(model, samples, class_names=raw.class_names, threads=threads)
@@ -123,7 +125,7 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
     if isinstance(known, dict) and not set(sha256.values()).isdisjoint(known.values()):
         warnings.warn(
             "the model was trained on some of these samples; without DATASET it is measured on "
-            "those that it has not seen",
+            "samples that it has not seen",
             stacklevel=2,
         )
 
@@ -131,7 +133,7 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
 def _on_own_data(
     model: MLP, place: Path, part: str, threads: int | None, quiet: bool
 ) -> tuple[str, str, Evaluation]:
-    """Measure on data that a run was trained on or kept for this: name, part, measures."""
+    """Measure on a part of the run's own data: name, part, measures."""
     from fastmlp.experiment.evaluation import evaluate as measure
     from fastmlp.experiment.rundir import RunDirectory
 
@@ -150,62 +152,20 @@ def _on_own_data(
     return prepared.name, name, measure(model, samples, threads=threads)
 
 
-@contextlib.contextmanager
-def run_faults() -> Iterator[None]:
-    """Where a RUN is asked for, one that is none or damaged is a wrong argument."""
-    from fastmlp.errors import FormatError
-
-    try:
-        yield
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
-
-
-def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
-    """Read the data of a run again, divided and prepared as it was.
-
-    Raises
-    ------
-    ConfigError
-        It came from standard input, and that is a terminal.
-    DataError
-        It is missing, or no longer the same.
-    FormatError
-        A file of the run is damaged.
-    """
-    from fastmlp.cli.request import data_errors, load_experiment
-    from fastmlp.experiment.runner import require_same_data
-
-    config = run.config()
-    run.environment()  # a damaged one is no fault of the data
-    if config.data.source == "-" and sys.stdin.isatty():
-        raise ConfigError(f"{run.path}: its data came from standard input; pipe it in again")
-    experiment = load_experiment(config, quiet=quiet)
-    with data_errors():
-        require_same_data(experiment, run)
-    return experiment
-
-
 # ---------------------------------------------------------------- the result
 
 
 def _print(
     state: State, path: Path, data: str, part: str, measured: Evaluation, problem: str
 ) -> None:
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
-    from fastmlp.cli.tables import print_pairs
-
     if state.json:
-        head = {
-            "schema": "fastmlp.evaluate",
-            "schema_version": SCHEMA_VERSION,
-            "command": "evaluate",
+        head = document_head("evaluate") | {
             "status": "check_failed" if problem else "completed",
             "model": str(path),
             "data": data,
             "part": part,
         }
-        print_json(head | measured.as_json(), state)
+        print_json(state, head | measured.as_json())
         return
     where = data if part == "all" else f"{data}, {part} part"
     rows = [("model", str(path)), ("data", f"{where}: {measured.samples:,} samples")]
@@ -224,8 +184,6 @@ def _print_table(
     what: str, rows: list[dict[str, Any]], measures: tuple[str, ...], form: str, state: State
 ) -> None:
     """One line for each class, label or target."""
-    from fastmlp.cli.tables import print_table
-
     counted = ("support",) if "support" in rows[0] else ()
     name = "target" if what == "target" else "class"
     lines = [

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
-from fastmlp.cli.evaluate import load_own_data, run_faults
-from fastmlp.cli.options import CommandBase, State, common_options, state_of, unknown
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.files import PICTURE_FORMATS, require_free, write_picture
+from fastmlp.cli.options import (
+    CommandBase,
+    State,
+    common_options,
+    quiet_option,
+    state_of,
+    unknown,
+)
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
+from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,30 +36,29 @@ if TYPE_CHECKING:
     from fastmlp.history import Record
     from fastmlp.model import MLP
 
-__all__ = ["plot", "write_picture"]
+__all__ = ["Curve", "drawn", "plot"]
 
 EXAMPLES = """\
 fastmlp plot runs/001-mnist
 fastmlp plot runs/001-mnist loss confusion --format png
 fastmlp plot runs/003-moons regions -o regions.svg
 fastmlp plot runs/001-mnist --terminal"""
-FORMATS = ("svg", "png", "pdf")
 CURVES = ("loss", "accuracy", "learning-rate")
 
 
 class NotInRunError(Exception):
-    """A run has nothing that a picture could show."""
+    """The run lacks what a picture shows."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A run with what pictures need of it, read when one needs it."""
+    """A run and what pictures show of it, read when it is first needed."""
 
     run: RunDirectory
     quiet: bool
 
     def records_with(self, quantity: str) -> list[Record]:
-        """What the epochs measured, where they measured this."""
+        """The records of the epochs that measured this quantity."""
         records = [record for record in self._records if record.get(quantity) is not None]
         if not records:
             measured = "the run measured none" if self._records else "no epoch is finished"
@@ -64,7 +72,7 @@ class Subject:
     @cached_property
     def measured_part(self) -> str:
         """The part that was measured after each epoch, which records call ``val``."""
-        with run_faults():
+        with run_errors():
             return str(self.run.result().get("measured_on") or "validation")
 
     @cached_property
@@ -74,25 +82,25 @@ class Subject:
 
         if not (self.run.best_model.exists() or self.run.last_model.exists()):
             raise NotInRunError("the run has no model yet")
-        with run_faults():
+        with run_errors():
             path = self.run.selected_model()
         return load(path)
 
     @cached_property
     def samples(self) -> Samples:
-        """What the model is judged by."""
-        with run_faults():
+        """The samples that the model is evaluated on."""
+        with run_errors():
             return load_own_data(self.run, quiet=self.quiet).evaluated[1]
 
     @cached_property
     def measured(self) -> Evaluation:
-        """The model on these samples."""
+        """The evaluation of the model on these samples."""
         from fastmlp.experiment.evaluation import evaluate
 
         return evaluate(self.model, self.samples)
 
     def require_task(self, task: str) -> Any:
-        """The model's preprocessing, if it is for this task."""
+        """The preprocessing of the model, whose task must be this one."""
         pre = self.model.preprocessing
         if pre is None or pre.task != task:
             raise NotInRunError(f"the task is {pre and pre.task}, not {task}")
@@ -200,15 +208,15 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
 @click.argument("kinds", nargs=-1, metavar="[KIND]...")
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="PATH",
-    help="Directory, or a file where there is one KIND.  [default: RUN/plots]",
+    help="Directory, or a file if there is one KIND.  [default: RUN/plots]",
 )  # fmt: skip
 @click.option(
-    "--format", "suffix", type=click.Choice(FORMATS), default=None,
-    help="Of the files.  [default: by the suffix of --output, else svg]",
+    "--format", "suffix", type=click.Choice(PICTURE_FORMATS), default=None,
+    help="Format of the files.  [default: by the suffix of --output, else svg]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace files.")
 @click.option("--terminal", is_flag=True, help="Draw curves as text, write no file.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the paths only.")
+@quiet_option("paths")
 @common_options()
 @click.pass_context
 def plot(
@@ -217,19 +225,16 @@ def plot(
 ) -> int:  # fmt: skip
     """Draw pictures of a run.
 
-    RUN is a run's directory or number. KIND is loss, accuracy, learning-rate, confusion, scores,
-    predictions, weights, gradients or regions (of two inputs); without one, all that the run has.
-    In the terminal there are the first three.
+    RUN is the directory or number of a run. KIND is loss, accuracy, learning-rate, confusion,
+    scores, predictions, weights, gradients or regions (of two inputs). Without KIND, all pictures
+    are drawn for which the run has the data. --terminal can draw the first three.
     """
-    from fastmlp.experiment.rundir import RunDirectory
-
     for kind in kinds:
         if kind not in KINDS:
-            raise ConfigError(unknown("picture", kind, list(KINDS)))
+            raise ConfigError(unknown("picture", kind, KINDS))
     kinds = tuple(dict.fromkeys(kinds))
     state = state_of(ctx)
-    with run_faults():
-        subject = Subject(RunDirectory.open(resolve_run(run)), quiet)
+    subject = Subject(open_run(run), quiet)
     if terminal:
         if state.json or output is not None or suffix is not None:
             raise ConfigError("--terminal writes text; leave --json, --output and --format out")
@@ -237,11 +242,9 @@ def plot(
         return int(ExitCode.OK)
     written = _write(subject, kinds, _target(subject, kinds, output, suffix), overwrite=overwrite)
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
-        head = {"schema": "fastmlp.plot", "schema_version": SCHEMA_VERSION, "command": "plot"}
         pictures = [{"kind": kind, "file": str(path)} for kind, path in written.items()]
-        print_json(head | {"run": str(subject.run.path), "pictures": pictures}, state)
+        content = {"run": str(subject.run.path), "pictures": pictures}
+        print_json(state, document_head("plot") | content)
     else:
         for path in written.values():
             click.echo(str(path))
@@ -253,7 +256,7 @@ def plot(
 
 @dataclass(frozen=True)
 class Target:
-    """Where pictures go: a file, or a directory and the suffix of the files in it."""
+    """Where pictures are written: a file, or a directory and the suffix of its files."""
 
     path: Path
     suffix: str | None
@@ -271,7 +274,7 @@ def _target(
         return Target(subject.run.plots_path, suffix or "svg", is_own=True)
     path = Path(output)
     meant = path.suffix.lstrip(".").lower()
-    if meant not in FORMATS or path.is_dir():
+    if meant not in PICTURE_FORMATS or path.is_dir():
         return Target(path, suffix or "svg", is_own=False)
     if len(kinds) != 1:
         raise ConfigError(f"--output {output}: a file needs exactly one KIND, got {len(kinds)}")
@@ -284,13 +287,10 @@ def _write(
     subject: Subject, kinds: Sequence[str], target: Target, *, overwrite: bool
 ) -> dict[str, Path]:
     """Draw and write pictures; their files by kind."""
-    from fastmlp.extras import require
-
     require("plot", "matplotlib")
     for kind in kinds or KINDS:
-        path = target.file_of(kind)
-        if not (overwrite or target.is_own) and os.path.lexists(path):
-            raise ConfigError(f"--output {path}: exists already; add --overwrite")
+        if not target.is_own:
+            require_free(target.file_of(kind), overwrite=overwrite)
     written: dict[str, Path] = {}
     reasons = []
     for kind in kinds or KINDS:
@@ -318,41 +318,10 @@ def _save(picture: Axes, path: Path) -> None:
         raise CliError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def write_picture(ax: Axes, path: Path) -> None:
-    """Write matplotlib Axes to a file, whole or not at all; the suffix says the format.
-
-    Raises
-    ------
-    ConfigError
-        There is no such format.
-    OSError
-        The file cannot be written.
-    """
-    import io
-
-    from fastmlp import plot as pictures
-    from fastmlp._files import atomic_write
-
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise ConfigError(f"{path}: {unknown('format', kind, list(FORMATS))}")
-    if kind == "svg":
-        atomic_write(path, pictures.svg(ax).encode())
-        return
-    stream = io.BytesIO()
-    # Without the date the same picture gives the same bytes.
-    metadata = {"CreationDate": None} if kind == "pdf" else None
-    figure: Any = ax.figure
-    figure.savefig(stream, format=kind, dpi=150, metadata=metadata)
-    atomic_write(path, stream.getvalue())
-
-
 # ---------------------------------------------------------------- the terminal
 
 
 def _print_curves(subject: Subject, kinds: Sequence[str], state: State) -> None:
-    from fastmlp.cli.text_curves import Curve, drawn
-
     for kind in kinds:
         if kind not in CURVES:
             raise ConfigError(f"{kind}: is no curve; --terminal draws {', '.join(CURVES)}")
@@ -378,3 +347,91 @@ def _print_curves(subject: Subject, kinds: Sequence[str], state: State) -> None:
 def _points(subject: Subject, quantity: str) -> list[tuple[int, float]]:
     factor = 100.0 if quantity.endswith("accuracy") else 1.0
     return [(r["epoch"], factor * r[quantity]) for r in subject.records_with(quantity)]
+
+
+# ---------------------------------------------------------------- curves as text
+
+WIDEST, HEIGHT, MOST_TICKS = 100, 16, 7
+
+Points = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity by epoch: one line or two, by name."""
+
+    title: str
+    lines: Mapping[str, Points]
+
+
+class Look(NamedTuple):
+    """How a line is drawn and how the legend shows it; markers tell lines apart without colors."""
+
+    marker: str
+    shown: str
+    color: str
+
+
+LOOKS = (Look("braille", "\u2836", "blue"), Look("\u2022", "\u2022", "orange"))
+ASCII_LOOKS = (Look("*", "*", "blue"), Look("o", "o", "orange"))
+FRAME = "\u2500\u2502\u250c\u2510\u2514\u2518\u251c\u2524\u252c\u2534\u253c"
+ASCII_FRAME = str.maketrans(FRAME, "-|+++++++++")
+
+
+def drawn(curves: Sequence[Curve], *, color: bool) -> str:
+    """Pictures of curves below each other, as wide as the terminal.
+
+    Only ASCII is used where the encoding of standard output has nothing else.
+
+    Raises
+    ------
+    MissingExtraError
+        plotext is not installed.
+    """
+    plotext = require("plot", "plotext")
+    plain = not _can_be_printed(FRAME + "".join(look.shown for look in LOOKS))
+    texts = []
+    for curve in curves:
+        text = _figure(plotext, curve, ASCII_LOOKS if plain else LOOKS).string(colorless=not color)
+        texts.append("\n".join(line.rstrip() for line in text.splitlines()))
+    text = "\n\n".join(texts)
+    return text.translate(ASCII_FRAME) if plain else text
+
+
+def _can_be_printed(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _figure(plotext: Any, curve: Curve, looks: Sequence[Look]) -> Any:
+    """The picture of one curve."""
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(min(shutil.get_terminal_size().columns, WIDEST), HEIGHT)
+    for points, look in zip(curve.lines.values(), looks, strict=False):
+        epochs, values = zip(*points, strict=True)
+        marker = plotext.marker(look.marker, plotext.pixel(foreground=look.color))
+        figure.draw(figure.signal(epochs, values, marker=marker).lines())
+    key = "   ".join(
+        f"{look.shown} {name}" for name, look in zip(curve.lines, looks, strict=False)
+    )  # fmt: skip
+    figure.title(f"{curve.title}: {key}" if len(curve.lines) > 1 else curve.title)
+    figure.label("epoch", "x")
+    figure.ruler("x").ticks(
+        _ticks([epoch for points in curve.lines.values() for epoch, _ in points])
+    )
+    return figure.build()
+
+
+def _ticks(epochs: Sequence[int]) -> list[int]:
+    """Some of the epochs, evenly spread, with the first and the last."""
+    known = sorted(set(epochs))
+    gaps = min(len(known), MOST_TICKS) - 1
+    if gaps == 0:
+        return known
+    last = len(known) - 1
+    return [known[round(i * last / gaps)] for i in range(gaps + 1)]

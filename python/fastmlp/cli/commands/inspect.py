@@ -1,4 +1,4 @@
-"""`fastmlp inspect`: what a file holds, after every byte of it was verified."""
+"""`fastmlp inspect`: the content of a model file or checkpoint, after every byte was verified."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ExitCode
+from fastmlp._files import read_regular_file
 from fastmlp.cli.options import CommandBase, State, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.runs import complete_run, model_file_errors, run_or_file
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP
@@ -38,26 +39,22 @@ Facts = dict[str, Any]
 def inspect(ctx: click.Context, /, *, model: str) -> None:
     """Show what a model file or checkpoint holds: layers, preprocessing, history, digest.
 
-    MODEL is a run's directory or number, a model file or a checkpoint. Of a run it is the model
-    that counts: the best one where a validation part chose it, else the last.
+    MODEL is the directory or number of a run, a model file or a checkpoint. Of a run, the selected
+    model is shown: the best one if a validation part chose it, else the last.
     """
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
     from fastmlp.experiment.rundir import model_path
 
-    path = model_path(resolve_run(model))
+    path = model_path(run_or_file(model))
     facts = _facts(path)
     state = state_of(ctx)
     if state.json:
-        head = {"schema": "fastmlp.inspect", "schema_version": SCHEMA_VERSION}
-        print_json(head | {"command": "inspect"} | facts, state)
+        print_json(state, document_head("inspect") | facts)
     else:
         _print(facts, state)
 
 
 def _facts(path: Path) -> Facts:
-    from fastmlp._files import read_regular_file
-
-    try:
+    with model_file_errors(path):
         content = read_regular_file(path)
         facts = {
             "file": str(path),
@@ -67,14 +64,10 @@ def _facts(path: Path) -> Facts:
         is_checkpoint = _names_a_checkpoint(content)
         del content  # the reader takes its own
         return facts | (_checkpoint_facts(path) if is_checkpoint else _model_facts(path))
-    except OSError as error:
-        problem = CliError(f"{path}: {error.strerror or error}")
-        problem.exit_code = ExitCode.MODEL_FILE
-        raise problem from error
 
 
 def _names_a_checkpoint(content: bytes) -> bool:
-    """What the file calls itself; whether it is right, its reader finds out."""
+    """Whether the header says so; the reader verifies the content."""
     from fastmlp.experiment.checkpoint import KIND
 
     header = content[8 : 8 + min(int.from_bytes(content[:8], "little"), 1 << 20)]
@@ -84,7 +77,7 @@ def _names_a_checkpoint(content: bytes) -> bool:
         return False
 
 
-# ---------------------------------------------------------------- what there is
+# ---------------------------------------------------------------- facts
 
 
 def _model_facts(path: Path) -> Facts:
@@ -114,14 +107,14 @@ def _layers(model: MLP) -> list[Facts]:
     output = architecture.output_activation
     activations = [activation.name for activation in architecture.activations]
     activations.append(output if isinstance(output, str) else output.name)
-    normalises = [*architecture.batch_normalization, False]
+    normalizes = [*architecture.batch_normalization, False]
     arrays = model.parameters()
     return [
         {
             "inputs": weights.shape[0],
             "outputs": weights.shape[1],
             "activation": activations[i],
-            "batch_normalization": normalises[i],
+            "batch_normalization": normalizes[i],
             "parameters": sum(a.size for n, a in arrays.items() if n.startswith(f"layers.{i}.")),
             "weight_norm": float(np.linalg.norm(weights.astype(np.float64))),
         }
@@ -147,12 +140,10 @@ def _checkpoint_facts(path: Path) -> Facts:
     }
 
 
-# ---------------------------------------------------------------- in words
+# ---------------------------------------------------------------- text
 
 
 def _print(facts: Facts, state: State) -> None:
-    from fastmlp.cli.tables import print_pairs, print_table
-
     rows = [("file", facts["file"]), ("bytes", f"{facts['bytes']:,}"), ("sha256", facts["sha256"])]
     rows += _checkpoint_rows(facts) if facts["kind"] == "checkpoint" else _model_rows(facts)
     print_pairs(rows)
@@ -208,7 +199,7 @@ def _preprocessing_rows(pre: Facts | None) -> list[tuple[str, str]]:
     if pre["image_shape"]:
         rows.append(("image", " x ".join(map(str, pre["image_shape"]))))
     scaled = [kind for kind in ("input", "target") if f"{kind}_mean" in pre["arrays"]]
-    rows.append(("standardised", " and ".join(f"{kind}s" for kind in scaled) or "nothing"))
+    rows.append(("standardized", " and ".join(f"{kind}s" for kind in scaled) or "nothing"))
     return rows
 
 
@@ -237,10 +228,10 @@ def _shown(value: Any) -> str:
 
 
 def _layer_row(number: int, layer: Facts) -> list[str]:
-    normalises = " with batch normalisation" if layer["batch_normalization"] else ""
+    normalizes = " with batch normalization" if layer["batch_normalization"] else ""
     return [
         str(number), f"{layer['inputs']:,}", f"{layer['outputs']:,}",
-        layer["activation"] + normalises, f"{layer['parameters']:,}", f"{layer['weight_norm']:.4g}",
+        layer["activation"] + normalizes, f"{layer['parameters']:,}", f"{layer['weight_norm']:.4g}",
     ]  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,13 +16,15 @@ from fastmlp.cli.options import (
     State,
     Whole,
     common_options,
+    quiet_option,
     state_of,
     unknown,
 )
+from fastmlp.cli.printing import document_head, print_json, print_table
 
 __all__ = ["bench"]
 
-TABLE_WIDTH = 90  # at least: a number that is cut off is worse than a line that wraps
+HEADER = ("engine", "threads", "us/step", "fastest", "samples/s", "GFLOP/s", "of peak", "speedup")
 EXAMPLES = """\
 fastmlp bench
 fastmlp bench --workload mnist --engine fastmlp --engine torch
@@ -50,7 +55,7 @@ fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
     "--seconds", type=Number(0, 3600, open_low=True), default=0.3, show_default=True,
     help="Length of a turn; one epoch at least.",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only, no progress.")
+@quiet_option()
 @common_options()
 @click.pass_context
 def bench(
@@ -106,12 +111,11 @@ def _engines(names: tuple[str, ...]) -> tuple[str, ...]:
 
     for name in names:
         if name not in ENGINES:
-            raise ConfigError(unknown("engine", name, list(ENGINES)))
+            raise ConfigError(unknown("engine", name, ENGINES))
         if not ENGINES[name].available():
             package = ENGINES[name].package
-            error = CliError(f"engine {name} is not installed; run 'pip install {package}'")
-            error.exit_code = ExitCode.EXTRA_MISSING
-            raise error
+            text = f"engine {name} is not installed; run 'pip install {package}'"
+            raise CliError(text, ExitCode.EXTRA_MISSING)
     return tuple(dict.fromkeys(names)) or tuple(n for n, e in ENGINES.items() if e.available())
 
 
@@ -122,9 +126,6 @@ def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _facts() -> dict[str, Any]:
-    import os
-    import platform
-
     import fastmlp
 
     # A load far from 0 says that something else was running.
@@ -132,10 +133,7 @@ def _facts() -> dict[str, Any]:
 
 
 def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state: State) -> None:
-    from dataclasses import asdict
-
     from fastmlp.bench import report, worker, workloads
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
 
     training = {
         "optimizer": "momentum SGD",
@@ -147,37 +145,23 @@ def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state:
         "checked_epochs": worker.CHECKED_EPOCHS,
         "agreement": report.AGREEMENT,
     }
-    document = {
-        "schema": "fastmlp.bench",
-        "schema_version": SCHEMA_VERSION,
-        "command": "bench",
+    document = document_head("bench") | {
         "settings": asdict(settings) | training,
         "machine": facts,
         "workloads": results,
     }
-    print_json(document, state)
+    print_json(state, document)
 
 
 def _print_table(result: dict[str, Any], state: State) -> None:
-    """Print a workload as a table, and below it what a table has no room for."""
-    import sys
+    """Print a workload as a table and, below it, what is not in its rows."""
     from statistics import median
 
-    from rich.console import Console
-    from rich.table import Table
-
-    from fastmlp.cli.errors import use_color
-
     layers = "-".join(map(str, result["layers"]))
-    title = f"{result['name']}: {layers} {result['activation']}, batch {result['batch']}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
-    for name in ("engine", "threads"):
-        table.add_column(name)
-    for name in ("us/step", "fastest", "samples/s", "GFLOP/s", "of peak", "speedup"):
-        table.add_column(name, justify="right")
-    notes = [
-        f"peak: {', '.join(_peak(t, median(f)) for t, f in result['peak_flops'].items() if f)}"
-    ]
+    rows: list[list[str]] = []
+    own: list[int] = []
+    peaks = (_peak(t, median(flops)) for t, flops in result["peak_flops"].items() if flops)
+    notes = [f"peak: {', '.join(peaks)}"]
     for row in result["rows"]:
         threads = f"{row['threads']}{' (auto)' if row['threads_chosen_by_engine'] else ''}"
         if row["status"] == "failed":
@@ -187,23 +171,28 @@ def _print_table(result: dict[str, Any], state: State) -> None:
             notes.append(
                 f"{row['engine']}, threads {threads}: not comparable: loss {row['loss']:.6f}"
             )
-        times = row["us_per_step"]
-        speedup = "-" if row["speedup"] is None else f"{row['speedup']:.2f}x"
-        table.add_row(
-            row["engine"], threads, _microseconds(times["median"]), _microseconds(times["min"]),
-            f"{row['samples_per_s']:,.0f}", f"{row['gflop_per_s']:.1f}",
-            f"{row['share_of_peak']:.0%}", speedup,
-            style="bold" if row["engine"] == "fastmlp" else None,
-        )  # fmt: skip
-    color = use_color(sys.stdout, no_color=state.no_color)
-    console = Console(
-        highlight=False, no_color=not color, color_system="auto" if color else None, soft_wrap=True
-    )
-    console.width = max(console.width, TABLE_WIDTH)
-    console.print(table)
+        if row["engine"] == "fastmlp":
+            own.append(len(rows))
+        rows.append(_row(row, threads))
+    title = f"{result['name']}: {layers} {result['activation']}, batch {result['batch']}"
+    print_table(HEADER, rows, HEADER[2:], state, title=title, bold_rows=own)
     for note in notes:
-        console.print(note, markup=False)
-    console.print()
+        click.echo(note)
+    click.echo()
+
+
+def _row(row: dict[str, Any], threads: str) -> list[str]:
+    times = row["us_per_step"]
+    return [
+        row["engine"],
+        threads,
+        _microseconds(times["median"]),
+        _microseconds(times["min"]),
+        f"{row['samples_per_s']:,.0f}",
+        f"{row['gflop_per_s']:.1f}",
+        f"{row['share_of_peak']:.0%}",
+        "-" if row["speedup"] is None else f"{row['speedup']:.2f}x",
+    ]
 
 
 def _peak(threads: str, flops: float) -> str:

@@ -1,48 +1,52 @@
-"""`fastmlp report`: the report of a run, made anew from its files and its data."""
+"""`fastmlp report`: write the report of a run from its files and its data."""
 
 from __future__ import annotations
 
 import click
 
 from fastmlp.cli.errors import CliError
-from fastmlp.cli.options import CommandBase, Whole, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.options import (
+    CommandBase,
+    common_options,
+    quiet_option,
+    state_of,
+    threads_option,
+)
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
+from fastmlp.extras import require
 
 __all__ = ["report"]
 
 
 @click.command(cls=CommandBase, examples="fastmlp report runs/001-mnist\nfastmlp report 1 --json")
 @click.argument("run", shell_complete=complete_run)
-@click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the path only.")
+@threads_option
+@quiet_option("path")
 @common_options()
 @click.pass_context
 def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool) -> None:
     """Write report.html and the plots of a run.
 
-    RUN is a run's directory or number. Its model is measured on the run's own data again. The
+    RUN is the directory or number of a run. Its model is measured on the run's own data again. The
     report is one file without scripts or references to other files.
     """
-    from fastmlp.cli.evaluate import load_own_data, run_faults
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
     from fastmlp.experiment.evaluation import evaluate
-    from fastmlp.experiment.rundir import RunDirectory
-    from fastmlp.extras import require
     from fastmlp.model import load
     from fastmlp.report import write_report
 
     for package in ("matplotlib", "jinja2"):
         require("plot", package)
-    with run_faults():
-        directory = RunDirectory.open(resolve_run(run))
+    directory = open_run(run)
+    with run_errors():
         path = directory.selected_model()
     model = load(path)
-    with run_faults():
+    with run_errors():
         experiment = load_own_data(directory, quiet=quiet)
     part, samples = experiment.evaluated
     measured = evaluate(model, samples, threads=threads)
     try:
-        with run_faults():
+        with run_errors():
             path = write_report(
                 directory, model=model, evaluation=measured, samples=samples, threads=threads
             )
@@ -50,9 +54,8 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
         raise CliError(f"cannot write the report of {directory.path}: {error}") from error
     state = state_of(ctx)
     if state.json:
-        head = {"schema": "fastmlp.report", "schema_version": SCHEMA_VERSION, "command": "report"}
         plots = sorted(map(str, directory.plots_path.glob("*.svg")))
         content = {"run": str(directory.path), "report": str(path), "part": part, "plots": plots}
-        print_json(head | content, state)
+        print_json(state, document_head("report") | content)
     else:
         click.echo(str(path))

@@ -1,4 +1,4 @@
-"""`fastmlp lr-find`: which learning rates a problem bears, before a run is spent on it."""
+"""`fastmlp lr-find`: a learning-rate range test."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
-from fastmlp.cli.options import Number, State, Whole, common_options, state_of
-from fastmlp.cli.setting_options import (
-    SettingsCommand,
-    given_settings,
-    setting_options,
-    settings_file_options,
+from fastmlp.cli.files import require_picture, write_picture
+from fastmlp.cli.options import (
+    Number,
+    State,
+    Whole,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
 )
-from fastmlp.cli.sources import complete_source, go_offline
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.sources import complete_source, load_experiment
+from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
@@ -31,7 +37,6 @@ fastmlp lr-find mnist --hidden 512,512 -o rates.svg"""
 
 @click.command("lr-find", cls=SettingsCommand, examples=EXAMPLES)
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
-@settings_file_options
 @click.option(
     "--lowest", type=Number(0, open_low=True), default=1e-6, show_default=True, metavar="RATE",
     help="Rate of the first step.",
@@ -48,29 +53,24 @@ fastmlp lr-find mnist --hidden 512,512 -o rates.svg"""
     "-o", "--output", type=click.Path(), default=None, metavar="FILE",
     help="Picture of the curve: .svg, .png or .pdf.",
 )  # fmt: skip
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
-@setting_options()
+@offline_option
+@quiet_option()
 @common_options()
 @click.pass_context
 def lr_find(
     ctx: click.Context, /, *, lowest: float, highest: float, steps: int, output: str | None,
-    offline: bool, quiet: bool, **options: Any,
+    quiet: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Find a learning rate.
 
-    The rate grows by a constant factor from step to step while the loss is watched (L. N. Smith,
-    "Cyclical learning rates for training neural networks", 2017). Suggested is the rate at which
-    the loss falls most steeply. Nothing is kept of the training.
+    The learning rate grows by a constant factor from step to step while the loss is recorded
+    (L. N. Smith, "Cyclical learning rates for training neural networks", 2017). The suggestion is
+    the rate at which the loss falls most steeply. Nothing of this training is kept.
     """
-    from fastmlp.cli.request import Request, load_experiment, resolve_settings
-
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
     _require_drawable(output)
-    if offline:
-        go_offline()
-    config = resolve_settings(Request(given=given_settings(options), **options))
+    config = resolve_settings(take_settings(ctx, options))
     experiment = load_experiment(config, quiet=quiet)
     found = _search(experiment, lowest, highest, steps)
     if not quiet and found.losses.argmin() == 0:
@@ -82,16 +82,10 @@ def lr_find(
 
 
 def _require_drawable(output: str | None) -> None:
-    """Fail before the data is read where the picture could not be made after it."""
+    """Raise before the data is read where the picture cannot be made afterwards."""
     if output is None:
         return
-    from fastmlp.cli.options import unknown
-    from fastmlp.cli.plot import FORMATS
-    from fastmlp.extras import require
-
-    kind = Path(output).suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise ConfigError(f"--output {output}: {unknown('format', kind, list(FORMATS))}")
+    require_picture(Path(output))
     if not Path(output).parent.is_dir():
         raise ConfigError(f"--output {output}: the directory does not exist")
     require("plot", "matplotlib")
@@ -136,7 +130,6 @@ def _weights(experiment: Experiment) -> Any:
 
 def _draw(found: LearningRates, output: str) -> None:
     from fastmlp import plot
-    from fastmlp.cli.plot import write_picture
 
     try:
         write_picture(plot.learning_rate(found), Path(output))
@@ -147,22 +140,15 @@ def _draw(found: LearningRates, output: str) -> None:
 def _print(found: LearningRates, output: str | None, state: State) -> None:
     lowest = float(found.rates[found.losses.argmin()])
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
         content = {
-            "schema": "fastmlp.lr-find",
-            "schema_version": SCHEMA_VERSION,
-            "command": "lr-find",
             "suggestion": found.suggestion,
             "lowest_loss_at": lowest,
             "rates": found.rates.tolist(),
             "losses": found.losses.tolist(),
             "picture": output,
         }
-        print_json(content, state)
+        print_json(state, document_head("lr-find") | content)
         return
-    from fastmlp.cli.tables import print_pairs
-
     rows = [("suggested learning rate", f"{found.suggestion:.3g}")]
     rows.append(("lowest loss at", f"{lowest:.3g}"))
     if output is not None:

@@ -1,10 +1,10 @@
-"""`fastmlp predict`: answers for new samples, from a file or a pipe to a file or a pipe."""
+"""`fastmlp predict`: predictions for new samples, from a file or a pipe to a file or a pipe."""
 
 from __future__ import annotations
 
-import contextlib
+import io
+import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,14 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ConfigError, DataError, ExitCode
-from fastmlp.cli.options import CommandBase, Whole, common_options, state_of, unknown
-from fastmlp.cli.run_names import complete_run
+from fastmlp._files import atomic_write
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.files import require_free
+from fastmlp.cli.options import (
+    CommandBase,
+    common_options,
+    separator_option,
+    state_of,
+    threads_option,
+    unknown,
+)
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.sources import data_errors
+from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from fastmlp.data.cells import Column
 
-__all__ = ["data_faults", "predict"]
+__all__ = ["predict"]
 
 EXAMPLES = """\
 fastmlp predict runs/001-iris flowers.csv
@@ -27,7 +39,7 @@ cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
 fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
 fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl"""
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
-# Lines that are encoded and written at a time.
+# Lines that are encoded and written together.
 LINES = 10_000
 
 Columns = dict[str, Any]
@@ -38,19 +50,19 @@ Columns = dict[str, Any]
 @click.argument("samples", default="-")
 @click.option(
     "-o", "--output", type=click.Path(), default="-", metavar="FILE",
-    help="Where to; - for standard output.  [default: -]",
+    help="File to write, or - for standard output.  [default: -]",
 )  # fmt: skip
 @click.option(
     "--format", "kind", type=click.Choice(FORMATS), default=None,
-    help="Of the output.  [default: by the suffix of --output, else csv]",
+    help="Format of the output.  [default: by the suffix of --output, else csv]",
 )  # fmt: skip
 @click.option("-p", "--probabilities", is_flag=True, help="Add a column p(class) for each class.")
 @click.option(
     "--keep", default="", metavar="NAME,NAME", help="Columns of a table to copy to the output."
 )
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
-@click.option("--separator", default=None, metavar="C", help="Between the columns of a CSV file.")
-@click.option("--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads.")
+@separator_option
+@threads_option
 @common_options()
 @click.pass_context
 def predict(
@@ -59,36 +71,31 @@ def predict(
 ) -> int:  # fmt: skip
     """Predict for new samples.
 
-    MODEL is a run's directory or number, or a model file. SAMPLES is a file (CSV, TSV, Parquet,
-    NPZ, NPY, IDX) or - for CSV or Parquet on standard input; columns are found by name, further
-    ones do no harm. One line comes out for each sample, in their order: the name of the class, or
-    values in the units of the training data. Text is not made safe for spreadsheets, which take a
-    cell that begins with = for a formula.
+    MODEL is the directory or number of a run, or a model file. SAMPLES is a file (CSV, TSV,
+    Parquet, NPZ, NPY, IDX) or - for CSV or Parquet on standard input. Columns are found by name;
+    other columns are ignored. The output has one line for each sample, in the same order: the name
+    of the class, or values in the units of the training data. Text is not escaped for
+    spreadsheets, which read a cell that begins with = as a formula.
     """
-    from fastmlp.cli.models import open_model
-
     state = state_of(ctx)
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
     if samples == "-" and sys.stdin.isatty():
         click.echo("reading samples from standard input", err=True)
-    network, path = open_model(model)
+    network, path = open_model(run_or_file(model))
     if probabilities:
         _require_probabilities(network, path)
     columns = _columns(network, samples, separator, keep, probabilities, threads)
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
-        head = {"schema": "fastmlp.predict", "schema_version": SCHEMA_VERSION, "command": "predict"}
         rows = list(_rows(columns))
         content = {"model": str(path), "data": samples, "samples": len(rows), "rows": rows}
-        print_json(head | content, state)
+        print_json(state, document_head("predict") | content)
     else:
         _write(_encoded(kind, columns), output)
     return int(ExitCode.OK)
 
 
 def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: bool) -> str:
-    """The format, after everything about the output that can be refused was."""
+    """Check all arguments about the output and return its format."""
     if as_json and (kind is not None or output != "-"):
         raise ConfigError("--json prints one object; leave --format and --output out")
     if output == "-":
@@ -98,13 +105,10 @@ def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: 
     path = Path(output)
     suffix = path.suffix.lstrip(".").lower()
     if kind is None and suffix not in FORMATS:
-        raise ConfigError(f"--output {output}: {unknown('format', suffix, list(FORMATS))}")
+        raise ConfigError(f"--output {output}: {unknown('format', suffix, FORMATS)}")
     if kind is not None and suffix in FORMATS and suffix != kind:
         raise ConfigError(f"--output {output}: ends as {suffix} does, not {kind}")
-    if path.is_dir():
-        raise ConfigError(f"--output {output}: is a directory, expected a file name")
-    if os.path.lexists(path) and not overwrite:
-        raise ConfigError(f"--output {output}: exists already; add --overwrite")
+    require_free(path, overwrite=overwrite)
     if not path.parent.is_dir():
         raise ConfigError(f"--output {output}: there is no directory {path.parent}")
     return kind or suffix
@@ -118,41 +122,21 @@ def _require_probabilities(network: Any, path: Path) -> None:
         raise ConfigError(f"--probabilities: {path} makes none, its loss is {names}")
 
 
-# ---------------------------------------------------------------- samples in
-
-
-@contextlib.contextmanager
-def data_faults(source: str) -> Iterator[None]:
-    """Faults of samples become errors with exit code 3, of arguments one with 2.
-
-    `source` goes in front of what does not name it.
-    """
-    from fastmlp.errors import FormatError
-
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{error.filename or source}: {error.strerror or error}") from error
-    except FormatError as error:
-        text = str(error)
-        named = source in text or source == "-"
-        raise DataError(text if named else f"{source}: {text}") from error
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+# ---------------------------------------------------------------- input
 
 
 def _columns(
     network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
     threads: int | None,
 ) -> Columns:  # fmt: skip
-    """What is kept, the answers and their probabilities, as they were asked for."""
+    """The columns of the output: those kept, the predictions, and their probabilities."""
     from fastmlp.data import read_samples
     from fastmlp.experiment.serving import predict_samples
 
-    with data_faults(source):
+    with data_errors(source):
         samples = read_samples(source, separator=separator)
     kept = _kept(samples, keep)
-    with data_faults(source):
+    with data_errors(source):
         answers = predict_samples(network, samples, probabilities=probabilities, threads=threads)
     columns = answers.columns | (answers.probabilities or {})
     for name in kept:
@@ -175,7 +159,7 @@ def _kept(samples: Any, keep: str) -> Columns:
         if name in samples.unsupported:
             raise ConfigError(f"--keep: {name!r} holds {samples.unsupported[name]}")
         if name not in samples.columns:
-            raise ConfigError(f"--keep: {unknown('column', name, list(samples.columns))}")
+            raise ConfigError(f"--keep: {unknown('column', name, samples.columns)}")
     return {name: _as_given(samples.columns[name]) for name in names}
 
 
@@ -193,7 +177,7 @@ def _as_given(column: Column) -> Column:
     return given
 
 
-# ---------------------------------------------------------------- answers out
+# ---------------------------------------------------------------- output
 
 
 def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
@@ -217,14 +201,14 @@ def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
 
 
 def _delimited(columns: Columns, separator: str) -> Iterator[str]:
-    """Lines after RFC 4180, but for their ends."""
+    """Lines of RFC 4180 that end with a line feed alone."""
     from fastmlp.experiment.serving import plain_values
 
     def field(value: object) -> str:
         if value is None:
             return ""
         text = str(value)
-        # Without quotes a line of one empty text would be an empty line, which readers leave out.
+        # Without quotes an empty text alone in its line would be an empty line, which readers skip.
         quoted = not text or any(mark in text for mark in (separator, '"', "\n", "\r"))
         return '"' + text.replace('"', '""') + '"' if quoted else text
 
@@ -234,7 +218,7 @@ def _delimited(columns: Columns, separator: str) -> Iterator[str]:
 
 
 def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
-    """One mapping per sample, of what JSON can hold."""
+    """One mapping per sample, with values that JSON can express."""
     from fastmlp.experiment.serving import plain_values
 
     def finite(value: Any) -> Any:
@@ -245,8 +229,6 @@ def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
 
 
 def _json_lines(columns: Columns) -> Iterator[str]:
-    import json
-
     for row in _rows(columns):
         yield json.dumps(row, allow_nan=False) + "\n"
 
@@ -260,10 +242,6 @@ def _json(columns: Columns) -> Iterator[str]:
 
 
 def _parquet(columns: Columns) -> bytes:
-    import io
-
-    from fastmlp.extras import require
-
     polars = require("data", "polars")
     series = [
         polars.Series(name, values.tolist() if values.dtype == object else values)
@@ -281,8 +259,6 @@ def _write(pieces: Iterable[bytes], output: str) -> None:
             stream.write(piece)
         stream.flush()
         return
-    from fastmlp._files import atomic_write
-
     content = b"".join(pieces)
     try:
         atomic_write(output, content)

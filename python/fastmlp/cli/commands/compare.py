@@ -1,4 +1,4 @@
-"""`fastmlp compare`: runs side by side, and beside the same training by other libraries."""
+"""`fastmlp compare`: runs side by side, also with the same training by other libraries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import ConfigError, ExitCode
-from fastmlp.cli.options import CommandBase, State, common_options, state_of
-from fastmlp.cli.run_names import complete_run, resolve_run
+from fastmlp.cli.options import (
+    CommandBase,
+    State,
+    common_options,
+    quiet_option,
+    state_of,
+)
+from fastmlp.cli.printing import document_head, print_json, print_table
+from fastmlp.cli.runs import complete_run, open_run, run_errors
+from fastmlp.cli.sources import data_errors, load_experiment
 
 if TYPE_CHECKING:
     from fastmlp.experiment.peers import PeerResult
@@ -31,42 +39,32 @@ MEASURES = (*SHARES, "rmse", "r2", "loss")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option(
     "--with", "peers", multiple=True, type=click.Choice(("sklearn", "torch")),
-    help="Train the first run's network with this library, too; may be repeated.",
+    help="Also train the first run's network with this library; may be repeated.",
 )  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
+@quiet_option()
 @common_options()
 @click.pass_context
 def compare(
     ctx: click.Context, /, *, runs: tuple[str, ...], peers: tuple[str, ...], quiet: bool
 ) -> int:
-    """Put runs side by side: what they reached, how long they took, which settings differ.
+    """Put runs side by side: results, times, settings that differ.
 
     RUN is the number of a run, its name, or the path of its directory. Other libraries train on the
-    same samples with the settings of the first run, as far as they have them, from their own random
-    numbers and on as many threads as they choose.
+    same samples with those settings of the first run that they have, with their own random numbers
+    and on as many threads as they choose.
     """
-    from fastmlp.errors import FormatError
-    from fastmlp.experiment.rundir import RunDirectory
-
-    try:
-        found = [RunDirectory.open(resolve_run(run)) for run in runs]
+    found = [open_run(run) for run in runs]
+    with run_errors():
         rows, differing = [_row(run) for run in found], _differences(found)
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
     others = _peer_results(found[0], peers, quiet)
     state = state_of(ctx)
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
         content = {
-            "schema": "fastmlp.compare",
-            "schema_version": SCHEMA_VERSION,
-            "command": "compare",
             "runs": rows,
             "differences": differing,
             "libraries": [asdict(other) for other in others],
         }
-        print_json(content, state)
+        print_json(state, document_head("compare") | content)
     else:
         _print(rows, others, differing, state)
     return int(ExitCode.OK)
@@ -88,7 +86,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
 
 
 def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all runs, one value for each; None where it is not set."""
+    """Settings that differ, with one value per run; None where it is not set."""
     flat = [
         {
             f"{section}.{name}": value
@@ -106,7 +104,6 @@ def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
 def _peer_results(run: RunDirectory, names: tuple[str, ...], quiet: bool) -> list[PeerResult]:
     if not names:
         return []
-    from fastmlp.cli.request import data_errors, load_experiment
     from fastmlp.experiment.peers import PEERS, require_library
     from fastmlp.experiment.runner import require_same_data
 
@@ -132,14 +129,12 @@ def _print(
     differing: dict[str, list[Any]],
     state: State,
 ) -> None:
-    from fastmlp.cli.tables import print_table
-
     peers = [
         rows[0] | dict.fromkeys(("status", *MEASURES))
         | {"run": peer.library, "epochs": peer.epochs, "seconds": peer.seconds, **peer.metrics}
         for peer in others
     ]  # fmt: skip
-    # What is the same in all runs says nothing.
+    # Only columns in which the runs differ.
     facts = [name for name in FACTS if len({row[name] for row in rows}) > 1]
     numbers = ["epochs", "seconds"]
     numbers += [name for name in MEASURES if any(row.get(name) is not None for row in rows + peers)]

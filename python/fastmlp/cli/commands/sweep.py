@@ -1,4 +1,4 @@
-"""`fastmlp sweep`: a search for settings by several processes, which can be cut off and resumed."""
+"""`fastmlp sweep`: search for settings with several processes; can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
-from fastmlp.cli.options import State, Whole, common_options, state_of
-from fastmlp.cli.setting_options import (
-    SettingsCommand,
-    given_settings,
-    setting_options,
-    settings_file_options,
+from fastmlp.cli.options import (
+    State,
+    Whole,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
 )
-from fastmlp.cli.sources import complete_source, go_offline
-from fastmlp.errors import FormatError
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.runs import held, run_errors
+from fastmlp.cli.settings import Given, SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.sources import complete_source, data_errors, load_experiment
+from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
@@ -43,73 +47,69 @@ FINISHED = ("complete", "pruned", "diverged")
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
     "--search", "searches", multiple=True, metavar="SECTION.NAME=SPEC",
-    help="A setting and what it may be: LOW..HIGH, LOW..HIGH:log, or ONE|OTHER|THIRD; may be "
+    help="A setting and its possible values: LOW..HIGH, LOW..HIGH:log, or ONE|OTHER|THIRD; may be "
     "repeated.",
 )  # fmt: skip
 @click.option(
     "--trials", type=Whole(1, 1_000_000), default=None, metavar="N",
-    help=f"Trainings in all, with those before a --resume.  [default: {TRIALS}]",
+    help=f"Trainings in all, those before a --resume included.  [default: {TRIALS}]",
 )  # fmt: skip
 @click.option(
     "--jobs", type=Whole(1, 1024), default=1, show_default=True, metavar="N",
-    help="Trainings at a time, in processes that share the CPUs.",
+    help="Trainings at the same time, in processes that share the CPUs.",
 )  # fmt: skip
 @click.option(
     "--prune/--no-prune", default=None,
-    help="Give up trials that are worse than half of the others at the same epoch.  "
+    help="End trials that are worse than half of the others at the same epoch.  "
     "[default: prune]",
 )  # fmt: skip
 @click.option(
     "--sweep-seed", type=Whole(0, (1 << 31) - 1), default=None, metavar="N",
-    help="Seed of the values that are tried.  [default: 0]",
+    help="Seed of the random values.  [default: 0]",
 )  # fmt: skip
 @click.option(
     "--resume", type=click.Path(), default=None, metavar="SWEEP",
-    help="Go on with a sweep that was cut off, or is to have more trials.",
+    help="Continue a sweep that was interrupted, or add trials to it.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(), default=None, metavar="DIR",
     help="Directory of the sweep.  [default: sweeps/NNN-DATASET]",
 )  # fmt: skip
-@settings_file_options
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the result only.")
-@setting_options()
+@offline_option
+@quiet_option()
 @common_options()
 @click.pass_context
 def sweep(
-    ctx: click.Context, /, *, trials: int | None, jobs: int, resume: str | None, offline: bool,
-    quiet: bool, **options: Any,
+    ctx: click.Context, /, *, trials: int | None, jobs: int, resume: str | None, quiet: bool,
+    **options: Any,
 ) -> int:  # fmt: skip
     """Search for the best settings.
 
-    Optuna's tree-structured Parzen estimator draws the values; a trial counts by the best epoch of
-    what --monitor names. Data with a test part of its own is divided once more, so that nothing is
-    chosen by the samples of the test (--validation-fraction, 0.1). What is done outlives whatever
-    ends the sweep; best.toml in its directory holds the best settings so far.
+    Optuna's tree-structured Parzen estimator draws the values. A trial is judged by its best epoch,
+    measured by --monitor. Data with a test part of its own is divided once more
+    (--validation-fraction, 0.1), so that the test samples choose nothing. Finished trials are kept
+    however the sweep ends; best.toml in its directory holds the best settings so far.
     """
-    from fastmlp.extras import require
-
     require("sweep", "optuna")
-    if offline:
-        go_offline()
+    given = take_settings(ctx, options)
     if resume is None:
-        found, experiment = _new_sweep(options, trials or TRIALS, quiet)
+        found, experiment = _new_sweep(given, options, trials or TRIALS, quiet)
     else:
-        found, experiment = _old_sweep(resume, options, quiet)
-    with _held(found):
+        found, experiment = _old_sweep(resume, given, options, quiet)
+    with held(found):
         if trials is not None:
             found.write(replace(found.search(), trials=trials))
         return _run(found, experiment, jobs, quiet, state_of(ctx))
 
 
-def _new_sweep(options: dict[str, Any], trials: int, quiet: bool) -> tuple[Sweep, Experiment]:
-    """Check everything before the directory is made, what costs time last."""
-    from fastmlp.cli.request import load_experiment
+def _new_sweep(
+    given: Given, options: dict[str, Any], trials: int, quiet: bool
+) -> tuple[Sweep, Experiment]:
+    """Check everything before the directory is made, and last what takes time."""
     from fastmlp.experiment.search import distinct
     from fastmlp.experiment.sweep import Search, require_trainable
 
-    config = _base_settings(options)
+    config = _base_settings(given)
     with _wrong("--search"):
         dimensions = distinct(options["searches"])
     _require_free(options["out"])
@@ -136,18 +136,15 @@ def _wrong(option: str) -> Iterator[None]:
         raise ConfigError(f"{option}: {error}") from error
 
 
-def _base_settings(options: dict[str, Any]) -> Config:
-    """What all trials start from; with a validation part, which the data may not have."""
-    from fastmlp.cli.request import Request, resolve_settings
+def _base_settings(given: Given) -> Config:
+    """The settings that all trials share, with a validation part even where the data has none."""
     from fastmlp.data.options import VALIDATION_FRACTION
     from fastmlp.experiment.settings import with_absolute_paths
 
-    given = given_settings(options)
-    names = ("dataset", "config_file", "assignments")
-    config = resolve_settings(Request(given=given, **{name: options[name] for name in names}))
+    config = resolve_settings(given)
     data = config.data
     if data.source == "-":
-        raise ConfigError("DATASET must be what can be read more than once, got -")
+        raise ConfigError("DATASET must be data that can be read more than once, got -")
     if data.validation_fraction is None:
         data = data.model_copy(update={"validation_fraction": VALIDATION_FRACTION})
     return with_absolute_paths(config.model_copy(update={"data": data}))
@@ -174,17 +171,16 @@ def _created(out: str | None, experiment: Experiment, config: Config, search: Se
         raise ConfigError(f"cannot create the sweep's directory: {error}") from error
 
 
-def _old_sweep(path: str, options: dict[str, Any], quiet: bool) -> tuple[Sweep, Experiment]:
-    from fastmlp.cli.request import data_errors, load_experiment
+def _old_sweep(
+    path: str, given: Given, options: dict[str, Any], quiet: bool
+) -> tuple[Sweep, Experiment]:
     from fastmlp.experiment.sweep import Sweep
 
-    if any(value not in (None, ()) for value in options.values()):
+    if given or any(value not in (None, ()) for value in options.values()):
         raise ConfigError("--resume takes the settings of the sweep; only --trials and --jobs may "
                           "be added")  # fmt: skip
-    try:
+    with run_errors():
         found = Sweep.open(Path(path))
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
     experiment = load_experiment(found.config(), quiet=quiet)
     with data_errors():
         found.require_same_data(experiment)
@@ -195,7 +191,7 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
     from fastmlp.experiment.trials import WorkerError
 
     monitor = str(experiment.config.training.monitor)
-    more = f"go on with 'fastmlp sweep --resume {found.path}'"
+    more = f"continue with 'fastmlp sweep --resume {found.path}'"
     done = 0
 
     def listener(trial: Trial) -> None:
@@ -204,7 +200,8 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
         if not quiet:
             click.echo(_line(trial, monitor), err=True)
 
-    study = _study(found, monitor)
+    with run_errors():
+        study = found.study(monitor)
     total = found.search().trials
     done = len(study)
     if not quiet:
@@ -213,37 +210,16 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
         found.run(study, experiment, jobs=jobs, listener=listener)
     except (KeyboardInterrupt, Terminated) as error:
         code, message = classify(error)
-        stopped = CliError(f"{message} ({done} of {total} trials finished; {more})")
-        stopped.exit_code = code
-        raise stopped from error
+        text = f"{message} ({done} of {total} trials finished; {more})"
+        raise CliError(text, code) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(str(error)) from error
     except (OSError, WorkerError) as error:
         raise CliError(f"{error} ({done} of {total} trials finished; {more})") from error
     _print(found, study, monitor, state)
     if study.best() is None:
-        failed = CliError(f"all {len(study)} trials diverged")
-        failed.exit_code = ExitCode.DIVERGED
-        raise failed
+        raise CliError(f"all {len(study)} trials diverged", ExitCode.DIVERGED)
     return int(ExitCode.OK)
-
-
-@contextlib.contextmanager
-def _held(found: Sweep) -> Iterator[None]:
-    from fastmlp.experiment.locking import DirectoryInUseError
-
-    try:
-        with found.locked():
-            yield
-    except DirectoryInUseError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _study(found: Sweep, monitor: str) -> Study:
-    try:
-        return found.study(monitor)
-    except FormatError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _announce(found: Sweep, experiment: Experiment, done: int, total: int) -> None:
@@ -276,24 +252,17 @@ def _short(value: Any) -> str:
 def _print(found: Sweep, study: Study, monitor: str, state: State) -> None:
     trials, best = study.trials(), study.best()
     if state.json:
-        from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
         content = {
-            "schema": "fastmlp.sweep",
-            "schema_version": SCHEMA_VERSION,
-            "command": "sweep",
             "directory": str(found.path),
             "monitor": monitor,
             "best": None if best is None else asdict(best),
             "best_config": None if best is None else str(found.best_path),
             "trials": [asdict(trial) for trial in trials],
         }
-        print_json(content, state)
+        print_json(state, document_head("sweep") | content)
         return
     if best is None:
         return
-    from fastmlp.cli.tables import print_pairs
-
     counts = {name: sum(t.state == name for t in trials) for name in FINISHED}
     shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     rows = [("trials", f"{len(trials)} ({shown})")]

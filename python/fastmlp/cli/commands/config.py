@@ -1,23 +1,168 @@
-"""Files of settings: a commented one to begin with, what is wrong with one, the editors' schema."""
+"""`fastmlp config`: files of settings, made, shown and checked, and the schema for editors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.cli.errors import ConfigError
-from fastmlp.cli.setting_sources import user_layers
+import click
+
+from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.cli.errors import ConfigError, ExitCode, use_color
+from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.settings import (
+    Setting,
+    SettingsCommand,
+    require_name_or_path,
+    settings_of,
+    take_settings,
+    toml_line,
+    toml_value,
+    user_layers,
+)
+from fastmlp.cli.sources import complete_source
 
 if TYPE_CHECKING:
     from fastmlp.experiment.schema import Config
 
-__all__ = ["SCHEMA_FILE", "json_schema", "problems_of", "template", "toml_line"]
+__all__ = ["config", "json_schema", "problems_of", "template"]
 
+# Values longer than this do not push the origins of all others to the right.
+ALIGNED_WIDTH = 44
 SCHEMA_FILE = "fastmlp.schema.json"
 COMMENT_WIDTH = 88
 MAX_BYTES = 1 << 20
+EXAMPLES = """\
+fastmlp config init mnist
+fastmlp config show mnist
+fastmlp config validate fastmlp.toml
+fastmlp config schema > fastmlp.schema.json"""
 
 Values = Mapping[str, Any]
+
+
+@click.group(cls=GroupBase, examples=EXAMPLES)
+def config() -> None:
+    """Make, show and check files of settings.
+
+    A training takes each setting from the first of these places that has it: --set, a flag, the
+    variable of the flag (FASTMLP_EPOCHS for --epochs), FASTMLP_SET, the file of --config, or else
+    ./fastmlp.toml and then the user's file, the recipe of the data, and the default.
+    """
+
+
+@config.command(
+    cls=CommandBase, examples="fastmlp config init mnist\nfastmlp config init data.csv -o csv.toml"
+)
+@click.argument("dataset", required=False, metavar="[DATASET]", shell_complete=complete_source)
+@click.option(
+    "-o", "--output", type=click.Path(), default="fastmlp.toml", show_default=True,
+    metavar="FILE", help="File to write.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Allow to replace an existing file.")
+@common_options()
+@click.pass_context
+def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: bool) -> None:
+    """Write a file with all settings and what they mean.
+
+    With DATASET it holds what a training on that data would use; without, every line is a comment,
+    so that each data set keeps its recipe. Either way nothing changes until the file is edited.
+    """
+    if os.path.lexists(output) and not overwrite:
+        raise ConfigError(f"{output} exists; name another with -o, or replace it with --overwrite")
+    if dataset is not None:
+        require_name_or_path(dataset)
+    text = template(dataset)
+    try:
+        atomic_write(output, text.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
+    state = state_of(ctx)
+    if state.json:
+        print_json(state, document_head("config init") | {"path": output, "dataset": dataset})
+    else:
+        click.echo(output)
+
+
+@config.command(
+    cls=SettingsCommand,
+    examples="fastmlp config show mnist\nfastmlp config show mnist --epochs 3\n"
+    "fastmlp config show --config runs/001-mnist/config.toml",
+)
+@click.argument("dataset", required=False, metavar="[DATASET]", shell_complete=complete_source)
+@common_options()
+@click.pass_context
+def show(ctx: click.Context, /, **options: Any) -> None:
+    """Show all settings of a training and where each comes from.
+
+    The arguments are those of 'fastmlp train'. What is printed is a settings file, in which a
+    setting without a value is a comment.
+    """
+    rows = list(settings_of(take_settings(ctx, options)))
+    state = state_of(ctx)
+    if not state.json:
+        _print_settings(rows, state)
+        return
+    settings: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        content = {"value": row.value, "from": row.origin.kind, "place": row.origin.place}
+        settings.setdefault(row.section, {})[row.name] = content
+    source = settings["data"]["source"]["value"]
+    print_json(state, document_head("config show") | {"dataset": source, "settings": settings})
+
+
+def _print_settings(rows: Sequence[Setting], state: State) -> None:
+    def styled(text: str, **style: Any) -> str:
+        return click.style(text, **style) if color else text
+
+    color = use_color(sys.stdout, no_color=state.no_color)
+    lines = [f"# {s.name}" if s.value is None else toml_line(s.name, s.value) for s in rows]
+    width = max(len(line) for line in lines if len(line) <= ALIGNED_WIDTH)
+    section = ""
+    for row, line in zip(rows, lines, strict=True):
+        if row.section != section:
+            gap = "\n" if section else ""
+            click.echo(gap + styled(f"[{row.section}]", bold=True), color=color)
+            section = row.section
+        note = "" if row.value is None else styled(f"  # {row.origin.place}", fg="bright_black")
+        click.echo(f"{line:<{width}}{note}".rstrip(), color=color)
+
+
+@config.command(
+    cls=CommandBase, examples="fastmlp config validate fastmlp.toml runs/001-mnist/config.toml"
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@common_options()
+@click.pass_context
+def validate(ctx: click.Context, /, files: tuple[str, ...]) -> int:
+    """Check files of settings; name every problem.
+
+    A line for each, and code 2 if there is one.
+    """
+    problems = {file: problems_of(file) for file in files}
+    wrong = any(problems.values())
+    code = ExitCode.USAGE if wrong else ExitCode.OK
+    state = state_of(ctx)
+    if state.json:
+        rows = [{"file": file, "problems": found} for file, found in problems.items()]
+        content = {"status": "error" if wrong else "ok", "exit_code": int(code), "files": rows}
+        print_json(state, document_head("config validate") | content)
+        return int(code)
+    for file, found in problems.items():
+        for line in found or [f"{file}: ok"]:
+            click.echo(line)
+    return int(code)
+
+
+@config.command(cls=CommandBase, examples="fastmlp config schema > fastmlp.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of settings files, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 # ---------------------------------------------------------------- a file to begin with
@@ -47,7 +192,7 @@ def template(source: str | None) -> str:
         raise ConfigError(str(error)) from error
     values = (filled or Config()).model_dump(mode="json")
     document = tomlkit.document()
-    document.add("schema_version", _inline(values["schema_version"]))
+    document.add("schema_version", toml_value(values["schema_version"]))
     for section, kind in _sections(Config).items():
         table = tomlkit.table()
         for text in _wrapped(kind.__doc__):
@@ -62,28 +207,9 @@ def template(source: str | None) -> str:
             elif filled is None:
                 table.add(tomlkit.comment(toml_line(name, value)))
             else:
-                table.add(name, _inline(value))
+                table.add(name, toml_value(value))
         document.add(section, table)
     return _head(source) + tomlkit.dumps(document)
-
-
-def toml_line(name: str, value: Any) -> str:
-    """A setting as one line of TOML, whatever its value."""
-    return f"{name} = {_inline(value).as_string()}"
-
-
-def _inline(value: Any) -> Any:
-    import tomlkit
-
-    if isinstance(value, dict):
-        table = tomlkit.inline_table()
-        table.update({key: _inline(item) for key, item in value.items()})
-        return table
-    if isinstance(value, list):
-        array = tomlkit.array()
-        array.extend(_inline(item) for item in value)
-        return array
-    return tomlkit.item(value)
 
 
 def _head(source: str | None) -> str:
@@ -103,8 +229,6 @@ def _sections(kind: Any) -> dict[str, Any]:
 
 
 def _wrapped(text: str | None) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(" ".join((text or "").split()), COMMENT_WIDTH)
 
 
@@ -116,7 +240,6 @@ def problems_of(file: str) -> list[str]:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    from fastmlp._files import read_regular_file
     from fastmlp.experiment.settings import read_settings
 
     try:

@@ -1,52 +1,44 @@
-"""`fastmlp data`: which data sets there are, whether they are here and whole, and their removal."""
+"""`fastmlp data`: list, fetch, verify, locate and remove data sets."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import ConfigError, DataError
-from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
-from fastmlp.cli.sources import canonical_name, go_offline, plain_warnings
+from fastmlp.cli.options import (
+    CommandBase,
+    GroupBase,
+    common_options,
+    data_dir_option,
+    offline_option,
+    quiet_option,
+    state_of,
+)
+from fastmlp.cli.printing import document_head, print_json, print_table
+from fastmlp.cli.sources import canonical_name, plain_warnings
 
 if TYPE_CHECKING:
     from fastmlp.datasets.registry import Spec
 
 __all__ = ["data"]
 
-DATA_EXAMPLES = """\
+EXAMPLES = """\
 fastmlp data list
 fastmlp data fetch mnist
 fastmlp data verify
 fastmlp data path mnist
 fastmlp data clear kmnist"""
+HEADER = ("name", "kind", "samples", "features", "classes", "cached in")
+NUMBERS = ("samples", "features", "classes")
 
 
-@click.group(cls=GroupBase, examples=DATA_EXAMPLES)
+@click.group(cls=GroupBase, examples=EXAMPLES)
 def data() -> None:
     """List, fetch, verify, locate and remove data sets."""
-
-
-def _print(state: State, command: str, content: dict[str, Any]) -> None:
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
-
-    head = {"schema": f"fastmlp.data.{command}", "schema_version": SCHEMA_VERSION}
-    print_json(head | {"command": f"data {command}"} | content, state)
-
-
-def _echo_columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Print rows of equal length in columns; those numbered in `right` are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i in right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
 
 
 def _without_files(spec: Spec) -> str:
@@ -58,9 +50,9 @@ def _without_files(spec: Spec) -> str:
 @common_options()
 @click.pass_context
 def list_(ctx: click.Context, /) -> None:
-    """List the known data sets and where each lies in the cache.
+    """List the known data sets and where each is in the cache.
 
-    A sum of samples is that of a training and a test part.
+    Samples such as 60,000 + 10,000 are those of the training part and of the test part.
     """
     from fastmlp import datasets
 
@@ -69,11 +61,10 @@ def list_(ctx: click.Context, /) -> None:
     state = state_of(ctx)
     if state.json:
         rows = [_list_entry(spec, place) for spec, place in zip(specs, places, strict=True)]
-        _print(state, "list", {"datasets": rows})
+        print_json(state, document_head("data list") | {"datasets": rows})
         return
-    table: list[tuple[str, ...]] = [("name", "kind", "samples", "features", "classes", "cached in")]
-    table += [_list_row(spec, place) for spec, place in zip(specs, places, strict=True)]
-    _echo_columns(table, right=(2, 3, 4))
+    table = [_list_row(spec, place) for spec, place in zip(specs, places, strict=True)]
+    print_table(HEADER, table, NUMBERS, state)
 
 
 def _list_entry(spec: Spec, place: Path | None) -> dict[str, Any]:
@@ -109,23 +100,19 @@ def _list_row(spec: Spec, place: Path | None) -> tuple[str, ...]:
     cls=CommandBase, examples="fastmlp data fetch mnist\nfastmlp data fetch mnist fashion-mnist"
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--data-dir", type=click.Path(), default=None, help="Directory looked at first.")
-@click.option("--offline", is_flag=True, help="Never use the network.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the directories only.")
+@data_dir_option
+@offline_option
+@quiet_option("directories")
 @common_options()
 @click.pass_context
-def fetch(
-    ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, offline: bool, quiet: bool
-) -> None:
-    """Bring data sets to this machine and print their directories.
+def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, quiet: bool) -> None:
+    """Download data sets into the cache and print their directories.
 
     Every file is verified against its published SHA-256.
     """
     from fastmlp import datasets
     from fastmlp.errors import FormatError
 
-    if offline:
-        go_offline()
     wanted = [canonical_name(name) for name in names]
 
     def report(line: str) -> None:
@@ -146,7 +133,7 @@ def fetch(
         elif not state.json:
             click.echo(str(place))
     if state.json:
-        _print(state, "fetch", {"datasets": rows})
+        print_json(state, document_head("data fetch") | {"datasets": rows})
 
 
 @data.command(cls=CommandBase, examples="fastmlp data verify\nfastmlp data verify mnist --json")
@@ -167,9 +154,9 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
         entries = [
             {"name": name} | status._asdict() | {"path": str(status.path)} for name, status in rows
         ]
-        _print(state, "verify", {"files": entries})
-    elif rows:
-        _echo_columns([(row.status, name, str(row.path)) for name, row in rows])
+        print_json(state, document_head("data verify") | {"files": entries})
+    else:
+        print_table((), [(row.status, name, str(row.path)) for name, row in rows], (), state)
     for spec in map(datasets.get_spec, names):
         if spec.kind != "download":
             click.echo(_without_files(spec), err=True)
@@ -195,7 +182,7 @@ def path(ctx: click.Context, /, name: str) -> None:
         raise DataError(f"{spec.name} is not in the cache; run 'fastmlp data fetch {spec.name}'")
     state = state_of(ctx)
     if state.json:
-        _print(state, "path", {"name": spec.name, "path": str(place)})
+        print_json(state, document_head("data path") | {"name": spec.name, "path": str(place)})
     else:
         click.echo(str(place))
 
@@ -210,8 +197,8 @@ def path(ctx: click.Context, /, name: str) -> None:
 def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
     """Remove data sets from the cache, after a question.
 
-    Directories that you name with --data-dir or FASTMLP_DATA_DIR and copies of other tools are
-    never touched. Without a terminal to ask on, --yes is needed.
+    Directories that --data-dir or FASTMLP_DATA_DIR name and copies of other tools are never
+    touched. Without a terminal for the question, --yes is needed.
     """
     from fastmlp import datasets
     from fastmlp.datasets.cache import cache_directory
@@ -237,7 +224,8 @@ def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
             click.echo(f"{name}: {_size(freed[name])} freed")
     if state.json:
         rows = [{"name": name, "freed_bytes": size} for name, size in freed.items()]
-        _print(state, "clear", {"datasets": rows, "freed_bytes": sum(freed.values())})
+        content = {"datasets": rows, "freed_bytes": sum(freed.values())}
+        print_json(state, document_head("data clear") | content)
 
 
 def _size(count: int) -> str:

@@ -1,10 +1,13 @@
-"""`fastmlp info`: what this installation is, what it runs on, and whether it works."""
+"""`fastmlp info`: this installation, the machine, and checks that it works."""
 
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +15,14 @@ import click
 
 from fastmlp.cli.errors import CheckFailedError
 from fastmlp.cli.options import CommandBase, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json, print_pairs, print_section, shown_size
 
 if TYPE_CHECKING:
     from fastmlp.cli.self_test import Check
 
 __all__ = ["EXTRAS", "info"]
 
-# What pyproject.toml calls optional-dependencies, by the names under which pip knows the packages.
+# The optional-dependencies of pyproject.toml, packages by the names that pip knows.
 EXTRAS = {
     "data": ("polars", "pillow"),
     "plot": ("matplotlib", "jinja2", "plotext"),
@@ -37,27 +41,25 @@ fastmlp info --json"""
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.option(
     "--check", is_flag=True,
-    help="Train, differentiate and save a little, and compare with what must come out; code 6 if "
-    "something else does.",
+    help="Train, differentiate and save small models, and compare with the expected results; "
+    "code 6 if they differ.",
 )  # fmt: skip
 @common_options()
 @click.pass_context
 def info(ctx: click.Context, /, check: bool) -> None:
-    """Show version, CPU, extras, caches and files in force; check the installation."""
+    """Show version, CPU, extras, caches and settings files; check the installation."""
     import fastmlp
-    from fastmlp.cli.result import SCHEMA_VERSION, print_json
+    from fastmlp.cli.self_test import run_checks
 
     facts: dict[str, Any] = dict(fastmlp.info()) | _machine() | _installation() | _places()
     warnings = _warnings(facts)
-    results = _checks() if check else []
+    results = run_checks() if check else []
     failed = [result.name for result in results if not result.passed]
     state = state_of(ctx)
     if state.json:
-        from dataclasses import asdict
-
-        head = {"schema": "fastmlp.info", "schema_version": SCHEMA_VERSION, "command": "info"}
         checks = [asdict(result) for result in results] if check else None
-        print_json(head | facts | {"warnings": warnings, "checks": checks}, state)
+        content = facts | {"warnings": warnings, "checks": checks}
+        print_json(state, document_head("info") | content)
     else:
         _print_facts(facts)
         _print_checks(results)
@@ -67,18 +69,10 @@ def info(ctx: click.Context, /, check: bool) -> None:
         raise CheckFailedError(f"this installation does not work: {', '.join(failed)}")
 
 
-def _checks() -> list[Check]:
-    from fastmlp.cli.self_test import run_checks
-
-    return run_checks()
-
-
 # ---------------------------------------------------------------- facts
 
 
 def _machine() -> dict[str, Any]:
-    import platform
-
     return {
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -124,9 +118,7 @@ def _places() -> dict[str, Any]:
 
 
 def _place(path: Path) -> dict[str, Any]:
-    """Whether files can be made in a directory that may have to be made first, and how many."""
-    import shutil
-
+    """Whether a directory, which may not exist yet, can be written to, and the free bytes."""
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     free = shutil.disk_usage(there).free
@@ -158,9 +150,13 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
     lines = []
     load, cpus = facts["load_average"][0], facts["cpus"] or 1
     if load > BUSY_SHARE * cpus:
-        lines.append(f"the machine is busy (load {load:.1f} on {cpus} CPUs): times mean little")
+        lines.append(
+            f"the machine is busy (load {load:.1f} on {cpus} CPUs): measured times are unreliable"
+        )
     if facts["isa"] != facts["isas_available"][0]:
-        lines.append(f"{facts['isa']} is in use, {facts['isas_available'][0]} is there and faster")
+        lines.append(
+            f"{facts['isa']} is in use, {facts['isas_available'][0]} is available and faster"
+        )
     for name in ("cache", "directory"):
         if not facts[name]["writable"]:
             lines.append(f"{facts[name]['path']} cannot be written")
@@ -168,12 +164,10 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-# ---------------------------------------------------------------- as text
+# ---------------------------------------------------------------- text
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
-    from fastmlp.cli.tables import print_pairs, shown_size
-
     load = ", ".join(f"{value:.2f}" for value in facts["load_average"])
     rows = [
         ("version", facts["version"]),
@@ -190,24 +184,15 @@ def _print_facts(facts: dict[str, Any]) -> None:
     ]
     print_pairs(rows)
     sets = facts["cache"]["datasets"].items()
-    _print_section("data sets in the cache", [(name, shown_size(size)) for name, size in sets])
-    _print_section("extras", [(extra, _shown_extra(extra, facts)) for extra in facts["extras"]])
+    print_section("data sets in the cache", [(name, shown_size(size)) for name, size in sets])
+    print_section("extras", [(extra, _shown_extra(extra, facts)) for extra in facts["extras"]])
     files = [file for file in facts["config_files"] if file["exists"]]
     shown = [(file["path"], "damaged" if file["problem"] else "in force") for file in files]
-    _print_section("files of settings", shown)
-    _print_section("variables", list(facts["variables"].items()))
-
-
-def _print_section(title: str, rows: Sequence[tuple[str, str]]) -> None:
-    from fastmlp.cli.tables import print_pairs
-
-    click.echo(f"\n{title}{'' if rows else ': none'}")
-    print_pairs(rows, indent="  ")
+    print_section("files of settings", shown)
+    print_section("variables", list(facts["variables"].items()))
 
 
 def _shown_place(place: dict[str, Any]) -> str:
-    from fastmlp.cli.tables import shown_size
-
     state = "writable" if place["writable"] else "not writable"
     return f"{place['path']} ({state}, {shown_size(place['bytes_free'])} free)"
 
@@ -226,4 +211,4 @@ def _print_checks(results: Sequence[Check]) -> None:
     if not results:
         return
     rows = [(r.name, f"{'ok' if r.passed else 'FAILED'} ({r.detail})") for r in results]
-    _print_section("checks", rows)
+    print_section("checks", rows)
