@@ -285,7 +285,7 @@ def test_several_runs_in_one_picture():
     plot.svg(ax)
 
 
-def test_lines_can_be_told_apart_without_colour():
+def test_lines_can_be_told_apart_without_color():
     ax = plot.learning_curves({str(i): [{"epoch": 1, "loss": i}] for i in range(8)})
     looks = {(line.get_linestyle(), str(line._dash_pattern)) for line in ax.lines}
     assert len(looks) == 8
