@@ -14,7 +14,7 @@ pytest.importorskip("jinja2")
 pytest.importorskip("pydantic")
 
 import report_runs
-from fastmlp.report.blocks import count, duration, number, percent
+from fastmlp.report.page import count, duration, number, percent
 from report_runs import CLASSES, Case, pixels
 
 TASKS = ("image", "table", "regression", "multilabel")
