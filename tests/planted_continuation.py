@@ -75,7 +75,7 @@ CONTINUATION = [
     ),
     Mutation(
         "a file without state resumes in silence",
-        "python/fastmlp/storage.py",
+        "python/fastmlp/stored_model.py",
         "    if was_trained and not state:",
         "    if False:",
     ),

@@ -70,7 +70,7 @@ PASS_MUTATIONS = [
     ),
     Mutation(
         "weights of validation data are not heard",
-        "python/fastmlp/network.py",
+        "python/fastmlp/network/network.py",
         "weights = data[2] if len(data) == 3 else None",
         "weights = None",
     ),

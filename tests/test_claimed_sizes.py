@@ -32,7 +32,7 @@ import numpy, fastmlp
 from fastmlp.data import read, read_samples
 from fastmlp.experiment.checkpoint import Checkpoint
 import polars, PIL.Image, fastmlp.data.delimited, fastmlp.data.images, fastmlp.data.parquet
-import fastmlp.storage, fastmlp.data.numpy_files, fastmlp.data.idx_files, pathlib
+import fastmlp.stored_model, fastmlp.data.numpy_files, fastmlp.data.idx_files, pathlib
 fastmlp.MLP([2, 2]).forward([[1.0, 2.0]])
 reader = {"load": fastmlp.load, "read": read, "samples": read_samples,
           "checkpoint": lambda path: Checkpoint.load(pathlib.Path(path))}[sys.argv[1]]

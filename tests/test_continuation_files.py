@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 from fastmlp.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from fastmlp.schedules import Cosine, Linear, OneCycle, ReduceOnPlateau, Schedule, StepDecay, WarmUp
-from fastmlp.state_file import state_in_file, state_of_file
+from fastmlp.stored_model import state_in_file, state_of_file
 from fastmlp.watchers import packed, unpacked
 
 X = np.random.default_rng(0).standard_normal((60, 4))
@@ -156,7 +156,7 @@ def test_packed_states_need_their_arrays():
 @pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")  # a few iterations do
 def test_what_has_no_state_is_refused_with_the_reason():
     assert_refused(trained().replace_head(5 - 2), r"replace_head\(\) made this")
-    assert_refused(trained().folded(), r"folded\(\) made this")
+    assert_refused(trained().folded(), r"fold_batch_norm\(\) made this")
     fit(fastmlp.MLP([4, 6, 3]).replace_head(3), resume=True)
     model = trained()
     model.fit(X, Y, epochs=2, optimizer=fastmlp.LBFGS(), verbose=0)

@@ -27,8 +27,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     ),
     "datasets": ("datasets",),
     "data": ("data",),
-    "network": ("architecture", "network", "parameters", "plan", "samples", "transfer"),
-    "files": ("model_file", "state_file", "storage"),
+    "network": ("network",),
+    "files": ("model_file", "stored_model"),
     "training": (
         "callbacks", "continuation", "lbfgs", "loggers", "lr_finder", "notebook", "objective",
         "resumption", "run", "training", "watchers",

@@ -239,7 +239,7 @@ def test_header_written_another_way_is_rejected(saved):
     header, data = split(saved.read_bytes())
     for text in (json.dumps(header), json.dumps(header, separators=(",", ":")) + " " * 64):
         saved.write_bytes(struct.pack("<Q", len(text)) + text.encode() + data)
-        with pytest.raises(FormatError, match="header: is not written the way"):
+        with pytest.raises(FormatError, match="header: is not as fastmlp writes it"):
             read_model(saved)
 
 

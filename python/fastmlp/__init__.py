@@ -1,6 +1,6 @@
-"""Multi-layer perceptrons trained on CPUs: fast, and the same bits on any number of threads.
+"""Multi-layer perceptrons trained on CPUs: fast, with the same bits on any number of threads.
 
-Names are loaded when they are first used, so that ``import fastmlp`` costs next to nothing.
+Names are loaded on first use, so that ``import fastmlp`` is quick.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
     )
     from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP, load
+    from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
-    from fastmlp.plan import Plan
 
 __all__ = [
+    "__version__",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -175,10 +176,10 @@ _HOMES = {
         "SGD",
     ),
     "notebook": ("LiveTable",),
-    "plan": ("Plan",),
+    "network.plan": ("Plan",),
 }
-# A fork waits for names that other threads load: its child would wait for ever for the lock of
-# a module that nobody is left to import.
+# A fork waits until other threads have loaded their names: the child would otherwise wait forever
+# for the lock of a module that no thread of its process imports.
 _loading = _thread.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -201,4 +202,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

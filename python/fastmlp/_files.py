@@ -1,7 +1,7 @@
-"""Reading and writing whole files without surprises.
+"""Reading and writing whole files safely.
 
-A write is all or nothing, also across a crash or a full disk. A read opens regular files only, so
-that a FIFO or a device cannot hang or flood the process. No file format is known here.
+A write is atomic, also across a crash or on a full disk. A read opens regular files only, so that a
+FIFO or a device cannot block the process or fill its memory. File formats are defined elsewhere.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _TEMPORARY = re.compile(r"\.(.*)\.tmp\.(\d+)\.[0-9a-f]{12}", re.DOTALL)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
-    """Write `data` to `path` so that the file holds either its old content or all of `data`.
+    """Write a file atomically: it holds its old content or all of `data`, nothing else.
 
     A temporary file beside the target is written, synced to disk and renamed over it; then the
-    directory is synced. The file mode follows the umask. A symbolic link keeps pointing where it
-    did: its target is replaced. What killed writers of the same file have left is removed.
+    directory is synced. The file mode follows the umask. Of a symbolic link the target is replaced.
+    Temporary files that killed writers of the same file left behind are removed.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     Raises
     ------
     OSError
-        Nothing was replaced: the old file, if any, is as it was and no temporary file is left.
-        Only when syncing the directory fails is the new file already in place (complete, but
-        perhaps not yet safe from a power cut).
+        Nothing was replaced: an old file is unchanged and no temporary file is left. Only if
+        syncing the directory fails, the new file is in place, complete but perhaps not yet safe
+        from a power cut.
     """
     target = os.path.realpath(os.fspath(path))
     _refuse_special_target(target, os.fspath(path))
@@ -71,10 +71,10 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
 
 
 def sweep(directory: str | os.PathLike[str], name: str | None = None) -> None:
-    """Remove temporary files of writers that were killed, of one target or of all in a directory.
+    """Remove temporary files of killed writers, of one target or of all in a directory.
 
-    A writer holds a lock on its file, which its end releases: those that still write are left
-    alone, also where they write from another machine.
+    A writer holds a lock on its file until it ends. Files of running writers are kept, also those
+    of another machine.
     """
     try:
         found = os.listdir(directory)
@@ -100,7 +100,7 @@ def _lock(descriptor: int) -> None:
 
 
 def _is_alive(process: int) -> bool:
-    """Whether this machine runs it: a file just made may not be locked yet."""
+    """Whether this machine runs the process; a new file may not be locked yet."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -111,14 +111,14 @@ def _is_alive(process: int) -> bool:
 
 
 def append(path: str | os.PathLike[str], data: bytes) -> None:
-    """Add `data` to the end of a file in one write, so that readers see none or all of it.
+    """Append `data` to a file in one write, so that readers see none or all of it.
 
-    Nothing is synced: for what can be lost with the last moments before a power cut.
+    The file is not synced: a power cut can lose the last entries.
 
     Raises
     ------
     OSError
-        It was not written, or on a full disk only a part of it.
+        Nothing was written, or on a full disk only a part.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o666)
@@ -140,7 +140,7 @@ def read_regular_file(
     max_bytes : int, optional
         Largest size accepted, checked before anything is read.
     may_grow : bool
-        Another process may add to it meanwhile; what it adds is left out.
+        Another process may append to it meanwhile; the appended bytes are left out.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def read_regular_file(
     """
     name = os.fspath(path)
     try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+        # Without O_NONBLOCK, opening a FIFO without a writer would wait forever.
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket
@@ -178,7 +178,7 @@ def read_regular_file(
 
 def _read_exactly(descriptor: int, size: int, name: str, may_grow: bool) -> bytes:
     """Read `size` bytes and require the end of the file after them, unless it may grow."""
-    # The size is known, so files that report 0 bytes but never end (some in /proc) stop here too.
+    # Files that report 0 bytes but never end (some in /proc) stop here, because the size is known.
     with open(descriptor, "rb", closefd=False) as stream:
         content = stream.read(size)
         if len(content) != size or (not may_grow and stream.read(1)):
@@ -187,7 +187,7 @@ def _read_exactly(descriptor: int, size: int, name: str, may_grow: bool) -> byte
 
 
 def _refuse_special_target(target: str, shown: str) -> None:
-    """Raise before a rename would put a regular file in the place of a device or a FIFO."""
+    """Raise if the rename would replace a device or a FIFO by a regular file."""
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -210,7 +210,7 @@ def _kind(mode: int) -> str:
 
 
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    # One write() may take less than it was given: at most 2 GiB, less on a nearly full disk.
+    # One write() writes at most 2 GiB, and less on a nearly full disk.
     rest = memoryview(data).cast("B")
     while len(rest):
         written = os.write(descriptor, rest)
@@ -230,7 +230,7 @@ def _unlink_quietly(path: str) -> None:
 
 
 def _sync_directory(directory: str) -> None:
-    """Make the rename itself durable."""
+    """Make the rename durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -243,7 +243,7 @@ def _sync_directory(directory: str) -> None:
 
 
 def text_path(name: str, path: object) -> str:
-    """A path as text."""
+    """Return a path as text, or raise."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{name} must be a string or os.PathLike, got {type(path).__name__}")
     return str(os.fsdecode(path))

@@ -1,7 +1,8 @@
-"""Choices that have a name and perhaps parameters: activations, losses, initialisers.
+"""Objects that are chosen by name: activations, losses, initializers.
 
-Each is a frozen dataclass whose field ``name`` is the core's; a name alone stands for its default
-parameters. In files a choice is its name, or a mapping of its fields where they differ from those.
+Each is a frozen dataclass whose field ``name`` is the name in the core. The name alone stands for
+an object with default parameters. Files hold the name, or a mapping of the name and all fields that
+differ from their defaults.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ N = TypeVar("N", bound=Named)
 
 
 def named(argument: str, value: object, kind: type[N], known: Mapping[str, Callable[[], N]]) -> N:
-    """`value` if it is of `kind`, else what its name stands for.
+    """Return `value` if it is of `kind`, else the object of that name.
 
     Raises
     ------
     TypeError, ValueError
-        Neither a choice of this kind nor the name of one.
+        `value` is neither an object of this kind nor the name of one.
     """
     if isinstance(value, kind):
         return value
@@ -44,7 +45,7 @@ def named(argument: str, value: object, kind: type[N], known: Mapping[str, Calla
 
 
 def as_config(value: Named) -> str | dict[str, Any]:
-    """Its form in files."""
+    """Convert an object to its form in files."""
     fields = {
         key: _plain(field)
         for key, field in dataclasses.asdict(value).items()  # type: ignore[call-overload]
@@ -58,7 +59,7 @@ def as_config(value: Named) -> str | dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Without NumPy's types."""
+    """Convert NumPy's types to Python's."""
     if isinstance(value, np.generic):
         return value.item()
     return (
@@ -67,12 +68,12 @@ def _plain(value: Any) -> Any:
 
 
 def from_config(argument: str, config: object, known: Mapping[str, Callable[..., N]]) -> N:
-    """From that form.
+    """Make an object from its form in files.
 
     Raises
     ------
     TypeError, ValueError
-        It does not describe a choice.
+        `config` does not describe an object.
     """
     if isinstance(config, str):
         return known[choice(argument, config, known)]()

@@ -1,4 +1,4 @@
-"""What this installation is and what it found on this machine."""
+"""Description of the build and of the machine."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``isa`` (in use), ``isas_available`` (best first), ``threads`` (the process
-        may use), ``compiler``, ``openmp`` (version date), ``numpy``, ``python``, ``cpu``.
+        ``version``, ``isa`` (instruction set in use), ``isas_available`` (best first), ``threads``
+        (that the process may use), ``compiler``, ``openmp`` (version date), ``numpy``, ``python``
+        (versions), ``cpu`` (name).
+
+    Examples
+    --------
+    >>> info()["isa"] in info()["isas_available"]
+    True
     """
     return {
         "version": __version__,

@@ -1,4 +1,4 @@
-"""Exceptions and warnings of fastmlp that the built-in ones do not express."""
+"""Exceptions and warnings for which Python has none."""
 
 __all__ = ["ConvergenceWarning", "DataUnavailableError", "DivergedError", "FormatError"]
 
@@ -11,24 +11,24 @@ class FormatError(ValueError):
 
 
 class DataUnavailableError(RuntimeError):
-    """A data set was found in none of its sources; the message says what was tried and why."""
+    """No source provides a data set; the message lists the sources and their errors."""
 
 
 class ConvergenceWarning(UserWarning):
-    """An optimizer ended before it converged; the message says at what, and what may help."""
+    """An optimizer stopped before it converged; the message says why and suggests a cure."""
 
 
 class DivergedError(RuntimeError):
-    """Training met a loss that is NaN or infinite.
+    """The loss of a training became NaN or infinite.
 
-    The model keeps the weights it had at the end of the last completed epoch.
+    The model has the weights of the last completed epoch.
 
     Attributes
     ----------
     epoch : int
-        Epoch in which it happened, counted from 1.
+        Epoch of the loss, counted from 1.
     step : int
-        Mini-batch of that epoch, counted from 1.
+        Step of that epoch, counted from 1.
     """
 
     def __init__(self, message: str, epoch: int, step: int) -> None:

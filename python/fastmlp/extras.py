@@ -1,4 +1,4 @@
-"""Packages that an install may lack: one line tells which command brings them."""
+"""Optional packages, and the error that says how to install a missing one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["MissingExtraError", "require"]
 
 
 class MissingExtraError(ImportError):
-    """A feature needs a package that is not installed; the message says how to install it."""
+    """A package of an extra is not installed; the message says how to install it."""
 
 
 def require(extra: str, package: str) -> ModuleType:
@@ -30,7 +30,7 @@ def require(extra: str, package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        # A package that is there and lacks one of its own is broken, not missing.
+        # An installed package that lacks one of its own dependencies is broken, not missing.
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
             raise
         raise MissingExtraError(

@@ -11,8 +11,8 @@ from typing import Any
 from fastmlp.errors import ConvergenceWarning
 from fastmlp.history import History
 from fastmlp.network import Network
+from fastmlp.network.samples import Data
 from fastmlp.objective import Objective
-from fastmlp.samples import Data
 from fastmlp.validation import integer, keep, real
 
 __all__ = ["LBFGS", "fit_lbfgs"]

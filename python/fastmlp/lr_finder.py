@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from fastmlp.errors import DivergedError
 from fastmlp.network import Network
+from fastmlp.network.samples import Data
 from fastmlp.optimizers import Optimizer
 from fastmlp.run import Run
-from fastmlp.samples import Data
 from fastmlp.validation import integer, real, require_held
 
 __all__ = ["LearningRates", "find_learning_rates"]

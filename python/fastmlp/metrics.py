@@ -1,6 +1,6 @@
-"""Measures of quality: of predicted classes, and of distributions.
+"""Metrics of predicted classes and of probability distributions.
 
-Labels may be integers, strings or whatever NumPy can sort. Divisions of zero by zero give 0.
+Labels may be integers, strings or anything else that NumPy can sort. Zero divided by zero is 0.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     ------
     ValueError
         The shapes differ, are not one-dimensional, or hold no sample.
+
+    Examples
+    --------
+    >>> accuracy([0, 1, 2, 2], [0, 1, 1, 2])
+    0.75
     """
     truth, predicted = _label_pair(y_true, y_pred)
     return float(np.mean(truth == predicted))
@@ -54,15 +59,15 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 def confusion_matrix(
     y_true: ArrayLike, y_pred: ArrayLike, classes: Classes = None
 ) -> NDArray[np.int64]:
-    """How many samples of each class were taken for each class.
+    """Count the samples of each class by predicted class.
 
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,)
         Labels.
     classes : int or array, optional
-        A number of classes stands for the labels 0..classes-1, an array for its labels in their
-        order. By default the sorted labels that occur.
+        A number of classes, for the labels 0..classes-1, or an array of labels in the wanted order.
+        The default is the sorted labels that occur.
 
     Returns
     -------
@@ -72,7 +77,13 @@ def confusion_matrix(
     Raises
     ------
     TypeError, ValueError
-        Labels of a wrong shape, or labels that are not among `classes`.
+        Labels have a wrong shape or are not among `classes`.
+
+    Examples
+    --------
+    >>> confusion_matrix(["cat", "dog", "dog"], ["cat", "cat", "dog"])
+    array([[1, 0],
+           [1, 1]])
     """
     truth, predicted = _label_pair(y_true, y_pred)
     labels = _class_labels(classes, truth, predicted)
@@ -85,7 +96,9 @@ def confusion_matrix(
 def precision(
     y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro", classes: Classes = None
 ) -> float | Floats:
-    """Of the samples taken for a class, the fraction that belongs to it: ``tp / (tp + fp)``.
+    """Compute the fraction of the samples predicted as a class that belong to it.
+
+    It is ``tp / (tp + fp)`` with the true and false positives of the class.
 
     Parameters
     ----------
@@ -107,12 +120,17 @@ def precision(
     Raises
     ------
     TypeError, ValueError
-        Labels of a wrong shape or not among `classes`, an unknown average, other classes than 0
-        and 1 with "binary".
+        Labels have a wrong shape or are not among `classes`, the average is unknown, or "binary" is
+        used with other classes than 0 and 1.
 
     Notes
     -----
     C. J. van Rijsbergen, "Information retrieval", second edition, 1979, chapter 7.
+
+    Examples
+    --------
+    >>> precision([0, 1, 1, 1], [0, 0, 1, 1], average=None)
+    array([0.5, 1. ])
     """
     counts = _Counts(y_true, y_pred, classes)
     return counts.averaged(counts.hits, counts.predicted, average)
@@ -121,9 +139,15 @@ def precision(
 def recall(
     y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro", classes: Classes = None
 ) -> float | Floats:
-    """Of the samples of a class, the fraction that was recognised: ``tp / (tp + fn)``.
+    """Compute the fraction of the samples of a class that are predicted as it.
 
-    Parameters, returned value and errors as of `precision`.
+    It is ``tp / (tp + fn)`` with the true positives and false negatives of the class. Parameters,
+    returned value and errors are those of `precision`.
+
+    Examples
+    --------
+    >>> recall([0, 0, 1, 1], [0, 1, 1, 1], average=None)
+    array([0.5, 1. ])
     """
     counts = _Counts(y_true, y_pred, classes)
     return counts.averaged(counts.hits, counts.true, average)
@@ -132,17 +156,22 @@ def recall(
 def f1(
     y_true: ArrayLike, y_pred: ArrayLike, *, average: str | None = "macro", classes: Classes = None
 ) -> float | Floats:
-    """Harmonic mean of precision and recall: ``2 tp / (2 tp + fp + fn)``.
+    """Compute the harmonic mean of precision and recall, ``2 tp / (2 tp + fp + fn)``.
 
-    "macro" is the mean of the values of the classes, not the value of the mean precision and
-    recall. Parameters, returned value and errors as of `precision`.
+    "macro" is the mean over the classes, not the harmonic mean of the mean precision and recall.
+    Parameters, returned value and errors are those of `precision`.
+
+    Examples
+    --------
+    >>> f1([0, 1, 1, 1], [0, 0, 1, 1], average="binary")
+    0.8
     """
     counts = _Counts(y_true, y_pred, classes)
     return counts.averaged(2 * counts.hits, counts.true + counts.predicted, average)
 
 
 class _Counts:
-    """What the quotients of one class against the rest are made of, per class."""
+    """True positives, true and predicted samples of each class."""
 
     def __init__(self, y_true: object, y_pred: object, classes: object) -> None:
         truth, predicted = _label_pair(y_true, y_pred)
@@ -229,14 +258,14 @@ def _positions(name: str, values: Array, labels: Array) -> NDArray[np.int64]:
 
 
 def entropy(p: ArrayLike, *, base: float = math.e) -> np.float64 | Floats:
-    """Mean information of a distribution: ``-sum(p log p)`` along the last axis.
+    """Compute the entropy of a distribution, ``-sum(p log p)`` along the last axis.
 
     Parameters
     ----------
     p : array of shape (..., outcomes)
         Probabilities: >= 0 and with a sum of 1. ``0 log 0`` counts as 0.
     base : float
-        Of the logarithm, > 1: e for nats, 2 for bits.
+        Base > 1 of the logarithm: e for nats, 2 for bits.
 
     Returns
     -------
@@ -245,18 +274,25 @@ def entropy(p: ArrayLike, *, base: float = math.e) -> np.float64 | Floats:
     Raises
     ------
     TypeError, ValueError
-        No distribution along the last axis, or a wrong base.
+        The last axis holds no distribution, or the base is wrong.
 
     Notes
     -----
     C. E. Shannon, "A mathematical theory of communication", 1948.
+
+    Examples
+    --------
+    >>> float(entropy([0.5, 0.25, 0.25], base=2))
+    1.5
     """
     probabilities = _distribution("p", p)
     return _expectation(probabilities, -_log(probabilities), base)
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> np.float64 | Floats:
-    """Mean code length for outcomes of `p` with a code made for `q`: ``-sum(p log q)``.
+    """Compute the cross-entropy of two distributions, ``-sum(p log q)`` along the last axis.
+
+    It is the mean code length of outcomes of `p` with a code made for `q`.
 
     Parameters
     ----------
@@ -273,20 +309,30 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> np.flo
     Raises
     ------
     TypeError, ValueError
-        As in `entropy`, or shapes that cannot be broadcast.
+        As in `entropy`, or the shapes cannot be broadcast.
+
+    Examples
+    --------
+    >>> float(cross_entropy([1.0, 0.0], [0.25, 0.75], base=2))
+    2.0
     """
     truth, model = _distribution_pair(p, q)
     return _expectation(truth, -_log(model), base)
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, *, base: float = math.e) -> np.float64 | Floats:
-    """Code length lost by taking `q` for `p`: ``sum(p log(p / q))`` along the last axis.
+    """Compute the Kullback-Leibler divergence, ``sum(p log(p / q))`` along the last axis.
 
-    Parameters, returned value and errors as of `cross_entropy`.
+    Parameters, returned value and errors are those of `cross_entropy`.
 
     Notes
     -----
     S. Kullback, R. A. Leibler, "On information and sufficiency", 1951.
+
+    Examples
+    --------
+    >>> float(kl_divergence([1.0, 0.0], [0.25, 0.75], base=2))
+    2.0
     """
     truth, model = _distribution_pair(p, q)
     with np.errstate(invalid="ignore"):  # 0 and 0: the difference of two infinities is not used
@@ -314,7 +360,7 @@ def _distribution(name: str, value: object) -> Floats:
         raise ValueError(f"{name} must have outcomes along its last axis, got shape {array.shape}")
     if array.min(initial=0.0) < 0:
         raise ValueError(f"{name} must be >= 0, got {array.min()}")
-    # As numpy.random.Generator.choice: half the digits of the type that the numbers came in.
+    # As numpy.random.Generator.choice: half the digits of the dtype that was passed.
     given = np.asarray(value).dtype
     tolerance = math.sqrt(np.finfo(given if given.kind == "f" else np.float64).eps)
     sums = array.sum(axis=-1)

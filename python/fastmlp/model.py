@@ -1,4 +1,4 @@
-"""The model: a network that is trained, with names, defaults, messages and a history."""
+"""`MLP`: a network with its training, its history and its file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import numpy.typing as npt
 
 from fastmlp.activations import Activation
-from fastmlp.architecture import checked_architecture
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.continuation import Continuation, Planned, Progress
@@ -21,14 +20,19 @@ from fastmlp.initializers import Initializer
 from fastmlp.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.losses import Loss
 from fastmlp.lr_finder import LearningRates, find_learning_rates
-from fastmlp.network import Network
+from fastmlp.network.architecture import checked_architecture
+from fastmlp.network.network import (
+    Network,
+    folded_parameters,
+    head_arguments,
+    hidden_parameters,
+)
+from fastmlp.network.plan import Plan
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
-from fastmlp.plan import Plan
 from fastmlp.resumption import prepared
 from fastmlp.run import Run
-from fastmlp.storage import StoredModel, read_stored, write_stored
+from fastmlp.stored_model import StoredModel, read_stored, write_stored
 from fastmlp.training import ProgressFunction, TrainingLoop
-from fastmlp.transfer import folded_parameters, head_arguments, hidden_parameters
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 __all__ = ["MLP", "History", "load"]
@@ -41,17 +45,17 @@ _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 class MLP(Network):
     """A multi-layer perceptron.
 
-    Layer ``l`` computes ``act(x W + b)`` with ``W`` of shape (in, out); all arithmetic is done by
-    the C++ core, with the same bits for any number of threads and on any instruction set.
+    Each layer computes ``activation(x W + b)`` with ``W`` of shape (in, out). The C++ core does all
+    arithmetic; the results have the same bits for any number of threads and any instruction set.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Features, hidden layers, outputs: at least two positive numbers.
+        Features, units of each hidden layer, outputs: two or more numbers >= 1.
     activation : str, Activation or list of these
-        Of the hidden layers, one for all or one for each: "relu", "sigmoid", "tanh", "leaky_relu",
-        "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid", "step", "sign",
-        "identity", or an object such as ``fastmlp.LeakyReLU(slope=0.1)``.
+        Activation of the hidden layers, one for all or one for each: "relu", "sigmoid", "tanh",
+        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid",
+        "step", "sign", "identity", or an object such as ``fastmlp.LeakyReLU(slope=0.1)``.
     loss : str, Loss, callable or list of Loss
         "softmax_cross_entropy" and "hinge" take class labels 0..outputs-1 and read the outputs as
         scores, the first also rows of probabilities; "binary_cross_entropy" takes values in [0, 1]
@@ -60,35 +64,37 @@ class MLP(Network):
         function as `UserLoss` describes it; or a list of objects that say their ``outputs``, which
         are added.
     input_scale : float
-        Every input is multiplied by it, 1/255 for bytes to [0, 1].
+        Factor of every input; 1/255 turns bytes into numbers from 0 to 1.
     dtype : {"float32", "float64"}
-        Of parameters and arithmetic.
+        Scalar type in which parameters are stored and all arithmetic is done.
     seed : int
-        Of the initial weights, the shuffling and all other randomness, >= 0.
+        Seed >= 0 of the initial weights, the shuffling and all other random numbers.
     initializer : str or Initializer, optional
-        "he_normal" by default for ReLU and its relatives, "lecun_normal" for SELU,
-        "glorot_uniform" for the others. Biases are 0.
+        Distribution of the initial weights. The default is "he_normal" for ReLU and its relatives,
+        "lecun_normal" for SELU, "glorot_uniform" for the others. Biases start at 0.
     output_activation : str or Activation
-        Of the last layer. Losses that read logits take "identity"; or, the first "softmax" and the
-        second "sigmoid", which changes what `forward` returns and nothing else.
+        Activation of the last layer. Losses that read logits take "identity". Softmax cross-entropy
+        also takes "softmax", and binary cross-entropy "sigmoid": `forward` then returns
+        probabilities, and nothing else changes.
     dropout : float or list of float
-        Share of each hidden layer's outputs that a step sets to 0, in [0, 1); the others are scaled
-        up (Srivastava et al. 2014).
+        Fraction in [0, 1) of each hidden layer's outputs that a step sets to 0; the others are
+        scaled up (Srivastava et al. 2014).
     input_dropout : float
-        The same for the inputs.
+        Fraction in [0, 1) of the inputs that a step sets to 0.
     input_noise : float
-        Deviation of the normal noise that each step adds to the inputs.
+        Standard deviation of the normal noise that each step adds to the inputs.
     batch_normalization : bool or list of bool
-        Of the hidden layers, between product and activation (Ioffe and Szegedy 2015). Running
-        moments keep 0.9 of the old ones; 1e-5 is added to variances.
+        Whether the hidden layers normalize between product and activation (Ioffe and Szegedy
+        2015). Running moments keep 0.9 of their value per step; 1e-5 is added to variances.
 
     Attributes
     ----------
     history : History
-        Of all epochs that led to the present parameters; a `fit` without ``resume`` begins anew.
+        Measures of all epochs that led to the present parameters; `fit` without ``resume`` starts a
+        new one.
     preprocessing : Preprocessing or None
-        How raw samples become ``x``; kept in the model's file, applied by the command line and by
-        nothing else.
+        Transformation of raw samples into ``x``. It is stored in the model's file and applied by
+        the command line only.
 
     Raises
     ------
@@ -96,6 +102,16 @@ class MLP(Network):
         An argument is of the wrong kind or out of range.
     MemoryError
         The parameters do not fit into memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((400, 2)).astype("float32")
+    >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    >>> model = MLP([2, 16, 2], seed=0)
+    >>> history = model.fit(x, y, epochs=100, batch_size=20, verbose=0)
+    >>> model.evaluate(x, y)["accuracy"] > 0.95
+    True
     """
 
     def __init__(
@@ -141,7 +157,7 @@ class MLP(Network):
         return f"MLP({sizes}, activation={'/'.join(names)!r}, loss={losses!r}, {self.dtype})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and copies hold the parameters and what `fit` with ``resume=True`` needs."""
+        """Pickle and copy the parameters and the state that ``fit(resume=True)`` needs."""
         return _restored, (self._stored(self.training_state()),)
 
     def _stored(self, state: Mapping[str, Array]) -> StoredModel:
@@ -158,7 +174,7 @@ class MLP(Network):
 
     @property
     def history(self) -> History:
-        """Of all epochs that led to the present parameters."""
+        """Measures of all epochs that led to the present parameters."""
         return self._continuation.progress.history
 
     @history.setter
@@ -168,7 +184,7 @@ class MLP(Network):
 
     def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
         super()._assign_all(arrays)
-        # What is assigned counts: a training that is resumed goes on from there.
+        # A training that is resumed continues from the parameters that were assigned last.
         now = self._continuation.progress
         if now.kept is not None:
             self._continuation.settle(replace(now, kept=None))
@@ -199,67 +215,81 @@ class MLP(Network):
         Parameters
         ----------
         x : array or SciPy sparse matrix of shape (samples, features)
-            uint8 is used as it is; other real types are converted to the model's dtype. A sparse
-            matrix is never made dense as a whole.
+            Samples. uint8 is used as it is; other real types are converted to the model's dtype. A
+            sparse matrix stays sparse.
         y : array, or list of arrays with several losses
-            Labels of shape (samples,), or values of shape (samples, outputs), by the loss.
-        epochs, batch_size : int
-            At least 1. The last batch of an epoch may be smaller and is averaged over its own size.
-            With `resume`, `epochs` are further ones; 0 finishes what an exception broke off, such
-            as calls of callbacks after the last epoch.
-            With batch normalization, whose moments of a few samples are worth little, an epoch is
-            cut into as many batches of sizes that differ by one at most, each of at least 2.
-        optimizer : Optimizer or LBFGS, optional
-            ``SGD(learning_rate=0.1, momentum=0.9)`` by default. `LBFGS` takes all samples at once,
-            and `epochs` for its iterations.
+            Labels of shape (samples,) or values of shape (samples, outputs), as the loss needs.
+        epochs : int
+            Passes over the samples, >= 1. With `resume`, the number of further epochs; 0 completes
+            what an exception interrupted, such as the callbacks of the last epoch.
+        batch_size : int
+            Samples per step, >= 1. The last batch of an epoch may be smaller; its loss is averaged
+            over its own size. With batch normalization the batches of an epoch have at least 2
+            samples and differ by at most one, because moments of a few samples are unreliable.
+        optimizer : str, Optimizer or LBFGS, optional
+            The name of an optimizer, with its default settings, or an object. The default is
+            ``SGD(learning_rate=0.1, momentum=0.9)``. `LBFGS` uses all samples in every iteration,
+            and `epochs` is its number of iterations.
         validation_data : (x, y) or (x, y, sample_weight), optional
-            Evaluated after each epoch; the weights count in its loss and its accuracy.
+            Samples that are evaluated after each epoch; the weights count in loss and accuracy.
         sample_weight : array of shape (samples,), optional
-            Factors of the samples' losses, >= 0; the loss of a batch is divided by their sum.
+            Factor >= 0 of each sample's loss; the loss of a batch is divided by their sum.
         class_weight : mapping of class to float, or "balanced", optional
-            Factors by the label, multiplied with `sample_weight`; "balanced" gives every class the
-            same total weight.
+            Factor by label, multiplied with `sample_weight`. "balanced" gives every class the same
+            total weight.
         shuffle : bool
-            A new order each epoch, a function of the model's seed and the epoch alone.
+            Draw a new order each epoch; it depends on the model's seed and the epoch only.
         drop_last : bool
-            Leave out, in each epoch, the samples that do not fill a batch. Fewer samples than
-            `batch_size` are one batch.
+            Leave out the samples that do not fill the last batch of an epoch. Fewer samples than
+            `batch_size` make one batch.
         threads : int, optional
-            By default chosen by the work of a step and the CPUs of the process. The result does
-            not depend on it.
+            Number of threads. The default depends on the work of a step and the CPUs of the
+            process. The result does not depend on it.
         callbacks : sequence of Callback or callables
-            A callable is called as ``callback(model, record)`` after each epoch; True ends the
-            training. ``record`` holds epoch (from 1), epochs, loss, seconds, learning_rate and,
-            where they exist, accuracy, val_loss, val_accuracy.
+            A callable is called as ``callback(model, record)`` after each epoch and ends the
+            training by returning True. ``record`` holds epoch (from 1), epochs, loss, seconds,
+            learning_rate (of the epoch's first step) and, where they exist, accuracy, val_loss,
+            val_accuracy.
         averaging : EMA or SWA, optional
-            The model ends with averages of its parameters.
+            Average of the parameters that the model ends with.
         resume : bool
-            Go on where the last `fit` (or `restore_training_state`) left off, within an epoch too:
-            optimizer, averages, schedule and callbacks keep their state, and epochs are counted on.
-            With the same data and settings the result is that of one longer `fit`, to the last bit.
-            Otherwise everything but the parameters starts anew.
+            Continue where the last `fit` (or `restore_training_state`) stopped, within an epoch
+            too: optimizer, averages, schedule and callbacks keep their state, and epochs are
+            counted on. With the same data and settings the result is that of one longer `fit`, to
+            the last bit. Without `resume` everything but the parameters starts anew.
         total_epochs : int, optional
-            Epochs of this and all fits that go on from it together, which schedules are planned
-            for; by default those of this fit, or of the one that it resumes as long as they last.
+            Epochs of this fit and all that resume it, for which schedules are planned. The default
+            is the number of epochs of this fit, or that of the fit that it resumes.
         verbose : int
-            0 is silent, 1 prints a line per epoch to standard error.
+            0 prints nothing, 1 prints a line per epoch to standard error.
         progress : callable, optional
-            Called at most every 25 ms as ``progress(samples_done, samples, mean_loss, accuracy)``.
+            Function called at most every 25 ms as ``progress(samples_done, samples, mean_loss,
+            accuracy)``.
 
         Returns
         -------
         History
+            Measures of this fit, one entry per epoch.
 
         Raises
         ------
         TypeError, ValueError
-            An argument is of the wrong kind, shape or range; or `resume` cannot go on exactly,
-            for the reason that is given. Nothing is changed then.
+            An argument is of the wrong kind, shape or range, or `resume` cannot continue exactly;
+            the message gives the reason. Nothing is changed.
         DivergedError
-            The loss became NaN or infinite; the model has the weights of the last completed epoch,
-            not their averages. It cannot be resumed.
+            The loss became NaN or infinite. The model has the weights of the last completed epoch,
+            not their averages, and cannot be resumed.
         RuntimeError
             Another thread is training this model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+        >>> model = MLP([1, 16, 1], activation="tanh", loss="mse")
+        >>> history = model.fit(x, x**2, epochs=50, batch_size=8, verbose=0)
+        >>> len(history.loss), history.loss[-1] < 0.01
+        (50, True)
         """
         resume = flag("resume", resume)
         epochs = integer("epochs", epochs, 0 if resume else 1, _MOST_EPOCHS)
@@ -324,22 +354,30 @@ class MLP(Network):
         )
 
     def training_state(self) -> dict[str, Array]:
-        """Copy of what `fit` with ``resume=True`` goes on from, besides the parameters.
+        """Copy of the state that `fit` with ``resume=True`` continues from, without the parameters.
 
         Returns
         -------
         dict of str to array
-            Of the core: state of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``,
-            ``rule``), ``averages.<layer>.<kind>`` where there are, ``position`` in the epoch and,
-            within one, ``start.<layer>.<kind>``, the parameters it began with. Besides these
-            ``epochs``; ``progress``, a text in JSON with the plan of the training and the states of
-            schedule and callbacks; and ``watched.<n>``, the arrays of these. Empty where there is
-            nothing to go on from, as before the first `fit`.
+            The state of the optimizer (``slots.<n>.<layer>.<kind>``, ``moments``, ``rule``),
+            ``averages.<layer>.<kind>`` if any, the ``position`` in the epoch and, within an epoch,
+            ``start.<layer>.<kind>``, the parameters at its start; ``epochs``; ``progress``, a JSON
+            text with the plan of the training and the states of schedule and callbacks; and
+            ``watched.<n>``, the arrays of these states. Empty before the first `fit`.
+
+        Examples
+        --------
+        >>> model = MLP([2, 3, 1], loss="mse")
+        >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=2, verbose=0)
+        >>> other = MLP([2, 3, 1], loss="mse")
+        >>> other.set_parameters(model.parameters())
+        >>> other.restore_training_state(model.training_state())
+        >>> history = other.fit([[0.0, 1.0]], [[1.0]], epochs=1, resume=True, verbose=0)
         """
         return self._continuation.to_arrays()
 
     def _checked_state(self, state: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
-        """A state that a model like this one can go on from, or an error."""
+        """Return a state that a model like this one can continue from, or raise."""
         continuation = Continuation.from_arrays(state, self.history)
         saved, rule = continuation.run_state(), continuation.rule
         assert saved is not None
@@ -348,27 +386,40 @@ class MLP(Network):
         return continuation.to_arrays()
 
     def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Let the next `fit` with ``resume=True`` go on from `state`, of a model like this one.
+        """Let the next `fit` with ``resume=True`` continue from the state of a model like this one.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            As `training_state` returns it.
 
         Raises
         ------
         ValueError
-            `state` is not what `training_state` gives; arrays are checked when `fit` uses them.
+            `state` is no such mapping. `fit` checks its arrays when it uses them.
+
+        Examples
+        --------
+        >>> model = MLP([2, 3, 1], loss="mse")
+        >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=1, verbose=0)
+        >>> state = model.training_state()
+        >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=9, resume=True, verbose=0)
+        >>> model.restore_training_state(state)  # of the optimizer after the first epoch
         """
         self._continuation = Continuation.from_arrays(state, self.history)
 
     def refuse_resume(self, reason: str | None) -> None:
-        """Have `fit` refuse ``resume=True``, for None where it would begin anew without a word."""
+        """Let `fit` refuse ``resume=True`` for a reason; None lets it start anew."""
         self._continuation = Continuation(Progress(history=self.history), reason)
 
     @property
     def refusal(self) -> str | None:
-        """Why ``resume=True`` is refused, although the model was trained."""
+        """Reason why ``resume=True`` is refused, although the model was trained."""
         return self._continuation.refusal
 
     @property
     def was_trained(self) -> bool:
-        """Whether ``resume=True`` has, or would need, more than the parameters."""
+        """Whether a training stands behind the parameters, which ``resume=True`` would continue."""
         last = self._continuation
         return last.refusal is not None or last.run is not None or last.saved is not None
 
@@ -379,7 +430,7 @@ class MLP(Network):
         optimizer: Optimizer | None = None,
         threads: int | None = None,
     ) -> Plan:
-        """How `fit` would compute a step: print it to read it in words.
+        """Describe how `fit` computes a training step.
 
         Parameters
         ----------
@@ -389,6 +440,7 @@ class MLP(Network):
         Returns
         -------
         Plan
+            Threads, splits, cache blocks and memory; ``print`` shows them in words.
 
         Raises
         ------
@@ -396,6 +448,11 @@ class MLP(Network):
             An argument is of the wrong kind or out of range.
         MemoryError
             The run would not fit into memory.
+
+        Examples
+        --------
+        >>> MLP([784, 30, 10]).plan(batch_size=10, threads=1).flops
+        958800
         """
         batch_size = integer("batch_size", batch_size, 1)
         optimizer = checked_optimizer(optimizer)
@@ -420,22 +477,32 @@ class MLP(Network):
         batch_size: int = 128,
         threads: int | None = None,
     ) -> LearningRates:
-        """Losses while the learning rate grows; the model is afterwards as it was before.
+        """Run a learning-rate range test (Smith 2017) and leave the model unchanged.
+
+        Each step trains with a larger learning rate and records the loss.
 
         Parameters
         ----------
         x, y, sample_weight, batch_size, threads
             As in `fit`.
         optimizer : Optimizer, optional
-            Its learning rate is replaced.
+            Optimizer of the test; its learning rate is ignored.
         lowest, highest : float
-            Of the rates, which grow by a constant factor.
+            First and last learning rate; they grow by a constant factor.
         steps : int
-            At least 2.
+            Number of learning rates, >= 2.
 
         Returns
         -------
         LearningRates
+            Rates, losses and a suggested rate.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> x = np.linspace(-1, 1, 256).reshape(-1, 1)
+        >>> MLP([1, 8, 1], loss="mse").lr_find(x, x**2, batch_size=8).suggestion > 1e-6
+        True
         """
         return find_learning_rates(
             self,
@@ -451,20 +518,29 @@ class MLP(Network):
     def replace_head(
         self, outputs: int, *, loss: str | Loss | None = None, seed: int | None = None
     ) -> MLP:
-        """A model with the same hidden layers and a new last layer.
+        """Return a model with the same hidden layers and a new last layer.
 
         Parameters
         ----------
         outputs : int
+            Number of outputs of the new layer.
         loss : str or Loss, optional
-            That of this model by default.
+            Loss of the new model; the default is that of this model.
         seed : int, optional
-            Of the new weights and of everything random; this model's by default.
+            Seed of the new weights and of all other random numbers; the default is that of this
+            model.
 
         Returns
         -------
         MLP
-            Nothing is frozen in it.
+            A model without frozen layers.
+
+        Examples
+        --------
+        >>> model = MLP([8, 16, 10]).replace_head(3)
+        >>> model.freeze(0)
+        >>> model.layer_sizes, model.trainable
+        ([8, 16, 3], [False, True])
         """
         sizes = [*self.layer_sizes[:-1], integer("outputs", outputs, 1)]
         new = MLP(sizes, **head_arguments(self, loss, seed))
@@ -472,25 +548,32 @@ class MLP(Network):
         self._refuse_resume_of(new, "replace_head")
         return new
 
-    def folded(self) -> MLP:
-        """The same predictions without batch normalisation: it becomes part of weights and biases.
+    def fold_batch_norm(self) -> MLP:
+        """Return a model in which batch normalization is part of the weights and biases.
 
         Returns
         -------
         MLP
-            Equal outputs up to rounding.
+            A model without batch normalization whose predictions are equal up to rounding.
+
+        Examples
+        --------
+        >>> MLP([4, 8, 2], batch_normalization=True).fold_batch_norm().parameters().keys()
+        dict_keys(['layers.0.weights', 'layers.1.weights', 'layers.0.biases', 'layers.1.biases'])
         """
         arguments = self._architecture.arguments() | {"batch_normalization": False}
         new = MLP(self.layer_sizes, **arguments)
         new.set_parameters(folded_parameters(self))
         new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
-        self._refuse_resume_of(new, "folded")
+        self._refuse_resume_of(new, "fold_batch_norm")
         return new
+
+    folded = fold_batch_norm
 
     def _refuse_resume_of(self, new: MLP, maker: str) -> None:
         """The state of an optimizer does not fit another network."""
         if self.was_trained:
-            new.refuse_resume(f"{maker}() made this of a model with other parameters")
+            new.refuse_resume(f"{maker}() made this from a model with other parameters")
 
     def save(
         self,
@@ -506,10 +589,10 @@ class MLP(Network):
         path : str or os.PathLike
             File to create or replace, whole or not at all.
         parameters : mapping of str to array, optional
-            In place of the model's own, as `parameters` gives them.
+            Parameters to write instead of the model's own, as `parameters` returns them.
         training_state : bool or mapping of str to array
-            Keep what `fit` with ``resume=True`` goes on from, too, the model's or this one;
-            otherwise it is refused after `fastmlp.load`.
+            True also writes the state that `fit` with ``resume=True`` continues from, a mapping
+            writes that state. Without a state, `fit` refuses ``resume=True`` after `fastmlp.load`.
 
         Raises
         ------
@@ -519,6 +602,13 @@ class MLP(Network):
             is written.
         OSError
             The file could not be written; an older one is unharmed.
+
+        Examples
+        --------
+        >>> model = MLP([4, 8, 3], seed=1)
+        >>> model.save("model.safetensors")
+        >>> load("model.safetensors")
+        MLP(4-8-3, activation='relu', loss='softmax_cross_entropy', float32)
         """
         if isinstance(training_state, Mapping):
             training_state = self._checked_state(training_state)
@@ -536,18 +626,33 @@ class MLP(Network):
 def load(path: str | PathLike[str]) -> MLP:
     """Read a model that `MLP.save` wrote; nothing in the file is executed.
 
+    Parameters
+    ----------
+    path : str or os.PathLike
+        File to read.
+
+    Returns
+    -------
+    MLP
+
     Raises
     ------
     FormatError
         The file is damaged, hostile, or of a version this release cannot read.
     OSError
         The file cannot be opened.
+
+    Examples
+    --------
+    >>> MLP([4, 8, 3]).save("model.safetensors")
+    >>> load("model.safetensors").layer_sizes
+    [4, 8, 3]
     """
     return read_stored(path, _restored)
 
 
 def _restored(stored: StoredModel) -> MLP:
-    """A model with the parameters and the state of another."""
+    """Make a model with the stored parameters and state."""
     architecture = stored.architecture
     model = MLP(architecture.layer_sizes, **architecture.arguments())
     model.set_parameters(stored.parameters)

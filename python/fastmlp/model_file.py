@@ -1,9 +1,9 @@
 """Model files and checkpoints: safetensors files whose every byte is checked.
 
 Metadata keys: ``format`` (the kind of file), ``format_version`` "1", ``config`` (JSON, sorted keys,
-compact) and ``sha256``. The digest covers kind, config and every tensor; the header must be, byte
-for byte, the one form that `write_model` gives it. Together they leave no byte unchecked. What the
-config and the tensors mean is the business of their owners, not of this file.
+compact) and ``sha256``. The digest covers kind, config and every tensor; the header must equal the
+header that `write_model` writes, byte for byte. Together they check every byte. This module does
+not interpret config and tensors.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def write_model(
     tensors : mapping of str to ndarray
         Arrays of dtype float32 or float64, any shape and layout, all values finite.
     config : mapping of str to object
-        What JSON can hold: str keys; dict, list, str, int, finite float, bool and None as values.
+        JSON-like values: str keys; dict, list, str, int, finite float, bool and None as values.
         Tuples come back as lists.
     kind : str
-        What the file is to be read as.
+        Format name that `read_model` has to ask for.
 
     Raises
     ------
     TypeError, ValueError
-        An argument cannot be stored so that it comes back as it was. Nothing is written.
+        An argument cannot be stored without loss. Nothing is written.
     OSError
         The file could not be written; an older file at `path` is unharmed.
     """
@@ -83,7 +83,7 @@ def write_model(
         "format_version": str(FORMAT_VERSION),
         "sha256": _digest(kind, config_text, stored),
     }
-    # The library orders the metadata at random, hence the second, canonical header.
+    # The library orders the metadata randomly, so a canonical header replaces its header.
     with _panics_as_memory_errors():
         serialised = save(stored, metadata=metadata)
     length = int.from_bytes(serialised[:_LENGTH_BYTES], "little")
@@ -97,9 +97,9 @@ def write_model(
 
 @contextlib.contextmanager
 def _panics_as_memory_errors() -> Iterator[None]:
-    """safetensors panics, past every `except Exception`, where Python gives it no memory.
+    """Turn a panic of safetensors, which is no `Exception`, into a MemoryError.
 
-    Of all that could make it panic this alone is left: tensors and headers were checked before.
+    Tensors and headers are checked before, so that only missing memory makes it panic.
     """
     try:
         yield
@@ -119,7 +119,7 @@ def read_model(
     path : str or os.PathLike
         File to read.
     kind : str
-        What it was written as.
+        Format name that it was written with.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def read_model(
     _check_metadata(name, metadata, kind)
     _check_entries(name, entries, len(content) - header_size)
     if content[:header_size] != _canonical_header(metadata, entries):
-        _fail(name, "header", "is not written the way fastmlp writes it; the file was altered")
+        _fail(name, "header", "is not as fastmlp writes it; the file was altered")
     try:
         with _panics_as_memory_errors():
             loaded = load(content)
@@ -164,7 +164,7 @@ def read_model(
 
 
 def _storable(name: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array contiguous and little-endian, or say why it cannot be stored."""
+    """Return the array contiguous and little-endian, or raise."""
     if not isinstance(name, str):
         raise TypeError(f"names of tensors must be str, got {type(name).__name__}")
     if not name or name == "__metadata__" or not (name.isascii() and name.isprintable()):
@@ -201,7 +201,7 @@ def _digest(kind: str, config_text: str, tensors: Mapping[str, NDArray[Any]]) ->
     digest = hashlib.sha256()
 
     def add(field: bytes | memoryview) -> None:
-        # The length in front keeps two different lists of fields from reading as the same bytes.
+        # Without lengths, two different lists of fields could have the same bytes.
         digest.update(len(field).to_bytes(8, "little"))
         digest.update(field)
 

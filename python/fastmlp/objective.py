@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import core_function
 from fastmlp.network import Network
-from fastmlp.samples import Rows, row_count
+from fastmlp.network.samples import Rows, row_count
 from fastmlp.validation import thread_count
 
 __all__ = ["Objective"]
@@ -30,7 +30,7 @@ class Objective:
     model : Network
         Its parameters become those of the last call.
     rows, targets, sample_weight
-        As `fastmlp.samples` and the losses make them.
+        As `fastmlp.network.samples` and the losses make them.
     threads : int, optional
     l2 : float
         Adds ``l2 / 2`` times the sum of the squared weights.

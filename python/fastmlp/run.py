@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import core_function
 from fastmlp.network import Network
-from fastmlp.samples import Rows
+from fastmlp.network.samples import Rows
 from fastmlp.validation import core_array, require_held, thread_count
 
 __all__ = ["Report", "Run", "StepSums"]
@@ -109,7 +109,7 @@ class Run:
         Parameters
         ----------
         rows, targets, sample_weight
-            As `fastmlp.samples` and the losses make them.
+            As `fastmlp.network.samples` and the losses make them.
         settings : mapping of str to float
             By the core's names; those that are missing are 0.
         order : int64 array of shape (samples,), optional

@@ -17,10 +17,10 @@ from fastmlp.continuation import Continuation, Progress, begin_watching
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
 from fastmlp.network import Network
+from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
 from fastmlp.run import Report, Run, StepSums
-from fastmlp.samples import Data
 from fastmlp.schedules import Schedule
 from fastmlp.validation import real
 from fastmlp.watchers import checked_state, keyed, kind_of

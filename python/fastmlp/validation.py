@@ -1,4 +1,7 @@
-"""Arguments as the core needs them, or an error: argument, requirement, what came."""
+"""Checks of arguments: each returns the value as the core needs it or raises.
+
+A message names the argument, the requirement and the value that was passed.
+"""
 
 from __future__ import annotations
 
@@ -40,24 +43,26 @@ _MOST_THREADS = 1024
 
 
 def shown(value: object) -> str:
-    """`value` in a message."""
+    """Return the text of `value` for a message, cut to 80 characters."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits
-        text = "one of more digits than Python writes"
+        text = "an integer of too many digits to print"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def keep(owner: object, **checked: object) -> None:
-    """Store what the checks returned in a frozen dataclass: the argument itself may be a NumPy
-    scalar, which wraps, rounds or widens where a number of Python does not.
+    """Store checked values in a frozen dataclass.
+
+    The argument itself may be a NumPy scalar, which wraps, rounds or widens where a Python number
+    does not.
     """
     for name, value in checked.items():
         object.__setattr__(owner, name, value)
 
 
 def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTEGER) -> int:
-    """`value` as an int within [minimum, maximum]; bool is not an integer here."""
+    """Return `value` as an int within [minimum, maximum]. A bool is not accepted."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -75,7 +80,7 @@ def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTE
 def real(
     name: str, value: object, minimum: float, maximum: float = math.inf, *, below: bool = False
 ) -> float:
-    """`value` as a finite float within [minimum, maximum], or [minimum, maximum) with `below`."""
+    """Return `value` as a finite float in [minimum, maximum]; `below` excludes maximum."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(
             f"{name} must be a real number, got {shown(value)} ({type(value).__name__})"
@@ -84,7 +89,7 @@ def real(
         result = float(value)
     except OverflowError:
         raise ValueError(
-            f"{name} must be finite, got {shown(value)}, which no float holds"
+            f"{name} must be finite, got {shown(value)}, which is too large for a float"
         ) from None
     if not math.isfinite(result) or result < minimum:
         bound = "" if minimum == -math.inf else f" and >= {minimum:g}"
@@ -103,15 +108,15 @@ def require_held(
     vanishes: bool = False,
     cure: str = 'dtype="float64"',
 ) -> None:
-    """Require that the type in which the core computes holds a number that has been checked.
+    """Require that `dtype`, in which the core computes, can represent a checked number.
 
-    It must stay finite, must not become 0 unless it is 0, or `vanishes`, and must not become 1 if
-    it has to be `below_one`.
+    The number must stay finite. It must not become 0, unless it is 0 or `vanishes`, and must not
+    become 1 if it has to be `below_one`.
 
     Raises
     ------
     ValueError
-        With the cure.
+        The dtype cannot represent the number; the message names the cure.
     """
     with np.errstate(over="ignore", under="ignore"):
         held = float(np.array(value, dtype))
@@ -130,7 +135,7 @@ def require_held(
 def require_fields_held(
     owner: Any, dtype: npt.DTypeLike, below_one: Iterable[str] = (), vanishing: Iterable[str] = ()
 ) -> None:
-    """`require_held` for all real numbers in the fields of a dataclass, by their names."""
+    """Apply `require_held` to all floats in the fields of a dataclass."""
     for field in dataclasses.fields(owner):
         name, value = field.name, getattr(owner, field.name)
         for item in value if isinstance(value, tuple) else (value,):
@@ -141,19 +146,19 @@ def require_fields_held(
 
 
 def flag(name: str, value: object) -> bool:
-    """`value`, a bool of Python or NumPy, as that of Python."""
+    """Return `value`, a bool of Python or NumPy, as a Python bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
     return bool(value)
 
 
 def thread_count(threads: int | None, name: str = "threads") -> int:
-    """As the core takes it: 0 stands for its own choice."""
+    """Return the number of threads as the core takes it; 0 lets the core choose."""
     return 0 if threads is None else integer(name, threads, 1, _MOST_THREADS)
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
-    """`value` if it is among `known`, else an error with the nearest name."""
+    """Return `value` if it is among `known`; the error suggests the nearest name."""
     options = list(known)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {shown(value)} ({type(value).__name__})")
@@ -165,7 +170,7 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
 
 
 def layer_sizes(value: object) -> list[int]:
-    """Layer sizes as a list of at least two positive ints."""
+    """Return layer sizes as a list of at least two positive ints."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(
             "layer_sizes must be a sequence of integers, "
@@ -194,10 +199,10 @@ def _numeric(name: str, value: object) -> npt.NDArray[Any]:
 
 
 def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """`array` in the form that the core reads: C-contiguous, aligned, in native byte order.
+    """Return `array` in the form that the core reads: C-contiguous, aligned, native byte order.
 
-    All that reaches the core goes through here. A view into a buffer or a record may begin at any
-    byte, and `numpy.ascontiguousarray` leaves it there.
+    Every array that reaches the core goes through this function. A view into a buffer or a record
+    may be unaligned, which `numpy.ascontiguousarray` does not change.
     """
     wanted = np.dtype(dtype).newbyteorder("=")
     result = np.asarray(array, dtype=wanted, order="C")
@@ -205,7 +210,7 @@ def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def finite_array(name: str, value: object, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """`value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
+    """Return `value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
     array = _numeric(name, value)
     with np.errstate(over="ignore"):
         converted = core_array(array, dtype)
@@ -219,7 +224,7 @@ def finite_array(name: str, value: object, dtype: npt.DTypeLike) -> npt.NDArray[
 
 
 def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Samples as (n, features), C-contiguous, uint8 kept and all else in `dtype`."""
+    """Return samples as a C-contiguous array (n, features) of uint8 or else of `dtype`."""
     array = _numeric(name, value)
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions (samples, features), got {array.ndim}")
@@ -242,7 +247,7 @@ def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
 
 
 def class_targets(name: str, value: object, samples: int, classes: int) -> npt.NDArray[np.int64]:
-    """Labels as int64 (samples,), each in 0..classes-1."""
+    """Return labels as int64 (samples,), each in 0..classes-1."""
     array = _numeric(name, value)
     if array.ndim != 1:
         raise ValueError(f"{name} must have 1 dimension (one label per sample), got {array.ndim}")
@@ -261,7 +266,7 @@ def class_targets(name: str, value: object, samples: int, classes: int) -> npt.N
 def value_targets(
     name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:
-    """Targets as (samples, outputs) of `dtype`; one dimension is accepted for one output."""
+    """Return targets as (samples, outputs) of `dtype`; one output may have one dimension."""
     array = finite_array(name, value, dtype)
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
@@ -276,7 +281,7 @@ def value_targets(
 def probability_targets(
     name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:
-    """Shares of the classes as (samples, outputs) of `dtype`, none negative."""
+    """Return probabilities of the classes as (samples, outputs) of `dtype`, none negative."""
     array = value_targets(name, value, samples, outputs, dtype)
     if array.min() < 0:
         raise ValueError(f"{name} must hold probabilities, got {array.min()}")
@@ -286,7 +291,7 @@ def probability_targets(
 def sample_weights(
     name: str, value: object, samples: int, dtype: npt.DTypeLike
 ) -> npt.NDArray[Any] | None:
-    """One finite weight >= 0 per sample, of `dtype`; None stays None."""
+    """Return one finite weight >= 0 per sample, of `dtype`; None stays None."""
     if value is None:
         return None
     array = finite_array(name, value, dtype)
@@ -299,7 +304,7 @@ def sample_weights(
 
 
 def require_usable_weights(name: str, weights: npt.NDArray[Any]) -> None:
-    """Require of weights >= 0 that the core can divide by the sum of any of them."""
+    """Require that the core can divide by the sum of any of the weights, which are >= 0."""
     least = float(np.finfo(weights.dtype).tiny)
     with np.errstate(over="ignore"):
         total = float(weights.sum(dtype=np.float64))
@@ -307,6 +312,6 @@ def require_usable_weights(name: str, weights: npt.NDArray[Any]) -> None:
     if not total <= 1 / least or smallest < least:
         raise ValueError(
             f"{name} must be 0 or at least {least:.3g} in {weights.dtype.name} and add up to at "
-            f"most {1 / least:.3g}, got a least of {smallest:.3g} and a sum of {total:.3g}; divide "
-            "all of them by their mean"
+            f"most {1 / least:.3g}, got a minimum of {smallest:.3g} and a sum of {total:.3g}; "
+            "divide all of them by their mean"
         )

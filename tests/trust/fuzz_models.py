@@ -163,7 +163,7 @@ def plant_blind_digest() -> None:
 
 def plant_lost_activation() -> None:
     """A description that forgets which activations a network has."""
-    from fastmlp.architecture import Architecture
+    from fastmlp.network.architecture import Architecture
 
     original = Architecture.config
     Architecture.config = lambda self: {  # type: ignore[method-assign]

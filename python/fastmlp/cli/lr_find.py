@@ -124,7 +124,7 @@ def _search(experiment: Experiment, lowest: float, highest: float, steps: int) -
 def _weights(experiment: Experiment) -> Any:
     """Weights of the samples times those of their classes, as a training takes both."""
     from fastmlp.experiment import build
-    from fastmlp.samples import class_weighted
+    from fastmlp.network.samples import class_weighted
 
     prepared = experiment.prepared
     by_class = build.class_weights(experiment.config, prepared.preprocessing)

@@ -184,7 +184,7 @@ def _contradictions(values: Values, file: str) -> list[str]:
 def _build_network(settings: Config) -> None:
     """Let the model judge its arguments, with layers of one unit for those of the data."""
     import fastmlp
-    from fastmlp.architecture import architecture_from_config
+    from fastmlp.network.architecture import architecture_from_config
 
     given = settings.network.model_dump(exclude={"hidden"}, exclude_none=True)
     arguments = architecture_from_config(given)

@@ -41,7 +41,7 @@ from fastmlp.estimators.session import Session, new_session
 from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop, batch_size_for
 from fastmlp.estimators.stopping import Plateau
 from fastmlp.model import MLP
-from fastmlp.samples import Rows
+from fastmlp.network.samples import Rows
 from fastmlp.validation import core_array
 
 __all__ = ["BaseMLP", "Mode"]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import Link
 from fastmlp.model import MLP
-from fastmlp.samples import Rows
+from fastmlp.network.samples import Rows
 from fastmlp.validation import thread_count
 
 __all__ = [

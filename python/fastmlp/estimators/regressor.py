@@ -17,7 +17,7 @@ from fastmlp.estimators.parameters import CONSTRAINTS, store_parameters
 from fastmlp.estimators.samples import LossMeasure, Samples
 from fastmlp.losses import LOSSES, Loss
 from fastmlp.model import MLP
-from fastmlp.samples import Rows
+from fastmlp.network.samples import Rows
 
 __all__ = ["MLPRegressor"]
 

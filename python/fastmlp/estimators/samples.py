@@ -13,8 +13,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastmlp.model import MLP
-from fastmlp.samples import Data, Rows, require_sound_sparse
-from fastmlp.samples import samples as checked_rows
+from fastmlp.network.samples import Data, Rows, require_sound_sparse
+from fastmlp.network.samples import samples as checked_rows
 from fastmlp.validation import core_array, thread_count
 
 __all__ = [

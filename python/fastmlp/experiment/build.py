@@ -9,7 +9,6 @@ from typing import Any
 
 import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
-from fastmlp.architecture import architecture_from_config, checked_architecture
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data.prepare import Options, Prepared
 from fastmlp.data.preprocessing import Preprocessing
@@ -22,6 +21,7 @@ from fastmlp.experiment.schema import (
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP, load
+from fastmlp.network.architecture import architecture_from_config, checked_architecture
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 

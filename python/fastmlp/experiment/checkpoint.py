@@ -22,7 +22,7 @@ from fastmlp.errors import FormatError
 from fastmlp.history import History, Record
 from fastmlp.model import MLP
 from fastmlp.model_file import read_model, write_model
-from fastmlp.state_file import state_in_file, state_of_file
+from fastmlp.stored_model import state_in_file, state_of_file
 
 __all__ = ["Checkpoint", "CheckpointStore"]
 

@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 import fastmlp.metrics as metrics
 from fastmlp.activations import Activation
-from fastmlp.architecture import Architecture
 from fastmlp.data.prepare import Samples
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment
 from fastmlp.extras import MissingExtraError, require
+from fastmlp.network.architecture import Architecture
+from fastmlp.network.samples import class_weighted
 from fastmlp.optimizers import Optimizer
-from fastmlp.samples import class_weighted
 
 __all__ = ["PEERS", "PeerResult", "require_library"]
 

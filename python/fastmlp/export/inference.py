@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.losses import Link
 from fastmlp.model import MLP
+from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 if TYPE_CHECKING:
     from fastmlp.data.columns import ColumnEncoding

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from fastmlp._files import atomic_write
 from fastmlp._version import __version__
-from fastmlp.architecture import BATCH_NORM_EPSILON
 from fastmlp.export.inference import describe
+from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP

@@ -1,7 +1,12 @@
-"""Models in files: everything that prediction needs, and what training measured."""
+"""The content of a model file: parameters, history, preprocessing and the state of a training.
+
+Tensors of a model file are finite floats. Arrays of a training state that are finite floats are
+stored unchanged; of all other arrays each byte is stored as a float from 0 to 255.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -11,42 +16,46 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import text_path
-from fastmlp.architecture import Architecture, architecture_from_config, checked_architecture
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model_file import read_model, write_model
-from fastmlp.parameters import parameter_shape
-from fastmlp.state_file import STATE, state_in_file, state_of_file
+from fastmlp.network.architecture import (
+    Architecture,
+    architecture_from_config,
+    checked_architecture,
+)
+from fastmlp.network.parameters import parameter_shape
 from fastmlp.validation import integer, layer_sizes
 
-__all__ = ["StoredModel", "read_stored", "write_stored"]
+__all__ = ["StoredModel", "read_stored", "state_in_file", "state_of_file", "write_stored"]
 
 Array = npt.NDArray[Any]
 M = TypeVar("M")
-# Seconds stay out: the same training writes the same bytes.
+# Without seconds, so that the same training writes the same bytes.
+_STATE = "state."  # begins the names of the tensors of a training state
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model without the objects of the core, as files and pickles hold it.
+    """A model without objects of the core, as files and pickles hold it.
 
     Attributes
     ----------
     architecture : Architecture
     parameters : dict of str to array
-        As `MLP.parameters` gives them.
+        All parameters, as `MLP.parameters` returns them.
     frozen : list of int
         Layers that are not trained.
     history : History
     preprocessing : Preprocessing or None
     was_trained : bool
-        Whether ``fit(resume=True)`` needs more than the parameters.
+        Whether a training stands behind the parameters.
     training_state : dict of str to array
-        As `MLP.training_state` gives it; empty where it is not stored.
+        State as `MLP.training_state` returns it; empty if it is not stored.
     refusal : str or None
-        Why ``fit(resume=True)`` is refused.
+        Reason why ``fit(resume=True)`` is refused.
     """
 
     architecture: Architecture
@@ -60,7 +69,7 @@ class StoredModel:
 
 
 def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
-    """Write a model to a file, whole or not at all.
+    """Write a model to a file atomically.
 
     Raises
     ------
@@ -91,9 +100,10 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
 
 
 def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> M:
-    """What `make` makes of a file of `write_stored`; errors are those of `fastmlp.load`.
+    """Read a file of `write_stored` and return what `make` makes from it.
 
-    A TypeError or ValueError of `make` says that the file describes no model.
+    Errors are those of `fastmlp.load`. A TypeError or ValueError of `make` means that the file does
+    not describe a model.
     """
     path = text_path("path", path)
     tensors, config = read_model(path)
@@ -110,7 +120,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     )
     was_trained = config.pop("trained", bool(history.loss))
     frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
-    state = state_of_file(_taken(tensors, STATE), config.pop("training_state", None))
+    state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
     sizes = layer_sizes(arguments.pop("layer_sizes"))
     _require_shapes(sizes, tensors)
@@ -134,9 +144,9 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
 
 
 def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
-    """Compare the layers with the tensors that are there, before memory is taken for the former.
+    """Require that the tensors match the layers, before memory is allocated for the layers.
 
-    A few bytes are enough to claim layers that no machine can hold.
+    A few bytes suffice to describe layers that no machine can hold.
     """
     for layer in range(len(sizes) - 1):
         for kind in ("weights", "biases"):
@@ -149,7 +159,7 @@ def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
 
 
 def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
-    """Move the tensors whose names begin so to a mapping of their own."""
+    """Move the tensors whose names begin with `prefix` to a new mapping."""
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in names}
 
@@ -166,3 +176,54 @@ def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | Non
             raise ValueError("preprocessing has arrays but no description")
         return None
     return Preprocessing.from_config(config, arrays)
+
+
+def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
+    """Return the tensors of a training state, and a JSON text that describes the other entries."""
+    tensors: dict[str, Array] = {}
+    others: dict[str, Any] = {}
+    for name, value in state.items():
+        array = np.asarray(value)
+        if array.dtype in (np.float32, np.float64) and np.isfinite(array).all():
+            tensors[_STATE + name] = array
+            continue
+        if array.dtype.kind == "U":
+            others[name] = {"text": array.tolist()}
+            continue
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
+        others[name] = {"dtype": little.dtype.str, "shape": list(array.shape)}
+        tensors[_STATE + name] = little.view(np.uint8).astype(np.float32)
+    return tensors, json.dumps(others)
+
+
+def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array]:
+    """Return the training state that `state_in_file` stored; names come without their prefix.
+
+    Raises
+    ------
+    ValueError
+        Tensors and text do not belong together.
+    """
+    if text is None:
+        if tensors:
+            raise ValueError("a state has tensors but no description")
+        return {}
+    if not isinstance(text, str):
+        raise ValueError("training_state must be a text")
+    try:
+        state = dict(tensors)
+        for name, form in json.loads(text).items():
+            if "text" in form:
+                state[name] = np.array(form["text"], np.str_)
+                continue
+            dtype = np.dtype(form["dtype"])
+            if dtype.kind not in "biuf":
+                raise ValueError(f"{name} must be numbers, got {dtype}")
+            content = state[name].astype(np.uint8)
+            if not np.array_equal(content, state[name]):
+                raise ValueError(f"{name} must hold bytes")
+            array = content.view(dtype).reshape(form["shape"])
+            state[name] = array.astype(dtype.newbyteorder("="))
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"training_state does not describe its tensors: {error!r}") from None
+    return state

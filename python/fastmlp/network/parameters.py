@@ -1,4 +1,4 @@
-"""Parameters as users see them: lists of read-only arrays whose items can be assigned."""
+"""Lists of parameters for users, and checks of parameters that users assign."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 class Parameters(list[Array]):
-    """Read-only copies of the parameters; assigning an item changes the model."""
+    """List of read-only copies of parameters; assigning an item changes the network."""
 
     def __init__(self, arrays: Iterable[Array], assign: Callable[[int, object], None]) -> None:
         super().__init__(arrays)
@@ -39,7 +39,7 @@ class Parameters(list[Array]):
 
 
 def parameter_shape(kind: str, layer: int, layer_sizes: Sequence[int]) -> tuple[int, ...]:
-    """(in, out) of the weights of a layer, (out,) of its other arrays."""
+    """Return (in, out) for the weights of a layer, (out,) for its other arrays."""
     inputs, outputs = layer_sizes[layer : layer + 2]
     return (inputs, outputs) if kind == "weights" else (outputs,)
 
@@ -47,7 +47,7 @@ def parameter_shape(kind: str, layer: int, layer_sizes: Sequence[int]) -> tuple[
 def checked_parameter(
     name: str, layer: int, value: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
 ) -> Array:
-    """An array of one layer, by its kind."""
+    """Return one array of a layer in `dtype`, or raise."""
     array = finite_array(f"{name}[{layer}]", value, dtype)
     shape = parameter_shape(name, layer, layer_sizes)
     if array.shape != shape:
@@ -60,7 +60,7 @@ def checked_parameter(
 def checked_parameters(
     name: str, values: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
 ) -> list[Array]:
-    """Those of all layers."""
+    """Return one array per layer in `dtype`, or raise."""
     if not isinstance(values, (list, tuple)):
         raise TypeError(
             f"{name} must be a list of one array per layer, got {type(values).__name__}"

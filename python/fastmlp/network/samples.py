@@ -1,4 +1,4 @@
-"""Samples as the core takes them: row-major arrays, or compressed sparse rows that stay sparse."""
+"""Samples in the form that the core takes: row-major arrays or compressed sparse rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rows: TypeAlias = "Array | tuple[Array, Array, Array]"
 
 @dataclass(frozen=True)
 class Data:
-    """Samples with their targets, one array per loss, and weights, as the core takes them."""
+    """Checked samples with their targets, one array per loss, and their weights."""
 
     rows: Rows
     targets: list[Array]
@@ -40,12 +40,12 @@ class Data:
 
 
 def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Rows:
-    """Samples (n, features): uint8 kept, all else in `dtype`; sparse matrices of SciPy stay sparse.
+    """Return samples (n, features) of uint8 or `dtype`; sparse matrices stay sparse.
 
     Raises
     ------
     TypeError, ValueError
-        Not real numbers, not finite, or of another shape.
+        `value` holds no real numbers, is not finite, or has another shape.
     """
     if not hasattr(value, "tocsr"):
         return input_rows(name, value, features, dtype)
@@ -59,7 +59,7 @@ def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Ro
     rows = matrix.tocsr()
     columns, starts = core_array(rows.indices, np.int64), core_array(rows.indptr, np.int64)
     if not _is_sorted(columns, starts):
-        # What SciPy itself noted about the order may have been true of earlier indices.
+        # SciPy caches whether indices are sorted; the cache may describe earlier indices.
         rows = type(rows)((rows.data.copy(), columns.copy(), starts.copy()), shape=rows.shape)
         rows.has_canonical_format = False
         rows.sum_duplicates()
@@ -73,12 +73,12 @@ def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Ro
 
 
 def require_sound_sparse(name: str, matrix: Any) -> None:
-    """Require of a sparse matrix that its indices lie within it: SciPy believes them unseen.
+    """Require that the indices of a sparse matrix lie within it, which SciPy does not check.
 
     Raises
     ------
     TypeError, ValueError
-        Its parts do not fit together, or it holds no real numbers.
+        The parts of the matrix do not fit together, or it holds no real numbers.
     """
     kind, (rows, columns) = getattr(matrix, "format", None), matrix.shape
     if max(rows, columns) > _MOST_COLUMNS:
@@ -130,7 +130,7 @@ def _require_within(name: str, indices: Array, size: int) -> None:
 
 
 def _is_sorted(columns: Array, starts: Array) -> bool:
-    """Whether the columns of each row ascend, none twice."""
+    """Whether the columns of each row are strictly ascending."""
     rises = columns[1:] > columns[:-1]
     first = starts[1:-1]
     rises[first[(first > 0) & (first < len(columns))] - 1] = True
@@ -145,22 +145,23 @@ def row_count(rows: Rows) -> int:
 def class_weighted(
     weights: Array | None, class_weight: object, labels: Array, classes: int, dtype: npt.DTypeLike
 ) -> Array | None:
-    """Weights of the samples times those of their classes.
+    """Multiply the weights of the samples by those of their classes.
 
     Parameters
     ----------
     weights : array of shape (samples,), optional
     class_weight : mapping of int to float, "balanced" or None
-        Classes that a mapping does not name have weight 1; "balanced" gives class k the weight
+        A mapping gives the weights of classes, 1 if missing. "balanced" gives class k the weight
         samples / (classes * samples of class k).
     labels : int64 array of shape (samples,)
     classes : int
-    dtype : of the result
+    dtype : dtype
+        Type of the result.
 
     Raises
     ------
     TypeError, ValueError
-        `class_weight` is of another kind, or names a class that does not exist.
+        `class_weight` is of another type, or names a class that does not exist.
     """
     if class_weight is None:
         return weights

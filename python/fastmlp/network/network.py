@@ -1,4 +1,4 @@
-"""A network as users see it: its parameters, and what can be computed without changing them."""
+"""`Network`: parameters, predictions, losses and gradients; all of a model but its training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 from numpy.linalg import norm
 
 from fastmlp import _core
-from fastmlp.architecture import Architecture
-from fastmlp.losses import UserLoss, core_function
-from fastmlp.parameters import Parameters, checked_parameter, checked_parameters
-from fastmlp.samples import Data, Rows, class_weighted, row_count, samples
+from fastmlp.losses import Loss, UserLoss, core_function
+from fastmlp.network.architecture import BATCH_NORM_EPSILON, Architecture
+from fastmlp.network.parameters import Parameters, checked_parameter, checked_parameters
+from fastmlp.network.samples import Data, Rows, class_weighted, row_count, samples
 from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
-__all__ = ["Network"]
+__all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
 
 Array = npt.NDArray[Any]
 _KINDS = ("weights", "biases", "scales", "means", "variances")
@@ -25,7 +25,7 @@ _SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million time
 
 
 class Network:
-    """What `fastmlp.MLP` is apart from its training."""
+    """A network without its training: the base class of `fastmlp.MLP`."""
 
     def __init__(self, architecture: Architecture) -> None:
         self._architecture = architecture
@@ -52,17 +52,17 @@ class Network:
 
     @property
     def architecture(self) -> Architecture:
-        """What the network is, as it was checked."""
+        """Checked arguments of the network."""
         return self._architecture
 
     @property
     def layer_sizes(self) -> list[int]:
-        """Features, hidden layers, outputs."""
+        """Features, units of each hidden layer, outputs."""
         return list(self._architecture.layer_sizes)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Scalar type of parameters and arithmetic."""
+        """Scalar type in which parameters are stored and all arithmetic is done."""
         return self._architecture.dtype
 
     @property
@@ -73,39 +73,67 @@ class Network:
 
     @property
     def tells_accuracy(self) -> bool:
-        """Whether training and `evaluate` measure an accuracy, with several losses the first's."""
+        """Whether training and `evaluate` measure an accuracy; the first loss decides."""
         return self._architecture.losses[0].tells_accuracy
 
     @property
     def isa(self) -> str:
-        """Instruction set whose kernels this model runs on."""
+        """Instruction set of the kernels in use: "generic", "avx2" or "avx512"."""
         return str(self._network.isa)
 
     # Frozen layers
 
     @property
     def trainable(self) -> list[bool]:
-        """Of each layer, whether `fit` changes it."""
+        """Whether `fit` changes each layer."""
         return list(self._trainable)
 
     def trainable_flags(self) -> list[bool]:
-        """The same as the core takes it: empty where all are."""
+        """`trainable` as the core takes it: empty if all layers are trained."""
         return [] if all(self._trainable) else list(self._trainable)
 
     def freeze(self, layers: int | Sequence[int]) -> None:
-        """Keep layers as they are: from the first where >= 0, from the last where negative.
+        """Exclude layers from training.
 
-        A frozen layer with batch normalisation uses its running moments.
+        A frozen layer with batch normalization uses its running moments.
+
+        Parameters
+        ----------
+        layers : int or sequence of int
+            Indices of layers, from 0; negative ones count from the last layer.
 
         Raises
         ------
         ValueError
-            No such layer, or none would be left to train.
+            A layer does not exist, or no layer would be trained.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([4, 8, 8, 3])
+        >>> model.freeze([0, 1])
+        >>> model.trainable
+        [False, False, True]
         """
         self._set_trainable(layers, False)
 
     def unfreeze(self, layers: int | Sequence[int] | None = None) -> None:
-        """Train layers again, all of them by default."""
+        """Include layers in training again.
+
+        Parameters
+        ----------
+        layers : int or sequence of int, optional
+            Indices of layers, as in `freeze`; all layers by default.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([4, 8, 3])
+        >>> model.freeze(0)
+        >>> model.unfreeze()
+        >>> model.trainable
+        [True, True]
+        """
         everything = list(range(len(self._trainable)))
         self._set_trainable(everything if layers is None else layers, True)
 
@@ -122,7 +150,19 @@ class Network:
 
     @property
     def weights(self) -> list[Array]:
-        """Copies of the weights, (in, out) each; assign a list, or one item, to set them."""
+        """Read-only copies of the weights, shape (in, out) each.
+
+        Assigning a list, or one item of the list, sets the weights of the network.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastmlp import MLP
+        >>> model = MLP([2, 3, 1], loss="mse")
+        >>> model.weights[0] = np.ones((2, 3))
+        >>> float(model.weights[0].sum())
+        6.0
+        """
         return self._list("weights")
 
     @weights.setter
@@ -131,7 +171,18 @@ class Network:
 
     @property
     def biases(self) -> list[Array]:
-        """Copies of the biases, (out,) each; assign a list, or one item, to set them."""
+        """Read-only copies of the biases, shape (out,) each.
+
+        Assigning a list, or one item of the list, sets the biases of the network.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([2, 3, 1], loss="mse")
+        >>> model.biases = [[1, 2, 3], [4]]
+        >>> model.biases
+        [array([1., 2., 3.], dtype=float32), array([4.], dtype=float32)]
+        """
         return self._list("biases")
 
     @biases.setter
@@ -151,30 +202,37 @@ class Network:
         self._assign_all([(kind, layer, value) for layer, value in enumerate(checked)])
 
     def layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
-        """Layers that have arrays of this kind, and copies of these."""
-        normalises = (*self._architecture.batch_normalization, False)
+        """Yield each layer that has an array of this kind, and a copy of the array."""
+        normalized = (*self._architecture.batch_normalization, False)
         for layer in range(self._architecture.layers):
-            if kind in ("weights", "biases") or normalises[layer]:
+            if kind in ("weights", "biases") or normalized[layer]:
                 yield layer, self._network.get(kind, layer)
 
     def assign(self, kind: str, layer: int, values: Array) -> None:
-        """Set one array, which has its shape."""
+        """Set one array, whose shape has been checked."""
         self._assign_all([(kind, layer, values)])
 
     def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
-        """Set them in one call of the core, which no signal can cut in two."""
+        """Set arrays in one call of the core, which no signal interrupts halfway."""
         self._network.set_all(
             [(kind, layer, core_array(values, self.dtype)) for kind, layer, values in arrays]
         )
 
     def parameters(self) -> dict[str, Array]:
-        """Copies of all that makes the network what it is.
+        """Copies of all parameters.
 
         Returns
         -------
         dict of str to array
-            ``layers.<i>.weights`` (in, out) and ``layers.<i>.biases`` (out,) and, where layer i has
-            batch normalisation, its ``scales``, running ``means`` and ``variances`` (out,).
+            ``layers.<i>.weights`` of shape (in, out) and ``layers.<i>.biases`` of shape (out,) of
+            each layer i, and ``scales`` and running ``means`` and ``variances`` of shape (out,) of
+            layers with batch normalization.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> {name: array.shape for name, array in MLP([2, 3]).parameters().items()}
+        {'layers.0.weights': (2, 3), 'layers.0.biases': (3,)}
         """
         return {
             f"layers.{layer}.{kind}": array
@@ -183,12 +241,23 @@ class Network:
         }
 
     def set_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> None:
-        """Set all that `parameters` gives.
+        """Set all parameters.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array
+            Names and shapes as `parameters` returns them.
 
         Raises
         ------
-        ValueError
-            Names, shapes or values do not fit the network; nothing is changed then.
+        TypeError, ValueError
+            Names, shapes or values do not fit the network. Nothing is changed.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([2, 3], seed=1)
+        >>> model.set_parameters(MLP([2, 3], seed=2).parameters())
         """
         checked = self._checked_parameters(parameters)
         places = (name.split(".") for name in checked)
@@ -197,7 +266,7 @@ class Network:
         )
 
     def _checked_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
-        """Arrays of the model's type, or an error."""
+        """Return the arrays in the model's dtype, or raise."""
         places = {
             f"layers.{layer}.{kind}": (kind, layer)
             for kind in _KINDS
@@ -217,7 +286,7 @@ class Network:
         }
 
     def put_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Set all that `parameters` gives, without a word to what a training goes on from."""
+        """Set parameters without changing what a resumed training continues from."""
         places = (name.split(".") for name in parameters)
         arrays = [(kind, int(layer)) for _, layer, kind in places]
         self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
@@ -281,28 +350,73 @@ class Network:
     # Computing
 
     def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Outputs of the last layer, (samples, outputs): logits for classification.
+        """Compute the outputs of the last layer: logits for classification.
 
         Parameters
         ----------
         x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
         threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        array of shape (samples, outputs)
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> MLP([2, 3, 1], loss="mse").forward([[0.0, 0.0]])
+        array([[0.]], dtype=float32)
         """
         return self.outputs_of(self._rows(x), self._architecture.link, thread_count(threads))
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
-        """Outputs of each hidden layer, (samples, units) each, as predictions see them."""
-        return self._network.hidden_outputs(self._rows(x), thread_count(threads))
+        """Compute the outputs of each hidden layer, without dropout.
 
-    def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
-        """What the outputs say.
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
 
         Returns
         -------
-        array
-            Class indices, int64 (samples,), for losses of classes; 0 or 1, int64 (samples,) or
-            (samples, outputs), for binary cross-entropy; rates for Poisson; else the outputs,
-            (samples, outputs). With several losses a list of these.
+        list of arrays of shape (samples, units)
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> [array.shape for array in MLP([2, 8, 4, 1]).hidden_activations([[0.0, 1.0]])]
+        [(1, 8), (1, 4)]
+        """
+        return self._network.hidden_outputs(self._rows(x), thread_count(threads))
+
+    def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
+        """Predict classes or values.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        array, or list of arrays with several losses
+            Class indices, int64 of shape (samples,), for losses of classes; 0 or 1, int64 of shape
+            (samples,) or (samples, outputs), for binary cross-entropy; expected counts for Poisson;
+            otherwise the outputs, shape (samples, outputs).
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 2])
+        >>> model.set_parameters({"layers.0.weights": [[-1.0, 1.0]], "layers.0.biases": [0, 0]})
+        >>> model.predict([[-3.0], [3.0]])
+        array([0, 1])
         """
         rows = self._rows(x)
         team = thread_count(threads)
@@ -320,12 +434,29 @@ class Network:
         ]
 
     def predict_proba(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
-        """Probabilities, (samples, outputs): softmax or, for yes or no, sigmoid of the outputs.
+        """Predict probabilities: softmax or, with binary cross-entropy, sigmoid of the outputs.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples.
+        threads : int, optional
+            Number of threads, as in `MLP.fit`.
+
+        Returns
+        -------
+        array of shape (samples, outputs)
 
         Raises
         ------
         ValueError
-            The loss does not make probabilities of outputs.
+            The loss does not define probabilities.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> MLP([2, 4]).predict_proba([[0.0, 0.0]])
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
         """
         losses = self._architecture.losses
         link = losses[0].link
@@ -344,14 +475,28 @@ class Network:
         sample_weight: npt.ArrayLike | None = None,
         threads: int | None = None,
     ) -> dict[str, float]:
-        """Mean loss and, for classification, accuracy over samples of the shapes `fit` takes.
+        """Compute the mean loss and, for classification, the accuracy.
 
-        `sample_weight` weighs both.
+        Parameters
+        ----------
+        x, y, sample_weight, threads
+            As in `MLP.fit`; the weights count in loss and accuracy.
+
+        Returns
+        -------
+        dict of str to float
+            ``loss`` and, for classification, ``accuracy``.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> MLP([2, 1], loss="mse").evaluate([[0.0, 0.0]], [[3.0]])
+        {'loss': 9.0}
         """
         return self.evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
 
     def evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
-        """The same for samples that have been checked."""
+        """`evaluate` for samples that have been checked."""
         function = core_function(self._architecture.losses)
         if function is not None:
             outputs = self.outputs_of(data.rows, "none", threads)
@@ -387,27 +532,53 @@ class Network:
         training: bool = False,
         threads: int | None = None,
     ) -> tuple[float, list[Array], list[Array]]:
-        """Mean loss over the samples and its gradient, without changing the model.
+        """Compute the mean loss over the samples and its gradient, without changing the model.
 
         Parameters
         ----------
-        x, y, sample_weight
-            As `fit` takes them.
+        x, y, sample_weight, threads
+            As in `MLP.fit`.
         training : bool
-            With dropout, noise, and the samples' own moments in batch normalisation.
-        threads : int, optional
+            Use dropout, noise, and the samples' own moments in batch normalization.
 
         Returns
         -------
         loss : float
+            Mean loss, without penalties.
         dweights, dbiases : list of arrays
-            Shapes of ``weights`` and ``biases``. Penalties are not part of either.
+            Gradients of the shapes of `weights` and `biases`, without penalties.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 1], loss="half_mse")
+        >>> model.weights = [[[2.0]]]
+        >>> model.loss_and_gradients([[3.0]], [[5.0]])
+        (0.5, [array([[3.]], dtype=float32)], [array([1.], dtype=float32)])
         """
         loss, arrays = self._gradients(self._data(x, y, sample_weight), training, False, threads)
         return loss, arrays["weights"], arrays["biases"]
 
     def input_gradients(self, x: npt.ArrayLike, y: Any, *, threads: int | None = None) -> Array:
-        """Gradient of the mean loss by the inputs, (samples, features)."""
+        """Compute the gradient of the mean loss with respect to the inputs.
+
+        Parameters
+        ----------
+        x, y, threads
+            As in `MLP.fit`.
+
+        Returns
+        -------
+        array of shape (samples, features)
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 1], loss="half_mse")
+        >>> model.weights = [[[2.0]]]
+        >>> model.input_gradients([[3.0]], [[5.0]])
+        array([[2.]], dtype=float32)
+        """
         _, arrays = self._gradients(self._data(x, y), False, True, threads)
         scaled: Array = arrays["input"] * self.dtype.type(self._architecture.input_scale)
         return scaled
@@ -415,29 +586,50 @@ class Network:
     def gradient_norms(
         self, x: npt.ArrayLike, y: Any, *, training: bool = False, threads: int | None = None
     ) -> list[float]:
-        """Euclidean norm of the gradient by each layer's weights."""
+        """Compute the Euclidean norm of the gradient with respect to each layer's weights.
+
+        Parameters
+        ----------
+        x, y, threads
+            As in `MLP.fit`.
+        training : bool
+            As in `loss_and_gradients`.
+
+        Returns
+        -------
+        list of float
+            One norm per layer.
+
+        Examples
+        --------
+        >>> from fastmlp import MLP
+        >>> model = MLP([1, 1], loss="half_mse")
+        >>> model.weights = [[[2.0]]]
+        >>> model.gradient_norms([[3.0]], [[5.0]])
+        [3.0]
+        """
         _, arrays = self._gradients(self._data(x, y), training, False, threads)
         return [float(norm(array)) for array in arrays["weights"]]
 
     def outputs_of(self, rows: Rows, link: str, threads: int) -> Array:
-        """Outputs after the function `link` for rows that have been checked."""
+        """Compute outputs, with the function `link` applied, of rows that have been checked."""
         return self._network.forward(rows, link, threads)
 
     def classes_of(self, rows: Rows, threads: int) -> npt.NDArray[np.int32]:
-        """Index of the largest output for rows that have been checked."""
+        """Compute the index of the largest output of rows that have been checked."""
         return self._network.predict_classes(rows, threads)
 
     def core_gradient(self, batch_size: int, threads: int) -> _core.Gradient32 | _core.Gradient64:
-        """The core's loss and gradient of up to `batch_size` samples; 0 threads: its choice."""
+        """Make a gradient computation of the core; with 0 threads the core chooses their number."""
         return self._gradient_type(self._network, integer("samples", batch_size, 1), threads)
 
     def core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
-        """The core's training run; 0 threads: its choice."""
+        """Make a training run of the core; with 0 threads the core chooses their number."""
         return self._run_type(self._network, batch_size, rule, threads)
 
 
 def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:
-    """Predictions from outputs of one loss."""
+    """Turn the outputs of one loss into predictions."""
     if takes_classes:
         classes: Array = np.argmax(outputs, axis=1).astype(np.int64)
         return classes
@@ -445,3 +637,35 @@ def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:
         return outputs
     yes = (outputs > 0).astype(np.int64)
     return yes.reshape(-1) if yes.shape[1] == 1 else yes
+
+
+def head_arguments(network: Network, loss: str | Loss | None, seed: int | None) -> dict[str, Any]:
+    """Return arguments of `fastmlp.MLP` for the same hidden layers and another last layer."""
+    arguments = network.architecture.arguments()
+    if loss is not None:
+        arguments |= {"loss": loss, "output_activation": "identity"}
+    return arguments if seed is None else arguments | {"seed": seed}
+
+
+def hidden_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Return the parameters of all layers but the last."""
+    head = f"layers.{network.architecture.layers - 1}."
+    return {k: v for k, v in network.parameters().items() if not k.startswith(head)}
+
+
+def folded_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Return weights and biases that include batch normalization, computed in float64."""
+    old = network.parameters()
+    parameters = {k: v for k, v in old.items() if k.endswith((".weights", ".biases"))}
+    for layer, normalized in enumerate(network.architecture.batch_normalization):
+        if not normalized:
+            continue
+        name = f"layers.{layer}."
+        weights, biases, scales, means, variances = (
+            old[name + kind].astype(np.float64)
+            for kind in ("weights", "biases", "scales", "means", "variances")
+        )
+        factors = scales / np.sqrt(variances + BATCH_NORM_EPSILON)
+        parameters[name + "weights"] = weights * factors
+        parameters[name + "biases"] = biases - means * factors
+    return parameters

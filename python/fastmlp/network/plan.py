@@ -1,4 +1,4 @@
-"""What the core decides once for a network, a batch size and a number of threads."""
+"""`Plan`: the decisions of the core for a network, a batch size and a number of threads."""
 
 from __future__ import annotations
 
@@ -9,41 +9,50 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """How a training step is computed. Nothing here changes a bit of the result.
+    """How the core computes a training step. No decision changes a bit of the result.
+
+    `fastmlp.MLP.plan` returns it; ``print`` shows it in words.
 
     Attributes
     ----------
     layer_sizes : tuple of int
-        Features, hidden layers, outputs.
+        Features, units of each hidden layer, outputs.
     batch_size : int
         Samples per step.
     dtype, optimizer, isa : str
         Scalar type, update rule, instruction set of the kernels.
     threads : int
-        Members of the team.
+        Number of threads.
     splits : tuple of str
-        Per layer, how the members share its forward pass and its update: ``"rows"`` of the batch
-        and blocks of the weights dealt out evenly, or ``"outputs"``, each with its own part of the
-        weights.
+        How the threads share each layer. ``"rows"``: each thread takes rows of the batch in the
+        forward pass and blocks of the weights in the update. ``"outputs"``: each thread has its
+        own outputs of the layer in both.
     transposes_weights : tuple of bool
-        Per layer, whether the gradient of its input is computed from transposed blocks of the
-        weights, or else with the batch in the lanes from the weights as they are. No meaning in
-        the first.
+        Whether the gradient of each layer's input is computed from transposed blocks of the
+        weights; otherwise the batch is in the SIMD lanes and the weights are read as they are.
+        The entry of the first layer has no meaning.
     own_input : bool
-        Each member gathers the whole batch for itself.
+        Whether each thread gathers the whole batch for itself.
     barriers : int
-        Times the members wait for each other in a step.
+        Number of times that the threads wait for each other in a step.
     row_block, depth_block : int
         Samples and inner dimension of the block that stays in the second-level cache.
     panel, tile_rows : int
         Columns of a panel, and rows of the largest register tile.
     panel_group : int
-        Output panels whose gradients stay in cache while the input goes by.
+        Number of output panels whose gradients stay in cache while the input is read.
     parameter_bytes : int
-        Weights and biases as stored, in whole panels.
+        Size of weights and biases as stored, in whole panels.
     run_bytes : int
-        Memory that training adds: optimizer state, weights of the epoch's start, activations,
-        gradients.
+        Memory that a training adds: optimizer state, parameters at the start of the epoch,
+        activations, gradients.
+
+    Examples
+    --------
+    >>> from fastmlp import MLP
+    >>> plan = MLP([784, 512, 10]).plan(batch_size=64, threads=1)
+    >>> plan.threads, plan.barriers
+    (1, 0)
     """
 
     layer_sizes: tuple[int, ...]
@@ -66,8 +75,11 @@ class Plan:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of a step: three products of 2 per weight and sample, less the
-        input gradient of the first layer."""
+        """Floating-point operations of a step.
+
+        Each of three products takes two per weight and sample; the first layer needs no gradient
+        of its input.
+        """
         sizes = self.layer_sizes
         weights = sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
         return self.batch_size * (6 * weights - 2 * sizes[0] * sizes[1])

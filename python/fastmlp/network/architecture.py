@@ -1,4 +1,4 @@
-"""What a network is: checked once, told to the core, written to files and read from them."""
+"""`Architecture`: the checked description of a network, for the core and for files."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ __all__ = ["Architecture", "architecture_from_config", "checked_architecture"]
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
 _RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu")
-# Output activations that a loss computes by itself, from logits.
+# Output activations that a loss computes from logits.
 _FUSED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Arguments of `fastmlp.MLP`, all of them checked."""
+    """Checked arguments of `fastmlp.MLP`."""
 
     layer_sizes: tuple[int, ...]
     activations: tuple[Activation, ...]  # of the hidden layers
@@ -57,12 +57,12 @@ class Architecture:
 
     @property
     def layers(self) -> int:
-        """Layers of weights."""
+        """Number of layers with weights."""
         return len(self.layer_sizes) - 1
 
     @property
     def groups(self) -> list[slice]:
-        """Outputs of each loss."""
+        """Range of outputs of each loss."""
         if len(self.losses) == 1:
             return [slice(0, self.layer_sizes[-1])]
         ends = np.cumsum([loss.outputs or 0 for loss in self.losses])
@@ -73,7 +73,7 @@ class Architecture:
 
     @property
     def link(self) -> Link:
-        """What the output layer does, where the loss does it in training."""
+        """Function of the output layer that the loss computes in training."""
         fused = _FUSED.get(self.losses[0].name) if len(self.losses) == 1 else None
         return self.losses[0].link if self._output_name == fused else "none"
 
@@ -83,7 +83,7 @@ class Architecture:
         return output if isinstance(output, str) else output.name
 
     def spec(self) -> dict[str, Any]:
-        """As the core takes it."""
+        """Return the description that the core takes."""
         fused = self.link != "none"
         softmax = self._output_name == "softmax"
         output = Activation("identity") if fused or softmax else self.output_activation
@@ -106,7 +106,7 @@ class Architecture:
         }
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of `fastmlp.MLP`, but the layer sizes."""
+        """Return the keyword arguments of `fastmlp.MLP`, without the layer sizes."""
         return {
             "activation": list(self.activations) or "relu",
             "loss": self.losses[0] if len(self.losses) == 1 else list(self.losses),
@@ -122,7 +122,7 @@ class Architecture:
         }
 
     def config(self) -> dict[str, Any]:
-        """As files hold it: what `architecture_from_config` reads."""
+        """Return the form in files, which `architecture_from_config` reads."""
         output = self.output_activation
         config: dict[str, Any] = {
             "layer_sizes": list(self.layer_sizes),
@@ -153,14 +153,14 @@ def _layer(activation: Activation, batch_norm: bool, dropout: float) -> dict[str
 
 
 def _shared(values: list[Any], default: Any) -> Any:
-    """The value that all have, else all values."""
+    """Return the common value if all are equal, else all values."""
     if not values:
         return default
     return values[0] if all(value == values[0] for value in values) else values
 
 
 def _per_hidden_layer(name: str, value: object, layers: int) -> list[Any]:
-    """`value` for each hidden layer, or the items of a sequence of them."""
+    """Return the items of a sequence, or `value` once per hidden layer."""
     if isinstance(value, (list, tuple)):
         if len(value) != layers:
             raise ValueError(
@@ -206,7 +206,7 @@ def _dtype_name(dtype: object) -> str:
 
 
 def default_initializer(activations: Sequence[Activation]) -> str:
-    """He for rectifiers and their relatives, LeCun for SELU, Glorot for the rest."""
+    """Return He for rectifiers and similar activations, LeCun for SELU, Glorot otherwise."""
     first = activations[0].name if activations else "relu"
     if first == "selu":
         return "lecun_normal"
@@ -228,12 +228,12 @@ def checked_architecture(
     input_noise: float = 0.0,
     batch_normalization: object = False,
 ) -> Architecture:
-    """The arguments of `fastmlp.MLP`, checked.
+    """Check the arguments of `fastmlp.MLP`.
 
     Raises
     ------
     TypeError, ValueError
-        An argument is of the wrong kind or out of range.
+        An argument is of the wrong type or out of range.
     """
     checked_sizes = layer_sizes(sizes)
     hidden = len(checked_sizes) - 2
@@ -248,7 +248,7 @@ def checked_architecture(
         ]
         initial = default_initializer(activations)
     losses = checked_losses(loss, checked_sizes[-1])
-    normalises = _per_hidden_layer("batch_normalization", batch_normalization, hidden)
+    normalized = _per_hidden_layer("batch_normalization", batch_normalization, hidden)
     dtype_name = dtype if isinstance(dtype, str) else _dtype_name(dtype)
     architecture = Architecture(
         layer_sizes=tuple(checked_sizes),
@@ -267,14 +267,14 @@ def checked_architecture(
         dropout=_checked_rates("dropout", dropout, hidden),
         input_dropout=real("input_dropout", input_dropout, 0.0, 1.0, below=True),
         input_noise=real("input_noise", input_noise, 0.0),
-        batch_normalization=tuple(flag("batch_normalization", item) for item in normalises),
+        batch_normalization=tuple(flag("batch_normalization", item) for item in normalized),
     )
     _require_numbers_held(architecture)
     return architecture
 
 
 def _require_numbers_held(architecture: Architecture) -> None:
-    """Require that the model's type holds all numbers that the core takes."""
+    """Require that the dtype can represent all numbers that the core takes."""
     dtype = architecture.dtype
     if architecture.input_scale == 0:
         raise ValueError("input_scale must not be 0, which makes all inputs 0")
@@ -291,12 +291,12 @@ def _require_numbers_held(architecture: Architecture) -> None:
 
 
 def architecture_from_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of `fastmlp.MLP` from what `Architecture.config` gave.
+    """Return the keyword arguments of `fastmlp.MLP` from the form in files.
 
     Raises
     ------
     TypeError, ValueError
-        It does not describe a network.
+        `config` does not describe a network.
     """
     arguments = dict(config)
 
