@@ -88,8 +88,7 @@ def layers_of(source: str | None, config_file: str | None) -> list[Layer]:
     ConfigError
         A file cannot be read or a setting in it is wrong.
     """
-    from fastmlp.experiment.recipes import recipe_for
-    from fastmlp.experiment.settings import LOCAL_NAME
+    from fastmlp.experiment.settings import LOCAL_NAME, recipe_for
 
     if config_file is not None:
         layers = [_file_layer("file", Path(config_file))]

@@ -10,13 +10,17 @@ from typing import Any
 
 from fastmlp._files import read_regular_file
 from fastmlp.errors import FormatError
-from fastmlp.experiment.recipes import recipe_for
 from fastmlp.experiment.schema import Config, Section
 
 __all__ = [
+    "IMAGES",
+    "LOCAL_NAME",
+    "RECIPES",
+    "TABLES",
     "assign",
     "merged",
     "read_settings",
+    "recipe_for",
     "resolve",
     "toml",
     "user_settings_path",
@@ -29,6 +33,44 @@ _MAX_BYTES = 1 << 20
 _CHOICES = ("optimizer", "schedule")
 
 Values = dict[str, Any]
+
+IMAGES: Values = {
+    "network": {"hidden": [512]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
+    "schedule": {"name": "cosine", "per": "epoch"},
+    "training": {"epochs": 6, "batch_size": 64},
+}
+TABLES: Values = {
+    "network": {"hidden": [64, 64]},
+    "optimizer": {"name": "adam", "learning_rate": 0.003},
+    "schedule": {"name": "cosine", "per": "epoch"},
+    "training": {"epochs": 60, "batch_size": 32},
+}
+
+# By data set. Others get TABLES, directories and IDX files IMAGES.
+RECIPES: dict[str, Values] = {
+    "mnist": IMAGES,
+    "fashion-mnist": IMAGES,
+    "kmnist": IMAGES,
+    "cifar10": {
+        "network": {"hidden": [1024, 512], "dropout": 0.2},
+        "optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.9},
+        "schedule": {"name": "cosine", "per": "epoch"},
+        "training": {"epochs": 20, "batch_size": 128},
+    },
+}
+
+
+def recipe_for(source: str) -> Values:
+    """The settings that suit a data source where nothing else is said."""
+    name = source.strip().lower().replace("_", "-")
+    if name in RECIPES:
+        return RECIPES[name]
+    path = os.path.expanduser(source)
+    stem = path.removesuffix(".gz")
+    if os.path.isdir(path) or stem.endswith((".idx", "-ubyte")):
+        return IMAGES
+    return TABLES
 
 
 def user_settings_path() -> Path:

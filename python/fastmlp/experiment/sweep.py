@@ -14,7 +14,7 @@ from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.locking import locked
-from fastmlp.experiment.runner import Experiment
+from fastmlp.experiment.runner import Experiment, require_digests
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Dimension, Value, changed, distinct
 from fastmlp.experiment.settings import read_settings, toml
@@ -203,14 +203,9 @@ class Sweep:
         return locked(self.path)
 
     def require_same_data(self, experiment: Experiment) -> None:
-        """Raise FormatError where the data is not what the sweep began with."""
-        expected, actual = self.search().data_sha256, experiment.prepared.sha256
-        names = sorted({*expected, *actual})
-        other = [name for name in names if expected.get(name) != actual.get(name)]
-        if other:
-            raise FormatError(
-                f"{self.path}: the data has changed since the sweep began: {', '.join(other)}"
-            )
+        """Raise FormatError if the data differs from that with which the sweep began."""
+        message = f"{self.path}: the data has changed since the sweep began"
+        require_digests(experiment, self.search().data_sha256, message)
 
     def study(self, monitor: str) -> Study:
         """The trials so far; call it while the sweep is held.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -15,13 +14,12 @@ from fastmlp.callbacks import Callback, Training
 from fastmlp.data.prepare import Prepared
 from fastmlp.errors import DivergedError
 from fastmlp.experiment import build
-from fastmlp.experiment.runner import Experiment, load_experiment
+from fastmlp.experiment.runner import Experiment, StopRule, fit, load_experiment
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Value, changed
 from fastmlp.experiment.study import Pending, Study, Trial
 from fastmlp.history import Record
 from fastmlp.lbfgs import LBFGS
-from fastmlp.monitoring import BestValue
 
 __all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
 
@@ -47,51 +45,37 @@ def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepa
     return experiment
 
 
-class _Watcher(Callback):
-    """Tells what each epoch measured, and ends a trial where a run would end, or where it is told.
+class _TrialCallback(Callback):
+    """Reports each epoch, and ends a trial where a run would end or the report says so.
 
     ``status`` is "complete" or "pruned".
     """
 
     def __init__(self, experiment: Experiment, report: Report) -> None:
-        training = experiment.config.training
         self.status = "complete"
+        self.rule = StopRule(experiment.config.training)
         self._report = report
-        self._monitor = training.monitor or "loss"
-        self._patience = training.patience
-        self._max_time = training.max_time
-        self._best = BestValue(self._monitor, "auto")
-        self._best_epoch = 0
-        self._started = time.monotonic()
-
-    @property
-    def measured(self) -> bool:
-        """Whether an epoch measured something finite."""
-        return self._best.value is not None
+        self._monitor = experiment.config.training.monitor or "loss"
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
-        """Report the epoch; True where the trial is to end."""
-        if self._best.update(record):
-            self._best_epoch = record["epoch"]
+        """Report the epoch; True if the trial is to end."""
+        self.rule.update(record)
         if self._report(record["epoch"], record[self._monitor]):
-            # One that has come to its end is not given up.
+            # A trial in its last epoch is complete.
             if record["epoch"] < record["epochs"]:
                 self.status = "pruned"
             return True
-        if self._patience is not None and record["epoch"] - self._best_epoch >= self._patience:
-            return True
-        elapsed = time.monotonic() - self._started
-        return self._max_time is not None and elapsed + record["seconds"] > self._max_time
+        return self.rule.is_out_of_patience() or self.rule.is_out_of_time(record)
 
 
 def train_trial(experiment: Experiment, report: Report) -> str:
-    """Train once.
+    """Train one trial.
 
     Parameters
     ----------
     experiment : Experiment
     report : callable
-        Called with epoch and measured value after each epoch; True gives the trial up.
+        Called with the epoch and its monitored value; True gives the trial up.
 
     Returns
     -------
@@ -102,31 +86,14 @@ def train_trial(experiment: Experiment, report: Report) -> str:
     ValueError
         A setting is out of range.
     """
-    config, prepared = experiment.config, experiment.prepared
-    training, samples, measured = config.training, prepared.train, experiment.monitored
-    optimizer = build.optimizer(config)
+    optimizer = build.optimizer(experiment.config)
     assert not isinstance(optimizer, LBFGS)
-    watcher = _Watcher(experiment, report)
+    callback = _TrialCallback(experiment, report)
     try:
-        experiment.new_model().fit(
-            samples.x,
-            samples.y,
-            epochs=training.epochs or 1,
-            batch_size=training.batch_size or 1,
-            optimizer=optimizer,
-            validation_data=None if measured is None else measured.as_tuple(),
-            sample_weight=samples.weight,
-            class_weight=build.class_weights(config, prepared.preprocessing),
-            shuffle=training.shuffle,
-            drop_last=training.drop_last,
-            threads=training.threads,
-            averaging=build.averaging(config),
-            callbacks=[watcher],
-            verbose=0,
-        )
+        fit(experiment.new_model(), experiment, optimizer, [callback])
     except DivergedError:
         return "diverged"
-    return watcher.status if watcher.measured else "diverged"
+    return "diverged" if callback.rule.best_value is None else callback.status
 
 
 def run_here(

@@ -63,10 +63,8 @@ class Subject:
 
     @property
     def monitored(self) -> str:
-        """The part that was measured after each epoch, which records call ``val``."""
-        # Without a validation part it is that of the test, and no epoch is chosen by it.
-        chosen = self.result.get("selected") == "best"
-        return "test" if self.part == "test" and not chosen else "validation"
+        """The part that ``val_`` values of the records were measured on."""
+        return self.run.measured_part()
 
     @property
     def is_image(self) -> bool:
