@@ -4,28 +4,42 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-isa bench lint format asan races trust trust-short ci
+.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short ci
 
-help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup:  ## virtual environment with everything that development needs, fastmlp installed from this folder
+# The editable install adds the command, the metadata and the dependencies, and neither code nor an import hook: a hook
+# would take precedence over PYTHONPATH, with which tests import other builds. The .pth file makes this tree importable.
+setup:  ## create .venv for development: this tree is imported from where it is, with all extras and tools
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet '.[test,lint]'
+	$(BIN)/pip install --quiet -C wheel.cmake=false -C wheel.packages= -e '.[dev]'
+	$(BIN)/python -c 'import pathlib, sysconfig; \
+	  pathlib.Path(sysconfig.get_path("purelib"), "fastmlp-tree.pth").write_text("$(CURDIR)/python\n")'
+	$(MAKE) dev
 
-build:  ## rebuild and reinstall after a change
-	$(BIN)/pip install --quiet '.[test,lint]'
+# The lock makes a second build of the same tree wait for the first.
+dev:  ## compile what changed in cpp/ and place the module in python/fastmlp
+	@mkdir -p build
+	PATH="$(abspath $(BIN)):$$PATH" flock build/dev.lock sh -ec '\
+	  cmake --preset dev --log-level=WARNING -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+	    -Dpybind11_DIR="$$(python -m pybind11 --cmakedir)"; \
+	  cmake --build --preset dev; \
+	  cmake --install build/dev --prefix python'
 
-test:  ## the test suite, in two processes
+test:  ## run the test suite in two processes
 	$(BIN)/python -m pytest -n 2 -p no:benchmark
 
-test-isa:  ## the test suite once per instruction set of this machine
+test-isa:  ## run the test suite once for each instruction set of this machine
 	for isa in $$($(BIN)/python -c 'from fastmlp import _core; print(*_core.isas())'); do \
 	  echo "== $$isa"; FASTMLP_ISA=$$isa $(BIN)/python -m pytest -q || exit 1; done
 
-bench:  ## the benchmark suites; nothing else should run meanwhile
+bench:  ## run the benchmark suites; nothing else should run meanwhile
 	$(BIN)/python -m pytest benchmarks -q
+
+chart:  ## draw the chart of README.md from the tables of benchmarks/README.md
+	$(BIN)/python benchmarks/chart.py
 
 lint:  ## ruff, mypy, clang-format
 	$(BIN)/ruff check python tests benchmarks examples
@@ -33,26 +47,26 @@ lint:  ## ruff, mypy, clang-format
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
-format:  ## rewrite the sources in the house style
-	$(BIN)/ruff check --fix python tests benchmarks
-	$(BIN)/ruff format python tests benchmarks
+format:  ## format the sources
+	$(BIN)/ruff check --fix python tests benchmarks examples
+	$(BIN)/ruff format python tests benchmarks examples
 	$(BIN)/clang-format -i $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
-asan:  ## the test suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
+asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(PYTHON) -m venv build/asan-venv
 	build/asan-venv/bin/pip install --quiet '.[test]' -C cmake.define.FASTMLP_SANITIZE=address,undefined \
 	  -C build-dir=build/asan
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
 
-races:  ## every kind of training step under ThreadSanitizer, and again without each meeting of its team
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/race_driver.py
+races:  ## run every kind of training step under ThreadSanitizer, then again without each barrier
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/race_driver.py
 
-trust:  ## attacks on every promise of docs/trust.md, counted: about 25 minutes (trust-short: 3)
+trust:  ## attack every promise of docs/trust.md and count the results: about 25 minutes
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json
 
-trust-short:  ## the same in 3 minutes, without building anything
+trust-short:  ## the same in 3 minutes, without builds
 	PYTHONPATH=tests $(BIN)/python -m trust --short $(if $(SEED),--seed $(SEED))
 
-ci:  ## what continuous integration runs
+ci:  ## run what continuous integration runs
 	bash .ci/run

@@ -7,19 +7,19 @@ from functools import cache
 import numpy as np
 import pytest
 
-import reference
 from fastmlp import _core
 from machine import FAST_ISAS
-from strategies import ALL_ACTIVATIONS
-from test_activations import SLOPE_FROM_OUTPUT, assert_value_and_slope
-from test_math import (
+from support import reference
+from support.activation_bounds import SLOPE_FROM_OUTPUT, assert_value_and_slope
+from support.elementwise import (
     INVERSE_CDF_ERROR,
     MAX_ULP,
     exact_normal_cdf,
     normal_cdf_roundoffs,
     normal_density,
 )
-from tolerance import ulp_errors, unit_roundoff
+from support.strategies import ALL_ACTIVATIONS
+from support.tolerance import ulp_errors, unit_roundoff
 
 kernels = _core.kernels
 SINGLE = np.float32

@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-import reference
 from fastmlp import _core
 from machine import FAST_ISAS, limit_blas
-from tolerance import assert_within, gamma
+from support import reference
+from support.tolerance import assert_within, gamma
 
 PRODUCTS = ("multiply", "multiply_at_b", "multiply_a_bt")
 # (batch, inputs, outputs) of a layer.

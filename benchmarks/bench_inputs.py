@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 from machine import THREADS
-from tolerance import assert_same_bits
+from support.tolerance import assert_same_bits
 from workloads import SEED, SETTINGS, WORKLOADS, Workload
 
 # Share of the columns that are zero in every sample; MNIST: 51 % in a batch of 10, 33 % in 128.

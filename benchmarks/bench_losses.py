@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-import reference
 from machine import FAST_ISAS
-from test_losses import Case, bounds_of, targets_of
-from tolerance import assert_within
+from support import reference
+from support.loss_cases import Case, bounds_of, targets_of
+from support.tolerance import assert_within
 
 SINGLE = np.float32
 LEVEL = 0.25

@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-import reference
 from fastmlp import _core
 from machine import FAST_ISAS
-from tolerance import assert_within, unit_roundoff
+from support import reference
+from support.tolerance import assert_within, unit_roundoff
 
 LEARNING_RATE, L2 = 0.1, 1e-4
 RULES = {"sgd": (0.0, False), "momentum": (0.9, False), "nesterov": (0.9, True)}

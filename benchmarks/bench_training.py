@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import fastmlp
-import reference
 from fastmlp import _core
 from machine import FAST_ISAS, THREADS, limit_blas
 from step_bound import StepBound, assert_update
-from tolerance import assert_same_bits
+from support import reference
+from support.tolerance import assert_same_bits
 from workloads import (
     LARGE,
     LEARNING_RATE,

@@ -19,7 +19,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.bench.workloads import WORKLOADS
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 
 STEPS = 20
 MOMENTUM = {"learning_rate": 0.01, "momentum": 0.9}

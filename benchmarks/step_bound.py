@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reference import Network, activation_slope, softmax
-from tolerance import ELEMENTWISE_ROUNDOFFS, WEAKEST_BOUND, unit_roundoff
+from support.reference import Network, activation_slope, softmax
+from support.tolerance import ELEMENTWISE_ROUNDOFFS, WEAKEST_BOUND, unit_roundoff
 
 Array = NDArray[np.float64]
 # Deviations that an error may reach: in the model each element stays below with 1 - 2 exp(-18).

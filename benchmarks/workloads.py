@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.bench.workloads import LARGE, LEARNING_RATE, MOMENTUM, SEED, WORKLOADS, Workload
-from reference import minibatches
+from support.reference import minibatches
 
 __all__ = [
     "LARGE",

@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import settings
 
-from strategies import DTYPES, ISAS
+from support.strategies import DTYPES, ISAS
 
 # Derandomized: a red run must be red again for whoever looks into it.  `deep` is for a long search.
 settings.register_profile("fast", max_examples=25, deadline=None, derandomize=True, database=None)

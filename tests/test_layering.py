@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from import_graph import circles, import_graph
+from support.import_graph import circles, import_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "cpp"
@@ -20,19 +20,16 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 # Of the Python package, lowest first: a module imports its own level and what stands before it,
 # for types and inside functions too. A name stands for a module, or for all of a folder.
 LEVELS: dict[str, tuple[str, ...]] = {
-    "ground": ("_core", "_files", "_named", "_version", "errors", "extras", "validation"),
+    "ground": ("_bytes", "_core", "_files", "_named", "_version", "errors", "extras", "validation"),
     "blocks": (
-        "activations", "averaging", "history", "initializers", "losses", "metrics", "monitoring",
-        "optimizers", "schedules",
+        "activations", "averaging", "history", "initializers", "losses", "metrics", "optimizers",
+        "schedules",
     ),
     "datasets": ("datasets",),
     "data": ("data",),
     "network": ("network",),
     "files": ("model_file", "stored_model"),
-    "training": (
-        "callbacks", "continuation", "lbfgs", "loggers", "lr_finder", "notebook", "objective",
-        "resumption", "run", "training", "watchers",
-    ),
+    "training": ("callbacks", "loggers", "notebook", "training"),
     "model": ("environment", "model"),
     "estimators": ("estimators",),
     "pictures": ("export", "plot"),

@@ -1,7 +1,7 @@
 // Trains small networks of every kind on a team of plain threads, for ThreadSanitizer. Without arguments all
 // configurations run, and each is named with the kinds of its steps; with a name that one runs; with "looking" or
 // "settled" and a number besides it runs without that meeting of such a step, which the sanitizer then has to report,
-// or ends with status 3 where there is none. tests/race_driver.py builds this and does all that.
+// or ends with status 3 where there is none. tests/support/race_driver.py builds this and does all that.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.history import History
     from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
-    from fastmlp.lbfgs import LBFGS
     from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
     from fastmlp.losses import (
         MAE,
@@ -42,11 +41,12 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         UserLoss,
     )
-    from fastmlp.lr_finder import LearningRates
     from fastmlp.model import MLP, load
     from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+    from fastmlp.training.lbfgs import LBFGS
+    from fastmlp.training.lr_finder import LearningRates
 
 __all__ = [
     "__version__",
@@ -145,7 +145,7 @@ _HOMES = {
         "Orthogonal",
         "Uniform",
     ),
-    "lbfgs": ("LBFGS",),
+    "training.lbfgs": ("LBFGS",),
     "loggers": (
         "CSVLogger",
         "JSONLogger",
@@ -163,7 +163,7 @@ _HOMES = {
         "SoftmaxCrossEntropy",
         "UserLoss",
     ),
-    "lr_finder": ("LearningRates",),
+    "training.lr_finder": ("LearningRates",),
     "model": ("MLP", "load"),
     "optimizers": (
         "Adagrad",

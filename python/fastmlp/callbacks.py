@@ -10,8 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fastmlp._files import text_path
-from fastmlp.history import History, Record
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue, History, Record
 from fastmlp.validation import flag, integer, real
 
 __all__ = [

@@ -1,14 +1,20 @@
-"""What training measures, epoch by epoch."""
+"""Records of epochs, the history that they make, and the best of them by one of their values."""
 
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["History", "Record", "epoch_line"]
+from fastmlp.validation import choice, real
+
+__all__ = ["BestValue", "History", "Record", "epoch_line"]
 
 Record = dict[str, Any]
+_MODES = ("auto", "min", "max")
+_LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall")
 
 
 @dataclass
@@ -49,3 +55,61 @@ def epoch_line(record: Record) -> str:
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     parts += [f"{name} {record[name]:.4f}" for name in names if name in record]
     return "  ".join(parts)
+
+
+class BestValue:
+    """The best value so far of one quantity in the records of a training.
+
+    Parameters
+    ----------
+    monitor : str
+        Name of the quantity in the record of an epoch.
+    mode : {"auto", "min", "max"}
+        What is better. "auto": larger for accuracy, precision, recall and f1, with or without a
+        prefix such as ``val_``, and smaller for everything else.
+    minimum_change : float
+        Values count as better where they are so by more than this.
+    relative : bool
+        `minimum_change` is a fraction of the magnitude of the best value.
+    """
+
+    def __init__(
+        self, monitor: str, mode: str, minimum_change: float = 0.0, *, relative: bool = False
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be a string, got {type(monitor).__name__}")
+        mode = choice("mode", mode, _MODES)
+        larger = mode == "max"
+        if mode == "auto":
+            larger = monitor.rpartition("_")[2] in _LARGER_IS_BETTER
+        self.monitor = str(monitor)
+        self.value: float | None = None
+        self._sign = 1.0 if larger else -1.0
+        self._minimum_change = real("minimum_change", minimum_change, 0.0)
+        self._relative = relative
+
+    def reset(self) -> None:
+        """Forget the best value."""
+        self.value = None
+
+    def update(self, record: Mapping[str, Any]) -> bool:
+        """Take note of an epoch; whether it was the best so far. NaN and infinity never are.
+
+        Raises
+        ------
+        ValueError
+            The record lacks the quantity.
+        """
+        if self.monitor not in record:
+            needs = "; val_ needs validation_data" if self.monitor.startswith("val_") else ""
+            names = ", ".join(record)
+            raise ValueError(f"monitor must be one of {names}, got {self.monitor!r}{needs}")
+        value = float(record[self.monitor])
+        if not math.isfinite(value):
+            return False
+        if self.value is not None:
+            margin = self._minimum_change * (abs(self.value) if self._relative else 1.0)
+            if self._sign * (value - self.value) <= margin:
+                return False
+        self.value = value
+        return True

@@ -13,13 +13,10 @@ import numpy.typing as npt
 from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
-from fastmlp.continuation import Continuation, Planned, Progress
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
-from fastmlp.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.losses import Loss
-from fastmlp.lr_finder import LearningRates, find_learning_rates
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.network import (
     Network,
@@ -29,10 +26,13 @@ from fastmlp.network.network import (
 )
 from fastmlp.network.plan import Plan
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
-from fastmlp.resumption import prepared
-from fastmlp.run import Run
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
-from fastmlp.training import ProgressFunction, TrainingLoop
+from fastmlp.training.continuation import Continuation, Planned, Progress
+from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
+from fastmlp.training.loop import ProgressFunction, TrainingLoop
+from fastmlp.training.lr_finder import LearningRates, find_learning_rates
+from fastmlp.training.resumption import prepared
+from fastmlp.training.run import Run
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 __all__ = ["MLP", "History", "load"]

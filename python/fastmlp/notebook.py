@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.callbacks import Callback, Training
-from fastmlp.history import Record
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue, Record
 
 __all__ = ["LiveTable", "in_notebook"]
 

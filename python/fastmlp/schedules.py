@@ -16,7 +16,7 @@ import numpy as np
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue
 from fastmlp.validation import choice, integer, keep, real
 
 __all__ = [

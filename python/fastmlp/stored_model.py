@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import text_path
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from fastmlp.errors import FormatError
 from fastmlp.history import History
 from fastmlp.model_file import read_model, write_model

@@ -9,8 +9,8 @@ import functools
 import random
 from typing import Any
 
-import random_networks
 from fastmlp import _core
+from support import random_networks
 from trust.experiment import Broken, Experiment, Patch, Section, require
 from trust.worker import Worker
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import fastmlp
 from fastmlp.experiment.checkpoint import Checkpoint, CheckpointStore
-from small_checkpoint import checkpoint_of
+from support.small_checkpoint import checkpoint_of
 from trust.experiment import Experiment, Section, require
 from trust.injector import (
     KINDS,

@@ -225,7 +225,7 @@ def plant_npz() -> None:
 
 def plant_memory() -> None:
     """A reader that takes memory by what the file claims."""
-    from fastmlp.data import idx_files as module
+    from fastmlp.datasets import idx as module
 
     original = module.gunzip_idx
 

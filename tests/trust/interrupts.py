@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 import fastmlp
-from cli_process import write_idx_directory
-from crash_runs import RESULTS, SETTINGS
+from support.cli_process import write_idx_directory
+from support.crash_runs import RESULTS, SETTINGS
 from trust.experiment import Experiment, Section, require
 from trust.small import Problem, digest, model_digest
 from trust.worker import environment
@@ -345,7 +345,7 @@ def plant_lock() -> None:
 
 def plant_half_step() -> None:
     """A step whose layers are updated one by one, with an interrupt between."""
-    from fastmlp.run import Run
+    from fastmlp.training.run import Run
 
     original = Run.epoch
 
@@ -378,7 +378,7 @@ def plant_lost_state() -> None:
 
 def plant_forgotten_moments() -> None:
     """A state that comes back without the optimizer's."""
-    from fastmlp.run import Run
+    from fastmlp.training.run import Run
 
     original = Run.restore
 

@@ -313,7 +313,7 @@ def nproc_case(seed: int) -> None:
 def plant_exit() -> None:
     """A computation that ends the process where memory or threads are refused."""
     from fastmlp.network import Network
-    from fastmlp.run import Run
+    from fastmlp.training.run import Run
 
     def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:

@@ -11,18 +11,19 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-import random_networks
+from support import random_networks
 from trust.bits import NO_MEETINGS
 from trust.builds import BUILDS, missing_tools, patched_sources, sanitized_package
 from trust.experiment import Experiment, Patch, Section, require
 from trust.worker import TESTS, environment
 
 SUITE = (
-    "test_reproducible.py", "test_equal_bits.py", "test_training.py", "test_losses.py",
-    "test_optimizers.py", "test_activations.py", "test_gradients.py", "test_sparse_input.py",
-    "test_refusals.py", "test_validation.py", "test_model_file.py", "test_data_arrays.py",
-    "test_regularisation.py", "test_averaging.py", "test_transfer.py", "test_resume.py",
-    "test_tolerance.py", "test_gemm.py",
+    "network/test_reproducible.py", "network/test_equal_bits.py", "training/test_training.py",
+    "core/test_losses.py", "core/test_optimizers.py", "core/test_activations.py",
+    "network/test_gradients.py", "network/test_sparse_input.py", "training/test_refusals.py",
+    "network/test_validation.py", "files/test_model_file.py", "data/test_arrays.py",
+    "training/test_regularisation.py", "training/test_averaging.py", "network/test_transfer.py",
+    "experiment/test_resume.py", "support/test_tolerance.py", "core/test_gemm.py",
 )  # fmt: skip
 
 
@@ -59,14 +60,14 @@ def networks_case(seed: int) -> int:
 
 
 def no_driver() -> str | None:
-    if not (TESTS / "race_driver.py").exists():
-        return "needs tests/race_driver.py"
+    if not (TESTS / "support" / "race_driver.py").exists():
+        return "needs tests/support/race_driver.py"
     return missing_tools()
 
 
 def race_case(case: int) -> int:
     """Every configuration of the driver; then each without each of its meetings, all reported."""
-    import race_driver
+    from support import race_driver
 
     folder = BUILDS / ("race-planted" if TESTS.parent != race_driver.ROOT else "race")
     os.environ["PATH"] = os.pathsep.join(
@@ -79,7 +80,7 @@ def race_case(case: int) -> int:
 
 def plant_no_meetings() -> None:
     """The driver is built of sources whose threads do not meet."""
-    import race_driver
+    from support import race_driver
 
     race_driver.ROOT = patched_sources(NO_MEETINGS)
 

@@ -16,8 +16,8 @@ import numpy as np
 import fastmlp
 from fastmlp.data import Options, Part, Preprocessing, RawData, Table, prepare
 from fastmlp.datasets.idx import build_idx
-from hostile_files import npy, npz, parquet, png
-from small_checkpoint import checkpoint_of
+from support.hostile_files import npy, npz, parquet, png
+from support.small_checkpoint import checkpoint_of
 from trust.small import Problem
 
 SCRATCH = Path(tempfile.gettempdir())

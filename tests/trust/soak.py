@@ -17,7 +17,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.experiment.checkpoint import CheckpointStore
-from small_checkpoint import checkpoint_of
+from support.small_checkpoint import checkpoint_of
 from trust.experiment import Experiment, Section, require
 from trust.small import Problem
 from trust.small_files import SCRATCH

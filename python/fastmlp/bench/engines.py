@@ -21,7 +21,7 @@ from fastmlp.experiment.libraries import TorchTraining, sklearn_arguments
 from fastmlp.model import MLP
 from fastmlp.network.architecture import Architecture, checked_architecture
 from fastmlp.optimizers import SGD, Optimizer
-from fastmlp.run import Run
+from fastmlp.training.run import Run
 
 __all__ = ["ENGINES", "OWN", "Engine", "ScikitLearn", "Torch"]
 

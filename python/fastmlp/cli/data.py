@@ -14,7 +14,7 @@ from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, s
 from fastmlp.cli.sources import canonical_name, go_offline, plain_warnings
 
 if TYPE_CHECKING:
-    from fastmlp.datasets.specs import Spec
+    from fastmlp.datasets.registry import Spec
 
 __all__ = ["data"]
 

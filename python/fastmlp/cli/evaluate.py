@@ -100,7 +100,7 @@ def _on(
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
     """Measure on a data set or file: its name, the part, the measures."""
     from fastmlp.cli.predict import data_faults
-    from fastmlp.data.read import read
+    from fastmlp.data import read
     from fastmlp.experiment.serving import evaluate_part, part_of
 
     if part == "validation":

@@ -19,7 +19,7 @@ from fastmlp.cli.sources import complete_source, go_offline
 
 if TYPE_CHECKING:
     from fastmlp.experiment.runner import Experiment
-    from fastmlp.lr_finder import LearningRates
+    from fastmlp.training.lr_finder import LearningRates
 
 __all__ = ["lr_find"]
 

@@ -21,7 +21,7 @@ from fastmlp.cli.run_names import complete_run, resolve_run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastmlp.data.prepare import Samples
+    from fastmlp.data import Samples
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.history import Record

@@ -17,7 +17,7 @@ from fastmlp.cli.options import CommandBase, Whole, common_options, state_of, un
 from fastmlp.cli.run_names import complete_run
 
 if TYPE_CHECKING:
-    from fastmlp.data.table import Column
+    from fastmlp.data.cells import Column
 
 __all__ = ["data_faults", "predict"]
 
@@ -146,7 +146,7 @@ def _columns(
     threads: int | None,
 ) -> Columns:  # fmt: skip
     """What is kept, the answers and their probabilities, as they were asked for."""
-    from fastmlp.data.read import read_samples
+    from fastmlp.data import read_samples
     from fastmlp.experiment.serving import predict_samples
 
     with data_faults(source):
@@ -162,7 +162,7 @@ def _columns(
 
 
 def _kept(samples: Any, keep: str) -> Columns:
-    from fastmlp.data.table import Table
+    from fastmlp.data import Table
 
     if not keep:
         return {}

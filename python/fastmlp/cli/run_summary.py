@@ -104,7 +104,7 @@ def summary_of(run: RunDirectory) -> RunSummary:
 
 def _best(monitor: str, records: list[Record]) -> tuple[int | None, float | None]:
     """The best epoch so far, as the training chooses it."""
-    from fastmlp.monitoring import BestValue
+    from fastmlp.history import BestValue
 
     best, epoch = BestValue(monitor, "auto"), None
     for record in records:
@@ -173,7 +173,7 @@ def differences(run: RunDirectory) -> list[Difference]:
 
 def _is_implied(setting: str, value: Any) -> bool:
     """Whether a run writes a value down that nobody has to ask for."""
-    from fastmlp.data.prepare import TEST_FRACTION, VALIDATION_FRACTION
+    from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 
     implied = {
         "data.test_fraction": (0.0, TEST_FRACTION),

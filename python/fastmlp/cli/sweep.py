@@ -139,7 +139,7 @@ def _wrong(option: str) -> Iterator[None]:
 def _base_settings(options: dict[str, Any]) -> Config:
     """What all trials start from; with a validation part, which the data may not have."""
     from fastmlp.cli.request import Request, resolve_settings
-    from fastmlp.data.prepare import VALIDATION_FRACTION
+    from fastmlp.data.options import VALIDATION_FRACTION
     from fastmlp.experiment.settings import with_absolute_paths
 
     given = given_settings(options)

@@ -5,13 +5,25 @@
 >>> prepared = fastmlp.data.prepare(raw, fastmlp.data.Options(split_seed=1))
 >>> prepared.train.x.shape, prepared.task
 ((720, 2), 'classification')
+
+Who does what, lowest first: `cells` types values, `table` knows the columns of a table and holds
+what a source holds, `arrays` checks arrays, `reading` finds the reader of a source (`delimited`,
+`parquet`, `numpy_files`, `images` read bytes), `columns` encodes columns, `targets` finds targets
+and tasks, `options` holds choices, `preprocessing` applies what was learned, `split` draws parts,
+`preparation` learns from the training part.
 """
 
-# Not on demand: two functions are called like their modules, and the one imported last would win.
-from fastmlp.data.prepare import Options, Prepared, Samples, prepare
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.read import Part, RawData, is_file_source, read, read_samples
-from fastmlp.data.table import Table
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastmlp.data.options import Options
+    from fastmlp.data.preparation import Prepared, Samples, prepare
+    from fastmlp.data.preprocessing import Preprocessing
+    from fastmlp.data.reading import is_file_source, read, read_samples
+    from fastmlp.data.table import Part, RawData, Table
 
 __all__ = [
     "Options",
@@ -26,3 +38,27 @@ __all__ = [
     "read",
     "read_samples",
 ]
+
+# A model needs `Preprocessing` alone: names are loaded when they are first used.
+_HOMES = {
+    "options": ("Options",),
+    "preparation": ("Prepared", "Samples", "prepare"),
+    "preprocessing": ("Preprocessing",),
+    "reading": ("is_file_source", "read", "read_samples"),
+    "table": ("Part", "RawData", "Table"),
+}
+
+
+if not TYPE_CHECKING:  # for type checkers the names above are all there are
+
+    def __getattr__(name: str) -> Any:
+        for home, names in _HOMES.items():
+            if name in names:
+                value = getattr(importlib.import_module(f"fastmlp.data.{home}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module 'fastmlp.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,15 +1,196 @@
-"""Arrays of samples, checked."""
+"""Arrays of samples and targets, checked: one dtype per purpose, all values finite.
+
+What comes from files is copied and refused with the file's name (`as_inputs`, `as_targets`,
+`data_of_arrays`); what a caller gives is taken as it is where that is possible (`plain_inputs`).
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.cells import LARGEST_INTEGER
+from fastmlp.data.table import Part, RawData
 from fastmlp.errors import FormatError
 
-__all__ = ["plain_inputs", "refuse_non_finite"]
+__all__ = ["as_inputs", "as_targets", "data_of_arrays", "plain_inputs", "refuse_non_finite"]
+
+
+# ---------------------------------------------------------------- from files
+
+
+def data_of_arrays(
+    arrays: dict[str, NDArray[Any]],
+    origin: str,
+    *,
+    name: str,
+    sha256: dict[str, str],
+    task: str | None = None,
+) -> RawData:
+    """Put samples and targets together.
+
+    Parameters
+    ----------
+    arrays : dict of str to array
+        x and y, or x_train and y_train, perhaps with x_test and y_test; as they were stored.
+    origin : str
+        Name of the file, for messages.
+    name, sha256, task
+        As in `RawData`.
+
+    Raises
+    ------
+    FormatError
+        An array cannot be what its name says, or does not fit another one.
+    """
+    x, y = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
+    if set(arrays) not in ({x, y}, {x, y, "x_test", "y_test"}):
+        raise FormatError(
+            f"{origin}: must hold x and y, or x_train and y_train, perhaps x_test and y_test; "
+            f"got {', '.join(arrays)}"
+        )
+    train_x, train_y = _pair(arrays, x, y, origin)
+    test = None
+    if "x_test" in arrays:
+        test_x, test_y = _pair(arrays, "x_test", "y_test", origin)
+        _require_alike(test_x, train_x, f"{origin}: x_test", x)
+        _require_alike(test_y, train_y, f"{origin}: y_test", y)
+        test = Part(test_x, test_y)
+    shape = _image_shape(arrays[x].shape)
+    return RawData(name, Part(train_x, train_y), test, image_shape=shape, task=task, sha256=sha256)
+
+
+def as_inputs(values: NDArray[Any], where: str) -> NDArray[Any]:
+    """Samples as an array of one's own, of shape (samples, features): uint8, float32 or float64.
+
+    Bytes stay bytes; other types become the smaller of the two that holds their values. Further
+    dimensions are flattened.
+
+    Raises
+    ------
+    FormatError
+        There are no samples, or they are not real and finite numbers.
+    """
+    if values.dtype.kind not in "buif":
+        raise FormatError(f"{where}: must hold real numbers, got dtype {values.dtype}")
+    if values.ndim < 2 or values.size == 0:
+        raise FormatError(
+            f"{where}: must have shape (samples, features), none of them 0, got {values.shape}"
+        )
+    values = values.reshape(len(values), -1)
+    if values.dtype == np.uint8:
+        return values.copy()
+    return _as_floats(values, np.result_type(values.dtype, np.float32), where)
+
+
+def as_targets(values: NDArray[Any], where: str) -> NDArray[Any]:
+    """Targets as an array of one's own.
+
+    Returns
+    -------
+    int64 array of shape (samples,)
+        Of integers in one column.
+    object array of str, shape (samples,)
+        Of text, and of booleans in one column, which become "false" and "true".
+    float64 array of shape (samples, targets)
+        Of all else.
+
+    Raises
+    ------
+    FormatError
+        They are neither finite numbers nor text, or have another shape.
+    """
+    if values.dtype.kind not in "buifSU":
+        raise FormatError(f"{where}: must hold numbers or text, got dtype {values.dtype}")
+    if values.ndim not in (1, 2) or values.size == 0:
+        raise FormatError(
+            f"{where}: must have shape (samples,) or (samples, targets), got {values.shape}"
+        )
+    if values.ndim == 2 and values.shape[1] > 1:
+        if values.dtype.kind in "SU":
+            raise FormatError(f"{where}: must be one column of text, got shape {values.shape}")
+        return _as_floats(values, np.dtype(np.float64), where)
+    values = values.reshape(-1)
+    if values.dtype.kind == "b":
+        return np.array(["false", "true"], object)[values.astype(np.intp)]
+    if values.dtype.kind in "SU":
+        return _as_texts(values, where)
+    if values.dtype.kind == "f":
+        return _as_floats(values.reshape(-1, 1), np.dtype(np.float64), where)
+    if values.dtype.kind == "u" and int(values.max()) > np.iinfo(np.int64).max:
+        raise FormatError(f"{where}: must fit into int64, got {values.max()}")
+    return values.astype(np.int64)
+
+
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """What (samples, height, width) or (samples, height, width, 1 or 3) says about an image."""
+    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
+        return shape[1:3]
+    return shape[1:] if len(shape) == 4 and shape[3] == 3 else None
+
+
+def _pair(
+    arrays: dict[str, NDArray[Any]], x: str, y: str, origin: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    samples = as_inputs(arrays[x], f"{origin}: {x}")
+    targets = as_targets(arrays[y], f"{origin}: {y}")
+    if len(samples) != len(targets):
+        raise FormatError(
+            f"{origin}: {y}: must have a target for each of {len(samples)} samples of {x}, "
+            f"got {len(targets)}"
+        )
+    return samples, targets
+
+
+def _as_floats(values: NDArray[Any], dtype: np.dtype[Any], where: str) -> NDArray[Any]:
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        extreme = max(int(values.max()), -int(values.min()))
+        if extreme > LARGEST_INTEGER:
+            raise FormatError(f"{where}: integers must be 2**53 at most, got {extreme}")
+    with np.errstate(over="ignore"):
+        floats = values.astype(np.float64 if dtype.itemsize > 8 else dtype, order="C")
+    finite = np.isfinite(floats)
+    if not finite.all():
+        place = np.unravel_index(int(np.argmin(finite)), floats.shape)
+        position = ", ".join(str(int(i)) for i in place)
+        raise FormatError(f"{where}: must be finite, got {values[place]} at [{position}]")
+    return floats
+
+
+def _as_texts(values: NDArray[Any], where: str) -> NDArray[Any]:
+    texts = np.empty(len(values), object)
+    try:
+        if values.dtype.kind == "S":
+            texts[:] = [text.decode() for text in values.tolist()]
+            return texts
+        code_points = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+        if code_points.max() > sys.maxunicode:
+            raise ValueError(f"there is no character {code_points.max()}")
+        texts[:] = values.tolist()
+        "".join(texts).encode()  # half of a surrogate pair is no text
+    except ValueError as error:
+        raise FormatError(f"{where}: must be Unicode text: {error}") from error
+    return texts
+
+
+def _require_alike(test: NDArray[Any], train: NDArray[Any], where: str, name: str) -> None:
+    same_kind = test.dtype == train.dtype or {test.dtype.kind, train.dtype.kind} == {"f"}
+    if test.shape[1:] != train.shape[1:] or not same_kind:
+        raise FormatError(
+            f"{where}: must be like {name}, which has {_kind(train)}, got {_kind(test)}"
+        )
+
+
+def _kind(array: NDArray[Any]) -> str:
+    columns = array.shape[1] if array.ndim == 2 else 1
+    kind = "text" if array.dtype == object else array.dtype
+    return f"{columns} columns of {kind}" if columns > 1 else f"1 column of {kind}"
+
+
+# ---------------------------------------------------------------- from callers
 
 
 def plain_inputs(x: object) -> NDArray[Any]:

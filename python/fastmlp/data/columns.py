@@ -1,35 +1,36 @@
-"""From the columns of a table to the inputs of a network, by what was learnt from training rows."""
+"""From the columns of samples to the inputs of a network, by what was learned from training rows.
+
+Of a column of a table that is an encoding, of an input its mean and standard deviation.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.names import MISSING, UNKNOWN, as_number, did_you_mean, listed, name_of, positions
-from fastmlp.data.table import Table
-from fastmlp.errors import FormatError
+from fastmlp.data.cells import MISSING, UNKNOWN, listed, missing_values, name_of, positions
+from fastmlp.data.table import Table, number_column, refuse_missing, require_columns, row_error
 
 __all__ = [
     "MAX_CATEGORIES",
     "UNKNOWN_CATEGORIES",
     "ColumnEncoding",
+    "column_moments",
     "encode_table",
     "fit_column",
-    "missing_values",
-    "number_column",
-    "refuse_missing",
-    "require_columns",
-    "row_error",
     "rows_of_unknown_categories",
+    "standardize",
 ]
 
 MAX_CATEGORIES = 1000
 UNKNOWN_CATEGORIES = ("error", "ignore")
+# Values of a block: its float64 copy stays in the cache, and is small beside the samples.
+_BLOCK = 1 << 17
 
 Floats = NDArray[np.float64]
 
@@ -62,77 +63,6 @@ class ColumnEncoding:
         if self.categories is None:
             return (self.name,)
         return tuple(f"{self.name}={category}" for category in self.categories)
-
-
-def row_error(table: Table, row: int, column: str, problem: str) -> FormatError:
-    """An error that says where in the file a value stands; `row` is counted from 0."""
-    first = table.first_line
-    where = f"row {row + 1}" if first is None else f"line {first + row}"
-    return FormatError(f"{table.origin}: {where}, column {column!r}: {problem}")
-
-
-def require_columns(table: Table, names: Sequence[str]) -> None:
-    """Raise unless the table has all these columns, in a type that can be used."""
-    for name in names:
-        if name in table.unsupported:
-            raise FormatError(
-                f"{table.origin}: column {name!r}: must hold numbers, or text, "
-                f"got {table.unsupported[name]}"
-            )
-        if name not in table.columns:
-            raise FormatError(
-                f"{table.origin}: column {name!r} is missing{did_you_mean(name, table.columns)} "
-                f"(the columns are {listed(table.columns)})"
-            )
-
-
-def number_column(table: Table, name: str) -> Floats:
-    """A column as numbers, NaN where a value is missing.
-
-    Raises
-    ------
-    FormatError
-        A value is text that is no number, or is infinite.
-    """
-    column = table.columns[name]
-    if column.dtype.kind == "O":
-        numbers = np.full(len(column), np.nan)
-        for row, text in enumerate(column.tolist()):
-            if text is None:
-                continue
-            number = as_number(text)
-            if number is None:
-                raise row_error(table, row, name, f"must be a number, got {text!r}")
-            numbers[row] = number
-        return numbers
-    infinite = np.isinf(column)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        raise row_error(table, row, name, f"must be finite, got {column[row]}")
-    return column
-
-
-def missing_values(column: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a column has no value."""
-    if column.dtype.kind == "O":
-        return np.fromiter((value is None for value in column.tolist()), bool, len(column))
-    missing: NDArray[np.bool_] = np.isnan(column)
-    return missing
-
-
-def refuse_missing(table: Table, names: Sequence[str], hint: str = "") -> None:
-    """Raise if one of these columns lacks a value, naming the first and counting the others."""
-    places: list[tuple[int, str]] = []
-    count = 0
-    for name in names:
-        missing = missing_values(table.columns[name])
-        if missing.any():
-            places.append((int(np.argmax(missing)), name))
-            count += int(missing.sum())
-    if places:
-        row, name = min(places, key=lambda place: place[0])
-        more = f", as do {count - 1} more in the columns used" if count > 1 else ""
-        raise row_error(table, row, name, f"lacks a value{more}{hint}")
 
 
 # ---------------------------------------------------------------- learning
@@ -291,3 +221,77 @@ def _refuse_unknown(table: Table, encoding: ColumnEncoding, codes: NDArray[np.in
             f"{listed(encoding.categories or ())}; in training, leave the column out with "
             "--features, or take --unknown-categories ignore",
         )
+
+
+# ---------------------------------------------------------------- mean and standard deviation
+
+
+def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Mean and population standard deviation of each column, in float64.
+
+    Parameters
+    ----------
+    x : array of shape (samples, features)
+        Finite real numbers of any dtype, at least one sample.
+
+    Returns
+    -------
+    mean, scale : float64 arrays of shape (features,)
+        The scale of a column without variation is 1, and its mean is its value to the last bit.
+        Both are infinite or NaN where the numbers are too large.
+
+    Notes
+    -----
+    Two passes with the correction of T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for
+    computing the sample variance", 1983, on deviations divided by the largest: squares neither
+    overflow nor vanish.
+    """
+    count = len(x)
+    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum(block.sum(axis=0) for _, block in _blocks(x)) / count
+        constant = low == high
+        mean = np.where(constant, low, mean)
+        spread = np.where(constant, 1.0, np.maximum(high - mean, mean - low))
+        total = np.zeros(x.shape[1])
+        squares = np.zeros(x.shape[1])
+        for _, block in _blocks(x):
+            deviations = (block - mean) / spread
+            total += deviations.sum(axis=0)
+            squares += np.square(deviations).sum(axis=0)
+        variance = np.maximum(squares - total * total / count, 0.0) / count
+        scale = spread * np.sqrt(variance)
+        mean = np.where(constant, mean, mean + spread * (total / count))
+    scale[constant | (scale == 0)] = 1.0
+    return mean, scale
+
+
+def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool) -> NDArray[Any]:
+    """``(x - mean) / scale``, computed in float64 and rounded once.
+
+    Parameters
+    ----------
+    x : array of shape (samples, features)
+        Real numbers.
+    mean, scale : float64 arrays of shape (features,)
+    in_place : bool
+        Overwrite `x` where it is a floating-point array.
+
+    Returns
+    -------
+    array of shape (samples, features)
+        float32 from float32 and from bytes, else float64.
+    """
+    dtype = np.dtype(np.float32 if x.dtype in (np.float32, np.uint8) else np.float64)
+    result = x if in_place and x.dtype == dtype else np.empty(x.shape, dtype)
+    with np.errstate(over="ignore"):  # the network refuses infinite inputs
+        for rows, block in _blocks(x):
+            result[rows] = (block - mean) / scale
+    return result
+
+
+def _blocks(x: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+    step = max(1, _BLOCK // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        yield rows, x[rows].astype(np.float64, copy=False)

@@ -13,7 +13,6 @@ import codecs
 import csv
 import io
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.cells import UnusableColumn, column_of_cells, shown
-from fastmlp.data.compression import require_ratio
-from fastmlp.data.table import Column, Table, place
+from fastmlp.data.cells import Column, UnusableColumn, column_of_cells, shown
+from fastmlp.data.table import Table, place
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
-__all__ = ["check_separator", "gunzip_text", "read_delimited"]
+__all__ = ["read_delimited"]
 
 _SEPARATORS = (b",", b";", b"\t", b"|")
 _BOM = b"\xef\xbb\xbf"
@@ -80,7 +78,7 @@ def read_delimited(
     ValueError
         `separator` cannot be one.
     """
-    check_separator(separator)
+    _check_separator(separator)
     for magic, problem in _OTHER_FORMATS.items():
         if content.startswith(magic):
             raise FormatError(f"{origin}: file type: {problem}")
@@ -100,7 +98,7 @@ def read_delimited(
     return Table(origin, columns, unsupported, fields.first_line)
 
 
-def check_separator(separator: str | None) -> None:
+def _check_separator(separator: str | None) -> None:
     """Raise ValueError for what cannot stand between fields."""
     if separator is None:
         return
@@ -110,27 +108,6 @@ def check_separator(separator: str | None) -> None:
             "separator must be one ASCII character and no letter, digit, quote or line end, "
             f"got {separator!r}"
         )
-
-
-def gunzip_text(content: bytes, origin: str) -> bytes:
-    """Decompress a text of unknown size without letting a gzip bomb fill the memory.
-
-    Raises
-    ------
-    FormatError
-        The file is no gzip file, is damaged, or grows like no table does.
-    """
-    import gzip
-
-    text = bytearray()
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                text += block
-                require_ratio(origin, len(content), len(text))
-    except (OSError, EOFError, zlib.error) as error:
-        raise FormatError(f"{origin}: gzip data: {error}") from error
-    return bytes(text)
 
 
 def _sniff(content: bytes) -> str:

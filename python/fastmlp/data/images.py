@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._bytes import require_ratio
 from fastmlp._files import read_regular_file
-from fastmlp.data.compression import require_ratio
-from fastmlp.data.labelled import LabelledArrays
+from fastmlp.data.table import Part, RawData
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
@@ -38,21 +38,16 @@ class _Picture:
     label: int
 
 
-def read_image_directory(directory: str, digests: dict[str, str]) -> LabelledArrays:
+def read_image_directory(directory: str) -> RawData:
     """Read all images of a directory; hidden files and directories are left out.
-
-    Parameters
-    ----------
-    directory : str
-    digests : dict of str to str
-        Receives one SHA-256 for the directory: of the path and the digest of each image, sorted.
 
     Returns
     -------
-    LabelledArrays
-        x is uint8, (samples, height * width) for grey images, (samples, height * width * 3) for
+    RawData
+        x is uint8, (samples, height * width) for gray images, (samples, height * width * 3) for
         others, row by row with the channels red, green and blue of a pixel side by side. Classes
-        are the names of the directories, sorted.
+        are the names of the directories, sorted. There is one SHA-256 for the directory: of the
+        path and the digest of each image, sorted.
 
     Raises
     ------
@@ -74,12 +69,20 @@ def read_image_directory(directory: str, digests: dict[str, str]) -> LabelledArr
         )
     pictures = _pictures(root, class_names)
     reader = _ImageReader(directory)
-    x, y = reader.read(pictures)
-    x_test = y_test = None
+    train = reader.read(pictures)
+    test = None
     if "test" in splits:
-        x_test, y_test = reader.read(_pictures(os.path.join(directory, "test"), class_names))
-    digests[os.path.basename(os.path.abspath(directory))] = reader.digest()
-    return LabelledArrays(x, y, x_test, y_test, reader.shape, class_names)
+        test = reader.read(_pictures(os.path.join(directory, "test"), class_names))
+    name = os.path.basename(os.path.abspath(directory))
+    return RawData(
+        name=name or "data",
+        train=train,
+        test=test,
+        class_names=class_names,
+        image_shape=reader.shape,
+        task="classification",
+        sha256={name: reader.digest()},
+    )
 
 
 def _visible(directory: str) -> list[os.DirEntry[str]]:
@@ -141,7 +144,7 @@ class _ImageReader:
         self._first = ""
         self.shape: tuple[int, ...] = ()
 
-    def read(self, pictures: list[_Picture]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def read(self, pictures: list[_Picture]) -> Part:
         """Pixels (samples, features) and classes (samples,)."""
         labels = np.array([picture.label for picture in pictures], np.int64)
         # Filters belong to the process; this is one change for the whole loop.
@@ -155,7 +158,7 @@ class _ImageReader:
             pixels[0] = first
             for i, image in enumerate(images, 1):
                 pixels[i] = image
-        return pixels.reshape(len(pictures), -1), labels
+        return Part(pixels.reshape(len(pictures), -1), labels)
 
     def digest(self) -> str:
         """SHA-256 of what has been read."""
@@ -177,7 +180,7 @@ class _ImageReader:
 
 
 def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
-    """Pixels of an image: (height, width) if it is grey, else (height, width, 3)."""
+    """Pixels of an image: (height, width) if it is gray, else (height, width, 3)."""
     pillow: Any = require("data", "PIL.Image")
     try:
         with pillow.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -188,8 +191,8 @@ def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
                 )
             if image.mode.startswith(_DEEP_MODES):
                 raise FormatError(f"{path}: mode: must have 8 bits per channel, got {image.mode!r}")
-            grey = image.mode in ("1", "L")
-            return np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
+            gray = image.mode in ("1", "L")
+            return np.asarray(image.convert("L" if gray else "RGB"), np.uint8)
     except (FormatError, MemoryError):
         raise
     except Exception as error:  # decoders meet damage in any of a dozen exceptions
@@ -198,4 +201,4 @@ def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
 
 def _kind(shape: tuple[int, ...]) -> str:
     height, width = shape[:2]
-    return f"{width} x {height} pixels in {'colour' if len(shape) == 3 else 'grey'}"
+    return f"{width} x {height} pixels in {'color' if len(shape) == 3 else 'gray'}"

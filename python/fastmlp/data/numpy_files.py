@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.compression import require_ratio
+from fastmlp._bytes import most_deflated_in, require_ratio
 from fastmlp.errors import FormatError
 
 __all__ = ["parse_npy", "parse_npz"]
@@ -32,8 +32,6 @@ _ENTRY = re.compile(
     r"""(?:(?P<mark>['"])(?P<text>[^'"]*)(?P=mark)|(?P<flag>True|False)|"""
     r"""\((?P<sizes>[0-9L,\s]*)\))\s*(?:,|$)\s*"""
 )
-# Deflate makes data at most 1032 times smaller; the rest is for the header.
-_MOST_DEFLATE_RATIO = 1032
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -147,7 +145,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, origin: str) -
     with archive.open(info) as member:
         header = _read_header(member.read(12 + _MOST_HEADER_BYTES), origin)
     _require_size(header, info.file_size, origin)
-    if header.file_bytes > _MOST_DEFLATE_RATIO * (info.compress_size + 1):
+    if header.file_bytes > most_deflated_in(info.compress_size):
         raise FormatError(
             f"{origin}: shape: {header.shape} of {header.dtype} cannot come from "
             f"{info.compress_size} bytes"

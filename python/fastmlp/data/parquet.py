@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.data.cells import LARGEST_INTEGER, UnusableColumn
-from fastmlp.data.compression import require_ratio
-from fastmlp.data.table import Column, Table, place
+from fastmlp._bytes import require_ratio
+from fastmlp.data.cells import LARGEST_INTEGER, Column, UnusableColumn
+from fastmlp.data.table import Table, place
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 

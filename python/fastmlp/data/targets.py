@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.columns import missing_values, number_column, require_columns, row_error
-from fastmlp.data.names import UNKNOWN, as_number, distinct_names, listed, name_of, positions
-from fastmlp.data.table import Table
+from fastmlp.data.cells import (
+    UNKNOWN,
+    as_number,
+    distinct_names,
+    listed,
+    missing_values,
+    name_of,
+    positions,
+)
+from fastmlp.data.table import Part, Table, number_column, require_columns, row_error
 from fastmlp.errors import FormatError
-
-if TYPE_CHECKING:
-    from fastmlp.data.read import Part
 
 __all__ = [
     "TASKS",

@@ -15,19 +15,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastmlp.datasets.bundled import load_bundled
-from fastmlp.datasets.cache import VerifiedFile, cache_directory
+from fastmlp.datasets.cache import FileStatus, cache_directory, clear_cache, verify_cache
 from fastmlp.datasets.cifar import decode_archive
-from fastmlp.datasets.dataset import Dataset
-from fastmlp.datasets.idx import parse_idx
-from fastmlp.datasets.lookup import Found, read_cache, resolve
-from fastmlp.datasets.registry import REGISTRY, get_spec
-from fastmlp.datasets.specs import (
+from fastmlp.datasets.dataset import Dataset, load_bundled
+from fastmlp.datasets.idx import VerifiedFile, decode_files
+from fastmlp.datasets.lookup import read_cache, resolve
+from fastmlp.datasets.registry import (
+    REGISTRY,
     ArchiveSpec,
     BundledSpec,
     DatasetSpec,
@@ -38,10 +33,9 @@ from fastmlp.datasets.specs import (
     Spec,
     SyntheticSpec,
     WheelSource,
+    get_spec,
 )
 from fastmlp.datasets.synthetic import load_synthetic, make
-from fastmlp.datasets.upkeep import FileStatus, clear_cache, verify_cache
-from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
 __all__ = [
@@ -120,11 +114,10 @@ def load(
     if isinstance(spec, SyntheticSpec):
         return load_synthetic(spec)
     found = resolve(spec, data_dir, report)
-    if spec.archive is None:
-        return _decode_idx(spec, found)
-    archive = found.files[ArchiveSpec.role]
-    assert not isinstance(archive, VerifiedFile)
-    return decode_archive(spec, archive)
+    archive = found.files.get(ArchiveSpec.role)
+    if archive is not None and not isinstance(archive, VerifiedFile):
+        return decode_archive(spec, archive)
+    return decode_files(spec, (f for f in found.files.values() if isinstance(f, VerifiedFile)))
 
 
 def fetch(
@@ -191,45 +184,3 @@ def clear(name: str | Spec) -> int:
     """
     spec = get_spec(name)
     return clear_cache(spec) if isinstance(spec, DatasetSpec) else 0
-
-
-def _decode_idx(spec: DatasetSpec, found: Found) -> Dataset:
-    arrays: dict[str, NDArray[Any]] = {}
-    origins: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    for role, verified in found.files.items():
-        assert isinstance(verified, VerifiedFile)
-        values = parse_idx(verified.raw, verified.origin, verified.file.shape)
-        if role.startswith("x"):
-            arrays[role] = values.reshape(len(values), -1).copy()  # copy: writable
-        else:
-            arrays[role] = values.astype(np.int64)
-        origins[role], digests[verified.file.name] = verified.origin, verified.sha256
-    for split in ("train", "test"):
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        _check_split(spec, origins[f"x_{split}"], x, y, split)
-    return Dataset(
-        name=spec.name,
-        x_train=arrays["x_train"],
-        y_train=arrays["y_train"],
-        x_test=arrays["x_test"],
-        y_test=arrays["y_test"],
-        class_names=spec.class_names,
-        sha256={file.name: digests[file.name] for file in spec.files},
-        image_shape=spec.image_shape,
-    )
-
-
-def _check_split(
-    spec: DatasetSpec, origin: str, x: NDArray[np.uint8], y: NDArray[np.int64], split: str
-) -> None:
-    """Check what a set without published digests could still have wrong."""
-    if len(x) != len(y):
-        raise FormatError(
-            f"{origin}: number of samples: {spec.name} has {len(x)} {split} images "
-            f"and {len(y)} labels"
-        )
-    if y.ndim != 1 or y.max() >= len(spec.class_names):
-        raise FormatError(
-            f"{spec.name}: {split} labels must be below {len(spec.class_names)}, got {y.max()}"
-        )

@@ -1,16 +1,17 @@
-"""Files of a data set in a directory: finding, verifying and storing them, and the cache's lock."""
+"""The user's cache of published sets: reading, storing, verifying and removing, under a lock."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from fastmlp._bytes import sha256
 from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.datasets.cifar import (
     ExtractedArchive,
@@ -19,43 +20,30 @@ from fastmlp.datasets.cifar import (
     read_archive,
     verify_archive,
 )
-from fastmlp.datasets.idx import gunzip, parse_idx
-from fastmlp.datasets.registry import REGISTRY
-from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec
+from fastmlp.datasets.idx import VerifiedFile, idx_candidates, read_idx_file, verify_idx_file
+from fastmlp.datasets.registry import ArchiveSpec, DatasetSpec, FileSpec
 from fastmlp.errors import FormatError
 
 __all__ = [
+    "FileStatus",
     "Verified",
-    "VerifiedFile",
     "cache_directory",
+    "clear_cache",
     "file_candidates",
     "interprocess_lock",
     "lock_path",
     "read_file",
     "store_file",
+    "verify_cache",
     "verify_download",
-    "verify_file",
 ]
 
+FETCH_WAIT_SECONDS = 900.0
+CLEAR_WAIT_SECONDS = 5.0
 _LOCK_POLL_SECONDS = 0.05
-_LOCK_WAIT_SECONDS = 900.0
 _STALE_SECONDS = 3600.0
 
-
-@dataclass(frozen=True)
-class VerifiedFile:
-    """An IDX file of a set, in memory and checked.
-
-    `gz` is the compressed form if it came that way, `sha256` the digest of `raw`.
-    """
-
-    file: FileSpec
-    raw: bytes = field(repr=False)
-    gz: bytes | None = field(repr=False)
-    sha256: str
-    origin: str
-
-
+# One file of a set, in memory and checked.
 Verified: TypeAlias = VerifiedFile | PackedArchive | ExtractedArchive
 
 
@@ -73,8 +61,7 @@ def file_candidates(file: FileSpec | ArchiveSpec) -> tuple[str, ...]:
     """
     if isinstance(file, ArchiveSpec):
         return archive_candidates(file)
-    names = dict.fromkeys((file.name, file.name.replace("-idx", ".idx")))
-    return (*names, *(f"{name}.gz" for name in names))
+    return idx_candidates(file.name)
 
 
 def read_file(
@@ -104,49 +91,7 @@ def read_file(
     """
     if isinstance(file, ArchiveSpec):
         return read_archive(directory, file, own=own)
-    problem: Exception | None = None
-    for name in file_candidates(file):
-        path = os.path.join(directory, name)
-        compressed = name.endswith(".gz")
-        if not own and not compressed and file.sha256 is None:
-            continue
-        try:
-            content = read_regular_file(path, file.max_gz_bytes if compressed else file.raw_bytes)
-            return verify_file(file, content, path, compressed=compressed, own=own)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except (FormatError, OSError) as error:
-            if own:
-                raise
-            problem = problem or error
-    raise problem or FileNotFoundError(errno.ENOENT, f"no {file.name} in", os.fspath(directory))
-
-
-def verify_file(
-    file: FileSpec, content: bytes, origin: str, *, compressed: bool, own: bool = False
-) -> VerifiedFile:
-    """Check the content of one file against its `FileSpec`; `own` as in `read_file`.
-
-    Raises
-    ------
-    FormatError
-        It is not that file. The message begins with `origin`.
-    """
-    gz = content if compressed else None
-    gz_known = gz is not None and file.gz_sha256 is not None
-    gz_right = gz_known and gz is not None and _sha256(gz) == file.gz_sha256
-    if file.sha256 is None and gz_known and not gz_right and not own:
-        raise FormatError(f"{origin}: sha256: the compressed file is not the published one")
-    raw = gunzip(gz, file.raw_bytes, origin) if gz is not None else content
-    parse_idx(raw, origin, file.shape)  # says more about what is wrong than a digest can
-    digest = _sha256(raw)
-    if file.sha256 is not None and digest != file.sha256:
-        other = _owner_of(digest)
-        hint = f"; this is {other}" if other else ""
-        raise FormatError(f"{origin}: sha256: must be {file.sha256}, got {digest}{hint}")
-    if file.sha256 is None and not gz_right and not own:
-        raise FormatError(f"{origin}: sha256: unknown for this file, it cannot be verified")
-    return VerifiedFile(file, raw, gz, digest, origin)
+    return read_idx_file(directory, file, own=own)
 
 
 def verify_download(file: FileSpec | ArchiveSpec, content: bytes, origin: str) -> Verified:
@@ -159,7 +104,7 @@ def verify_download(file: FileSpec | ArchiveSpec, content: bytes, origin: str) -
     """
     if isinstance(file, ArchiveSpec):
         return verify_archive(file, content, origin)
-    return verify_file(file, content, origin, compressed=True)
+    return verify_idx_file(file, content, origin, compressed=True)
 
 
 def store_file(directory: Path, verified: Verified) -> None:
@@ -177,13 +122,16 @@ def store_file(directory: Path, verified: Verified) -> None:
         atomic_write(directory / f"{verified.file.name}.gz", verified.gz)
 
 
+# ---------------------------------------------------------------- the lock
+
+
 def lock_path(directory: Path) -> Path:
     """File that is locked while the cache directory of a set is filled or removed."""
     return directory.parent / f".{directory.name}.lock"
 
 
 @contextmanager
-def interprocess_lock(directory: Path, wait_seconds: float = _LOCK_WAIT_SECONDS) -> Iterator[bool]:
+def interprocess_lock(directory: Path, wait_seconds: float = FETCH_WAIT_SECONDS) -> Iterator[bool]:
     """Hold a set's lock: of several processes that start at once, one fetches and the rest wait.
 
     Yields False where there can be no lock (the cache cannot be written, the file system has no
@@ -225,8 +173,6 @@ def _acquire(directory: Path, deadline: float) -> int | None:
 
 
 def _lock_until(descriptor: int, deadline: float) -> bool:
-    import fcntl
-
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -256,21 +202,107 @@ def _remove_stale(directory: Path) -> None:
             continue
 
 
-def _owner_of(digest: str) -> str | None:
-    """Name the registered file with this digest: people mix up sets and files."""
-    return next(
-        (
-            f"{file.name} of {spec.name}"
-            for spec in REGISTRY.values()
-            if isinstance(spec, DatasetSpec)
-            for file in spec.files
-            if file.sha256 == digest
-        ),
-        None,
+# ---------------------------------------------------------------- by hand
+
+
+class FileStatus(NamedTuple):
+    """What `datasets.verify` found out about one file of the cache.
+
+    Attributes
+    ----------
+    file : str
+        Name of the file in the set.
+    path : pathlib.Path
+        Where it lies, or would lie.
+    status : {"ok", "missing", "damaged"}
+        Whether it is the published file.
+    sha256 : str or None
+        Digest of the file as it lies there; None if it is missing or cannot be read.
+    """
+
+    file: str
+    path: Path
+    status: str
+    sha256: str | None
+
+
+def verify_cache(spec: DatasetSpec) -> list[FileStatus]:
+    """Compare each cached file of a set with its published digest."""
+    directory = cache_directory(spec.name)
+    return [_verify(directory, file) for file in spec.files]
+
+
+def clear_cache(spec: DatasetSpec) -> int:
+    """Remove a set's cache directory and lock, and return the bytes of the files removed.
+
+    Raises
+    ------
+    ValueError
+        FASTMLP_DATA_DIR names the directory: it is the user's then.
+    OSError
+        Another process fetches the set, or the directory cannot be removed.
+    """
+    import shutil  # only those who clear a cache wait for it
+
+    directory = cache_directory(spec.name)
+    lock = lock_path(directory)
+    if not (os.path.lexists(directory) or os.path.lexists(lock)):
+        return 0
+    _refuse_user_directory(spec, directory)
+    if directory.is_symlink():
+        directory.unlink()  # what it points to was put there by the user
+        lock.unlink(missing_ok=True)
+        return 0
+    with interprocess_lock(directory, CLEAR_WAIT_SECONDS) as held:
+        if not held:
+            raise OSError(
+                errno.EBUSY, "another process fetches this set, or it cannot be locked", directory
+            )
+        freed = _bytes_below(directory)
+        shutil.rmtree(directory)  # follows no links
+        lock.unlink()
+    return freed
+
+
+def _verify(directory: Path, file: FileSpec | ArchiveSpec) -> FileStatus:
+    try:
+        verified = read_file(directory, file, own=False)
+    except FileNotFoundError:
+        stored = file.name
+        if isinstance(file, FileSpec) and file.sha256 is None:
+            stored = file.download_name
+        return FileStatus(file.name, directory / stored, "missing", None)
+    except (FormatError, OSError):
+        paths = [directory / name for name in file_candidates(file)]
+        path = next((path for path in paths if os.path.lexists(path)), directory / file.name)
+        return FileStatus(file.name, path, "damaged", _digest(path, file.max_download_bytes))
+    if isinstance(verified, VerifiedFile):
+        content = verified.raw if verified.gz is None else verified.gz
+        return FileStatus(file.name, Path(verified.origin), "ok", sha256(content))
+    digest = verified.sha256 if isinstance(verified, PackedArchive) else None
+    return FileStatus(file.name, Path(verified.origin), "ok", digest)
+
+
+def _refuse_user_directory(spec: DatasetSpec, directory: Path) -> None:
+    named = os.environ.get("FASTMLP_DATA_DIR")
+    if not named:
+        return
+    root = Path(os.path.expanduser(named)).resolve()
+    ours = directory.resolve()
+    if ours in (root, root / spec.name) or ours in root.parents:
+        raise ValueError(f"{directory} is not removed: FASTMLP_DATA_DIR names it")
+
+
+def _bytes_below(directory: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(parent, name)).st_size
+        for parent, _, names in os.walk(directory)
+        for name in names
     )
 
 
-def _sha256(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
+def _digest(path: Path, max_bytes: int) -> str | None:
+    try:
+        return sha256(read_regular_file(path, max_bytes))
+    except (FormatError, OSError):
+        return None

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._bytes import sha256
 from fastmlp._files import read_regular_file
 from fastmlp.datasets.dataset import Dataset
-from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, MemberSpec
+from fastmlp.datasets.registry import ArchiveSpec, DatasetSpec, MemberSpec
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def verify_archive(file: ArchiveSpec, content: bytes, origin: str) -> PackedArch
     FormatError
         It is not that archive. The message begins with `origin`.
     """
-    digest = _sha256(content)
+    digest = sha256(content)
     if digest != file.sha256:
         raise FormatError(
             f"{origin}: sha256: must be {file.sha256}, got {digest} ({len(content)} of {file.size} "
@@ -166,7 +167,7 @@ def decode_archive(spec: DatasetSpec, archive: PackedArchive | ExtractedArchive)
         planes = records[:, 1:].reshape(-1, channels, height, width)
         images = x[member.part][rows[member.name]].reshape(-1, height, width, channels)
         images[...] = planes.transpose(0, 2, 3, 1)
-        digests[member.name] = _sha256(content)
+        digests[member.name] = sha256(content)
     return Dataset(
         name=spec.name,
         x_train=x["train"],
@@ -207,7 +208,7 @@ def _read_member(folder: str, file: ArchiveSpec, member: MemberSpec, own: bool) 
     if len(content) != size:
         raise FormatError(f"{path}: file size: must be {size} bytes, got {len(content)}: truncated")
     if member.sha256 is not None:
-        digest = _sha256(content)
+        digest = sha256(content)
         if digest != member.sha256:
             raise FormatError(f"{path}: sha256: must be {member.sha256}, got {digest}")
     elif not own:
@@ -216,7 +217,7 @@ def _read_member(folder: str, file: ArchiveSpec, member: MemberSpec, own: bool) 
 
 
 def _unpack(content: bytes, file: ArchiveSpec, origin: str) -> Iterator[tuple[MemberSpec, bytes]]:
-    import gzip
+    import gzip  # with tarfile and zlib: only those who open an archive wait for them
     import tarfile
     import zlib
 
@@ -286,9 +287,3 @@ class _LimitedReader(io.RawIOBase):
             raise FormatError(f"{self._origin}: gzip data: holds more than {self._limit} bytes")
         buffer[: len(content)] = content
         return len(content)
-
-
-def _sha256(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()

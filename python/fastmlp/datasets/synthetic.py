@@ -14,9 +14,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.datasets.dataset import Dataset, Targets, digest_of_arrays
-from fastmlp.datasets.registry import REGISTRY, get_spec
-from fastmlp.datasets.specs import Spec, SyntheticSpec
+from fastmlp.datasets.dataset import Dataset, Targets, dataset_of_arrays
+from fastmlp.datasets.registry import REGISTRY, Spec, SyntheticSpec, get_spec
 from fastmlp.validation import integer, real
 
 __all__ = ["load_synthetic", "make"]
@@ -105,17 +104,7 @@ def make(
 def load_synthetic(spec: SyntheticSpec) -> Dataset:
     """Return a synthetic set of the default size, noise and seed."""
     x, y = make(spec, spec.samples)
-    return Dataset(
-        name=spec.name,
-        x_train=x,
-        y_train=y,
-        x_test=None,
-        y_test=None,
-        class_names=spec.class_names,
-        sha256=digest_of_arrays(x, y),
-        feature_names=spec.feature_names,
-        task=spec.task,
-    )
+    return dataset_of_arrays(spec, x, y, spec.class_names, spec.feature_names)
 
 
 def _xor(rng: np.random.Generator, labels: Labels) -> Floats:

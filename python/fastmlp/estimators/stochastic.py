@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.continuation import Planned
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.hooks import Observers
 from fastmlp.estimators.moment import Moment
@@ -19,7 +18,8 @@ from fastmlp.estimators.samples import HeldOut, LossMeasure, Samples
 from fastmlp.estimators.session import Session
 from fastmlp.estimators.stopping import standstill_message
 from fastmlp.model import MLP
-from fastmlp.run import StepSums
+from fastmlp.training.continuation import Planned
+from fastmlp.training.run import StepSums
 
 __all__ = ["NON_FINITE", "EpochLoop", "NonFiniteParametersError", "batch_size_for"]
 

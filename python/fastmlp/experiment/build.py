@@ -10,8 +10,7 @@ from typing import Any
 import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
-from fastmlp.data.prepare import Options, Prepared
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Options, Prepared, Preprocessing
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
@@ -19,11 +18,11 @@ from fastmlp.experiment.schema import (
     ScheduleSection,
 )
 from fastmlp.experiment.settings import with_absolute_paths
-from fastmlp.lbfgs import LBFGS
 from fastmlp.model import MLP, load
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
+from fastmlp.training.lbfgs import LBFGS
 
 __all__ = [
     "averaging",

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastmlp.metrics as metrics
-from fastmlp.data.prepare import Samples
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing, Samples
 from fastmlp.model import MLP
 
 __all__ = ["Evaluation", "evaluate", "evaluation_of", "has_probabilities", "regression_metrics"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.data.prepare import Samples
+from fastmlp.data import Samples
 from fastmlp.experiment import build
 from fastmlp.experiment.evaluation import evaluation_of
 from fastmlp.experiment.libraries import TorchTraining, require_library, sklearn_arguments

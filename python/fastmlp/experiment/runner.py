@@ -13,14 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.callbacks import Callback, Training
-from fastmlp.data.prepare import (
-    TEST_FRACTION,
-    VALIDATION_FRACTION,
-    Prepared,
-    Samples,
-    prepare,
-)
-from fastmlp.data.read import Part, RawData, read
+from fastmlp.data import Part, Prepared, RawData, Samples, prepare, read
+from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 from fastmlp.environment import info
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
@@ -28,12 +22,11 @@ from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import Config, DataSection, TrainingSection
-from fastmlp.history import Record
-from fastmlp.lbfgs import LBFGS
+from fastmlp.history import BestValue, Record
 from fastmlp.model import MLP
-from fastmlp.monitoring import BestValue
 from fastmlp.optimizers import Optimizer
-from fastmlp.training import ProgressFunction
+from fastmlp.training.lbfgs import LBFGS
+from fastmlp.training.loop import ProgressFunction
 
 __all__ = [
     "Experiment",

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.data.names import did_you_mean
-from fastmlp.data.prepare import Samples
-from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.read import Part, RawData
-from fastmlp.data.table import Table
+from fastmlp.data import Part, Preprocessing, RawData, Samples, Table
+from fastmlp.data.cells import did_you_mean
 from fastmlp.errors import FormatError
 from fastmlp.experiment.evaluation import Evaluation, evaluate, has_probabilities
 from fastmlp.model import MLP

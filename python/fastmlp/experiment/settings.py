@@ -178,7 +178,7 @@ def resolve(
 
 def with_absolute_paths(config: Config) -> Config:
     """The same settings with files by paths that hold in any working directory."""
-    from fastmlp.data.read import is_file_source
+    from fastmlp.data import is_file_source
 
     def absolute(section: Section, names: Sequence[str]) -> dict[str, str]:
         values = {name: getattr(section, name) for name in names}

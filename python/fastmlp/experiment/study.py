@@ -18,7 +18,7 @@ import numpy as np
 from fastmlp.errors import FormatError
 from fastmlp.experiment.search import Dimension, Value
 from fastmlp.extras import require
-from fastmlp.monitoring import BestValue
+from fastmlp.history import BestValue
 
 __all__ = ["Pending", "Study", "Trial"]
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from fastmlp.callbacks import Callback, Training
-from fastmlp.data.prepare import Prepared
+from fastmlp.data import Prepared
 from fastmlp.errors import DivergedError
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment, StopRule, fit, load_experiment
@@ -19,7 +19,7 @@ from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Value, changed
 from fastmlp.experiment.study import Pending, Study, Trial
 from fastmlp.history import Record
-from fastmlp.lbfgs import LBFGS
+from fastmlp.training.lbfgs import LBFGS
 
 __all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
 

@@ -15,8 +15,8 @@ from fastmlp.model import MLP
 from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 if TYPE_CHECKING:
+    from fastmlp.data import Preprocessing
     from fastmlp.data.columns import ColumnEncoding
-    from fastmlp.data.preprocessing import Preprocessing
 
 __all__ = ["DenseLayer", "Inference", "Kind", "describe", "preprocessing_json"]
 

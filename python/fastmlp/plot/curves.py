@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp._named import as_config, named
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.history import History
-from fastmlp.lr_finder import LearningRates
 from fastmlp.model import MLP
 from fastmlp.network import Network
 from fastmlp.plot.style import (
@@ -28,6 +27,7 @@ from fastmlp.plot.style import (
     styled_axes,
     whole_numbers,
 )
+from fastmlp.training.lr_finder import LearningRates
 from fastmlp.validation import choice, finite_array, flag, real
 
 if TYPE_CHECKING:

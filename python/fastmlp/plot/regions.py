@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing
 from fastmlp.network import Network
 from fastmlp.plot.style import (
     BESIDE,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp._files import atomic_write, read_regular_file
-from fastmlp.data.prepare import Samples
+from fastmlp.data import Samples
 from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.extras import require

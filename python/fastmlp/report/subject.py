@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.prepare import Samples
-from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data import Preprocessing, Samples
 from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.model import MLP

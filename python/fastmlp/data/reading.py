@@ -1,0 +1,289 @@
+"""From the name of a source to what it holds: a set, a file, a directory, or standard input.
+
+This module finds the reader; each format has a module of its own: `delimited`, `parquet`,
+`numpy_files`, `images`, and `fastmlp.datasets.idx`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastmlp._bytes import gunzip, sha256
+from fastmlp._files import read_regular_file
+from fastmlp.data import delimited, images, numpy_files, parquet
+from fastmlp.data.arrays import as_inputs, data_of_arrays
+from fastmlp.data.table import Part, RawData, Table
+from fastmlp.datasets import get_spec, idx, load
+from fastmlp.errors import FormatError
+
+__all__ = ["is_file_source", "read", "read_samples"]
+
+_STANDARD_INPUT = "-"
+
+
+def read(
+    source: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    separator: str | None = None,
+    report: Callable[[str], None] | None = None,
+) -> RawData:
+    """Read samples with targets.
+
+    Parameters
+    ----------
+    source : str
+        A name of `fastmlp.datasets`, in any spelling that it forgives, which wins over a file of
+        the same name; a file that ends in .csv, .tsv (also with .gz), .parquet or .npz; a directory
+        with the four IDX files of a set like MNIST, or with images in one directory per class; or
+        "-" for CSV or Parquet on standard input.
+    data_dir : str or os.PathLike, optional
+        Where to look for the files of a named set first.
+    separator : str, optional
+        Character between the fields of a text file; by default found out.
+    report : callable, optional
+        Called with one line of text for each place that is tried for a named set.
+
+    Returns
+    -------
+    RawData
+
+    Raises
+    ------
+    FormatError
+        A file is damaged or cannot be used; the message names it and the place.
+    OSError
+        It cannot be opened.
+    ValueError
+        There is neither a set nor a file of this name, or `separator` cannot be one.
+    fastmlp.DataUnavailableError
+        A named set was found nowhere.
+    """
+    source = os.fspath(source)
+    if not is_file_source(source):
+        _refuse_separator(separator, source)
+        return _read_named(source, data_dir, report)
+    path = os.path.expanduser(source)
+    if path != _STANDARD_INPUT and os.path.isdir(path):
+        _refuse_separator(separator, source)
+        return _read_directory(path)
+    form, file = _open(path, separator)
+    return form.data(file)
+
+
+def read_samples(
+    path: str | os.PathLike[str], *, separator: str | None = None
+) -> Table | NDArray[Any]:
+    """Read samples to predict; targets may be among the columns of a table.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file that ends in .csv, .tsv (also with .gz), .parquet, .npz (its array x), .npy, .idx or
+        -ubyte (also with .gz); or "-" for CSV or Parquet on standard input.
+    separator : str, optional
+        Character between the fields of a text file; by default found out.
+
+    Returns
+    -------
+    Table, or array of shape (samples, features), uint8, float32 or float64
+
+    Raises
+    ------
+    FormatError, OSError, ValueError
+        As `read`.
+    """
+    form, file = _open(os.path.expanduser(os.fspath(path)), separator)
+    return form.samples(file)
+
+
+def is_file_source(source: str) -> bool:
+    """Whether `read` opens a file, a directory or standard input for this, not a named set."""
+    if source == _STANDARD_INPUT:
+        return True
+    try:
+        get_spec(source)
+    except ValueError:
+        looks_like_path = os.sep in source or "." in source or _suffix_of(source) is not None
+        return looks_like_path or os.path.exists(os.path.expanduser(source))
+    return False
+
+
+# ---------------------------------------------------------------- formats
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file in memory, unpacked; `stem` is its name without suffixes, `origin` for messages."""
+
+    name: str
+    stem: str
+    origin: str
+    content: bytes
+    separator: str | None = None
+
+    @property
+    def digest(self) -> dict[str, str]:
+        return {self.name: sha256(self.content)}
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a file is read: with its targets as `data`, or for `samples` alone."""
+
+    data: Callable[[_File], RawData]
+    samples: Callable[[_File], Table | NDArray[Any]]
+    unpack: Callable[[bytes, str], bytes] | None = None
+    takes_separator: bool = False
+
+
+def _tabular(table: Callable[..., Table], **options: Any) -> _Format:
+    """A format of tables; `table` takes a file, and whether mixed columns are refused."""
+
+    def data(file: _File) -> RawData:
+        part = Part(table(file, strict=True))
+        return RawData(file.stem, part, sha256=file.digest)
+
+    return _Format(data, lambda file: table(file, strict=False), **options)
+
+
+def _text(usual: str | None) -> _Format:
+    def table(file: _File, *, strict: bool) -> Table:
+        separator = usual if file.separator is None else file.separator
+        return delimited.read_delimited(file.content, file.origin, separator, strict=strict)
+
+    return _tabular(table, unpack=gunzip, takes_separator=True)
+
+
+def _parquet_table(file: _File, *, strict: bool) -> Table:
+    return parquet.read_parquet(file.content, file.origin)
+
+
+def _npz_data(file: _File) -> RawData:
+    names = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+    found = numpy_files.parse_npz(file.content, file.origin, names)
+    return data_of_arrays(found, file.origin, name=file.stem, sha256=file.digest)
+
+
+def _npz_samples(file: _File) -> NDArray[Any]:
+    found = numpy_files.parse_npz(file.content, file.origin, ("x",))
+    return as_inputs(found["x"], f"{file.origin}: x")
+
+
+def _inputs_alone(
+    parse: Callable[[bytes, str], NDArray[Any]], hint: str, **options: Any
+) -> _Format:
+    """A format of one array, which has no place for targets."""
+
+    def data(file: _File) -> RawData:
+        raise FormatError(
+            f"{file.origin}: targets: are missing, the file holds inputs alone; {hint}"
+        )
+
+    return _Format(data, lambda f: as_inputs(parse(f.content, f.origin), f.origin), **options)
+
+
+_IDX = _inputs_alone(
+    lambda content, origin: idx.parse_idx(content, origin),
+    "name the directory of the four files of its set",
+    unpack=lambda content, origin: idx.gunzip_idx(content, origin),
+)
+# By the end of the name, in lower case; where a format can be unpacked, ".gz" may follow.
+_FORMATS = {
+    ".csv": _text(None),
+    ".tsv": _text("\t"),
+    ".parquet": _tabular(_parquet_table),
+    ".npz": _Format(_npz_data, _npz_samples),
+    ".npy": _inputs_alone(
+        lambda content, origin: numpy_files.parse_npy(content, origin),
+        "save x and y with numpy.savez",
+    ),
+    ".idx": _IDX,
+    "-ubyte": _IDX,
+}
+
+
+def _suffix_of(name: str) -> str | None:
+    """The key of `_FORMATS` that a name ends in."""
+    name = name.lower()
+    packed = name.endswith(".gz")
+    bare = name.removesuffix(".gz")
+    for suffix, form in _FORMATS.items():
+        if bare.endswith(suffix) and (form.unpack or not packed):
+            return suffix
+    return None
+
+
+# ---------------------------------------------------------------- sources
+
+
+def _open(path: str, separator: str | None) -> tuple[_Format, _File]:
+    if path == _STANDARD_INPUT:
+        return _take_standard_input(separator)
+    suffix = _suffix_of(path)
+    if os.path.isdir(path):
+        raise FormatError(f"{path}: must be a file, got a directory")
+    if suffix is None:
+        os.stat(path)  # that a file does not exist matters more than how it is called
+        raise FormatError(f"{path}: file type: must be one of {', '.join(_FORMATS)}")
+    form = _FORMATS[suffix]
+    if not form.takes_separator:
+        _refuse_separator(separator, path)
+    content = read_regular_file(path)
+    name = os.path.basename(path)
+    if name.lower().endswith(".gz") and form.unpack:
+        content, name = form.unpack(content, path), name[: -len(".gz")]
+    return form, _File(name, name[: -len(suffix)] or "data", path, content, separator)
+
+
+def _take_standard_input(separator: str | None) -> tuple[_Format, _File]:
+    stream = getattr(sys.stdin, "buffer", None)
+    content = stream.read() if stream is not None else b""
+    origin = "standard input"
+    if not content:
+        raise FormatError(f"{origin}: is empty")
+    if content.startswith(b"PAR1"):
+        _refuse_separator(separator, origin)
+        return _FORMATS[".parquet"], _File(origin, "stdin", origin, content)
+    if content.startswith(b"\x1f\x8b"):
+        content = gunzip(content, origin)
+    return _FORMATS[".csv"], _File(origin, "stdin", origin, content, separator)
+
+
+def _read_directory(path: str) -> RawData:
+    if not idx.is_idx_directory(path):
+        return images.read_image_directory(path)
+    arrays, digests = idx.read_idx_directory(path)
+    name = os.path.basename(os.path.abspath(path)) or "data"
+    return data_of_arrays(arrays, path, name=name, sha256=digests, task="classification")
+
+
+def _read_named(
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    report: Callable[[str], None] | None,
+) -> RawData:
+    data = load(name, data_dir=data_dir, report=report)
+    return RawData(
+        name=data.name,
+        train=Part(data.x_train, data.y_train),
+        test=None if data.x_test is None else Part(data.x_test, data.y_test),
+        class_names=data.class_names or None,
+        feature_names=data.feature_names,
+        image_shape=data.image_shape,
+        task=data.task,
+        sha256=data.sha256,
+    )
+
+
+def _refuse_separator(separator: str | None, source: str) -> None:
+    if separator is not None:
+        raise ValueError(
+            f"separator must be left out, {source} is no text with fields, got {separator!r}"
+        )

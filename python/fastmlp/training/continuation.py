@@ -1,0 +1,307 @@
+"""Where a training is, besides parameters and the core's run: all that the next one goes on from.
+
+`Progress` is never changed, only replaced, in one assignment: whatever ends a training between two
+statements leaves the one or the other, and what lies between is done again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.callbacks import Callback
+from fastmlp.history import History, Record
+from fastmlp.schedules import Schedule
+from fastmlp.training.run import Run
+from fastmlp.training.states import checked_state, kind_of, packed, unpacked
+from fastmlp.validation import integer
+
+__all__ = ["Continuation", "Planned", "Progress", "begin_watching"]
+
+Array = npt.NDArray[Any]
+_TEXT = "progress"
+_ARRAYS = "watched."
+_ALWAYS = {"epochs", "moments", "rule", "shows_averages"}
+_SHAPES = {"moments": (4,), "position": (15,)}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a training was planned as: the length that schedules see."""
+
+    samples: int
+    batch_size: int
+    epochs: int
+    drop_last: bool = False
+    shuffle: bool = True
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Mini-batches of an epoch."""
+        if self.drop_last:
+            return self.samples // self.batch_size
+        return math.ceil(self.samples / self.batch_size)
+
+    def __str__(self) -> str:
+        return f"{self.epochs} epochs of {self.steps_per_epoch} steps"
+
+    @property
+    def epoch_settings(self) -> dict[str, int | bool]:
+        """What an epoch depends on."""
+        values = asdict(self)
+        del values["epochs"]
+        return values
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A moment of a training.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs completed and measured.
+    history : History
+        Of these.
+    planned : Planned or None
+        None where nothing is known of it.
+    record : dict or None
+        Of the last epoch, as long as callbacks are still to be told of it.
+    told : frozenset of str
+        Callbacks that were told already, of `record` or else of the beginning of an epoch.
+    stops : bool
+        One of them has ended the training, which the others are still to be told of.
+    seen : dict of str to tuple
+        Of each callback, the step that it was last called after, and the sums by then.
+    seconds : float
+        That the running epoch has taken.
+    rate : float or None
+        Learning rate of its first step.
+    step_rate : float or None
+        Learning rate of the last step, or of one to come.
+    override : float or None
+        Learning rate that a callback has set.
+    source : float, str or None
+        The learning rate of the optimizer, or the kind of its schedule.
+    states : dict of str to mapping
+        Of callbacks, also those that are not there any more.
+    schedule : tuple of str and mapping, or None
+        Kind and state.
+    kept : dict of str to array or None
+        Parameters to go on from, where the model was given others at the end.
+    others : dict of str to object
+        What else the owner of the training goes on from.
+    """
+
+    epoch: int = 0
+    history: History = field(default_factory=History)
+    planned: Planned | None = None
+    record: Record | None = None
+    told: frozenset[str] = frozenset()
+    stops: bool = False
+    seen: Mapping[str, tuple[int, int, float, float, float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    rate: float | None = None
+    step_rate: float | None = None
+    override: float | None = None
+    source: float | str | None = None
+    states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schedule: tuple[str, Mapping[str, Any]] | None = None
+    kept: Mapping[str, Array] | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_told(
+        self, key: str, callback: Callback, *, stops: bool = False, **changes: Any
+    ) -> Progress:
+        """After a callback was told what it was to be told, and answered whether it `stops`."""
+        states = {**self.states, key: checked_state(callback, callback.state())}
+        changes = {"told": self.told | {key}, **changes}
+        return replace(self, states=states, stops=self.stops or stops, **changes)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Everything but the history, as arrays of numbers and one of text."""
+        tree = {
+            "planned": None if self.planned is None else asdict(self.planned),
+            "record": self.record,
+            "told": sorted(self.told),
+            "stops": self.stops,
+            "seen": {key: list(sums) for key, sums in self.seen.items()},
+            "seconds": self.seconds,
+            "rate": self.rate,
+            "step_rate": self.step_rate,
+            "override": self.override,
+            "source": self.source,
+            "states": self.states,
+            "schedule": None if self.schedule is None else list(self.schedule),
+            "kept": self.kept,
+            "others": self.others,
+        }
+        text, arrays = packed(checked_state(self, tree), _ARRAYS)
+        return {"epochs": np.array(self.epoch), _TEXT: np.array(text), **arrays}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], history: History) -> Progress:
+        """What `to_arrays` was called of. Where it has epochs only, the rest is unknown.
+
+        Raises
+        ------
+        ValueError
+            The arrays are others.
+        """
+        epoch = int(arrays["epochs"])
+        if epoch < 0:
+            raise ValueError(f"epochs must be >= 0, got {epoch}")
+        if _TEXT not in arrays:
+            return cls(epoch, history)
+        tree = unpacked(str(arrays[_TEXT].item()), arrays)
+        try:
+            planned = tree["planned"]
+            return cls(
+                epoch,
+                history,
+                planned=None if planned is None else Planned(**planned),
+                record=tree["record"],
+                told=frozenset(tree["told"]),
+                stops=tree["stops"],
+                seen={key: tuple(sums) for key, sums in tree["seen"].items()},
+                seconds=tree["seconds"],
+                rate=tree["rate"],
+                step_rate=tree["step_rate"],
+                override=tree["override"],
+                source=tree["source"],
+                states=tree["states"],
+                schedule=None if tree["schedule"] is None else tuple(tree["schedule"]),
+                kept=tree["kept"],
+                others=tree["others"],
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{_TEXT} is not that of a training: {error!r}") from None
+
+
+class Continuation:
+    """What a model goes on from: a run of the core or the state of one, and the progress.
+
+    Another thread may put the run aside meanwhile: who reads looks at `run` once.
+
+    Attributes
+    ----------
+    run : Run or None
+        Counts where there is one.
+    saved : dict of str to array or None
+        State of a run.
+    progress : Progress
+    refusal : str or None
+        Why there is nothing to go on from, although the model was trained.
+    """
+
+    def __init__(self, progress: Progress | None = None, refusal: str | None = None) -> None:
+        self.run: Run | None = None
+        self.saved: dict[str, Array] | None = None
+        self.progress = Progress() if progress is None else progress
+        self.refusal = refusal
+
+    def settle(self, progress: Progress) -> None:
+        """Take the next moment for the present one."""
+        self.progress = progress
+
+    @property
+    def steps(self) -> int:
+        """Completed in the epoch after those that are measured."""
+        run = self.run
+        if run is not None:
+            return run.steps_in(self.progress.epoch)
+        position = (self.saved or {}).get("position")
+        if position is None or int(position[0]) != self.progress.epoch:
+            return 0
+        return int(position[1])
+
+    @property
+    def rule(self) -> str | None:
+        """Update rule of the run."""
+        run = self.run
+        if run is not None:
+            return run.rule
+        saved = self.saved
+        return None if saved is None else str(saved["rule"].item())
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the state is that of other parameters than the model's."""
+        run = self.run
+        state = run.position if run is not None else (self.saved or {}).get("position")
+        return state is not None and bool(state[4])
+
+    def run_state(self) -> dict[str, Array] | None:
+        """Copy of the state of the run."""
+        run = self.run
+        if run is None:
+            return self.saved
+        progress = self.progress
+        steps, planned = run.steps_in(progress.epoch), progress.planned
+        between = planned is None or not 0 < steps < planned.steps_per_epoch
+        return run.state(with_start=not between)
+
+    def put_aside(self) -> dict[str, Array] | None:
+        """Let go of the run's memory and keep its state, at any moment the one or the other."""
+        state = self.run_state()
+        self.saved = state
+        self.run = None
+        return state
+
+    def to_arrays(self) -> dict[str, Array]:
+        """All of it, or nothing where there is no state."""
+        state = self.run_state()
+        return {} if state is None else {**state, **self.progress.to_arrays()}
+
+    @classmethod
+    def from_arrays(cls, state: Mapping[str, npt.ArrayLike], history: History) -> Continuation:
+        """What `to_arrays` was called of.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is something else.
+        """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a mapping, got {type(state).__name__}")
+        if not set(state) >= _ALWAYS:
+            names = ", ".join(map(str, state)) or "nothing"
+            raise ValueError(f"state must be what training_state() gives, got {names}")
+        if not all(isinstance(name, str) for name in state):
+            raise TypeError(f"state must have strings as keys, got {list(state)}")
+        arrays = {name: np.asarray(value) for name, value in state.items()}
+        arrays["epochs"] = np.array(integer("epochs", int(arrays["epochs"]), 0))
+        for name, shape in _SHAPES.items():
+            if name in arrays and np.shape(arrays[name]) != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {np.shape(arrays[name])}")
+        continuation = cls(Progress.from_arrays(arrays, history))
+        own = ("epochs", _TEXT)
+        continuation.saved = {
+            name: array
+            for name, array in arrays.items()
+            if name not in own and not name.startswith(_ARRAYS)
+        }
+        return continuation
+
+
+def begin_watching(
+    progress: Progress, callbacks: Mapping[str, Callback], schedule: object, *, resumes: bool
+) -> None:
+    """Give callbacks and schedule the state that they had, or let them begin."""
+    for key, callback in callbacks.items():
+        if resumes and key in progress.states:
+            callback.restore(progress.states[key])
+        else:
+            callback.reset()
+    if not isinstance(schedule, Schedule):
+        return
+    saved = progress.schedule
+    if resumes and saved is not None and saved[0] == kind_of(schedule):
+        schedule.restore(saved[1])
+    elif not resumes or progress.planned is not None or progress.epoch == 0:
+        schedule.reset()

@@ -1,0 +1,140 @@
+"""L-BFGS by SciPy on the core's loss and gradient of all samples."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastmlp.errors import ConvergenceWarning
+from fastmlp.history import History
+from fastmlp.network import Network
+from fastmlp.network.samples import Data
+from fastmlp.training.objective import Objective
+from fastmlp.validation import integer, keep, real
+
+__all__ = ["LBFGS", "fit_lbfgs"]
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory BFGS on the whole data set; no mini-batches, no dropout, no noise.
+
+    D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
+    Batch normalisation keeps its running moments. Needs SciPy.
+
+    ``history.ending`` tells afterwards what ended it: ``"converged"``, or with a
+    `ConvergenceWarning` ``"iterations"`` or ``"evaluations"``, when a limit was reached first, or
+    ``"line search"``, when no step along the last direction lowered the loss.
+
+    Parameters
+    ----------
+    l2 : float
+        The objective adds ``l2 / 2`` times the sum of the squared weights.
+    memory : int
+        Pairs of steps and gradients that are kept.
+    tolerance : float
+        Ends once no element of the gradient is larger.
+    evaluations : int
+        At most so many of the loss.
+    """
+
+    l2: float = 0.0
+    memory: int = 10
+    tolerance: float = 1e-5
+    evaluations: int = 15000
+
+    def __post_init__(self) -> None:
+        keep(
+            self,
+            l2=real("l2", self.l2, 0.0),
+            memory=integer("memory", self.memory, 1),
+            tolerance=real("tolerance", self.tolerance, 0.0),
+            evaluations=integer("evaluations", self.evaluations, 1),
+        )
+
+
+_CURES = {
+    "iterations": "it reached its limit of iterations, {iterations}; raise epochs, or scale the "
+    "inputs",
+    "evaluations": "it reached its limit of evaluations, {evaluations}; raise it",
+    "line search": "no step lowered the loss any more; raise tolerance of LBFGS, scale the inputs, "
+    "or train in float64",
+}
+
+
+def _ending(result: Any, iterations: int) -> str:
+    """What ended SciPy's minimisation: status 1 is a limit, 2 the line search."""
+    if result.status == 0:
+        return "converged"
+    if result.status == 1:
+        return "iterations" if result.nit >= iterations else "evaluations"
+    return "line search"
+
+
+def fit_lbfgs(
+    model: Network,
+    data: Data,
+    optimizer: LBFGS,
+    iterations: int,
+    threads: int | None,
+    begin: Callable[[History], object],
+) -> History:
+    """Minimise for at most `iterations`; the history has one entry for each.
+
+    ``begin`` is called with it before the parameters change for the first time.
+
+    ``accuracy`` stays empty, and ``loss`` includes the penalty.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A limit was reached, or the line search failed, before the gradient met the tolerance.
+
+    Raises
+    ------
+    ImportError
+        SciPy is not installed.
+    """
+    try:
+        from scipy.optimize import minimize
+    except ImportError:
+        raise ImportError("LBFGS needs SciPy: pip install 'fastmlp[sklearn]'") from None
+    objective = Objective(
+        model, data.rows, data.targets, data.sample_weight, threads, l2=optimizer.l2
+    )
+    history = History()
+    start = time.perf_counter()
+
+    def record(intermediate_result: object) -> None:
+        nonlocal start
+        now = time.perf_counter()
+        loss = float(intermediate_result.fun)  # type: ignore[attr-defined]
+        history.append({"loss": loss, "seconds": now - start})
+        start = now
+
+    begin(history)
+    result = minimize(
+        objective,
+        objective.flat(),
+        method="L-BFGS-B",
+        jac=True,
+        callback=record,
+        options={
+            "maxiter": iterations,
+            "maxcor": min(optimizer.memory, iterations),  # more pairs than that never exist
+            "gtol": optimizer.tolerance,
+            "maxfun": optimizer.evaluations,
+            "ftol": 64 * 2.220446049250313e-16,
+        },
+    )
+    objective.assign(result.x)
+    history.ending = _ending(result, iterations)
+    if history.ending != "converged":
+        cure = _CURES[history.ending].format(
+            iterations=iterations, evaluations=optimizer.evaluations
+        )
+        warnings.warn(f"LBFGS ended before it converged: {cure}", ConvergenceWarning, stacklevel=4)
+    return history

@@ -1,0 +1,116 @@
+"""Which learning rates a problem bears."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.errors import DivergedError
+from fastmlp.network import Network
+from fastmlp.network.samples import Data
+from fastmlp.optimizers import Optimizer
+from fastmlp.training.run import Run
+from fastmlp.validation import integer, real, require_held
+
+__all__ = ["LearningRates", "find_learning_rates"]
+
+_SMOOTHING = 0.9
+_WORSE = 4.0
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Losses met while the learning rate grew.
+
+    Attributes
+    ----------
+    rates, losses : float64 arrays of shape (steps,)
+        The rate of each step, and the loss before it, smoothed by a moving average of decay 0.9
+        whose bias is corrected. They end where the loss has become four times the smallest one.
+    suggestion : float
+        Rate at which the loss falls most steeply by the logarithm of the rate, between the point
+        where a tenth of the whole descent is done for good and the lowest loss: before it the
+        average moves by the chance of its mini-batches.
+    """
+
+    rates: npt.NDArray[np.float64]
+    losses: npt.NDArray[np.float64]
+
+    @property
+    def suggestion(self) -> float:
+        """Rate of the steepest descent."""
+        lowest = int(np.argmin(self.losses))
+        if len(self.rates) < 3 or lowest == 0:
+            return float(self.rates[0])
+        level = np.median(self.losses[: lowest // 2 + 1])
+        begun = level - 0.1 * (level - self.losses[lowest])
+        first = int(np.flatnonzero(self.losses[:lowest] >= begun)[-1])
+        slopes = np.gradient(self.losses, np.log(self.rates))
+        return float(self.rates[first + int(np.argmin(slopes[first : lowest + 1]))])
+
+
+def find_learning_rates(
+    model: Network,
+    data: Data,
+    optimizer: Optimizer,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 128,
+    threads: int | None = None,
+) -> LearningRates:
+    """Train a copy of the model with rates that grow by a constant factor.
+
+    Source: L. Smith, "Cyclical learning rates for training neural networks", 2017.
+    """
+    low = real("lowest", lowest, 0.0)
+    high = real("highest", highest, 0.0)
+    for name, rate in (("lowest", low), ("highest", high)):
+        require_held(name, rate, model.dtype)
+    if not 0 < low < high:
+        raise ValueError(f"lowest must be > 0 and below highest, got {low:g} and {high:g}")
+    steps = integer("steps", steps, 2)
+    batch_size = min(integer("batch_size", batch_size, 1), len(data))
+    settings = dataclasses.replace(optimizer, learning_rate=low).settings()
+    rates = np.geomspace(low, high, steps)
+    # A copy: nothing can end the search and leave the model with its parameters.
+    copy = Network(model.architecture)
+    copy.set_parameters(model.parameters())
+    run = Run(copy, batch_size, optimizer.rule, threads)
+    losses: list[float] = []
+    per_epoch = math.ceil(len(data) / batch_size)
+    for epoch in range(math.ceil(steps / per_epoch)):
+        left = rates[epoch * per_epoch : (epoch + 1) * per_epoch]
+        report = run.epoch(
+            data.rows,
+            data.targets,
+            settings | {"learning_rate": low},
+            epoch=epoch,
+            steps=len(left),
+            learning_rates=left.tolist(),
+            sample_weight=data.sample_weight,
+            trainable=model.trainable_flags(),
+            keeps_losses=True,
+        )
+        losses.extend(report.step_losses)
+        if report.status == "diverged":
+            break
+    if not losses:
+        raise DivergedError(f"the loss is not finite at the rate {low:g}, the lowest", 1, 1)
+    return _smoothed(rates, np.array(losses))
+
+
+def _smoothed(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> LearningRates:
+    average = 0.0
+    smoothed: list[float] = []
+    for step, loss in enumerate(losses):
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
+        smoothed.append(average / (1 - _SMOOTHING ** (step + 1)))
+        if smoothed[-1] > _WORSE * min(smoothed):
+            break
+    return LearningRates(rates[: len(smoothed)].copy(), np.array(smoothed))

@@ -1,0 +1,397 @@
+"""`fastmlp predict`: files and pipes in, files and pipes out, answers that are those of the API."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.cli import main
+from fastmlp.data import read_samples
+from fastmlp.datasets.idx import build_idx
+from support.cli_process import TIMEOUT, command, environment, run
+from support.serving_models import HOSTILE, SAMPLES, models, read_csv, table, train, write_csv
+
+pytest.importorskip("polars")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Models and samples in files, and a run in runs/."""
+    path = tmp_path_factory.mktemp("predict")
+    for name, model in models().items():
+        model.save(path / f"{name}.safetensors")
+    write_csv(path / "t.csv", table())
+    flowers = {name: table()[name] for name in ("b", "a", "colour")}
+    flowers["species"] = [("elm", "oak")[sweet] for sweet in table()["sweet"]]
+    write_csv(path / "flowers.csv", flowers)
+    train(path, "flowers.csv", "--target", "species", "--epochs", 3)
+    return path
+
+
+@pytest.fixture
+def ask(work, monkeypatch, capsysbinary):
+    """A function that gives the standard output of a prediction, which must succeed."""
+    monkeypatch.chdir(work)
+
+    def answers(*args):
+        code = main(["predict", *map(str, args)])
+        captured = capsysbinary.readouterr()
+        assert (code, captured.err) == (0, b"")
+        return captured.out.decode()
+
+    return answers
+
+
+def api(work, model="runs/001-flowers/best.safetensors", samples="t.csv"):
+    """A model, and what it takes."""
+    network = fastmlp.load(work / model)
+    return network, network.preprocessing.inputs(read_samples(work / samples))
+
+
+def shortest(values):
+    """Every float32 as NumPy shows it: the shortest decimal that gives it back."""
+    assert values.dtype == np.float32
+    return [str(value) for value in values]
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_answers_and_probabilities_of_a_run_are_those_of_the_api(work, ask):
+    done = run("predict", "runs/001-flowers", "t.csv", "--probabilities", cwd=work)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = read_csv(done.stdout)
+    model, x = api(work)
+    names = model.preprocessing.class_names
+    assert list(rows[0]) == ["prediction", *(f"p({name})" for name in names)]
+    assert [row["prediction"] for row in rows] == [names[i] for i in model.predict(x)]
+    for name, values in zip(names, model.predict_proba(x).T, strict=True):
+        assert [row[f"p({name})"] for row in rows] == shortest(values)
+    assert len(rows) == SAMPLES
+    # The number of the run is another name of it.
+    assert read_csv(ask("1", "t.csv", "-p", "--threads", "1")) == rows
+
+
+def test_columns_are_found_by_name(work, ask, tmp_path):
+    columns = {name: values for name, values in table().items() if name in ("colour", "b", "a")}
+    write_csv(tmp_path / "few.csv", dict(reversed(columns.items())))
+    asked = ("runs/001-flowers", "-p")
+    assert ask(*asked, tmp_path / "few.csv") == ask(*asked, "t.csv")
+
+
+def test_names_of_classes_survive_every_format(work, ask, tmp_path):
+    import polars
+
+    model, x = api(work, "hostile.safetensors")
+    expected = [HOSTILE[i] for i in model.predict(x)]
+    assert set(expected) == set(HOSTILE)
+
+    def written(kind):
+        path = tmp_path / f"answers.{kind}"
+        ask("hostile.safetensors", "t.csv", "-o", path)
+        return path
+
+    def text_of(kind):
+        return written(kind).read_bytes().decode()
+
+    answers = {
+        "csv": read_csv(text_of("csv")),
+        "tsv": read_csv(text_of("tsv"), "\t"),
+        "json": json.loads(text_of("json")),
+        "jsonl": [json.loads(line) for line in text_of("jsonl").splitlines()],
+        "parquet": polars.read_parquet(written("parquet")).to_dicts(),
+    }
+    for kind, rows in answers.items():
+        assert [row["prediction"] for row in rows] == expected, kind
+    # Readers that know nothing of fastmlp's own rules.
+    assert polars.read_csv(tmp_path / "answers.csv")["prediction"].to_list() == expected
+    again = read_samples(tmp_path / "answers.csv")
+    assert again.columns["prediction"].tolist() == expected
+
+
+def test_values_come_in_the_units_of_the_targets(work, ask):
+    model, x = api(work, "price.safetensors")
+    rows = read_csv(ask("price.safetensors", "t.csv", "--keep", "price"))
+    assert list(rows[0]) == ["price", "prediction"]
+    decoded = model.preprocessing.decode(model.predict(x))[:, 0]
+    assert [float(row["prediction"]) for row in rows] == decoded.tolist()
+    assert [float(row["price"]) for row in rows] == table()["price"]
+
+    model, x = api(work, "two.safetensors")
+    rows = [json.loads(line) for line in ask(
+        "two.safetensors", "t.csv", "--format", "jsonl").splitlines()]  # fmt: skip
+    decoded = model.preprocessing.decode(model.predict(x))
+    assert [list(row.values()) for row in rows] == decoded.tolist()
+    assert list(rows[0]) == ["prediction(price)", "prediction(size)"]
+
+
+@pytest.mark.parametrize("name", ["labels", "label"])
+def test_a_sample_without_labels_keeps_its_line(work, ask, name):
+    text = ask(f"{name}.safetensors", "t.csv", "-p")
+    model, x = api(work, f"{name}.safetensors")
+    decided = model.predict(x).reshape(SAMPLES, -1).astype(bool)
+    assert not decided.any(axis=1).all(), "every sample has a label: this shows nothing"
+    names = np.array(model.preprocessing.class_names)
+    rows = read_csv(text)
+    assert [row["prediction"] for row in rows] == [";".join(names[each]) for each in decided]
+    for label, values in zip(names, model.predict_proba(x).T, strict=True):
+        assert [row[f"p({label})"] for row in rows] == shortest(values)
+    # Alone in its line, no label is still a field, not an empty line.
+    assert read_csv(ask(f"{name}.safetensors", "t.csv")) == [
+        {"prediction": row["prediction"]} for row in rows
+    ]
+
+
+def test_a_model_without_preprocessing_takes_numbers_as_they_are(work, ask, tmp_path):
+    x = np.column_stack([table()["a"], table()["b"]]).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    write_csv(tmp_path / "x.csv", {name: table()[name] for name in ("a", "b")})
+
+    def rows(name, *flags):
+        return read_csv(ask(f"{name}.safetensors", tmp_path / "x.npz", *flags))
+
+    plain = fastmlp.load(work / "plain.safetensors")
+    answers = rows("plain", "-p")
+    assert [int(row["prediction"]) for row in answers] == plain.predict(x).tolist()
+    assert [row["p(2)"] for row in answers] == shortest(plain.predict_proba(x)[:, 2])
+    from_csv = read_csv(ask("plain.safetensors", tmp_path / "x.csv"))
+    assert [row["prediction"] for row in from_csv] == [row["prediction"] for row in answers]
+
+    yes = fastmlp.load(work / "yes.safetensors")
+    answers = rows("yes", "-p")
+    assert [row["p(1)"] for row in answers] == shortest(yes.predict_proba(x)[:, 0])
+    assert [int(row["prediction"]) for row in answers] == yes.predict(x).tolist()
+
+    values = fastmlp.load(work / "values.safetensors").predict(x)
+    answers = rows("values")
+    for i in range(2):
+        assert [row[f"prediction({i})"] for row in answers] == shortest(values[:, i])
+
+    classes, pair, yes_or_no = fastmlp.load(work / "losses.safetensors").predict(x)
+    answers = rows("losses")
+    assert [int(row["prediction(0)"]) for row in answers] == classes.tolist()
+    assert [row["prediction(1.1)"] for row in answers] == shortest(pair[:, 1])
+    assert [int(row["prediction(2)"]) for row in answers] == yes_or_no.tolist()
+
+
+# ---------------------------------------------------------------- files and pipes
+
+
+def test_every_kind_of_table_gives_the_same_answers(work, ask, tmp_path):
+    import polars
+
+    expected = ask("1", "t.csv")
+    polars.DataFrame(table()).write_parquet(tmp_path / "t.parquet")
+    write_csv(tmp_path / "t.tsv", table(), "\t")
+    write_csv(tmp_path / "bars.csv", table(), "|")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress((work / "t.csv").read_bytes()))
+    for name in ("t.parquet", "t.tsv", "t.csv.gz"):
+        assert ask("1", tmp_path / name) == expected, name
+    assert ask("1", tmp_path / "bars.csv", "--separator", "|") == expected
+    piped = subprocess.run(
+        command("predict", "1"), cwd=work, env=environment(), timeout=TIMEOUT, check=True,
+        input=(work / "t.csv").read_bytes(), capture_output=True,
+    )  # fmt: skip
+    assert piped.stdout.decode() == expected
+    assert piped.stderr == b""
+
+
+def test_every_kind_of_array_gives_the_same_answers(work, ask, tmp_path):
+    x = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (30, 2), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x=x)
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "x-idx2-ubyte").write_bytes(build_idx(x))
+    (tmp_path / "x.idx.gz").write_bytes(gzip.compress(build_idx(x)))
+    expected = fastmlp.load(work / "plain.safetensors").predict(x).tolist()
+    for name in ("x.npz", "x.npy", "x-idx2-ubyte", "x.idx.gz"):
+        rows = read_csv(ask("plain.safetensors", tmp_path / name))
+        assert [int(row["prediction"]) for row in rows] == expected, name
+
+
+def test_a_reader_that_leaves_early_is_no_error(work, tmp_path):
+    columns = {name: table()[name] * 300 for name in ("a", "b", "colour")}
+    write_csv(tmp_path / "many.csv", columns)
+    with subprocess.Popen(
+        command("predict", "1", tmp_path / "many.csv", "-p"), cwd=work, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline().startswith(b"prediction,p(")
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(TIMEOUT) == 1
+
+
+def test_output_that_cannot_be_written_is_code_1(work):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("predict", "1", "t.csv"), cwd=work, env=environment(), timeout=TIMEOUT,
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_output_is_never_overwritten_unasked(work, ask, tmp_path):
+    target = tmp_path / "answers.csv"
+    assert ask("1", "t.csv", "-o", target) == ""
+    content = target.read_text()
+    assert read_csv(content) == read_csv(ask("1", "t.csv"))
+    refused = run("predict", "1", "t.csv", "-p", "-o", target, cwd=work)
+    assert refused.returncode == 2
+    assert "--overwrite" in refused.stderr
+    assert target.read_text() == content
+    ask("1", "t.csv", "-p", "-o", target, "--overwrite")
+    assert target.read_text() != content
+    assert os.listdir(tmp_path) == ["answers.csv"]
+
+
+def test_kept_columns_come_first_and_unchanged(work, ask, tmp_path):
+    columns = table() | {"x,y": [*range(SAMPLES - 1), ""], "half": [0.5] * (SAMPLES - 1) + [""]}
+    write_csv(tmp_path / "t.csv", columns)
+    text = ask("1", tmp_path / "t.csv", "--keep", "note, id,half")
+    rows = read_csv(text)
+    assert list(rows[0]) == ["note", "id", "half", "prediction"]
+    assert [row["note"] for row in rows] == columns["note"]
+    assert [row["id"] for row in rows] == [str(i) for i in range(1, SAMPLES + 1)]
+    assert [row["half"] for row in rows] == ["0.5"] * (SAMPLES - 1) + [""]
+    rows = json.loads(ask("1", tmp_path / "t.csv", "--keep", "x,y", "--format", "json"))
+    assert [row["x,y"] for row in rows] == [*range(SAMPLES - 1), None]
+
+
+def test_json_is_one_object(work, ask):
+    refused = run("predict", "1", "t.csv", "--json", "--format", "csv", cwd=work)
+    assert refused.returncode == json.loads(refused.stdout)["exit_code"] == 2
+    text = ask("1", "t.csv", "--json", "--keep", "id", "-p")
+    assert text.count("\n") == 1
+    document = json.loads(text)
+    assert document["data"] == "t.csv"
+    assert document["samples"] == len(document["rows"]) == SAMPLES
+    lines = ask("1", "t.csv", "--format", "jsonl", "--keep", "id", "-p")
+    assert document["rows"] == [json.loads(line) for line in lines.splitlines()]
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("t.csv", "-o", "a.xlsx"), "no such format 'xlsx'"),
+        (("t.csv", "-o", "answers"), "no such format ''"),
+        (("t.csv", "-o", "a.csv", "--format", "json"), "ends as csv does, not json"),
+        (("t.csv", "-o", "nowhere/a.csv"), "there is no directory nowhere"),
+        (("t.csv", "-o", "runs", "--format", "csv", "--overwrite"), "is a directory"),
+        (("t.csv", "--keep", "idd"), "no such column 'idd'; did you mean 'id'?"),
+        (("x.npy", "--keep", "id"), "the samples are no table"),
+        (("again.csv", "--keep", "prediction"), "the output has a column 'prediction' of its own"),
+        (("t.csv", "--separator", "ab"), "separator must be one ASCII character"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_code_2(work, args, message, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    np.save("x.npy", np.zeros((3, 2)))
+    write_csv(work / "again.csv", table() | {"prediction": ["x"] * SAMPLES})
+    refuse(capsys, 2, message, "1", *args)
+
+
+def refuse(capsys, code, message, *args):
+    assert main(["predict", *map(str, args)]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.startswith("fastmlp: error: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_probabilities_that_a_loss_does_not_make_are_code_2(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    message = "--probabilities: hinge.safetensors makes none, its loss is hinge"
+    refuse(capsys, 2, message, "hinge.safetensors", "t.csv", "-p")
+
+
+GOOD = "a,b,colour\n1,2,red\n3,4,blue\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (GOOD.replace("b,c", "bb,c"), "column 'b' is missing; did you mean 'bb'?"),
+        (GOOD.replace("blue", "pink"), "line 3, column 'colour': 'pink' does not occur"),
+        (GOOD.replace("4", "four"), "line 3, column 'b': must be a number, got 'four'"),
+        (GOOD.replace("1,2", "1,"), "line 2, column 'b': lacks a value"),
+        (GOOD.replace("4", "inf"), "column 'b'"),
+        (GOOD.replace("3,4", "3,4,5"), "line 3"),
+        ("a,b,colour\n", "line 2: is missing"),
+        ("", "is empty"),
+    ],
+)
+def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, capsys):
+    path = tmp_path / "new.csv"
+    path.write_text(content)
+    refuse(capsys, 3, message, work / "hostile.safetensors", path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.csv", "none.csv: No such file or directory"),
+        ("runs", "runs: must be a file, got a directory"),
+        ("t.docx", "t.docx: file type: must be one of .csv"),
+        ("three.npy", "three.npy: x: must have 2 features, got 3"),
+        ("nan.npy", "nan.npy: must be finite"),
+        ("text.csv", "text.csv: line 2, column 'colour': must be a number"),
+    ],
+)
+def test_files_that_hold_no_samples_are_code_3(work, name, message, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    (work / "t.docx").write_bytes(b"x")
+    np.save("three.npy", np.zeros((4, 3)))
+    np.save("nan.npy", np.array([[0.0, np.nan]]))
+    write_csv(work / "text.csv", {name: table()[name] for name in ("a", "colour")})
+    refuse(capsys, 3, message, "plain.safetensors", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.safetensors", "none.safetensors: No such file or directory"),
+        ("empty", "empty: has no config.toml"),
+        ("damaged.safetensors", "damaged.safetensors: sha256: does not match the content"),
+        ("checkpoint.safetensors", "format: must be 'fastmlp-model', got 'fastmlp-checkpoint'"),
+        ("unfinished", "unfinished: has no model yet"),
+    ],
+)
+def test_models_that_are_none_are_code_4(work, name, message, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    content = (work / "price.safetensors").read_bytes()
+    if not (work / "empty").exists():
+        (work / "empty").mkdir()
+        (work / "damaged.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        newest = sorted((work / "runs/001-flowers/checkpoints").iterdir())[-1]
+        (work / "checkpoint.safetensors").write_bytes(newest.read_bytes())
+        (work / "unfinished").mkdir()
+        settings = (work / "runs/001-flowers/config.toml").read_text()
+        (work / "unfinished" / "config.toml").write_text(settings)
+    refuse(capsys, 4, message, name, "t.csv")
+
+
+def test_a_fifo_does_not_keep_it_waiting(work, tmp_path):
+    """In processes of their own, which a careless reader would let wait for ever."""
+    os.mkfifo(tmp_path / "fifo.csv")
+    model, samples = work / "hostile.safetensors", work / "t.csv"
+    for args, code in ((("fifo.csv", samples), 4), ((model, "fifo.csv"), 3)):
+        done = run("predict", *args, cwd=tmp_path)
+        assert done.returncode == code
+        assert done.stderr == "fastmlp: error: fifo.csv: not a regular file (FIFO)\n"
+
+
+def test_a_number_without_a_run_is_code_2(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    refuse(capsys, 2, "no run 7 in runs", "7", "t.csv")

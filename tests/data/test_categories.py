@@ -1,0 +1,109 @@
+"""Categories that the training part does not hold: refused, or ignored and counted."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import FormatError
+from fastmlp.data import Options, Part, prepare, read_samples
+from support.cli_process import run
+from support.preprocessing_examples import source, table, text
+
+WAY_OUT = "in training, leave the column out with --features, or take --unknown-categories ignore"
+
+
+def addresses(rows=60):
+    """The number of each row, and two columns of text in which many values are rare."""
+    numbered = np.random.Generator(np.random.PCG64(1)).integers(0, rows // 2, (2, rows))
+    street, city = (text(*(f"{i:02}" for i in column)) for column in numbered)
+    return table(row=np.arange(float(rows)), street=street, city=city, label=text(*"xyz" * 20))
+
+
+def test_the_split_may_keep_categories_from_training():
+    raw = addresses()
+    options = Options(standardize=False, validation_fraction=0.2)
+    message = (
+        rf"line \d+, column 'street': '\d\d' does not occur in the training part, .*; {WAY_OUT}"
+    )
+    with pytest.raises(FormatError, match=message):
+        prepare(source(raw), options)
+
+    prepared = prepare(source(raw), dataclasses.replace(options, unknown_categories="ignore"))
+    train = prepared.train.x[:, 0].astype(int)
+    columns = [raw.columns[name] for name in ("street", "city")]
+    known = [sorted(set(column[train])) for column in columns]
+    affected, shares = {}, {}
+    for name in ("train", "validation", "test"):
+        x = getattr(prepared, name).x
+        rows = x[:, 0].astype(int)
+        one_hot = [
+            column[rows, None] == names for column, names in zip(columns, known, strict=True)
+        ]
+        np.testing.assert_array_equal(x[:, 1:], np.hstack(one_hot))
+        complete = np.logical_and(*(block.any(axis=1) for block in one_hot))
+        affected[name] = int((~complete).sum())
+        shares[name] = f"{affected[name]} of {len(rows)} {name} samples"
+    assert affected["train"] == 0
+    assert affected["validation"]
+    assert affected["test"]
+    expected = f"unknown_categories: ignored in {shares['validation']}, {shares['test']}"
+    assert prepared.notes[-1] == expected
+
+
+@pytest.mark.parametrize(
+    ("colours", "sizes", "note"),
+    [
+        (("red", "blue", "red"), ("S", "L", "L"), None),
+        (("red", "violet", "blue"), ("S", "XL", "L"), "1 of 3 test samples"),
+        (("red", "violet", "blue"), ("S", "L", "XL"), "2 of 3 test samples"),
+    ],
+)
+def test_a_test_part_of_its_own_may_have_more_categories(colours, sizes, note):
+    train = table(colour=text("red", "blue", "red"), size=text(*"SLL"), label=text(*"xyx"))
+    test = table(colour=text(*colours), size=text(*sizes), label=text(*"xyx"))
+    options = Options(unknown_categories="ignore", standardize=False)
+    prepared = prepare(source(train, test=Part(test, None)), options)
+    expected = [
+        [colour == "blue", colour == "red", size == "L", size == "S"]
+        for colour, size in zip(colours, sizes, strict=True)
+    ]
+    np.testing.assert_array_equal(prepared.test.x, expected)
+    notes = [line for line in prepared.notes if line.startswith("unknown_categories")]
+    assert notes == ([f"unknown_categories: ignored in {note}"] if note else [])
+
+
+PEOPLE = "age,city,bought\n" + "31,Rom,yes\n45,Ulm,no\n29,Rom,yes\n52,Ulm,no\n" * 4
+LATER = "age,city,bought\n30,Linz,yes\n50,Ulm,no\n"
+
+
+@pytest.fixture
+def people(tmp_path):
+    pytest.importorskip("polars")
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    (tmp_path / "later.csv").write_text(LATER)
+    return tmp_path
+
+
+def train(directory, *settings):
+    common = ("--target", "bought", "--test", "later.csv", "--epochs", 1, "--no-report")
+    return run("train", "people.csv", *common, *settings, cwd=directory)
+
+
+def test_a_model_remembers_that_unknown_categories_are_ignored(people):
+    done = train(people, "--unknown-categories", "ignore")
+    assert done.returncode == 0, done.stderr
+    assert "unknown_categories: ignored in 1 of 2 test samples" in done.stderr
+    (run_directory,) = (people / "runs").iterdir()
+    preprocessing = fastmlp.load(run_directory / "last.safetensors").preprocessing
+    x = preprocessing.inputs(read_samples(people / "later.csv"))
+    encoded = x * preprocessing.input_scale + preprocessing.input_mean
+    np.testing.assert_allclose(encoded, [[30, 0, 0], [50, 0, 1]], atol=1e-12)
+
+
+def test_the_command_names_the_way_out(people):
+    done = train(people)
+    assert done.returncode == 3
+    assert "later.csv: line 2, column 'city': 'Linz' does not occur" in done.stderr
+    assert "--unknown-categories ignore" in done.stderr

@@ -1,0 +1,1 @@
+"""Bugs that are planted in copies of the sources, one at a time: the suite must turn red."""

@@ -1,0 +1,144 @@
+"""Plants known bugs, one at a time, and checks that the suite turns red for each.
+
+Run by hand before a release: ``PYTHONPATH=tests python -m mutations``, or with parts of the names
+of some. The bugs are in planted_*.py beside this file. Works on copies of the sources; needs CMake,
+Ninja and pybind11 in the environment. Exit status 1 when a planted bug survives or no longer
+applies.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mutations.planted_borders import BORDER_MUTATIONS
+from mutations.planted_bugs import MUTATIONS
+from mutations.planted_input_bugs import INPUT_MUTATIONS
+from mutations.planted_mutation import Mutation
+from mutations.planted_passes import PASS_MUTATIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = [
+    "core/test_gemm.py",
+    "core/test_math.py",
+    "core/test_activations.py",
+    "core/test_losses.py",
+    "core/test_digits.py",
+    "core/test_row_sums.py",
+    "core/test_optimizers.py",
+    "core/test_random.py",
+    "lectures/test_known_answers.py",
+    "training/test_training.py",
+    "training/test_adaptive.py",
+    "network/test_sparse_input.py",
+    "network/test_reproducible.py",
+    "network/test_memory.py",
+    "network/test_gradients.py",
+    "training/test_regularisation.py",
+    "network/test_equal_bits.py",
+    "network/test_transfer.py",
+    "estimators/test_estimators.py",
+    "network/test_random_networks.py",
+    "network/test_batches.py",
+    "network/test_kept_arguments.py",
+    "network/test_values_that_fit.py",
+    "network/test_array_layouts.py",
+    "network/test_sparse_samples.py",
+    "files/test_claimed_sizes.py",
+    "core/test_core_arguments.py",
+    "core/test_changing_arrays.py",
+    "process/test_thread_creation.py",
+    "process/test_interpreter_end.py",
+    "experiment/test_resume.py",
+    "training/test_continuation.py",
+    "training/test_continuation_files.py",
+    "estimators/test_continuation.py",
+    "process/test_interrupts.py",
+]
+
+
+def run(
+    command: list[str], cwd: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def build(tree: Path, environment: dict[str, str]) -> bool:
+    cmakedir = run(
+        [sys.executable, "-m", "pybind11", "--cmakedir"], tree, environment
+    ).stdout.strip()
+    configure = [
+        "cmake",
+        "-S",
+        ".",
+        "-B",
+        "build/mutant",
+        "-G",
+        "Ninja",
+        f"-DPython_EXECUTABLE={sys.executable}",
+        f"-Dpybind11_DIR={cmakedir}",
+    ]
+    if run(configure, tree, environment).returncode != 0:
+        return False
+    return run(["cmake", "--build", "build/mutant"], tree, environment).returncode == 0
+
+
+def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
+    for extension in (tree / "build/mutant").glob("_core*.so"):
+        shutil.copy2(extension, tree / "python/fastmlp")
+    tests = [f"tests/{name}" for name in TESTS if (tree / "tests" / name).exists()]
+    result = run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        tree,
+        environment,
+    )
+    failed = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return result.returncode == 1, failed[0] if failed else result.stdout[-200:]
+
+
+def main() -> int:
+    wanted = sys.argv[1:]
+    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS, *PASS_MUTATIONS]
+    chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for part in ("cpp", "python", "tests", "CMakeLists.txt", "pyproject.toml"):
+            source = ROOT / part
+            ignore = shutil.ignore_patterns("__pycache__", "*.so")
+            if source.is_dir():
+                shutil.copytree(source, tree / part, ignore=ignore)
+            else:
+                shutil.copy2(source, tree / part)
+        environment = {**os.environ, "PYTHONPATH": str(tree / "python")}
+        for mutation in [Mutation("none (must stay green)", "CMakeLists.txt", "", ""), *chosen]:
+            target = tree / mutation.file
+            original = target.read_text(encoding="utf-8")
+            is_planted = bool(mutation.before)
+            applies = original.count(mutation.before) >= 1
+            if is_planted:
+                target.write_text(
+                    original.replace(mutation.before, mutation.after), encoding="utf-8"
+                )
+            red, first = (
+                suite_fails(tree, environment)
+                if build(tree, environment)
+                else (True, "does not build")
+            )
+            good = applies and red == is_planted and first != "does not build"
+            survivors += not good
+            print(
+                f"{'ok  ' if good else 'BAD '} {mutation.name}: {first if red else 'green'}",
+                flush=True,
+            )
+            target.write_text(original, encoding="utf-8")
+    print(f"{len(chosen)} planted bugs, {survivors} problems")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,142 @@
+"""Planted bugs of trainings that go on where they were cut."""
+
+from __future__ import annotations
+
+from mutations.planted_mutation import Mutation
+
+__all__ = ["CONTINUATION"]
+
+CONTINUATION = [
+    Mutation(
+        "sums of an epoch begin with each call",
+        "cpp/network/trainer.cpp",
+        "return goes_on ? position.sums : Progress{};",
+        "return Progress{};",
+    ),
+    Mutation(
+        "an average counts twice where its epoch was cut",
+        "cpp/network/trainer.cpp",
+        "  if (state_.averaged) return;\n",
+        "",
+    ),
+    Mutation(
+        "running moments move before the step is sure",
+        "cpp/network/step.cpp",
+        "    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n",
+        "    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n",
+    ),
+    Mutation(
+        "a cut epoch diverges to the weights of the cut",
+        "python/fastmlp/training/continuation.py",
+        "return run.state(with_start=not between)",
+        "return run.state()",
+    ),
+    Mutation(
+        "callbacks forget on resume",
+        "python/fastmlp/training/continuation.py",
+        "        if resumes and key in progress.states:",
+        "        if False:",
+    ),
+    Mutation(
+        "a callback is told twice",
+        "python/fastmlp/training/loop.py",
+        "            if key in self._now.told:",
+        "            if False:",
+    ),
+    Mutation(
+        "a stop is forgotten where another callback raises",
+        "python/fastmlp/training/continuation.py",
+        "stops=self.stops or stops, **changes)",
+        "stops=False, **changes)",
+    ),
+    Mutation(
+        "the plan is that of the last fit",
+        "python/fastmlp/training/resumption.py",
+        "epochs=max(epochs, old.epochs))",
+        "epochs=epochs)",
+    ),
+    Mutation(
+        "a changed plan is guessed",
+        "python/fastmlp/training/resumption.py",
+        "        if not np.array_equal(planned, schedule",
+        "        if False and not np.array_equal(planned, schedule",
+    ),
+    Mutation(
+        "the last run is given up before the next one stands",
+        "python/fastmlp/training/continuation.py",
+        "        self.saved = state\n        self.run = None\n",
+        "        self.saved = None\n        self.run = None\n",
+    ),
+    Mutation(
+        "going on from the weights that are shown",
+        "python/fastmlp/training/loop.py",
+        "            self.model.put_parameters(self._now.kept)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "a file without state resumes in silence",
+        "python/fastmlp/stored_model.py",
+        "    if was_trained and not state:",
+        "    if False:",
+    ),
+    Mutation(
+        "rows of epochs that are done again stay in the log",
+        "python/fastmlp/loggers.py",
+        "            os.truncate(self._path, self._size)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "an estimator shuffles a cut epoch anew",
+        "python/fastmlp/estimators/moment.py",
+        "            estimator._random_state.set_state(self.random)",
+        "            pass",
+    ),
+    Mutation(
+        "an estimator's best parameters come before note of its last ones",
+        "python/fastmlp/estimators/base.py",
+        "        if final is last:\n            self._last_parameters = None\n        else:\n"
+        "            self._set_parameters(final)\n",
+        "        self._last_parameters = None\n        if final is not last:\n"
+        "            self._set_parameters(final)\n            self._last_parameters = last\n",
+    ),
+    Mutation(
+        "a network made anew counts before it has its parameters",
+        "python/fastmlp/estimators/base.py",
+        "            session.is_ahead = False\n        else:",
+        "        else:",
+    ),
+    Mutation(
+        "a training that had converged is not finished",
+        "python/fastmlp/estimators/base.py",
+        "            parameters = session.latest(",
+        "            if self._plateau.count > self.used.n_iter_no_change:\n                return\n"
+        "            parameters = session.latest(",
+    ),
+    Mutation(
+        "a closed writer is kept",
+        "python/fastmlp/loggers.py",
+        '        writer, self._writer = getattr(self, "_writer", None), None\n'
+        "        if writer is not None:\n            writer.close()\n",
+        '        writer = getattr(self, "_writer", None)\n'
+        "        if writer is not None:\n            writer.close()\n        self._writer = None\n",
+    ),
+    Mutation(
+        "a fit that was cut before it began is gone on with",
+        "python/fastmlp/estimators/base.py",
+        '                mode = "fit"\n',
+        "                pass\n",
+    ),
+    Mutation(
+        "a signal writes no checkpoint",
+        "python/fastmlp/cli/training.py",
+        "                    save_checkpoint(model, run, outcome)\n",
+        "                    pass\n",
+    ),
+    Mutation(
+        "an epoch is noted twice after a signal",
+        "python/fastmlp/experiment/runner.py",
+        '        if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:\n'
+        "            return self._ends(record)  # recorded before a signal interrupted the callbacks\n",
+        "",
+    ),
+]

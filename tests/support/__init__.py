@@ -1,0 +1,1 @@
+"""What tests share: oracles, bounds, cases, small data and files, and processes of their own."""

@@ -1,0 +1,80 @@
+"""Small tables and one preprocessing of each kind, for the tests of data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.data import Part, Preprocessing, RawData, Table
+from fastmlp.data.columns import ColumnEncoding
+
+
+def text(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def numbers(*values):
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def table(**columns):
+    return Table("people.csv", columns, {}, 2)
+
+
+def source(x, y=None, **fields):
+    others = ("test", "class_names", "feature_names", "image_shape", "task")
+    known = dict.fromkeys(others) | {"name": "people", "sha256": {}}
+    return RawData(train=Part(x, y), **(known | fields))
+
+
+COLUMNS = (
+    ColumnEncoding("age", "number", 40.0),
+    ColumnEncoding("colour", "category", "red", ("blue", "green", "red")),
+)
+
+
+def tabular(**changes):
+    fields = {
+        "task": "classification",
+        "features": 4,
+        "columns": COLUMNS,
+        "input_mean": np.array([40.0, 0.25, 0.25, 0.5]),
+        "input_scale": np.array([10.0, 0.5, 1.0, 0.1]),
+        "class_names": ("no", "yes"),
+        "class_column": "label",
+    }
+    return Preprocessing(**(fields | changes))
+
+
+def images():
+    return Preprocessing(
+        task="classification",
+        features=6,
+        image_shape=(2, 3),
+        class_names=("cat", "dog", "0"),
+        indexed_classes=True,
+    )
+
+
+def quantities():
+    return Preprocessing(
+        task="regression",
+        features=2,
+        feature_names=("length", "width"),
+        target_names=("price", "age"),
+        target_mean=np.array([1e6, -3.0]),
+        target_scale=np.array([0.1, 7.0]),
+    )
+
+
+def labels():
+    return Preprocessing(
+        task="multilabel",
+        features=1,
+        columns=(ColumnEncoding("size", "number"),),
+        class_names=("round", "soft", "sweet"),
+    )
+
+
+EXAMPLES = {"tabular": tabular, "images": images, "quantities": quantities, "labels": labels}

@@ -1,0 +1,115 @@
+"""Builds cpp/tests/race_driver.cpp with ThreadSanitizer, runs it, and proves that it can go red.
+
+    python tests/support/race_driver.py  # every configuration, then each without each meeting
+    python tests/support/race_driver.py --build-dir build/race --no-proof
+
+The core is built on plain threads, which the sanitizer understands, with the check that passes
+touch only what they declare. Without one of the meetings of its team each configuration has to be
+reported. Needs CMake (and Ninja where it is found) on the path. Exit status 1 when a race is
+reported, or one is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Verdict", "build", "check"]
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORTED = 66  # exit status of a program that the sanitizer has reported
+NO_SUCH_MEETING = 3
+
+
+@dataclass
+class Verdict:
+    """What was tried and what was wrong."""
+
+    configurations: int = 0
+    dropped: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.configurations} configurations under ThreadSanitizer; each of {self.dropped} "
+            f"meetings dropped in turn; {len(self.problems)} problems"
+        )
+
+
+def build(folder: Path) -> Path:
+    """Build the driver, and return its path."""
+    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    options = {
+        "CMAKE_BUILD_TYPE": "RelWithDebInfo",
+        "FASTMLP_RACE_DRIVER": "ON",
+        "FASTMLP_CHECKS": "ON",
+        "FASTMLP_THREADING": "threads",
+        "FASTMLP_SANITIZE": "thread",
+    }
+    definitions = [f"-D{name}={value}" for name, value in options.items()]
+    configure = ["cmake", "-S", str(ROOT), "-B", str(folder), *generator, *definitions]
+    for command in (configure, ["cmake", "--build", str(folder), "--parallel"]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return folder / "race_driver"
+
+
+def _run(driver: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TSAN_OPTIONS": f"halt_on_error=1 exitcode={REPORTED}"}
+    return subprocess.run(
+        [str(driver), *arguments], env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def _without_meetings(driver: Path, name: str, kind: str) -> tuple[int, list[str]]:
+    """The meetings of a kind of step, and those whose absence was not reported."""
+    number, silent = 0, []
+    while (code := _run(driver, name, kind, str(number)).returncode) != NO_SUCH_MEETING:
+        if code != REPORTED:
+            silent.append(f"{name}, {kind} step, without meeting {number}: exit status {code}")
+        number += 1
+    return number, silent
+
+
+def check(driver: Path, *, proves: bool = True) -> Verdict:
+    """Run every configuration and, with `proves`, each of them without each of its meetings."""
+    verdict = Verdict()
+    done = _run(driver)
+    if done.returncode != 0:
+        verdict.problems.append(f"exit status {done.returncode}\n{done.stderr[:4000]}")
+    names = [line.split() for line in done.stdout.splitlines()]
+    verdict.problems += [" ".join(line) for line in names if line[-1] == "diverged"]
+    verdict.configurations = len(names)
+    if not proves or verdict.problems:
+        return verdict
+    kinds = [(name, kind) for name, *rest in names for kind in rest]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for dropped, silent in pool.map(lambda job: _without_meetings(driver, *job), kinds):
+            verdict.dropped += dropped
+            verdict.problems += silent
+    return verdict
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build-dir", type=Path, default=None)
+    parser.add_argument("--no-proof", action="store_true")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        driver = build(chosen.build_dir or Path(folder))
+        verdict = check(driver, proves=not chosen.no_proof)
+    print(*verdict.problems, sep="\n")
+    print(verdict)
+    return 1 if verdict.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
