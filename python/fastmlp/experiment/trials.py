@@ -1,10 +1,12 @@
-"""The trainings of a sweep, one after another here or side by side in processes of their own."""
+"""Runs the trials of a sweep, in this process or in several worker processes."""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -28,16 +30,16 @@ Report = Callable[[int, float], bool]
 
 
 class WorkerError(RuntimeError):
-    """A process that trained ended before its work did."""
+    """A worker process ended before its work was done."""
 
 
 def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepared) -> Experiment:
-    """The experiment of a trial: `config` with some other settings, on the same data.
+    """The experiment of a trial: `config` with other `settings`, on the same data.
 
     Raises
     ------
     ValueError
-        The settings contradict each other, or are out of range.
+        Settings contradict each other or are out of range.
     """
     experiment = Experiment(config, prepared).with_settings(changed(config, settings))
     if experiment.config.optimizer.name.lower() == "lbfgs":
@@ -115,7 +117,7 @@ def run_here(
 
 @dataclass(frozen=True)
 class _Epoch:
-    """What a worker sends after an epoch; the answer is whether to give the trial up."""
+    """Sent by a worker after an epoch; the answer is whether to stop the trial."""
 
     epoch: int
     value: float
@@ -123,14 +125,14 @@ class _Epoch:
 
 @dataclass(frozen=True)
 class _End:
-    """What a worker sends after a trial."""
+    """Sent by a worker after a trial."""
 
     state: str
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """What a worker sends before it ends too early."""
+    """Sent by a worker before it ends with an error."""
 
     message: str
     is_setting: bool
@@ -144,7 +146,7 @@ def run_in_processes(
     Raises
     ------
     WorkerError
-        A process ended for a reason that lies outside of the settings.
+        A process ended for a reason other than the settings.
     ValueError
         A setting is out of range.
     """
@@ -172,7 +174,7 @@ def run_in_processes(
 
 
 def _send(worker: Connection, message: object) -> None:
-    # A worker that is gone is noticed when it does not answer.
+    # A worker that has ended is noticed when its answer is read.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.send(message)
 
@@ -186,10 +188,8 @@ def _receive(worker: Connection) -> Any:
 
 @contextlib.contextmanager
 def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
-    """Processes that train what they are sent; none is left at the end."""
-    import multiprocessing
-
-    # Not forked: the core's threads would not come along.
+    """Worker processes, which are ended on exit."""
+    # A forked process would lack the core's threads.
     context = multiprocessing.get_context("spawn")
     processes = []
     connections = []
@@ -199,7 +199,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
                 connection, other = context.Pipe()
                 process = context.Process(target=_work, args=(other, config), daemon=True)
                 process.start()
-                other.close()  # or the end of the worker would not end the connection
+                other.close()  # otherwise the connection would outlive the worker
                 processes.append(process)
                 connections.append(connection)
         yield list(connections)
@@ -214,7 +214,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Start processes that leave Ctrl-C to this one, from their first instruction on."""
+    """Ignore Ctrl-C, which processes started meanwhile inherit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -226,10 +226,8 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _work(connection: Connection, config: Config) -> None:
-    """Train what comes until the connection ends, with it if the sweep does."""
-    import warnings
-
-    warnings.simplefilter("ignore")  # the sweep itself has read the same data
+    """Train the trials that the connection sends, until it is closed."""
+    warnings.simplefilter("ignore")  # the parent process has read the same data
     try:
         prepared = load_experiment(config).prepared
         while True:
