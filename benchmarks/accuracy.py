@@ -3,9 +3,9 @@
     python benchmarks/accuracy.py                          # all recipes, seed 0
     python benchmarks/accuracy.py --recipe mnist-30s --seeds 5 --threads 2
 
-The recipes were chosen on the last 10,000 training images, but for the width and the dropout of
-mnist-best, the third of its kind that was measured on the test images. What is printed is that
-measure, with the weights at the end of the training on all 60,000.
+The recipes were chosen on the last 10,000 training images, except the width and the dropout of
+mnist-best: three variants of it were measured on the test images. The program prints the accuracy
+on the test images after training on all 60,000.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastmlp.schedules import Cosine
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network and how it is trained; the learning rate falls by a cosine, step by step."""
+    """A network and its training; the learning rate follows a cosine, step by step."""
 
     data: str
     hidden: tuple[int, ...]

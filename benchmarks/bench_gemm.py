@@ -12,7 +12,7 @@ from machine import FAST_ISAS, limit_blas
 from support import reference
 from support.tolerance import assert_within, gamma
 
-PRODUCTS = ("multiply", "multiply_at_b", "multiply_a_bt")
+PRODUCTS = ("gemm_nn", "gemm_tn", "gemm_nt")
 # (batch, inputs, outputs) of a layer.
 SHAPES = {
     "128x784x512": (128, 784, 512),
@@ -34,9 +34,9 @@ def problem(product: str, shape: tuple[int, int, int]):
     batch, inputs, outputs = shape
     rng = np.random.default_rng(0)
     sizes = {
-        "multiply": ((batch, inputs), (inputs, outputs), inputs),
-        "multiply_at_b": ((batch, inputs), (batch, outputs), batch),
-        "multiply_a_bt": ((batch, outputs), (inputs, outputs), outputs),
+        "gemm_nn": ((batch, inputs), (inputs, outputs), inputs),
+        "gemm_tn": ((batch, inputs), (batch, outputs), batch),
+        "gemm_nt": ((batch, outputs), (inputs, outputs), outputs),
     }
     left, right, depth = sizes[product]
     a, b = (rng.standard_normal(size, np.float32) for size in (left, right))

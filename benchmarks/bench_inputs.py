@@ -1,4 +1,4 @@
-"""What depends on the inputs: columns of zeros in training, one row or many in prediction."""
+"""Columns of zeros in training; prediction of one row and of many."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 from machine import THREADS
 from support.tolerance import assert_same_bits
@@ -32,7 +33,7 @@ def batches_with_zeros(workload: Workload, share: float):
 @pytest.mark.parametrize("share", ZERO_SHARES)
 @pytest.mark.parametrize("name", ["nielsen", "small", "mnist"])
 def test_zero_columns(benchmark, record, name, share, threads):
-    """Flops are those of the dense computation: a rate above the peak is work left out."""
+    """Flops are those of the dense computation; a rate above the peak means skipped work."""
     workload = WORKLOADS[name]
     x, y = batches_with_zeros(workload, share)
     weights = []
@@ -44,11 +45,11 @@ def test_zero_columns(benchmark, record, name, share, threads):
             seed=SEED,
         )
         run = Run(model, workload.batch, "momentum", team)
-        run.epoch(x, y, SETTINGS)
+        run.epoch(Data(x, [y]), SETTINGS)
         weights.append(model.weights[0])
     assert_same_bits(*weights)
     benchmark.group = f"zero columns {name}"
-    benchmark(run.epoch, x, y, SETTINGS)
+    benchmark(run.epoch, Data(x, [y]), SETTINGS)
     record(
         flops=len(x) * workload.flops_per_sample,
         bytes_moved=workload.steps * workload.bytes_per_step(),
@@ -61,7 +62,7 @@ def test_zero_columns(benchmark, record, name, share, threads):
 @pytest.mark.parametrize("rows", [1, MANY])
 @pytest.mark.parametrize("name", NETS)
 def test_predict(benchmark, record, name, rows):
-    """`MLP.predict` on its own choice of threads, random bytes."""
+    """`MLP.predict` with its own choice of threads, on random bytes."""
     sizes = NETS[name]
     model = fastmlp.MLP(sizes, input_scale=1 / 255, seed=SEED)
     x = np.random.default_rng(SEED).integers(0, 256, (rows, sizes[0]), np.uint8)

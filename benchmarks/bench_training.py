@@ -27,7 +27,7 @@ from workloads import (
 )
 
 Parameters = list[NDArray]
-CHECKED_STEPS = 2  # the second is the first with a velocity
+CHECKED_STEPS = 2  # the second is the first with a nonzero velocity
 EPOCH_SAMPLES = 5_000
 ALL = WORKLOADS | LARGE
 NAMES = [*WORKLOADS, *(pytest.param(name, marks=pytest.mark.large) for name in LARGE)]
@@ -88,7 +88,7 @@ class FitTrainer:
 
 
 class PeerTrainer:
-    """NumPy from the weights that the core draws, in the order that the core shuffles to."""
+    """NumPy, with the initial weights and the orders of the core."""
 
     def __init__(self, workload: Workload) -> None:
         self.numpy = NumpyTrainer(workload, *initial_parameters(workload))
@@ -132,7 +132,7 @@ def oracle_updates(workload: Workload) -> tuple[Parameters, Parameters, Paramete
 
 
 def assert_steps(trainer: Trainer, workload: Workload) -> None:
-    """Two steps against the oracle: the updates, since the weights hardly move in two steps."""
+    """Two steps against the reference: updates, as two steps hardly change the weights."""
     trainer.epoch(*workload.data(CHECKED_STEPS))
     start, updates, bounds = oracle_updates(workload)
     for i, new in enumerate(trainer.parameters()):
@@ -141,7 +141,7 @@ def assert_steps(trainer: Trainer, workload: Workload) -> None:
 
 @cache
 def epoch_parameters(workload: Workload, steps: int) -> Parameters:
-    """What the timed epoch must leave behind, from one thread on the best instruction set."""
+    """Parameters after the timed epoch, by one thread on the best instruction set."""
     trainer = CoreTrainer(workload, "", 1)
     trainer.epoch(*workload.data(steps))
     return trainer.parameters()
@@ -157,7 +157,7 @@ def assert_epoch(trainer: Trainer, workload: Workload, steps: int) -> None:
 def run_benchmark(
     benchmark, record, workload: Workload, steps: int, make: Callable[[], Trainer], threads, isa
 ) -> None:
-    """Check, then time epochs that go on from the weights of the last one."""
+    """Check, then time epochs that each continue from the previous one."""
     if isa == "numpy" and threads is not None:
         with limit_blas(threads) as limited:
             if limited is None and threads != THREADS[-1]:

@@ -1,4 +1,4 @@
-"""Machine facts for the report, and what each benchmark adds to its own entry."""
+"""Machine facts for the report, and the `record` fixture that adds rates to each entry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict) -> None:
-    machine_info.pop("node", None)  # saved reports need the kind of machine, not its name
+    machine_info.pop("node", None)  # reports record the kind of machine, not its name
     machine_info.update(machine.facts())
 
 
@@ -34,7 +34,7 @@ def record(
 ) -> Recorder:
     """Put the work done by one timed call, and the rates that follow, into extra_info.
 
-    Every rate is that of the fastest round: on a shared machine the least disturbed one.
+    Rates are those of the fastest round, the least disturbed one on a shared machine.
     """
 
     def add(

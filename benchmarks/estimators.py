@@ -3,10 +3,10 @@
     python benchmarks/estimators.py
     python benchmarks/estimators.py --mnist --json > estimators.json
 
-The small data sets come with scikit-learn; their features are scaled to variance 1, and a quarter
-of the samples, another one for each seed, is kept for the score: accuracy, or R^2 for diabetes.
-Both libraries train with their default parameters, `random_state` and `--max-iter` apart, and end
-by the same rule. With `--mnist` the default classifier of both is trained once on all of MNIST,
+The small data sets come with scikit-learn. Features are scaled to variance 1. A quarter of the
+samples, a different one for each seed, is kept for the score: accuracy, or R^2 for diabetes. Both
+libraries train with their default parameters, except `random_state` and `--max-iter`, and stop by
+the same rule. With `--mnist` the default classifier of both is trained once on all of MNIST,
 bytes divided by 255 in float32. Only `fit` is timed; the two take turns.
 """
 

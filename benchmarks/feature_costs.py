@@ -1,4 +1,4 @@
-"""What optimizers, regularisation and activations cost over plain momentum, step by step.
+"""What optimizers, regularization and activations add to a step of plain momentum SGD.
 
     python benchmarks/feature_costs.py                    # the mnist workload, one and two threads
     python benchmarks/feature_costs.py --rounds 20 --threads 1 --feature adam --feature dropout
@@ -19,6 +19,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.bench.workloads import WORKLOADS
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 
 STEPS = 20
@@ -28,7 +29,7 @@ MOMENTS = {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8
 
 @dataclass(frozen=True)
 class Variant:
-    """Arguments of the model, the rule and what is added to its settings."""
+    """Arguments of the model, the update rule, and additions to its settings."""
 
     model: dict[str, Any] = field(default_factory=dict)
     rule: str = "momentum"
@@ -42,7 +43,7 @@ VARIANTS = {
     "lion": Variant(rule="lion"),
     "dropout 0.5": Variant({"dropout": 0.5}),
     "dropout 0.5, input 0.2": Variant({"dropout": 0.5, "input_dropout": 0.2}),
-    "batch normalisation": Variant({"batch_normalization": True}),
+    "batch normalization": Variant({"batch_normalization": True}),
     "max-norm": Variant(settings={"max_norm": 3.0}),
     "clipping by norm": Variant(settings={"clip_norm": 1.0}),
     "moving average": Variant(settings={"average_decay": 0.999}),
@@ -61,7 +62,7 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, list[float
     samples = workload.batch * STEPS
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (samples, workload.layers[0]), dtype=np.uint8)
-    y = rng.integers(0, workload.layers[-1], samples)
+    data = Data(x, [rng.integers(0, workload.layers[-1], samples)])
     runs = {}
     for name in names:
         variant = VARIANTS[name]
@@ -72,7 +73,7 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, list[float
         for name, run in runs.items():
             shared = MOMENTS if VARIANTS[name].rule in ("adam", "rmsprop", "lion") else MOMENTUM
             start = time.perf_counter()
-            report = run.epoch(x, y, shared | VARIANTS[name].settings, epoch=turn)
+            report = run.epoch(data, shared | VARIANTS[name].settings, epoch=turn)
             elapsed = time.perf_counter() - start
             assert report.status == "completed", (name, report)
             if turn > 0:  # the first warms up
@@ -81,7 +82,7 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, list[float
 
 
 def table(times: dict[str, list[float]]) -> str:
-    """Markdown; the first variant is what the others are compared with."""
+    """Markdown; the others are compared with the first variant."""
     base = next(iter(times.values()))
     lines = ["| variant | us/step | cost |", "| --- | --- | --- |"]
     for name, values in times.items():

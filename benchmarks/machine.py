@@ -83,14 +83,14 @@ def best_seconds(function: Callable[[], object], budget: float) -> float:
 
 @cache
 def sustained_gemm_rate(threads: int) -> float:
-    """GFLOP/s of the best square float32 `multiply`, packing and unpacking included.
+    """GFLOP/s of the best square float32 `gemm_nn`, packing and unpacking included.
 
     A rate that this library sustains on this machine, not the peak of the hardware.
     """
     rate = 0.0
     for size in RATE_SIZES:
         a = np.random.default_rng(0).standard_normal((size, size), np.float32)
-        seconds = best_seconds(lambda a=a: _core.kernels.multiply(a, a, threads), RATE_SECONDS)
+        seconds = best_seconds(lambda a=a: _core.kernels.gemm_nn(a, a, threads), RATE_SECONDS)
         rate = max(rate, 2 * size**3 / seconds / 1e9)
     return rate
 

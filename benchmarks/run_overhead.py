@@ -1,7 +1,7 @@
-"""What a run costs beside its training: live display, metrics, checkpoints, best models.
+"""What a run adds to the time of its training: live display, metrics, checkpoints, best models.
 
-The same epochs of MNIST by `MLP.fit` alone and as a run of the command line with its display on a
-terminal, in turns; medians of the wall time. Reports are not part of it: they come afterwards.
+`MLP.fit` alone and a run of the command line with its display on a terminal train the same epochs
+of MNIST in turns. Medians of the wall time are compared, without the report that follows a run.
 
     python benchmarks/run_overhead.py [TURNS]
 """

@@ -5,13 +5,12 @@
     python benchmarks/time_to_accuracy.py --engine fastmlp --seeds 10 --json > times.json
 
 `fastmlp`, `torch` and `sklearn` train the same network with the same settings from the same
-weights on the same mini-batches, those of fastmlp for the seed.  `torch-adam` and `sklearn-default`
-are what users of these libraries begin with: the same network with Adam at 1e-3 and batches of 64,
-and MLPClassifier without an argument.  Each run is a process of its own, engines take turns, and
-only epochs are timed: loading, building and the evaluation after each epoch, in NumPy for all, are
-not.
+weights on the same mini-batches, those of fastmlp for the seed. `torch-adam` and `sklearn-default`
+use the defaults of these libraries: the same network with Adam at 1e-3 and batches of 64, and
+MLPClassifier without arguments. Each run has its own process, and engines take turns. Only epochs
+are timed, not loading, building and the evaluation after each epoch, which NumPy does for all.
 
-With a schedule the momentum of PyTorch differs from the others': its velocity is free of the rate.
+With a schedule, the momentum of PyTorch differs: its velocity does not contain the learning rate.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from fastmlp.bench.workloads import Start, Workload, forward
 from fastmlp.optimizers import Adam, Optimizer
 from fastmlp.schedules import Constant, Cosine, StepDecay
 
-EPOCH_SECONDS = 600.0  # before an engine is given up
+EPOCH_SECONDS = 600.0  # limit, after which an engine is stopped
 SCHEDULES = {
     "constant": lambda rate, epochs: Constant(rate),
     "cosine": lambda rate, epochs: Cosine(rate, per="epoch"),
@@ -45,7 +44,7 @@ SCHEDULES = {
 
 
 class TorchAdam(Torch):
-    """PyTorch as its users begin: its own initial weights, Adam, batches of 64."""
+    """PyTorch with its defaults: its own initial weights, Adam, batches of 64."""
 
     def __init__(self, workload: Workload, start: Start, x: Any, y: Any, threads: int) -> None:
         workload = replace(workload, batch=64, learning_rate=1e-3)
@@ -62,7 +61,7 @@ class TorchAdam(Torch):
 
 
 class ScikitLearnDefault(ScikitLearn):
-    """scikit-learn as its users begin: one hidden layer of 100, Adam, batches of 200."""
+    """scikit-learn with its defaults: one hidden layer of 100, Adam, batches of 200."""
 
     def __init__(self, workload: Workload, start: Start, x: Any, y: Any, threads: int) -> None:
         from sklearn.neural_network import MLPClassifier
@@ -85,7 +84,7 @@ CHOICES: dict[str, type[Engine]] = SAME | {
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of all runs; `epochs` is the most, and where a schedule ends."""
+    """The settings of all runs; `epochs` is the limit, and the length of a schedule."""
 
     hidden: tuple[int, ...]
     batch: int
@@ -111,12 +110,12 @@ class Plan:
 
 
 def accuracy(parameters: list[NDArray], x: NDArray, y: NDArray) -> float:
-    """Share of the test images whose largest output is the right one."""
+    """Share of the test images whose largest output is that of their class."""
     return float(np.mean(forward("relu", parameters, x).argmax(axis=1) == y))
 
 
 def make_run(name: str, plan: Plan, start_path: str) -> Any:
-    """Return what `serve` needs: each line is the number of an epoch."""
+    """Facts and line handler for `serve`; each line is the number of an epoch."""
     import fastmlp
 
     data = fastmlp.datasets.load("mnist")

@@ -24,7 +24,7 @@ SETTINGS = {"learning_rate": LEARNING_RATE, "momentum": MOMENTUM}
 
 
 class NumpyTrainer:
-    """Momentum SGD in NumPy float32, updates in place: what one would write by hand."""
+    """Momentum SGD in NumPy float32, updates in place: straightforward code."""
 
     def __init__(self, workload: Workload, weights: list[NDArray], biases: list[NDArray]) -> None:
         self.workload = workload

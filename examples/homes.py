@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-CITIES = {"Berlin": 5.0, "Paris": 9.0, "Rome": 4.0}  # thousands for a square metre
+CITIES = {"Berlin": 5.0, "Paris": 9.0, "Rome": 4.0}  # thousands for a square meter
 
 
 def homes(samples: int, seed: int = 0) -> dict[str, list[object]]:
-    """Columns area (square metres), rooms, city, garden, price (thousands) and kind."""
+    """Columns area (square meters), rooms, city, garden, price (thousands) and kind."""
     random = np.random.Generator(np.random.PCG64(seed))
     area = random.uniform(30, 200, samples).round(1)
     rooms = 1 + (area / 40).astype(int)

@@ -1,9 +1,9 @@
-"""Networks of sigmoids that read handwritten digits, beside the accuracies printed for them.
+"""Networks of sigmoid units that classify handwritten digits, beside published accuracies.
 
 M. Nielsen, "Neural networks and deep learning", 2015: the first 50,000 images of MNIST for training
-in batches of 10, 30 epochs, the 10,000 test images after each. The weights of his first chapter
-come from N(0, 1), with which some runs end far below the printed value, as he notes himself; those
-of the third from N(0, 1 / inputs). Biases come from N(0, 1).
+in batches of 10, 30 epochs, measured on the 10,000 test images after each. His first chapter draws
+weights from N(0, 1), with which some runs end far below the published value, as he notes; his third
+chapter draws them from N(0, 1 / inputs). Biases are drawn from N(0, 1).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LARGE = fastmlp.Normal(1.0)
 
 @dataclass(frozen=True)
 class Recipe:
-    """A row of the table; `printed` is the accuracy in per cent that was published, if any."""
+    """A row of the table; `printed` is the published accuracy in percent, if any."""
 
     hidden: int
     loss: str
@@ -64,7 +64,7 @@ def network(recipe: Recipe, seed: int) -> fastmlp.MLP:
 def accuracies(
     recipe: Recipe, data: fastmlp.datasets.Dataset, epochs: int, seed: int, threads: int
 ) -> NDArray[np.float64]:
-    """Per cent of the test images that are recognised after each epoch."""
+    """Percentage of the test images that are classified correctly after each epoch."""
     right: list[float] = []
 
     def test(model: fastmlp.MLP, record: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""The homework of the course: depth, width, dropout, learning rate on MNIST, and other libraries.
+"""A study of MNIST: depth, width, dropout, learning rate, and other libraries.
 
     python examples/lectures_mnist_study.py [--data mnist] [--epochs 6]
 
-Prints one table of test accuracy and training time. scikit-learn and PyTorch take part where they
-are installed, with the settings of the first network.
+Prints one table of test accuracy and training time. scikit-learn and PyTorch are included if
+installed, with the settings of the first network.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Pictures that courses on neural networks draw on the board, made with fastmlp.plot.
+"""Pictures from courses on neural networks, drawn with fastmlp.plot and written as SVG and PNG.
 
-The XOR network and its hidden space; activations and their derivatives; a race of the update rules;
-two networks worked out by hand; vanishing gradients; decision regions of narrow, wide and deep
-networks; what the units of a classifier of digits look for. Each is written as SVG and as PNG.
+The XOR network and its hidden space; activations and their derivatives; update rules compared; two
+small networks with all values and gradients; vanishing gradients; decision regions of narrow, wide
+and deep networks; weight templates of classifiers of digits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def spirals(samples: int, turns: float, seed: int) -> tuple[Array, Labels]:
 def xor_by_hand() -> MLP:
     """I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, section 6.1.
 
-    Its output is 0 or 1; with 1/2 taken off, the sign tells the class.
+    The output is 0 or 1; the last bias subtracts 1/2, so that the sign decides the class.
     """
     model = MLP([2, 2, 1], activation="relu", loss="binary_cross_entropy", dtype="float64")
     model.weights = [np.ones((2, 2)), np.array([[1.0], [-2.0]])]
@@ -60,14 +60,14 @@ def xor_learned() -> MLP:
 
 
 def last_layer(model: MLP) -> MLP:
-    """What the output makes of the hidden units."""
+    """The output layer as a network of its own, on the hidden units."""
     layer = MLP(model.layer_sizes[-2:], loss="binary_cross_entropy", dtype="float64")
     layer.weights, layer.biases = [model.weights[-1]], [model.biases[-1]]
     return layer
 
 
 def hidden_space() -> Figure:
-    """What no line separates in the plane of the inputs, a line separates behind one layer."""
+    """Classes that no line separates in the inputs are separated by a line in the hidden units."""
     figure = Figure(figsize=(9, 7.5), layout="constrained")
     rows = figure.subplots(2, 2)
     for row, (model, origin) in zip(
@@ -98,11 +98,11 @@ def activations() -> Figure:
 
 
 def race() -> Figure:
-    """Update rules on one problem, from the same weights, with the same batches."""
+    """Loss of several update rules on one problem, with the same weights and batches."""
     x, y = spirals(400, turns=1, seed=0)
     racers = {
         "plain": SGD(0.1),
-        "halved at times": SGD(schedules.StepDecay(0.3, 0.5, every=25)),
+        "step decay": SGD(schedules.StepDecay(0.3, 0.5, every=25)),
         "momentum": SGD(0.1, momentum=0.9),
         "Nesterov": SGD(0.1, momentum=0.9, nesterov=True),
         "Adagrad": fastmlp.Adagrad(0.1),
@@ -113,7 +113,7 @@ def race() -> Figure:
         name: MLP([2, 20, 2]).fit(x, y, epochs=100, batch_size=20, optimizer=rule, verbose=0)
         for name, rule in racers.items()
     }
-    ax = plot.learning_curves(histories, title="A race of update rules on two spirals")
+    ax = plot.learning_curves(histories, title="Update rules on two spirals")
     ax.set_yscale("log")
     return ax.get_figure(root=True)
 
@@ -159,7 +159,7 @@ def vanishing_gradients() -> Figure:
 
 
 def regions() -> Figure:
-    """The more units and layers, the finer the regions."""
+    """More units and layers make finer regions."""
     x, y = spirals(400, turns=1.25, seed=0)
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey=True)
@@ -169,9 +169,9 @@ def regions() -> Figure:
         model = MLP([2, *hidden, 2], seed=1)
         optimizer = fastmlp.Adam(schedules.Cosine(0.02))
         model.fit(x, y, epochs=150, batch_size=10, optimizer=optimizer, verbose=0)
-        recognised = 100 * model.evaluate(x, y)["accuracy"]
+        recognized = 100 * model.evaluate(x, y)["accuracy"]
         sizes = "-".join(map(str, model.layer_sizes))
-        plot.decision_regions(model, x, y, title=f"{sizes}: {recognised:.1f} % right", ax=ax)
+        plot.decision_regions(model, x, y, title=f"{sizes}: {recognized:.1f} % right", ax=ax)
         ax.label_outer()
         if ax is not panels[0, -1]:
             ax.get_legend().remove()
@@ -209,7 +209,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
 
 
 def write_pictures(folder: Path) -> Iterator[Path]:
-    """Draw one after the other and tell the files."""
+    """Draw each picture and yield its files."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():
         figure = draw()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every command of fastmlp once, each shown before its output: bash examples/tour.sh [FOLDER]
-# Needs fastmlp[all] on the PATH; FOLDER (a new one by default) receives all files.
+# Runs every command of fastmlp and shows it with its output: bash examples/tour.sh [FOLDER]
+# Needs fastmlp[all] on the PATH. Files are written to FOLDER, by default a temporary one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "${1:-$(mktemp -d)}"

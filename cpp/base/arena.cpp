@@ -10,8 +10,8 @@
 namespace fastmlp {
 namespace {
 constexpr std::int64_t kAlignment = 64;
-/// From here on pages of one's own cost less than they save.
-constexpr std::size_t kPagesPay = std::size_t{256} << 10;
+/// Blocks of at least this many bytes are mapped as pages of their own.
+constexpr std::size_t kMappedBytes = std::size_t{256} << 10;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 }  // namespace
 
@@ -23,7 +23,7 @@ std::size_t Arena::reserve_bytes(std::int64_t bytes) {
 }
 
 void Arena::allocate() {
-  if (size_ < kPagesPay) {
+  if (size_ < kMappedBytes) {
     block_ = static_cast<unsigned char*>(std::aligned_alloc(kAlignment, std::max<std::size_t>(size_, kAlignment)));
     if (block_ == nullptr) throw std::bad_alloc();
     std::memset(block_, 0, size_);

@@ -1,4 +1,4 @@
-// One zero-initialised block of memory from which a model or a run takes all its arrays.
+// One zero-initialized block of memory that holds all arrays of a model or of a run.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace fastmlp {
 
-/// Two steps: `reserve` each array, then `allocate` once, then ask for the addresses.
+/// Used in this order: `reserve` for each array, `allocate` once, `at` for the addresses.
 class Arena {
  public:
   Arena() = default;
@@ -21,7 +21,7 @@ class Arena {
   std::size_t reserve(std::int64_t count) {
     return reserve_bytes(checked_product(count, static_cast<std::int64_t>(sizeof(T))));
   }
-  /// Takes the memory; throws std::bad_alloc.
+  /// Allocates all reserved arrays; throws std::bad_alloc.
   void allocate();
   template <typename T>
   T* at(std::size_t offset) const {

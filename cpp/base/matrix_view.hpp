@@ -2,8 +2,8 @@
 //
 // Rows: the user's layout, row-major with any row stride, element type chosen by the user.
 // Panels: the core's layout. Columns are grouped into panels of `panel` lanes; panel p holds columns
-// [p * panel, (p + 1) * panel) as `rows` consecutive rows of `panel` elements. The last panel keeps its
-// full width in memory; lanes beyond `cols` are zero in weights and in gradients.
+// [p * panel, (p + 1) * panel) as `rows` consecutive rows of `panel` elements. The last panel has the full width in
+// memory; lanes beyond `cols` are zero in weights and in gradients.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct Range {
   std::int64_t size() const { return end - begin; }
 };
 
-/// No panel is wider.
+/// Widest panel of all instruction sets, in elements.
 inline constexpr std::int64_t kWidestPanel = 64;
 
 template <typename T>
@@ -31,20 +31,20 @@ struct Panels {
   std::int64_t stride() const { return rows * panel; }
   std::int64_t size() const { return count() * stride(); }
   T* at(std::int64_t p, std::int64_t row = 0) const { return data + p * stride() + row * panel; }
-  /// The columns of some of the panels.
+  /// View of the given panels alone.
   Panels slice(Range panels) const {
     const std::int64_t left = cols - panels.begin * panel;
     const std::int64_t taken = panels.size() * panel;
     return {at(panels.begin), rows, taken < left ? taken : left, panel};
   }
-  /// Columns of panel p that exist.
+  /// Columns of panel p without its padding.
   std::int64_t width(std::int64_t p) const {
     const std::int64_t left = cols - p * panel;
     return left < panel ? left : panel;
   }
 };
 
-/// Part `index` of [0, total) cut into `parts` ranges whose sizes differ by one at most.
+/// Range `index` of `parts` ranges that divide [0, total) and differ by at most one in size.
 inline Range even_share(std::int64_t total, std::int64_t index, std::int64_t parts) {
   const std::int64_t base = total / parts;
   const std::int64_t extra = total % parts;

@@ -1,6 +1,6 @@
 // Philox4x32-10, a counter-based random generator: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random
 // numbers: as easy as 1, 2, 3", SC 2011. Every number is a pure function of (seed, purpose, stream, index), so
-// shuffling, initialisation and masks depend neither on threads nor on what was drawn before.
+// shuffling, initialization and masks depend neither on threads nor on the numbers drawn before.
 #pragma once
 
 #include <array>

@@ -1,9 +1,9 @@
-// What a thread does between two looks at a value that another one is about to write.
+// Busy waiting for a value that another thread is about to write.
 #pragma once
 
 namespace fastmlp {
 
-inline constexpr int kSpins = 5000;  // some 50 us; longer waits leave the core to others
+inline constexpr int kSpins = 5000;  // about 50 us, after which a waiting thread yields
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)

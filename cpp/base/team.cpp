@@ -27,9 +27,9 @@ int quota_cpus() {
 int available_threads() { return std::max(1, std::min(runtime_threads(), quota_cpus())); }
 
 void Barrier::wait() {
-  if (members_ == 1) return;
+  if (threads_ == 1) return;
   const std::uint32_t generation = generation_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
     arrived_.store(0, std::memory_order_relaxed);
     generation_.store(generation + 1, std::memory_order_release);
     return;

@@ -1,6 +1,6 @@
-// The thread team. One parallel region serves a whole epoch; inside it the members meet at a barrier of our own,
-// because a fork and a join cost more than a step of a small network. Where its threads come from is in one of
-// team_openmp.cpp, the only place that knows OpenMP, and team_threads.cpp (CMake: FASTMLP_THREADING).
+// The thread team. One parallel region serves a whole epoch, because a fork and a join cost more than a step of a small
+// network; inside it the threads synchronize at a Barrier. team_openmp.cpp, the only file that uses OpenMP, or
+// team_threads.cpp creates the threads (CMake: FASTMLP_THREADING).
 #pragma once
 
 #include <atomic>
@@ -12,10 +12,10 @@
 
 namespace fastmlp {
 
-/// More than any machine has; a team has memory for each.
+/// Largest team: more threads than any machine has, and few enough that memory for each can be taken.
 inline constexpr int kMostThreads = 1 << 16;
 
-/// A number of threads from `least` on, 0 where that leaves the choice to the core.
+/// Throws std::invalid_argument unless least <= threads <= kMostThreads. least is 0 where the core may choose.
 inline void require_threads(int threads, int least) {
   require(threads >= least && threads <= kMostThreads, "threads must be from " + std::to_string(least) + " to " +
                                                            std::to_string(kMostThreads) + ", got " +
@@ -25,48 +25,48 @@ inline void require_threads(int threads, int least) {
 /// Threads that this process may use: affinity mask, cgroup CPU quota and OMP_NUM_THREADS, at least 1.
 int available_threads();
 
-/// OpenMP version date, e.g. 201511; 0 without it.
+/// Version date of OpenMP, e.g. 201511; 0 in builds without it.
 int openmp_version();
 
-/// Makes fork safe after a parallel region: the child starts without the threads it does not have. Idempotent.
+/// Makes fork safe after a parallel region: the child does not wait for threads that only its parent has. Idempotent.
 void install_fork_handler();
 
-/// Bytes that travel from core to core together.
+/// Size of a cache line in bytes.
 inline constexpr std::size_t kCacheLine = 64;
 
-/// Spins for a while, then yields: a member that waits long leaves the core to others.
+/// Spins for a while, then yields, so that a thread that waits long does not block a core.
 class Barrier {
  public:
-  explicit Barrier(int members) : members_(members) {}
+  explicit Barrier(int threads) : threads_(threads) {}
   void wait();
 
  private:
   alignas(kCacheLine) std::atomic<int> arrived_{0};
   alignas(kCacheLine) std::atomic<std::uint32_t> generation_{0};
-  const int members_;
+  const int threads_;
 };
 
-/// What a member of the team knows of itself.
-struct Member {
-  int index;
-  int count;
+/// One thread of a team.
+struct Worker {
+  int index;  // 0 is the calling thread
+  int count;  // threads of the team
   Barrier& barrier;
 };
 
-using TeamFunction = void (*)(void* context, const Member& member);
+using TeamFunction = void (*)(void* context, const Worker& worker);
 
-/// Runs function(context, member) on a team of at most `threads`, the calling thread as member 0; the function must not
-/// throw. The team is what arrived: where the system grants fewer threads it is smaller, with none the caller alone.
-/// So memory by member is taken for `threads`, and work is dealt out by Member::count.
+/// Runs function(context, worker) on each thread of a team; the calling thread is worker 0. The function must not
+/// throw. The team has at most `threads` threads, and fewer where the system grants fewer. So callers allocate memory
+/// for `threads` workers and divide work by Worker::count.
 void run_team(int threads, TeamFunction function, void* context);
 
-/// Threads that the way they are had would use, before the limits of the cgroup.
+/// Threads that OpenMP or the affinity mask allows, before the limit of the cgroup.
 int runtime_threads();
 
-/// The same for any callable taking a const Member&.
+/// The same for any callable that takes a const Worker&.
 template <typename Callable>
 void run_team(int threads, Callable&& callable) {
-  run_team(threads, [](void* context, const Member& member) { (*static_cast<Callable*>(context))(member); }, &callable);
+  run_team(threads, [](void* context, const Worker& worker) { (*static_cast<Callable*>(context))(worker); }, &callable);
 }
 
 }  // namespace fastmlp

@@ -1,5 +1,5 @@
-// Teams of libgomp's threads. libgomp ends the process where it cannot create a thread, so threads that it would have
-// to create are tried out before.
+// Teams of OpenMP threads. libgomp ends the process when it cannot create a thread, so this file first creates as many
+// threads itself as libgomp would have to create.
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,10 +20,10 @@
 namespace fastmlp {
 namespace {
 
-/// Counts forks: each takes libgomp's pool from the thread that forks.
+/// Forks of this process: each discards libgomp's pool of the thread that forks.
 std::atomic<std::uint32_t> g_forks{0};
 
-/// Bytes of a thread's stack as libgomp reads them (kilobytes without a unit); 0: the system's default.
+/// Stack size of a thread in bytes, read as libgomp reads it (kilobytes without a unit); 0: the system's default.
 std::size_t stack_bytes() {
   const char* text = std::getenv("OMP_STACKSIZE");
   if (text == nullptr) text = std::getenv("GOMP_STACKSIZE");
@@ -48,10 +48,10 @@ std::size_t stack_bytes() {
   return end == text || number > (~0ULL >> shift) ? 0 : static_cast<std::size_t>(number << shift);
 }
 
-/// Read when the program starts, as libgomp does.
+/// Read at program start, as libgomp does.
 const std::size_t g_stack_bytes = stack_bytes();
 
-/// One thread that is tried out: it waits for the others, so that all exist at once, and ends.
+/// One trial thread. It waits until all trial threads exist, then ends.
 struct Trial {
   pthread_t thread;
   pthread_mutex_t* gate;
@@ -66,7 +66,7 @@ void* wait_at_gate(void* argument) {
   return nullptr;
 }
 
-/// A joined thread counts against the limits until the kernel has forgotten it.
+/// A joined thread counts against the limits of the system until the kernel has removed it.
 void wait_until_forgotten(pid_t id) {
   constexpr int kMostWaits = 2000;
   const timespec pause{0, 50000};
@@ -76,12 +76,12 @@ void wait_until_forgotten(pid_t id) {
   }
 }
 
-/// How many of `wanted` more threads can exist at once.
+/// How many of `wanted` additional threads the system can create.
 int creatable_threads(int wanted) {
   const std::unique_ptr<Trial[]> trials(new (std::nothrow) Trial[static_cast<std::size_t>(wanted)]);
   pthread_attr_t attributes;
   if (!trials || pthread_attr_init(&attributes) != 0) return 0;
-  // A size that is refused leaves the default, for libgomp as well.
+  // If this size is refused the default stays, as in libgomp.
   if (g_stack_bytes > 0) pthread_attr_setstacksize(&attributes, g_stack_bytes);
   pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&gate);
@@ -98,7 +98,7 @@ int creatable_threads(int wanted) {
   return created;
 }
 
-/// What libgomp holds for the calling thread: the threads of its last team stay.
+/// The threads that libgomp keeps for the calling thread after its last team.
 struct Pool {
   int threads = 1;
   std::uint32_t forks = 0;
@@ -106,7 +106,7 @@ struct Pool {
 
 thread_local Pool t_pool;
 
-/// The part of `wanted` that libgomp can have without creating a thread in vain.
+/// The largest team, up to `wanted`, for which libgomp can create its threads.
 int safe_threads(int wanted) {
   const std::uint32_t forks = g_forks.load(std::memory_order_relaxed);
   if (t_pool.forks != forks) t_pool = {1, forks};
@@ -116,7 +116,7 @@ int safe_threads(int wanted) {
 
 void run_alone(TeamFunction function, void* context) {
   Barrier barrier(1);
-  function(context, Member{0, 1, barrier});
+  function(context, Worker{0, 1, barrier});
 }
 
 }  // namespace
@@ -135,7 +135,7 @@ void install_fork_handler() {
 }
 
 void run_team(int threads, TeamFunction function, void* context) {
-  // Inside a region of someone else's, libgomp's pool is not ours to know.
+  // Inside another library's parallel region the size of libgomp's pool is unknown.
   const bool nested = omp_get_level() > 0;
   threads = std::min(threads, omp_get_thread_limit());
   if (threads > 1 && !nested) threads = safe_threads(threads);
@@ -147,7 +147,7 @@ void run_team(int threads, TeamFunction function, void* context) {
 #pragma omp single
     barrier.emplace(omp_get_num_threads());
     if (omp_get_thread_num() == 0) t_pool.threads = omp_get_num_threads();
-    function(context, Member{omp_get_thread_num(), omp_get_num_threads(), *barrier});
+    function(context, Worker{omp_get_thread_num(), omp_get_num_threads(), *barrier});
   }
 }
 

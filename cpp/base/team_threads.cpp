@@ -1,4 +1,4 @@
-// Teams of plain threads. Each thread that computes keeps a pool of its own, grown when a larger team is asked for.
+// Teams of POSIX threads. Each calling thread keeps a pool of its own, which grows when a larger team is asked for.
 #include <pthread.h>
 #include <sched.h>
 
@@ -30,20 +30,20 @@ class Pool {
       round_.fetch_add(1, std::memory_order_release);
     }
     begins_.notify_all();
-    for (const auto& worker : workers_) pthread_join(worker->thread, nullptr);
+    for (const auto& thread : threads_) pthread_join(thread->handle, nullptr);
   }
 
-  /// As many workers as can be had, up to `wanted`.
+  /// Creates threads up to `wanted`, and returns how many of these exist.
   int grow(int wanted) {
-    while (static_cast<int>(workers_.size()) < wanted && add_worker()) {
+    while (static_cast<int>(threads_.size()) < wanted && add_thread()) {
     }
-    return std::min(wanted, static_cast<int>(workers_.size()));
+    return std::min(wanted, static_cast<int>(threads_.size()));
   }
 
-  /// The caller is member 0; workers beyond `count` only say that they have seen the round.
+  /// Runs the function on the caller, worker 0, and on count - 1 threads; the others only acknowledge the round.
   void run(int count, TeamFunction function, void* context) {
     Barrier barrier(count);
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    busy_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
     {
       const std::lock_guard lock(mutex_);
       function_ = function;
@@ -53,7 +53,7 @@ class Pool {
       round_.fetch_add(1, std::memory_order_release);
     }
     begins_.notify_all();
-    function(context, Member{0, count, barrier});
+    function(context, Worker{0, count, barrier});
     for (int spin = 0; busy_.load(std::memory_order_acquire) > 0; ++spin) {
       if (spin < kSpins) {
         relax();
@@ -64,55 +64,55 @@ class Pool {
   }
 
  private:
-  struct Worker {
+  struct PoolThread {
     Pool* pool;
     int index;
-    std::uint32_t seen;  // last round
-    pthread_t thread;
+    std::uint32_t last_round;
+    pthread_t handle;
   };
 
-  bool add_worker() {
+  bool add_thread() {
     try {
-      workers_.reserve(workers_.size() + 1);
-      auto worker = std::make_unique<Worker>();
-      worker->pool = this;
-      worker->index = static_cast<int>(workers_.size()) + 1;
-      worker->seen = round_.load(std::memory_order_relaxed);
-      if (pthread_create(&worker->thread, nullptr, work, worker.get()) != 0) return false;
-      workers_.push_back(std::move(worker));
+      threads_.reserve(threads_.size() + 1);
+      auto thread = std::make_unique<PoolThread>();
+      thread->pool = this;
+      thread->index = static_cast<int>(threads_.size()) + 1;
+      thread->last_round = round_.load(std::memory_order_relaxed);
+      if (pthread_create(&thread->handle, nullptr, run_rounds, thread.get()) != 0) return false;
+      threads_.push_back(std::move(thread));
     } catch (const std::bad_alloc&) {
       return false;
     }
     return true;
   }
 
-  static void* work(void* argument) {
-    auto* worker = static_cast<Worker*>(argument);
-    Pool& pool = *worker->pool;
-    while (pool.next_round(worker->seen)) {
-      if (worker->index < pool.count_) {
-        pool.function_(pool.context_, Member{worker->index, pool.count_, *pool.barrier_});
+  static void* run_rounds(void* argument) {
+    auto* thread = static_cast<PoolThread*>(argument);
+    Pool& pool = *thread->pool;
+    while (pool.next_round(thread->last_round)) {
+      if (thread->index < pool.count_) {
+        pool.function_(pool.context_, Worker{thread->index, pool.count_, *pool.barrier_});
       }
       pool.busy_.fetch_sub(1, std::memory_order_release);
     }
     return nullptr;
   }
 
-  /// Spins for a while, then sleeps; false at the end of the pool.
-  bool next_round(std::uint32_t& seen) {
-    for (int spin = 0; spin < kSpins && round_.load(std::memory_order_acquire) == seen; ++spin) relax();
-    if (round_.load(std::memory_order_acquire) == seen) {
+  /// Waits for the next round: spins for a while, then sleeps. Returns false at the end of the pool.
+  bool next_round(std::uint32_t& last_round) {
+    for (int spin = 0; spin < kSpins && round_.load(std::memory_order_acquire) == last_round; ++spin) relax();
+    if (round_.load(std::memory_order_acquire) == last_round) {
       std::unique_lock lock(mutex_);
-      begins_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != seen; });
+      begins_.wait(lock, [&] { return round_.load(std::memory_order_acquire) != last_round; });
     }
-    ++seen;
+    ++last_round;
     return !ends_;
   }
 
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<PoolThread>> threads_;
   std::mutex mutex_;
   std::condition_variable begins_;
-  // Written before a round begins; no round begins before all workers have ended the last one.
+  // Written before a round begins. A round begins only after all threads have finished the previous one.
   TeamFunction function_ = nullptr;
   void* context_ = nullptr;
   Barrier* barrier_ = nullptr;
@@ -122,7 +122,7 @@ class Pool {
   alignas(64) std::atomic<int> busy_{0};
 };
 
-/// A team inside a team is its caller alone.
+/// A team that a thread of a team asks for consists of that thread alone.
 thread_local bool t_in_team = false;
 thread_local std::unique_ptr<Pool> t_pool;
 
@@ -146,20 +146,20 @@ int runtime_threads() {
 int openmp_version() { return 0; }
 
 void install_fork_handler() {
-  // The child is the thread that forked alone: those of its pool are not there to be joined, now or at its end.
+  // The child has the forking thread alone, so it must never join the threads of the pool.
   static const int installed = pthread_atfork(nullptr, nullptr, [] { (void)t_pool.release(); });
   (void)installed;
 }
 
 void run_team(int threads, TeamFunction function, void* context) {
   Pool* pool = threads > 1 && !t_in_team ? own_pool() : nullptr;
-  const int workers = pool == nullptr ? 0 : pool->grow(threads - 1);
-  if (workers == 0) {
+  const int others = pool == nullptr ? 0 : pool->grow(threads - 1);
+  if (others == 0) {
     Barrier barrier(1);
-    return function(context, Member{0, 1, barrier});
+    return function(context, Worker{0, 1, barrier});
   }
   t_in_team = true;
-  pool->run(1 + workers, function, context);
+  pool->run(1 + others, function, context);
   t_in_team = false;
 }
 

@@ -1,5 +1,4 @@
-// NumPy arrays as arguments: exact dtype, byte order, C order, alignment and shape are checked here; conversions happen
-// in Python.
+// NumPy arrays as arguments. Checks dtype, byte order, C order, alignment and shape; conversions happen in Python.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -17,14 +16,14 @@ namespace fastmlp::bindings {
 
 namespace py = pybind11;
 
-/// Whether the first element is where the CPU wants it; in C order all are then.
+/// Whether the first element is aligned; in C order all others are aligned then.
 template <typename T>
 bool is_aligned(const py::array& array) {
   return reinterpret_cast<std::uintptr_t>(array.data()) % alignof(T) == 0;
 }
 
-/// An array that the core can read as it is. Never converts: an argument of another dtype, byte order or order, or one
-/// that is not aligned, is a TypeError of the overload.
+/// An array that the core reads without a copy. pybind11 raises TypeError for an argument of another dtype, byte order
+/// or memory order, and for one that is not aligned.
 template <typename T>
 class Array : public py::array_t<T, py::array::c_style> {
  public:
@@ -35,7 +34,7 @@ class Array : public py::array_t<T, py::array::c_style> {
   }
 };
 
-/// The same for an argument that may be of several types: says what is wrong with it.
+/// The object as an Array. Throws an error that names the property that is wrong; for arguments of several types.
 template <typename T>
 Array<T> require_array(const py::handle& object, const std::string& name) {
   if (!py::isinstance<py::array_t<T>>(object)) {
@@ -71,7 +70,7 @@ Array<T> new_array(std::vector<py::ssize_t> shape) {
   return Array<T>(std::move(shape));
 }
 
-/// Index of `name` in a list of names.
+/// Index of `name` in `names`; throws std::invalid_argument if it is not there.
 template <std::size_t N>
 int find_name(const std::array<const char*, N>& names, const std::string& name, const char* what) {
   std::string known;
@@ -85,7 +84,7 @@ int find_name(const std::array<const char*, N>& names, const std::string& name, 
 
 }  // namespace fastmlp::bindings
 
-/// In signatures an Array has the name of its base.
+/// Signatures in docstrings show an Array under the name of its base class.
 template <typename T>
 struct pybind11::detail::handle_type_name<fastmlp::bindings::Array<T>>
     : pybind11::detail::handle_type_name<pybind11::array_t<T, pybind11::array::c_style>> {};

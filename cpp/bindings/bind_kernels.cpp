@@ -1,8 +1,9 @@
-// _core.kernels: every kernel family on plain arrays, through the ops and layouts that training uses. Buffers that
-// a kernel must overwrite are filled with NaN first, so that a lane it forgets shows.
+// _core.kernels: every kernel family on plain arrays, through the ops and layouts that training uses. Buffers that a
+// kernel must overwrite hold NaN before, so that an element it leaves out is seen.
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -13,6 +14,8 @@
 #include "bindings/register.hpp"
 #include "bindings/sample_args.hpp"
 #include "kernels/dispatch.hpp"
+#include "network/initializer.hpp"
+#include "network/spec.hpp"
 #include "ops/dense.hpp"
 #include "ops/loss.hpp"
 #include "ops/pack.hpp"
@@ -43,7 +46,7 @@ class PanelBuffer {
     return result;
   }
 
-  /// The same for what the transpose wrote, whose computed lanes beyond the columns must be zero.
+  /// to_array() of what the transpose wrote; throws unless its computed lanes beyond the columns are zero.
   Array<T> to_array_with_zero_padding(const KernelTable<T>& kernels) const {
     for (std::int64_t p = 0; p < panels_.count(); ++p) {
       const std::int64_t computed = vectors_for(kernels, panels_.width(p)) * kernels.lanes;
@@ -79,7 +82,7 @@ void for_depth_blocks(std::int64_t depth, std::int64_t block, Work work) {
 }
 
 template <typename T>
-Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_t block_panels, const IsaName& isa) {
+Array<T> gemm_nn(const Array<T>& x, const Array<T>& w, int threads, std::int64_t block_panels, const IsaName& isa) {
   require_matrix(x, "x");
   require_threads(threads, 1);
   require_shape<T>(w, "w", {x.shape(1), w.ndim() == 2 ? w.shape(1) : 1});
@@ -89,8 +92,8 @@ Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_
   const PanelBuffer<T> output(x.shape(0), w.shape(1), kernels.panel);
   std::vector<T> bias(static_cast<std::size_t>(weights.panels().count() * kernels.panel));
   const DenseLayer<T> layer{.weights = weights.panels(), .bias = bias.data()};
-  run_team(threads, [&](const Member& member) {
-    const Range rows = even_share(x.shape(0), member.index, member.count);
+  run_team(threads, [&](const Worker& worker) {
+    const Range rows = even_share(x.shape(0), worker.index, worker.count);
     if (rows.size() == 0) return;
     for_depth_blocks(x.shape(1), block_panels * kernels.panel, [&](Range depth) {
       dense_forward<T>(kernels, layer, {input.panels()}, {output.panels()}, {}, rows, depth,
@@ -101,8 +104,7 @@ Array<T> multiply(const Array<T>& x, const Array<T>& w, int threads, std::int64_
 }
 
 template <typename T>
-Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::int64_t block_panels,
-                       const IsaName& isa) {
+Array<T> gemm_tn(const Array<T>& x, const Array<T>& dz, int threads, std::int64_t block_panels, const IsaName& isa) {
   require_matrix(x, "x");
   require_threads(threads, 1);
   require_shape<T>(dz, "dz", {x.shape(0), dz.ndim() == 2 ? dz.shape(1) : 1});
@@ -121,20 +123,19 @@ Array<T> multiply_at_b(const Array<T>& x, const Array<T>& dz, int threads, std::
   sink.gradients = gradients.data();
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads),
                                         nan_scratch<T>(std::int64_t{kernels.panel} * kernels.panel));
-  run_team(threads, [&](const Member& member) {
+  run_team(threads, [&](const Worker& worker) {
     dense_backward_weights(kernels, layer, {input.panels()}, gradient.panels(),
-                           even_share(weight_blocks({input.panels()}, layer.weights), member.index, member.count),
+                           even_share(weight_blocks({input.panels()}, layer.weights), worker.index, worker.count),
                            std::max<std::int64_t>(block_panels, 1), sink,
-                           scratches[static_cast<std::size_t>(member.index)].data());
+                           scratches[static_cast<std::size_t>(worker.index)].data());
   });
   std::copy_n(gradients.data(), result.panels().size(), result.panels().data);
   return result.to_array();
 }
 
-/// With `by_rows` by transposed blocks of w, else with the rows of dz in the lanes.
+/// With `by_rows` from transposed blocks of w, else with the rows of dz in the lanes.
 template <typename T, bool by_rows>
-Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels,
-                       const IsaName& isa) {
+Array<T> gemm_nt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels, const IsaName& isa) {
   require_matrix(dz, "dz");
   require_matrix(w, "w");
   require_threads(threads, 1);
@@ -144,14 +145,14 @@ Array<T> multiply_a_bt(const Array<T>& dz, const Array<T>& w, int threads, std::
   const PanelBuffer<T> weights(w, kernels.panel);
   const PanelBuffer<T> result(dz.shape(0), w.shape(0), kernels.panel);
   const Derivative<T> derivative{Activation::identity, 0, {result.panels()}};
-  // Taken here, because the team must not throw; for all rows, because it may be the caller alone.
+  // Allocated here, because threads must not throw; for all rows, because there may be one thread only.
   const std::int64_t transposed = by_rows ? 0 : transposed_size(dz.shape(0), dz.shape(1), kernels.panel);
   const std::int64_t block = kernels.panel * (by_rows ? dz.shape(1) : kernels.panel);
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads), nan_scratch<T>(transposed + block));
-  run_team(threads, [&](const Member& member) {
-    const Range rows = even_share(dz.shape(0), member.index, member.count);
+  run_team(threads, [&](const Worker& worker) {
+    const Range rows = even_share(dz.shape(0), worker.index, worker.count);
     if (rows.size() == 0) return;
-    T* scratch = scratches[static_cast<std::size_t>(member.index)].data();
+    T* scratch = scratches[static_cast<std::size_t>(worker.index)].data();
     const Range all{0, result.panels().count()};
     const std::int64_t depth_block = block_panels * kernels.panel;
     if constexpr (by_rows) {
@@ -181,7 +182,7 @@ Array<T> elementwise(const std::string& name, const Array<T>& x, const IsaName& 
   return y;
 }
 
-/// Values and slopes.
+/// Values and derivatives.
 template <typename T>
 py::tuple activation(const std::string& name, const Array<T>& z, const Array<T>& bias, T parameter,
                      const IsaName& isa) {
@@ -189,19 +190,19 @@ py::tuple activation(const std::string& name, const Array<T>& z, const Array<T>&
   require_shape<T>(bias, "bias", {z.shape(1)});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   const PanelBuffer<T> values(z, kernels.panel);
-  const PanelBuffer<T> slopes(z.shape(0), z.shape(1), kernels.panel);
+  const PanelBuffer<T> derivatives(z.shape(0), z.shape(1), kernels.panel);
   std::vector<T> padded(static_cast<std::size_t>(values.panels().count() * kernels.panel));
   std::copy_n(bias.data(), bias.size(), padded.data());
   const int which = find_name(kActivationNames, name, "activation");
   const DenseLayer<T> layer{
       .weights = {}, .bias = padded.data(), .activation = static_cast<Activation>(which), .parameter = parameter};
   for (std::int64_t p = 0; p < values.panels().count(); ++p) {
-    dense_finish<T>(kernels, layer, {values.panels(), slopes.panels()}, {}, {0, z.shape(0)}, p);
+    dense_finish<T>(kernels, layer, {values.panels(), derivatives.panels()}, {}, {0, z.shape(0)}, p);
   }
-  return py::make_tuple(values.to_array(), slopes.to_array());
+  return py::make_tuple(values.to_array(), derivatives.to_array());
 }
 
-/// doutput times the derivative that the output tells.
+/// doutput times the derivative, which follows from the output.
 template <typename T>
 Array<T> activation_backward(const std::string& name, const Array<T>& output, const Array<T>& doutput, T parameter,
                              const IsaName& isa) {
@@ -211,7 +212,7 @@ Array<T> activation_backward(const std::string& name, const Array<T>& output, co
   const PanelBuffer<T> values(output, kernels.panel);
   const PanelBuffer<T> gradient(doutput, kernels.panel);
   const int which = find_name(kActivationNames, name, "activation");
-  require(kernels.slope_from_output[which], "the output of " + name + " does not tell its slope");
+  require(kernels.derivative_from_output[which], "the derivative of " + name + " does not follow from its output");
   const Derivative<T> derivative{static_cast<Activation>(which), parameter, {values.panels()}};
   for (std::int64_t p = 0; p < gradient.panels().count(); ++p) {
     apply_derivative(kernels, derivative, {0, output.shape(0)}, p, gradient.panels().at(p));
@@ -288,17 +289,17 @@ py::tuple column_sums(const Array<T>& x, const IsaName& isa) {
 
 /// Gradients by the scales, by the shift, and by the layer's product.
 template <typename T>
-py::tuple normalise_backward(const Array<T>& normalised, const Array<T>& gradient, bool from_batch,
+py::tuple normalize_backward(const Array<T>& normalized, const Array<T>& gradient, bool from_batch,
                              const IsaName& isa) {
-  require_matrix(normalised, "normalised");
-  require_shape<T>(gradient, "gradient", {normalised.shape(0), normalised.shape(1)});
+  require_matrix(normalized, "normalized");
+  require_shape<T>(gradient, "gradient", {normalized.shape(0), normalized.shape(1)});
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
-  const PanelBuffer<T> values(normalised, kernels.panel);
+  const PanelBuffer<T> values(normalized, kernels.panel);
   const PanelBuffer<T> gradients(gradient, kernels.panel);
   const std::vector<T> ones(static_cast<std::size_t>(kernels.panel), T{1});
   const py::tuple sums =
       reduce_columns<T, 2>(gradients.panels(), kernels, [&](std::int64_t p, std::int64_t vectors, T* const(&parts)[2]) {
-        kernels.normalise_backward(normalised.shape(0), vectors, ones.data(), ones.data(), values.panels().at(p),
+        kernels.normalize_backward(normalized.shape(0), vectors, ones.data(), ones.data(), values.panels().at(p),
                                    from_batch, gradients.panels().at(p), parts[0], parts[1]);
       });
   return py::make_tuple(sums[0], sums[1], gradients.to_array());
@@ -316,7 +317,7 @@ Array<T> limit_norms(const Array<T>& weights, T bound, const IsaName& isa) {
   return buffer.to_array();
 }
 
-/// x after dropout, and after noise, as the input of a network sees them.
+/// x after dropout, and x with noise, as a network applies them to its input.
 template <typename T>
 py::tuple disturb(const Array<T>& x, double rate, double deviation, std::uint64_t seed, std::uint32_t level,
                   std::uint32_t step, const IsaName& isa) {
@@ -353,7 +354,7 @@ py::tuple sgd(const Array<T>& w, const Array<T>& v, const Array<T>& g, T learnin
   return py::make_tuple(results[0], results[1]);
 }
 
-/// What ran, in the words of the table itself.
+/// The instruction set that ran and its sizes, as its table states them.
 template <typename T>
 py::dict geometry(const Array<T>&, const IsaName& isa) {
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
@@ -372,10 +373,10 @@ void register_for(py::module_& module) {
   const auto isa = py::arg("isa") = py::none();
   const auto threads = py::arg("threads") = 1;
   const auto block_panels = py::arg("block_panels") = 0;  // panels of one cache block; 0: all in one
-  module.def("multiply", multiply<T>, arr("x"), arr("w"), threads, kw, block_panels, isa);
-  module.def("multiply_at_b", multiply_at_b<T>, arr("x"), arr("dz"), threads, kw, block_panels, isa);
-  module.def("multiply_a_bt", multiply_a_bt<T, false>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
-  module.def("multiply_a_bt_by_rows", multiply_a_bt<T, true>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
+  module.def("gemm_nn", gemm_nn<T>, arr("x"), arr("w"), threads, kw, block_panels, isa);
+  module.def("gemm_tn", gemm_tn<T>, arr("x"), arr("dz"), threads, kw, block_panels, isa);
+  module.def("gemm_nt", gemm_nt<T, false>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
+  module.def("gemm_nt_by_rows", gemm_nt<T, true>, arr("dz"), arr("w"), threads, kw, block_panels, isa);
   module.def("elementwise", elementwise<T>, py::arg("name"), arr("x"), kw, isa);
   const auto parameter = py::arg("parameter") = 0;
   module.def("activation", activation<T>, py::arg("name"), arr("z"), arr("bias"), kw, parameter, isa);
@@ -384,7 +385,7 @@ void register_for(py::module_& module) {
   module.def("loss", loss<T>, py::arg("name"), arr("outputs"), py::arg("targets"), py::arg("scale"), kw, parameter,
              py::arg("smoothing") = 0.0, isa);
   module.def("column_sums", column_sums<T>, arr("x"), kw, isa);
-  module.def("normalise_backward", normalise_backward<T>, arr("normalised"), arr("gradient"), kw, py::arg("from_batch"),
+  module.def("normalize_backward", normalize_backward<T>, arr("normalized"), arr("gradient"), kw, py::arg("from_batch"),
              isa);
   module.def("limit_norms", limit_norms<T>, arr("weights"), py::arg("bound"), kw, isa);
   module.def("disturb", disturb<T>, arr("x"), kw, py::arg("rate"), py::arg("deviation"), py::arg("seed"),
@@ -394,9 +395,18 @@ void register_for(py::module_& module) {
   module.def("geometry", geometry<T>, arr("like"), kw, isa);
 }
 
+template <std::size_t N>
+py::tuple tuple_of(const std::array<const char*, N>& names) {
+  return py::tuple(py::cast(names));
+}
+
 }  // namespace
 
 void register_kernels(py::module_& module) {
+  module.attr("names") =
+      py::dict(py::arg("activation") = tuple_of(kActivationNames), py::arg("loss") = tuple_of(kLossNames),
+               py::arg("optimizer") = tuple_of(kOptimizerNames), py::arg("elementwise") = tuple_of(kElementwiseNames),
+               py::arg("initializer") = tuple_of(kInitializerNames));
   register_for<float>(module);
   register_for<double>(module);
 }

@@ -1,4 +1,4 @@
-// _core.Network32 / Network64: a network and what can be computed from it without changing it.
+// _core.Network32 / Network64: the parameters of a network, and inference.
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -19,25 +19,26 @@ constexpr std::array<const char*, 4> kLinkNames = {"none", "softmax", "sigmoid",
 template <typename T>
 Array<T> get_parameter(Network<T>& network, const std::string& kind, std::int64_t layer) {
   const auto lock = lock_shared(network);
-  return parameter_array(network, parameter_kind(network, kind, layer), layer,
-                         static_cast<const T*>(network.mlp.parameters()));
+  const ParameterKind which = parameter_kind(network, kind, layer);
+  return parameter_array<T>(network, which, static_cast<std::size_t>(layer), network.mlp.parameters());
 }
 
 template <typename T>
 void set_parameter(Network<T>& network, const std::string& kind, std::int64_t layer, const Array<T>& values) {
   const auto lock = lock_alone(network);
   const ParameterKind which = parameter_kind(network, kind, layer);
-  require_shape<T>(values, "values", parameter_shape(network, which, layer));
-  network.mlp.set(which, layer, values.data(), network.mlp.parameters());
+  const auto l = static_cast<std::size_t>(layer);
+  require_shape<T>(values, "values", parameter_shape(network, which, l));
+  network.mlp.set(which, l, values.data(), network.mlp.parameters());
 }
 
-/// Sets several arrays, or, where one does not fit, none.
+/// Sets several arrays, or none if one of them does not fit.
 template <typename T>
 void set_parameters(Network<T>& network, const py::list& arrays) {
   const auto lock = lock_alone(network);
   struct Assignment {
     ParameterKind kind;
-    std::int64_t layer;
+    std::size_t layer;
     Array<T> values;
   };
   std::vector<Assignment> assignments;
@@ -46,17 +47,18 @@ void set_parameters(Network<T>& network, const py::list& arrays) {
     if (!py::isinstance<Array<T>>(values))
       throw py::type_error("values must be C-contiguous and of the network's type");
     const ParameterKind kind = parameter_kind(network, name, layer);
+    const auto l = static_cast<std::size_t>(layer);
     const auto array = values.template cast<Array<T>>();
-    require_shape<T>(array, "values", parameter_shape(network, kind, layer));
-    assignments.push_back({kind, layer, array});
+    require_shape<T>(array, "values", parameter_shape(network, kind, l));
+    assignments.push_back({kind, l, array});
   }
   for (const auto& [kind, layer, values] : assignments) {
     network.mlp.set(kind, layer, values.data(), network.mlp.parameters());
   }
 }
 
-/// Calls a function while no other is called so for this network. Python could be interrupted between taking a lock
-/// and the try statement that releases it; this cannot.
+/// Calls a function unless another call of this kind is running for the network. Done here because Python code can be
+/// interrupted between taking a lock and the try statement that releases it.
 template <typename T>
 py::object exclusively(Network<T>& network, const py::function& work) {
   if (network.is_trained.exchange(true))
@@ -70,7 +72,7 @@ py::object exclusively(Network<T>& network, const py::function& work) {
   return work();
 }
 
-/// Runs inference with the GIL released, answering signals.
+/// Runs inference without the GIL, and handles signals.
 template <typename T>
 void run_inference(Network<T>& network, const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads) {
   PythonMonitor monitor;
@@ -81,7 +83,7 @@ void run_inference(Network<T>& network, const SampleRows& samples, const Inferen
   monitor.rethrow();
 }
 
-/// Outputs of the last layer after the function `link`.
+/// Outputs of the last layer, with `link` applied.
 template <typename T>
 Array<T> forward(Network<T>& network, const py::object& x, const std::string& link, int threads) {
   const auto lock = lock_shared(network);
@@ -126,7 +128,7 @@ Array<std::int32_t> predict_classes(Network<T>& network, const py::object& x, in
   return predicted;
 }
 
-/// Sums over the samples, added in their order: weighted losses, weights, and weights of right predictions.
+/// Sums over the samples, in their order: weighted losses, weights, and weights of correct predictions.
 template <typename T>
 py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, const py::object& sample_weight,
                    int threads) {

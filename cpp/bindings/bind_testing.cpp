@@ -1,4 +1,4 @@
-// _core.override_plans: the hook by which tests take every path at every size.
+// _core.override_plans: lets tests take every path with networks of every size.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 namespace py = pybind11;
 
-/// The hook of tests: decisions of all plans made from now on, those that are None being the plan's own.
+/// Fixes decisions of all plans made from now on. The plan makes those that are None.
 void override_plans_with(const std::optional<std::uint64_t>& split_by_outputs,
                          const std::optional<std::uint64_t>& transposes_weights, std::optional<bool> own_input,
                          std::optional<bool> leaves_out_columns, std::optional<std::int64_t> row_block,

@@ -1,4 +1,4 @@
-// _core.Run32 / Run64: a training run of one network. _core.Gradient32 / Gradient64: loss and gradient of one.
+// _core.Run32 / Run64: a training run of a network. _core.Gradient32 / Gradient64: loss and gradient of a network.
 #include <pybind11/stl.h>
 
 #include <memory>
@@ -29,7 +29,7 @@ const char* status_name(RunStatus status) {
   return "";
 }
 
-/// Holds the memory of a run and the optimizer's state.
+/// A training run, with its memory and its optimizer's state.
 template <typename T>
 struct Run {
   std::shared_ptr<Network<T>> network;
@@ -56,7 +56,7 @@ py::dict plan_of(const Run<T>& run) {
   result["splits"] = py::tuple(splits);
   result["transposes_weights"] = py::tuple(transposes_weights);
   result["own_input"] = plan.own_input;
-  result["barriers"] = plan.threads > 1 ? count_meetings(make_step(mlp.spec(), plan, {}, {})) : 0;
+  result["barriers"] = plan.threads > 1 ? count_barriers(make_step(mlp.spec(), plan, {}, {})) : 0;
   result["row_block"] = plan.row_block;
   result["depth_block"] = plan.depth_block;
   result["panel_group"] = plan.panel_group;
@@ -68,7 +68,7 @@ py::dict plan_of(const Run<T>& run) {
   return result;
 }
 
-/// Samples of a batch as Python sees them.
+/// Targets of a batch as a Python array.
 template <typename Element>
 Array<Element> picked_rows(const Element* rows, std::int64_t width, const std::int64_t* index, std::int64_t first,
                            std::int64_t count, bool is_matrix) {
@@ -80,12 +80,12 @@ Array<Element> picked_rows(const Element* rows, std::int64_t width, const std::i
   return result;
 }
 
-/// A Python function (outputs, targets) -> (loss, gradient) as the core calls it.
+/// Wraps a Python function (outputs, targets) -> (loss, gradient).
 template <typename T>
 UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets, PythonMonitor& monitor) {
   if (function.is_none()) return {};
   return [&function, targets, &monitor](const Panels<T>& outputs, const std::int64_t* index, std::int64_t first,
-                                        const Panels<T>& gradient, T& loss) {
+                                        const Panels<T>& doutputs, T& loss) {
     return monitor([&] {
       Array<T> values = new_array<T>({outputs.rows, outputs.cols});
       unpack(outputs, {0, outputs.rows}, values.mutable_data());
@@ -95,22 +95,22 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
               : py::object(picked_rows(targets.values, outputs.cols, index, first, outputs.rows, true));
       const py::tuple result = call_inside(function, py::make_tuple(values, picked));
       require(result.size() == 2, "a user-defined loss must return (loss, gradient)");
-      // Converts, and copies what is not aligned.
+      // The flags convert other types, and copy arrays that are not aligned.
       constexpr int kConverted = py::array::c_style | py::array::forcecast | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-      py::array_t<T, kConverted> slope;
+      py::array_t<T, kConverted> gradient;
       try {
         loss = result[0].cast<T>();
-        slope = result[1].cast<py::array_t<T, kConverted>>();
+        gradient = result[1].cast<py::array_t<T, kConverted>>();
       } catch (const py::cast_error&) {
         throw py::type_error("a user-defined loss must return a number and an array");
       }
-      require_shape<T>(slope, "gradient of the user-defined loss", {outputs.rows, outputs.cols});
-      pack(slope.data(), gradient);
+      require_shape<T>(gradient, "gradient of the user-defined loss", {outputs.rows, outputs.cols});
+      pack(gradient.data(), doutputs);
     });
   };
 }
 
-/// What training and gradients have in common.
+/// The part of a request that training and gradients share.
 template <typename T>
 EpochRequest<T> make_request(const Network<T>& network, const py::object& x, const py::list& y,
                              const py::object& sample_weight, const py::object& loss_function, KeptArguments& kept) {
@@ -131,9 +131,9 @@ void require_layers(const NetworkSpec& spec, const std::vector<bool>& trainable)
 template <typename T>
 py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
                    const py::object& sample_weight, const py::object& order, bool shuffle, std::uint64_t seed,
-                   std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drops_partial,
-                   const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool counts_penalty,
-                   bool keeps_losses, const py::object& loss_function, const py::object& progress) {
+                   std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drop_last,
+                   const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool with_penalty,
+                   bool record_losses, const py::object& loss_function, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
   KeptArguments kept;
   EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept);
@@ -149,12 +149,12 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   request.epoch = epoch;
   request.first_step = first_step;
   request.steps = steps;
-  request.drops_partial = drops_partial;
+  request.drop_last = drop_last;
   request.learning_rates = learning_rates;
   request.trainable = trainable;
-  request.counts_penalty = counts_penalty;
+  request.with_penalty = with_penalty;
   std::vector<double> step_losses;
-  if (keeps_losses) {
+  if (record_losses) {
     step_losses.reserve(static_cast<std::size_t>(whole_steps));
     request.step_losses = &step_losses;
   }
@@ -180,16 +180,16 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   report["loss_sum"] = result.progress.loss_sum;
   report["penalty_sum"] = result.progress.penalty_sum;
   report["correct"] = result.progress.correct;
-  if (keeps_losses) report["step_losses"] = step_losses;
+  if (record_losses) report["step_losses"] = step_losses;
   return report;
 }
 
 constexpr const char* kTrainedKinds[] = {"weights", "biases", "scales"};
 
-/// visit(key, kind, layer) for the arrays of an array parallel to the network's state, "<prefix>.<layer>.<kind>".
+/// visit(key, kind, layer) for each array of the given kinds; key is "<prefix>.<layer>.<kind>".
 template <typename T, typename Names, typename Visit>
 void for_arrays(const Mlp<T>& mlp, const std::string& prefix, const Names& names, Visit visit) {
-  for (std::int64_t l = 0; l < mlp.spec().layer_count(); ++l) {
+  for (std::size_t l = 0; l < mlp.layers().size(); ++l) {
     for (const char* name : names) {
       const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
       if (mlp.has(kind, l)) visit(prefix + "." + std::to_string(l) + "." + name, kind, l);
@@ -197,7 +197,7 @@ void for_arrays(const Mlp<T>& mlp, const std::string& prefix, const Names& names
   }
 }
 
-constexpr double kMostSteps = 9007199254740992.0;  // whole numbers of double end here
+constexpr double kMostSteps = 9007199254740992.0;  // 2^53: a double represents all integers up to here
 constexpr std::size_t kProgressFields = 5;
 constexpr std::size_t kPositionFields = 5 + 2 * kProgressFields;
 
@@ -213,7 +213,7 @@ Progress read_progress(const double* values) {
   return {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3], values[4]};
 }
 
-/// Epoch and steps; whether averaged, shown, diverged; sums; last step. Counts stay far below 2^53.
+/// Epoch and steps; whether averaged, shown, diverged; sums of the epoch; sums of the last step.
 template <typename T>
 Array<double> position_array(const RunState<T>& state) {
   Array<double> array = new_array<double>({static_cast<py::ssize_t>(kPositionFields)});
@@ -228,7 +228,7 @@ Array<double> position_array(const RunState<T>& state) {
   return array;
 }
 
-/// The fields of a position array, each in its range.
+/// The fields of a position array, after a check of their ranges.
 std::array<double, kPositionFields> checked_position(const py::dict& source) {
   const auto array = named<Array<double>>(source, "position");
   require_shape<double>(array, "position", {static_cast<py::ssize_t>(kPositionFields)});
@@ -249,15 +249,15 @@ void set_position(RunState<T>& state, const std::array<double, kPositionFields>&
   state.diverged = values[4] != 0;
 }
 
-/// Every array of the optimizer's state, "slots.<i>.<layer>.<kind>", of the averages, "averages.<layer>.<kind>", and
-/// what is known of the steps done. with_start: "start.<layer>.<kind>" too, what a diverging epoch goes back to.
+/// The state of a run: "slots.<i>.<layer>.<kind>" for the optimizer, "averages.<layer>.<kind>", "position" and
+/// "moments". with_start: also "start.<layer>.<kind>", the state that a diverged epoch restores.
 template <typename T>
 py::dict training_state(Run<T>& run, bool with_start) {
   const auto lock = lock_shared(*run.network);
   const RunState<T>& state = run.trainer.state();
   py::dict result;
   const auto add = [&](const T* arrays) {
-    return [&, arrays](const std::string& key, ParameterKind kind, std::int64_t l) {
+    return [&, arrays](const std::string& key, ParameterKind kind, std::size_t l) {
       result[key.c_str()] = parameter_array(*run.network, kind, l, arrays);
     };
   };
@@ -287,14 +287,14 @@ void restore_training_state(Run<T>& run, const py::dict& source) {
   RunState<T>& state = run.trainer.state();
   struct Replacement {
     ParameterKind kind;
-    std::int64_t layer;
+    std::size_t layer;
     Array<T> values;
     T* arrays;  // of all layers; null: the averages
   };
-  // All of it is looked at before any of it is taken: a state is replaced whole or not at all.
+  // Everything is checked before anything is replaced, so that a call that throws changes nothing.
   std::vector<Replacement> replacements;
-  const auto look = [&](T* arrays) {
-    return [&, arrays](const std::string& key, ParameterKind kind, std::int64_t l) {
+  const auto check = [&](T* arrays) {
+    return [&, arrays](const std::string& key, ParameterKind kind, std::size_t l) {
       const auto values = named<Array<T>>(source, key.c_str());
       require_shape<T>(values, key, parameter_shape(*run.network, kind, l));
       replacements.push_back({kind, l, values, arrays});
@@ -302,12 +302,12 @@ void restore_training_state(Run<T>& run, const py::dict& source) {
   };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
     for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
-               look(state.memory.slots() + slot * state.sink.slot_stride));
+               check(state.memory.slots() + slot * state.sink.slot_stride));
   }
   const bool averages = source.contains("averages.0.weights");
-  if (averages) for_arrays(state.mlp, "averages", kParameterKinds, look(nullptr));
+  if (averages) for_arrays(state.mlp, "averages", kParameterKinds, check(nullptr));
   const bool start = source.contains("start.0.weights");
-  if (start) for_arrays(state.mlp, "start", kParameterKinds, look(state.memory.start_of_epoch()));
+  if (start) for_arrays(state.mlp, "start", kParameterKinds, check(state.memory.start_of_epoch()));
   const auto position = source.contains("position") ? std::optional(checked_position(source)) : std::nullopt;
   const auto scalars = named<Array<double>>(source, "moments");
   require_shape<double>(scalars, "moments", {4});
@@ -324,11 +324,11 @@ void restore_training_state(Run<T>& run, const py::dict& source) {
   state.moments = {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3]};
 }
 
-/// Loss and gradient of a network on as many samples as a batch holds; keeps its memory from call to call.
+/// Loss and gradient of a network on up to batch_size samples. Memory is kept from call to call.
 template <typename T>
 struct Gradient {
   std::shared_ptr<Network<T>> network;
-  Network<T> gradients;  // the layout of a network, whose own code turns it into arrays
+  Network<T> gradients;  // holds the gradients in the layout of the parameters
   Trainer<T> trainer;
   std::mutex use;
 
@@ -338,13 +338,13 @@ struct Gradient {
         trainer(network->mlp, batch_size, Optimizer::sgd, threads, gradients.mlp.parameters()) {}
 };
 
-/// Mean loss over all samples and its gradients: {kind: [one array per layer that has it]}, and "input" if asked for.
+/// Mean loss over all samples, and its gradients: {kind: [one array per layer that has it]}; with_input adds "input".
 template <typename T>
 py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py::list& y,
-                           const py::object& sample_weight, bool training, std::uint64_t seed, bool wants_input,
+                           const py::object& sample_weight, bool training, std::uint64_t seed, bool with_input,
                            const py::object& loss_function) {
   Network<T>& network = *gradient.network;
-  const auto lock = lock_shared(network);  // it is only read
+  const auto lock = lock_shared(network);  // the network is only read
   const std::unique_lock own_lock(gradient.use, std::try_to_lock);
   if (!own_lock.owns_lock()) throw std::runtime_error("the gradient is being computed by another thread");
   KeptArguments kept;
@@ -353,7 +353,7 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
   request.shuffle = false;
   request.training = training;
   request.seed = seed;
-  request.differentiates_input = wants_input;
+  request.differentiates_input = with_input;
   PythonMonitor monitor;
   request.user_loss = user_loss<T>(loss_function, request.targets[0], monitor);
   request.monitor = [&](const Progress&) { return monitor([] {}); };
@@ -366,12 +366,12 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
   monitor.rethrow();
   py::dict arrays;
   for (const char* name : kTrainedKinds) arrays[name] = py::list();
-  for_arrays(network.mlp, "", kTrainedKinds, [&](const std::string&, ParameterKind kind, std::int64_t l) {
+  for_arrays(network.mlp, "", kTrainedKinds, [&](const std::string&, ParameterKind kind, std::size_t l) {
     const T* all = gradient.gradients.mlp.parameters();
     const char* name = kParameterKinds[static_cast<std::size_t>(kind)];
     arrays[name].cast<py::list>().append(parameter_array(gradient.gradients, kind, l, all));
   });
-  if (wants_input) {
+  if (with_input) {
     const Panels<T> panels = gradient.trainer.state().memory.input_gradient(request.samples.count);
     Array<T> values = new_array<T>({panels.rows, panels.cols});
     unpack(panels, {0, panels.rows}, values.mutable_data());
@@ -393,12 +393,12 @@ void register_training_types(py::module_& module, const char* run_name, const ch
                              [](const Run<T>& run) { return run.trainer.state().memory.averages() != nullptr; })
       .def(
           "smallest_batch",
-          [](const Run<T>& run, std::int64_t samples, bool drops_partial, const std::vector<bool>& trainable) {
+          [](const Run<T>& run, std::int64_t samples, bool drop_last, const std::vector<bool>& trainable) {
             require(samples >= 1, "samples must be positive");
             require_layers(run.network->mlp.spec(), trainable);
-            return run.trainer.smallest_batch(samples, drops_partial, trainable);
+            return run.trainer.smallest_batch(samples, drop_last, trainable);
           },
-          py::arg("samples"), py::arg("drops_partial"), py::arg("trainable"))
+          py::arg("samples"), py::arg("drop_last"), py::arg("trainable"))
       .def("state", training_state<T>, py::arg("with_start") = false)
       .def("restore", restore_training_state<T>, py::arg("state"))
       .def(
@@ -421,14 +421,14 @@ void register_training_types(py::module_& module, const char* run_name, const ch
       .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::kw_only(),
            py::arg("sample_weight") = py::none(), py::arg("order") = py::none(), py::arg("shuffle") = true,
            py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
-           py::arg("drops_partial") = false, py::arg("learning_rates") = std::vector<double>{},
-           py::arg("trainable") = std::vector<bool>{}, py::arg("counts_penalty") = false,
-           py::arg("keeps_losses") = false, py::arg("loss_function") = py::none(), py::arg("progress") = py::none());
+           py::arg("drop_last") = false, py::arg("learning_rates") = std::vector<double>{},
+           py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,
+           py::arg("record_losses") = false, py::arg("loss_function") = py::none(), py::arg("progress") = py::none());
   py::class_<Gradient<T>>(module, gradient_name)
       .def(py::init<Owner, std::int64_t, int>(), py::arg("network"), py::arg("batch_size"), py::arg("threads"))
       .def("compute", compute_gradient<T>, py::arg("x"), py::arg("y"), py::kw_only(),
            py::arg("sample_weight") = py::none(), py::arg("training") = false, py::arg("seed") = 0,
-           py::arg("wants_input") = false, py::arg("loss_function") = py::none());
+           py::arg("with_input") = false, py::arg("loss_function") = py::none());
 }
 
 }  // namespace

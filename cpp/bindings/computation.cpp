@@ -11,12 +11,12 @@
 namespace fastmlp::bindings {
 namespace {
 
-/// Longer than a step or a usual callback takes; a callback that takes longer is left to Python.
+/// Longer than a step or a usual callback takes. Python itself ends threads whose callback takes longer.
 constexpr std::chrono::seconds kLongestWait{5};
 
-std::atomic<int> g_computations{0};  // that have not gone to sleep
+std::atomic<int> g_computations{0};  // computations whose thread does not sleep
 std::atomic<bool> g_ends{false};
-thread_local int t_computations = 0;  // nested in this thread
+thread_local int t_computations = 0;  // nested computations of this thread
 thread_local PyThreadState* t_state = nullptr;
 thread_local bool t_ends_interpreter = false;
 
@@ -24,13 +24,13 @@ thread_local bool t_ends_interpreter = false;
   for (;;) pause();
 }
 
-/// Without the GIL. What the computations of this thread hold stays as it is.
-[[noreturn]] void leave_to_the_end() {
+/// Called without the GIL. Locks and memory of the thread's computations are not released.
+[[noreturn]] void abandon_computation() {
   g_computations.fetch_sub(t_computations);
   sleep_for_ever();
 }
 
-/// Takes the GIL, or sleeps for ever where Python ends the thread instead.
+/// Takes the GIL; sleeps for ever if Python ends the thread instead.
 void take_gil(PyThreadState* state) {
 #ifdef __GLIBCXX__
   try {
@@ -43,7 +43,7 @@ void take_gil(PyThreadState* state) {
 #endif
 }
 
-/// Registered with atexit: Python still runs and its other threads too; those that are no daemons have ended.
+/// Registered with atexit. At that time the interpreter and daemon threads still run; all other threads have ended.
 void end_computations() {
   t_ends_interpreter = true;
   g_ends.store(true);
@@ -55,7 +55,7 @@ void end_computations() {
   }
 }
 
-/// The child of a fork has one thread, and an interpreter that does not end.
+/// Runs in the child of a fork, which has one thread and an interpreter that is not ending.
 void forget_other_threads() {
   g_computations.store(t_computations);
   g_ends.store(false);
@@ -68,7 +68,7 @@ bool interpreter_ends() { return g_ends.load() && !t_ends_interpreter; }
 Computation::Computation() {
   if (interpreter_ends()) {
     PyEval_SaveThread();
-    leave_to_the_end();
+    abandon_computation();
   }
   g_computations.fetch_add(1);
   ++t_computations;
@@ -76,7 +76,7 @@ Computation::Computation() {
 }
 
 Computation::~Computation() {
-  if (interpreter_ends()) leave_to_the_end();
+  if (interpreter_ends()) abandon_computation();
   take_gil(state_);
   --t_computations;
   g_computations.fetch_sub(1);

@@ -1,20 +1,21 @@
-// Computing without the GIL, in a process whose interpreter may end meanwhile.
+// Computation without the GIL, in a process whose interpreter may end meanwhile.
 //
-// Daemon threads run on while the interpreter ends, and one that asks for the GIL then is ended by Python by unwinding
-// its stack (pthread_exit; from 3.14 on it sleeps for ever). Frames of C++ that must not be unwound end the process
-// with it. So a computation that sees that the interpreter ends stops its team and never asks again: its calling
-// thread sleeps until the process is gone. The hook that says so waits a while for those that hold on to Python.
+// Daemon threads continue while the interpreter ends. If one of them asks for the GIL then, Python ends it by unwinding
+// its stack (pthread_exit; from Python 3.14 on the thread sleeps for ever), and unwinding a C++ frame that must not be
+// unwound aborts the process. Therefore a computation that notices the end of the interpreter stops its team and never
+// asks for the GIL again: its calling thread sleeps until the process is gone. The atexit hook that announces the end
+// waits for a while until running computations have noticed.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 namespace fastmlp::bindings {
 
-/// Whether the interpreter ends, for every thread but the one that ends it.
+/// Whether the interpreter is ending; false in the thread that ends it.
 bool interpreter_ends();
 
-/// The GIL is free, and this thread computes, from construction to destruction. Neither returns once the interpreter
-/// ends. May be nested, with the GIL taken between.
+/// Releases the GIL from construction to destruction. Neither returns once the interpreter ends. May be nested, with
+/// the GIL taken in between.
 class Computation {
  public:
   Computation();
@@ -26,7 +27,7 @@ class Computation {
   PyThreadState* state_;
 };
 
-/// Inside a computation, from its calling thread: the GIL is held from construction to destruction.
+/// Holds the GIL from construction to destruction, inside a computation and in its calling thread.
 class PythonInside {
  public:
   PythonInside();
@@ -35,10 +36,11 @@ class PythonInside {
   PythonInside& operator=(const PythonInside&) = delete;
 };
 
-/// function(*arguments), from inside a computation: where Python ends the thread in there, it sleeps for ever.
+/// Returns function(*arguments), called inside a computation. If Python ends the thread in the call, the thread sleeps
+/// for ever.
 pybind11::object call_inside(const pybind11::object& function, const pybind11::tuple& arguments);
 
-/// The hook at the end of the interpreter, and what a fork needs.
+/// Registers the hooks for the end of the interpreter and for forks.
 void register_computations();
 
 }  // namespace fastmlp::bindings

@@ -11,15 +11,14 @@
 
 namespace fastmlp::bindings {
 
-/// Runs Python's pending signal handlers, and an optional Python callable, from inside a computation. An exception
-/// that they raise stops the computation and is raised again by `rethrow`, once the GIL is held. The end of the
-/// interpreter stops it as well.
+/// Runs Python's pending signal handlers and a callable inside a computation. An exception that they raise stops the
+/// computation, and so does the end of the interpreter. `rethrow` throws that exception once the GIL is held.
 class PythonMonitor {
  public:
-  /// Looks at signals at most this often.
+  /// Shortest time between two checks for signals in `keep_going`.
   static constexpr std::chrono::milliseconds kInterval{25};
 
-  /// Takes the GIL; returns false when an exception was raised.
+  /// Takes the GIL. Returns false to stop the computation.
   template <typename Report>
   bool operator()(Report report) {
     if (interpreter_ends()) return false;
@@ -34,7 +33,7 @@ class PythonMonitor {
     }
   }
 
-  /// For computations that only want to know about signals, as often as they like to ask.
+  /// Checks for signals; may be called at any rate.
   bool keep_going() {
     const auto now = std::chrono::steady_clock::now();
     if (now < next_look_) return true;

@@ -1,4 +1,4 @@
-// The extension module fastmlp._core: a list of registrations.
+// The extension module fastmlp._core.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 

@@ -1,4 +1,4 @@
-// A network shared between Python threads: many may read, one may write, and nobody waits while holding the GIL.
+// A network shared between Python threads: many may read, or one may write. No thread waits while it holds the GIL.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,7 @@ template <typename T>
 struct Network {
   Mlp<T> mlp;
   std::shared_mutex use;
-  std::atomic<bool> is_trained{false};  // by a function that `exclusively` calls
+  std::atomic<bool> is_trained{false};  // a function that `exclusively` has called is running
 
   Network(NetworkSpec spec, const std::string& isa) : mlp(std::move(spec), isa) {}
 };
@@ -41,25 +41,25 @@ std::shared_lock<std::shared_mutex> lock_shared(Network<T>& network) {
 
 inline constexpr std::array<const char*, 5> kParameterKinds = {"weights", "biases", "scales", "means", "variances"};
 
-/// Of a layer that exists and has that array.
+/// The kind of an array, after a check that the layer exists and has it.
 template <typename T>
 ParameterKind parameter_kind(const Network<T>& network, const std::string& name, std::int64_t layer) {
   const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
   if (layer < 0 || layer >= network.mlp.spec().layer_count()) throw py::index_error("layer out of range");
-  require(network.mlp.has(kind, layer), "the layer has no " + name);
+  require(network.mlp.has(kind, static_cast<std::size_t>(layer)), "the layer has no " + name);
   return kind;
 }
 
 template <typename T>
-std::vector<py::ssize_t> parameter_shape(const Network<T>& network, ParameterKind kind, std::int64_t layer) {
+std::vector<py::ssize_t> parameter_shape(const Network<T>& network, ParameterKind kind, std::size_t layer) {
   const Panels<T>& weights = network.mlp.layer(layer).weights;
   if (kind == ParameterKind::weights) return {weights.rows, weights.cols};
   return {weights.cols};
 }
 
-/// An array of a layer from `state`, the first element of the network's parameters or of an array parallel to them.
+/// Copies an array of a layer out of `state`: the network's parameters, or another array of the same layout.
 template <typename T>
-Array<T> parameter_array(const Network<T>& network, ParameterKind kind, std::int64_t layer, const T* state) {
+Array<T> parameter_array(const Network<T>& network, ParameterKind kind, std::size_t layer, const T* state) {
   Array<T> result = new_array<T>(parameter_shape(network, kind, layer));
   network.mlp.get(kind, layer, state, result.mutable_data());
   return result;

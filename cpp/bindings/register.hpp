@@ -1,4 +1,4 @@
-// What each bind_*.cpp adds to the module.
+// The registration function of each bind_*.cpp.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,7 +1,7 @@
-// Samples, targets and weights as arguments: checked here once more, because the core trusts them. The program may
-// change arrays while a call computes, from another thread or a callback; so what the core uses as an index is a copy
-// that the call owns (labels, the order of samples, row starts), or is bounded where it is read (columns). Values are
-// read where they lie: any value is one to compute with.
+// Samples, targets and weights as arguments. The core trusts what is checked here. The program may change an array
+// while a call computes, from another thread or a callback. So the call copies labels, the order of samples and row
+// starts, which the core uses as indices; columns are bounded when they are read; values are not copied, because every
+// value is valid.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +14,17 @@
 
 namespace fastmlp::bindings {
 
-/// What a call keeps of its arguments while the core computes. Made and destroyed with the GIL.
+/// Arguments that a call keeps while the core computes. Constructed and destroyed with the GIL.
 class KeptArguments {
  public:
-  /// Keeps the memory of an array from being freed; the core reads it as it is.
+  /// Holds a reference to an array, and returns its data.
   template <typename T>
   const T* borrow(const Array<T>& array) {
     arrays_.push_back(array);
     return array.data();
   }
 
-  /// A copy that nobody else can change.
+  /// Copies an array, and returns the data of the copy.
   const std::int64_t* copy(const Array<std::int64_t>& array) {
     copies_.emplace_back(array.data(), array.data() + array.size());
     return copies_.back().data();
@@ -54,7 +54,7 @@ SampleRows dense_rows(const py::object& x, std::int64_t features, KeptArguments&
   return rows;
 }
 
-/// (elements, columns, row starts) of compressed sparse rows.
+/// Compressed sparse rows from (elements, columns, row starts).
 template <typename T>
 SampleRows sparse_rows(const py::tuple& x, std::int64_t features, KeptArguments& kept) {
   require(x.size() == 3, "sparse x must be (elements, columns, row_starts)");
@@ -78,14 +78,14 @@ SampleRows sparse_rows(const py::tuple& x, std::int64_t features, KeptArguments&
   return rows;
 }
 
-/// (samples, features) array of bytes or of T, or compressed sparse rows.
+/// An array (samples, features) of bytes or of T, or compressed sparse rows.
 template <typename T>
 SampleRows sample_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
   if (py::isinstance<py::tuple>(x)) return sparse_rows<T>(x.cast<py::tuple>(), features, kept);
   return dense_rows<T>(x, features, kept);
 }
 
-/// Classes, int64 (count,), or values, T (count, outputs), for one group of outputs.
+/// Targets of one group of outputs: classes, int64 (count,), or values, T (count, outputs).
 template <typename T>
 GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::int64_t count, KeptArguments& kept) {
   if (!py::isinstance<py::array_t<std::int64_t>>(y)) {
@@ -106,7 +106,7 @@ GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::in
   return {labels, nullptr};
 }
 
-/// A loss of the user has no kernel: it needs its function.
+/// Throws unless a function is given for a user-defined loss, which has no kernel, and for no other loss.
 inline void require_kernels(const NetworkSpec& spec, bool has_function) {
   for (const LossSpec& loss : spec.losses) {
     require((loss.loss == Loss::user_defined) == has_function,
@@ -114,7 +114,7 @@ inline void require_kernels(const NetworkSpec& spec, bool has_function) {
   }
 }
 
-/// One array per group of outputs.
+/// Targets of all groups of outputs.
 template <typename T>
 std::vector<GroupTargets<T>> target_rows(const py::list& y, const NetworkSpec& spec, std::int64_t count,
                                          KeptArguments& kept) {
@@ -126,7 +126,7 @@ std::vector<GroupTargets<T>> target_rows(const py::list& y, const NetworkSpec& s
   return targets;
 }
 
-/// Pointer to one element of T per sample, or null for None.
+/// One weight per sample; null for None.
 template <typename T>
 const T* weight_rows(const py::object& weights, std::int64_t count, KeptArguments& kept) {
   if (weights.is_none()) return nullptr;
@@ -135,7 +135,7 @@ const T* weight_rows(const py::object& weights, std::int64_t count, KeptArgument
   return kept.borrow(array);
 }
 
-/// Indices of samples, each within range; null for None.
+/// Order of the samples, each index within range; null for None.
 inline const std::int64_t* sample_order(const py::object& order, std::int64_t samples, KeptArguments& kept) {
   if (order.is_none()) return nullptr;
   const auto array = require_array<std::int64_t>(order, "order");

@@ -1,34 +1,37 @@
-// Activations: the bias and the function on the way forward; on the way back the derivative, from the stored output
-// where that determines it, else written down by the way forward. Included by table.inl.hpp only.
+// Activations. The forward pass adds the bias and applies the function; the backward pass multiplies by the derivative,
+// which it computes from the stored output where that determines it and which the forward pass stores otherwise.
+// Included by table.inl.hpp only.
 //
-// A rule gives value(z, parameter), and slope(x, parameter) of x = the output if kSlopeFromOutput, else x = z.
+// A rule has value(z, parameter) and derivative(x, parameter): x is the output if kDerivativeFromOutput, else z.
 
 namespace fastmlp::FASTMLP_ISA {
 
 struct Identity {
-  static constexpr bool kSlopeFromOutput = true;
+  static constexpr bool kDerivativeFromOutput = true;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return z;
   }
   template <typename T>
-  static Vec<T> slope(Vec<T>, T) {
+  static Vec<T> derivative(Vec<T>, T) {
     return splat<T>(1);
   }
 };
 
 /// W. McCulloch, W. Pitts, "A logical calculus of the ideas immanent in nervous activity", 1943. The parameter is the
-/// slope that backpropagation takes for it: 0, or 1 for the straight-through estimator (Y. Bengio, N. Leonard,
+/// derivative that backpropagation uses: 0, or 1 for the straight-through estimator (Y. Bengio, N. Leonard,
 /// A. Courville, "Estimating or propagating gradients through stochastic neurons", arXiv:1308.3432, 2013).
 template <int kBelow>
 struct Threshold {
-  static constexpr bool kSlopeFromOutput = true;
+  static constexpr bool kDerivativeFromOutput = true;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
-    return z > 0 ? splat<T>(1) : z <= 0 ? splat<T>(kBelow) : z;  // a NaN passes, here and below: a diverging run shows
+    return z > 0    ? splat<T>(1)
+           : z <= 0 ? splat<T>(kBelow)
+                    : z;  // NaN stays NaN, here and below, so that a diverging run shows
   }
   template <typename T>
-  static Vec<T> slope(Vec<T>, T parameter) {
+  static Vec<T> derivative(Vec<T>, T parameter) {
     return splat<T>(parameter);
   }
 };
@@ -36,66 +39,66 @@ using Step = Threshold<0>;
 using Sign = Threshold<-1>;
 
 struct Sigmoid {
-  static constexpr bool kSlopeFromOutput = true;
+  static constexpr bool kDerivativeFromOutput = true;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return sigmoid<T>(z);
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> output, T) {
+  static Vec<T> derivative(Vec<T> output, T) {
     return output * (splat<T>(1) - output);
   }
 };
 
-/// Straight line from (-3, 0) to (3, 1), cut off beyond; the slope at both corners is 0. Written from its root, where
-/// z / 6 + 1/2 would leave what rounding 1/6 left.
+/// The line from (-3, 0) to (3, 1), clipped to [0, 1]; the derivative at both corners is 0. (z + 3) / 6 is exact at its
+/// root, where z / 6 + 1/2 would leave the rounding error of 1/6.
 struct HardSigmoid {
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     const Vec<T> line = (z + splat<T>(3)) / splat<T>(6);
     return line < 0 ? Vec<T>{} : line > 1 ? splat<T>(1) : line;
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T) {
+  static Vec<T> derivative(Vec<T> z, T) {
     const Vec<T> inside = z > -3 ? splat<T>(static_cast<T>(1.0 / 6)) : Vec<T>{};
     return z < 3 ? inside : Vec<T>{};
   }
 };
 
 struct Tanh {
-  static constexpr bool kSlopeFromOutput = true;
+  static constexpr bool kDerivativeFromOutput = true;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return tanh<T>(z);
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> output, T) {
+  static Vec<T> derivative(Vec<T> output, T) {
     return fma(-output, output, splat<T>(1));
   }
 };
 
 struct Relu {
-  static constexpr bool kSlopeFromOutput = true;
+  static constexpr bool kDerivativeFromOutput = true;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return z <= 0 ? Vec<T>{} : z;
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> output, T) {
+  static Vec<T> derivative(Vec<T> output, T) {
     return output > 0 ? splat<T>(1) : Vec<T>{};
   }
 };
 
 /// A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 struct LeakyRelu {
-  static constexpr bool kSlopeFromOutput = true;
+  static constexpr bool kDerivativeFromOutput = true;
   template <typename T>
   static Vec<T> value(Vec<T> z, T parameter) {
     return z <= 0 ? splat<T>(parameter) * z : z;
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> output, T parameter) {
+  static Vec<T> derivative(Vec<T> output, T parameter) {
     return output > 0 ? splat<T>(1) : splat<T>(parameter);
   }
 };
@@ -103,13 +106,13 @@ struct LeakyRelu {
 /// D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units
 /// (ELUs)", ICLR 2016.
 struct Elu {
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T parameter) {
     return z <= 0 ? splat<T>(parameter) * expm1<T>(z) : z;
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T parameter) {
+  static Vec<T> derivative(Vec<T> z, T parameter) {
     return z > 0 ? splat<T>(1) : splat<T>(parameter) * exp<T>(z > 0 ? -z : z);
   }
 };
@@ -118,40 +121,40 @@ struct Elu {
 struct Selu {
   static constexpr double kScale = 1.0507009873554804934;
   static constexpr double kAlpha = 1.6732632423543772848;
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return splat<T>(static_cast<T>(kScale)) * Elu::value<T>(z, static_cast<T>(kAlpha));
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T) {
-    return splat<T>(static_cast<T>(kScale)) * Elu::slope<T>(z, static_cast<T>(kAlpha));
+  static Vec<T> derivative(Vec<T> z, T) {
+    return splat<T>(static_cast<T>(kScale)) * Elu::derivative<T>(z, static_cast<T>(kAlpha));
   }
 };
 
 /// z Phi(z), Phi the standard normal distribution function: D. Hendrycks, K. Gimpel, "Gaussian error linear units
 /// (GELUs)", arXiv:1606.08415, 2016.
 struct Gelu {
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return z * normal_cdf<T>(z);
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T) {
+  static Vec<T> derivative(Vec<T> z, T) {
     constexpr double kInverseRootTwoPi = 0.39894228040143267794;
     const Vec<T> density = splat<T>(static_cast<T>(kInverseRootTwoPi)) * exp_half_square<T>(z);
     return fma(z, density, normal_cdf<T>(z));
   }
 };
 
-/// The form of the same paper with a hyperbolic tangent, z (1 + tanh u) / 2, written as z sigmoid(2 u): the sum would
-/// cancel for negative z.
+/// The approximation z (1 + tanh u) / 2 of the same paper, computed as z sigmoid(2 u): 1 + tanh u cancels for negative
+/// z.
 struct GeluTanh {
   static constexpr double kFactor = 2 * 0.79788456080286535588;  // 2 sqrt(2 / pi)
   static constexpr double kCubic = 0.044715;
-  static constexpr int kSaturation = 40;  // where the slope is 0 or 1 and squares do not overflow
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr int kSaturation = 40;  // beyond it the derivative is 0 or 1; squares do not overflow
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> twice_u(Vec<T> z) {
     return splat<T>(static_cast<T>(kFactor)) * z * fma(splat<T>(static_cast<T>(kCubic)), z * z, splat<T>(1));
@@ -161,7 +164,7 @@ struct GeluTanh {
     return z * sigmoid<T>(twice_u<T>(z));
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T) {
+  static Vec<T> derivative(Vec<T> z, T) {
     z = z > kSaturation ? splat<T>(kSaturation) : z < -kSaturation ? splat<T>(-kSaturation) : z;
     const Vec<T> exponent = twice_u<T>(z);
     const LogisticPair<T> pair = logistic_pair<T>(exponent);
@@ -173,13 +176,13 @@ struct GeluTanh {
 
 /// z sigmoid(z): the same paper; P. Ramachandran, B. Zoph, Q. Le, "Searching for activation functions", 2017.
 struct Silu {
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return z * sigmoid<T>(z);
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T) {
+  static Vec<T> derivative(Vec<T> z, T) {
     const LogisticPair<T> pair = logistic_pair<T>(z);
     const Vec<T> s = z < 0 ? pair.smaller : pair.larger;
     const Vec<T> rest = z < 0 ? pair.larger : pair.smaller;  // 1 - s
@@ -189,38 +192,39 @@ struct Silu {
 
 /// log(1 + e^z): C. Dugas et al., "Incorporating second-order functional knowledge for better option pricing", 2001.
 struct Softplus {
-  static constexpr bool kSlopeFromOutput = false;
+  static constexpr bool kDerivativeFromOutput = false;
   template <typename T>
   static Vec<T> value(Vec<T> z, T) {
     return softplus<T>(z);
   }
   template <typename T>
-  static Vec<T> slope(Vec<T> z, T) {
+  static Vec<T> derivative(Vec<T> z, T) {
     return sigmoid<T>(z);
   }
 };
 
-template <typename T, typename Rule, bool kWritesSlopes>
-static inline void activate_rows(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* slopes) {
+template <typename T, typename Rule, bool kWritesDerivatives>
+static inline void activate_rows(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z,
+                                 T* derivatives) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
       const Vec<T> input = load(z + at) + load(bias + j * kLanes<T>);
       const Vec<T> output = Rule::template value<T>(input, parameter);
       store(z + at, output);
-      if constexpr (kWritesSlopes) {
-        store(slopes + at, Rule::template slope<T>(Rule::kSlopeFromOutput ? output : input, parameter));
+      if constexpr (kWritesDerivatives) {
+        store(derivatives + at, Rule::template derivative<T>(Rule::kDerivativeFromOutput ? output : input, parameter));
       }
     }
   }
 }
 
 template <typename T, typename Rule>
-static void activate(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* slopes) {
-  if (slopes == nullptr) {
-    activate_rows<T, Rule, false>(rows, vectors, parameter, bias, z, slopes);
+static void activate(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z, T* derivatives) {
+  if (derivatives == nullptr) {
+    activate_rows<T, Rule, false>(rows, vectors, parameter, bias, z, derivatives);
   } else {
-    activate_rows<T, Rule, true>(rows, vectors, parameter, bias, z, slopes);
+    activate_rows<T, Rule, true>(rows, vectors, parameter, bias, z, derivatives);
   }
 }
 
@@ -229,17 +233,17 @@ static void activate_backward(std::int64_t rows, std::int64_t vectors, T paramet
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
-      store(gradient + at, load(gradient + at) * Rule::template slope<T>(load(output + at), parameter));
+      store(gradient + at, load(gradient + at) * Rule::template derivative<T>(load(output + at), parameter));
     }
   }
 }
 
 template <typename T>
-static void multiply(std::int64_t rows, std::int64_t vectors, const T* slopes, T* gradient) {
+static void multiply(std::int64_t rows, std::int64_t vectors, const T* derivatives, T* gradient) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
-      store(gradient + at, load(gradient + at) * load(slopes + at));
+      store(gradient + at, load(gradient + at) * load(derivatives + at));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Reductions and scalings of the columns of one panel: batch normalisation, norms of a unit's weights. Sums over
+// Reductions and scalings of the columns of one panel: batch normalization, norms of a unit's weights. Sums over
 // rows keep the order of row_sums.inl.hpp. Included by table.inl.hpp only.
 //
 // S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
@@ -8,10 +8,10 @@
 namespace fastmlp::FASTMLP_ISA {
 
 template <typename T>
-static inline Vec<T> sum_of_squares(std::int64_t rows, const T* column, Vec<T> centre) {
+static inline Vec<T> sum_of_squares(std::int64_t rows, const T* column, Vec<T> center) {
   Vec<T> squares[1];
   sum_rows<T>(rows, squares, [&](std::int64_t row, Vec<T>(&sums)[1]) {
-    const Vec<T> distance = load(column + row * kPanel<T>) - centre;
+    const Vec<T> distance = load(column + row * kPanel<T>) - center;
     sums[0] = fma(distance, distance, sums[0]);
   });
   return squares[0];
@@ -43,41 +43,41 @@ static void column_moments(std::int64_t rows, std::int64_t vectors, const T* z, 
   const Vec<T> count = splat<T>(static_cast<T>(rows));
   for (std::int64_t j = 0; j < vectors; ++j) {
     const T* column = z + j * kLanes<T>;
-    const Vec<T> centre = sum_of_values<T>(rows, column) / count;
-    store(mean + j * kLanes<T>, centre);
-    store(variance + j * kLanes<T>, sum_of_squares<T>(rows, column, centre) / count);
+    const Vec<T> center = sum_of_values<T>(rows, column) / count;
+    store(mean + j * kLanes<T>, center);
+    store(variance + j * kLanes<T>, sum_of_squares<T>(rows, column, center) / count);
   }
 }
 
 template <typename T>
-static void normalise(std::int64_t rows, std::int64_t vectors, const T* mean, const T* inverse, const T* scales, T* z,
-                      T* normalised) {
+static void normalize(std::int64_t rows, std::int64_t vectors, const T* mean, const T* inverse, const T* scales, T* z,
+                      T* normalized) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t lane = j * kLanes<T>;
       const std::int64_t at = row * kPanel<T> + lane;
       const Vec<T> value = (load(z + at) - load(mean + lane)) * load(inverse + lane);
-      if (normalised != nullptr) store(normalised + at, value);
+      if (normalized != nullptr) store(normalized + at, value);
       store(z + at, load(scales + lane) * value);
     }
   }
 }
 
 template <typename T>
-static void normalise_backward(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
-                               const T* normalised, bool from_batch, T* gradient, T* d_scales, T* d_shift) {
+static void normalize_backward(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
+                               const T* normalized, bool from_batch, T* dz, T* dscales, T* dshift) {
   for (std::int64_t j = 0; j < vectors; ++j) {
     const std::int64_t lane = j * kLanes<T>;
     Vec<T> totals[2];
     sum_rows<T>(rows, totals, [&](std::int64_t row, Vec<T>(&sums)[2]) {
-      const Vec<T> g = load(gradient + row * kPanel<T> + lane);
+      const Vec<T> g = load(dz + row * kPanel<T> + lane);
       sums[0] += g;
-      sums[1] = fma(g, load(normalised + row * kPanel<T> + lane), sums[1]);
+      sums[1] = fma(g, load(normalized + row * kPanel<T> + lane), sums[1]);
     });
     const Vec<T> shift = totals[0];
     const Vec<T> scale = totals[1];
-    store(d_shift + lane, shift);
-    store(d_scales + lane, scale);
+    store(dshift + lane, shift);
+    store(dscales + lane, scale);
     const Vec<T> factor = load(scales + lane) * load(inverse + lane);
     // Moving one value moves the mean and the variance of its batch.
     const Vec<T> count = splat<T>(static_cast<T>(rows));
@@ -85,8 +85,8 @@ static void normalise_backward(std::int64_t rows, std::int64_t vectors, const T*
     const Vec<T> mean_scale = from_batch ? scale / count : Vec<T>{};
     for (std::int64_t row = 0; row < rows; ++row) {
       const std::int64_t at = row * kPanel<T> + lane;
-      const Vec<T> centred = load(gradient + at) - mean_shift;
-      store(gradient + at, factor * fma(-load(normalised + at), mean_scale, centred));
+      const Vec<T> centered = load(dz + at) - mean_shift;
+      store(dz + at, factor * fma(-load(normalized + at), mean_scale, centered));
     }
   }
 }

@@ -1,5 +1,5 @@
-// Losses whose target is a class: value, gradient and whether the prediction is right, for each row in one pass over
-// the outputs while they are in cache. Included by table.inl.hpp only. I. Goodfellow, Y. Bengio, A. Courville, "Deep
+// Losses whose target is a class: value, gradient and correctness of each row in one pass over its outputs, while they
+// are in cache. Included by table.inl.hpp only. I. Goodfellow, Y. Bengio, A. Courville, "Deep
 // Learning", 2016, sections 6.2 (output units and losses) and 4.1 (log-sum-exp).
 
 namespace fastmlp::FASTMLP_ISA {
@@ -79,7 +79,7 @@ static inline SoftTargets<T> soft_targets(const LossCall<T>& call, std::int64_t 
   return {at_maximum, reduce16(rest, add), reduce16(gap, add)};
 }
 
-/// Those of a class. Without a branch: no branch predictor knows which rows are right.
+/// The same for a single class, without a branch: which rows are right cannot be predicted.
 template <typename T>
 static inline SoftTargets<T> hard_targets(bool right, T gap) {
   const auto at_maximum = static_cast<T>(right);
@@ -100,87 +100,91 @@ static inline void subtract_targets(const LossCall<T>& call, std::int64_t sample
 /// loss = sum_j t_j (log(sum_k e^z_k) - z_j); dloss/dz = softmax(z) sum_j t_j - t, where t is 1 for the class.
 ///
 /// Both are written from s, the sum of e^(z_j - z_m) over all outputs but the first maximum m: the logarithm is
-/// z_m + log1p(s), and 1 - p_m is s / (1 + s). So a row that is sure of the right class keeps its digits.
-template <typename T>
-static void softmax_cross_entropy(const LossCall<T>& call) {
-  const bool soft = call.classes == nullptr || call.smoothing != 0;
-  T gap[kLanes<T>] = {};
-  T mass[kLanes<T>] = {};
-  T sum[kLanes<T>] = {};
-  T weight[kLanes<T>] = {};
-  for (std::int64_t row = 0; row < call.rows; ++row) {
-    const T* values = call.values + row * kPanel<T>;
-    T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
-    // The order is random, so no hardware sees the labels coming.
-    if (!soft && call.index != nullptr && row + kLabelsAhead < call.rows)
-      __builtin_prefetch(call.classes + call.index[row + kLabelsAhead]);
-    const T maximum = row_maximum(call.outputs, values, call.panel_stride);
-    const std::int64_t sample = sample_of(call, row);
-    const std::int64_t label = wanted_class(call, sample);
-    const std::int64_t label_at = place_of(call, label);
-    const std::int64_t m = first_equal(call.outputs, values, call.panel_stride, maximum);
-    call.correct[row] = m == label;
-    // The logarithms of several rows are taken together.
-    const auto lane = static_cast<int>(row % kLanes<T>);
-    const SoftTargets<T> wanted =
-        soft ? soft_targets(call, sample, values, maximum, m) : hard_targets(m == label, maximum - values[label_at]);
-    mass[lane] = wanted.at_maximum + wanted.rest;
-    gap[lane] = wanted.gap;
-    weight[lane] = weight_of(call, sample);
-    sum[lane] = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum, m);
-    if (lane + 1 == kLanes<T> || row + 1 == call.rows) {
-      T losses[kLanes<T>];
-      store(losses, load(weight) * fma(load(mass), log1p<T>(load(sum)), load(gap)));
-      for (int i = 0; i <= lane; ++i) call.row_loss[row - lane + i] = losses[i];
+/// z_m + log1p(s), and 1 - p_m is s / (1 + s). So a row with a probability near 1 for the right class keeps its digits.
+struct SoftmaxCrossEntropy {
+  template <typename T>
+  static void measure(const LossCall<T>& call) {
+    const bool soft = call.classes == nullptr || call.smoothing != 0;
+    T gap[kLanes<T>] = {};
+    T mass[kLanes<T>] = {};
+    T sum[kLanes<T>] = {};
+    T weight[kLanes<T>] = {};
+    for (std::int64_t row = 0; row < call.rows; ++row) {
+      const T* values = call.values + row * kPanel<T>;
+      T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
+      // Samples come in random order, which the hardware does not prefetch.
+      if (!soft && call.index != nullptr && row + kLabelsAhead < call.rows)
+        __builtin_prefetch(call.classes + call.index[row + kLabelsAhead]);
+      const T maximum = row_maximum(call.outputs, values, call.panel_stride);
+      const std::int64_t sample = sample_of(call, row);
+      const std::int64_t label = wanted_class(call, sample);
+      const std::int64_t label_at = place_of(call, label);
+      const std::int64_t m = first_equal(call.outputs, values, call.panel_stride, maximum);
+      call.correct[row] = m == label;
+      // The logarithms of several rows are taken together.
+      const auto lane = static_cast<int>(row % kLanes<T>);
+      const SoftTargets<T> wanted =
+          soft ? soft_targets(call, sample, values, maximum, m) : hard_targets(m == label, maximum - values[label_at]);
+      mass[lane] = wanted.at_maximum + wanted.rest;
+      gap[lane] = wanted.gap;
+      weight[lane] = weight_of(call, sample);
+      sum[lane] = shifted_exponentials(call.outputs, values, gradient, call.panel_stride, maximum, m);
+      if (lane + 1 == kLanes<T> || row + 1 == call.rows) {
+        T losses[kLanes<T>];
+        store(losses, load(weight) * fma(load(mass), log1p<T>(load(sum)), load(gap)));
+        for (int i = 0; i <= lane; ++i) call.row_loss[row - lane + i] = losses[i];
+      }
+      if (gradient == nullptr) continue;
+      const T scale = call.scale * weight[lane];
+      const T share = scale / (T{1} + sum[lane]);  // of the maximum
+      scale_row(call.outputs, gradient, call.panel_stride, share * mass[lane]);
+      if (soft) {
+        subtract_targets(call, sample, scale, gradient);
+      } else {
+        gradient[label_at] -= scale;
+      }
+      gradient[place_of(call, m)] = share * (wanted.rest - wanted.at_maximum * sum[lane]);
     }
-    if (gradient == nullptr) continue;
-    const T scale = call.scale * weight[lane];
-    const T share = scale / (T{1} + sum[lane]);  // of the maximum
-    scale_row(call.outputs, gradient, call.panel_stride, share * mass[lane]);
-    if (soft) {
-      subtract_targets(call, sample, scale, gradient);
-    } else {
-      gradient[label_at] -= scale;
-    }
-    gradient[place_of(call, m)] = share * (wanted.rest - wanted.at_maximum * sum[lane]);
   }
-}
+};
 
 /// loss = sum over j != y of max(0, z_j - z_y + 1): J. Weston, C. Watkins, "Support vector machines for multi-class
 /// pattern recognition", 1999.
-template <typename T>
-static void hinge(const LossCall<T>& call) {
-  const auto add = [](Vec<T> a, Vec<T> b) { return a + b; };
-  for (std::int64_t row = 0; row < call.rows; ++row) {
-    const T* values = call.values + row * kPanel<T>;
-    T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
-    const std::int64_t sample = sample_of(call, row);
-    const std::int64_t label = call.classes[sample];
-    const std::int64_t label_at = place_of(call, label);
-    const T maximum = row_maximum(call.outputs, values, call.panel_stride);
-    call.correct[row] = first_equal(call.outputs, values, call.panel_stride, maximum) == label;
-    const T weight = weight_of(call, sample);
-    const T scale = call.scale * weight;
-    Lanes16<T> margins = Lanes16<T>::filled(0);
-    Lanes16<T> violated = Lanes16<T>::filled(0);
-    for_each_group<T>(call.outputs, call.panel_stride, [&](std::int64_t at, std::int64_t j, std::int64_t left) {
-      Lanes16<T> margin = Lanes16<T>::from(values + at);
-      for (auto& part : margin.part) part = part - splat<T>(values[label_at]) + splat<T>(1);
-      margin = keep_first(margin, left, T{0});
-      // Its own class has margin 1 and is not counted.
-      if (label >= j && label < j + 16) margin.part[(label - j) / kLanes<T>][(label - j) % kLanes<T>] = 0;
-      Lanes16<T> slope;
-      for (int i = 0; i < Lanes16<T>::kCount; ++i) {
-        slope.part[i] = margin.part[i] > 0 ? splat<T>(1) : Vec<T>{};
-        margins.part[i] += margin.part[i] <= 0 ? Vec<T>{} : margin.part[i];
-        violated.part[i] += slope.part[i];
-        slope.part[i] *= splat<T>(scale);
-      }
-      if (gradient != nullptr) slope.to(gradient + at);
-    });
-    call.row_loss[row] = weight * reduce16(margins, add);
-    if (gradient != nullptr) gradient[label_at] = -scale * reduce16(violated, add);
+struct Hinge {
+  template <typename T>
+  static void measure(const LossCall<T>& call) {
+    const auto add = [](Vec<T> a, Vec<T> b) { return a + b; };
+    for (std::int64_t row = 0; row < call.rows; ++row) {
+      const T* values = call.values + row * kPanel<T>;
+      T* gradient = call.gradient == nullptr ? nullptr : call.gradient + row * kPanel<T>;
+      const std::int64_t sample = sample_of(call, row);
+      const std::int64_t label = call.classes[sample];
+      const std::int64_t label_at = place_of(call, label);
+      const T maximum = row_maximum(call.outputs, values, call.panel_stride);
+      call.correct[row] = first_equal(call.outputs, values, call.panel_stride, maximum) == label;
+      const T weight = weight_of(call, sample);
+      const T scale = call.scale * weight;
+      Lanes16<T> margins = Lanes16<T>::filled(0);
+      Lanes16<T> violated = Lanes16<T>::filled(0);
+      for_each_group<T>(call.outputs, call.panel_stride, [&](std::int64_t at, std::int64_t j, std::int64_t left) {
+        Lanes16<T> margin = Lanes16<T>::from(values + at);
+        for (auto& part : margin.part) part = part - splat<T>(values[label_at]) + splat<T>(1);
+        margin = keep_first(margin, left, T{0});
+        // Its own class has margin 1 and is not counted.
+        if (label >= j && label < j + 16) margin.part[(label - j) / kLanes<T>][(label - j) % kLanes<T>] = 0;
+        Lanes16<T> derivative;
+        for (int i = 0; i < Lanes16<T>::kCount; ++i) {
+          derivative.part[i] = margin.part[i] > 0 ? splat<T>(1) : Vec<T>{};
+          margins.part[i] += margin.part[i] <= 0 ? Vec<T>{} : margin.part[i];
+          violated.part[i] += derivative.part[i];
+          derivative.part[i] *= splat<T>(scale);
+        }
+        if (gradient != nullptr) derivative.to(gradient + at);
+      });
+      call.row_loss[row] = weight * reduce16(margins, add);
+      if (gradient != nullptr) gradient[label_at] = -scale * reduce16(violated, add);
+    }
   }
-}
+};
 
 }  // namespace fastmlp::FASTMLP_ISA

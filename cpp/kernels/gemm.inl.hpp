@@ -1,12 +1,13 @@
 // Matrix products on panels and the block transpose. Included by table.inl.hpp only.
 //
-// The lanes operand (b) is contiguous, the other one is broadcast, so a may be read along its rows (gemm) or its
-// columns (gemm_at) from the same layout; all its offsets inside a tile are compile-time constants.
+// Operand b is contiguous in the lanes; elements of a are broadcast. So a may be read along its rows (gemm_nn) or its
+// columns (gemm_tn) from the same layout; all its offsets inside a tile are compile-time constants. The third product,
+// a b^T, is gemm_nn on a transposed operand (ops/dense.cpp).
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// Depth of one pass over b: while the rows of a go by, this many panel rows stay close to the core. Partial sums
-/// leave the registers once per pass.
+/// Depth of one pass over b: so many of its panel rows stay in the first-level cache during a pass over the rows of a.
+/// Partial sums leave the registers once per pass.
 template <typename T>
 constexpr std::int64_t kDepthBlock = 32768 / (kPanel<T> * sizeof(T)) / kPanel<T> * kPanel<T>;
 /// Elements of a cache line.
@@ -44,7 +45,7 @@ static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth,
   }
 }
 
-/// What a register tile becomes: row `row` of the product, vector `j` of that row.
+/// Writes a register tile to memory: vector `j` of row `row` of the product.
 template <typename T>
 struct StoreTile {
   T* c;
@@ -55,7 +56,7 @@ struct StoreTile {
   }
 };
 
-/// A tile of gradients updates the parameters straight from its registers.
+/// Updates parameters from a register tile of their gradients, which never go to memory.
 template <typename T, typename Rule>
 struct UpdateTile {
   T* weights;
@@ -99,7 +100,7 @@ struct DepthBlock {
 /// One register tile, k ascending, starting from +0 or from the partial sums.
 template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
 static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& shared) {
-  const Finish finish = shared;                // a copy of its own: stores of the result cannot change it
+  const Finish finish = shared;                // a copy, which stores of the result cannot change
   constexpr std::int64_t kWorthFetching = 64;  // a short product is over before the parameters arrive
   if (block.depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
   Vec<T> acc[Rows][Vectors];
@@ -195,7 +196,7 @@ static void multiply(const Product<T>& product, const Finish& finish) {
 }
 
 template <typename T>
-static void gemm(const Product<T>& product) {
+static void gemm_nn(const Product<T>& product) {
   const StoreTile<T> to_c{product.c, nullptr};
   if (product.b_rows != nullptr) {
     multiply<T, Walk::listed_rows>(product, to_c);
@@ -205,12 +206,12 @@ static void gemm(const Product<T>& product) {
 }
 
 template <typename T>
-static void gemm_at(const Product<T>& product, T* result, const std::int32_t* result_rows) {
+static void gemm_tn(const Product<T>& product, T* result, const std::int32_t* result_rows) {
   multiply<T, Walk::columns>(product, StoreTile<T>{result, result_rows});
 }
 
 template <typename T, typename Rule>
-static void gemm_at_update(const Product<T>& product, T* weights, T* slots, std::int64_t slot_stride,
+static void gemm_tn_update(const Product<T>& product, T* weights, T* slots, std::int64_t slot_stride,
                            const std::int32_t* weight_rows, const UpdateSettings<T>& settings) {
   multiply<T, Walk::columns>(product, UpdateTile<T, Rule>{weights, slots, slot_stride, weight_rows, settings});
 }

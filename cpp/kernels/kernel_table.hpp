@@ -13,57 +13,78 @@
 
 namespace fastmlp {
 
-/// A new activation is one struct in kernels/activation.inl.hpp, one line in table.inl.hpp and one line here.
-enum class Activation : int {
-  identity,
-  step,
-  sign,
-  sigmoid,
-  hard_sigmoid,
-  tanh,
-  relu,
-  leaky_relu,
-  elu,
-  selu,
-  gelu,
-  gelu_tanh,
-  silu,
-  softplus,
-  count
-};
-/// A new loss is one struct in kernels/elementwise_loss.inl.hpp or one function in class_loss.inl.hpp, one line in
-/// table.inl.hpp and one line here. The user's own loss has no kernel: it is called once per batch.
-enum class Loss : int {
-  softmax_cross_entropy,
-  hinge,
-  binary_cross_entropy,
-  mse,
-  half_mse,
-  mae,
-  huber,
-  poisson,
-  quantile,
-  user_defined,
-  count
-};
-/// A new optimizer is one struct in kernels/optimizer.inl.hpp, one line there and one line here.
-enum class Optimizer : int {
-  sgd,
-  momentum,
-  nesterov,
-  adagrad,
-  rmsprop,
-  rmsprop_momentum,
-  centred_rmsprop,
-  centred_rmsprop_momentum,
-  adam,
-  amsgrad,
-  adamax,
-  nadam,
-  lion,
-  count
-};
-enum class Elementwise : int { exp, log, tanh, sigmoid, log1p, normal_cdf, inverse_normal_cdf, count };
+// The families of kernels, one list each, entry(name, struct). The enums below, the names in network/spec.hpp and the
+// tables of table.inl.hpp follow from the lists, in this order.
+// clang-format off
+
+/// A new activation is one line here and one struct in kernels/activation.inl.hpp.
+#define FASTMLP_ACTIVATIONS(entry) \
+  entry(identity, Identity)        \
+  entry(step, Step)                \
+  entry(sign, Sign)                \
+  entry(sigmoid, Sigmoid)          \
+  entry(hard_sigmoid, HardSigmoid) \
+  entry(tanh, Tanh)                \
+  entry(relu, Relu)                \
+  entry(leaky_relu, LeakyRelu)     \
+  entry(elu, Elu)                  \
+  entry(selu, Selu)                \
+  entry(gelu, Gelu)                \
+  entry(gelu_tanh, GeluTanh)       \
+  entry(silu, Silu)                \
+  entry(softplus, Softplus)
+
+/// entry(name, targets as in TargetKind, struct). A new loss is one line here and one struct in
+/// kernels/elementwise_loss.inl.hpp or kernels/class_loss.inl.hpp.
+#define FASTMLP_LOSSES(entry)                                          \
+  entry(softmax_cross_entropy, classes_or_shares, SoftmaxCrossEntropy) \
+  entry(hinge, classes, Hinge)                                         \
+  entry(binary_cross_entropy, values, BinaryCrossEntropy)              \
+  entry(mse, values, SquaredError)                                     \
+  entry(half_mse, values, HalfSquaredError)                            \
+  entry(mae, values, AbsoluteError)                                    \
+  entry(huber, values, HuberLoss)                                      \
+  entry(poisson, values, PoissonLoss)                                  \
+  entry(quantile, values, QuantileLoss)
+
+/// A new optimizer is one line here and one struct in kernels/optimizer.inl.hpp. Training states hold the names.
+#define FASTMLP_OPTIMIZERS(entry)                      \
+  entry(sgd, Sgd)                                      \
+  entry(momentum, Momentum)                            \
+  entry(nesterov, Nesterov)                            \
+  entry(adagrad, Adagrad)                              \
+  entry(rmsprop, RmsProp<false, false>)                \
+  entry(rmsprop_momentum, RmsProp<false, true>)        \
+  entry(centred_rmsprop, RmsProp<true, false>)         \
+  entry(centred_rmsprop_momentum, RmsProp<true, true>) \
+  entry(adam, Adam<false>)                             \
+  entry(amsgrad, Adam<true>)                           \
+  entry(adamax, Adamax)                                \
+  entry(nadam, Nadam)                                  \
+  entry(lion, Lion)
+
+/// entry(name of a function of kernels/math.inl.hpp).
+#define FASTMLP_ELEMENTWISE(entry) \
+  entry(exp)                       \
+  entry(log)                       \
+  entry(tanh)                      \
+  entry(sigmoid)                   \
+  entry(log1p)                     \
+  entry(normal_cdf)                \
+  entry(inverse_normal_cdf)
+
+// clang-format on
+
+#define FASTMLP_ENUMERATOR(name, ...) name,
+enum class Activation : int { FASTMLP_ACTIVATIONS(FASTMLP_ENUMERATOR) count };
+/// The user's own loss has no kernel: it is called once per batch.
+enum class Loss : int { FASTMLP_LOSSES(FASTMLP_ENUMERATOR) user_defined, count };
+enum class Optimizer : int { FASTMLP_OPTIMIZERS(FASTMLP_ENUMERATOR) count };
+enum class Elementwise : int { FASTMLP_ELEMENTWISE(FASTMLP_ENUMERATOR) count };
+#undef FASTMLP_ENUMERATOR
+
+/// What a loss compares outputs with: a value for each, a class, or a class or shares of all classes.
+enum class TargetKind : int { values, classes, classes_or_shares };
 /// Element type of the input rows: bytes, or the scalar type of the network.
 enum class InputType : int { uint8, scalar, count };
 
@@ -75,7 +96,7 @@ struct UpdateSettings {
   T beta1 = 0;  // of moving averages of gradients
   T beta2 = 0;  // of moving averages of squares, or of magnitudes
   T epsilon = 0;
-  T l1 = 0;      // adds l1 * sign(w) to the gradient; zero for biases, as the next two
+  T l1 = 0;      // adds l1 * sign(w) to the gradient; 0 for biases, as l2, and their shrink is 1
   T l2 = 0;      // adds l2 * w to the gradient
   T shrink = 1;  // multiplies the parameters before the step: decoupled decay
   // Of this step, from the number of steps done.
@@ -116,20 +137,20 @@ struct RandomBlock {
   std::int64_t group;   // of the block's first column
 };
 
-/// c = a b, or c += a b with `accumulate`; for gemm_at a^T b. rows, depth >= 1; c overlaps neither a nor b and may
+/// c = a b, or c += a b with `accumulate`; of gemm_tn a^T b. rows, depth >= 1; c overlaps neither a nor b and may
 /// hold NaN where it is not accumulated to.
 template <typename T>
 struct Product {
   std::int64_t rows;     // of the result
   std::int64_t depth;    // the inner dimension
   std::int64_t vectors;  // of a panel row of b and c
-  const T* a;  // gemm: rows x depth in panels; gemm_at: depth panel rows of one panel, of which `rows` lanes count
+  const T* a;  // gemm_nn: rows x depth in panels; gemm_tn: depth panel rows of one panel, `rows` lanes of which count
   std::int64_t a_panel_stride = 0;
   const T* b;                            // depth panel rows
-  const std::int32_t* b_rows = nullptr;  // gemm: panel row of b for each k; null: row k
+  const std::int32_t* b_rows = nullptr;  // gemm_nn: panel row of b for each k; null: row k
   T* c;                                  // `rows` panel rows
   bool accumulate = false;
-  const T* next_a = nullptr;  // gemm: operands of the product that follows, fetched meanwhile; null: not known
+  const T* next_a = nullptr;  // gemm_nn: operands of the product that follows, fetched meanwhile; null: not known
   const T* next_b = nullptr;
 };
 
@@ -140,45 +161,46 @@ struct KernelTable {
   int panel;      // elements of one panel row: a multiple of 16 and of `lanes`
   int tile_rows;  // rows of the largest register tile
 
-  void (*gemm)(const Product<T>& product);
+  void (*gemm_nn)(const Product<T>& product);
   /// Row i of a^T b becomes panel row result_rows[i] (i when null) of the result; product.c holds partial sums.
-  void (*gemm_at)(const Product<T>& product, T* result, const std::int32_t* result_rows);
+  void (*gemm_tn)(const Product<T>& product, T* result, const std::int32_t* result_rows);
   /// The same product as the gradient of panel rows of weights, which are updated from the registers that hold it;
   /// null for optimizers that read the gradient from memory.
-  void (*gemm_at_update[static_cast<int>(Optimizer::count)])(const Product<T>& product, T* weights, T* slots,
+  void (*gemm_tn_update[static_cast<int>(Optimizer::count)])(const Product<T>& product, T* weights, T* slots,
                                                              std::int64_t slot_stride, const std::int32_t* weight_rows,
                                                              const UpdateSettings<T>& settings);
   /// destination[j][i] = source[i][j], i < rows <= panel, j < cols <= panel; lanes i >= rows of the `cols`
   /// destination rows are set to +0. Both are panel rows and do not overlap.
   void (*transpose)(std::int64_t rows, std::int64_t cols, const T* source, T* destination);
 
-  /// z = act(z + bias) in place on panel rows; slopes, unless null, = act'(z + bias). parameter: slope of the leaky
-  /// ReLU, alpha of ELU, the slope that step and sign pretend to have.
+  /// z = act(z + bias) in place on panel rows; derivatives, unless null, = act'(z + bias). parameter: slope of
+  /// the leaky ReLU, alpha of ELU, the derivative that backpropagation takes for that of step and sign.
   void (*activate[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, T parameter,
-                                                        const T* bias, T* z, T* slopes);
-  /// gradient *= act', the derivative expressed by the stored output; for those activations alone that
-  /// slope_from_output lists.
+                                                        const T* bias, T* z, T* derivatives);
+  /// gradient *= act', from the stored output; only of the activations that derivative_from_output lists. The gradient
+  /// by the output becomes dz, in place.
   void (*activate_backward[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, T parameter,
                                                                  const T* output, T* gradient);
-  bool slope_from_output[static_cast<int>(Activation::count)];
-  /// gradient *= slopes.
-  void (*multiply)(std::int64_t rows, std::int64_t vectors, const T* slopes, T* gradient);
+  bool derivative_from_output[static_cast<int>(Activation::count)];
+  /// gradient *= derivatives.
+  void (*multiply)(std::int64_t rows, std::int64_t vectors, const T* derivatives, T* gradient);
 
-  /// values *= 0 where a random word is below `threshold`, else *= scale; the same for slopes unless they are null.
+  /// values *= 0 where a random word is below `threshold`, else *= scale; the same for derivatives unless they are
+  /// null.
   void (*dropout)(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, std::uint32_t threshold, T scale,
-                  T* values, T* slopes);
+                  T* values, T* derivatives);
   /// values += deviation times normal deviates.
   void (*add_noise)(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, T deviation, T* values);
 
   /// mean and (biased) variance of each column of one panel's rows.
   void (*column_moments)(std::int64_t rows, std::int64_t vectors, const T* z, T* mean, T* variance);
-  /// normalised = (z - mean) * inverse, unless null; z = scales * normalised.
-  void (*normalise)(std::int64_t rows, std::int64_t vectors, const T* mean, const T* inverse, const T* scales, T* z,
-                    T* normalised);
-  /// From the gradient by z to that by the layer's product, in place; d_shift and d_scales are the column sums of the
-  /// gradient and of gradient * normalised. from_batch: mean and inverse were those of these rows.
-  void (*normalise_backward)(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
-                             const T* normalised, bool from_batch, T* gradient, T* d_scales, T* d_shift);
+  /// normalized = (z - mean) * inverse, unless null; z = scales * normalized.
+  void (*normalize)(std::int64_t rows, std::int64_t vectors, const T* mean, const T* inverse, const T* scales, T* z,
+                    T* normalized);
+  /// From dz, the gradient by the pre-activation, to that by the layer's product, in place; dshift and dscales are the
+  /// column sums of dz and of dz * normalized. from_batch: mean and inverse were those of these rows.
+  void (*normalize_backward)(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
+                             const T* normalized, bool from_batch, T* dz, T* dscales, T* dshift);
 
   /// sums[lane] = sum over rows of one panel's rows, in the order of row_sums.inl.hpp, as all sums over rows here.
   void (*column_sums)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);

@@ -1,8 +1,8 @@
 // Parameter updates. Included by table.inl.hpp only.
 //
-// A rule sees one vector of weights, its state in `slot` and the gradient of the mean loss with the penalties added.
-// Rules of three operations or so update the registers that hold the gradient (kInRegisters); longer ones read it
-// from the first-level cache, where it costs them nothing.
+// A rule gets one vector of weights, its state in `slot` and the gradient of the mean loss, penalties included. Rules
+// of about three operations update from the registers that hold the gradient (kInRegisters); longer ones read it from
+// the first-level cache at no measurable cost.
 //
 // I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization and momentum in deep
 // learning", ICML 2013: v = mu v - lr g; w += v (momentum), w += mu v - lr g (Nesterov, with the new v).
@@ -57,17 +57,17 @@ struct Adagrad {
   }
 };
 
-/// T. Tieleman, G. Hinton, "Lecture 6.5: RMSprop", Coursera, 2012; centred: A. Graves, "Generating sequences with
-/// recurrent neural networks", arXiv:1308.0850, 2013. Slots: mean square, then mean if centred, then velocity.
-template <bool kCentred, bool kMomentum>
+/// T. Tieleman, G. Hinton, "Lecture 6.5: RMSprop", Coursera, 2012; centered: A. Graves, "Generating sequences with
+/// recurrent neural networks", arXiv:1308.0850, 2013. Slots: mean square, then mean if centered, then velocity.
+template <bool kCentered, bool kMomentum>
 struct RmsProp {
-  static constexpr int kSlots = 1 + kCentred + kMomentum;
+  static constexpr int kSlots = 1 + kCentered + kMomentum;
   static constexpr bool kInRegisters = false;
   template <typename T>
   static void step(Vec<T>& w, Vec<T>* slot, Vec<T> g, const UpdateSettings<T>& s) {
     move_average(slot[0], s.beta2, g * g);
     Vec<T> variance = slot[0];
-    if constexpr (kCentred) {
+    if constexpr (kCentered) {
       move_average(slot[1], s.beta2, g);
       variance = fma(-slot[1], slot[1], variance);
       variance = variance > 0 ? variance : Vec<T>{};  // rounding may leave it below zero
@@ -148,13 +148,13 @@ static inline void update_lanes(T* weights, T* slots, std::int64_t slot_stride, 
 #pragma GCC unroll 4
   for (int i = 0; i < Rule::kSlots; ++i) slot[i] = load(slots + i * slot_stride);
   Vec<T> w = load(weights);
-  Vec<T> penalised = fma(splat<T>(settings.l2), w, gradient);
+  Vec<T> penalized = fma(splat<T>(settings.l2), w, gradient);
   if (settings.l1 != 0) {
-    const Vec<T> slope = splat<T>(settings.l1);
-    penalised += w > 0 ? slope : w < 0 ? -slope : Vec<T>{};
+    const Vec<T> step = splat<T>(settings.l1);
+    penalized += w > 0 ? step : w < 0 ? -step : Vec<T>{};
   }
   w *= splat<T>(settings.shrink);
-  Rule::template step<T>(w, slot, penalised, settings);
+  Rule::template step<T>(w, slot, penalized, settings);
   store(weights, w);
 #pragma GCC unroll 4
   for (int i = 0; i < Rule::kSlots; ++i) store(slots + i * slot_stride, slot[i]);
@@ -163,7 +163,7 @@ static inline void update_lanes(T* weights, T* slots, std::int64_t slot_stride, 
 template <typename T, typename Rule>
 static void update(std::int64_t n, T* weights, T* slots, std::int64_t slot_stride, const T* gradient,
                    const UpdateSettings<T>& shared) {
-  const UpdateSettings<T> settings = shared;  // a copy of its own: stores of parameters cannot change it
+  const UpdateSettings<T> settings = shared;  // a copy, which stores of parameters cannot change
   for (std::int64_t i = 0; i < n; i += kLanes<T>) {
     update_lanes<T, Rule>(weights + i, Rule::kSlots > 0 ? slots + i : nullptr, slot_stride, load(gradient + i),
                           settings);

@@ -1,5 +1,5 @@
-// Random masks and noise: Philox4x32-10 on vectors, the generator of base/philox.hpp. Every number is a function of
-// its place, so neither threads nor the width of a vector matter. Included by table.inl.hpp only.
+// Random masks and noise: Philox4x32-10 on vectors, the generator of base/philox.hpp. A number depends on its position
+// alone, not on threads or the width of a vector. Included by table.inl.hpp only.
 
 namespace fastmlp::FASTMLP_ISA {
 
@@ -40,7 +40,7 @@ static inline PhiloxWords philox(const RandomBlock& block, std::uint32_t first) 
 /// One word for each element of a panel row.
 template <typename T>
 static inline void random_words(const RandomBlock& block, std::int64_t row, std::uint32_t* out) {
-  constexpr int kChunk = kCounters < 4 ? kCounters : 4;
+  constexpr int kGroup = kCounters < 4 ? kCounters : 4;
   const auto first = static_cast<std::uint32_t>(((block.row + row) * block.groups + block.group) * 4);
   for (int c = 0; c < kPanel<T> / 4; c += kCounters) {
     const PhiloxWords w = philox(block, first + c);
@@ -48,9 +48,9 @@ static inline void random_words(const RandomBlock& block, std::int64_t row, std:
     for (int half = 0; half < 2; ++half) {
       std::uint64_t lanes[kCounters];
       __builtin_memcpy(lanes, &pairs[half], sizeof lanes);
-      for (int lane = 0; lane < kCounters && c + lane < kPanel<T> / 4; lane += kChunk) {
+      for (int lane = 0; lane < kCounters && c + lane < kPanel<T> / 4; lane += kGroup) {
         std::uint32_t* group = out + (c + lane) / 4 * 16 + half * 8 + (c + lane) % 4 * 2;
-        __builtin_memcpy(group, lanes + lane, kChunk * sizeof(std::uint64_t));
+        __builtin_memcpy(group, lanes + lane, kGroup * sizeof(std::uint64_t));
       }
     }
   }
@@ -58,7 +58,7 @@ static inline void random_words(const RandomBlock& block, std::int64_t row, std:
 
 template <typename T>
 static void dropout(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, std::uint32_t threshold, T scale,
-                    T* values, T* slopes) {
+                    T* values, T* derivatives) {
   for (std::int64_t row = 0; row < rows; ++row) {
     std::uint32_t drawn[kPanel<T>];
     T factors[kPanel<T>];
@@ -68,7 +68,7 @@ static void dropout(const RandomBlock& block, std::int64_t rows, std::int64_t ve
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
       const Vec<T> factor = load(factors + j * kLanes<T>);
       store(values + at, load(values + at) * factor);
-      if (slopes != nullptr) store(slopes + at, load(slopes + at) * factor);
+      if (derivatives != nullptr) store(derivatives + at, load(derivatives + at) * factor);
     }
   }
 }

@@ -27,90 +27,64 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
+/// Only short rules update from the registers of the product.
 template <typename T, typename Rule>
-constexpr auto update_function = update<T, Rule>;
-template <typename T, typename Rule>
-constexpr int slot_count = Rule::kSlots;
-template <typename T, typename Rule>
-static constexpr auto select_update_product() {
+static constexpr auto select_gemm_tn_update() {
   if constexpr (Rule::kInRegisters) {
-    return gemm_at_update<T, Rule>;
+    return gemm_tn_update<T, Rule>;
   } else {
     return nullptr;
   }
 }
-template <typename T, typename Rule>
-constexpr auto update_product = select_update_product<T, Rule>();
 
-// The order of each list is that of its enum in kernel_table.hpp.
-#define FASTMLP_OPTIMIZERS(entry)   \
-  {entry<T, Sgd>,                   \
-   entry<T, Momentum>,              \
-   entry<T, Nesterov>,              \
-   entry<T, Adagrad>,               \
-   entry<T, RmsProp<false, false>>, \
-   entry<T, RmsProp<false, true>>,  \
-   entry<T, RmsProp<true, false>>,  \
-   entry<T, RmsProp<true, true>>,   \
-   entry<T, Adam<false>>,           \
-   entry<T, Adam<true>>,            \
-   entry<T, Adamax>,                \
-   entry<T, Nadam>,                 \
-   entry<T, Lion>}
-
-template <typename T, typename Rule>
-constexpr auto activation_function = activate<T, Rule>;
-template <typename T, typename Rule>
-constexpr auto activation_backward = activate_backward<T, Rule>;
-template <typename T, typename Rule>
-constexpr bool slope_from_output = Rule::kSlopeFromOutput;
-
-#define FASTMLP_ACTIVATIONS(entry)                                                                        \
-  {entry<T, Identity>, entry<T, Step>,     entry<T, Sign>,      entry<T, Sigmoid>, entry<T, HardSigmoid>, \
-   entry<T, Tanh>,     entry<T, Relu>,     entry<T, LeakyRelu>, entry<T, Elu>,     entry<T, Selu>,        \
-   entry<T, Gelu>,     entry<T, GeluTanh>, entry<T, Silu>,      entry<T, Softplus>}
+// One entry of an array of the table for each line of a family's list. Rules come last: some hold commas.
+#define FASTMLP_ACTIVATE(name, ...) activate<T, __VA_ARGS__>,
+#define FASTMLP_ACTIVATE_BACKWARD(name, ...) activate_backward<T, __VA_ARGS__>,
+#define FASTMLP_DERIVATIVE_FROM_OUTPUT(name, ...) __VA_ARGS__::kDerivativeFromOutput,
+#define FASTMLP_LOSS(name, targets, ...) __VA_ARGS__::template measure<T>,
+#define FASTMLP_GEMM_TN_UPDATE(name, ...) select_gemm_tn_update<T, __VA_ARGS__>(),
+#define FASTMLP_UPDATE(name, ...) update<T, __VA_ARGS__>,
+#define FASTMLP_SLOTS(name, ...) __VA_ARGS__::kSlots,
+#define FASTMLP_APPLY(name) apply_elementwise<T, name<T>>,
 
 template <typename T>
 static constexpr KernelTable<T> make_table() {
   return {
-      FASTMLP_STRING(FASTMLP_ISA),
-      kLanes<T>,
-      kPanel<T>,
-      kTileRows<T>,
-      gemm<T>,
-      gemm_at<T>,
-      FASTMLP_OPTIMIZERS(update_product),
-      transpose<T>,
-      FASTMLP_ACTIVATIONS(activation_function),
-      FASTMLP_ACTIVATIONS(activation_backward),
-      FASTMLP_ACTIVATIONS(slope_from_output),
-      multiply<T>,
-      dropout<T>,
-      add_noise<T>,
-      column_moments<T>,
-      normalise<T>,
-      normalise_backward<T>,
-      column_sums<T>,
-      {softmax_cross_entropy<T>, hinge<T>, elementwise_loss<T, BinaryCrossEntropy>, elementwise_loss<T, SquaredError>,
-       elementwise_loss<T, HalfSquaredError>, elementwise_loss<T, AbsoluteError>, elementwise_loss<T, HuberLoss>,
-       elementwise_loss<T, PoissonLoss>, elementwise_loss<T, QuantileLoss>, nullptr},
-      softmax<T>,
-      softmax_backward<T>,
-      argmax<T>,
-      FASTMLP_OPTIMIZERS(update_function),
-      FASTMLP_OPTIMIZERS(slot_count),
-      clip<T>,
-      move_averages<T>,
-      column_squares<T>,
-      limit_norms<T>,
-      {gather<T, std::uint8_t>, gather<T, T>},
-      {mark_nonzero<std::uint8_t>, mark_nonzero<T>},
-      {gather_columns<T, std::uint8_t>, gather_columns<T, T>},
-      fma_chains<T>,
-      {apply_elementwise<T, exp<T>>, apply_elementwise<T, log<T>>, apply_elementwise<T, tanh<T>>,
-       apply_elementwise<T, sigmoid<T>>, apply_elementwise<T, log1p<T>>, apply_elementwise<T, normal_cdf<T>>,
-       apply_elementwise<T, inverse_normal_cdf<T>>},
-      all_finite<T>};
+      .isa = FASTMLP_STRING(FASTMLP_ISA),
+      .lanes = kLanes<T>,
+      .panel = kPanel<T>,
+      .tile_rows = kTileRows<T>,
+      .gemm_nn = gemm_nn<T>,
+      .gemm_tn = gemm_tn<T>,
+      .gemm_tn_update = {FASTMLP_OPTIMIZERS(FASTMLP_GEMM_TN_UPDATE)},
+      .transpose = transpose<T>,
+      .activate = {FASTMLP_ACTIVATIONS(FASTMLP_ACTIVATE)},
+      .activate_backward = {FASTMLP_ACTIVATIONS(FASTMLP_ACTIVATE_BACKWARD)},
+      .derivative_from_output = {FASTMLP_ACTIVATIONS(FASTMLP_DERIVATIVE_FROM_OUTPUT)},
+      .multiply = multiply<T>,
+      .dropout = dropout<T>,
+      .add_noise = add_noise<T>,
+      .column_moments = column_moments<T>,
+      .normalize = normalize<T>,
+      .normalize_backward = normalize_backward<T>,
+      .column_sums = column_sums<T>,
+      .loss = {FASTMLP_LOSSES(FASTMLP_LOSS) nullptr},  // the last one is the user's
+      .softmax = softmax<T>,
+      .softmax_backward = softmax_backward<T>,
+      .argmax = argmax<T>,
+      .update = {FASTMLP_OPTIMIZERS(FASTMLP_UPDATE)},
+      .slots = {FASTMLP_OPTIMIZERS(FASTMLP_SLOTS)},
+      .clip = clip<T>,
+      .move_averages = move_averages<T>,
+      .column_squares = column_squares<T>,
+      .limit_norms = limit_norms<T>,
+      .gather = {gather<T, std::uint8_t>, gather<T, T>},
+      .mark_nonzero = {mark_nonzero<std::uint8_t>, mark_nonzero<T>},
+      .gather_columns = {gather_columns<T, std::uint8_t>, gather_columns<T, T>},
+      .fma_chains = fma_chains<T>,
+      .elementwise = {FASTMLP_ELEMENTWISE(FASTMLP_APPLY)},
+      .all_finite = all_finite<T>,
+  };
 }
 
 extern const KernelTable<float> kTableFloat;

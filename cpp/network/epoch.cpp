@@ -13,16 +13,17 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kMonitorInterval{25};
 /// Work between two looks at the clock: some tens of microseconds.
 constexpr double kFlopsBetweenChecks = 8e6;
-/// Batches without enough zero columns after which an epoch looks no further.
-constexpr int kDenseBatches = 4;
+/// An epoch stops looking for zero columns after this many batches in a row without enough of them.
+constexpr int kScannedBatches = 4;
 
+/// The steps of the epoch that a request asks for.
 template <typename T>
-Range wanted_steps(const Batches& batches, const EpochRequest<T>& request) {
+Range requested_steps(const Batches& batches, const EpochRequest<T>& request) {
   const std::int64_t left = batches.count() - request.first_step;
   return {request.first_step, request.first_step + (request.steps < 0 ? left : std::min(request.steps, left))};
 }
 
-/// In eight partial sums, so that no addition waits for the one before it.
+/// Adds in eight partial sums, so that no addition waits for the previous one.
 template <typename T>
 double sum_of(const T* values, std::int64_t count) {
   constexpr std::int64_t kParts = 8;
@@ -44,28 +45,28 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       spec_(state.mlp.spec()),
       kernels_(state.mlp.kernels()),
       order_(order),
-      batches_(batches_of(state, request.samples.count, request.drops_partial)),
-      steps_(wanted_steps(batches_, request)),
+      batches_(batches_of(state, request.samples.count, request.drop_last)),
+      steps_(requested_steps(batches_, request)),
       first_moments_(state.moments),
       update_(state, request),
-      looking_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
-      settled_(make_step(spec_, state.plan, step_features(state, request, false), looking_)),
+      scanning_passes_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
+      plain_passes_(make_step(spec_, state.plan, step_features(state, request, false), scanning_passes_)),
       progress_(state.sums_before(request)) {}
 
 template <typename T>
-void Epoch<T>::run(const Member& member) {
+void Epoch<T>::run(const Worker& worker) {
   const bool fixed_input = !(request_.training && spec_.disturbs_input());
-  Own own{first_moments_, fixed_input ? kDenseBatches : 0};
-  if (own.patience > 0) mark_columns(batches_.rows(steps_.begin), member);
-  for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++own.number) {
-    const std::vector<Pass>& passes = own.patience > 0 ? looking_ : settled_;
-    own.batch = make_batch(i, static_cast<std::uint32_t>(own.moments.steps));
-    own.goes_on = true;
+  ThreadState thread{first_moments_, fixed_input ? kScannedBatches : 0};
+  if (thread.scans_left > 0) mark_columns(batches_.rows(steps_.begin), worker);
+  for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++thread.steps) {
+    const std::vector<Pass>& passes = thread.scans_left > 0 ? scanning_passes_ : plain_passes_;
+    thread.batch = make_batch(i, static_cast<std::uint32_t>(thread.moments.steps));
+    thread.computes = true;
     for (const Pass& pass : passes) {
-      if (pass.meets) member.barrier.wait();
-      if (pass.share == Share::first && member.index != 0) continue;
-      compute(StepMemory<T>(state_, pass, own.batch, member), own);
-      if (own.halts) return;
+      if (pass.barrier_before) worker.barrier.wait();
+      if (pass.share == Share::thread_0 && worker.index != 0) continue;
+      run_pass(StepMemory<T>(state_, pass, thread.batch, worker), thread);
+      if (thread.stopped) return;
     }
   }
 }
@@ -79,47 +80,47 @@ EpochResult Epoch<T>::result() const {
 }
 
 template <typename T>
-void Epoch<T>::compute(const StepMemory<T>& memory, Own& own) {
+void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
   switch (memory.pass().kind) {
     case PassKind::collect_columns:
-      return collect_columns(memory, own);
-    case PassKind::count_penalty:
-      return count_penalty(memory);
+      return collect_columns(memory, thread);
+    case PassKind::sum_penalty:
+      return sum_penalty(memory);
     case PassKind::gather:
       return gather(memory);
     case PassKind::forward:
-      own.goes_on = own.goes_on && forward(memory);
+      thread.computes = thread.computes && forward(memory);
       return;
     case PassKind::user_loss:
-      if (own.goes_on) user_loss(memory);
+      if (thread.computes) user_loss(memory);
       return;
-    case PassKind::output_gradient:
-      if (own.goes_on) output_gradient(memory);
+    case PassKind::loss:
+      if (thread.computes) loss(memory);
       return;
     case PassKind::backward_data:
-      own.goes_on = own.goes_on && backward_data(memory);
+      thread.computes = thread.computes && backward_data(memory);
       return;
-    case PassKind::normalise_backward:
-      if (own.goes_on) normalise_backward(memory);
+    case PassKind::batch_norm_backward:
+      if (thread.computes) batch_norm_backward(memory);
       return;
-    case PassKind::close:
-      return close();
-    case PassKind::verdict:
-      return verdict(own);
-    case PassKind::move_running_moments:
-      return move_running_moments(memory);
-    case PassKind::look_ahead:
-      return look_ahead(memory, own);
+    case PassKind::report_progress:
+      return report_progress();
+    case PassKind::check_stop:
+      return check_stop(thread);
+    case PassKind::update_running_moments:
+      return update_running_moments(memory);
+    case PassKind::prepare_next_batch:
+      return prepare_next_batch(memory, thread);
     case PassKind::update:
-      return update_.run(memory, own.settings);
+      return update_.run(memory, thread.settings);
     case PassKind::measure_norms:
       return update_.measure_norms(memory);
     case PassKind::clip:
-      return update_.clip(memory, own.settings);
-    case PassKind::follow_up:
-      return update_.follow_up(memory);
-    case PassKind::tally:
-      return tally(memory, own);
+      return update_.clip(memory, thread.settings);
+    case PassKind::after_update:
+      return update_.after_update(memory);
+    case PassKind::record_results:
+      return record_results(memory, thread);
   }
 }
 
@@ -133,29 +134,30 @@ Batch<T> Epoch<T>::make_batch(std::int64_t index, std::uint32_t step) const {
   return {.index = index, .first = rows.begin, .size = rows.size(), .weight = weight, .step = step};
 }
 
+/// Dropout of the given activation, 0 being the input.
 template <typename T>
-Dropout Epoch<T>::dropout(std::int64_t level, const Batch<T>& batch) const {
-  const double rate = level == 0 ? spec_.input_dropout : spec_.layer(level - 1).dropout;
-  return {request_.training ? rate : 0, request_.seed, static_cast<std::uint32_t>(level), batch.step};
+Dropout Epoch<T>::dropout(std::size_t activation, const Batch<T>& batch) const {
+  const double rate = activation == 0 ? spec_.input_dropout : spec_.layers[activation - 1].dropout;
+  return {request_.training ? rate : 0, request_.seed, static_cast<std::uint32_t>(activation), batch.step};
 }
 
 template <typename T>
-void Epoch<T>::collect_columns(const StepMemory<T>& memory, Own& own) {
-  const int member = memory.member().index;
-  LiveColumns& columns = state_.columns;
-  memory.require_declared(Buffer::columns, 0, Mode::reads);
-  const bool many = columns.collect(request_.samples, member, memory.member().count);
+void Epoch<T>::collect_columns(const StepMemory<T>& memory, ThreadState& thread) {
+  const int index = memory.worker().index;
+  ZeroColumns& columns = state_.columns;
+  memory.require_declared(Buffer::column_marks, 0, Mode::reads);
+  const bool many = columns.collect(request_.samples, index, memory.worker().count);
   const bool leaves_out = request_.samples.sparse() ? many : state_.plan.leaves_out_columns.value_or(many);
-  own.patience = leaves_out ? kDenseBatches : own.patience - 1;
+  thread.scans_left = leaves_out ? kScannedBatches : thread.scans_left - 1;
   if (!leaves_out) return;
-  own.batch.columns = {&columns.live(member), columns.places(member)};
-  own.batch.idle = &columns.idle(member);
+  thread.batch.columns = {&columns.nonzero(index), columns.places(index)};
+  thread.batch.zero_columns = &columns.zero(index);
 }
 
 template <typename T>
-void Epoch<T>::count_penalty(const StepMemory<T>& memory) {
+void Epoch<T>::sum_penalty(const StepMemory<T>& memory) {
   double squares = 0;
-  for (std::int64_t l = 1; l <= spec_.layer_count(); ++l) {
+  for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
     const Panels<T>& weights = memory.layer(Mode::reads, l).weights;
     for (std::int64_t p = 0; p < weights.count(); ++p) {
       T sums[kWidestPanel];
@@ -182,71 +184,60 @@ void Epoch<T>::gather(const StepMemory<T>& memory) {
   }
 }
 
-/// This member's part of a layer; false when the run was stopped.
+/// This thread's share of a layer. Returns false when the run is to stop.
 template <typename T>
 bool Epoch<T>::forward(const StepMemory<T>& memory) {
-  const std::int64_t l = memory.pass().level;
-  const LayerInput<T> from = memory.layer_input(Mode::reads, l - 1);
+  const std::size_t l = memory.pass().layer;
+  const LayerInput<T> input = memory.layer_input(Mode::reads, l);
   const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
-  const LayerOutput<T> to = memory.output(Mode::writes, l);
+  const LayerOutput<T> output = memory.layer_output(Mode::writes, l);
   const Range rows = memory.rows();
-  const Range own = memory.panels(to.values.count());
-  const Dropout drop = dropout(l, memory.batch());
+  const Range own = memory.panels(output.values.count());
+  const Dropout drop = dropout(l + 1, memory.batch());
   const bool done =
-      in_blocks(rows, from.values.cols, own, false, memory.member(), [&](Range block, Range depth, Range panels) {
-        dense_forward(kernels_, layer, from, to, drop, block, depth, panels);
+      in_blocks(rows, input.values.cols, own, false, memory.worker(), [&](Range block, Range depth, Range panels) {
+        dense_forward(kernels_, layer, input, output, drop, block, depth, panels);
       });
-  if (!done || !layer.normalises()) return done;
+  if (!done || !layer.normalizes()) return done;
   const BatchNormSettings settings = batch_norm_settings(l);
   for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_forward(kernels_, layer, settings, memory.batch_norm(Mode::writes, l), to.values, p);
-    dense_finish(kernels_, layer, to, drop, rows, p);
+    batch_norm_forward(kernels_, layer, settings, memory.batch_norm(Mode::writes, l), output.values, p);
+    dense_finish(kernels_, layer, output, drop, rows, p);
   }
   return true;
 }
 
 template <typename T>
-BatchNormSettings Epoch<T>::batch_norm_settings(std::int64_t l) const {
+BatchNormSettings Epoch<T>::batch_norm_settings(std::size_t l) const {
   const bool from_batch = request_.training && update_.trains(l);
   return {spec_.batch_norm_epsilon, spec_.batch_norm_momentum, from_batch, from_batch && state_.updates};
 }
 
-/// After the verdict: nothing gives the step up any more.
-template <typename T>
-void Epoch<T>::move_running_moments(const StepMemory<T>& memory) {
-  const std::int64_t l = memory.pass().level;
-  const DenseLayer<T>& layer = memory.layer(Mode::writes, l);
-  const BatchNormMemory<T> moments = memory.batch_moments(Mode::reads, l);
-  const Range own = memory.panels(layer.weights.count());
-  for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_move(layer, batch_norm_settings(l), moments, moments.normalised, p);
-  }
-}
-
-/// The whole batch, by one member.
+/// Calls the user's function on the whole batch, from thread 0.
 template <typename T>
 void Epoch<T>::user_loss(const StepMemory<T>& memory) {
   const Batch<T>& batch = memory.batch();
-  const Panels<T> outputs = memory.output(Mode::writes, spec_.layer_count()).values;
+  const std::size_t last = memory.pass().layer;
+  const Panels<T> outputs = memory.layer_output(Mode::writes, last).values;
   if (spec_.softmax_output) kernels_.softmax(batch.size, outputs.cols, outputs.data, outputs.stride());
   T loss = 0;
   const std::int64_t* index = order_ == nullptr ? nullptr : order_ + batch.first;
-  const Panels<T> gradient = memory.gradient(Mode::writes, spec_.layer_count());
-  if (!request_.user_loss(outputs, index, batch.first, gradient, loss)) stop_.store(true, std::memory_order_relaxed);
-  // Every row of the batch has the mean loss, so that the sum over them comes out.
+  const Panels<T> doutputs = memory.dz(Mode::writes, last);
+  if (!request_.user_loss(outputs, index, batch.first, doutputs, loss)) stop_.store(true, std::memory_order_relaxed);
+  // Each row gets the mean loss, so that the sum over the rows is right.
   std::fill_n(memory.row_loss(Mode::writes), batch.size, loss);
   std::fill_n(memory.correct(Mode::writes), batch.size, 0);
 }
 
-/// Loss, correct predictions and the gradient by the last layer's pre-activations.
+/// Loss, correct predictions and dz of the last layer.
 template <typename T>
-void Epoch<T>::output_gradient(const StepMemory<T>& memory) {
-  const std::int64_t last = spec_.layer_count();
+void Epoch<T>::loss(const StepMemory<T>& memory) {
+  const std::size_t last = memory.pass().layer;
   const Batch<T>& batch = memory.batch();
   const Range rows = memory.rows();
   if (rows.size() == 0) return;
-  const LayerOutput<T> output = memory.output(Mode::writes, last);
-  const Panels<T> gradient = memory.gradient(Mode::writes, last);
+  const LayerOutput<T> output = memory.layer_output(Mode::writes, last);
+  const Panels<T> dz = memory.dz(Mode::writes, last);  // the gradient by the outputs until the end of this function
   T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
   T* first_row = output.values.at(0, rows.begin);
   const std::int64_t stride = output.values.stride();
@@ -260,109 +251,120 @@ void Epoch<T>::output_gradient(const StepMemory<T>& memory) {
                                    .scale = batch.weight > 0 ? static_cast<T>(1 / batch.weight) : T{0},
                                    .row_loss = row_loss,
                                    .correct = memory.correct(Mode::writes) + rows.begin};
-    output_loss(kernels_, state_.mlp.groups(), request_.targets, measured, output.values, gradient,
-                memory.loss_scratch());
+    output_loss(kernels_, state_.mlp.groups(), request_.targets, measured, output.values, dz, memory.loss_scratch());
   }
   if (spec_.softmax_output) {
-    kernels_.softmax_backward(rows.size(), output.values.cols, first_row, gradient.at(0, rows.begin), stride);
+    kernels_.softmax_backward(rows.size(), output.values.cols, first_row, dz.at(0, rows.begin), stride);
   }
   const DenseLayer<T>& layer = memory.layer_shape(last);
   const Derivative<T> derivative{layer.activation, layer.parameter, output};
-  for (std::int64_t p = 0; p < gradient.count(); ++p) {
-    apply_derivative(kernels_, derivative, rows, p, gradient.at(p, rows.begin));
+  for (std::int64_t p = 0; p < dz.count(); ++p) {
+    apply_derivative(kernels_, derivative, rows, p, dz.at(p, rows.begin));
   }
-  memory.require_declared(Buffer::divergence, 0, Mode::writes);
+  memory.require_declared(Buffer::diverged, 0, Mode::writes);
   if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
 }
 
-/// Gradient by the pre-activations of the layer before; false when the run was stopped.
+/// From dz of a layer to dz of the layer below, or to dx. Returns false when the run is to stop.
 template <typename T>
 bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
-  const std::int64_t l = memory.pass().level;
+  const std::size_t l = memory.pass().layer;
   const Panels<T>& weights = memory.layer(Mode::reads, l).weights;
-  const Panels<T> from = memory.gradient(Mode::reads, l);
-  const Panels<T> to = memory.gradient(Mode::writes, l - 1);
-  Derivative<T> derivative{Activation::identity, 0, {to}};
-  if (l > 1) {
+  const Panels<T> dz = memory.dz(Mode::reads, l);
+  const Panels<T> below_dz = l == 0 ? memory.dx(Mode::writes) : memory.dz(Mode::writes, l - 1);
+  Derivative<T> derivative{Activation::identity, 0, {below_dz}};
+  if (l > 0) {
     const DenseLayer<T>& below = memory.layer_shape(l - 1);
-    derivative = {below.activation, below.parameter, memory.output(Mode::reads, l - 1)};
+    derivative = {below.activation, below.parameter, memory.layer_output(Mode::reads, l - 1)};
   }
   const Range rows = memory.rows();
   T* transposed = memory.transposed();
-  const bool by_rows = state_.plan.transposes_weights[static_cast<std::size_t>(l - 1)];
-  if (!by_rows) transpose_rows(kernels_, from, rows, transposed);
+  const bool by_rows = state_.plan.transposes_weights[l];
+  if (!by_rows) transpose_rows(kernels_, dz, rows, transposed);
   return in_blocks(
-      rows, from.cols, {0, to.count()}, !by_rows, memory.member(), [&](Range block, Range depth, Range panels) {
+      rows, dz.cols, {0, below_dz.count()}, !by_rows, memory.worker(), [&](Range block, Range depth, Range panels) {
         if (by_rows) {
-          dense_backward_data_by_rows(kernels_, weights, from, derivative, to, block, depth, panels, transposed);
+          dense_backward_data_by_rows(kernels_, weights, dz, derivative, below_dz, block, depth, panels, transposed);
         } else {
-          dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * from.cols, derivative, to,
-                              block, depth, panels, memory.scratch());
+          dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * dz.cols, derivative,
+                              below_dz, block, depth, panels, memory.scratch());
         }
       });
 }
 
-/// From the pre-activations of a normalised layer to its product: needs all rows of a unit.
+/// From the gradient by the pre-activations of a layer with batch normalization to that by its product X W.
 template <typename T>
-void Epoch<T>::normalise_backward(const StepMemory<T>& memory) {
-  const std::int64_t l = memory.pass().level;
+void Epoch<T>::batch_norm_backward(const StepMemory<T>& memory) {
+  const std::size_t l = memory.pass().layer;
   const BatchNormSettings settings{.from_batch = request_.training && update_.trains(l)};
-  const Panels<T> gradient = memory.gradient(Mode::writes, l);
-  const Range own = memory.panels(gradient.count());
+  const Panels<T> dz = memory.dz(Mode::writes, l);
+  const Range own = memory.panels(dz.count());
   for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_backward(kernels_, memory.layer(Mode::reads, l), settings, memory.batch_norm(Mode::reads, l), gradient,
-                        p);
+    fastmlp::batch_norm_backward(kernels_, memory.layer(Mode::reads, l), settings, memory.batch_norm(Mode::reads, l),
+                                 dz, p);
   }
 }
 
 template <typename T>
-void Epoch<T>::close() {
-  report();
-  update_.start();
-  halts_ = stop_.load(std::memory_order_relaxed);
+void Epoch<T>::report_progress() {
+  call_monitor();
+  update_.restart_chunks();
+  stops_now_ = stop_.load(std::memory_order_relaxed);
 }
 
+/// Decides whether this step counts. All threads decide alike, because they read what was written before a barrier.
 template <typename T>
-void Epoch<T>::verdict(Own& own) {
+void Epoch<T>::check_stop(ThreadState& thread) {
 #ifdef FASTMLP_CHECKS
-  if (!own.goes_on && !halts_) __builtin_trap();  // who breaks off knows that the step will not count
+  if (!thread.computes && !stops_now_) __builtin_trap();  // a thread broke off a step that counts
 #endif
-  own.halts = halts_ || (diverged_.load(std::memory_order_relaxed) && state_.updates);
-  if (own.halts) return;
-  const auto number = static_cast<std::size_t>(own.number);
-  const double rate =
-      number < request_.learning_rates.size() ? request_.learning_rates[number] : request_.settings.learning_rate;
-  own.settings = own.moments.template next<T>(state_.sink.optimizer, request_.settings, rate, own.batch.weight);
+  thread.stopped = stops_now_ || (diverged_.load(std::memory_order_relaxed) && state_.updates);
+  if (thread.stopped) return;
+  const double rate = thread.steps < request_.learning_rates.size() ? request_.learning_rates[thread.steps]
+                                                                    : request_.settings.learning_rate;
+  thread.settings =
+      thread.moments.template next<T>(state_.sink.optimizer, request_.settings, rate, thread.batch.weight);
 }
 
-/// Fetches the samples of the next step, or looks at their columns, which fetches them too.
 template <typename T>
-void Epoch<T>::look_ahead(const StepMemory<T>& memory, const Own& own) {
+void Epoch<T>::update_running_moments(const StepMemory<T>& memory) {
+  const std::size_t l = memory.pass().layer;
+  const DenseLayer<T>& layer = memory.layer(Mode::writes, l);
+  const BatchNormMemory<T> moments = memory.batch_moments(Mode::reads, l);
+  const Range own = memory.panels(layer.weights.count());
+  for (std::int64_t p = own.begin; p < own.end; ++p) {
+    batch_norm_update_moments(layer, batch_norm_settings(l), moments, p);
+  }
+}
+
+/// Prefetches the samples of the next step, or marks their columns, which fetches them too.
+template <typename T>
+void Epoch<T>::prepare_next_batch(const StepMemory<T>& memory, const ThreadState& thread) {
   const Range next = batches_.rows(memory.batch().index + 1);
-  if (own.patience > 0) {
-    memory.require_declared(Buffer::columns, 0, Mode::writes);
-    mark_columns(next, memory.member());
+  if (thread.scans_left > 0) {
+    memory.require_declared(Buffer::column_marks, 0, Mode::writes);
+    mark_columns(next, memory.worker());
     return;
   }
   const Range share = state_.plan.own_input ? Range{0, next.size()}
-                                            : even_share(next.size(), memory.member().index, memory.member().count);
+                                            : even_share(next.size(), memory.worker().index, memory.worker().count);
   prefetch_rows({next.begin + share.begin, next.begin + share.end});
 }
 
-/// Looks at this member's rows of a batch to come.
+/// Marks the nonzero columns of this thread's rows of a batch.
 template <typename T>
-void Epoch<T>::mark_columns(Range batch, const Member& member) {
-  const Range rows = even_share(batch.size(), member.index, member.count);
+void Epoch<T>::mark_columns(Range batch, const Worker& worker) {
+  const Range rows = even_share(batch.size(), worker.index, worker.count);
   state_.columns.mark(kernels_, request_.samples, order_, {batch.begin + rows.begin, batch.begin + rows.end},
-                      member.index);
+                      worker.index);
 }
 
-/// Starts fetching samples: the order is random, so no hardware sees them coming. Always inline: to GCC a function
-/// that only prefetches has no effect, and it drops the call.
+/// Prefetches samples, because no hardware predicts their random order. Always inline: GCC removes calls of a function
+/// that only prefetches.
 template <typename T>
 __attribute__((always_inline)) inline void Epoch<T>::prefetch_rows(Range rows) {
-  constexpr std::int64_t kLine = 64;
-  constexpr std::int64_t kMostBytes = 128 << 10;  // a share of the second-level cache; long rows need no help
+  constexpr auto kLine = static_cast<std::int64_t>(kCacheLine);
+  constexpr std::int64_t kMostBytes = 128 << 10;  // part of the second-level cache; hardware prefetches long rows
   const SampleRows& samples = request_.samples;
   if (order_ == nullptr || rows.size() * samples.row_bytes > kMostBytes) return;
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
@@ -371,12 +373,12 @@ __attribute__((always_inline)) inline void Epoch<T>::prefetch_rows(Range rows) {
   }
 }
 
-/// Runs work(rows, depth, panels) over all of `rows`, [0, depth) and `panels`, in the blocks of the plan and
-/// looking at the clock now and then; false when the run was stopped. With `whole_panels` a block of rows that is
-/// not whole panels keeps its depth in one piece.
+/// Calls work(rows, depth, panels) for blocks of the plan that cover `rows`, [0, depth) and `panels`. Thread 0 reports
+/// progress now and then. Returns false when the run is to stop. With `whole_panels` the depth is not divided in a
+/// block whose rows are not whole panels.
 template <typename T>
 template <typename Work>
-bool Epoch<T>::in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Member& member,
+bool Epoch<T>::in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Worker& worker,
                          Work work) {
   const Plan& plan = state_.plan;
   const std::int64_t panel = kernels_.panel;
@@ -389,7 +391,7 @@ bool Epoch<T>::in_blocks(Range rows, std::int64_t depth, Range panels, bool whol
       const double flops = 2.0 * static_cast<double>(block.size() * panel) * static_cast<double>(part.size());
       const auto slice = static_cast<std::int64_t>(std::max(1.0, kFlopsBetweenChecks / flops));
       for (std::int64_t p = panels.begin; p < panels.end; p += slice) {
-        if (!first && member.index == 0) report();
+        if (!first && worker.index == 0) call_monitor();
         first = false;
         if (stop_.load(std::memory_order_relaxed)) return false;
         work(block, part, Range{p, std::min(p + slice, panels.end)});
@@ -400,15 +402,15 @@ bool Epoch<T>::in_blocks(Range rows, std::int64_t depth, Range panels, bool whol
 }
 
 template <typename T>
-void Epoch<T>::report() {
+void Epoch<T>::call_monitor() {
   if (Clock::now() < state_.next_report) return;
   if (request_.monitor && !request_.monitor(progress_)) stop_.store(true, std::memory_order_relaxed);
   state_.next_report = Clock::now() + kMonitorInterval;
 }
 
-/// Without a branch for each row, which no branch predictor knows.
+/// Weight of the samples that were predicted right. A branch per row would be mispredicted often.
 template <typename T>
-double Epoch<T>::weight_of_right_ones(const Batch<T>& batch, const std::int32_t* correct) const {
+double Epoch<T>::correct_weight(const Batch<T>& batch, const std::int32_t* correct) const {
   if (request_.sample_weights == nullptr) {
     return static_cast<double>(std::accumulate(correct, correct + batch.size, std::int64_t{0}));
   }
@@ -420,25 +422,23 @@ double Epoch<T>::weight_of_right_ones(const Batch<T>& batch, const std::int32_t*
   return weight;
 }
 
-/// Adds up what the rows of the batch gave.
+/// Adds the results of the batch to the sums of the epoch, and completes the step.
 template <typename T>
-void Epoch<T>::tally(const StepMemory<T>& memory, const Own& own) {
+void Epoch<T>::record_results(const StepMemory<T>& memory, const ThreadState& thread) {
   const Batch<T>& batch = memory.batch();
-  const T* row_loss = memory.row_loss(Mode::reads);
-  const std::int32_t* correct = memory.correct(Mode::reads);
-  const double loss = sum_of(row_loss, batch.size);
-  const double right = weight_of_right_ones(batch, correct);
-  progress_.correct += right;
+  const double loss = sum_of(memory.row_loss(Mode::reads), batch.size);
+  const double correct = correct_weight(batch, memory.correct(Mode::reads));
+  progress_.correct += correct;
   progress_.loss_sum += loss;
   progress_.weight_sum += batch.weight;
   progress_.penalty_sum += step_penalty_;
   progress_.samples_done += batch.size;
-  state_.position.last_step = {batch.size, batch.weight, loss, step_penalty_, right};
+  state_.position.last_step = {batch.size, batch.weight, loss, step_penalty_, correct};
   if (request_.step_losses != nullptr) {
     request_.step_losses->push_back(batch.weight > 0 ? loss / batch.weight : 0);
   }
   ++steps_done_;
-  state_.complete_step(own.moments, request_, static_cast<std::size_t>(own.number + 1), progress_);
+  state_.complete_step(thread.moments, request_, thread.steps + 1, progress_);
 }
 
 template class Epoch<float>;

@@ -1,8 +1,8 @@
-// One epoch as its team sees it: the passes of each step up to backward-data, and its book-keeping. What follows, the
-// update of the parameters, is in update.hpp.
+// One epoch as its team runs it: the passes of each step, except for the update of the parameters in update.hpp.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,53 +15,53 @@
 
 namespace fastmlp {
 
-/// Members that have nothing to do, or were told to stop, still come to every meeting of a step.
+/// Threads without work in a pass, and those that break off because the run is to stop, still reach every barrier.
 template <typename T>
 class Epoch {
  public:
   /// order: of the samples; null: as they are.
   Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::int64_t* order);
 
-  void run(const Member& member);
+  void run(const Worker& worker);
   EpochResult result() const;
 
  private:
-  /// What a member knows of its step.
-  struct Own {
+  /// What each thread keeps for itself from pass to pass.
+  struct ThreadState {
     Moments moments;
-    int patience;             // batches without enough zero columns that are still looked at
-    std::int64_t number = 0;  // of the step in this call
+    int scans_left;         // batches without enough zero columns before the epoch stops looking for them
+    std::size_t steps = 0;  // completed in this call
     Batch<T> batch{};
     UpdateSettings<T> settings{};
-    bool goes_on = true;  // computing; false from where the run was stopped to the verdict
-    bool halts = false;
+    bool computes = true;  // false once a pass was broken off, until the end of the step
+    bool stopped = false;
   };
 
   Batch<T> make_batch(std::int64_t index, std::uint32_t step) const;
-  Dropout dropout(std::int64_t level, const Batch<T>& batch) const;
+  Dropout dropout(std::size_t activation, const Batch<T>& batch) const;
 
-  void compute(const StepMemory<T>& memory, Own& own);
-  void collect_columns(const StepMemory<T>& memory, Own& own);
-  void count_penalty(const StepMemory<T>& memory);
+  void run_pass(const StepMemory<T>& memory, ThreadState& thread);
+  void collect_columns(const StepMemory<T>& memory, ThreadState& thread);
+  void sum_penalty(const StepMemory<T>& memory);
   void gather(const StepMemory<T>& memory);
   bool forward(const StepMemory<T>& memory);
-  BatchNormSettings batch_norm_settings(std::int64_t l) const;
-  void move_running_moments(const StepMemory<T>& memory);
+  BatchNormSettings batch_norm_settings(std::size_t l) const;
   void user_loss(const StepMemory<T>& memory);
-  void output_gradient(const StepMemory<T>& memory);
+  void loss(const StepMemory<T>& memory);
   bool backward_data(const StepMemory<T>& memory);
-  void normalise_backward(const StepMemory<T>& memory);
-  void close();
-  void verdict(Own& own);
-  void look_ahead(const StepMemory<T>& memory, const Own& own);
-  double weight_of_right_ones(const Batch<T>& batch, const std::int32_t* correct) const;
-  void tally(const StepMemory<T>& memory, const Own& own);
+  void batch_norm_backward(const StepMemory<T>& memory);
+  void report_progress();
+  void check_stop(ThreadState& thread);
+  void update_running_moments(const StepMemory<T>& memory);
+  void prepare_next_batch(const StepMemory<T>& memory, const ThreadState& thread);
+  void record_results(const StepMemory<T>& memory, const ThreadState& thread);
 
-  void mark_columns(Range batch, const Member& member);
+  void mark_columns(Range batch, const Worker& worker);
   void prefetch_rows(Range rows);
+  double correct_weight(const Batch<T>& batch, const std::int32_t* correct) const;
   template <typename Work>
-  bool in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Member& member, Work work);
-  void report();
+  bool in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Worker& worker, Work work);
+  void call_monitor();
 
   RunState<T>& state_;
   const EpochRequest<T>& request_;
@@ -70,15 +70,15 @@ class Epoch {
   const std::int64_t* order_;
   const Batches batches_;
   const Range steps_;
-  const Moments first_moments_;  // member 0 moves those of the state
+  const Moments first_moments_;  // at the start of this call
   Update<T> update_;
-  const std::vector<Pass> looking_;  // a step that looks for columns of zeros
-  const std::vector<Pass> settled_;  // one that takes all columns
-  // Lines of their own: what one member writes in every step costs the others what they read beside it.
-  alignas(kCacheLine) std::atomic<bool> stop_{false};  // asked for; computing breaks off
+  const std::vector<Pass> scanning_passes_;  // of a step that looks for zero columns
+  const std::vector<Pass> plain_passes_;     // of a step that takes all columns
+  // Cache lines of their own: a value that one thread writes in every step would slow down reads of its neighbors.
+  alignas(kCacheLine) std::atomic<bool> stop_{false};  // a thread or the monitor asks to stop
   std::atomic<bool> diverged_{false};
-  bool halts_ = false;                     // stop_ as all members take it for this step
-  alignas(kCacheLine) Progress progress_;  // written by member 0 alone, as all below
+  bool stops_now_ = false;                 // value of stop_ that all threads act on in this step
+  alignas(kCacheLine) Progress progress_;  // written by thread 0 alone, like all below
   double step_penalty_ = 0;
   std::int64_t steps_done_ = 0;
 };

@@ -17,7 +17,7 @@ double polynomial(const double (&coefficients)[N], double x) {
   return value;
 }
 
-/// The kernels' logarithm: the C library's may differ between machines in the last bit.
+/// The logarithm of the kernels; that of the C library may differ between machines in the last bit.
 double portable_log(double x) {
   double result = 0;
   kernel_table<double>("generic").elementwise[static_cast<int>(Elementwise::log)](1, &x, &result);
@@ -101,7 +101,6 @@ Distribution distribution_of(Initializer initializer, double parameter, double f
       return normal(1 / fan_in);
     case Initializer::zeros:
     case Initializer::constant:
-    case Initializer::count:
       break;
   }
   return {false, 0};
@@ -110,7 +109,7 @@ Distribution distribution_of(Initializer initializer, double parameter, double f
 /// Row `i` of a matrix of normal deviates becomes orthonormal to the rows before it; twice is enough against
 /// rounding (L. Giraud, J. Langou, M. Rozloznik, "On the loss of orthogonality in the Gram-Schmidt
 /// orthogonalization process", 2005).
-void orthonormalise(std::vector<double>& matrix, std::size_t rows, std::size_t cols) {
+void orthonormalize(std::vector<double>& matrix, std::size_t rows, std::size_t cols) {
   for (std::size_t i = 0; i < rows; ++i) {
     double* row = matrix.data() + i * cols;
     for (int pass = 0; pass < 2; ++pass) {
@@ -135,7 +134,7 @@ std::vector<double> orthogonal_weights(std::int64_t rows, std::int64_t cols, con
   const auto length = static_cast<std::size_t>(wide ? cols : rows);
   std::vector<double> basis(vectors * length);
   for (std::size_t i = 0; i < basis.size(); ++i) basis[i] = inverse_normal_cdf(random.uniform(i));
-  orthonormalise(basis, vectors, length);
+  orthonormalize(basis, vectors, length);
   if (wide) return basis;
   std::vector<double> weights(basis.size());
   for (std::size_t j = 0; j < vectors; ++j) {

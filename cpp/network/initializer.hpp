@@ -8,26 +8,30 @@
 
 namespace fastmlp {
 
-enum class Initializer : int {
-  zeros,
-  constant,
-  normal,
-  uniform,
-  glorot_uniform,
-  glorot_normal,
-  he_uniform,
-  he_normal,
-  lecun_uniform,
-  lecun_normal,
-  orthogonal,
-  count
-};
-inline constexpr std::array<const char*, 11> kInitializerNames = {
-    "zeros",      "constant",  "normal",        "uniform",      "glorot_uniform", "glorot_normal",
-    "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal"};
-static_assert(kInitializerNames.size() == static_cast<std::size_t>(Initializer::count));
+/// A new initializer is one name here and one case of distribution_of in initializer.cpp.
+// clang-format off
+#define FASTMLP_INITIALIZERS(entry) \
+  entry(zeros)                      \
+  entry(constant)                   \
+  entry(normal)                     \
+  entry(uniform)                    \
+  entry(glorot_uniform)             \
+  entry(glorot_normal)              \
+  entry(he_uniform)                 \
+  entry(he_normal)                  \
+  entry(lecun_uniform)              \
+  entry(lecun_normal)               \
+  entry(orthogonal)
+// clang-format on
 
-/// Biases 0 and weights of mean 0 (but for constant) and variance
+#define FASTMLP_ENUMERATOR(name) name,
+enum class Initializer : int { FASTMLP_INITIALIZERS(FASTMLP_ENUMERATOR) };
+#undef FASTMLP_ENUMERATOR
+#define FASTMLP_NAME(name) #name,
+inline constexpr auto kInitializerNames = std::to_array<const char*>({FASTMLP_INITIALIZERS(FASTMLP_NAME)});
+#undef FASTMLP_NAME
+
+/// Sets biases to 0 and draws weights of mean 0 (except constant) and variance
 /// - 2 / (in + out): X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
 ///   networks", 2010;
 /// - 2 / in: K. He et al., "Delving deep into rectifiers", 2015;

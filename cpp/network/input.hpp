@@ -1,57 +1,63 @@
-// Samples on their way into the first layer: picked, converted, scaled, and without the columns that are zero in
-// the whole batch. A zero adds nothing to a sum that starts at +0, so leaving them out changes no result.
+// The input of the first layer: samples are selected, converted and scaled. Columns that are zero in the whole batch
+// may be left out: a zero adds nothing to a sum that starts at +0, so the result is the same.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "base/matrix_view.hpp"
+#include "base/team.hpp"
 #include "kernels/kernel_table.hpp"
 #include "network/spec.hpp"
 #include "ops/dense.hpp"
 
 namespace fastmlp {
 
-/// The columns of a batch that are not all zero, found by several members together: each marks what it sees in its
-/// rows, and after a barrier each collects the marks of all into a list of its own.
-class LiveColumns {
+/// Finds the columns of a batch that are zero, with several threads: each marks the nonzero columns of its rows, and
+/// after a barrier each collects the marks of all threads into lists of its own.
+class ZeroColumns {
  public:
-  LiveColumns(std::int64_t features, int members);
+  ZeroColumns(std::int64_t features, int threads);
 
-  /// Marks rows `rows` of the samples, numbered by `order` unless it is null. Reading them also fetches them.
+  /// Marks the nonzero columns of rows `rows` of the samples, in the given order unless it is null. This also brings
+  /// the rows into the cache.
   template <typename T>
   void mark(const KernelTable<T>& kernels, const SampleRows& samples, const std::int64_t* order, Range rows,
-            int member);
-  /// Returns whether enough columns are zero to be worth leaving out; they always are in sparse samples. `members`: how
-  /// many have marked.
-  bool collect(const SampleRows& samples, int member, int members);
+            int thread);
+  /// Collects the marks of `threads` threads. Returns whether enough columns are zero to leave them out; of sparse
+  /// samples they always are.
+  bool collect(const SampleRows& samples, int thread, int threads);
 
-  /// Ascending, as of the last collect().
-  const std::vector<std::int32_t>& live(int member) const { return views_[static_cast<std::size_t>(member)].live; }
-  const std::vector<std::int32_t>& idle(int member) const { return views_[static_cast<std::size_t>(member)].idle; }
-  /// Place of each live feature among them; for sparse samples.
-  const std::int32_t* places(int member) const { return views_[static_cast<std::size_t>(member)].places.data(); }
+  /// Columns as of the last collect() of the thread, ascending.
+  const std::vector<std::int32_t>& nonzero(int thread) const { return lists(thread).nonzero; }
+  const std::vector<std::int32_t>& zero(int thread) const { return lists(thread).zero; }
+  /// For sparse samples: the place of each nonzero column in the list of nonzero columns.
+  const std::int32_t* places(int thread) const { return lists(thread).places.data(); }
 
  private:
-  struct alignas(64) View {
+  struct alignas(kCacheLine) ColumnLists {
     std::vector<std::uint8_t> marks;
-    std::vector<std::int32_t> live;
-    std::vector<std::int32_t> idle;
+    std::vector<std::int32_t> nonzero;
+    std::vector<std::int32_t> zero;
     std::vector<std::int32_t> places;
   };
-  std::vector<View> views_;
+  const ColumnLists& lists(int thread) const { return threads_[static_cast<std::size_t>(thread)]; }
+  ColumnLists& lists(int thread) { return threads_[static_cast<std::size_t>(thread)]; }
+
+  std::vector<ColumnLists> threads_;
 };
 
-/// The most columns that `rows` samples can have which are not zero.
-std::int64_t most_live_columns(const NetworkSpec& spec, const SampleRows& samples, std::int64_t rows);
+/// The most nonzero columns that `rows` of the samples can have.
+std::int64_t most_nonzero_columns(const NetworkSpec& spec, const SampleRows& samples, std::int64_t rows);
 
-/// The columns of the first layer's input: all features, or those of a list.
+/// The columns of the first layer's input.
 struct InputColumns {
-  const std::vector<std::int32_t>* live = nullptr;  // null: all
-  const std::int32_t* places = nullptr;             // of sparse samples' features among the live ones
+  const std::vector<std::int32_t>* nonzero = nullptr;  // null: all columns
+  const std::int32_t* places = nullptr;                // for sparse samples: see ZeroColumns::places
 };
 
-/// Rows `rows` of `panels` from as many samples, numbered by `order`, or from sample `first` on when it is null.
+/// Writes the samples order[first], order[first + 1], ... to rows `rows` of `panels`; order null: the samples
+/// themselves.
 template <typename T>
 void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
                  const std::int64_t* order, std::int64_t first, const InputColumns& columns, const Panels<T>& panels,

@@ -22,7 +22,7 @@ void check_spec(const NetworkSpec& spec) {
                                             std::to_string(spec.layer_sizes.size()));
   for (const std::int64_t size : spec.layer_sizes) {
     require(size >= 1, "layer_sizes must be positive, got " + std::to_string(size));
-    // Sizes are rounded up to panels below; this keeps that sum itself from overflowing.
+    // Bounded so that rounding up to panels does not overflow.
     if (size > std::int64_t{1} << 48) throw std::bad_alloc();
   }
   require(spec.layers.size() + 1 == spec.layer_sizes.size(), "one activation per layer is required");
@@ -37,10 +37,10 @@ void check_spec(const NetworkSpec& spec) {
   }
   require(outputs == spec.outputs(), "the losses must cover all outputs");
   const LayerSpec& last = spec.layers.back();
-  require(!last.batch_norm && last.dropout == 0, "the last layer has neither batch normalisation nor dropout");
+  require(!last.batch_norm && last.dropout == 0, "the last layer has neither batch normalization nor dropout");
 }
 
-/// Whole panels of one value per output, or of the same for all; zero beyond the outputs.
+/// Whole panels with one value per output, or with one value for all; zero beyond the outputs.
 template <typename T>
 std::vector<T> per_output(const std::vector<double>& values, std::int64_t outputs, std::int64_t panel) {
   std::vector<T> padded(static_cast<std::size_t>((outputs + panel - 1) / panel * panel));
@@ -71,20 +71,16 @@ Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa) : spec_(std::move(spec)), 
   struct Offsets {
     std::size_t weights, bias, scales, means, variances;
   };
-  std::vector<Offsets> offsets;
-  for (std::int64_t l = 0; l < spec_.layer_count(); ++l) {
-    const auto i = static_cast<std::size_t>(l);
-    DenseLayer<T> layer;
-    layer.weights = {nullptr, spec_.layer_sizes[i], spec_.layer_sizes[i + 1], kernels_.panel};
-    layer.activation = spec_.layers[i].activation;
-    layer.parameter = static_cast<T>(spec_.layers[i].parameter);
+  std::vector<Offsets> offsets(spec_.layers.size());
+  for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
+    DenseLayer<T>& layer = layers_.emplace_back();
+    layer.weights = {nullptr, spec_.layer_sizes[l], spec_.layer_sizes[l + 1], kernels_.panel};
+    layer.activation = spec_.layers[l].activation;
+    layer.parameter = static_cast<T>(spec_.layers[l].parameter);
     const std::int64_t padded_out = layer.weights.count() * kernels_.panel;
-    Offsets at{};
-    at.weights = arena_.reserve<T>(checked_product(padded_out, layer.weights.rows));
-    at.bias = arena_.reserve<T>(padded_out);
-    if (spec_.layers[i].batch_norm) at.scales = arena_.reserve<T>(padded_out);
-    offsets.push_back(at);
-    layers_.push_back(layer);
+    offsets[l].weights = arena_.reserve<T>(checked_product(padded_out, layer.weights.rows));
+    offsets[l].bias = arena_.reserve<T>(padded_out);
+    if (spec_.layers[l].batch_norm) offsets[l].scales = arena_.reserve<T>(padded_out);
   }
   parameter_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
   for (std::size_t l = 0; l < layers_.size(); ++l) {
@@ -113,7 +109,7 @@ Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa) : spec_(std::move(spec)), 
 }
 
 template <typename T>
-T* Mlp<T>::vector_of(ParameterKind kind, std::int64_t l) const {
+T* Mlp<T>::vector_of(ParameterKind kind, std::size_t l) const {
   switch (kind) {
     case ParameterKind::biases:
       return layer(l).bias;
@@ -130,12 +126,12 @@ T* Mlp<T>::vector_of(ParameterKind kind, std::int64_t l) const {
 }
 
 template <typename T>
-bool Mlp<T>::has(ParameterKind kind, std::int64_t l) const {
+bool Mlp<T>::has(ParameterKind kind, std::size_t l) const {
   return kind == ParameterKind::weights || vector_of(kind, l) != nullptr;
 }
 
 template <typename T>
-void Mlp<T>::get(ParameterKind kind, std::int64_t l, const T* state, T* destination) const {
+void Mlp<T>::get(ParameterKind kind, std::size_t l, const T* state, T* destination) const {
   Panels<T> weights = layer(l).weights;
   if (kind == ParameterKind::weights) {
     weights.data = const_cast<T*>(state) + (weights.data - parameters());
@@ -146,7 +142,7 @@ void Mlp<T>::get(ParameterKind kind, std::int64_t l, const T* state, T* destinat
 }
 
 template <typename T>
-void Mlp<T>::set(ParameterKind kind, std::int64_t l, const T* source, T* state) const {
+void Mlp<T>::set(ParameterKind kind, std::size_t l, const T* source, T* state) const {
   Panels<T> weights = layer(l).weights;
   if (kind == ParameterKind::weights) {
     weights.data = state + (weights.data - parameters());
@@ -158,7 +154,7 @@ void Mlp<T>::set(ParameterKind kind, std::int64_t l, const T* source, T* state) 
 
 namespace {
 
-/// One thread's buffers for a block of rows: the input and two activations that take turns.
+/// One thread's buffers for a block of rows. Activations alternate between two buffers.
 template <typename T>
 class InferenceBlock {
  public:
@@ -167,7 +163,7 @@ class InferenceBlock {
     const NetworkSpec& spec = mlp.spec();
     const std::int64_t panel = mlp.kernels().panel;
     std::int64_t widest = input_columns;
-    for (std::size_t l = 1; l < spec.layer_sizes.size(); ++l) widest = std::max(widest, spec.layer_sizes[l]);
+    for (const DenseLayer<T>& layer : mlp.layers()) widest = std::max(widest, layer.weights.cols);
     widest = (widest + panel - 1) / panel * panel;
     for (std::size_t& offset : offsets_) offset = arena_.template reserve<T>(checked_product(widest, rows));
     loss_scratch_offset_ = arena_.template reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
@@ -180,25 +176,25 @@ class InferenceBlock {
     const std::int64_t count = rows.size();
     columns_.mark(kernels, samples, nullptr, rows, 0);
     const bool leaves_out = columns_.collect(samples, 0, 1);
-    const InputColumns columns{leaves_out ? &columns_.live(0) : nullptr, columns_.places(0)};
+    const InputColumns columns{leaves_out ? &columns_.nonzero(0) : nullptr, columns_.places(0)};
     LayerInput<T> values{{arena_.template at<T>(offsets_[0]), count, spec.features(), kernels.panel}};
     if (leaves_out) {
-      values.values.cols = static_cast<std::int64_t>(columns.live->size());
-      values.weight_rows = columns.live->data();
+      values.values.cols = static_cast<std::int64_t>(columns.nonzero->size());
+      values.weight_rows = columns.nonzero->data();
     }
     gather_rows(kernels, spec, samples, nullptr, rows.begin, columns, values.values, {0, count});
-    const std::int64_t layers = spec.layer_count();
-    for (std::int64_t l = 0; l < layers; ++l) {
+    const std::size_t layers = spec.layers.size();
+    for (std::size_t l = 0; l < layers; ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
       const Panels<T> next{arena_.template at<T>(offsets_[(l + 1) % 2]), count, layer.weights.cols, kernels.panel};
       dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, {0, next.count()});
-      for (std::int64_t p = 0; layer.normalises() && p < next.count(); ++p) {
+      for (std::int64_t p = 0; layer.normalizes() && p < next.count(); ++p) {
         batch_norm_infer(kernels, layer, spec.batch_norm_epsilon, next, {0, count}, p);
         dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
       }
       values = {next};
       if (l + 1 < layers && !outputs.hidden.empty()) {
-        unpack(next, {0, count}, outputs.hidden[static_cast<std::size_t>(l)] + rows.begin * next.cols);
+        unpack(next, {0, count}, outputs.hidden[l] + rows.begin * next.cols);
       }
     }
     if (spec.softmax_output) softmax_rows(values.values);
@@ -237,7 +233,7 @@ class InferenceBlock {
   }
 
   const Mlp<T>& mlp_;
-  LiveColumns columns_;
+  ZeroColumns columns_;
   Arena arena_;
   std::size_t offsets_[2];
   std::size_t loss_scratch_offset_;
@@ -252,14 +248,14 @@ bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs
   const std::int64_t block = std::min(kInferenceRows, (samples.count + threads - 1) / threads);
   const std::int64_t blocks = (samples.count + block - 1) / block;
   std::vector<std::unique_ptr<InferenceBlock<T>>> buffers;
-  const std::int64_t columns = most_live_columns(spec_, samples, block);
+  const std::int64_t columns = most_nonzero_columns(spec_, samples, block);
   for (int t = 0; t < threads; ++t) buffers.push_back(std::make_unique<InferenceBlock<T>>(*this, block, columns));
   std::atomic<bool> stop{false};
-  run_team(threads, [&](const Member& member) {
-    for (std::int64_t b = member.index; b < blocks && !stop.load(std::memory_order_relaxed); b += member.count) {
-      buffers[static_cast<std::size_t>(member.index)]->run(
+  run_team(threads, [&](const Worker& worker) {
+    for (std::int64_t b = worker.index; b < blocks && !stop.load(std::memory_order_relaxed); b += worker.count) {
+      buffers[static_cast<std::size_t>(worker.index)]->run(
           samples, {b * block, std::min((b + 1) * block, samples.count)}, outputs);
-      if (member.index == 0 && !keep_going()) stop.store(true, std::memory_order_relaxed);
+      if (worker.index == 0 && !keep_going()) stop.store(true, std::memory_order_relaxed);
     }
   });
   return !stop.load();

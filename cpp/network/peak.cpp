@@ -15,22 +15,22 @@ double measure_peak(int threads, double seconds, const std::string& isa, const s
   require_threads(threads, 1);
   require(seconds > 0 && seconds <= 60, "seconds must be in (0, 60], got " + std::to_string(seconds));
   const KernelTable<float>& kernels = kernel_table<float>(isa);
-  constexpr std::int64_t kSteps = 20000;  // some hundred microseconds between two looks at the clock
+  constexpr std::int64_t kSteps = 20000;  // some hundred microseconds per look at the clock
   std::vector<double> rate(static_cast<std::size_t>(threads), 0.0);
   std::atomic<bool> stop{false};
-  run_team(threads, [&](const Member& member) {
+  run_team(threads, [&](const Worker& worker) {
     float sink[2] = {1.0F, 0.5F};
     kernels.fma_chains(kSteps, sink);
-    member.barrier.wait();
+    worker.barrier.wait();
     const auto start = Clock::now();
     double flops = 0;
     double elapsed = 0;
     while (elapsed < seconds && !stop.load(std::memory_order_relaxed)) {
-      if (member.index == 0 && !keep_going()) stop.store(true, std::memory_order_relaxed);
+      if (worker.index == 0 && !keep_going()) stop.store(true, std::memory_order_relaxed);
       flops += kernels.fma_chains(kSteps, sink);
       elapsed = std::chrono::duration<double>(Clock::now() - start).count();
     }
-    rate[static_cast<std::size_t>(member.index)] = flops / elapsed;
+    rate[static_cast<std::size_t>(worker.index)] = flops / elapsed;
   });
   double total = 0;
   for (const double r : rate) total += r;

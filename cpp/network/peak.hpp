@@ -1,4 +1,4 @@
-// The arithmetic limit of the machine at hand, to compare a training step with.
+// The arithmetic limit of this machine, for comparison with a training step.
 #pragma once
 
 #include <functional>
@@ -7,8 +7,8 @@
 namespace fastmlp {
 
 /// Floating-point operations per second of register-only fused multiply-adds in float32 on `threads` cores at once,
-/// measured for about `seconds`, or until keep_going(), which the calling thread asks all the time, returns false. isa:
-/// empty for the active one.
+/// measured for about `seconds`. The calling thread asks keep_going() all the time, and stops when it returns false.
+/// isa: empty for the active one.
 double measure_peak(int threads, double seconds, const std::string& isa, const std::function<bool()>& keep_going);
 
 }  // namespace fastmlp

@@ -8,20 +8,20 @@
 namespace fastmlp {
 namespace {
 
-/// Half of the second-level cache of current x86 and Arm server cores; the rest is for what streams by.
+/// Half of the second-level cache of current x86 and Arm server cores; the other half is for operands that stream.
 constexpr std::int64_t kCacheBytes = 256 << 10;
 constexpr std::int64_t kMostRows = 256;
 constexpr std::int64_t kMostPanelGroup = 4;
-/// With more members the same rows are gathered too often.
+/// With more threads the repeated gathering costs more than it saves.
 constexpr int kMostOwnInputs = 4;
 constexpr std::int64_t kLeastDepth = 128;
 
 std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
 std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return round_down(n + multiple - 1, multiple); }
 
-/// By outputs when the weights are what would travel from core to core (they outweigh the batch, and few rows per
-/// member would share them) or when they come from memory, once rather than once per member; and when the panels come
-/// out even.
+/// Splits by outputs if the panels divide evenly and one of two conditions holds: the weights would move between cores
+/// (they are larger than the batch, and each thread has few rows), or they do not fit in the cache, so that every
+/// thread would read them from memory.
 Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t outputs, int threads, int panel,
                    int element_bytes) {
   constexpr std::int64_t kFewRows = 128;
@@ -30,16 +30,16 @@ Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t ou
   const std::int64_t panels = (outputs + panel - 1) / panel;
   const std::int64_t most = (panels + threads - 1) / threads;
   const double imbalance = static_cast<double>(most * threads) / static_cast<double>(panels);
-  const bool weights_travel = outputs >= batch_size && batch_size < kFewRows * threads;
+  const bool weights_move = outputs >= batch_size && batch_size < kFewRows * threads;
   const bool from_memory = checked_product(checked_product(inputs, outputs), element_bytes) > kManyBytes;
-  const bool pays = weights_travel || from_memory;
+  const bool pays = weights_move || from_memory;
   return threads > 1 && pays && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
 }
 
-/// Compares the blocks to transpose, all of the weights or those of gradients and results.
-bool choose_transposed_weights(std::int64_t member_rows, std::int64_t inputs, std::int64_t outputs, int panel) {
+/// Whether the weights have fewer blocks to transpose than gradients and results together.
+bool choose_transposed_weights(std::int64_t thread_rows, std::int64_t inputs, std::int64_t outputs, int panel) {
   const auto panels = [&](std::int64_t size) { return (size + panel - 1) / panel; };
-  return panels(inputs) * panels(outputs) < panels(member_rows) * (panels(inputs) + panels(outputs));
+  return panels(inputs) * panels(outputs) < panels(thread_rows) * (panels(inputs) + panels(outputs));
 }
 
 PlanOverrides& overrides() {
@@ -71,20 +71,21 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   Plan plan;
   // Forward, backward-data and backward-weights cost the same.
   plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
-  const std::int64_t member_rows = (batch_size + plan.threads - 1) / plan.threads;
-  for (std::int64_t l = 1; l <= spec.layer_count(); ++l) {
-    const std::int64_t inputs = spec.layer_sizes[static_cast<std::size_t>(l - 1)];
-    const std::int64_t outputs = spec.layer_sizes[static_cast<std::size_t>(l)];
-    // Batch normalisation needs all rows of a unit.
-    plan.splits.push_back(spec.layer(l - 1).batch_norm
+  const std::int64_t thread_rows = (batch_size + plan.threads - 1) / plan.threads;
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    const std::int64_t inputs = spec.layer_sizes[l];
+    const std::int64_t outputs = spec.layer_sizes[l + 1];
+    // Batch normalization needs all rows of a unit.
+    plan.splits.push_back(spec.layers[l].batch_norm
                               ? Split::outputs
                               : choose_split(batch_size, inputs, outputs, plan.threads, panel, element_bytes));
-    plan.transposes_weights.push_back(choose_transposed_weights(member_rows, inputs, outputs, panel));
+    plan.transposes_weights.push_back(choose_transposed_weights(thread_rows, inputs, outputs, panel));
   }
   plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs && plan.threads > 1;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
-  // Whole panels, of which the transposed gradient consists: a team smaller than planned has rows of several blocks.
-  plan.row_block = round_up(std::min(any_outputs ? batch_size : member_rows, kMostRows), panel);
+  // Whole panels, because the transposed gradient consists of panels. In a team smaller than planned, the rows of a
+  // thread take several blocks.
+  plan.row_block = round_up(std::min(any_outputs ? batch_size : thread_rows, kMostRows), panel);
   plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
   plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
   apply(overrides(), spec, panel, plan);
@@ -93,19 +94,19 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
 
 double forward_flops(const NetworkSpec& spec) {
   double flops = 0;
-  for (std::size_t l = 1; l < spec.layer_sizes.size(); ++l) {
-    flops += 2.0 * static_cast<double>(spec.layer_sizes[l - 1]) * static_cast<double>(spec.layer_sizes[l]);
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    flops += 2.0 * static_cast<double>(spec.layer_sizes[l]) * static_cast<double>(spec.layer_sizes[l + 1]);
   }
   return flops;
 }
 
 int choose_threads(int requested, double flops, std::int64_t rows) {
-  // Two barriers a step, and weights that travel from core to core, are not repaid below this much work per thread.
+  // With less work per thread, the barriers and the moves of weights between cores cost more than a thread saves.
   constexpr double kFlopsPerThread = 1.5e6;
   const auto worthwhile = static_cast<int>(std::clamp(flops / kFlopsPerThread, 1.0, 1e6));
   require_threads(requested, 0);
   int wanted = requested;
-  // Asking the system takes longer than a small prediction.
+  // available_threads() takes longer than a small prediction.
   if (requested == 0) wanted = worthwhile == 1 ? 1 : std::min(available_threads(), worthwhile);
   return static_cast<int>(std::min<std::int64_t>(wanted, std::max<std::int64_t>(rows, 1)));
 }

@@ -1,5 +1,5 @@
-// What is decided once for a network, a batch size and a number of threads, and not again in any step.
-// Nothing here changes a bit of the result.
+// Decisions for a network, a batch size and a number of threads, made once before the first step. None of them changes
+// a bit of the results.
 #pragma once
 
 #include <cstdint>
@@ -10,45 +10,45 @@
 
 namespace fastmlp {
 
-/// How the members of a team share the forward pass and the update of a layer.
+/// How the threads of a team divide the forward pass and the update of a layer.
 enum class Split {
-  rows,     // each takes rows of the batch and reads all weights; blocks of the update are dealt out evenly
-  outputs,  // each takes output panels and meets only its own part of the weights, for a barrier more
+  rows,     // each thread takes rows of the batch and reads all weights; threads take chunks of the update
+  outputs,  // each thread takes output panels and reads and updates their weights alone, at the cost of a barrier
 };
 
 struct Plan {
   int threads = 1;
-  std::vector<Split> splits;  // one per layer
-  // Each member gathers the whole batch for itself: cheaper than lines of the input that travel from core to core.
+  std::vector<Split> splits;  // per layer
+  // Each thread gathers the whole batch for itself, which is cheaper than reading rows from the cache of another core.
   bool own_input = false;
-  // Columns that are zero in the whole batch are left out; unset: where they are many.
+  // Whether columns that are zero in the whole batch are left out; unset: if they are many.
   std::optional<bool> leaves_out_columns;
-  // Backward-data, one per layer, the first one's meaningless: transposes weights instead of gradients and results.
+  // Per layer: backward-data transposes the weights instead of gradients and results.
   std::vector<bool> transposes_weights;
-  // Forward and backward-data: rows x depth of the broadcast operand that stay in the second-level cache while the
-  // panels of the weights go by.
+  // Forward and backward-data: rows and depth of the block of the broadcast operand that stays in the second-level
+  // cache while the weights are read.
   std::int64_t row_block = 0;
   std::int64_t depth_block = 0;
-  // Backward-weights: output panels whose gradients stay there while the input goes by.
+  // Backward-weights: output panels whose gradients stay in that cache while the input is read.
   std::int64_t panel_group = 1;
 };
 
 /// threads: 0 chooses by the work of a step. panel: elements of a panel row; element_bytes: of one scalar.
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes);
 
-/// Decisions that a test takes out of the plan's hands, so that no path waits for the sizes that lead to it.
+/// Decisions that a test makes in place of the plan, so that small networks take every path.
 struct PlanOverrides {
-  std::optional<std::uint64_t> split_by_outputs;  // bit l - 1: layer l; those with batch normalisation always are
+  std::optional<std::uint64_t> split_by_outputs;  // bit l: layer l; layers with batch normalization always are
   std::optional<std::uint64_t> transposes_weights;
   std::optional<bool> own_input;
   std::optional<bool> leaves_out_columns;
-  // In panels.
+  // In panels:
   std::optional<std::int64_t> row_block;
   std::optional<std::int64_t> depth_block;
   std::optional<std::int64_t> panel_group;
 };
 
-/// For all plans that this process makes from now on.
+/// Applies to all plans that this process makes from now on.
 void override_plans(const PlanOverrides& overrides);
 
 /// Floating-point operations of one forward pass for one sample.

@@ -14,34 +14,33 @@ std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multi
 
 template <typename T>
 RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates)
-    : mlp_(mlp), batch_size_(batch_size), members_(plan.threads), own_input_(plan.own_input), slot_count_(slots) {
+    : mlp_(mlp), batch_size_(batch_size), input_copies_(plan.own_input ? plan.threads : 1), slot_count_(slots) {
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
-  std::vector<std::size_t> values;  // by level
-  std::vector<std::size_t> slopes;
   std::int64_t columns = 0;
-  for (std::int64_t level = 0; level <= spec.layer_count(); ++level) {
-    const std::int64_t size = spec.layer_sizes[static_cast<std::size_t>(level)];
-    const std::int64_t padded = round_up(size, panel);
-    const std::int64_t elements = level == 0 ? 0 : checked_product(padded, batch_size);
-    const bool keeps = level > 0 && keeps_slopes(mlp.kernels(), spec.layer(level - 1));
-    const bool normalises = level > 0 && spec.layer(level - 1).batch_norm;
-    values.push_back(arena_.reserve<T>(elements));
-    level_gradients_.push_back(arena_.reserve<T>(elements));
-    slopes.push_back(arena_.reserve<T>(keeps ? elements : 0));
-    normalised_.push_back(arena_.reserve<T>(normalises ? elements : 0));
-    moments_.push_back(arena_.reserve<T>(normalises ? 5 * padded : 0));
-    if (level > 0) widest_ = std::max(widest_, size);
-    if (level > 0) columns = checked_sum(columns, size);
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    const std::int64_t outputs = mlp.layer(l).weights.cols;
+    const std::int64_t padded = round_up(outputs, panel);
+    const std::int64_t elements = checked_product(padded, batch_size);
+    const bool normalizes = spec.layers[l].batch_norm;
+    LayerMemory& layer = layers_.emplace_back();
+    layer.values = arena_.reserve<T>(elements);
+    layer.dz = arena_.reserve<T>(elements);
+    layer.derivatives = arena_.reserve<T>(stores_derivatives(mlp.kernels(), spec.layers[l]) ? elements : 0);
+    layer.normalized = arena_.reserve<T>(normalizes ? elements : 0);
+    layer.moments = arena_.reserve<T>(normalizes ? 5 * padded : 0);
+    widest_layer_ = std::max(widest_layer_, outputs);
+    columns = checked_sum(columns, outputs);
   }
   std::int64_t transposed = 0;
-  for (int team = 1; team <= members_; ++team) {
+  for (int team = 1; team <= plan.threads; ++team) {
     transposed = std::max(transposed, checked_product(transposed_elements(team), team));
   }
   transposed_ = arena_.reserve<T>(transposed);
-  for (int member = 0; member < members_; ++member) {
-    scratch_.push_back(arena_.reserve<T>(panel * panel));
-    loss_scratch_.push_back(arena_.reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel)));
+  for (int thread = 0; thread < plan.threads; ++thread) {
+    ThreadMemory& memory = threads_.emplace_back();
+    memory.scratch = arena_.reserve<T>(panel * panel);
+    memory.loss_scratch = arena_.reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
   }
   row_loss_ = arena_.reserve<T>(batch_size);
   correct_ = arena_.reserve<std::int32_t>(batch_size);
@@ -50,54 +49,50 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   column_sums_ = arena_.reserve<double>(columns);
   arena_.allocate();
   bytes_ = arena_.bytes();
-  outputs_.resize(1);
-  for (std::int64_t level = 1; level <= spec.layer_count(); ++level) {
-    LayerOutput<T> output{level_panels(values, level, batch_size)};
-    if (keeps_slopes(mlp.kernels(), spec.layer(level - 1))) output.slopes = level_panels(slopes, level, batch_size);
-    outputs_.push_back(output);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    LayerMemory& layer = layers_[l];
+    layer.output = {layer_panels(layer.values, l, batch_size)};
+    if (!stores_derivatives(mlp.kernels(), spec.layers[l])) continue;
+    layer.output.derivatives = layer_panels(layer.derivatives, l, batch_size);
   }
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::level_panels(const std::vector<std::size_t>& offsets, std::int64_t level,
-                                     std::int64_t batch) const {
-  return {arena_.at<T>(at(offsets, level)), batch, mlp_.spec().layer_sizes[static_cast<std::size_t>(level)],
-          mlp_.kernels().panel};
+Panels<T> RunMemory<T>::layer_panels(std::size_t offset, std::size_t l, std::int64_t batch) const {
+  return {arena_.at<T>(offset), batch, mlp_.layer(l).weights.cols, mlp_.kernels().panel};
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::input(int member, std::int64_t batch, std::int64_t columns) const {
-  const std::int64_t copy = own_input_ ? member : 0;
+Panels<T> RunMemory<T>::input(int thread, std::int64_t batch, std::int64_t columns) const {
+  const std::int64_t copy = input_copies_ > 1 ? thread : 0;
   return {input_->template at<T>(0) + copy * input_elements_, batch, columns, mlp_.kernels().panel};
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::gradient(std::int64_t level, std::int64_t batch) const {
-  Panels<T> panels = level_panels(level_gradients_, level, batch);
-  if (level == 0) panels.data = input_gradient_->template at<T>(0);
-  return panels;
+Panels<T> RunMemory<T>::dx(std::int64_t batch) const {
+  return {dx_->template at<T>(0), batch, mlp_.spec().features(), mlp_.kernels().panel};
 }
 
 template <typename T>
-BatchNormMemory<T> RunMemory<T>::batch_norm(std::int64_t level, std::int64_t batch) const {
-  const Panels<T> normalised = level_panels(normalised_, level, batch);
-  const std::int64_t padded = normalised.count() * normalised.panel;
-  T* moments = arena_.at<T>(at(moments_, level));
-  return {normalised, moments, moments + padded, moments + 2 * padded, moments + 3 * padded, moments + 4 * padded};
+BatchNormMemory<T> RunMemory<T>::batch_norm(std::size_t l, std::int64_t batch) const {
+  const Panels<T> normalized = layer_panels(layers_[l].normalized, l, batch);
+  const std::int64_t padded = normalized.count() * normalized.panel;
+  T* moments = arena_.at<T>(layers_[l].moments);
+  return {normalized, moments, moments + padded, moments + 2 * padded, moments + 3 * padded, moments + 4 * padded};
 }
 
 template <typename T>
 void RunMemory<T>::require_input(std::int64_t columns) {
   const std::int64_t elements = checked_product(round_up(columns, mlp_.kernels().panel), batch_size_);
   if (input_ != nullptr && elements <= input_elements_) return;
-  allocate(input_, checked_product(elements, own_input_ ? members_ : 1));
+  allocate(input_, checked_product(elements, input_copies_));
   input_elements_ = elements;
 }
 
 template <typename T>
-void RunMemory<T>::require_input_gradient() {
+void RunMemory<T>::require_dx() {
   const std::int64_t padded = round_up(mlp_.spec().features(), mlp_.kernels().panel);
-  if (input_gradient_ == nullptr) allocate(input_gradient_, checked_product(padded, batch_size_));
+  if (dx_ == nullptr) allocate(dx_, checked_product(padded, batch_size_));
 }
 
 template <typename T>
@@ -116,13 +111,13 @@ T* RunMemory<T>::require_averages() {
 }
 
 template <typename T>
-void RunMemory<T>::allocate(std::unique_ptr<Arena>& room, std::int64_t count) {
+void RunMemory<T>::allocate(std::unique_ptr<Arena>& block, std::int64_t count) {
   auto arena = std::make_unique<Arena>();
   arena->reserve<T>(count);
   arena->allocate();
-  const std::size_t before = room == nullptr ? 0 : room->bytes();
+  const std::size_t before = block == nullptr ? 0 : block->bytes();
   bytes_.fetch_add(arena->bytes() - before, std::memory_order_relaxed);
-  room = std::move(arena);
+  block = std::move(arena);
 }
 
 template class RunMemory<float>;

@@ -1,8 +1,9 @@
-// The memory of a training run. Taken at once before the first step; what only some epochs need, before the first of
-// those.
+// The memory of a training run. One block is allocated before the first step; buffers that only some epochs need are
+// allocated before the first of these epochs.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -20,89 +21,96 @@ namespace fastmlp {
 template <typename T>
 class StepMemory;
 
-/// Level 0 is the input, level l the output of layer l. Gradients are by the pre-activations of levels 1 and up, and
-/// by the input itself.
+/// Layers and activations are numbered as in step.hpp.
 template <typename T>
 class RunMemory {
  public:
-  /// slots: arrays of the optimizer's state. With `updates` there is room for a copy of the network's state.
+  /// slots: arrays of the optimizer's state. With `updates` the memory includes a copy of the network's state.
   RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates);
 
   T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
   int slot_count() const { return slot_count_; }
-  /// Of the network's state, when the run updates it.
+  /// The network's state at the start of the epoch, in runs that update it.
   T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
-  /// What a step with `differentiates_input` has left.
-  Panels<T> input_gradient(std::int64_t batch) const { return gradient(0, batch); }
+  /// Gradient by the input after a step with `differentiates_input`.
+  Panels<T> input_gradient(std::int64_t batch) const { return dx(batch); }
 
   void require_input(std::int64_t columns);
-  void require_input_gradient();
-  /// The gradient of all parameters, kept for a step.
+  void require_dx();
+  /// Gradients of all parameters, kept for a step.
   T* require_gradients();
-  /// Room for averages of the network's state.
+  /// Averages of the network's state; at first a copy of it.
   T* require_averages();
   T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }
 
-  /// May be asked while another thread's epoch takes what it needs.
+  /// Safe to call while another thread runs an epoch.
   std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  // What members share during a step is reached through the declaration of a pass alone.
+  // Threads reach shared buffers through StepMemory alone, which checks the declarations of passes.
   friend class StepMemory<T>;
 
-  Panels<T> input(int member, std::int64_t batch, std::int64_t columns) const;
-  LayerOutput<T> output(std::int64_t level, std::int64_t batch) const {
-    LayerOutput<T> output = outputs_[static_cast<std::size_t>(level)];
-    output.values.rows = output.slopes.rows = batch;
+  Panels<T> input(int thread, std::int64_t batch, std::int64_t columns) const;
+  /// Activation l + 1.
+  LayerOutput<T> output(std::size_t l, std::int64_t batch) const {
+    LayerOutput<T> output = layers_[l].output;
+    output.values.rows = output.derivatives.rows = batch;
     return output;
   }
-  Panels<T> gradient(std::int64_t level, std::int64_t batch) const;
-  BatchNormMemory<T> batch_norm(std::int64_t level, std::int64_t batch) const;
-  /// Parts of one room, as large as the team's count makes them: a team smaller than planned has larger shares.
-  T* transposed(const Member& member) const {
-    return arena_.at<T>(transposed_) + member.index * transposed_elements(member.count);
+  Panels<T> dz(std::size_t l, std::int64_t batch) const { return layer_panels(layers_[l].dz, l, batch); }
+  Panels<T> dx(std::int64_t batch) const;
+  BatchNormMemory<T> batch_norm(std::size_t l, std::int64_t batch) const;
+  /// The thread's part of one block. The fewer threads the team has, the larger are the parts.
+  T* transposed(const Worker& worker) const {
+    return arena_.at<T>(transposed_) + worker.index * transposed_elements(worker.count);
   }
-  T* scratch(int member) const { return arena_.at<T>(at(scratch_, member)); }
-  T* loss_scratch(int member) const { return arena_.at<T>(at(loss_scratch_, member)); }
+  T* scratch(int thread) const { return arena_.at<T>(threads_[static_cast<std::size_t>(thread)].scratch); }
+  T* loss_scratch(int thread) const { return arena_.at<T>(threads_[static_cast<std::size_t>(thread)].loss_scratch); }
   T* row_loss() const { return arena_.at<T>(row_loss_); }
   std::int32_t* correct() const { return arena_.at<std::int32_t>(correct_); }
-  /// One sum per output of each layer, for reductions over the parameters.
+  /// One sum per output of each layer.
   double* column_sums() const { return arena_.at<double>(column_sums_); }
 
-  static std::size_t at(const std::vector<std::size_t>& offsets, std::int64_t i) {
-    return offsets[static_cast<std::size_t>(i)];
-  }
-  /// For the most rows that one of `members` has.
-  std::int64_t transposed_elements(int members) const {
+  /// Elements for the largest share of rows in a team of `threads`.
+  std::int64_t transposed_elements(int threads) const {
     const std::int64_t panel = mlp_.kernels().panel;
-    const std::int64_t rows = (batch_size_ + members - 1) / members;
-    return checked_product((rows + panel - 1) / panel * panel, widest_);
+    const std::int64_t rows = (batch_size_ + threads - 1) / threads;
+    return checked_product((rows + panel - 1) / panel * panel, widest_layer_);
   }
-  Panels<T> level_panels(const std::vector<std::size_t>& offsets, std::int64_t level, std::int64_t batch) const;
+  Panels<T> layer_panels(std::size_t offset, std::size_t l, std::int64_t batch) const;
 
-  /// Room for `count` elements in place of what `room` held.
-  void allocate(std::unique_ptr<Arena>& room, std::int64_t count);
+  /// Replaces a block by a zeroed one of `count` elements.
+  void allocate(std::unique_ptr<Arena>& block, std::int64_t count);
+
+  // Offsets in the arena.
+  struct LayerMemory {
+    std::size_t values = 0;
+    std::size_t derivatives = 0;
+    std::size_t dz = 0;
+    std::size_t normalized = 0;
+    std::size_t moments = 0;
+    LayerOutput<T> output{};
+  };
+  struct ThreadMemory {
+    std::size_t scratch = 0;
+    std::size_t loss_scratch = 0;
+  };
 
   const Mlp<T>& mlp_;
   std::int64_t batch_size_;
-  int members_;
-  bool own_input_;
+  int input_copies_;
   int slot_count_;
-  std::int64_t widest_ = 1;  // layer
+  std::int64_t widest_layer_ = 1;
   Arena arena_;
   std::unique_ptr<Arena> input_;
-  std::unique_ptr<Arena> input_gradient_;
+  std::unique_ptr<Arena> dx_;
   std::unique_ptr<Arena> gradients_;
   std::unique_ptr<Arena> averages_;
   std::atomic<std::size_t> bytes_{0};
-  std::int64_t input_elements_ = 0;      // of one member
-  std::vector<LayerOutput<T>> outputs_;  // by level, that of the input without data
-  std::vector<std::size_t> level_gradients_;
-  std::vector<std::size_t> normalised_;
-  std::vector<std::size_t> moments_;
+  std::int64_t input_elements_ = 0;  // of one copy
+  std::vector<LayerMemory> layers_;
+  std::vector<ThreadMemory> threads_;
   std::size_t transposed_ = 0;
-  std::vector<std::size_t> scratch_;  // by member
-  std::vector<std::size_t> loss_scratch_;
   std::size_t row_loss_ = 0;
   std::size_t correct_ = 0;
   std::size_t slots_ = 0;
@@ -110,10 +118,10 @@ class RunMemory {
   std::size_t column_sums_ = 0;
 };
 
-/// Whether the backward pass needs more of layer l + 1 than its output.
+/// Whether the backward pass needs the derivative of the activation function, rather than the output alone.
 template <typename T>
-bool keeps_slopes(const KernelTable<T>& kernels, const LayerSpec& layer) {
-  return layer.dropout > 0 || !kernels.slope_from_output[static_cast<int>(layer.activation)];
+bool stores_derivatives(const KernelTable<T>& kernels, const LayerSpec& layer) {
+  return layer.dropout > 0 || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
 }
 
 }  // namespace fastmlp

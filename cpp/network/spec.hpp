@@ -11,24 +11,18 @@
 
 namespace fastmlp {
 
-/// Names as users write them, in the order of the enums.
-inline constexpr std::array<const char*, 14> kActivationNames = {
-    "identity",   "step", "sign", "sigmoid", "hard_sigmoid", "tanh", "relu",
-    "leaky_relu", "elu",  "selu", "gelu",    "gelu_tanh",    "silu", "softplus"};
-inline constexpr std::array<const char*, 10> kLossNames = {
-    "softmax_cross_entropy", "hinge", "binary_cross_entropy", "mse", "half_mse", "mae", "huber", "poisson", "quantile",
-    "user_defined"};
-inline constexpr std::array<const char*, 13> kOptimizerNames = {
-    "sgd",     "momentum",         "nesterov",        "adagrad",
-    "rmsprop", "rmsprop_momentum", "centred_rmsprop", "centred_rmsprop_momentum",
-    "adam",    "amsgrad",          "adamax",          "nadam",
-    "lion"};
-inline constexpr std::array<const char*, 7> kElementwiseNames = {
-    "exp", "log", "tanh", "sigmoid", "log1p", "normal_cdf", "inverse_normal_cdf"};
-static_assert(kActivationNames.size() == static_cast<std::size_t>(Activation::count));
-static_assert(kLossNames.size() == static_cast<std::size_t>(Loss::count));
-static_assert(kOptimizerNames.size() == static_cast<std::size_t>(Optimizer::count));
-static_assert(kElementwiseNames.size() == static_cast<std::size_t>(Elementwise::count));
+// Names as users write them, in the order of the enums.
+#define FASTMLP_NAME(name, ...) #name,
+inline constexpr auto kActivationNames = std::to_array<const char*>({FASTMLP_ACTIVATIONS(FASTMLP_NAME)});
+inline constexpr auto kLossNames = std::to_array<const char*>({FASTMLP_LOSSES(FASTMLP_NAME) "user_defined"});
+inline constexpr auto kOptimizerNames = std::to_array<const char*>({FASTMLP_OPTIMIZERS(FASTMLP_NAME)});
+inline constexpr auto kElementwiseNames = std::to_array<const char*>({FASTMLP_ELEMENTWISE(FASTMLP_NAME)});
+#undef FASTMLP_NAME
+
+/// Targets of each loss.
+#define FASTMLP_TARGETS(name, targets, ...) TargetKind::targets,
+inline constexpr TargetKind kLossTargets[] = {FASTMLP_LOSSES(FASTMLP_TARGETS) TargetKind::classes_or_shares};
+#undef FASTMLP_TARGETS
 
 /// A layer of weights.
 struct LayerSpec {
@@ -67,12 +61,10 @@ struct NetworkSpec {
   bool disturbs_input() const { return input_dropout > 0 || input_noise > 0; }
 };
 
-/// Loss targets must be classes (int64).
-inline bool requires_classes(Loss loss) { return loss == Loss::hinge; }
-/// Loss targets may be classes.
-inline bool takes_classes(Loss loss) {
-  return loss == Loss::hinge || loss == Loss::softmax_cross_entropy || loss == Loss::user_defined;
-}
+/// Whether targets must be classes (int64).
+inline bool requires_classes(Loss loss) { return kLossTargets[static_cast<int>(loss)] == TargetKind::classes; }
+/// Whether targets may be classes.
+inline bool takes_classes(Loss loss) { return kLossTargets[static_cast<int>(loss)] != TargetKind::values; }
 
 /// Samples as the caller holds them: row-major, or compressed sparse rows.
 struct SampleRows {

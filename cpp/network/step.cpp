@@ -9,76 +9,77 @@
 namespace fastmlp {
 namespace {
 
-/// Whether one member's part of a buffer may be another's under the other share.
+/// Whether one thread's part under share `a` can overlap another thread's part under share `b`.
 bool parts_overlap(Share a, Share b) {
-  const bool same_parts = a != Share::whole && a != Share::dealt;
-  return !(a == b && same_parts);
+  const bool fixed_parts = a != Share::whole && a != Share::chunks;
+  return !(a == b && fixed_parts);
 }
 
-/// Whether its rows and panels lie elsewhere where a batch has another size, as the last one of an epoch may.
-bool moves_with_batch(Buffer buffer) {
-  return buffer == Buffer::outputs || buffer == Buffer::gradients || buffer == Buffer::normalised ||
-         buffer == Buffer::row_results;
+/// Whether a thread's rows and panels lie elsewhere when the batch size changes, as in the last batch of an epoch.
+bool depends_on_batch_size(Buffer buffer) {
+  return buffer == Buffer::activations || buffer == Buffer::dz || buffer == Buffer::dx ||
+         buffer == Buffer::normalized || buffer == Buffer::row_results;
 }
 
-bool meets_needed(const Access& a, const Access& b, bool same_step = true) {
-  if (a.buffer != b.buffer || a.level != b.level) return false;
+/// Whether threads race when one makes access `a` and another makes access `b`.
+bool conflict(const Access& a, const Access& b, bool same_step = true) {
+  if (a.buffer != b.buffer || a.part != b.part) return false;
   if (a.mode == Mode::reads && b.mode == Mode::reads) return false;
   const bool parts_move =
-      !same_step && moves_with_batch(a.buffer) && (a.share == Share::rows || a.share == Share::outputs);
+      !same_step && depends_on_batch_size(a.buffer) && (a.share == Share::rows || a.share == Share::outputs);
   return parts_move || parts_overlap(a.share, b.share);
 }
 
-/// Between members inside one pass: what is dealt out is nobody else's.
+/// Chunks are disjoint within a pass.
 void require_no_race_within(const Pass& pass) {
   for (const Access& a : pass.accesses) {
     for (const Access& b : pass.accesses) {
-      if (a.share == Share::dealt && b.share == Share::dealt) continue;
-      if (!meets_needed(a, b)) continue;
+      if (a.share == Share::chunks && b.share == Share::chunks) continue;
+      if (!conflict(a, b)) continue;
       throw std::logic_error("pass " + std::to_string(static_cast<int>(pass.kind)) + " races with itself on buffer " +
                              std::to_string(static_cast<int>(a.buffer)));
     }
   }
 }
 
-struct Earlier {
+struct EarlierAccess {
   Access access;
   int step;
 };
 
-void note(const Pass& pass, int step, std::vector<Earlier>& since_meeting) {
-  if (pass.meets) since_meeting.clear();
-  for (const Access& access : pass.accesses) since_meeting.push_back({access, step});
+void note_accesses(const Pass& pass, int step, std::vector<EarlierAccess>& since_barrier) {
+  if (pass.barrier_before) since_barrier.clear();
+  for (const Access& access : pass.accesses) since_barrier.push_back({access, step});
 }
 
-/// A meeting as late as possible, just before the first pass that needs it, is one of as few as possible. The second
-/// step sees what a step leaves to the next one.
-void place_meetings(std::vector<Pass>& passes, const std::vector<Pass>& before) {
+/// Places each barrier just before the first pass that needs it: as late as possible is as few as possible. Two steps
+/// are looked at, so that races from one step to the next are seen.
+void place_barriers(std::vector<Pass>& passes, const std::vector<Pass>& before) {
   constexpr int kSteps = 2;
-  std::vector<Earlier> since_meeting;
-  for (const Pass& pass : before) note(pass, 0, since_meeting);
+  std::vector<EarlierAccess> since_barrier;
+  for (const Pass& pass : before) note_accesses(pass, 0, since_barrier);
   for (int step = 1; step <= kSteps; ++step) {
     for (Pass& pass : passes) {
       const bool needed = std::any_of(pass.accesses.begin(), pass.accesses.end(), [&](const Access& next) {
-        return std::any_of(since_meeting.begin(), since_meeting.end(), [&](const Earlier& before_it) {
-          return meets_needed(before_it.access, next, before_it.step == step);
+        return std::any_of(since_barrier.begin(), since_barrier.end(), [&](const EarlierAccess& earlier) {
+          return conflict(earlier.access, next, earlier.step == step);
         });
       });
-      pass.meets = pass.meets || needed;
-      note(pass, step, since_meeting);
+      pass.barrier_before = pass.barrier_before || needed;
+      note_accesses(pass, step, since_barrier);
     }
   }
 }
 
-std::optional<MeetingNumber> meeting_to_drop;
+std::optional<BarrierNumber> barrier_to_drop;
 bool dropped = false;
 
-void drop_wanted_meeting(const StepFeatures& features, std::vector<Pass>& passes) {
-  if (!meeting_to_drop || meeting_to_drop->looks_at_columns != features.looks_at_columns) return;
+void drop_chosen_barrier(const StepFeatures& features, std::vector<Pass>& passes) {
+  if (!barrier_to_drop || barrier_to_drop->scans_columns != features.scans_columns) return;
   std::int64_t number = 0;
   for (Pass& pass : passes) {
-    if (!pass.meets || number++ != meeting_to_drop->number) continue;
-    pass.meets = false;
+    if (!pass.barrier_before || number++ != barrier_to_drop->number) continue;
+    pass.barrier_before = false;
     dropped = true;
   }
 }
@@ -87,186 +88,185 @@ void drop_wanted_meeting(const StepFeatures& features, std::vector<Pass>& passes
 class StepBuilder {
  public:
   StepBuilder(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features)
-      : spec_(spec), plan_(plan), features_(features), last_(spec.layer_count()) {}
+      : spec_(spec), plan_(plan), features_(features), layers_(spec.layers.size()) {}
 
   std::vector<Pass> build(const std::vector<Pass>& before) {
-    if (features_.looks_at_columns) {
-      passes_.push_back({PassKind::collect_columns, 0, Share::own, {reads(Buffer::columns, 0, Share::whole)}});
+    if (features_.scans_columns) {
+      add(PassKind::collect_columns, Share::own_copy, {reads(Buffer::column_marks, 0, Share::whole)});
     }
-    if (features_.counts_penalty) count_penalty();
-    passes_.push_back(
-        {PassKind::gather, 0, input_share(Share::rows), {writes(Buffer::outputs, 0, input_share(Share::rows))}});
-    for (std::int64_t l = 1; l <= last_; ++l) forward(l);
+    if (features_.with_penalty) sum_penalty();
+    add(PassKind::gather, input_share(Share::rows), {writes(Buffer::activations, 0, input_share(Share::rows))});
+    for (std::size_t l = 0; l < layers_; ++l) forward(l);
     loss();
-    for (std::int64_t l = last_; l > features_.lowest; --l) {
-      backward_data(l);
-      if (l > 1 && normalises(l - 1)) normalise_backward(l - 1);
-    }
-    passes_.push_back({PassKind::close,
-                       0,
-                       Share::first,
-                       {writes(Buffer::halt, 0, Share::first), writes(Buffer::hand_out, 0, Share::first)}});
-    passes_.push_back({PassKind::verdict,
-                       0,
-                       Share::whole,
-                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});
-    for (std::int64_t l = 1; l <= last_; ++l) {
-      if (!normalises(l)) continue;
-      passes_.push_back(
-          {PassKind::move_running_moments,
-           l,
-           Share::outputs,
-           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});
-    }
-    passes_.push_back({PassKind::look_ahead, 0, input_share(Share::rows), {}});
-    if (features_.looks_at_columns) passes_.back() = make_prologue().front();
+    for (std::size_t l = layers_; l-- > features_.backward_end;) backward(l);
+    check_stop();
+    prepare_next_batch();
     update();
     if (features_.updates && features_.clips) clip();
-    if (features_.updates && (features_.bounds_norms || features_.moves_averages)) follow_up();
-    passes_.push_back({PassKind::tally, 0, Share::first, {reads(Buffer::row_results, 0, Share::first)}});
+    if (features_.updates && (features_.bounds_norms || features_.moves_averages)) after_update();
+    add(PassKind::record_results, Share::thread_0, {reads(Buffer::row_results, 0, Share::thread_0)});
     for (const Pass& pass : passes_) require_no_race_within(pass);
-    place_meetings(passes_, before);
+    place_barriers(passes_, before);
     return std::move(passes_);
   }
 
  private:
-  static Access reads(Buffer buffer, std::int64_t level, Share share) { return {buffer, level, share, Mode::reads}; }
-  static Access writes(Buffer buffer, std::int64_t level, Share share) { return {buffer, level, share, Mode::writes}; }
+  static Access reads(Buffer buffer, std::size_t part, Share share) { return {buffer, part, share, Mode::reads}; }
+  static Access writes(Buffer buffer, std::size_t part, Share share) { return {buffer, part, share, Mode::writes}; }
 
-  bool normalises(std::int64_t l) const { return spec_.layer(l - 1).batch_norm; }
-  bool by_outputs(std::int64_t l) const { return plan_.splits[static_cast<std::size_t>(l - 1)] == Split::outputs; }
-  Share split(std::int64_t l) const { return by_outputs(l) ? Share::outputs : Share::rows; }
-  /// The input is shared, or each member has its own copy of the whole batch.
-  Share input_share(Share shared) const { return plan_.own_input ? Share::own : shared; }
-  Share output_share(std::int64_t level, Share shared) const { return level == 0 ? input_share(shared) : shared; }
-
-  void count_penalty() {
-    Pass pass{PassKind::count_penalty, 0, Share::first, {}};
-    for (std::int64_t l = 1; l <= last_; ++l) pass.accesses.push_back(reads(Buffer::parameters, l, Share::first));
-    passes_.push_back(std::move(pass));
+  void add(PassKind kind, Share share, std::vector<Access> accesses) { add(kind, 0, share, std::move(accesses)); }
+  void add(PassKind kind, std::size_t layer, Share share, std::vector<Access> accesses) {
+    passes_.push_back({kind, layer, share, std::move(accesses)});
   }
 
-  void forward(std::int64_t l) {
-    const Share share = split(l);
-    const bool rows = share == Share::rows;
-    Pass pass{PassKind::forward, l, share, {}};
-    pass.accesses = {reads(Buffer::outputs, l - 1, output_share(l - 1, rows ? Share::rows : Share::whole)),
-                     reads(Buffer::parameters, l, rows ? Share::whole : Share::outputs),
-                     writes(Buffer::outputs, l, share)};
-    if (normalises(l)) {
-      pass.accesses.push_back(writes(Buffer::normalised, l, Share::outputs));
-      pass.accesses.push_back(writes(Buffer::batch_moments, l, Share::outputs));
+  bool normalizes(std::size_t l) const { return spec_.layers[l].batch_norm; }
+  bool by_outputs(std::size_t l) const { return plan_.splits[l] == Split::outputs; }
+  /// The share of activation `a` in a pass; each thread may have its own copy of the input.
+  Share activation_share(std::size_t a, Share share) const { return a == 0 ? input_share(share) : share; }
+  Share input_share(Share share) const { return plan_.own_input ? Share::own_copy : share; }
+
+  void sum_penalty() {
+    std::vector<Access> accesses;
+    for (std::size_t l = 0; l < layers_; ++l) accesses.push_back(reads(Buffer::parameters, l, Share::thread_0));
+    add(PassKind::sum_penalty, Share::thread_0, std::move(accesses));
+  }
+
+  void forward(std::size_t l) {
+    const Share share = by_outputs(l) ? Share::outputs : Share::rows;
+    const Share input = by_outputs(l) ? Share::whole : Share::rows;
+    const Share weights = by_outputs(l) ? Share::outputs : Share::whole;
+    std::vector<Access> accesses{reads(Buffer::activations, l, activation_share(l, input)),
+                                 reads(Buffer::parameters, l, weights), writes(Buffer::activations, l + 1, share)};
+    if (normalizes(l)) {
+      accesses.push_back(writes(Buffer::normalized, l, Share::outputs));
+      accesses.push_back(writes(Buffer::batch_moments, l, Share::outputs));
     }
-    passes_.push_back(std::move(pass));
+    add(PassKind::forward, l, share, std::move(accesses));
   }
 
   void loss() {
+    const std::size_t last = layers_ - 1;
     const bool user_defined = std::any_of(spec_.losses.begin(), spec_.losses.end(),
                                           [](const LossSpec& loss) { return loss.loss == Loss::user_defined; });
     if (user_defined) {
-      passes_.push_back({PassKind::user_loss,
-                         last_,
-                         Share::first,
-                         {writes(Buffer::outputs, last_, Share::first), writes(Buffer::gradients, last_, Share::first),
-                          writes(Buffer::row_results, 0, Share::first)}});
+      add(PassKind::user_loss, last, Share::thread_0,
+          {writes(Buffer::activations, layers_, Share::thread_0), writes(Buffer::dz, last, Share::thread_0),
+           writes(Buffer::row_results, 0, Share::thread_0)});
     }
-    passes_.push_back({PassKind::output_gradient,
-                       last_,
-                       Share::rows,
-                       {writes(Buffer::outputs, last_, Share::rows), writes(Buffer::gradients, last_, Share::rows),
-                        writes(Buffer::row_results, 0, Share::rows), writes(Buffer::divergence, 0, Share::dealt)}});
+    add(PassKind::loss, last, Share::rows,
+        {writes(Buffer::activations, layers_, Share::rows), writes(Buffer::dz, last, Share::rows),
+         writes(Buffer::row_results, 0, Share::rows), writes(Buffer::diverged, 0, Share::chunks)});
   }
 
-  void backward_data(std::int64_t l) {
-    Pass pass{PassKind::backward_data,
-              l,
-              Share::rows,
-              {reads(Buffer::gradients, l, Share::rows), reads(Buffer::parameters, l, Share::whole),
-               writes(Buffer::gradients, l - 1, Share::rows)}};
-    if (l > 1) pass.accesses.push_back(reads(Buffer::outputs, l - 1, Share::rows));
-    passes_.push_back(std::move(pass));
+  /// From dz of layer l to dz of the layer below, or to dx.
+  void backward(std::size_t l) {
+    std::vector<Access> accesses{reads(Buffer::dz, l, Share::rows), reads(Buffer::parameters, l, Share::whole)};
+    if (l == 0) {
+      accesses.push_back(writes(Buffer::dx, 0, Share::rows));
+    } else {
+      accesses.push_back(writes(Buffer::dz, l - 1, Share::rows));
+      accesses.push_back(reads(Buffer::activations, l, Share::rows));
+    }
+    add(PassKind::backward_data, l, Share::rows, std::move(accesses));
+    if (l == 0 || !normalizes(l - 1)) return;
+    const std::size_t below = l - 1;
+    add(PassKind::batch_norm_backward, below, Share::outputs,
+        {writes(Buffer::dz, below, Share::outputs), reads(Buffer::parameters, below, Share::outputs),
+         reads(Buffer::normalized, below, Share::outputs), writes(Buffer::batch_moments, below, Share::outputs)});
   }
 
-  void normalise_backward(std::int64_t l) {
-    passes_.push_back(
-        {PassKind::normalise_backward,
-         l,
-         Share::outputs,
-         {writes(Buffer::gradients, l, Share::outputs), reads(Buffer::parameters, l, Share::outputs),
-          reads(Buffer::normalised, l, Share::outputs), writes(Buffer::batch_moments, l, Share::outputs)}});
+  /// The running moments move once it is certain that the step counts.
+  void check_stop() {
+    add(PassKind::report_progress, Share::thread_0,
+        {writes(Buffer::stop, 0, Share::thread_0), writes(Buffer::next_chunk, 0, Share::thread_0)});
+    add(PassKind::check_stop, Share::whole,
+        {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});
+    for (std::size_t l = 0; l < layers_; ++l) {
+      if (!normalizes(l)) continue;
+      add(PassKind::update_running_moments, l, Share::outputs,
+          {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)});
+    }
   }
 
-  /// Where gradients are kept, they are what this pass writes.
+  void prepare_next_batch() {
+    if (features_.scans_columns) {
+      passes_.push_back(make_prologue().front());
+    } else {
+      add(PassKind::prepare_next_batch, input_share(Share::rows), {});
+    }
+  }
+
+  /// Writes gradients instead of parameters where these are kept.
   void update() {
-    const Buffer target = features_.updates && !features_.clips ? Buffer::parameters : Buffer::kept_gradients;
-    Pass pass{PassKind::update, 0, Share::dealt, {reads(Buffer::hand_out, 0, Share::whole)}};
-    for (std::int64_t l = 1; l <= last_; ++l) {
+    const Buffer target = features_.updates && !features_.clips ? Buffer::parameters : Buffer::gradients;
+    std::vector<Access> accesses{reads(Buffer::next_chunk, 0, Share::whole)};
+    for (std::size_t l = 0; l < layers_; ++l) {
       if (!features_.trains(l)) continue;
       const bool own = by_outputs(l);
-      pass.accesses.push_back(reads(Buffer::gradients, l, own ? Share::outputs : Share::whole));
-      pass.accesses.push_back(reads(Buffer::outputs, l - 1, output_share(l - 1, Share::whole)));
-      pass.accesses.push_back(writes(target, l, own ? Share::outputs : Share::dealt));
-      if (normalises(l)) pass.accesses.push_back(reads(Buffer::batch_moments, l, Share::outputs));
+      accesses.push_back(reads(Buffer::dz, l, own ? Share::outputs : Share::whole));
+      accesses.push_back(reads(Buffer::activations, l, activation_share(l, Share::whole)));
+      accesses.push_back(writes(target, l, own ? Share::outputs : Share::chunks));
+      if (normalizes(l)) accesses.push_back(reads(Buffer::batch_moments, l, Share::outputs));
     }
-    passes_.push_back(std::move(pass));
+    add(PassKind::update, Share::chunks, std::move(accesses));
   }
 
   void clip() {
-    Pass norms{PassKind::measure_norms, 0, Share::units, {writes(Buffer::column_sums, 0, Share::units)}};
-    Pass clip{PassKind::clip, 0, Share::units, {}};
-    if (features_.clips_by_norm) clip.accesses.push_back(reads(Buffer::column_sums, 0, Share::whole));
-    for (std::int64_t l = 1; l <= last_; ++l) {
+    std::vector<Access> norms{writes(Buffer::column_sums, 0, Share::panels)};
+    std::vector<Access> clip;
+    if (features_.clips_by_norm) clip.push_back(reads(Buffer::column_sums, 0, Share::whole));
+    for (std::size_t l = 0; l < layers_; ++l) {
       if (!features_.trains(l)) continue;
-      norms.accesses.push_back(reads(Buffer::kept_gradients, l, Share::units));
-      clip.accesses.push_back(writes(Buffer::kept_gradients, l, Share::units));
-      clip.accesses.push_back(writes(Buffer::parameters, l, Share::units));
+      norms.push_back(reads(Buffer::gradients, l, Share::panels));
+      clip.push_back(writes(Buffer::gradients, l, Share::panels));
+      clip.push_back(writes(Buffer::parameters, l, Share::panels));
     }
-    if (features_.clips_by_norm) passes_.push_back(std::move(norms));
-    passes_.push_back(std::move(clip));
+    if (features_.clips_by_norm) add(PassKind::measure_norms, Share::panels, std::move(norms));
+    add(PassKind::clip, Share::panels, std::move(clip));
   }
 
-  void follow_up() {
-    Pass pass{PassKind::follow_up, 0, Share::units, {}};
-    for (std::int64_t l = 1; l <= last_; ++l) {
+  void after_update() {
+    std::vector<Access> accesses;
+    for (std::size_t l = 0; l < layers_; ++l) {
       if (!features_.trains(l)) continue;
-      pass.accesses.push_back(writes(Buffer::parameters, l, Share::units));
-      if (features_.moves_averages) pass.accesses.push_back(writes(Buffer::averages, l, Share::units));
+      accesses.push_back(writes(Buffer::parameters, l, Share::panels));
+      if (features_.moves_averages) accesses.push_back(writes(Buffer::averages, l, Share::panels));
     }
-    passes_.push_back(std::move(pass));
+    add(PassKind::after_update, Share::panels, std::move(accesses));
   }
 
   const NetworkSpec& spec_;
   const Plan& plan_;
   const StepFeatures& features_;
-  const std::int64_t last_;
+  const std::size_t layers_;
   std::vector<Pass> passes_;
 };
 
 }  // namespace
 
-bool Pass::declares(Buffer buffer, std::int64_t at, Mode mode) const {
+bool Pass::declares(Buffer buffer, std::size_t part, Mode mode) const {
   return std::any_of(accesses.begin(), accesses.end(), [&](const Access& access) {
-    return access.buffer == buffer && access.level == at && (access.mode == Mode::writes || mode == Mode::reads);
+    return access.buffer == buffer && access.part == part && (access.mode == Mode::writes || mode == Mode::reads);
   });
 }
 
 std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features,
                             const std::vector<Pass>& before) {
   std::vector<Pass> passes = StepBuilder(spec, plan, features).build(before);
-  drop_wanted_meeting(features, passes);
+  drop_chosen_barrier(features, passes);
   return passes;
 }
 
 std::vector<Pass> make_prologue() {
-  return {{PassKind::look_ahead, 0, Share::rows, {{Buffer::columns, 0, Share::rows, Mode::writes}}}};
+  return {{PassKind::prepare_next_batch, 0, Share::rows, {{Buffer::column_marks, 0, Share::rows, Mode::writes}}}};
 }
 
-void drop_meeting(MeetingNumber meeting) { meeting_to_drop = meeting; }
+void drop_barrier(BarrierNumber barrier) { barrier_to_drop = barrier; }
 
-bool meeting_was_dropped() { return dropped; }
+bool barrier_was_dropped() { return dropped; }
 
-std::int64_t count_meetings(const std::vector<Pass>& passes) {
-  return std::count_if(passes.begin(), passes.end(), [](const Pass& pass) { return pass.meets; });
+std::int64_t count_barriers(const std::vector<Pass>& passes) {
+  return std::count_if(passes.begin(), passes.end(), [](const Pass& pass) { return pass.barrier_before; });
 }
 
 }  // namespace fastmlp

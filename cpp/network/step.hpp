@@ -1,7 +1,12 @@
-// What a training step does, as data: its passes in order, what each of them reads and writes of which buffer, and the
-// meetings of the team that follow from that. Whoever adds a pass declares it here; no meeting is placed by hand.
+// A training step as data: its passes in order, the buffers that each pass reads and writes, and the barriers that
+// follow from these accesses. A new pass declares its accesses here; no barrier is placed by hand.
+//
+// Layers are numbered 0..L-1 and activations 0..L: layer l reads activation l and writes activation l + 1, activation 0
+// is the input of the network. dz of layer l is the gradient of the loss by the layer's pre-activations; dx is the
+// gradient by the input of the network.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -10,109 +15,109 @@
 
 namespace fastmlp {
 
-/// What members share during a step. Those with a level have one part per layer, level 0 being the input.
+/// What the threads of a team share during a step. Some buffers have one part per layer or per activation.
 enum class Buffer {
-  columns,         // which columns of a batch are not zero, as each member saw it in its rows
-  outputs,         // level: values and slopes
-  normalised,      // level: values before scale and shift
-  batch_moments,   // level: of the batch, and the gradients of scales and shifts
-  gradients,       // level: by pre-activations, of level 0 by the input
-  row_results,     // loss and correctness of each row
-  parameters,      // level: of the layer, with the optimizer's state and the running moments
-  kept_gradients,  // level: by the parameters, where an update needs all of them first
-  column_sums,     // sums over the parameters of each unit
-  averages,        // level: of the parameters
-  divergence,      // whether a loss was not finite
-  halt,            // whether the run was stopped
-  hand_out,        // how many blocks of the update were dealt out
+  column_marks,   // columns of the next batch that are not zero, as each thread found them in its rows
+  activations,    // per activation: values, and derivatives where they are stored
+  normalized,     // per layer: values before scale and shift
+  batch_moments,  // per layer: moments of the batch, and gradients of scales and shifts
+  dz,             // per layer
+  dx,
+  row_results,  // loss and correctness of each row
+  parameters,   // per layer: with the optimizer's state and the running moments
+  gradients,    // per layer: by the parameters, where an update needs all of them first
+  column_sums,  // sums over the parameters of each unit
+  averages,     // per layer: of the parameters
+  diverged,     // whether a loss was not finite
+  stop,         // whether the run is to stop
+  next_chunk,   // first block of the update that no thread has taken yet
 };
 
-/// Which part of a buffer a member touches.
+/// The part of a buffer that a thread touches.
 enum class Share {
-  own,      // a copy that no other member sees
-  rows,     // its rows of the batch
-  outputs,  // its output panels of a layer
-  units,    // its panels of all layers, counted through
-  first,    // all of it, by member 0 alone
-  dealt,    // pieces dealt out during the pass: nobody else's then, anybody's in the next pass
-  whole,    // all of it, by every member
+  own_copy,  // a copy that no other thread touches
+  rows,      // its rows of the batch
+  outputs,   // its output panels of one layer
+  panels,    // its output panels of all layers, numbered consecutively
+  thread_0,  // everything, by thread 0 alone
+  chunks,    // chunks taken during the pass: disjoint within the pass, those of any thread in the next pass
+  whole,     // everything, by every thread
 };
 
 enum class Mode { reads, writes };
 
 struct Access {
   Buffer buffer;
-  std::int64_t level;
+  std::size_t part;  // number of the layer or activation; 0 for buffers without parts
   Share share;
   Mode mode;
 };
 
 enum class PassKind {
   collect_columns,
-  count_penalty,
+  sum_penalty,
   gather,
   forward,
   user_loss,
-  output_gradient,
+  loss,
   backward_data,
-  normalise_backward,
-  close,    // of the part that computes: signals, progress, what the next passes start from
-  verdict,  // whether all members go on
-  move_running_moments,
-  look_ahead,
+  batch_norm_backward,
+  report_progress,  // progress, signals, and what the next passes start from
+  check_stop,       // whether all threads go on
+  update_running_moments,
+  prepare_next_batch,
   update,
   measure_norms,
   clip,
-  follow_up,  // of the update: bounded norms, averages
-  tally,
+  after_update,  // bounds on norms, moving averages
+  record_results,
 };
 
 struct Pass {
   PassKind kind;
-  std::int64_t level = 0;     // the layer, from 1; 0 where the pass is of no single one
+  std::size_t layer = 0;      // 0 where the pass is not of a single layer
   Share share = Share::rows;  // of what it computes
   std::vector<Access> accesses{};
-  bool meets = false;  // all members wait for each other before it
+  bool barrier_before = false;
 
-  bool declares(Buffer buffer, std::int64_t at, Mode mode) const;
+  bool declares(Buffer buffer, std::size_t part, Mode mode) const;
 };
 
-/// What of a step differs from epoch to epoch.
+/// What differs between the steps of different epochs.
 struct StepFeatures {
-  std::vector<bool> trained;  // by layer; empty: all
-  std::int64_t lowest = 1;    // level that backward-data comes down to
-  bool looks_at_columns = false;
-  bool counts_penalty = false;
-  bool updates = true;  // rather than to leave gradients
+  std::vector<bool> trained;     // per layer; empty: all
+  std::size_t backward_end = 1;  // lowest layer with a backward-data pass; 0 where dx is wanted
+  bool scans_columns = false;    // looks for zero columns in the next batch
+  bool with_penalty = false;     // sums the L2 penalty
+  bool updates = true;           // updates the parameters instead of keeping gradients
   bool clips = false;
   bool clips_by_norm = false;
   bool bounds_norms = false;
   bool moves_averages = false;
 
-  bool trains(std::int64_t l) const { return trained.empty() || trained[static_cast<std::size_t>(l - 1)]; }
+  bool trains(std::size_t l) const { return trained.empty() || trained[l]; }
 };
 
-/// The passes of a step of `plan` with their meetings: as few as keep every member from reading or overwriting what
-/// another has still to write or to read, also from one step to the next. Throws std::logic_error when a pass would
-/// race with itself. before: what may come before the first of these steps.
+/// The passes of a step under `plan`, with as few barriers as prevent every race between threads, also from one step to
+/// the next. `before` holds passes that may precede the first step. Throws std::logic_error when the threads of one
+/// pass would race with each other.
 std::vector<Pass> make_step(const NetworkSpec& spec, const Plan& plan, const StepFeatures& features,
                             const std::vector<Pass>& before);
 
-/// What an epoch does before its first step: it looks at the columns of the first batch.
+/// The passes of an epoch before its first step: a scan of the columns of the first batch.
 std::vector<Pass> make_prologue();
 
-/// Times that the members meet in a step.
-std::int64_t count_meetings(const std::vector<Pass>& passes);
+std::int64_t count_barriers(const std::vector<Pass>& passes);
 
-/// A meeting, counted from 0, of the steps that look at columns or of those that do not.
-struct MeetingNumber {
-  bool looks_at_columns;
+/// A barrier, counted from 0, of the steps that scan columns or of those that do not.
+struct BarrierNumber {
+  bool scans_columns;
   std::int64_t number;
 };
 
-/// Leaves it out of all steps made from now on: for the proof that the thread sanitizer reports its absence.
-void drop_meeting(MeetingNumber meeting);
-/// Whether a step had it.
-bool meeting_was_dropped();
+/// Removes a barrier from all steps made from now on. With it a test proves that ThreadSanitizer reports the race.
+void drop_barrier(BarrierNumber barrier);
+/// Whether a step had that barrier.
+bool barrier_was_dropped();
 
 }  // namespace fastmlp

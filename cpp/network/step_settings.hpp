@@ -1,11 +1,11 @@
-// From the settings of an optimizer to those of one step.
+// The settings of an optimizer, and what it needs in one step.
 #pragma once
 
 #include "kernels/kernel_table.hpp"
 
 namespace fastmlp {
 
-/// What the user sets, for all steps of an epoch.
+/// Set by the user for all steps of an epoch.
 struct StepSettings {
   double learning_rate = 0;
   double momentum = 0;
@@ -17,7 +17,7 @@ struct StepSettings {
   double decay = 0;         // decoupled: parameters shrink by learning_rate * decay
   double l2_per_batch = 0;  // not 0: l1 and l2 are divided by the total weight of the batch
   double epsilon_hat = 0;   // not 0: epsilon is added before the correction of the mean square's bias
-  // 0: none.
+  // Of the next four, 0 means none.
   double clip_value = 0;     // of each element of the gradient
   double clip_norm = 0;      // of the whole gradient
   double max_norm = 0;       // of the weights that lead to a unit
@@ -28,9 +28,9 @@ struct StepSettings {
   bool moves_averages() const { return average_decay > 0; }
 };
 
-/// What bias corrections need to know of the steps done: products of the decay rates, one factor per step.
+/// For bias corrections: products of the decay rates, with one factor per completed step.
 struct Moments {
-  /// The settings of the next step, which is then counted as done. batch_weight: total weight of its samples.
+  /// Counts one more step, and returns its settings. batch_weight: total weight of its samples.
   template <typename T>
   UpdateSettings<T> next(Optimizer optimizer, const StepSettings& settings, double learning_rate, double batch_weight);
 

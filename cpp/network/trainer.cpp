@@ -12,44 +12,42 @@ namespace {
 
 std::int64_t checked_batch(std::int64_t batch_size) {
   require(batch_size >= 1, "batch_size must be positive, got " + std::to_string(batch_size));
-  // Sizes are rounded up and multiplied below; no memory could hold such a batch.
+  // Bounded so that sums of sizes do not overflow; no memory could hold a larger batch.
   if (batch_size > std::int64_t{1} << 40) throw std::bad_alloc();
   return batch_size;
 }
 
-/// Moments of a few rows are worth little: networks that take them get no small batch.
+/// Moments of a few rows are inaccurate, so networks with batch normalization get no small last batch.
 bool wants_even_batches(const NetworkSpec& spec) {
   return std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.batch_norm; });
 }
 
-/// Whether moments of the batch are taken.
-bool trains_normalised(const NetworkSpec& spec, const std::vector<bool>& trainable) {
+/// Whether a layer is normalized by moments of the batch.
+bool uses_batch_moments(const NetworkSpec& spec, const std::vector<bool>& trainable) {
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
     if (spec.layers[l].batch_norm && (trainable.empty() || trainable[l])) return true;
   }
   return false;
 }
 
-/// The lowest layer whose gradient is needed.
+/// The layer above the lowest one whose dz is needed; 0 where dx is needed.
 template <typename T>
-std::int64_t lowest_layer(const EpochRequest<T>& request, std::int64_t layers) {
+std::size_t backward_end(const EpochRequest<T>& request, std::size_t layers) {
   if (request.differentiates_input) return 0;
-  std::int64_t lowest = 1;
-  while (!request.trainable.empty() && lowest < layers && !request.trainable[static_cast<std::size_t>(lowest - 1)]) {
-    ++lowest;
-  }
-  return lowest;
+  std::size_t lowest = 0;
+  while (!request.trainable.empty() && lowest + 1 < layers && !request.trainable[lowest]) ++lowest;
+  return lowest + 1;
 }
 
 }  // namespace
 
 template <typename T>
-StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& request, bool looks_at_columns) {
+StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& request, bool scans_columns) {
   const StepSettings& settings = request.settings;
   return {.trained = request.trainable,
-          .lowest = lowest_layer(request, state.mlp.spec().layer_count()),
-          .looks_at_columns = looks_at_columns,
-          .counts_penalty = request.counts_penalty,
+          .backward_end = backward_end(request, state.mlp.spec().layers.size()),
+          .scans_columns = scans_columns,
+          .with_penalty = request.with_penalty,
           .updates = state.updates,
           .clips = settings.clips(),
           .clips_by_norm = settings.clip_norm > 0,
@@ -58,13 +56,13 @@ StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& requ
 }
 
 template <typename T>
-Batches batches_of(const RunState<T>& state, std::int64_t samples, bool drops_partial) {
-  return {samples, state.batch_size, wants_even_batches(state.mlp.spec()), drops_partial};
+Batches batches_of(const RunState<T>& state, std::int64_t samples, bool drop_last) {
+  return {samples, state.batch_size, wants_even_batches(state.mlp.spec()), drop_last};
 }
 
 Range Batches::rows(std::int64_t i) const {
   if (i >= count()) return {samples, samples};
-  if (even && !drops_partial) return even_share(samples, i, count());
+  if (even && !drop_last) return even_share(samples, i, count());
   return {i * size, std::min((i + 1) * size, samples)};
 }
 
@@ -90,9 +88,9 @@ void RunState<T>::complete_step(const Moments& done, const EpochRequest<T>& requ
 
 template <typename T>
 Progress RunState<T>::sums_before(const EpochRequest<T>& request) const {
-  const bool goes_on =
+  const bool continues =
       request.first_step > 0 && position.epoch == request.epoch && position.steps == request.first_step;
-  return goes_on ? position.sums : Progress{};
+  return continues ? position.sums : Progress{};
 }
 
 template <typename T>
@@ -114,10 +112,10 @@ const std::int64_t* Trainer<T>::order_of(const EpochRequest<T>& request) {
 }
 
 template <typename T>
-std::int64_t Trainer<T>::smallest_batch(std::int64_t samples, bool drops_partial,
+std::int64_t Trainer<T>::smallest_batch(std::int64_t samples, bool drop_last,
                                         const std::vector<bool>& trainable) const {
-  const std::int64_t smallest = batches_of(state_, samples, drops_partial).smallest();
-  if (smallest == 1 && trains_normalised(state_.mlp.spec(), trainable)) {
+  const std::int64_t smallest = batches_of(state_, samples, drop_last).smallest();
+  if (smallest == 1 && uses_batch_moments(state_.mlp.spec(), trainable)) {
     throw std::invalid_argument("batch normalization needs batches of at least 2 samples, got one of 1 (" +
                                 std::to_string(samples) + " samples, batch_size " + std::to_string(state_.batch_size) +
                                 "): give more samples or a larger batch_size");
@@ -129,11 +127,11 @@ template <typename T>
 EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
-  if (request.training) smallest_batch(request.samples.count, request.drops_partial, request.trainable);
+  if (request.training) smallest_batch(request.samples.count, request.drop_last, request.trainable);
   const std::int64_t* order = order_of(request);
   const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
-  state_.memory.require_input(most_live_columns(mlp.spec(), request.samples, rows));
-  if (request.differentiates_input) state_.memory.require_input_gradient();
+  state_.memory.require_input(most_nonzero_columns(mlp.spec(), request.samples, rows));
+  if (request.differentiates_input) state_.memory.require_dx();
   if (state_.updates) {
     state_.sink.gradients = request.settings.clips() ? state_.memory.require_gradients() : nullptr;
     if (request.settings.moves_averages()) state_.memory.require_averages();
@@ -143,10 +141,10 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
     }
   }
   Epoch<T> epoch(state_, request, order);
-  run_team(state_.plan.threads, [&](const Member& member) { epoch.run(member); });
+  run_team(state_.plan.threads, [&](const Worker& worker) { epoch.run(worker); });
   EpochResult result = epoch.result();
   if (!state_.updates) return result;
-  // The update of the last step is seen by no loss of this epoch.
+  // No loss of this epoch depends on the update of its last step.
   if (!mlp.kernels().all_finite(mlp.state_elements(), mlp.parameters())) result.status = RunStatus::diverged;
   if (result.status == RunStatus::diverged) {
     std::copy_n(state_.memory.start_of_epoch(), mlp.state_elements(), mlp.parameters());

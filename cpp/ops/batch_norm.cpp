@@ -27,7 +27,7 @@ void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& laye
     T variances[kWidestPanel];
     kernels.column_moments(values.rows, vectors, values.at(p), means, variances);
     inverse_deviations(width, settings.epsilon, variances, inverses);
-    if (settings.moves_running) {
+    if (settings.updates_running) {
       const auto rows = static_cast<T>(values.rows);
       const T unbiased = values.rows > 1 ? rows / (rows - 1) : T{1};
       std::copy_n(means, width, memory.means + p * panel);
@@ -37,17 +37,17 @@ void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& laye
     std::copy_n(running_means, panel, means);
     inverse_deviations(width, settings.epsilon, running_variances, inverses);
   }
-  kernels.normalise(values.rows, vectors, means, inverses, layer.scales + p * panel, values.at(p),
-                    memory.normalised.at(p));
+  kernels.normalize(values.rows, vectors, means, inverses, layer.scales + p * panel, values.at(p),
+                    memory.normalized.at(p));
 }
 
 template <typename T>
-void batch_norm_move(const DenseLayer<T>& layer, const BatchNormSettings& settings, const BatchNormMemory<T>& memory,
-                     const Panels<T>& values, std::int64_t p) {
-  if (!settings.from_batch || !settings.moves_running) return;
+void batch_norm_update_moments(const DenseLayer<T>& layer, const BatchNormSettings& settings,
+                               const BatchNormMemory<T>& memory, std::int64_t p) {
+  if (!settings.from_batch || !settings.updates_running) return;
   const auto kept = static_cast<T>(settings.momentum);
-  const std::int64_t first = p * values.panel;
-  for (std::int64_t i = first; i < first + values.width(p); ++i) {
+  const std::int64_t first = p * layer.weights.panel;
+  for (std::int64_t i = first; i < first + layer.weights.width(p); ++i) {
     layer.means[i] = kept * layer.means[i] + (1 - kept) * memory.means[i];
     layer.variances[i] = kept * layer.variances[i] + (1 - kept) * memory.variances[i];
   }
@@ -55,11 +55,11 @@ void batch_norm_move(const DenseLayer<T>& layer, const BatchNormSettings& settin
 
 template <typename T>
 void batch_norm_backward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const BatchNormSettings& settings,
-                         const BatchNormMemory<T>& memory, const Panels<T>& gradient, std::int64_t p) {
-  const std::int64_t first = p * gradient.panel;
-  kernels.normalise_backward(gradient.rows, vectors_for(kernels, gradient.width(p)), memory.inverses + first,
-                             layer.scales + first, memory.normalised.at(p), settings.from_batch, gradient.at(p),
-                             memory.d_scales + first, memory.d_bias + first);
+                         const BatchNormMemory<T>& memory, const Panels<T>& dz, std::int64_t p) {
+  const std::int64_t first = p * dz.panel;
+  kernels.normalize_backward(dz.rows, vectors_for(kernels, dz.width(p)), memory.inverses + first, layer.scales + first,
+                             memory.normalized.at(p), settings.from_batch, dz.at(p), memory.dscales + first,
+                             memory.dbias + first);
 }
 
 template <typename T>
@@ -68,18 +68,18 @@ void batch_norm_infer(const KernelTable<T>& kernels, const DenseLayer<T>& layer,
   const std::int64_t first = p * values.panel;
   T inverses[kWidestPanel] = {};
   inverse_deviations(values.width(p), epsilon, layer.variances + first, inverses);
-  kernels.normalise(rows.size(), vectors_for(kernels, values.width(p)), layer.means + first, inverses,
+  kernels.normalize(rows.size(), vectors_for(kernels, values.width(p)), layer.means + first, inverses,
                     layer.scales + first, values.at(p, rows.begin), nullptr);
 }
 
-#define FASTMLP_INSTANTIATE(T)                                                                                 \
-  template void batch_norm_forward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,      \
-                                   const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                 \
-  template void batch_norm_move(const DenseLayer<T>&, const BatchNormSettings&, const BatchNormMemory<T>&,     \
-                                const Panels<T>&, std::int64_t);                                               \
-  template void batch_norm_backward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,     \
-                                    const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                \
-  template void batch_norm_infer(const KernelTable<T>&, const DenseLayer<T>&, double, const Panels<T>&, Range, \
+#define FASTMLP_INSTANTIATE(T)                                                                                       \
+  template void batch_norm_forward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,            \
+                                   const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                       \
+  template void batch_norm_update_moments(const DenseLayer<T>&, const BatchNormSettings&, const BatchNormMemory<T>&, \
+                                          std::int64_t);                                                             \
+  template void batch_norm_backward(const KernelTable<T>&, const DenseLayer<T>&, const BatchNormSettings&,           \
+                                    const BatchNormMemory<T>&, const Panels<T>&, std::int64_t);                      \
+  template void batch_norm_infer(const KernelTable<T>&, const DenseLayer<T>&, double, const Panels<T>&, Range,       \
                                  std::int64_t);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)

@@ -23,8 +23,8 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
                        .c = output.values.at(p, rows.begin),
                        .accumulate = depth.begin > 0};
     if (p + 1 < panels.end && !listed) product.next_b = layer.weights.at(p + 1, first_row);
-    kernels.gemm(product);
-    if (depth.end < x.cols || layer.normalises()) continue;
+    kernels.gemm_nn(product);
+    if (depth.end < x.cols || layer.normalizes()) continue;
     dense_finish(kernels, layer, output, dropout, rows, p);
   }
 }
@@ -32,10 +32,10 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
 template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p) {
-  T* slopes = output.slopes.data == nullptr ? nullptr : output.slopes.at(p, rows.begin);
+  T* derivatives = output.derivatives.data == nullptr ? nullptr : output.derivatives.at(p, rows.begin);
   kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors_for(kernels, output.values.width(p)),
                                                        layer.parameter, layer.bias + p * output.values.panel,
-                                                       output.values.at(p, rows.begin), slopes);
+                                                       output.values.at(p, rows.begin), derivatives);
   if (dropout.rate > 0) drop_values(kernels, output, dropout, rows, p);
 }
 
@@ -47,42 +47,41 @@ void drop_values(const KernelTable<T>& kernels, const LayerOutput<T>& output, co
   const auto threshold = static_cast<std::uint32_t>(dropout.rate * 0x1p32);
   kernels.dropout(block, rows.size(), vectors_for(kernels, output.values.width(p)), threshold,
                   static_cast<T>(1 / (1 - dropout.rate)), output.values.at(p, rows.begin),
-                  output.slopes.data == nullptr ? nullptr : output.slopes.at(p, rows.begin));
+                  output.derivatives.data == nullptr ? nullptr : output.derivatives.at(p, rows.begin));
 }
 
 template <typename T>
 void apply_derivative(const KernelTable<T>& kernels, const Derivative<T>& derivative, Range rows, std::int64_t p,
-                      T* gradient) {
+                      T* dz) {
   const std::int64_t vectors = vectors_for(kernels, derivative.output.values.width(p));
-  if (derivative.output.slopes.data != nullptr) {
-    kernels.multiply(rows.size(), vectors, derivative.output.slopes.at(p, rows.begin), gradient);
+  if (derivative.output.derivatives.data != nullptr) {
+    kernels.multiply(rows.size(), vectors, derivative.output.derivatives.at(p, rows.begin), dz);
   } else if (derivative.activation != Activation::identity) {
-    kernels.activate_backward[static_cast<int>(derivative.activation)](
-        rows.size(), vectors, derivative.parameter, derivative.output.values.at(p, rows.begin), gradient);
+    kernels.activate_backward[static_cast<int>(derivative.activation)](rows.size(), vectors, derivative.parameter,
+                                                                       derivative.output.values.at(p, rows.begin), dz);
   }
 }
 
 template <typename T>
-void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& gradient, Range rows, T* transposed) {
-  const std::int64_t panel = gradient.panel;
-  for (std::int64_t row = rows.begin; row < rows.end; row += panel, transposed += panel * gradient.cols) {
-    for (std::int64_t p = 0; p < gradient.count(); ++p) {
-      kernels.transpose(std::min(panel, rows.end - row), gradient.width(p), gradient.at(p, row),
-                        transposed + p * panel * panel);
+void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& dz, Range rows, T* transposed) {
+  const std::int64_t panel = dz.panel;
+  for (std::int64_t row = rows.begin; row < rows.end; row += panel, transposed += panel * dz.cols) {
+    for (std::int64_t p = 0; p < dz.count(); ++p) {
+      kernels.transpose(std::min(panel, rows.end - row), dz.width(p), dz.at(p, row), transposed + p * panel * panel);
     }
   }
 }
 
 template <typename T>
 void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
-                         const Derivative<T>& derivative, const Panels<T>& d_input, Range rows, Range depth,
-                         Range panels, T* scratch) {
+                         const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth, Range panels,
+                         T* scratch) {
   const std::int64_t panel = weights.panel;
   const bool whole = depth.size() == weights.cols;
   const bool complete = depth.end == weights.cols;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const T* batch_panel = transposed + depth.begin * panel;
-    Product<T> product{.rows = d_input.width(p),
+    Product<T> product{.rows = dx.width(p),
                        .depth = depth.size(),
                        .vectors = 0,
                        .a = weights.at(depth.begin / panel, p * panel),
@@ -92,13 +91,14 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
                        .accumulate = depth.begin > 0};
     for (std::int64_t row = rows.begin; row < rows.end; row += panel, batch_panel += panel * weights.cols) {
       const std::int64_t samples = std::min(panel, rows.end - row);
-      T* result = d_input.at(p, row);
+      T* result = dx.at(p, row);
       product.vectors = vectors_for(kernels, samples);
       product.b = batch_panel;
-      // Partial sums wait, transposed, where the result will be: a whole block takes the same room either way.
+      // Partial sums are kept, transposed, in the place of the result, which has the same size for whole panels of
+      // rows.
       if (!whole) product.c = result;
-      product.next_a = row == rows.begin && p + 1 < d_input.count() ? product.a + panel * panel : nullptr;
-      kernels.gemm(product);
+      product.next_a = row == rows.begin && p + 1 < dx.count() ? product.a + panel * panel : nullptr;
+      kernels.gemm_nn(product);
       if (!complete) continue;
       if (!whole) std::copy_n(result, product.rows * panel, scratch);
       kernels.transpose(product.rows, samples, scratch, result);
@@ -108,39 +108,40 @@ void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights
 }
 
 template <typename T>
-void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& gradient,
-                                 const Derivative<T>& derivative, const Panels<T>& d_input, Range rows, Range depth,
+void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& dz,
+                                 const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth,
                                  Range panels, T* scratch) {
   const std::int64_t panel = weights.panel;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
-    const std::int64_t features = d_input.width(p);
+    const std::int64_t features = dx.width(p);
     for (std::int64_t k = depth.begin; k < depth.end; k += panel) {
       kernels.transpose(features, std::min(panel, depth.end - k), weights.at(k / panel, p * panel),
                         scratch + (k - depth.begin) * panel);
     }
     const std::int64_t vectors = vectors_for(kernels, features);
-    kernels.gemm({.rows = rows.size(),
-                  .depth = depth.size(),
-                  .vectors = vectors,
-                  .a = gradient.at(depth.begin / panel, rows.begin),
-                  .a_panel_stride = gradient.stride(),
-                  .b = scratch,
-                  .c = d_input.at(p, rows.begin),
-                  .accumulate = depth.begin > 0});
+    kernels.gemm_nn({.rows = rows.size(),
+                     .depth = depth.size(),
+                     .vectors = vectors,
+                     .a = dz.at(depth.begin / panel, rows.begin),
+                     .a_panel_stride = dz.stride(),
+                     .b = scratch,
+                     .c = dx.at(p, rows.begin),
+                     .accumulate = depth.begin > 0});
     if (depth.end < weights.cols) continue;
-    apply_derivative(kernels, derivative, rows, p, d_input.at(p, rows.begin));
+    apply_derivative(kernels, derivative, rows, p, dx.at(p, rows.begin));
   }
 }
 
 namespace {
 
-/// Hands a block of gradients to an optimizer that reads them from memory, by runs of neighbouring rows.
+/// Computes a block of gradients in scratch memory and delivers it by runs of adjacent rows, for optimizers that read
+/// gradients from memory.
 template <typename T>
 void update_from_scratch(const KernelTable<T>& kernels, const GradientSink<T>& sink, const Product<T>& product,
                          T* parameters, const std::int32_t* rows, std::int64_t panel, T* scratch) {
   // Lanes beyond the computed vectors must be zero: they are the gradient of padding.
   if (product.vectors * kernels.lanes < panel) std::fill(scratch, scratch + product.rows * panel, T{0});
-  kernels.gemm_at(product, scratch, nullptr);
+  kernels.gemm_tn(product, scratch, nullptr);
   for (std::int64_t row = 0; row < product.rows;) {
     std::int64_t run = 1;
     while (row + run < product.rows && (rows == nullptr || rows[row + run] == rows[row] + run)) ++run;
@@ -154,50 +155,50 @@ void update_from_scratch(const KernelTable<T>& kernels, const GradientSink<T>& s
 
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
-                            const Panels<T>& gradient, Range blocks, std::int64_t panel_group,
-                            const GradientSink<T>& sink, T* scratch) {
+                            const Panels<T>& dz, Range blocks, std::int64_t panel_group, const GradientSink<T>& sink,
+                            T* scratch) {
   const Panels<T>& weights = layer.weights;
   const Panels<T>& x = input.values;
   const std::int64_t panel = weights.panel;
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
-    // Groups of output panels, whose gradients stay in cache while the input goes by once.
+    // The gradients of a group of output panels stay in cache while the input is read once.
     const std::int64_t first = block / (x.count() * panel_group) * panel_group;
     const std::int64_t group = std::min(panel_group, weights.count() - first);
     const std::int64_t in_panel = (block - first * x.count()) / group;
     const std::int64_t out_panel = first + (block - first * x.count()) % group;
     const Product<T> product{.rows = x.width(in_panel),
-                             .depth = gradient.rows,
+                             .depth = dz.rows,
                              .vectors = vectors_for(kernels, weights.width(out_panel)),
                              .a = x.at(in_panel),
-                             .b = gradient.at(out_panel),
+                             .b = dz.at(out_panel),
                              .c = scratch};
     const bool listed = input.weight_rows != nullptr;
     T* parameters = weights.at(out_panel, listed ? 0 : in_panel * panel);
     const std::int32_t* rows = listed ? input.weight_rows + in_panel * panel : nullptr;
-    const auto update_product = kernels.gemm_at_update[static_cast<int>(sink.optimizer)];
+    const auto update_product = kernels.gemm_tn_update[static_cast<int>(sink.optimizer)];
     if (sink.gradients != nullptr) {
-      kernels.gemm_at(product, parallel_element(sink, sink.gradients, parameters), rows);
+      kernels.gemm_tn(product, parallel_element(sink, sink.gradients, parameters), rows);
     } else if (update_product != nullptr) {
       update_product(product, parameters, parallel_element(sink, sink.slots, parameters), sink.slot_stride, rows,
                      sink.settings);
     } else {
       update_from_scratch(kernels, sink, product, parameters, rows, panel, scratch);
     }
-    if (in_panel > 0 || layer.normalises()) continue;
+    if (in_panel > 0 || layer.normalizes()) continue;
     std::fill(scratch, scratch + panel, T{0});
-    kernels.column_sums(gradient.rows, product.vectors, gradient.at(out_panel), scratch);
+    kernels.column_sums(dz.rows, product.vectors, dz.at(out_panel), scratch);
     deliver(kernels, sink, without_penalties(sink.settings), panel, layer.bias + out_panel * panel, scratch);
   }
 }
 
 template <typename T>
-void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, const std::int32_t* weight_rows,
-                       Range rows, const GradientSink<T>& sink, T* scratch) {
+void dense_update_zero_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const std::int32_t* weight_rows,
+                            Range rows, const GradientSink<T>& sink, T* scratch) {
   const std::int64_t panel = weights.panel;
   std::fill(scratch, scratch + panel * panel, T{0});
   for (std::int64_t p = 0; p < weights.count(); ++p) {
     for (std::int64_t row = rows.begin; row < rows.end;) {
-      // Neighbours go together.
+      // Adjacent rows are updated together.
       std::int64_t run = 1;
       while (row + run < rows.end && run < panel && weight_rows[row + run] == weight_rows[row] + run) ++run;
       deliver(kernels, sink, sink.settings, run * panel, weights.at(p, weight_rows[row]), scratch);
@@ -216,8 +217,8 @@ void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, 
   template void transpose_rows(const KernelTable<T>&, const Panels<T>&, Range, T*);                              \
   template void dense_backward_data(const KernelTable<T>&, const Panels<T>&, const T*, const Derivative<T>&,     \
                                     const Panels<T>&, Range, Range, Range, T*);                                  \
-  template void dense_update_idle(const KernelTable<T>&, const Panels<T>&, const std::int32_t*, Range,           \
-                                  const GradientSink<T>&, T*);                                                   \
+  template void dense_update_zero_rows(const KernelTable<T>&, const Panels<T>&, const std::int32_t*, Range,      \
+                                       const GradientSink<T>&, T*);                                              \
   template void dense_backward_data_by_rows(const KernelTable<T>&, const Panels<T>&, const Panels<T>&,           \
                                             const Derivative<T>&, const Panels<T>&, Range, Range, Range, T*);    \
   template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,        \

@@ -1,6 +1,7 @@
-// Passes over one fully connected layer, y = act(x W + b), on the rows or weight blocks given to one thread.
-// Nothing here owns memory or knows of threads: the caller hands out disjoint ranges.
-// Shapes: input (batch, in), weights (in, out), output and gradient (batch, out), all in panels.
+// Passes over one fully connected layer, y = act(x W + b), on the rows or weight blocks of one thread. Callers own all
+// memory and give disjoint ranges to the threads.
+// Shapes: x and dx (batch, in), weights (in, out), y and dz (batch, out), all in panels. dz is the gradient of the loss
+// by the pre-activations z = x W + b.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +19,12 @@ struct DenseLayer {
   T* bias = nullptr;
   Activation activation = Activation::identity;
   T parameter = 0;  // of the activation
-  // Batch normalisation between product and bias; null without.
+  // Batch normalization between product and bias; null without it.
   T* scales = nullptr;
   T* means = nullptr;      // running
   T* variances = nullptr;  // running
 
-  bool normalises() const { return scales != nullptr; }
+  bool normalizes() const { return scales != nullptr; }
 };
 
 /// The part of a layer that computes output panels `panels`.
@@ -33,7 +34,7 @@ inline DenseLayer<T> output_slice(const DenseLayer<T>& layer, Range panels) {
   const std::int64_t first = panels.begin * layer.weights.panel;
   slice.weights = layer.weights.slice(panels);
   slice.bias += first;
-  if (layer.normalises()) {
+  if (layer.normalizes()) {
     slice.scales += first;
     slice.means += first;
     slice.variances += first;
@@ -41,28 +42,28 @@ inline DenseLayer<T> output_slice(const DenseLayer<T>& layer, Range panels) {
   return slice;
 }
 
-/// What a layer writes. `slopes` holds act' (times the dropout mask) where the backward pass cannot tell it from the
-/// values; no data otherwise.
+/// What a layer writes. `derivatives` holds act'(z), times the dropout mask, where the backward pass cannot compute it
+/// from the values; it has no data otherwise.
 template <typename T>
 struct LayerOutput {
   Panels<T> values;
-  Panels<T> slopes{};
+  Panels<T> derivatives{};
 };
 
-/// Dropout of a layer's values: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
-/// overfitting", JMLR 15, 2014, in the form that scales in training. rate 0: none.
+/// Dropout of an activation: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
+/// overfitting", JMLR 15, 2014; kept values are scaled up in training. rate 0: none.
 struct Dropout {
   double rate = 0;
   std::uint64_t seed = 0;
-  std::uint32_t level = 0;
+  std::uint32_t level = 0;  // number of the activation, 0 for the input
   std::uint32_t step = 0;
 };
 
-/// What a layer reads. The input of the first layer may hold only some of the features.
+/// What a layer reads. The input of the first layer may lack columns that are zero.
 template <typename T>
 struct LayerInput {
   Panels<T> values;
-  const std::int32_t* weight_rows = nullptr;  // row of the weights that each column meets, ascending; null: all
+  const std::int32_t* weight_rows = nullptr;  // row of the weights for each column, ascending; null: all rows
 };
 
 /// SIMD vectors that hold `width` elements.
@@ -72,23 +73,24 @@ inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t widt
 }
 
 /// Rows `rows` and output panels `panels` of output = dropout(act(input W + b)). `depth` is the block of the inner
-/// dimension that is added now: blocks come in ascending order, begin at whole panels, and the last one ends with the
-/// function. A layer with batch normalisation stops at the product: dense_finish follows when all rows are there.
+/// dimension that this call adds. Callers pass the blocks in ascending order; each begins at a whole panel, and the
+/// last one also applies bias, activation and dropout. With batch normalization it does not: call dense_finish
+/// afterwards.
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                    const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels);
 
-/// From the product (or its normalised form) to the layer's output: bias, activation, dropout of panel p.
+/// From the product, or its normalized form, to the layer's output: applies bias, activation and dropout to panel p.
 template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p);
 
-/// Drops values of panel p on the given rows, and slopes unless they have no data.
+/// Applies dropout to panel p of the values on the given rows, and of the derivatives unless these have no data.
 template <typename T>
 void drop_values(const KernelTable<T>& kernels, const LayerOutput<T>& output, const Dropout& dropout, Range rows,
                  std::int64_t p);
 
-/// The derivative of a layer's output by its pre-activation.
+/// The derivative of a layer's output by its pre-activations.
 template <typename T>
 struct Derivative {
   Activation activation;
@@ -96,55 +98,53 @@ struct Derivative {
   LayerOutput<T> output;
 };
 
-/// gradient (panel rows of panel p) *= the derivative on the given rows.
+/// dz *= the derivative, for the given rows of panel p; dz is the first of these panel rows.
 template <typename T>
 void apply_derivative(const KernelTable<T>& kernels, const Derivative<T>& derivative, Range rows, std::int64_t p,
-                      T* gradient);
+                      T* dz);
 
 /// Elements of the transposed copy that dense_backward_data reads, for `rows` rows of `cols` columns.
 inline std::int64_t transposed_size(std::int64_t rows, std::int64_t cols, std::int64_t panel) {
   return (rows + panel - 1) / panel * panel * cols;
 }
 
-/// transposed = rows `rows` of gradient with the batch in the lanes: panels of (out, panel).
+/// transposed = rows `rows` of dz with the batch in the lanes: panels of (out, panel).
 template <typename T>
-void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& gradient, Range rows, T* transposed);
+void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& dz, Range rows, T* transposed);
 
-/// Input panels `panels` of d_input = (gradient W^T) * act' on the given rows, where `derivative` is that of the layer
-/// before. `transposed` is what transpose_rows made of the gradient. W is read from its only copy: the product is
-/// computed as W gradient^T, block by block, and turned back while a block is in cache. `depth` as in dense_forward,
-/// over the outputs; it may be less than all of them when `rows` is whole panels. scratch: panel * panel elements.
+/// Input panels `panels` of dx = (dz W^T) * act' on the given rows, where `derivative` is that of the layer below.
+/// transpose_rows has written `transposed`. W is not copied: the product is computed as W dz^T, block by block, and
+/// each block is transposed while it is in cache. `depth` is as in dense_forward, over the outputs; it may be less than
+/// all of them only if `rows` is whole panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
-                         const Derivative<T>& derivative, const Panels<T>& d_input, Range rows, Range depth,
-                         Range panels, T* scratch);
+                         const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth, Range panels,
+                         T* scratch);
 
-/// The same for few outputs or many rows: transposes blocks of W instead of gradients and results. Padding of
-/// d_input is zero where the gradient is finite; a run whose gradient is not has diverged.
-/// scratch: panel * weights.cols elements.
+/// The same for few outputs or many rows: transposes blocks of W instead of dz and results. Padding of dx is zero if dz
+/// is finite; otherwise the run has diverged. scratch: panel * weights.cols elements.
 template <typename T>
-void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& gradient,
-                                 const Derivative<T>& derivative, const Panels<T>& d_input, Range rows, Range depth,
+void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& dz,
+                                 const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth,
                                  Range panels, T* scratch);
 
-/// Blocks of the weights that the work of dense_backward_weights is counted in: panels of input x panels of output.
+/// Number of blocks of the weights in dense_backward_weights: panels of input x panels of output.
 template <typename T>
 inline std::int64_t weight_blocks(const LayerInput<T>& input, const Panels<T>& weights) {
   return weights.count() * input.values.count();
 }
 
-/// Blocks `blocks` of d_weights = input^T gradient (and, with the first block of each panel of a layer without batch
-/// normalisation, d_bias = column sums of the gradient), each handed to the sink as soon as it is complete. Blocks are
-/// numbered by groups of `panel_group` output panels, in a group by input panels. scratch: panel * panel elements.
+/// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also computes dbias, the column
+/// sums of dz, except with batch normalization. Each block goes to the sink once it is complete. Blocks are numbered by
+/// groups of `panel_group` output panels, within a group by input panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
-                            const Panels<T>& gradient, Range blocks, std::int64_t panel_group,
-                            const GradientSink<T>& sink, T* scratch);
+                            const Panels<T>& dz, Range blocks, std::int64_t panel_group, const GradientSink<T>& sink,
+                            T* scratch);
 
-/// Hands the rows weight_rows[rows] of the weights to the sink with a gradient of zero: those whose input is not in
-/// a LayerInput.
+/// Delivers a gradient of zero for the rows weight_rows[rows] of the weights, whose input columns are zero.
 template <typename T>
-void dense_update_idle(const KernelTable<T>& kernels, const Panels<T>& weights, const std::int32_t* weight_rows,
-                       Range rows, const GradientSink<T>& sink, T* scratch);
+void dense_update_zero_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const std::int32_t* weight_rows,
+                            Range rows, const GradientSink<T>& sink, T* scratch);
 
 }  // namespace fastmlp

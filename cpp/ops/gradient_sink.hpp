@@ -1,4 +1,4 @@
-// What happens to a block of gradients as soon as it is complete: it updates the parameters, or it is kept.
+// What happens to a block of gradients once it is complete: it updates the parameters, or it is kept.
 #pragma once
 
 #include <cstdint>
@@ -7,18 +7,18 @@
 
 namespace fastmlp {
 
-/// The arrays lie parallel to the parameters: element i of each belongs to parameter i.
+/// All arrays have the layout of the parameters: element i belongs to parameter i.
 template <typename T>
 struct GradientSink {
   const T* parameters = nullptr;  // the first parameter of the network
-  T* gradients = nullptr;         // when not null, gradients are kept here and nothing is updated
-  T* slots = nullptr;             // optimizer state, null when the optimizer has none
-  std::int64_t slot_stride = 0;   // from one array of it to the next
+  T* gradients = nullptr;         // unless null, gradients are kept here and nothing is updated
+  T* slots = nullptr;             // the optimizer's state; null if it has none
+  std::int64_t slot_stride = 0;   // from one array of the state to the next
   Optimizer optimizer = Optimizer::sgd;
   UpdateSettings<T> settings{};
 };
 
-/// The element of an array parallel to the parameters that belongs to `parameter`.
+/// The element of `array` that belongs to `parameter`; null if the array is null.
 template <typename T>
 inline T* parallel_element(const GradientSink<T>& sink, T* array, const T* parameter) {
   return array == nullptr ? nullptr : array + (parameter - sink.parameters);
@@ -32,7 +32,7 @@ inline UpdateSettings<T> without_penalties(UpdateSettings<T> settings) {
   return settings;
 }
 
-/// Hands `count` parameters and their gradient, which is not that of the sink, to the sink.
+/// Updates `count` parameters from `gradient`, or copies `gradient` to where the sink keeps gradients.
 template <typename T>
 void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const UpdateSettings<T>& settings,
              std::int64_t count, T* parameters, const T* gradient);

@@ -5,12 +5,12 @@
 namespace fastmlp {
 namespace {
 
-/// Rows of a group that are copied at a time.
+/// Rows that are copied at a time, where there are several groups.
 constexpr std::int64_t kCopiedRows = 16;
 
 std::int64_t whole_panels(std::int64_t size, std::int64_t panel) { return (size + panel - 1) / panel * panel; }
 
-/// Copies columns [first, first + to.cols) of rows `rows`, or back with kBack.
+/// Copies columns [first, first + group.cols) of rows `rows` of `all` to `group`; with kBack from `group` to `all`.
 template <bool kBack, typename T>
 void copy_columns(const Panels<T>& all, std::int64_t first, Range rows, const Panels<T>& group) {
   for (std::int64_t row = 0; row < rows.size(); ++row) {
@@ -24,12 +24,12 @@ void copy_columns(const Panels<T>& all, std::int64_t first, Range rows, const Pa
 
 template <typename T>
 LossCall<T> loss_call(const OutputGroup<T>& group, const GroupTargets<T>& targets, const MeasuredRows<T>& measured,
-                      const Panels<T>& values, const T* first_value, T* first_gradient) {
+                      const Panels<T>& values, const T* first_value, T* first_derivative) {
   LossCall<T> call{};
   call.rows = measured.rows.size();
   call.outputs = group.outputs;
   call.values = first_value;
-  call.gradient = first_gradient;
+  call.gradient = first_derivative;
   call.panel_stride = values.stride();
   call.classes = targets.classes;
   call.targets = targets.values;
@@ -49,24 +49,24 @@ LossCall<T> loss_call(const OutputGroup<T>& group, const GroupTargets<T>& target
   return call;
 }
 
-/// Adds the loss of one group on a few rows; `row_loss` and `correct` are of these rows.
+/// Adds the loss of one group on at most kCopiedRows rows.
 template <typename T>
 void add_group(const KernelTable<T>& kernels, const OutputGroup<T>& group, const GroupTargets<T>& targets,
-               const MeasuredRows<T>& measured, const Panels<T>& outputs, const Panels<T>& gradient, T* scratch) {
+               const MeasuredRows<T>& measured, const Panels<T>& outputs, const Panels<T>& doutputs, T* scratch) {
   const std::int64_t rows = measured.rows.size();
   const Panels<T> values{scratch, rows, group.outputs, outputs.panel};
-  const Panels<T> d_values{scratch + values.size(), rows, group.outputs, outputs.panel};
+  const Panels<T> dvalues{scratch + values.size(), rows, group.outputs, outputs.panel};
   copy_columns<false>(outputs, group.first, measured.rows, values);
   T group_loss[kCopiedRows];
   std::int32_t correct[kCopiedRows];
   MeasuredRows<T> own = measured;
   own.row_loss = group_loss;
   own.correct = group.first == 0 ? measured.correct : correct;
-  const bool differentiates = gradient.data != nullptr;
+  const bool differentiates = doutputs.data != nullptr;
   kernels.loss[static_cast<int>(group.loss)](
-      loss_call(group, targets, own, values, values.data, differentiates ? d_values.data : nullptr));
+      loss_call(group, targets, own, values, values.data, differentiates ? dvalues.data : nullptr));
   for (std::int64_t row = 0; row < rows; ++row) measured.row_loss[row] += group.weight * group_loss[row];
-  if (differentiates) copy_columns<true>(gradient, group.first, measured.rows, d_values);
+  if (differentiates) copy_columns<true>(doutputs, group.first, measured.rows, dvalues);
 }
 
 }  // namespace
@@ -79,14 +79,14 @@ std::int64_t loss_scratch_size(const std::vector<OutputGroup<T>>& groups, std::i
 template <typename T>
 void output_loss(const KernelTable<T>& kernels, const std::vector<OutputGroup<T>>& groups,
                  const std::vector<GroupTargets<T>>& targets, const MeasuredRows<T>& measured, const Panels<T>& outputs,
-                 const Panels<T>& gradient, T* scratch) {
-  const bool differentiates = gradient.data != nullptr;
+                 const Panels<T>& doutputs, T* scratch) {
+  const bool differentiates = doutputs.data != nullptr;
   const Range rows = measured.rows;
   if (groups.size() == 1) {
     const T weight = groups[0].weight;
     kernels.loss[static_cast<int>(groups[0].loss)](loss_call(groups[0], targets[0], measured, outputs,
                                                              static_cast<const T*>(outputs.at(0, rows.begin)),
-                                                             differentiates ? gradient.at(0, rows.begin) : nullptr));
+                                                             differentiates ? doutputs.at(0, rows.begin) : nullptr));
     if (weight == 1) return;
     for (std::int64_t row = 0; row < rows.size(); ++row) measured.row_loss[row] *= weight;
     return;
@@ -101,7 +101,7 @@ void output_loss(const KernelTable<T>& kernels, const std::vector<OutputGroup<T>
     part.correct = measured.correct + done;
     std::fill_n(part.row_loss, part.rows.size(), T{0});
     for (std::size_t g = 0; g < groups.size(); ++g) {
-      add_group(kernels, groups[g], targets[g], part, outputs, gradient, scratch);
+      add_group(kernels, groups[g], targets[g], part, outputs, doutputs, scratch);
     }
   }
 }

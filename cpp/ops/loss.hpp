@@ -1,4 +1,4 @@
-// The loss of a network's outputs: one or several groups of neighbouring outputs, each under its own loss.
+// The loss of a network's outputs: one or several groups of adjacent outputs, each with its own loss.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +28,11 @@ struct GroupTargets {
   const T* values = nullptr;
 };
 
-/// The rows of a batch that one member measures.
+/// The rows of a batch whose loss one thread computes.
 template <typename T>
 struct MeasuredRows {
   Range rows;
-  const std::int64_t* index = nullptr;  // sample of the first of them, and so on; null: first_sample and so on
+  const std::int64_t* index = nullptr;  // sample of each row; null: consecutive samples from first_sample on
   std::int64_t first_sample = 0;
   const T* sample_weights = nullptr;  // of all samples
   T scale = 1;                        // 1 / total weight of the batch
@@ -44,10 +44,10 @@ struct MeasuredRows {
 template <typename T>
 std::int64_t loss_scratch_size(const std::vector<OutputGroup<T>>& groups, std::int64_t outputs, std::int64_t panel);
 
-/// Loss of the given rows of outputs and, unless it has no data, its gradient.
+/// Loss of the given rows of outputs. Its gradient by the outputs goes to doutputs, unless that has no data.
 template <typename T>
 void output_loss(const KernelTable<T>& kernels, const std::vector<OutputGroup<T>>& groups,
                  const std::vector<GroupTargets<T>>& targets, const MeasuredRows<T>& measured, const Panels<T>& outputs,
-                 const Panels<T>& gradient, T* scratch);
+                 const Panels<T>& doutputs, T* scratch);
 
 }  // namespace fastmlp

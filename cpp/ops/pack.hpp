@@ -1,5 +1,5 @@
-// Between the user's row-major arrays and panels. Not on the hot path: parameters are packed when they are set
-// and unpacked when they are read; predictions are unpacked block by block.
+// Copies between row-major arrays and panels. Not part of a training step: parameters are packed when the user sets
+// them and unpacked when the user reads them; predictions are unpacked block by block.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Where the random numbers of a block of a matrix come from.
+// Random numbers of a block of a matrix.
 #pragma once
 
 #include "base/matrix_view.hpp"
@@ -7,7 +7,7 @@
 
 namespace fastmlp {
 
-/// The numbers of rows `rows` of panel p of `matrix` in one step.
+/// The random numbers of rows `rows` of panel p in one step. level: number of the activation, 0 for the input.
 template <typename T>
 inline RandomBlock random_block(const Panels<T>& matrix, RandomPurpose purpose, std::uint64_t seed, std::uint32_t level,
                                 std::uint32_t step, Range rows, std::int64_t p) {

@@ -1,7 +1,11 @@
-// Trains small networks of every kind on a team of plain threads, for ThreadSanitizer. Without arguments all
-// configurations run, and each is named with the kinds of its steps; with a name that one runs; with "looking" or
-// "settled" and a number besides it runs without that meeting of such a step, which the sanitizer then has to report,
-// or ends with status 3 where there is none. tests/support/race_driver.py builds this and does all that.
+// Trains small networks of every kind under ThreadSanitizer, on a team of plain threads.
+//
+//   race_driver                      runs all configurations; prints the name of each and the kinds of its steps
+//   race_driver NAME                 runs one configuration
+//   race_driver NAME KIND NUMBER     runs it without one barrier of its steps of this kind, "scanning" or "plain"; the
+//                                    sanitizer has to report a race. Exit status 3: there is no such barrier.
+//
+// tests/support/race_driver.py builds and runs this program.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +27,7 @@ using namespace fastmlp;
 
 constexpr int kThreads = 3;
 constexpr std::int64_t kBatch = 18;
-constexpr std::int64_t kSamples = 9 * kBatch + 1;  // the last batch has fewer rows than the team has members
+constexpr std::int64_t kSamples = 9 * kBatch + 1;  // the last batch has fewer rows than the team has threads
 constexpr int kEpochs = 2;
 constexpr std::uint64_t kAllByOutputs = ~std::uint64_t{0};
 
@@ -34,7 +38,7 @@ struct Configuration {
   std::vector<std::int64_t> sizes{70, 100, 40, 33};
   PlanOverrides plan{};
   Input input = Input::dense;
-  bool gradients = false;  // kept rather than applied, that of the input too
+  bool gradients = false;  // computes gradients, dx too, and updates nothing
   Optimizer optimizer = Optimizer::momentum;
   std::function<void(NetworkSpec&)> network = [](NetworkSpec&) {};
   std::function<void(EpochRequest<float>&)> training = [](EpochRequest<float>&) {};
@@ -47,13 +51,13 @@ PlanOverrides by_outputs(std::uint64_t layers, bool own_input = false) {
   return plan;
 }
 
-void normalise(NetworkSpec& spec) {
+void add_batch_norm(NetworkSpec& spec) {
   for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) spec.layers[l].batch_norm = true;
 }
 
 std::vector<Configuration> configurations() {
   const auto clip_norm = [](EpochRequest<float>& request) { request.settings.clip_norm = 0.1; };
-  const auto follow_up = [](EpochRequest<float>& request) {
+  const auto after_update = [](EpochRequest<float>& request) {
     request.settings.max_norm = 0.5;
     request.settings.average_decay = 0.9;
   };
@@ -75,7 +79,7 @@ std::vector<Configuration> configurations() {
     }
   };
   const auto penalty = [](EpochRequest<float>& request) {
-    request.counts_penalty = true;
+    request.with_penalty = true;
     request.settings.l2 = 0.01;
   };
   std::vector<Configuration> all{
@@ -91,11 +95,11 @@ std::vector<Configuration> configurations() {
       {.name = "single-layer-outputs", .sizes = {70, 40}, .plan = by_outputs(1)},
       {.name = "single-layer-own-input", .sizes = {70, 40}, .plan = by_outputs(1, true)},
       {.name = "wide-output", .sizes = {30, 20, 200}, .plan = by_outputs(2)},
-      {.name = "batch-norm", .network = normalise},
-      {.name = "batch-norm-own-input", .plan = by_outputs(0, true), .network = normalise},
-      {.name = "batch-norm-frozen", .network = normalise, .training = freeze},
-      {.name = "batch-norm-clipped", .network = normalise, .training = clip_norm},
-      {.name = "batch-norm-averages", .network = normalise, .training = follow_up},
+      {.name = "batch-norm", .network = add_batch_norm},
+      {.name = "batch-norm-own-input", .plan = by_outputs(0, true), .network = add_batch_norm},
+      {.name = "batch-norm-frozen", .network = add_batch_norm, .training = freeze},
+      {.name = "batch-norm-clipped", .network = add_batch_norm, .training = clip_norm},
+      {.name = "batch-norm-averages", .network = add_batch_norm, .training = after_update},
       {.name = "frozen", .plan = by_outputs(0), .training = freeze},
       {.name = "frozen-outputs", .plan = by_outputs(kAllByOutputs), .training = freeze},
       {.name = "frozen-middle", .plan = by_outputs(5), .training = freeze_middle},
@@ -104,14 +108,14 @@ std::vector<Configuration> configurations() {
       {.name = "clip-value",
        .plan = by_outputs(2),
        .training = [](EpochRequest<float>& request) { request.settings.clip_value = 0.01; }},
-      {.name = "follow-up", .plan = by_outputs(0), .training = follow_up},
-      {.name = "follow-up-outputs", .plan = by_outputs(kAllByOutputs, true), .training = follow_up},
-      {.name = "clip-and-follow-up",
+      {.name = "after-update", .plan = by_outputs(0), .training = after_update},
+      {.name = "after-update-outputs", .plan = by_outputs(kAllByOutputs, true), .training = after_update},
+      {.name = "clip-and-after-update",
        .plan = by_outputs(1),
        .training =
            [=](EpochRequest<float>& request) {
              clip_norm(request);
-             follow_up(request);
+             after_update(request);
            }},
       {.name = "user-loss", .plan = by_outputs(0), .network = user_defined},
       {.name = "user-loss-outputs", .plan = by_outputs(4), .network = user_defined},
@@ -129,12 +133,12 @@ std::vector<Configuration> configurations() {
       {.name = "penalty-outputs", .plan = by_outputs(kAllByOutputs, true), .training = penalty},
       {.name = "gradients", .plan = by_outputs(0), .gradients = true},
       {.name = "gradients-outputs", .plan = by_outputs(kAllByOutputs, true), .gradients = true},
-      {.name = "gradients-batch-norm", .gradients = true, .network = normalise},
+      {.name = "gradients-batch-norm", .gradients = true, .network = add_batch_norm},
   };
   return all;
 }
 
-/// Numbers in [-1, 1), a function of the place.
+/// A number in [-1, 1) that depends on the place alone.
 float number(std::uint32_t purpose, std::int64_t place) {
   const auto bits = philox4x32({static_cast<std::uint32_t>(place), purpose, 0, 0}, {7, 7})[0];
   return static_cast<float>(bits) * 0x1p-31F - 1;
@@ -177,12 +181,12 @@ NetworkSpec make_spec(const Configuration& configuration) {
   return spec;
 }
 
-bool mean_square(const Panels<float>& outputs, const Panels<float>& gradient, float& loss) {
+bool mean_square(const Panels<float>& outputs, const Panels<float>& doutputs, float& loss) {
   loss = 0;
   for (std::int64_t p = 0; p < outputs.count(); ++p) {
     for (std::int64_t i = 0; i < outputs.stride(); ++i) {
       const float value = outputs.at(p)[i];
-      gradient.at(p)[i] = i % outputs.panel < outputs.width(p) ? value / static_cast<float>(outputs.rows) : 0;
+      doutputs.at(p)[i] = i % outputs.panel < outputs.width(p) ? value / static_cast<float>(outputs.rows) : 0;
       loss += value * value;
     }
   }
@@ -205,7 +209,7 @@ EpochRequest<float> make_request(const Configuration& configuration, const Netwo
   }
   if (spec.losses[0].loss == Loss::user_defined) {
     request.user_loss = [](const Panels<float>& outputs, const std::int64_t*, std::int64_t,
-                           const Panels<float>& gradient, float& loss) { return mean_square(outputs, gradient, loss); };
+                           const Panels<float>& doutputs, float& loss) { return mean_square(outputs, doutputs, loss); };
   }
   request.settings.learning_rate = 0.01;
   request.settings.momentum = 0.9;
@@ -216,7 +220,7 @@ EpochRequest<float> make_request(const Configuration& configuration, const Netwo
   return request;
 }
 
-/// All steps of a configuration.
+/// Runs all steps of a configuration.
 void run(const Configuration& configuration) {
   override_plans(configuration.plan);
   const NetworkSpec spec = make_spec(configuration);
@@ -234,15 +238,15 @@ void run(const Configuration& configuration) {
   }
 }
 
-/// Steps that look at columns come first, unless the input is disturbed; without columns of zeros others follow.
+/// Steps scan columns at first, unless the input is disturbed; if no column is zero, plain steps follow.
 const char* kinds_of_steps(const Configuration& configuration) {
-  if (make_spec(configuration).disturbs_input()) return "settled";
-  return configuration.input == Input::dense ? "looking settled" : "looking";
+  if (make_spec(configuration).disturbs_input()) return "plain";
+  return configuration.input == Input::dense ? "scanning plain" : "scanning";
 }
 
-/// Whether a child that was forked beside a team, and computes nothing, ends well.
-bool forks_end_well() {
-  std::fflush(stdout);  // or the child writes it again
+/// Whether a forked child that computes nothing exits normally after the parent has run a team.
+bool forked_child_exits() {
+  std::fflush(stdout);  // or the child prints it again
   const pid_t child = fork();
   if (child == 0) std::exit(0);
   int status = 1;
@@ -253,13 +257,13 @@ bool forks_end_well() {
 
 int main(int argc, char** argv) {
   install_fork_handler();
-  if (argc > 3) drop_meeting({std::strcmp(argv[2], "looking") == 0, std::atoi(argv[3])});
+  if (argc > 3) drop_barrier({std::strcmp(argv[2], "scanning") == 0, std::atoi(argv[3])});
   for (const Configuration& configuration : configurations()) {
     if (argc > 1 && std::strcmp(argv[1], configuration.name) != 0) continue;
     run(configuration);
     std::printf("%s %s\n", configuration.name, kinds_of_steps(configuration));
   }
-  if (argc == 1 && !forks_end_well()) return 1;
-  constexpr int kNoSuchMeeting = 3;
-  return argc > 3 && !meeting_was_dropped() ? kNoSuchMeeting : 0;
+  if (argc == 1 && !forked_child_exits()) return 1;
+  constexpr int kNoSuchBarrier = 3;
+  return argc > 3 && !barrier_was_dropped() ? kNoSuchBarrier : 0;
 }

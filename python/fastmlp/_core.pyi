@@ -58,9 +58,7 @@ class _Run:
     def position(self) -> npt.NDArray[np.float64]: ...
     @property
     def has_averages(self) -> bool: ...
-    def smallest_batch(
-        self, samples: int, drops_partial: bool, trainable: Sequence[bool]
-    ) -> int: ...
+    def smallest_batch(self, samples: int, drop_last: bool, trainable: Sequence[bool]) -> int: ...
     def state(self, with_start: bool = False) -> dict[str, _Array]: ...
     def restore(self, state: dict[str, _Array]) -> None: ...
     def average(self, decay: float) -> None: ...
@@ -79,11 +77,11 @@ class _Run:
         epoch: int = 0,
         first_step: int = 0,
         steps: int = -1,
-        drops_partial: bool = False,
+        drop_last: bool = False,
         learning_rates: Sequence[float] = (),
         trainable: Sequence[bool] = (),
-        counts_penalty: bool = False,
-        keeps_losses: bool = False,
+        with_penalty: bool = False,
+        record_losses: bool = False,
         loss_function: _UserLoss | None = None,
         progress: Callable[[int, float, float, float], object] | None = None,
     ) -> dict[str, Any]: ...
@@ -101,7 +99,7 @@ class _Gradient:
         sample_weight: _Array | None = None,
         training: bool = False,
         seed: int = 0,
-        wants_input: bool = False,
+        with_input: bool = False,
         loss_function: _UserLoss | None = None,
     ) -> tuple[float, dict[str, Any]]: ...
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastmlp.validation import choice
 
-__all__ = ["as_config", "from_config", "named"]
+__all__ = ["as_config", "from_config", "kinds_of", "named"]
 
 
 class Named(Protocol):
@@ -24,6 +24,23 @@ class Named(Protocol):
 
 
 N = TypeVar("N", bound=Named)
+
+
+def kinds_of(base: type[N], namespace: Mapping[str, object]) -> dict[str, type[N]]:
+    """The subclasses of `base` with a name that a module defines, by name, in order of definition.
+
+    Parameters
+    ----------
+    base : type
+    namespace : mapping
+        ``globals()`` of the module.
+    """
+    kinds = [
+        value for value in namespace.values() if isinstance(value, type) and issubclass(value, base)
+    ]
+    return {
+        name: kind for kind in kinds if isinstance(name := vars(kind).get("name"), str) and name
+    }
 
 
 def named(argument: str, value: object, kind: type[N], known: Mapping[str, Callable[[], N]]) -> N:

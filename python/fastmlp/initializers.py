@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from fastmlp._named import kinds_of
 from fastmlp.validation import keep, real
 
 __all__ = ["INITIALIZERS", "Constant", "Initializer", "Normal", "Orthogonal", "Uniform"]
@@ -15,11 +16,17 @@ __all__ = ["INITIALIZERS", "Constant", "Initializer", "Normal", "Orthogonal", "U
 
 @dataclass(frozen=True)
 class Initializer:
-    """An initialiser without parameters; its name is enough wherever one is asked for.
+    """An initializer without parameters; its name is enough wherever one is asked for.
 
     ``zeros``; ``glorot_uniform`` and ``glorot_normal`` of variance 2 / (in + out) (Glorot and
     Bengio 2010); ``he_uniform`` and ``he_normal`` of variance 2 / in (He et al. 2015);
     ``lecun_uniform`` and ``lecun_normal`` of variance 1 / in (LeCun et al. 1998).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], initializer="lecun_normal").architecture.initializer
+    Initializer(name='lecun_normal')
     """
 
     name: str
@@ -37,6 +44,12 @@ class Constant(Initializer):
     Parameters
     ----------
     value : float
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], initializer=fastmlp.Constant(value=0.5)).architecture.initializer
+    Constant(name='constant', value=0.5)
     """
 
     name: str = field(default="constant", init=False)
@@ -59,6 +72,12 @@ class Normal(Initializer):
     ----------
     deviation : float
         >= 0.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], initializer=fastmlp.Normal(deviation=0.1)).architecture.initializer
+    Normal(name='normal', deviation=0.1)
     """
 
     name: str = field(default="normal", init=False)
@@ -81,6 +100,12 @@ class Uniform(Initializer):
     ----------
     bound : float
         >= 0.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], initializer=fastmlp.Uniform(bound=0.1)).architecture.initializer
+    Uniform(name='uniform', bound=0.1)
     """
 
     name: str = field(default="uniform", init=False)
@@ -103,6 +128,12 @@ class Orthogonal(Initializer):
     ----------
     gain : float
         >= 0.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], initializer=fastmlp.Orthogonal(gain=1.4)).architecture.initializer
+    Orthogonal(name='orthogonal', gain=1.4)
     """
 
     name: str = field(default="orthogonal", init=False)
@@ -117,12 +148,13 @@ class Orthogonal(Initializer):
         return self.gain
 
 
+# Each of them has a formula in cpp/network/initializer.cpp.
 _PLAIN = (
-    "zeros", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-    "lecun_normal",
+    "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
+    "zeros",
 )  # fmt: skip
 
 INITIALIZERS: Mapping[str, Callable[..., Initializer]] = {
     **{name: partial(Initializer, name) for name in _PLAIN},
-    **{str(kind.name): kind for kind in (Constant, Normal, Uniform, Orthogonal)},
+    **kinds_of(Initializer, globals()),
 }

@@ -1,7 +1,8 @@
-"""Losses: what the core minimises, by name or with parameters, and the targets that each takes.
+"""Losses: what the core minimizes, by name or with parameters, and the targets that each takes.
 
 A loss is the mean over the samples (weighted, where they have weights, by w / sum of w) of the sum
-over the outputs.
+over the outputs. A new one is a class here, which carries its name, targets and link, and a kernel
+(cpp/kernels/kernel_table.hpp says where).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp._named import as_config, from_config, named
+from fastmlp._named import as_config, from_config, kinds_of, named
 from fastmlp.validation import (
     class_targets,
     integer,
@@ -49,10 +50,17 @@ class Loss:
     Parameters
     ----------
     outputs : int, optional
-        How many outputs belong to it; needed where a model has several losses, which take
-        consecutive outputs in their order.
+        How many outputs belong to it. Several losses of a model need it; they take consecutive
+        outputs in their order.
     weight : float
         Factor of the whole loss, >= 0.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> losses = [fastmlp.MSE(outputs=2), fastmlp.Hinge(outputs=3, weight=0.5)]
+    >>> fastmlp.MLP([4, 8, 5], loss=losses)
+    MLP(4-8-5, activation='relu', loss='mse + hinge', float32)
     """
 
     name: str = field(default="", init=False)
@@ -63,17 +71,22 @@ class Loss:
     takes_classes: ClassVar[bool] = False  # integer labels
     tells_accuracy: ClassVar[bool] = False
 
+    @property
+    def fused_activation(self) -> str | None:
+        """The output activation that the loss itself computes from logits, if it has one."""
+        return self.link if self.link in ("softmax", "sigmoid") else None
+
     def __post_init__(self) -> None:
         if self.outputs is not None:
             keep(self, outputs=integer("outputs", self.outputs, 1))
         keep(self, weight=real("weight", self.weight, 0.0))
 
     def parameters(self, outputs: int) -> list[float]:
-        """The core's parameter of each output, or one for all."""
+        """The core's parameter of each output, or a single one for all."""
         return [0.0]
 
     def spec(self, outputs: int) -> dict[str, Any]:
-        """As the core takes it."""
+        """The loss as the core takes it."""
         weights = getattr(self, "output_weights", None)
         if weights is not None and len(weights) != outputs:
             raise ValueError(
@@ -128,7 +141,13 @@ class SoftmaxCrossEntropy(Loss):
         Share of every target that is spread evenly over all classes, in [0, 1) (Szegedy et al.
         2016).
     outputs, weight
-        As of every loss.
+        As of `Loss`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], loss=fastmlp.SoftmaxCrossEntropy(smoothing=0.1))
+    MLP(4-8-3, activation='relu', loss='softmax_cross_entropy', float32)
     """
 
     name: str = field(default="softmax_cross_entropy", init=False)
@@ -159,7 +178,19 @@ class SoftmaxCrossEntropy(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class Hinge(Loss):
-    """Sum over the wrong classes of max(0, z_j - z_y + 1) (Weston and Watkins 1999)."""
+    """Sum over the wrong classes of max(0, z_j - z_y + 1) (Weston and Watkins 1999).
+
+    Parameters
+    ----------
+    outputs, weight
+        As of `Loss`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3], loss=fastmlp.Hinge())
+    MLP(4-8-3, activation='relu', loss='hinge', float32)
+    """
 
     name: str = field(default="hinge", init=False)
 
@@ -182,7 +213,13 @@ class BinaryCrossEntropy(_Elementwise):
     output_weights : sequence of float, optional
         Factor of each output.
     outputs, weight
-        As of every loss.
+        As of `Loss`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss=fastmlp.BinaryCrossEntropy())
+    MLP(4-8-2, activation='relu', loss='binary_cross_entropy', float32)
     """
 
     name: str = field(default="binary_cross_entropy", init=False)
@@ -202,21 +239,57 @@ class BinaryCrossEntropy(_Elementwise):
 
 @dataclass(frozen=True, kw_only=True)
 class MSE(_Elementwise):
-    """(o - t)^2 summed over the outputs; parameters as of `BinaryCrossEntropy`."""
+    """(o - t)^2 summed over the outputs.
+
+    Parameters
+    ----------
+    output_weights, outputs, weight
+        As of `BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss=fastmlp.MSE(output_weights=[1, 10]))
+    MLP(4-8-2, activation='relu', loss='mse', float32)
+    """
 
     name: str = field(default="mse", init=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HalfMSE(_Elementwise):
-    """(o - t)^2 / 2 summed over the outputs: the quadratic cost of textbooks."""
+    """(o - t)^2 / 2 summed over the outputs: the quadratic cost of textbooks.
+
+    Parameters
+    ----------
+    output_weights, outputs, weight
+        As of `BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss="half_mse")
+    MLP(4-8-2, activation='relu', loss='half_mse', float32)
+    """
 
     name: str = field(default="half_mse", init=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MAE(_Elementwise):
-    """Absolute error summed over the outputs; its slope at 0 is 0."""
+    """Absolute error summed over the outputs; its derivative at 0 is 0.
+
+    Parameters
+    ----------
+    output_weights, outputs, weight
+        As of `BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss="mae")
+    MLP(4-8-2, activation='relu', loss='mae', float32)
+    """
 
     name: str = field(default="mae", init=False)
 
@@ -231,6 +304,12 @@ class Huber(_Elementwise):
         > 0.
     output_weights, outputs, weight
         As of `BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss=fastmlp.Huber(delta=2.0))
+    MLP(4-8-2, activation='relu', loss='huber', float32)
     """
 
     name: str = field(default="huber", init=False)
@@ -250,7 +329,19 @@ class Huber(_Elementwise):
 
 @dataclass(frozen=True, kw_only=True)
 class Poisson(_Elementwise):
-    """exp(z) - t z for counts t: outputs z are logarithms of rates."""
+    """exp(z) - t z for counts t: outputs z are logarithms of rates.
+
+    Parameters
+    ----------
+    output_weights, outputs, weight
+        As of `BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss="poisson")
+    MLP(4-8-2, activation='relu', loss='poisson', float32)
+    """
 
     name: str = field(default="poisson", init=False)
 
@@ -276,6 +367,12 @@ class Quantile(_Elementwise):
         The level q in (0, 1), one for all outputs or one for each.
     output_weights, outputs, weight
         As of `BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 2], loss=fastmlp.Quantile(levels=[0.1, 0.9]))
+    MLP(4-8-2, activation='relu', loss='quantile', float32)
     """
 
     name: str = field(default="quantile", init=False)
@@ -313,9 +410,19 @@ class UserLoss(Loss):
     Parameters
     ----------
     function : callable
-        Gets outputs (batch, outputs) and targets as arrays; returns the mean loss of the batch and
-        its gradient by the outputs, (batch, outputs). None in a model that was loaded from a file,
-        which predicts but cannot be trained.
+        Takes outputs (batch, outputs) and targets as arrays; returns the mean loss of the batch and
+        its gradient by the outputs, (batch, outputs). None in a model loaded from a file, which can
+        predict but not train.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> def cubic(outputs, targets):
+    ...     error = outputs - targets
+    ...     size = abs(error)
+    ...     return (size**3).sum() / len(error), 3 * error * size / len(error)
+    >>> fastmlp.MLP([4, 8, 2], loss=fastmlp.UserLoss(function=cubic))
+    MLP(4-8-2, activation='relu', loss='user_defined', float32)
     """
 
     name: str = field(default="user_defined", init=False)
@@ -362,11 +469,8 @@ def core_function(losses: Sequence[Loss]) -> UserFunction | None:
 
 
 LOSSES: Mapping[str, Callable[..., Loss]] = {
-    str(kind.name): kind
-    for kind in (
-        SoftmaxCrossEntropy, Hinge, BinaryCrossEntropy, MSE, HalfMSE, MAE, Huber, Poisson, Quantile,
-    )
-}  # fmt: skip
+    name: kind for name, kind in kinds_of(Loss, globals()).items() if kind is not UserLoss
+}
 
 
 def checked_losses(value: object, outputs: int) -> tuple[Loss, ...]:

@@ -1,24 +1,29 @@
 """Optimizers: settings checked here, arithmetic in the core.
 
 All of them take a learning rate that is a number, a `Schedule` or a function of the epoch, and the
-settings of `Optimizer`. With ``g`` the gradient of the mean loss of a mini-batch, clipped where
-that is asked for, weights (not biases) see ``g + l1 * sign(w) + l2 * w`` and shrink by
-``learning_rate * decay`` before each step, which is the decoupled weight decay of I. Loshchilov and
-F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+settings of `Optimizer`. Let ``g`` be the gradient of the mean loss of a mini-batch, clipped if
+clipping is on. The update rules use ``g`` for biases and ``g + l1 * sign(w) + l2 * w`` for weights.
+Before each step weights shrink by ``learning_rate * decay``, the decoupled weight decay of
+I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+A new optimizer is a class here and a kernel (cpp/kernels/kernel_table.hpp says where).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.schedules import Schedule
-from fastmlp.validation import flag, keep, real
+from fastmlp.validation import choice, flag, keep, real
 
 __all__ = [
+    "OPTIMIZERS",
     "SGD",
     "Adagrad",
     "Adam",
@@ -36,11 +41,38 @@ Rate = float | Callable[[int], float] | Schedule
 _LEAST_EPSILON = 1e-30
 # Settings in [0, 1).
 SHARES = ("momentum", "rho", "beta1", "beta2")
+# Other libraries' names of settings, which constructors take too.
+ALIASES = {"lr": "learning_rate", "weight_decay": "decay", "centered": "centred"}
+
+Kind = TypeVar("Kind", bound=type)
 
 
+def _with_aliases(kind: Kind) -> Kind:
+    """Decorates a dataclass: its constructor takes the names of `ALIASES` too."""
+    names = [setting.name for setting in fields(kind)]
+    initialize = kind.__init__  # type: ignore[misc]
+
+    @functools.wraps(initialize)
+    def with_aliases(self: Any, *values: Any, **named: Any) -> None:
+        for alias, name in ALIASES.items():
+            if alias in named and name in names:
+                if name in named or names.index(name) < len(values):
+                    raise TypeError(f"{alias} is another name of {name}: give one of the two")
+                named[name] = named.pop(alias)
+        initialize(self, *values, **named)
+
+    kind.__init__ = with_aliases  # type: ignore[misc]
+    return kind
+
+
+@_with_aliases
 @dataclass(frozen=True)
 class Optimizer:
     """What all optimizers share.
+
+    Constructors take ``lr`` for ``learning_rate`` and ``weight_decay`` for ``decay`` too. That is
+    the decoupled weight decay of Keras and of PyTorch's AdamW; the ``weight_decay`` of PyTorch's
+    other optimizers is ``l2`` here.
 
     Parameters
     ----------
@@ -52,11 +84,11 @@ class Optimizer:
     decay : float
         Weights shrink by ``learning_rate * decay`` before each step.
     clip_value : float, optional
-        Elements of the gradient are cut off at plus and minus this, > 0.
+        Elements of the gradient are clipped to plus and minus this, > 0.
     clip_norm : float, optional
         The gradient of all parameters together shrinks to this norm where it is longer, > 0
         (R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural
-        networks", 2013). Before `clip_value`.
+        networks", 2013); applied before `clip_value`.
     max_norm : float, optional
         After each step the weights that lead to a unit shrink to this norm where they are longer,
         > 0 (N. Srivastava et al., "Dropout", 2014).
@@ -65,6 +97,12 @@ class Optimizer:
     ------
     TypeError, ValueError
         A setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.SGD(lr=0.1, momentum=0.9).learning_rate
+    0.1
     """
 
     learning_rate: Rate
@@ -74,6 +112,8 @@ class Optimizer:
     clip_value: float | None = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
     max_norm: float | None = field(default=None, kw_only=True)
+
+    RULE: ClassVar[str]  # name of the update rule in the core
 
     def __post_init__(self) -> None:
         if not callable(self.learning_rate) and not isinstance(self.learning_rate, Schedule):
@@ -95,13 +135,24 @@ class Optimizer:
                 keep(self, **{name: limit})
 
     @property
+    def lr(self) -> Rate:
+        """Another name of `learning_rate`."""
+        return self.learning_rate
+
+    @property
+    def weight_decay(self) -> float:
+        """Another name of `decay`."""
+        return self.decay
+
+    @property
     def rule(self) -> str:
         """Name of the update rule in the core."""
-        raise NotImplementedError
+        return self.RULE
 
     def _settings(self) -> dict[str, float]:
         """What the rule itself needs, by the names of the core."""
-        raise NotImplementedError
+        named = ("momentum", "beta1", "beta2", "epsilon")
+        return {name: getattr(self, name) for name in named if hasattr(self, name)}
 
     def settings(self) -> dict[str, float]:
         """All settings of the core but the learning rate; 0 stands for none."""
@@ -119,6 +170,7 @@ class Optimizer:
         return np.full(count, real("learning_rate", value, 0.0))
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum and Nesterov's form of it.
@@ -143,6 +195,12 @@ class SGD(Optimizer):
     ------
     TypeError, ValueError
         A setting is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.SGD(0.1, momentum=0.9, nesterov=True).rule
+    'nesterov'
     """
 
     learning_rate: Rate = 0.1
@@ -161,10 +219,8 @@ class SGD(Optimizer):
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
 
-    def _settings(self) -> dict[str, float]:
-        return {"momentum": self.momentum}
 
-
+@_with_aliases
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients.
@@ -181,20 +237,21 @@ class Adagrad(Optimizer):
         As of `Optimizer`.
     epsilon : float
         Keeps the divisor from zero, >= 1e-30.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.Adagrad(0.05).rule
+    'adagrad'
     """
 
     learning_rate: Rate = 0.01
     epsilon: float = 1e-10
 
-    @property
-    def rule(self) -> str:
-        """Name of the update rule in the core."""
-        return "adagrad"
-
-    def _settings(self) -> dict[str, float]:
-        return {"epsilon": self.epsilon}
+    RULE: ClassVar[str] = "adagrad"
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
     """Steps divided by the root of a moving average of the squared gradients.
@@ -218,7 +275,13 @@ class RMSprop(Optimizer):
     epsilon : float
         Keeps the divisor from zero, >= 1e-30.
     centred : bool
-        Divide by the deviation instead of the root mean square.
+        Divide by the deviation instead of the root mean square; ``centered`` is accepted too.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.RMSprop(centered=True, momentum=0.9).rule
+    'centred_rmsprop_momentum'
     """
 
     learning_rate: Rate = 0.01
@@ -237,9 +300,15 @@ class RMSprop(Optimizer):
         )
 
     def _settings(self) -> dict[str, float]:
-        return {"beta2": self.rho, "momentum": self.momentum, "epsilon": self.epsilon}
+        return super()._settings() | {"beta2": self.rho}
+
+    @property
+    def centered(self) -> bool:
+        """Another name of `centred`."""
+        return self.centred
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class _Moments(Optimizer):
     """Optimizers with moving averages of the gradient and of its size."""
@@ -249,10 +318,8 @@ class _Moments(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-8
 
-    def _settings(self) -> dict[str, float]:
-        return {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon}
 
-
+@_with_aliases
 @dataclass(frozen=True)
 class Adam(_Moments):
     """Adaptive moment estimation, with ``amsgrad`` from the largest mean square so far.
@@ -274,6 +341,12 @@ class Adam(_Moments):
         Keeps the divisor from zero, >= 1e-30.
     amsgrad : bool
         Divide by the root of the largest ``s`` so far.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.Adam(0.003, amsgrad=True).rule
+    'amsgrad'
     """
 
     amsgrad: bool = False
@@ -284,13 +357,22 @@ class Adam(_Moments):
         return "amsgrad" if self.amsgrad else "adam"
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019); parameters as there."""
+    """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019); parameters as there.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.AdamW(0.003, weight_decay=0.1).decay
+    0.1
+    """
 
     decay: float = field(default=0.01, kw_only=True)
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class Adamax(_Moments):
     """`Adam` with the largest magnitude in place of the mean square (section 7.1 of its paper).
@@ -299,16 +381,20 @@ class Adamax(_Moments):
     - ``w = w - learning_rate / (1 - beta1**t) * m / u``
 
     Parameters as of `Adam`, without ``amsgrad``.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.Adamax().learning_rate
+    0.002
     """
 
     learning_rate: Rate = 0.002
 
-    @property
-    def rule(self) -> str:
-        """Name of the update rule in the core."""
-        return "adamax"
+    RULE: ClassVar[str] = "adamax"
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class Nadam(_Moments):
     """`Adam` with Nesterov momentum whose schedule is that of the paper (decay 0.004).
@@ -319,16 +405,20 @@ class Nadam(_Moments):
 
     Source: T. Dozat, "Incorporating Nesterov momentum into Adam", 2016. Parameters as of `Adam`,
     without ``amsgrad``.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.Nadam(clip_norm=1.0).clip_norm
+    1.0
     """
 
     learning_rate: Rate = 0.002
 
-    @property
-    def rule(self) -> str:
-        """Name of the update rule in the core."""
-        return "nadam"
+    RULE: ClassVar[str] = "nadam"
 
 
+@_with_aliases
 @dataclass(frozen=True)
 class Lion(Optimizer):
     """Steps of one size, in the direction of the sign of an averaged gradient.
@@ -344,28 +434,51 @@ class Lion(Optimizer):
         As of `Optimizer`.
     beta1, beta2 : float
         In [0, 1).
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.Lion(0.0003, decay=0.1).beta2
+    0.99
     """
 
     learning_rate: Rate = 0.0001
     beta1: float = 0.9
     beta2: float = 0.99
 
-    @property
-    def rule(self) -> str:
-        """Name of the update rule in the core."""
-        return "lion"
-
-    def _settings(self) -> dict[str, float]:
-        return {"beta1": self.beta1, "beta2": self.beta2}
+    RULE: ClassVar[str] = "lion"
 
 
-def checked_optimizer(optimizer: Optimizer | None) -> Optimizer:
-    """The optimizer, or the default one for None."""
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
+    name.lower(): kind
+    for name, kind in list(globals().items())
+    if isinstance(kind, type) and issubclass(kind, Optimizer)
+    if kind is not Optimizer and not name.startswith("_")
+}
+
+
+def checked_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
+    """The optimizer itself, the one of a name with its default settings, or the default for None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Neither an optimizer nor the name of one.
+
+    Examples
+    --------
+    >>> checked_optimizer("adam") == Adam()
+    True
+    >>> checked_optimizer(None) == SGD(learning_rate=0.1, momentum=0.9)
+    True
+    """
     if optimizer is None:
         return SGD(learning_rate=0.1, momentum=0.9)
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[choice("optimizer", optimizer.lower(), OPTIMIZERS)]()
     if not isinstance(optimizer, Optimizer) or type(optimizer) is Optimizer:
         raise TypeError(
-            "optimizer must be an optimizer of fastmlp such as fastmlp.SGD or fastmlp.Adam, got "
-            f"{type(optimizer).__name__}"
+            "optimizer must be a name or an optimizer of fastmlp such as fastmlp.SGD or "
+            f"fastmlp.Adam, got {type(optimizer).__name__}"
         )
     return optimizer

@@ -6,7 +6,6 @@ A message names the argument, the requirement and the value that was passed.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import numbers
 import operator
@@ -16,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numpy.ma import MaskedArray, is_masked
+
+from fastmlp.errors import did_you_mean
 
 __all__ = [
     "choice",
@@ -164,8 +165,7 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
         raise TypeError(f"{name} must be a string, got {shown(value)} ({type(value).__name__})")
     if value in options:
         return str(value)
-    near = difflib.get_close_matches(value, options, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(value, options)
     raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{hint}")
 
 

@@ -143,7 +143,7 @@ def test_backward_multiplies_by_the_slope(name, shape, isa, dtype):
 @pytest.mark.parametrize("name", sorted(set(ALL_ACTIVATIONS) - set(SLOPE_FROM_OUTPUT)))
 def test_backward_refuses_an_output_that_does_not_tell(name):
     ones = np.ones((1, 1), np.float32)
-    with pytest.raises(ValueError, match=f"output of {name} does not tell its slope"):
+    with pytest.raises(ValueError, match=f"derivative of {name} does not follow from its output"):
         kernels.activation_backward(name, ones, ones)
 
 

@@ -84,13 +84,13 @@ def argument_calls():
         yield key, lambda a, key=key: run.restore({**run.state(), key: a}), array
     yield (
         "x",
-        lambda a: kernels.multiply(a, values.T.copy()[:, :4].T.copy()),
+        lambda a: kernels.gemm_nn(a, values.T.copy()[:, :4].T.copy()),
         values.T.copy()[:, :4],
     )
-    yield "w", lambda a: kernels.multiply(x, a), np.ones((4, 3), np.float32)
-    yield "x", lambda a: kernels.multiply_at_b(a, x), x
-    yield "dz", lambda a: kernels.multiply_at_b(x, a), x
-    for product in (kernels.multiply_a_bt, kernels.multiply_a_bt_by_rows):
+    yield "w", lambda a: kernels.gemm_nn(x, a), np.ones((4, 3), np.float32)
+    yield "x", lambda a: kernels.gemm_tn(a, x), x
+    yield "dz", lambda a: kernels.gemm_tn(x, a), x
+    for product in (kernels.gemm_nt, kernels.gemm_nt_by_rows):
         yield "dz", lambda a, product=product: product(a, x), x
         yield "w", lambda a, product=product: product(x, a), x
     yield "x", lambda a: kernels.elementwise("exp", a), flat

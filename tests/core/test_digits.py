@@ -6,7 +6,6 @@ of the core has an entry here, what it may lose and why; a new one without an en
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import product
 
@@ -18,21 +17,14 @@ from fastmlp.activations import ACTIVATIONS
 from support import reference, reference_activations, reference_losses
 from support.activation_bounds import exact
 from support.elementwise import SAMPLES
-from support.paths import ROOT
 from support.tolerance import ulp_errors, unit_roundoff
 
 kernels = _core.kernels
-SPEC = ROOT / "cpp" / "network" / "spec.hpp"
 SINGLE = np.float32
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant < 63, reason="needs 80-bit long double as the reference"
 )
-
-
-def names_of_the_core(array: str) -> set[str]:
-    listed = re.search(array + r" = \{(.*?)\};", SPEC.read_text(encoding="utf-8"), re.DOTALL)
-    return set(re.findall(r'"(\w+)"', listed.group(1)))
 
 
 # ---------------------------------------------------------------- activations
@@ -96,7 +88,7 @@ def errors_of(name: str):
 
 
 def test_every_activation_has_an_entry():
-    assert set(ACTIVATION_DIGITS) == names_of_the_core("kActivationNames") == set(ACTIVATIONS)
+    assert set(ACTIVATION_DIGITS) == set(kernels.names["activation"]) == set(ACTIVATIONS)
 
 
 @pytest.mark.parametrize("name", ACTIVATION_DIGITS)
@@ -203,7 +195,7 @@ LOSS_DIGITS = {
 
 def test_every_loss_has_an_entry():
     without_kernel = {"user_defined"}
-    assert set(LOSS_DIGITS) == names_of_the_core("kLossNames") - without_kernel
+    assert set(LOSS_DIGITS) == set(kernels.names["loss"]) - without_kernel
 
 
 @pytest.mark.parametrize(

@@ -25,19 +25,19 @@ kernels = _core.kernels
 
 
 def forward(left, right, **options):
-    return kernels.multiply(left, right, **options)
+    return kernels.gemm_nn(left, right, **options)
 
 
 def backward_weights(left, right, **options):
-    return kernels.multiply_at_b(np.ascontiguousarray(left.T), right, **options)
+    return kernels.gemm_tn(np.ascontiguousarray(left.T), right, **options)
 
 
 def backward_data(left, right, **options):
-    return kernels.multiply_a_bt(left, np.ascontiguousarray(right.T), **options)
+    return kernels.gemm_nt(left, np.ascontiguousarray(right.T), **options)
 
 
 def backward_data_by_rows(left, right, **options):
-    return kernels.multiply_a_bt_by_rows(left, np.ascontiguousarray(right.T), **options)
+    return kernels.gemm_nt_by_rows(left, np.ascontiguousarray(right.T), **options)
 
 
 # Each takes (rows, depth) and (depth, columns) and returns their product by another way.
@@ -49,9 +49,9 @@ def test_kernels_compute_what_their_names_say(dtype, isa):
     rng = np.random.default_rng(0)
     x, w, dz = (small_integers(rng, s, dtype) for s in ((5, 3), (3, 4), (5, 4)))
     for actual, expected in (
-        (kernels.multiply(x, w, isa=isa), reference.multiply(x, w)),
-        (kernels.multiply_at_b(x, dz, isa=isa), reference.multiply_at_b(x, dz)),
-        (kernels.multiply_a_bt(dz, w, isa=isa), reference.multiply_a_bt(dz, w)),
+        (kernels.gemm_nn(x, w, isa=isa), reference.gemm_nn(x, w)),
+        (kernels.gemm_tn(x, dz, isa=isa), reference.gemm_tn(x, dz)),
+        (kernels.gemm_nt(dz, w, isa=isa), reference.gemm_nt(dz, w)),
     ):
         assert actual.dtype == dtype
         np.testing.assert_array_equal(actual, expected)
@@ -157,7 +157,7 @@ def test_arguments_are_left_alone(name, rows, columns, seed):
     rng = np.random.default_rng(seed)
     x, w = normals(rng, (rows, 9), name), normals(rng, (9, columns), name)
     kept = x.copy(), w.copy()
-    kernels.multiply(x, w)
+    kernels.gemm_nn(x, w)
     assert_same_bits(x, kept[0])
     assert_same_bits(w, kept[1])
 
@@ -165,7 +165,7 @@ def test_arguments_are_left_alone(name, rows, columns, seed):
 def test_an_unknown_isa_is_refused():
     x = np.ones((2, 2), np.float32)
     with pytest.raises(ValueError, match="isa"):
-        kernels.multiply(x, x, isa="mmx")
+        kernels.gemm_nn(x, x, isa="mmx")
 
 
 @products

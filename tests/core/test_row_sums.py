@@ -76,7 +76,7 @@ def test_column_moments(rows, dtype):
 @pytest.mark.parametrize("from_batch", [True, False])
 def test_gradients_of_batch_normalisation(rows, from_batch, dtype):
     normalised, gradient = sample(rows, dtype), sample(rows + 1, dtype)[1:]
-    d_scales, d_shift, d_values = kernels.normalise_backward(
+    d_scales, d_shift, d_values = kernels.normalize_backward(
         normalised, gradient, from_batch=from_batch
     )
     n, g = wide(normalised), wide(gradient)
@@ -110,7 +110,7 @@ def test_whole_numbers_are_exact(rows, isa, dtype):
     sums, squares, *_ = kernels.column_sums(x, isa=isa)
     np.testing.assert_array_equal(sums, x.sum(axis=0, dtype=np.float64))
     np.testing.assert_array_equal(squares, (x.astype(np.float64) ** 2).sum(axis=0))
-    d_scales, d_shift, _ = kernels.normalise_backward(x, g, from_batch=False, isa=isa)
+    d_scales, d_shift, _ = kernels.normalize_backward(x, g, from_batch=False, isa=isa)
     np.testing.assert_array_equal(d_shift, g.sum(axis=0, dtype=np.float64))
     np.testing.assert_array_equal(d_scales, (x * g).sum(axis=0, dtype=np.float64))
 
@@ -170,13 +170,13 @@ def test_same_bits_on_every_isa(rows, columns, seed, name):
     x, g = (normals(rng, (rows, columns), name) for _ in range(2))
     expected = [
         *kernels.column_sums(x),
-        *kernels.normalise_backward(x, g, from_batch=True),
+        *kernels.normalize_backward(x, g, from_batch=True),
         kernels.limit_norms(x, 1.0),
     ]
     for isa in _core.isas():
         actual = [
             *kernels.column_sums(x, isa=isa),
-            *kernels.normalise_backward(x, g, from_batch=True, isa=isa),
+            *kernels.normalize_backward(x, g, from_batch=True, isa=isa),
             kernels.limit_norms(x, 1.0, isa=isa),
         ]
         for one, other in zip(actual, expected, strict=True):

@@ -51,7 +51,7 @@ def test_parts_of_a_table():
         "split: 43 samples for training, 5 for validation, 12 for test",
         "impute: 15 missing values replaced",
         "text: 'colour' as 3 inputs, one for each value",
-        "inputs: standardised to mean 0 and standard deviation 1",
+        "inputs: standardized to mean 0 and standard deviation 1",
     )
 
 

@@ -46,8 +46,8 @@ BORDER_MUTATIONS = [
     Mutation(
         "memory of a team that is never smaller than planned",
         "cpp/network/run_memory.cpp",
-        "for (int team = 1; team <= members_; ++team) {",
-        "for (int team = members_; team <= members_; ++team) {",
+        "for (int team = 1; team <= plan.threads; ++team) {",
+        "for (int team = plan.threads; team <= plan.threads; ++team) {",
     ),
     Mutation(
         "the end of a thread unwound through the core",

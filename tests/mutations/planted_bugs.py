@@ -103,8 +103,8 @@ MUTATIONS = [
     Mutation(
         "first bias gradient only",
         "cpp/ops/dense.cpp",
-        "if (in_panel > 0 || layer.normalises()) continue;",
-        "if (in_panel > 0 || layer.normalises() || out_panel > 0) continue;",
+        "if (in_panel > 0 || layer.normalizes()) continue;",
+        "if (in_panel > 0 || layer.normalizes() || out_panel > 0) continue;",
     ),
     Mutation(
         "shuffle ignores the epoch",
@@ -151,14 +151,14 @@ MUTATIONS = [
     Mutation(
         "weights of columns left out stand still",
         "cpp/network/update.cpp",
-        "if (memory.batch().idle != nullptr && trains(1)) idle_rows",
-        "if (memory.batch().size < 0) idle_rows",
+        "if (memory.batch().zero_columns != nullptr && trains(0)) update_zero_columns",
+        "if (memory.batch().size < 0) update_zero_columns",
     ),
     Mutation(
-        "a member leaves out columns that are live in the rows of another",
+        "a thread leaves out columns that are not zero in the rows of another",
         "cpp/network/input.cpp",
-        "seen |= views_[static_cast<std::size_t>(m)].marks[k];",
-        "seen |= views_[static_cast<std::size_t>(member + 0 * m)].marks[k];",
+        "mark |= lists(t).marks[k];",
+        "mark |= lists(thread + 0 * t).marks[k];",
     ),
     Mutation(
         "blocks of a group counted wrong",
@@ -179,15 +179,15 @@ MUTATIONS = [
         "  const Range rows = batches_.rows(index);\n  const std::vector<char> spare(static_cast<std::size_t>(rows.size()));\n",
     ),
     Mutation(
-        "GELU without the density in its slope",
+        "GELU without the density in its derivative",
         "cpp/kernels/activation.inl.hpp",
         "return fma(z, density, normal_cdf<T>(z));",
         "return normal_cdf<T>(z);",
     ),
     Mutation(
-        "slopes are kept without the dropout mask",
+        "derivatives are kept without the dropout mask",
         "cpp/kernels/random.inl.hpp",
-        "if (slopes != nullptr) store(slopes + at, load(slopes + at) * factor);",
+        "if (derivatives != nullptr) store(derivatives + at, load(derivatives + at) * factor);",
         "",
     ),
     Mutation(
@@ -199,13 +199,13 @@ MUTATIONS = [
     Mutation(
         "the same dropout mask in every step",
         "cpp/network/epoch.cpp",
-        "make_batch(i, static_cast<std::uint32_t>(own.moments.steps))",
+        "make_batch(i, static_cast<std::uint32_t>(thread.moments.steps))",
         "make_batch(i, 0)",
     ),
     Mutation(
         "the same dropout mask in every layer",
         "cpp/network/epoch.cpp",
-        "static_cast<std::uint32_t>(level), batch.step",
+        "static_cast<std::uint32_t>(activation), batch.step",
         "1, batch.step",
     ),
     Mutation(
@@ -235,14 +235,14 @@ MUTATIONS = [
     Mutation(
         "bias of a normalised layer updated twice",
         "cpp/ops/dense.cpp",
-        "if (in_panel > 0 || layer.normalises()) continue;",
+        "if (in_panel > 0 || layer.normalizes()) continue;",
         "if (in_panel > 0) continue;",
     ),
     Mutation(
         "frozen layers are trained",
         "cpp/network/update.hpp",
-        "return request_.trainable.empty() || request_.trainable[static_cast<std::size_t>(l - 1)];",
-        "return l > 0;",
+        "return request_.trainable.empty() || request_.trainable[l];",
+        "return l + 1 > 0;",
     ),
     Mutation(
         "clipping by the norm of one layer",
@@ -294,7 +294,7 @@ MUTATIONS = [
     ),
     Mutation(
         "resumed schedule forgets the losses",
-        "python/fastmlp/training/continuation.py",
+        "python/fastmlp/training/dispatch.py",
         "        schedule.restore(saved[1])",
         "        schedule.reset()",
     ),
@@ -324,7 +324,7 @@ MUTATIONS = [
     ),
     Mutation(
         "settings before the environment",
-        "python/fastmlp/cli/training.py",
+        "python/fastmlp/cli/commands/train.py",
         "        run.write_json(run.environment_path, runner.facts(experiment))\n        run.write_config(experiment.config)\n",
         "        run.write_config(experiment.config)\n        run.write_json(run.environment_path, runner.facts(experiment))\n",
     ),
@@ -361,8 +361,8 @@ MUTATIONS = [
     Mutation(
         "lock not taken",
         "python/fastmlp/experiment/locking.py",
-        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-        "            pass\n",
+        "            held = try_lock(descriptor)\n",
+        "            held = True\n",
     ),
     Mutation(
         "overwrite of a run in use",

@@ -10,7 +10,7 @@ CONTINUATION = [
     Mutation(
         "sums of an epoch begin with each call",
         "cpp/network/trainer.cpp",
-        "return goes_on ? position.sums : Progress{};",
+        "return continues ? position.sums : Progress{};",
         "return Progress{};",
     ),
     Mutation(
@@ -22,8 +22,20 @@ CONTINUATION = [
     Mutation(
         "running moments move before the step is sure",
         "cpp/network/step.cpp",
-        "    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n",
-        "    for (std::int64_t l = 1; l <= last_; ++l) {\n      if (!normalises(l)) continue;\n      passes_.push_back(\n          {PassKind::move_running_moments,\n           l,\n           Share::outputs,\n           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)}});\n    }\n    passes_.push_back({PassKind::verdict,\n                       0,\n                       Share::whole,\n                       {reads(Buffer::halt, 0, Share::whole), reads(Buffer::divergence, 0, Share::whole)}});\n",
+        "    add(PassKind::check_stop, Share::whole,\n"
+        "        {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});\n"
+        "    for (std::size_t l = 0; l < layers_; ++l) {\n"
+        "      if (!normalizes(l)) continue;\n"
+        "      add(PassKind::update_running_moments, l, Share::outputs,\n"
+        "          {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)});\n"
+        "    }\n",
+        "    for (std::size_t l = 0; l < layers_; ++l) {\n"
+        "      if (!normalizes(l)) continue;\n"
+        "      add(PassKind::update_running_moments, l, Share::outputs,\n"
+        "          {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)});\n"
+        "    }\n"
+        "    add(PassKind::check_stop, Share::whole,\n"
+        "        {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});\n",
     ),
     Mutation(
         "a cut epoch diverges to the weights of the cut",
@@ -33,13 +45,13 @@ CONTINUATION = [
     ),
     Mutation(
         "callbacks forget on resume",
-        "python/fastmlp/training/continuation.py",
-        "        if resumes and key in progress.states:",
-        "        if False:",
+        "python/fastmlp/training/dispatch.py",
+        "            if resumes and key in now.states:",
+        "            if False:",
     ),
     Mutation(
         "a callback is told twice",
-        "python/fastmlp/training/loop.py",
+        "python/fastmlp/training/dispatch.py",
         "            if key in self._now.told:",
         "            if False:",
     ),
@@ -87,17 +99,18 @@ CONTINUATION = [
     ),
     Mutation(
         "an estimator shuffles a cut epoch anew",
-        "python/fastmlp/estimators/moment.py",
+        "python/fastmlp/estimators/session.py",
         "            estimator._random_state.set_state(self.random)",
         "            pass",
     ),
     Mutation(
         "an estimator's best parameters come before note of its last ones",
         "python/fastmlp/estimators/base.py",
-        "        if final is last:\n            self._last_parameters = None\n        else:\n"
-        "            self._set_parameters(final)\n",
-        "        self._last_parameters = None\n        if final is not last:\n"
-        "            self._set_parameters(final)\n            self._last_parameters = last\n",
+        "        if final is last:\n            session.settle(replace(session.progress, kept=None))\n"
+        "        else:\n            self._set_parameters(final)\n",
+        "        session.settle(replace(session.progress, kept=None))\n        if final is not last:\n"
+        "            self._set_parameters(final)\n"
+        "            session.settle(replace(session.progress, kept=last.named()))\n",
     ),
     Mutation(
         "a network made anew counts before it has its parameters",
@@ -108,9 +121,9 @@ CONTINUATION = [
     Mutation(
         "a training that had converged is not finished",
         "python/fastmlp/estimators/base.py",
-        "            parameters = session.latest(",
+        "            parameters = session.latest(parameters)\n",
         "            if self._plateau.count > self.used.n_iter_no_change:\n                return\n"
-        "            parameters = session.latest(",
+        "            parameters = session.latest(parameters)\n",
     ),
     Mutation(
         "a closed writer is kept",
@@ -128,7 +141,7 @@ CONTINUATION = [
     ),
     Mutation(
         "a signal writes no checkpoint",
-        "python/fastmlp/cli/training.py",
+        "python/fastmlp/cli/commands/train.py",
         "                    save_checkpoint(model, run, outcome)\n",
         "                    pass\n",
     ),

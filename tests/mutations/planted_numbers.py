@@ -28,10 +28,10 @@ DIGITS = [
     Mutation(
         "moments in one accumulator again",
         "cpp/kernels/batch_norm.inl.hpp",
-        "const Vec<T> centre = sum_of_values<T>(rows, column) / count;",
+        "const Vec<T> center = sum_of_values<T>(rows, column) / count;",
         "Vec<T> sum{};\n"
         "    for (std::int64_t row = 0; row < rows; ++row) sum += load(column + row * kPanel<T>);\n"
-        "    const Vec<T> centre = sum / count;",
+        "    const Vec<T> center = sum / count;",
     ),
     Mutation(
         "logarithm of one plus the rest of a softmax",
@@ -76,7 +76,7 @@ DIGITS = [
         "z / splat<T>(6) + splat<T>(static_cast<T>(0.5)) * splat<T>(static_cast<T>(1.0 + 2e-16))",
     ),
     Mutation(
-        "slope of silu by one less sigma",
+        "derivative of silu by one less sigma",
         "cpp/kernels/activation.inl.hpp",
         "rest = z < 0 ? pair.larger : pair.smaller;",
         "rest = splat<T>(1) - s;",
@@ -95,8 +95,8 @@ DIGITS = [
     ),
     Mutation(
         "divergence under early stopping is an error",
-        "python/fastmlp/estimators/stochastic.py",
-        "            if not self._keeps_best:\n",
+        "python/fastmlp/estimators/base.py",
+        "            if not self.used.early_stopping:\n",
         "            if True:\n",
     ),
     Mutation(

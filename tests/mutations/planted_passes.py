@@ -11,37 +11,37 @@ PASS_MUTATIONS = [
     Mutation(
         "the loss reads outputs that others have still to write",
         STEP,
-        "{writes(Buffer::outputs, last_, Share::rows), writes(Buffer::gradients, last_, Share::rows),",
-        "{writes(Buffer::gradients, last_, Share::rows),",
+        "{writes(Buffer::activations, layers_, Share::rows), writes(Buffer::dz, last, Share::rows),",
+        "{writes(Buffer::dz, last, Share::rows),",
     ),
     Mutation(
         "a layer split by outputs reads its own rows alone",
         STEP,
-        "output_share(l - 1, rows ? Share::rows : Share::whole)),",
-        "output_share(l - 1, Share::rows)),",
+        "activation_share(l, input)),",
+        "activation_share(l, Share::rows)),",
     ),
     Mutation(
         "the next step begins before the update has ended",
         STEP,
-        "pass.accesses.push_back(writes(target, l, own ? Share::outputs : Share::dealt));",
+        "accesses.push_back(writes(target, l, own ? Share::outputs : Share::chunks));",
         "",
     ),
     Mutation(
         "clipping begins before all gradients are kept",
         STEP,
-        "norms.accesses.push_back(reads(Buffer::kept_gradients, l, Share::units));",
+        "norms.push_back(reads(Buffer::gradients, l, Share::panels));",
         "",
     ),
     Mutation(
         "a block of rows that is no whole panel",
         "cpp/network/plan.cpp",
-        "plan.row_block = round_up(std::min(any_outputs ? batch_size : member_rows, kMostRows), panel);",
-        "plan.row_block = std::min(any_outputs ? batch_size : member_rows, kMostRows);",
+        "plan.row_block = round_up(std::min(any_outputs ? batch_size : thread_rows, kMostRows), panel);",
+        "plan.row_block = std::min(any_outputs ? batch_size : thread_rows, kMostRows);",
     ),
     Mutation(
         "a last batch of few samples is normalised",
         "cpp/network/trainer.cpp",
-        "if (even && !drops_partial) return",
+        "if (even && !drop_last) return",
         "if (false) return",
     ),
     Mutation(
@@ -53,7 +53,7 @@ PASS_MUTATIONS = [
     Mutation(
         "a partial batch is not dropped",
         "cpp/network/trainer.hpp",
-        "return drops_partial ? samples / size :",
+        "return drop_last ? samples / size :",
         "return false ? samples / size :",
     ),
     Mutation(

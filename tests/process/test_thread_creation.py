@@ -36,8 +36,8 @@ def everything(threads):
     a = data.standard_normal((70, 90)).astype(np.float32)
     kernels = _core.kernels
     found += [*model.weights, model.forward(sparse, threads=threads)]
-    found += [kernels.multiply(a, a.T.copy(), threads), kernels.multiply_at_b(a, a, threads)]
-    found += [kernels.multiply_a_bt(a, a, threads), kernels.multiply_a_bt_by_rows(a, a, threads)]
+    found += [kernels.gemm_nn(a, a.T.copy(), threads), kernels.gemm_tn(a, a, threads)]
+    found += [kernels.gemm_nt(a, a, threads), kernels.gemm_nt_by_rows(a, a, threads)]
     return digest(*found)
 """
 

@@ -205,8 +205,8 @@ def calls(a: Arguments) -> list[Any]:
                 steps=a.any_of([-1, 1, a.count()]),
                 learning_rates=a.any_of([[], [0.1], [1e300] * 30, a.any_of(ODD)]),
                 trainable=a.any_of([[], [True, False], [False, False], [True] * 3]),
-                counts_penalty=bool(a.rng.random() < 0.3),
-                keeps_losses=bool(a.rng.random() < 0.3),
+                with_penalty=bool(a.rng.random() < 0.3),
+                record_losses=bool(a.rng.random() < 0.3),
                 loss_function=a.any_of([None, own_loss(a), "x"]),
                 progress=a.any_of([None, lambda *s: None, "x"]),
             ),
@@ -216,7 +216,7 @@ def calls(a: Arguments) -> list[Any]:
                 sample_weight=a.any_of([None, a.array()]),
                 training=bool(a.rng.random() < 0.5),
                 seed=a.any_of([0, a.count()]),
-                wants_input=bool(a.rng.random() < 0.5),
+                with_input=bool(a.rng.random() < 0.5),
                 loss_function=a.any_of([None, own_loss(a)]),
             ),
         ]
@@ -239,7 +239,7 @@ def kernel_calls(a: Arguments) -> list[Any]:
     def threads() -> Any:
         return a.any_of([1, 2, 3]) if a.rng.random() < 0.8 else a.count()
 
-    products = ("multiply", "multiply_at_b", "multiply_a_bt", "multiply_a_bt_by_rows")
+    products = ("gemm_nn", "gemm_tn", "gemm_nt", "gemm_nt_by_rows")
     return [
         *[
             lambda: getattr(k, a.any_of(products))(

@@ -1,12 +1,12 @@
-"""Builds cpp/tests/race_driver.cpp with ThreadSanitizer, runs it, and proves that it can go red.
+"""Builds cpp/tests/race_driver.cpp with ThreadSanitizer, runs it, and proves that it finds races.
 
-    python tests/support/race_driver.py  # every configuration, then each without each meeting
+    python tests/support/race_driver.py  # every configuration, then each without each barrier
     python tests/support/race_driver.py --build-dir build/race --no-proof
 
-The core is built on plain threads, which the sanitizer understands, with the check that passes
-touch only what they declare. Without one of the meetings of its team each configuration has to be
-reported. Needs CMake (and Ninja where it is found) on the path. Exit status 1 when a race is
-reported, or one is not.
+The core is built on plain threads, which the sanitizer understands, and with the check that passes
+touch only what they declare. For the proof each configuration runs without each of its barriers:
+the sanitizer must report a race every time. Needs CMake on the path and uses Ninja if it is there.
+Exit status 1 when a race is found, or a removed barrier goes unnoticed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["Verdict", "build", "check"]
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTED = 66  # exit status of a program that the sanitizer has reported
-NO_SUCH_MEETING = 3
+NO_SUCH_BARRIER = 3
 
 
 @dataclass
 class Verdict:
-    """What was tried and what was wrong."""
+    """Counts of what was run, and the problems found."""
 
     configurations: int = 0
     dropped: int = 0
@@ -39,12 +39,12 @@ class Verdict:
     def __str__(self) -> str:
         return (
             f"{self.configurations} configurations under ThreadSanitizer; each of {self.dropped} "
-            f"meetings dropped in turn; {len(self.problems)} problems"
+            f"barriers removed in turn; {len(self.problems)} problems"
         )
 
 
 def build(folder: Path) -> Path:
-    """Build the driver, and return its path."""
+    """Build the driver and return its path."""
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     options = {
         "CMAKE_BUILD_TYPE": "RelWithDebInfo",
@@ -69,18 +69,18 @@ def _run(driver: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _without_meetings(driver: Path, name: str, kind: str) -> tuple[int, list[str]]:
-    """The meetings of a kind of step, and those whose absence was not reported."""
-    number, silent = 0, []
-    while (code := _run(driver, name, kind, str(number)).returncode) != NO_SUCH_MEETING:
+def _without_barriers(driver: Path, name: str, kind: str) -> tuple[int, list[str]]:
+    """Number of barriers of a kind of step, and messages about races that went unreported."""
+    number, unreported = 0, []
+    while (code := _run(driver, name, kind, str(number)).returncode) != NO_SUCH_BARRIER:
         if code != REPORTED:
-            silent.append(f"{name}, {kind} step, without meeting {number}: exit status {code}")
+            unreported.append(f"{name}, {kind} step, without barrier {number}: exit status {code}")
         number += 1
-    return number, silent
+    return number, unreported
 
 
 def check(driver: Path, *, proves: bool = True) -> Verdict:
-    """Run every configuration and, with `proves`, each of them without each of its meetings."""
+    """Run every configuration and, with `proves`, each of them without each of its barriers."""
     verdict = Verdict()
     done = _run(driver)
     if done.returncode != 0:
@@ -92,9 +92,9 @@ def check(driver: Path, *, proves: bool = True) -> Verdict:
         return verdict
     kinds = [(name, kind) for name, *rest in names for kind in rest]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for dropped, silent in pool.map(lambda job: _without_meetings(driver, *job), kinds):
+        for dropped, unreported in pool.map(lambda job: _without_barriers(driver, *job), kinds):
             verdict.dropped += dropped
-            verdict.problems += silent
+            verdict.problems += unreported
     return verdict
 
 

@@ -19,17 +19,17 @@ Array = NDArray[np.floating]
 # ---------------------------------------------------------------- products
 
 
-def multiply(x: Array, w: Array) -> Array:
+def gemm_nn(x: Array, w: Array) -> Array:
     """Forward product: (B, K) @ (K, N)."""
     return x @ w
 
 
-def multiply_at_b(x: Array, dz: Array) -> Array:
+def gemm_tn(x: Array, dz: Array) -> Array:
     """Weight gradient: x^T dz, (B, K) and (B, N) -> (K, N)."""
     return x.T @ dz
 
 
-def multiply_a_bt(dz: Array, w: Array) -> Array:
+def gemm_nt(dz: Array, w: Array) -> Array:
     """Gradient of the layer input: dz w^T, (B, N) and (K, N) -> (B, K)."""
     return dz @ w.T
 
@@ -141,7 +141,7 @@ class Network:
         """The scaled input and the output of every layer, in order."""
         outputs = [np.asarray(x, np.float64) * self.input_scale]
         for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            outputs.append(activate(self.activation_of(layer), multiply(outputs[-1], w) + b))
+            outputs.append(activate(self.activation_of(layer), gemm_nn(outputs[-1], w) + b))
         return outputs
 
     def forward(self, x: NDArray) -> Array:
@@ -159,9 +159,9 @@ class Network:
         dbiases: list[Array] = []
         for layer in reversed(range(len(self.weights))):
             dz = doutput * activation_slope(self.activation_of(layer), outputs[layer + 1])
-            dweights.insert(0, multiply_at_b(outputs[layer], dz))
+            dweights.insert(0, gemm_tn(outputs[layer], dz))
             dbiases.insert(0, dz.sum(axis=0))
-            doutput = multiply_a_bt(dz, self.weights[layer])
+            doutput = gemm_nt(dz, self.weights[layer])
         return float(row_loss.mean()), dweights, dbiases
 
     def reset_velocities(self) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from support import reference_activations as activations
 from support import reference_losses as losses
-from support.reference import Array, multiply, multiply_a_bt, multiply_at_b, softmax
+from support.reference import Array, gemm_nn, gemm_nt, gemm_tn, softmax
 
 # ---------------------------------------------------------------- batch normalisation
 
@@ -100,7 +100,7 @@ class Network:
 
     def _layer(self, layer: int, inputs: Array, training: bool) -> Trace:
         """Everything up to the pre-activation, with the batch's own statistics in training."""
-        z = multiply(inputs, self.weights[layer])
+        z = gemm_nn(inputs, self.weights[layer])
         scale, bias = self.scales[layer], self.biases[layer]
         if scale is None:
             return Trace(inputs, z + bias, z)
@@ -166,8 +166,8 @@ class Network:
                 dscales[0] = (dz * t.normalised).sum(axis=0)
                 dnormalised = dz * self.scales[layer]
                 dz = batch_norm_backward(dnormalised, t.normalised, t.deviation, training)
-            dweights.insert(0, multiply_at_b(t.inputs, dz))
-            dlevel = multiply_a_bt(dz, self.weights[layer])
+            dweights.insert(0, gemm_tn(t.inputs, dz))
+            dlevel = gemm_nt(dz, self.weights[layer])
             if masks is not None and masks[layer] is not None:
                 dlevel = dlevel * masks[layer]
         return Gradients(loss, dweights, dbiases, dscales, dlevel)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from support import random_networks
-from trust.bits import NO_MEETINGS
+from trust.bits import NO_BARRIERS
 from trust.builds import BUILDS, missing_tools, patched_sources, sanitized_package
 from trust.experiment import Experiment, Patch, Section, require
 from trust.worker import TESTS, environment
@@ -78,11 +78,11 @@ def race_case(case: int) -> int:
     return int(verdict.configurations + verdict.dropped)
 
 
-def plant_no_meetings() -> None:
-    """The driver is built of sources whose threads do not meet."""
+def plant_no_barriers() -> None:
+    """Build the driver from sources without barriers between threads."""
     from support import race_driver
 
-    race_driver.ROOT = patched_sources(NO_MEETINGS)
+    race_driver.ROOT = patched_sources(NO_BARRIERS)
 
 
 def with_sanitizers(patch: Patch | None) -> Mapping[str, str]:
@@ -140,7 +140,7 @@ SECTION = Section(
             counted="runs of the driver",
             case="trust.sanitizers:race_case",
             planted="threads do not meet",
-            plant="trust.sanitizers:plant_no_meetings",
+            plant="trust.sanitizers:plant_no_barriers",
             size=1,
             seconds=900.0,
             missing=no_driver,

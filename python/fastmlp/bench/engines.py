@@ -20,6 +20,7 @@ from fastmlp.bench.workloads import Start, Workload
 from fastmlp.experiment.libraries import TorchTraining, sklearn_arguments
 from fastmlp.model import MLP
 from fastmlp.network.architecture import Architecture, checked_architecture
+from fastmlp.network.samples import Data
 from fastmlp.optimizers import SGD, Optimizer
 from fastmlp.training.run import Run
 
@@ -106,7 +107,7 @@ class FastMLP(Engine):
             seed=start.seed,
         )
         self.model.weights, self.model.biases = start.weights, start.biases
-        self.x, self.y, self.seed = x, y, start.seed
+        self.data, self.seed = Data(x, [y]), start.seed
         self.run = Run(self.model, workload.batch, "momentum", threads or None)
         self.threads = self.run.plan["threads"]
         self.epoch = 0
@@ -115,7 +116,7 @@ class FastMLP(Engine):
         """Run epochs in the core, which draws the same orders as `Start` holds for the peers."""
         settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
         for _ in range(epochs):
-            report = self.run.epoch(self.x, self.y, settings, epoch=self.epoch)
+            report = self.run.epoch(self.data, settings, epoch=self.epoch)
             if report.status != "completed":
                 raise RuntimeError(f"the epoch ended as {report.status}")
             self.epoch += 1

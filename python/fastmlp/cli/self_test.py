@@ -1,4 +1,4 @@
-"""A second's worth of checks that this installation computes and stores what it should."""
+"""Checks, about a second long, that this installation computes and stores what it should."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["Check", "run_checks", "trained_digest"]
 
-# Of `trained_digest`, on every machine; it changes only with the arithmetic of training.
+# The expected `trained_digest`, the same on every machine; it changes only with the arithmetic.
 DIGEST = "130738937000161a904fe89a72c080db0a26e0b24e1fe1b072d8c543a8a1e5d4"
 TIMEOUT_SECONDS = 30
 GRADIENT_TOLERANCE = 1e-7
@@ -19,7 +19,7 @@ DIFFERENCE_STEP = 1e-5
 
 @dataclass(frozen=True)
 class Check:
-    """What a check is called, whether it went well, and what it saw."""
+    """Name, result and details of a check."""
 
     name: str
     passed: bool
@@ -44,7 +44,7 @@ def run_checks() -> list[Check]:
 
 
 def trained_digest() -> str:
-    """SHA-256 of what small trainings make in float32 and float64, on one thread and on two."""
+    """SHA-256 of the parameters of small trainings in float32 and float64, on 1 and 2 threads."""
     import hashlib
 
     import numpy as np
@@ -118,14 +118,14 @@ def _gradients() -> tuple[bool, str]:
                 moved[name][index] += step
                 model.set_parameters(moved)
                 losses.append(model.evaluate(x, y)["loss"])
-            slope = (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)
-            gaps.append(abs(slope - gradient[index]))
+            derivative = (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)
+            gaps.append(abs(derivative - gradient[index]))
     worst = float(np.max(gaps))  # NaN where one of them is
     return worst < GRADIENT_TOLERANCE, f"{worst:.1e} off finite differences"
 
 
 def _round_trip() -> tuple[bool, str]:
-    """Write a model, read it again, and compare all that it is and does."""
+    """Write a model, read it again, and compare parameters and predictions."""
     import tempfile
     from pathlib import Path
 

@@ -30,7 +30,7 @@ def data_of_arrays(
     sha256: dict[str, str],
     task: str | None = None,
 ) -> RawData:
-    """Put samples and targets together.
+    """Put the samples and targets of a file together.
 
     Parameters
     ----------
@@ -52,22 +52,21 @@ def data_of_arrays(
             f"{origin}: must hold x and y, or x_train and y_train, perhaps x_test and y_test; "
             f"got {', '.join(arrays)}"
         )
-    train_x, train_y = _pair(arrays, x, y, origin)
+    train = _part(arrays, x, y, origin)
     test = None
     if "x_test" in arrays:
-        test_x, test_y = _pair(arrays, "x_test", "y_test", origin)
-        _require_alike(test_x, train_x, f"{origin}: x_test", x)
-        _require_alike(test_y, train_y, f"{origin}: y_test", y)
-        test = Part(test_x, test_y)
+        test = _part(arrays, "x_test", "y_test", origin)
+        _require_alike(test.x, train.x, f"{origin}: x_test", x)
+        _require_alike(test.y, train.y, f"{origin}: y_test", y)
     shape = _image_shape(arrays[x].shape)
-    return RawData(name, Part(train_x, train_y), test, image_shape=shape, task=task, sha256=sha256)
+    return RawData(name, train, test, image_shape=shape, task=task, sha256=sha256)
 
 
 def as_inputs(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """Samples as an array of one's own, of shape (samples, features): uint8, float32 or float64.
+    """Copy samples into an array of shape (samples, features): uint8, float32 or float64.
 
-    Bytes stay bytes; other types become the smaller of the two that holds their values. Further
-    dimensions are flattened.
+    Bytes stay bytes; other types become the smaller floating-point type that holds their values.
+    Further dimensions are flattened.
 
     Raises
     ------
@@ -87,16 +86,16 @@ def as_inputs(values: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def as_targets(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """Targets as an array of one's own.
+    """Copy targets into an array of the type that their meaning asks for.
 
     Returns
     -------
     int64 array of shape (samples,)
-        Of integers in one column.
+        From integers in one column.
     object array of str, shape (samples,)
-        Of text, and of booleans in one column, which become "false" and "true".
+        From text, and from booleans in one column, which become "false" and "true".
     float64 array of shape (samples, targets)
-        Of all else.
+        From everything else.
 
     Raises
     ------
@@ -126,15 +125,13 @@ def as_targets(values: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """What (samples, height, width) or (samples, height, width, 1 or 3) says about an image."""
+    """The shape of an image in (samples, height, width) or (samples, height, width, 1 or 3)."""
     if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
         return shape[1:3]
     return shape[1:] if len(shape) == 4 and shape[3] == 3 else None
 
 
-def _pair(
-    arrays: dict[str, NDArray[Any]], x: str, y: str, origin: str
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _part(arrays: dict[str, NDArray[Any]], x: str, y: str, origin: str) -> Part:
     samples = as_inputs(arrays[x], f"{origin}: {x}")
     targets = as_targets(arrays[y], f"{origin}: {y}")
     if len(samples) != len(targets):
@@ -142,7 +139,7 @@ def _pair(
             f"{origin}: {y}: must have a target for each of {len(samples)} samples of {x}, "
             f"got {len(targets)}"
         )
-    return samples, targets
+    return Part(samples, targets)
 
 
 def _as_floats(values: NDArray[Any], dtype: np.dtype[Any], where: str) -> NDArray[Any]:
@@ -176,7 +173,7 @@ def _as_texts(values: NDArray[Any], where: str) -> NDArray[Any]:
     return texts
 
 
-def _require_alike(test: NDArray[Any], train: NDArray[Any], where: str, name: str) -> None:
+def _require_alike(test: Any, train: Any, where: str, name: str) -> None:
     same_kind = test.dtype == train.dtype or {test.dtype.kind, train.dtype.kind} == {"f"}
     if test.shape[1:] != train.shape[1:] or not same_kind:
         raise FormatError(

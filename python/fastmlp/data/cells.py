@@ -1,20 +1,20 @@
-"""What values are: numbers, text or missing; and the names that columns, categories, classes have.
+"""Types of values: which columns are numbers, which are text, which values are missing.
 
-Here a column of text cells gets its type, and values find their place among names. Two grammars
-of numbers meet: polars parses whole columns of cells, `as_number` single texts.
+Also names of categories and classes: how a value is written, and which position it has among
+names. polars parses whole columns of cells as numbers, `as_number` single texts.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
 __all__ = [
@@ -26,14 +26,16 @@ __all__ = [
     "UnusableColumn",
     "as_number",
     "column_of_cells",
-    "did_you_mean",
+    "column_of_values",
     "distinct_names",
+    "finite_numbers",
     "listed",
     "missing_values",
     "name_of",
     "numeric_order",
     "positions",
     "shown",
+    "unsupported_type",
 ]
 
 # float64, NaN where a value is missing; or an object array of str, None where one is missing.
@@ -61,7 +63,7 @@ _LONGEST_LISTED = 60
 
 
 class UnusableColumn(Exception):
-    """A column is neither numbers nor text, as the cell in `row` shows, counted from 0."""
+    """A column is neither numbers nor text: the value in `row`, counted from 0, shows it."""
 
     def __init__(self, kind: str, row: int, value: Any) -> None:
         super().__init__(kind, row, value)
@@ -71,20 +73,20 @@ class UnusableColumn(Exception):
 
 
 def column_of_cells(cells: Any, *, strict: bool) -> Column:
-    """Turn the cells of a column into numbers or text.
+    """Turn the text cells of a column into numbers or text.
 
-    A column is numeric if all its values are: decimal numbers with a point, blanks around them
-    allowed. Integers beyond 2**53 make it text, as do other values. Text is kept as it is, but
-    for columns of true and false in any of the usual spellings, which become lower case.
+    A column is numeric if all its values are decimal numbers with a point; blanks around them are
+    allowed. Integers beyond 2**53 and all other values make it text. Text is kept as it is, except
+    that a column of true and false in any usual spelling becomes lower case.
 
     Parameters
     ----------
     cells : polars.Series of str
         Null is the same as the empty text.
     strict : bool
-        Refuse a column of which more than half are numbers and some text stands between, in all
-        likelihood by mistake, and numbers with a decimal comma. Where numbers are fewer, the
-        values are names, such as A, B and 7.
+        Refuse numbers with a decimal comma, and a column of which more than half are numbers and
+        the rest text, which is probably a mistake. Where fewer are numbers, the values are names,
+        such as A, B and 7.
 
     Returns
     -------
@@ -111,6 +113,45 @@ def column_of_cells(cells: Any, *, strict: bool) -> Column:
     return _text(cells, missing)
 
 
+def unsupported_type(dtype: Any) -> str | None:
+    """What a column of this polars type is if it can be neither numbers nor text, else None."""
+    usable = ("String", "Categorical", "Enum", "Boolean", "Null")
+    if dtype.is_numeric() or str(dtype.base_type()) in usable:
+        return None
+    return str(dtype.base_type()).lower()
+
+
+def column_of_values(series: Any) -> NDArray[np.float64] | list[str | None]:
+    """Turn a column that has a type into numbers or text.
+
+    Numbers of any width and decimals are numbers, but integers beyond 2**53 make the column text.
+    Booleans become "false" and "true".
+
+    Parameters
+    ----------
+    series : polars.Series
+        Of a type that `unsupported_type` accepts.
+
+    Returns
+    -------
+    float64 array of shape (rows,), NaN where a value is missing; or list of str and None
+
+    Raises
+    ------
+    UnusableColumn
+        A number is infinite.
+    """
+    polars = require("data", "polars")
+    is_number = series.dtype.is_numeric() or series.dtype == polars.Null
+    if series.dtype.is_integer():
+        is_number = max(series.max() or 0, -(series.min() or 0)) <= LARGEST_INTEGER
+    if not is_number:
+        return list(series.cast(polars.String).to_list())
+    numbers = series.cast(polars.Float64).fill_null(float("nan")).to_numpy()
+    _require_finite(numbers, series)
+    return np.ascontiguousarray(numbers, np.float64)
+
+
 def _refuse_numbers_in_disguise(
     cells: Any, trimmed: Any, is_text: NDArray[np.bool_], missing: NDArray[np.bool_]
 ) -> None:
@@ -122,7 +163,7 @@ def _refuse_numbers_in_disguise(
 
 
 def _exceeds_integers(numbers: NDArray[np.float64], trimmed: Any) -> bool:
-    """Whether an integer is among the numbers that float64 may not hold."""
+    """Whether a number is an integer that float64 may not hold."""
     for row in np.flatnonzero(np.abs(numbers) >= LARGEST_INTEGER).tolist():
         digits = _INTEGER.fullmatch(trimmed[row])
         if digits and (len(digits[1]) > 16 or int(digits[1]) > LARGEST_INTEGER):
@@ -152,6 +193,40 @@ def missing_values(column: NDArray[Any]) -> NDArray[np.bool_]:
         return np.fromiter((value is None for value in column.tolist()), bool, len(column))
     missing: NDArray[np.bool_] = np.isnan(column)
     return missing
+
+
+def finite_numbers(
+    values: NDArray[Any], error: Callable[[int, str], FormatError]
+) -> NDArray[np.float64]:
+    """Values as finite numbers; where one is missing, NaN.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Numbers, or an object array of str, None where a value is missing.
+    error : callable
+        Makes the error from a position and a problem.
+
+    Raises
+    ------
+    FormatError
+        A value is text that is no number, or is infinite.
+    """
+    if values.dtype.kind == "O":
+        numbers = np.full(len(values), np.nan)
+        for row, text in enumerate(values.tolist()):
+            if text is None:
+                continue
+            number = as_number(text)
+            if number is None:
+                raise error(row, f"must be a number, got {text!r}")
+            numbers[row] = number
+        return numbers
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise error(row, f"must be finite, got {values[row]}")
+    return values.astype(np.float64, copy=False)
 
 
 # ---------------------------------------------------------------- names
@@ -244,10 +319,3 @@ def listed(names: Iterable[str]) -> str:
         for text in texts[:_MOST_LISTED]
     )
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
-    lowered = {text.lower(): text for text in known}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

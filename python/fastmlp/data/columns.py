@@ -1,6 +1,7 @@
-"""From the columns of samples to the inputs of a network, by what was learned from training rows.
+"""What is learned from the columns of the training part, and applied to those of all parts.
 
-Of a column of a table that is an encoding, of an input its mean and standard deviation.
+Each column of a table gets an encoding (`fit_column`, `encode_table`), each input a mean and a
+standard deviation (`column_moments`, `standardize`).
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ class ColumnEncoding:
     Attributes
     ----------
     name : str
-        Of the column.
+        Name of the column.
     kind : {"number", "category"}
-        A number is one input; a category is one input per category, of which one is 1, or none
-        for an unknown category that is ignored.
+        A number is one input. A category is one input per known category, of which one is 1, or
+        none for an unknown category that is ignored.
     fill : float, str or None
-        What stands in for a missing value; None: missing values are refused.
+        What replaces a missing value; None: missing values are refused.
     categories : tuple of str or None
-        In the order of their inputs; None for numbers.
+        Known categories in the order of their inputs; None for numbers.
     """
 
     name: str
@@ -59,7 +60,7 @@ class ColumnEncoding:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of its inputs: ``age``, or ``colour=blue``, ``colour=red``."""
+        """Names of its inputs: ``age``, or ``color=blue``, ``color=red``."""
         if self.categories is None:
             return (self.name,)
         return tuple(f"{self.name}={category}" for category in self.categories)
@@ -79,8 +80,8 @@ def fit_column(table: Table, name: str, rows: NDArray[np.int64], impute: str) ->
     rows : int64 array
         Positions of the training rows.
     impute : {"error", "mean", "median", "most_frequent"}
-        What a missing value is replaced with; "error": with nothing. Of categories it is always
-        the most frequent one. Of values that are equally frequent the smallest is taken.
+        What replaces a missing value; "error": nothing does. For categories it is always the
+        most frequent one. Of values that are equally frequent the smallest is taken.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def _refuse_feature(table: Table, name: str, problem: str) -> NoReturn:
 def encode_table(
     table: Table, encodings: Sequence[ColumnEncoding], unknown_categories: str
 ) -> Floats:
-    """Inputs of the network, not standardised.
+    """Turn the columns of a table into inputs of the network, not yet standardized.
 
     Parameters
     ----------
@@ -146,7 +147,8 @@ def encode_table(
         Further columns are ignored.
     encodings : sequence of ColumnEncoding
     unknown_categories : {"error", "ignore"}
-        A category that is none of its encoding is refused, or 0 in all inputs of its column.
+        "error" refuses a category that its encoding does not know, "ignore" sets all inputs of
+        its column to 0.
 
     Returns
     -------
@@ -180,7 +182,7 @@ def encode_table(
 def rows_of_unknown_categories(
     table: Table, encodings: Sequence[ColumnEncoding]
 ) -> NDArray[np.bool_]:
-    """Which rows hold a category that is none of its encoding.
+    """Which rows hold a category that its encoding does not know.
 
     Parameters
     ----------
@@ -200,7 +202,7 @@ def rows_of_unknown_categories(
 
 
 def _category_codes(table: Table, encoding: ColumnEncoding) -> NDArray[np.int64]:
-    """Positions among the categories, or `UNKNOWN`; what fills a gap stands in for it."""
+    """Positions among the categories, or `UNKNOWN`; a missing value has that of the fill."""
     categories = encoding.categories or ()
     codes = positions(table.columns[encoding.name], categories)
     if encoding.fill is not None:

@@ -1,10 +1,10 @@
-"""CSV and its kin: one row per line, fields between separators, names in the first line.
+"""Text tables (CSV, TSV): one row per line, fields between separators, names in the first line.
 
-Reference: RFC 4180; the separator may be another one, lines end in LF, CRLF or CR, and blanks
-are kept. Empty lines at the end do not count.
+Reference: RFC 4180, with other separators, lines that end in LF, CRLF or CR, and blanks that are
+kept. Empty lines at the end do not count.
 
-polars splits a file where each line is one row, which a scan of the bytes has shown. All else
-goes through the csv module, which takes longer and knows what is wrong, and where.
+A scan of the bytes tells whether each line is one row. If so, polars splits the file. All other
+files go through the csv module, which is slower and tells what is wrong, and where.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.cells import Column, UnusableColumn, column_of_cells, shown
-from fastmlp.data.table import Table, place
+from fastmlp.data.table import Table, place, usable_table
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
@@ -61,10 +61,10 @@ def read_delimited(
     origin : str
         Name for messages.
     separator : str, optional
-        One ASCII character; by default that of comma, semicolon, tab and bar which occurs most
-        often in the first line.
+        One ASCII character. By default comma, semicolon, tab or bar, whichever occurs most often
+        in the first line.
     strict : bool
-        Count columns of numbers with text among them as unsupported; see `column_of_cells`.
+        Columns of numbers with text among them are unsupported; see `column_of_cells`.
 
     Returns
     -------
@@ -92,14 +92,11 @@ def read_delimited(
         except UnusableColumn as fault:
             where = place(fault.row, fields.first_line)
             unsupported[name] = f"{fault.kind} ({where}: {shown(fault.value)})"
-    if not columns:
-        name, kind = next(iter(unsupported.items()))
-        raise FormatError(f"{origin}: column {name!r}: must hold numbers or text, got {kind}")
-    return Table(origin, columns, unsupported, fields.first_line)
+    return usable_table(origin, columns, unsupported, fields.first_line)
 
 
 def _check_separator(separator: str | None) -> None:
-    """Raise ValueError for what cannot stand between fields."""
+    """Raise ValueError unless the character may stand between fields."""
     if separator is None:
         return
     forbidden = separator.isalnum() or separator in '"\0\r\n'
@@ -117,7 +114,7 @@ def _sniff(content: bytes) -> str:
 
 
 class _Text:
-    """The text of a table, its lines counted from 1."""
+    """The text of a table. Lines are counted from 1."""
 
     def __init__(self, content: bytes, origin: str, separator: str) -> None:
         self._content = content
@@ -126,7 +123,7 @@ class _Text:
         self._names: list[str] = []
 
     def split(self) -> _Fields:
-        """Take the text apart into cells, or raise FormatError."""
+        """Split the text into cells, or raise FormatError."""
         if not self._content.strip():
             raise self._fault(1, None, "is empty, it must name the columns")
         self._check_characters()
@@ -142,7 +139,7 @@ class _Text:
         return self._fields_by_csv(records)
 
     def _fault(self, line: int, column: int | None, problem: str) -> FormatError:
-        """An error in a line, counted from 1, and perhaps a column, counted from 0."""
+        """An error in a line (from 1), and in a column (from 0) where one is given."""
         where = f"line {line}"
         if column is not None and column < len(self._names):
             where += f", column {self._names[column]!r}"
@@ -164,7 +161,7 @@ class _Text:
         before = self._content[:start].decode("utf-8", "replace")
         line = len(re.findall(r"\r\n?|\n", before)) + 1
         try:
-            # One more character makes sure that the last row is the one with the fault.
+            # The added character makes the last row the one with the fault.
             rows = list(
                 csv.reader(io.StringIO(f"{before}?", newline=""), delimiter=self._separator)
             )
@@ -188,7 +185,7 @@ class _Text:
             seen[name] = column
 
     def _columns_by_polars(self, rows: int) -> list[Any] | None:
-        """The cells as polars sees them, or None if it sees another number of rows or columns."""
+        """The cells as polars reads them, or None if it finds another number of rows or columns."""
         polars = require("data", "polars")
         try:
             frame = polars.read_csv(self._content, separator=self._separator, infer_schema_length=0)
@@ -225,7 +222,7 @@ class _Text:
         return self._fault(line, width, f"has no name: the line has {count} fields, not {width}")
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Each record with the line in which it begins, or FormatError for bad quotes."""
+        """Each record with the line in which it begins. Raises FormatError for bad quotes."""
         taken: list[str] = []
 
         def lines() -> Iterator[str]:
@@ -282,8 +279,8 @@ def _is_utf8(content: bytes) -> bool:
 def _count_uniform_lines(content: bytes, separator: str, columns: int) -> int:
     """Number of lines, or 0 if one of them is not a row of its own with `columns` fields.
 
-    Fields may be quoted if both quotes touch a separator or an end of the line, but a line must
-    not end inside of quotes, and a CR must belong to its end. Temporary memory is a few blocks.
+    Fields may be quoted if both quotes touch a separator or an end of the line. A line must not
+    end inside quotes, and a CR must belong to its end. Temporary memory is a few blocks.
     """
     count = start = 0
     while start < len(content):
@@ -299,7 +296,7 @@ def _count_uniform_lines(content: bytes, separator: str, columns: int) -> int:
 
 
 def _count_uniform_lines_of_block(block: NDArray[np.uint8], separator: int, columns: int) -> int:
-    """The same for whole lines that lie in one array."""
+    """`_count_uniform_lines` of one block of whole lines."""
     line_ends = block == _LF
     separators = block == separator
     returns = np.flatnonzero(block == _CR)
@@ -319,7 +316,7 @@ def _count_uniform_lines_of_block(block: NDArray[np.uint8], separator: int, colu
 
 
 def _are_regular(block: NDArray[np.uint8], quotes: NDArray[np.intp], separator: int) -> bool:
-    """Whether each opening quote begins a field or follows another quote, and so for closing."""
+    """Whether each opening quote follows, and each closing one precedes, a border or a quote."""
     border = np.array([_LF, _CR, _QUOTE, separator], np.uint8)
     opening, closing = quotes[::2], quotes[1::2]
     before = block[opening[opening > 0] - 1]

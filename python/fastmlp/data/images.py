@@ -21,9 +21,9 @@ from fastmlp.data.table import Part, RawData
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
-__all__ = ["IMAGE_SUFFIXES", "read_image_directory"]
+__all__ = ["read_image_directory"]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # Pillow tries the decoders of these formats and no others, whatever the name of the file says.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _MOST_PIXELS = 1 << 24
@@ -39,15 +39,15 @@ class _Picture:
 
 
 def read_image_directory(directory: str) -> RawData:
-    """Read all images of a directory; hidden files and directories are left out.
+    """Read all images of a directory. Hidden files and directories are left out.
 
     Returns
     -------
     RawData
-        x is uint8, (samples, height * width) for gray images, (samples, height * width * 3) for
-        others, row by row with the channels red, green and blue of a pixel side by side. Classes
-        are the names of the directories, sorted. There is one SHA-256 for the directory: of the
-        path and the digest of each image, sorted.
+        x is uint8 of shape (samples, height * width) for gray images, (samples, height * width * 3)
+        for others: row by row, the channels red, green and blue of a pixel side by side. Classes
+        are the names of the directories, sorted. The directory has one SHA-256: of the path and
+        the digest of each image, sorted.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _pictures(root: str, class_names: tuple[str, ...]) -> list[_Picture]:
     pictures: list[_Picture] = []
     for entry in _visible(root):
         if not entry.is_dir():
-            if entry.name.lower().endswith(IMAGE_SUFFIXES):
+            if entry.name.lower().endswith(_SUFFIXES):
                 raise FormatError(f"{entry.path}: must lie in the directory of its class")
             continue
         if entry.name not in labels:
@@ -125,10 +125,8 @@ def _pictures(root: str, class_names: tuple[str, ...]) -> list[_Picture]:
         if not files:
             raise FormatError(f"{entry.path}: must hold images, got nothing")
         for file in files:
-            if not file.name.lower().endswith(IMAGE_SUFFIXES):
-                raise FormatError(
-                    f"{file.path}: must be an image, one of {', '.join(IMAGE_SUFFIXES)}"
-                )
+            if not file.name.lower().endswith(_SUFFIXES):
+                raise FormatError(f"{file.path}: must be an image, one of {', '.join(_SUFFIXES)}")
             pictures.append(_Picture(file.path, labels[entry.name]))
     if not pictures:
         raise FormatError(f"{root}: must hold a directory of images for each class")
@@ -147,7 +145,7 @@ class _ImageReader:
     def read(self, pictures: list[_Picture]) -> Part:
         """Pixels (samples, features) and classes (samples,)."""
         labels = np.array([picture.label for picture in pictures], np.int64)
-        # Filters belong to the process; this is one change for the whole loop.
+        # Warning filters belong to the process, so they are changed once for the whole loop.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             images = (self._read_one(picture.path) for picture in pictures)

@@ -1,7 +1,7 @@
 """NumPy's files: .npy with one array, .npz with several in a zip archive.
 
 Reference: NumPy Enhancement Proposal 1, versions 1.0 to 3.0 of the format. Nothing is evaluated or
-unpickled, and the sizes that a file declares are compared with its own before memory is taken.
+unpickled. The sizes that a file declares are compared with its own size before memory is taken.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""The choices about data that a person makes, and what they say about the columns of a table."""
+"""Choices about data (`Options`), and the roles that they give the columns of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastmlp.data.cells import did_you_mean, listed
+from fastmlp.data.cells import listed
 from fastmlp.data.columns import UNKNOWN_CATEGORIES
 from fastmlp.data.table import Table
 from fastmlp.data.targets import TASKS, find_targets
+from fastmlp.errors import did_you_mean
 from fastmlp.validation import choice, flag, integer, keep, real
 
 __all__ = [
@@ -30,6 +31,8 @@ IMPUTATIONS = ("error", "mean", "median", "most_frequent")
 class Options:
     """What to make of a source.
 
+    Checked as far as that is possible without the data.
+
     Parameters
     ----------
     target : tuple of str
@@ -37,28 +40,28 @@ class Options:
     features : tuple of str
         Columns of a table to predict from; by default all others.
     task : {"auto", "classification", "multilabel", "regression"}
-        "auto": as the source or its values suggest.
+        "auto": what the source or its values suggest.
     test_fraction : float in [0, 1), optional
-        Part of the samples set aside for the test; by default 0.2, and 0 where the source has a
-        test part of its own.
+        Share of the samples that is set aside for the test; by default 0.2, and 0 where the source
+        has a test part of its own.
     validation_fraction : float in [0, 1), optional
-        Part of the other samples set aside for choosing among networks; by default 0.1, and 0
-        where the source has a test part of its own.
+        Share of the other samples that is set aside for choosing among networks; by default 0.1,
+        and 0 where the source has a test part of its own.
     stratify : bool
         Give each part the classes in the same shares.
     split_seed : int
-        Of the draw of the parts, and of nothing else.
+        Seed of the draw of the parts, and of nothing else.
     standardize : bool, optional
         Bring each input to mean 0 and standard deviation 1 in the training part; by default all
         inputs but bytes.
     standardize_target : bool
-        Likewise the targets of a regression.
+        The same for the targets of a regression.
     impute : {"error", "mean", "median", "most_frequent"}
-        What a missing value in a table is replaced with, learnt from the training part. Of
-        categories it is always the most frequent one.
+        What replaces a missing value in a table, learned from the training part. For categories it
+        is always the most frequent one.
     unknown_categories : {"error", "ignore"}
-        What becomes of a category that the training part does not hold: it is refused, or all
-        inputs of its column are 0.
+        What happens to a category that the training part does not hold: "error" refuses it,
+        "ignore" sets all inputs of its column to 0.
     sample_weight : str, optional
         Column of a table with the weights of the samples, >= 0.
 
@@ -66,6 +69,13 @@ class Options:
     ------
     TypeError, ValueError
         A value is of another kind or out of range.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> options = fastmlp.data.Options(target=("price",), impute="median")
+    >>> options.target, options.task
+    (('price',), 'auto')
     """
 
     target: tuple[str, ...] = ()
@@ -125,7 +135,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Roles:
-    """Names of columns; the features are in the order of the file."""
+    """Columns of a table by what they are for. Features are in the order of the file."""
 
     targets: tuple[str, ...]
     features: tuple[str, ...]
@@ -133,7 +143,7 @@ class Roles:
 
 
 def table_roles(table: Table, options: Options) -> Roles:
-    """The columns that the options ask for, and what follows for the others.
+    """Give each column of a table a role: as the options ask, and as follows for the others.
 
     Raises
     ------

@@ -1,13 +1,14 @@
 """Parquet tables, read by polars in a process of its own.
 
-A few changed bytes are enough to make the decoder end its process (it asks for memory that no
-machine has, and Rust aborts), which must not be this one.
+A few changed bytes can make the decoder abort its process: it asks for memory that no machine has.
+That must not happen to this process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from fastmlp._bytes import require_ratio
-from fastmlp.data.cells import LARGEST_INTEGER, Column, UnusableColumn
-from fastmlp.data.table import Table, place
+from fastmlp.data.cells import Column, UnusableColumn, column_of_values, unsupported_type
+from fastmlp.data.table import Table, place, usable_table
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
@@ -24,8 +25,8 @@ __all__ = ["MAGIC", "decode", "read_parquet"]
 
 MAGIC = b"PAR1"
 
-# Run-length coding makes a column of one value as small as one likes. Usual writers start anew so
-# often that they stay below half of this; a file that goes beyond is out to fill the memory.
+# Run-length coding has no limit for a column of one value. Usual writers begin new runs so often
+# that they stay below half of this; a file beyond it was made to fill the memory.
 _MOST_CELLS_PER_BYTE = 1024
 _SECONDS = 60.0
 _BYTES_PER_SECOND = 1e6
@@ -51,8 +52,8 @@ def read_parquet(content: bytes, origin: str) -> Table:
     Returns
     -------
     Table
-        Numbers of any width and decimals are numbers, but for integers beyond 2**53, which are
-        text; booleans are "false" and "true"; times, lists, structures and bytes are unsupported.
+        Columns are typed as in `column_of_values`; times, lists, structures and bytes are
+        unsupported.
 
     Raises
     ------
@@ -77,10 +78,7 @@ def read_parquet(content: bytes, origin: str) -> Table:
         else:
             columns[name] = np.empty(rows, object)
             columns[name][:] = texts
-    if not columns:
-        name, kind = next(iter(description["unsupported"].items()))
-        raise FormatError(f"{origin}: column {name!r}: must hold numbers or text, got {kind}")
-    return Table(origin, columns, description["unsupported"], None)
+    return usable_table(origin, columns, description["unsupported"], None)
 
 
 def _decode_elsewhere(content: bytes, origin: str) -> tuple[dict[str, Any], memoryview]:
@@ -116,12 +114,10 @@ def decode(source: Any, sink: Any) -> None:
     Parameters
     ----------
     source, sink : binary streams
-        The JSON object has "error", or else "rows", "unsupported" and "columns": by name the list
-        of texts, or null for a column of numbers. Those follow as float64 of this machine, column
-        after column.
+        The JSON object has "error", or else "rows", "unsupported" and "columns", which has by name
+        the list of texts, or null for a column of numbers. The numbers follow as float64 of this
+        machine, column after column.
     """
-    import resource
-
     polars = require("data", "polars")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     content = source.read()
@@ -144,7 +140,7 @@ def decode(source: Any, sink: Any) -> None:
 
 def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, Any]:
     schema = polars.read_parquet_schema(content)
-    unsupported = {name: kind for name in schema if (kind := _unsupported(schema[name]))}
+    unsupported = {name: kind for name in schema if (kind := unsupported_type(schema[name]))}
     rows = polars.scan_parquet(content).select(polars.len()).collect().item()
     if rows == 0:
         raise FormatError("row count: is 0, there is nothing to read")
@@ -164,7 +160,7 @@ def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, A
         texts += _text_bytes(polars, series)
         require_ratio(f"column {series.name!r}", len(content), texts)
         try:
-            values = _numbers_or_text(polars, series)
+            values = column_of_values(series)
         except UnusableColumn as fault:
             unsupported[series.name] = f"{fault.kind} ({place(fault.row, None)}: {fault.value})"
             continue
@@ -181,30 +177,6 @@ def _text_bytes(polars: Any, series: Any) -> int:
     if series.dtype.is_numeric() or series.dtype in (polars.Boolean, polars.Null):
         return 0
     return int(series.cast(polars.String).str.len_bytes().sum() or 0)
-
-
-def _unsupported(dtype: Any) -> str | None:
-    """What a column is if it can be neither numbers nor text."""
-    usable = ("String", "Categorical", "Enum", "Boolean", "Null")
-    if dtype.is_numeric() or str(dtype.base_type()) in usable:
-        return None
-    return str(dtype.base_type()).lower()
-
-
-def _numbers_or_text(polars: Any, series: Any) -> Column | list[str | None]:
-    if series.dtype == polars.Boolean:
-        return list(series.cast(polars.String).to_list())
-    if series.dtype.is_integer():
-        if max(series.max() or 0, -(series.min() or 0)) > LARGEST_INTEGER:
-            return list(series.cast(polars.String).to_list())
-    elif not series.dtype.is_numeric() and series.dtype != polars.Null:
-        return list(series.cast(polars.String).to_list())
-    values = series.cast(polars.Float64).fill_null(float("nan")).to_numpy()
-    infinite = np.isinf(values)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        raise UnusableColumn("numbers that are infinite", row, values[row])
-    return np.ascontiguousarray(values, np.float64)
 
 
 def _first_line(error: BaseException) -> str:

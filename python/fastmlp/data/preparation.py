@@ -55,17 +55,25 @@ Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Samples:
-    """Samples as a network takes them.
+    """Samples with targets as a network takes them.
 
     Attributes
     ----------
     x : array of shape (samples, features)
         uint8, float32 or float64.
     y : int64 array of shape (samples,), or float64 array of shape (samples, outputs)
-        Classes; or labels 0 and 1, or values.
+        Classes counted from 0; or labels, which are 0 or 1; or values.
     weight : float64 array of shape (samples,) or None
+        None: all samples count the same.
+
+    Examples
+    --------
+    >>> import fastmlp, numpy
+    >>> samples = fastmlp.data.Samples(numpy.zeros((3, 2)), numpy.array([0, 1, 1]))
+    >>> samples, len(samples)
+    (Samples(x=(3, 2), y=(3,)), 3)
     """
 
     x: NDArray[Any]
@@ -75,22 +83,27 @@ class Samples:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        weight = "" if self.weight is None else f", weight={self.weight.shape}"
+        return f"Samples(x={self.x.shape}, y={self.y.shape}{weight})"
+
     def as_tuple(self) -> tuple[NDArray[Any], NDArray[Any], Floats | None]:
-        """As `MLP.fit` takes samples to measure by."""
+        """The three, in the order of the ``validation_data`` of `MLP.fit`."""
         return self.x, self.y, self.weight
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prepared:
-    """A source, ready for training.
+    """The parts of a source, ready for training, and what was learned on the way.
 
     Attributes
     ----------
     name : str
-        Of the source.
+        Name of the source.
     task : {"classification", "multilabel", "regression"}
+        What the targets are for.
     preprocessing : Preprocessing
-        Learnt from the training part; for what is still to come.
+        Learned from the training part; applies the same to samples that are still to come.
     train : Samples
     validation, test : Samples or None
     input_scale : float
@@ -98,7 +111,13 @@ class Prepared:
     sha256 : dict of str to str
         Digest of each file of the source.
     notes : tuple of str
-        What was decided without being asked for, a line each.
+        What was decided without being asked for, one line each.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.data.prepare(fastmlp.data.read("sine"), fastmlp.data.Options())
+    Prepared('sine', 'regression', train=720, validation=80, test=200)
     """
 
     name: str
@@ -111,16 +130,23 @@ class Prepared:
     sha256: dict[str, str]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        parts = (("train", self.train), ("validation", self.validation), ("test", self.test))
+        sizes = ", ".join(f"{name}={len(part)}" for name, part in parts if part is not None)
+        return f"Prepared({self.name!r}, {self.task!r}, {sizes})"
+
 
 def prepare(raw: RawData, options: Options) -> Prepared:
-    """Find the targets, split, and learn from the training part what all parts need.
+    """Find the targets, draw the parts, and learn from the training part what all parts need.
 
     Arrays that need neither a split nor a change are passed on without a copy.
 
     Parameters
     ----------
     raw : RawData
+        As `read` returns it.
     options : Options
+        The choices; each has a default.
 
     Returns
     -------
@@ -132,6 +158,16 @@ def prepare(raw: RawData, options: Options) -> Prepared:
         A value is missing or cannot be used; the message names the place.
     ValueError
         The options do not fit the source; the message names the option.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> raw = fastmlp.data.read("moons")
+    >>> prepared = fastmlp.data.prepare(raw, fastmlp.data.Options(test_fraction=0.5))
+    >>> prepared
+    Prepared('moons', 'classification', train=450, validation=50, test=500)
+    >>> prepared.preprocessing.class_names
+    ('upper', 'lower')
     """
     notes: list[str] = []
     roles = _roles(raw, options, notes)
@@ -148,8 +184,8 @@ def prepare(raw: RawData, options: Options) -> Prepared:
         unknown_categories=options.unknown_categories,
         feature_names=raw.feature_names if encodings is None else None,
         image_shape=raw.image_shape,
-        **_learnt_inputs(options, x["train"], notes),
-        **_learnt_outputs(raw, options, task, columns, classes, parts["train"]),
+        **_learned_inputs(options, x["train"], notes),
+        **_learned_outputs(raw, options, task, columns, classes, parts["train"]),
     )
     samples = _samples(raw, roles, preprocessing, x, parts)
     if options.unknown_categories == "ignore":
@@ -195,7 +231,7 @@ def _task(raw: RawData, options: Options, columns: Sequence[TargetColumn], notes
 
 @dataclass(frozen=True)
 class _Classes:
-    """Classes of all samples; `named` where the source itself names and counts them."""
+    """Classes of all samples. `named`: the source itself names and counts them."""
 
     names: tuple[str, ...]
     codes: Indices
@@ -295,7 +331,7 @@ def _encoded(
     return encode_table(table, encodings, options.unknown_categories), encodings
 
 
-def _learnt_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict[str, Any]:
+def _learned_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict[str, Any]:
     standardized = x.dtype != np.uint8 if options.standardize is None else options.standardize
     if not standardized:
         return {}
@@ -307,11 +343,11 @@ def _learnt_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict[
             "numbers that are too large for a mean and a standard deviation"
         )
     if options.standardize is None:
-        notes.append("inputs: standardised to mean 0 and standard deviation 1")
+        notes.append("inputs: standardized to mean 0 and standard deviation 1")
     return {"input_mean": mean, "input_scale": scale}
 
 
-def _learnt_outputs(
+def _learned_outputs(
     raw: RawData,
     options: Options,
     task: str,
@@ -332,13 +368,13 @@ def _learnt_outputs(
         if not tabular:
             names = raw.class_names or tuple(str(j) for j in range(len(columns)))
         return {"class_names": names}
-    learnt: dict[str, Any] = {"target_names": names}
+    learned: dict[str, Any] = {"target_names": names}
     if options.standardize_target:
         mean, scale = column_moments(value_matrix(columns)[train])
         if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
             raise ValueError("standardize_target must be off: targets are too large for a mean")
-        learnt |= {"target_mean": mean, "target_scale": scale}
-    return learnt
+        learned |= {"target_mean": mean, "target_scale": scale}
+    return learned
 
 
 # ---------------------------------------------------------------- samples

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.cells import did_you_mean, listed
+from fastmlp.data.cells import listed
 from fastmlp.data.columns import (
     MAX_CATEGORIES,
     UNKNOWN_CATEGORIES,
@@ -34,7 +34,7 @@ from fastmlp.data.targets import (
     targets_of,
     value_matrix,
 )
-from fastmlp.errors import FormatError
+from fastmlp.errors import FormatError, did_you_mean
 
 __all__ = ["Preprocessing"]
 
@@ -68,39 +68,50 @@ _COLUMN_KEYS = ("name", "kind", "fill", "categories")
 class Preprocessing:
     """How raw samples become what a network takes, and its outputs what people read.
 
-    Immutable; two are equal if they have the same content.
+    Immutable. Two are equal if they have the same content.
 
     Attributes
     ----------
     task : {"classification", "multilabel", "regression"}
     features : int
-        Inputs of the network.
+        Number of inputs of the network.
     columns : tuple of ColumnEncoding or None
-        For samples in tables: the columns used, in the order of their inputs.
+        Columns of a table in the order of their inputs; None for samples in arrays.
     unknown_categories : {"error", "ignore"}
-        A category of a table that training did not know is refused, or 0 in all inputs of its
-        column.
+        What happens to a category that the training part did not hold: "error" refuses it,
+        "ignore" sets all inputs of its column to 0.
     feature_names : tuple of str or None
-        Of the network's inputs; of a table ``age``, ``colour=blue``, ``colour=red``.
+        Names of the network's inputs; of a table ``age``, ``color=blue``, ``color=red``.
     image_shape : tuple of int or None
-        Of the samples, if they are images.
+        Shape of a sample that is an image.
     input_mean, input_scale : float64 arrays of shape (features,) or None
-        Inputs are standardised to ``(x - mean) / scale``; None: they are not.
+        Inputs are standardized to ``(x - mean) / scale``; None: they are not.
     class_names : tuple of str or None
-        Classification: of the outputs. Multilabel: of the labels.
+        Names of the classes or labels; None for regression.
     class_column : str or None
         Column of a table that holds the classes.
     indexed_classes : bool
         Whether integers in an array of targets count the classes from 0; if not, they are names.
     target_names : tuple of str or None
-        Regression: of the outputs.
+        Names of the outputs of a regression.
     target_mean, target_scale : float64 arrays of shape (outputs,) or None
-        Regression: targets are standardised likewise.
+        Targets of a regression are standardized in the same way.
 
     Raises
     ------
     ValueError
-        The parts do not fit together.
+        The fields do not fit together; the message names one.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> prepared = fastmlp.data.prepare(fastmlp.data.read("moons"), fastmlp.data.Options())
+    >>> prepared.preprocessing
+    Preprocessing(classification of 2 values: upper, lower)
+    >>> prepared.preprocessing.inputs([[0.5, 0.25]]).shape
+    (1, 2)
+    >>> prepared.preprocessing.decode([1, 0])
+    array(['lower', 'upper'], dtype=object)
     """
 
     task: str
@@ -132,7 +143,7 @@ class Preprocessing:
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network: classes, labels or targets."""
+        """Number of outputs of the network: classes, labels or targets."""
         return len(self.class_names or self.target_names or ())
 
     @property
@@ -166,7 +177,7 @@ class Preprocessing:
     # ------------------------------------------------------------ files
 
     def config(self) -> dict[str, Any]:
-        """All but the arrays, as JSON holds it."""
+        """All fields but the arrays, as JSON holds them."""
         columns = self.columns
         return {
             "task": self.task,
@@ -184,12 +195,12 @@ class Preprocessing:
         }
 
     def arrays(self) -> dict[str, Floats]:
-        """Those of input_mean, input_scale, target_mean and target_scale that exist; read-only."""
+        """The read-only arrays input_mean, input_scale, target_mean and target_scale that exist."""
         return {n: getattr(self, n) for n in _ARRAY_NAMES if getattr(self, n) is not None}
 
     @classmethod
     def from_config(cls, config: object, arrays: Mapping[str, NDArray[Any]]) -> Preprocessing:
-        """From `config` and `arrays`, which may come from an untrusted file.
+        """Make one of the results of `config` and `arrays`, which an untrusted file may hold.
 
         Raises
         ------
@@ -201,7 +212,7 @@ class Preprocessing:
     # ------------------------------------------------------------ samples
 
     def inputs(self, x: Table | NDArray[Any]) -> NDArray[Any]:
-        """Samples as the network takes them.
+        """Turn samples into what the network takes.
 
         Parameters
         ----------
@@ -212,14 +223,14 @@ class Preprocessing:
         Returns
         -------
         array of shape (samples, features)
-            uint8, float32 or float64; `x` itself where nothing is to be done.
+            uint8, float32 or float64; `x` itself where nothing has to be done.
 
         Raises
         ------
         FormatError
-            A column is missing, has another type, or a value is not finite, missing where training
-            learnt nothing to fill it with, or a category that training did not know, unless these
-            are ignored. The message names the place.
+            A column is missing or has another type; a value is not finite, is missing and nothing
+            was learned to replace it, or is an unknown category that is not ignored. The message
+            names the place.
         TypeError, ValueError
             `x` is neither a table nor such an array.
         """
@@ -228,19 +239,19 @@ class Preprocessing:
         return self.standardized(encoded, in_place=not given)
 
     def standardized(self, encoded: NDArray[Any], *, in_place: bool) -> NDArray[Any]:
-        """Inputs (samples, features) minus their mean, by their scale, where these were learnt."""
+        """Inputs (samples, features) as ``(x - mean) / scale``, where these were learned."""
         if self.input_mean is None or self.input_scale is None:
             return encoded
         return standardize(encoded, self.input_mean, self.input_scale, in_place=in_place)
 
     def has_targets(self, part: Part) -> bool:
-        """Whether samples come with targets of this kind."""
+        """Whether a part holds targets of this kind."""
         if not isinstance(part.x, Table):
             return part.y is not None
         return all(name in part.x.columns for name in self.target_columns or ("",))
 
     def targets(self, part: Part, class_names: Sequence[str] | None = None) -> NDArray[Any]:
-        """Targets as the network takes them.
+        """Turn targets into what the network takes.
 
         Parameters
         ----------
@@ -252,7 +263,7 @@ class Preprocessing:
         Returns
         -------
         int64 array of shape (samples,), or float64 array of shape (samples, outputs)
-            Classes; or labels 0 and 1; or standardised targets.
+            Classes; or labels 0 and 1; or standardized targets.
 
         Raises
         ------
@@ -278,7 +289,7 @@ class Preprocessing:
         return class_codes(column, names, indices=False)
 
     def decode(self, predicted: NDArray[Any]) -> NDArray[Any]:
-        """What the network says, in the words and units of the data.
+        """Turn predictions into the names and units of the data.
 
         Parameters
         ----------
@@ -329,7 +340,7 @@ class Preprocessing:
                 f"got an array of shape {array.shape}"
             )
         columns = {c.name: array[:, i].astype(np.float64) for i, c in enumerate(self.columns)}
-        return encode_table(Table("x", columns, {}, None), self.columns, self.unknown_categories)
+        return encode_table(Table("x", columns), self.columns, self.unknown_categories)
 
     def _numbers_of(self, table: Table) -> tuple[ColumnEncoding, ...]:
         """The columns of a table that stand for the features of an array."""
@@ -459,7 +470,7 @@ def _require_given(field: str, value: object, wanted: bool) -> None:
 
 
 def _read_config(config: object, arrays: object) -> dict[str, Any]:
-    """The arguments of `Preprocessing` from its JSON form and its arrays.
+    """Read the arguments of `Preprocessing` from its JSON form and its arrays.
 
     Raises
     ------

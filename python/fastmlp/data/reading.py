@@ -39,16 +39,16 @@ def read(
     Parameters
     ----------
     source : str
-        A name of `fastmlp.datasets`, in any spelling that it forgives, which wins over a file of
-        the same name; a file that ends in .csv, .tsv (also with .gz), .parquet or .npz; a directory
-        with the four IDX files of a set like MNIST, or with images in one directory per class; or
-        "-" for CSV or Parquet on standard input.
+        A name of `fastmlp.datasets`, in any spelling that `fastmlp.datasets.get_spec` accepts,
+        which wins over a file of the same name; a file that ends in .csv, .tsv (also with .gz),
+        .parquet or .npz; a directory with the four IDX files of a set like MNIST, or with images
+        in one directory per class; or "-" for CSV or Parquet on standard input.
     data_dir : str or os.PathLike, optional
-        Where to look for the files of a named set first.
+        Directory that is searched first for the files of a named set.
     separator : str, optional
-        Character between the fields of a text file; by default found out.
+        Character between the fields of a text file. By default the first line decides.
     report : callable, optional
-        Called with one line of text for each place that is tried for a named set.
+        Called with one line of text for each place that is searched for a named set.
 
     Returns
     -------
@@ -57,13 +57,19 @@ def read(
     Raises
     ------
     FormatError
-        A file is damaged or cannot be used; the message names it and the place.
+        A file is damaged or cannot be used; the message names the file and the place in it.
     OSError
-        It cannot be opened.
+        A file cannot be opened.
     ValueError
         There is neither a set nor a file of this name, or `separator` cannot be one.
     fastmlp.DataUnavailableError
-        A named set was found nowhere.
+        No source has the named set.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.data.read("moons")
+    RawData('moons', train=Part(x=(1000, 2), y=(1000,)))
     """
     source = os.fspath(source)
     if not is_file_source(source):
@@ -80,7 +86,7 @@ def read(
 def read_samples(
     path: str | os.PathLike[str], *, separator: str | None = None
 ) -> Table | NDArray[Any]:
-    """Read samples to predict; targets may be among the columns of a table.
+    """Read samples to predict. A table may hold targets among its columns.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def read_samples(
         A file that ends in .csv, .tsv (also with .gz), .parquet, .npz (its array x), .npy, .idx or
         -ubyte (also with .gz); or "-" for CSV or Parquet on standard input.
     separator : str, optional
-        Character between the fields of a text file; by default found out.
+        Character between the fields of a text file. By default the first line decides.
 
     Returns
     -------
@@ -97,14 +103,31 @@ def read_samples(
     Raises
     ------
     FormatError, OSError, ValueError
-        As `read`.
+        As for `read`.
+
+    Examples
+    --------
+    >>> import fastmlp, numpy, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "samples.npy")
+    ...     numpy.save(path, numpy.array([[1.0, 2.0], [3.0, 4.0]]))
+    ...     fastmlp.data.read_samples(path)
+    array([[1., 2.],
+           [3., 4.]])
     """
     form, file = _open(os.path.expanduser(os.fspath(path)), separator)
     return form.samples(file)
 
 
 def is_file_source(source: str) -> bool:
-    """Whether `read` opens a file, a directory or standard input for this, not a named set."""
+    """Whether `read` opens a file, a directory or standard input for `source`, not a named set.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.data.is_file_source("mnist"), fastmlp.data.is_file_source("mnist.csv")
+    (False, True)
+    """
     if source == _STANDARD_INPUT:
         return True
     try:
@@ -133,79 +156,107 @@ class _File:
         return {self.name: sha256(self.content)}
 
 
-@dataclass(frozen=True)
 class _Format:
-    """How a file is read: with its targets as `data`, or for `samples` alone."""
+    """Reads files of one format: `data` with the targets, `samples` without."""
 
-    data: Callable[[_File], RawData]
-    samples: Callable[[_File], Table | NDArray[Any]]
-    unpack: Callable[[bytes, str], bytes] | None = None
-    takes_separator: bool = False
+    takes_separator = False
+    is_packable = False  # ".gz" may follow the suffix
 
+    def unpack(self, content: bytes, origin: str) -> bytes:
+        return gunzip(content, origin)
 
-def _tabular(table: Callable[..., Table], **options: Any) -> _Format:
-    """A format of tables; `table` takes a file, and whether mixed columns are refused."""
+    def data(self, file: _File) -> RawData:
+        raise NotImplementedError
 
-    def data(file: _File) -> RawData:
-        part = Part(table(file, strict=True))
-        return RawData(file.stem, part, sha256=file.digest)
-
-    return _Format(data, lambda file: table(file, strict=False), **options)
+    def samples(self, file: _File) -> Table | NDArray[Any]:
+        raise NotImplementedError
 
 
-def _text(usual: str | None) -> _Format:
-    def table(file: _File, *, strict: bool) -> Table:
-        separator = usual if file.separator is None else file.separator
+class _TableFormat(_Format):
+    def data(self, file: _File) -> RawData:
+        return RawData(file.stem, Part(self.table(file, strict=True)), sha256=file.digest)
+
+    def samples(self, file: _File) -> Table:
+        return self.table(file, strict=False)
+
+    def table(self, file: _File, *, strict: bool) -> Table:
+        """The table in a file; `strict` as in `column_of_cells`."""
+        raise NotImplementedError
+
+
+class _Text(_TableFormat):
+    takes_separator = True
+    is_packable = True
+
+    def __init__(self, usual_separator: str | None) -> None:
+        self._usual = usual_separator
+
+    def table(self, file: _File, *, strict: bool) -> Table:
+        separator = self._usual if file.separator is None else file.separator
         return delimited.read_delimited(file.content, file.origin, separator, strict=strict)
 
-    return _tabular(table, unpack=gunzip, takes_separator=True)
+
+class _Parquet(_TableFormat):
+    def table(self, file: _File, *, strict: bool) -> Table:
+        return parquet.read_parquet(file.content, file.origin)
 
 
-def _parquet_table(file: _File, *, strict: bool) -> Table:
-    return parquet.read_parquet(file.content, file.origin)
+class _Npz(_Format):
+    def data(self, file: _File) -> RawData:
+        names = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+        arrays = numpy_files.parse_npz(file.content, file.origin, names)
+        return data_of_arrays(arrays, file.origin, name=file.stem, sha256=file.digest)
+
+    def samples(self, file: _File) -> NDArray[Any]:
+        arrays = numpy_files.parse_npz(file.content, file.origin, ("x",))
+        return as_inputs(arrays["x"], f"{file.origin}: x")
 
 
-def _npz_data(file: _File) -> RawData:
-    names = ("x", "y", "x_train", "y_train", "x_test", "y_test")
-    found = numpy_files.parse_npz(file.content, file.origin, names)
-    return data_of_arrays(found, file.origin, name=file.stem, sha256=file.digest)
-
-
-def _npz_samples(file: _File) -> NDArray[Any]:
-    found = numpy_files.parse_npz(file.content, file.origin, ("x",))
-    return as_inputs(found["x"], f"{file.origin}: x")
-
-
-def _inputs_alone(
-    parse: Callable[[bytes, str], NDArray[Any]], hint: str, **options: Any
-) -> _Format:
+class _SingleArray(_Format):
     """A format of one array, which has no place for targets."""
 
-    def data(file: _File) -> RawData:
+    hint: str
+
+    def data(self, file: _File) -> RawData:
         raise FormatError(
-            f"{file.origin}: targets: are missing, the file holds inputs alone; {hint}"
+            f"{file.origin}: targets: are missing, the file holds inputs alone; {self.hint}"
         )
 
-    return _Format(data, lambda f: as_inputs(parse(f.content, f.origin), f.origin), **options)
+    def samples(self, file: _File) -> NDArray[Any]:
+        return as_inputs(self.array(file), file.origin)
+
+    def array(self, file: _File) -> NDArray[Any]:
+        """The array as it is stored."""
+        raise NotImplementedError
 
 
-_IDX = _inputs_alone(
-    lambda content, origin: idx.parse_idx(content, origin),
-    "name the directory of the four files of its set",
-    unpack=lambda content, origin: idx.gunzip_idx(content, origin),
-)
-# By the end of the name, in lower case; where a format can be unpacked, ".gz" may follow.
-_FORMATS = {
-    ".csv": _text(None),
-    ".tsv": _text("\t"),
-    ".parquet": _tabular(_parquet_table),
-    ".npz": _Format(_npz_data, _npz_samples),
-    ".npy": _inputs_alone(
-        lambda content, origin: numpy_files.parse_npy(content, origin),
-        "save x and y with numpy.savez",
-    ),
-    ".idx": _IDX,
-    "-ubyte": _IDX,
+class _Npy(_SingleArray):
+    hint = "save x and y with numpy.savez"
+
+    def array(self, file: _File) -> NDArray[Any]:
+        return numpy_files.parse_npy(file.content, file.origin)
+
+
+class _Idx(_SingleArray):
+    hint = "name the directory of the four files of its set"
+    is_packable = True
+
+    def unpack(self, content: bytes, origin: str) -> bytes:
+        return idx.gunzip_idx(content, origin)
+
+    def array(self, file: _File) -> NDArray[Any]:
+        return idx.parse_idx(file.content, file.origin)
+
+
+# By the end of the name in lower case.
+_FORMATS: dict[str, _Format] = {
+    ".csv": _Text(None),
+    ".tsv": _Text("\t"),
+    ".parquet": _Parquet(),
+    ".npz": _Npz(),
+    ".npy": _Npy(),
+    ".idx": _Idx(),
+    "-ubyte": _Idx(),
 }
 
 
@@ -215,7 +266,7 @@ def _suffix_of(name: str) -> str | None:
     packed = name.endswith(".gz")
     bare = name.removesuffix(".gz")
     for suffix, form in _FORMATS.items():
-        if bare.endswith(suffix) and (form.unpack or not packed):
+        if bare.endswith(suffix) and (form.is_packable or not packed):
             return suffix
     return None
 
@@ -230,14 +281,14 @@ def _open(path: str, separator: str | None) -> tuple[_Format, _File]:
     if os.path.isdir(path):
         raise FormatError(f"{path}: must be a file, got a directory")
     if suffix is None:
-        os.stat(path)  # that a file does not exist matters more than how it is called
+        os.stat(path)  # a missing file is reported before a wrong suffix
         raise FormatError(f"{path}: file type: must be one of {', '.join(_FORMATS)}")
     form = _FORMATS[suffix]
     if not form.takes_separator:
         _refuse_separator(separator, path)
     content = read_regular_file(path)
     name = os.path.basename(path)
-    if name.lower().endswith(".gz") and form.unpack:
+    if name.lower().endswith(".gz"):
         content, name = form.unpack(content, path), name[: -len(".gz")]
     return form, _File(name, name[: -len(suffix)] or "data", path, content, separator)
 
@@ -248,7 +299,7 @@ def _take_standard_input(separator: str | None) -> tuple[_Format, _File]:
     origin = "standard input"
     if not content:
         raise FormatError(f"{origin}: is empty")
-    if content.startswith(b"PAR1"):
+    if content.startswith(parquet.MAGIC):
         _refuse_separator(separator, origin)
         return _FORMATS[".parquet"], _File(origin, "stdin", origin, content)
     if content.startswith(b"\x1f\x8b"):

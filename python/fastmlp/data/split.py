@@ -1,4 +1,4 @@
-"""Setting samples aside: which of them, as a function of a seed alone."""
+"""The draw of parts: which samples are set aside, as a function of a seed alone."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def split(
         Classes, counted from 0. With them the part has each class in its share of all samples, by
         the method of largest remainders, and at least one sample of each class stays in the rest.
     fraction : float
-        Size of the part in [0, 1). It is rounded to whole samples, and is at least one sample
-        unless `fraction` is 0 or nothing can be spared.
+        Share of the part in [0, 1). The part has a whole number of samples, at least one unless
+        `fraction` is 0 or no sample can be spared.
     seed : int
-        Of NumPy's PCG64. The same arguments give the same split on every machine and with every
-        version of NumPy.
+        Seed of NumPy's PCG64. The same arguments give the same split on every machine and with
+        every version of NumPy.
     draw : int
-        Which of several independent draws with one seed. What is drawn from the rest of a draw
-        needs another, for the numbers that spared a sample once would tend to spare it again.
+        Number of the draw among several independent ones with one seed. A draw from the rest of
+        another draw needs a number of its own: the same random numbers would tend to spare the
+        same samples.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def split(
     drawn = np.zeros(count, bool)
     if fraction:
         wanted = max(1, math.floor(fraction * count + 0.5))
-        # NumPy promises the stream of a bit generator for ever, not that of a permutation. The
+        # NumPy promises the stream of a bit generator forever, not that of a permutation. The
         # stream of the seed alone may have made the samples: the smallest would be drawn then.
         generator = np.random.PCG64([_PURPOSE, integer("draw", draw, 0), seed])
         keys = generator.random_raw(count)

@@ -1,7 +1,7 @@
 """What a source holds: a table or arrays of samples, with targets, in one part or two.
 
-`Table` knows its columns and where in the file each value stood, which every message about a value
-names. `Part` is samples with targets, `RawData` all that is known about a source.
+`Table` knows its columns and where in its file each value stood; messages about a value name that
+place. `Part` is samples with targets, `RawData` all that is known about a source.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.cells import Column, as_number, did_you_mean, listed, missing_values
-from fastmlp.errors import FormatError
+from fastmlp.data.cells import Column, finite_numbers, listed, missing_values
+from fastmlp.errors import FormatError, did_you_mean
 
 __all__ = [
     "Part",
@@ -25,12 +25,13 @@ __all__ = [
     "refuse_missing",
     "require_columns",
     "row_error",
+    "usable_table",
 ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
-    """Named columns of equal length.
+    """Named columns of equal length, typed, and where in the file each row stood.
 
     Attributes
     ----------
@@ -44,13 +45,20 @@ class Table:
         mixed with text (line 7: 'x')".
     first_line : int or None
         Line of the file in which row 0 stands; row i is in line ``first_line + i``. None where
-        rows are not lines, as in Parquet or in a CSV file with line breaks inside of quotes.
+        rows are not lines, as in Parquet or in a CSV file with line breaks inside quotes.
+
+    Examples
+    --------
+    >>> import fastmlp, numpy
+    >>> columns = {"age": numpy.array([31.0, 42.0]), "city": numpy.array(["Rome", None], object)}
+    >>> fastmlp.data.Table("people.csv", columns)
+    Table('people.csv', rows=2, columns=['age', 'city'])
     """
 
     origin: str
     columns: dict[str, Column]
-    unsupported: dict[str, str]
-    first_line: int | None
+    unsupported: dict[str, str] = field(default_factory=dict)
+    first_line: int | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -61,15 +69,21 @@ class Table:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """Samples with their targets.
+    """Samples with their targets as a source holds them.
 
     Attributes
     ----------
     x : Table, or array of shape (samples, features)
-        Of a table, targets are still among the columns. Arrays are uint8, float32 or float64.
+        The targets of a table are among its columns. Arrays are uint8, float32 or float64.
     y : array or None
-        int64 or object array of str, shape (samples,), for classes; float64 of shape (samples,
-        targets) for quantities; None for a table.
+        Classes: int64, or object array of str, shape (samples,). Quantities: float64, shape
+        (samples, targets). None for a table.
+
+    Examples
+    --------
+    >>> import fastmlp, numpy
+    >>> fastmlp.data.Part(numpy.zeros((3, 2)), numpy.array([0, 1, 1]))
+    Part(x=(3, 2), y=(3,))
     """
 
     x: Table | NDArray[Any]
@@ -82,26 +96,34 @@ class Part:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RawData:
-    """What a source holds, as it is.
+    """What a source holds, before anything is learned or changed.
 
     Attributes
     ----------
     name : str
-        Short name, that of the set or the file without its suffix.
+        Short name: that of the set, or of the file without its suffix.
     train : Part
+        All samples where the source is not divided.
     test : Part or None
         None where the source has no test part of its own.
     class_names : tuple of str or None
-        Of the labels 0, 1, 2, ...
+        Names of the labels 0, 1, 2, ...
     feature_names : tuple of str or None
-        Of the columns of arrays.
+        Names of the columns of arrays.
     image_shape : tuple of int or None
         (height, width) or (height, width, channels) where a sample is an image.
     task : {"classification", "multilabel", "regression"} or None
-        None where the source does not know.
+        None where the source does not tell.
     sha256 : dict of str to str
         Digest of each file, decompressed, by its name without ``.gz``; of a directory of images
         one digest of all.
+
+    Examples
+    --------
+    >>> import fastmlp, numpy
+    >>> x, y = numpy.arange(8.0).reshape(4, 2), numpy.array([0, 1, 1, 0])
+    >>> fastmlp.data.RawData("mine", fastmlp.data.Part(x, y), task="classification")
+    RawData('mine', train=Part(x=(4, 2), y=(4,)))
     """
 
     name: str
@@ -121,19 +143,29 @@ class RawData:
 # ---------------------------------------------------------------- columns and places of a table
 
 
+def usable_table(
+    origin: str, columns: dict[str, Column], unsupported: dict[str, str], first_line: int | None
+) -> Table:
+    """A table of these columns, or FormatError if there are none that can be used."""
+    if not columns:
+        name, kind = next(iter(unsupported.items()))
+        raise FormatError(f"{origin}: column {name!r}: must hold numbers or text, got {kind}")
+    return Table(origin, columns, unsupported, first_line)
+
+
 def place(row: int, first_line: int | None) -> str:
-    """Where a row stands in its file; `row` is counted from 0, what people read from 1."""
+    """Where a row stands in its file. `row` is counted from 0, the text for people from 1."""
     return f"row {row + 1}" if first_line is None else f"line {first_line + row}"
 
 
 def row_error(table: Table, row: int, column: str, problem: str) -> FormatError:
-    """An error that says where in the file a value stands; `row` is counted from 0."""
+    """An error that names the place of a value in its file. `row` is counted from 0."""
     where = place(row, table.first_line)
     return FormatError(f"{table.origin}: {where}, column {column!r}: {problem}")
 
 
 def require_columns(table: Table, names: Sequence[str]) -> None:
-    """Raise unless the table has all these columns, in a type that can be used."""
+    """Raise FormatError unless the table has all these columns, in a type that can be used."""
     for name in names:
         if name in table.unsupported:
             raise FormatError(
@@ -155,26 +187,13 @@ def number_column(table: Table, name: str) -> NDArray[np.float64]:
     FormatError
         A value is text that is no number, or is infinite.
     """
-    column = table.columns[name]
-    if column.dtype.kind == "O":
-        numbers = np.full(len(column), np.nan)
-        for row, text in enumerate(column.tolist()):
-            if text is None:
-                continue
-            number = as_number(text)
-            if number is None:
-                raise row_error(table, row, name, f"must be a number, got {text!r}")
-            numbers[row] = number
-        return numbers
-    infinite = np.isinf(column)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        raise row_error(table, row, name, f"must be finite, got {column[row]}")
-    return column
+    return finite_numbers(
+        table.columns[name], lambda row, problem: row_error(table, row, name, problem)
+    )
 
 
 def refuse_missing(table: Table, names: Sequence[str], hint: str = "") -> None:
-    """Raise if one of these columns lacks a value, naming the first and counting the others."""
+    """Raise FormatError if these columns lack values; name the first and count the others."""
     places: list[tuple[int, str]] = []
     count = 0
     for name in names:

@@ -1,4 +1,4 @@
-"""Targets: where they are, which task they make, and how they become numbers."""
+"""Targets: where they are, which task their values suggest, and how they become numbers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from fastmlp.data.cells import (
     UNKNOWN,
     as_number,
     distinct_names,
+    finite_numbers,
     listed,
     missing_values,
     name_of,
     positions,
 )
-from fastmlp.data.table import Part, Table, number_column, require_columns, row_error
+from fastmlp.data.table import Part, Table, require_columns, row_error
 from fastmlp.errors import FormatError
 
 __all__ = [
@@ -44,9 +45,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetColumn:
-    """One column of targets: of a table, or of an array where `table` is None.
+    """One column of targets and where it comes from, for messages.
 
-    `values` has shape (samples,) and holds numbers, or is an object array of str.
+    It is a view of a table's column, or of an array's where `table` is None. `values` has shape
+    (samples,) and holds numbers, or is an object array of str.
     """
 
     name: str
@@ -55,17 +57,18 @@ class TargetColumn:
 
     @property
     def is_text(self) -> bool:
+        """Whether the values are str."""
         return self.values.dtype.kind == "O"
 
     @property
     def label(self) -> str:
-        """The column in the words of a message."""
+        """The column as messages call it."""
         if self.table is None:
             return self.name
         return f"{self.table.origin}: column {self.name!r}"
 
     def error(self, row: int, problem: str) -> FormatError:
-        """An error that says where a value stands; `row` is counted from 0."""
+        """An error that names the place of a value. `row` is counted from 0."""
         if self.table is not None:
             return row_error(self.table, row, self.name, problem)
         return FormatError(f"{self.name}: {problem} at [{row}]")
@@ -79,22 +82,10 @@ class TargetColumn:
             A value is missing, infinite, or text that is no number.
         """
         self.refuse_missing()
-        if self.table is not None:
-            return number_column(self.table, self.name)
-        if self.is_text:
-            texts = self.values.tolist()
-            parsed = [as_number(text) for text in texts]
-            if None in parsed:
-                row = parsed.index(None)
-                raise self.error(row, f"must be a number, got {texts[row]!r}")
-            return np.array(parsed, np.float64)
-        infinite = np.isinf(self.values)
-        if infinite.any():
-            row = int(np.argmax(infinite))
-            raise self.error(row, f"must be finite, got {self.values[row]}")
-        return self.values.astype(np.float64, copy=False)
+        return finite_numbers(self.values, self.error)
 
     def refuse_missing(self) -> None:
+        """Raise FormatError if a value is missing; name the first and count the others."""
         missing = missing_values(self.values)
         if missing.any():
             count = int(missing.sum()) - 1
@@ -105,7 +96,7 @@ class TargetColumn:
 def find_targets(table: Table, asked: Sequence[str], weight: str | None) -> tuple[str, ...]:
     """Names of the target columns: those asked for, else the one with a usual name.
 
-    The column of weights is no candidate.
+    The column `weight` is never a target.
 
     Raises
     ------
@@ -226,14 +217,14 @@ def _require_class_values(column: TargetColumn) -> None:
 
 
 def _is_binary(column: TargetColumn) -> bool:
-    """Whether all values that are there are 0 or 1."""
+    """Whether all values that are not missing are 0 or 1."""
     if column.is_text:
         return all(as_number(text) in (0.0, 1.0) for text in column.values.tolist() if text)
     values = column.values
     return bool(((values == 0) | (values == 1) | missing_values(values)).all())
 
 
-# ---------------------------------------------------------------- as numbers
+# ---------------------------------------------------------------- targets as numbers
 
 
 def class_codes(column: TargetColumn, names: Sequence[str], *, indices: bool) -> NDArray[np.int64]:

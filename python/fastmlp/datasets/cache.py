@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from fastmlp._bytes import sha256
-from fastmlp._files import atomic_write, read_regular_file
+from fastmlp._files import atomic_write, read_regular_file, try_lock
 from fastmlp.datasets.cifar import (
     ExtractedArchive,
     PackedArchive,
@@ -49,7 +48,7 @@ Verified: TypeAlias = VerifiedFile | PackedArchive | ExtractedArchive
 
 def cache_directory(name: str) -> Path:
     """Directory of the user's cache in which the set `name` is kept; it need not exist."""
-    from platformdirs import user_cache_dir
+    from platformdirs import user_cache_dir  # only those who use the cache wait for it
 
     return Path(user_cache_dir("fastmlp", appauthor=False)) / "datasets" / name
 
@@ -76,7 +75,7 @@ def read_file(
     file : FileSpec or ArchiveSpec
         What to look for.
     own : bool
-        The user named this directory. The first candidate found then has to be right, and a file
+        The user named this directory. Then the first candidate found has to be right, and a file
         whose digest nobody published is accepted if its sizes are right. Otherwise all candidates
         are tried, and only what can be verified is accepted.
 
@@ -134,9 +133,10 @@ def lock_path(directory: Path) -> Path:
 def interprocess_lock(directory: Path, wait_seconds: float = FETCH_WAIT_SECONDS) -> Iterator[bool]:
     """Hold a set's lock: of several processes that start at once, one fetches and the rest wait.
 
-    Yields False where there can be no lock (the cache cannot be written, the file system has no
-    locks, or the owner makes no end). Files are replaced atomically, so that going on without the
-    lock costs double work, never damage. A process that dies releases its lock.
+    Yields False where there is no lock: the cache cannot be written, the file system has no locks,
+    or another process holds it for longer than `wait_seconds`. Files are replaced atomically, so
+    that going on without the lock costs double work but does no damage. The lock of a process that
+    dies is released.
     """
     descriptor = _acquire(directory, time.monotonic() + wait_seconds)
     if descriptor is None:
@@ -161,7 +161,7 @@ def _acquire(directory: Path, deadline: float) -> int | None:
         held = current = False
         try:
             held = _lock_until(descriptor, deadline)
-            # Whoever clears a set removes the lock too, and others may have waited for that file.
+            # `clear_cache` removes the lock file too, and others may have waited for that file.
             current = held and directory.is_dir() and _is_open_as(lock, descriptor)
         finally:
             if not current:
@@ -173,16 +173,14 @@ def _acquire(directory: Path, deadline: float) -> int | None:
 
 
 def _lock_until(descriptor: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
+    try:
+        while not try_lock(descriptor):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_LOCK_POLL_SECONDS)
-        except OSError:
-            return False
+    except OSError:
+        return False
+    return True
 
 
 def _is_open_as(path: Path, descriptor: int) -> bool:
@@ -206,7 +204,7 @@ def _remove_stale(directory: Path) -> None:
 
 
 class FileStatus(NamedTuple):
-    """What `datasets.verify` found out about one file of the cache.
+    """What `datasets.verify` says about one file of the cache.
 
     Attributes
     ----------
@@ -218,6 +216,13 @@ class FileStatus(NamedTuple):
         Whether it is the published file.
     sha256 : str or None
         Digest of the file as it lies there; None if it is missing or cannot be read.
+
+    Examples
+    --------
+    >>> import fastmlp, pathlib
+    >>> row = fastmlp.datasets.FileStatus("a-idx1-ubyte", pathlib.Path("cache/a"), "missing", None)
+    >>> row.status
+    'missing'
     """
 
     file: str

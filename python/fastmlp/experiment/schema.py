@@ -6,8 +6,7 @@ for editors and the resolved config.toml of a run are derived from these declara
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +18,12 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.errors import did_you_mean
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.losses import LOSSES
+from fastmlp.optimizers import OPTIMIZERS
 
 __all__ = [
     "Config",
@@ -121,6 +126,12 @@ def _setting(default: Any, text: str, flag: str | None = None, metavar: str | No
     return Field(default, description=text, json_schema_extra=extra or None)
 
 
+def _either(names: Iterable[str]) -> str:
+    """``a, b or c``."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
 class Section(BaseModel):
     """A table of the file; it is immutable and unknown keys are errors."""
 
@@ -184,13 +195,11 @@ class NetworkSection(Section):
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
     )
     activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
-        "relu", "Of the hidden layers, one for all or one for each: relu, tanh, sigmoid, gelu, "
-        "silu, leaky_relu, elu, selu, softplus, hard_sigmoid, gelu_tanh, step, sign, identity.",
+        "relu", f"Of the hidden layers, one for all or one for each: {', '.join(ACTIVATIONS)}.",
         "--activation", "NAME",
     )  # fmt: skip
     loss: Choice | None = _setting(
-        None, "softmax_cross_entropy, hinge, binary_cross_entropy, mse, half_mse, mae, huber, "
-        "poisson or quantile; chosen by the task by default.", "--loss", "NAME",
+        None, f"{_either(LOSSES)}; chosen by the task by default.", "--loss", "NAME",
     )  # fmt: skip
     output_activation: Choice = _setting(
         "identity", "Of the last layer.", "--output-activation", "NAME"
@@ -207,8 +216,7 @@ class NetworkSection(Section):
         False, "Batch normalization of the hidden layers.", "--batch-normalization"
     )
     initializer: Choice | None = _setting(
-        None, "he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal, lecun_uniform, "
-        "orthogonal, normal, uniform, constant or zeros; chosen by the activation by default.",
+        None, f"{_either(INITIALIZERS)}; chosen by the activation by default.",
         "--initializer", "NAME",
     )  # fmt: skip
     dtype: Literal["float32", "float64"] = _setting(
@@ -224,7 +232,7 @@ class OptimizerSection(Section):
     """The optimizer; a setting that it does not have is an error."""
 
     name: str = _setting(
-        "sgd", "sgd, adagrad, rmsprop, adam, adamw, adamax, nadam, lion or lbfgs.",
+        "sgd", f"{_either((*OPTIMIZERS, 'lbfgs'))}.",
         "--optimizer", "NAME",
     )  # fmt: skip
     learning_rate: NotNegative | None = _setting(None, "Learning rate.", "--lr", "RATE")
@@ -371,10 +379,9 @@ def _message(error: ValidationError, origin: str) -> str:
     known = _keys_at(place[:-1])
     prefix = f"{origin}: " if origin else ""
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+        hint = did_you_mean(place[-1], known) or f"; it has {', '.join(known)}"
         where = f"[{'.'.join(place[:-1])}]" if len(place) > 1 else "the file"
-        return f"{prefix}{where} has no setting '{place[-1]}'; {hint}"
+        return f"{prefix}{where} has no setting '{place[-1]}'{hint}"
     # What follows section and name is an alternative of a union.
     name = ".".join(place[:2])
     text = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.data import Part, Preprocessing, RawData, Samples, Table
-from fastmlp.data.cells import did_you_mean
-from fastmlp.errors import FormatError
+from fastmlp.errors import FormatError, did_you_mean
 from fastmlp.experiment.evaluation import Evaluation, evaluate, has_probabilities
 from fastmlp.model import MLP
 

@@ -1,6 +1,6 @@
 """Trained models for other programs: ONNX, NumPy's NPZ, a C header."""
 
-from fastmlp.export.c_header import to_c
+from fastmlp.export.c_code import to_c
 from fastmlp.export.check import check
 from fastmlp.export.npz import to_npz
 from fastmlp.export.onnx_graph import to_onnx

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.activations import FORMS
 from fastmlp.errors import FormatError
 from fastmlp.export.inference import DenseLayer, Inference, describe
 from fastmlp.extras import require
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
+from fastmlp.model import MLP
 
 __all__ = ["check"]
 
@@ -150,7 +149,7 @@ def _clear_of_thresholds(model: MLP, inference: Inference, x: Array) -> Mask:
     values = [x * inference.dtype.type(inference.input_scale), *model.hidden_activations(x)]
     clear = np.ones(len(x), bool)
     for inputs, layer in zip(values, inference.layers, strict=True):
-        if layer.activation in ("step", "sign"):
+        if FORMS[layer.activation].jumps:
             z, size = _pre_activations(inputs.astype(np.float64), layer)
             reach = 2 * np.sqrt(len(layer.weights)) * np.finfo(inference.dtype).eps
             clear &= ~_in_row(np.abs(z) <= reach * size)

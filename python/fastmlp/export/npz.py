@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,8 @@ import numpy.typing as npt
 from fastmlp._files import atomic_write
 from fastmlp._version import __version__
 from fastmlp.export.inference import describe
+from fastmlp.model import MLP
 from fastmlp.network.architecture import BATCH_NORM_EPSILON
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
 
 __all__ = ["to_npz"]
 

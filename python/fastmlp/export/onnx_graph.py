@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp._files import atomic_write
 from fastmlp._version import __version__
+from fastmlp.activations import FORMS
 from fastmlp.export.inference import Inference, Kind, describe, preprocessing_json
-from fastmlp.export.onnx_activations import apply_activation
-from fastmlp.export.onnx_builder import Graph
 from fastmlp.extras import require
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
+from fastmlp.model import MLP
 
 __all__ = ["to_onnx"]
 
 OPSET = 17
 IR_VERSION = 10  # the last one that every onnxruntime since 1.18 reads
 _MAX_BYTES = 2**31 - 2**24  # of weights: a protobuf message ends at 2 GiB
+
+# W. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation
+# 23, 1969: erf(y) / y in y^2 up to the limit, and exp(y^2) erfc(y) in y above it; numerator and
+# denominator, highest power first. Where Cody changes to a third form, at y = 4, the second still
+# gives erfc to 3e-16.
+_CODY_LIMIT = 0.46875
+_CODY_ERF = (
+    (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2,
+     3.77485237685302021e2, 3.20937758913846947e3),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2,
+     1.28261652607737228e3, 2.84423683343917062e3),
+)  # fmt: skip
+_CODY_ERFC = (
+    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594,
+     6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2,
+     1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
+    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2,
+     1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3,
+     3.43936767414372164e3, 1.23033935480374942e3),
+)  # fmt: skip
+_ERFC_UNDERFLOWS = 40.0
 
 
 def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
@@ -72,6 +92,101 @@ def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
     proto = _model_proto(onnx, inference)
     onnx.checker.check_model(proto, full_check=True)
     atomic_write(path, proto.SerializeToString(deterministic=True))
+
+
+class Graph:
+    """Nodes, constants and outputs; numbers among the inputs of a node become constants.
+
+    Parameters
+    ----------
+    onnx : module
+    dtype : dtype
+        Of numbers that become constants.
+    """
+
+    def __init__(self, onnx: Any, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.scope = ""  # begins the names of nodes
+        self._onnx = onnx
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._scalars: dict[float, str] = {}
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+
+    def add(self, operator: str, *inputs: str | float, result: str = "", **attributes: Any) -> str:
+        """Add a node; returns the name of its result."""
+        tensors = [item if isinstance(item, str) else self._scalar(item) for item in inputs]
+        name = f"{self.scope}/{operator}_{len(self._nodes)}"
+        node = self._onnx.helper.make_node(
+            operator, tensors, [result or name], name=name, **attributes
+        )
+        self._nodes.append(node)
+        return result or name
+
+    def cast(self, tensor: str, dtype: npt.DTypeLike, result: str = "") -> str:
+        """Add a conversion."""
+        return self.add("Cast", tensor, result=result, to=self._element_type(dtype))
+
+    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """Keep an array under a name."""
+        self._constants.append(
+            self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+        )
+        return name
+
+    def _scalar(self, value: float) -> str:
+        if value not in self._scalars:
+            name = f"constant_{len(self._scalars)}"
+            self._scalars[value] = self.constant(name, np.array(value, self.dtype))
+        return self._scalars[value]
+
+    def input(self, name: str, dtype: npt.DTypeLike, *dimensions: int) -> str:
+        """Declare an input of shape (N, *dimensions)."""
+        self._inputs.append(self._value_info(name, dtype, dimensions))
+        return name
+
+    def output(self, name: str, dtype: npt.DTypeLike, *dimensions: int) -> None:
+        """Declare a result an output of shape (N, *dimensions)."""
+        self._outputs.append(self._value_info(name, dtype, dimensions))
+
+    def normal_cdf(self, z: str) -> str:
+        """The standard normal distribution function to 3e-16, of float64 tensors."""
+        y = self.add("Mul", self.add("Min", self.add("Abs", z), _ERFC_UNDERFLOWS), math.sqrt(0.5))
+        square = self.add("Mul", y, y)
+        erf = self.add("Mul", y, self._ratio(*_CODY_ERF, square))
+        decay = self.add("Exp", self.add("Neg", square))
+        erfc = self.add(
+            "Where",
+            self.add("Less", y, _CODY_LIMIT),
+            self.add("Sub", 1.0, erf),
+            self.add("Mul", decay, self._ratio(*_CODY_ERFC, y)),
+        )
+        tail = self.add("Mul", erfc, 0.5)
+        return self.add("Where", self.add("Less", z, 0.0), tail, self.add("Sub", 1.0, tail))
+
+    def _ratio(self, top: Sequence[float], bottom: Sequence[float], x: str) -> str:
+        return self.add("Div", self._polynomial(top, x), self._polynomial(bottom, x))
+
+    def _polynomial(self, coefficients: Sequence[float], x: str) -> str:
+        value: str | float = coefficients[0]
+        for coefficient in coefficients[1:]:
+            value = self.add("Add", self.add("Mul", x, value), coefficient)
+        assert isinstance(value, str)
+        return value
+
+    def proto(self, name: str) -> Any:
+        """The whole as ONNX's GraphProto."""
+        return self._onnx.helper.make_graph(
+            self._nodes, name, self._inputs, self._outputs, self._constants
+        )
+
+    def _value_info(self, name: str, dtype: npt.DTypeLike, dimensions: tuple[int, ...]) -> Any:
+        element_type = self._element_type(dtype)
+        return self._onnx.helper.make_tensor_value_info(name, element_type, ["N", *dimensions])
+
+    def _element_type(self, dtype: npt.DTypeLike) -> int:
+        return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
 def _model_proto(onnx: Any, inference: Inference) -> Any:
@@ -124,7 +239,7 @@ def _network(graph: Graph, inference: Inference, x: str) -> str:
             # Not MatMul: onnxruntime merges factors before it into a number of single precision.
             centred = graph.add("Sub", graph.add("Gemm", x, weights), means)
             z = graph.add("Add", graph.add("Mul", centred, factors), biases)
-        x = apply_activation(graph, layer.activation, layer.parameter, z)
+        x = FORMS[layer.activation].onnx(graph, z, layer.parameter)
     return graph.add("Softmax", x, axis=1) if inference.softmax_output else x
 
 

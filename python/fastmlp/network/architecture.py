@@ -33,9 +33,6 @@ __all__ = ["Architecture", "architecture_from_config", "checked_architecture"]
 
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
-_RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "silu")
-# Output activations that a loss computes from logits.
-_FUSED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Architecture:
     @property
     def link(self) -> Link:
         """Function of the output layer that the loss computes in training."""
-        fused = _FUSED.get(self.losses[0].name) if len(self.losses) == 1 else None
+        fused = self.losses[0].fused_activation if len(self.losses) == 1 else None
         return self.losses[0].link if self._output_name == fused else "none"
 
     @property
@@ -183,8 +180,8 @@ def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation
             "output_activation must be 'identity' where one of several losses reads logits or "
             f"logarithms, got {name!r}"
         )
-    allowed = ("identity", _FUSED.get(loss.name))
-    if loss.name in _FUSED and len(losses) == 1 and name not in allowed:
+    allowed = ("identity", loss.fused_activation)
+    if loss.fused_activation and len(losses) == 1 and name not in allowed:
         raise ValueError(
             f"output_activation must be 'identity' with {loss.name}, which reads the outputs as "
             f"logits, or {allowed[1]!r} to have them turned into probabilities, got {name!r}"
@@ -206,11 +203,8 @@ def _dtype_name(dtype: object) -> str:
 
 
 def default_initializer(activations: Sequence[Activation]) -> str:
-    """Return He for rectifiers and similar activations, LeCun for SELU, Glorot otherwise."""
-    first = activations[0].name if activations else "relu"
-    if first == "selu":
-        return "lecun_normal"
-    return "he_normal" if first in _RECTIFIERS else "glorot_uniform"
+    """Return that of the first hidden activation, of ReLU where there is no hidden layer."""
+    return (activations[0] if activations else Activation("relu")).form.initializer
 
 
 def checked_architecture(

@@ -519,7 +519,7 @@ class Network:
             sample_weight=data.sample_weight,
             training=training,
             seed=self._architecture.seed,
-            wants_input=wants_input,
+            with_input=wants_input,
             loss_function=core_function(self._architecture.losses),
         )
 

@@ -1,0 +1,179 @@
+"""Documents: links lead to files, named sources exist, Python blocks run, metadata is complete."""
+
+import importlib.util
+import re
+
+import numpy as np
+import pytest
+
+import fastmlp
+from support.paths import ROOT
+
+URL = "https://github.com/fastmlp/fastmlp"
+FILES = re.compile(
+    rf"(?:{URL}/(?:blob|raw|tree)|https://raw\.githubusercontent\.com/fastmlp/fastmlp)/main/(.+)"
+)
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", ".github/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+SOURCES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("cpp", "python", "tests", "benchmarks", "examples")
+    for path in (ROOT / folder).rglob("*")
+    if "__pycache__" not in path.parts
+]
+
+
+def read(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def prose(document):
+    """The document without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", read(document), flags=re.MULTILINE | re.DOTALL)
+
+
+def links(document):
+    return re.findall(r"\]\(([^)\s]+)\)", prose(document))
+
+
+def anchors(path):
+    headings = re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_files(document):
+    for link in links(document):
+        target, _, anchor = link.partition("#")
+        of_project = FILES.fullmatch(target)
+        if of_project:
+            path = ROOT / of_project[1]
+        elif re.match(r"https://", target):
+            continue
+        else:
+            path = (ROOT / document).parent / target if target else ROOT / document
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(path.relative_to(ROOT).as_posix()), link
+
+
+def test_the_readme_has_absolute_links_alone():
+    found = links("README.md")
+    assert len(found) > 10
+    assert [link for link in found if not link.startswith("https://")] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_sources_exist(document):
+    named = re.findall(r"`([\w./-]+\.(?:py|pyi|cpp|hpp))`", prose(document))
+    missing = [
+        name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in SOURCES)
+    ]
+    assert missing == [] or document == "CHANGELOG.md"
+
+
+def test_lists_named_in_contributing_exist():
+    """The places where something is added: FASTMLP_LOSSES, REGISTRY, COMMANDS and so on."""
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]{3,})`", prose("CONTRIBUTING.md")))
+    text = "".join(
+        (ROOT / path).read_text(encoding="utf-8")
+        for path in SOURCES
+        if path.endswith((".py", ".hpp"))
+    )
+    assert len(named) > 5
+    assert {name for name in named if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_the_chart_shows_the_recorded_tables():
+    place = importlib.util.spec_from_file_location("chart", ROOT / "benchmarks" / "chart.py")
+    chart = importlib.util.module_from_spec(place)
+    place.loader.exec_module(chart)
+    times = chart.step_times(chart.TABLES.read_text(encoding="utf-8"))
+    assert len(times) == 6
+    assert times["784-30-10, batch 10"] == {
+        "fastmlp": 13.8, "PyTorch": 266.0, "JAX": 48.3, "Keras": 52.2, "scikit-learn": 110.6,
+    }  # fmt: skip
+    assert chart.CHART.read_text(encoding="utf-8") == chart.chart(times)
+
+
+# ---------------------------------------------------------------- blocks of Python
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """Stands in for MNIST: the interface of the set, 200 samples."""
+    draw = np.random.default_rng(0)
+    real = fastmlp.datasets.load
+    images = draw.integers(0, 256, (200, 784), dtype=np.uint8)
+    labels = np.arange(200) % 10
+
+    class Digits:
+        x_train, y_train = np.tile(images, (6, 1)), np.tile(labels, 6)
+        x_test, y_test = images, labels
+
+    def load(name, *args, **options):
+        return Digits if name == "mnist" else real(name, *args, **options)
+
+    monkeypatch.setattr(fastmlp.datasets, "load", load)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md", "docs/data.md"])
+def test_blocks_of_python_run(document, few_digits, tmp_path, monkeypatch):
+    blocks = re.findall(r"^```python\n(.*?)^```$", read(document), re.MULTILINE | re.DOTALL)
+    assert blocks
+    if document == "docs/python.md":
+        for extra in ("sklearn", "onnx"):
+            pytest.importorskip(extra)
+        pytest.importorskip("matplotlib").use("agg")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks:
+        exec(compile(block, document, "exec"), names)
+    assert list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------- metadata
+
+
+@pytest.fixture(scope="module")
+def project():
+    tomlkit = pytest.importorskip("tomlkit")
+    return tomlkit.parse(read("pyproject.toml")).unwrap()["project"]
+
+
+def test_metadata_is_complete(project):
+    for field in (
+        "name",
+        "description",
+        "readme",
+        "license",
+        "requires-python",
+        "authors",
+        "keywords",
+    ):
+        assert project[field], field
+    assert len(project["description"]) < 100
+    for file in (project["readme"], *project["license-files"]):
+        assert (ROOT / file).is_file()
+    assert set(project["urls"]) >= {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
+    for url in project["urls"].values():
+        assert url.startswith(URL)
+        if file := FILES.fullmatch(url):
+            assert (ROOT / file[1]).is_file()
+    classifiers = project["classifiers"]
+    assert classifiers == sorted(set(classifiers))
+    for family in ("Development Status", "Operating System", "Topic", "Typing"):
+        assert any(line.startswith(f"{family} :: ") for line in classifiers), family
+    oldest = project["requires-python"].removeprefix(">=")
+    assert f"Programming Language :: Python :: {oldest}" in classifiers
+
+
+def test_the_changelog_begins_with_the_version():
+    first = re.search(r"^## \[(.+?)\]", read("CHANGELOG.md"), re.MULTILINE)
+    assert first[1] in ("Unreleased", fastmlp.__version__)
