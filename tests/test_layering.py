@@ -231,6 +231,19 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """)
 
 
+def test_estimators_need_no_package_of_the_command_line():
+    pytest.importorskip("sklearn")
+    run_python("""
+import sys
+import sklearn.base, sklearn.neural_network, sklearn.utils.estimator_checks
+before = set(sys.modules)
+import fastmlp
+fastmlp.MLPClassifier
+new = {"click", "pydantic", "rich", "tomlkit", "fastmlp.cli"} & (set(sys.modules) - before)
+assert not new, new
+""")
+
+
 def test_import_and_training_leave_the_process_as_it_was():
     run_python("""
 import os, signal, sys

@@ -11,7 +11,7 @@ import pytest
 
 import fastmlp
 from fastmlp.cli import main
-from fastmlp.experiment.recipes import IMAGES, RECIPES
+from fastmlp.experiment.settings import IMAGES, RECIPES
 from fastmlp.schedules import Cosine, StepDecay
 from support.cli_process import ESCAPE, run, train_tiny, write_idx_directory
 

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from fastmlp.cli import main
-from fastmlp.experiment.recipes import RECIPES, TABLES
+from fastmlp.experiment.settings import RECIPES, TABLES
 
 # Of each setting its flag, and values in the form of a file.
 SETTINGS = {

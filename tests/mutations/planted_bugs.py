@@ -319,8 +319,8 @@ MUTATIONS = [
     Mutation(
         "data not compared on resume",
         "python/fastmlp/experiment/runner.py",
-        "if expected is not None and dict(expected) != dict(actual):",
-        "if False:",
+        "    if expected is not None:\n        message",
+        "    if False:\n        message",
     ),
     Mutation(
         "settings before the environment",
@@ -330,13 +330,13 @@ MUTATIONS = [
     ),
     Mutation(
         "patience counts one less",
-        "python/fastmlp/experiment/keeper.py",
-        "since_best < self._patience",
-        "since_best < self._patience + 1",
+        "python/fastmlp/experiment/runner.py",
+        "self.since_best >= self._patience",
+        "self.since_best > self._patience",
     ),
     Mutation(
         "time limit ignored",
-        "python/fastmlp/experiment/keeper.py",
+        "python/fastmlp/experiment/runner.py",
         'elapsed + record["seconds"] > self._max_time',
         "False",
     ),

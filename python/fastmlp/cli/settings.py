@@ -138,7 +138,7 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
 
 
 def _shown_default(section: str, name: str, default: Any) -> str:
-    from fastmlp.experiment.recipes import IMAGES, RECIPES, TABLES
+    from fastmlp.experiment.settings import IMAGES, RECIPES, TABLES
 
     recipes = (TABLES, IMAGES, *RECIPES.values())
     first, *others = (recipe.get(section, {}).get(name, default) for recipe in recipes)
@@ -243,8 +243,7 @@ def layers_of(given: Given) -> list[Layer]:
     ConfigError
         A file cannot be read, a setting in it is wrong, or an assignment is none.
     """
-    from fastmlp.experiment.recipes import recipe_for
-    from fastmlp.experiment.settings import LOCAL_NAME
+    from fastmlp.experiment.settings import LOCAL_NAME, recipe_for
 
     if given.config_file is not None:
         layers = [_file_layer("file", Path(given.config_file))]

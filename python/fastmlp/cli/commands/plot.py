@@ -71,9 +71,9 @@ class Subject:
 
     @cached_property
     def measured_part(self) -> str:
-        """The part that was measured after each epoch, which records call ``val``."""
+        """The part that ``val_`` values of the records were measured on."""
         with run_errors():
-            return str(self.run.result().get("measured_on") or "validation")
+            return self.run.measured_part()
 
     @cached_property
     def model(self) -> MLP:

@@ -1,4 +1,4 @@
-"""How well classes are told apart."""
+"""Results on samples: classes that were taken for each other, predicted against true values."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from fastmlp import metrics
 from fastmlp.plot.style import (
     BESIDE,
     GRID,
+    INK,
     OKABE_ITO,
     STYLE,
-    add_colour_bar,
+    add_color_bar,
     add_legend,
     add_title,
     frame,
-    per_cent,
+    percent_ticks,
     plain,
+    point_look,
     size_in_points,
     styled_axes,
-    text_colour_on,
+    text_color_on,
 )
 from fastmlp.validation import choice, finite_array
 
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["class_scores", "confusion_matrix"]
+__all__ = ["class_scores", "confusion_matrix", "predictions"]
 
 Floats = NDArray[np.float64]
 
-_NORMALISATIONS = {
+_NORMALIZATIONS = {
     "true": "share of the true class (%)",
     "predicted": "share of the predicted class (%)",
     "all": "share of all samples (%)",
@@ -54,35 +56,43 @@ def confusion_matrix(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """How many samples of each class were taken for each class.
+    """Draw how many samples of each true class were assigned to each class.
 
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,)
-        Labels: with `class_names` indices of them, otherwise any labels of one kind.
+        Labels. With `class_names` they are indices of the names, otherwise any labels of one kind.
     matrix : array of shape (classes, classes)
-        Counts instead of labels; rows are true classes.
+        Counts in place of labels; rows are true classes.
     class_names : sequence of str, optional
     normalize : {"true", "predicted", "all"}, optional
-        Draw per cents of each row, of each column, or of all samples. An empty row or column has 0.
+        Draw percentages of each row, of each column, or of all samples. An empty row or column
+        holds zeros.
     title : str, optional
-        By default the accuracy; an empty one sets none.
+        By default the accuracy; an empty string sets none.
     ax : Axes, optional
-        By default those of a new figure, which grows with the number of classes.
+        Where to draw; by default a new figure, which grows with the number of classes.
 
     Returns
     -------
     Axes
-        Up to 25 classes have their numbers in the cells, if there is room for them in `ax`; more
-        have a colour bar instead.
+        Up to 25 classes have numbers in the cells where `ax` has room for them; otherwise there
+        is a color bar.
 
     Raises
     ------
     TypeError, ValueError
-        Neither or both of labels and matrix, or such as do not fit together.
+        Neither or both of labels and `matrix` are given, or shapes and names do not match.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], class_names=["cat", "dog"])
+    >>> ax.get_title()
+    'Recognized: 75.00 % of 4 samples'
     """
     if normalize is not None:
-        normalize = choice("normalize", normalize, _NORMALISATIONS)
+        normalize = choice("normalize", normalize, _NORMALIZATIONS)
     counts, names = _counts_and_names(y_true, y_pred, matrix, class_names)
     shown = counts if normalize is None else 100 * _shares(counts, normalize)
     classes = len(counts)
@@ -98,16 +108,16 @@ def confusion_matrix(
     if classes <= _MOST_NUMBERED_CLASSES and size >= _SMALLEST_FONT:
         _write_cells(ax, image, cells, size)
     else:
-        label = "samples" if normalize is None else _NORMALISATIONS[normalize]
-        add_colour_bar(ax, image, label)
+        label = "samples" if normalize is None else _NORMALIZATIONS[normalize]
+        add_color_bar(ax, image, label)
     _name_ticks(ax, names)
     frame(ax, GRID)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     total = counts.sum()
     accuracy = f"{100 * np.trace(counts) / total:.2f} % of {total:,.0f}" if total else "none"
-    suffix = "" if normalize is None else f"\ncells: {_NORMALISATIONS[normalize]}"
-    add_title(ax, title, f"Recognised: {accuracy} samples{suffix}")
+    suffix = "" if normalize is None else f"\ncells: {_NORMALIZATIONS[normalize]}"
+    add_title(ax, title, f"Recognized: {accuracy} samples{suffix}")
     return ax
 
 
@@ -155,7 +165,7 @@ def _cell_text(value: float, normalize: str | None) -> str:
 
 
 def _font_size(ax: Axes, cells: list[list[str]]) -> float:
-    """Of numbers that fit their cells; a digit is about 0.64 of its size wide."""
+    """Font size at which the texts fit their cells; a digit is about 0.64 times its size wide."""
     width, height = size_in_points(ax)
     side = min(width, height) / len(cells)
     longest = max(len(text) for row in cells for text in row)
@@ -163,11 +173,11 @@ def _font_size(ax: Axes, cells: list[list[str]]) -> float:
 
 
 def _write_cells(ax: Axes, image: AxesImage, cells: list[list[str]], size: float) -> None:
-    colours = image.to_rgba(np.asarray(image.get_array()))
+    colors = image.to_rgba(np.asarray(image.get_array()))
     for row, texts in enumerate(cells):
         for column, text in enumerate(texts):
             ax.text(column, row, text, ha="center", va="center", size=size,
-                    color=text_colour_on(colours[row, column]))  # fmt: skip
+                    color=text_color_on(colors[row, column]))  # fmt: skip
 
 
 def _name_ticks(ax: Axes, names: list[str]) -> None:
@@ -183,17 +193,17 @@ def _name_ticks(ax: Axes, names: list[str]) -> None:
 def class_scores(
     per_class: Sequence[Mapping[str, Any]], *, title: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Precision, recall and F1 of each class as horizontal bars.
+    """Draw precision, recall and F1 of each class as horizontal bars.
 
     Parameters
     ----------
     per_class : sequence of mappings
-        With "class", "precision", "recall", "f1" in [0, 1] and, if wished, "support", the number of
-        its samples.
+        Each with "class", "precision", "recall" and "f1", these in [0, 1], and optionally
+        "support", the number of samples of the class.
     title : str, optional
-        An empty one sets none.
+        An empty string sets none.
     ax : Axes, optional
-        By default those of a new figure, which grows with the number of classes.
+        Where to draw; by default a new figure, which grows with the number of classes.
 
     Returns
     -------
@@ -202,7 +212,15 @@ def class_scores(
     Raises
     ------
     TypeError, ValueError
-        No classes, or a class without one of these numbers.
+        There are no classes, or one lacks a number.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> scores = {"precision": 0.9, "recall": 0.6, "f1": 0.72}
+    >>> ax = plot.class_scores([{"class": "cat", **scores}, {"class": "dog", **scores}])
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['cat', 'dog']
     """
     measures = ("precision", "recall", "f1")
     values = np.array([
@@ -215,13 +233,13 @@ def class_scores(
     )
     rows = np.arange(len(values))
     looks = zip(measures, OKABE_ITO, ("", "///", "xx"), strict=False)
-    for index, (name, colour, hatch) in enumerate(looks):
+    for index, (name, color, hatch) in enumerate(looks):
         label = "F1" if name == "f1" else name
-        ax.barh(rows + 0.27 * (index - 1), values[:, index], height=0.25, color=colour, hatch=hatch,
+        ax.barh(rows + 0.27 * (index - 1), values[:, index], height=0.25, color=color, hatch=hatch,
                 edgecolor="white", linewidth=0, label=label)  # fmt: skip
     ax.set_yticks(rows, [_class_label(entry) for entry in per_class])
     ax.set(xlim=(0, 1), ylim=(len(values) - 0.5, -0.5))
-    per_cent(ax.xaxis)
+    percent_ticks(ax.xaxis)
     ax.grid(False, axis="y")
     ax.set_xlabel("score (%)")
     ax.set_ylabel("class (samples)" if "support" in per_class[0] else "class")
@@ -241,3 +259,81 @@ def _score(index: int, entry: object, name: str) -> float:
 def _class_label(entry: Mapping[str, Any]) -> str:
     support = f" ({entry['support']:,})" if "support" in entry else ""
     return plain(entry["class"]) + support
+
+
+def predictions(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    target_names: Sequence[str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot predicted over true values of a regression, with the diagonal where they are equal.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,) or (samples, targets)
+    target_names : sequence of str, optional
+        One for each target, such as "price (EUR)".
+    title : str, optional
+        An empty string sets none.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes differ, there are no samples, a value is not finite, or the number of names is
+        wrong.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.predictions([1.0, 2.0, 3.0], [1.1, 1.9, 3.2], target_names=["price (EUR)"])
+    >>> ax.get_xlabel()
+    'true price (EUR)'
+    """
+    truth, predicted = _columns("y_true", y_true), _columns("y_pred", y_pred)
+    if truth.shape != predicted.shape:
+        raise ValueError(f"y_pred must have the shape of y_true, {truth.shape}, got "
+                         f"{predicted.shape}")  # fmt: skip
+    targets = truth.shape[1]
+    if target_names is not None and len(target_names) != targets:
+        raise ValueError(
+            f"target_names must have one entry per target: {targets} needed, got "
+            f"{len(target_names)}"
+        )
+    side = STYLE["figure.figsize"][1] + 0.4
+    ax = styled_axes(ax, (side, side))
+    low = float(min(truth.min(), predicted.min()))
+    high = float(max(truth.max(), predicted.max()))
+    margin = 0.04 * (high - low) or 0.5
+    ends = (low - margin, high + margin)
+    ax.plot(ends, ends, color=INK, linewidth=1.0, linestyle="--", label="equal", zorder=1.5)
+    names = [f"target {i + 1}" for i in range(targets)] if target_names is None else target_names
+    for index in range(targets):
+        look = point_look(index, points=truth.size)
+        ax.plot(truth[:, index], predicted[:, index], label=plain(names[index]), **look)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    what = f" {plain(names[0])}" if targets == 1 and target_names is not None else " value"
+    ax.set_xlabel(f"true{what}")
+    ax.set_ylabel(f"predicted{what}")
+    add_title(ax, title, "Predictions")
+    if targets > 1:
+        add_legend(ax)
+    return ax
+
+
+def _columns(name: str, values: ArrayLike) -> Floats:
+    array: Floats = finite_array(name, values, np.float64)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(
+            f"{name} must have shape (samples,) or (samples, targets) and a sample, got "
+            f"{array.shape}"
+        )
+    return array.reshape(len(array), -1)
