@@ -46,7 +46,7 @@ def numpy_slope(name, output):
 
 
 def numpy_activation(name, z, bias):
-    """Value and slope, as the kernels write them."""
+    """Value and derivative, as the kernels write them."""
     z = z + bias
     value = np.maximum(z, 0) if name == "relu" else NUMPY[name](z)
     return value, numpy_slope(name, value)
@@ -123,7 +123,7 @@ def layer(size: str):
 
 @cases(ALL_ACTIVATIONS, WITH_NUMPY, LARGE, SMALL)
 def test_activation(benchmark, record, name, size, isa):
-    """Values and slopes."""
+    """Values and derivatives."""
     z, bias, _ = layer(size)
     benchmark.group = f"{name} forward {size}"
     if isa == "numpy":
@@ -144,10 +144,10 @@ def test_activation(benchmark, record, name, size, isa):
 def test_activation_backward(benchmark, record, name, size, isa):
     z, bias, doutput = layer(size)
     parameter = PARAMETERS.get(name, 0.0)
-    output, slope = kernels.activation(name, z, bias, parameter=parameter)
-    # The slope rounds twice in units of 1 at most, the product once.
+    output, derivative = kernels.activation(name, z, bias, parameter=parameter)
+    # The derivative rounds twice in units of 1 at most, the product once.
     bound = 3 * unit_roundoff(SINGLE) * np.abs(doutput)
-    exact = doutput * slope.astype(np.float64)
+    exact = doutput * derivative.astype(np.float64)
     benchmark.group = f"{name} backward {size}"
     if isa == "numpy":
         assert np.all(np.abs(numpy_backward(name, output, doutput) - exact) <= bound)

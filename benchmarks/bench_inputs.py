@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 from machine import THREADS
 from support.tolerance import assert_same_bits
@@ -44,11 +45,11 @@ def test_zero_columns(benchmark, record, name, share, threads):
             seed=SEED,
         )
         run = Run(model, workload.batch, "momentum", team)
-        run.epoch(x, y, SETTINGS)
+        run.epoch(Data(x, [y]), SETTINGS)
         weights.append(model.weights[0])
     assert_same_bits(*weights)
     benchmark.group = f"zero columns {name}"
-    benchmark(run.epoch, x, y, SETTINGS)
+    benchmark(run.epoch, Data(x, [y]), SETTINGS)
     record(
         flops=len(x) * workload.flops_per_sample,
         bytes_moved=workload.steps * workload.bytes_per_step(),

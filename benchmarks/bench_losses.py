@@ -98,8 +98,8 @@ def poisson(log_rates, counts):
 
 def quantile(outputs, targets):
     excess = targets - outputs
-    slope = np.where(excess > 0, SINGLE(-LEVEL), SINGLE(1 - LEVEL))
-    return -np.einsum("ij,ij->i", slope, excess), slope
+    derivative = np.where(excess > 0, SINGLE(-LEVEL), SINGLE(1 - LEVEL))
+    return -np.einsum("ij,ij->i", derivative, excess), derivative
 
 
 NUMPY = {

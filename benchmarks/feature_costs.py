@@ -19,6 +19,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp.bench.workloads import WORKLOADS
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 
 STEPS = 20
@@ -61,7 +62,7 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, list[float
     samples = workload.batch * STEPS
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (samples, workload.layers[0]), dtype=np.uint8)
-    y = rng.integers(0, workload.layers[-1], samples)
+    data = Data(x, [rng.integers(0, workload.layers[-1], samples)])
     runs = {}
     for name in names:
         variant = VARIANTS[name]
@@ -72,7 +73,7 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, list[float
         for name, run in runs.items():
             shared = MOMENTS if VARIANTS[name].rule in ("adam", "rmsprop", "lion") else MOMENTUM
             start = time.perf_counter()
-            report = run.epoch(x, y, shared | VARIANTS[name].settings, epoch=turn)
+            report = run.epoch(data, shared | VARIANTS[name].settings, epoch=turn)
             elapsed = time.perf_counter() - start
             assert report.status == "completed", (name, report)
             if turn > 0:  # the first warms up

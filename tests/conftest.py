@@ -10,6 +10,9 @@ from hypothesis import settings
 
 from support.strategies import DTYPES, ISAS
 
+# The many processes of the tests share compiled modules, instead of compiling them anew each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Derandomized: a red run must be red again for whoever looks into it.  `deep` is for a long search.
 settings.register_profile("fast", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.register_profile("deep", max_examples=2000, deadline=None)

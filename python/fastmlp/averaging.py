@@ -34,6 +34,18 @@ class EMA(Averaging):
     ----------
     decay : float
         In (0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> averages = fastmlp.EMA(decay=0.9)
+    >>> history = model.fit(x, y, epochs=2, averaging=averages, verbose=0)
+    >>> averages
+    EMA(decay=0.9)
     """
 
     decay: float = 0.999
@@ -63,6 +75,13 @@ class SWA(Averaging):
         The first epoch that counts, from 1.
     every : int
         Epochs between two that count.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> averages = fastmlp.SWA(start=3)  # for `fit(averaging=...)`
+    >>> [averages.epoch_decay(epoch) for epoch in range(4)]
+    [None, None, 0.0, 0.5]
     """
 
     start: int = 1

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastmlp._files import text_path
 from fastmlp.history import BestValue, History, Record
-from fastmlp.validation import flag, integer, real
+from fastmlp.validation import flag, integer, real, shown
 
 __all__ = [
     "Callback",
@@ -21,6 +21,7 @@ __all__ = [
     "ModelCheckpoint",
     "Training",
     "as_callbacks",
+    "shown_call",
 ]
 
 
@@ -81,6 +82,24 @@ class Callback:
     every_steps : int or None
         `on_step_end` is called after every so many steps, counted from the start of the training;
         never for None. This and the names of the methods are taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> class Losses(fastmlp.Callback):
+    ...     def __init__(self):
+    ...         self.losses = []
+    ...     def on_epoch_end(self, training, record):
+    ...         self.losses.append(record["loss"])
+    ...         return record["epoch"] == 2  # ends the training
+    >>> losses = Losses()
+    >>> history = model.fit(x, y, epochs=10, callbacks=[losses], verbose=0)
+    >>> losses.losses == history.loss, len(history.loss)
+    (True, 2)
     """
 
     every_steps: int | None = None
@@ -149,6 +168,21 @@ class LambdaCallback(Callback):
     ------
     TypeError, ValueError
         An argument is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> steps = []
+    >>> callback = fastmlp.LambdaCallback(
+    ...     on_step_end=lambda training, record: steps.append(record["step"]), every_steps=3
+    ... )
+    >>> history = model.fit(x, y, epochs=2, batch_size=8, callbacks=[callback], verbose=0)
+    >>> steps
+    [3, 6, 9]
     """
 
     def __init__(
@@ -175,6 +209,9 @@ class LambdaCallback(Callback):
             raise ValueError("on_step_end and every_steps must be given together, got one of them")
         if every_steps is not None:
             self.every_steps = integer("every_steps", every_steps, 1)
+
+    def __repr__(self) -> str:
+        return shown_call(self, **vars(self))
 
 
 class EarlyStopping(Callback):
@@ -210,6 +247,18 @@ class EarlyStopping(Callback):
     TypeError, ValueError
         An argument is of the wrong kind or out of range; during the training, the record of an
         epoch lacks the monitored value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> stopping = fastmlp.EarlyStopping("loss", patience=2, minimum_change=0.5)
+    >>> history = model.fit(x, y, epochs=50, callbacks=[stopping], verbose=0)
+    >>> stopping
+    EarlyStopping('loss', patience=2, best_epoch=1, stopped_epoch=3)
     """
 
     def __init__(
@@ -224,6 +273,11 @@ class EarlyStopping(Callback):
         self._patience = integer("patience", patience, 1)
         self._restore_best = flag("restore_best", restore_best)
         self.reset()
+
+    def __repr__(self) -> str:
+        reached = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch}
+        known = {name: epoch for name, epoch in reached.items() if epoch is not None}
+        return shown_call(self, self._best.monitor, patience=self._patience, **known)
 
     def reset(self) -> None:
         """Forget an earlier training."""
@@ -310,6 +364,21 @@ class ModelCheckpoint(Callback):
         epoch lacks the monitored value or one that `path` names.
     OSError
         During the training: the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model-{epoch}.safetensors")
+    ...     checkpoint = fastmlp.ModelCheckpoint(path, save_best_only=False)
+    ...     history = model.fit(x, y, epochs=2, callbacks=[checkpoint], verbose=0)
+    ...     sorted(os.listdir(folder))
+    ['model-1.safetensors', 'model-2.safetensors']
     """
 
     def __init__(
@@ -329,6 +398,9 @@ class ModelCheckpoint(Callback):
         self._save_best_only = flag("save_best_only", save_best_only)
         self._training_state = flag("training_state", training_state)
         self.last_path: str | None = None
+
+    def __repr__(self) -> str:
+        return shown_call(self, self._path)
 
     @property
     def watches(self) -> Sequence[str]:
@@ -386,10 +458,31 @@ class LearningRateScheduler(Callback):
     ------
     TypeError, ValueError
         `function` is not callable or, during the training, did not return a rate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> halved = fastmlp.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+    >>> rates = []
+    >>> noted = fastmlp.LambdaCallback(
+    ...     on_epoch_end=lambda training, record: rates.append(record["learning_rate"])
+    ... )
+    >>> history = model.fit(
+    ...     x, y, epochs=3, optimizer=fastmlp.SGD(0.8), callbacks=[halved, noted], verbose=0
+    ... )
+    >>> rates
+    [0.8, 0.4, 0.2]
     """
 
     def __init__(self, function: Callable[[int, float], float]) -> None:
         self._function = _checked_callable("function", function)
+
+    def __repr__(self) -> str:
+        return shown_call(self, self._function)
 
     def on_epoch_begin(self, training: Training) -> None:
         """Set the rate."""
@@ -436,6 +529,13 @@ def _require_protocol(callback: Callback) -> None:
             )
     if callback.every_steps is not None:
         callback.every_steps = integer(f"{kind}.every_steps", callback.every_steps, 1)
+
+
+def shown_call(owner: object, *arguments: object, **named: object) -> str:
+    """A call of the class of `owner` as text, for short reprs."""
+    texts = [shown(value) for value in arguments]
+    texts += [f"{name}={shown(value)}" for name, value in named.items()]
+    return f"{type(owner).__name__}({', '.join(texts)})"
 
 
 def _is_usable(callback: object) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fastmlp.validation import choice, real
@@ -13,11 +12,12 @@ from fastmlp.validation import choice, real
 __all__ = ["BestValue", "History", "Record", "epoch_line"]
 
 Record = dict[str, Any]
+_MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 _MODES = ("auto", "min", "max")
 _LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall")
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What training measured, one entry per epoch.
 
@@ -27,6 +27,19 @@ class History:
     ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers. Neither is
     part of a saved model, so that the same training makes the same file: after `fastmlp.load`
     ``epoch_seconds`` has the epochs since.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> history = model.fit(x, y, epochs=3, verbose=0)
+    >>> len(history.loss), len(history.accuracy), len(history.val_loss)
+    (3, 3, 0)
+    >>> fastmlp.History(loss=[0.5, 0.25], accuracy=[0.75, 0.875])
+    History(epochs=2, loss=0.25, accuracy=0.875)
     """
 
     loss: list[float] = field(default_factory=list)
@@ -36,15 +49,26 @@ class History:
     epoch_seconds: list[float] = field(default_factory=list)
     ending: str = ""
 
+    def __repr__(self) -> str:
+        """The number of epochs and what the last one measured."""
+        lists = {name: getattr(self, name) for name in _MEASURES}
+        shown = [f"epochs={len(self.loss)}"]
+        shown += [f"{name}={values[-1]:.4g}" for name, values in lists.items() if values]
+        shown += [f"ending={self.ending!r}"] if self.ending else []
+        return f"History({', '.join(shown)})"
+
     def append(self, record: Record) -> None:
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        """Take what an epoch measured."""
+        for name in _MEASURES:
             if name in record:
                 getattr(self, name).append(record[name])
         self.epoch_seconds.append(record["seconds"])
 
     def with_record(self, record: Record) -> History:
         """This history and one epoch more; it is not changed itself."""
-        longer = copy.deepcopy(self)
+        lists = [entry.name for entry in fields(self) if entry.name != "ending"]
+        copies: dict[str, Any] = {name: list(getattr(self, name)) for name in lists}
+        longer = replace(self, **copies)
         longer.append(record)
         return longer
 
@@ -52,8 +76,7 @@ class History:
 def epoch_line(record: Record) -> str:
     """One line of text for a record, as `MLP.fit` prints it."""
     parts = [f"epoch {record['epoch']}/{record['epochs']}", f"{record['seconds']:.2f} s"]
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    parts += [f"{name} {record[name]:.4f}" for name in names if name in record]
+    parts += [f"{name} {record[name]:.4f}" for name in _MEASURES if name in record]
     return "  ".join(parts)
 
 

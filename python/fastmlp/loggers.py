@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastmlp._files import atomic_write, text_path
-from fastmlp.callbacks import Callback, Training
+from fastmlp.callbacks import Callback, Training, shown_call
 from fastmlp.history import Record
 from fastmlp.validation import flag
 
@@ -51,6 +51,9 @@ class _FileLogger(Callback):
         self._path = text_path("path", path)
         self._append = flag("append", append)
         self.reset()
+
+    def __repr__(self) -> str:
+        return shown_call(self, self._path, **({"append": True} if self._append else {}))
 
     def reset(self) -> None:
         """Begin with the next training as `append` says."""
@@ -121,6 +124,21 @@ class CSVLogger(_FileLogger):
         During the training: the header lacks a value of the record.
     OSError
         During the training: the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "run.csv")
+    ...     history = model.fit(x, y, epochs=2, callbacks=[fastmlp.CSVLogger(path)], verbose=0)
+    ...     with open(path) as stream:
+    ...         print(stream.readline().strip())
+    epoch,loss,accuracy,seconds,learning_rate,epochs
     """
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
@@ -157,6 +175,22 @@ class JSONLogger(_FileLogger):
         An argument is of the wrong kind.
     OSError
         During the training: the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> import json, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "run.jsonl")
+    ...     history = model.fit(x, y, epochs=2, callbacks=[fastmlp.JSONLogger(path)], verbose=0)
+    ...     with open(path) as stream:
+    ...         epochs = [json.loads(line)["epoch"] for line in stream]
+    >>> epochs
+    [1, 2]
     """
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
@@ -186,6 +220,12 @@ class TensorBoard(Callback):
         `log_dir` is not a path.
     ImportError
         At the start of a training: tensorboardX is not installed.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.TensorBoard("runs/first")  # for the callbacks of `fit`; needs tensorboardX
+    TensorBoard('runs/first')
     """
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
@@ -193,6 +233,9 @@ class TensorBoard(Callback):
         self._writer: Any = None
         self._file = ""
         self.reset()
+
+    def __repr__(self) -> str:
+        return shown_call(self, self._log_dir)
 
     def reset(self) -> None:
         """Begin with files of their own."""

@@ -335,7 +335,6 @@ class MLP(Network):
                 begin=lambda: setattr(self, "_continuation", continuation),
                 resumes=resume,
                 epochs=epochs,
-                shuffle=shuffle,
                 callbacks=hooks,
                 validation=validation,
                 averaging=averaging,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.callbacks import Callback, Training
+from fastmlp.callbacks import Callback, Training, shown_call
 from fastmlp.history import BestValue, Record
 
 __all__ = ["LiveTable", "in_notebook"]
@@ -67,6 +67,12 @@ class LiveTable(Callback):
         epoch lacks the monitored value.
     RuntimeError
         At the start of a training: this is not IPython.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.LiveTable("val_loss")  # for the callbacks of `fit`, in a notebook
+    LiveTable('val_loss')
     """
 
     def __init__(self, monitor: str | None = None, mode: str = "auto") -> None:
@@ -75,6 +81,9 @@ class LiveTable(Callback):
         self._mode = str(mode)
         self._events: Any = None
         self.reset()
+
+    def __repr__(self) -> str:
+        return shown_call(self, *([] if self._monitor is None else [self._monitor]))
 
     def reset(self) -> None:
         """Forget an earlier training."""

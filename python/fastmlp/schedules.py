@@ -41,6 +41,17 @@ class Schedule:
     """A learning rate for every step of a training; subclasses define `rates`.
 
     ``watches``: names of values in the record of an epoch that `observe` needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> class Sawtooth(fastmlp.schedules.Schedule):
+    ...     def rates(self, first, count, steps_per_epoch, epochs):
+    ...         return 0.1 * (1 - np.arange(first, first + count) % 5 / 10)
+    >>> optimizer = fastmlp.SGD(Sawtooth())
+    >>> optimizer.rates(3, 3, steps_per_epoch=10, epochs=1).round(3).tolist()
+    [0.07, 0.06, 0.1]
     """
 
     watches: Sequence[str] = ()
@@ -80,7 +91,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """One learning rate `rate` >= 0 for the whole training."""
+    """One learning rate `rate` >= 0 for the whole training.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import Constant
+    >>> Constant(0.1).rates(0, 3, steps_per_epoch=2, epochs=5).round(4).tolist()
+    [0.1, 0.1, 0.1]
+    """
 
     rate: float
 
@@ -129,6 +147,13 @@ class StepDecay(_Timed):
         Epochs or steps between two changes, >= 1.
     per : {"epoch", "step"}
         What ``t`` counts, from 0.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import StepDecay
+    >>> schedule = StepDecay(0.1, factor=0.5, every=2)
+    >>> schedule.rates(0, 5, steps_per_epoch=1, epochs=5).round(4).tolist()
+    [0.1, 0.1, 0.05, 0.05, 0.025]
     """
 
     rate: float
@@ -150,6 +175,12 @@ class Exponential(_Timed):
     factor : float
         >= 0. One above 1 makes a test of how large a rate may be (L. N. Smith, "Cyclical learning
         rates for training neural networks", 2017).
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import Exponential
+    >>> Exponential(0.8, 0.5).rates(0, 4, steps_per_epoch=1, epochs=4).round(4).tolist()
+    [0.8, 0.4, 0.2, 0.1]
     """
 
     rate: float
@@ -169,6 +200,12 @@ class InverseScaling(_Timed):
         As of `StepDecay`.
     power : float
         >= 0.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import InverseScaling
+    >>> InverseScaling(0.6, power=1).rates(0, 3, steps_per_epoch=1, epochs=3).round(4).tolist()
+    [0.6, 0.3, 0.2]
     """
 
     rate: float
@@ -209,6 +246,12 @@ class Linear(_Falling):
         Steps or epochs, >= 1, after which the rate stays at `end`; the whole training by default.
     per : {"step", "epoch"}
         What ``t`` counts, from 0.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import Linear
+    >>> Linear(0.4).rates(0, 4, steps_per_epoch=2, epochs=2).round(4).tolist()
+    [0.4, 0.3, 0.2, 0.1]
     """
 
     def _left(self, done: Rates) -> Rates:
@@ -222,6 +265,12 @@ class Cosine(_Falling):
 
     Source: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017,
     equation 5. Parameters as of `Linear`.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import Cosine
+    >>> Cosine(0.4).rates(0, 4, steps_per_epoch=2, epochs=2).round(4).tolist()
+    [0.4, 0.3414, 0.2, 0.0586]
     """
 
     def _left(self, done: Rates) -> Rates:
@@ -246,6 +295,12 @@ class WarmUp(Schedule):
         Learning rate of the first step, >= 0.
     per : {"step", "epoch"}
         Unit of `length`.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import Constant, WarmUp
+    >>> WarmUp(Constant(0.4), length=4).rates(0, 6, steps_per_epoch=3, epochs=2).round(4).tolist()
+    [0.0, 0.1, 0.2, 0.3, 0.4, 0.4]
     """
 
     schedule: Schedule
@@ -311,6 +366,12 @@ class OneCycle(Schedule):
         Part of the training in which the rate rises, in [0, 1).
     start_divisor, end_divisor : float
         Both >= 1: from ``peak / start_divisor`` to ``peak / start_divisor / end_divisor``.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import OneCycle
+    >>> OneCycle(1.0).rates(0, 5, steps_per_epoch=1, epochs=5).round(4).tolist()
+    [0.04, 0.9505, 0.6113, 0.1883, 0.0]
     """
 
     peak: float
@@ -363,6 +424,15 @@ class ReduceOnPlateau(Schedule):
         Epochs after a fall that are not held against the rate, >= 0.
     mode : {"auto", "min", "max"}
         What an improvement is; "auto" takes larger values of accuracies and smaller ones of losses.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import ReduceOnPlateau
+    >>> schedule = ReduceOnPlateau(0.1, factor=0.5, patience=0, monitor="loss")
+    >>> for loss in (1.0, 0.5, 0.5):
+    ...     schedule.observe({"loss": loss})
+    >>> schedule.rates(0, 1, steps_per_epoch=1, epochs=10).tolist()
+    [0.05]
     """
 
     rate: float

@@ -78,6 +78,18 @@ def test_named_sources_exist(document):
     assert missing == [] or document == "CHANGELOG.md"
 
 
+def test_lists_named_in_contributing_exist():
+    """The places where something is added: FASTMLP_LOSSES, REGISTRY, COMMANDS and so on."""
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]{3,})`", prose("CONTRIBUTING.md")))
+    text = "".join(
+        (ROOT / path).read_text(encoding="utf-8")
+        for path in SOURCES
+        if path.endswith((".py", ".hpp"))
+    )
+    assert len(named) > 5
+    assert {name for name in named if not re.search(rf"\b{name}\b", text)} == set()
+
+
 def test_the_chart_shows_the_recorded_tables():
     place = importlib.util.spec_from_file_location("chart", ROOT / "benchmarks" / "chart.py")
     chart = importlib.util.module_from_spec(place)

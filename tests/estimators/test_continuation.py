@@ -198,7 +198,7 @@ def test_a_cut_before_an_instruction_of_the_fit_itself(way):
     expected = case.result(estimator)
     with instructions.traced():
         case.fit(case.estimator().set_params(max_iter=3), case.watchers())
-    own = ("_fit_stochastic", "_set_parameters", "train", "_start_curves", "write_to", "read_from")
+    own = ("_fit_stochastic", "_set_parameters", "run", "_start_curves", "write_to", "of")
     places = [place for place in instructions.visits if place[0].co_name in own]
     beginnings = [place for place in places if place[0].co_name == "write_to"]
     for place in places[int(random.integers(3)) :: 3]:

@@ -294,7 +294,7 @@ MUTATIONS = [
     ),
     Mutation(
         "resumed schedule forgets the losses",
-        "python/fastmlp/training/continuation.py",
+        "python/fastmlp/training/dispatch.py",
         "        schedule.restore(saved[1])",
         "        schedule.reset()",
     ),

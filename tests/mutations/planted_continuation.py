@@ -45,13 +45,13 @@ CONTINUATION = [
     ),
     Mutation(
         "callbacks forget on resume",
-        "python/fastmlp/training/continuation.py",
-        "        if resumes and key in progress.states:",
-        "        if False:",
+        "python/fastmlp/training/dispatch.py",
+        "            if resumes and key in now.states:",
+        "            if False:",
     ),
     Mutation(
         "a callback is told twice",
-        "python/fastmlp/training/loop.py",
+        "python/fastmlp/training/dispatch.py",
         "            if key in self._now.told:",
         "            if False:",
     ),
@@ -99,17 +99,18 @@ CONTINUATION = [
     ),
     Mutation(
         "an estimator shuffles a cut epoch anew",
-        "python/fastmlp/estimators/moment.py",
+        "python/fastmlp/estimators/session.py",
         "            estimator._random_state.set_state(self.random)",
         "            pass",
     ),
     Mutation(
         "an estimator's best parameters come before note of its last ones",
         "python/fastmlp/estimators/base.py",
-        "        if final is last:\n            self._last_parameters = None\n        else:\n"
-        "            self._set_parameters(final)\n",
-        "        self._last_parameters = None\n        if final is not last:\n"
-        "            self._set_parameters(final)\n            self._last_parameters = last\n",
+        "        if final is last:\n            session.settle(replace(session.progress, kept=None))\n"
+        "        else:\n            self._set_parameters(final)\n",
+        "        session.settle(replace(session.progress, kept=None))\n        if final is not last:\n"
+        "            self._set_parameters(final)\n"
+        "            session.settle(replace(session.progress, kept=last.named()))\n",
     ),
     Mutation(
         "a network made anew counts before it has its parameters",
@@ -120,9 +121,9 @@ CONTINUATION = [
     Mutation(
         "a training that had converged is not finished",
         "python/fastmlp/estimators/base.py",
-        "            parameters = session.latest(",
+        "            parameters = session.latest(parameters)\n",
         "            if self._plateau.count > self.used.n_iter_no_change:\n                return\n"
-        "            parameters = session.latest(",
+        "            parameters = session.latest(parameters)\n",
     ),
     Mutation(
         "a closed writer is kept",

@@ -95,8 +95,8 @@ DIGITS = [
     ),
     Mutation(
         "divergence under early stopping is an error",
-        "python/fastmlp/estimators/stochastic.py",
-        "            if not self._keeps_best:\n",
+        "python/fastmlp/estimators/base.py",
+        "            if not self.used.early_stopping:\n",
         "            if True:\n",
     ),
     Mutation(

@@ -357,9 +357,9 @@ def test_estimators_give_the_core_aligned_arrays(monkeypatch):
     seen = []
     original = Run.epoch
 
-    def epoch(self, rows, targets, settings, **keywords):
-        seen.extend([rows, targets, keywords["sample_weight"], keywords["order"]])
-        return original(self, rows, targets, settings, **keywords)
+    def epoch(self, data, settings, **keywords):
+        seen.extend([data.rows, *data.targets, data.sample_weight, keywords["order"]])
+        return original(self, data, settings, **keywords)
 
     monkeypatch.setattr(Run, "epoch", epoch)
     x = unaligned(np.random.default_rng(0).standard_normal((20, 3)))

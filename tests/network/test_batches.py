@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 from support.tolerance import assert_same_bits
 
@@ -19,10 +20,10 @@ def batch_sizes(samples, batch_size, *, normalised=False, drop_last=False):
     sums = []
     run = Run(model, min(batch_size, samples), "momentum", 1)
     x = rng.standard_normal((samples, 3)).astype(np.float32)
-    y = rng.integers(0, 2, samples)
+    data = Data(x, [rng.integers(0, 2, samples)])
     step = 0
     while True:
-        report = run.epoch(x, y, {}, first_step=step, steps=1, drop_last=drop_last)
+        report = run.epoch(data, {}, first_step=step, steps=1, drop_last=drop_last)
         if report.steps == 0:
             return sums
         sums.append(report.samples - sum(sums))

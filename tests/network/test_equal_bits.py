@@ -14,6 +14,7 @@ import pytest
 
 import fastmlp
 from fastmlp import _core
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 from support.child_process import run_python
 from support.equal_bits import (
@@ -194,14 +195,14 @@ def test_callbacks_between_steps_change_nothing(name, every_steps, dtype):
 @pytest.mark.parametrize("pieces", [[1, 1, 1, 1, 1], [2, 3], [4, -1], [0, 5]])
 def test_an_epoch_in_pieces(pieces, dtype):
     """In an order that is given or drawn, which is the same one."""
-    x, y = samples(dtype), [targets("classes")]
+    data = Data(samples(dtype), [targets("classes")])
     whole, parted = new_model("mixed layers", dtype), new_model("mixed layers", dtype)
     settings = ADAM.settings() | {"learning_rate": 0.01}
     order = _core.permutation(SAMPLES, 7, 0)
-    Run(whole, BATCH, "adam", 1).epoch(x, y, settings)
+    Run(whole, BATCH, "adam", 1).epoch(data, settings)
     run, first = Run(parted, BATCH, "adam", 3), 0
     for steps in pieces:
-        report = run.epoch(x, y, settings, order=order, first_step=first, steps=steps)
+        report = run.epoch(data, settings, order=order, first_step=first, steps=steps)
         first += report.steps
     assert first == -(-SAMPLES // BATCH)
     assert digest(parted.parameters().values()) == digest(whole.parameters().values())

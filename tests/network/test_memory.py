@@ -48,6 +48,7 @@ EPOCHS = """
 import ctypes, json, sys
 import numpy as np
 import fastmlp
+from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 
 threads, sparse, sizes, options, settings = json.loads(sys.argv[1])
@@ -62,7 +63,8 @@ run = Run(fastmlp.MLP(sizes, input_scale=1 / 255, **options), 20, "momentum", th
 
 def count(samples):
     before = calls()
-    run.epoch(x[:samples], y[:samples], {"learning_rate": 0.01, "momentum": 0.9, **settings})
+    data = Data(x[:samples], [y[:samples]])
+    run.epoch(data, {"learning_rate": 0.01, "momentum": 0.9, **settings})
     return calls() - before
 
 count(4000)  # the thread pool and the lists of columns take what they need once

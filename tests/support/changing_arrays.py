@@ -1,9 +1,10 @@
 """In a process of its own: calls of functions whose arrays change under them.
 
-``python changing_arrays.py WORK SEED THREADS``: a thread fills the integer arrays of the call with
-random numbers, and so do callbacks, while the call computes; with the work "values" also those of
-floating point. Exceptions are answers; a signal or a hang is not. Sparse matrices change where the
-core reads them: in SciPy's own functions, which trust their indices, nothing can be promised.
+``python changing_arrays.py SEED THREADS WORK ...``: a thread fills the integer arrays of a call
+with random numbers, and so do callbacks, while the call computes; with the work "values" also those
+of floating point. Prints each work with the numbers of answers and of refusals. Exceptions are
+answers; a signal or a hang is not. Sparse matrices change where the core reads them: in SciPy's own
+functions, which trust their indices, nothing can be promised.
 """
 
 from __future__ import annotations
@@ -157,8 +158,8 @@ def calls(work: str, threads: int, storm: Storm):
     return [lambda name=name: _core.kernels.loss(name, outputs, y, 1.0) for name in names]
 
 
-def main() -> None:
-    work, seed, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def survive(work: str, seed: int, threads: int) -> None:
+    print(work, end=": ", flush=True)  # the last one that is named ended the process
     storm = Storm(seed)
     todo = calls(work, threads, storm)
     storm.thread.start()
@@ -175,7 +176,13 @@ def main() -> None:
             last = error
     storm.ends = True
     storm.thread.join()
-    print(answered, refused, repr(last) if refused else "")
+    print(answered, refused, repr(last) if refused else "", flush=True)
+
+
+def main() -> None:
+    seed, threads = map(int, sys.argv[1:3])
+    for work in sys.argv[3:]:
+        survive(work, seed, threads)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ class Worker:
         command = [sys.executable, "-m", "trust.worker", target]
         if headroom is not None:
             command.append(str(headroom))
+        self._hangs = False
         self._folder = tempfile.TemporaryDirectory(prefix="trust-")
         self._errors = open(Path(self._folder.name) / "stderr", "w+b")  # noqa: SIM115
         scratch = Path(self._folder.name) / "tmp"
@@ -109,6 +110,7 @@ class Worker:
             return {"failed": self._ended(), "dead": True}
         line = self._line(seconds)
         if line is None:
+            self._hangs = True
             return {"failed": f"no answer within {seconds:g} s", "dead": True}
         if not line.endswith(b"\n"):
             return {"failed": self._ended(), "dead": True}
@@ -149,7 +151,7 @@ class Worker:
                 with contextlib.suppress(OSError):
                     stream.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2)
+            self._process.wait(timeout=0 if self._hangs else 2)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

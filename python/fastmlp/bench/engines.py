@@ -83,6 +83,7 @@ class FastMLP(Engine):
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
     ) -> None:
         import fastmlp
+        from fastmlp.network.samples import Data
         from fastmlp.training.run import Run
 
         super().__init__(workload, start, x, y, threads)
@@ -93,7 +94,7 @@ class FastMLP(Engine):
             seed=start.seed,
         )
         self.model.weights, self.model.biases = start.weights, start.biases
-        self.x, self.y, self.seed = x, y, start.seed
+        self.data, self.seed = Data(x, [y]), start.seed
         self.run = Run(self.model, workload.batch, "momentum", threads or None)
         self.threads = self.run.plan["threads"]
         self.epoch = 0
@@ -102,7 +103,7 @@ class FastMLP(Engine):
         """Run epochs in the core, which draws the orders that `Start` holds for the peers."""
         settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
         for _ in range(epochs):
-            report = self.run.epoch(self.x, self.y, settings, epoch=self.epoch)
+            report = self.run.epoch(self.data, settings, epoch=self.epoch)
             if report.status != "completed":
                 raise RuntimeError(f"the epoch ended as {report.status}")
             self.epoch += 1

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastmlp.callbacks import as_callbacks
-from fastmlp.estimators.hooks import (
-    CallbackSupport,
-    FitTraining,
-    Observers,
-    ScikitLearnTasks,
-)
-from fastmlp.estimators.lbfgs import minimize_loss
+from fastmlp.callbacks import Callback, as_callbacks
+from fastmlp.estimators.lbfgs import Iterations, minimize_loss
 from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
 from fastmlp.estimators.parameters import (
     CONSTRAINTS,
@@ -28,20 +23,27 @@ from fastmlp.estimators.parameters import (
     hidden_layer_sizes,
     require_parameters_held,
 )
+from fastmlp.estimators.policy import (
+    NON_FINITE,
+    NonFiniteParametersError,
+    Plateau,
+    ScikitLearnPolicy,
+)
 from fastmlp.estimators.samples import (
     HeldOut,
     LossMeasure,
-    Samples,
+    core_data,
     core_rows,
-    core_samples,
     native,
     split_indices,
 )
-from fastmlp.estimators.session import Session, new_session
-from fastmlp.estimators.stochastic import NON_FINITE, EpochLoop, batch_size_for
-from fastmlp.estimators.stopping import Plateau
+from fastmlp.estimators.session import Moment, Session, new_session
+from fastmlp.estimators.tasks import CallbackSupport, ScikitLearnTasks
 from fastmlp.model import MLP
-from fastmlp.network.samples import Rows
+from fastmlp.network import Network
+from fastmlp.network.samples import Data, Rows
+from fastmlp.training.continuation import Planned
+from fastmlp.training.loop import TrainingLoop
 from fastmlp.validation import core_array
 
 __all__ = ["BaseMLP", "Mode"]
@@ -88,8 +90,12 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _output_activation(self) -> str:
         raise NotImplementedError
 
-    def _score_outputs(self, model: MLP, samples: Samples) -> float:
+    def _score_outputs(self, model: Network, data: Data) -> float:
         """Score by which early stopping goes."""
+        raise NotImplementedError
+
+    def _stratifies(self) -> bool:
+        """Whether the split for early stopping keeps the shares of the classes."""
         raise NotImplementedError
 
     # ------------------------------------------------------------ training
@@ -114,28 +120,28 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         first = not hasattr(self, "coefs_") or (mode == "fit" and not self.used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
         y = self._check_targets(y, mode)
-        samples = self._training_samples(X, y, sample_weight, first, mode)
+        targets, weights = self._encoded(X, y, sample_weight, first, mode)
         if mode == "fit":
             self._session: Session | None = None
             self._pending = self._is_stochastic()
-        self.n_outputs_ = self._count_outputs(samples.targets)
-        layer_sizes = (samples.rows.shape[1], *hidden, self.n_outputs_)
+        self.n_outputs_ = self._count_outputs(targets)
+        layer_sizes = (X.shape[1], *hidden, self.n_outputs_)
         if mode != "resume":
             self._random_state = check_random_state(self.random_state)
         if first:
-            self._initialize(layer_sizes, samples.rows.dtype)
+            self._initialize(layer_sizes, X.dtype)
         elif layer_sizes != self._layer_sizes():
             raise ValueError(
                 f"training can go on only with layers of sizes {self._layer_sizes()}, those of the "
                 f"previous fit, got {layer_sizes}"
             )
-        tasks = None
+        callbacks = [] if mode == "partial_fit" else as_callbacks(self.callbacks or ())
         if mode != "partial_fit" and hasattr(self, "_skl_callbacks"):
-            tasks = ScikitLearnTasks(self, X, y, sample_weight)
+            callbacks.append(ScikitLearnTasks(self, X, y, sample_weight))
         if self._is_stochastic():
-            self._fit_stochastic(samples, validation, mode, tasks)
+            self._fit_stochastic(X, targets, weights, validation, mode, callbacks)
         else:
-            self._fit_lbfgs(samples, tasks)
+            self._fit_lbfgs(core_data(X, targets, weights), callbacks)
         if not self._parameters().is_finite():
             raise ValueError(NON_FINITE)
         return self
@@ -156,9 +162,10 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _training_samples(
+    def _encoded(
         self, X: Any, y: Any, sample_weight: Any, first: bool, mode: Mode
-    ) -> Samples:
+    ) -> tuple[Array, Array | None]:
+        """Targets as the core takes them, and weights of the samples."""
         dtype = X.dtype if first else self.coefs_[0].dtype
         dtype = np.float32 if dtype == np.float32 else np.float64
         require_parameters_held(self, dtype)
@@ -169,7 +176,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         if weights is not None:
             _require_weights("class_weight times sample_weight", weights)
             weights = core_array(weights, dtype)
-        return core_samples(X, self._encode(y, dtype), weights)
+        return self._encode(y, dtype), weights
 
     def _input_types(self, X: Any, first: bool) -> list[Any]:
         """Types of inputs that are left as they are; others become the first of them."""
@@ -179,7 +186,6 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
         """Draw the parameters and start counting."""
         self._session = None  # of other parameters
-        self._last_parameters: Parameters | None = None
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_sizes)
@@ -206,76 +212,113 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self.best_loss_: float | None = None
         self._plateau = Plateau()
 
-    def _fit_stochastic(self, samples: Samples, validation: Any, mode: Mode, tasks: Any) -> None:
+    def _fit_stochastic(
+        self,
+        X: Any,
+        targets: Array,
+        weights: Array | None,
+        validation: Any,
+        mode: Mode,
+        callbacks: list[Callback],
+    ) -> None:
         once, resumes = mode == "partial_fit", mode == "resume"
         if once and self.used.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if mode == "fit" or self._session is None:
+        is_new = mode == "fit" or self._session is None
+        if is_new:
             self._session = new_session(self)
-            self._last_parameters = None
         session = self._session
+        assert session is not None
         if not hasattr(self, "_plateau"):  # the parameters are those of L-BFGS
             self._start_counting()
         moment = session.progress.others.get("moment")
         if resumes and moment is not None:
             moment.restore(self, session)
-        samples, held_out = self._hold_out(samples, validation, session)
+        data, held_out = self._hold_out(X, targets, weights, validation, session)
         self._start_curves(held_out)
+        batch_size = self._batch_size(len(data))
+        planned = Planned(len(data), batch_size, self.used.max_iter)
         parameters = self._parameters()
         if resumes:
-            session.check_order(samples.count)
-            batch_size = batch_size_for(self.used.batch_size, samples.count)
-            session.check_resumable(samples.count, batch_size, self.used.max_iter)
-            parameters = session.latest(self._last_parameters or parameters)
+            session.require_resumable(planned)
+            parameters = session.latest(parameters)
             # These count until the network, which may be a new one, has them.
-            self._last_parameters = parameters
+            session.settle(replace(session.progress, kept=parameters.named()))
             session.is_ahead = False
         else:
             self.n_iter_ = 0
-            session.order = np.arange(samples.count)
-        model = session.model(self._network_spec())
+            session.order = np.arange(len(data))
+        model = session.model_of(self._network_spec())
         parameters.write_to(model)
-        session.set_penalty(self.used.alpha)
-        loop = EpochLoop(self, model, session, samples, self._loss_measure(), held_out)
-        if not once:
-            loop.observers = self._observers(
-                model, tasks, loop.steps_per_epoch, loop.next_rate, session
-            )
+        run = session.run_of(model, batch_size, self.used.n_threads)
         if not resumes:
-            loop.settle(session.epochs)
+            session.begin_anew(run, Moment.of(self, session))
             self._pending = False
         session.is_ahead = True
+        override = session.progress.override if callbacks else None
+        session.settle(replace(session.progress, planned=planned, kept=None, override=override))
+        policy = ScikitLearnPolicy(
+            self, model, session, data, self._loss_measure(), held_out,
+            resumes=resumes, tells=bool(callbacks),
+        )  # fmt: skip
+        loop = TrainingLoop(
+            model,
+            run,
+            data,
+            session.solver.with_penalty(self.used.alpha),
+            continuation=session,
+            callbacks=callbacks,
+            resumes=not is_new,
+            epochs=1 if once else self.used.max_iter - self.n_iter_,
+            policy=policy,
+            uncounted=session.progress.epoch - self.n_iter_,
+        )
         try:
-            loop.train(once=once, resumes=resumes)
+            loop.begin()
+            if loop.run() and not once:
+                self._warn_of_the_limit()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        except NonFiniteParametersError as error:
+            if not self.used.early_stopping:
+                raise
+            warnings.warn(policy.end_with_best(error), ConvergenceWarning, stacklevel=5)
         finally:
             last = Parameters.read_from(model)
-            self._last_parameters = last  # first: an interrupt may come between any two of these
+            # First: an interrupt may come between any two of these.
+            session.settle(replace(session.progress, kept=last.named()))
             self._set_parameters(last)
             session.is_ahead = False
         final = self._best_parameters if self.used.early_stopping else last
-        if loop.observers is not None:
+        if callbacks:
             final.write_to(model)
-            loop.observers.end()
+            loop.end()
             final = Parameters.read_from(model)
         if final is last:
-            self._last_parameters = None
+            session.settle(replace(session.progress, kept=None))
         else:
             self._set_parameters(final)
 
-    def _observers(
-        self,
-        model: MLP,
-        tasks: Any,
-        steps_per_epoch: int,
-        rate: Callable[[], float],
-        session: Session | None = None,
-    ) -> Observers | None:
-        """All callbacks, None without any."""
-        callbacks = as_callbacks(self.callbacks or ())
-        if not callbacks and tasks is None:
-            return None
-        training = FitTraining(model, self.n_iter_, self.used.max_iter, steps_per_epoch, rate)
-        return Observers(training, callbacks, tasks, self._tells_accuracy, session)
+    def _batch_size(self, samples: int) -> int:
+        """The batch size within the number of samples, with scikit-learn's warning."""
+        requested = self.used.batch_size
+        if requested == "auto":
+            return min(200, samples)
+        if requested > samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped",
+                stacklevel=6,
+            )
+        return int(min(requested, samples))
+
+    def _warn_of_the_limit(self) -> None:
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({self.used.max_iter}) reached and the "
+            "optimization hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
 
     def _start_curves(self, held_out: HeldOut | None) -> None:
         """Make the lists that early stopping and validation append to, unless they go on."""
@@ -293,33 +336,40 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._plateau.best = self.best_loss_
 
     def _hold_out(
-        self, samples: Samples, validation: Any, session: Session
-    ) -> tuple[Samples, HeldOut | None]:
+        self, X: Any, targets: Array, weights: Array | None, validation: Any, session: Session
+    ) -> tuple[Data, HeldOut | None]:
         """Samples to train on and to measure by."""
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together, got one of them")
+        training, held_out = None, None
         if X_val is not None:
-            measured = self._validation_samples(X_val, y_val)
+            measured = self._validation_data(X_val, y_val)
         elif self.used.early_stopping:
             if session.split is None:
                 session.split = split_indices(
-                    samples,
+                    targets,
                     self.used.validation_fraction,
                     self._random_state,
                     # scikit-learn tells classes apart by a single column of targets.
                     stratify=self._stratifies(),
                 )
             training, held_out = session.split
-            measured, samples = samples.at(held_out), samples.at(training)
+            measured = core_data(X, targets, weights, held_out)
         else:
-            return samples, None
-        held_out_samples = HeldOut(
-            measured, self._loss_measure(), self._score_outputs, self.used.n_threads
+            return core_data(X, targets, weights), None
+        score_name = "val_accuracy" if self._tells_accuracy else "val_r2"
+        return core_data(X, targets, weights, training), HeldOut(
+            measured, self._loss_measure(), self._score_outputs, score_name, self.used.n_threads
         )
-        return samples, held_out_samples
 
-    def _fit_lbfgs(self, samples: Samples, tasks: Any) -> None:
+    def _validation_data(self, X: Any, y: Any) -> Data:
+        """Samples of the user's own to measure by."""
+        X, y = self._validate(X, y, self._input_types(X, first=False), reset=False)
+        y = self._check_targets(y, "resume")
+        return core_data(X, self._encode(y, self.coefs_[0].dtype), None)
+
+    def _fit_lbfgs(self, data: Data, callbacks: list[Callback]) -> None:
         """Minimize in double precision; a line search has no use for the rounding of single."""
         if self.used.dropout or self.used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
@@ -327,19 +377,12 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         model = self._network_spec(np.float64).build()
         kept.write_to(model)
         self.n_iter_ = 0
-        observers = self._observers(model, tasks, 1, lambda: np.nan)
-        if observers is None or not observers.begin():
-            samples = samples.in_double_precision()
-            minimize_loss(self, model, samples, self._loss_measure(), observers)
-        if observers is not None:
-            observers.end()
+        iterations = Iterations(model, callbacks, self.used.max_iter)
+        if not iterations.begin():
+            data = data.in_double_precision()
+            minimize_loss(self, model, data, self._loss_measure(), iterations)
+        iterations.end()
         self._set_parameters(Parameters.read_from(model).astype(kept.coefs[0].dtype))
-
-    def _validation_samples(self, X: Any, y: Any) -> Samples:
-        """Samples of the user's own to measure by."""
-        X, y = self._validate(X, y, self._input_types(X, first=False), reset=False)
-        y = self._check_targets(y, "resume")
-        return core_samples(X, self._encode(y, self.coefs_[0].dtype), None)
 
     def _is_pending(self) -> bool:
         """Whether the last fit was cut before it had begun."""

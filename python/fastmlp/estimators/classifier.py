@@ -20,9 +20,9 @@ from sklearn.utils.multiclass import (
 from fastmlp.estimators.base import BaseMLP, Mode
 from fastmlp.estimators.network import forward, predicted_classes
 from fastmlp.estimators.parameters import CONSTRAINTS, store_parameters
-from fastmlp.estimators.samples import Samples
 from fastmlp.losses import Link
-from fastmlp.model import MLP
+from fastmlp.network import Network
+from fastmlp.network.samples import Data
 
 __all__ = ["MLPClassifier"]
 
@@ -361,15 +361,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
-    def _score_outputs(self, model: MLP, samples: Samples) -> float:
+    def _score_outputs(self, model: Network, data: Data) -> float:
         """Fraction of the samples, or of their weight, whose labels are all right."""
-        rows = samples.core_rows()
+        targets = data.targets[0]
         if self.out_activation_ == "softmax":
-            right = predicted_classes(model, rows, self.used.n_threads) == samples.targets
+            right = predicted_classes(model, data.rows, self.used.n_threads) == targets
         else:
-            outputs = forward(model, rows, "none", self.used.n_threads)
-            right = ((outputs > 0) == (samples.targets > 0)).all(axis=1)
-        return float(np.average(right, weights=samples.weights))
+            outputs = forward(model, data.rows, "none", self.used.n_threads)
+            right = ((outputs > 0) == (targets > 0)).all(axis=1)
+        return float(np.average(right, weights=data.sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,35 +1,86 @@
-"""All samples at once: L-BFGS of SciPy on the loss and gradient of the core."""
+"""All samples at once: L-BFGS on the loss of scikit-learn, with callbacks after each iteration."""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import OptimizeResult
 from sklearn.utils.optimize import _check_optimize_result
 
-from fastmlp.estimators.hooks import Observers
-from fastmlp.estimators.samples import LossMeasure, Samples
+from fastmlp.callbacks import Callback
+from fastmlp.estimators.samples import LossMeasure
+from fastmlp.estimators.session import Unsaved
+from fastmlp.history import Record
 from fastmlp.model import MLP
+from fastmlp.network.samples import Data
+from fastmlp.training.continuation import Planned, Progress
+from fastmlp.training.dispatch import Dispatch
+from fastmlp.training.lbfgs import minimize
 from fastmlp.training.objective import Objective
 
-__all__ = ["minimize_loss"]
+__all__ = ["Iterations", "minimize_loss"]
 
 _STOPPED_BY_CALLBACK = 99  # status of SciPy
 
 Floats = npt.NDArray[np.float64]
 
 
+class Iterations(Dispatch):
+    """Iterations as callbacks see them: epochs of one step, that nothing goes on from.
+
+    Parameters
+    ----------
+    model : MLP
+    callbacks : sequence of Callback
+    planned : int
+        At most so many.
+    """
+
+    def __init__(self, model: MLP, callbacks: Sequence[Callback], planned: int) -> None:
+        super().__init__(model, callbacks, Unsaved(Progress(planned=Planned(1, 1, planned))))
+        self.has_callbacks = bool(callbacks)
+        self._start = 0.0
+
+    def _next_rate(self) -> float:
+        return math.nan
+
+    def begin(self) -> bool:
+        """Before the first; True where a callback ends the training at once."""
+        self._restore(None, resumes=False)
+        self._call("on_train_begin")
+        self._start = time.perf_counter()
+        return self._stops
+
+    def ended(self, loss: float) -> bool:
+        """After one; True where a callback ends the training."""
+        self._tell("on_epoch_begin")
+        now = time.perf_counter()
+        record: Record = {"epoch": self.epoch + 1, "epochs": self.epochs, "loss": loss}
+        record |= {"learning_rate": math.nan, "seconds": now - self._start}
+        self._start = now
+        self._continuation.settle(self._now.with_epoch(record))
+        self._tell_of_epoch(record)
+        return self._stops
+
+    def end(self) -> None:
+        """After the last."""
+        self._call("on_train_end")
+
+
 class _MeasuredLoss:
     """The objective with its value in scikit-learn's measure."""
 
     def __init__(
-        self, objective: Objective, samples: Samples, measure: LossMeasure, l2: float, weights: int
+        self, objective: Objective, data: Data, measure: LossMeasure, l2: float, weights: int
     ) -> None:
         self._objective = objective
         self._factor = measure.factor
-        self._offset = measure.offset(samples)
+        self._offset = measure.offset(data)
         self._l2 = l2
         self._weights = weights
 
@@ -44,58 +95,33 @@ class _MeasuredLoss:
 
 
 def minimize_loss(
-    estimator: Any,
-    model: MLP,
-    samples: Samples,
-    measure: LossMeasure,
-    observers: Observers | None,
+    estimator: Any, model: MLP, data: Data, measure: LossMeasure, iterations: Iterations
 ) -> None:
     """Lower the loss from the network's present parameters, and leave it at the best.
 
-    Sets ``n_iter_`` and ``loss_`` of the estimator. The algorithm is that of C. Zhu, R. Byrd,
-    P. Lu, J. Nocedal, "Algorithm 778: L-BFGS-B", 1997.
+    Sets ``n_iter_`` and ``loss_`` of the estimator.
     """
     used = estimator.used
-    l2 = used.alpha / samples.total_weight
-    objective = Objective(
-        model,
-        samples.core_rows(),
-        samples.targets,
-        sample_weight=samples.weights,
-        threads=used.n_threads,
-        l2=l2,
-    )
-
+    l2 = used.alpha / data.total_weight
+    objective = Objective(model, data, threads=used.n_threads, l2=l2)
     weights = sum(coef.size for coef in model.weights)
 
     def tell(intermediate_result: OptimizeResult) -> None:
         estimator.n_iter_ += 1
         objective.assign(intermediate_result.x)
-        if observers is not None and _ends(estimator, observers, intermediate_result.fun):
+        if iterations.ended(float(intermediate_result.fun)):
             raise StopIteration
 
     result = minimize(
-        _MeasuredLoss(objective, samples, measure, l2, weights),
-        objective.flat(),
-        method="L-BFGS-B",
-        jac=True,
-        callback=None if observers is None else tell,
-        options={
-            "maxfun": used.max_fun,
-            "maxiter": used.max_iter,
-            "gtol": used.tol,
-        },
+        objective,
+        _MeasuredLoss(objective, data, measure, l2, weights),
+        callback=tell if iterations.has_callbacks else None,
+        maxfun=used.max_fun,
+        maxiter=used.max_iter,
+        gtol=used.tol,
     )
     if result.status == _STOPPED_BY_CALLBACK:
         estimator.n_iter_ = result.nit
     else:
         estimator.n_iter_ = _check_optimize_result("lbfgs", result, used.max_iter)
     estimator.loss_ = float(result.fun)
-    objective.assign(result.x)
-
-
-def _ends(estimator: Any, observers: Observers, loss: float) -> bool:
-    """Report an iteration as an epoch of one step; True when somebody ends the training."""
-    ends = observers.epoch_begin()
-    record = {"epoch": estimator.n_iter_, "epochs": estimator.used.max_iter, "loss": float(loss)}
-    return observers.epoch_end(record | {"learning_rate": np.nan}) or ends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import Link
 from fastmlp.model import MLP
+from fastmlp.network import Network
 from fastmlp.network.samples import Rows
 from fastmlp.validation import thread_count
 
@@ -42,12 +43,24 @@ class Parameters(NamedTuple):
             model.assign(kind, int(layer), values)
 
     @classmethod
-    def read_from(cls, model: MLP) -> Parameters:
-        named = model.parameters()
-        layers = range(len(model.layer_sizes) - 1)
+    def read_from(cls, model: Network) -> Parameters:
+        return cls.of(model.parameters())
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Array]) -> Parameters:
+        """From those that `MLP.parameters` gives."""
+        named = dict(parameters)
+        layers = range(sum(name.endswith(".weights") for name in named))
         coefs = [named.pop(f"layers.{i}.weights") for i in layers]
         intercepts = [named.pop(f"layers.{i}.biases") for i in layers]
         return cls(coefs, intercepts, named)
+
+    def named(self) -> dict[str, Array]:
+        """As `MLP.parameters` gives them."""
+        layers = range(len(self.coefs))
+        weights = {f"layers.{i}.weights": self.coefs[i] for i in layers}
+        biases = {f"layers.{i}.biases": self.intercepts[i] for i in layers}
+        return weights | biases | self.normalization
 
     def arrays(self) -> list[Array]:
         return [*self.coefs, *self.intercepts, *self.normalization.values()]
@@ -125,12 +138,12 @@ class Predictor:
         return built[2]
 
 
-def forward(model: MLP, rows: Rows, link: Link, threads: int | None) -> Array:
+def forward(model: Network, rows: Rows, link: Link, threads: int | None) -> Array:
     """Outputs for rows that scikit-learn has checked, which is not done once more."""
     return model.outputs_of(rows, link, thread_count(threads))
 
 
-def predicted_classes(model: MLP, rows: Rows, threads: int | None) -> Array:
+def predicted_classes(model: Network, rows: Rows, threads: int | None) -> Array:
     """Indices of the largest outputs, int32 (samples,), for such rows."""
     return model.classes_of(rows, thread_count(threads))
 

@@ -14,10 +14,10 @@ from sklearn.utils.metaestimators import available_if
 from fastmlp.estimators.base import BaseMLP, Mode
 from fastmlp.estimators.network import forward
 from fastmlp.estimators.parameters import CONSTRAINTS, store_parameters
-from fastmlp.estimators.samples import LossMeasure, Samples
+from fastmlp.estimators.samples import LossMeasure
 from fastmlp.losses import LOSSES, Loss
-from fastmlp.model import MLP
-from fastmlp.network.samples import Rows
+from fastmlp.network import Network
+from fastmlp.network.samples import Data, Rows
 
 __all__ = ["MLPRegressor"]
 
@@ -263,7 +263,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         predicted = self._outputs(*self._network_and_rows(X))
         return predicted.ravel() if self.n_outputs_ == 1 else predicted
 
-    def _outputs(self, model: MLP, rows: Rows) -> Array:
+    def _outputs(self, model: Network, rows: Rows) -> Array:
         return forward(model, rows, self._loss().link, self.used.n_threads)
 
     # ------------------------------------------------------------ targets and network
@@ -297,12 +297,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             return LossMeasure(constants=_poisson_constants)
         return LossMeasure(1 / self.n_outputs_ if self.loss == "squared_error" else 1.0)
 
-    def _score_outputs(self, model: MLP, samples: Samples) -> float:
+    def _score_outputs(self, model: Network, data: Data) -> float:
         """R^2, as of `score`."""
-        predicted = self._outputs(model, samples.core_rows())
+        predicted = self._outputs(model, data.rows)
         if not np.isfinite(predicted).all():
             return float("nan")
-        return r_squared(samples.targets, predicted, samples.weights)
+        return r_squared(data.targets[0], predicted, data.sample_weight)
 
 
 def r_squared(targets: Array, predicted: Array, weights: Array | None) -> float:

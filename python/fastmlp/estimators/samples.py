@@ -12,7 +12,7 @@ import scipy.sparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
-from fastmlp.model import MLP
+from fastmlp.network import Network
 from fastmlp.network.samples import Data, Rows, require_sound_sparse
 from fastmlp.network.samples import samples as checked_rows
 from fastmlp.validation import core_array, thread_count
@@ -20,9 +20,8 @@ from fastmlp.validation import core_array, thread_count
 __all__ = [
     "HeldOut",
     "LossMeasure",
-    "Samples",
     "core_rows",
-    "core_samples",
+    "core_data",
     "native",
     "split_indices",
 ]
@@ -47,49 +46,22 @@ def native(array: Any) -> Any:
     return array
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Rows, targets and weights of the same samples.
+def core_data(
+    rows: Any, targets: Array, weights: Array | None, indices: Array | None = None
+) -> Data:
+    """Samples that scikit-learn has checked, which does not align them, or those at `indices`.
 
-    Attributes
+    Parameters
     ----------
     rows : array or CSR matrix of shape (samples, features)
     targets : int64 array of shape (samples,) or float array of shape (samples, outputs)
     weights : float array of shape (samples,) or None
+    indices : int64 array of shape (chosen,), optional
     """
-
-    rows: Any
-    targets: Array
-    weights: Array | None
-
-    @property
-    def count(self) -> int:
-        return int(self.rows.shape[0])
-
-    @property
-    def total_weight(self) -> float:
-        return float(self.count if self.weights is None else self.weights.sum(dtype=np.float64))
-
-    def core_rows(self) -> Rows:
-        return core_rows(self.rows)
-
-    def at(self, indices: Array) -> Samples:
-        weights = None if self.weights is None else self.weights[indices]
-        return Samples(_safe_indexing(self.rows, indices), self.targets[indices], weights)
-
-    def in_double_precision(self) -> Samples:
-        """The same in float64; bytes and classes stay what they are."""
-        rows, targets, weights = self.rows, self.targets, self.weights
-        if rows.dtype == np.float32:
-            rows = rows.astype(np.float64)
-        if targets.dtype == np.float32:
-            targets = targets.astype(np.float64)
-        return Samples(rows, targets, None if weights is None else weights.astype(np.float64))
-
-
-def core_samples(rows: Any, targets: Array, weights: Array | None) -> Samples:
-    """Samples that scikit-learn has checked, which does not align them."""
-    return Samples(rows, core_array(targets, targets.dtype), weights)
+    if indices is not None:
+        rows, targets = _safe_indexing(rows, indices), targets[indices]
+        weights = None if weights is None else weights[indices]
+    return Data(core_rows(rows), [core_array(targets, targets.dtype)], weights)
 
 
 @dataclass(frozen=True)
@@ -108,16 +80,16 @@ class LossMeasure:
     factor: float = 1.0
     constants: Callable[[Array], Array] | None = None
 
-    def weighted_constants(self, samples: Samples) -> Array | None:
+    def weighted_constants(self, data: Data) -> Array | None:
         if self.constants is None:
             return None
-        constants = self.constants(samples.targets)
-        return constants if samples.weights is None else constants * samples.weights
+        constants, weights = self.constants(data.targets[0]), data.sample_weight
+        return constants if weights is None else constants * weights
 
-    def offset(self, samples: Samples) -> float:
+    def offset(self, data: Data) -> float:
         """What the mean loss of all samples has besides the core's."""
-        constants = self.weighted_constants(samples)
-        return 0.0 if constants is None else float(constants.sum()) / samples.total_weight
+        constants = self.weighted_constants(data)
+        return 0.0 if constants is None else float(constants.sum()) / data.total_weight
 
 
 class HeldOut:
@@ -125,47 +97,51 @@ class HeldOut:
 
     Parameters
     ----------
-    samples : Samples
+    data : Data
     measure : LossMeasure
     score : callable
         Of a network and samples: larger is better.
+    score_name : str
+        What records call it.
     threads : int or None
     """
 
     def __init__(
         self,
-        samples: Samples,
+        data: Data,
         measure: LossMeasure,
-        score: Callable[[MLP, Samples], float],
+        score: Callable[[Network, Data], float],
+        score_name: str,
         threads: int | None,
     ) -> None:
-        self._samples = samples
-        self._data = Data(samples.core_rows(), [samples.targets], samples.weights)
+        self.score_name = score_name
+        self._data = data
         self._factor = measure.factor
-        self._offset = measure.offset(samples)
+        self._offset = measure.offset(data)
         self._score = score
         self._threads = thread_count(threads)
 
-    def measure(self, model: MLP, *, scores: bool) -> tuple[float, float]:
+    def measure(self, model: Network, *, scores: bool) -> dict[str, float]:
         """Mean loss without penalty and, with `scores`, the score, else NaN."""
         measured = model.evaluate_data(self._data, self._threads)
+        score = np.nan
+        if scores and "accuracy" in measured and self._data.sample_weight is None:
+            score = measured["accuracy"]
+        elif scores:
+            score = self._score(model, self._data)
         loss = self._factor * measured["loss"] + self._offset
-        if not scores:
-            return loss, np.nan
-        if "accuracy" in measured and self._samples.weights is None:
-            return loss, measured["accuracy"]
-        return loss, self._score(model, self._samples)
+        return {"val_loss": loss, self.score_name: score}
 
 
 def split_indices(
-    samples: Samples, fraction: float, random_state: np.random.RandomState, stratify: bool
+    targets: Array, fraction: float, random_state: np.random.RandomState, stratify: bool
 ) -> tuple[Array, Array]:
     """Indices to train on and to hold out, from the random numbers that scikit-learn draws."""
     training, held_out = train_test_split(
-        np.arange(samples.count),
+        np.arange(len(targets)),
         random_state=random_state,
         test_size=fraction,
-        stratify=samples.targets if stratify else None,
+        stratify=targets if stratify else None,
     )
     if len(held_out) < 2:
         raise ValueError(

@@ -1,41 +1,133 @@
-"""The part of a training that outlives a call of `fit`: optimizer, learning rate, order."""
+"""The part of an estimator's training that outlives a call of `fit`."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.estimators.hooks import Watched
 from fastmlp.estimators.network import NetworkSpec, Parameters
-from fastmlp.estimators.stopping import LearningRate
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
-from fastmlp.schedules import Schedule
-from fastmlp.training.continuation import Planned
+from fastmlp.schedules import Rates, Schedule
+from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.resumption import require_same_rates
 from fastmlp.training.run import Run
 
-__all__ = ["Session", "new_session"]
+__all__ = ["Moment", "Session", "Solver", "SolverRate", "Unsaved", "new_session"]
 
 Array = npt.NDArray[Any]
+_SMALLEST_ADAPTIVE_RATE = 1e-6
+_ADAPTIVE_DIVISOR = 5.0
+_COUNTERS = ("n_iter_", "t_", "loss_", "best_validation_score_", "best_loss_")
+_CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 
 
-class Session(Watched):
-    """An optimizer between two epochs.
+class SolverRate(Schedule):
+    """The rate of the next epoch by one of scikit-learn's schedules.
+
+    Parameters
+    ----------
+    initial : float
+        Rate of the first epoch.
+    schedule : {"constant", "invscaling", "adaptive"}
+        ``invscaling`` divides `initial` by ``(samples seen + 1) ** power``; ``adaptive`` divides
+        the rate by 5 at each standstill and ends the training at one with a rate below 1e-6.
+    power : float
+        Exponent of ``invscaling``.
+    """
+
+    def __init__(self, initial: float, schedule: str = "constant", power: float = 0.5) -> None:
+        self._initial = float(initial)
+        self._schedule = schedule
+        self._power = power
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the initial rate."""
+        self.value = self._initial
+
+    def state(self) -> dict[str, float]:
+        """The rate."""
+        return {"value": self.value}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with it."""
+        self.value = state["value"]
+
+    def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
+        """The same for all steps of an epoch."""
+        return np.full(count, self.value)
+
+    def epoch_ended(self, samples: int) -> None:
+        """`samples`: number seen since the first fit, each as often as it was seen."""
+        if self._schedule == "invscaling":
+            self.value = self._initial / (samples + 1) ** self._power
+
+    def standstill(self) -> tuple[bool, str]:
+        """Whether training ends, and what happened in words."""
+        if self._schedule != "adaptive":
+            return True, "Stopping."
+        if self.value <= _SMALLEST_ADAPTIVE_RATE:
+            return True, "Learning rate too small. Stopping."
+        self.value /= _ADAPTIVE_DIVISOR
+        return False, f"Setting learning rate to {self.value:f}"
+
+
+@dataclass(frozen=True)
+class Solver(Optimizer):
+    """An update rule with settings of the core, which were checked as scikit-learn does it.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or callable
+    rule : str
+    core_settings : mapping of str to float
+    brings_rate : bool
+        The rule and the rate are those of the user's `Optimizer`.
+    """
+
+    rule: str = ""
+    core_settings: Mapping[str, float] = field(default_factory=dict)
+    brings_rate: bool = False
+
+    def __post_init__(self) -> None:
+        """Check nothing."""
+
+    def settings(self) -> dict[str, float]:
+        """A copy of them."""
+        return dict(self.core_settings)
+
+    def with_penalty(self, alpha: float) -> Solver:
+        """scikit-learn divides `alpha` by the total weight of a batch; an optimizer does not."""
+        now = self.core_settings
+        if self.brings_rate and not now["l1"] == now["l2"] == 0:
+            return self
+        return replace(self, core_settings={**now, "l2": float(alpha), "l2_per_batch": 1.0})
+
+
+class Unsaved(Continuation):
+    """Where the training of an estimator is, which is pickled and has no file."""
+
+    def state_at(self, progress: Progress) -> dict[str, Array]:
+        """An estimator is pickled instead."""
+        raise ValueError(
+            "training_state must be False in an estimator, whose pickles keep the state"
+        )
+
+
+class Session(Unsaved):
+    """The training of an estimator between two epochs.
 
     Pickles without the objects of the core, which are made anew when they are asked for.
 
     Attributes
     ----------
-    rate : LearningRate
-        Used unless there is an `optimizer`, which brings its own.
-    optimizer : Optimizer or None
-        The user's, copied, so that the state of its schedule is this training's.
-    epochs : int
-        Completed since the optimizer started.
+    solver : Solver
     order : int64 array of shape (samples,)
         Order of the samples in the last epoch.
     split : pair of int64 arrays or None
@@ -46,147 +138,164 @@ class Session(Watched):
         The network is further than the parameters of the estimator.
     """
 
-    def __init__(
-        self,
-        rule: str,
-        settings: dict[str, float],
-        rate: LearningRate,
-        optimizer: Optimizer | None = None,
-    ) -> None:
+    def __init__(self, solver: Solver) -> None:
         super().__init__()
-        self.rule = rule
-        self.settings = settings
-        self.rate = rate
-        self.optimizer = optimizer
-        self.epochs = 0
+        self.solver = solver
         self.order: npt.NDArray[np.int64] = np.arange(0)
         self.split: tuple[Array, Array] | None = None
         self.partial = (0, 0, 0.0)
-        self.first_rate = 0.0  # of the running epoch
         self.is_ahead = False
-        self._slots: dict[str, Array] | None = None
         self._parameters: Parameters | None = None  # of a network that is ahead and not here
         self._network: tuple[NetworkSpec, MLP] | None = None
-        self._run: tuple[tuple[MLP, int, int | None], Run] | None = None
+        self._run_key: tuple[MLP, int, int | None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {"_slots": self._slots_now(), "_network": None, "_run": None}
-        return self.__dict__ | state | {"_parameters": self._parameters_now()}
+        return self.__dict__ | {
+            "saved": self.run_state(),
+            "run": None,
+            "_run_key": None,
+            "_parameters": self._parameters_now(),
+            "_network": None,
+        }
 
     def _parameters_now(self) -> Parameters | None:
         if self._network is None or not self.is_ahead:
             return self._parameters
         return Parameters.read_from(self._network[1])
 
-    def _slots_now(self) -> dict[str, Array] | None:
-        if self._run is None:
-            return self._slots
-        run = self._run[1]
-        return run.state(with_start=run.steps_in(self.epochs) > 0)
-
     def latest(self, parameters: Parameters) -> Parameters:
         """Parameters to go on from, where an estimator has these."""
-        return (self._parameters_now() or parameters) if self.is_ahead else parameters
+        if self.is_ahead:
+            return self._parameters_now() or parameters
+        kept = self.progress.kept
+        return parameters if kept is None else Parameters.of(kept)
 
-    def check_resumable(self, samples: int, batch_size: int, epochs: int) -> None:
-        """Raise ValueError where a fit of so many samples could not go on exactly."""
-        slots = self._slots_now()
-        if slots is not None and slots["position"][4]:
+    def require_resumable(self, planned: Planned) -> None:
+        """Raise ValueError where a training that was planned so could not go on exactly."""
+        if len(self.order) != planned.samples:
+            raise ValueError(
+                "resume=True requires the samples of the fit that it goes on with: "
+                f"{len(self.order)} to train on, got {planned.samples}"
+            )
+        if self.has_diverged:
             raise ValueError(
                 "resume=True has nothing to go on from: the last fit diverged, and its optimizer "
                 "is not where the weights are"
             )
-        planned, old = Planned(samples, batch_size, epochs), self.progress.planned
+        old = self.progress.planned
         if old is None:
             return
-        within = slots is not None and slots["position"][0] == self.epochs
-        if within and (samples, batch_size) != (old.samples, old.batch_size):
+        if self.steps and replace(planned, epochs=old.epochs) != old:
             raise ValueError(
                 f"resume=True within an epoch requires its {old.samples} samples in batches of "
-                f"{old.batch_size}, got {samples} in batches of {batch_size}"
+                f"{old.batch_size}, got {planned.samples} in batches of {planned.batch_size}"
             )
-        if self.optimizer is None:
-            return
-        require_same_rates(
-            self.optimizer.learning_rate, old, planned,
-            "Leave max_iter as it was in the first fit, or give the schedule a length of its own",
-        )  # fmt: skip
+        if self.solver.brings_rate:
+            require_same_rates(
+                self.solver.learning_rate, old, planned,
+                "Leave max_iter as it was in the first fit, or give the schedule a length of its "
+                "own",
+            )  # fmt: skip
 
-    def check_order(self, samples: int) -> None:
-        """Raise ValueError unless the last epoch had so many samples."""
-        if len(self.order) != samples:
-            raise ValueError(
-                "resume=True requires the samples of the fit that it goes on with: "
-                f"{len(self.order)} to train on, got {samples}"
-            )
-
-    def set_penalty(self, alpha: float) -> None:
-        """scikit-learn divides `alpha` by the total weight of a batch; an optimizer does not."""
-        if self.optimizer is None or self.optimizer.l1 == self.optimizer.l2 == 0:
-            self.settings |= {"l2": float(alpha), "l2_per_batch": 1.0}
-
-    def rates(self, step: int, steps: int, steps_per_epoch: int, epochs: int) -> list[float]:
-        """Rates of some steps of the next epoch, from `step` counted from 0; or the one of all."""
-        if self.optimizer is None:
-            return [self.rate.value]
-        first = self.epochs * steps_per_epoch + step
-        rates: list[float] = self.optimizer.rates(first, steps, steps_per_epoch, epochs).tolist()
-        return rates
-
-    @property
-    def has_schedule(self) -> bool:
-        """Whether there is a schedule that may want to observe epochs."""
-        return self.optimizer is not None and isinstance(self.optimizer.learning_rate, Schedule)
-
-    @property
-    def schedule(self) -> Schedule:
-        """It."""
-        assert self.optimizer is not None
-        assert isinstance(self.optimizer.learning_rate, Schedule)
-        return self.optimizer.learning_rate
-
-    def observe(self, record: dict[str, Any]) -> None:
-        """Tell a schedule what an epoch measured."""
-        if self.has_schedule:
-            self.schedule.observe(record)
-
-    def model(self, spec: NetworkSpec) -> MLP:
+    def model_of(self, spec: NetworkSpec) -> MLP:
         """The network in training, a new one where there is none of this kind."""
         if self._network is None or self._network[0] != spec:
             self._network = (spec, spec.build())
         return self._network[1]
 
-    def run(self, model: MLP, batch_size: int, threads: int | None) -> Run:
+    def run_of(self, model: MLP, batch_size: int, threads: int | None) -> Run:
         """A run of the core whose optimizer goes on where the last one ended."""
         key = (model, batch_size, threads)
-        if self._run is None or self._run[0] != key:
-            slots = self._slots = self._slots_now()
-            self._run = None  # its memory goes first; should the next not fit, there are the slots
-            run = Run(model, batch_size=batch_size, rule=self.rule, threads=threads)
-            if slots is not None:
-                run.restore(slots)
-            self._run = (key, run)
-        return self._run[1]
+        if self.run is None or self._run_key != key:
+            # Its memory goes first; should the next not fit, there is the state.
+            state = self.put_aside()
+            run = Run(model, batch_size=batch_size, rule=self.solver.rule, threads=threads)
+            if state is not None:
+                run.restore(state)
+            self._run_key = key
+            self.run = run
+            self.saved = None
+        return self.run
+
+    def begin_anew(self, run: Run, moment: Moment) -> None:
+        """Let an epoch begin, also where an earlier one was cut."""
+        if run.steps_in(self.progress.epoch):
+            state = run.state()
+            run.restore({**state, "position": np.array([-1, *state["position"][1:]])})
+        self.settle(
+            replace(
+                self.progress, record=None, told=frozenset(), stops=False, seen={}, seconds=0.0,
+                rate=None, others={"moment": moment},
+            )
+        )  # fmt: skip
 
 
 def new_session(estimator: Any) -> Session:
     """A session for the solver, or the optimizer, that an estimator's parameters ask for."""
+    used = estimator.used
     if estimator.optimizer is not None:
-        optimizer = copy.deepcopy(estimator.optimizer)
-        if isinstance(optimizer.learning_rate, Schedule):
-            optimizer.learning_rate.reset()
-        return Session(optimizer.rule, optimizer.settings(), LearningRate(0.0), optimizer)
-    first = estimator.used.learning_rate_init
+        optimizer = copy.deepcopy(estimator.optimizer)  # the state of its schedule is this one's
+        rate, settings = optimizer.learning_rate, optimizer.settings()
+        return Session(Solver(rate, rule=optimizer.rule, core_settings=settings, brings_rate=True))
     if estimator.solver == "adam":
         settings = {
-            "beta1": estimator.used.beta_1,
-            "beta2": estimator.used.beta_2,
-            "epsilon": estimator.used.epsilon,
+            "beta1": used.beta_1,
+            "beta2": used.beta_2,
+            "epsilon": used.epsilon,
             "epsilon_hat": 1.0,
         }
-        return Session("adam", settings, LearningRate(first))
-    rule = "nesterov" if estimator.used.nesterovs_momentum else "momentum"
-    if estimator.used.momentum == 0:
+        rate = SolverRate(used.learning_rate_init)
+        return Session(Solver(rate, rule="adam", core_settings=settings))
+    rule = "nesterov" if used.nesterovs_momentum else "momentum"
+    if used.momentum == 0:
         rule = "sgd"
-    rate = LearningRate(first, estimator.used.learning_rate, estimator.used.power_t)
-    return Session(rule, {"momentum": estimator.used.momentum}, rate)
+    rate = SolverRate(used.learning_rate_init, used.learning_rate, used.power_t)
+    return Session(Solver(rate, rule=rule, core_settings={"momentum": used.momentum}))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the next epoch changes besides `Progress`: one that was cut begins with it again.
+
+    Attributes
+    ----------
+    attributes : dict
+        Of the estimator.
+    plateau : tuple of float and int
+    best : Parameters or None
+        Those with the best validation score.
+    random : tuple or None
+        State of the random numbers; None where they are the global ones.
+    order : int64 array of shape (samples,)
+        That of the last epoch.
+    """
+
+    attributes: dict[str, Any]
+    plateau: tuple[float, int]
+    best: Parameters | None
+    random: Any
+    order: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, estimator: Any, session: Session) -> Moment:
+        """The present one."""
+        values = vars(estimator)
+        attributes = {name: values[name] for name in _COUNTERS if name in values}
+        attributes |= {name: copy.copy(values[name]) for name in _CURVES if name in values}
+        plateau = estimator._plateau
+        random = None
+        if estimator.random_state is not None:
+            random = estimator._random_state.get_state()
+        best = values.get("_best_parameters")
+        return cls(attributes, (plateau.best, plateau.count), best, random, session.order)
+
+    def restore(self, estimator: Any, session: Session) -> None:
+        """Make it the present one."""
+        for name, value in self.attributes.items():
+            setattr(estimator, name, copy.copy(value))
+        estimator._plateau.best, estimator._plateau.count = self.plateau
+        if self.best is not None:
+            estimator._best_parameters = self.best
+        if self.random is not None:
+            estimator._random_state.set_state(self.random)
+        session.order = self.order

@@ -38,6 +38,25 @@ class Data:
     def __len__(self) -> int:
         return row_count(self.rows)
 
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights, or the number of samples."""
+        weights = self.sample_weight
+        return float(len(self) if weights is None else weights.sum(dtype=np.float64))
+
+    def in_double_precision(self) -> Data:
+        """The same in float64; bytes and labels stay what they are."""
+        rows, weights = self.rows, self.sample_weight
+        return Data(
+            (_doubled(rows[0]), *rows[1:]) if isinstance(rows, tuple) else _doubled(rows),
+            [_doubled(targets) for targets in self.targets],
+            None if weights is None else _doubled(weights),
+        )
+
+
+def _doubled(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype == np.float32 else array
+
 
 def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Rows:
     """Return samples (n, features) of uint8 or `dtype`; sparse matrices stay sparse.

@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from fastmlp.callbacks import Callback
 from fastmlp.history import History, Record
-from fastmlp.schedules import Schedule
 from fastmlp.training.run import Run
-from fastmlp.training.states import checked_state, kind_of, packed, unpacked
+from fastmlp.training.states import checked_state, packed, unpacked
 from fastmlp.validation import integer
 
-__all__ = ["Continuation", "Planned", "Progress", "begin_watching"]
+__all__ = ["Continuation", "Planned", "Progress"]
 
 Array = npt.NDArray[Any]
 _TEXT = "progress"
@@ -122,6 +121,13 @@ class Progress:
         states = {**self.states, key: checked_state(callback, callback.state())}
         changes = {"told": self.told | {key}, **changes}
         return replace(self, states=states, stops=self.stops or stops, **changes)
+
+    def with_epoch(self, record: Record, **changes: Any) -> Progress:
+        """After one more epoch, of which nobody was told yet."""
+        return replace(
+            self, epoch=self.epoch + 1, record=record, told=frozenset(), seen={}, seconds=0.0,
+            rate=None, **changes,
+        )  # fmt: skip
 
     def to_arrays(self) -> dict[str, Array]:
         """Everything but the history, as arrays of numbers and one of text."""
@@ -246,6 +252,10 @@ class Continuation:
         between = planned is None or not 0 < steps < planned.steps_per_epoch
         return run.state(with_start=not between)
 
+    def state_at(self, progress: Progress) -> dict[str, Array]:
+        """`to_arrays` with another progress."""
+        return {**(self.run_state() or {}), **progress.to_arrays()}
+
     def put_aside(self) -> dict[str, Array] | None:
         """Let go of the run's memory and keep its state, at any moment the one or the other."""
         state = self.run_state()
@@ -287,21 +297,3 @@ class Continuation:
             if name not in own and not name.startswith(_ARRAYS)
         }
         return continuation
-
-
-def begin_watching(
-    progress: Progress, callbacks: Mapping[str, Callback], schedule: object, *, resumes: bool
-) -> None:
-    """Give callbacks and schedule the state that they had, or let them begin."""
-    for key, callback in callbacks.items():
-        if resumes and key in progress.states:
-            callback.restore(progress.states[key])
-        else:
-            callback.reset()
-    if not isinstance(schedule, Schedule):
-        return
-    saved = progress.schedule
-    if resumes and saved is not None and saved[0] == kind_of(schedule):
-        schedule.restore(saved[1])
-    elif not resumes or progress.planned is not None or progress.epoch == 0:
-        schedule.reset()

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from fastmlp.errors import ConvergenceWarning
 from fastmlp.history import History
 from fastmlp.network import Network
@@ -15,7 +18,9 @@ from fastmlp.network.samples import Data
 from fastmlp.training.objective import Objective
 from fastmlp.validation import integer, keep, real
 
-__all__ = ["LBFGS", "fit_lbfgs"]
+__all__ = ["LBFGS", "fit_lbfgs", "minimize"]
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,17 @@ class LBFGS:
         Ends once no element of the gradient is larger.
     evaluations : int
         At most so many of the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 1], loss="mse", dtype="float64", seed=0)
+    >>> history = model.fit(x, x**2, epochs=200, optimizer=fastmlp.LBFGS(), verbose=0)
+    >>> history.ending, history.loss[-1] < 1e-3
+    ('converged', True)
     """
 
     l2: float = 0.0
@@ -63,6 +79,53 @@ _CURES = {
     "line search": "no step lowered the loss any more; raise tolerance of LBFGS, scale the inputs, "
     "or train in float64",
 }
+
+
+def _scipy_minimize() -> Callable[..., Any]:
+    try:
+        from scipy.optimize import minimize
+    except ImportError:
+        raise ImportError("LBFGS needs SciPy: pip install 'fastmlp[sklearn]'") from None
+    function: Callable[..., Any] = minimize
+    return function
+
+
+def minimize(
+    objective: Objective,
+    function: Callable[[Floats], tuple[float, Floats]],
+    *,
+    callback: Callable[[Any], object] | None,
+    **options: Any,
+) -> Any:
+    """Lower a function of a model's parameters by SciPy, and leave the model at the best.
+
+    C. Zhu, R. Byrd, P. Lu, J. Nocedal, "Algorithm 778: L-BFGS-B", 1997.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of the model.
+    function : callable
+        Value and gradient: the objective or what measures it in another way.
+    callback : callable, optional
+        Called with SciPy's result after each iteration.
+    options
+        SciPy's.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+    """
+    result = _scipy_minimize()(
+        function,
+        objective.flat(),
+        method="L-BFGS-B",
+        jac=True,
+        callback=callback,
+        options=options,
+    )
+    objective.assign(result.x)
+    return result
 
 
 def _ending(result: Any, iterations: int) -> str:
@@ -98,13 +161,7 @@ def fit_lbfgs(
     ImportError
         SciPy is not installed.
     """
-    try:
-        from scipy.optimize import minimize
-    except ImportError:
-        raise ImportError("LBFGS needs SciPy: pip install 'fastmlp[sklearn]'") from None
-    objective = Objective(
-        model, data.rows, data.targets, data.sample_weight, threads, l2=optimizer.l2
-    )
+    objective = Objective(model, data, threads, l2=optimizer.l2)
     history = History()
     start = time.perf_counter()
 
@@ -115,22 +172,18 @@ def fit_lbfgs(
         history.append({"loss": loss, "seconds": now - start})
         start = now
 
+    _scipy_minimize()  # is there, or an error before the last training is given up
     begin(history)
     result = minimize(
         objective,
-        objective.flat(),
-        method="L-BFGS-B",
-        jac=True,
+        objective,
         callback=record,
-        options={
-            "maxiter": iterations,
-            "maxcor": min(optimizer.memory, iterations),  # more pairs than that never exist
-            "gtol": optimizer.tolerance,
-            "maxfun": optimizer.evaluations,
-            "ftol": 64 * 2.220446049250313e-16,
-        },
+        maxiter=iterations,
+        maxcor=min(optimizer.memory, iterations),  # more pairs than that never exist
+        gtol=optimizer.tolerance,
+        maxfun=optimizer.evaluations,
+        ftol=64 * 2.220446049250313e-16,
     )
-    objective.assign(result.x)
     history.ending = _ending(result, iterations)
     if history.ending != "converged":
         cure = _CURES[history.ending].format(

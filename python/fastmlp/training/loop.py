@@ -1,11 +1,10 @@
-"""The loop over epochs: rates, validation, callbacks, averages, history. Steps are the core's."""
+"""The loop over epochs: rates, validation, averages, callbacks. Steps are the core's."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,30 +19,139 @@ from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
-from fastmlp.training.continuation import Continuation, Progress, begin_watching
-from fastmlp.training.run import Report, Run, StepSums
-from fastmlp.training.states import checked_state, keyed, kind_of
-from fastmlp.validation import real
+from fastmlp.training.continuation import Continuation, Progress
+from fastmlp.training.dispatch import Dispatch
+from fastmlp.training.run import Run, StepSums
+from fastmlp.training.states import checked_state, kind_of
 
-__all__ = ["ProgressFunction", "TrainingLoop"]
+__all__ = ["Policy", "ProgressFunction", "TrainingLoop"]
 
 Array = npt.NDArray[Any]
 ProgressFunction = Callable[[int, int, float, "float | None"], object]
 
 
-class TrainingLoop:
-    """Epochs of a network, and what `fastmlp.callbacks.Training` shows of them.
+class Policy:
+    """What the owner of a training decides about its epochs; this one decides for `MLP.fit`.
+
+    Parameters
+    ----------
+    model : Network
+    validation : Data, optional
+        Measured after each epoch.
+    threads : int
+        For that; 0 for all that pay.
+    verbose : bool
+        Print a line per epoch to standard error.
+
+    Attributes
+    ----------
+    with_penalty : bool
+        Whether steps measure the penalty, for `totals`.
+    step_limit : int or None
+        Most steps between two calls of `totals`.
+    tells_accuracy : bool
+        Whether predictions are right or wrong.
+    has_ended : bool
+        No further epoch is to be trained.
+    """
+
+    with_penalty = False
+    step_limit: int | None = None
+    has_ended = False
+
+    def __init__(
+        self,
+        model: Network,
+        *,
+        validation: Data | None = None,
+        threads: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.tells_accuracy = model.tells_accuracy
+        self._model = model
+        self._validation = validation
+        self._threads = threads
+        self._verbose = verbose
+
+    def require_measured(self, watchers: Iterable[object]) -> None:
+        """Raise ValueError where a callback or schedule watches what will not be measured."""
+        if self._validation is not None:
+            return
+        for watcher in watchers:
+            for name in getattr(watcher, "watches", ()):
+                if name in ("val_loss", "val_accuracy"):
+                    accuracy = "accuracy, " if self.tells_accuracy else ""
+                    raise ValueError(
+                        f"monitor must be one of epoch, epochs, loss, {accuracy}seconds, "
+                        f"learning_rate, got {name!r}; val_ needs validation_data"
+                    )
+
+    def order(self) -> npt.NDArray[np.int64] | None:
+        """Order of the samples in the epoch that begins or goes on; None for the core's own."""
+        return None
+
+    def totals(self, run: Run, epoch: int) -> StepSums:
+        """Sums over the steps of an epoch so far, as they are reported.
+
+        Called after all steps and possibly more than once.
+        """
+        return run.sums_in(epoch)
+
+    def mean_loss(self, sums: StepSums) -> float:
+        """Mean over the steps of which these are the sums."""
+        return sums.loss / (sums.weight or 1.0)
+
+    def completed(self, record: Record) -> Record:
+        """The record of an epoch with what is measured on other samples."""
+        if self._validation is None:
+            return record
+        values = self._model.evaluate_data(self._validation, self._threads)
+        return record | {f"val_{name}": value for name, value in values.items()}
+
+    def observe(self, record: Record, now: Progress) -> dict[str, Any]:
+        """Take note of an epoch, and return what changes in the progress by that.
+
+        What ends a training before the progress has changed has `observe` called again.
+        """
+        return {"history": now.history.with_record(record)}
+
+    def announce(self, record: Record) -> None:
+        """Print what an epoch measured, where that is wanted."""
+        if self._verbose:
+            print(epoch_line(record), file=sys.stderr, flush=True)
+
+    def diverged(self, epoch: int, step: int, rate: float) -> DivergedError:
+        """The error of a training that diverged in an epoch at a step, both from 1."""
+        return DivergedError(
+            f"training diverged in epoch {epoch} at step {step}: the loss is NaN or infinite. "
+            "The model keeps the weights it had before this epoch. Lower the learning rate (it "
+            f"was {rate:g}) or scale the inputs.",
+            epoch,
+            step,
+        )
+
+
+class TrainingLoop(Dispatch):
+    """Epochs of a network.
 
     Parameters
     ----------
     model : Network
     run : Run
-    data, validation : Data
+    data : Data
     optimizer : Optimizer
     continuation : Continuation
         Where the training is; `run` is its run.
     begin : callable
         Called without arguments before anything of the model changes.
+    resumes : bool
+        Callbacks and schedule go on from the continuation.
+    epochs : int
+        To train, besides those of the continuation.
+    policy : Policy, optional
+        By default `MLP.fit`'s, with `validation`, `threads` and `verbose`.
+    uncounted : int
+        Epochs of the continuation before the first that callbacks count.
     """
 
     def __init__(
@@ -54,112 +162,36 @@ class TrainingLoop:
         optimizer: Optimizer,
         *,
         continuation: Continuation,
-        begin: Callable[[], object],
+        callbacks: Sequence[Callback],
         resumes: bool,
         epochs: int,
-        shuffle: bool,
-        callbacks: Sequence[Callback],
+        begin: Callable[[], object] = lambda: None,
+        policy: Policy | None = None,
         validation: Data | None = None,
         averaging: Averaging | None = None,
         threads: int = 0,
         verbose: bool = False,
         progress: ProgressFunction | None = None,
+        uncounted: int = 0,
     ) -> None:
         if verbose and in_notebook():
             verbose = False
             if not any(isinstance(callback, LiveTable) for callback in callbacks):
                 callbacks = [LiveTable(), *callbacks]
-        planned = continuation.progress.planned
-        assert planned is not None
-        self.model = model
-        self.epochs = planned.epochs
-        self.steps_per_epoch = planned.steps_per_epoch
-        self.history = History()
+        super().__init__(model, callbacks, continuation, uncounted=uncounted)
+        if policy is None:
+            policy = Policy(model, validation=validation, threads=threads, verbose=verbose)
+        self._policy = policy
         self._last_epoch = continuation.progress.epoch + epochs
-        self._continuation = continuation
         self._begin = begin
         self._resumes = resumes
         self._run = run
         self._data = data
         self._optimizer = optimizer
         self._settings = optimizer.settings()
-        self._shuffle = shuffle
-        self._drop_last = planned.drop_last
-        self._callbacks = keyed(callbacks)
-        self._validation = validation
         self._averaging = averaging
         self._settings["average_decay"] = averaging.step_decay if averaging is not None else 0.0
-        self._threads = threads
-        self._verbose = verbose
         self._progress = progress
-        self._override = continuation.progress.override
-        self._ends_at_once = False
-
-    @property
-    def epoch(self) -> int:
-        return self._now.epoch
-
-    @property
-    def step(self) -> int:
-        return self.epoch * self.steps_per_epoch + self._run.steps_in(self.epoch)
-
-    @property
-    def learning_rate(self) -> float:
-        """Rate of the next step. Assigned, it holds until it is assigned again, or None is."""
-        if self._override is not None:
-            return self._override
-        return float(self._rates(self.step, 1)[0])
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float | None) -> None:
-        self._override = None if rate is None else real("learning_rate", rate, 0.0)
-
-    def show_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Give the model other parameters for the end; a resumed training goes on from its own."""
-        if self._now.kept is None:
-            self._settle(kept=self.model.parameters())
-        self.model.put_parameters(parameters)
-
-    def state_after(self, callback: Callback) -> dict[str, Array]:
-        """`MLP.training_state` as it will be when a callback has done what it is doing."""
-        key = next((key for key, other in self._callbacks.items() if other is callback), None)
-        if key is None:
-            raise ValueError(f"callback must be one of this fit, got {callback!r}")
-        now = self._now.with_told(key, callback, override=self._override)
-        return {**(self._continuation.run_state() or {}), **now.to_arrays()}
-
-    @property
-    def _stops(self) -> bool:
-        return self._now.stops or self._ends_at_once
-
-    @property
-    def _now(self) -> Progress:
-        return self._continuation.progress
-
-    def _settle(self, **changes: Any) -> None:
-        self._continuation.settle(replace(self._now, **changes))
-
-    def _rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
-        if self._override is not None:
-            return np.full(count, self._override)
-        return self._optimizer.rates(first, count, self.steps_per_epoch, self.epochs)
-
-    def _call(self, hook: str) -> None:
-        stops = [getattr(callback, hook)(self) is True for callback in self._callbacks.values()]
-        self._ends_at_once = any(stops)
-
-    def _tell(self, hook: str, record: Record | None = None) -> None:
-        """Call a hook of those that were not told yet, and take note of each that was."""
-        for key, callback in self._callbacks.items():
-            if key in self._now.told:
-                continue
-            arguments = () if record is None else (dict(record),)
-            stops = getattr(callback, hook)(self, *arguments) is True
-            self._take_note(key, callback, stops)
-
-    def _take_note(self, key: str, callback: Callback, stops: bool, **changes: Any) -> None:
-        now = self._now.with_told(key, callback, stops=stops, override=self._override, **changes)
-        self._continuation.settle(now)
 
     def fit(self) -> History:
         """Run all epochs.
@@ -169,19 +201,29 @@ class TrainingLoop:
         DivergedError
             The loss became NaN or infinite.
         """
+        self.begin()
+        self.run()
+        self.end()
+        return self.history
+
+    def begin(self) -> None:
+        """Restore or reset callbacks and schedule, and tell that the training begins."""
         schedule = self._optimizer.learning_rate
-        self._require_measured(schedule)
-        begin_watching(self._now, self._callbacks, schedule, resumes=self._resumes)
+        self._policy.require_measured((*self._callbacks.values(), schedule))
+        self._restore(schedule, resumes=self._resumes)
         self._call("on_train_begin")
-        self._rates(self.step, 1)  # can be had, or an error before the last training is given up
+        self._rates(1)  # can be had, or an error before the last training is given up
         self._begin()
         if self._now.kept is not None:
             self.model.put_parameters(self._now.kept)
             self._settle(kept=None)
         if isinstance(schedule, Schedule):
-            self._settle(schedule=(kind_of(schedule), checked_state(schedule, schedule.state())))
+            self._settle(**_noted(schedule))
+
+    def run(self) -> bool:
+        """Train; False where a callback or the policy has ended it before the last epoch."""
         self._catch_up()
-        while self.epoch < self._last_epoch and not self._stops:
+        while self._now.epoch < self._last_epoch and not self._has_ended:
             self._run.hide_averages()
             self._tell("on_epoch_begin")
             if self._stops:
@@ -190,94 +232,91 @@ class TrainingLoop:
             if record is None:
                 break
             self._end_epoch(record)
+        completed = not self._has_ended
         if self._averaging is not None and self._run.has_averages:
             self._run.show_averages()
         self._settle(stops=False)
-        self._call("on_train_end")
-        return self.history
+        return completed
 
-    def _require_measured(self, schedule: object) -> None:
-        """Raise ValueError where somebody watches what will not be measured."""
-        if self._validation is not None:
-            return
-        for watcher in (*self._callbacks.values(), schedule):
-            for name in getattr(watcher, "watches", ()):
-                if name in ("val_loss", "val_accuracy"):
-                    accuracy = "accuracy, " if self.model.tells_accuracy else ""
-                    raise ValueError(
-                        f"monitor must be one of epoch, epochs, loss, {accuracy}seconds, "
-                        f"learning_rate, got {name!r}; val_ needs validation_data"
-                    )
+    def end(self) -> None:
+        """Tell that the training has ended."""
+        self._call("on_train_end")
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._stops or self._policy.has_ended
+
+    def _steps_done(self) -> int:
+        return self._run.steps_in(self._now.epoch)
+
+    def _next_rate(self) -> float:
+        return float(self._rates(1)[0])
+
+    def _rates(self, count: int) -> npt.NDArray[np.float64]:
+        """Of the next steps."""
+        if self._override is not None:
+            return np.full(count, self._override)
+        first = self._now.epoch * self.steps_per_epoch + self._steps_done()
+        return self._optimizer.rates(first, count, self.steps_per_epoch, self.epochs)
 
     def _catch_up(self) -> None:
         """Tell those who were not told before something ended the last fit."""
         now = self._now
         if now.record is not None:
-            self._end_epoch(now.record)
+            self._tell_of_epoch(now.record)
         elif now.told:
             self._run.hide_averages()
-            if self._run.steps_in(now.epoch):
+            if self._steps_done():
                 self._tell_of_steps()
             else:
                 self._tell("on_epoch_begin")
 
     def _end_epoch(self, record: Record) -> None:
-        """Take note of an epoch, once, and tell of it."""
-        self.history.append(record)
-        if self._now.record is None:
-            history = self._now.history.with_record(record)
-            schedule = self._optimizer.learning_rate
-            changes: dict[str, Any] = {}
-            if isinstance(schedule, Schedule):
-                schedule.observe(record)
-                state = checked_state(schedule, schedule.state())
-                changes["schedule"] = (kind_of(schedule), state)
-            self._settle(
-                epoch=self.epoch + 1, history=history, record=record, told=frozenset(), seen={},
-                seconds=0.0, rate=None, **changes,
-            )  # fmt: skip
-            if self._verbose:
-                print(epoch_line(record), file=sys.stderr, flush=True)
-        self._tell("on_epoch_end", record)
-        self._settle(record=None, told=frozenset(), override=self._override)
+        """Take note of an epoch in one assignment, and tell of it."""
+        changes = self._policy.observe(record, self._now)
+        schedule = self._optimizer.learning_rate
+        if isinstance(schedule, Schedule):
+            schedule.observe(record)
+            changes |= _noted(schedule)
+        self._continuation.settle(self._now.with_epoch(record, **changes))
+        self._policy.announce(record)
+        self._tell_of_epoch(record)
 
     def _fit_epoch(self) -> Record | None:
         """Measures of an epoch; None where a callback broke it off, to be gone on with."""
+        order = self._policy.order()
         if self._now.rate is None:
             self._settle(rate=self.learning_rate)
         self._tell_of_steps()
-        while self._run.steps_in(self.epoch) < self.steps_per_epoch and not self._stops:
+        while self._steps_done() < self.steps_per_epoch and not self._stops:
             start = time.perf_counter()
             try:
-                self._steps()
+                self._steps(order)
             finally:
                 self._settle(seconds=self._now.seconds + time.perf_counter() - start)
             self._tell_of_steps()
-        if self._run.steps_in(self.epoch) < self.steps_per_epoch:
+        if self._steps_done() < self.steps_per_epoch:
             return None
         self._show_averages()
-        measured = _means(self._run.sums_in(self.epoch), self.model.tells_accuracy)
+        measured = self._means(self._policy.totals(self._run, self._now.epoch))
         record: Record = {"epoch": self.epoch + 1, **measured, "seconds": self._now.seconds}
         record |= {"learning_rate": self._now.rate, "epochs": self.epochs}
-        if self._validation is not None:
-            values = self.model.evaluate_data(self._validation, self._threads)
-            record.update({f"val_{name}": value for name, value in values.items()})
-        return record
+        return self._policy.completed(record)
 
     def _steps_to_next_call(self, left: int) -> int:
-        """Steps until a callback wants to be called, or the epoch ends."""
+        """Steps until a callback or the policy wants to be called, or the epoch ends."""
         distances = [
             callback.every_steps - self.step % callback.every_steps
             for callback in self._callbacks.values()
             if callback.every_steps is not None
         ]
-        return min([left, *distances])
+        return min([left, self._policy.step_limit or left, *distances])
 
-    def _steps(self) -> None:
+    def _steps(self, order: npt.NDArray[np.int64] | None) -> None:
         """Steps up to the next that somebody wants to be told of."""
-        first = self._run.steps_in(self.epoch)
+        first = self._steps_done()
         count = self._steps_to_next_call(self.steps_per_epoch - first)
-        rates = self._rates(self.step, count)
+        rates = self._rates(count)
         constant = bool((rates == rates[0]).all())
         self._settings["learning_rate"] = float(rates[0])
         report: Callable[[int, float, float, float], object] | None = None
@@ -286,45 +325,34 @@ class TrainingLoop:
 
             def report(done: int, weight: float, loss: float, correct: float) -> None:
                 total = max(weight, 1e-300)
-                shown = correct / total if self.model.tells_accuracy else None
+                shown = correct / total if self._policy.tells_accuracy else None
                 progress(done, len(self._data), loss / total, shown)
 
         self._settle(step_rate=float(rates[-1]))
         result = self._run.epoch(
-            self._data.rows,
-            self._data.targets,
+            self._data,
             self._settings,
-            shuffle=self._shuffle,
-            epoch=self.epoch,
+            order=order,
+            shuffle=self._planned.shuffle,
+            epoch=self._now.epoch,
             first_step=first,
             steps=count,
-            drop_last=self._drop_last,
+            drop_last=self._planned.drop_last,
             learning_rates=() if constant else rates.tolist(),
-            sample_weight=self._data.sample_weight,
             trainable=self.model.trainable_flags(),
+            with_penalty=self._policy.with_penalty,
             progress=report,
         )
         if result.status == "diverged":
-            self._raise_diverged(first, result, float(rates[0]))
-
-    def _raise_diverged(self, first: int, report: Report, rate: float) -> None:
-        # An update that overflows after the last step of an epoch belongs to that step.
-        step = first + report.steps
-        step += step < self.steps_per_epoch
-        raise DivergedError(
-            f"training diverged in epoch {self.epoch + 1} at step {step}: the loss is NaN or "
-            "infinite. The model keeps the weights it had before this epoch. Lower the "
-            f"learning rate (it was {rate:g}) or scale the inputs.",
-            self.epoch + 1,
-            step,
-        )
+            # An update that overflows after the last step of an epoch belongs to that step.
+            step = min(first + result.steps + 1, self.steps_per_epoch)
+            raise self._policy.diverged(self.epoch + 1, step, float(rates[0]))
 
     def _tell_of_steps(self) -> None:
         """Call those that want to know of the last step, unless they were called already."""
-        step, done = self.step, self._run.steps_in(self.epoch)
-        if done == 0:
+        if self._steps_done() == 0:
             return
-        sums = self._run.sums_in(self.epoch)
+        step, sums = self.step, self._policy.totals(self._run, self._now.epoch)
         for key, callback in self._callbacks.items():
             if callback.every_steps is None or step % callback.every_steps:
                 continue
@@ -337,29 +365,30 @@ class TrainingLoop:
                 sums.loss - before[3],
                 correct=sums.correct - before[4],
             )
-            means = _means(since, self.model.tells_accuracy)
-            record: Record = {"step": step, "epoch": self.epoch + 1, **means}
+            record: Record = {"step": step, "epoch": self.epoch + 1, **self._means(since)}
             record["learning_rate"] = self._now.step_rate
             stops = callback.on_step_end(self, record) is True
-            seen = {**self._now.seen, key: (step, *_counted(sums))}
+            counted = (step, sums.samples, sums.weight, sums.loss, sums.correct)
+            seen = {**self._now.seen, key: counted}
             self._take_note(key, callback, stops, seen=seen, told=self._now.told)
+
+    def _means(self, sums: StepSums) -> dict[str, float]:
+        means = {"loss": self._policy.mean_loss(sums)}
+        if self._policy.tells_accuracy:
+            means["accuracy"] = sums.correct / (sums.weight or 1.0)
+        return means
 
     def _show_averages(self) -> None:
         """The model gets its averages, where there are any, and the run keeps the parameters."""
         if self._averaging is None:
             return
-        decay = self._averaging.epoch_decay(self.epoch)
+        decay = self._averaging.epoch_decay(self._now.epoch)
         if decay is not None:
             self._run.average(decay)
         if self._run.has_averages:
             self._run.show_averages()
 
 
-def _counted(sums: StepSums) -> tuple[int, float, float, float]:
-    return sums.samples, sums.weight, sums.loss, sums.correct
-
-
-def _means(sums: StepSums, with_accuracy: bool) -> dict[str, float]:
-    weight = sums.weight or 1.0
-    means = {"loss": sums.loss / weight}
-    return means | ({"accuracy": sums.correct / weight} if with_accuracy else {})
+def _noted(schedule: Schedule) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """The state of a schedule as a part of the progress."""
+    return {"schedule": (kind_of(schedule), checked_state(schedule, schedule.state()))}

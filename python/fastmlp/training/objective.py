@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import core_function
 from fastmlp.network import Network
-from fastmlp.network.samples import Rows, row_count
+from fastmlp.network.samples import Data
 from fastmlp.validation import thread_count
 
 __all__ = ["Objective"]
@@ -39,19 +39,15 @@ class Objective:
     def __init__(
         self,
         model: Network,
-        rows: Rows,
-        targets: Array | list[Array],
-        sample_weight: Array | None = None,
+        data: Data,
         threads: int | None = None,
         l2: float = 0.0,
     ) -> None:
         self._model = model
-        self._rows = rows
-        self._targets = targets if isinstance(targets, list) else [targets]
-        self._sample_weight = sample_weight
+        self._data = data
         self._l2 = l2
         self._loss_function = core_function(model.architecture.losses)
-        self._gradient = model.core_gradient(row_count(rows), thread_count(threads))
+        self._gradient = model.core_gradient(len(data), thread_count(threads))
         self._shapes = [
             (kind, layer, array.shape)
             for kind in _KINDS
@@ -83,9 +79,9 @@ class Objective:
         """Loss and gradient at `flat`, which become float64 whatever the model's type."""
         self.assign(flat)
         loss, arrays = self._gradient.compute(
-            self._rows,
-            self._targets,
-            sample_weight=self._sample_weight,
+            self._data.rows,
+            self._data.targets,
+            sample_weight=self._data.sample_weight,
             loss_function=self._loss_function,
         )
         gradient = _joined([array for kind in _KINDS for array in arrays[kind]])

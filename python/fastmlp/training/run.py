@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastmlp.losses import core_function
 from fastmlp.network import Network
-from fastmlp.network.samples import Rows
+from fastmlp.network.samples import Data
 from fastmlp.validation import core_array, require_held, thread_count
 
 __all__ = ["Report", "Run", "StepSums"]
@@ -87,8 +87,7 @@ class Run:
 
     def epoch(
         self,
-        rows: Rows,
-        targets: Array | list[Array],
+        data: Data,
         settings: Mapping[str, float],
         *,
         order: npt.NDArray[np.int64] | None = None,
@@ -98,10 +97,9 @@ class Run:
         steps: int = -1,
         drop_last: bool = False,
         learning_rates: Sequence[float] = (),
-        sample_weight: Array | None = None,
         trainable: Sequence[bool] = (),
-        penalty: bool = False,
-        keeps_losses: bool = False,
+        with_penalty: bool = False,
+        record_losses: bool = False,
         progress: Progress | None = None,
     ) -> Report:
         """Steps of one pass over the samples.
@@ -122,7 +120,7 @@ class Run:
             Of each step; empty: that of the settings.
         trainable : sequence of bool
             By layer; empty: all.
-        penalty, keeps_losses : bool
+        with_penalty, record_losses : bool
             Whether to measure `Report.penalty_sum` and `Report.step_losses`.
         progress : callable, optional
             Called at most every 25 ms.
@@ -130,10 +128,10 @@ class Run:
         self._require_settings_held(settings, learning_rates)
         return Report(
             **self._run.run_epoch(
-                rows,
-                targets if isinstance(targets, list) else [targets],
+                data.rows,
+                data.targets,
                 settings,
-                sample_weight=sample_weight,
+                sample_weight=data.sample_weight,
                 order=order,
                 shuffle=shuffle,
                 seed=self._seed,
@@ -143,8 +141,8 @@ class Run:
                 drop_last=drop_last,
                 learning_rates=learning_rates,
                 trainable=trainable,
-                with_penalty=penalty,
-                record_losses=keeps_losses,
+                with_penalty=with_penalty,
+                record_losses=record_losses,
                 loss_function=self._loss_function,
                 progress=progress,
             )
