@@ -49,7 +49,7 @@ def test_zero_columns(benchmark, record, name, share, threads):
         weights.append(model.weights[0])
     assert_same_bits(*weights)
     benchmark.group = f"zero columns {name}"
-    benchmark(run.epoch, x, y, SETTINGS)
+    benchmark(run.epoch, Data(x, [y]), SETTINGS)
     record(
         flops=len(x) * workload.flops_per_sample,
         bytes_moved=workload.steps * workload.bytes_per_step(),

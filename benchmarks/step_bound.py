@@ -52,7 +52,7 @@ class StepBound:
 
     def step(self, net: Network, x: NDArray, y: NDArray, rate: float, momentum: float) -> None:
         """Advance by the step that `net.step` is about to take."""
-        outputs, variances, derivatives = self._forward(net, x)
+        outputs, variances, derivative_variances = self._forward(net, x)
         d, vd = self._loss(outputs[-1], variances[-1], y)
         updates = []
         for layer in reversed(range(len(net.weights))):
@@ -60,8 +60,8 @@ class StepBound:
             derivative = activation_derivative(net.activation_of(layer), outputs[layer + 1])
             dz = d * derivative
             vdz = (
-                vd * (derivative**2 + derivatives[layer])
-                + d * d * derivatives[layer]
+                vd * (derivative**2 + derivative_variances[layer])
+                + d * d * derivative_variances[layer]
                 + (2 * U * dz) ** 2
             )
             a, va = outputs[layer], variances[layer]
@@ -77,7 +77,7 @@ class StepBound:
     def _forward(self, net: Network, x: NDArray) -> tuple[list[Array], list[Array], list[Array]]:
         outputs = net.layer_outputs(x)
         variances = [(2 * U * outputs[0]) ** 2]  # the input scale and the product with it
-        derivatives = []
+        derivative_variances = []
         for layer, w in enumerate(net.weights):
             dw, db = self.parameters[layer]
             vz = product_variance(outputs[layer], variances[layer], w, dw * dw)
@@ -88,15 +88,15 @@ class StepBound:
                 variances.append(vz)
                 # Within its error of 0 a unit may be computed on the other side of the kink. Such a
                 # flip changes the derivative by 1, once, so 1 is the bound and not the deviation.
-                derivatives.append((np.abs(z) <= LAMBDA * np.sqrt(vz)) / LAMBDA**2)
-            elif name == "sigmoid":  # the derivative is at most 1/4, the second one at most 1
+                derivative_variances.append((np.abs(z) <= LAMBDA * np.sqrt(vz)) / LAMBDA**2)
+            elif name == "sigmoid":  # first derivative at most 1/4, second at most 1
                 variances.append(vz / 16 + (ELEMENTWISE_ROUNDOFFS * U * out) ** 2)
-                derivatives.append(variances[-1] + (2 * U) ** 2)
+                derivative_variances.append(variances[-1] + (2 * U) ** 2)
             else:
                 assert name == "identity", name
                 variances.append(vz)
-                derivatives.append(np.zeros_like(vz))
-        return outputs, variances, derivatives
+                derivative_variances.append(np.zeros_like(vz))
+        return outputs, variances, derivative_variances
 
     @staticmethod
     def _loss(logits: Array, variance: Array, y: NDArray) -> tuple[Array, Array]:

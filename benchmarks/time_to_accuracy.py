@@ -32,6 +32,7 @@ from fastmlp.bench.engines import ENGINES, Engine, ScikitLearn, Torch
 from fastmlp.bench.runner import Process, WorkerError, draw_start
 from fastmlp.bench.worker import limit_threads, serve
 from fastmlp.bench.workloads import Start, Workload, forward
+from fastmlp.optimizers import Adam, Optimizer
 from fastmlp.schedules import Constant, Cosine, StepDecay
 
 EPOCH_SECONDS = 600.0  # limit, after which an engine is stopped
@@ -49,13 +50,11 @@ class TorchAdam(Torch):
         workload = replace(workload, batch=64, learning_rate=1e-3)
         super().__init__(workload, start, x, y, threads)
         self.torch.manual_seed(start.seed)
-        for layer in list(self.model)[::2]:
+        for layer in list(self.training.network)[::2]:
             layer.reset_parameters()
 
-    def make_optimizer(self) -> Any:
-        return self.torch.optim.Adam(
-            self.model.parameters(), self.workload.learning_rate, fused=True
-        )
+    def rule(self) -> Optimizer:
+        return Adam()
 
     def train(self, epochs: int, learning_rate: float) -> None:
         super().train(epochs, self.workload.learning_rate)

@@ -15,7 +15,15 @@ import stat
 
 from fastmlp.errors import FormatError
 
-__all__ = ["append", "atomic_write", "read_regular_file", "sweep", "text_path"]
+__all__ = [
+    "append",
+    "atomic_write",
+    "is_locked",
+    "read_regular_file",
+    "sweep",
+    "text_path",
+    "try_lock",
+]
 
 # Names may have 255 bytes; the temporary name adds about 40 to the part that it keeps.
 _MAX_STEM_BYTES = 160
@@ -54,7 +62,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     descriptor = os.open(temporary, flags, 0o666)
     try:
         try:
-            _lock(descriptor)
+            with contextlib.suppress(OSError):  # a file system without locks
+                try_lock(descriptor)
             _write_all(descriptor, data)
             # After a failed fsync the kernel may have dropped the dirty pages and marked them
             # clean, so a second try on this descriptor could succeed without the data on disk.
@@ -88,15 +97,51 @@ def sweep(directory: str | os.PathLike[str], name: str | None = None) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(path)
+                if try_lock(descriptor):
+                    os.unlink(path)
             finally:
                 os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # a file system without locks
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file or directory, without waiting; False where another process holds it.
+
+    The lock ends when the descriptor is closed, and so at the latest with the process.
+
+    Parameters
+    ----------
+    descriptor : int
+    shared : bool
+        Other shared locks may exist at the same time.
+
+    Raises
+    ------
+    OSError
+        The file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(directory: str | os.PathLike[str]) -> bool:
+    """Whether a process holds a directory; never on a file system without locks.
+
+    Raises
+    ------
+    OSError
+        The directory cannot be opened.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # A shared lock: two processes that look at once do not take each other for a holder.
+        return not try_lock(descriptor, shared=True)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(process: int) -> bool:

@@ -6,12 +6,13 @@ list these names without the time that importing NumPy takes.
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import operator
 import sys
 from collections.abc import Iterable
+
+from fastmlp.errors import did_you_mean
 
 __all__ = ["choice", "flag", "integer", "keep", "real", "shown"]
 
@@ -95,6 +96,5 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
         raise TypeError(f"{name} must be a string, got {shown(value)} ({type(value).__name__})")
     if value in options:
         return str(value)
-    near = difflib.get_close_matches(value, options, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(value, options)
     raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{hint}")

@@ -1,6 +1,14 @@
 """Exceptions and warnings for which Python has none."""
 
-__all__ = ["ConvergenceWarning", "DataUnavailableError", "DivergedError", "FormatError"]
+from collections.abc import Iterable
+
+__all__ = [
+    "ConvergenceWarning",
+    "DataUnavailableError",
+    "DivergedError",
+    "FormatError",
+    "did_you_mean",
+]
 
 
 class FormatError(ValueError):
@@ -35,3 +43,20 @@ class DivergedError(RuntimeError):
         super().__init__(message)
         self.epoch = epoch
         self.step = step
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("Trian", ["train", "test"])
+    "; did you mean 'train'?"
+    >>> did_you_mean("xyz", ["train", "test"])
+    ''
+    """
+    import difflib  # only where there is an error: it is slow to load
+
+    lowered = {text.lower(): text for text in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

@@ -11,7 +11,7 @@ import pytest
 
 import fastmlp
 from fastmlp.cli import main
-from fastmlp.experiment.recipes import IMAGES, RECIPES
+from fastmlp.experiment.settings import IMAGES, RECIPES
 from fastmlp.schedules import Cosine, StepDecay
 from support.cli_process import ESCAPE, run, train_tiny, write_idx_directory
 
@@ -34,10 +34,11 @@ def test_help_shows_examples_before_the_options(path, flag):
     assert examples < usage < result.stdout.index("Options:")
 
 
-def test_help_imports_neither_numpy_nor_rich_nor_the_core():
+def test_help_imports_nothing_slow():
     probe = (
         "import sys; from fastmlp.cli import main; code = main(['--help']);"
-        "bad = {'numpy', 'rich', 'fastmlp._core', 'fastmlp.datasets'} & set(sys.modules);"
+        "slow = {'numpy', 'pydantic', 'tomlkit', 'fastmlp._core', 'fastmlp.datasets'};"
+        "bad = slow & set(sys.modules);"
         "sys.exit(f'{bad}' if bad else code)"
     )
     result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
@@ -47,6 +48,15 @@ def test_help_imports_neither_numpy_nor_rich_nor_the_core():
 def test_version():
     result = run("--version")
     assert (result.returncode, result.stdout) == (0, f"fastmlp {fastmlp.__version__}\n")
+
+
+@pytest.mark.parametrize("module", ["fastmlp", "fastmlp.cli"])
+def test_the_package_is_the_program(module):
+    result = subprocess.run(
+        [sys.executable, "-m", module, "data", "--help"], capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert "Usage: fastmlp data [OPTIONS] COMMAND" in result.stdout
 
 
 @pytest.mark.parametrize(

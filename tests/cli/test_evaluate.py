@@ -163,7 +163,7 @@ def test_samples_that_the_model_was_trained_on_are_warned_of(measure):
     assert code == 0
     assert errors == (
         "fastmlp: warning: the model was trained on some of these samples; without DATASET it is "
-        "measured on those that it has not seen\n"
+        "measured on samples that it has not seen\n"
     )
     assert measure("1", "houses.csv", "--quiet")[2] == ""
     assert measure("1", "houses.csv", "--part", "training")[2] == ""
@@ -206,8 +206,8 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
         (("labels.safetensors", "kinds.csv"), 3, "column 'sour': must be 0 or 1, got 7"),
         (("losses.safetensors", "wide.npz"), 2, "several losses"),
         (("t.csv", "t.csv"), 4, "t.csv: header length"),
-        (("none", "t.csv"), 4, "none: No such file or directory"),
-        ((".",), 4, ".: has no config.toml"),
+        (("none", "t.csv"), 2, "none: is neither a run nor a file"),
+        ((".",), 2, ".: has no config.toml"),
     ],
 )
 def test_what_cannot_be_measured_says_why(work, measure, args, code, message):

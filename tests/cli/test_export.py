@@ -137,7 +137,10 @@ def test_files_are_overwritten_on_request_alone(model_path, tmp_path, capsys):
     ("arguments", "message"),
     [
         ((), "choose what to write with --format, or name a file with --output"),
-        (("-o", "a.txt"), "--output a.txt: must end with .onnx, .npz, .h, or say --format"),
+        (
+            ("-o", "a.txt"),
+            "--output a.txt: must end with .onnx, .npz, .h, or --format must be given",
+        ),
         (("-o", "a.npz", "--format", "c"), "--output a.npz: ends as npz does, not c"),
         (("--format", "pickle"), "'pickle' is not one of 'onnx', 'npz', 'c'"),
         (("-o", "a.npz", "--name", "x"), "--name: is for C headers, not for npz"),
@@ -161,7 +164,7 @@ def test_a_damaged_model_is_code_4(model_path, tmp_path, capsys):
     damaged[-1] ^= 1
     model_path.write_bytes(damaged)
     assert call(model_path, "--format", "npz") == ExitCode.MODEL_FILE
-    assert call(tmp_path / "none.safetensors", "--format", "npz") == ExitCode.MODEL_FILE
+    assert call(tmp_path / "none.safetensors", "--format", "npz") == ExitCode.USAGE
     assert [entry.name for entry in tmp_path.iterdir()] == [model_path.name]
     assert "net.safetensors" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import fastmlp
-from fastmlp.cli.info import EXTRAS
+from fastmlp.cli.commands.info import EXTRAS
 from fastmlp.cli.self_test import DIGEST, trained_digest
 from fastmlp.datasets.cache import cache_directory
 from support.cli_process import TIMEOUT, environment, run

@@ -91,14 +91,14 @@ def test_the_text_has_the_same_in_words(look):
     assert pairs["parameters"] == str(found["parameters"])
     assert pairs["task"] == "classification"
     assert pairs["classes"] == "setosa, versicolor, virginica"
-    assert pairs["standardised"] == "inputs"
+    assert pairs["standardized"] == "inputs"
     layers = lines[lines.index("") + 2 :][:3]
     assert [line.split()[:3] for line in layers] == [
         ["1", "4", "7"],
         ["2", "7", "6"],
         ["3", "6", "3"],
     ]
-    assert "relu with batch normalisation" in layers[0]
+    assert "relu with batch normalization" in layers[0]
     history = {line.split("   ")[0].strip(): line.split()[-4:] for line in lines[-4:]}
     losses = found["history"]["val_loss"]
     shown = [f"{value:.6g}" for value in (losses[0], losses[-1], min(losses))]
@@ -171,8 +171,6 @@ def test_a_checkpoint_whatever_its_name(work, look, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none", "none: No such file or directory"),
-        (".", ".: has no config.toml"),
         ("damaged", "damaged: sha256: does not match the content"),
         ("damaged-checkpoint", "damaged-checkpoint: sha256: does not match the content"),
         ("table.csv", "table.csv: header length"),
@@ -181,7 +179,7 @@ def test_a_checkpoint_whatever_its_name(work, look, tmp_path):
         ("list", "list: header: must be a JSON object"),
     ],
 )
-def test_what_is_no_model_is_code_4(work, look, name, message):
+def test_a_damaged_file_is_code_4(work, look, name, message):
     def flipped(path):
         content = path.read_bytes()
         return content[:-1] + bytes([content[-1] ^ 1])
@@ -203,3 +201,10 @@ def test_what_is_no_model_is_code_4(work, look, name, message):
     assert message in errors
     assert errors.startswith("fastmlp: error: ")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "neither a run nor a file"), (".", "has no config.toml")]
+)
+def test_what_is_neither_a_run_nor_a_file_is_code_2(look, name, message):
+    assert message in look(name, code=2)

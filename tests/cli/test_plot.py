@@ -8,7 +8,7 @@ import re
 import pytest
 
 from fastmlp.cli import main
-from fastmlp.cli.text_curves import Curve, drawn
+from fastmlp.cli.commands.plot import Curve, drawn
 from fastmlp.experiment.rundir import RunDirectory
 from support.cli_process import ESCAPE, run
 from support.serving_models import train

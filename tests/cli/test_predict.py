@@ -361,8 +361,6 @@ def test_files_that_hold_no_samples_are_code_3(work, name, message, monkeypatch,
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none.safetensors", "none.safetensors: No such file or directory"),
-        ("empty", "empty: has no config.toml"),
         ("damaged.safetensors", "damaged.safetensors: sha256: does not match the content"),
         ("checkpoint.safetensors", "format: must be 'fastmlp-model', got 'fastmlp-checkpoint'"),
         ("unfinished", "unfinished: has no model yet"),
@@ -371,8 +369,7 @@ def test_files_that_hold_no_samples_are_code_3(work, name, message, monkeypatch,
 def test_models_that_are_none_are_code_4(work, name, message, monkeypatch, capsys):
     monkeypatch.chdir(work)
     content = (work / "price.safetensors").read_bytes()
-    if not (work / "empty").exists():
-        (work / "empty").mkdir()
+    if not (work / "unfinished").exists():
         (work / "damaged.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         newest = sorted((work / "runs/001-flowers/checkpoints").iterdir())[-1]
         (work / "checkpoint.safetensors").write_bytes(newest.read_bytes())
@@ -380,6 +377,18 @@ def test_models_that_are_none_are_code_4(work, name, message, monkeypatch, capsy
         settings = (work / "runs/001-flowers/config.toml").read_text()
         (work / "unfinished" / "config.toml").write_text(settings)
     refuse(capsys, 4, message, name, "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.safetensors", "none.safetensors: is neither a run nor a file"),
+        (".", ".: has no config.toml"),
+    ],
+)
+def test_what_is_neither_a_run_nor_a_file_is_code_2(work, name, message, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    refuse(capsys, 2, message, name, "t.csv")
 
 
 def test_a_fifo_does_not_keep_it_waiting(work, tmp_path):

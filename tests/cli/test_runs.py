@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fastmlp._files import is_locked
 from fastmlp.cli import main
-from fastmlp.cli.run_summary import differences, is_held, summary_of
+from fastmlp.cli.commands.runs import differences, summary_of
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.settings import resolve
 from support.cli_process import TIMEOUT, command, environment, run
@@ -103,13 +104,13 @@ def test_two_that_look_do_not_take_each_other_for_a_training(runs):
     made = make_run(runs / "001-iris")
     descriptor = os.open(made.path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    assert not is_held(made.path)
+    assert not is_locked(made.path)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert is_held(made.path)
+    assert is_locked(made.path)
     os.close(descriptor)
-    assert not is_held(made.path)
+    assert not is_locked(made.path)
     with made.locked():  # looking left no lock behind
-        assert is_held(made.path)
+        assert is_locked(made.path)
 
 
 def test_sorting(runs, call):

@@ -209,7 +209,8 @@ def test_ctrl_c_ends_all_processes_and_a_second_sweep_is_refused(here, tmp_path)
         assert process.returncode == 130
         wait_until(lambda: not any(map(is_alive, workers)))
     assert errors.splitlines()[-1] == (
-        "fastmlp: interrupted (0 of 20 trials finished; go on with 'fastmlp sweep --resume here')"
+        "fastmlp: interrupted (0 of 20 trials finished; "
+        "continue with 'fastmlp sweep --resume here')"
     )
     assert "Traceback" not in errors
 
@@ -233,7 +234,7 @@ def test_a_worker_that_is_lost_ends_the_sweep(tmp_path):
     assert process.returncode == 1
     assert errors.splitlines()[-1] == (
         "fastmlp: error: a process of the sweep was ended from outside (0 of 20 trials finished; "
-        "go on with 'fastmlp sweep --resume here')"
+        "continue with 'fastmlp sweep --resume here')"
     )
 
 
@@ -272,7 +273,7 @@ SEARCH = ("--search", f"{RATE}=0.01..0.1")
         (("moons", *SEARCH, "--optimizer", "lbfgs"), 2, "error: optimizer.name: lbfgs has"),
         (("moons", *SEARCH, "--activation", "reul"), 2, "error: activation must be one of"),
         (("mons", *SEARCH), 2, "did you mean 'moons'?"),
-        (("-", *SEARCH), 2, "DATASET must be what can be read more than once, got -"),
+        (("-", *SEARCH), 2, "DATASET must be data that can be read more than once, got -"),
         (("nowhere.csv", *SEARCH), 3, "nowhere.csv: does not exist"),
         (("moons", *SEARCH, "--out", "full"), 2, "--out: full: is not empty"),
         (("moons", *SEARCH, "--out", "full/file"), 2, "--out: full/file: is a file"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastmlp.cli.errors import ConfigError
-from fastmlp.cli.run_names import resolve_run, run_paths
+from fastmlp.cli.runs import resolve_run, run_paths
 from support.cli_process import run
 
 

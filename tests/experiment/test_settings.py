@@ -11,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmlp.errors import FormatError
-from fastmlp.experiment.recipes import RECIPES, recipe_for
 from fastmlp.experiment.schema import Config
-from fastmlp.experiment.settings import assign, merged, read_settings, resolve, toml
+from fastmlp.experiment.settings import (
+    RECIPES,
+    assign,
+    merged,
+    read_settings,
+    recipe_for,
+    resolve,
+    toml,
+)
 from support.cli_process import run
 from support.setting_cases import CASES
 

@@ -319,24 +319,24 @@ MUTATIONS = [
     Mutation(
         "data not compared on resume",
         "python/fastmlp/experiment/runner.py",
-        "if expected is not None and dict(expected) != dict(actual):",
-        "if False:",
+        "    if expected is not None:\n        message",
+        "    if False:\n        message",
     ),
     Mutation(
         "settings before the environment",
-        "python/fastmlp/cli/training.py",
+        "python/fastmlp/cli/commands/train.py",
         "        run.write_json(run.environment_path, runner.facts(experiment))\n        run.write_config(experiment.config)\n",
         "        run.write_config(experiment.config)\n        run.write_json(run.environment_path, runner.facts(experiment))\n",
     ),
     Mutation(
         "patience counts one less",
-        "python/fastmlp/experiment/keeper.py",
-        "since_best < self._patience",
-        "since_best < self._patience + 1",
+        "python/fastmlp/experiment/runner.py",
+        "self.since_best >= self._patience",
+        "self.since_best > self._patience",
     ),
     Mutation(
         "time limit ignored",
-        "python/fastmlp/experiment/keeper.py",
+        "python/fastmlp/experiment/runner.py",
         'elapsed + record["seconds"] > self._max_time',
         "False",
     ),
@@ -361,8 +361,8 @@ MUTATIONS = [
     Mutation(
         "lock not taken",
         "python/fastmlp/experiment/locking.py",
-        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-        "            pass\n",
+        "            held = try_lock(descriptor)\n",
+        "            held = True\n",
     ),
     Mutation(
         "overwrite of a run in use",

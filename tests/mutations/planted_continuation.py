@@ -141,15 +141,15 @@ CONTINUATION = [
     ),
     Mutation(
         "a signal writes no checkpoint",
-        "python/fastmlp/cli/training.py",
+        "python/fastmlp/cli/commands/train.py",
         "                    save_checkpoint(model, run, outcome)\n",
         "                    pass\n",
     ),
     Mutation(
         "an epoch is noted twice after a signal",
-        "python/fastmlp/experiment/keeper.py",
+        "python/fastmlp/experiment/runner.py",
         '        if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:\n'
-        "            return self._ends(record)  # noted before a signal cut the calls of callbacks\n",
+        "            return self._ends(record)  # recorded before a signal interrupted the callbacks\n",
         "",
     ),
 ]

@@ -9,7 +9,7 @@ import pytest
 
 import fastmlp
 from fastmlp import MLP, plot
-from fastmlp.plot.backpropagation import backpropagate
+from fastmlp.plot.graph import backpropagate
 
 pytest.importorskip("matplotlib")
 
@@ -341,7 +341,7 @@ def test_names_and_scales_of_inputs_and_long_targets():
         (
             {"model": MLP([2, 3, 2], batch_normalization=True)},
             ValueError,
-            r"model must be without batch normalisation; model.folded\(\)",
+            r"model must be without batch normalization; model.folded\(\)",
         ),
         ({"x": [[1, 2], [3, 4]]}, ValueError, r"x must be one sample, .* got \(2, 2\)"),
         ({"x": [1, 2, 3]}, ValueError, "x must have 2 features"),

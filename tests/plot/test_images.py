@@ -34,8 +34,8 @@ def numbers_in_cells(ax):
     return {(round(t.get_position()[1]), round(t.get_position()[0])): t for t in ax.texts}
 
 
-def luminance(colour):
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+def luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color]
     return np.dot(linear, [0.2126, 0.7152, 0.0722])
 
 
@@ -43,7 +43,7 @@ def luminance(colour):
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10])
-def test_cells_show_their_counts_in_a_colour_that_stands_out(classes):
+def test_cells_show_their_counts_in_a_color_that_stands_out(classes):
     y_true, y_pred = labels(classes)
     matrix = counted(y_true, y_pred, classes)
     names = [f"class {i}" for i in range(classes)]
@@ -53,17 +53,17 @@ def test_cells_show_their_counts_in_a_colour_that_stands_out(classes):
     np.testing.assert_array_equal(image.get_array(), matrix)
     cells = numbers_in_cells(ax)
     assert len(cells) == classes**2
-    colours = image.to_rgba(image.get_array())
+    colors = image.to_rgba(image.get_array())
     width = ax.bbox.width / classes
     for place, text in cells.items():
         assert text.get_text() == str(matrix[place])
-        lights = sorted([luminance(to_rgb(text.get_color())), luminance(colours[place][:3])])
+        lights = sorted([luminance(to_rgb(text.get_color())), luminance(colors[place][:3])])
         assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5
         assert text.get_window_extent().width < width
     assert [label.get_text() for label in ax.get_yticklabels()] == names
     assert [label.get_text() for label in ax.get_xticklabels()] == names
     right = 100 * np.trace(matrix) / 500
-    assert ax.get_title() == f"Recognised: {right:.2f} % of 500 samples"
+    assert ax.get_title() == f"Recognized: {right:.2f} % of 500 samples"
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("true class", "predicted class")
 
 
@@ -72,7 +72,7 @@ def test_cells_show_their_counts_up_to_25_classes():
 
 
 @pytest.mark.parametrize("classes", [26, 30, 100])
-def test_many_classes_have_a_colour_bar_and_fewer_names(classes):
+def test_many_classes_have_a_color_bar_and_fewer_names(classes):
     y_true, y_pred = labels(classes, 5000)
     ax = plot.confusion_matrix(y_true, y_pred)
     assert not ax.texts
@@ -186,7 +186,7 @@ def test_images_are_the_samples(count, shape, titled):
     assert [text.get_text() for text in ax.texts] == (titles or [])
 
 
-def test_colour_images_keep_their_colours():
+def test_color_images_keep_their_colors():
     x = RNG.random((5, 4, 3, 3))
     (image,) = plot.images(x).images
     shown = np.asarray(image.get_array())
@@ -239,7 +239,7 @@ def test_templates_are_the_columns_of_the_weights():
     np.testing.assert_array_equal(tiles, model.weights[0].T)
     largest = np.abs(model.weights[0]).max()
     assert image.get_clim() == (-largest, largest)
-    assert image.cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.05)  # no weight, no colour
+    assert image.cmap(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.05)  # no weight, no color
     assert ax.child_axes[0].get_ylabel() == "weight"
     some = plot.weight_templates(model, layer=-1, image_shape=(7, 1), units=[2, 0], titles="ab")
     tiles = np.reshape(tiles_in(shown_weights(some)[0], 7, 1), (2, 7))
@@ -248,14 +248,14 @@ def test_templates_are_the_columns_of_the_weights():
     assert some.get_title() == "Weights of layer 2, 2 of 3 units"
 
 
-def test_templates_of_colour_images():
+def test_templates_of_color_images():
     model = MLP([12, 2], dtype="float64")
     model.weights = [np.linspace(-1, 0.5, 24).reshape(12, 2)]
     (image,) = plot.weight_templates(model, image_shape=(2, 2, 3)).images
     shown = np.asarray(image.get_array())
     shown[shown[..., 3] == 0] = np.nan
     tiles = np.array(tiles_in(shown, 2, 2))[..., :3]
-    expected = (model.weights[0].T.reshape(2, 2, 2, 3) + 1) / 2  # -1 is black, 0 grey
+    expected = (model.weights[0].T.reshape(2, 2, 2, 3) + 1) / 2  # -1 is black, 0 gray
     np.testing.assert_allclose(tiles, expected, rtol=1e-12)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -204,6 +206,17 @@ print(text, end="")
     assert there == plot.svg(plot.confusion_matrix([0, 1, 1], [0, 1, 0]))
 
 
+@pytest.mark.parametrize("name", plot.__all__)
+def test_every_function_has_an_example_that_runs(name):
+    value = getattr(plot, name)
+    if not callable(value):
+        return
+    globs = dict(vars(importlib.import_module(value.__module__)))
+    (test,) = doctest.DocTestFinder(recurse=False).find(value, name, globs=globs)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
 def test_a_missing_matplotlib_is_told_in_one_line():
     assert (
         run_python("""
@@ -285,7 +298,7 @@ def test_several_runs_in_one_picture():
     plot.svg(ax)
 
 
-def test_lines_can_be_told_apart_without_colour():
+def test_lines_can_be_told_apart_without_color():
     ax = plot.learning_curves({str(i): [{"epoch": 1, "loss": i}] for i in range(8)})
     looks = {(line.get_linestyle(), str(line._dash_pattern)) for line in ax.lines}
     assert len(looks) == 8

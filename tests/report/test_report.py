@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 pytest.importorskip("pydantic")
 
-from fastmlp.report.blocks import count, duration, number, percent
+from fastmlp.report.page import count, duration, number, percent
 from support import report_runs
 from support.report_runs import CLASSES, Case, pixels
 
@@ -106,14 +106,14 @@ def test_sections_come_in_order(cases: dict[str, Case]) -> None:
         assert links == [f"#{name}" for name in sections[1:]]
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Relative luminance as WCAG 2.2 defines it."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_colours_stand_out_by_day_and_night(cases: dict[str, Case]) -> None:
+def test_colors_stand_out_by_day_and_night(cases: dict[str, Case]) -> None:
     style = cases["table"].page.one("style").text
     modes = [dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in style.split("@media")[:2]]
     assert len(modes[0]) == len(modes[1]) == 9
@@ -123,7 +123,7 @@ def test_colours_stand_out_by_day_and_night(cases: dict[str, Case]) -> None:
             for ground in ("paper", "panel"):
                 light, dark = sorted((luminance(mode[text]), luminance(mode[ground])))[::-1]
                 assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
-    # White of the pictures becomes the dark page's own grey.
+    # White of the pictures becomes the dark page's own gray.
     inverted = float(re.search(r"invert\(([\d.]+)\)", style)[1])
     assert f"{round(255 * (1 - inverted)):02x}" * 3 == modes[1]["paper"][1:]
 
@@ -233,13 +233,13 @@ def test_worst_rows_tell_the_values_of_the_table(cases: dict[str, Case]) -> None
     shares = softmax(case.model.forward(case.samples.x).astype(np.float64))
     order = np.argsort(shares[np.arange(60), case.samples.y])[:15]
     rows = case.rows("worst-samples")
-    assert rows[0][-3:] == ["a <b>", "colour", "n"]
+    assert rows[0][-3:] == ["a <b>", "color", "n"]
     columns = case.table.columns
     for row, index in zip(rows[1:], order, strict=True):
         assert row[:2] == [str(index), "uvw"[case.samples.y[index]]]
         raw = 120 + index
-        a, colour, n = (columns[name][raw] for name in ("a <b>", "colour", "n"))
-        assert row[-3:] == [f"{a:.5g}", colour, f"{n:.5g}"]
+        a, color, n = (columns[name][raw] for name in ("a <b>", "color", "n"))
+        assert row[-3:] == [f"{a:.5g}", color, f"{n:.5g}"]
 
 
 def test_regression_is_told_in_units_of_the_target(cases: dict[str, Case]) -> None:

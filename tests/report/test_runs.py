@@ -57,12 +57,12 @@ def test_a_model_without_errors_on_its_training_samples(tmp_path: Path) -> None:
     case.evaluation = evaluate(case.model, case.samples)
     case.write()
     assert case.tiles["Training accuracy"] == ["100.00 %", "60 of 60 samples right"]
-    assert "says nothing about others" in case.section("notes").text
+    assert "says nothing about other samples" in case.section("notes").text
     assert not case.section("confused-pairs").all("table")
 
 
 def test_curves_name_the_part_that_was_measured(cases: dict[str, Case]) -> None:
-    """What records call val is the test part where there is no validation part."""
+    """``val_`` values are those of the test part where there is no validation part."""
     label = cases["table"].page.all("svg")[0].attributes["aria-label"]
     assert "training from" in label
     assert "validation from" in label

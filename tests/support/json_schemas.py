@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmlp.cli.result import SCHEMA_VERSION
+from fastmlp.cli.printing import SCHEMA_VERSION
 
 Schema = dict[str, Any]
 Fields = dict[str, Schema]

@@ -142,13 +142,13 @@ def image_case(path: Path, **options: Any) -> Case:
 def table_case(path: Path, **options: Any) -> Case:
     """Two numbers and a category, standardised, with the raw table as `case.table`."""
     x, y = _blobs(2, 3, noise=1.0)
-    colours = np.array(["red", "green <&>", "blue"], object)[
+    colors = np.array(["red", "green <&>", "blue"], object)[
         np.random.default_rng(1).permutation(180) % 3
     ]
-    table = Table("t.csv", {"a <b>": 50 + 7 * x[:, 0], "colour": colours, "n": x[:, 1]}, {}, 2)
+    table = Table("t.csv", {"a <b>": 50 + 7 * x[:, 0], "color": colors, "n": x[:, 1]}, {}, 2)
     columns = (
         ColumnEncoding("a <b>", "number"),
-        ColumnEncoding("colour", "category", None, ("blue", "green <&>", "red")),
+        ColumnEncoding("color", "category", None, ("blue", "green <&>", "red")),
         ColumnEncoding("n", "number"),
     )
     pre = Preprocessing(
@@ -161,7 +161,7 @@ def table_case(path: Path, **options: Any) -> Case:
 
 
 def regression_case(path: Path, targets: int = 1, **options: Any) -> Case:
-    """Standardised targets of very different units."""
+    """Standardized targets of very different units."""
     x, _ = _blobs(4, 2, noise=1.0)
     values = np.column_stack([100 + 20 * x[:, 0], 3 + 0.1 * x[:, 1] * x[:, 2]])[:, :targets]
     mean, scale = values.mean(axis=0), values.std(axis=0)
@@ -180,8 +180,8 @@ def multilabel_case(path: Path, **options: Any) -> Case:
     return case(path, pre, x, y, **options)
 
 
-def colour_case(path: Path, **options: Any) -> Case:
-    """Standardised colours of 2 x 2 pixels from 0 to 16, with the raw values as `case.raw`."""
+def color_case(path: Path, **options: Any) -> Case:
+    """Standardized colors of 2 x 2 pixels from 0 to 16, with the raw values as `case.raw`."""
     rng = np.random.default_rng(0)
     raw = rng.integers(0, 17, (180, 12)).astype(np.float64)
     mean, scale = np.full(12, 7.0), np.linspace(2, 3, 12)
@@ -213,7 +213,7 @@ def written_cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
             "hinge": table_case(
                 parent / "hinge", loss="hinge", hidden=(), result={"selected": "last"}
             ),
-            "one epoch": colour_case(
+            "one epoch": color_case(
                 parent / "one", epochs=1, result={"evaluated_on": "validation"}
             ),
             "diverged": regression_case(parent / "bad", targets=2, epochs=0, result=diverged),

@@ -1,7 +1,7 @@
-"""How each library trains a workload; a new one is a class here and a line in `ENGINES`.
+"""How each library trains a workload; a new library is a class here and a line in `ENGINES`.
 
-A library is imported when its engine is made: in a process of its own, after the number of threads
-was set in the environment (`worker`).
+A library is imported when its engine is made, which happens in a process of its own after the
+number of threads was set in the environment (`worker`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.bench.workloads import Start, Workload
+from fastmlp.experiment.libraries import TorchTraining, sklearn_arguments
+from fastmlp.model import MLP
+from fastmlp.network.architecture import Architecture, checked_architecture
+from fastmlp.network.samples import Data
+from fastmlp.optimizers import SGD, Optimizer
+from fastmlp.training.run import Run
 
-__all__ = ["ENGINES", "OWN", "Engine"]
+__all__ = ["ENGINES", "OWN", "Engine", "ScikitLearn", "Torch"]
 
 OWN = "fastmlp"
 
@@ -26,21 +32,20 @@ Array = npt.NDArray[Any]
 
 
 class Engine(ABC):
-    """A network and its momentum SGD in one library, at the library's quickest setting.
+    """A network and its optimizer in one library, with the fastest way it has to train them.
 
     Parameters
     ----------
     workload : Workload
-        Its layers, activation and batch.
     start : Start
         Initial parameters and the orders of the samples.
     x, y : arrays
-        Samples as the workload has them, and int64 labels.
+        Samples as `Workload.data` makes them, and int64 labels.
     threads : int
-        The most the library may use; 0 leaves the choice to it.
+        The most threads the library may use; 0 leaves the choice to it.
     """
 
-    modules: ClassVar[tuple[str, ...]]  # that must be installed; their versions are reported
+    modules: ClassVar[tuple[str, ...]]  # must be installed; their versions are reported
     package: ClassVar[str]  # what to install for them
 
     def __init__(
@@ -61,20 +66,32 @@ class Engine(ABC):
 
     @abstractmethod
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Go through all samples that many times; return when the last step is done."""
+        """Train that many epochs; return when the last step is done."""
 
     @abstractmethod
     def parameters(self) -> list[Array]:
-        """All weights, (in, out) each, then all biases."""
+        """All weights, each (in, out), then all biases."""
+
+
+class Peer(Engine):
+    """A library that shares fastmlp's description of the network and the optimizer."""
+
+    def rule(self) -> Optimizer:
+        """The optimizer."""
+        return SGD(self.workload.learning_rate, self.workload.momentum)
+
+    def architecture(self) -> Architecture:
+        """The network."""
+        return checked_architecture(self.workload.layers, activation=self.workload.activation)
 
 
 def scaled(workload: Workload, x: Array) -> Array:
-    """Inputs in float32 and to scale, made once: what the peers train on."""
+    """Inputs as scaled float32 values, which the peers train on."""
     return x.astype(np.float32) * np.float32(workload.input_scale)
 
 
 class FastMLP(Engine):
-    """fastmlp: epochs of the core as `MLP.fit` runs them; bytes stay bytes."""
+    """fastmlp: epochs of the core as `MLP.fit` runs them; uint8 inputs are not converted before."""
 
     modules = (OWN,)
     package = OWN
@@ -82,12 +99,8 @@ class FastMLP(Engine):
     def __init__(
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
     ) -> None:
-        import fastmlp
-        from fastmlp.network.samples import Data
-        from fastmlp.training.run import Run
-
         super().__init__(workload, start, x, y, threads)
-        self.model = fastmlp.MLP(
+        self.model = MLP(
             workload.layers,
             activation=workload.activation,
             input_scale=workload.input_scale,
@@ -100,7 +113,7 @@ class FastMLP(Engine):
         self.epoch = 0
 
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Run epochs in the core, which draws the orders that `Start` holds for the peers."""
+        """Run epochs in the core, which draws the same orders as `Start` holds for the peers."""
         settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
         for _ in range(epochs):
             report = self.run.epoch(self.data, settings, epoch=self.epoch)
@@ -109,12 +122,12 @@ class FastMLP(Engine):
             self.epoch += 1
 
     def parameters(self) -> list[Array]:
-        """Copies of what the core holds."""
+        """Copies of the core's parameters."""
         return [*self.model.weights, *self.model.biases]
 
 
-class Torch(Engine):
-    """PyTorch: one eager step after the other, with the fused optimizer."""
+class Torch(Peer):
+    """PyTorch: eager steps with the fused optimizer."""
 
     modules = ("torch",)
     package = "torch"
@@ -127,60 +140,40 @@ class Torch(Engine):
         super().__init__(workload, start, x, y, threads)
         torch.set_num_threads(threads)
         self.torch = torch
-        activation = torch.nn.ReLU if workload.activation == "relu" else torch.nn.Sigmoid
-        layers: list[Any] = []
-        for w, b in zip(start.weights, start.biases, strict=True):
-            linear = torch.nn.Linear(*w.shape)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(w.T))
-                linear.bias.copy_(torch.from_numpy(b))
-            layers += [linear, activation()]
-        self.model = torch.nn.Sequential(*layers[:-1])
-        self.x, self.y = torch.from_numpy(scaled(workload, x)), torch.from_numpy(y)
-        self.optimizer = self.make_optimizer()
-
-    def make_optimizer(self) -> Any:
-        """Momentum SGD; with a constant rate its velocity is ours divided by the rate."""
-        return self.torch.optim.SGD(
-            self.model.parameters(),
-            self.workload.learning_rate,
-            momentum=self.workload.momentum,
-            fused=True,
+        # With a constant rate the velocity of PyTorch's SGD is ours divided by the rate.
+        self.training = TorchTraining(
+            self.architecture(), self.rule(), scaled(workload, x), y, fused=True
         )
-
-    def step(self, rows: Any) -> None:
-        """One mini-batch."""
-        x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
-        self.torch.nn.functional.cross_entropy(self.model(x), y).backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        linear = list(self.training.network)[::2]
+        with torch.no_grad():
+            for layer, w, b in zip(linear, start.weights, start.biases, strict=True):
+                layer.weight.copy_(torch.from_numpy(w.T))
+                layer.bias.copy_(torch.from_numpy(b))
 
     def train(self, epochs: int, learning_rate: float) -> None:
         """Loop over the mini-batches in Python."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        self.training.set_learning_rate(learning_rate)
         for order in itertools.islice(self.orders, epochs):
-            for rows in self.torch.from_numpy(order).split(self.workload.batch):
-                self.step(rows)
+            self.training.epoch(self.torch.from_numpy(order), self.workload.batch)
 
     def parameters(self) -> list[Array]:
         """PyTorch keeps (out, in)."""
-        values = [p.detach().numpy() for p in self.model.parameters()]
+        values = [p.detach().numpy() for p in self.training.network.parameters()]
         return [*(w.T for w in values[::2]), *values[1::2]]
 
 
 class TorchCompile(Torch):
-    """PyTorch: the whole step through `torch.compile`, which needs a C++ compiler."""
+    """PyTorch: the whole step compiled by `torch.compile`, which needs a C++ compiler."""
 
     def __init__(
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
     ) -> None:
         super().__init__(workload, start, x, y, threads)
-        self.step = self.torch.compile(self.step)  # type: ignore[method-assign]
+        self.training.step = self.torch.compile(self.training.step)  # type: ignore[method-assign]
 
 
 class Jax(Engine):
-    """JAX: a whole epoch in one compiled `lax.scan`, its state updated in place."""
+    """JAX: an epoch as one compiled `lax.scan` whose state is updated in place."""
 
     modules = ("jax", "jaxlib")
     package = "jax"
@@ -225,13 +218,13 @@ class Jax(Engine):
         self.jax.block_until_ready(self.state)
 
     def parameters(self) -> list[Array]:
-        """Copies of the first half of the state."""
+        """Copies from the state, which is parameters and velocities."""
         weights, biases = self.state[0]
         return [np.asarray(value) for value in (*weights, *biases)]
 
 
-class ScikitLearn(Engine):
-    """scikit-learn: `MLPClassifier.partial_fit` on whole epochs, so its checks are paid rarely."""
+class ScikitLearn(Peer):
+    """scikit-learn: `MLPClassifier.partial_fit` on whole epochs, so that it checks them rarely."""
 
     modules = ("sklearn",)
     package = "scikit-learn"
@@ -242,17 +235,11 @@ class ScikitLearn(Engine):
         from sklearn.neural_network import MLPClassifier
 
         super().__init__(workload, start, x, y, threads)
-        self.model = MLPClassifier(
-            workload.layers[1:-1],
-            activation="relu" if workload.activation == "relu" else "logistic",
-            solver="sgd",
-            batch_size=workload.batch,
-            learning_rate_init=workload.learning_rate,
-            momentum=workload.momentum,
-            nesterovs_momentum=False,
-            alpha=0.0,
-            shuffle=False,  # `train` does it, in the order of all engines
+        arguments = sklearn_arguments(
+            self.architecture(), self.rule(), workload.learning_rate, workload.batch
         )
+        # `train` shuffles, as all engines train in the same order.
+        self.model = MLPClassifier(**arguments, shuffle=False)
         self.x, self.y = scaled(workload, x), y
         # The first call makes parameters and optimizer; both are then set to the common start.
         few = slice(workload.batch)
@@ -274,7 +261,7 @@ class ScikitLearn(Engine):
 
 
 class Keras(Engine):
-    """Keras on TensorFlow: `Model.fit`, with an epoch of steps in one execution."""
+    """Keras on TensorFlow: `Model.fit` with all steps of an epoch in one execution."""
 
     modules = ("keras", "tensorflow")
     package = "keras tensorflow"
@@ -312,7 +299,7 @@ class Keras(Engine):
         return self.tf.gather(self.x, rows), self.tf.gather(self.y, rows)
 
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Fit; each call starts with the first of the orders."""
+        """Fit; each call starts with the first order."""
         self.model.optimizer.learning_rate = learning_rate
         self.model.fit(self.batches, epochs=epochs, steps_per_epoch=self.steps, verbose=0)
 
@@ -323,7 +310,7 @@ class Keras(Engine):
 
 
 class TensorFlow(Keras):
-    """TensorFlow: the steps of an epoch in one compiled function of one's own, without `fit`."""
+    """TensorFlow: the steps of an epoch in one compiled function, without `Model.fit`."""
 
     def __init__(
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int

@@ -1,7 +1,8 @@
 """The `fastmlp` command.
 
-Only `main` is public.  This package imports nothing heavy: `fastmlp --help` must not wait for
-NumPy, so every command lives in its own module and is imported when it is called.
+Only `main` is public.  `commands/` has one module per command, imported when the command is called;
+what commands share is in the modules beside it, which know no command; `app` is above both.
+`fastmlp --help` imports no command, and so neither NumPy nor the core.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The command group: lazy loading, help with examples first, signals, exit codes.
+"""The program: commands that are loaded by name, signals, errors as exit codes.
 
-Nothing here imports NumPy, rich or the core.
+Nothing here imports NumPy or the core.
 """
 
 from __future__ import annotations
@@ -19,41 +19,30 @@ from typing import Any
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import ExitCode, Terminated, classify, error_json, printable, use_color
 from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, unknown
 
 __all__ = ["cli", "run"]
 
-# name -> (module, attribute, one line for the group's help, so that help imports no command)
+# One line of help for each command: neither the group's help nor completion imports a command.
 COMMANDS = {
-    "train": ("fastmlp.cli.train", "train", "Train a network and keep the run in a directory."),
-    "evaluate": (
-        "fastmlp.cli.evaluate",
-        "evaluate",
-        "Measure a model on samples.",
-    ),
-    "predict": ("fastmlp.cli.predict", "predict", "Predict for new samples, from files or a pipe."),
-    "export": ("fastmlp.cli.export", "export", "Write a model as ONNX, NPZ or a C header."),
-    "inspect": ("fastmlp.cli.inspect", "inspect", "Show what a model file or checkpoint holds."),
-    "plot": ("fastmlp.cli.plot", "plot", "Draw curves, weights, confusion matrix and more."),
-    "report": ("fastmlp.cli.report", "report", "Write the report of a run as one HTML file."),
-    "lr-find": (
-        "fastmlp.cli.lr_find",
-        "lr_find",
-        "Find a learning rate by a ramp.",
-    ),
-    "sweep": ("fastmlp.cli.sweep", "sweep", "Search for settings with several processes."),
-    "compare": ("fastmlp.cli.compare", "compare", "Put runs, or other libraries, side by side."),
-    "bench": ("fastmlp.cli.bench", "bench", "Time training steps beside other libraries."),
-    "data": ("fastmlp.cli.data", "data", "List, fetch, verify and clear data sets."),
-    "config": ("fastmlp.cli.config", "config", "Make, show and check files of settings."),
-    "runs": ("fastmlp.cli.runs", "runs", "List, show and remove runs."),
-    "info": ("fastmlp.cli.info", "info", "Show version, CPU, extras; check the installation."),
-    "completion": (
-        "fastmlp.cli.completion",
-        "completion",
-        "Print the completion script of a shell.",
-    ),
+    "train": "Train a network and keep the run in a directory.",
+    "evaluate": "Measure a model on samples.",
+    "predict": "Predict for new samples, from files or a pipe.",
+    "export": "Write a model as ONNX, NPZ or a C header.",
+    "inspect": "Show what a model file or checkpoint holds.",
+    "plot": "Draw curves, weights, confusion matrix and more.",
+    "report": "Write the report of a run as one HTML file.",
+    "lr-find": "Find a learning rate by a range test.",
+    "sweep": "Search for settings with several processes.",
+    "compare": "Put runs, or other libraries, side by side.",
+    "bench": "Time training steps beside other libraries.",
+    "data": "List, fetch, verify and clear data sets.",
+    "config": "Make, show and check files of settings.",
+    "runs": "List, show and remove runs.",
+    "info": "Show version, CPU, extras; check the installation.",
+    "completion": "Print the completion script of a shell.",
 }
 
 GROUP_EXAMPLES = """\
@@ -65,36 +54,39 @@ fastmlp data list"""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
+        """Import and return a command, which has the name of its module."""
         if cmd_name not in COMMANDS:
             return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
+        name = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"fastmlp.cli.commands.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up; an unknown one is answered with the nearest name."""
+        """Look a command up; the error about an unknown one suggests the nearest name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, list(COMMANDS)), ctx)
+            raise click.UsageError(unknown("command", name, COMMANDS), ctx)
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Offer the commands from the table, without importing them."""
         from click.shell_completion import CompletionItem
 
-        names = [name for name in COMMANDS if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=COMMANDS[name][2]) for name in names]
+        items = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -104,14 +96,12 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, row[2]) for name, row in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    import fastmlp
-
     click.echo(f"fastmlp {fastmlp.__version__}")
     ctx.exit()
 
@@ -146,8 +136,8 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that a training can save its model before it leaves."""
-    # A caller's own handler, an ignored signal (nohup-like wrappers) and other threads stay alone.
+    """Turn SIGTERM into an exception, so that a training can save its model before it ends."""
+    # A handler of the caller and an ignored signal (nohup) stay; other threads cannot set any.
     ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -163,7 +153,7 @@ def _sigterm_raises() -> Iterator[None]:
 
 
 def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
-    """Say on standard error, in one line, what went wrong; return the exit code."""
+    """Print the error in one line on standard error; return the exit code."""
     code, message = classify(error)
     message = printable(message)
     if state.debug or "--debug" in args:
@@ -172,14 +162,14 @@ def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
     if head and use_color(no_color=state.no_color or "--no-color" in args):
         head = click.style(head, fg="red", bold=True)
     click.echo(f"fastmlp: {head} {message}".replace(":  ", ": "), err=True, color=True)
-    # A usage error may come before --json was parsed, hence the look at the raw arguments.
+    # A usage error may occur before --json is parsed, so the raw arguments are searched too.
     if (state.json or "--json" in args) and not state.result_printed:
         click.echo(json.dumps(error_json(state.command, code, message)))
     return int(code)
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command line; every failure comes back as an exit code.  See `fastmlp.cli.main`."""
+    """Run the command line and turn every failure into an exit code.  See `fastmlp.cli.main`."""
     arguments = list(sys.argv[1:] if args is None else args)
     state = State()
     try:
@@ -187,7 +177,7 @@ def run(args: Sequence[str] | None = None) -> int:
             outcome: Any = cli.main(
                 arguments, prog_name="fastmlp", standalone_mode=False, obj=state
             )
-        # click hands back the argument of ctx.exit(), or what the command returned.
+        # click returns the argument of ctx.exit(), or what the command returned.
         return int(outcome) if isinstance(outcome, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -199,8 +189,8 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _broken_pipe() -> int:
-    """End quietly when the reader of a pipe has left (`fastmlp data list | head -1`)."""
-    # The interpreter flushes standard output at exit and would complain a second time.
+    """End without a message when the reader of a pipe is gone (`fastmlp data list | head -1`)."""
+    # The interpreter flushes standard output at exit, which would raise once more.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)

@@ -1,6 +1,6 @@
-"""Exit codes, the exceptions that carry them, and the one line a failed command prints.
+"""Exit codes, the exceptions that carry them, and the line that a failed command prints.
 
-Imports nothing heavy: it is loaded on every start, `--help` included.
+This module is loaded on every start, `--help` included, and imports nothing slow.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class CliError(Exception):
 
     exit_code = ExitCode.UNEXPECTED
 
+    def __init__(self, message: str, exit_code: ExitCode | None = None) -> None:
+        super().__init__(message)
+        if exit_code is not None:
+            self.exit_code = exit_code
+
 
 class ConfigError(CliError):
     """The command line, a variable or a path asks for something that cannot be done."""
@@ -75,7 +80,7 @@ class CheckFailedError(CliError):
 
 def classify(error: BaseException) -> tuple[ExitCode, str]:
     """Return the exit code and the message for whatever ended a command."""
-    # A signal that meets a module while it is loaded comes as an error of that.
+    # A signal during an import arrives as the cause of an ImportError.
     while isinstance(error, ImportError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, CliError):
@@ -135,10 +140,10 @@ def printable(text: str) -> str:
 
 
 def use_color(stream: IO[str] | None = None, *, no_color: bool = False) -> bool:
-    """Tell whether to colour `stream` (standard error when omitted).
+    """Tell whether to color `stream`, by default standard error.
 
-    --no-color and NO_COLOR win over FORCE_COLOR, which wins over whether it is a terminal; a
-    variable that is set but empty counts as not set (no-color.org).
+    --no-color and NO_COLOR switch colors off, else FORCE_COLOR switches them on, else a terminal
+    has them. A variable that is empty counts as not set (no-color.org).
     """
     if no_color or os.environ.get("NO_COLOR"):
         return False

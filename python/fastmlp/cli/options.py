@@ -1,31 +1,38 @@
-"""Pieces that the commands share: the state of one run, common options, parameter types, help."""
+"""What all commands share: the state of one call, common options, parameter types, help pages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from fastmlp.errors import did_you_mean
 
 __all__ = [
     "HELP_NAMES",
     "CommandBase",
     "Fraction",
     "GroupBase",
-    "LayerSizes",
     "Number",
     "State",
     "Whole",
     "common_options",
+    "data_dir_option",
     "format_page",
+    "offline_option",
+    "quiet_option",
+    "separator_option",
     "state_of",
+    "threads_option",
     "unknown",
 ]
 
 HELP_NAMES = ["-h", "--help"]
-# Variables are FASTMLP_<OPTION> for every command, so a group does not add its name to the prefix.
+# Without the name of the command: the variable of an option is the same for all commands.
 CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": HELP_NAMES,
     "auto_envvar_prefix": "FASTMLP",
@@ -42,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class State:
-    """Switches that the error report needs even when a command never got to run."""
+    """Switches that the error report needs, even where the command never began."""
 
     command: str | None = None
     debug: bool = False
@@ -52,7 +59,7 @@ class State:
 
 
 def state_of(ctx: click.Context) -> State:
-    """Return the state of this process's run."""
+    """Return the state of this call."""
     return ctx.find_root().ensure_object(State)
 
 
@@ -77,7 +84,7 @@ def format_page(
 
 
 class HelpPage(click.Command):
-    """What commands and groups share: a help page that starts with examples."""
+    """A command or group with a help page that begins with examples."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
@@ -99,31 +106,29 @@ class CommandBase(HelpPage):
 
 
 class GroupBase(HelpPage, click.Group):
-    """A sub-group with the same help page and an answer to a misspelt command."""
+    """A group whose error about an unknown command suggests the nearest name."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up; an unknown one is answered with the nearest name."""
+        """Look a command up; the error about an unknown one suggests the nearest name."""
         name = args[0]
         known = name in self.commands or name.startswith("-")
         if not known and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, list(self.commands)), ctx)
+            raise click.UsageError(unknown("command", name, self.commands), ctx)
         return super().resolve_command(ctx, args)
 
 
-def unknown(what: str, name: str, choices: list[str]) -> str:
+def unknown(what: str, name: str, choices: Iterable[str]) -> str:
     """Return the message for a name that does not exist, with the nearest one that does."""
-    import difflib
-
-    close = difflib.get_close_matches(name.lower(), choices, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(choices)}"
-    return f"no such {what} '{name}'; {hint}"
+    known = list(choices)
+    hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
+    return f"no such {what} '{name}'{hint}"
 
 
 def _store(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
     def callback(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-        # A group and its command both have the option: either one switches it on.
+        # A group and its command both have the option; each of them can switch it on.
         state = state_of(ctx)
         setattr(state, name, bool(value) or getattr(state, name))
         return value
@@ -137,7 +142,7 @@ def common_options(*, json_option: bool = True) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         rows = [
             ("--debug", "debug", "Show the traceback of an error."),
-            ("--no-color", "no_color", "Print without colours (NO_COLOR does the same)."),
+            ("--no-color", "no_color", "Print without colors (NO_COLOR does the same)."),
         ]
         if json_option:
             rows.append(("--json", "json", "Print exactly one JSON object on standard output."))
@@ -213,24 +218,30 @@ class Fraction(_ParamType):
         return share
 
 
-class LayerSizes(_ParamType):
-    """Widths of hidden layers: `512,512`, or `none` for a network without any."""
+# ---------------------------------------------------------------- options of several commands
 
-    name = "sizes"
-    limit = 1 << 20
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Parse a comma-separated list of positive integers."""
-        if isinstance(value, tuple):
-            return value
-        if str(value).strip().lower() == "none":
-            return ()
-        try:
-            sizes = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"expected sizes such as 512,512 or none, got {value!r}", param, ctx)
-        if not all(1 <= size <= self.limit for size in sizes):
-            self.fail(f"every size must lie in 1..{self.limit}, got {value}", param, ctx)
-        return sizes
+def _go_offline(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        os.environ["FASTMLP_OFFLINE"] = "1"  # which `fastmlp.datasets` reads
+
+
+offline_option = click.option(
+    "--offline", is_flag=True, expose_value=False, callback=_go_offline,
+    help="Never use the network.",
+)  # fmt: skip
+threads_option = click.option(
+    "--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads."
+)
+separator_option = click.option(
+    "--separator", default=None, metavar="C", help="Character between the columns of a CSV file."
+)
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(), default=None, metavar="DIR",
+    help="Directory with the files of a named data set, looked at first.",
+)  # fmt: skip
+
+
+def quiet_option(what: str = "result") -> Callable[[F], F]:
+    """Add --quiet to a command that then prints only this."""
+    return click.option("-q", "--quiet", is_flag=True, help=f"Print the {what} only, no progress.")

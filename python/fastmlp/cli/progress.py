@@ -1,7 +1,7 @@
-"""What a training shows while it runs, on standard error.
+"""Live display of a training, on standard error.
 
-On a terminal: a line for each finished epoch and, below, bars that are redrawn in place.  Off it:
-the lines alone.  There is no refresh thread: frames are drawn from the training's own progress
+A terminal shows a line for each finished epoch and, below, bars that are redrawn in place; anything
+else gets the lines alone.  There is no refresh thread: frames are drawn in the training's progress
 calls, so that the display never competes with the workers for a core.
 """
 
@@ -48,7 +48,7 @@ class _Running(NamedTuple):
 
 
 class _Thinning:
-    """Lets the first lines pass, and of the later ones those that are not too close together."""
+    """Lets the first lines pass, and later ones that are not too close together in time."""
 
     def __init__(self, free: int, seconds: float) -> None:
         self._free = free
@@ -65,25 +65,25 @@ class _Thinning:
 
 
 class Display:
-    """Progress of one training; a context manager, and silent when `quiet`.
+    """Progress of one training; a context manager that prints nothing when `quiet`.
 
-    It never ends a training: when standard error can no longer be written, it falls silent.
+    It never ends a training: once standard error cannot be written, it prints nothing more.
 
     Parameters
     ----------
     epochs : int
         Number of the last planned epoch.
     samples : int
-        Of the training part, seen once per epoch.
+        Samples of the training part, all used once per epoch.
     quiet, no_color : bool
         The command's switches.
     evaluated_on : str
         Name of the part that ``val_`` values are measured on.
     monitor : str, optional
-        The value by which the caller chooses the best epoch; by default the first that exists of
-        val_accuracy, val_loss, accuracy and loss.
+        The value by which the caller chooses the best epoch; by default the first of val_accuracy,
+        val_loss, accuracy and loss that records have.
     first_epoch : int
-        Epochs that were completed before, where a training goes on.
+        Epochs completed before, where a training is continued.
     """
 
     def __init__(
@@ -154,16 +154,16 @@ class Display:
         self._show(self._released() if self._held and self._thinning.passes(now) else [], now)
 
     def epoch_end(self, record: dict[str, Any], *, best: bool) -> None:
-        """Take note of a finished epoch, and print its line unless the last one was just printed.
+        """Record a finished epoch and print its line, unless a line was printed just before.
 
-        Lines that come too fast are held back; of those, the last one and that of the best epoch
-        are printed with the next.
+        Lines that come too fast are held back; the last of them and that of the best epoch are
+        printed with the next.
 
         Parameters
         ----------
         record : dict
-            As callbacks get it: epoch, loss, seconds and, where they exist, accuracy, val_loss,
-            val_accuracy.
+            The record that callbacks get: epoch, loss, seconds and, where they exist, accuracy,
+            val_loss and val_accuracy.
         best : bool
             Whether the epoch is the best one so far.
         """
@@ -180,8 +180,8 @@ class Display:
             self._held.pop()
         self._held.append(_Finished(record, best))
         if self._thinning.passes(now):
-            # The bar of the finished epoch stands still for a moment, until the next one reports.
-            # Epochs shorter than a frame show nothing but this.
+            # The full bar stays until the next epoch reports; of epochs shorter than a frame
+            # nothing else is shown.
             loss, accuracy, seconds = record["loss"], record.get("accuracy"), record["seconds"]
             samples = self._samples
             self._running = _Running(self._completed, samples, samples, loss, accuracy, seconds)
@@ -231,7 +231,7 @@ class Display:
         facts.append(Fact(_duration(seconds), 3))
         if seconds > 0:
             facts.append(Fact(f"{self._samples / seconds:,.0f} samples/s", 4))
-        # Without its room in every line, a narrow terminal would drop other facts from some lines.
+        # Blanks of the same width, or a narrow terminal would drop other facts from some lines.
         facts.append(Fact("best", 0, "best") if best else Fact("    ", 0))
         room = self._screen.size()[0] - 1 if self._screen.is_terminal else None
         return self._screen.styled(joined(fitting(facts, room)), room).rstrip()
@@ -308,7 +308,7 @@ def _bar(share: float, cells: int, screen: Screen) -> list[Piece]:
 
 
 def _percent(share: float) -> str:
-    # Rounded down: 100 % is said when nothing is left.
+    # Rounded down: 100 % means that nothing is left.
     return f"{int(100 * share + 1e-9):3d}%"
 
 

@@ -1,4 +1,4 @@
-"""Standard error as a place to draw on: lines that fit, and a block that is redrawn in place."""
+"""Drawing on a terminal: lines that fit its width, and a block that is redrawn in place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ERASE_BELOW = "\x1b[J"
 
 
 class Glyphs(NamedTuple):
-    """Characters of the pictures; what is done and what is left differ without colour too."""
+    """Characters of bars and curves; done and left differ without color too."""
 
     done: str
     left: str
@@ -47,21 +47,21 @@ class Screen:
     Attributes
     ----------
     glyphs : Glyphs
-        That the encoding of the stream has.
+        Characters that the encoding of the stream has.
     is_terminal : bool
-        Whether it can be drawn on, rather than only be written to line by line.
+        Whether it can be drawn on; otherwise it is written line by line.
     """
 
     def __init__(self, stream: TextIO, *, no_color: bool) -> None:
         self.glyphs = _glyphs(stream.encoding)
-        # FORCE_COLOR may colour a pipe; only a real terminal can be drawn on.
+        # FORCE_COLOR may color a pipe; only a real terminal can be drawn on.
         self.is_terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._stream = stream
         self._drawing = False
         self._color = use_color(stream, no_color=no_color)
 
     def size(self) -> tuple[int, int]:
-        """Columns and lines as they are now, where COLUMNS is as it was when the shell started."""
+        """Columns and lines now; the variable COLUMNS has those at the start of the shell."""
         try:
             size = os.get_terminal_size(self._stream.fileno())
         except OSError:
@@ -69,22 +69,22 @@ class Screen:
         return size.columns or 80, size.lines or 24
 
     def styled(self, pieces: Iterable[Piece], room: int | None = None) -> str:
-        """The text with its colours, cut off after `room` characters."""
+        """The text with its colors, cut off after `room` characters."""
         parts = []
         for text, style in pieces:
             shown = text[:room]
             if room is not None:
                 room -= len(shown)
-            coloured = self._color and style and shown
-            parts.append(click.style(shown, **_STYLES[style]) if coloured else shown)
+            colored = self._color and style and shown
+            parts.append(click.style(shown, **_STYLES[style]) if colored else shown)
         return "".join(parts)
 
     def draw(self, lines: Sequence[str], block: Sequence[str]) -> None:
         """Print lines that stay and, below, the block that the next call replaces.
 
         The cursor rests at the start of the block. When the window changes its width, terminals
-        break the lines anew but leave the cursor at the text that it stood on: the next block
-        starts in the right place and erases the old one, however many rows that has become.
+        break the lines anew but leave the cursor at its text: the next block starts in the right
+        place and erases the old one, however many rows that takes by then.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Screen:
         self._write("".join(parts))
 
     def print(self, lines: Sequence[str]) -> None:
-        """Write lines that stay, in place of the block where one is drawn."""
+        """Write lines that stay, in place of a block that is drawn."""
         text = "".join(f"{line}\n" for line in lines)
         if self._drawing:
             text = f"\r{_ERASE_BELOW}{text}{_SHOW_CURSOR}"
@@ -113,7 +113,7 @@ class Screen:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        # One write per frame, or a terminal would show it half drawn.
+        # One write per frame: a terminal never shows half of it.
         self._stream.write(text)
         self._stream.flush()
 
@@ -127,7 +127,7 @@ def _glyphs(encoding: str | None) -> Glyphs:
 
 
 class Fact(NamedTuple):
-    """Something to tell; where there is no room for all, the highest `need` gives way first."""
+    """A text to show; where there is no room for all, those with the highest `need` go first."""
 
     text: str
     need: int
@@ -135,7 +135,7 @@ class Fact(NamedTuple):
 
 
 def fitting(facts: Sequence[Fact], room: int | None) -> list[Fact]:
-    """Those of the facts that fit side by side; those with a need of 0 stay in any case."""
+    """The facts that fit side by side; those with a need of 0 always stay."""
     kept = list(facts)
     while room is not None and kept:
         width = sum(len(fact.text) for fact in kept) + 2 * (len(kept) - 1)

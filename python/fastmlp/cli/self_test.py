@@ -1,16 +1,21 @@
-"""A second's worth of checks that this installation computes and stores what it should."""
+"""Checks, about a second long, that this installation computes and stores what it should."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import fastmlp
 
 __all__ = ["Check", "run_checks", "trained_digest"]
 
-# Of `trained_digest`, on every machine; it changes only with the arithmetic of training.
+# The expected `trained_digest`, the same on every machine; it changes only with the arithmetic.
 DIGEST = "130738937000161a904fe89a72c080db0a26e0b24e1fe1b072d8c543a8a1e5d4"
 TIMEOUT_SECONDS = 30
 GRADIENT_TOLERANCE = 1e-7
@@ -19,7 +24,7 @@ DIFFERENCE_STEP = 1e-5
 
 @dataclass(frozen=True)
 class Check:
-    """What a check is called, whether it went well, and what it saw."""
+    """Name, result and details of a check."""
 
     name: str
     passed: bool
@@ -44,12 +49,8 @@ def run_checks() -> list[Check]:
 
 
 def trained_digest() -> str:
-    """SHA-256 of what small trainings make in float32 and float64, on one thread and on two."""
-    import hashlib
-
+    """SHA-256 of the parameters of small trainings in float32 and float64, on 1 and 2 threads."""
     import numpy as np
-
-    import fastmlp
 
     x = (np.arange(64 * 5) * 37 % 101).reshape(64, 5) / 101
     y = np.arange(64) % 3
@@ -100,8 +101,6 @@ def _gradients() -> tuple[bool, str]:
     """Compare each derivative with a central difference of the loss."""
     import numpy as np
 
-    import fastmlp
-
     model = fastmlp.MLP([3, 4, 2], activation="sigmoid", dtype="float64", seed=2)
     x = np.linspace(-1, 1, 15).reshape(5, 3)
     y = np.array([0, 1, 1, 0, 1])
@@ -118,20 +117,15 @@ def _gradients() -> tuple[bool, str]:
                 moved[name][index] += step
                 model.set_parameters(moved)
                 losses.append(model.evaluate(x, y)["loss"])
-            slope = (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)
-            gaps.append(abs(slope - gradient[index]))
+            derivative = (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)
+            gaps.append(abs(derivative - gradient[index]))
     worst = float(np.max(gaps))  # NaN where one of them is
     return worst < GRADIENT_TOLERANCE, f"{worst:.1e} off finite differences"
 
 
 def _round_trip() -> tuple[bool, str]:
-    """Write a model, read it again, and compare all that it is and does."""
-    import tempfile
-    from pathlib import Path
-
+    """Write a model, read it again, and compare parameters and predictions."""
     import numpy as np
-
-    import fastmlp
 
     model = fastmlp.MLP([6, 7, 3], seed=3)
     x = np.linspace(-2, 2, 24).reshape(4, 6)

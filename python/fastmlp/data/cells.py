@@ -6,7 +6,6 @@ names. polars parses whole columns of cells as numbers, `as_number` single texts
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +27,6 @@ __all__ = [
     "as_number",
     "column_of_cells",
     "column_of_values",
-    "did_you_mean",
     "distinct_names",
     "finite_numbers",
     "listed",
@@ -321,10 +319,3 @@ def listed(names: Iterable[str]) -> str:
         for text in texts[:_MOST_LISTED]
     )
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
-    lowered = {text.lower(): text for text in known}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastmlp.data.cells import did_you_mean, listed
+from fastmlp.data.cells import listed
 from fastmlp.data.columns import UNKNOWN_CATEGORIES
 from fastmlp.data.table import Table
 from fastmlp.data.targets import TASKS, find_targets
+from fastmlp.errors import did_you_mean
 from fastmlp.validation import choice, flag, integer, keep, real
 
 __all__ = [

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.cells import Column, did_you_mean, finite_numbers, listed, missing_values
-from fastmlp.errors import FormatError
+from fastmlp.data.cells import Column, finite_numbers, listed, missing_values
+from fastmlp.errors import FormatError, did_you_mean
 
 __all__ = [
     "Part",

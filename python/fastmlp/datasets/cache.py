@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from fastmlp._bytes import sha256
-from fastmlp._files import atomic_write, read_regular_file
+from fastmlp._files import atomic_write, read_regular_file, try_lock
 from fastmlp.datasets.cifar import (
     ExtractedArchive,
     PackedArchive,
@@ -174,16 +173,14 @@ def _acquire(directory: Path, deadline: float) -> int | None:
 
 
 def _lock_until(descriptor: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
+    try:
+        while not try_lock(descriptor):
             if time.monotonic() > deadline:
                 return False
             time.sleep(_LOCK_POLL_SECONDS)
-        except OSError:
-            return False
+    except OSError:
+        return False
+    return True
 
 
 def _is_open_as(path: Path, descriptor: int) -> bool:
@@ -203,7 +200,7 @@ def _remove_stale(directory: Path) -> None:
             continue
 
 
-# ---------------------------------------------------------------- by hand
+# ---------------------------------------------------------------- verifying and clearing
 
 
 class FileStatus(NamedTuple):

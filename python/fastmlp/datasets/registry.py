@@ -5,11 +5,12 @@ An entry has the digests and places of a set's files. Nothing here opens a file.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
+
+from fastmlp.errors import did_you_mean
 
 __all__ = [
     "IDX_NAMES",
@@ -621,8 +622,7 @@ def get_spec(name: str | Spec) -> Spec:
     for spec in REGISTRY.values():
         if _letters(spec.name) == letters:
             return spec
-    close = difflib.get_close_matches(name.lower(), REGISTRY, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, REGISTRY)
     raise ValueError(f"name must be one of {', '.join(REGISTRY)}, got {name!r}{hint}")
 
 

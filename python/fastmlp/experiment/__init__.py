@@ -1,4 +1,4 @@
-"""Runs: settings, data, a training that loses nothing, and what it leaves in a directory.
+"""Runs: settings, data, training with checkpoints, evaluation, and the files of a run.
 
-Everything that the command line does with a run is here, without the command line.
+The command line is built on these modules, none of which knows it.
 """

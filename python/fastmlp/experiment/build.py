@@ -1,4 +1,4 @@
-"""From settings and data to a model, an optimizer and averages."""
+"""Builds a model, an optimizer and averaging from settings and data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing
+from fastmlp.errors import did_you_mean
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
@@ -53,13 +54,13 @@ _LOSSES = {
 
 
 def data_options(section: DataSection) -> Options:
-    """What `fastmlp.data.prepare` is to do."""
+    """The options of `fastmlp.data.prepare`."""
     names = [field.name for field in dataclasses.fields(Options)]
     return Options(**{name: getattr(section, name) for name in names})
 
 
 def with_targets_as_needed(config: Config) -> DataSection:
-    """Counts stay counts: a Poisson loss takes no standardised targets."""
+    """The data section; a Poisson loss takes counts, so targets are not standardized for it."""
     loss = config.network.loss
     name = loss.get("name") if isinstance(loss, dict) else loss
     if name != "poisson":
@@ -68,7 +69,7 @@ def with_targets_as_needed(config: Config) -> DataSection:
 
 
 def require_valid(config: Config) -> None:
-    """Raise TypeError or ValueError for what is wrong whatever the data may be."""
+    """Raise TypeError or ValueError for settings that are wrong for any data."""
     averaging(config)
     optimizer(config)
     network = config.network
@@ -78,24 +79,23 @@ def require_valid(config: Config) -> None:
 
 
 def completed(config: Config, task: str, *, measured: bool) -> Config:
-    """The settings with everything written out that the data, or a rule's defaults, decide.
+    """The settings completed by what the data and the defaults of a rule decide.
 
     Parameters
     ----------
     config : Config
     task : str
-        As it was inferred.
+        The inferred task.
     measured : bool
-        Whether epochs are measured on samples that are not trained on.
+        Whether epochs are measured on samples other than the training samples.
 
     Raises
     ------
     ValueError
-        A setting does not go with another.
+        A setting contradicts another.
     """
     config = with_absolute_paths(config)
-    # They are right, or an error before anything is written.
-    averages = averaging(config)
+    averages = averaging(config)  # checked before anything is written
     if averages is not None and config.optimizer.name.lower() == "lbfgs":
         raise ValueError(
             "training.averaging must be left out with lbfgs, which has no steps to average over"
@@ -103,7 +103,7 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     network = config.network
     data = {"task": task}
     loss = _LOSSES[task] if network.loss is None else network.loss
-    # Losses, as accuracies have ties.
+    # The loss, as accuracies have ties.
     usual = "val_loss" if measured and config.optimizer.name.lower() != "lbfgs" else "loss"
     training = {"monitor": config.training.monitor or usual}
     return config.model_copy(
@@ -118,12 +118,12 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
 
 
 def new_model(config: Config, prepared: Prepared) -> MLP:
-    """The model as it is before the first step.
+    """The model before the first step.
 
     Raises
     ------
     TypeError, ValueError
-        A setting that only the model can judge is out of range.
+        A setting is out of range, or does not fit the data.
     """
     network = config.network
     pre = prepared.preprocessing
@@ -139,7 +139,7 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
     model = _initial(config, sizes, arguments)
     _require_loss_for(prepared.task, model)
     _require_measured(config, prepared, model)
-    class_weights(config, pre)  # are right, or an error before anything is written
+    class_weights(config, pre)  # checked before anything is written
     if config.training.freeze:
         model.freeze(list(config.training.freeze))
     model.preprocessing = pre
@@ -147,7 +147,7 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
 
 
 def _require_loss_for(task: str, model: MLP) -> None:
-    """The loss must read the targets of the task for what they are."""
+    """Raise ValueError if the loss is for targets of another task."""
     (loss,) = model.architecture.losses
     kind = "regression"
     if loss.takes_classes:
@@ -159,7 +159,7 @@ def _require_loss_for(task: str, model: MLP) -> None:
 
 
 def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
-    """What is monitored must be in the records of the epochs."""
+    """Raise ValueError if the records of the epochs will lack the monitored quantity."""
     names = ["loss", "accuracy"] if model.tells_accuracy else ["loss"]
     if prepared.validation is not None or prepared.test is not None:
         names += [f"val_{name}" for name in names]
@@ -170,7 +170,7 @@ def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
 
 
 def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP:
-    """A fresh model, or one that was trained before, with a new head where the outputs differ."""
+    """A new model with the parameters of ``initial_model``, except outputs of another number."""
     if config.training.initial_model is None:
         return MLP(sizes, **arguments)
     from fastmlp.experiment.rundir import model_path
@@ -189,12 +189,12 @@ def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP
 
 
 def optimizer(config: Config) -> Optimizer | LBFGS:
-    """The update rule with its schedule.
+    """The optimizer with its schedule.
 
     Raises
     ------
     ValueError
-        The rule or the schedule does not have a setting that was given.
+        The optimizer or the schedule lacks a setting that is given.
     """
     section = config.optimizer
     settings = _given(section)
@@ -213,7 +213,7 @@ def optimizer(config: Config) -> Optimizer | LBFGS:
 
 
 def _explicit_optimizer(config: Config) -> OptimizerSection:
-    """The section with the defaults of the rule written out."""
+    """The section with the defaults of the optimizer filled in."""
     rule = optimizer(config)
     values = {
         field.name: getattr(rule, field.name)
@@ -229,7 +229,7 @@ def _explicit_optimizer(config: Config) -> OptimizerSection:
 
 
 def _explicit_schedule(config: Config) -> ScheduleSection:
-    """The section with the defaults of the schedule written out."""
+    """The section with the defaults of the schedule filled in."""
     rule = optimizer(config)
     made = rule.learning_rate if isinstance(rule, Optimizer) else None
     if isinstance(made, schedules.WarmUp):
@@ -247,10 +247,7 @@ def _given(section: OptimizerSection | ScheduleSection) -> dict[str, Any]:
 
 def _kind(what: str, name: str, known: Mapping[str, Any]) -> Any:
     if name.lower() not in known:
-        import difflib
-
-        close = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, known)
         raise ValueError(f"{what} must be one of {', '.join(known)}, got {name!r}{hint}")
     return known[name.lower()]
 
@@ -285,7 +282,7 @@ def _schedule(config: Config, rate: float) -> Schedule:
 
 
 def averaging(config: Config) -> Averaging | None:
-    """What the model is to end with in place of its last parameters."""
+    """The averaging of parameters, or None."""
     value = config.training.averaging
     if value is None:
         return None
@@ -299,7 +296,7 @@ def averaging(config: Config) -> Averaging | None:
 
 
 def class_weights(config: Config, preprocessing: Preprocessing) -> Any:
-    """Weights of classes by index, as `MLP.fit` takes them."""
+    """Weights of classes by their index, as `MLP.fit` takes them."""
     value = config.training.class_weight
     if value is None or isinstance(value, str):
         return value

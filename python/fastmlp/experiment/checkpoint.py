@@ -1,7 +1,8 @@
-"""Checkpoints: all that a training goes on from, in files of two generations.
+"""Checkpoints, from which a training continues: the last two of a run are kept.
 
-A file is complete or not there (`fastmlp._files.atomic_write`), and every byte of it is covered by
-a digest (`fastmlp.model_file`). The older generation goes only after the newer one is on the disk.
+A checkpoint is written completely or not at all (`fastmlp._files.atomic_write`), and a digest
+covers every byte of it (`fastmlp.model_file`). The older one is removed after the newer one is on
+disk.
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ _ALWAYS = ("epoch", "epochs", "loss", "seconds", "learning_rate")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after an epoch.
+    """The state of a training after an epoch.
 
     Attributes
     ----------
     epoch : int
-        Epochs completed.
+        Completed epochs.
     parameters, state : dict of str to array
-        As `MLP.parameters` and `MLP.training_state` give them.
+        As `MLP.parameters` and `MLP.training_state` return them.
     records : list of dict
-        Of all epochs so far.
+        Records of all epochs so far.
     best : dict of str to array or None
-        Parameters of the best epoch, where it is another one than this.
+        Parameters of the best epoch; None if it is this one.
     best_epoch : int
-        0 where no epoch was measured.
+        0 if no epoch was measured.
     """
 
     epoch: int
@@ -74,12 +75,12 @@ class Checkpoint:
         return cls(epoch, model.parameters(), dict(state), list(records), other, best_epoch)
 
     def restore(self, model: MLP) -> None:
-        """Give a model of the same architecture this state; `fit` goes on with ``resume=True``.
+        """Set this state in a model; `MLP.fit` continues from it with ``resume=True``.
 
         Raises
         ------
         ValueError
-            The state is of another architecture.
+            The model has another architecture.
         """
         model.set_parameters(self.parameters)
         history = History()
@@ -89,7 +90,7 @@ class Checkpoint:
         model.restore_training_state(self.state)
 
     def save(self, path: Path) -> None:
-        """Write it as one file."""
+        """Write the checkpoint to a file."""
         groups = {"parameters": self.parameters, "best": self.best or {}}
         tensors, training_state = state_in_file(self.state)
         tensors |= {
@@ -108,7 +109,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
-        """Read a file of `save`.
+        """Read a file that `save` wrote.
 
         Raises
         ------
@@ -166,21 +167,21 @@ class CheckpointStore:
         self.directory = directory
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove all but the newest generations.
+        """Write a checkpoint, then remove all but the newest two.
 
         Raises
         ------
         OSError
-            It could not be written; the ones before are as they were.
+            It cannot be written; earlier checkpoints are unchanged.
         """
         self.directory.mkdir(exist_ok=True)
         checkpoint.save(self.directory / f"epoch-{checkpoint.epoch:08d}.safetensors")
         for path in self._files()[GENERATIONS:]:
-            with contextlib.suppress(OSError):  # one generation too many does no harm
+            with contextlib.suppress(OSError):  # one checkpoint too many does no harm
                 path.unlink()
 
     def newest(self) -> tuple[Checkpoint | None, list[str]]:
-        """The checkpoint of the latest epoch that is whole, and what was wrong with later ones."""
+        """The latest checkpoint that is intact, and the errors of others."""
         problems: list[str] = []
         found: Checkpoint | None = None
         for path in self._files():
@@ -189,23 +190,23 @@ class CheckpointStore:
             except (FormatError, OSError) as error:
                 problems.append(str(error))
                 continue
-            # The number inside counts: files may have been renamed.
+            # Files may have been renamed: the epoch inside the file counts.
             if found is None or candidate.epoch > found.epoch:
                 found = candidate
         return found, problems
 
     def clear(self) -> None:
-        """Remove all checkpoints and what killed writers left."""
+        """Remove all checkpoints and temporary files."""
         for path in self._files():
             path.unlink(missing_ok=True)
         self.sweep()
 
     def sweep(self) -> None:
-        """Remove what killed writers left."""
+        """Remove temporary files of writers that were killed."""
         sweep(self.directory)
 
     def _files(self) -> list[Path]:
-        """Latest first, by the number in the name."""
+        """Files, latest first by the number in the name."""
         names = [name for name in self._names() if _NAME.fullmatch(name)]
         return [self.directory / name for name in sorted(names, reverse=True)]
 

@@ -1,7 +1,8 @@
-"""What a model is worth on samples it has not seen, in the terms of its task."""
+"""The measures of a model on samples, by task."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import fastmlp.metrics as metrics
 from fastmlp.data import Preprocessing, Samples
 from fastmlp.model import MLP
 
-__all__ = ["Evaluation", "evaluate", "has_probabilities", "regression_metrics"]
+__all__ = ["Evaluation", "evaluate", "evaluation_of", "has_probabilities", "regression_metrics"]
 
 Array = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
@@ -31,21 +32,21 @@ class Evaluation:
         "classification", "multilabel" or "regression".
     samples : int
     loss : float
-        Mean loss, that of the training; weighted where the samples have weights.
+        Mean value of the training loss; weighted if the samples have weights.
     metrics : dict of str to float
         Classification: accuracy, macro_precision, macro_recall, macro_f1, the last three as means
         over the classes that occur. Multilabel: subset_accuracy (all labels of a sample right),
         label_accuracy, macro_precision, macro_recall, macro_f1. Regression, in the units of the
-        targets: mse, rmse, mae, r2, of several targets the means.
+        targets: mse, rmse, mae, r2; for several targets their means.
     confusion : int64 array of shape (classes, classes) or None
-        Of a classification; rows are true classes.
+        For a classification; rows are true classes.
     per_class : list of dict or None
-        class, precision, recall, f1, support of each class or label. A share of nothing is 0.
+        class, precision, recall, f1, support of each class or label; 0 divided by 0 is 0.
     predictions : array
         Class indices (samples,), labels 0 or 1 (samples, labels), values (samples, targets) in the
         units of the targets.
     probabilities : array of shape (samples, outputs) or None
-        Where the loss makes some.
+        If the loss defines them.
     per_target : list of dict or None
         target, mse, rmse, mae, r2 of each target of a regression.
     """
@@ -62,11 +63,11 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float | None:
-        """The share of samples that are right altogether; None for a regression."""
+        """The share of samples predicted without an error; None for a regression."""
         return self.metrics.get("accuracy", self.metrics.get("subset_accuracy"))
 
     def as_json(self) -> dict[str, Any]:
-        """The measures without what belongs to single samples."""
+        """The measures without predictions and probabilities."""
         return {
             "task": self.task,
             "samples": self.samples,
@@ -90,11 +91,11 @@ def evaluate(
     Parameters
     ----------
     model : MLP
-        With one loss.
+        A model with one loss.
     samples : Samples
         As `fastmlp.data.prepare` or the preprocessing makes them.
     preprocessing : Preprocessing, optional
-        What says which task it is; by default that of the model.
+        It says which task the model is for; by default that of the model.
     threads : int, optional
 
     Raises
@@ -110,16 +111,42 @@ def evaluate(
         raise ValueError("a model with several losses has no single task to be measured by")
     loss = model.evaluate(samples.x, samples.y, sample_weight=samples.weight, threads=threads)
     predicted = np.asarray(model.predict(samples.x, threads=threads))
-    if pre.task == "regression":
-        return _regression(pre, samples, loss["loss"], predicted)
-    if predicted.dtype.kind != "i":
-        name = model.architecture.losses[0].name
-        raise ValueError(f"loss {name} predicts quantities, a {pre.task} has none")
     probabilities = None
-    if has_probabilities(model):
-        probabilities = model.predict_proba(samples.x, threads=threads)
-    measure = _classification if pre.task == "classification" else _multilabel
-    return measure(pre, samples, loss["loss"], predicted, probabilities)
+    if pre.task != "regression":
+        if predicted.dtype.kind != "i":
+            name = model.architecture.losses[0].name
+            raise ValueError(f"loss {name} predicts quantities, a {pre.task} has none")
+        if has_probabilities(model):
+            probabilities = model.predict_proba(samples.x, threads=threads)
+    return evaluation_of(pre, samples, predicted, loss=loss["loss"], probabilities=probabilities)
+
+
+def evaluation_of(
+    preprocessing: Preprocessing,
+    samples: Samples,
+    predicted: Array,
+    *,
+    loss: float = math.nan,
+    probabilities: Array | None = None,
+) -> Evaluation:
+    """Measure predictions.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+        It says which task the predictions are for.
+    samples : Samples
+    predicted : array
+        As `MLP.predict` returns it: class indices, labels 0 or 1, or values in the scale of
+        ``samples.y``.
+    loss : float
+        Mean loss of the samples.
+    probabilities : array of shape (samples, outputs), optional
+    """
+    if preprocessing.task == "regression":
+        return _regression(preprocessing, samples, loss, predicted)
+    measure = _classification if preprocessing.task == "classification" else _multilabel
+    return measure(preprocessing, samples, loss, predicted, probabilities)
 
 
 def has_probabilities(model: MLP) -> bool:
@@ -184,7 +211,7 @@ def _per_class(names: Sequence[str], hits: Counts, support: Counts, predicted: C
 
 
 def _macro(rows: Rows) -> dict[str, float]:
-    """Means over classes, each of which counts the same."""
+    """Unweighted means over classes."""
     return {
         f"macro_{name}": float(np.mean([row[name] for row in rows]))
         for name in ("precision", "recall", "f1")
@@ -192,7 +219,7 @@ def _macro(rows: Rows) -> dict[str, float]:
 
 
 def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str, float]:
-    """How far predicted values are from true ones.
+    """Compute the errors of predicted values.
 
     Parameters
     ----------
@@ -201,13 +228,13 @@ def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str
     Returns
     -------
     dict
-        mse, rmse, mae in the units of the targets, r2 (``1 - mse / variance``); of several targets
-        the mean of each. Where a target does not vary, r2 is 1 if all its predictions are equal to
-        it, else 0.
+        mse, rmse, mae in the units of the targets, and r2 (``1 - mse / variance``); for several
+        targets the mean of each. For a constant target r2 is 1 if all predictions are equal to it,
+        else 0.
     """
     truth = np.asarray(y_true, np.float64)
     residuals = truth - np.asarray(y_pred, np.float64)
-    # Not by pow: the square of a large residual is infinite, and that is the answer.
+    # The square of a large residual is infinite, which is the right answer.
     with np.errstate(over="ignore", invalid="ignore"):
         squared = (residuals * residuals).mean(axis=0)
         spread = truth.var(axis=0)

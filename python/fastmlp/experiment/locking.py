@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastmlp._files import try_lock
+
 __all__ = ["DirectoryInUseError", "locked"]
 
 
@@ -25,16 +27,14 @@ def locked(directory: Path) -> Iterator[None]:
     DirectoryInUseError
         Another process holds it.
     """
-    import fcntl
-
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DirectoryInUseError(f"{directory}: another process works in it") from None
+            held = try_lock(descriptor)
         except OSError:
-            pass
+            held = True  # a file system without locks
+        if not held:
+            raise DirectoryInUseError(f"{directory}: another process works in it")
         yield
     finally:
         os.close(descriptor)

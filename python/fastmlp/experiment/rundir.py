@@ -1,4 +1,4 @@
-"""The files of a run: a numbered directory that is never overwritten, or one that is named."""
+"""The directory of a run and its files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from fastmlp.history import Record
 __all__ = [
     "RunDirectory",
     "clean_json",
-    "list_runs",
     "model_path",
     "next_numbered",
 ]
@@ -32,7 +31,7 @@ _NUMBERED = re.compile(r"(\d+)-")
 
 
 def clean_json(value: Any) -> Any:
-    """`value` with what JSON cannot express replaced: NaN and infinities become null."""
+    """Return `value` as JSON can express it: NaN and infinities become null."""
     if isinstance(value, dict):
         return {str(key): clean_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -48,7 +47,7 @@ def clean_json(value: Any) -> Any:
 
 
 class RunDirectory:
-    """Where a run keeps its files.
+    """The directory in which a run keeps its files.
 
     Attributes
     ----------
@@ -86,18 +85,19 @@ class RunDirectory:
         Parameters
         ----------
         name : str
-            Of the data, for `parent/NNN-name`, numbered one above the highest that exists.
+            Name of the data. Without `out` the directory is ``parent/NNN-name``, numbered one above
+            the highest number that exists.
         out : str or os.PathLike, optional
-            The directory itself.
+            The directory.
         parent : str or os.PathLike
-            Where runs are numbered.
+            Directory of the numbered runs.
         overwrite : bool
             `out` may hold an older run, whose files are removed.
 
         Raises
         ------
         ValueError
-            `out` holds something.
+            `out` is a file or not empty.
         DirectoryInUseError
             Another process trains the run in `out`.
         OSError
@@ -114,7 +114,7 @@ class RunDirectory:
 
     @staticmethod
     def require_free(out: str | os.PathLike[str], *, overwrite: bool) -> None:
-        """Raise ValueError where `create` would."""
+        """Raise ValueError if `create` would."""
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise ValueError(f"{out}: is a file, expected a directory")
@@ -123,12 +123,12 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
-        """The run in a directory.
+        """Open the run in a directory.
 
         Raises
         ------
         FormatError
-            There is none.
+            The directory has no config.toml.
         """
         run = cls(Path(path))
         if not run.config_path.is_file():
@@ -137,7 +137,7 @@ class RunDirectory:
         return run
 
     def sweep(self) -> None:
-        """Remove what killed writers left."""
+        """Remove temporary files of writers that were killed."""
         sweep(self.path)
         self.checkpoints.sweep()
 
@@ -154,38 +154,38 @@ class RunDirectory:
         self.remove_events()
 
     def remove_events(self) -> None:
-        """Remove what was written for TensorBoard."""
+        """Remove the events for TensorBoard."""
         if self.tensorboard_path.is_dir():
             shutil.rmtree(self.tensorboard_path)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the run, so that two processes do not train it at once.
+        """Lock the run, so that no other process trains it.
 
         Raises
         ------
         DirectoryInUseError
-            Another process holds it.
+            Another process holds the lock.
         """
         return locked(self.path)
 
     # Writing
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
-        """Write one JSON document, whole or not at all."""
+        """Write a JSON document completely or not at all."""
         text = json.dumps(clean_json(content), indent=2, allow_nan=False) + "\n"
         atomic_write(path, text.encode())
 
     def write_config(self, config: Config) -> None:
-        """Write the settings, from which the run can be done again."""
+        """Write the settings, from which the run can be repeated."""
         atomic_write(self.config_path, toml(config).encode())
 
     def append_record(self, record: Record) -> None:
-        """Add the line of an epoch to metrics.jsonl."""
-        # A long run does not rewrite its history, and sync the disk, after every epoch.
+        """Append the record of an epoch to metrics.jsonl."""
+        # Rewriting the file, and syncing the disk, after every epoch would be slow in a long run.
         append(self.metrics_path, _line(record))
 
     def write_records(self, records: Sequence[Record]) -> None:
-        """Write metrics.jsonl anew."""
+        """Rewrite metrics.jsonl."""
         atomic_write(self.metrics_path, b"".join(map(_line, records)))
 
     # Reading
@@ -201,7 +201,7 @@ class RunDirectory:
         return Config.checked(read_settings(self.config_path))
 
     def records(self) -> list[Record]:
-        """What the epochs measured; a half-written last line is left out."""
+        """The records of the epochs; an incomplete last line is left out."""
         try:
             content = read_regular_file(self.metrics_path, may_grow=True)
         except FileNotFoundError:
@@ -217,15 +217,31 @@ class RunDirectory:
         return records
 
     def environment(self) -> dict[str, Any]:
-        """Machine, versions and digests of the data; empty where the file is missing."""
+        """Machine, versions and digests of the data; empty if the file is missing."""
         return _read_json(self.environment_path)
 
     def result(self) -> dict[str, Any]:
-        """How the run ended; empty as long as it has not."""
+        """The result of the run; empty as long as it has none."""
         return _read_json(self.result_path)
 
+    def measured_part(self) -> str:
+        """The part that ``val_`` values of the records were measured on.
+
+        Returns
+        -------
+        {"validation", "test"}
+            "validation" as long as the run has no result.
+        """
+        result = self.result()
+        part = result.get("measured_on")
+        if part in ("validation", "test"):
+            return str(part)
+        # Results without this entry: where no validation part selects an epoch, it was the test's.
+        on_test = result.get("evaluated_on") == "test" and result.get("selected") != "best"
+        return "test" if on_test else "validation"
+
     def selected_model(self) -> Path:
-        """The best model where a validation part chose it, else the last.
+        """The file of the best model if a validation part selected it, else of the last model.
 
         Raises
         ------
@@ -242,24 +258,15 @@ class RunDirectory:
 
 
 def model_path(argument: str | os.PathLike[str]) -> Path:
-    """The model file that an argument means: a file, or a run's selected model.
+    """The model file that an argument names: the file itself, or the selected model of a run.
 
     Raises
     ------
     FormatError
-        The directory holds no run, or the run no model.
+        The directory holds no run, or the run has no model.
     """
     path = Path(os.path.expanduser(argument))
     return RunDirectory.open(path).selected_model() if path.is_dir() else path
-
-
-def list_runs(parent: str | os.PathLike[str] = "runs") -> list[RunDirectory]:
-    """The runs in a directory, by name."""
-    try:
-        entries = sorted(Path(parent).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [RunDirectory(entry) for entry in entries if (entry / "config.toml").is_file()]
 
 
 def _line(record: Record) -> bytes:
@@ -289,6 +296,6 @@ def next_numbered(parent: Path, name: str) -> Path:
         try:
             directory.mkdir()
         except FileExistsError:
-            number += 1  # another run took this number between the listing and now
+            number += 1  # another run has taken the number since the listing
         else:
             return directory

@@ -1,16 +1,18 @@
-"""One run from settings to result: data, model, training with checkpoints, evaluation."""
+"""A run from settings to result: data, model, training with checkpoints, evaluation."""
 
 from __future__ import annotations
 
+import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.callbacks import Callback
+from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Part, Prepared, RawData, Samples, prepare, read
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 from fastmlp.environment import info
@@ -18,49 +20,56 @@ from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation, evaluate
-from fastmlp.experiment.keeper import Keeper, Outcome
 from fastmlp.experiment.rundir import RunDirectory
-from fastmlp.experiment.schema import Config, DataSection
-from fastmlp.history import Record
+from fastmlp.experiment.schema import Config, DataSection, TrainingSection
+from fastmlp.history import BestValue, Record
 from fastmlp.model import MLP
+from fastmlp.optimizers import Optimizer
 from fastmlp.training.lbfgs import LBFGS
 from fastmlp.training.loop import ProgressFunction
 
 __all__ = [
     "Experiment",
     "Outcome",
+    "RunRecorder",
+    "StopRule",
     "evaluate_selected",
     "facts",
+    "fit",
     "load_experiment",
     "parameter_count",
+    "require_digests",
     "require_same_data",
+    "save_checkpoint",
     "save_models",
     "train",
 ]
 
 Array = npt.NDArray[Any]
+# Checkpoints are written as often as they take at most this share of the time.
+CHECKPOINT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings with all that the data decides, and the data."""
+    """The settings of a run, completed by what the data decides, and its data."""
 
     config: Config
     prepared: Prepared
 
     @property
     def monitored(self) -> Samples | None:
-        """What each epoch is measured on."""
+        """The samples that each epoch is measured on, which ``val_`` values are of."""
         return self.prepared.validation or self.prepared.test
 
     @property
     def monitored_name(self) -> str:
-        """The same in a word."""
+        """Name of the part that `monitored` is, or would be."""
         return "validation" if self.prepared.validation is not None else "test"
 
     @property
     def evaluated(self) -> tuple[str, Samples]:
-        """What the result is measured on, by name."""
+        """Name and samples of the part that the result is measured on."""
         parts = {"test": self.prepared.test, "validation": self.prepared.validation}
         for name, samples in parts.items():
             if samples is not None:
@@ -69,11 +78,11 @@ class Experiment:
 
     @property
     def selects_best(self) -> bool:
-        """Whether the best epoch may be chosen: by samples that are not those of the result."""
+        """Whether the best epoch is selected: by samples that the result is not measured on."""
         return self.prepared.validation is not None
 
     def with_settings(self, config: Config) -> Experiment:
-        """The same data under other settings.
+        """The same data with other settings.
 
         Raises
         ------
@@ -96,7 +105,7 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
     ----------
     config : Config
     report : callable, optional
-        Gets a line of text for each source that is tried.
+        Called with a line of text for each source that is tried.
 
     Raises
     ------
@@ -121,7 +130,7 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
 
 
 def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict[str, Any]:
-    """What was done where nothing was said: a later release may do otherwise."""
+    """The choices made where no setting was given; a later release may choose differently."""
     own = raw.test is not None
     values = {
         "test_fraction": 0.0 if own or prepared.test is None else TEST_FRACTION,
@@ -132,10 +141,235 @@ def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict
 
 
 def _with_names(part: Part, class_names: tuple[str, ...] | None) -> Part:
-    """Labels as names: another source may count other classes."""
+    """The part with names for labels, as another source may number its classes differently."""
     if class_names is None or part.y is None:
         return part
     return replace(part, y=np.array(class_names, object)[part.y])
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass
+class Outcome:
+    """The state and the result of a training.
+
+    Attributes
+    ----------
+    status : str
+        "completed", "stopped_early", "time_limit", "interrupted", "terminated", "diverged" or
+        "check_failed".
+    message : str
+        Why it ended, where it did not complete.
+    records : list of dict
+        The record of each epoch.
+    best_epoch : int
+        0 before the first measured epoch.
+    best_value : float or None
+        Monitored value of the best epoch.
+    best_parameters : dict of str to array, or None
+        Parameters after the best epoch.
+    evaluation : Evaluation or None
+    wall_seconds : float
+        Time of the training with all measuring and saving.
+    """
+
+    status: str = "completed"
+    message: str = ""
+    records: list[Record] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float | None = None
+    best_parameters: dict[str, Array] | None = None
+    evaluation: Evaluation | None = None
+    wall_seconds: float = 0.0
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that the epochs took."""
+        return sum(float(record["seconds"]) for record in self.records)
+
+    def last(self, key: str) -> float | None:
+        """A quantity of the last epoch."""
+        return self.records[-1].get(key) if self.records else None
+
+
+class StopRule:
+    """Finds the best epoch, and decides whether a training ends before its last epoch.
+
+    Parameters
+    ----------
+    training : TrainingSection
+        Its ``monitor``, ``patience`` and ``max_time``.
+    records : sequence of dict
+        Epochs before a resumption.
+
+    Attributes
+    ----------
+    best_epoch : int
+        0 before the first finite value of the monitored quantity.
+    best_value : float or None
+    since_best : int
+        Epochs after the best one.
+    """
+
+    def __init__(self, training: TrainingSection, records: Sequence[Record] = ()) -> None:
+        self._patience = training.patience
+        self._max_time = training.max_time
+        self._best = BestValue(training.monitor or "loss", "auto")
+        self._started = time.monotonic()
+        self.best_epoch = self.since_best = 0
+        for record in records:
+            self.update(record)
+
+    @property
+    def best_value(self) -> float | None:
+        """The monitored value of the best epoch."""
+        return self._best.value
+
+    def update(self, record: Record) -> bool:
+        """Take the record of an epoch; True if the epoch is the best so far."""
+        is_best = self._best.update(record)
+        if is_best:
+            self.best_epoch = record["epoch"]
+        self.since_best = record["epoch"] - self.best_epoch
+        return is_best
+
+    def is_out_of_patience(self) -> bool:
+        """Whether none of the last ``patience`` epochs was the best."""
+        return self._patience is not None and self.since_best >= self._patience
+
+    def is_out_of_time(self, record: Record) -> bool:
+        """Whether an epoch as long as the one of `record` would end after ``max_time``."""
+        elapsed = time.monotonic() - self._started
+        return self._max_time is not None and elapsed + record["seconds"] > self._max_time
+
+
+class RunRecorder(Callback):
+    """Writes the records and checkpoints of a run after each epoch, and ends the run when due.
+
+    Parameters
+    ----------
+    training : TrainingSection
+    run : RunDirectory
+    outcome : Outcome
+        Filled epoch by epoch. On a resumption it holds the epochs before.
+    listener : callable
+        Called as ``listener(record, is_best)`` after each epoch.
+    """
+
+    def __init__(
+        self,
+        training: TrainingSection,
+        run: RunDirectory,
+        outcome: Outcome,
+        listener: Callable[[Record, bool], object],
+    ) -> None:
+        self._training = training
+        self._run = run
+        self._outcome = outcome
+        self._listener = listener
+        self._rule = StopRule(training, outcome.records)
+        self._saved = time.monotonic()
+        self._save_seconds = 0.0
+        outcome.best_value = self._rule.best_value
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool:
+        """Record the epoch, save a checkpoint if one is due; True if the training is to end."""
+        outcome = self._outcome
+        if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:
+            return self._ends(record)  # recorded before a signal interrupted the callbacks
+        is_best = self._rule.update(record)
+        if is_best:
+            outcome.best_parameters = training.model.parameters()
+            outcome.best_epoch = self._rule.best_epoch
+            outcome.best_value = self._rule.best_value
+        self._run.append_record(record)
+        outcome.records.append(dict(record))
+        self._listener(record, is_best)
+        if self._is_due(record):
+            self._save(training)
+        return self._ends(record)
+
+    def _is_due(self, record: Record) -> bool:
+        every = self._training.checkpoint_every
+        if every is not None:
+            return bool(record["epoch"] % every == 0)
+        # The first checkpoint is always written: its time decides when the next one is due.
+        elapsed = time.monotonic() - self._saved
+        return elapsed * CHECKPOINT_SHARE >= self._save_seconds
+
+    def _save(self, training: Training) -> None:
+        start = time.monotonic()
+        outcome = self._outcome
+        state = training.state_after(self)
+        checkpoint = Checkpoint.of(
+            training.model, state, outcome.records, outcome.best_parameters, outcome.best_epoch
+        )
+        self._run.checkpoints.write(checkpoint)
+        self._saved = time.monotonic()
+        self._save_seconds = self._saved - start
+
+    def is_out_of_patience(self) -> bool:
+        """Whether the run stops early; the outcome then says so."""
+        if not self._rule.is_out_of_patience():
+            return False
+        best, since = self._rule.best_epoch, self._rule.since_best
+        self._outcome.status = "stopped_early"
+        self._outcome.message = f"no better epoch than {best} for {since} epochs"
+        return True
+
+    def _ends(self, record: Record) -> bool:
+        if self.is_out_of_patience():
+            return True
+        if not self._rule.is_out_of_time(record):
+            return False
+        if record["epoch"] < record["epochs"]:
+            self._outcome.status = "time_limit"
+            limit = self._training.max_time
+            self._outcome.message = f"the next epoch would end after {limit:g} s"
+        return True
+
+
+def fit(
+    model: MLP,
+    experiment: Experiment,
+    optimizer: Optimizer,
+    callbacks: Sequence[Callback],
+    **options: Any,
+) -> None:
+    """Train a model by the settings of an experiment.
+
+    Parameters
+    ----------
+    model : MLP
+    experiment : Experiment
+    optimizer : Optimizer
+    callbacks : sequence of Callback
+    **options
+        More arguments of `MLP.fit`; they take precedence over the settings.
+
+    Raises
+    ------
+    KeyboardInterrupt, DivergedError, ValueError
+        As `MLP.fit` raises them.
+    """
+    config, train, measured = experiment.config, experiment.prepared.train, experiment.monitored
+    settings = config.training
+    arguments: dict[str, Any] = {
+        "epochs": settings.epochs or 1,
+        "batch_size": settings.batch_size or 1,
+        "optimizer": optimizer,
+        "validation_data": None if measured is None else measured.as_tuple(),
+        "sample_weight": train.weight,
+        "class_weight": build.class_weights(config, experiment.prepared.preprocessing),
+        "shuffle": settings.shuffle,
+        "drop_last": settings.drop_last,
+        "threads": settings.threads,
+        "averaging": build.averaging(config),
+        "callbacks": callbacks,
+        "verbose": 0,
+    }
+    model.fit(train.x, train.y, **(arguments | options))
 
 
 def train(
@@ -149,49 +383,54 @@ def train(
     progress: ProgressFunction | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> None:
-    """Train to the end, or on from a checkpoint; `outcome` is valid however this returns.
+    """Train a run to its end, or continue it from a checkpoint.
+
+    `outcome` is valid however the function ends.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    model : MLP
+        As `Experiment.new_model` makes it.
+    run : RunDirectory
+    outcome : Outcome
+    checkpoint : Checkpoint, optional
+        Where to continue.
+    listener : callable
+        Called as ``listener(record, is_best)`` after each epoch.
+    progress : callable, optional
+        As `MLP.fit` takes it.
+    callbacks : sequence of Callback
+        Called before the epoch is recorded.
 
     Raises
     ------
     KeyboardInterrupt, DivergedError, OSError, ValueError
         As `MLP.fit` raises them, or a file of the run cannot be written.
     """
-    config, prepared = experiment.config, experiment.prepared
-    settings = config.training
-    optimizer = build.optimizer(config)
-    epochs = settings.epochs or 1
+    optimizer = build.optimizer(experiment.config)
+    epochs = experiment.config.training.epochs or 1
     start = time.perf_counter()
-    data: dict[str, Any] = {
-        "sample_weight": prepared.train.weight, "threads": settings.threads, "verbose": 0
-    }  # fmt: skip
     try:
         if isinstance(optimizer, LBFGS):
-            _train_at_once(model, prepared.train, optimizer, epochs, data, run, outcome, listener)
+            _train_at_once(experiment, model, optimizer, run, outcome, listener)
             return
         if checkpoint is not None:
             _restore(checkpoint, model, outcome)
-        keeper = Keeper(settings, run, outcome, listener)
-        measured = experiment.monitored
+        recorder = RunRecorder(experiment.config.training, run, outcome, listener)
         left = epochs - len(outcome.records)
         # A run may have been killed between its last checkpoint and its result.
-        if left < 1 or keeper.is_out_of_patience():
+        if left < 1 or recorder.is_out_of_patience():
             return
-        model.fit(
-            prepared.train.x,
-            prepared.train.y,
+        fit(
+            model,
+            experiment,
+            optimizer,
+            [*callbacks, recorder],
             epochs=left,
-            batch_size=settings.batch_size or 1,
-            optimizer=optimizer,
-            validation_data=None if measured is None else measured.as_tuple(),
-            class_weight=build.class_weights(config, prepared.preprocessing),
-            shuffle=settings.shuffle,
-            drop_last=settings.drop_last,
-            averaging=build.averaging(config),
-            callbacks=[*callbacks, keeper],
-            resume=checkpoint is not None,
             total_epochs=epochs,
+            resume=checkpoint is not None,
             progress=progress,
-            **data,
         )
     finally:
         outcome.wall_seconds = time.perf_counter() - start
@@ -206,31 +445,41 @@ def _restore(checkpoint: Checkpoint, model: MLP, outcome: Outcome) -> None:
 
 
 def _train_at_once(
+    experiment: Experiment,
     model: MLP,
-    samples: Samples,
     optimizer: LBFGS,
-    iterations: int,
-    arguments: dict[str, Any],
     run: RunDirectory,
     outcome: Outcome,
     listener: Callable[[Record, bool], object],
 ) -> None:
-    """L-BFGS has no epochs to stop at: its iterations are told when it is done."""
-    history = model.fit(samples.x, samples.y, epochs=iterations, optimizer=optimizer, **arguments)
-    for epoch, (loss, seconds) in enumerate(
-        zip(history.loss, history.epoch_seconds, strict=True), 1
-    ):
+    """Train with L-BFGS, which calls no callbacks: its iterations are recorded at the end."""
+    settings, samples = experiment.config.training, experiment.prepared.train
+    iterations = settings.epochs or 1
+    history = model.fit(
+        samples.x,
+        samples.y,
+        epochs=iterations,
+        optimizer=optimizer,
+        sample_weight=samples.weight,
+        threads=settings.threads,
+        verbose=0,
+    )
+    measured = zip(history.loss, history.epoch_seconds, strict=True)
+    for epoch, (loss, seconds) in enumerate(measured, 1):
         record = {"epoch": epoch, "epochs": iterations, "loss": loss, "seconds": seconds}
         outcome.records.append(record)
         run.append_record(record)
         listener(record, False)
 
 
-def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
-    """Write down where a training was cut, so that nothing finished is done again.
+# ---------------------------------------------------------------- results
 
-    Not where a signal came between the end of an epoch and the note of it, nor for L-BFGS: an
-    earlier checkpoint, if any, stands.
+
+def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
+    """Write a checkpoint of an interrupted training, so that no finished epoch is repeated.
+
+    Nothing is written for L-BFGS, nor if a signal arrived between the end of an epoch and its
+    record: the checkpoint before, if any, remains.
 
     Raises
     ------
@@ -246,7 +495,7 @@ def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
 
 
 def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
-    """Write the last model and, where an epoch was measured, the best one.
+    """Write the last model and, if an epoch was measured, the best one.
 
     Raises
     ------
@@ -261,7 +510,7 @@ def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
 def evaluate_selected(
     experiment: Experiment, model: MLP, outcome: Outcome
 ) -> tuple[str, Evaluation]:
-    """Measure the model that the run is to be judged by; `model` has its parameters afterwards.
+    """Select the best or the last parameters, set them in `model`, and measure it.
 
     Returns
     -------
@@ -278,23 +527,24 @@ def evaluate_selected(
 
 
 def require_same_data(experiment: Experiment, run: RunDirectory) -> None:
-    """Raise FormatError where the data is not what the run began with."""
+    """Raise FormatError if the data differs from that with which the run began."""
     expected = run.environment().get("data_sha256")
+    if expected is not None:
+        message = f"{run.path}: the data has changed since the run began"
+        require_digests(experiment, dict(expected), message)
+
+
+def require_digests(experiment: Experiment, expected: Mapping[str, str], message: str) -> None:
+    """Raise FormatError with `message` and the names of all data whose SHA-256 is not expected."""
     actual = experiment.prepared.sha256
-    if expected is not None and dict(expected) != dict(actual):
-        changed = sorted(
-            name for name in {*expected, *actual} if expected.get(name) != actual.get(name)
-        )
-        raise FormatError(
-            f"{run.path}: the data has changed since the run began: {', '.join(changed)}"
-        )
+    names = {*expected, *actual}
+    changed = sorted(name for name in names if expected.get(name) != actual.get(name))
+    if changed:
+        raise FormatError(f"{message}: {', '.join(changed)}")
 
 
 def facts(experiment: Experiment) -> dict[str, Any]:
-    """What environment.json holds: machine, versions, seeds, digests of the data."""
-    import platform
-    from datetime import datetime, timezone
-
+    """The content of environment.json: machine, versions, seeds, digests of the data."""
     config = experiment.config
     return {
         **info(),
@@ -307,5 +557,5 @@ def facts(experiment: Experiment) -> dict[str, Any]:
 
 
 def parameter_count(model: MLP) -> int:
-    """Numbers that a model consists of."""
+    """The number of parameters of a model, with running moments."""
     return int(sum(np.size(array) for array in model.parameters().values()))

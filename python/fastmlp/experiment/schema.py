@@ -1,7 +1,7 @@
-"""Every setting of a run: name, kind, bounds, what it means, and its flag on the command line.
+"""Every setting of a run: name, type, bounds, meaning, and its flag on the command line.
 
-The one place where settings are declared. Files, flags, variables, help pages, completion, the JSON
-Schema for editors and the resolved config.toml of a run all come from here.
+Settings are declared here only. Files, flags, variables, help pages, completion, the JSON Schema
+for editors and the resolved config.toml of a run are derived from these declarations.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.errors import did_you_mean
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
@@ -44,7 +45,7 @@ def _no_bool(value: object) -> object:
 
 
 def _items(value: object) -> object:
-    """`a,b` as a list; from a file it is one already."""
+    """`a,b` as a list; a file holds a list."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
@@ -60,7 +61,7 @@ def _widths(value: object) -> object:
 
 
 def _one_or_many(value: object) -> object:
-    """`0.5` or `0.5,0.2`: text from the command line as it would stand in a file."""
+    """Text such as `0.5,0.2` from the command line as a list."""
     if isinstance(value, str) and "," in value:
         return _items(value)
     return value
@@ -73,7 +74,7 @@ def _fraction(value: object) -> object:
 
 
 def _seconds(value: object) -> object:
-    """`90`, `90s`, `5m` or `2h`."""
+    """`90`, `90s`, `5m` or `2h` as seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     if isinstance(value, str) and value.strip()[-1:] in units:
         number = _number(value, value.strip()[:-1], "a time such as 90s, 5m or 2h")
@@ -118,7 +119,7 @@ Choice = str | dict[str, Any]
 
 
 def _setting(default: Any, text: str, flag: str | None = None, metavar: str | None = None) -> Any:
-    """A field with what the command line shows of it."""
+    """A field with its description and its flag."""
     extra: dict[str, Any] = {
         key: value for key, value in (("flag", flag), ("metavar", metavar)) if value
     }
@@ -132,13 +133,13 @@ def _either(names: Iterable[str]) -> str:
 
 
 class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values cannot change."""
+    """A table of the file; it is immutable and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class DataSection(Section):
-    """Where samples come from and how they become arrays."""
+    """The source of the samples, and how they become arrays."""
 
     source: str | None = _setting(
         None, "Name of a data set, file (CSV, TSV, Parquet, NPZ, IDX), directory, or - for CSV on "
@@ -188,7 +189,7 @@ class DataSection(Section):
 
 
 class NetworkSection(Section):
-    """What `fastmlp.MLP` is made of."""
+    """The arguments of `fastmlp.MLP`."""
 
     hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
@@ -204,7 +205,7 @@ class NetworkSection(Section):
         "identity", "Of the last layer.", "--output-activation", "NAME"
     )
     dropout: Annotated[Rate | list[Rate], BeforeValidator(_one_or_many)] = _setting(
-        0.0, "Share of each hidden layer's outputs dropped in a step, one or one for each layer.",
+        0.0, "Share of each hidden layer's outputs dropped in a step, one for all or one for each.",
         "--dropout", "P",
     )  # fmt: skip
     input_dropout: Rate = _setting(0.0, "The same for the inputs.", "--input-dropout", "P")
@@ -212,7 +213,7 @@ class NetworkSection(Section):
         0.0, "Deviation of the normal noise added to the inputs.", "--input-noise", "D"
     )
     batch_normalization: Annotated[bool | list[bool], BeforeValidator(_one_or_many)] = _setting(
-        False, "Batch normalisation of the hidden layers.", "--batch-normalization"
+        False, "Batch normalization of the hidden layers.", "--batch-normalization"
     )
     initializer: Choice | None = _setting(
         None, f"{_either(INITIALIZERS)}; chosen by the activation by default.",
@@ -222,13 +223,13 @@ class NetworkSection(Section):
         "float32", "Precision of weights and arithmetic: float32 or float64.", "--dtype", "TYPE"
     )
     seed: Seed = _setting(
-        0, "Seed of the first weights, the order of samples and all other randomness.",
+        0, "Seed of the initial weights, the order of samples and all other randomness.",
         "--seed", "N",
     )  # fmt: skip
 
 
 class OptimizerSection(Section):
-    """The update rule; a setting that the rule does not have is an error."""
+    """The optimizer; a setting that it does not have is an error."""
 
     name: str = _setting(
         "sgd", f"{_either((*OPTIMIZERS, 'lbfgs'))}.",
@@ -266,7 +267,7 @@ class OptimizerSection(Section):
 
 
 class ScheduleSection(Section):
-    """How the learning rate changes; a setting that the schedule does not have is an error."""
+    """The schedule of the learning rate; a setting that it does not have is an error."""
 
     name: Literal[
         "constant", "step", "exponential", "inverse_scaling", "linear", "cosine", "one_cycle",
@@ -294,7 +295,7 @@ class ScheduleSection(Section):
 
 
 class TrainingSection(Section):
-    """How long, in what portions, and when to stop."""
+    """Length, batches and end of the training."""
 
     epochs: Count | None = _setting(
         None, "Passes over the training samples; iterations of lbfgs.", "--epochs", "N"
@@ -341,7 +342,7 @@ class TrainingSection(Section):
 
 
 class Config(Section):
-    """All settings of a run, as fastmlp.toml and the config.toml of a run hold them."""
+    """All settings of a run: the content of fastmlp.toml and of a run's config.toml."""
 
     schema_version: Literal[1] = 1
     data: DataSection = DataSection()
@@ -352,12 +353,12 @@ class Config(Section):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any], origin: str = "") -> Config:
-        """The settings of a nested mapping.
+        """Check the settings of a nested mapping.
 
         Raises
         ------
         ValueError
-            One line for the first setting that is unknown, of the wrong kind or out of range.
+            A setting is unknown, of the wrong type or out of range; one line about the first.
         """
         try:
             return cls.model_validate(dict(values))
@@ -365,26 +366,23 @@ class Config(Section):
             raise ValueError(_message(error, origin)) from None
 
     def values(self) -> dict[str, Any]:
-        """What was set, as a nested mapping without what is None."""
+        """The settings as a nested mapping, without those that are None."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def _message(error: ValidationError, origin: str) -> str:
     errors = error.errors(include_url=False)
-    # Of the alternatives of a union, the one that fits best is the one that got furthest.
+    # Of the alternatives of a union, report the one that matched furthest.
     setting = errors[0]["loc"][:2]
     first = max((e for e in errors if e["loc"][:2] == setting), key=lambda e: len(e["loc"]))
     place = [str(part) for part in first["loc"]]
     known = _keys_at(place[:-1])
     prefix = f"{origin}: " if origin else ""
     if first["type"] == "extra_forbidden":
-        import difflib
-
-        close = difflib.get_close_matches(place[-1], known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known)}"
+        hint = did_you_mean(place[-1], known) or f"; it has {', '.join(known)}"
         where = f"[{'.'.join(place[:-1])}]" if len(place) > 1 else "the file"
-        return f"{prefix}{where} has no setting '{place[-1]}'; {hint}"
-    # Alternatives of a union appear behind section and name.
+        return f"{prefix}{where} has no setting '{place[-1]}'{hint}"
+    # What follows section and name is an alternative of a union.
     name = ".".join(place[:2])
     text = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
     text = text[:1].lower() + text[1:]

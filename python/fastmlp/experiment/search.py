@@ -1,4 +1,4 @@
-"""What a sweep searches: a range or a choice for each of some settings."""
+"""The dimensions of a sweep: a range or choices for each searched setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Dimension", "Value", "changed", "distinct"]
 Value = float | int | str
 
 SECTIONS = ("network", "optimizer", "schedule", "training")
-# They change how values are measured, or nothing that is measured.
+# Settings that cannot be searched, and why.
 _FIXED = {
     "training.checkpoint_every": "changes nothing that a trial measures",
     "training.initial_model": "is the same for all trials",
@@ -28,19 +28,19 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class Dimension:
-    """One setting and what it may be.
+    """A setting and its possible values.
 
     Attributes
     ----------
     key : str
-        `section.name`.
+        ``section.name``.
     low, high : int, float or None
-        Bounds of a range, both included; a range between two integers of a setting that takes no
-        fractions consists of integers.
+        Bounds of a range, both included. A range between two integers holds integers only if the
+        setting takes no fractions.
     log : bool
-        Whether the range is searched by the logarithm.
+        Draw the logarithm of the value uniformly.
     choices : tuple of str
-        In place of a range: values as `fastmlp.experiment.settings.assign` takes them.
+        Values in place of a range, as `fastmlp.experiment.settings.assign` takes them.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Dimension:
 
     @classmethod
     def parse(cls, text: str) -> Dimension:
-        """A dimension of its text.
+        """Read a dimension from its text.
 
         ``optimizer.learning_rate=1e-4..0.3:log`` and ``training.batch_size=16..256:log`` are
         ranges, ``network.hidden=64|128|256,128`` is a choice.
@@ -59,7 +59,7 @@ class Dimension:
         Raises
         ------
         ValueError
-            The text has another form, there is no such setting, or it does not take such values.
+            The text has another form, there is no such setting, or it does not take these values.
         """
         key, equals, spec = (part.strip() for part in text.partition("="))
         if not equals or not spec:
@@ -101,7 +101,7 @@ class Dimension:
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """The bounds of a range, or all choices."""
+        """The bounds of the range, or all choices."""
         if self.low is None or self.high is None:
             return self.choices
         return self.low, self.high
@@ -118,19 +118,19 @@ class Dimension:
         return value
 
     def text(self) -> str:
-        """The form that `parse` reads."""
+        """The text from which `parse` reads the dimension."""
         if self.choices:
             return f"{self.key}={'|'.join(self.choices)}"
         return f"{self.key}={self.low!r}..{self.high!r}{':log' if self.log else ''}"
 
 
 def distinct(texts: Sequence[str]) -> tuple[Dimension, ...]:
-    """Dimensions of their texts, each of another setting.
+    """Read dimensions from their texts.
 
     Raises
     ------
     ValueError
-        There is none, one is wrong, or two have the same setting.
+        There is none, one is wrong, or two are for the same setting.
     """
     if not texts:
         raise ValueError("needs a setting to search, such as optimizer.learning_rate=1e-4..0.1:log")
@@ -143,18 +143,18 @@ def distinct(texts: Sequence[str]) -> tuple[Dimension, ...]:
 
 
 def changed(config: Config, changes: Mapping[str, Value]) -> Config:
-    """Settings with some of them changed, these by `section.name`.
+    """Change some settings, given by ``section.name``.
 
-    The rules are those of the command line: text is read as TOML where it is some, another
-    optimizer or schedule drops the settings of the one before, and the recipe of the data fills
-    what is open. A file with the result gives it again.
+    The rules are those of the command line: text is read as TOML if it is valid TOML, another
+    optimizer or schedule drops the settings of the one before, and the recipe of the data completes
+    the rest.
 
     Raises
     ------
     ValueError
         A value does not fit its setting.
     """
-    # Merged first, and then on top of the recipe: as a file of these settings is read.
+    # Merged before the recipe is applied, as a file with these settings would be.
     return resolve(config.data.source, [merged(config.values(), _layer(changes))])
 
 
@@ -170,7 +170,7 @@ def _layer(changes: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | int:
-    """An integer where the value is one, however it is written."""
+    """The number as an integer if it is one, in any notation."""
     try:
         return int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A trained model on new samples: from raw columns or arrays to answers that people read."""
+"""Predictions and measures of a trained model for raw samples: tables and arrays from files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.data import Part, Preprocessing, RawData, Samples, Table
-from fastmlp.data.cells import did_you_mean
-from fastmlp.errors import FormatError
+from fastmlp.errors import FormatError, did_you_mean
 from fastmlp.experiment.evaluation import Evaluation, evaluate, has_probabilities
 from fastmlp.model import MLP
 
@@ -29,16 +28,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers for samples, in their order.
+    """Predictions for samples, in their order.
 
     Attributes
     ----------
     columns : dict of str to array of shape (samples,)
         "prediction", which holds names of classes, labels joined by ";", or values in the units of
-        the target; of several targets "prediction(target)" for each. Of a model without
-        preprocessing these hold what `MLP.predict` gives, targets counted from 0.
+        the target; for several targets "prediction(target)" for each. Without preprocessing these
+        are the results of `MLP.predict`, with targets numbered from 0.
     probabilities : dict of str to array of shape (samples,), or None
-        "p(class)" for each class or label; None where they were not asked for.
+        "p(class)" for each class or label; None if they were not requested.
     """
 
     columns: dict[str, Array]
@@ -46,7 +45,7 @@ class Predictions:
 
 
 def plain_values(values: Array) -> list[Any]:
-    """An array as Python's own values; a float32 as the shortest decimal that stands for it.
+    """Return an array as a list of Python values; float32 becomes its shortest decimal.
 
     Parameters
     ----------
@@ -64,24 +63,24 @@ def predict_samples(
     probabilities: bool = False,
     threads: int | None = None,
 ) -> Predictions:
-    """Predict for samples as they stand in a file.
+    """Predict for samples as they are in a file.
 
     Parameters
     ----------
     model : MLP
-        One without preprocessing takes columns of numbers in their order.
+        Without preprocessing it takes columns of numbers in their order.
     samples : Table or array of shape (samples, features)
     probabilities : bool
-        Give those of the classes or labels, too.
+        Return probabilities of classes or labels, too.
     threads : int, optional
 
     Raises
     ------
     FormatError
-        The samples do not fit the model: a column is missing or holds what it cannot take, the
-        number of features is another; names line and column where there are some.
+        The samples do not fit the model: a column is missing or has wrong values, or the number of
+        features differs. The message names line and column if there are some.
     ValueError
-        The model makes no probabilities.
+        The loss of the model defines no probabilities.
     """
     if probabilities and not has_probabilities(model):
         names = ", ".join(loss.name for loss in model.architecture.losses)
@@ -98,7 +97,7 @@ def predict_samples(
 def _network_inputs(model: MLP, samples: Table | Array) -> Array:
     pre = model.preprocessing
     if pre is None:
-        # Of the task nothing but the number of features matters here.
+        # Only the number of features matters here, not the task.
         features = model.layer_sizes[0]
         pre = Preprocessing("regression", features, target_names=("any",))
     with _faults_of_samples():
@@ -107,7 +106,7 @@ def _network_inputs(model: MLP, samples: Table | Array) -> Array:
 
 @contextlib.contextmanager
 def _faults_of_samples() -> Iterator[None]:
-    """Here arrays come from files: what is wrong with an argument is wrong with a file."""
+    """Raise FormatError in place of ValueError: here the arguments come from files."""
     try:
         yield
     except FormatError:
@@ -121,12 +120,12 @@ def _output_names(model: MLP) -> Sequence[str]:
     if pre is not None:
         return pre.class_names or pre.target_names or ()
     outputs = model.layer_sizes[-1]
-    # One probability is that of 1, for which `MLP.predict` stands with 0 or 1.
+    # A single probability is that of the prediction 1.
     return ["1"] if outputs == 1 else [str(i) for i in range(outputs)]
 
 
 def _named(model: MLP, predicted: Any, count: int) -> dict[str, Array]:
-    """What `MLP.predict` gives, in the words and units of the data, column by column."""
+    """Columns of predictions with the names and units of the data."""
     if isinstance(predicted, list):
         parts = (_columns(part, str(i)) for i, part in enumerate(predicted))
         return {name: column for part in parts for name, column in part.items()}
@@ -151,13 +150,13 @@ def _columns(
 
 
 def part_of(raw: RawData, name: str) -> Part:
-    """The test part of a source, or all of one that is not divided.
+    """Return a part of a source.
 
     Parameters
     ----------
     raw : RawData
     name : {"auto", "test", "training"}
-        "auto" is the test part where there is one.
+        "auto" is the test part if there is one, else all samples.
 
     Raises
     ------
@@ -178,15 +177,15 @@ def evaluate_part(
     class_names: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> Evaluation:
-    """Measure a model on samples with their targets as they stand in a file.
+    """Measure a model on samples and targets as they are in a file.
 
     Parameters
     ----------
     model : MLP
-        The task of one without preprocessing is that of its loss; classes are numbers from 0.
+        Without preprocessing, its loss decides the task and classes are numbers from 0.
     part : Part
     class_names : sequence of str, optional
-        What integers in ``part.y`` stand for, where their source names them.
+        Names for the integers in ``part.y`` if the source has names.
     threads : int, optional
 
     Raises
@@ -221,7 +220,7 @@ def _require_target_columns(pre: Preprocessing, table: Table) -> None:
 
 
 def _plain_preprocessing(model: MLP) -> Preprocessing:
-    """The task that a loss stands for, with numbers for names, and nothing done to the inputs."""
+    """Preprocessing for the task of the loss that changes no inputs and numbers the outputs."""
     if len(model.architecture.losses) > 1:
         raise ValueError("a model with several losses has no single task to be measured by")
     features, outputs = model.layer_sizes[0], model.layer_sizes[-1]

@@ -1,4 +1,4 @@
-"""From files, flags and recipes to the settings of one run, and back to a file."""
+"""The settings of a run from recipes, files and assignments, and as a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 
 from fastmlp._files import read_regular_file
 from fastmlp.errors import FormatError
-from fastmlp.experiment.recipes import recipe_for
 from fastmlp.experiment.schema import Config, Section
 
 __all__ = [
+    "IMAGES",
+    "LOCAL_NAME",
+    "RECIPES",
+    "TABLES",
     "assign",
     "merged",
     "read_settings",
+    "recipe_for",
     "resolve",
     "toml",
     "user_settings_path",
@@ -25,28 +29,67 @@ __all__ = [
 
 LOCAL_NAME = "fastmlp.toml"
 _MAX_BYTES = 1 << 20
-# Settings that belong to one choice and mean nothing to another.
+# Sections whose settings belong to the choice that ``name`` makes.
 _CHOICES = ("optimizer", "schedule")
 
 Values = dict[str, Any]
 
+IMAGES: Values = {
+    "network": {"hidden": [512]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
+    "schedule": {"name": "cosine", "per": "epoch"},
+    "training": {"epochs": 6, "batch_size": 64},
+}
+TABLES: Values = {
+    "network": {"hidden": [64, 64]},
+    "optimizer": {"name": "adam", "learning_rate": 0.003},
+    "schedule": {"name": "cosine", "per": "epoch"},
+    "training": {"epochs": 60, "batch_size": 32},
+}
+
+# By data set. Other names and files get TABLES, directories and IDX files IMAGES.
+RECIPES: dict[str, Values] = {
+    "mnist": IMAGES,
+    "fashion-mnist": IMAGES,
+    "kmnist": IMAGES,
+    "cifar10": {
+        "network": {"hidden": [1024, 512], "dropout": 0.2},
+        "optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.9},
+        "schedule": {"name": "cosine", "per": "epoch"},
+        "training": {"epochs": 20, "batch_size": 128},
+    },
+}
+
+
+def recipe_for(source: str) -> Values:
+    """The default settings for a data source."""
+    name = source.strip().lower().replace("_", "-")
+    if name in RECIPES:
+        return RECIPES[name]
+    path = os.path.expanduser(source)
+    stem = path.removesuffix(".gz")
+    if os.path.isdir(path) or stem.endswith((".idx", "-ubyte")):
+        return IMAGES
+    return TABLES
+
 
 def user_settings_path() -> Path:
-    """Where a user's own defaults for all runs may stand; the file need not exist."""
+    """Path of the user's defaults for all runs; the file need not exist."""
     from platformdirs import user_config_dir
 
     return Path(user_config_dir("fastmlp", appauthor=False)) / "config.toml"
 
 
 def read_settings(path: str | os.PathLike[str]) -> Values:
-    """Settings of a TOML file, checked.
+    """Read and check the settings of a TOML file.
 
     Raises
     ------
     FormatError
-        It is no TOML, or a setting is unknown or out of range; names file, line or setting.
+        The file is not valid TOML, or a setting is unknown or out of range. The message names file
+        and line or setting.
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -67,9 +110,9 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
 
 
 def merged(*layers: Mapping[str, Any]) -> Values:
-    """Settings of several layers; later ones win, setting by setting.
+    """Merge layers of settings; later layers take precedence, setting by setting.
 
-    Where a layer names another optimizer or schedule, the settings of the one before go with it.
+    If a layer names another optimizer or schedule, the settings of the one before are dropped.
     """
     result: Values = {}
     for layer in layers:
@@ -86,7 +129,7 @@ def merged(*layers: Mapping[str, Any]) -> Values:
 
 
 def assign(values: Values, assignment: str) -> None:
-    """Set one value by `section.name=value`, the value as TOML or plain text.
+    """Set one value in `values` by ``section.name=value``, the value being TOML or plain text.
 
     Raises
     ------
@@ -110,16 +153,16 @@ def assign(values: Values, assignment: str) -> None:
 def resolve(
     source: str | None, layers: Sequence[Mapping[str, Any]], *, defaults: bool = True
 ) -> Config:
-    """The settings of a run.
+    """Return the settings of a run.
 
     Parameters
     ----------
     source : str or None
-        The data; None takes it from the layers.
+        The data source; None takes it from the layers.
     layers : sequence of mappings
-        Settings by section, from the weakest to the strongest.
+        Settings by section; later layers take precedence.
     defaults : bool
-        Begin with the recipe of the data.
+        Start from the recipe of the data source.
 
     Raises
     ------
@@ -135,7 +178,7 @@ def resolve(
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """The same settings with files by paths that hold in any working directory."""
+    """The same settings with absolute paths of files."""
     from fastmlp.data import is_file_source
 
     def absolute(section: Section, names: Sequence[str]) -> dict[str, str]:
@@ -157,9 +200,9 @@ def with_absolute_paths(config: Config) -> Config:
 
 
 def toml(config: Config) -> str:
-    """The settings as a file that gives them again.
+    """The settings as TOML, from which `read_settings` restores them.
 
-    Values that are None have no form in TOML and are left out: they are the defaults.
+    None, which TOML cannot express, is the default and is left out.
     """
     import tomlkit
 

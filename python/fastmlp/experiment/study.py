@@ -1,6 +1,6 @@
-"""The trials of a sweep in Optuna's journal: which values come next, and what became of them.
+"""The trials of a sweep in Optuna's journal: drawing values and recording results.
 
-Only one process writes the journal; whoever asks for a trial holds the directory of the sweep.
+Only the process that holds the lock of the sweep's directory writes the journal.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from fastmlp.history import BestValue
 
 __all__ = ["Pending", "Study", "Trial"]
 
-# Epochs that every trial may have; before that, losses say little about where a training ends.
+# Every trial has this many epochs: early losses say little about the end of a training.
 _PRUNING_FROM = 3
-# Optuna's own attributes of trials are free for its users.
+# Names of attributes of Optuna's trials.
 _NUMBER, _DIVERGED = "number", "diverged"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of values and what came of it.
+    """A set of values and its result.
 
     Attributes
     ----------
     number : int
-        From 0, in the order of the draws.
+        Counted from 0 in the order of the draws.
     state : {"running", "complete", "pruned", "diverged"}
     settings : dict of str to int, float or str
-        By `section.name`.
+        Values by ``section.name``.
     epochs : int
-        Epochs that were measured.
+        Measured epochs.
     best_epoch : int or None
     value : float or None
-        What the best epoch measured.
+        Monitored value of the best epoch.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Pending:
-    """A trial that is running, with Optuna's own."""
+    """A running trial and Optuna's object for it."""
 
     trial: Any
     settings: dict[str, Value]
@@ -65,19 +65,19 @@ class Pending:
 class Study:
     """Optuna's study of one sweep.
 
-    The values of the n-th trial depend on the seed, n and the trials before it, so that a sweep
-    that was cut off goes on as it would have; trials that nobody finished are drawn once more.
+    The values of the n-th trial depend on the seed, n and the trials before it, so an interrupted
+    sweep continues as it would have done. Unfinished trials are drawn again.
 
     Parameters
     ----------
     journal : pathlib.Path
-        Made if it does not exist.
+        Created if it does not exist.
     dimensions : sequence of Dimension
     monitor : str
-        What is optimised; larger or smaller is better as of `BestValue`.
+        Quantity to optimize; `BestValue` decides whether larger or smaller is better.
     seed : int
     prune : bool
-        Whether trials that are worse than the median are given up.
+        Stop trials that are worse than the median.
 
     Raises
     ------
@@ -122,7 +122,7 @@ class Study:
 
     @contextlib.contextmanager
     def _silence(self) -> Iterator[None]:
-        """Keep Optuna's log and its warnings, of features that may change, from the user."""
+        """Suppress Optuna's log and its warnings about experimental features."""
         log = self._optuna.logging
         before = log.get_verbosity()
         log.set_verbosity(log.CRITICAL)
@@ -134,13 +134,13 @@ class Study:
             log.set_verbosity(before)
 
     def _give_up_running(self) -> None:
-        """Fail what killed processes have left: nobody else has the journal."""
+        """Mark running trials as failed: their processes were killed, as the journal is ours."""
         states = self._optuna.trial.TrialState
         for trial in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             self._study.tell(trial.number, state=states.FAIL)
 
     def _kept(self) -> list[Any]:
-        """Optuna's trials but those that were given up."""
+        """Optuna's trials without the failed ones."""
         failed = self._optuna.trial.TrialState.FAIL
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != failed]
 
@@ -148,7 +148,7 @@ class Study:
         return len(self._kept())
 
     def trials(self) -> list[Trial]:
-        """All trials by number, but those that were given up."""
+        """All trials by number, without the failed ones."""
         return sorted(map(self._trial, self._kept()), key=lambda trial: trial.number)
 
     def _trial(self, trial: Any) -> Trial:
@@ -162,7 +162,7 @@ class Study:
         return Trial(number, state, dict(trial.params), epochs, epoch, best.value)
 
     def best(self) -> Trial | None:
-        """The first of the best completed trials."""
+        """The best completed trial, the first one of equals."""
         best, found = BestValue(self._monitor, "auto"), None
         for trial in self.trials():
             if trial.state == "complete" and best.update({self._monitor: trial.value}):
@@ -170,7 +170,7 @@ class Study:
         return found
 
     def ask(self) -> Pending:
-        """Draw the values of a trial."""
+        """Start a trial with new values."""
         taken = {trial.user_attrs.get(_NUMBER) for trial in self._kept()}
         number = next(n for n in itertools.count() if n not in taken)
         seed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
@@ -182,13 +182,13 @@ class Study:
         return Pending(trial, settings)
 
     def report(self, pending: Pending, epoch: int, value: float) -> bool:
-        """Note what an epoch measured; whether the trial is to be given up."""
+        """Record the value of an epoch; True if the trial is to be stopped."""
         with self._silence():
             pending.trial.report(value, epoch)
             return bool(pending.trial.should_prune())
 
     def tell(self, pending: Pending, state: str) -> Trial:
-        """Note how a trial ended: "complete", "pruned" or "diverged"."""
+        """Record how a trial ended: "complete", "pruned" or "diverged"."""
         trial = pending.trial
         with self._silence():
             if state == "diverged":
@@ -200,22 +200,22 @@ class Study:
         return self._told(trial)
 
     def _told(self, trial: Any) -> Trial:
-        """What the journal knows of it."""
+        """The trial as the journal holds it."""
         return self._trial(self._study.get_trials(deepcopy=False)[trial.number])
 
 
 class _HeldAlready:
-    """In place of a lock on the journal.
+    """The lock that Optuna asks for; it does nothing, as the sweep's directory is locked.
 
-    Optuna's locks are files that a killed process leaves behind; the sweep's own goes with it.
+    Optuna's own locks are files, which a killed process would leave behind.
     """
 
     def acquire(self) -> bool:
-        """Nothing is to be done."""
+        """Do nothing."""
         return True
 
     def release(self) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
 
 def _larger_is_better(monitor: str) -> bool:
@@ -225,7 +225,7 @@ def _larger_is_better(monitor: str) -> bool:
 
 
 def _cut_torn_line(journal: Path) -> None:
-    """Remove what a killed process began to write: the next line would be appended to it."""
+    """Remove an incomplete last line, to which the next one would be appended."""
     with contextlib.suppress(FileNotFoundError), open(journal, "r+b") as file:
         content = file.read()
         if not content.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""A search for settings: what it was asked for, its journal, and the best settings so far."""
+"""The directory of a sweep: what is searched, the journal of its trials, the best settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.locking import locked
-from fastmlp.experiment.runner import Experiment
+from fastmlp.experiment.runner import Experiment, require_digests
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Dimension, Value, changed, distinct
 from fastmlp.experiment.settings import read_settings, toml
@@ -28,19 +28,19 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Search:
-    """What a sweep was asked for.
+    """The task of a sweep.
 
     Attributes
     ----------
     dimensions : tuple of Dimension
     trials : int
-        In all.
+        Total number of trials.
     seed : int
-        Of the values that are drawn.
+        Seed of the drawn values.
     prune : bool
-        Whether trials that are worse than the median are given up.
+        Stop trials that are worse than the median.
     data_sha256 : dict of str to str
-        Digests of the data: values of other data could not be compared.
+        Digests of the data, as trials on other data could not be compared.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -50,7 +50,7 @@ class Search:
     data_sha256: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """What search.json holds."""
+        """The content of search.json."""
         texts = [dimension.text() for dimension in self.dimensions]
         return {**vars(self), "dimensions": texts, "data_sha256": dict(self.data_sha256)}
 
@@ -70,20 +70,20 @@ class Search:
 def require_trainable(
     config: Config, experiment: Experiment, dimensions: tuple[Dimension, ...]
 ) -> None:
-    """Try the settings, and each end of each dimension, before a trial finds what is wrong.
+    """Check the settings with each end of each dimension, before the first trial.
 
     Parameters
     ----------
     config : Config
-        The settings that the trials start from.
+        The settings that trials start from.
     experiment : Experiment
-        Of these settings.
+        The experiment with these settings.
     dimensions : tuple of Dimension
 
     Raises
     ------
     ValueError
-        Names the setting that does not go with the others.
+        A setting contradicts the others; the message names it.
     """
     _try(config, {}, experiment)
     monitor = experiment.config.training.monitor
@@ -129,14 +129,14 @@ class Sweep:
 
     @classmethod
     def create(cls, path: Path, config: Config, search: Search) -> Sweep:
-        """Write down what is searched.
+        """Create the directory of a sweep.
 
         Raises
         ------
         ValueError
             The path is a file, or a directory that is not empty.
         DirectoryInUseError
-            Another process is about to do the same.
+            Another process creates it.
         OSError
             It cannot be written.
         """
@@ -144,14 +144,14 @@ class Sweep:
         path.mkdir(parents=True, exist_ok=True)
         sweep = cls(path)
         with sweep.locked():
-            cls.require_free(path)  # now for certain
+            cls.require_free(path)  # again, as the lock is held only now
             atomic_write(sweep.config_path, toml(config).encode())
             sweep.write(search)
         return sweep
 
     @staticmethod
     def require_free(path: Path) -> None:
-        """Raise ValueError where `create` would."""
+        """Raise ValueError if `create` would."""
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path}: is a file, expected a directory")
         if path.is_dir() and any(path.iterdir()):
@@ -159,12 +159,12 @@ class Sweep:
 
     @classmethod
     def open(cls, path: Path) -> Sweep:
-        """The sweep in a directory.
+        """Open the sweep in a directory.
 
         Raises
         ------
         FormatError
-            There is none, or its files are damaged.
+            The directory holds no sweep, or its files are damaged.
         """
         sweep = cls(path)
         if not sweep.search_path.is_file():
@@ -175,11 +175,11 @@ class Sweep:
         return sweep
 
     def config(self) -> Config:
-        """The settings that the trials start from."""
+        """The settings that trials start from."""
         return Config.checked(read_settings(self.config_path))
 
     def search(self) -> Search:
-        """What is searched."""
+        """The task of the sweep."""
         try:
             return Search.from_json(json.loads(read_regular_file(self.search_path, _MAX_BYTES)))
         except (
@@ -188,32 +188,27 @@ class Sweep:
             raise FormatError(f"{self.search_path}: is not that of a sweep: {error}") from None
 
     def write(self, search: Search) -> None:
-        """Write what is searched; where it is written, the directory can be resumed."""
+        """Write the task of the sweep; with it the sweep can be resumed."""
         text = json.dumps(search.as_json(), indent=2) + "\n"
         atomic_write(self.search_path, text.encode())
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the sweep, so that one process writes its journal.
+        """Lock the sweep, so that only one process writes its journal.
 
         Raises
         ------
         DirectoryInUseError
-            Another one holds it.
+            Another process holds the lock.
         """
         return locked(self.path)
 
     def require_same_data(self, experiment: Experiment) -> None:
-        """Raise FormatError where the data is not what the sweep began with."""
-        expected, actual = self.search().data_sha256, experiment.prepared.sha256
-        names = sorted({*expected, *actual})
-        other = [name for name in names if expected.get(name) != actual.get(name)]
-        if other:
-            raise FormatError(
-                f"{self.path}: the data has changed since the sweep began: {', '.join(other)}"
-            )
+        """Raise FormatError if the data differs from that with which the sweep began."""
+        message = f"{self.path}: the data has changed since the sweep began"
+        require_digests(experiment, self.search().data_sha256, message)
 
     def study(self, monitor: str) -> Study:
-        """The trials so far; call it while the sweep is held.
+        """The trials so far; call it while the sweep is locked.
 
         Raises
         ------
@@ -237,25 +232,25 @@ class Sweep:
         jobs: int = 1,
         listener: Callable[[Trial], object] = lambda trial: None,
     ) -> None:
-        """Train until there are all trials, and write the best settings however this ends.
+        """Train all trials that are missing; the best settings are written however this ends.
 
         Parameters
         ----------
         study : Study
         experiment : Experiment
-            Of the sweep's settings.
+            The experiment with the settings of the sweep.
         jobs : int
-            Trials at a time, each in a process of its own if there are several. One job and the
-            same seed give the same trials; of several it depends on which of them is done first.
+            Trials at the same time, in one worker process each if there are several. With one job
+            the seed decides the trials; with several they also depend on which ends first.
         listener : callable
-            Called with each trial when it is done.
+            Called with each finished trial.
 
         Raises
         ------
         WorkerError
-            A process was ended from outside.
+            A worker process was ended from outside.
         ValueError
-            A trial's settings are out of range.
+            Settings of a trial are out of range.
         """
         config, total = self.config(), self.search().trials
         try:
@@ -274,7 +269,7 @@ class Sweep:
 
 
 def _sharing_threads(config: Config, jobs: int) -> Config:
-    """The CPUs divided between the processes, where nothing else was asked for."""
+    """The settings with CPUs divided between the processes, unless threads are set."""
     threads = config.training.threads or max(1, _core.available_threads() // jobs)
     training = config.training.model_copy(update={"threads": threads})
     return config.model_copy(update={"training": training})

@@ -1,11 +1,12 @@
-"""The trainings of a sweep, one after another here or side by side in processes of their own."""
+"""Runs the trials of a sweep, in this process or in several worker processes."""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import signal
 import threading
-import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -15,11 +16,11 @@ from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Prepared
 from fastmlp.errors import DivergedError
 from fastmlp.experiment import build
-from fastmlp.experiment.runner import Experiment, load_experiment
+from fastmlp.experiment.runner import Experiment, StopRule, fit, load_experiment
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Value, changed
 from fastmlp.experiment.study import Pending, Study, Trial
-from fastmlp.history import BestValue, Record
+from fastmlp.history import Record
 from fastmlp.training.lbfgs import LBFGS
 
 __all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
@@ -29,16 +30,16 @@ Report = Callable[[int, float], bool]
 
 
 class WorkerError(RuntimeError):
-    """A process that trained ended before its work did."""
+    """A worker process ended before its work was done."""
 
 
 def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepared) -> Experiment:
-    """The experiment of a trial: `config` with some other settings, on the same data.
+    """The experiment of a trial: `config` with other `settings`, on the same data.
 
     Raises
     ------
     ValueError
-        The settings contradict each other, or are out of range.
+        Settings contradict each other or are out of range.
     """
     experiment = Experiment(config, prepared).with_settings(changed(config, settings))
     if experiment.config.optimizer.name.lower() == "lbfgs":
@@ -46,51 +47,37 @@ def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepa
     return experiment
 
 
-class _Watcher(Callback):
-    """Tells what each epoch measured, and ends a trial where a run would end, or where it is told.
+class _TrialCallback(Callback):
+    """Reports each epoch, and ends a trial where a run would end or the report says so.
 
     ``status`` is "complete" or "pruned".
     """
 
     def __init__(self, experiment: Experiment, report: Report) -> None:
-        training = experiment.config.training
         self.status = "complete"
+        self.rule = StopRule(experiment.config.training)
         self._report = report
-        self._monitor = training.monitor or "loss"
-        self._patience = training.patience
-        self._max_time = training.max_time
-        self._best = BestValue(self._monitor, "auto")
-        self._best_epoch = 0
-        self._started = time.monotonic()
-
-    @property
-    def measured(self) -> bool:
-        """Whether an epoch measured something finite."""
-        return self._best.value is not None
+        self._monitor = experiment.config.training.monitor or "loss"
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
-        """Report the epoch; True where the trial is to end."""
-        if self._best.update(record):
-            self._best_epoch = record["epoch"]
+        """Report the epoch; True if the trial is to end."""
+        self.rule.update(record)
         if self._report(record["epoch"], record[self._monitor]):
-            # One that has come to its end is not given up.
+            # A trial in its last epoch is complete.
             if record["epoch"] < record["epochs"]:
                 self.status = "pruned"
             return True
-        if self._patience is not None and record["epoch"] - self._best_epoch >= self._patience:
-            return True
-        elapsed = time.monotonic() - self._started
-        return self._max_time is not None and elapsed + record["seconds"] > self._max_time
+        return self.rule.is_out_of_patience() or self.rule.is_out_of_time(record)
 
 
 def train_trial(experiment: Experiment, report: Report) -> str:
-    """Train once.
+    """Train one trial.
 
     Parameters
     ----------
     experiment : Experiment
     report : callable
-        Called with epoch and measured value after each epoch; True gives the trial up.
+        Called with the epoch and its monitored value; True gives the trial up.
 
     Returns
     -------
@@ -101,31 +88,14 @@ def train_trial(experiment: Experiment, report: Report) -> str:
     ValueError
         A setting is out of range.
     """
-    config, prepared = experiment.config, experiment.prepared
-    training, samples, measured = config.training, prepared.train, experiment.monitored
-    optimizer = build.optimizer(config)
+    optimizer = build.optimizer(experiment.config)
     assert not isinstance(optimizer, LBFGS)
-    watcher = _Watcher(experiment, report)
+    callback = _TrialCallback(experiment, report)
     try:
-        experiment.new_model().fit(
-            samples.x,
-            samples.y,
-            epochs=training.epochs or 1,
-            batch_size=training.batch_size or 1,
-            optimizer=optimizer,
-            validation_data=None if measured is None else measured.as_tuple(),
-            sample_weight=samples.weight,
-            class_weight=build.class_weights(config, prepared.preprocessing),
-            shuffle=training.shuffle,
-            drop_last=training.drop_last,
-            threads=training.threads,
-            averaging=build.averaging(config),
-            callbacks=[watcher],
-            verbose=0,
-        )
+        fit(experiment.new_model(), experiment, optimizer, [callback])
     except DivergedError:
         return "diverged"
-    return watcher.status if watcher.measured else "diverged"
+    return "diverged" if callback.rule.best_value is None else callback.status
 
 
 def run_here(
@@ -147,7 +117,7 @@ def run_here(
 
 @dataclass(frozen=True)
 class _Epoch:
-    """What a worker sends after an epoch; the answer is whether to give the trial up."""
+    """Sent by a worker after an epoch; the answer is whether to stop the trial."""
 
     epoch: int
     value: float
@@ -155,14 +125,14 @@ class _Epoch:
 
 @dataclass(frozen=True)
 class _End:
-    """What a worker sends after a trial."""
+    """Sent by a worker after a trial."""
 
     state: str
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """What a worker sends before it ends too early."""
+    """Sent by a worker before it ends with an error."""
 
     message: str
     is_setting: bool
@@ -176,7 +146,7 @@ def run_in_processes(
     Raises
     ------
     WorkerError
-        A process ended for a reason that lies outside of the settings.
+        A process ended for a reason other than the settings.
     ValueError
         A setting is out of range.
     """
@@ -204,7 +174,7 @@ def run_in_processes(
 
 
 def _send(worker: Connection, message: object) -> None:
-    # A worker that is gone is noticed when it does not answer.
+    # A worker that has ended is noticed when its answer is read.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.send(message)
 
@@ -218,10 +188,8 @@ def _receive(worker: Connection) -> Any:
 
 @contextlib.contextmanager
 def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
-    """Processes that train what they are sent; none is left at the end."""
-    import multiprocessing
-
-    # Not forked: the core's threads would not come along.
+    """Worker processes, which are ended on exit."""
+    # A forked process would lack the core's threads.
     context = multiprocessing.get_context("spawn")
     processes = []
     connections = []
@@ -231,7 +199,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
                 connection, other = context.Pipe()
                 process = context.Process(target=_work, args=(other, config), daemon=True)
                 process.start()
-                other.close()  # or the end of the worker would not end the connection
+                other.close()  # otherwise the connection would outlive the worker
                 processes.append(process)
                 connections.append(connection)
         yield list(connections)
@@ -246,7 +214,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Start processes that leave Ctrl-C to this one, from their first instruction on."""
+    """Ignore Ctrl-C, which processes started meanwhile inherit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -258,10 +226,8 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _work(connection: Connection, config: Config) -> None:
-    """Train what comes until the connection ends, with it if the sweep does."""
-    import warnings
-
-    warnings.simplefilter("ignore")  # the sweep itself has read the same data
+    """Train the trials that the connection sends, until it is closed."""
+    warnings.simplefilter("ignore")  # the parent process has read the same data
     try:
         prepared = load_experiment(config).prepared
         while True:

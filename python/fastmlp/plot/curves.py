@@ -1,4 +1,4 @@
-"""Quantities along a training, and along the true values of a regression."""
+"""Line plots: losses and rates of a training, gradients by layer, activations by argument."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp._named import as_config, named
+from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.history import History
+from fastmlp.model import MLP
+from fastmlp.network import Network
 from fastmlp.plot.style import (
     INK,
     OKABE_ITO,
-    STYLE,
     add_legend,
     add_note,
     add_title,
     line_look,
     logarithmic,
-    per_cent,
+    percent_ticks,
     plain,
-    point_look,
     short_number,
     styled_axes,
     whole_numbers,
 )
 from fastmlp.training.lr_finder import LearningRates
-from fastmlp.validation import choice, finite_array
+from fastmlp.validation import choice, finite_array, flag, real
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["learning_curves", "learning_rate", "predictions"]
+__all__ = ["activation_functions", "gradient_norms", "learning_curves", "learning_rate"]
 
 Floats = NDArray[np.float64]
 Records = Sequence[Mapping[str, Any]]
+Norms = Network | Sequence[float] | ArrayLike
 
 _AXIS_LABELS = {"loss": "mean loss per sample", "accuracy": "accuracy (%)"}
 _THIN: dict[str, Any] = {"linewidth": 0.8, "marker": "none"}
 _NOTHING = "no epoch has been completed"
+_ACTIVATION_POINTS = 801
 
 
 def learning_curves(
@@ -48,29 +52,41 @@ def learning_curves(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Loss or accuracy after each epoch, of training and, where it was measured, of validation.
+    """Plot the loss or the accuracy of training and validation over the epochs.
 
     Parameters
     ----------
     history : History or list of records, or a mapping of names to these
-        Of one run; or of several, to be compared. A record is what callbacks get and
-        ``metrics.jsonl`` holds, with at least ``epoch`` and the quantity.
+        One run, or several to compare. A record is what callbacks receive and a line of
+        ``metrics.jsonl`` holds: a mapping with at least ``epoch`` and the quantity.
     quantity : {"loss", "accuracy"}
     title : str, optional
-        By default the name of the quantity; an empty one sets none.
+        By default the name of the quantity; an empty string sets none.
     ax : Axes, optional
-        By default those of a new figure.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
         One run: lines "training" and "validation", and a ring around the best epoch of validation.
-        Several: a colour for each, and thin lines for validation. Without epochs the axes say so.
+        Several runs: one color each, with thin lines for validation. Without any epoch the axes
+        hold a note that says so.
 
     Raises
     ------
     TypeError, ValueError
-        No history, records without epochs, or a quantity that was not measured.
+        `history` is no history, records lack ``epoch``, or the quantity was not measured.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> records = [
+    ...     {"epoch": 1, "loss": 0.9, "val_loss": 1.0},
+    ...     {"epoch": 2, "loss": 0.5, "val_loss": 0.7},
+    ... ]
+    >>> ax = plot.learning_curves(records)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['training', 'validation', 'best: 0.7 in epoch 2']
     """
     quantity = choice("quantity", quantity, _AXIS_LABELS)
     runs = _runs(history, quantity)
@@ -90,7 +106,7 @@ def learning_curves(
     if any(len(training[0]) for training, _ in runs.values()):
         whole_numbers(ax)
         if quantity == "accuracy":
-            per_cent(ax.yaxis)
+            percent_ticks(ax.yaxis)
     else:
         add_note(ax, _NOTHING)
     ax.set_xlabel("epoch")
@@ -177,26 +193,34 @@ def _ring_the_best(ax: Axes, line: Line, quantity: str) -> None:
 def learning_rate(
     rates: LearningRates | Records, *, title: str | None = None, ax: Axes | None = None
 ) -> Axes:
-    """The learning rate of each epoch, or how the loss answered to growing rates.
+    """Plot the learning rate of each epoch, or the loss over the rates of a range test.
 
     Parameters
     ----------
     rates : LearningRates or list of records
-        What `MLP.lr_find` returns, or records with ``epoch`` and ``learning_rate``.
+        The result of `MLP.lr_find`, or records with ``epoch`` and ``learning_rate``.
     title : str, optional
-        An empty one sets none.
+        An empty string sets none.
     ax : Axes, optional
-        By default those of a new figure.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
-        Of `LearningRates` with logarithmic rates and a line at the suggested one.
+        For `LearningRates` the rates are on a logarithmic axis and a line marks the suggestion.
 
     Raises
     ------
     TypeError, ValueError
-        Neither of them, or records without a learning rate.
+        `rates` is neither, or the records lack ``learning_rate``.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> records = [{"epoch": epoch, "learning_rate": 0.1 / epoch} for epoch in (1, 2, 3)]
+    >>> ax = plot.learning_rate(records)
+    >>> ax.get_ylabel()
+    'learning rate'
     """
     if isinstance(rates, LearningRates):
         return _draw_search(rates, title, styled_axes(ax))
@@ -235,72 +259,170 @@ def _draw_search(found: LearningRates, title: str | None, ax: Axes) -> Axes:
     return ax
 
 
-def predictions(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
+# ---------------------------------------------------------------- layers and activations
+
+
+def gradient_norms(
+    norms: Norms | Mapping[str, Norms],
+    x: ArrayLike | None = None,
+    y: Any = None,
     *,
-    target_names: Sequence[str] | None = None,
+    training: bool = False,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Predicted against true values of a regression; on the diagonal they are equal.
+    """Plot the Euclidean norm of the gradient with respect to each layer's weights.
 
     Parameters
     ----------
-    y_true, y_pred : array of shape (samples,) or (samples, targets)
-    target_names : sequence of str, optional
-        One for each target, with its unit if it has one.
+    norms : MLP, array of shape (layers,), or a mapping of names to these
+        The norms, or a model whose norms on `x` and `y` are computed. Each entry of a mapping is
+        one line.
+    x, y : arrays, optional
+        Samples and targets; models need them.
+    training : bool
+        Passed to `MLP.gradient_norms`.
     title : str, optional
-        An empty one sets none.
+        An empty string sets none.
     ax : Axes, optional
-        By default those of a new figure.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
+        The norms are on a logarithmic axis unless one of them is 0.
 
     Raises
     ------
     TypeError, ValueError
-        Values of different shapes, no samples, values that are not finite, or a wrong number of
-        names.
+        Norms are negative or missing, or a model comes without samples.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.gradient_norms({"sigmoid": [0.001, 0.01, 0.1], "relu": [0.08, 0.09, 0.1]})
+    >>> ax.get_yscale()
+    'log'
     """
-    truth, predicted = _columns("y_true", y_true), _columns("y_pred", y_pred)
-    if truth.shape != predicted.shape:
-        raise ValueError(f"y_pred must have the shape of y_true, {truth.shape}, got "
-                         f"{predicted.shape}")  # fmt: skip
-    targets = truth.shape[1]
-    if target_names is not None and len(target_names) != targets:
-        raise ValueError(
-            f"target_names must have one entry per target: {targets} needed, got "
-            f"{len(target_names)}"
-        )
-    side = STYLE["figure.figsize"][1] + 0.4
-    ax = styled_axes(ax, (side, side))
-    low = float(min(truth.min(), predicted.min()))
-    high = float(max(truth.max(), predicted.max()))
-    margin = 0.04 * (high - low) or 0.5
-    ends = (low - margin, high + margin)
-    ax.plot(ends, ends, color=INK, linewidth=1.0, linestyle="--", label="equal", zorder=1.5)
-    names = [f"target {i + 1}" for i in range(targets)] if target_names is None else target_names
-    for index in range(targets):
-        look = point_look(index, points=truth.size)
-        ax.plot(truth[:, index], predicted[:, index], label=plain(names[index]), **look)
-    ax.set(xlim=ends, ylim=ends, aspect="equal")
-    what = f" {plain(names[0])}" if targets == 1 and target_names is not None else " value"
-    ax.set_xlabel(f"true{what}")
-    ax.set_ylabel(f"predicted{what}")
-    add_title(ax, title, "Predictions")
-    if targets > 1:
-        add_legend(ax)
+    named = norms if isinstance(norms, Mapping) else {"": norms}
+    if not named:
+        raise ValueError("norms must have at least one entry, got none")
+    lines = {
+        str(name): _norms_of(f"norms[{name!r}]" if name else "norms", item, x, y, training)
+        for name, item in named.items()
+    }
+    ax = styled_axes(ax)
+    for index, (name, values) in enumerate(lines.items()):
+        layers = np.arange(1, len(values) + 1)
+        look = line_look(index, points=len(values)) | {"markevery": None}
+        ax.plot(layers, values, label=plain(name) or None, **look)
+    if all(values.min() > 0 for values in lines.values()):
+        logarithmic(ax, "y")
+    whole_numbers(ax)
+    ax.set_xlabel("layer of weights, from the inputs")
+    ax.set_ylabel("norm of the gradient")
+    add_title(ax, title, "Gradient of the loss with respect to each layer's weights")
+    add_legend(ax)
     return ax
 
 
-def _columns(name: str, values: ArrayLike) -> Floats:
-    array: Floats = finite_array(name, values, np.float64)
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise ValueError(
-            f"{name} must have shape (samples,) or (samples, targets) and a sample, got "
-            f"{array.shape}"
+def _norms_of(argument: str, item: object, x: Any, y: Any, training: bool) -> Floats:
+    if isinstance(item, Network):
+        if x is None or y is None:
+            raise ValueError(f"{argument} is a model, which needs x and y")
+        return np.asarray(item.gradient_norms(x, y, training=training), np.float64)
+    values = finite_array(argument, item, np.float64)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{argument} must have shape (layers,), got {values.shape}")
+    if values.min() < 0:
+        raise ValueError(f"{argument} must be >= 0, got {values.min():g}")
+    return values
+
+
+def activation_functions(
+    activations: str | Activation | Sequence[str | Activation],
+    *,
+    derivative: bool = False,
+    limits: tuple[float, float] = (-4.0, 4.0),
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot activation functions, or their derivatives, as the core computes them.
+
+    Parameters
+    ----------
+    activations : str, Activation or sequence of these
+        As `fastmlp.MLP` takes them.
+    derivative : bool
+        Draw the derivatives, which backpropagation multiplies by.
+    limits : pair of float
+        Smallest and largest argument.
+    title : str, optional
+        An empty string sets none.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        One line per activation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such activation, or `limits` do not ascend.
+
+    Examples
+    --------
+    >>> from fastmlp import LeakyReLU, plot
+    >>> ax = plot.activation_functions(["tanh", LeakyReLU(0.1)], derivative=True)
+    >>> [line.get_label() for line in ax.lines[:2]]
+    ['tanh', 'leaky_relu, slope 0.1']
+    """
+    items = [activations] if isinstance(activations, (str, Activation)) else activations
+    chosen = [named("activations", item, Activation, ACTIVATIONS) for item in items]
+    if not chosen:
+        raise ValueError("activations must have at least one entry, got none")
+    derivative = flag("derivative", derivative)
+    low, high = (real("limits", end, -np.inf) for end in limits)
+    if low >= high:
+        raise ValueError(f"limits must ascend, got {low:g} and {high:g}")
+    ax = styled_axes(ax)
+    z = np.linspace(low, high, _ACTIVATION_POINTS)
+    for index, activation in enumerate(chosen):
+        look = line_look(index, points=_ACTIVATION_POINTS)
+        ax.plot(
+            z,
+            _activation_curve(activation, z, derivative),
+            label=_activation_label(activation),
+            **look,
         )
-    return array.reshape(len(array), -1)
+    ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
+    ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    ax.set_xlabel("weighted input z")
+    ax.set_ylabel("derivative dφ/dz" if derivative else "activation φ(z)")
+    add_title(ax, title, "Derivatives of activations" if derivative else "Activations")
+    add_legend(ax)
+    return ax
+
+
+def _activation_curve(activation: Activation, z: Floats, derivative: bool) -> Floats:
+    """Values or derivatives at `z`, computed by a network of one unit with weight 1."""
+    unit = MLP([1, 1], output_activation=activation, loss=_sum_of_outputs, dtype="float64")
+    unit.weights = [np.ones((1, 1))]
+    column = z[:, None]
+    if derivative:
+        return np.asarray(unit.input_gradients(column, column))[:, 0]
+    return np.asarray(unit.forward(column))[:, 0]
+
+
+def _sum_of_outputs(outputs: Floats, targets: Floats) -> tuple[float, Floats]:
+    return float(outputs.sum()), np.ones_like(outputs)
+
+
+def _activation_label(activation: Activation) -> str:
+    config = as_config(activation)
+    if isinstance(config, str):
+        return config
+    settings = ", ".join(f"{name} {value}" for name, value in config.items() if name != "name")
+    return f"{activation.name}, {settings}"

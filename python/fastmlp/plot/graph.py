@@ -1,4 +1,4 @@
-"""A small network drawn as a graph, with what flows through it in both directions."""
+"""A small network as a graph: values of one sample forward, derivatives of its loss back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.losses import Loss
+from fastmlp.model import MLP
 from fastmlp.network import Network
-from fastmlp.plot.backpropagation import Backpropagation, backpropagate
 from fastmlp.plot.style import (
     OKABE_ITO,
     add_title,
@@ -25,8 +26,9 @@ from fastmlp.plot.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["computational_graph"]
+__all__ = ["Backpropagation", "backpropagate", "computational_graph"]
 
+Floats = NDArray[np.float64]
 Point = tuple[float, float]
 
 _MOST_NODES = 60
@@ -43,6 +45,122 @@ _HEADING = 0.55
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
+# ---------------------------------------------------------------- numbers
+
+
+@dataclass(frozen=True)
+class Backpropagation:
+    """The numbers of one sample and the derivatives of its loss with respect to them, in float64.
+
+    Attributes
+    ----------
+    loss : float
+    values, gradients : list of arrays
+        First the inputs, (features,), then the outputs of each layer, (units,). The last are
+        logits, or logarithms of rates, where the loss takes these.
+    weights, weight_gradients : list of arrays of shape (in, out)
+    biases, bias_gradients : list of arrays of shape (units,)
+        The derivative with respect to a bias is also that of the unit's weighted input.
+    prediction : array of shape (outputs,)
+        Probabilities or rates where the loss defines them, else the outputs themselves.
+    """
+
+    loss: float
+    values: list[Floats]
+    gradients: list[Floats]
+    weights: list[Floats]
+    weight_gradients: list[Floats]
+    biases: list[Floats]
+    bias_gradients: list[Floats]
+    prediction: Floats
+
+
+def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
+    """Run one sample forward and backward through a network, in float64 and without dropout.
+
+    Parameters
+    ----------
+    model : MLP
+        Without batch normalization.
+    x : array of shape (features,) or (1, features)
+    y : int, array of shape (outputs,) or (1, outputs), or a list of these
+        The target as `MLP.fit` takes it for the loss; a list for several losses.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `model` is no model, or `x` or `y` is not one sample of it.
+    """
+    if not isinstance(model, Network):
+        raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
+    if any(model.architecture.batch_normalization):
+        raise ValueError("model must be without batch normalization; model.folded() makes one")
+    exact = _in_float64(model)
+    row, target = _one_row(x), _one_target(model, y)
+    loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)
+    weights = list(exact.weights)
+    outputs = exact.outputs_of(row, "none", 1)
+    values = [row, *exact.hidden_activations(row, threads=1), outputs]
+    gradients = [exact.input_gradients(row, target, threads=1)]
+    for layer in range(1, len(weights)):  # outputs of a layer act through all units they feed
+        gradients.append((weights[layer] @ bias_gradients[layer])[None])
+    gradients.append(_loss_alone(exact).input_gradients(outputs, target, threads=1))
+    link = exact.architecture.losses[0].link if len(exact.architecture.losses) == 1 else "none"
+    return Backpropagation(
+        loss=float(loss),
+        values=[value[0] for value in values],
+        gradients=[gradient[0] for gradient in gradients],
+        weights=weights,
+        weight_gradients=weight_gradients,
+        biases=list(exact.biases),
+        bias_gradients=bias_gradients,
+        prediction=exact.outputs_of(row, link, 1)[0],
+    )
+
+
+def _in_float64(model: Network) -> MLP:
+    exact = MLP(model.layer_sizes, **(model.architecture.arguments() | {"dtype": "float64"}))
+    exact.set_parameters(model.parameters())
+    return exact
+
+
+def _loss_alone(model: MLP) -> MLP:
+    """A network whose outputs are its inputs, with the loss of `model`."""
+    outputs = model.layer_sizes[-1]
+    loss = model.architecture.arguments()["loss"]
+    alone = MLP([outputs, outputs], loss=loss, dtype="float64")
+    alone.weights = [np.eye(outputs)]
+    return alone
+
+
+def _one_row(x: ArrayLike) -> Floats:
+    row = np.atleast_2d(np.asarray(x, np.float64))
+    if row.ndim != 2 or len(row) != 1:
+        raise ValueError(f"x must be one sample, (features,) or (1, features), got {row.shape}")
+    return row
+
+
+def _one_target(model: Network, y: Any) -> Any:
+    losses = model.architecture.losses
+    if len(losses) == 1:
+        return _target_of(losses[0], y)
+    if not isinstance(y, (list, tuple)) or len(y) != len(losses):
+        raise TypeError(f"y must be a list of {len(losses)} targets, one per loss")
+    return [_target_of(loss, item) for loss, item in zip(losses, y, strict=True)]
+
+
+def _target_of(loss: Loss, y: Any) -> NDArray[Any]:
+    target = np.asarray(y)
+    if target.ndim == 0:
+        return target.reshape(1) if loss.takes_classes else target.reshape(1, 1)
+    if target.ndim == 1 and not (loss.takes_classes and len(target) == 1):
+        return target.reshape(1, -1)
+    return target
+
+
+# ---------------------------------------------------------------- drawing
+
+
 def computational_graph(
     model: Network,
     x: ArrayLike,
@@ -52,34 +170,42 @@ def computational_graph(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """One sample on its way through a network to the loss, and the gradient on its way back.
+    """Draw a small network as a graph with the values and derivatives of one sample.
 
     Parameters
     ----------
     model : MLP
-        Without batch normalisation, and with at most 60 inputs, units and loss together.
+        Without batch normalization, and with at most 60 inputs, units and loss together.
     x : array of shape (features,) or (1, features)
-    y : int or array of shape (outputs,), with a first axis of 1 or without
-        By the loss, as `fit` takes it; a list of these with several losses.
+    y : int, array of shape (outputs,) or (1, outputs), or a list of these
+        The target as `MLP.fit` takes it for the loss; a list for several losses.
     feature_names : sequence of str, optional
-        Of the inputs; x₁, x₂ and so on by default.
+        Names of the inputs; by default x₁, x₂ and so on.
     title : str, optional
-        An empty one sets none.
+        An empty string sets none.
     ax : Axes, optional
-        By default those of a new figure, which grows with the network.
+        Where to draw; by default a new figure, which grows with the network.
 
     Returns
     -------
     Axes
-        A node shows its value and below it, after ∂, the derivative of the loss by that; a
-        connection its weight and the derivative by it, and each unit its bias likewise. Solid lines
-        have positive weights, dashed ones negative; thicker is larger. Between two layers with more
-        than 32 connections the numbers are left out.
+        Nodes show their value and below it, after ∂, the derivative of the loss with respect to
+        it. Connections show their weight and units their bias in the same way. Lines are solid for
+        positive weights and dashed for negative ones; thicker lines have larger weights. Between
+        two layers with more than 32 connections the numbers are left out.
 
     Raises
     ------
     TypeError, ValueError
-        No model, too many nodes, several samples, or a sample that does not fit.
+        `model` is no model or has too many nodes, or `x` or `y` is not one sample of it.
+
+    Examples
+    --------
+    >>> from fastmlp import MLP, plot
+    >>> model = MLP([2, 3, 1], activation="tanh", loss="mse", seed=0)
+    >>> ax = plot.computational_graph(model, [0.5, -1.0], [0.25], feature_names=["a", "b"])
+    >>> ax.get_title()
+    'Values forward, gradients back'
     """
     if isinstance(model, Network) and sum(model.layer_sizes) + 1 > _MOST_NODES:
         raise ValueError(
@@ -107,9 +233,9 @@ def computational_graph(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Places of the nodes: columns of inputs, of each layer's units, and of the loss."""
+    """Positions in inches: a column of inputs, one for each layer's units, one for the loss."""
 
-    sizes: tuple[int, ...]  # of the columns
+    sizes: tuple[int, ...]  # nodes in each column
     body: float  # height of the columns
 
     @classmethod
@@ -130,15 +256,15 @@ class _Plan:
         return self.body + _HEADING
 
     def place(self, column: int, row: int) -> Point:
-        """Of a node, with the first row on top."""
+        """Center of a node; the first row is on top."""
         spacing = self.body / self.sizes[column]
         return _MARGIN + _COLUMN_WIDTH * column, self.body - spacing * (row + 0.5)
 
-    def is_labelled(self, layer: int) -> bool:
+    def is_labeled(self, layer: int) -> bool:
         return self.sizes[layer] * self.sizes[layer + 1] <= _MOST_LABELS
 
     def label_place(self, layer: int, i: int, j: int) -> Point:
-        """Of the numbers of the connection from i to j: all of a layer stand in one column."""
+        """Center of the numbers of the connection from i to j; a layer's are in one column."""
         inputs, outputs = self.sizes[layer], self.sizes[layer + 1]
         spacing = self.body / (inputs * outputs)
         place = _MARGIN + _COLUMN_WIDTH * layer + _LABEL_DISTANCE
@@ -146,12 +272,12 @@ class _Plan:
 
 
 class _Pen:
-    """Draws on axes whose unit is the inch, at whatever size they have."""
+    """Draws in inches on axes of any size."""
 
     def __init__(self, ax: Axes, plan: _Plan) -> None:
         width, height = size_in_points(ax)
         self.ax = ax
-        # New axes are laid out when they are drawn; by then they fill more of their figure.
+        # The layout of a new figure, done when it is drawn, makes the axes larger than now.
         self.scale = min(1.0, 1.3 * width / (72 * plan.width), 1.3 * height / (72 * plan.height))
 
     def text(self, place: Point, text: str, *, size: float = 1.0, **look: Any) -> None:
@@ -159,7 +285,7 @@ class _Pen:
         self.ax.text(*place, text, size=_FONT * size * self.scale, **look)
 
     def pair(self, place: Point, value: float, gradient: float, *, size: float = 1.0) -> None:
-        """A number above the derivative by it."""
+        """Write a number and below it its derivative."""
         x, y = place
         half = 0.095 * size
         look: dict[str, Any] = {"size": size, "color": "black", "zorder": 5}
@@ -182,7 +308,7 @@ def _draw_connections(pen: _Pen, plan: _Plan, numbers: Backpropagation, layer: i
             "linewidth": 0.5 + 1.7 * abs(weight) / largest,
         }
         start, end = plan.place(layer, i), plan.place(layer + 1, j)
-        if not plan.is_labelled(layer):
+        if not plan.is_labeled(layer):
             pen.line([start, end], **look)
             continue
         x, y = plan.label_place(layer, i, j)
@@ -222,8 +348,8 @@ def _draw_nodes(pen: _Pen, plan: _Plan, numbers: Backpropagation, names: list[li
             _write_beside(pen, (x, y + _RADIUS + 0.1), names[column][row])
             if column > 0:
                 bias = short_number(float(numbers.biases[column - 1][row]))
-                slope = short_number(float(numbers.bias_gradients[column - 1][row]))
-                _write_beside(pen, (x, y - _RADIUS - 0.1), f"b {bias}  ∂ {slope}")
+                derivative = short_number(float(numbers.bias_gradients[column - 1][row]))
+                _write_beside(pen, (x, y - _RADIUS - 0.1), f"b {bias}  ∂ {derivative}")
     x, y = place = plan.place(len(plan.sizes) - 1, 0)
     corner = (x - _RADIUS, y - _RADIUS)
     pen.ax.add_patch(Rectangle(corner, 2 * _RADIUS, 2 * _RADIUS, **look))
@@ -231,7 +357,7 @@ def _draw_nodes(pen: _Pen, plan: _Plan, numbers: Backpropagation, names: list[li
 
 
 def _write_beside(pen: _Pen, place: Point, text: str) -> None:
-    """A caption of a node, over the lines."""
+    """Write the caption of a node on top of the lines."""
     box = {"facecolor": pen.ax.get_facecolor(), "edgecolor": "none", "pad": 0.6}
     pen.text(place, text, size=0.85, zorder=4, bbox=box)
 
@@ -239,7 +365,7 @@ def _write_beside(pen: _Pen, place: Point, text: str) -> None:
 def _write_captions(
     pen: _Pen, plan: _Plan, model: Network, numbers: Backpropagation, y: Any
 ) -> None:
-    """Above the columns what they are; at the last layer and the loss what they are compared by."""
+    """Name the columns, and write the prediction and the target below the outputs and the loss."""
     architecture = model.architecture
     spec = architecture.spec()
     heads = [str(layer["activation"]) for layer in spec["layers"]]

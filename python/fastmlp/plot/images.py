@@ -1,4 +1,4 @@
-"""Arrays as images: samples, and mosaics of anything."""
+"""Arrays as images: samples, and the weights of units."""
 
 from __future__ import annotations
 
@@ -10,30 +10,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.plot.style import add_title, frame, ink, plain, size_in_points, styled_axes
+from fastmlp.network import Network
+from fastmlp.plot.style import (
+    add_color_bar,
+    add_title,
+    frame,
+    ink,
+    plain,
+    short_number,
+    size_in_points,
+    styled_axes,
+)
 from fastmlp.validation import finite_array, integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Mosaic", "checked_image_shape", "images"]
+__all__ = ["images", "weight_templates"]
 
 Floats = NDArray[np.float64]
 
 _WIDTH, _TALLEST = 6.0, 9.0  # inches
 _TITLE_SIZE = 9.0
 _TITLE_ROOM = 14.0  # points
+_MOST_UNITS = 100
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Where tiles of equal size stand in one array.
+    """A grid of tiles of equal size in one array.
 
     Attributes
     ----------
     count, height, width : int
-        Of the tiles, in pixels.
+        Number of tiles and their size in pixels.
     columns : int
+        Tiles in a row.
     row_gap, column_gap : int
         Pixels between tiles.
     top : int
@@ -50,7 +62,7 @@ class Mosaic:
 
     @classmethod
     def of(cls, count: int, height: int, width: int, *, titled: bool) -> Mosaic:
-        """Tiles in a grid of few empty places, about as wide as 3 : 2."""
+        """The grid with few empty places whose shape is close to 3 : 2."""
 
         def badness(columns: int) -> float:
             rows = math.ceil(count / columns)
@@ -65,7 +77,7 @@ class Mosaic:
 
     @property
     def rows(self) -> int:
-        """Of tiles."""
+        """Rows of tiles."""
         return math.ceil(self.count / self.columns)
 
     def corner(self, index: int) -> tuple[int, int]:
@@ -77,7 +89,7 @@ class Mosaic:
         )
 
     def filled(self, tiles: Floats) -> Floats:
-        """Tiles (count, height, width, ...) in one array; the rest is NaN."""
+        """Tiles of shape (count, height, width, ...) in one array; gaps are NaN."""
         shape = (
             self.top + self.rows * (self.height + self.row_gap) - self.row_gap,
             self.columns * (self.width + self.column_gap) - self.column_gap,
@@ -89,7 +101,7 @@ class Mosaic:
         return whole
 
     def axes(self, ax: Axes | None, extra_width: float, extra_height: float) -> Axes:
-        """Axes for it, of the right shape and without frame."""
+        """Axes of the shape of the grid, without a frame."""
         across = self.columns * (self.width + self.column_gap)
         down = self.rows * (self.height + self.row_gap)
         height = min(_WIDTH * down / across, _TALLEST)
@@ -100,7 +112,7 @@ class Mosaic:
         return ax
 
     def write_titles(self, ax: Axes, titles: Sequence[object]) -> None:
-        """One above each tile."""
+        """Write one title above each tile."""
         points_per_pixel = size_in_points(ax)[0] / (self.columns * (self.width + self.column_gap))
         longest = max(4, int(self.width * points_per_pixel / (0.55 * _TITLE_SIZE)))
         for index, title in enumerate(titles):
@@ -109,28 +121,21 @@ class Mosaic:
                     va="bottom", size=_TITLE_SIZE, color=ink(ax))  # fmt: skip
 
 
-def rgba(mosaic: Floats) -> Floats:
-    """Colours (rows, columns, 3) in [0, 1] with gaps that let the background through."""
+def _rgba(mosaic: Floats) -> Floats:
+    """Colors of shape (rows, columns, 3) in [0, 1] as RGBA, transparent in the gaps."""
     gaps = np.isnan(mosaic[..., :1])
     return np.concatenate([np.nan_to_num(mosaic), np.where(gaps, 0.0, 1.0)], axis=-1)
 
 
-def checked_image_shape(
+def _checked_image_shape(
     image_shape: Sequence[int] | None, features: int, known: Sequence[int] | None = None
 ) -> tuple[int, ...]:
-    """(height, width) or (height, width, 3) of images of so many features.
-
-    Parameters
-    ----------
-    image_shape : sequence of int, optional
-        By default `known`, or a square.
-    features : int
-    known : sequence of int, optional
+    """(height, width) or (height, width, 3): `image_shape`, else `known`, else a square.
 
     Raises
     ------
     TypeError, ValueError
-        Another shape, or none and no square.
+        The shape does not hold `features` values, or they make no square.
     """
     given = known if image_shape is None else image_shape
     if given is None:
@@ -156,36 +161,47 @@ def images(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Samples as images, in a grid.
+    """Draw samples as images in a grid.
 
     Parameters
     ----------
-    x : array of shape (samples, features), or (samples, height, width) and so on
-        Bytes are brightness from 0 to 255; other numbers span from their smallest to their largest.
+    x : array of shape (samples, features), (samples, height, width) or (samples, height, width, 3)
+        uint8 values are brightness from 0 to 255. Other values are scaled so that the smallest is
+        black and the largest white.
     image_shape : sequence of int, optional
-        (height, width), grey, or (height, width, 3), colours. By default that of `x`, or a square.
+        (height, width) for gray images or (height, width, 3) for RGB. By default that of `x`, or a
+        square.
     titles : sequence of str, optional
         One for each image.
     title : str, optional
-        Of the whole; none by default.
+        Title of the figure; by default there is none.
     ax : Axes, optional
-        By default those of a new figure.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
-        With one image, the mosaic.
+        They hold one image, the grid.
 
     Raises
     ------
     TypeError, ValueError
-        No samples, a shape that does not fit, or a wrong number of titles.
+        There are no samples, the shape does not fit, or the number of titles is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp import plot
+    >>> x = np.random.default_rng(0).integers(0, 256, (6, 64), np.uint8)
+    >>> ax = plot.images(x, (8, 8), titles=["a", "b", "c", "d", "e", "f"])
+    >>> len(ax.images), len(ax.texts)
+    (1, 6)
     """
     pixels = finite_array("x", x, np.float64)
     if pixels.ndim < 2 or pixels.size == 0:
         raise ValueError(f"x must have shape (samples, features), got {pixels.shape}")
     own = pixels.shape[1:] if pixels.ndim > 2 else None
-    shape = checked_image_shape(image_shape, math.prod(pixels.shape[1:]), own)
+    shape = _checked_image_shape(image_shape, math.prod(pixels.shape[1:]), own)
     if titles is not None and len(titles) != len(pixels):
         raise ValueError(
             f"titles must have one entry per image: {len(pixels)} needed, got {len(titles)}"
@@ -197,10 +213,103 @@ def images(
     whole = mosaic.filled(pixels.reshape(-1, *shape))
     ax = mosaic.axes(ax, 0.1, 0.4 if title else 0.1)
     if len(shape) == 3:
-        ax.imshow(rgba((whole - low) / (high - low or 1.0)), interpolation="nearest")
+        ax.imshow(_rgba((whole - low) / (high - low or 1.0)), interpolation="nearest")
     else:
         ax.imshow(whole, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
     if titles is not None:
         mosaic.write_titles(ax, titles)
     add_title(ax, title, "")
     return ax
+
+
+def weight_templates(
+    model: Network,
+    *,
+    layer: int = 0,
+    image_shape: Sequence[int] | None = None,
+    units: Sequence[int] | None = None,
+    titles: Sequence[str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the weights of each unit as an image.
+
+    Parameters
+    ----------
+    model : MLP
+    layer : int
+        Index of the layer; negative values count from the last.
+    image_shape : sequence of int, optional
+        (height, width) or (height, width, 3). By default that of the model's data for the first
+        layer, and a square for others.
+    units : sequence of int, optional
+        Units to draw; by default the first 100.
+    titles : sequence of str, optional
+        One for each image, such as the classes of a linear classifier.
+    title : str, optional
+        By default it names the layer; an empty string sets none.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+        They hold one image, the grid. All units share one scale, symmetric around 0: red is
+        positive, blue negative. With three channels 0 is gray.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `model` is no model, there is no such layer or unit, or the shape does not fit.
+
+    Examples
+    --------
+    >>> from fastmlp import MLP, plot
+    >>> ax = plot.weight_templates(MLP([16, 6], seed=0), image_shape=(4, 4))
+    >>> ax.get_title()
+    'Weights of layer 1, 6 units'
+    """
+    if not isinstance(model, Network):
+        raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
+    layers = len(model.layer_sizes) - 1
+    layer = integer("layer", layer, -layers, layers - 1) % layers
+    weights = np.asarray(model.weights[layer], np.float64)
+    preprocessing = getattr(model, "preprocessing", None) if layer == 0 else None
+    known = getattr(preprocessing, "image_shape", None)
+    shape = _checked_image_shape(image_shape, weights.shape[0], known)
+    chosen = _chosen_units(units, weights.shape[1])
+    if titles is not None and len(titles) != len(chosen):
+        raise ValueError(
+            f"titles must have one entry per unit: {len(chosen)} needed, got {len(titles)}"
+        )
+    tiles = weights[:, chosen].T.reshape(-1, *shape)
+    mosaic = Mosaic.of(len(chosen), shape[0], shape[1], titled=titles is not None)
+    whole = mosaic.filled(tiles)
+    limit = float(np.abs(tiles).max()) or 1.0
+    colored = len(shape) == 3
+    ax = mosaic.axes(ax, 0.1 if colored else 1.0, 0.6 if colored else 0.4)
+    if colored:
+        ax.imshow(_rgba(0.5 + 0.5 * whole / limit), interpolation="nearest")
+        number = short_number(limit)
+        ax.set_xlabel(f"weight: gray 0, black \u2212{number}, full color +{number}")
+    else:
+        _draw_signed(ax, whole, limit)
+    if titles is not None:
+        mosaic.write_titles(ax, titles)
+    some = f" {len(chosen)} of" if len(chosen) < weights.shape[1] else ""
+    add_title(ax, title, f"Weights of layer {layer + 1},{some} {weights.shape[1]} units")
+    return ax
+
+
+def _chosen_units(units: Sequence[int] | None, count: int) -> list[int]:
+    if units is None:
+        return list(range(min(count, _MOST_UNITS)))
+    chosen = [integer(f"units[{i}]", unit, 0, count - 1) for i, unit in enumerate(units)]
+    if not chosen:
+        raise ValueError("units must name at least one unit, got none")
+    return chosen
+
+
+def _draw_signed(ax: Axes, whole: Floats, limit: float) -> None:
+    image = ax.imshow(whole, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    add_color_bar(ax, image, "weight")

@@ -1,4 +1,4 @@
-"""Pictures as text: SVG that depends on nothing but the picture."""
+"""Figures as SVG text that depends on nothing but the figure."""
 
 from __future__ import annotations
 
@@ -15,34 +15,43 @@ if TYPE_CHECKING:
 
 __all__ = ["svg"]
 
-# A "<" in texts, comments and attributes is written as an entity, so that this finds elements only.
+# matplotlib writes "<" in texts, comments and attributes as an entity, so this finds elements only.
 _ELEMENT = re.compile(r"<[A-Za-z][^<>]*>")
 _ID_OR_REFERENCE = re.compile(r'(\bid="|\bhref="#|url\(#)([^")]+)')
 
 
 def svg(picture: Axes | Figure) -> str:
-    """A picture as a standalone SVG document, the same text each time it is asked for.
+    """Return a figure as a standalone SVG document; the same figure gives the same text.
 
-    There is no date in it, and its ids, which matplotlib draws at random, are made of a digest of
-    the document: several pictures can stand in one page. Letters are outlines, so that it looks the
-    same everywhere, unless the setting "svg.fonttype" of matplotlib is "none".
+    The document has no date. Its ids, which matplotlib draws at random, are made from a digest of
+    the document, so that one page can hold several. Letters are outlines, unless matplotlib's
+    setting "svg.fonttype" is "none".
 
     Parameters
     ----------
     picture : matplotlib Axes or Figure
-        Of axes the whole figure is drawn.
+        For Axes, the whole figure is drawn.
 
     Returns
     -------
     str
-        With the title of the axes as its title.
+        The document; its title is the first title of the figure's axes.
 
     Raises
     ------
     TypeError
-        It is neither.
+        `picture` is neither.
     MissingExtraError
         matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> text = plot.svg(plot.activation_functions("relu"))
+    >>> "<title>Activations</title>" in text
+    True
+    >>> text == plot.svg(plot.activation_functions("relu"))
+    True
     """
     figure = _figure_of(picture)
     titles = [ax.get_title() for ax in figure.axes]
@@ -72,7 +81,7 @@ def _figure_of(picture: object) -> Figure:
 
 
 def _forget_layout(figure: Figure) -> None:
-    """Put axes back to where they began: a layout starts from the last one, and differs by that."""
+    """Reset the positions of axes: a layout depends on the one before it."""
     if figure.get_layout_engine() is None:
         return
     for ax in figure.axes:
@@ -84,7 +93,7 @@ def _forget_layout(figure: Figure) -> None:
 
 
 def _with_own_ids(document: str) -> str:
-    """The document with its ids numbered in their order, after a digest of the whole."""
+    """The document with ids made of its digest and their order."""
     numbers: dict[str, int] = {}
     for element in _ELEMENT.findall(document):
         for _, name in _ID_OR_REFERENCE.findall(element):

@@ -1,4 +1,4 @@
-"""Which class a network sees where in a plane."""
+"""Decision regions of a classifier with two inputs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.data import Preprocessing
 from fastmlp.network import Network
 from fastmlp.plot.style import (
     BESIDE,
@@ -24,13 +25,11 @@ from fastmlp.validation import class_targets, finite_array, integer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastmlp.data import Preprocessing
-
 __all__ = ["decision_regions"]
 
 Floats = NDArray[np.float64]
 
-_TINT, _HATCH_TINT = 0.75, 0.3  # shares of white in the colour of a region and of its hatching
+_TINT, _HATCH_TINT = 0.75, 0.3  # shares of white in the color of a region and of its hatching
 _HATCHES = ("", "//", "..", "\\\\", "xx", "--", "||", "oo")
 _MARGIN = 0.08  # around the samples, as a share of their range
 
@@ -46,38 +45,49 @@ def decision_regions(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Regions of the classes that a classifier of two inputs predicts, and samples in them.
+    """Draw the regions that a classifier of two inputs assigns to each class, with samples.
 
     Parameters
     ----------
     model : MLP
         With a loss of classes, or binary cross-entropy with one output.
     x : array of shape (samples, 2)
-        As the model takes it.
+        Inputs of the model.
     y : array of shape (samples,)
         Class indices.
     preprocessing : Preprocessing, optional
-        What `x` went through: axes get the units and names of the data, the legend its classes.
+        The preprocessing that made `x`: axes then have the units and names of the data, and the
+        legend has its classes.
     class_names : sequence of str, optional
-        By default those of `preprocessing`, or the indices.
+        By default the names of `preprocessing`, else the indices.
     resolution : int
-        Points of the grid along each axis, at least 2.
+        Grid points along each axis, at least 2.
     title : str, optional
-        By default it names the network's layers; an empty one sets none.
+        By default it names the network's layers; an empty string sets none.
     ax : Axes, optional
-        By default those of a new figure.
+        Where to draw; by default a new figure.
 
     Returns
     -------
     Axes
-        Its image holds the classes that `model.predict` gives at the centres of its pixels. Regions
-        differ by colour and hatching, samples by colour and marker; lines are where the two best
-        classes are equally likely.
+        They hold an image with the classes that `model.predict` gives at the centers of its pixels.
+        Regions differ by color and hatching, samples by color and marker. Lines are where the two
+        best classes are equally likely.
 
     Raises
     ------
     TypeError, ValueError
         The model is no classifier of two inputs, or samples and names do not fit it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp import MLP, plot
+    >>> x = np.random.default_rng(0).normal(size=(30, 2))
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> ax = plot.decision_regions(MLP([2, 8, 2], seed=0), x, y, resolution=20)
+    >>> ax.get_title()
+    'Decision regions of a 2-8-2 network'
     """
     classes = _checked_classes(model)
     points = finite_array("x", x, np.float64)
@@ -99,9 +109,9 @@ def decision_regions(
     along = [line * scale[i] + shift[i] for i, line in enumerate(lines)]
     _outline(ax, along, _margins(model, grid).reshape(-1, resolution, resolution))
     for label in range(classes):
-        members = points[labels == label] * scale + shift
+        of_class = points[labels == label] * scale + shift
         look = point_look(label, points=len(points))
-        ax.plot(members[:, 0], members[:, 1], label=names[label], **look)
+        ax.plot(of_class[:, 0], of_class[:, 1], label=names[label], **look)
     ax.set(xlim=ends[:, 0], ylim=ends[:, 1])
     _label(ax, model, preprocessing, title)
     add_legend(ax, title="class", **BESIDE)
@@ -128,8 +138,6 @@ def _checked_classes(model: object) -> int:
 def _require_preprocessing(preprocessing: object) -> None:
     if preprocessing is None:
         return
-    from fastmlp.data import Preprocessing
-
     if not isinstance(preprocessing, Preprocessing):
         raise TypeError(
             f"preprocessing must be a Preprocessing, got {type(preprocessing).__name__}"
@@ -153,7 +161,7 @@ def _class_names(
 
 
 def _units(preprocessing: Preprocessing | None) -> tuple[Floats, Floats]:
-    """Scale and shift from the model's inputs to the data."""
+    """Scale and shift that turn the model's inputs into the units of the data."""
     if preprocessing is None or preprocessing.input_mean is None:
         return np.ones(2), np.zeros(2)
     assert preprocessing.input_scale is not None  # the two come together
@@ -167,9 +175,9 @@ def _limits(points: Floats) -> tuple[Floats, Floats]:
 
 
 def _margins(model: Network, grid: Floats) -> Floats:
-    """By how much each class is ahead of the best other one at each point, (classes, points).
+    """Lead of each class over the best other class at each point, (classes, points).
 
-    Of probabilities the logarithms are compared: close to a boundary they change evenly.
+    Logarithms of probabilities are compared, as they change evenly close to a boundary.
     """
     if model.architecture.losses[0].link == "none":
         scores = np.asarray(model.forward(grid), np.float64).T

@@ -1,6 +1,6 @@
-"""One look for all pictures: legible in greyscale, to the colour-blind and at 6 x 4 inches.
+"""The style of all figures: legible in grayscale, by color-blind readers and at 6 x 4 inches.
 
-Nothing here changes settings of matplotlib: a setting is shared by all threads of a process.
+No function changes matplotlib's settings, which all threads of a process share.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DASHES: tuple[Any, ...] = (
     "-", "--", "-.", ":", (0, (6, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3, 2, 3)),
 )  # fmt: skip
 MARKERS = {"o": 5.0, "s": 4.6, "^": 5.6, "D": 4.6, "v": 5.6, "P": 6.0, "X": 6.0, "*": 7.5}
-"""Sizes at which they look equally large, in points."""
+"""Markers and the sizes, in points, at which they look equally large."""
 INK = "#222222"
 GRID = "#D9D9D9"
 
@@ -57,26 +57,26 @@ STYLE: dict[str, Any] = {
     "ytick.color": INK,
     "ytick.labelsize": 9.0,
 }
-"""The look as settings of matplotlib, for pictures of one's own:
+"""The style as settings of matplotlib, for figures of your own:
 ``with matplotlib.rc_context(plot.STYLE): ...``."""
 
 _MOST_POINTS_AS_VECTORS = 2000
 _LONGEST_LEGEND_INSIDE = 7
 BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-"""Where a legend hides nothing."""
+"""Options that place a legend right of the axes."""
 
 
 def styled_axes(
     ax: object, size: tuple[float, float] = STYLE["figure.figsize"], *, grid: bool = True
 ) -> Axes:
-    """`ax`, or for None the axes of a new figure of `size` (width, height) in inches.
+    """Return `ax`, or for None the axes of a new figure of `size` (width, height) in inches.
 
-    Without `grid` they are for something that fills them.
+    ``grid=False`` is for content that fills the axes, such as an image.
 
     Raises
     ------
     TypeError
-        `ax` is neither.
+        `ax` is neither Axes nor None.
     MissingExtraError
         matplotlib is not installed.
     """
@@ -93,7 +93,7 @@ def styled_axes(
     figure = Figure(
         figsize=size,
         facecolor=STYLE["figure.facecolor"],
-        layout="constrained" if grid else "compressed",  # the latter where the aspect is fixed
+        layout="constrained" if grid else "compressed",  # "compressed" suits a fixed aspect
     )
     new = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
     new.set_axisbelow(True)
@@ -111,14 +111,14 @@ def styled_axes(
 
 
 def line_look(index: int, *, points: int) -> dict[str, Any]:
-    """Colour, dashes and about ten markers of the line number `index` among several."""
+    """Color, dashes and about ten markers of line number `index` of several."""
     turn, place = divmod(index, len(OKABE_ITO))
     return {
         "color": OKABE_ITO[place],
         "linestyle": DASHES[(place + turn) % len(DASHES)],
         "linewidth": STYLE["lines.linewidth"],
         **_marker(index),
-        # Lines that lie on each other show their markers at different places.
+        # Lines that coincide have their markers at different places.
         "markevery": _marker_places(index, points),
     }
 
@@ -129,14 +129,14 @@ def _marker_places(index: int, points: int) -> Any:
 
 
 def _marker(index: int) -> dict[str, Any]:
-    """The one of a colour, and another one when the colours come round again."""
+    """Marker of a line; when the colors repeat, the markers differ."""
     turn, place = divmod(index, len(OKABE_ITO))
     name, size = list(MARKERS.items())[(place + 2 * turn) % len(MARKERS)]
     return {"marker": name, "markersize": size}
 
 
 def point_look(index: int, *, points: int) -> dict[str, Any]:
-    """Colour and marker of the group of points number `index`; many points become a bitmap."""
+    """Color and marker of group number `index`; more than 2000 points become a bitmap."""
     return {
         "color": OKABE_ITO[index % len(OKABE_ITO)],
         "linestyle": "none",
@@ -148,11 +148,11 @@ def point_look(index: int, *, points: int) -> dict[str, Any]:
 
 
 def plain(value: object, longest: int = 28) -> str:
-    """Text that matplotlib shows as it stands, on one line and not longer than `longest`."""
+    """Text on one line of at most `longest` characters that matplotlib shows literally."""
     text = " ".join(str(value).split())
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    # Dollars would start a formula, and a label with an underscore would stay out of a legend.
+    # A dollar starts a formula; labels that begin with an underscore are left out of legends.
     return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
 
 
@@ -163,12 +163,12 @@ def short_number(value: float) -> str:
 
 
 def ink(ax: Axes) -> ColorType:
-    """Colour of text on these axes."""
+    """Color of text on these axes."""
     return ax.xaxis.label.get_color()
 
 
 def add_title(ax: Axes, title: str | None, default: str) -> None:
-    """Set the title that was asked for, by default `default`; an empty one sets none.
+    """Set `title`, or `default` where it is None; an empty string sets none.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def add_title(ax: Axes, title: str | None, default: str) -> None:
 
 
 def add_legend(ax: Axes, **options: Any) -> None:
-    """A legend of what has a label, if anything has one; a long one stands beside the axes."""
+    """Add a legend if anything has a label; a long legend is placed beside the axes."""
     entries = len(ax.get_legend_handles_labels()[0])
     if entries > _LONGEST_LEGEND_INSIDE:
         options = BESIDE | options
@@ -197,7 +197,7 @@ def add_legend(ax: Axes, **options: Any) -> None:
 
 
 def add_note(ax: Axes, text: str) -> None:
-    """A sentence in the middle of empty axes."""
+    """Write a sentence in the middle of empty axes."""
     ax.set_xticks([])
     ax.set_yticks([])
     size = STYLE["axes.labelsize"]
@@ -206,21 +206,21 @@ def add_note(ax: Axes, text: str) -> None:
 
 
 def whole_numbers(ax: Axes) -> None:
-    """Ticks of the x axis at integers only."""
+    """Put ticks of the x axis at integers only."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
-def per_cent(axis: Axis) -> None:
-    """Ticks of shares of 1 as numbers of per cent; the label says so."""
+def percent_ticks(axis: Axis) -> None:
+    """Write ticks of shares in percent, without the sign; the axis label has it."""
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
 
 
 def logarithmic(ax: Axes, which: str) -> None:
-    """A logarithmic "x" or "y" axis whose ticks are numbers, not formulas."""
+    """Make the "x" or "y" axis logarithmic, with plain numbers at its ticks."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     getattr(ax, f"set_{which}scale")("log")
@@ -232,24 +232,24 @@ def logarithmic(ax: Axes, which: str) -> None:
     axis.set_minor_formatter(minor)
 
 
-def add_colour_bar(ax: Axes, image: AxesImage, label: str) -> None:
-    """A bar as high as the axes, right of them."""
+def add_color_bar(ax: Axes, image: AxesImage, label: str) -> None:
+    """Add a color bar right of the axes, as high as they are."""
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.04, 1.0)))
     bar.set_label(label, size=STYLE["axes.labelsize"], color=ink(ax))
     bar.ax.tick_params(colors=ink(ax), labelsize=STYLE["ytick.labelsize"])
     bar.outline.set_visible(False)
 
 
-def frame(ax: Axes, colour: str | None) -> None:
-    """A thin line around the axes and no ticks outside it, or no line at all."""
+def frame(ax: Axes, color: str | None) -> None:
+    """Remove the tick marks and draw a thin frame of `color`, or none."""
     ax.tick_params(which="both", length=0)
-    ax.spines[:].set_visible(colour is not None)
-    if colour is not None:
-        ax.spines[:].set(color=colour, linewidth=0.6)
+    ax.spines[:].set_visible(color is not None)
+    if color is not None:
+        ax.spines[:].set(color=color, linewidth=0.6)
 
 
-def text_colour_on(rgba: Sequence[float]) -> str:
-    """Black or white, whichever stands out from a colour (WCAG 2.2, contrast ratio)."""
+def text_color_on(rgba: Sequence[float]) -> str:
+    """Black or white, whichever has the larger contrast ratio to a color (WCAG 2.2)."""
     channels = np.asarray(rgba[:3], float)
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))
@@ -257,6 +257,6 @@ def text_colour_on(rgba: Sequence[float]) -> str:
 
 
 def size_in_points(ax: Axes) -> tuple[float, float]:
-    """Width and height of the axes, 1/72 inch, before the layout of the figure."""
+    """Width and height of the axes in points, before the layout of the figure."""
     points_per_pixel = 72 / ax.figure.dpi
     return float(ax.bbox.width) * points_per_pixel, float(ax.bbox.height) * points_per_pixel

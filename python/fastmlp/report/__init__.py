@@ -1,4 +1,4 @@
-"""What a run did and how good its model is, as one HTML file for people to read and keep."""
+"""The report of a run: one HTML file with its results, figures and settings."""
 
 from fastmlp.report.build import write_report
 

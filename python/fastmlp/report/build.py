@@ -1,27 +1,62 @@
-"""From a run and its evaluation to one HTML file and the pictures in it."""
+"""The report of a run as one HTML file: key figures, sections, settings, machine and files."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
-from importlib import resources
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastmlp._files import atomic_write
-from fastmlp._version import __version__
+import numpy as np
+
+from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.data import Samples
+from fastmlp.experiment.evaluation import Evaluation
+from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.extras import require
-from fastmlp.report.blocks import Picture, Section
+from fastmlp.model import MLP
+from fastmlp.report.page import (
+    Code,
+    Column,
+    Header,
+    Section,
+    Table,
+    Tile,
+    count,
+    duration,
+    number,
+    percent,
+    rendered,
+)
+from fastmlp.report.sections import (
+    first_layer,
+    result_sections,
+    training_sections,
+    worst_samples,
+)
 from fastmlp.report.subject import Subject
-
-if TYPE_CHECKING:
-    from fastmlp.data import Samples
-    from fastmlp.experiment.evaluation import Evaluation
-    from fastmlp.experiment.rundir import RunDirectory
-    from fastmlp.model import MLP
 
 __all__ = ["write_report"]
 
-_TEMPLATE = "template.html.jinja"
+# Status of a run: the word for it, its level, and an explanation.
+_ENDINGS = {
+    "completed": ("completed", "good", ""),
+    "stopped_early": ("stopped early", "good", ""),
+    "time_limit": ("time limit reached", "notice", ""),
+    "interrupted": ("interrupted", "notice", "It can be resumed."),
+    "terminated": ("terminated", "notice", "It can be resumed."),
+    "diverged": (
+        "diverged", "bad",
+        "The loss became NaN or infinite. This report is about the weights before that; a lower "
+        "learning rate or clipping the gradients may help.",
+    ),
+    "check_failed": ("check failed", "bad", "The accuracy is lower than required."),
+}  # fmt: skip
+_UNFINISHED = ("unfinished", "notice", "The run has written no result yet.")
+_MONITORS = {"loss": "training loss", "accuracy": "training accuracy"}
+_CHUNK = 1 << 20
 
 
 def write_report(
@@ -32,29 +67,28 @@ def write_report(
     samples: Samples,
     threads: int | None = None,
 ) -> Path:
-    """Write `run.report_path`, and the pictures in it to `run.plots_path` as SVG files.
+    """Write `run.report_path`, and its figures as SVG files to `run.plots_path`.
 
-    The report is one file that needs nothing else: pictures and style are in it, there is no script
-    and no address of another file. The same arguments give the same bytes.
+    The report is one self-contained file: figures and style are inside, and there are no scripts
+    and no links to other files. The same arguments give the same bytes.
 
     Parameters
     ----------
     run : RunDirectory
-        With its config.toml; what else it lacks, the report leaves out.
+        It must have config.toml; sections for other missing files are left out.
     model : MLP
-        The one that the run is judged by. Without preprocessing classes and features have numbers
-        for names.
+        The selected model of the run. Without preprocessing, classes and features are numbered.
     evaluation : Evaluation
-        Of `model` on `samples`.
+        Measures of `model` on `samples`.
     samples : Samples
         ``x`` as the network takes it, and ``y``.
     threads : int, optional
-        For what the model computes.
+        Threads for the predictions of the model.
 
     Returns
     -------
     pathlib.Path
-        Of the report.
+        Path of the report.
 
     Raises
     ------
@@ -67,18 +101,21 @@ def write_report(
     """
     for package in ("matplotlib", "jinja2"):
         require("plot", package)
-    from fastmlp.report.overview import appendix, files, header, notes, tiles
-
     subject = Subject(run, model, evaluation, samples, threads)
     run.plots_path.mkdir(parents=True, exist_ok=True)
-    facts = {"header": header(subject), "tiles": tiles(subject)}
-    end = list(appendix(subject))
-    sections = [*notes(subject), *_findings(subject)]
-    pictures = [b for section in sections for b in section.blocks if isinstance(b, Picture)]
-    for picture in pictures:
+    # Read before the figures are drawn: a damaged file must not leave half of a report.
+    header, tiles, appendix = _header(subject), _tiles(subject), list(_appendix(subject))
+    sections = [
+        *_notes(subject),
+        *training_sections(subject),
+        *result_sections(subject),
+        worst_samples(subject),
+        first_layer(subject),
+    ]
+    for picture in (picture for section in sections for picture in section.pictures):
         atomic_write(run.plots_path / f"{picture.name}.svg", _utf8(picture.svg))
-    page = _page(facts, [*sections, *end, files(subject)], pictures)
-    atomic_write(run.report_path, _utf8(page))
+    sections += [*appendix, _files(subject)]
+    atomic_write(run.report_path, _utf8(rendered(sections, header=header, tiles=tiles)))
     return run.report_path
 
 
@@ -87,28 +124,181 @@ def _utf8(text: str) -> bytes:
     return text.encode(errors="replace")
 
 
-def _findings(subject: Subject) -> Iterator[Section]:
-    """The chapters that have pictures."""
-    from fastmlp.report.sections import first_layer, result_sections, training_sections
-    from fastmlp.report.worst import worst_samples
-
-    yield from training_sections(subject)
-    yield from result_sections(subject)
-    yield worst_samples(subject)
-    yield first_layer(subject)
+# ---------------------------------------------------------------- the beginning
 
 
-def _page(facts: dict[str, Any], sections: list[Section], pictures: list[Picture]) -> str:
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+def _header(subject: Subject) -> Header:
+    """Name, status and date of the run, and a sentence about it."""
+    status, level, meaning = _ENDINGS.get(str(subject.result.get("status")), _UNFINISHED)
+    explanation = " ".join(part for part in (_message(subject.result), meaning) if part)
+    return Header(
+        subject.run.path.resolve().name, status, level,
+        _date(subject.environment.get("started")), _summary(subject), explanation,
+    )  # fmt: skip
 
-    from fastmlp.report.inline import inline_svg
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+def _message(result: dict[str, Any]) -> str:
+    """The message of the run about its end, as a sentence."""
+    message, status = str(result.get("message") or ""), str(result.get("status"))
+    if not message or message == status:
+        return ""
+    return f"{message[0].upper()}{message[1:].rstrip('.')}."
+
+
+def _date(started: object) -> str:
+    try:
+        moment = datetime.fromisoformat(str(started))
+    except ValueError:
+        return "" if started is None else str(started)
+    if moment.tzinfo is None:
+        return f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def _summary(subject: Subject) -> str:
+    evaluation, model = subject.evaluation, subject.model
+    config = subject.run.config()
+    sizes = "-".join(map(str, model.layer_sizes))
+    names = dict.fromkeys(a.name.replace("_", " ") for a in model.architecture.activations)
+    network = f"network {sizes}" + (f" ({', '.join(names)})" if names else "")
+    source = str(config.data.source)
+    source = "standard input" if source == "-" else os.path.basename(source.rstrip("/")) or source
+    samples = f"{count(evaluation.samples)} {subject.part} samples"
+    measures = evaluation.metrics
+    if evaluation.task == "classification":
+        got = f"classifies {percent(measures['accuracy'])} of {samples} correctly"
+    elif evaluation.task == "multilabel":
+        got = f"gets all labels of {percent(measures['subset_accuracy'])} of {samples} right"
+    else:
+        error = number(measures["rmse"])
+        got = f"predicts {samples} with a root mean square error of {error}"
+        got += f" (R\u00b2 {number(measures['r2'])})"
+    epochs = len(subject.records)
+    trained = f"trained on {source} with {config.optimizer.name} for {count(epochs)} epoch"
+    return f"The {network}, {trained}{'' if epochs == 1 else 's'}, {got}."
+
+
+# ---------------------------------------------------------------- key figures
+
+
+def _tiles(subject: Subject) -> list[Tile]:
+    """Key figures, the most important first."""
+    return [*_quality(subject), *_effort(subject)]
+
+
+def _quality(subject: Subject) -> Iterator[Tile]:
+    evaluation = subject.evaluation
+    measures, part = evaluation.metrics, subject.part.capitalize()
+    samples = f"of {count(evaluation.samples)} samples"
+    if evaluation.task == "classification":
+        assert evaluation.confusion is not None
+        right = count(int(np.trace(evaluation.confusion)))
+        yield Tile(f"{part} accuracy", percent(measures["accuracy"]), f"{right} {samples} right")
+        yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the classes")
+    elif evaluation.task == "multilabel":
+        yield Tile(
+            f"{part} subset accuracy", percent(measures["subset_accuracy"]),
+            f"all labels right, {samples}",
+        )  # fmt: skip
+        yield Tile("Label accuracy", percent(measures["label_accuracy"]), "single labels right")
+        yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the labels")
+    else:
+        targets = len(subject.outputs)
+        unit = "in units of the target" if targets == 1 else f"over all {targets} targets"
+        yield Tile(f"{part} RMSE", number(measures["rmse"]), f"{samples}, {unit}")
+        yield Tile("R\u00b2", number(measures["r2"]), "share of the variance explained")
+        yield Tile("Mean absolute error", number(measures["mae"]), unit)
+    losses = " + ".join(loss.name.replace("_", " ") for loss in subject.model.architecture.losses)
+    yield Tile(f"{part} loss", number(evaluation.loss), losses)
+
+
+def _effort(subject: Subject) -> Iterator[Tile]:
+    result, environment = subject.result, subject.environment
+    best, epochs = result.get("best_epoch"), len(subject.records)
+    if best:
+        monitor = str(result.get("monitor") or "loss")
+        name = _MONITORS.get(monitor) or monitor.replace("val_", f"{subject.monitored} ")
+        yield Tile("Best epoch", count(best), f"of {count(epochs)}, by {name}")
+    else:
+        yield Tile("Epochs", count(epochs), "completed")
+    seconds = result.get("training_seconds")
+    if seconds is not None:
+        wall = result.get("wall_seconds")
+        detail = "" if wall is None else f"{duration(wall)} with all measuring and saving"
+        yield Tile("Training time", duration(seconds), detail)
+    speed = result.get("samples_per_second")
+    if speed:
+        isa = environment.get("isa")
+        yield Tile("Samples per second", count(round(speed)), f"on {isa}" if isa else "")
+    parameters = sum(array.size for array in subject.model.parameters().values())
+    sizes = "-".join(map(str, subject.model.layer_sizes))
+    yield Tile("Parameters", count(parameters), f"{sizes}, {subject.model.dtype}")
+
+
+def _notes(subject: Subject) -> Iterator[Section]:
+    """What was inferred about the data rather than set."""
+    points = tuple(str(note) for note in subject.result.get("notes") or ())
+    if subject.part == "training":
+        points += (
+            "The model was measured on its training samples; this says nothing about other "
+            "samples.",
+        )
+    if points:
+        yield Section("notes", "Notes", points=points)
+
+
+# ---------------------------------------------------------------- the end
+
+
+def _appendix(subject: Subject) -> Iterator[Section]:
+    """Settings, machine and data, from which the run can be repeated."""
+    text = read_regular_file(subject.run.config_path).decode(errors="replace")
+    about = ("All settings of the run; 'fastmlp train --config' takes them.",)
+    yield Section("configuration", "Configuration", about, blocks=(Code("config.toml", text),))
+    environment = subject.environment
+    rows = tuple(
+        (name.replace("_", " "), _written(value))
+        for name, value in environment.items()
+        if name != "data_sha256"
     )
-    source = resources.files("fastmlp.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    inline = {p.name: Markup(inline_svg(p.svg, p.description)) for p in pictures if p.in_page}
-    return environment.from_string(source).render(
-        version=__version__, sections=sections, inline=inline, **facts
+    if rows:
+        columns = (Column("Name"), Column("Value"))
+        table = Table("Versions and machine", columns, rows)
+        yield Section("environment", "Environment", blocks=(table,))
+    digests = environment.get("data_sha256") or {}
+    if digests:
+        columns = (Column("Data"), Column("SHA-256"))
+        table = Table("Digests of the data", columns, tuple(digests.items()), digests=True)
+        yield Section("data", "Data", blocks=(table,))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "not set" if value is None else str(value)
+
+
+def _files(subject: Subject) -> Section:
+    """All files in the directory of the run except the report."""
+    run = subject.run
+    found = sorted(
+        path
+        for path in run.path.rglob("*")
+        if path.is_file() and not path.is_symlink() and path != run.report_path
+        and not path.name.startswith(".")
+    )  # fmt: skip
+    rows = tuple(
+        (path.relative_to(run.path).as_posix(), count(path.stat().st_size), _sha256(path))
+        for path in found
     )
+    columns = (Column("File"), Column("Bytes", numeric=True), Column("SHA-256"))
+    table = Table("Files of the run", columns, rows, digests=True)
+    return Section("files", "Files", blocks=(table,))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

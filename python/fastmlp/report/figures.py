@@ -1,20 +1,18 @@
-"""The plots of a report, each with what it shows in words."""
+"""The figures of a report, each with a caption and a description."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastmlp.plot as plot
+from fastmlp.model import MLP
 from fastmlp.plot.style import INK, OKABE_ITO, STYLE, add_legend, plain, styled_axes
-from fastmlp.report.blocks import Picture, number, percent
-from fastmlp.report.findings import largest
-
-if TYPE_CHECKING:
-    from fastmlp.model import MLP
+from fastmlp.report.page import Picture, number, percent
+from fastmlp.report.subject import largest
 
 __all__ = [
     "confusion_matrix",
@@ -40,7 +38,7 @@ MOST_INPUTS = 20
 def learning_curves(
     records: Records, quantity: str, monitored: str, chosen_epoch: int | None
 ) -> Picture:
-    """Loss or accuracy after each epoch; `monitored` names the part that records call val."""
+    """Loss or accuracy of each epoch; `monitored` is the part that ``val_`` values are of."""
     axes = plot.learning_curves(records, quantity=quantity)
     for line in axes.get_lines():
         if line.get_label() == "training":
@@ -87,7 +85,7 @@ def learning_rate(records: Records) -> Picture:
 
 
 def confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str]) -> Picture:
-    """Shares of each true class that were taken for each class."""
+    """Confusion matrix in shares of each true class."""
     names = _drawable(class_names)
     axes = plot.confusion_matrix(matrix=matrix, class_names=names, normalize="true", title="")
     right, total = int(np.trace(matrix)), int(matrix.sum())
@@ -102,7 +100,7 @@ def confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str]) -> P
 
 
 def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
-    """Predicted against true values of one target; `suffix` goes to the name of the file."""
+    """Predicted over true values of one target; `suffix` is appended to the file name."""
     name = _drawable([target])[0]
     axes = plot.predictions(truth, predicted, target_names=[name], title="")
     shown = f"Predicted against true {target} of {len(truth):,} samples"
@@ -111,7 +109,7 @@ def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> P
 
 
 def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
-    """How often the errors of one target have which size."""
+    """Histogram of the errors of one target."""
     from matplotlib.ticker import MaxNLocator
 
     errors = predicted - truth
@@ -134,7 +132,7 @@ def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Pic
 
 
 def _bins(errors: Floats) -> Floats:
-    """Edges after D. Freedman, P. Diaconis, 1981, at most 60 bins; one bin for equal errors."""
+    """Bin edges by Freedman and Diaconis (1981), at most 60 bins; one bin for equal errors."""
     if np.ptp(errors) == 0:
         middle = float(errors[0])
         return np.array([middle - 0.5, middle + 0.5])
@@ -143,7 +141,7 @@ def _bins(errors: Floats) -> Floats:
 
 
 def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) -> Picture:
-    """The worst samples as one picture."""
+    """The samples with the highest loss as one image."""
     shape = pixels.shape[1:]
     axes = plot.images(pixels.reshape(len(pixels), -1), shape, _drawable(titles))
     shown = f"The {len(pixels)} {part} samples with the highest loss"
@@ -156,7 +154,7 @@ def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) ->
 def weight_templates(
     model: MLP, image_shape: tuple[int, ...], unit_names: Sequence[str] | None
 ) -> Picture:
-    """Weights of the units of the first layer that have the largest norm."""
+    """Weights of the first layer's units with the largest norms, as images."""
     norms = np.linalg.norm(np.asarray(model.weights[0], np.float64), axis=0)
     units = largest(norms, MOST_UNITS).tolist()
     titles = None if unit_names is None else _drawable([unit_names[unit] for unit in units])
@@ -165,13 +163,13 @@ def weight_templates(
     )
     some = _some(len(units), len(norms))
     shown = f"Weights of {some} units of the first layer as images, by falling norm"
-    signs = "grey is 0" if len(image_shape) == 3 else "red inputs raise a unit, blue ones lower it"
+    signs = "gray is 0" if len(image_shape) == 3 else "red inputs raise a unit, blue ones lower it"
     caption = f"{shown}; {signs}."
     return Picture("weight_templates", caption, shown, plot.svg(axes), wide=True)
 
 
 def input_weights(norms: Floats, names: Sequence[str]) -> Picture:
-    """Inputs whose weights in the first layer have the largest norms."""
+    """The inputs whose weights in the first layer have the largest norms."""
     chosen = largest(norms, MOST_INPUTS)
     axes = styled_axes(None, (STYLE["figure.figsize"][0], 1.1 + 0.26 * len(chosen)))
     axes.barh(np.arange(len(chosen)), norms[chosen], height=0.7, color=OKABE_ITO[0])
@@ -194,7 +192,7 @@ def _some(shown: int, count: int) -> str:
 
 
 def _drawable(names: Sequence[str]) -> list[str]:
-    """Names with a mark in place of every letter that the font of the pictures lacks."""
+    """Names in which U+FFFD replaces characters that the font of the figures lacks."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))

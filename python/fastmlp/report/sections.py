@@ -1,23 +1,52 @@
-"""The chapters about training and results: what is told of which task."""
+"""The sections with figures: training, results, worst samples and the first layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.report import figures, findings
-from fastmlp.report.blocks import Block, Column, Image, Section, Table, count, number, percent
-from fastmlp.report.inline import png_uri
-from fastmlp.report.subject import Subject
+from fastmlp.experiment.evaluation import regression_metrics
+from fastmlp.report import figures
+from fastmlp.report.page import (
+    Block,
+    Card,
+    Column,
+    Gallery,
+    Image,
+    Section,
+    Table,
+    count,
+    number,
+    percent,
+    png_uri,
+)
+from fastmlp.report.subject import (
+    SourceColumn,
+    Subject,
+    confused_pairs,
+    input_norms,
+    largest,
+    original_inputs,
+    source_columns,
+)
 
-__all__ = ["training_sections", "result_sections", "first_layer"]
+__all__ = ["first_layer", "result_sections", "training_sections", "worst_samples"]
 
 MOST_CLASSES_IN_TABLE = 50
 MOST_COUNTED_CLASSES = 25
 MOST_PAIRS = 10
 MOST_TARGETS = 4
+MOST_PICTURES = 24
+MOST_ROWS = 15
+MOST_FEATURES = 10
+
+Indices = NDArray[np.int64]
+Texts = tuple[str, ...]
+# What is said of samples: titles, and a text for each title and sample.
+Verdicts = tuple[tuple[Column, ...], list[Texts]]
 
 
 # ---------------------------------------------------------------- training
@@ -45,7 +74,7 @@ def training_sections(subject: Subject) -> Iterator[Section]:
 
 
 def result_sections(subject: Subject) -> Iterator[Section]:
-    """How good the model is on its samples, in the terms of the task."""
+    """The measures of the model on its samples, by task."""
     if subject.evaluation.task == "regression":
         yield _predictions(subject)
         return
@@ -96,7 +125,7 @@ def _per_class(subject: Subject, what: str) -> Section:
 
 def _confused_pairs(subject: Subject, matrix: NDArray[np.int64]) -> Section:
     y, predicted = subject.samples.y, subject.evaluation.predictions
-    pairs = findings.confused_pairs(matrix, y, predicted, subject.losses, MOST_PAIRS)
+    pairs = confused_pairs(matrix, y, predicted, subject.losses, MOST_PAIRS)
     if not pairs:
         text = ("No sample was taken for another class.",)
         return Section("confused-pairs", "Most confused pairs", text)
@@ -150,25 +179,139 @@ def _predictions(subject: Subject) -> Section:
 def _targets(
     truth: NDArray[np.float64], predicted: NDArray[np.float64], names: tuple[str, ...]
 ) -> Table:
-    errors = predicted - truth
-    squared = np.square(errors).mean(axis=0)
-    spread = truth.var(axis=0)
-    # A target that does not vary has no variance to explain.
-    explained = 1 - np.divide(squared, spread, out=np.ones_like(squared), where=spread > 0)
-    measures = (np.sqrt(squared), np.abs(errors).mean(axis=0), explained)
-    rows = tuple(
-        (name, *(number(float(measure[i])) for measure in measures)) for i, name in enumerate(names)
-    )
+    rows = []
+    for i, name in enumerate(names):
+        measures = regression_metrics(truth[:, i], predicted[:, i])
+        rows.append((name, *(number(measures[key]) for key in ("rmse", "mae", "r2"))))
     heads = ("Target", "RMSE", "Mean absolute error", "R\u00b2")
     columns = tuple(Column(head, numeric=i > 0) for i, head in enumerate(heads))
-    return Table("Measures of each target, in its units", columns, rows)
+    return Table("Measures of each target, in its units", columns, tuple(rows))
+
+
+# ---------------------------------------------------------------- worst samples
+
+
+def worst_samples(subject: Subject) -> Section:
+    """Samples with the highest losses, the worst first."""
+    if subject.is_image:
+        rows = largest(subject.losses, MOST_PICTURES)
+        return _worst_section(subject, "Worst examples", _worst_gallery(subject, rows))
+    rows = largest(subject.losses, MOST_ROWS)
+    return _worst_section(subject, "Worst rows", (_worst_table(subject, rows),))
+
+
+def _worst_section(subject: Subject, title: str, blocks: tuple[Block, ...]) -> Section:
+    text = [f"The worst come first. Index is the place in the {subject.part} part, counted from 0."]
+    if subject.evaluation.task == "classification" and subject.evaluation.probabilities is not None:
+        text.append("P is the probability that the model gives to a class.")
+    return Section("worst-samples", title, (" ".join(text),), blocks=blocks)
+
+
+def _worst_gallery(subject: Subject, rows: Indices) -> tuple[Block, ...]:
+    columns, verdicts = _verdicts(subject, rows)
+    pixels = subject.pixels(rows)
+    cards = []
+    for row, picture, verdict in zip(rows.tolist(), pixels, verdicts, strict=True):
+        lines = tuple(
+            f"{column.title.lower()}: {text}" for column, text in zip(columns, verdict, strict=True)
+        )
+        alt = f"{subject.part} sample {row}, {lines[0]}, {lines[1]}"
+        cards.append(Card(Image(png_uri(picture), alt), (*lines, f"index: {row}")))
+    titles = [f"{verdict[0]} \u2192 {verdict[1]}" for verdict in verdicts]
+    heading = f"The {len(rows)} {subject.part} samples with the highest loss"
+    return Gallery(heading, tuple(cards)), figures.worst_images(pixels, titles, subject.part)
+
+
+def _worst_table(subject: Subject, rows: Indices) -> Table:
+    columns, verdicts = _verdicts(subject, rows)
+    features = _strongest(subject)
+    values = original_inputs(subject.samples.x[rows], subject.model.preprocessing)
+    heads = tuple(Column(f.name, numeric=not f.categories) for f in features)
+    cells = tuple(
+        (str(row), *verdict, *(feature.text(inputs) for feature in features))
+        for row, verdict, inputs in zip(rows.tolist(), verdicts, values, strict=True)
+    )
+    total = len(source_columns(values.shape[1], subject.model.preprocessing))
+    title = f"The {len(rows)} {subject.part} samples with the highest loss"
+    if len(features) < total:
+        title += f", and the {len(features)} of {total} features with the largest weights"
+    return Table(title, (Column("Index"), *columns, *heads), cells)
+
+
+def _strongest(subject: Subject) -> list[SourceColumn]:
+    """At most `MOST_FEATURES` columns of the data, those with the largest weights, in order."""
+    columns = source_columns(subject.model.layer_sizes[0], subject.model.preprocessing)
+    norms = input_norms(subject.model)
+    strength = np.array([np.linalg.norm(norms[column.inputs]) for column in columns])
+    chosen = np.sort(largest(strength, MOST_FEATURES))
+    return [columns[i] for i in chosen]
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def _verdicts(subject: Subject, rows: Indices) -> Verdicts:
+    task = subject.evaluation.task
+    if task == "classification":
+        return _classes(subject, rows)
+    return _labels(subject, rows) if task == "multilabel" else _values(subject, rows)
+
+
+def _classes(subject: Subject, rows: Indices) -> Verdicts:
+    names = subject.outputs
+    true, predicted = subject.samples.y[rows], subject.evaluation.predictions[rows]
+    named: list[Texts] = [(names[t], names[p]) for t, p in zip(true, predicted, strict=True)]
+    probabilities = subject.evaluation.probabilities
+    if probabilities is None:
+        leads = [(number(lead),) for lead in subject.losses[rows].tolist()]
+        return _verdict("Lead of the best wrong score"), _joined(named, leads)
+    given = [
+        (percent(float(probabilities[row, p])), percent(float(probabilities[row, t])))
+        for row, t, p in zip(rows, true, predicted, strict=True)
+    ]
+    return _verdict("P(predicted)", "P(true)"), _joined(named, given)
+
+
+def _verdict(*measures: str) -> tuple[Column, ...]:
+    return (Column("True"), Column("Predicted"), *(Column(m, numeric=True) for m in measures))
+
+
+def _joined(left: Sequence[Texts], right: Sequence[Texts]) -> list[Texts]:
+    return [(*a, *b) for a, b in zip(left, right, strict=True)]
+
+
+def _labels(subject: Subject, rows: Indices) -> Verdicts:
+    def listed(row: NDArray[Any]) -> str:
+        return ", ".join(subject.outputs[i] for i in np.flatnonzero(row > 0.5)) or "none"
+
+    y = subject.samples.y.reshape(len(subject.samples), -1)
+    predicted = subject.evaluation.predictions
+    listed_pairs: list[Texts] = [(listed(y[row]), listed(predicted[row])) for row in rows]
+    losses = [(number(loss),) for loss in subject.losses[rows].tolist()]
+    return _verdict("Loss"), _joined(listed_pairs, losses)
+
+
+def _values(subject: Subject, rows: Indices) -> Verdicts:
+    """Values of the target with the largest error relative to its standard deviation."""
+    truth, predicted = subject.true_values, subject.predicted_values
+    spread = truth.std(axis=0)
+    errors = predicted[rows] - truth[rows]
+    targets = np.abs(errors / np.where(spread > 0, spread, 1)).argmax(axis=1)
+    columns = tuple(Column(title, numeric=True) for title in ("True", "Predicted", "Error"))
+    texts: list[Texts] = [
+        tuple(number(float(v)) for v in (truth[row, t], predicted[row, t], error[t]))
+        for row, t, error in zip(rows, targets, errors, strict=True)
+    ]
+    if truth.shape[1] == 1:
+        return columns, texts
+    return (*columns, Column("Of target")), _joined(texts, [(subject.outputs[t],) for t in targets])
 
 
 # ---------------------------------------------------------------- first layer
 
 
 def first_layer(subject: Subject) -> Section:
-    """What the network looks at: templates of images, norms of other inputs."""
+    """Weights of the first layer: as images, or the norms of the inputs' weights."""
     model = subject.model
     if subject.image_shape is not None:
         titles = subject.outputs if len(model.layer_sizes) == 2 else None
@@ -179,6 +322,6 @@ def first_layer(subject: Subject) -> Section:
     names = names or tuple(f"input {i}" for i in range(model.layer_sizes[0]))
     text: tuple[str, ...] = ()
     if pre is None or pre.input_mean is None:
-        text = ("The inputs are not standardised: their units decide these norms, too.",)
-    picture = figures.input_weights(findings.input_norms(model), names)
+        text = ("The inputs are not standardized: their units decide these norms, too.",)
+    picture = figures.input_weights(input_norms(model), names)
     return Section("first-layer", "First layer", text, blocks=(picture,))

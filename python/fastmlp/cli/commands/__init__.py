@@ -1,0 +1,1 @@
+"""One module per command. No command imports another: what they share lies in `fastmlp.cli`."""

@@ -1,0 +1,203 @@
+"""`fastmlp bench`: training steps of fastmlp and of the installed peers, side by side."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+import fastmlp
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.options import (
+    CommandBase,
+    Number,
+    State,
+    Whole,
+    common_options,
+    quiet_option,
+    state_of,
+    unknown,
+)
+from fastmlp.cli.printing import document_head, print_json, print_table
+
+__all__ = ["bench"]
+
+HEADER = ("engine", "threads", "us/step", "fastest", "samples/s", "GFLOP/s", "of peak", "speedup")
+EXAMPLES = """\
+fastmlp bench
+fastmlp bench --workload mnist --engine fastmlp --engine torch
+fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
+
+
+@click.command(cls=CommandBase, examples=EXAMPLES)
+@click.option(
+    "--workload", "workloads", multiple=True, metavar="NAME",
+    help="nielsen, small, tabular, mnist, ciresan or wide; may be repeated.  [default: the first "
+    "four]",
+)  # fmt: skip
+@click.option("--all", "every", is_flag=True, help="All six workloads: minutes, gigabytes.")
+@click.option(
+    "--engine", "engines", multiple=True, metavar="NAME",
+    help="fastmlp, torch, torch-compile, jax, sklearn, keras or tensorflow; may be repeated.  "
+    "[default: those installed]",
+)  # fmt: skip
+@click.option(
+    "--threads", type=Whole(1, 1024), multiple=True,
+    help="Threads of every engine; may be repeated.  [default: 1, all, and for fastmlp its own "
+    "choice]",
+)  # fmt: skip
+@click.option(
+    "--rounds", type=Whole(1, 1000), default=5, show_default=True, help="Turns of each engine."
+)
+@click.option(
+    "--seconds", type=Number(0, 3600, open_low=True), default=0.3, show_default=True,
+    help="Length of a turn; one epoch at least.",
+)  # fmt: skip
+@quiet_option()
+@common_options()
+@click.pass_context
+def bench(
+    ctx: click.Context, /, *, workloads: tuple[str, ...], every: bool, engines: tuple[str, ...],
+    threads: tuple[int, ...], rounds: int, seconds: float, quiet: bool,
+) -> int:  # fmt: skip
+    """Time training steps of fastmlp and its peers.
+
+    Every engine trains the same network from the same weights on the same batches, in a process of
+    its own; the processes take turns. A step is all of it: gather of shuffled rows, forward, loss,
+    backward, momentum update. An engine whose loss after two epochs is not that of fastmlp is
+    marked. The peak, to which the shares refer, is measured in the same turns. Let nothing else run
+    meanwhile, and compare numbers of one run only.
+    """
+    from fastmlp.bench.report import summary
+    from fastmlp.bench.runner import Settings, run_workload
+
+    state = state_of(ctx)
+
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
+
+    names = _workloads(workloads, every=every)
+    settings = Settings(_engines(engines), _threads(threads), rounds, seconds)
+    facts = _facts()
+    results = []
+    for name in names:
+        results.append(summary(run_workload(name, settings, say)))
+        if not state.json:
+            _print_table(results[-1], state)
+    if state.json:
+        _print_json(settings, facts, results, state)
+    if all(row["status"] == "failed" for result in results for row in result["rows"]):
+        raise CliError("no engine could be timed")
+    return int(ExitCode.OK)
+
+
+def _workloads(names: tuple[str, ...], *, every: bool) -> list[str]:
+    from fastmlp.bench.workloads import LARGE, WORKLOADS
+
+    known = [*WORKLOADS, *LARGE]
+    for name in names:
+        if name not in known:
+            raise ConfigError(unknown("workload", name, known))
+    if every:
+        return known
+    return list(dict.fromkeys(names)) or list(WORKLOADS)
+
+
+def _engines(names: tuple[str, ...]) -> tuple[str, ...]:
+    from fastmlp.bench.engines import ENGINES
+
+    for name in names:
+        if name not in ENGINES:
+            raise ConfigError(unknown("engine", name, ENGINES))
+        if not ENGINES[name].available():
+            package = ENGINES[name].package
+            text = f"engine {name} is not installed; run 'pip install {package}'"
+            raise CliError(text, ExitCode.EXTRA_MISSING)
+    return tuple(dict.fromkeys(names)) or tuple(n for n, e in ENGINES.items() if e.available())
+
+
+def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
+    from fastmlp import _core
+
+    return tuple(sorted(set(counts))) or tuple(sorted({0, 1, _core.available_threads()}))
+
+
+def _facts() -> dict[str, Any]:
+    # A load far from 0 says that something else was running.
+    return {**fastmlp.info(), "platform": platform.platform(), "load_average": os.getloadavg()}
+
+
+def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state: State) -> None:
+    from fastmlp.bench import report, worker, workloads
+
+    training = {
+        "optimizer": "momentum SGD",
+        "learning_rate": workloads.LEARNING_RATE,
+        "momentum": workloads.MOMENTUM,
+        "loss": "softmax_cross_entropy",
+        "dtype": "float32",
+        "seed": workloads.SEED,
+        "checked_epochs": worker.CHECKED_EPOCHS,
+        "agreement": report.AGREEMENT,
+    }
+    document = document_head("bench") | {
+        "settings": asdict(settings) | training,
+        "machine": facts,
+        "workloads": results,
+    }
+    print_json(state, document)
+
+
+def _print_table(result: dict[str, Any], state: State) -> None:
+    """Print a workload as a table and, below it, what is not in its rows."""
+    from statistics import median
+
+    layers = "-".join(map(str, result["layers"]))
+    rows: list[list[str]] = []
+    own: list[int] = []
+    peaks = (_peak(t, median(flops)) for t, flops in result["peak_flops"].items() if flops)
+    notes = [f"peak: {', '.join(peaks)}"]
+    for row in result["rows"]:
+        threads = f"{row['threads']}{' (auto)' if row['threads_chosen_by_engine'] else ''}"
+        if row["status"] == "failed":
+            notes.append(f"{row['engine']}, threads {threads}: failed: {row['error']}")
+            continue
+        if row["status"] == "differs":
+            notes.append(
+                f"{row['engine']}, threads {threads}: not comparable: loss {row['loss']:.6f}"
+            )
+        if row["engine"] == "fastmlp":
+            own.append(len(rows))
+        rows.append(_row(row, threads))
+    title = f"{result['name']}: {layers} {result['activation']}, batch {result['batch']}"
+    print_table(HEADER, rows, HEADER[2:], state, title=title, bold_rows=own)
+    for note in notes:
+        click.echo(note)
+    click.echo()
+
+
+def _row(row: dict[str, Any], threads: str) -> list[str]:
+    times = row["us_per_step"]
+    return [
+        row["engine"],
+        threads,
+        _microseconds(times["median"]),
+        _microseconds(times["min"]),
+        f"{row['samples_per_s']:,.0f}",
+        f"{row['gflop_per_s']:.1f}",
+        f"{row['share_of_peak']:.0%}",
+        "-" if row["speedup"] is None else f"{row['speedup']:.2f}x",
+    ]
+
+
+def _peak(threads: str, flops: float) -> str:
+    return f"{flops / 1e9:.0f} GFLOP/s on {threads} thread{'' if threads == '1' else 's'}"
+
+
+def _microseconds(value: float) -> str:
+    """Three digits at least."""
+    return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"

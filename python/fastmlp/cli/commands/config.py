@@ -1,0 +1,364 @@
+"""`fastmlp config`: files of settings, made, shown and checked, and the schema for editors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import fastmlp
+from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.cli.errors import ConfigError, ExitCode, use_color
+from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.settings import (
+    Setting,
+    SettingsCommand,
+    require_name_or_path,
+    settings_of,
+    take_settings,
+    toml_line,
+    toml_value,
+    user_layers,
+)
+from fastmlp.cli.sources import complete_source
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.schema import Config
+
+__all__ = ["config", "json_schema", "problems_of", "template"]
+
+# Values longer than this do not push the origins of all others to the right.
+ALIGNED_WIDTH = 44
+SCHEMA_FILE = "fastmlp.schema.json"
+COMMENT_WIDTH = 88
+MAX_BYTES = 1 << 20
+EXAMPLES = """\
+fastmlp config init mnist
+fastmlp config show mnist
+fastmlp config validate fastmlp.toml
+fastmlp config schema > fastmlp.schema.json"""
+
+Values = Mapping[str, Any]
+
+
+@click.group(cls=GroupBase, examples=EXAMPLES)
+def config() -> None:
+    """Make, show and check files of settings.
+
+    A training takes each setting from the first of these places that has it: --set, a flag, the
+    variable of the flag (FASTMLP_EPOCHS for --epochs), FASTMLP_SET, the file of --config, or else
+    ./fastmlp.toml and then the user's file, the recipe of the data, and the default.
+    """
+
+
+@config.command(
+    cls=CommandBase, examples="fastmlp config init mnist\nfastmlp config init data.csv -o csv.toml"
+)
+@click.argument("dataset", required=False, metavar="[DATASET]", shell_complete=complete_source)
+@click.option(
+    "-o", "--output", type=click.Path(), default="fastmlp.toml", show_default=True,
+    metavar="FILE", help="File to write.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Allow to replace an existing file.")
+@common_options()
+@click.pass_context
+def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: bool) -> None:
+    """Write a file with all settings and what they mean.
+
+    With DATASET it holds what a training on that data would use; without, every line is a comment,
+    so that each data set keeps its recipe. Either way nothing changes until the file is edited.
+    """
+    if os.path.lexists(output) and not overwrite:
+        raise ConfigError(f"{output} exists; name another with -o, or replace it with --overwrite")
+    if dataset is not None:
+        require_name_or_path(dataset)
+    text = template(dataset)
+    try:
+        atomic_write(output, text.encode())
+    except OSError as error:
+        raise ConfigError(f"cannot write {output}: {error.strerror or error}") from error
+    state = state_of(ctx)
+    if state.json:
+        print_json(state, document_head("config init") | {"path": output, "dataset": dataset})
+    else:
+        click.echo(output)
+
+
+@config.command(
+    cls=SettingsCommand,
+    examples="fastmlp config show mnist\nfastmlp config show mnist --epochs 3\n"
+    "fastmlp config show --config runs/001-mnist/config.toml",
+)
+@click.argument("dataset", required=False, metavar="[DATASET]", shell_complete=complete_source)
+@common_options()
+@click.pass_context
+def show(ctx: click.Context, /, **options: Any) -> None:
+    """Show all settings of a training and where each comes from.
+
+    The arguments are those of 'fastmlp train'. What is printed is a settings file, in which a
+    setting without a value is a comment.
+    """
+    rows = list(settings_of(take_settings(ctx, options)))
+    state = state_of(ctx)
+    if not state.json:
+        _print_settings(rows, state)
+        return
+    settings: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        content = {"value": row.value, "from": row.origin.kind, "place": row.origin.place}
+        settings.setdefault(row.section, {})[row.name] = content
+    source = settings["data"]["source"]["value"]
+    print_json(state, document_head("config show") | {"dataset": source, "settings": settings})
+
+
+def _print_settings(rows: Sequence[Setting], state: State) -> None:
+    def styled(text: str, **style: Any) -> str:
+        return click.style(text, **style) if color else text
+
+    color = use_color(sys.stdout, no_color=state.no_color)
+    lines = [f"# {s.name}" if s.value is None else toml_line(s.name, s.value) for s in rows]
+    width = max(len(line) for line in lines if len(line) <= ALIGNED_WIDTH)
+    section = ""
+    for row, line in zip(rows, lines, strict=True):
+        if row.section != section:
+            gap = "\n" if section else ""
+            click.echo(gap + styled(f"[{row.section}]", bold=True), color=color)
+            section = row.section
+        note = "" if row.value is None else styled(f"  # {row.origin.place}", fg="bright_black")
+        click.echo(f"{line:<{width}}{note}".rstrip(), color=color)
+
+
+@config.command(
+    cls=CommandBase, examples="fastmlp config validate fastmlp.toml runs/001-mnist/config.toml"
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@common_options()
+@click.pass_context
+def validate(ctx: click.Context, /, files: tuple[str, ...]) -> int:
+    """Check files of settings; name every problem.
+
+    A line for each, and code 2 if there is one.
+    """
+    problems = {file: problems_of(file) for file in files}
+    wrong = any(problems.values())
+    code = ExitCode.USAGE if wrong else ExitCode.OK
+    state = state_of(ctx)
+    if state.json:
+        rows = [{"file": file, "problems": found} for file, found in problems.items()]
+        content = {"status": "error" if wrong else "ok", "exit_code": int(code), "files": rows}
+        print_json(state, document_head("config validate") | content)
+        return int(code)
+    for file, found in problems.items():
+        for line in found or [f"{file}: ok"]:
+            click.echo(line)
+    return int(code)
+
+
+@config.command(cls=CommandBase, examples="fastmlp config schema > fastmlp.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of settings files, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+# ---------------------------------------------------------------- a file to begin with
+
+
+def template(source: str | None) -> str:
+    """The text of a settings file that changes nothing.
+
+    Parameters
+    ----------
+    source : str or None
+        The data whose settings are filled in; None leaves all of them to each training.
+
+    Raises
+    ------
+    ConfigError
+        The user's own file is wrong.
+    """
+    import tomlkit
+
+    from fastmlp.experiment.schema import Config
+    from fastmlp.experiment.settings import resolve
+
+    try:
+        filled = resolve(source, [layer.values for layer in user_layers()]) if source else None
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    values = (filled or Config()).model_dump(mode="json")
+    document = tomlkit.document()
+    document.add("schema_version", toml_value(values["schema_version"]))
+    for section, kind in _sections(Config).items():
+        table = tomlkit.table()
+        for text in _wrapped(kind.__doc__):
+            table.add(tomlkit.comment(text))
+        for name, field in kind.model_fields.items():
+            table.add(tomlkit.nl())
+            for text in _wrapped(field.description):
+                table.add(tomlkit.comment(text))
+            value = values[section][name]
+            if value is None:
+                table.add(tomlkit.comment(f"{name} = ..."))
+            elif filled is None:
+                table.add(tomlkit.comment(toml_line(name, value)))
+            else:
+                table.add(name, toml_value(value))
+        document.add(section, table)
+    return _head(source) + tomlkit.dumps(document)
+
+
+def _head(source: str | None) -> str:
+    title = f"Settings of a training on {source}" if source else "Settings of trainings"
+    lines = (
+        f"#:schema ./{SCHEMA_FILE}",
+        f"# {' '.join(title.split())}; flags and FASTMLP_* variables are stronger.",
+        f"# For editors that complete and check: fastmlp config schema > {SCHEMA_FILE}",
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _sections(kind: Any) -> dict[str, Any]:
+    """Models of the sections by name."""
+    kinds = {name: field.annotation for name, field in kind.model_fields.items()}
+    return {name: each for name, each in kinds.items() if hasattr(each, "model_fields")}
+
+
+def _wrapped(text: str | None) -> list[str]:
+    return textwrap.wrap(" ".join((text or "").split()), COMMENT_WIDTH)
+
+
+# ---------------------------------------------------------------- what is wrong with a file
+
+
+def problems_of(file: str) -> list[str]:
+    """One line for each thing that is wrong in a settings file, beginning with its name."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    from fastmlp.experiment.settings import read_settings
+
+    try:
+        return _contradictions(read_settings(file), file)
+    except OSError as error:
+        return [f"{file}: {error.strerror or error}"]
+    except ValueError as error:
+        first = str(error)
+    try:
+        values = tomlkit.parse(read_regular_file(file, MAX_BYTES).decode()).unwrap()
+    except (OSError, ValueError, TOMLKitError, RecursionError):
+        return [first]
+    return _faults(values, file) or [first]
+
+
+def _faults(values: Values, file: str) -> list[str]:
+    """What is wrong with single settings, in the words that a training would use."""
+    from pydantic import ValidationError
+
+    from fastmlp.experiment.schema import Config
+
+    try:
+        Config.model_validate(values)
+    except ValidationError as error:
+        places = dict.fromkeys(found["loc"][:2] for found in error.errors(include_url=False))
+    else:
+        return []
+    lines = []
+    for section, *rest in places:
+        content = values[str(section)]
+        alone = {key: content[key] for key in map(str, rest)} if rest else content
+        try:
+            Config.checked({str(section): alone}, file)
+        except ValueError as error:
+            lines.append(str(error))
+    return lines
+
+
+def _contradictions(values: Values, file: str) -> list[str]:
+    """What is wrong between settings that are right one by one."""
+    from fastmlp.experiment import build
+    from fastmlp.experiment.schema import Config, OptimizerSection, ScheduleSection
+    from fastmlp.experiment.settings import resolve
+
+    known = "source" in values.get("data", {})
+    settings = resolve(None, [values]) if known else Config.checked(values)
+    checks: dict[str, Callable[[], object]] = {"network": lambda: _build_network(settings)}
+    # Without the data a file is part of a whole: what it leaves out, a recipe may decide.
+    if known or "name" in values.get("optimizer", {}):
+        alone = settings.model_copy(update={"schedule": ScheduleSection()})
+        checks["optimizer"] = lambda: build.optimizer(alone)
+    if known or "name" in values.get("schedule", {}):
+        plain = settings.model_copy(update={"optimizer": OptimizerSection()})
+        checks["schedule"] = lambda: build.optimizer(plain)
+    checks["training.averaging"] = lambda: build.averaging(settings)
+    lines = []
+    for place, check in checks.items():
+        try:
+            check()
+        except (TypeError, ValueError) as error:
+            lines.append(f"{file}: {place}: {error}")
+    return lines
+
+
+def _build_network(settings: Config) -> None:
+    """Let the model judge its arguments, with layers of one unit for those of the data."""
+    from fastmlp.network.architecture import architecture_from_config
+
+    given = settings.network.model_dump(exclude={"hidden"}, exclude_none=True)
+    arguments = architecture_from_config(given)
+    hidden = settings.network.hidden
+    if hidden is None:
+        # The recipe has layers then, and lists must fit each other.
+        counts = [len(each) for each in arguments.values() if isinstance(each, (list, tuple))]
+        hidden = (1,) * next(iter(counts), 1)
+    fastmlp.MLP([1, *(1 for _ in hidden), 2], **arguments)
+
+
+# ---------------------------------------------------------------- the schema for editors
+
+_BOUNDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
+_BY_NAME = ("$defs", "properties")
+_FOR_FLAGS = ("flag", "metavar")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of settings files."""
+    from fastmlp.experiment.schema import Config
+
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Settings of fastmlp",
+    }
+    return head | {k: v for k, v in _for_toml(Config.model_json_schema()).items() if k not in head}
+
+
+def _for_toml(node: Any) -> Any:
+    """A schema without null, which TOML lacks, and with bounds by their standard names."""
+    if isinstance(node, list):
+        return [_for_toml(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result: dict[str, Any] = {}
+    for key, value in node.items():
+        if key in _BY_NAME:
+            result[key] = {name: _for_toml(item) for name, item in value.items()}
+        elif key == "anyOf":
+            kinds = [_for_toml(kind) for kind in value if kind != {"type": "null"}]
+            result |= {"anyOf": kinds} if len(kinds) > 1 else kinds[0]
+        elif key == "default":
+            # A section's own defaults stand at its settings.
+            result |= {} if value is None or isinstance(value, dict) else {key: value}
+        elif key not in _FOR_FLAGS:
+            standard = str(_BOUNDS.get(key, key))
+            result[standard] = _for_toml(value)
+    return result

@@ -1,0 +1,198 @@
+"""`fastmlp evaluate`: measure a model on samples with known answers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
+from fastmlp.cli.options import (
+    CommandBase,
+    Fraction,
+    State,
+    common_options,
+    data_dir_option,
+    offline_option,
+    quiet_option,
+    separator_option,
+    state_of,
+    threads_option,
+)
+from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.runs import complete_run, load_own_data, open_model, run_or_file
+from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastmlp.experiment.evaluation import Evaluation
+    from fastmlp.model import MLP
+
+__all__ = ["evaluate"]
+
+EXAMPLES = """\
+fastmlp evaluate runs/001-mnist
+fastmlp evaluate runs/001-mnist --part validation
+fastmlp evaluate model.safetensors houses-2024.csv --json
+fastmlp evaluate runs/001-mnist mnist --min-accuracy 98%"""
+MEASURES = ("precision", "recall", "f1")
+ERRORS = ("mse", "rmse", "mae", "r2")
+
+
+@click.command(cls=CommandBase, examples=EXAMPLES)
+@click.argument("model", shell_complete=complete_run)
+@click.argument("dataset", required=False, shell_complete=complete_source)
+@click.option(
+    "--part", type=click.Choice(("auto", "test", "validation", "training")), default="auto",
+    show_default=True, help="Part of the data; auto takes the test part, or all of a file.",
+)  # fmt: skip
+@data_dir_option
+@separator_option
+@offline_option
+@threads_option
+@click.option(
+    "--min-accuracy", type=Fraction(), default=None, metavar="A",
+    help="Exit with code 6 if the accuracy is lower (0.98 or 98%).",
+)  # fmt: skip
+@quiet_option()
+@common_options()
+@click.pass_context
+def evaluate(
+    ctx: click.Context, /, *, model: str, dataset: str | None, part: str, data_dir: str | None,
+    separator: str | None, threads: int | None, min_accuracy: float | None,
+    quiet: bool,
+) -> int:  # fmt: skip
+    """Measure a model on samples with known answers.
+
+    MODEL is the directory or number of a run, or a model file. Without DATASET a run is measured on
+    its own data, divided as for the training. All samples of a file are used.
+    """
+    place = run_or_file(model)
+    network, path = open_model(place)
+    if dataset is None:
+        if data_dir is not None or separator is not None:
+            raise ConfigError("--data-dir and --separator are for a DATASET, and none is named")
+        data, part, measured = _on_own_data(network, place, part, threads, quiet)
+    else:
+        with plain_warnings(quiet=quiet):
+            data, part, measured = _on(network, place, dataset, part, data_dir, separator, threads)
+    problem = _shortfall(measured, min_accuracy)
+    _print(state_of(ctx), path, data, part, measured, problem)
+    if problem:
+        raise CheckFailedError(problem)
+    return int(ExitCode.OK)
+
+
+def _shortfall(measured: Evaluation, wanted: float | None) -> str:
+    """What is wrong with the accuracy, or an empty text."""
+    if wanted is None or (measured.accuracy is not None and measured.accuracy >= wanted):
+        return ""
+    reached = measured.accuracy
+    shown = "unknown for a regression" if reached is None else f"{100 * reached:.6g}%"
+    return f"accuracy is {shown}, --min-accuracy asks for {100 * wanted:.6g}%"
+
+
+# ---------------------------------------------------------------- samples
+
+
+def _on(
+    model: MLP, place: Path, dataset: str, part: str, data_dir: str | None, separator: str | None,
+    threads: int | None,
+) -> tuple[str, str, Evaluation]:  # fmt: skip
+    """Measure on a data set or file: its name, the part, the measures."""
+    from fastmlp.data import read
+    from fastmlp.experiment.serving import evaluate_part, part_of
+
+    if part == "validation":
+        raise ConfigError("--part validation is for a run's own data; leave DATASET out")
+    with data_errors(dataset):
+        raw = read(dataset, data_dir=data_dir, separator=separator)
+        samples = part_of(raw, part)
+        measured = evaluate_part(model, samples, class_names=raw.class_names, threads=threads)
+    if samples is raw.test:
+        return raw.name, "test", measured
+    if part == "auto":
+        _warn_of_known_samples(place, raw.sha256)
+    return raw.name, "training" if raw.test is not None else "all", measured
+
+
+def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
+    from fastmlp.experiment.rundir import RunDirectory
+
+    known = RunDirectory(place).environment().get("data_sha256") if place.is_dir() else None
+    if isinstance(known, dict) and not set(sha256.values()).isdisjoint(known.values()):
+        warnings.warn(
+            "the model was trained on some of these samples; without DATASET it is measured on "
+            "samples that it has not seen",
+            stacklevel=2,
+        )
+
+
+def _on_own_data(
+    model: MLP, place: Path, part: str, threads: int | None, quiet: bool
+) -> tuple[str, str, Evaluation]:
+    """Measure on a part of the run's own data: name, part, measures."""
+    from fastmlp.experiment.evaluation import evaluate as measure
+    from fastmlp.experiment.rundir import RunDirectory
+
+    if not place.is_dir():
+        raise ConfigError("a DATASET is needed: a model file does not know its data, a run does")
+    experiment = load_own_data(RunDirectory.open(place), quiet=quiet)
+    prepared = experiment.prepared
+    parts = {
+        "training": prepared.train, "validation": prepared.validation, "test": prepared.test,
+    }  # fmt: skip
+    name = experiment.evaluated[0] if part == "auto" else part
+    samples = parts[name]
+    if samples is None:
+        present = ", ".join(known for known, each in parts.items() if each is not None)
+        raise ConfigError(f"--part {part}: {place} has no such part, but {present}")
+    return prepared.name, name, measure(model, samples, threads=threads)
+
+
+# ---------------------------------------------------------------- the result
+
+
+def _print(
+    state: State, path: Path, data: str, part: str, measured: Evaluation, problem: str
+) -> None:
+    if state.json:
+        head = document_head("evaluate") | {
+            "status": "check_failed" if problem else "completed",
+            "model": str(path),
+            "data": data,
+            "part": part,
+        }
+        print_json(state, head | measured.as_json())
+        return
+    where = data if part == "all" else f"{data}, {part} part"
+    rows = [("model", str(path)), ("data", f"{where}: {measured.samples:,} samples")]
+    rows.append(("loss", f"{measured.loss:.6g}"))
+    form = ".6g" if measured.task == "regression" else ".2%"
+    rows += [(key.replace("_", " "), f"{value:{form}}") for key, value in measured.metrics.items()]
+    print_pairs(rows)
+    if measured.per_class is not None:
+        what = "class" if measured.task == "classification" else "label"
+        _print_table(what, measured.per_class, MEASURES, ".2%", state)
+    elif measured.per_target is not None and len(measured.per_target) > 1:
+        _print_table("target", measured.per_target, ERRORS, ".6g", state)
+
+
+def _print_table(
+    what: str, rows: list[dict[str, Any]], measures: tuple[str, ...], form: str, state: State
+) -> None:
+    """One line for each class, label or target."""
+    counted = ("support",) if "support" in rows[0] else ()
+    name = "target" if what == "target" else "class"
+    lines = [
+        [
+            row[name],
+            *(f"{row[key]:{form}}" for key in measures),
+            *(f"{row[key]:,}" for key in counted),
+        ]
+        for row in rows
+    ]
+    click.echo()
+    print_table((what, *measures, *counted), lines, (*measures, *counted), state)

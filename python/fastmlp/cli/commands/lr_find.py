@@ -1,0 +1,155 @@
+"""`fastmlp lr-find`: a learning-rate range test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import fastmlp
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.files import require_picture, write_picture
+from fastmlp.cli.options import (
+    Number,
+    State,
+    Whole,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
+)
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.sources import complete_source, load_experiment
+from fastmlp.extras import require
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.runner import Experiment
+    from fastmlp.training.lr_finder import LearningRates
+
+__all__ = ["lr_find"]
+
+EXAMPLES = """\
+fastmlp lr-find mnist
+fastmlp lr-find houses.csv --target price --optimizer adam
+fastmlp lr-find mnist --hidden 512,512 -o rates.svg"""
+
+
+@click.command("lr-find", cls=SettingsCommand, examples=EXAMPLES)
+@click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
+@click.option(
+    "--lowest", type=Number(0, open_low=True), default=1e-6, show_default=True, metavar="RATE",
+    help="Rate of the first step.",
+)  # fmt: skip
+@click.option(
+    "--highest", type=Number(0, open_low=True), default=10.0, show_default=True, metavar="RATE",
+    help="Rate of the last step.",
+)  # fmt: skip
+@click.option(
+    "--steps", type=Whole(2, 1_000_000), default=200, show_default=True, metavar="N",
+    help="Mini-batches in all.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(), default=None, metavar="FILE",
+    help="Picture of the curve: .svg, .png or .pdf.",
+)  # fmt: skip
+@offline_option
+@quiet_option()
+@common_options()
+@click.pass_context
+def lr_find(
+    ctx: click.Context, /, *, lowest: float, highest: float, steps: int, output: str | None,
+    quiet: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Find a learning rate.
+
+    The learning rate grows by a constant factor from step to step while the loss is recorded
+    (L. N. Smith, "Cyclical learning rates for training neural networks", 2017). The suggestion is
+    the rate at which the loss falls most steeply. Nothing of this training is kept.
+    """
+    if highest <= lowest:
+        raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
+    _require_drawable(output)
+    config = resolve_settings(take_settings(ctx, options))
+    experiment = load_experiment(config, quiet=quiet)
+    found = _search(experiment, lowest, highest, steps)
+    if not quiet and found.losses.argmin() == 0:
+        click.echo("fastmlp: warning: the loss falls at none of these rates", err=True)
+    if output is not None:
+        _draw(found, output)
+    _print(found, output, state_of(ctx))
+    return int(ExitCode.OK)
+
+
+def _require_drawable(output: str | None) -> None:
+    """Raise before the data is read where the picture cannot be made afterwards."""
+    if output is None:
+        return
+    require_picture(Path(output))
+    if not Path(output).parent.is_dir():
+        raise ConfigError(f"--output {output}: the directory does not exist")
+    require("plot", "matplotlib")
+
+
+def _search(experiment: Experiment, lowest: float, highest: float, steps: int) -> LearningRates:
+    from fastmlp.experiment import build
+    from fastmlp.optimizers import Optimizer
+
+    config, prepared = experiment.config, experiment.prepared
+    try:
+        optimizer = build.optimizer(config)
+        if not isinstance(optimizer, Optimizer):
+            raise ConfigError("optimizer.name: lbfgs has no learning rate")
+        return experiment.new_model().lr_find(
+            prepared.train.x,
+            prepared.train.y,
+            optimizer=optimizer,
+            sample_weight=_weights(experiment),
+            lowest=lowest,
+            highest=highest,
+            steps=steps,
+            batch_size=config.training.batch_size or 1,
+            threads=config.training.threads,
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _weights(experiment: Experiment) -> Any:
+    """Weights of the samples times those of their classes, as a training takes both."""
+    from fastmlp.experiment import build
+    from fastmlp.network.samples import class_weighted
+
+    prepared = experiment.prepared
+    by_class = build.class_weights(experiment.config, prepared.preprocessing)
+    if by_class is not None and prepared.task != "classification":
+        raise ConfigError(f"training.class_weight: needs classes, the task is {prepared.task}")
+    train, classes = prepared.train, prepared.preprocessing.outputs
+    return class_weighted(train.weight, by_class, train.y, classes, "float64")
+
+
+def _draw(found: LearningRates, output: str) -> None:
+    try:
+        write_picture(fastmlp.plot.learning_rate(found), Path(output))
+    except OSError as error:
+        raise CliError(f"cannot write {output}: {error}") from error
+
+
+def _print(found: LearningRates, output: str | None, state: State) -> None:
+    lowest = float(found.rates[found.losses.argmin()])
+    if state.json:
+        content = {
+            "suggestion": found.suggestion,
+            "lowest_loss_at": lowest,
+            "rates": found.rates.tolist(),
+            "losses": found.losses.tolist(),
+            "picture": output,
+        }
+        print_json(state, document_head("lr-find") | content)
+        return
+    rows = [("suggested learning rate", f"{found.suggestion:.3g}")]
+    rows.append(("lowest loss at", f"{lowest:.3g}"))
+    if output is not None:
+        rows.append(("picture", output))
+    print_pairs(rows)

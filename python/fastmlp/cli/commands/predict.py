@@ -1,0 +1,266 @@
+"""`fastmlp predict`: predictions for new samples, from a file or a pipe to a file or a pipe."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastmlp._files import atomic_write
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.files import require_free
+from fastmlp.cli.options import (
+    CommandBase,
+    common_options,
+    separator_option,
+    state_of,
+    threads_option,
+    unknown,
+)
+from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.sources import data_errors
+from fastmlp.extras import require
+
+if TYPE_CHECKING:
+    from fastmlp.data.cells import Column
+
+__all__ = ["predict"]
+
+EXAMPLES = """\
+fastmlp predict runs/001-iris flowers.csv
+cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
+fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
+fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl"""
+FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
+# Lines that are encoded and written together.
+LINES = 10_000
+
+Columns = dict[str, Any]
+
+
+@click.command(cls=CommandBase, examples=EXAMPLES)
+@click.argument("model", shell_complete=complete_run)
+@click.argument("samples", default="-")
+@click.option(
+    "-o", "--output", type=click.Path(), default="-", metavar="FILE",
+    help="File to write, or - for standard output.  [default: -]",
+)  # fmt: skip
+@click.option(
+    "--format", "kind", type=click.Choice(FORMATS), default=None,
+    help="Format of the output.  [default: by the suffix of --output, else csv]",
+)  # fmt: skip
+@click.option("-p", "--probabilities", is_flag=True, help="Add a column p(class) for each class.")
+@click.option(
+    "--keep", default="", metavar="NAME,NAME", help="Columns of a table to copy to the output."
+)
+@click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
+@separator_option
+@threads_option
+@common_options()
+@click.pass_context
+def predict(
+    ctx: click.Context, /, *, model: str, samples: str, output: str, kind: str | None,
+    probabilities: bool, keep: str, overwrite: bool, separator: str | None, threads: int | None,
+) -> int:  # fmt: skip
+    """Predict for new samples.
+
+    MODEL is the directory or number of a run, or a model file. SAMPLES is a file (CSV, TSV,
+    Parquet, NPZ, NPY, IDX) or - for CSV or Parquet on standard input. Columns are found by name;
+    other columns are ignored. The output has one line for each sample, in the same order: the name
+    of the class, or values in the units of the training data. Text is not escaped for
+    spreadsheets, which read a cell that begins with = as a formula.
+    """
+    state = state_of(ctx)
+    kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
+    if samples == "-" and sys.stdin.isatty():
+        click.echo("reading samples from standard input", err=True)
+    network, path = open_model(run_or_file(model))
+    if probabilities:
+        _require_probabilities(network, path)
+    columns = _columns(network, samples, separator, keep, probabilities, threads)
+    if state.json:
+        rows = list(_rows(columns))
+        content = {"model": str(path), "data": samples, "samples": len(rows), "rows": rows}
+        print_json(state, document_head("predict") | content)
+    else:
+        _write(_encoded(kind, columns), output)
+    return int(ExitCode.OK)
+
+
+def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: bool) -> str:
+    """Check all arguments about the output and return its format."""
+    if as_json and (kind is not None or output != "-"):
+        raise ConfigError("--json prints one object; leave --format and --output out")
+    if output == "-":
+        if kind == "parquet" and sys.stdout.isatty():
+            raise ConfigError("--format parquet writes bytes; name a file with --output")
+        return kind or "csv"
+    path = Path(output)
+    suffix = path.suffix.lstrip(".").lower()
+    if kind is None and suffix not in FORMATS:
+        raise ConfigError(f"--output {output}: {unknown('format', suffix, FORMATS)}")
+    if kind is not None and suffix in FORMATS and suffix != kind:
+        raise ConfigError(f"--output {output}: ends as {suffix} does, not {kind}")
+    require_free(path, overwrite=overwrite)
+    if not path.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no directory {path.parent}")
+    return kind or suffix
+
+
+def _require_probabilities(network: Any, path: Path) -> None:
+    from fastmlp.experiment.evaluation import has_probabilities
+
+    if not has_probabilities(network):
+        names = ", ".join(loss.name for loss in network.architecture.losses)
+        raise ConfigError(f"--probabilities: {path} makes none, its loss is {names}")
+
+
+# ---------------------------------------------------------------- input
+
+
+def _columns(
+    network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
+    threads: int | None,
+) -> Columns:  # fmt: skip
+    """The columns of the output: those kept, the predictions, and their probabilities."""
+    from fastmlp.data import read_samples
+    from fastmlp.experiment.serving import predict_samples
+
+    with data_errors(source):
+        samples = read_samples(source, separator=separator)
+    kept = _kept(samples, keep)
+    with data_errors(source):
+        answers = predict_samples(network, samples, probabilities=probabilities, threads=threads)
+    columns = answers.columns | (answers.probabilities or {})
+    for name in kept:
+        if name in columns:
+            raise ConfigError(f"--keep: the output has a column {name!r} of its own")
+    return kept | columns
+
+
+def _kept(samples: Any, keep: str) -> Columns:
+    from fastmlp.data import Table
+
+    if not keep:
+        return {}
+    if not isinstance(samples, Table):
+        raise ConfigError("--keep: the samples are no table, their columns have no names")
+    # A name may hold a comma itself.
+    whole = keep in samples.columns or keep in samples.unsupported
+    names = [keep] if whole else [name.strip() for name in keep.split(",")]
+    for name in names:
+        if name in samples.unsupported:
+            raise ConfigError(f"--keep: {name!r} holds {samples.unsupported[name]}")
+        if name not in samples.columns:
+            raise ConfigError(f"--keep: {unknown('column', name, samples.columns)}")
+    return {name: _as_given(samples.columns[name]) for name in names}
+
+
+def _as_given(column: Column) -> Column:
+    """A column of a table with whole numbers as integers and None where a value is missing."""
+    import numpy as np
+
+    if column.dtype == object:
+        return column
+    missing = np.isnan(column)
+    values = column[~missing]
+    whole = bool((values == np.rint(values)).all())
+    given = np.full(len(column), None, object)
+    given[~missing] = values.astype(np.int64).astype(object) if whole else values.astype(object)
+    return given
+
+
+# ---------------------------------------------------------------- output
+
+
+def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
+    """The output, piece by piece."""
+    if kind == "parquet":
+        yield _parquet(columns)
+        return
+    encoders: dict[str, Callable[[Columns], Iterable[str]]] = {
+        "csv": lambda given: _delimited(given, ","),
+        "tsv": lambda given: _delimited(given, "\t"),
+        "json": _json,
+        "jsonl": _json_lines,
+    }
+    lines: list[str] = []
+    for line in encoders[kind](columns):
+        lines.append(line)
+        if len(lines) == LINES:
+            yield "".join(lines).encode()
+            lines.clear()
+    yield "".join(lines).encode()
+
+
+def _delimited(columns: Columns, separator: str) -> Iterator[str]:
+    """Lines of RFC 4180 that end with a line feed alone."""
+    from fastmlp.experiment.serving import plain_values
+
+    def field(value: object) -> str:
+        if value is None:
+            return ""
+        text = str(value)
+        # Without quotes an empty text alone in its line would be an empty line, which readers skip.
+        quoted = not text or any(mark in text for mark in (separator, '"', "\n", "\r"))
+        return '"' + text.replace('"', '""') + '"' if quoted else text
+
+    yield separator.join(map(field, columns)) + "\n"
+    for row in zip(*map(plain_values, columns.values()), strict=True):
+        yield separator.join(map(field, row)) + "\n"
+
+
+def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
+    """One mapping per sample, with values that JSON can express."""
+    from fastmlp.experiment.serving import plain_values
+
+    def finite(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    for row in zip(*map(plain_values, columns.values()), strict=True):
+        yield dict(zip(columns, map(finite, row), strict=True))
+
+
+def _json_lines(columns: Columns) -> Iterator[str]:
+    for row in _rows(columns):
+        yield json.dumps(row, allow_nan=False) + "\n"
+
+
+def _json(columns: Columns) -> Iterator[str]:
+    start = "["
+    for line in _json_lines(columns):
+        yield f"{start}{line.rstrip()}"
+        start = ",\n "
+    yield "]\n"
+
+
+def _parquet(columns: Columns) -> bytes:
+    polars = require("data", "polars")
+    series = [
+        polars.Series(name, values.tolist() if values.dtype == object else values)
+        for name, values in columns.items()
+    ]
+    buffer = io.BytesIO()
+    polars.DataFrame(series).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _write(pieces: Iterable[bytes], output: str) -> None:
+    if output == "-":
+        stream = sys.stdout.buffer
+        for piece in pieces:
+            stream.write(piece)
+        stream.flush()
+        return
+    content = b"".join(pieces)
+    try:
+        atomic_write(output, content)
+    except OSError as error:
+        raise CliError(f"--output {output}: {error.strerror or error}") from error

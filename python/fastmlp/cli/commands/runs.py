@@ -1,0 +1,464 @@
+"""`fastmlp runs`: list runs in one line each, show all about one, remove them."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fastmlp._files import is_locked
+from fastmlp.cli.errors import CliError, ConfigError
+from fastmlp.cli.options import CommandBase, GroupBase, common_options, state_of
+from fastmlp.cli.printing import (
+    document_head,
+    print_json,
+    print_pairs,
+    print_section,
+    print_table,
+    shown_size,
+)
+from fastmlp.cli.runs import complete_run, held, open_run, run_paths, runs_directory
+from fastmlp.cli.settings import toml_line
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.experiment.schema import Config
+    from fastmlp.history import Record
+
+__all__ = ["differences", "runs", "summary_of"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+EXAMPLES = """\
+fastmlp runs list --sort result
+fastmlp runs show 3
+fastmlp runs rm 1 2 --dry-run"""
+HEADER = ("name", "data", "status", "epochs", "result", "best", "seconds", "started")
+NUMBERS = ("epochs", "result", "seconds")
+SORTS = ("name", "data", "status", "epochs", "result", "seconds", "started")
+# Directories that commands make in that of a run; a user made any others.
+OWN_DIRECTORIES = ("checkpoints", "plots", "tensorboard")
+# The main measure of each task, of which a larger value is better.
+MEASURES = ("accuracy", "subset_accuracy", "r2")
+
+
+@click.group(cls=GroupBase, examples=EXAMPLES)
+def runs() -> None:
+    """List, show and remove runs.
+
+    RUN is the number of a run (3 or 003), its name, or the path of its directory.
+    """
+
+
+def _runs_option(function: F) -> F:
+    return click.option(
+        "--runs", type=click.Path(), default=None, metavar="DIR",
+        help="Directory that holds the runs.  [default: FASTMLP_RUNS, else runs]",
+    )(function)  # fmt: skip
+
+
+def _parent(given: str | None) -> Path:
+    directory = runs_directory() if given is None else Path(os.path.expanduser(given))
+    if given is not None and not directory.is_dir():
+        raise ConfigError(f"--runs {given}: is no directory")
+    return directory
+
+
+# ---------------------------------------------------------------- list
+
+
+@runs.command(
+    "list", cls=CommandBase, examples="fastmlp runs list\nfastmlp runs list --sort result"
+)
+@_runs_option
+@click.option(
+    "--sort", type=click.Choice(SORTS), default="name", show_default=True, metavar="NAME",
+    help=f"{', '.join(SORTS[:-1])} or {SORTS[-1]}; results from the best to the worst.",
+)  # fmt: skip
+@common_options()
+@click.pass_context
+def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
+    """List the runs in a directory: state, epochs, results.
+
+    For a run that was made with --out DIR, name the directory that contains DIR with --runs.
+    """
+    from fastmlp.experiment.rundir import RunDirectory
+
+    parent = _parent(runs)
+    rows = [summary_of(RunDirectory(path)) for path in run_paths(parent)]
+    if sort != "name":  # they are in the order of their numbers already
+        rows.sort(key=lambda row: _sort_key(row, sort))
+    state = state_of(ctx)
+    if state.json:
+        content = {"directory": str(parent), "runs": [asdict(row) for row in rows]}
+        print_json(state, document_head("runs list") | content)
+        return
+    if not rows:
+        click.echo(f"no runs in {parent}; --runs names another directory", err=True)
+        return
+    print_table(HEADER, [_cells(row) for row in rows], NUMBERS, state)
+    for row in rows:
+        if row.problem:
+            click.echo(f"fastmlp: warning: {row.problem}", err=True)
+
+
+def _sort_key(row: RunSummary, key: str) -> tuple[bool, Any]:
+    """Runs without the value come last."""
+    if key == "result":
+        value = None if row.value is None else -row.value
+    else:
+        value = getattr(row, {"epochs": "epochs_completed"}.get(key, key))
+    return value is None, value
+
+
+def _cells(row: RunSummary) -> list[str]:
+    epochs = "-" if row.epochs is None else f"{row.epochs_completed}/{row.epochs}"
+    best = "-" if row.best_epoch is None else f"{row.best_epoch} ({row.monitor})"
+    seconds = "-" if row.seconds is None else f"{row.seconds:.2f}"
+    texts = (row.name, row.data or "-", row.status, epochs, _result(row), best, seconds)
+    return [*texts, _shown_time(row.started)]
+
+
+def _result(row: RunSummary) -> str:
+    if row.measure is None or row.value is None:
+        return "-"
+    value = f"{row.value:.4f}" if row.measure == "r2" else f"{row.value:.2%}"
+    return f"{row.part or ''} {row.measure.replace('_', ' ')} {value}".lstrip()
+
+
+def _shown_time(started: str | None) -> str:
+    """A moment in local time, to the minute."""
+    try:
+        return datetime.fromisoformat(started or "").astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError):
+        return "-"
+
+
+# ---------------------------------------------------------------- show
+
+
+@runs.command(cls=CommandBase, examples="fastmlp runs show 3\nfastmlp runs show runs/003-mnist")
+@click.argument("run", metavar="RUN", shell_complete=complete_run)
+@_runs_option
+@common_options()
+@click.pass_context
+def show(ctx: click.Context, /, run: str, runs: str | None) -> None:
+    """Show the result of a run, the settings that differ from the recipe, and the files."""
+    opened = open_run(run, _parent(runs))
+    summary = summary_of(opened)
+    if summary.problem is not None:
+        raise ConfigError(summary.problem)
+    try:
+        changed, doubt = differences(opened), None
+    except ValueError as error:
+        changed, doubt = [], str(error)
+    files = sorted((path.as_posix(), size) for path, size in _files_of(opened.path))
+    state = state_of(ctx)
+    if state.json:
+        content = asdict(summary) | {
+            "settings_changed": None if doubt else [asdict(each) for each in changed],
+            "result": opened.result(),
+            "environment": opened.environment(),
+            "files": [{"file": name, "bytes": size} for name, size in files],
+            "checkpoints": [name for name, _ in files if name.startswith("checkpoints/epoch-")],
+        }
+        print_json(state, document_head("runs show") | content)
+        return
+    _print_summary(summary, opened)
+    settings = [(d.setting, f"{_value(d.value)} instead of {_value(d.recipe)}") for d in changed]
+    if doubt:
+        settings = [("unknown", doubt)]
+    print_section("settings that are not the recipe's", settings or [("none", "")])
+    print_section("files", _file_rows(files))
+
+
+def _print_summary(row: RunSummary, run: RunDirectory) -> None:
+    result = run.result()
+    rows = [
+        ("run", row.path),
+        ("status", row.status),
+        ("data", f"{row.data}, {row.task}"),
+        ("started", _shown_time(row.started)),
+        ("epochs", f"{row.epochs_completed} of {row.epochs}"),
+    ]
+    sizes = result.get("layer_sizes")
+    if isinstance(sizes, list):
+        rows.append(("network", "-".join(map(str, sizes))))
+    if row.best_epoch is not None:
+        rows.append(("best epoch", f"{row.best_epoch}, {row.monitor} {row.best_value:.6g}"))
+    if row.seconds is not None:
+        rows.append(("training time", f"{row.seconds:.2f} s"))
+    test = result.get("test")
+    if row.measure is not None and isinstance(test, dict):
+        measures = {k: v for k, v in test.items() if isinstance(v, float) and math.isfinite(v)}
+        rows += [(f"{row.part} {k.replace('_', ' ')}", f"{v:.6g}") for k, v in measures.items()]
+    if isinstance(result.get("message"), str):
+        rows.append(("ended", result["message"]))
+    print_pairs(rows)
+
+
+def _file_rows(files: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
+    """Files of the run itself and its checkpoints one by one, others by directory."""
+    totals: dict[str, tuple[int, int]] = {}
+    for name, size in files:
+        top, slash, _ = name.partition("/")
+        shown = f"{top}/" if slash and top != "checkpoints" else name
+        count, total = totals.get(shown, (0, 0))
+        totals[shown] = count + 1, total + size
+    return [
+        (name, shown_size(size) + (f" in {count} files" if name.endswith("/") else ""))
+        for name, (count, size) in totals.items()
+    ]
+
+
+def _value(value: Any) -> str:
+    return "unset" if value is None else toml_line("", value).removeprefix(" = ")
+
+
+# ---------------------------------------------------------------- rm
+
+
+@runs.command(cls=CommandBase, examples="fastmlp runs rm 3\nfastmlp runs rm 1 2 --yes")
+@click.argument("run", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
+@_runs_option
+@click.option("-y", "--yes", is_flag=True, allow_from_autoenv=False, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed and stop.")
+@common_options()
+@click.pass_context
+def rm(
+    ctx: click.Context, /, run: tuple[str, ...], runs: str | None, yes: bool, dry_run: bool
+) -> None:
+    """Remove runs with all files in their directories.
+
+    All of them are checked before one is removed. A run that is being trained is not removed, nor
+    is a directory that may be something else than a run.
+    """
+    parent = _parent(runs)
+    opened = {
+        os.path.realpath(each.path): each for each in (open_run(name, parent) for name in run)
+    }
+    for each in opened.values():
+        _require_removable(each)
+    sizes = {each.path: sum(size for _, size in _files_of(each.path)) for each in opened.values()}
+    state = state_of(ctx)
+    if not dry_run and not yes and not _confirmed(sizes):
+        click.echo("nothing was removed", err=True)
+        sizes = {}
+    for each in opened.values():
+        if each.path in sizes and not dry_run:
+            _remove(each)
+        if each.path in sizes and not state.json:
+            verb = "would remove" if dry_run else "removed"
+            click.echo(f"{verb} {each.path} ({shown_size(sizes[each.path])})")
+    if state.json:
+        rows = [{"path": str(path), "bytes": size} for path, size in sizes.items()]
+        print_json(state, document_head("runs rm") | {"dry_run": dry_run, "removed": rows})
+
+
+def _require_removable(run: RunDirectory) -> None:
+    """Raise where a directory is not surely that of a run, or is in use."""
+    path = run.path
+    if path.is_symlink():
+        raise ConfigError(f"{path}: is a link; name the directory itself")
+    if not run.environment_path.is_file():
+        raise ConfigError(f"{path}: has no environment.json, as the directory of a run would")
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise ConfigError(f"{path}: is the directory you are in, or holds it")
+    foreign = [
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir(follow_symlinks=False) and entry.name not in OWN_DIRECTORIES
+    ]
+    if foreign:
+        raise ConfigError(f"{path}: holds {sorted(foreign)[0]}/, which is no part of a run")
+    if is_locked(path):
+        raise ConfigError(f"{path}: another process trains this run")
+
+
+def _confirmed(sizes: dict[Path, int]) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError("without a terminal for the question, --yes is needed")
+    for path, size in sizes.items():
+        click.echo(f"{path}  {shown_size(size)}", err=True)
+    return click.confirm(f"Remove {'this run' if len(sizes) == 1 else 'these runs'}?", err=True)
+
+
+def _remove(run: RunDirectory) -> None:
+    """Remove a run's directory and nothing else; links in it are removed, not followed."""
+    path = run.path.resolve()
+    # Renamed first: if the removal is interrupted, what is left is not taken for a run.
+    doomed = path.with_name(f".{path.name}.removed.{os.getpid()}")
+    try:
+        with held(run):
+            path.rename(doomed)
+            shutil.rmtree(doomed)
+    except OSError as error:
+        raise CliError(f"cannot remove {run.path}: {error}") from error
+
+
+# ---------------------------------------------------------------- summaries
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a few values, None where one is not known yet.
+
+    ``status`` is that of the result, "running" while a process trains, "cut off" without a result,
+    or "damaged" with the ``problem``. ``measure`` names the ``value`` reached on ``part``.
+    """
+
+    name: str
+    path: str
+    status: str
+    data: str | None = None
+    task: str | None = None
+    epochs_completed: int | None = None
+    epochs: int | None = None
+    measure: str | None = None
+    value: float | None = None
+    part: str | None = None
+    monitor: str | None = None
+    best_epoch: int | None = None
+    best_value: float | None = None
+    seconds: float | None = None
+    started: str | None = None
+    problem: str | None = None
+
+
+def summary_of(run: RunDirectory) -> RunSummary:
+    """Sum up a run; one that cannot be read has the status "damaged"."""
+    name, path, status = run.path.name, str(run.path), None
+    try:
+        status = "running" if is_locked(run.path) else None
+        config, result, records = run.config(), run.result(), run.records()
+        started = run.environment().get("started")
+    except (OSError, ValueError) as error:
+        return RunSummary(name, path, status or "damaged", problem=str(error))
+    test = result.get("test")
+    measured = test if isinstance(test, Mapping) and status is None else {}
+    measure = next((m for m in MEASURES if _number(measured.get(m)) is not None), None)
+    best_epoch, best_value = _best(config.training.monitor or "loss", records)
+    return RunSummary(
+        name=name,
+        path=path,
+        status=status or str(result.get("status") or "cut off"),
+        data=_text(result.get("dataset")) or Path(config.data.source or "").name or "?",
+        task=config.data.task,
+        epochs_completed=len(records),
+        epochs=config.training.epochs,
+        measure=measure,
+        value=_number(measured.get(measure)),
+        part=_text(result.get("evaluated_on")) if measure else None,
+        monitor=config.training.monitor,
+        best_epoch=best_epoch,
+        best_value=best_value,
+        seconds=sum(_number(record.get("seconds")) or 0.0 for record in records),
+        started=_text(started),
+    )
+
+
+def _best(monitor: str, records: list[Record]) -> tuple[int | None, float | None]:
+    """The best epoch so far, as the training chooses it."""
+    from fastmlp.history import BestValue
+
+    best, epoch = BestValue(monitor, "auto"), None
+    for record in records:
+        if _number(record.get(monitor)) is not None and best.update(record):
+            epoch = _number(record.get("epoch"))
+    return (None if epoch is None else int(epoch)), best.value
+
+
+def _number(value: object) -> float | None:
+    """A finite number of a JSON file, if it is one."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# ---------------------------------------------------------------- what is particular about a run
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting of a run that its recipe gives another value; None is none."""
+
+    setting: str
+    value: Any
+    recipe: Any
+
+
+def differences(run: RunDirectory) -> list[Difference]:
+    """Settings of a run that are not what the recipe makes of the same data.
+
+    Where another optimizer or schedule was chosen, its settings are compared with its defaults.
+
+    Raises
+    ------
+    FormatError
+        The settings cannot be read.
+    ValueError
+        They contradict each other.
+    """
+    from fastmlp.experiment.settings import resolve
+
+    config = run.config()
+    source = config.data.source
+    choices = {name: {"name": getattr(config, name).name} for name in ("optimizer", "schedule")}
+    recipe = resolve(source, []).model_dump(mode="json")
+    usual = _as_completed(resolve(source, [choices]), run).model_dump(mode="json")
+    for name in choices:
+        usual[name]["name"] = recipe[name]["name"]
+    actual = config.model_dump(mode="json")
+    return [
+        Difference(f"{section}.{name}", value, usual[section][name])
+        for section, values in actual.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+        if value != usual[section][name] and not _is_implied(f"{section}.{name}", value)
+    ]
+
+
+def _is_implied(setting: str, value: Any) -> bool:
+    """Whether every run writes this value down, given or not."""
+    from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
+
+    implied = {
+        "data.test_fraction": (0.0, TEST_FRACTION),
+        "data.validation_fraction": (0.0, VALIDATION_FRACTION),
+        "data.standardize": (True, False),
+    }
+    return value in implied.get(setting, ())
+
+
+def _as_completed(config: Config, run: RunDirectory) -> Config:
+    """Fill in what the data decides, as in the settings of the run."""
+    from fastmlp.experiment.build import completed
+
+    task = run.config().data.task
+    if task == "auto":
+        return config
+    measured = any("val_loss" in record for record in run.records())
+    return completed(config, task, measured=measured)
+
+
+def _files_of(path: Path) -> Iterator[tuple[Path, int]]:
+    """Files below a directory and their sizes in bytes; links are not followed."""
+    for parent, _, names in os.walk(path):
+        for name in names:
+            file = Path(parent, name)
+            yield file.relative_to(path), os.lstat(file).st_size

@@ -1,0 +1,504 @@
+"""`fastmlp train`: resolve settings, load, fit, save, report.
+
+The order matters for what a user can lose: settings and output are checked before the data is
+read, the run's directory exists before the first epoch, and however the training ends, with
+Ctrl-C and SIGTERM too, the model is saved before anything is reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastmlp.cli.errors import (
+    CheckFailedError,
+    CliError,
+    ConfigError,
+    ExitCode,
+    Terminated,
+)
+from fastmlp.cli.options import (
+    State,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
+)
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.progress import Display
+from fastmlp.cli.runs import held, open_run, run_errors, runs_directory
+from fastmlp.cli.settings import (
+    Given,
+    SettingsCommand,
+    resolve_settings,
+    take_settings,
+    with_options,
+)
+from fastmlp.cli.sources import (
+    complete_source,
+    data_errors,
+    load_experiment,
+    plain_warnings,
+    require_source,
+)
+from fastmlp.errors import DivergedError, FormatError
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.checkpoint import Checkpoint
+    from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.experiment.runner import Experiment, Outcome
+    from fastmlp.experiment.schema import Config
+
+__all__ = ["train"]
+
+EXAMPLES = """\
+fastmlp train mnist
+fastmlp train mnist --hidden 256,128 --epochs 5 --lr 0.05 --seed 1
+fastmlp train houses.csv --target price --impute median --optimizer adam
+fastmlp train photos/ --validation-fraction 20% --patience 5
+fastmlp train --config runs/001-mnist/config.toml
+fastmlp train --resume runs/001-mnist
+fastmlp train mnist --json --min-accuracy 98% > result.json
+fastmlp train mnist --dry-run"""
+EXIT_CODES = {
+    "completed": ExitCode.OK,
+    "stopped_early": ExitCode.OK,
+    "time_limit": ExitCode.OK,
+    "interrupted": ExitCode.INTERRUPTED,
+    "terminated": ExitCode.TERMINATED,
+    "diverged": ExitCode.DIVERGED,
+    "check_failed": ExitCode.CHECK_FAILED,
+}
+# A resumed run may change these settings: they do not change its result.
+RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every", "tensorboard"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of the command: settings, and what to do with them."""
+
+    given: Given
+    resume: str | None
+    out: str | None
+    overwrite: bool
+    report: bool | None
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+
+
+@click.command(cls=SettingsCommand, examples=EXAMPLES)
+@click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
+@click.option(
+    "--resume", type=click.Path(), default=None, metavar="RUN",
+    help="Continue a run that was interrupted, from its newest checkpoint, to the same result.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(), default=None, metavar="DIR",
+    help="Directory of the run.  [default: runs/NNN-DATASET]",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Allow --out to replace an older run.")
+@offline_option
+@click.option(
+    "--report/--no-report", default=None,
+    help="Write report.html and plots.  [default: where 'fastmlp[plot]' is installed]",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Check the settings, show the plan and stop.")
+@quiet_option()
+@click.option("-v", "--verbose", is_flag=True, help="Print the machine and all settings first.")
+@common_options()
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> int:
+    """Train a network on a data set and save it.
+
+    DATASET is a name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory (IDX
+    files named like those of MNIST, or images in one folder per class), or - for CSV on standard
+    input. The directory of the run receives the resolved settings, metrics, checkpoints, the best
+    and the last model, and a report. Ctrl-C saves the model and a checkpoint, and ends with code
+    130.
+    """
+    given = take_settings(ctx, options)
+    return _run(Request(given, **options), state_of(ctx))
+
+
+def _run(request: Request, state: State) -> int:
+    if request.resume is not None:
+        return _resume(request, state)
+    config = resolve_settings(request.given)
+    if request.out is not None:
+        _check_out(request.out, overwrite=request.overwrite)
+    if request.dry_run:
+        from fastmlp.experiment import build
+
+        require_source(str(config.data.source))
+        with data_errors():
+            build.require_valid(config)
+        _print_plan(config, request.out, state)
+        return int(ExitCode.OK)
+    experiment = load_experiment(config, quiet=request.quiet)
+    model = _new_model(experiment)
+    run = _create_run(experiment, request)
+    with held(run):
+        from fastmlp.experiment import runner
+
+        # The settings last: they make a directory a run, and a run must know its data.
+        run.write_json(run.environment_path, runner.facts(experiment))
+        run.write_config(experiment.config)
+        return _train(request, state, experiment, model, run, None)
+
+
+def _resume(request: Request, state: State) -> int:
+    assert request.resume is not None
+    _require_resumable(request)
+    run = open_run(request.resume)
+    with run_errors():
+        config, result = run.config(), run.result()
+    if result.get("status") in ("completed", "stopped_early", "check_failed"):
+        return _finished(run, result, state)
+    config = with_options(config, request.given)
+    with held(run):
+        run.sweep()
+        checkpoint, problems = run.checkpoints.newest()
+        for problem in problems:
+            click.echo(f"fastmlp: warning: checkpoint left out: {problem}", err=True)
+        experiment = load_experiment(config, quiet=request.quiet)
+        from fastmlp.experiment import runner
+
+        with data_errors():
+            runner.require_same_data(experiment, run)
+        model = _new_model(experiment)
+        run.write_records(checkpoint.records if checkpoint else [])
+        if checkpoint is None:
+            run.remove_events()
+        run.result_path.unlink(missing_ok=True)  # of the training that was interrupted
+        return _train(request, state, experiment, model, run, checkpoint)
+
+
+def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
+    """Report a finished run as it ended: scripts may resume a run until it is finished."""
+    click.echo(f"{run.path} is finished ({result['status']}); --init starts from it", err=True)
+    _print_result(result, state)
+    return int(EXIT_CODES[result["status"]])
+
+
+def _require_resumable(request: Request) -> None:
+    """Refuse settings for a resumed run that would change its result."""
+    given = request.given
+    named = {name for section in given.options.values.values() for name in section}
+    if given.dataset or given.config_file or given.assignments or request.out or named - RESUMABLE:
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(RESUMABLE))
+        raise ConfigError(f"--resume takes the settings of the run; only {allowed} may be added")
+
+
+def _check_out(out: str, *, overwrite: bool) -> None:
+    from fastmlp.experiment.rundir import RunDirectory
+
+    try:
+        RunDirectory.require_free(out, overwrite=overwrite)
+    except ValueError as error:
+        raise ConfigError(f"--out {error} (--overwrite)") from error
+
+
+def _new_model(experiment: Experiment) -> Any:
+    try:
+        return experiment.new_model()
+    except FormatError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _create_run(experiment: Experiment, request: Request) -> RunDirectory:
+    from fastmlp.experiment.locking import DirectoryInUseError
+    from fastmlp.experiment.rundir import RunDirectory
+
+    name = experiment.prepared.name
+    try:
+        return RunDirectory.create(
+            name, request.out, parent=runs_directory(), overwrite=request.overwrite
+        )
+    except (DirectoryInUseError, OSError, ValueError) as error:
+        raise ConfigError(f"cannot create the run's directory: {error}") from error
+
+
+def _train(
+    request: Request,
+    state: State,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    checkpoint: Checkpoint | None,
+) -> int:
+    from fastmlp.experiment.runner import save_checkpoint, save_models
+
+    settings = experiment.config.training
+    display = Display(
+        settings.epochs or 1,
+        len(experiment.prepared.train),
+        quiet=request.quiet,
+        no_color=state.no_color,
+        evaluated_on=experiment.monitored_name,
+        monitor=settings.monitor,
+        first_epoch=checkpoint.epoch if checkpoint else 0,
+    )
+    _announce(request, experiment, model, run, display)
+    outcome = _fit(request, experiment, model, run, checkpoint, display)
+    with _signals_held():
+        # A run that diverged in its first epoch has only the initial weights.
+        if outcome.status != "diverged" or outcome.records:
+            with _writing(run):
+                if outcome.status in ("interrupted", "terminated", "time_limit"):
+                    save_checkpoint(model, run, outcome)
+                save_models(model, run, outcome)
+        document = _document_of(experiment, model, outcome, run)
+        with _writing(run):
+            run.write_json(run.result_path, document)
+    if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
+        _write_report(request, experiment, model, run, outcome, display)
+    _print_result(document, state)
+    return _conclude(experiment, outcome, run)
+
+
+def _announce(
+    request: Request, experiment: Experiment, model: Any, run: RunDirectory, display: Display
+) -> None:
+    prepared = experiment.prepared
+    for note in prepared.notes:
+        display.say(note)
+    parts = {"training": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None]
+    network = experiment.config.network
+    layers = "-".join(map(str, model.layer_sizes))
+    display.say(
+        f"{prepared.name}: {', '.join(counts)} samples; network {layers}, "
+        f"{model.architecture.config()['activation']}, {network.dtype}; {model.isa}, run {run.path}"
+    )
+    if request.verbose:
+        for section, values in experiment.config.values().items():
+            display.say(f"  {section}: {values}")
+        for name, value in run.environment().items():
+            display.say(f"  {name}: {value}")
+
+
+def _fit(
+    request: Request,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    checkpoint: Checkpoint | None,
+    display: Display,
+) -> Outcome:
+    """Train, and turn every expected end into an `Outcome`."""
+    from fastmlp.experiment.runner import Outcome, train
+
+    outcome = Outcome()
+    callbacks = []
+    if experiment.config.training.tensorboard:
+        from fastmlp.loggers import TensorBoard
+
+        callbacks.append(TensorBoard(run.tensorboard_path))
+    try:
+        with plain_warnings(quiet=request.quiet), display, _writing(run):
+            train(
+                experiment,
+                model,
+                run,
+                outcome,
+                checkpoint=checkpoint,
+                listener=lambda record, best: display.epoch_end(record, best=best),
+                progress=None if request.quiet else display.progress,
+                callbacks=callbacks,
+            )
+    except KeyboardInterrupt:
+        outcome.status, outcome.message = "interrupted", "interrupted"
+    except Terminated:
+        outcome.status, outcome.message = "terminated", "terminated"
+    except DivergedError as error:
+        outcome.status, outcome.message = "diverged", str(error)
+    except ValueError as error:  # a setting that only the core can judge
+        raise ConfigError(str(error)) from error
+    return outcome
+
+
+@contextlib.contextmanager
+def _writing(run: RunDirectory) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CliError(
+            f"cannot write to {run.path}: {error}; earlier checkpoints are intact, continue with "
+            f"'fastmlp train --resume {run.path}'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Ignore a second Ctrl-C or SIGTERM while the first one's model is saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
+
+
+def _write_report(
+    request: Request,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    outcome: Outcome,
+    display: Display,
+) -> None:
+    """Write report.html and plots, where their packages are installed or --report is given."""
+    installed = all(find_spec(name) is not None for name in ("matplotlib", "jinja2"))
+    if request.report is False or (request.report is None and not installed):
+        return
+    assert outcome.evaluation is not None
+    from fastmlp.report import write_report
+
+    started = time.perf_counter()
+    _, samples = experiment.evaluated
+    path = write_report(run, model=model, evaluation=outcome.evaluation, samples=samples)
+    display.say(f"report {path} ({time.perf_counter() - started:.1f} s)")
+
+
+def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> int:
+    code = EXIT_CODES[outcome.status]
+    if code == ExitCode.OK:
+        return int(code)
+    if code == ExitCode.CHECK_FAILED:
+        raise CheckFailedError(outcome.message)
+    done = f"{len(outcome.records)} of {experiment.config.training.epochs} epochs finished"
+    saved = f"model saved to {run.last_model}" if run.last_model.exists() else "no model saved"
+    hint = ""
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        hint = f"; continue with 'fastmlp train --resume {run.path}'"
+    raise CliError(f"{outcome.message} ({done}; {saved}{hint})", code)
+
+
+# ---------------------------------------------------------------- the result
+
+
+def _document_of(
+    experiment: Experiment,
+    model: Any,
+    outcome: Outcome,
+    run: RunDirectory,
+) -> dict[str, Any]:
+    """Measure the result and describe the run: the content of result.json and of `--json`."""
+    from fastmlp.experiment.runner import evaluate_selected, parameter_count
+
+    part, samples = experiment.evaluated
+    finished = outcome.status in ("completed", "stopped_early", "time_limit")
+    selected = "last"
+    measures: dict[str, Any] = {}
+    if finished:
+        selected, outcome.evaluation = evaluate_selected(experiment, model, outcome)
+        measures = outcome.evaluation.as_json()
+        _check_accuracy(experiment, outcome, part)
+    seconds = outcome.training_seconds
+    trained = len(outcome.records) * len(experiment.prepared.train)
+    saved = run.best_model if selected == "best" else run.last_model
+    return {
+        **document_head("train"),
+        "status": outcome.status,
+        "exit_code": int(EXIT_CODES[outcome.status]),
+        "message": outcome.message or None,
+        "dataset": experiment.prepared.name,
+        "task": experiment.prepared.task,
+        "notes": list(experiment.prepared.notes),
+        "layer_sizes": list(model.layer_sizes),
+        "parameters": parameter_count(model),
+        "epochs": experiment.config.training.epochs,
+        "epochs_completed": len(outcome.records),
+        "monitor": experiment.config.training.monitor,
+        "best_epoch": outcome.best_epoch or None,
+        "best_value": outcome.best_value,
+        "selected": selected,
+        "evaluated_on": part,
+        "measured_on": experiment.monitored_name if experiment.monitored else None,
+        "samples": {"training": len(experiment.prepared.train), part: len(samples)},
+        "test": measures,
+        "training_seconds": seconds,
+        "wall_seconds": outcome.wall_seconds,
+        "samples_per_second": trained / seconds if seconds > 0 else None,
+        "directory": str(run.path),
+        "model": str(saved) if saved.exists() else None,
+        "config": experiment.config.values(),
+        "environment": run.environment(),
+        "history": outcome.records,
+    }
+
+
+def _check_accuracy(experiment: Experiment, outcome: Outcome, part: str) -> None:
+    wanted = experiment.config.training.min_accuracy
+    if wanted is None:
+        return
+    assert outcome.evaluation is not None
+    metrics = outcome.evaluation.metrics
+    reached = metrics.get("accuracy", metrics.get("subset_accuracy"))
+    if reached is None or reached < wanted:
+        shown = "unknown for a regression" if reached is None else f"{reached:.2%}"
+        outcome.status = "check_failed"
+        outcome.message = f"{part} accuracy is {shown}, --min-accuracy asks for {wanted:.2%}"
+
+
+def _print_result(document: dict[str, Any], state: State) -> None:
+    """Print the summary of a run, or its JSON object."""
+    if state.json:
+        print_json(state, document)
+        return
+    if not document["test"]:
+        # The line on standard error says what happened and where the model is.
+        return
+    rows = [
+        (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
+        for name, shown in _measures(document["test"])
+    ]
+    if document["best_epoch"] is not None:
+        epochs = document["epochs_completed"]
+        last = document["selected"] == "last" and document["best_epoch"] < epochs
+        note = "; without a validation part the last one counts" if last else ""
+        rows.append(("best epoch", f"{document['best_epoch']} by {document['monitor']}{note}"))
+    if document["message"] and document["status"] != "check_failed":
+        rows.append(("ended", document["message"]))
+    rows.append(("training time", f"{document['training_seconds']:.2f} s"))
+    if document["samples_per_second"] is not None:
+        rows.append(("speed", f"{document['samples_per_second']:,.0f} samples/s"))
+    rows += [("model", document["model"]), ("run", document["directory"])]
+    print_pairs(rows)
+
+
+def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The most important measures of the task."""
+    shares = ("accuracy", "subset_accuracy", "macro_f1")
+    numbers = ("rmse", "mae", "r2")
+    rows = [(name, f"{measured[name]:.2%}") for name in shares if name in measured]
+    return rows + [(name, f"{measured[name]:.6g}") for name in numbers if name in measured]
+
+
+def _print_plan(config: Config, out: str | None, state: State) -> None:
+    """Print the settings and the directory of a run, without fetching or writing anything."""
+    from fastmlp.experiment.settings import toml
+
+    name = str(config.data.source).rstrip("/").rpartition("/")[2]
+    out = out or f"runs/NNN-{name}"
+    if state.json:
+        head = document_head("train") | {"schema": "fastmlp.plan"}
+        print_json(state, head | {"config": config.values(), "out": out})
+        return
+    click.echo(f"# run directory: {out}")
+    click.echo(toml(config).rstrip())

@@ -1,0 +1,186 @@
+"""What commands print on standard output: one JSON object, or pairs and tables as text."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import unicodedata
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import click
+
+from fastmlp.cli.errors import printable, use_color
+from fastmlp.cli.options import State
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "document_head",
+    "print_json",
+    "print_pairs",
+    "print_section",
+    "print_table",
+    "shown_size",
+    "text_width",
+]
+
+# Raised when a field changes its meaning or goes away; new fields do not raise it.
+SCHEMA_VERSION = 2
+GAP = "  "
+# Columns are not made narrower than this to fit a terminal.
+NARROWEST = 8
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def document_head(command: str) -> dict[str, Any]:
+    """The fields that begin the JSON object of a command such as ``runs list``."""
+    return {
+        "schema": f"fastmlp.{command.replace(' ', '.')}",
+        "schema_version": SCHEMA_VERSION,
+        "command": command,
+    }
+
+
+def print_json(state: State, document: dict[str, Any]) -> None:
+    """Print the command's one JSON object."""
+    from fastmlp.experiment.rundir import clean_json
+
+    click.echo(json.dumps(clean_json(document), allow_nan=False))
+    state.result_printed = True
+
+
+# ---------------------------------------------------------------- text
+
+
+def shown_size(count: int) -> str:
+    """A number of bytes with a unit."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{count} bytes" if unit == "bytes" else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"
+
+
+def print_pairs(rows: Sequence[tuple[str, str]], indent: str = "") -> None:
+    """Print names and values in two columns."""
+    width = max((text_width(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        click.echo(_one_line(f"{indent}{_aligned(name, width)}{GAP}{value}").rstrip())
+
+
+def print_section(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Print an empty line, a title and, below it, names and values."""
+    click.echo(f"\n{title}{'' if rows else ': none'}")
+    print_pairs(rows, indent="  ")
+
+
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Collection[str],
+    state: State,
+    *,
+    title: str = "",
+    bold_rows: Collection[int] = (),
+) -> None:
+    """Print a table on standard output.
+
+    On a terminal that is too narrow, long cells are broken into several lines.
+
+    Parameters
+    ----------
+    header : sequence of str
+        Names of the columns; none are printed where it is empty.
+    rows : sequence of sequences of str
+        Cells, as many in each row as there are columns.
+    numbers : collection of str
+        Columns that are aligned to the right.
+    state : State
+    title : str
+        A line above the table.
+    bold_rows : collection of int
+        Rows that are printed in bold, counted from 0.
+    """
+    color = use_color(sys.stdout, no_color=state.no_color)
+    lines = [*([header] if header else []), *([_one_line(cell) for cell in row] for row in rows)]
+    if not lines:
+        return
+    right = [name in numbers for name in header] or [False] * len(lines[0])
+    widths = [max(map(text_width, column)) for column in zip(*lines, strict=True)]
+    if sys.stdout.isatty():
+        widths = _narrowed(widths, right, shutil.get_terminal_size().columns)
+    bold = {i + bool(header) for i in bold_rows} | ({0} if header else set())
+    if title:
+        click.echo(_styled(_one_line(title), color), color=color)
+    for number, cells in enumerate(lines):
+        for line in _row_lines(cells, widths, right):
+            click.echo(_styled(line, color and number in bold), color=color)
+
+
+def _styled(line: str, bold: bool) -> str:
+    return click.style(line, bold=True) if bold else line
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
+
+
+def _narrowed(widths: Sequence[int], right: Sequence[bool], room: int) -> list[int]:
+    """Widths of columns that fit side by side: texts give way first, then numbers."""
+    fitted = list(widths)
+    excess = sum(fitted) + len(GAP) * (len(fitted) - 1) - room
+    for may_shrink in ([not number for number in right], [True] * len(fitted)):
+        while excess > 0:
+            columns = [i for i, may in enumerate(may_shrink) if may and fitted[i] > NARROWEST]
+            if not columns:
+                break
+            fitted[max(columns, key=fitted.__getitem__)] -= 1
+            excess -= 1
+    return fitted
+
+
+def _row_lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+    """The lines of one row, more than one where a cell is wider than its column."""
+    columns = [_folded(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    height = max(map(len, columns))
+    padded = [
+        [_aligned(line, width, right=number) for line in (column + [""] * height)[:height]]
+        for column, width, number in zip(columns, widths, right, strict=True)
+    ]
+    return [GAP.join(parts).rstrip() for parts in zip(*padded, strict=True)]
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` columns, broken at blanks where there are some."""
+    lines = []
+    while text_width(text) > width:
+        end = 1
+        while text_width(text[: end + 1]) <= width:
+            end += 1
+        blank = text.rfind(" ", 1, end + 1)
+        cut = blank if blank > 0 else end
+        lines.append(text[:cut])
+        text = text[cut:].lstrip()
+    return [*lines, text]
+
+
+def _aligned(text: str, width: int, *, right: bool = False) -> str:
+    blanks = " " * (width - text_width(text))
+    return blanks + text if right else text + blanks
+
+
+def text_width(text: str) -> int:
+    """Columns that a text takes on a terminal: two for a wide character, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

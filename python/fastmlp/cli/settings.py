@@ -1,0 +1,408 @@
+"""Settings of a training: their options, and the order of the places that they come from.
+
+`layers_of` gives that order, and every command takes its settings from there. The weakest first:
+
+1. the recipe of the data,
+2. the user's file, then ./fastmlp.toml; or the file of --config in place of both,
+3. FASTMLP_SET, assignments separated by blanks,
+4. options: a flag, or else its variable, FASTMLP_EPOCHS for --epochs,
+5. --set,
+6. DATASET, which names the data.
+
+Values stay text here; the settings themselves say what is wrong with them.
+"""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from fastmlp.cli.errors import ConfigError
+from fastmlp.cli.options import CommandBase
+from fastmlp.cli.sources import canonical_name
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.schema import Config
+
+__all__ = [
+    "Given",
+    "Layer",
+    "Origin",
+    "Setting",
+    "SettingsCommand",
+    "layers_of",
+    "require_name_or_path",
+    "resolve_settings",
+    "settings_of",
+    "take_settings",
+    "toml_line",
+    "toml_value",
+    "user_layers",
+    "with_options",
+]
+
+SECTIONS = ("data", "network", "optimizer", "schedule", "training")
+
+Values = Mapping[str, Any]
+
+
+# ---------------------------------------------------------------- options
+
+
+class SettingOption(click.Option):
+    """An option that stands for a setting."""
+
+
+class SettingsCommand(CommandBase):
+    """A command with an option for each setting that has a flag, and with --config and --set.
+
+    Its help shows the options of settings by section. They are made when they are first needed:
+    the schema of the settings takes long to load.
+    """
+
+    _has_settings = False
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """List the parameters, those of the settings among them."""
+        if not self._has_settings:
+            self._has_settings = True
+            self.params += [config_option(), _set_option(), *_setting_options()]
+        return super().get_params(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the command's own options first, then those of each section."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None or isinstance(parameter, click.Argument):
+                continue
+            title = "Options"
+            if isinstance(parameter, SettingOption) and parameter.name:
+                title = parameter.name.partition("__")[0].capitalize()
+            groups.setdefault(title, []).append(record)
+        for title in ("Options", *(name.capitalize() for name in SECTIONS)):
+            if title in groups:
+                with formatter.section(title):
+                    formatter.write_dl(groups[title])
+
+
+def config_option() -> click.Option:
+    """The option --config."""
+    return click.Option(
+        ["--config", "config_file"], type=click.Path(), metavar="FILE", envvar="FASTMLP_CONFIG",
+        help="Settings from a TOML file, in place of ./fastmlp.toml and the user's file.",
+    )  # fmt: skip
+
+
+def _set_option() -> click.Option:
+    return click.Option(
+        ["-s", "--set", "assignments"], multiple=True, metavar="SECTION.NAME=VALUE",
+        allow_from_autoenv=False,  # FASTMLP_SET is weaker than flags
+        help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated. "
+        "Wins over all flags.",
+    )  # fmt: skip
+
+
+def _setting_options() -> Iterator[SettingOption]:
+    from fastmlp.experiment.schema import Config
+
+    for section in SECTIONS:
+        for name, field in type(getattr(Config(), section)).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and "flag" in extra:
+                yield _setting_option(section, name, field, extra)
+
+
+def _setting_option(section: str, name: str, field: Any, extra: Values) -> SettingOption:
+    flag = str(extra["flag"])
+    text = " ".join(str(field.description).split())
+    keywords: dict[str, Any] = {
+        "default": None,
+        "envvar": f"FASTMLP_{flag.strip('-').replace('-', '_').upper()}",
+        "help": text + _shown_default(section, name, field.default),
+    }
+    declaration = flag
+    if bool in (field.annotation, *typing.get_args(field.annotation)):
+        keywords["is_flag"] = True
+        declaration = f"{flag}/--no-{flag.strip('-')}"
+    else:
+        keywords["metavar"] = extra.get("metavar", "VALUE")
+        keywords["shell_complete"] = _completion(field.annotation)
+    return SettingOption([declaration, f"{section}__{name}"], **keywords)
+
+
+def _shown_default(section: str, name: str, default: Any) -> str:
+    from fastmlp.experiment.settings import IMAGES, RECIPES, TABLES
+
+    recipes = (TABLES, IMAGES, *RECIPES.values())
+    first, *others = (recipe.get(section, {}).get(name, default) for recipe in recipes)
+    if any(other != first for other in others):
+        return "  [default: depends on the data]"
+    default = first
+    if default in (None, (), "auto") or isinstance(default, bool):
+        return ""
+    return f"  [default: {default}]"
+
+
+def _completion(annotation: Any) -> Callable[..., list[str]]:
+    """Offer the values of a setting that has few."""
+    kinds = (annotation, *typing.get_args(annotation))
+    literals = [kind for kind in kinds if typing.get_origin(kind) is Literal]
+    values = [value for kind in literals for value in typing.get_args(kind)]
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
+
+
+# ---------------------------------------------------------------- what was given
+
+
+class Origin(NamedTuple):
+    """Where a setting comes from.
+
+    `kind` is "default", "recipe", "user file", "file", "variable" or "argument", and `place` the
+    name of that file, variable or flag.
+    """
+
+    kind: str
+    place: str
+
+
+class Layer(NamedTuple):
+    """Settings by section, and the origin of each by ``section.name``."""
+
+    values: Values
+    origins: Mapping[str, Origin]
+
+    @classmethod
+    def of(cls, values: Values, kind: str, place: str) -> Layer:
+        """A layer whose settings all have one origin."""
+        keys = (
+            f"{section}.{name}"
+            for section, content in values.items()
+            if isinstance(content, Mapping)
+            for name in content
+        )
+        return cls(values, dict.fromkeys(keys, Origin(kind, place)))
+
+
+class Given(NamedTuple):
+    """What a command line and the variables of its options say about settings."""
+
+    dataset: str | None = None
+    config_file: str | None = None
+    assignments: tuple[str, ...] = ()
+    options: Layer = Layer({}, {})
+
+    def __bool__(self) -> bool:
+        return any((self.dataset, self.config_file, self.assignments, self.options.values))
+
+
+def take_settings(ctx: click.Context, options: dict[str, Any]) -> Given:
+    """Take out of a command's options what is about settings."""
+    values: dict[str, dict[str, Any]] = {}
+    origins: dict[str, Origin] = {}
+    for parameter in ctx.command.get_params(ctx):
+        if not isinstance(parameter, SettingOption) or parameter.name is None:
+            continue
+        value = options.pop(parameter.name)
+        if value is None:
+            continue
+        section, _, name = parameter.name.partition("__")
+        values.setdefault(section, {})[name] = value
+        by_variable = ctx.get_parameter_source(parameter.name) is ParameterSource.ENVIRONMENT
+        origins[f"{section}.{name}"] = (
+            Origin("variable", str(parameter.envvar))
+            if by_variable
+            else Origin("argument", parameter.opts[0])
+        )
+    return Given(
+        options.pop("dataset"),
+        options.pop("config_file"),
+        options.pop("assignments"),
+        Layer(values, origins),
+    )
+
+
+# ---------------------------------------------------------------- the order
+
+
+def layers_of(given: Given) -> list[Layer]:
+    """All that decides about a training, from the weakest to the strongest.
+
+    Raises
+    ------
+    ConfigError
+        A file cannot be read, a setting in it is wrong, or an assignment is none.
+    """
+    from fastmlp.experiment.settings import LOCAL_NAME, recipe_for
+
+    if given.config_file is not None:
+        layers = [_file_layer("file", Path(given.config_file))]
+    else:
+        layers = user_layers()
+        if os.path.exists(LOCAL_NAME):
+            layers.append(_file_layer("file", Path(LOCAL_NAME)))
+    variable = os.environ.get("FASTMLP_SET", "").split()
+    layers.append(_assigned(variable, "variable", "FASTMLP_SET"))
+    layers.append(given.options)
+    layers.append(_assigned(given.assignments, "argument", "--set"))
+    if given.dataset is not None:
+        layers.append(Layer.of({"data": {"source": given.dataset}}, "argument", "argument"))
+    source = _source_of(layers)
+    recipe = recipe_for(source) if isinstance(source, str) else {}
+    return [Layer.of(recipe, "recipe", "recipe"), *layers]
+
+
+def user_layers() -> list[Layer]:
+    """The user's own file, where there is one."""
+    from fastmlp.experiment.settings import user_settings_path
+
+    path = user_settings_path()
+    return [_file_layer("user file", path)] if path.exists() else []
+
+
+def _file_layer(kind: str, path: Path) -> Layer:
+    from fastmlp.experiment.settings import read_settings
+
+    try:
+        return Layer.of(read_settings(path), kind, str(path))
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _assigned(assignments: Iterable[str], kind: str, place: str) -> Layer:
+    from fastmlp.experiment.settings import assign
+
+    values: dict[str, Any] = {}
+    try:
+        for assignment in assignments:
+            assign(values, assignment)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {error}") from error
+    return Layer.of(values, kind, place)
+
+
+def _source_of(layers: Sequence[Layer]) -> Any:
+    sources = (layer.values.get("data", {}).get("source") for layer in reversed(layers))
+    return next((source for source in sources if source is not None), None)
+
+
+# ---------------------------------------------------------------- the result
+
+
+class Setting(NamedTuple):
+    """A resolved setting; `value` is None where there is none."""
+
+    section: str
+    name: str
+    value: Any
+    origin: Origin
+
+
+def resolve_settings(given: Given) -> Config:
+    """The settings of a training.
+
+    Raises
+    ------
+    ConfigError
+        One of them is wrong, or no data is named; the message names the flag or variable.
+    """
+    return _resolved(layers_of(given), needs_source=True)
+
+
+def with_options(config: Config, given: Given) -> Config:
+    """Resolved settings, changed by the options of a command.
+
+    Raises
+    ------
+    ConfigError
+        One of the options is wrong.
+    """
+    layers = [Layer.of(config.values(), "file", "config.toml"), given.options]
+    return _resolved(layers, needs_source=True)
+
+
+def settings_of(given: Given) -> Iterator[Setting]:
+    """All settings and their origins, resolved as a training resolves them.
+
+    Raises
+    ------
+    ConfigError
+        DATASET is the misspelt name of a data set, or a setting is out of range.
+    """
+    if given.dataset is not None:
+        require_name_or_path(given.dataset)
+    layers = layers_of(given)
+    resolved = _resolved(layers, needs_source=False).model_dump(mode="json")
+    default = Origin("default", "default")
+    for section, values in resolved.items():
+        if not isinstance(values, dict):
+            continue
+        for name, value in values.items():
+            # Only what survived the merge has a value, and then the last layer that names it won.
+            key = f"{section}.{name}"
+            origin = _origin_of(key, layers) if value is not None else None
+            yield Setting(section, name, value, origin or default)
+
+
+def require_name_or_path(source: str) -> None:
+    """Raise ConfigError for a misspelt name of a data set; a path need not exist yet."""
+    is_name = source != "-" and not any(c in source for c in "./\\~")
+    if is_name and not os.path.exists(source):
+        canonical_name(source)
+
+
+def _resolved(layers: Sequence[Layer], *, needs_source: bool) -> Config:
+    from fastmlp.experiment.schema import Config
+    from fastmlp.experiment.settings import merged, resolve
+
+    values = [layer.values for layer in layers]
+    try:
+        if needs_source or _source_of(layers) is not None:
+            return resolve(None, values, defaults=False)
+        return Config.checked(merged(*values))
+    except ValueError as error:
+        key, colon, text = str(error).partition(":")
+        origin = _origin_of(key, layers)
+        if origin is None or origin.kind not in ("variable", "argument"):
+            raise ConfigError(str(error)) from error
+        if origin.place in ("FASTMLP_SET", "--set", "argument"):
+            raise ConfigError(f"{origin.place}: {error}") from error
+        raise ConfigError(f"{origin.place}{colon}{text}") from error
+
+
+def _origin_of(key: str, layers: Sequence[Layer]) -> Origin | None:
+    """Where the strongest layer that has a setting got it from."""
+    return next((layer.origins[key] for layer in reversed(layers) if key in layer.origins), None)
+
+
+# ---------------------------------------------------------------- as text
+
+
+def toml_line(name: str, value: Any) -> str:
+    """A setting as one line of TOML, whatever its value."""
+    return f"{name} = {toml_value(value).as_string()}"
+
+
+def toml_value(value: Any) -> Any:
+    """A value as an item of a TOML document."""
+    import tomlkit
+
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        table.update({key: toml_value(item) for key, item in value.items()})
+        return table
+    if isinstance(value, list):
+        array = tomlkit.array()
+        array.extend(toml_value(item) for item in value)
+        return array
+    return tomlkit.item(value)

@@ -1,0 +1,339 @@
+"""Results on samples: classes that were taken for each other, predicted against true values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp import metrics
+from fastmlp.plot.style import (
+    BESIDE,
+    GRID,
+    INK,
+    OKABE_ITO,
+    STYLE,
+    add_color_bar,
+    add_legend,
+    add_title,
+    frame,
+    percent_ticks,
+    plain,
+    point_look,
+    size_in_points,
+    styled_axes,
+    text_color_on,
+)
+from fastmlp.validation import choice, finite_array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+__all__ = ["class_scores", "confusion_matrix", "predictions"]
+
+Floats = NDArray[np.float64]
+
+_NORMALIZATIONS = {
+    "true": "share of the true class (%)",
+    "predicted": "share of the predicted class (%)",
+    "all": "share of all samples (%)",
+}
+_MOST_NUMBERED_CLASSES = 25
+_SMALLEST_FONT = 4.5
+_MOST_TICKS = 30
+
+
+def confusion_matrix(
+    y_true: ArrayLike | None = None,
+    y_pred: ArrayLike | None = None,
+    *,
+    matrix: ArrayLike | None = None,
+    class_names: Sequence[str] | None = None,
+    normalize: str | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how many samples of each true class were assigned to each class.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,)
+        Labels. With `class_names` they are indices of the names, otherwise any labels of one kind.
+    matrix : array of shape (classes, classes)
+        Counts in place of labels; rows are true classes.
+    class_names : sequence of str, optional
+    normalize : {"true", "predicted", "all"}, optional
+        Draw percentages of each row, of each column, or of all samples. An empty row or column
+        holds zeros.
+    title : str, optional
+        By default the accuracy; an empty string sets none.
+    ax : Axes, optional
+        Where to draw; by default a new figure, which grows with the number of classes.
+
+    Returns
+    -------
+    Axes
+        Up to 25 classes have numbers in the cells where `ax` has room for them; otherwise there
+        is a color bar.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Neither or both of labels and `matrix` are given, or shapes and names do not match.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.confusion_matrix([0, 0, 1, 1], [0, 1, 1, 1], class_names=["cat", "dog"])
+    >>> ax.get_title()
+    'Recognized: 75.00 % of 4 samples'
+    """
+    if normalize is not None:
+        normalize = choice("normalize", normalize, _NORMALIZATIONS)
+    counts, names = _counts_and_names(y_true, y_pred, matrix, class_names)
+    shown = counts if normalize is None else 100 * _shares(counts, normalize)
+    classes = len(counts)
+    side = float(np.clip(0.42 * classes, 3.2, 9.0))
+    from matplotlib.colors import PowerNorm
+
+    ax = styled_axes(ax, (side + 1.8, side + 1.2), grid=False)
+    # Square roots, so that the few mistakes show beside the many hits.
+    norm = PowerNorm(0.5, vmin=0, vmax=max(float(shown.max()), 1e-9))
+    image = ax.imshow(shown, cmap="Blues", norm=norm)
+    cells = [[_cell_text(value, normalize) for value in row] for row in shown.tolist()]
+    size = _font_size(ax, cells)
+    if classes <= _MOST_NUMBERED_CLASSES and size >= _SMALLEST_FONT:
+        _write_cells(ax, image, cells, size)
+    else:
+        label = "samples" if normalize is None else _NORMALIZATIONS[normalize]
+        add_color_bar(ax, image, label)
+    _name_ticks(ax, names)
+    frame(ax, GRID)
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
+    total = counts.sum()
+    accuracy = f"{100 * np.trace(counts) / total:.2f} % of {total:,.0f}" if total else "none"
+    suffix = "" if normalize is None else f"\ncells: {_NORMALIZATIONS[normalize]}"
+    add_title(ax, title, f"Recognized: {accuracy} samples{suffix}")
+    return ax
+
+
+def _counts_and_names(
+    y_true: ArrayLike | None,
+    y_pred: ArrayLike | None,
+    matrix: ArrayLike | None,
+    class_names: Sequence[str] | None,
+) -> tuple[Floats, list[str]]:
+    if (y_true is None) != (y_pred is None) or (y_true is None) == (matrix is None):
+        raise ValueError("confusion_matrix must get y_true and y_pred, or matrix")
+    labels: list[Any] | None = None
+    if matrix is not None:
+        counts = finite_array("matrix", matrix, np.float64)
+        if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
+            raise ValueError(f"matrix must have shape (classes, classes), got {counts.shape}")
+        if counts.min() < 0:
+            raise ValueError(f"matrix must hold counts >= 0, got {counts.min():g}")
+    else:
+        truth, predicted = np.asarray(y_true), np.asarray(y_pred)
+        if class_names is None and truth.ndim == predicted.ndim == 1:
+            labels = np.union1d(truth, predicted).tolist()
+        classes = None if class_names is None else len(class_names)
+        counts = metrics.confusion_matrix(truth, predicted, classes).astype(np.float64)
+    if class_names is not None and len(class_names) != len(counts):
+        raise ValueError(
+            f"class_names must have one entry per class: {len(counts)} needed, got "
+            f"{len(class_names)}"
+        )
+    return counts, [plain(name, 18) for name in class_names or labels or range(len(counts))]
+
+
+def _shares(counts: Floats, normalize: str) -> Floats:
+    axis = {"true": 1, "predicted": 0, "all": None}[normalize]
+    totals = np.broadcast_to(counts.sum(axis=axis, keepdims=True), counts.shape)
+    shares = np.zeros_like(counts)
+    np.divide(counts, totals, out=shares, where=totals > 0)
+    return shares
+
+
+def _cell_text(value: float, normalize: str | None) -> str:
+    if normalize is None:
+        return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+    return "0" if value == 0 else f"{value:.1f}"
+
+
+def _font_size(ax: Axes, cells: list[list[str]]) -> float:
+    """Font size at which the texts fit their cells; a digit is about 0.64 times its size wide."""
+    width, height = size_in_points(ax)
+    side = min(width, height) / len(cells)
+    longest = max(len(text) for row in cells for text in row)
+    return float(min(STYLE["axes.labelsize"], 0.85 * side / (0.64 * longest), 0.6 * side))
+
+
+def _write_cells(ax: Axes, image: AxesImage, cells: list[list[str]], size: float) -> None:
+    colors = image.to_rgba(np.asarray(image.get_array()))
+    for row, texts in enumerate(cells):
+        for column, text in enumerate(texts):
+            ax.text(column, row, text, ha="center", va="center", size=size,
+                    color=text_color_on(colors[row, column]))  # fmt: skip
+
+
+def _name_ticks(ax: Axes, names: list[str]) -> None:
+    places = range(0, len(names), -(-len(names) // _MOST_TICKS))
+    shown = [names[place] for place in places]
+    width, _ = size_in_points(ax)
+    room = width / len(names) * places.step / (0.62 * STYLE["xtick.labelsize"])
+    crowded = max(map(len, shown)) > room
+    ax.set_xticks(places, shown, rotation=90 if crowded else 0)
+    ax.set_yticks(places, shown)
+
+
+def class_scores(
+    per_class: Sequence[Mapping[str, Any]], *, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw precision, recall and F1 of each class as horizontal bars.
+
+    Parameters
+    ----------
+    per_class : sequence of mappings
+        Each with "class", "precision", "recall" and "f1", these in [0, 1], and optionally
+        "support", the number of samples of the class.
+    title : str, optional
+        An empty string sets none.
+    ax : Axes, optional
+        Where to draw; by default a new figure, which grows with the number of classes.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        There are no classes, or one lacks a number.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> scores = {"precision": 0.9, "recall": 0.6, "f1": 0.72}
+    >>> ax = plot.class_scores([{"class": "cat", **scores}, {"class": "dog", **scores}])
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['cat', 'dog']
+    """
+    measures = ("precision", "recall", "f1")
+    values = np.array([
+        [_score(index, entry, name) for name in measures] for index, entry in enumerate(per_class)
+    ])  # fmt: skip
+    if len(values) == 0:
+        raise ValueError("per_class must have at least one class, got none")
+    ax = styled_axes(
+        ax, (STYLE["figure.figsize"][0], float(np.clip(1.6 + 0.5 * len(values), 3, 40)))
+    )
+    rows = np.arange(len(values))
+    looks = zip(measures, OKABE_ITO, ("", "///", "xx"), strict=False)
+    for index, (name, color, hatch) in enumerate(looks):
+        label = "F1" if name == "f1" else name
+        ax.barh(rows + 0.27 * (index - 1), values[:, index], height=0.25, color=color, hatch=hatch,
+                edgecolor="white", linewidth=0, label=label)  # fmt: skip
+    ax.set_yticks(rows, [_class_label(entry) for entry in per_class])
+    ax.set(xlim=(0, 1), ylim=(len(values) - 0.5, -0.5))
+    percent_ticks(ax.xaxis)
+    ax.grid(False, axis="y")
+    ax.set_xlabel("score (%)")
+    ax.set_ylabel("class (samples)" if "support" in per_class[0] else "class")
+    add_title(ax, title, "Scores of the classes")
+    add_legend(ax, **BESIDE)
+    return ax
+
+
+def _score(index: int, entry: object, name: str) -> float:
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"per_class[{index}] must be a mapping, got {type(entry).__name__}")
+    if name not in entry or "class" not in entry:
+        raise ValueError(f"per_class[{index}] must have 'class' and {name!r}, got {list(entry)}")
+    return float(finite_array(f"per_class[{index}][{name!r}]", entry[name], np.float64))
+
+
+def _class_label(entry: Mapping[str, Any]) -> str:
+    support = f" ({entry['support']:,})" if "support" in entry else ""
+    return plain(entry["class"]) + support
+
+
+def predictions(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    target_names: Sequence[str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot predicted over true values of a regression, with the diagonal where they are equal.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,) or (samples, targets)
+    target_names : sequence of str, optional
+        One for each target, such as "price (EUR)".
+    title : str, optional
+        An empty string sets none.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes differ, there are no samples, a value is not finite, or the number of names is
+        wrong.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.predictions([1.0, 2.0, 3.0], [1.1, 1.9, 3.2], target_names=["price (EUR)"])
+    >>> ax.get_xlabel()
+    'true price (EUR)'
+    """
+    truth, predicted = _columns("y_true", y_true), _columns("y_pred", y_pred)
+    if truth.shape != predicted.shape:
+        raise ValueError(f"y_pred must have the shape of y_true, {truth.shape}, got "
+                         f"{predicted.shape}")  # fmt: skip
+    targets = truth.shape[1]
+    if target_names is not None and len(target_names) != targets:
+        raise ValueError(
+            f"target_names must have one entry per target: {targets} needed, got "
+            f"{len(target_names)}"
+        )
+    side = STYLE["figure.figsize"][1] + 0.4
+    ax = styled_axes(ax, (side, side))
+    low = float(min(truth.min(), predicted.min()))
+    high = float(max(truth.max(), predicted.max()))
+    margin = 0.04 * (high - low) or 0.5
+    ends = (low - margin, high + margin)
+    ax.plot(ends, ends, color=INK, linewidth=1.0, linestyle="--", label="equal", zorder=1.5)
+    names = [f"target {i + 1}" for i in range(targets)] if target_names is None else target_names
+    for index in range(targets):
+        look = point_look(index, points=truth.size)
+        ax.plot(truth[:, index], predicted[:, index], label=plain(names[index]), **look)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    what = f" {plain(names[0])}" if targets == 1 and target_names is not None else " value"
+    ax.set_xlabel(f"true{what}")
+    ax.set_ylabel(f"predicted{what}")
+    add_title(ax, title, "Predictions")
+    if targets > 1:
+        add_legend(ax)
+    return ax
+
+
+def _columns(name: str, values: ArrayLike) -> Floats:
+    array: Floats = finite_array(name, values, np.float64)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(
+            f"{name} must have shape (samples,) or (samples, targets) and a sample, got "
+            f"{array.shape}"
+        )
+    return array.reshape(len(array), -1)

@@ -1,0 +1,268 @@
+"""The parts of a report's page, how numbers are written, and the page as HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, ClassVar
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp._version import __version__
+from fastmlp.extras import require
+
+__all__ = [
+    "Block",
+    "Card",
+    "Code",
+    "Column",
+    "Gallery",
+    "Header",
+    "Image",
+    "Picture",
+    "Section",
+    "Table",
+    "Tile",
+    "count",
+    "duration",
+    "inline_svg",
+    "number",
+    "percent",
+    "png_uri",
+    "rendered",
+]
+
+_TEMPLATE = "template.html.jinja"
+
+
+@dataclass(frozen=True)
+class Header:
+    """The top of the page."""
+
+    title: str
+    status: str
+    level: str  # "good", "notice" or "bad"
+    date: str
+    summary: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One key figure."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, which is a part of the page and a file of its own."""
+
+    kind: ClassVar[str] = "picture"
+
+    name: str  # of the file, without suffix
+    caption: str
+    description: str  # read by screen readers
+    svg: str
+    in_page: bool = True  # False: the page has the same content in another form
+    wide: bool = False  # needs the full width of the page
+
+
+@dataclass(frozen=True)
+class Image:
+    """A sample as a small image."""
+
+    uri: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A sample and the lines of text about it."""
+
+    image: Image
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Samples as images."""
+
+    kind: ClassVar[str] = "gallery"
+
+    title: str
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Head of a column of a table."""
+
+    title: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts or images; the first cell of a row is its head."""
+
+    kind: ClassVar[str] = "table"
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | Image, ...], ...]
+    totals: tuple[str, ...] = ()  # a last row, over all others
+    collapsed: bool = False
+    digests: bool = False  # in the last column
+
+
+@dataclass(frozen=True)
+class Code:
+    """The text of a file."""
+
+    kind: ClassVar[str] = "code"
+
+    title: str
+    text: str
+
+
+Block = Picture | Gallery | Table | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: a heading, sentences or points, and blocks."""
+
+    id: str
+    title: str
+    text: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The blocks that are pictures."""
+        return tuple(block for block in self.blocks if isinstance(block, Picture))
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Write a measurement with this many significant digits."""
+    return f"{value:.{digits}g}" if math.isfinite(value) else "not finite"
+
+
+def percent(share: float) -> str:
+    """Write a share in percent with two decimals; only 0 is 0.00 and only 1 is 100.00."""
+    if not math.isfinite(share):
+        return "not finite"
+    text = f"{100 * share:.2f}"
+    if share > 0 and text == "0.00":
+        text = "<\u00a00.01"
+    elif share < 1 and text == "100.00":
+        text = ">\u00a099.99"
+    return f"{text}\u00a0%"
+
+
+def count(value: int) -> str:
+    """Write a whole number with commas between thousands."""
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span in ms, s, min or h."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+# ---------------------------------------------------------------- pictures in the page
+
+
+# A style sheet inside an SVG element would apply to the whole page; the page's own replaces it.
+_LEFT_OUT = ("metadata", "style", "title")
+
+
+def inline_svg(svg: str, description: str) -> str:
+    """Turn an SVG document of `fastmlp.plot.svg` into an element of an HTML page.
+
+    Namespaces and metadata, which HTML does not need, are removed, and with them all web addresses.
+
+    Parameters
+    ----------
+    svg : str
+    description : str
+        Text for screen readers.
+
+    Returns
+    -------
+    str
+        One `svg` element, no wider than the figure was drawn.
+    """
+    root = ElementTree.fromstring(svg)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if _local(child.tag) in _LEFT_OUT:
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        element.attrib = {_local(name): value for name, value in element.attrib.items()}
+    width = root.attrib.pop("width")
+    for name in ("height", "version"):
+        root.attrib.pop(name, None)
+    root.attrib |= {"role": "img", "aria-label": description, "style": f"max-width:{width}"}
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def png_uri(pixels: NDArray[Any]) -> str:
+    """Return an image as a data URI.
+
+    Parameters
+    ----------
+    pixels : uint8 array of shape (height, width) or (height, width, 3)
+    """
+    image = require("plot", "PIL.Image").fromarray(np.ascontiguousarray(pixels))
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+# ---------------------------------------------------------------- the page
+
+
+def rendered(sections: Sequence[Section], **facts: Any) -> str:
+    """The HTML page with these sections; `facts` are the other variables of the template."""
+    jinja2 = require("plot", "jinja2")
+    markupsafe = require("plot", "markupsafe")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = resources.files("fastmlp.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    inline = {
+        picture.name: markupsafe.Markup(inline_svg(picture.svg, picture.description))
+        for section in sections
+        for picture in section.pictures
+        if picture.in_page
+    }
+    page: str = environment.from_string(source).render(
+        version=__version__, sections=sections, inline=inline, **facts
+    )
+    return page

@@ -1,0 +1,84 @@
+"""Tables as text: wide characters, narrow terminals, names from files."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from fastmlp.cli.options import State
+from fastmlp.cli.printing import print_pairs, print_table, text_width
+
+HEADER = ("name", "value", "note")
+ROWS = [
+    ("日本語", "1", "short"),
+    ("e\u0301te\u0301", "1,234", "a note of several words"),
+    ("x", "-", ""),
+]
+
+
+@pytest.fixture
+def printed(capsys, monkeypatch):
+    """What is printed on a terminal of so many columns, or into a pipe."""
+
+    def lines(columns=None, **options):
+        if columns is not None:
+            monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+            monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TERM", "dumb")
+        print_table(HEADER, ROWS, ("value",), State(), **options)
+        return capsys.readouterr().out.splitlines()
+
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("", 0), ("abc", 3), ("日本", 4), ("e\u0301", 1), ("é", 1), ("ｱ", 1), ("🙂", 2), ("Ω", 1)],
+)
+def test_width_of_text(text, width):
+    assert text_width(text) == width
+
+
+@pytest.mark.parametrize("columns", [None, 80])
+def test_columns_are_in_line(printed, columns):
+    assert printed(columns) == [
+        "name    value  note",
+        "日本語      1  short",
+        "e\u0301te\u0301     1,234  a note of several words",
+        "x           -",
+    ]
+
+
+def test_a_narrow_terminal_breaks_texts_and_no_numbers(printed):
+    lines = printed(28)
+    assert lines == [
+        "name    value  note",
+        "日本語      1  short",
+        "e\u0301te\u0301     1,234  a note of",
+        "               several words",
+        "x           -",
+    ]
+    assert max(map(text_width, lines)) <= 28
+    assert " ".join(printed(10)[2:6]).count("1,234") == 1
+
+
+def test_a_title_and_bold_rows(printed, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    title, header, _, row, _ = printed(title="t", bold_rows=[1])
+    for line in (title, header, row):
+        assert line.startswith("\x1b[1m")
+        assert line.endswith("\x1b[0m")
+
+
+def test_no_name_moves_the_cursor(capsys):
+    print_table(("a", "b"), [("x\ny\x1b[2J", "1")], (), State())
+    print_pairs([("k", "v\nw"), ("日本", "\r")])
+    assert capsys.readouterr().out == "a            b\nx\\ny\\x1b[2J  1\nk     v\\nw\n日本  \\r\n"
+
+
+def test_a_table_without_rows_or_header(capsys):
+    print_table((), [], (), State())
+    assert capsys.readouterr().out == ""
+    print_table((), [("a", "bb"), ("ccc", "d")], (), State())
+    assert capsys.readouterr().out == "a    bb\nccc  d\n"
