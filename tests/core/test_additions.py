@@ -87,7 +87,7 @@ ADDITIONS = {
         ),
         Place(
             "python/fastmlp/losses.py",
-            "UserFunction = ",
+            "UserFunction: ",
             """
             @dataclass(frozen=True, kw_only=True)
             class LogCosh(_Elementwise):
