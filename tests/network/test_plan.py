@@ -72,7 +72,7 @@ def test_it_reads_as_words():
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"batch_size": 1.5}, TypeError, "batch_size"),
         ({"threads": 0}, ValueError, "threads"),
-        ({"optimizer": "sgd"}, TypeError, "optimizer"),
+        ({"optimizer": 3}, TypeError, "optimizer"),
         ({"batch_size": 2**62}, MemoryError, None),
     ],
 )
