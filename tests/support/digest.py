@@ -323,7 +323,7 @@ VARYING = (
     (r"[\d.,]+ \wB free", "N free"),
     # Sizes of files that hold seconds, the seconds per epoch in a table, the processes of a sweep.
     (r"(metrics\.jsonl|result\.json) +[\d.]+ \w+", r"\1 N"),
-    (r"(\d+ +)0\.\d+( +[\d.]+%)", r"\1N\2"),
+    (r"(\d) +0\.\d+ +([\d.]+%)", r"\1 N \2"),
     (r'"worker_id": ?"[^"]+"', '"worker_id":"N"'),
 )
 
