@@ -31,7 +31,7 @@ def screens(folder: Path) -> Iterator[str]:
         command = ["tmux", "-u", "-f", "/dev/null", "-S", str(folder / "socket"), *words]
         return subprocess.run(command, check=check, capture_output=True, text=True).stdout
 
-    train = [sys.executable, "-m", "fastmlp.cli", "train", "mnist", "--no-report"]
+    train = [sys.executable, "-m", "fastmlp", "train", "mnist", "--no-report"]
     size = ["-x", str(COLUMNS), "-y", str(LINES)]
     tmux("new-session", "-d", *size, "-c", str(folder), "env", "TERM=screen-256color", *train)
     try:

@@ -20,7 +20,10 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 # Of the Python package, lowest first: a module imports its own level and what stands before it,
 # for types and inside functions too. A name stands for a module, or for all of a folder.
 LEVELS: dict[str, tuple[str, ...]] = {
-    "ground": ("_bytes", "_core", "_files", "_named", "_version", "errors", "extras", "validation"),
+    "ground": (
+        "_bytes", "_core", "_files", "_named", "_scalars", "_version", "errors", "extras",
+        "validation",
+    ),
     "blocks": (
         "activations", "averaging", "history", "initializers", "losses", "metrics", "optimizers",
         "schedules",
@@ -214,6 +217,16 @@ threads = len(os.listdir("/proc/self/task"))
 import fastmlp
 assert len(os.listdir("/proc/self/task")) == threads
 heavy = {"click", "sklearn", "matplotlib", "safetensors", "scipy", "pandas", "fastmlp.cli"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+""")
+
+
+def test_settings_and_their_names_need_neither_numpy_nor_the_core():
+    """Help pages and completion show them, and importing NumPy takes most of their time."""
+    run_python("""
+import sys
+import fastmlp.experiment.schema
+heavy = {"numpy", "fastmlp._core"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """)
 

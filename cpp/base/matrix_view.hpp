@@ -17,6 +17,13 @@ struct Range {
   std::int64_t size() const { return end - begin; }
 };
 
+/// a / b, rounded up, for positive b.
+inline constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+/// The smallest multiple of `multiple` that is at least n.
+inline constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) {
+  return ceil_div(n, multiple) * multiple;
+}
+
 /// Widest panel of all instruction sets, in elements.
 inline constexpr std::int64_t kWidestPanel = 64;
 
@@ -27,7 +34,7 @@ struct Panels {
   std::int64_t cols = 0;
   std::int64_t panel = 1;
 
-  std::int64_t count() const { return (cols + panel - 1) / panel; }
+  std::int64_t count() const { return ceil_div(cols, panel); }
   std::int64_t stride() const { return rows * panel; }
   std::int64_t size() const { return count() * stride(); }
   T* at(std::int64_t p, std::int64_t row = 0) const { return data + p * stride() + row * panel; }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/check.hpp"
+#include "base/matrix_view.hpp"
 
 namespace fastmlp {
 
@@ -51,6 +52,9 @@ struct Worker {
   int index;  // 0 is the calling thread
   int count;  // threads of the team
   Barrier& barrier;
+
+  /// This thread's part of [0, total).
+  Range share(std::int64_t total) const { return even_share(total, index, count); }
 };
 
 using TeamFunction = void (*)(void* context, const Worker& worker);

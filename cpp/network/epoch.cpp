@@ -346,15 +346,14 @@ void Epoch<T>::prepare_next_batch(const StepMemory<T>& memory, const ThreadState
     mark_columns(next, memory.worker());
     return;
   }
-  const Range share = state_.plan.own_input ? Range{0, next.size()}
-                                            : even_share(next.size(), memory.worker().index, memory.worker().count);
+  const Range share = state_.plan.own_input ? Range{0, next.size()} : memory.worker().share(next.size());
   prefetch_rows({next.begin + share.begin, next.begin + share.end});
 }
 
 /// Marks the nonzero columns of this thread's rows of a batch.
 template <typename T>
 void Epoch<T>::mark_columns(Range batch, const Worker& worker) {
-  const Range rows = even_share(batch.size(), worker.index, worker.count);
+  const Range rows = worker.share(batch.size());
   state_.columns.mark(kernels_, request_.samples, order_, {batch.begin + rows.begin, batch.begin + rows.end},
                       worker.index);
 }

@@ -43,7 +43,7 @@ void check_spec(const NetworkSpec& spec) {
 /// Whole panels with one value per output, or with one value for all; zero beyond the outputs.
 template <typename T>
 std::vector<T> per_output(const std::vector<double>& values, std::int64_t outputs, std::int64_t panel) {
-  std::vector<T> padded(static_cast<std::size_t>((outputs + panel - 1) / panel * panel));
+  std::vector<T> padded(static_cast<std::size_t>(round_up(outputs, panel)));
   if (values.size() == 1) {
     std::fill_n(padded.begin(), outputs, static_cast<T>(values.front()));
   } else {
@@ -164,7 +164,7 @@ class InferenceBlock {
     const std::int64_t panel = mlp.kernels().panel;
     std::int64_t widest = input_columns;
     for (const DenseLayer<T>& layer : mlp.layers()) widest = std::max(widest, layer.weights.cols);
-    widest = (widest + panel - 1) / panel * panel;
+    widest = round_up(widest, panel);
     for (std::size_t& offset : offsets_) offset = arena_.template reserve<T>(checked_product(widest, rows));
     loss_scratch_offset_ = arena_.template reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
     arena_.allocate();
@@ -245,8 +245,8 @@ template <typename T>
 bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
                    const KeepGoing& keep_going) const {
   threads = choose_threads(threads, forward_flops(spec_) * static_cast<double>(samples.count), samples.count);
-  const std::int64_t block = std::min(kInferenceRows, (samples.count + threads - 1) / threads);
-  const std::int64_t blocks = (samples.count + block - 1) / block;
+  const std::int64_t block = std::min(kInferenceRows, ceil_div(samples.count, threads));
+  const std::int64_t blocks = ceil_div(samples.count, block);
   std::vector<std::unique_ptr<InferenceBlock<T>>> buffers;
   const std::int64_t columns = most_nonzero_columns(spec_, samples, block);
   for (int t = 0; t < threads; ++t) buffers.push_back(std::make_unique<InferenceBlock<T>>(*this, block, columns));

@@ -16,9 +16,6 @@ constexpr std::int64_t kMostPanelGroup = 4;
 constexpr int kMostOwnInputs = 4;
 constexpr std::int64_t kLeastDepth = 128;
 
-std::int64_t round_down(std::int64_t n, std::int64_t multiple) { return n / multiple * multiple; }
-std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return round_down(n + multiple - 1, multiple); }
-
 /// Splits by outputs if the panels divide evenly and one of two conditions holds: the weights would move between cores
 /// (they are larger than the batch, and each thread has few rows), or they do not fit in the cache, so that every
 /// thread would read them from memory.
@@ -27,8 +24,8 @@ Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t ou
   constexpr std::int64_t kFewRows = 128;
   constexpr std::int64_t kManyBytes = 32 << 20;  // more than a usual last-level cache
   constexpr double kMostImbalance = 1.1;
-  const std::int64_t panels = (outputs + panel - 1) / panel;
-  const std::int64_t most = (panels + threads - 1) / threads;
+  const std::int64_t panels = ceil_div(outputs, panel);
+  const std::int64_t most = ceil_div(panels, threads);
   const double imbalance = static_cast<double>(most * threads) / static_cast<double>(panels);
   const bool weights_move = outputs >= batch_size && batch_size < kFewRows * threads;
   const bool from_memory = checked_product(checked_product(inputs, outputs), element_bytes) > kManyBytes;
@@ -38,7 +35,7 @@ Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t ou
 
 /// Whether the weights have fewer blocks to transpose than gradients and results together.
 bool choose_transposed_weights(std::int64_t thread_rows, std::int64_t inputs, std::int64_t outputs, int panel) {
-  const auto panels = [&](std::int64_t size) { return (size + panel - 1) / panel; };
+  const auto panels = [&](std::int64_t size) { return ceil_div(size, panel); };
   return panels(inputs) * panels(outputs) < panels(thread_rows) * (panels(inputs) + panels(outputs));
 }
 
@@ -71,7 +68,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   Plan plan;
   // Forward, backward-data and backward-weights cost the same.
   plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
-  const std::int64_t thread_rows = (batch_size + plan.threads - 1) / plan.threads;
+  const std::int64_t thread_rows = ceil_div(batch_size, plan.threads);
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
     const std::int64_t inputs = spec.layer_sizes[l];
     const std::int64_t outputs = spec.layer_sizes[l + 1];
@@ -86,7 +83,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   // Whole panels, because the transposed gradient consists of panels. In a team smaller than planned, the rows of a
   // thread take several blocks.
   plan.row_block = round_up(std::min(any_outputs ? batch_size : thread_rows, kMostRows), panel);
-  plan.depth_block = std::max(kLeastDepth, round_down(kCacheBytes / (plan.row_block * element_bytes), panel));
+  plan.depth_block = std::max(kLeastDepth, kCacheBytes / (plan.row_block * element_bytes) / panel * panel);
   plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
   apply(overrides(), spec, panel, plan);
   return plan;

@@ -6,12 +6,6 @@
 #include "ops/loss.hpp"
 
 namespace fastmlp {
-namespace {
-
-std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-}  // namespace
-
 template <typename T>
 RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates)
     : mlp_(mlp), batch_size_(batch_size), input_copies_(plan.own_input ? plan.threads : 1), slot_count_(slots) {

@@ -73,9 +73,7 @@ class RunMemory {
 
   /// Elements for the largest share of rows in a team of `threads`.
   std::int64_t transposed_elements(int threads) const {
-    const std::int64_t panel = mlp_.kernels().panel;
-    const std::int64_t rows = (batch_size_ + threads - 1) / threads;
-    return checked_product((rows + panel - 1) / panel * panel, widest_layer_);
+    return checked_product(round_up(ceil_div(batch_size_, threads), mlp_.kernels().panel), widest_layer_);
   }
   Panels<T> layer_panels(std::size_t offset, std::size_t l, std::int64_t batch) const;
 

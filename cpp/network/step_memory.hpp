@@ -37,11 +37,10 @@ class StepMemory {
   const Worker& worker() const { return worker_; }
 
   /// The rows of the batch that this thread computes: its own, or all in a pass shared by output panels.
-  Range rows() const { return pass_.share == Share::rows ? own_rows() : Range{0, batch_.size}; }
-  Range own_rows() const { return even_share(batch_.size, worker_.index, worker_.count); }
+  Range rows() const { return pass_.share == Share::rows ? worker_.share(batch_.size) : Range{0, batch_.size}; }
   /// The panels, of `count`, that this thread computes: its own, or all in a pass shared by rows.
   Range panels(std::int64_t count) const { return pass_.share == Share::outputs ? own_panels(count) : Range{0, count}; }
-  Range own_panels(std::int64_t count) const { return even_share(count, worker_.index, worker_.count); }
+  Range own_panels(std::int64_t count) const { return worker_.share(count); }
 
   /// What layer l reads: activation l, of the input the columns that are not left out.
   LayerInput<T> layer_input(Mode mode, std::size_t l) const {

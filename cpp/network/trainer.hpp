@@ -72,7 +72,7 @@ struct Batches {
   bool even = false;       // sizes differ by at most one; otherwise the last batch has the remaining samples
   bool drop_last = false;  // leaves out samples that do not fill a batch
 
-  std::int64_t count() const { return drop_last ? samples / size : (samples + size - 1) / size; }
+  std::int64_t count() const { return drop_last ? samples / size : ceil_div(samples, size); }
   /// Samples of batch i; empty beyond the last batch.
   Range rows(std::int64_t i) const;
   std::int64_t smallest() const { return rows(count() - 1).size(); }

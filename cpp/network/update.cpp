@@ -104,7 +104,7 @@ void Update<T>::update_zero_columns(const StepMemory<T>& memory, const UpdateSet
   const std::vector<std::int32_t>& zero_columns = *memory.batch().zero_columns;
   const auto count = static_cast<std::int64_t>(zero_columns.size());
   const Range own = by_outputs(0) ? memory.own_panels(weights.count()) : Range{0, weights.count()};
-  const Range rows = by_outputs(0) ? Range{0, count} : even_share(count, memory.worker().index, memory.worker().count);
+  const Range rows = by_outputs(0) ? Range{0, count} : memory.worker().share(count);
   if (own.size() == 0) return;
   dense_update_zero_rows(kernels_, weights.slice(own), zero_columns.data(), rows, memory.sink(0, settings),
                          memory.scratch());

@@ -69,7 +69,7 @@ struct LayerInput {
 /// SIMD vectors that hold `width` elements.
 template <typename T>
 inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t width) {
-  return (width + kernels.lanes - 1) / kernels.lanes;
+  return ceil_div(width, kernels.lanes);
 }
 
 /// Rows `rows` and output panels `panels` of output = dropout(act(input W + b)). `depth` is the block of the inner
@@ -105,7 +105,7 @@ void apply_derivative(const KernelTable<T>& kernels, const Derivative<T>& deriva
 
 /// Elements of the transposed copy that dense_backward_data reads, for `rows` rows of `cols` columns.
 inline std::int64_t transposed_size(std::int64_t rows, std::int64_t cols, std::int64_t panel) {
-  return (rows + panel - 1) / panel * panel * cols;
+  return round_up(rows, panel) * cols;
 }
 
 /// transposed = rows `rows` of dz with the batch in the lanes: panels of (out, panel).

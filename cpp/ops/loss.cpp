@@ -8,8 +8,6 @@ namespace {
 /// Rows that are copied at a time, where there are several groups.
 constexpr std::int64_t kCopiedRows = 16;
 
-std::int64_t whole_panels(std::int64_t size, std::int64_t panel) { return (size + panel - 1) / panel * panel; }
-
 /// Copies columns [first, first + group.cols) of rows `rows` of `all` to `group`; with kBack from `group` to `all`.
 template <bool kBack, typename T>
 void copy_columns(const Panels<T>& all, std::int64_t first, Range rows, const Panels<T>& group) {
@@ -73,7 +71,7 @@ void add_group(const KernelTable<T>& kernels, const OutputGroup<T>& group, const
 
 template <typename T>
 std::int64_t loss_scratch_size(const std::vector<OutputGroup<T>>& groups, std::int64_t outputs, std::int64_t panel) {
-  return groups.size() == 1 ? 0 : 2 * kCopiedRows * whole_panels(outputs, panel);
+  return groups.size() == 1 ? 0 : 2 * kCopiedRows * round_up(outputs, panel);
 }
 
 template <typename T>

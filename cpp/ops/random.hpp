@@ -3,7 +3,7 @@
 
 #include "base/matrix_view.hpp"
 #include "base/philox.hpp"
-#include "kernels/kernel_table.hpp"
+#include "ops/dense.hpp"
 
 namespace fastmlp {
 
@@ -16,7 +16,7 @@ inline RandomBlock random_block(const Panels<T>& matrix, RandomPurpose purpose, 
           .purpose = static_cast<std::uint32_t>(purpose),
           .level = level,
           .step = step,
-          .groups = (matrix.cols + kGroup - 1) / kGroup,
+          .groups = ceil_div(matrix.cols, kGroup),
           .row = rows.begin,
           .group = p * (matrix.panel / kGroup)};
 }
@@ -27,8 +27,8 @@ template <typename T>
 inline void add_noise(const KernelTable<T>& kernels, const Panels<T>& values, double deviation, std::uint64_t seed,
                       std::uint32_t step, Range rows, std::int64_t p) {
   const RandomBlock block = random_block(values, RandomPurpose::noise, seed, 0, step, rows, p);
-  kernels.add_noise(block, rows.size(), (values.width(p) + kernels.lanes - 1) / kernels.lanes,
-                    static_cast<T>(deviation), values.at(p, rows.begin));
+  kernels.add_noise(block, rows.size(), vectors_for(kernels, values.width(p)), static_cast<T>(deviation),
+                    values.at(p, rows.begin));
 }
 
 }  // namespace fastmlp

@@ -1,6 +1,6 @@
-"""Bytes of a file in memory: their digest, and decompression that no file can make fill the memory.
+"""Bytes of a file in memory: their digest, and decompression within limits.
 
-What may come out of a compressed file of a given size has one limit here, for every format.
+One limit holds for every format: how many bytes may come out of a compressed file of a given size.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
 ]
 
 # Text shrinks to a tenth, the images of MNIST to an eighth, a table of zeros to a two-hundredth, a
-# bomb to a thousandth.
+# file made to fill the memory to a thousandth.
 MOST_RATIO = 200
-# Labels of a single class and other small files shrink to next to nothing, and do no harm.
+# Small files, such as labels of a single class, may shrink further: they do no harm.
 ALWAYS_ALLOWED_BYTES = 1 << 24
 
 _MOST_DEFLATE_RATIO = 1032
@@ -36,7 +36,7 @@ _BLOCK_BYTES = 1 << 18
 
 def sha256(content: bytes | memoryview) -> str:
     """SHA-256 of `content` in hexadecimal digits."""
-    import hashlib  # loads OpenSSL, which nothing needs that opens no file
+    import hashlib  # loads OpenSSL: only those who open files wait for it
 
     return hashlib.sha256(content).hexdigest()
 

@@ -11,9 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
-from fastmlp.validation import choice
+from fastmlp._scalars import choice
 
 __all__ = ["as_config", "from_config", "kinds_of", "named"]
 
@@ -77,6 +75,8 @@ def as_config(value: Named) -> str | dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Convert NumPy's types to Python's."""
+    import numpy as np
+
     if isinstance(value, np.generic):
         return value.item()
     return (

@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from fastmlp._named import kinds_of
-from fastmlp.validation import choice, flag, keep, real
+from fastmlp._scalars import choice, flag, keep, real
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["ACTIVATIONS", "ELU", "FORMS", "Activation", "Form", "LeakyReLU", "Sign", "Step"]
 
@@ -74,33 +75,33 @@ class Form:
 
 
 def _onnx_hard_sigmoid(graph: OnnxNodes, z: str, _: float) -> str:
-    if graph.dtype == np.float32:
+    if graph.dtype == "float32":
         return graph.add("HardSigmoid", z, alpha=1 / 6, beta=0.5)
     line = graph.add("Div", graph.add("Add", z, 3.0), 6.0)
     return graph.add("Clip", line, 0.0, 1.0)
 
 
 def _onnx_leaky_relu(graph: OnnxNodes, z: str, slope: float) -> str:
-    if graph.dtype == np.float32:
+    if graph.dtype == "float32":
         return graph.add("LeakyRelu", z, alpha=slope)
     return graph.add("Where", graph.add("Greater", z, 0.0), z, graph.add("Mul", z, slope))
 
 
 def _onnx_elu(graph: OnnxNodes, z: str, alpha: float) -> str:
-    if graph.dtype == np.float32:
+    if graph.dtype == "float32":
         return graph.add("Elu", z, alpha=alpha)
     below = graph.add("Sub", graph.add("Exp", graph.add("Min", z, 0.0)), 1.0)
     return graph.add("Where", graph.add("Greater", z, 0.0), z, graph.add("Mul", below, alpha))
 
 
 def _onnx_selu(graph: OnnxNodes, z: str, _: float) -> str:
-    if graph.dtype == np.float32:
+    if graph.dtype == "float32":
         return graph.add("Selu", z, alpha=_SELU_ALPHA, gamma=_SELU_SCALE)
     return graph.add("Mul", _onnx_elu(graph, z, _SELU_ALPHA), _SELU_SCALE)
 
 
 def _onnx_gelu(graph: OnnxNodes, z: str, _: float) -> str:
-    if graph.dtype == np.float64:
+    if graph.dtype == "float64":
         return graph.add("Mul", z, graph.normal_cdf(z))
     error = graph.add("Erf", graph.add("Mul", z, _ROOT_HALF))
     return graph.add("Mul", graph.add("Mul", z, 0.5), graph.add("Add", error, 1.0))
@@ -113,14 +114,14 @@ def _onnx_gelu_tanh(graph: OnnxNodes, z: str, _: float) -> str:
 
 
 def _onnx_silu(graph: OnnxNodes, z: str, _: float) -> str:
-    if graph.dtype == np.float64:
+    if graph.dtype == "float64":
         # Older runtimes fuse the product with a sigmoid into a kernel that they lack for doubles.
         return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
     return graph.add("Mul", z, graph.add("Sigmoid", z))
 
 
 def _onnx_softplus(graph: OnnxNodes, z: str, _: float) -> str:
-    if graph.dtype == np.float32:
+    if graph.dtype == "float32":
         return graph.add("Softplus", z)
     decay = graph.add("Exp", graph.add("Neg", graph.add("Abs", z)))
     tail = graph.add("Log", graph.add("Add", decay, 1.0))

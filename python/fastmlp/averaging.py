@@ -11,7 +11,7 @@ __all__ = ["EMA", "SWA", "Averaging"]
 
 @dataclass(frozen=True)
 class Averaging:
-    """What validation, callbacks and the end of a training see in place of the last parameters."""
+    """Averages that validation, callbacks and the trained model have in place of the parameters."""
 
     @property
     def step_decay(self) -> float:
@@ -28,7 +28,7 @@ class EMA(Averaging):
     """Exponential moving average: after each step ``a = decay * a + (1 - decay) * w``.
 
     B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", 1992. Averages
-    start as the initial parameters; running moments of batch normalisation are averaged as well.
+    start as the initial parameters; running moments of batch normalization are averaged as well.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class SWA(Averaging):
     """Stochastic weight averaging: the mean of the parameters at the ends of epochs.
 
     P. Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
-    Running moments of batch normalisation are averaged as well, not measured anew.
+    Running moments of batch normalization are averaged as well, not measured anew.
 
     Parameters
     ----------

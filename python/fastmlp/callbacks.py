@@ -1,4 +1,4 @@
-"""What happens between the steps and epochs of a training besides the training."""
+"""Callbacks: hooks that a training calls between its steps and epochs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Training(Protocol):
     Attributes
     ----------
     model : MLP
-        May be used freely: predict, evaluate, save, read and set parameters.
+        Callbacks may predict, evaluate, save, and read and set parameters.
     epoch, epochs : int
         Epochs completed, and those planned.
     step, steps_per_epoch : int
@@ -60,14 +60,17 @@ class Training(Protocol):
     def learning_rate(self, rate: float | None) -> None: ...
 
     def show_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Give the model other parameters for the end; a resumed training goes on from its own."""
+        """Give the model other parameters when the training ends.
+
+        A resumed training continues from its own.
+        """
 
     def state_after(self, callback: Callback) -> Mapping[str, Any]:
-        """`MLP.training_state` as it will be when `callback` has done what it is doing."""
+        """`MLP.training_state` as it will be after the hook of `callback` that calls this."""
 
 
 class Callback:
-    """Hooks that `MLP.fit` calls; subclasses define those that they need.
+    """Hooks that `fit` calls; subclasses define those that they need.
 
     A hook that returns True ends the training: after the step or epoch that it was called for, and
     with `on_train_end`.
@@ -106,20 +109,20 @@ class Callback:
 
     @property
     def watches(self) -> Sequence[str]:
-        """Names of values in the record of an epoch without which it cannot do its work.
+        """Names of the values that the callback needs in the record of an epoch.
 
-        Where the training will not measure one, it is refused before it begins.
+        `MLP.fit` refuses a training that will not measure them before it begins.
         """
         return ()
 
     def reset(self) -> None:
-        """Forget earlier trainings: one begins that does not go on from another."""
+        """Forget earlier trainings; called before a training that resumes none."""
 
     def state(self) -> Mapping[str, Any]:
-        """What a resumed training needs to know of this one, as it is at this moment.
+        """What a resumed training needs of this callback, as it is now.
 
-        Called after each hook. The state belongs to the training: it travels with models that are
-        pickled or copied, with `MLP.training_state` and with files.
+        Called after each hook. The state is part of the training: it is kept in pickles and copies
+        of models, in `MLP.training_state` and in files.
 
         Returns
         -------
@@ -129,11 +132,11 @@ class Callback:
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned; called before `on_train_begin` of a resumed training.
+        """Continue from what `state` returned; called before `on_train_begin` when resuming.
 
-        The state is that of the callback of the same class and of the same place among those of
-        its class; without one `reset` is called. A hook that an exception broke off is called again
-        after this.
+        A callback gets the state of the one with the same class and the same position among those
+        of its class; where there is none, `reset` is called. A hook that an exception broke off is
+        called again after this.
         """
 
     def on_train_begin(self, training: Training) -> bool | None:
@@ -215,7 +218,7 @@ class LambdaCallback(Callback):
 
 
 class EarlyStopping(Callback):
-    """Ends a training that no longer gets better, and goes back to the best weights.
+    """Ends a training that no longer improves, and restores the best parameters.
 
     Source: I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, algorithm 7.1.
 
@@ -224,19 +227,19 @@ class EarlyStopping(Callback):
     monitor : str
         Name of a value in the record of an epoch.
     patience : int
-        The training ends once so many epochs in a row were no better than the best one; >= 1.
+        Number of consecutive epochs without improvement after which the training ends; >= 1.
     minimum_change : float
-        Being better takes a change by more than this; >= 0.
+        An epoch counts as better if the value changes by more than this; >= 0.
     mode : {"auto", "min", "max"}
         What is better; "auto" takes larger values of accuracies and smaller ones of losses.
     restore_best : bool
-        Give the model the parameters of the best epoch when the training ends, for whatever reason
-        except an exception.
+        Give the model the parameters of the best epoch when the training ends, unless an exception
+        ends it.
 
     Attributes
     ----------
     best_epoch : int or None
-        Counted from 1; None as long as no epoch had a finite value.
+        Counted from 1; None before the first epoch with a finite value.
     best_value : float or None
         The monitored value of this epoch.
     stopped_epoch : int or None
@@ -308,7 +311,7 @@ class EarlyStopping(Callback):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on with them."""
+        """Continue with them."""
         self._best.value = state["best_value"]
         self.best_epoch = state["best_epoch"]
         self._best_parameters = state["best_parameters"]
@@ -336,26 +339,26 @@ class EarlyStopping(Callback):
 
 
 class ModelCheckpoint(Callback):
-    """Saves the model after epochs, each time as a whole file in place of the one before.
+    """Saves the model after epochs; each file replaces the one before atomically.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Where to; names of the record in braces are replaced as by `str.format`, for instance
-        ``"model-{epoch:03d}-{val_loss:.4f}.safetensors"``. Directories are made as needed.
+        File to write. Names of the record in braces are replaced as by `str.format`, as in
+        ``"model-{epoch:03d}-{val_loss:.4f}.safetensors"``. Directories are created as needed.
     monitor : str
-        Name of a value in the record of an epoch, looked at with `save_best_only`.
+        Name of a value in the record of an epoch; used with `save_best_only`.
     save_best_only : bool
-        Save only after an epoch with a better value than all before; otherwise after every one.
+        Save only after epochs with a better value than all before; otherwise after every epoch.
     mode : {"auto", "min", "max"}
         What is better; "auto" takes larger values of accuracies and smaller ones of losses.
     training_state : bool
-        Save what ``fit(resume=True)`` goes on from, too, of a training that is not an estimator's.
+        Save also what ``fit(resume=True)`` continues from. Not for estimators.
 
     Attributes
     ----------
     last_path : str or None
-        File that was written last in this training.
+        File written last in this training.
 
     Raises
     ------
@@ -417,7 +420,7 @@ class ModelCheckpoint(Callback):
         return {"best_value": self._best.value, "last_path": self.last_path}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on with them."""
+        """Continue with them."""
         self._best.value = state["best_value"]
         self.last_path = state["last_path"]
 
@@ -445,14 +448,14 @@ class ModelCheckpoint(Callback):
 class LearningRateScheduler(Callback):
     """Sets the learning rate of each epoch by a function.
 
-    A `Schedule` as the learning rate of the optimizer does the same from step to step; this one
-    sees the rate that is in force, whatever set it.
+    A `Schedule` as the learning rate of the optimizer sets the rate of each step. This callback
+    sees the present rate, whatever has set it.
 
     Parameters
     ----------
     function : callable
-        Called before each epoch with its number, counted from 0, and the present rate; returns the
-        rate of the epoch, >= 0.
+        Called before each epoch with the number of the epoch, counted from 0, and the present rate.
+        Returns the rate of the epoch, >= 0.
 
     Raises
     ------
@@ -539,13 +542,13 @@ def shown_call(owner: object, *arguments: object, **named: object) -> str:
 
 
 def _is_usable(callback: object) -> bool:
-    # A class is callable too, but the class of a callback is one whose parentheses were forgotten.
+    # A class is callable too, but for a class of callbacks the parentheses were forgotten.
     forgotten = isinstance(callback, type) and issubclass(callback, Callback)
     return isinstance(callback, Callback) or (callable(callback) and not forgotten)
 
 
 def _read_only(parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """So that states may share them."""
+    """Arrays that states can share, because nobody can write to them."""
     for array in parameters.values():
         array.flags.writeable = False
     return parameters

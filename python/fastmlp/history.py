@@ -24,9 +24,9 @@ class History:
     ``loss`` and ``accuracy`` are means over the samples as they were seen, each before the step
     that it caused. A list stays empty when its quantity does not exist: accuracy for regression,
     ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
-    ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers. Neither is
-    part of a saved model, so that the same training makes the same file: after `fastmlp.load`
-    ``epoch_seconds`` has the epochs since.
+    ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers. Saved models
+    contain neither of the two, so that the same training makes the same file; after `fastmlp.load`
+    ``epoch_seconds`` has the epochs trained since.
 
     Examples
     --------
@@ -66,9 +66,9 @@ class History:
 
     def with_record(self, record: Record) -> History:
         """This history and one epoch more; it is not changed itself."""
-        lists = [entry.name for entry in fields(self) if entry.name != "ending"]
-        copies: dict[str, Any] = {name: list(getattr(self, name)) for name in lists}
-        longer = replace(self, **copies)
+        names = [entry.name for entry in fields(self) if entry.name != "ending"]
+        lists: dict[str, Any] = {name: list(getattr(self, name)) for name in names}
+        longer = replace(self, **lists)
         longer.append(record)
         return longer
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-
 from fastmlp._named import kinds_of
-from fastmlp.validation import keep, real
+from fastmlp._scalars import keep, real
 
 __all__ = ["INITIALIZERS", "Constant", "Initializer", "Normal", "Orthogonal", "Uniform"]
 
@@ -56,7 +55,7 @@ class Constant(Initializer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        keep(self, value=real("value", self.value, -np.inf))
+        keep(self, value=real("value", self.value, -math.inf))
 
     @property
     def parameter(self) -> float:

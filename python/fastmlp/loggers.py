@@ -1,7 +1,7 @@
-"""Callbacks that write down what each epoch measured.
+"""Callbacks that write what each epoch measured to files.
 
-Files are opened, written and closed within an epoch: they are complete up to the last epoch at any
-moment, also where the training ends by an exception.
+Files are opened, written and closed after each epoch. They hold all completed epochs, also when an
+exception ends the training.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _TAIL = 256  # bytes that tell a file of ours from another
 
 
 class _FileLogger(Callback):
-    """Starts a file with the training, or goes on with one that exists.
+    """Starts a file at the beginning of a training, or appends to one.
 
-    A resumed training goes on in the file: what was written after the point where it goes on is
-    cut off. Where the file is not there any more, or was written anew by somebody else, it is
-    treated as at the start of a training.
+    A resumed training continues in the file: what was written after the point where it continues
+    is cut off. Where the file is gone, or something else wrote it anew, it is treated as at the
+    start of a training.
 
     Parameters
     ----------
@@ -56,18 +56,18 @@ class _FileLogger(Callback):
         return shown_call(self, self._path, **({"append": True} if self._append else {}))
 
     def reset(self) -> None:
-        """Begin with the next training as `append` says."""
+        """Forget an earlier training."""
         self._size = 0
         self._tail = b""
         self._goes_on = False
 
     def state(self) -> dict[str, Any]:
-        """Up to where the file was written, and the end of that."""
+        """The number of bytes written, and the last of them."""
         tail = self._tail.decode("utf-8", "replace")
         return {"path": self._path, "size": self._size, "tail": tail}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there, where the path is still the same."""
+        """Continue from there, if the path is still the same."""
         self.reset()
         if state["path"] == self._path:
             self._size, self._tail = state["size"], state["tail"].encode()
@@ -111,10 +111,9 @@ class CSVLogger(_FileLogger):
     path : str or os.PathLike
         File to write; its directory is made as needed.
     append : bool
-        Keep the rows that the file holds already; its header then has to name all values of the
-        records. Values that it names in addition are left empty. A resumed training goes on in
-        the file in any case, after the rows of the epochs that it goes on from: what follows them
-        is cut off.
+        Keep the rows that the file has. Its header must then name all values of the records;
+        values that it names in addition are left empty. A resumed training continues in the file
+        in any case, after the rows of the epochs that it continues from; later rows are cut off.
 
     Raises
     ------
@@ -211,8 +210,8 @@ class TensorBoard(Callback):
     Parameters
     ----------
     log_dir : str or os.PathLike
-        Directory of the run; a new file of events is added to it by each training. A resumed
-        training cuts off what the file before holds of epochs that are done again.
+        Directory of the run. Each training adds a file of events. A resumed training cuts off the
+        epochs of earlier files that it trains again.
 
     Raises
     ------
@@ -238,16 +237,16 @@ class TensorBoard(Callback):
         return shown_call(self, self._log_dir)
 
     def reset(self) -> None:
-        """Begin with files of their own."""
+        """Forget the files of earlier trainings."""
         self._name = os.urandom(6).hex()  # by themselves they differ by the second and the machine
         self._files: dict[str, int] = {}
 
     def state(self) -> dict[str, Any]:
-        """The files of events of this training, and up to where they were written."""
+        """The files of events of this training and their sizes."""
         return {"name": self._name, "files": self._files}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from there."""
         self._name, self._files = state["name"], dict(state["files"])
 
     def on_train_begin(self, training: Training) -> None:
@@ -270,7 +269,7 @@ class TensorBoard(Callback):
         self._written()
 
     def _cut_off(self) -> None:
-        """Remove what this training wrote after the point from which it goes on."""
+        """Remove what this training wrote after the point from which it continues."""
         names = os.listdir(self._log_dir) if os.path.isdir(self._log_dir) else []
         for name in names:
             path = os.path.join(self._log_dir, name)

@@ -9,20 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from fastmlp._named import as_config, from_config, kinds_of, named
-from fastmlp.validation import (
-    class_targets,
-    integer,
-    keep,
-    probability_targets,
-    real,
-    value_targets,
-)
+from fastmlp._scalars import integer, keep, real
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = [
     "LOSSES",
@@ -39,7 +32,7 @@ __all__ = [
     "UserLoss",
 ]
 
-Array = npt.NDArray[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
 Link = Literal["none", "softmax", "sigmoid", "exp"]
 
 
@@ -112,6 +105,8 @@ class Loss:
         TypeError, ValueError
             They do not fit this loss.
         """
+        from fastmlp.validation import value_targets
+
         return value_targets(name, value, samples, outputs, dtype)
 
 
@@ -165,6 +160,10 @@ class SoftmaxCrossEntropy(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Labels, int64 (samples,), or probabilities, (samples, outputs)."""
+        import numpy as np
+
+        from fastmlp.validation import class_targets, probability_targets
+
         shape = np.shape(value)  # type: ignore[call-overload]
         if len(shape) == 2:
             if outputs > 1 and shape[1] == 1:
@@ -201,6 +200,8 @@ class Hinge(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Labels, int64 (samples,)."""
+        from fastmlp.validation import class_targets
+
         return class_targets(name, value, samples, outputs)
 
 
@@ -231,6 +232,8 @@ class BinaryCrossEntropy(_Elementwise):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Values in [0, 1], (samples, outputs)."""
+        from fastmlp.validation import value_targets
+
         array = value_targets(name, value, samples, outputs, dtype)
         if array.min() < 0 or array.max() > 1:
             raise ValueError(f"{name} must lie in [0, 1], got {array.min()} to {array.max()}")
@@ -351,6 +354,8 @@ class Poisson(_Elementwise):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Values >= 0, (samples, outputs)."""
+        from fastmlp.validation import value_targets
+
         array = value_targets(name, value, samples, outputs, dtype)
         if array.min() < 0:
             raise ValueError(f"{name} must be >= 0 for this loss, got {array.min()}")
@@ -380,6 +385,8 @@ class Quantile(_Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        import numpy as np
+
         one = np.ndim(self.levels) == 0
         levels = tuple(
             real("levels", level, 0.0, 1.0, below=True)
@@ -400,7 +407,7 @@ class Quantile(_Elementwise):
         return [float(level) for level in self.levels]
 
 
-UserFunction = Callable[[Array, Array], "tuple[float, npt.ArrayLike]"]
+UserFunction: TypeAlias = "Callable[[Array, Array], tuple[float, npt.ArrayLike]]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -437,6 +444,10 @@ class UserLoss(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Labels where they are integers in one dimension, else values."""
+        import numpy as np
+
+        from fastmlp.validation import class_targets, value_targets
+
         array = np.asarray(value)
         if array.ndim == 1 and array.dtype.kind in "iu":
             return class_targets(name, array, samples, outputs)
@@ -455,6 +466,8 @@ class UserLoss(Loss):
             raise ValueError("a model whose user-defined loss is not known can only predict")
         if weight == 1:
             return function
+
+        import numpy as np
 
         def weighted(outputs: Array, targets: Array) -> tuple[float, Array]:
             loss, gradient = function(outputs, targets)

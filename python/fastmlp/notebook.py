@@ -1,4 +1,4 @@
-"""A table in a notebook that grows while a model is trained."""
+"""A table of epochs in a notebook, updated during the training."""
 
 from __future__ import annotations
 
@@ -46,11 +46,10 @@ def _running_shell() -> Any:
 
 
 class LiveTable(Callback):
-    """Shows a row per epoch in a notebook, the best one in bold, and the losses as a curve.
+    """Shows a row per epoch in a notebook, the best epoch in bold, and a curve of the losses.
 
-    `MLP.fit` with ``verbose=1`` uses it by itself in a notebook. The table is updated at most four
-    times a second, and once more when the training, or the cell that it runs in, has ended. It
-    keeps the last 30 epochs and the best one.
+    `MLP.fit` with ``verbose=1`` adds it in a notebook. The table is updated at most four times a
+    second, and when the training or its cell ends. It shows the last 30 epochs and the best one.
 
     Parameters
     ----------
@@ -231,7 +230,7 @@ def _html_table(
 
 
 def _curve(losses: dict[str, list[float]], last_epoch: int, best_epoch: int | None) -> str:
-    """The losses over the epochs as SVG; its colour is that of the text around it."""
+    """The losses over the epochs as SVG; its color is that of the text around it."""
     finite = [value for values in losses.values() for value in values if math.isfinite(value)]
     if not finite:
         return ""

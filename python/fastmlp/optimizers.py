@@ -14,13 +14,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from fastmlp._scalars import choice, flag, keep, real
 
-from fastmlp.schedules import Schedule
-from fastmlp.validation import choice, flag, keep, real
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastmlp.schedules import Schedule
 
 __all__ = [
     "OPTIMIZERS",
@@ -36,7 +38,7 @@ __all__ = [
     "checked_optimizer",
 ]
 
-Rate = float | Callable[[int], float] | Schedule
+Rate: TypeAlias = "float | Callable[[int], float] | Schedule"
 # Above zero in single precision: a parameter whose gradients have all been zero divides by it.
 _LEAST_EPSILON = 1e-30
 # Settings in [0, 1).
@@ -44,28 +46,7 @@ SHARES = ("momentum", "rho", "beta1", "beta2")
 # Other libraries' names of settings, which constructors take too.
 ALIASES = {"lr": "learning_rate", "weight_decay": "decay", "centered": "centred"}
 
-Kind = TypeVar("Kind", bound=type)
 
-
-def _with_aliases(kind: Kind) -> Kind:
-    """Decorates a dataclass: its constructor takes the names of `ALIASES` too."""
-    names = [setting.name for setting in fields(kind)]
-    initialize = kind.__init__  # type: ignore[misc]
-
-    @functools.wraps(initialize)
-    def with_aliases(self: Any, *values: Any, **named: Any) -> None:
-        for alias, name in ALIASES.items():
-            if alias in named and name in names:
-                if name in named or names.index(name) < len(values):
-                    raise TypeError(f"{alias} is another name of {name}: give one of the two")
-                named[name] = named.pop(alias)
-        initialize(self, *values, **named)
-
-    kind.__init__ = with_aliases  # type: ignore[misc]
-    return kind
-
-
-@_with_aliases
 @dataclass(frozen=True)
 class Optimizer:
     """What all optimizers share.
@@ -116,6 +97,8 @@ class Optimizer:
     RULE: ClassVar[str]  # name of the update rule in the core
 
     def __post_init__(self) -> None:
+        from fastmlp.schedules import Schedule
+
         if not callable(self.learning_rate) and not isinstance(self.learning_rate, Schedule):
             keep(self, learning_rate=real("learning_rate", self.learning_rate, 0.0))
         for setting in fields(self):
@@ -163,6 +146,10 @@ class Optimizer:
         self, first: int, count: int, steps_per_epoch: int, epochs: int
     ) -> NDArray[np.float64]:
         """Learning rates of steps of one epoch, as `Schedule.rates` gives them."""
+        import numpy as np
+
+        from fastmlp.schedules import Schedule
+
         rate = self.learning_rate
         if isinstance(rate, Schedule):
             return rate.rates(first, count, steps_per_epoch, epochs)
@@ -170,7 +157,6 @@ class Optimizer:
         return np.full(count, real("learning_rate", value, 0.0))
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum and Nesterov's form of it.
@@ -220,7 +206,6 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum"
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients.
@@ -251,7 +236,6 @@ class Adagrad(Optimizer):
     RULE: ClassVar[str] = "adagrad"
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
     """Steps divided by the root of a moving average of the squared gradients.
@@ -308,7 +292,6 @@ class RMSprop(Optimizer):
         return self.centred
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class _Moments(Optimizer):
     """Optimizers with moving averages of the gradient and of its size."""
@@ -319,7 +302,6 @@ class _Moments(Optimizer):
     epsilon: float = 1e-8
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class Adam(_Moments):
     """Adaptive moment estimation, with ``amsgrad`` from the largest mean square so far.
@@ -357,7 +339,6 @@ class Adam(_Moments):
         return "amsgrad" if self.amsgrad else "adam"
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class AdamW(Adam):
     """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019); parameters as there.
@@ -372,7 +353,6 @@ class AdamW(Adam):
     decay: float = field(default=0.01, kw_only=True)
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class Adamax(_Moments):
     """`Adam` with the largest magnitude in place of the mean square (section 7.1 of its paper).
@@ -394,7 +374,6 @@ class Adamax(_Moments):
     RULE: ClassVar[str] = "adamax"
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class Nadam(_Moments):
     """`Adam` with Nesterov momentum whose schedule is that of the paper (decay 0.004).
@@ -418,7 +397,6 @@ class Nadam(_Moments):
     RULE: ClassVar[str] = "nadam"
 
 
-@_with_aliases
 @dataclass(frozen=True)
 class Lion(Optimizer):
     """Steps of one size, in the direction of the sign of an averaged gradient.
@@ -449,12 +427,33 @@ class Lion(Optimizer):
     RULE: ClassVar[str] = "lion"
 
 
-OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {
     name.lower(): kind
     for name, kind in list(globals().items())
     if isinstance(kind, type) and issubclass(kind, Optimizer)
     if kind is not Optimizer and not name.startswith("_")
 }
+
+
+def _take_aliases(kind: type[Optimizer]) -> None:
+    """Let the constructor take the names of `ALIASES` too."""
+    names = [setting.name for setting in fields(kind)]
+    initialize = kind.__init__
+
+    @functools.wraps(initialize)
+    def with_aliases(self: Any, *values: Any, **named: Any) -> None:
+        for alias, name in ALIASES.items():
+            if alias in named and name in names:
+                if name in named or names.index(name) < len(values):
+                    raise TypeError(f"{alias} is another name of {name}: give one of the two")
+                named[name] = named.pop(alias)
+        initialize(self, *values, **named)
+
+    kind.__init__ = with_aliases  # type: ignore[method-assign]
+
+
+for _kind in OPTIMIZERS.values():
+    _take_aliases(_kind)
 
 
 def checked_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
@@ -475,7 +474,10 @@ def checked_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
     if optimizer is None:
         return SGD(learning_rate=0.1, momentum=0.9)
     if isinstance(optimizer, str):
-        return OPTIMIZERS[choice("optimizer", optimizer.lower(), OPTIMIZERS)]()
+        kind: Callable[[], Optimizer] = OPTIMIZERS[
+            choice("optimizer", optimizer.lower(), OPTIMIZERS)
+        ]
+        return kind()
     if not isinstance(optimizer, Optimizer) or type(optimizer) is Optimizer:
         raise TypeError(
             "optimizer must be a name or an optimizer of fastmlp such as fastmlp.SGD or "

@@ -1,8 +1,8 @@
 """Learning rates that change during training.
 
-Given in place of a number as the ``learning_rate`` of an optimizer. Rates are made of operations
-that are rounded correctly everywhere, so a schedule gives the same bits on every machine; only
-`InverseScaling` with another power than 0, 0.5, 1 and 2 may differ in the last.
+A schedule takes the place of a number as the ``learning_rate`` of an optimizer. Rates are computed
+with operations that are rounded correctly everywhere, so that a schedule gives the same bits on
+every machine; only `InverseScaling` may differ in the last bit if its power is not 0, 0.5, 1 or 2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Rates = NDArray[np.float64]
 class Schedule:
     """A learning rate for every step of a training; subclasses define `rates`.
 
-    ``watches``: names of values in the record of an epoch that `observe` needs.
+    ``watches`` names the values in the record of an epoch that `observe` needs.
 
     Examples
     --------
@@ -73,20 +73,20 @@ class Schedule:
         raise NotImplementedError
 
     def observe(self, record: Mapping[str, Any]) -> None:
-        """Take note of what an epoch measured; called with the record of each epoch."""
+        """Take what an epoch measured; called with the record of each epoch."""
 
     def reset(self) -> None:
         """Forget what was observed; called when a training starts."""
 
     def state(self) -> Mapping[str, Any]:
-        """What was observed, of the values and arrays that a `Callback.state` may have.
+        """What was observed, in the types that `Callback.state` may return.
 
-        A schedule that observes defines it, so that a resumed training goes on as it would have.
+        A schedule that observes must define it, so that a training can be resumed exactly.
         """
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned; called when a training is resumed."""
+        """Continue from what `state` returned; called when a training is resumed."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class _Timed(Schedule):
-    """A function of the time, which is counted from 0 in steps or epochs."""
+    """A function of time, which is counted from 0 in steps or epochs."""
 
     per: str = field(default="epoch", kw_only=True)
 
@@ -137,7 +137,7 @@ class _Timed(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(_Timed):
-    """The rate is multiplied by a factor now and then: ``rate * factor**(t // every)``.
+    """The rate is multiplied by a factor at equal intervals: ``rate * factor**(t // every)``.
 
     Parameters
     ----------
@@ -166,14 +166,14 @@ class StepDecay(_Timed):
 
 @dataclass(frozen=True)
 class Exponential(_Timed):
-    """The rate is multiplied by a factor every time: ``rate * factor**t``.
+    """The rate is multiplied by a factor in each step or epoch: ``rate * factor**t``.
 
     Parameters
     ----------
     rate, per
         As of `StepDecay`.
     factor : float
-        >= 0. One above 1 makes a test of how large a rate may be (L. N. Smith, "Cyclical learning
+        >= 0. A factor above 1 makes a learning-rate range test (L. N. Smith, "Cyclical learning
         rates for training neural networks", 2017).
 
     Examples
@@ -192,7 +192,7 @@ class Exponential(_Timed):
 
 @dataclass(frozen=True)
 class InverseScaling(_Timed):
-    """The rate falls like a power of the time: ``rate / (1 + t)**power``.
+    """The rate falls with a power of time: ``rate / (1 + t)**power``.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ class _Falling(_Timed):
         return _mixed(self.rate, self.end, self._left(done))
 
     def _left(self, done: Rates) -> Rates:
-        """Part of the way that is left, from the part of the time that is over."""
+        """Fraction of the way that is left, from the fraction of time that is over."""
         raise NotImplementedError
 
 
@@ -281,14 +281,14 @@ class Cosine(_Falling):
 class WarmUp(Schedule):
     """A linear ramp in front of another schedule.
 
-    The ramp rises with every step and ends where the other schedule is by then. That one is not
-    put off: its time goes on from the first step of the training, as in P. Goyal et al., "Accurate,
-    large minibatch SGD: training ImageNet in 1 hour", 2017.
+    The ramp rises with every step and ends at the rate that the other schedule has then. The time
+    of the other schedule counts from the first step of the training, as in P. Goyal et al.,
+    "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017.
 
     Parameters
     ----------
     schedule : Schedule
-        What follows the ramp.
+        Schedule after the ramp.
     length : int
         Of the ramp, >= 1. `rates` requires a longer training and raises ValueError otherwise.
     start : float
@@ -327,7 +327,7 @@ class WarmUp(Schedule):
         return self.schedule.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Let the other schedule go on."""
+        """Restore the other schedule."""
         self.schedule.restore(state)
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
@@ -352,10 +352,10 @@ class WarmUp(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to a peak and down again within the training, step by step along half cosines.
+    """Up to a peak and down again during the training, along half cosines.
 
-    The rates of ``torch.optim.lr_scheduler.OneCycleLR`` with ``anneal_strategy="cos"``; momentum is
-    left alone. Source: L. N. Smith, N. Topin, "Super-convergence: very fast training of neural
+    The rates of ``torch.optim.lr_scheduler.OneCycleLR`` with ``anneal_strategy="cos"``; momentum
+    stays constant. Source: L. N. Smith, N. Topin, "Super-convergence: very fast training of neural
     networks using large learning rates", 2018.
 
     Parameters
@@ -363,7 +363,7 @@ class OneCycle(Schedule):
     peak : float
         Highest learning rate, >= 0.
     warm_fraction : float
-        Part of the training in which the rate rises, in [0, 1).
+        Fraction of the training in which the rate rises, in [0, 1).
     start_divisor, end_divisor : float
         Both >= 1: from ``peak / start_divisor`` to ``peak / start_divisor / end_divisor``.
 
@@ -403,10 +403,10 @@ class OneCycle(Schedule):
 
 @dataclass(eq=False)
 class ReduceOnPlateau(Schedule):
-    """The rate is multiplied by a factor whenever a measured value has ceased to improve.
+    """The rate is multiplied by a factor when a measured value has stopped improving.
 
-    The rates of ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with ``eps=0``. A training starts
-    with `rate` again.
+    The rates of ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with ``eps=0``. Each training
+    starts with `rate`.
 
     Parameters
     ----------
@@ -415,13 +415,13 @@ class ReduceOnPlateau(Schedule):
     factor, minimum : float
         The rate falls to ``max(rate * factor, minimum)``, with factor in [0, 1) and minimum >= 0.
     patience : int
-        Epochs in a row without improvement that are let pass, >= 0: the rate falls after one more.
+        Consecutive epochs without improvement that are tolerated, >= 0; the next lowers the rate.
     minimum_change : float
-        An epoch improves on the best one if it does so by more than this fraction of it; >= 0.
+        An improvement is a change by more than this fraction of the best value; >= 0.
     monitor : str
         Name of the value in the record of an epoch.
     cooldown : int
-        Epochs after a fall that are not held against the rate, >= 0.
+        Epochs after a reduction that are not counted, >= 0.
     mode : {"auto", "min", "max"}
         What an improvement is; "auto" takes larger values of accuracies and smaller ones of losses.
 
@@ -478,7 +478,7 @@ class ReduceOnPlateau(Schedule):
         self._cooling = state["cooling"]
 
     def observe(self, record: Mapping[str, Any]) -> None:
-        """Lower the rate, perhaps; raise ValueError if the record lacks the monitored value."""
+        """Lower the rate where due; raises ValueError if the record lacks the monitored value."""
         self._bad_epochs = 0 if self._best.update(record) else self._bad_epochs + 1
         if self._cooling:
             self._cooling -= 1

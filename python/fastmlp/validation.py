@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.ma import MaskedArray, is_masked
 
-from fastmlp.errors import did_you_mean
+from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
     "choice",
@@ -39,65 +37,7 @@ __all__ = [
     "value_targets",
 ]
 
-_LARGEST_INTEGER = 2**63 - 1
 _MOST_THREADS = 1024
-
-
-def shown(value: object) -> str:
-    """Return the text of `value` for a message, cut to 80 characters."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to write integers of thousands of digits
-        text = "an integer of too many digits to print"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def keep(owner: object, **checked: object) -> None:
-    """Store checked values in a frozen dataclass.
-
-    The argument itself may be a NumPy scalar, which wraps, rounds or widens where a Python number
-    does not.
-    """
-    for name, value in checked.items():
-        object.__setattr__(owner, name, value)
-
-
-def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTEGER) -> int:
-    """Return `value` as an int within [minimum, maximum]. A bool is not accepted."""
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        result = int(operator.index(value))  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(
-            f"{name} must be an integer, got {shown(value)} ({type(value).__name__})"
-        ) from None
-    if not minimum <= result <= maximum:
-        bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
-        raise ValueError(f"{name} must be {bound}, got {shown(result)}")
-    return result
-
-
-def real(
-    name: str, value: object, minimum: float, maximum: float = math.inf, *, below: bool = False
-) -> float:
-    """Return `value` as a finite float in [minimum, maximum]; `below` excludes maximum."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(
-            f"{name} must be a real number, got {shown(value)} ({type(value).__name__})"
-        )
-    try:
-        result = float(value)
-    except OverflowError:
-        raise ValueError(
-            f"{name} must be finite, got {shown(value)}, which is too large for a float"
-        ) from None
-    if not math.isfinite(result) or result < minimum:
-        bound = "" if minimum == -math.inf else f" and >= {minimum:g}"
-        raise ValueError(f"{name} must be finite{bound}, got {result}")
-    if result > maximum or (below and result == maximum):
-        raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
-    return result
 
 
 def require_held(
@@ -146,27 +86,9 @@ def require_fields_held(
                 )
 
 
-def flag(name: str, value: object) -> bool:
-    """Return `value`, a bool of Python or NumPy, as a Python bool."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
-    return bool(value)
-
-
 def thread_count(threads: int | None, name: str = "threads") -> int:
     """Return the number of threads as the core takes it; 0 lets the core choose."""
     return 0 if threads is None else integer(name, threads, 1, _MOST_THREADS)
-
-
-def choice(name: str, value: object, known: Iterable[str]) -> str:
-    """Return `value` if it is among `known`; the error suggests the nearest name."""
-    options = list(known)
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {shown(value)} ({type(value).__name__})")
-    if value in options:
-        return str(value)
-    hint = did_you_mean(value, options)
-    raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}{hint}")
 
 
 def layer_sizes(value: object) -> list[int]:

@@ -112,7 +112,7 @@ def test_statistics_come_from_the_training_part_alone():
     assert prepare(source(table(**columns)), options).preprocessing != prepared.preprocessing
 
 
-def test_regression_targets_are_learnt_from_the_training_part_alone():
+def test_regression_targets_are_learned_from_the_training_part_alone():
     raw = table(a=np.arange(50.0), y=np.sin(np.arange(50.0)))
     prepared = prepare(source(raw), Options(stratify=True))
     p = prepared.preprocessing
@@ -268,7 +268,7 @@ def test_bytes_are_passed_on_without_a_copy():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_floats_are_standardised_in_their_type_and_never_overwritten(dtype):
+def test_floats_are_standardized_in_their_type_and_never_overwritten(dtype):
     x = np.random.default_rng(0).normal(100, 3, (90, 4)).astype(dtype)
     x[:, 2] = 0.1
     before = x.copy()

@@ -21,7 +21,7 @@ INPUT_MUTATIONS = [
     ),
     Mutation(
         "an integer stays NumPy's",
-        "python/fastmlp/validation.py",
+        "python/fastmlp/_scalars.py",
         "        result = int(operator.index(value))",
         "        result = operator.index(value) and value",
     ),
@@ -51,7 +51,7 @@ INPUT_MUTATIONS = [
     ),
     Mutation(
         "integers beyond all floats",
-        "python/fastmlp/validation.py",
+        "python/fastmlp/_scalars.py",
         "    except OverflowError:\n",
         "    except ZeroDivisionError:\n",
     ),

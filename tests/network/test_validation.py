@@ -282,7 +282,6 @@ def test_validation_data(value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("optimizer", "sgd"),
         ("optimizer", 0.1),
         ("callbacks", 3),
         ("callbacks", [3]),

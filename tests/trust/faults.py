@@ -304,8 +304,8 @@ def plant_litter() -> None:
 def _experiment(name: str, what: str, planted: str, plant: str, share: float) -> Experiment:
     return Experiment(
         name=f"faults.{name}",
-        promise=f"A fault or a kill at any system call of {what} leaves the old or the new, whole, "
-        "and nothing that stays.",
+        promise=f"A fault or a kill at any system call of {what} leaves the old or the new "
+        "file intact, and no temporary file.",
         counted="faults",
         case=f"trust.faults:{name}_case",
         planted=planted,

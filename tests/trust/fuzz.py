@@ -36,7 +36,7 @@ def _of(
 ) -> Experiment:
     return Experiment(
         name=f"fuzz.{name}",
-        promise=f"A damaged {what} is refused as documented, or read for what it holds.",
+        promise=f"A damaged {what} is refused as documented, or read as what it contains.",
         counted="files",
         case=f"trust.fuzz_{module}:{name}_case",
         planted=planted,

@@ -440,12 +440,13 @@ SECTION = Section(
             "the lock stays locked", "plant_lock",
         ),
         _experiment(
-            "averaging", "Also with averages, which change places with the parameters.",
+            "averaging", "The same with averages, which are exchanged with the parameters.",
             "a step is half done", "plant_half_step",
         ),
         _experiment(
-            "resume", "Gone on from the state of its last epoch, an interrupted training ends as "
-            "an uninterrupted one.", "the optimizer's state is lost", "plant_forgotten_moments",
+            "resume", "Resumed from the state of its last epoch, an interrupted training ends "
+            "like an uninterrupted one.",
+            "the optimizer's state is lost", "plant_forgotten_moments",
         ),
         _experiment(
             "start_of_resume", "An interrupt at the start of a resumed training loses no state.",
@@ -456,8 +457,8 @@ SECTION = Section(
             "a prediction changes the parameters", "plant_changed_weights",
         ),
         _experiment(
-            "command", "`fastmlp train` answers SIGINT with 130 and SIGTERM with 143, and resumed "
-            "ends with the same bits.", "the exit code is 1", "plant_exit_code",
+            "command", "`fastmlp train` exits with 130 after SIGINT and 143 after SIGTERM; "
+            "resumed, it ends with the same bits.", "the exit code is 1", "plant_exit_code",
             counted="interrupted runs", seconds=240.0, share=2.0,
         ),
     ),

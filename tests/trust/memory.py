@@ -389,15 +389,16 @@ SECTION = Section(
             "a signal ends the process", "plant_import", share=0.7,
         ),
         _experiment(
-            "allocations", "Any allocation may fail, but those of other libraries: a result, or "
-            "MemoryError.",
+            "allocations", "Where any allocation fails, except those of other libraries, a call "
+            "gives its result or MemoryError.",
             "failed allocations", "another model is loaded", "plant_swallowed",
             size=len(ALLOCATION_KINDS), seconds=300.0, missing=no_compiler, prepare=preloaded,
             share=1.5,
         ),
         _experiment(
-            "new_threads", "Where no more threads may be made a call has fewer, with equal "
-            "bits, or raises.", "refused threads", "a computation ends the process", "plant_exit",
+            "new_threads", "Where no more threads can be created, a call uses fewer, with "
+            "equal bits, or raises.",
+            "refused threads", "a computation ends the process", "plant_exit",
             size=len(ALLOCATION_KINDS), seconds=300.0, missing=no_compiler, prepare=preloaded,
             share=0.7,
         ),

@@ -1,4 +1,4 @@
-"""Builds with sanitizers: memory and undefined behaviour in suite and random networks, races.
+"""Builds with sanitizers: memory and undefined behavior in suite and random networks, races.
 
 The address and undefined builds run the extension; races are looked for by a driver over the core
 alone (race_driver.py), on plain threads, which ThreadSanitizer understands.
@@ -66,7 +66,7 @@ def no_driver() -> str | None:
 
 
 def race_case(case: int) -> int:
-    """Every configuration of the driver; then each without each of its meetings, all reported."""
+    """Every configuration of the driver; then each without each of its barriers, all reported."""
     from support import race_driver
 
     folder = BUILDS / ("race-planted" if TESTS.parent != race_driver.ROOT else "race")
@@ -110,7 +110,7 @@ SECTION = Section(
     (
         Experiment(
             name="sanitizers.suite",
-            promise="No access beyond memory and no undefined behaviour (AddressSanitizer, "
+            promise="No access beyond memory and no undefined behavior (AddressSanitizer, "
             "UndefinedBehaviorSanitizer) in the suite's tests of the core.",
             counted="tests",
             case="trust.sanitizers:suite_case",
@@ -124,7 +124,7 @@ SECTION = Section(
         ),
         Experiment(
             name="sanitizers.networks",
-            promise="Nor in random networks, on any number of threads and by any plan.",
+            promise="The same in random networks, on any number of threads and by any plan.",
             counted="computations",
             case="trust.sanitizers:networks_case",
             planted="an element behind an array is read",
@@ -135,11 +135,11 @@ SECTION = Section(
         ),
         Experiment(
             name="sanitizers.race",
-            promise="No races (ThreadSanitizer); and each meeting of the threads is needed, as "
-            "leaving it out is reported.",
+            promise="No races (ThreadSanitizer), and each barrier is needed: a run without it is "
+            "reported.",
             counted="runs of the driver",
             case="trust.sanitizers:race_case",
-            planted="threads do not meet",
+            planted="threads do not wait for each other",
             plant="trust.sanitizers:plant_no_barriers",
             size=1,
             seconds=900.0,

@@ -174,13 +174,13 @@ def plant_leak() -> None:
 
 SECTION = Section(
     "soak",
-    "The same again and again",
+    "Repetition",
     1.5,
     True,
     (
         Experiment(
             name="soak.loops",
-            promise="Trainings, predictions, files, copies and failures leave nothing behind: "
+            promise="Trainings, predictions, files, copies and failures leak nothing: "
             "memory, descriptors, threads, temporary files.",
             counted="loops",
             case="trust.soak:loops_case",

@@ -406,15 +406,15 @@ SECTION = Section(
             "two predictions share a buffer", "plant_scratch",
         ),
         _experiment(
-            "changes", "A model that a thread changes refuses others with RuntimeError, and stays "
-            "whole.", "calls", "the refusal is a KeyError", "plant_no_refusal",
+            "changes", "A model that one thread changes refuses the others with RuntimeError and "
+            "stays consistent.", "calls", "the refusal is a KeyError", "plant_no_refusal",
         ),
         _experiment(
-            "torn", "A prediction never sees half of an array that is being set.", "calls",
+            "torn", "A prediction never reads an array that is half set.", "calls",
             "an array is set in two halves", "plant_torn", share=0.5,
         ),
         _experiment(
-            "forks", "Training goes on with equal bits in forks, before, after and while training.",
+            "forks", "Processes forked before, during and after a training train to equal bits.",
             "trainings", "a child draws other numbers", "plant_fork_state", share=2.0,
         ),
         _experiment(

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import ExitCode, Terminated, classify, error_json, printable, use_color
 from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, unknown
 
@@ -101,8 +102,6 @@ class LazyGroup(click.Group):
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    import fastmlp
-
     click.echo(f"fastmlp {fastmlp.__version__}")
     ctx.exit()
 

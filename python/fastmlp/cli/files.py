@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fastmlp
 from fastmlp._files import atomic_write
 from fastmlp.cli.errors import ConfigError
 from fastmlp.cli.options import unknown
@@ -50,13 +52,9 @@ def write_picture(ax: Axes, path: Path) -> None:
     OSError
         The file cannot be written.
     """
-    import io
-
-    from fastmlp import plot
-
     kind = require_picture(path)
     if kind == "svg":
-        atomic_write(path, plot.svg(ax).encode())
+        atomic_write(path, fastmlp.plot.svg(ax).encode())
         return
     stream = io.BytesIO()
     # Without the date the same picture gives the same bytes.

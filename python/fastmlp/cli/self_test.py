@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import fastmlp
 
 __all__ = ["Check", "run_checks", "trained_digest"]
 
@@ -45,11 +50,7 @@ def run_checks() -> list[Check]:
 
 def trained_digest() -> str:
     """SHA-256 of the parameters of small trainings in float32 and float64, on 1 and 2 threads."""
-    import hashlib
-
     import numpy as np
-
-    import fastmlp
 
     x = (np.arange(64 * 5) * 37 % 101).reshape(64, 5) / 101
     y = np.arange(64) % 3
@@ -100,8 +101,6 @@ def _gradients() -> tuple[bool, str]:
     """Compare each derivative with a central difference of the loss."""
     import numpy as np
 
-    import fastmlp
-
     model = fastmlp.MLP([3, 4, 2], activation="sigmoid", dtype="float64", seed=2)
     x = np.linspace(-1, 1, 15).reshape(5, 3)
     y = np.array([0, 1, 1, 0, 1])
@@ -126,12 +125,7 @@ def _gradients() -> tuple[bool, str]:
 
 def _round_trip() -> tuple[bool, str]:
     """Write a model, read it again, and compare parameters and predictions."""
-    import tempfile
-    from pathlib import Path
-
     import numpy as np
-
-    import fastmlp
 
     model = fastmlp.MLP([6, 7, 3], seed=3)
     x = np.linspace(-2, 2, 24).reshape(4, 6)

@@ -52,7 +52,7 @@ class _Fields:
 def read_delimited(
     content: bytes, origin: str, separator: str | None = None, *, strict: bool = True
 ) -> Table:
-    """Read a table from the text of a file.
+    """Read a table from the bytes of a text file.
 
     Parameters
     ----------

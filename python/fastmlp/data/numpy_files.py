@@ -56,7 +56,7 @@ class _Header:
 
 
 def parse_npy(content: bytes, origin: str) -> NDArray[Any]:
-    """Read the array of an .npy file that lies in memory.
+    """Read the array of an .npy file from its bytes.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def parse_npy(content: bytes, origin: str) -> NDArray[Any]:
 
 
 def parse_npz(content: bytes, origin: str, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Read arrays of an .npz file that lies in memory.
+    """Read arrays of an .npz file from its bytes.
 
     Parameters
     ----------

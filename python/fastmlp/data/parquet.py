@@ -40,7 +40,7 @@ decode(sys.stdin.buffer, sys.stdout.buffer)
 
 
 def read_parquet(content: bytes, origin: str) -> Table:
-    """Read a table from a Parquet file that lies in memory.
+    """Read a table from the bytes of a Parquet file.
 
     Parameters
     ----------

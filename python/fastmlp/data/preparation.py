@@ -238,7 +238,7 @@ class _Classes:
     named: bool
 
     def require_training(self, column: TargetColumn, train: Indices) -> None:
-        """Raise unless there is something to learn of each class."""
+        """Raise unless there are two classes and each has a sample in the training part."""
         if self.named:
             return
         if len(self.names) < 2:
@@ -301,7 +301,7 @@ def _split(
 
 
 def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
-    """Some rows; the array itself where they are all of them."""
+    """Some rows of an array; the array itself where they are all rows."""
     return array if len(rows) == len(array) else array[rows]
 
 
@@ -311,7 +311,7 @@ def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
 def _encoded(
     raw: RawData, options: Options, roles: Roles, train: Indices, notes: list[str]
 ) -> tuple[NDArray[Any], tuple[ColumnEncoding, ...] | None]:
-    """All samples as numbers, and how columns of a table became them."""
+    """All samples as numbers, and the encodings of the columns of a table."""
     table = raw.train.x
     if not isinstance(table, Table):
         array = plain_inputs(table)

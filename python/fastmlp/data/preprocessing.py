@@ -1,9 +1,8 @@
 """How raw samples become what a network takes, and its outputs what people read.
 
 `Preprocessing` applies what `preparation` learned from the training part; a model keeps it and
-writes it into its file. The last section reads its JSON form as if an enemy had written it:
-nothing is looked into, or shown, before its type is known, for a text form of a list of lists may
-be endless.
+writes it into its file. The last section reads its JSON form, which may come from a hostile file:
+no value is used or shown before its type is known, for the text of nested lists may be endless.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ Names = tuple[str, ...]
 
 _ARRAY_NAMES = ("input_mean", "input_scale", "target_mean", "target_scale")
 
-# Far above any real network, low enough that a few bytes cannot ask for much memory.
+# Far above any real network, and low enough that a small file cannot ask for much memory.
 _MOST_FEATURES = 1 << 31
 _MOST_NAMES = 1 << 20
 _MOST_DIMENSIONS = 8
@@ -184,7 +183,7 @@ class Preprocessing:
             "features": self.features,
             "columns": None if columns is None else [_column_config(column) for column in columns],
             "unknown_categories": self.unknown_categories,
-            # Those of a table follow from its columns.
+            # The names of a table's inputs follow from its columns.
             "feature_names": None if columns is not None else _as_list(self.feature_names),
             "image_shape": _as_list(self.image_shape),
             "class_names": _as_list(self.class_names),
@@ -343,7 +342,7 @@ class Preprocessing:
         return encode_table(Table("x", columns), self.columns, self.unknown_categories)
 
     def _numbers_of(self, table: Table) -> tuple[ColumnEncoding, ...]:
-        """The columns of a table that stand for the features of an array."""
+        """The columns of a table of numbers, for a model of arrays."""
         names = self.feature_names or tuple(table.columns)
         if len(names) != self.features:
             raise FormatError(
@@ -617,7 +616,7 @@ def _whole(field: str, value: object, most: int) -> int:
     if type(value) is not int:
         raise TypeError(f"{field} must be an integer, got {type(value).__name__}")
     if not 1 <= value <= most:
-        # The text of an int of any length may itself be refused.
+        # Python refuses to write integers of thousands of digits.
         shown = f", got {value}" if abs(value) < 1 << 64 else ""
         raise ValueError(f"{field} must be from 1 to {most}{shown}")
     return value

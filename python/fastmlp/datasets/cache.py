@@ -200,7 +200,7 @@ def _remove_stale(directory: Path) -> None:
             continue
 
 
-# ---------------------------------------------------------------- by hand
+# ---------------------------------------------------------------- verifying and clearing
 
 
 class FileStatus(NamedTuple):

@@ -65,7 +65,7 @@ class PackedArchive:
 
 @dataclass(frozen=True)
 class ExtractedArchive:
-    """The archive's members as another tool left them in the directory `origin`, verified."""
+    """The members of the archive, extracted by another tool into directory `origin`, verified."""
 
     file: ArchiveSpec
     contents: tuple[bytes, ...] = field(repr=False)
@@ -77,7 +77,7 @@ class ExtractedArchive:
 
 
 def archive_candidates(file: ArchiveSpec) -> tuple[str, ...]:
-    """Paths in a directory of which any shows that the archive is meant to be there."""
+    """Paths in a directory: if one exists, the archive or its content is there."""
     extracted = [member.name for member in file.members]
     return (file.name, *(os.path.join(file.folder, name) for name in extracted), *extracted)
 
@@ -223,7 +223,7 @@ def _unpack(content: bytes, file: ArchiveSpec, origin: str) -> Iterator[tuple[Me
                 for member, records in _members_of_tar(archive, file, origin):
                     missing.remove(member.name)
                     yield member, records
-            while stream.read(_CHUNK_BYTES):  # to the end, where gzip keeps its check sum
+            while stream.read(_CHUNK_BYTES):  # gzip has its checksum at the end
                 pass
     except FormatError:
         raise
@@ -257,7 +257,7 @@ def _members_of_tar(
 
 
 def _refuse_hostile(entry: TarInfo, origin: str) -> None:
-    """Refuse what an archive of images has no reason to hold, even though nothing is extracted."""
+    """Raise FormatError for links, devices and paths that lead out of the archive."""
     if entry.name.startswith("/") or ".." in entry.name.split("/"):
         raise FormatError(f"{origin}: member {entry.name!r}: leads out of the archive")
     if not (entry.isreg() or entry.isdir()) or entry.issparse():
@@ -265,7 +265,7 @@ def _refuse_hostile(entry: TarInfo, origin: str) -> None:
 
 
 class _LimitedReader(io.RawIOBase):
-    """A stream that ends in an error after `limit` bytes, whatever a header claims."""
+    """A stream that raises FormatError after `limit` bytes."""
 
     def __init__(self, stream: io.BufferedIOBase, limit: int, origin: str) -> None:
         self._stream, self._left, self._limit, self._origin = stream, limit, limit, origin

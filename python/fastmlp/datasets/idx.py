@@ -48,7 +48,7 @@ _MAX_DIMENSIONS = 8
 
 
 def parse_idx(content: bytes, origin: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-    """Read an IDX file that lies in memory.
+    """Read an IDX file from its bytes.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def gunzip_idx(content: bytes, origin: str) -> bytes:
     dimensions = head[3] if len(head) > 3 else 0
     start = 4 + 4 * dimensions
     if head[:2] != b"\0\0" or not 1 <= dimensions <= _MAX_DIMENSIONS or len(head) < start:
-        parse_idx(head, origin)  # says what is wrong
+        parse_idx(head, origin)  # raises and says what is wrong
     sizes = tuple(np.frombuffer(head, ">u4", dimensions, offset=4).tolist())
     values = math.prod(sizes) * (_DTYPES[head[2]].itemsize if head[2] in _DTYPES else 1)
     if values > most_deflated_in(len(content)):
@@ -262,7 +262,7 @@ def verify_idx_file(
 
 
 def _owner_of(digest: str) -> str | None:
-    """Name the registered file with this digest: people mix up sets and files."""
+    """The registered file with this digest: the user may have mixed up sets or files."""
     return next(
         (
             f"{file.name} of {spec.name}"
@@ -303,7 +303,7 @@ def decode_files(spec: DatasetSpec, files: Iterable[VerifiedFile]) -> Dataset:
 def _check_split(
     spec: DatasetSpec, origin: str, x: NDArray[np.uint8], y: NDArray[np.int64], split: str
 ) -> None:
-    """Check what a set without published digests could still have wrong."""
+    """Check what published digests would rule out: sizes that differ, labels out of range."""
     if len(x) != len(y):
         raise FormatError(
             f"{origin}: number of samples: {spec.name} has {len(x)} {split} images "

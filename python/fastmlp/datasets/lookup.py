@@ -159,7 +159,7 @@ def _ask_sources(
 def _ask(
     spec: DatasetSpec, source: Source, cache: Path, result: Found, report: Report | None
 ) -> str | None:
-    """Take what one source has and return what it lacks; its errors come through."""
+    """Take what one source has and return what it lacks. Its errors are not caught."""
     wanted = _missing(spec, result)
     if report is not None and not source.local:
         report(f"{spec.name}: trying {source.label}")
@@ -212,7 +212,7 @@ def _describe(file: FileSpec | ArchiveSpec) -> str:
 
 
 def _warn(message: str, depth: int = 4) -> None:
-    """Warn in the name of the line that called `load` or `fetch`."""
+    """Warn at the line that called `load` or `fetch`."""
     warnings.warn(message, UserWarning, stacklevel=depth)
 
 

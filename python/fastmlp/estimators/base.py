@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: the order of events in `fit` and in predictions."""
+"""`BaseMLP`: what the classifier and the regressor share of fitting and predicting."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from fastmlp.network import Network
 from fastmlp.network.samples import Data, Rows
 from fastmlp.training.continuation import Planned
 from fastmlp.training.loop import TrainingLoop
-from fastmlp.validation import core_array
+from fastmlp.validation import core_array, thread_count
 
 __all__ = ["BaseMLP", "Mode"]
 
@@ -53,7 +53,7 @@ Mode = Literal["fit", "partial_fit", "resume"]
 
 
 class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
-    """Common part of the estimators; subclasses know targets, losses and scores."""
+    """Common part of the estimators; subclasses define targets, losses and scores."""
 
     _parameter_constraints = CONSTRAINTS
     _numeric_targets: bool
@@ -63,6 +63,10 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def used(self) -> UsedParameters:
         """The parameters as plain values of Python."""
         return UsedParameters(self)
+
+    @property
+    def _threads(self) -> int:
+        return thread_count(self.used.n_threads)
 
     # ------------------------------------------------------------ what subclasses define
 
@@ -115,7 +119,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         hidden = hidden_layer_sizes(self.hidden_layer_sizes)
         if mode == "resume":
             self._check_resumable()
-            if self._is_pending():  # it goes on from its start
+            if getattr(self, "_pending", False):  # cut before it had begun: it begins again
                 mode = "fit"
         first = not hasattr(self, "coefs_") or (mode == "fit" and not self.used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
@@ -384,12 +388,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         iterations.end()
         self._set_parameters(Parameters.read_from(model).astype(kept.coefs[0].dtype))
 
-    def _is_pending(self) -> bool:
-        """Whether the last fit was cut before it had begun."""
-        return getattr(self, "_pending", False)
-
     def _check_resumable(self) -> None:
-        if self._is_stochastic() and self._is_pending():
+        if self._is_stochastic() and getattr(self, "_pending", False):
             return
         if not hasattr(self, "coefs_"):
             raise NotFittedError(

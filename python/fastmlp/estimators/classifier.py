@@ -18,7 +18,6 @@ from sklearn.utils.multiclass import (
 )
 
 from fastmlp.estimators.base import BaseMLP, Mode
-from fastmlp.estimators.network import forward, predicted_classes
 from fastmlp.estimators.parameters import CONSTRAINTS, store_parameters
 from fastmlp.losses import Link
 from fastmlp.network import Network
@@ -277,9 +276,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Most probable class of each sample, (samples,), or an indicator matrix of labels."""
         model, rows = self._network_and_rows(X)
         if self.out_activation_ == "softmax":
-            labels: Array = self.classes_[predicted_classes(model, rows, self.used.n_threads)]
+            labels: Array = self.classes_[model.classes_of(rows, self._threads)]
             return labels
-        outputs = forward(model, rows, "sigmoid", self.used.n_threads)
+        outputs = model.outputs_of(rows, "sigmoid", self._threads)
         if self.n_outputs_ == 1:
             outputs = outputs.ravel()
         decoded: Array = self._label_binarizer.inverse_transform(outputs)
@@ -289,7 +288,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Probabilities of the classes in the order of ``classes_``, (samples, classes)."""
         model, rows = self._network_and_rows(X)
         link: Link = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
-        probabilities = forward(model, rows, link, self.used.n_threads)
+        probabilities = model.outputs_of(rows, link, self._threads)
         if self.n_outputs_ > 1:
             return probabilities
         return np.hstack([1 - probabilities, probabilities])
@@ -365,9 +364,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Fraction of the samples, or of their weight, whose labels are all right."""
         targets = data.targets[0]
         if self.out_activation_ == "softmax":
-            right = predicted_classes(model, data.rows, self.used.n_threads) == targets
+            right = model.classes_of(data.rows, self._threads) == targets
         else:
-            outputs = forward(model, data.rows, "none", self.used.n_threads)
+            outputs = model.outputs_of(data.rows, "none", self._threads)
             right = ((outputs > 0) == (targets > 0)).all(axis=1)
         return float(np.average(right, weights=data.sample_weight))
 

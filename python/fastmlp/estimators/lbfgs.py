@@ -1,4 +1,4 @@
-"""All samples at once: L-BFGS on the loss of scikit-learn, with callbacks after each iteration."""
+"""Solver "lbfgs": L-BFGS on scikit-learn's loss of all samples, with callbacks."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Floats = npt.NDArray[np.float64]
 
 
 class Iterations(Dispatch):
-    """Iterations as callbacks see them: epochs of one step, that nothing goes on from.
+    """Iterations as callbacks see them: epochs of one step. They cannot be resumed.
 
     Parameters
     ----------
     model : MLP
     callbacks : sequence of Callback
     planned : int
-        At most so many.
+        Most iterations.
     """
 
     def __init__(self, model: MLP, callbacks: Sequence[Callback], planned: int) -> None:

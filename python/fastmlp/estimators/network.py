@@ -1,4 +1,4 @@
-"""Networks of the core by scikit-learn's description, and the parameters they exchange."""
+"""Networks made of an estimator's parameters, and the parameters of networks."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.losses import Link
 from fastmlp.model import MLP
 from fastmlp.network import Network
-from fastmlp.network.samples import Rows
-from fastmlp.validation import thread_count
 
 __all__ = [
     "NetworkSpec",
     "Parameters",
     "Predictor",
     "draw_parameters",
-    "forward",
-    "predicted_classes",
 ]
 
 Array = npt.NDArray[Any]
@@ -89,7 +84,7 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """All arguments of a network, which its parameters are not."""
+    """All arguments of a network besides its parameters."""
 
     layer_sizes: tuple[int, ...]
     activation: Any
@@ -136,16 +131,6 @@ class Predictor:
             parameters.write_to(model)
             built = self._built = (spec, parameters.copy(), model)
         return built[2]
-
-
-def forward(model: Network, rows: Rows, link: Link, threads: int | None) -> Array:
-    """Outputs for rows that scikit-learn has checked, which is not done once more."""
-    return model.outputs_of(rows, link, thread_count(threads))
-
-
-def predicted_classes(model: Network, rows: Rows, threads: int | None) -> Array:
-    """Indices of the largest outputs, int32 (samples,), for such rows."""
-    return model.classes_of(rows, thread_count(threads))
 
 
 def draw_parameters(

@@ -1,4 +1,4 @@
-"""What the estimators' constructors take: scikit-learn's parameters and those it lacks."""
+"""Parameters of the estimators: scikit-learn's and those that it lacks."""
 
 from __future__ import annotations
 

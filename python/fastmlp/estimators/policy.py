@@ -1,4 +1,4 @@
-"""Epochs as scikit-learn runs them: orders, losses, early stopping, the plateau and messages."""
+"""scikit-learn's rules for epochs: order, losses, early stopping, convergence and messages."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class Plateau:
 
 
 class ScikitLearnPolicy(Policy):
-    """Decides as scikit-learn's `sgd` and `adam` do.
+    """The rules of scikit-learn's `sgd` and `adam`.
 
-    What scikit-learn's users read is kept up to date on the estimator after each epoch:
-    ``n_iter_``, ``t_``, ``loss_``, ``loss_curve_``, ``best_loss_`` and the validation's curves.
+    Updates the fitted attributes of the estimator after each epoch: ``n_iter_``, ``t_``, ``loss_``,
+    ``loss_curve_``, ``best_loss_`` and those of the validation.
 
     Parameters
     ----------
@@ -79,9 +79,9 @@ class ScikitLearnPolicy(Policy):
     measure : LossMeasure
     held_out : HeldOut or None
     resumes : bool
-        An earlier fit goes on, which may have converged.
+        An earlier fit is resumed, which may have converged.
     tells : bool
-        Callbacks are told of the score on the samples held out.
+        Callbacks get the score on the samples held out.
     """
 
     with_penalty = True
@@ -121,7 +121,7 @@ class ScikitLearnPolicy(Policy):
         return bool(self._estimator._plateau.count > self._used.n_iter_no_change)
 
     def require_measured(self, watchers: object) -> None:
-        """Leave it to them."""
+        """Check nothing: a callback raises when its value is missing."""
 
     def order(self) -> npt.NDArray[np.int64]:
         """The last order, permuted by the random numbers that scikit-learn's `shuffle` draws."""
@@ -173,7 +173,7 @@ class ScikitLearnPolicy(Policy):
         return values | {"seconds": record["seconds"]}
 
     def observe(self, record: Record, now: Progress) -> dict[str, Any]:
-        """Keep the estimator's attributes and the rate; end at a standstill."""
+        """Update the estimator's attributes and the rate; end after convergence."""
         estimator, used, session = self._estimator, self._used, self._session
         loss, rate = record["loss"], session.solver.learning_rate
         estimator.n_iter_ += 1
@@ -201,7 +201,7 @@ class ScikitLearnPolicy(Policy):
         return {"others": {"moment": Moment.of(estimator, session)}}
 
     def _stand_still(self, rate: object) -> None:
-        """End the training for want of improvement, or go on at a lower rate."""
+        """End the training, or continue at a lower rate."""
         ends, consequence = (True, "Stopping.")
         if isinstance(rate, SolverRate):
             ends, consequence = rate.standstill()
@@ -223,7 +223,7 @@ class ScikitLearnPolicy(Policy):
     # ------------------------------------------------------------ divergence
 
     def diverged(self, epoch: int, step: int, rate: float) -> DivergedError:
-        """The error of this library and of scikit-learn in one."""
+        """An error that is both this library's and scikit-learn's."""
         return NonFiniteParametersError(
             f"{NON_FINITE} It happened in epoch {epoch} at step {step}; the weights are those of "
             "an earlier step.",

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastmlp.estimators.base import BaseMLP, Mode
-from fastmlp.estimators.network import forward
 from fastmlp.estimators.parameters import CONSTRAINTS, store_parameters
 from fastmlp.estimators.samples import LossMeasure
 from fastmlp.losses import LOSSES, Loss
@@ -264,7 +263,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return predicted.ravel() if self.n_outputs_ == 1 else predicted
 
     def _outputs(self, model: Network, rows: Rows) -> Array:
-        return forward(model, rows, self._loss().link, self.used.n_threads)
+        return model.outputs_of(rows, self._loss().link, self._threads)
 
     # ------------------------------------------------------------ targets and network
 

@@ -1,4 +1,4 @@
-"""Samples as the core takes them, and those held out from training."""
+"""Samples of scikit-learn as the core takes them, and those held out from training."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class LossMeasure:
 
 
 class HeldOut:
-    """Samples that only measure.
+    """Samples held out from the training, to measure loss and score.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class HeldOut:
     score : callable
         Of a network and samples: larger is better.
     score_name : str
-        What records call it.
+        Name of the score in records.
     threads : int or None
     """
 

@@ -1,4 +1,4 @@
-"""The part of an estimator's training that outlives a call of `fit`."""
+"""`Session`: the part of an estimator's training that is kept between calls of `fit`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SolverRate(Schedule):
         self.reset()
 
     def reset(self) -> None:
-        """Begin with the initial rate."""
+        """Return to the initial rate."""
         self.value = self._initial
 
     def state(self) -> dict[str, float]:
@@ -56,7 +56,7 @@ class SolverRate(Schedule):
         return {"value": self.value}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on with it."""
+        """Continue with it."""
         self.value = state["value"]
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
@@ -64,12 +64,15 @@ class SolverRate(Schedule):
         return np.full(count, self.value)
 
     def epoch_ended(self, samples: int) -> None:
-        """`samples`: number seen since the first fit, each as often as it was seen."""
+        """Set the rate of the next epoch.
+
+        `samples` counts those of all epochs since the first fit.
+        """
         if self._schedule == "invscaling":
             self.value = self._initial / (samples + 1) ** self._power
 
     def standstill(self) -> tuple[bool, str]:
-        """Whether training ends, and what happened in words."""
+        """Lower the rate or end the training; returns whether it ends, and a message."""
         if self._schedule != "adaptive":
             return True, "Stopping."
         if self.value <= _SMALLEST_ADAPTIVE_RATE:
@@ -111,7 +114,7 @@ class Solver(Optimizer):
 
 
 class Unsaved(Continuation):
-    """Where the training of an estimator is, which is pickled and has no file."""
+    """The continuation of an estimator, which is pickled and has no files."""
 
     def state_at(self, progress: Progress) -> dict[str, Array]:
         """An estimator is pickled instead."""
@@ -123,7 +126,7 @@ class Unsaved(Continuation):
 class Session(Unsaved):
     """The training of an estimator between two epochs.
 
-    Pickles without the objects of the core, which are made anew when they are asked for.
+    Pickles contain no objects of the core; these are made again when they are needed.
 
     Attributes
     ----------
@@ -133,9 +136,9 @@ class Session(Unsaved):
     split : pair of int64 arrays or None
         Samples trained on and samples held out.
     partial : tuple of int, int, float
-        Epoch and step up to which losses are added up, and their sum, where that takes every step.
+        With weighted samples: epoch and step up to which losses are summed, and the sum.
     is_ahead : bool
-        The network is further than the parameters of the estimator.
+        The network, not the estimator, has the parameters of the last step.
     """
 
     def __init__(self, solver: Solver) -> None:
@@ -164,14 +167,14 @@ class Session(Unsaved):
         return Parameters.read_from(self._network[1])
 
     def latest(self, parameters: Parameters) -> Parameters:
-        """Parameters to go on from, where an estimator has these."""
+        """Parameters to continue from; `parameters` are those of the estimator."""
         if self.is_ahead:
             return self._parameters_now() or parameters
         kept = self.progress.kept
         return parameters if kept is None else Parameters.of(kept)
 
     def require_resumable(self, planned: Planned) -> None:
-        """Raise ValueError where a training that was planned so could not go on exactly."""
+        """Raise ValueError if a training with this plan could not be resumed exactly."""
         if len(self.order) != planned.samples:
             raise ValueError(
                 "resume=True requires the samples of the fit that it goes on with: "
@@ -198,16 +201,16 @@ class Session(Unsaved):
             )  # fmt: skip
 
     def model_of(self, spec: NetworkSpec) -> MLP:
-        """The network in training, a new one where there is none of this kind."""
+        """The network in training; a new one if there is none with this specification."""
         if self._network is None or self._network[0] != spec:
             self._network = (spec, spec.build())
         return self._network[1]
 
     def run_of(self, model: MLP, batch_size: int, threads: int | None) -> Run:
-        """A run of the core whose optimizer goes on where the last one ended."""
+        """A run of the core that continues the last one."""
         key = (model, batch_size, threads)
         if self.run is None or self._run_key != key:
-            # Its memory goes first; should the next not fit, there is the state.
+            # The memory of the last run is freed first. Its state stays.
             state = self.put_aside()
             run = Run(model, batch_size=batch_size, rule=self.solver.rule, threads=threads)
             if state is not None:
@@ -218,7 +221,7 @@ class Session(Unsaved):
         return self.run
 
     def begin_anew(self, run: Run, moment: Moment) -> None:
-        """Let an epoch begin, also where an earlier one was cut."""
+        """Begin an epoch; the steps of one that was cut are forgotten."""
         if run.steps_in(self.progress.epoch):
             state = run.state()
             run.restore({**state, "position": np.array([-1, *state["position"][1:]])})
@@ -255,7 +258,7 @@ def new_session(estimator: Any) -> Session:
 
 @dataclass(frozen=True)
 class Moment:
-    """What the next epoch changes besides `Progress`: one that was cut begins with it again.
+    """What an epoch changes besides `Progress`; an epoch that was cut starts from it again.
 
     Attributes
     ----------
@@ -278,7 +281,7 @@ class Moment:
 
     @classmethod
     def of(cls, estimator: Any, session: Session) -> Moment:
-        """The present one."""
+        """The present moment."""
         values = vars(estimator)
         attributes = {name: values[name] for name in _COUNTERS if name in values}
         attributes |= {name: copy.copy(values[name]) for name in _CURVES if name in values}
@@ -290,7 +293,7 @@ class Moment:
         return cls(attributes, (plateau.best, plateau.count), best, random, session.order)
 
     def restore(self, estimator: Any, session: Session) -> None:
-        """Make it the present one."""
+        """Return to this moment."""
         for name, value in self.attributes.items():
             setattr(estimator, name, copy.copy(value))
         estimator._plateau.best, estimator._plateau.count = self.plateau

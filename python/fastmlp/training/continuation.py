@@ -1,7 +1,7 @@
-"""Where a training is, besides parameters and the core's run: all that the next one goes on from.
+"""Progress of a training: what a resumed training needs besides parameters and the core's run.
 
-`Progress` is never changed, only replaced, in one assignment: whatever ends a training between two
-statements leaves the one or the other, and what lies between is done again.
+A `Progress` is never changed, only replaced in one assignment: an exception between two statements
+leaves the old or the new one, and the resumed training does again what lies between.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHAPES = {"moments": (4,), "position": (15,)}
 
 @dataclass(frozen=True)
 class Planned:
-    """What a training was planned as: the length that schedules see."""
+    """The planned training: the length that schedules see."""
 
     samples: int
     batch_size: int
@@ -59,7 +59,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a training.
+    """The progress of a training at one moment.
 
     Attributes
     ----------
@@ -68,33 +68,34 @@ class Progress:
     history : History
         Of these.
     planned : Planned or None
-        None where nothing is known of it.
+        None where it is unknown.
     record : dict or None
-        Of the last epoch, as long as callbacks are still to be told of it.
+        Of the last epoch, until all callbacks were called with it.
     told : frozenset of str
-        Callbacks that were told already, of `record` or else of the beginning of an epoch.
+        Keys of the callbacks that were called already: for `record`, or else for the beginning of
+        the epoch.
     stops : bool
-        One of them has ended the training, which the others are still to be told of.
+        One of them has ended the training; the others are still to be called.
     seen : dict of str to tuple
-        Of each callback, the step that it was last called after, and the sums by then.
+        By callback: the step after which it was last called, and the sums at that step.
     seconds : float
-        That the running epoch has taken.
+        Duration of the running epoch so far.
     rate : float or None
         Learning rate of its first step.
     step_rate : float or None
-        Learning rate of the last step, or of one to come.
+        Learning rate of the last step.
     override : float or None
         Learning rate that a callback has set.
     source : float, str or None
         The learning rate of the optimizer, or the kind of its schedule.
     states : dict of str to mapping
-        Of callbacks, also those that are not there any more.
+        Of callbacks, also of those that a later fit left out.
     schedule : tuple of str and mapping, or None
         Kind and state.
     kept : dict of str to array or None
-        Parameters to go on from, where the model was given others at the end.
+        Parameters to continue from, where the model was given others at the end.
     others : dict of str to object
-        What else the owner of the training goes on from.
+        What else the owner of the training continues from.
     """
 
     epoch: int = 0
@@ -117,13 +118,13 @@ class Progress:
     def with_told(
         self, key: str, callback: Callback, *, stops: bool = False, **changes: Any
     ) -> Progress:
-        """After a callback was told what it was to be told, and answered whether it `stops`."""
+        """After the hook of a callback was called and returned whether it `stops` the training."""
         states = {**self.states, key: checked_state(callback, callback.state())}
         changes = {"told": self.told | {key}, **changes}
         return replace(self, states=states, stops=self.stops or stops, **changes)
 
     def with_epoch(self, record: Record, **changes: Any) -> Progress:
-        """After one more epoch, of which nobody was told yet."""
+        """After one more epoch, for which no callback was called yet."""
         return replace(
             self, epoch=self.epoch + 1, record=record, told=frozenset(), seen={}, seconds=0.0,
             rate=None, **changes,
@@ -152,7 +153,7 @@ class Progress:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], history: History) -> Progress:
-        """What `to_arrays` was called of. Where it has epochs only, the rest is unknown.
+        """The inverse of `to_arrays`. Arrays of the first releases have the epochs only.
 
         Raises
         ------
@@ -190,19 +191,19 @@ class Progress:
 
 
 class Continuation:
-    """What a model goes on from: a run of the core or the state of one, and the progress.
+    """What a training continues from: a run of the core or its saved state, and the progress.
 
-    Another thread may put the run aside meanwhile: who reads looks at `run` once.
+    Another thread may put the run aside at any time: methods read `run` once.
 
     Attributes
     ----------
     run : Run or None
-        Counts where there is one.
+        Used in place of `saved` where there is one.
     saved : dict of str to array or None
         State of a run.
     progress : Progress
     refusal : str or None
-        Why there is nothing to go on from, although the model was trained.
+        Why there is nothing to continue from, although the model was trained.
     """
 
     def __init__(self, progress: Progress | None = None, refusal: str | None = None) -> None:
@@ -212,12 +213,12 @@ class Continuation:
         self.refusal = refusal
 
     def settle(self, progress: Progress) -> None:
-        """Take the next moment for the present one."""
+        """Replace the progress."""
         self.progress = progress
 
     @property
     def steps(self) -> int:
-        """Completed in the epoch after those that are measured."""
+        """Steps completed in the epoch after those that were measured."""
         run = self.run
         if run is not None:
             return run.steps_in(self.progress.epoch)
@@ -237,7 +238,7 @@ class Continuation:
 
     @property
     def has_diverged(self) -> bool:
-        """Whether the state is that of other parameters than the model's."""
+        """Whether the optimizer's state does not belong to the model's parameters."""
         run = self.run
         state = run.position if run is not None else (self.saved or {}).get("position")
         return state is not None and bool(state[4])
@@ -257,7 +258,7 @@ class Continuation:
         return {**(self.run_state() or {}), **progress.to_arrays()}
 
     def put_aside(self) -> dict[str, Array] | None:
-        """Let go of the run's memory and keep its state, at any moment the one or the other."""
+        """Free the memory of the run and keep its state; at any moment one of them exists."""
         state = self.run_state()
         self.saved = state
         self.run = None
@@ -270,7 +271,7 @@ class Continuation:
 
     @classmethod
     def from_arrays(cls, state: Mapping[str, npt.ArrayLike], history: History) -> Continuation:
-        """What `to_arrays` was called of.
+        """The inverse of `to_arrays`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Callback dispatch: who is told of what, once, and what callbacks see of the training."""
+"""Callback dispatch: calls each hook once, and is the training that callbacks see."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Array = npt.NDArray[Any]
 class Dispatch:
     """The callbacks of a training, and the `fastmlp.callbacks.Training` that they are given.
 
-    Who was told of what is part of `Progress`: after a cut, those that were told are not told
-    again.
+    `Progress` notes which callbacks were called: when a training that was cut is resumed, only the
+    others are called.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Dispatch:
     continuation : Continuation
         Where the training is. Its plan tells the epochs and their steps.
     uncounted : int
-        Epochs of the continuation before the first that callbacks count.
+        Epochs of the continuation that callbacks do not count.
     """
 
     def __init__(
@@ -79,13 +79,16 @@ class Dispatch:
         self._override = None if rate is None else real("learning_rate", rate, 0.0)
 
     def show_parameters(self, parameters: Mapping[str, Array]) -> None:
-        """Give the model other parameters for the end; a resumed training goes on from its own."""
+        """Give the model other parameters when the training ends.
+
+        A resumed training continues from its own.
+        """
         if self._now.kept is None:
             self._settle(kept=self.model.parameters())
         self.model.put_parameters(parameters)
 
     def state_after(self, callback: Callback) -> Mapping[str, Array]:
-        """`MLP.training_state` as it will be when a callback has done what it is doing."""
+        """`MLP.training_state` as it will be after the hook of `callback` that calls this."""
         key = next((key for key, other in self._callbacks.items() if other is callback), None)
         if key is None:
             raise ValueError(f"callback must be one of this fit, got {callback!r}")
@@ -102,7 +105,7 @@ class Dispatch:
         """Rate of the next step, where no callback has set one."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------ telling
+    # ------------------------------------------------------------ calls of callbacks
 
     @property
     def _now(self) -> Progress:
@@ -116,7 +119,7 @@ class Dispatch:
         return self._now.stops or self._ends_at_once
 
     def _restore(self, schedule: object, *, resumes: bool) -> None:
-        """Give callbacks and schedule the state that they had, or let them begin."""
+        """Restore the states of callbacks and schedule, or reset them."""
         now = self._now
         for key, callback in self._callbacks.items():
             if resumes and key in now.states:
@@ -132,12 +135,12 @@ class Dispatch:
             schedule.reset()
 
     def _call(self, hook: str) -> None:
-        """Call a hook of all callbacks, however often they were called."""
+        """Call a hook of all callbacks."""
         stops = [getattr(callback, hook)(self) is True for callback in self._callbacks.values()]
         self._ends_at_once = any(stops)
 
     def _tell(self, hook: str, record: Record | None = None) -> None:
-        """Call a hook of those that were not told yet, and take note of each that was."""
+        """Call a hook of the callbacks that were not called yet, and note each call."""
         for key, callback in self._callbacks.items():
             if key in self._now.told:
                 continue
@@ -150,7 +153,7 @@ class Dispatch:
         self._continuation.settle(now)
 
     def _tell_of_epoch(self, record: Record) -> None:
-        """Tell of an epoch that is part of the progress."""
+        """Call `on_epoch_end` for an epoch that is part of the progress."""
         self.history.append(record)
         self._tell("on_epoch_end", record)
         self._settle(record=None, told=frozenset(), override=self._override)

@@ -25,25 +25,25 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LBFGS:
-    """Limited-memory BFGS on the whole data set; no mini-batches, no dropout, no noise.
+    """Limited-memory BFGS on the whole data set, without mini-batches, dropout and noise.
 
     D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
-    Batch normalisation keeps its running moments. Needs SciPy.
+    Batch normalization keeps its running moments. Needs SciPy.
 
-    ``history.ending`` tells afterwards what ended it: ``"converged"``, or with a
-    `ConvergenceWarning` ``"iterations"`` or ``"evaluations"``, when a limit was reached first, or
-    ``"line search"``, when no step along the last direction lowered the loss.
+    ``history.ending`` tells what ended it: ``"converged"``; or, with a `ConvergenceWarning`,
+    ``"iterations"`` or ``"evaluations"`` if a limit was reached, or ``"line search"`` if no step
+    along the last direction lowered the loss.
 
     Parameters
     ----------
     l2 : float
         The objective adds ``l2 / 2`` times the sum of the squared weights.
     memory : int
-        Pairs of steps and gradients that are kept.
+        Number of pairs of steps and gradients that are kept.
     tolerance : float
-        Ends once no element of the gradient is larger.
+        The training ends when no element of the gradient is larger.
     evaluations : int
-        At most so many of the loss.
+        Most evaluations of the loss.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def minimize(
 
 
 def _ending(result: Any, iterations: int) -> str:
-    """What ended SciPy's minimisation: status 1 is a limit, 2 the line search."""
+    """What ended SciPy's minimization: status 1 is a limit, 2 the line search."""
     if result.status == 0:
         return "converged"
     if result.status == 1:
@@ -145,7 +145,7 @@ def fit_lbfgs(
     threads: int | None,
     begin: Callable[[History], object],
 ) -> History:
-    """Minimise for at most `iterations`; the history has one entry for each.
+    """Minimize for at most `iterations`; the history has one entry for each.
 
     ``begin`` is called with it before the parameters change for the first time.
 

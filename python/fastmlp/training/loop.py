@@ -31,7 +31,7 @@ ProgressFunction = Callable[[int, int, float, "float | None"], object]
 
 
 class Policy:
-    """What the owner of a training decides about its epochs; this one decides for `MLP.fit`.
+    """Decisions of the owner of a training about its epochs. This class decides for `MLP.fit`.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Policy:
     validation : Data, optional
         Measured after each epoch.
     threads : int
-        For that; 0 for all that pay.
+        For the validation; 0 for the default.
     verbose : bool
         Print a line per epoch to standard error.
 
@@ -48,7 +48,7 @@ class Policy:
     with_penalty : bool
         Whether steps measure the penalty, for `totals`.
     step_limit : int or None
-        Most steps between two calls of `totals`.
+        Most steps between two calls of `totals`; None for no limit.
     tells_accuracy : bool
         Whether predictions are right or wrong.
     has_ended : bool
@@ -109,14 +109,14 @@ class Policy:
         return record | {f"val_{name}": value for name, value in values.items()}
 
     def observe(self, record: Record, now: Progress) -> dict[str, Any]:
-        """Take note of an epoch, and return what changes in the progress by that.
+        """Note an epoch, and return what it changes in the progress.
 
-        What ends a training before the progress has changed has `observe` called again.
+        Called again for the same epoch if an exception comes before the progress has changed.
         """
         return {"history": now.history.with_record(record)}
 
     def announce(self, record: Record) -> None:
-        """Print what an epoch measured, where that is wanted."""
+        """Print what an epoch measured, if `verbose`."""
         if self._verbose:
             print(epoch_line(record), file=sys.stderr, flush=True)
 
@@ -145,13 +145,13 @@ class TrainingLoop(Dispatch):
     begin : callable
         Called without arguments before anything of the model changes.
     resumes : bool
-        Callbacks and schedule go on from the continuation.
+        Callbacks and schedule continue from the states in the continuation.
     epochs : int
-        To train, besides those of the continuation.
+        Epochs to train after those of the continuation.
     policy : Policy, optional
         By default `MLP.fit`'s, with `validation`, `threads` and `verbose`.
     uncounted : int
-        Epochs of the continuation before the first that callbacks count.
+        Epochs of the continuation that callbacks do not count.
     """
 
     def __init__(
@@ -207,12 +207,12 @@ class TrainingLoop(Dispatch):
         return self.history
 
     def begin(self) -> None:
-        """Restore or reset callbacks and schedule, and tell that the training begins."""
+        """Restore or reset callbacks and schedule, call `on_train_begin`, give up the last run."""
         schedule = self._optimizer.learning_rate
         self._policy.require_measured((*self._callbacks.values(), schedule))
         self._restore(schedule, resumes=self._resumes)
         self._call("on_train_begin")
-        self._rates(1)  # can be had, or an error before the last training is given up
+        self._rates(1)  # an error comes before the last training is given up
         self._begin()
         if self._now.kept is not None:
             self.model.put_parameters(self._now.kept)
@@ -221,7 +221,7 @@ class TrainingLoop(Dispatch):
             self._settle(**_noted(schedule))
 
     def run(self) -> bool:
-        """Train; False where a callback or the policy has ended it before the last epoch."""
+        """Train; False if a callback or the policy ended the training early."""
         self._catch_up()
         while self._now.epoch < self._last_epoch and not self._has_ended:
             self._run.hide_averages()
@@ -239,7 +239,7 @@ class TrainingLoop(Dispatch):
         return completed
 
     def end(self) -> None:
-        """Tell that the training has ended."""
+        """Call `on_train_end`."""
         self._call("on_train_end")
 
     @property
@@ -260,7 +260,7 @@ class TrainingLoop(Dispatch):
         return self._optimizer.rates(first, count, self.steps_per_epoch, self.epochs)
 
     def _catch_up(self) -> None:
-        """Tell those who were not told before something ended the last fit."""
+        """Call the callbacks that an exception in the last fit left out."""
         now = self._now
         if now.record is not None:
             self._tell_of_epoch(now.record)
@@ -272,7 +272,7 @@ class TrainingLoop(Dispatch):
                 self._tell("on_epoch_begin")
 
     def _end_epoch(self, record: Record) -> None:
-        """Take note of an epoch in one assignment, and tell of it."""
+        """Note an epoch in one assignment, and call `on_epoch_end`."""
         changes = self._policy.observe(record, self._now)
         schedule = self._optimizer.learning_rate
         if isinstance(schedule, Schedule):
@@ -283,7 +283,7 @@ class TrainingLoop(Dispatch):
         self._tell_of_epoch(record)
 
     def _fit_epoch(self) -> Record | None:
-        """Measures of an epoch; None where a callback broke it off, to be gone on with."""
+        """Train an epoch and return its record; None if a callback ended the training within it."""
         order = self._policy.order()
         if self._now.rate is None:
             self._settle(rate=self.learning_rate)
@@ -313,7 +313,7 @@ class TrainingLoop(Dispatch):
         return min([left, self._policy.step_limit or left, *distances])
 
     def _steps(self, order: npt.NDArray[np.int64] | None) -> None:
-        """Steps up to the next that somebody wants to be told of."""
+        """Train up to the next step after which a callback is called."""
         first = self._steps_done()
         count = self._steps_to_next_call(self.steps_per_epoch - first)
         rates = self._rates(count)
@@ -349,7 +349,7 @@ class TrainingLoop(Dispatch):
             raise self._policy.diverged(self.epoch + 1, step, float(rates[0]))
 
     def _tell_of_steps(self) -> None:
-        """Call those that want to know of the last step, unless they were called already."""
+        """Call `on_step_end` where it is due, unless it was called already."""
         if self._steps_done() == 0:
             return
         step, sums = self.step, self._policy.totals(self._run, self._now.epoch)
@@ -379,7 +379,7 @@ class TrainingLoop(Dispatch):
         return means
 
     def _show_averages(self) -> None:
-        """The model gets its averages, where there are any, and the run keeps the parameters."""
+        """Give the model the averages, if there are any; the run keeps the parameters."""
         if self._averaging is None:
             return
         decay = self._averaging.epoch_decay(self._now.epoch)

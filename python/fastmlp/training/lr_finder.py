@@ -24,17 +24,17 @@ _WORSE = 4.0
 
 @dataclass(frozen=True, repr=False)
 class LearningRates:
-    """Losses met while the learning rate grew.
+    """Result of a learning-rate range test: losses while the rate grows.
 
     Attributes
     ----------
     rates, losses : float64 arrays of shape (steps,)
-        The rate of each step, and the loss before it, smoothed by a moving average of decay 0.9
-        whose bias is corrected. They end where the loss has become four times the smallest one.
+        The rate of each step and the loss before it, smoothed by a moving average of decay 0.9 with
+        bias correction. They end where the loss is four times the smallest one.
     suggestion : float
-        Rate at which the loss falls most steeply by the logarithm of the rate, between the point
-        where a tenth of the whole descent is done for good and the lowest loss: before it the
-        average moves by the chance of its mini-batches.
+        Rate at which the loss falls most steeply with the logarithm of the rate. The search begins
+        after the first tenth of the descent, where random mini-batches no longer decide, and ends
+        at the lowest loss.
 
     Examples
     --------
@@ -64,8 +64,8 @@ class LearningRates:
         level = np.median(self.losses[: lowest // 2 + 1])
         begun = level - 0.1 * (level - self.losses[lowest])
         first = int(np.flatnonzero(self.losses[:lowest] >= begun)[-1])
-        slopes = np.gradient(self.losses, np.log(self.rates))
-        return float(self.rates[first + int(np.argmin(slopes[first : lowest + 1]))])
+        steepness = np.gradient(self.losses, np.log(self.rates))
+        return float(self.rates[first + int(np.argmin(steepness[first : lowest + 1]))])
 
 
 def find_learning_rates(
@@ -79,7 +79,7 @@ def find_learning_rates(
     batch_size: int = 128,
     threads: int | None = None,
 ) -> LearningRates:
-    """Train a copy of the model with rates that grow by a constant factor.
+    """Train a copy of the model while the learning rate grows by a constant factor.
 
     Source: L. Smith, "Cyclical learning rates for training neural networks", 2017.
     """

@@ -1,4 +1,4 @@
-"""Loss and gradient as functions of one flat vector of parameters, for optimizers from outside."""
+"""Loss and gradient as functions of a flat vector of parameters, for optimizers of others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Objective:
     """Mean loss of a model over samples as a function of its parameters.
 
     The flat vector holds the weights of all layers, each in C order, then the biases of all, then
-    the scales of those with batch normalisation. The gradient by frozen layers is 0.
+    the scales of those with batch normalization. The gradient by frozen layers is 0.
 
     Parameters
     ----------

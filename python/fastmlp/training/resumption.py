@@ -1,4 +1,4 @@
-"""How a training begins, and whether it can go on exactly where another ended."""
+"""Beginning and resuming a training: its plan, and errors where resuming cannot be exact."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def prepared(
     resume: bool,
     total_epochs: int | None,
 ) -> Continuation:
-    """A training that can begin. The last one is given up by that, and not before.
+    """A training that can begin. Only when it begins, the last one is given up.
 
     Raises
     ------
     ValueError
-        It cannot go on exactly; nothing is changed.
+        It cannot be resumed exactly; nothing is changed.
     MemoryError
         The run does not fit; the last training can be resumed as before.
     """
@@ -59,7 +59,7 @@ def prepared(
 def _resumed_plan(
     last: Continuation, planned: Planned, optimizer: Optimizer, total_epochs: int | None
 ) -> Planned:
-    """What a training that goes on from another is planned as."""
+    """The plan of a training that resumes another."""
     refusal = last.refusal
     if last.has_diverged:
         refusal = "the last training diverged, and its optimizer is not where the weights are"

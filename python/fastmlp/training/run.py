@@ -1,4 +1,4 @@
-"""A run of the core with Python's types and no loop: what `MLP.fit` and estimators step with."""
+"""`Run`: a training run of the core. One call trains an epoch or a part of one."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Progress = Callable[[int, float, float, float], object]
 
 @dataclass(frozen=True)
 class Report:
-    """What steps measured; sums over the samples, each as it was before the step that it caused.
+    """What steps measured: sums over samples, each measured before the step that it caused.
 
-    The sums begin with the epoch, also where this call did not: they do not depend on how an epoch
-    was cut into calls. ``steps`` are those of the call.
+    Sums are over the epoch so far, not over the call: they do not depend on how an epoch is cut
+    into calls. ``steps`` counts those of the call.
 
     ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the
     sum of the squared weights.
@@ -67,7 +67,7 @@ class Run:
     ----------
     model : Network
     batch_size : int
-        Of all steps but an epoch's last, which may be smaller.
+        Samples of a step; the last step of an epoch may have fewer.
     rule : str
         Update rule of the core: `Optimizer.rule`.
     threads : int, optional
@@ -166,7 +166,7 @@ class Run:
         Raises
         ------
         ValueError
-            A batch of one sample would have to be normalised.
+            A batch of one sample would have to be normalized.
         """
         return self._run.smallest_batch(samples, drop_last, self._model.trainable_flags())
 
@@ -201,20 +201,20 @@ class Run:
 
     @property
     def has_diverged(self) -> bool:
-        """Whether the optimizer's state is not that of the model's parameters any more."""
+        """Whether the optimizer's state no longer belongs to the model's parameters."""
         return bool(self._run.position[4])
 
     def state(self, *, with_start: bool = False) -> dict[str, Array]:
-        """Copy of what a run goes on with exactly where this one is, besides the parameters.
+        """Copy of what another run needs besides the parameters to continue exactly from here.
 
-        Within an epoch that takes `with_start`: the parameters that a diverging epoch goes back to.
+        Within an epoch it needs also `with_start`: the parameters that a diverging epoch restores.
         """
         state = self._run.state(with_start)
         shows_averages = np.array(bool(state["position"][3]))
         return {**state, "rule": np.array(self.rule), "shows_averages": shows_averages}
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from what `state` of a run with the same network and rule gave.
+        """Continue from the `state` of a run with the same network and rule.
 
         Raises
         ------
@@ -252,7 +252,7 @@ def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def require_rule(state: Mapping[str, Array], rule: str) -> None:
-    """Whether a state is that of this rule, or an error.
+    """Raise ValueError unless a state is that of this rule.
 
     The text of the array is asked for as an item: ``str`` of an array that was interrupted once is
     "..." for ever after.

@@ -1,4 +1,4 @@
-"""What callbacks and schedules keep between the epochs of a training, and how it travels.
+"""States of callbacks and schedules as text and arrays.
 
 A state is a mapping of JSON-like values and NumPy arrays. `packed` makes one text and a few arrays
 of it, `unpacked` the same state again, to the last bit.
@@ -26,7 +26,7 @@ _SPECIAL = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 
 def kind_of(watcher: object) -> str:
-    """Name of the class, by which a state finds its owner again."""
+    """Full name of the class; states are kept under it."""
     return f"{type(watcher).__module__}.{type(watcher).__qualname__}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.options import (
     CommandBase,
@@ -126,8 +127,6 @@ def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _facts() -> dict[str, Any]:
-    import fastmlp
-
     # A load far from 0 says that something else was running.
     return {**fastmlp.info(), "platform": platform.platform(), "load_average": os.getloadavg()}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import fastmlp
 from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.cli.errors import ConfigError, ExitCode, use_color
 from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
@@ -306,7 +307,6 @@ def _contradictions(values: Values, file: str) -> list[str]:
 
 def _build_network(settings: Config) -> None:
     """Let the model judge its arguments, with layers of one unit for those of the data."""
-    import fastmlp
     from fastmlp.network.architecture import architecture_from_config
 
     given = settings.network.model_dump(exclude={"hidden"}, exclude_none=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import ConfigError, DataError
 from fastmlp.cli.options import (
     CommandBase,
@@ -20,6 +21,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_table
 from fastmlp.cli.sources import canonical_name, plain_warnings
+from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
     from fastmlp.datasets.registry import Spec
@@ -54,10 +56,8 @@ def list_(ctx: click.Context, /) -> None:
 
     Samples such as 60,000 + 10,000 are those of the training part and of the test part.
     """
-    from fastmlp import datasets
-
-    specs = [datasets.get_spec(name) for name in datasets.available()]
-    places = [datasets.path(spec) for spec in specs]
+    specs = [fastmlp.datasets.get_spec(name) for name in fastmlp.datasets.available()]
+    places = [fastmlp.datasets.path(spec) for spec in specs]
     state = state_of(ctx)
     if state.json:
         rows = [_list_entry(spec, place) for spec, place in zip(specs, places, strict=True)]
@@ -110,9 +110,6 @@ def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, q
 
     Every file is verified against its published SHA-256.
     """
-    from fastmlp import datasets
-    from fastmlp.errors import FormatError
-
     wanted = [canonical_name(name) for name in names]
 
     def report(line: str) -> None:
@@ -124,12 +121,12 @@ def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, q
     for name in wanted:
         try:
             with plain_warnings(quiet=quiet):
-                place = datasets.fetch(name, data_dir=data_dir, report=report)
+                place = fastmlp.datasets.fetch(name, data_dir=data_dir, report=report)
         except FormatError as error:
             raise DataError(str(error)) from error
         rows.append({"name": name, "path": None if place is None else str(place)})
         if place is None:
-            report(_without_files(datasets.get_spec(name)))
+            report(_without_files(fastmlp.datasets.get_spec(name)))
         elif not state.json:
             click.echo(str(place))
     if state.json:
@@ -145,10 +142,8 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 
     Without a NAME all data sets are checked.
     """
-    from fastmlp import datasets
-
-    wanted = list(dict.fromkeys(map(canonical_name, names))) or datasets.available()
-    rows = [(name, status) for name in wanted for status in datasets.verify(name)]
+    wanted = list(dict.fromkeys(map(canonical_name, names))) or fastmlp.datasets.available()
+    rows = [(name, status) for name in wanted for status in fastmlp.datasets.verify(name)]
     state = state_of(ctx)
     if state.json:
         entries = [
@@ -157,7 +152,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
         print_json(state, document_head("data verify") | {"files": entries})
     else:
         print_table((), [(row.status, name, str(row.path)) for name, row in rows], (), state)
-    for spec in map(datasets.get_spec, names):
+    for spec in map(fastmlp.datasets.get_spec, names):
         if spec.kind != "download":
             click.echo(_without_files(spec), err=True)
     damaged = list(dict.fromkeys(name for name, row in rows if row.status == "damaged"))
@@ -172,10 +167,8 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 @click.pass_context
 def path(ctx: click.Context, /, name: str) -> None:
     """Print the directory of a data set in the cache; code 3 if it is not there."""
-    from fastmlp import datasets
-
-    spec = datasets.get_spec(canonical_name(name))
-    place = datasets.path(spec)
+    spec = fastmlp.datasets.get_spec(canonical_name(name))
+    place = fastmlp.datasets.path(spec)
     if spec.kind != "download":
         raise DataError(_without_files(spec))
     if place is None:
@@ -200,7 +193,6 @@ def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
     Directories that --data-dir or FASTMLP_DATA_DIR name and copies of other tools are never
     touched. Without a terminal for the question, --yes is needed.
     """
-    from fastmlp import datasets
     from fastmlp.datasets.cache import cache_directory
 
     wanted = list(dict.fromkeys(map(canonical_name, names)))
@@ -217,7 +209,7 @@ def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
     freed: dict[str, int] = {}
     for name in wanted:
         try:
-            freed[name] = datasets.clear(name)
+            freed[name] = fastmlp.datasets.clear(name)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         if not state.json:

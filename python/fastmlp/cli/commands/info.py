@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import CheckFailedError
 from fastmlp.cli.options import CommandBase, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_section, shown_size
@@ -48,7 +49,6 @@ fastmlp info --json"""
 @click.pass_context
 def info(ctx: click.Context, /, check: bool) -> None:
     """Show version, CPU, extras, caches and settings files; check the installation."""
-    import fastmlp
     from fastmlp.cli.self_test import run_checks
 
     facts: dict[str, Any] = dict(fastmlp.info()) | _machine() | _installation() | _places()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_picture, write_picture
 from fastmlp.cli.options import (
@@ -129,10 +130,8 @@ def _weights(experiment: Experiment) -> Any:
 
 
 def _draw(found: LearningRates, output: str) -> None:
-    from fastmlp import plot
-
     try:
-        write_picture(plot.learning_rate(found), Path(output))
+        write_picture(fastmlp.plot.learning_rate(found), Path(output))
     except OSError as error:
         raise CliError(f"cannot write {output}: {error}") from error
 

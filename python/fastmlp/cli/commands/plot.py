@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+import fastmlp
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
 from fastmlp.cli.files import PICTURE_FORMATS, require_free, write_picture
 from fastmlp.cli.options import (
@@ -119,10 +120,9 @@ def _accuracy(subject: Subject) -> Axes:
 
 
 def _learning_curves(subject: Subject, quantity: str) -> Axes:
-    from fastmlp import plot as pictures
     from fastmlp.plot.style import add_legend
 
-    axes = pictures.learning_curves(subject.records_with(quantity), quantity=quantity)
+    axes = fastmlp.plot.learning_curves(subject.records_with(quantity), quantity=quantity)
     for line in axes.get_lines():
         if line.get_label() == "validation":
             line.set_label(subject.measured_part)
@@ -131,60 +131,46 @@ def _learning_curves(subject: Subject, quantity: str) -> Axes:
 
 
 def _learning_rate(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
-    return pictures.learning_rate(subject.records_with("learning_rate"))
+    return fastmlp.plot.learning_rate(subject.records_with("learning_rate"))
 
 
 def _confusion(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
     pre = subject.require_task("classification")
-    return pictures.confusion_matrix(
+    return fastmlp.plot.confusion_matrix(
         matrix=subject.measured.confusion, class_names=pre.class_names
     )  # fmt: skip
 
 
 def _scores(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
     if subject.measured.per_class is None:
         raise NotInRunError("a regression has no classes")
-    return pictures.class_scores(subject.measured.per_class)
+    return fastmlp.plot.class_scores(subject.measured.per_class)
 
 
 def _predictions(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
     pre = subject.require_task("regression")
     truth = pre.decode(subject.samples.y.reshape(len(subject.samples), -1))
     predicted = subject.measured.predictions
-    return pictures.predictions(truth, predicted, target_names=pre.target_names)
+    return fastmlp.plot.predictions(truth, predicted, target_names=pre.target_names)
 
 
 def _weights(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
     pre = subject.model.preprocessing
     if pre is None or pre.image_shape is None:
         raise NotInRunError("the inputs are no images")
-    return pictures.weight_templates(subject.model, image_shape=pre.image_shape)
+    return fastmlp.plot.weight_templates(subject.model, image_shape=pre.image_shape)
 
 
 def _gradients(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
-    return pictures.gradient_norms(subject.model, subject.samples.x, subject.samples.y)
+    return fastmlp.plot.gradient_norms(subject.model, subject.samples.x, subject.samples.y)
 
 
 def _regions(subject: Subject) -> Axes:
-    from fastmlp import plot as pictures
-
     pre = subject.require_task("classification")
     if pre.features != 2:
         raise NotInRunError(f"the model has {pre.features} inputs, not 2")
     x, y = subject.samples.x, subject.samples.y
-    return pictures.decision_regions(subject.model, x, y, preprocessing=pre)
+    return fastmlp.plot.decision_regions(subject.model, x, y, preprocessing=pre)
 
 
 KINDS: dict[str, Callable[[Subject], Axes]] = {

@@ -85,10 +85,9 @@ def _parent(given: str | None) -> Path:
 @common_options()
 @click.pass_context
 def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
-    """List runs: state, epochs, results.
+    """List the runs in a directory: state, epochs, results.
 
-    A run that was made with --out DIR is not in this directory: --runs names the one that holds
-    DIR.
+    For a run that was made with --out DIR, name the directory that contains DIR with --runs.
     """
     from fastmlp.experiment.rundir import RunDirectory
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -362,8 +363,6 @@ def _write_report(
     display: Display,
 ) -> None:
     """Write report.html and plots, where their packages are installed or --report is given."""
-    from importlib.util import find_spec
-
     installed = all(find_spec(name) is not None for name in ("matplotlib", "jinja2"))
     if request.report is False or (request.report is None and not installed):
         return

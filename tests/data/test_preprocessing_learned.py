@@ -1,4 +1,4 @@
-"""What is learnt from the training part, against scikit-learn and exact arithmetic."""
+"""What is learned from the training part, against scikit-learn and exact arithmetic."""
 
 import numpy as np
 import pytest
@@ -149,7 +149,7 @@ def test_float32_is_measured_and_scaled_in_float64():
     np.testing.assert_array_equal(result, ((x - mean) / scale).astype(np.float32))
 
 
-def test_targets_are_standardised_as_by_scikit_learn_and_come_back():
+def test_targets_are_standardized_as_by_scikit_learn_and_come_back():
     scaler = pytest.importorskip("sklearn.preprocessing").StandardScaler()
     y = np.random.default_rng(0).lognormal(3, 2, (50, 3))
     x = np.arange(50.0).reshape(-1, 1)
