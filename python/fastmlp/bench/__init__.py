@@ -1,5 +1,5 @@
-"""Training steps of fastmlp and of its peers, timed side by side: what `fastmlp bench` runs.
+"""Times training steps of fastmlp and of other libraries side by side, for `fastmlp bench`.
 
-`workloads` says what is trained, `engines` how each library trains it, `worker` is the process of
-one engine, `runner` lets the workers take turns, and `report` turns the times into numbers.
+`workloads` defines what is trained, `engines` how each library trains it. `worker` is the process
+of one engine, `runner` lets the workers take turns, and `report` computes rates from the times.
 """

@@ -1,4 +1,4 @@
-"""From times to numbers: rates, share of the peak, ratio to the best peer, agreement."""
+"""Results from times: rates, share of the peak, ratio to the best peer, agreement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATUSES = ("ok", "differs", "failed")
 
 
 def summary(result: WorkloadResult) -> dict[str, Any]:
-    """Return all that is known of a workload, the raw times included.
+    """Return the results of a workload with the raw times.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def _row(row: Row, result: WorkloadResult, peaks: dict[int, float]) -> dict[str,
 
 
 def _agrees(row: Row, result: WorkloadResult) -> bool:
-    """Whether a row did the same training as the reference, fastmlp where it takes part."""
+    """Whether the row trained as the reference did, which is fastmlp if it takes part."""
     losses = [r.loss for r in result.rows if r.loss is not None]
     reference = next((r.loss for r in result.rows if r.engine == OWN and r.loss), losses[0])
     assert row.loss is not None

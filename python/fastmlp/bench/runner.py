@@ -1,7 +1,7 @@
-"""The parent of the workers: starts them, lets them take turns, and collects the times.
+"""The parent process of the workers: starts them, lets them take turns, and collects the times.
 
-Only one worker computes at a time.  Engines alternate chunk by chunk, so that what else the
-machine does falls on all of them alike.
+Only one worker computes at a time. Engines alternate turn by turn, so that other load on the
+machine affects all of them.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `fastmlp bench` was asked for.
+    """The settings of `fastmlp bench`.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class Settings:
 
 @dataclass
 class Row:
-    """One engine with one number of threads: what its worker said."""
+    """The results of one engine with one number of threads."""
 
     engine: str
     requested: int  # threads; 0 for fastmlp's own choice
@@ -163,7 +163,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The name of the row in messages."""
         count = "auto" if self.requested == 0 else self.requested
         return f"{self.engine}, {count} thread{'' if count == 1 else 's'}"
 
@@ -240,7 +240,7 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
 
 
 def draw_start(workload: Workload, samples: int, epochs: int, seed: int) -> Start:
-    """Draw what `fastmlp.MLP` starts from with a seed, and the orders its first epochs have."""
+    """Draw the initial parameters of `fastmlp.MLP` for a seed, and the orders of its epochs."""
     model = MLP(workload.layers, activation=workload.activation, seed=seed)
     return Start(
         [np.array(array) for array in model.weights],
@@ -270,7 +270,7 @@ def _prepare(row: Row, process: Process, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _failure(row: Row, say: Say) -> Iterator[None]:
-    """Note the end of a worker in its row, and go on with the others."""
+    """Record the failure of a worker in its row and continue with the others."""
     try:
         yield
     except WorkerError as error:

@@ -26,7 +26,7 @@ Answer = dict[str, Any]
 
 
 def limit_threads(threads: int) -> None:
-    """Tell every library that is imported from now on; 0 leaves the environment as it is."""
+    """Limit the threads of libraries imported later; 0 leaves the environment unchanged."""
     os.environ.update(
         CUDA_VISIBLE_DEVICES="", JAX_PLATFORMS="cpu", KERAS_BACKEND="tensorflow",
         TF_CPP_MIN_LOG_LEVEL="2",
@@ -67,7 +67,7 @@ def serve(make: Callable[[], tuple[Answer, Callable[[str], Answer]]]) -> int:
 
 
 def _claim_output() -> IO[str]:
-    """Keep standard output for the answers: what a library prints goes to standard error."""
+    """Reserve standard output for the answers; output of libraries goes to standard error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers

@@ -1,4 +1,4 @@
-"""What is trained: networks, batches, synthetic data, and the state that training starts from."""
+"""The workloads: networks, batches and synthetic data, and the state that training starts from."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ LARGE = {
 
 @dataclass(frozen=True)
 class Start:
-    """The same beginning for every engine.
+    """The state that every engine starts from.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def forward(activation: str, parameters: list[Array], x: Array) -> Array:
 
 
 def mean_loss(workload: Workload, parameters: list[Array]) -> float:
-    """Softmax cross-entropy over the samples of an epoch, in float64: one ruler for all engines."""
+    """Softmax cross-entropy over the samples of an epoch in float64, the same for all engines."""
     x, y = workload.data(workload.steps)
     logits = forward(workload.activation, parameters, x * np.float64(workload.input_scale))
     logits -= logits.max(axis=1, keepdims=True)
