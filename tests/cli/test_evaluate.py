@@ -206,7 +206,7 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
         (("labels.safetensors", "kinds.csv"), 3, "column 'sour': must be 0 or 1, got 7"),
         (("losses.safetensors", "wide.npz"), 2, "several losses"),
         (("t.csv", "t.csv"), 4, "t.csv: header length"),
-        (("none", "t.csv"), 2, "none: is neither a run nor a file"),
+        (("none", "t.csv"), 4, "none: is neither a run nor a file"),
         ((".",), 2, ".: has no config.toml"),
     ],
 )

@@ -153,14 +153,14 @@ def run_or_file(argument: str) -> Path:
 
     Raises
     ------
-    ConfigError
-        There is no such run or file.
+    CliError
+        There is no such run or file, with the exit code of a model file.
     """
     path = resolve_run(argument)
     if path.is_dir():
         return _opened(path).path
     if not os.path.lexists(path):
-        raise ConfigError(f"{path}: is neither a run nor a file")
+        raise CliError(f"{path}: is neither a run nor a file", ExitCode.MODEL_FILE)
     return path
 
 
