@@ -207,7 +207,7 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
         (("losses.safetensors", "wide.npz"), 2, "several losses"),
         (("t.csv", "t.csv"), 4, "t.csv: header length"),
         (("none", "t.csv"), 4, "none: is neither a run nor a file"),
-        ((".",), 2, ".: has no config.toml"),
+        ((".",), 4, ".: has no config.toml"),
     ],
 )
 def test_what_cannot_be_measured_says_why(work, measure, args, code, message):

@@ -164,7 +164,7 @@ def test_a_damaged_model_is_code_4(model_path, tmp_path, capsys):
     damaged[-1] ^= 1
     model_path.write_bytes(damaged)
     assert call(model_path, "--format", "npz") == ExitCode.MODEL_FILE
-    assert call(tmp_path / "none.safetensors", "--format", "npz") == ExitCode.USAGE
+    assert call(tmp_path / "none.safetensors", "--format", "npz") == ExitCode.MODEL_FILE
     assert [entry.name for entry in tmp_path.iterdir()] == [model_path.name]
     assert "net.safetensors" in capsys.readouterr().err
 

@@ -64,7 +64,7 @@ COMMANDS = [
     ("error usage", "predict"),
 ]
 CODES = {
-    "train diverged": 5, "train check": 6, "evaluate labels": 6, "config validate": 2, "error": 2,
+    "train diverged": 5, "train check": 6, "evaluate labels": 6, "config validate": 2, "error": 4,
     "error usage": 2,
 }  # fmt: skip
 # Nothing of it is in the cache of a test, and a benchmark takes its time.

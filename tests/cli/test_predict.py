@@ -380,17 +380,15 @@ def test_models_that_are_none_are_code_4(work, name, message, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "message"),
+    ("name", "message"),
     [
-        ("none.safetensors", 4, "none.safetensors: is neither a run nor a file"),
-        (".", 2, ".: has no config.toml"),
+        ("none.safetensors", "none.safetensors: is neither a run nor a file"),
+        (".", ".: has no config.toml"),
     ],
 )
-def test_what_is_neither_a_run_nor_a_file_is_refused(
-    work, name, code, message, monkeypatch, capsys
-):
+def test_what_is_neither_a_run_nor_a_file_is_code_4(work, name, message, monkeypatch, capsys):
     monkeypatch.chdir(work)
-    refuse(capsys, code, message, name, "t.csv")
+    refuse(capsys, 4, message, name, "t.csv")
 
 
 def test_a_fifo_does_not_keep_it_waiting(work, tmp_path):

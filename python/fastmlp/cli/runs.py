@@ -155,10 +155,14 @@ def run_or_file(argument: str) -> Path:
     ------
     CliError
         There is no such run or file, with the exit code of a model file.
+    FormatError
+        A directory is no run.
     """
+    from fastmlp.experiment.rundir import RunDirectory
+
     path = resolve_run(argument)
     if path.is_dir():
-        return _opened(path).path
+        return RunDirectory.open(path).path
     if not os.path.lexists(path):
         raise CliError(f"{path}: is neither a run nor a file", ExitCode.MODEL_FILE)
     return path
