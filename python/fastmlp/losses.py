@@ -62,7 +62,7 @@ class Loss:
 
     link: ClassVar[Link] = "none"  # from outputs to predictions
     takes_classes: ClassVar[bool] = False  # integer labels
-    tells_accuracy: ClassVar[bool] = False
+    has_accuracy: ClassVar[bool] = False
 
     @property
     def fused_activation(self) -> str | None:
@@ -150,7 +150,7 @@ class SoftmaxCrossEntropy(Loss):
 
     link: ClassVar[Link] = "softmax"
     takes_classes: ClassVar[bool] = True
-    tells_accuracy: ClassVar[bool] = True
+    has_accuracy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -194,7 +194,7 @@ class Hinge(Loss):
     name: str = field(default="hinge", init=False)
 
     takes_classes: ClassVar[bool] = True
-    tells_accuracy: ClassVar[bool] = True
+    has_accuracy: ClassVar[bool] = True
 
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
@@ -226,7 +226,7 @@ class BinaryCrossEntropy(_Elementwise):
     name: str = field(default="binary_cross_entropy", init=False)
 
     link: ClassVar[Link] = "sigmoid"
-    tells_accuracy: ClassVar[bool] = True
+    has_accuracy: ClassVar[bool] = True
 
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike

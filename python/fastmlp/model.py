@@ -169,7 +169,7 @@ class MLP(Network):
             preprocessing=self.preprocessing,
             was_trained=self.was_trained,
             training_state=state,
-            refusal=self.refusal,
+            refusal=self._refusal,
         )
 
     @property
@@ -196,7 +196,7 @@ class MLP(Network):
         *,
         epochs: int = 5,
         batch_size: int = 128,
-        optimizer: Optimizer | LBFGS | None = None,
+        optimizer: str | Optimizer | LBFGS | None = None,
         validation_data: Sequence[Any] | None = None,
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
@@ -302,6 +302,8 @@ class MLP(Network):
             raise TypeError(f"progress must be callable, got {type(progress).__name__}")
         shuffle = flag("shuffle", shuffle)
         drop_last = flag("drop_last", drop_last)
+        if isinstance(optimizer, str) and optimizer.lower() == "lbfgs":
+            optimizer = LBFGS()
         if not isinstance(optimizer, LBFGS):
             optimizer = checked_optimizer(optimizer)
             require_fields_held(optimizer, self.dtype, below_one=SHARES)
@@ -407,12 +409,12 @@ class MLP(Network):
         """
         self._continuation = Continuation.from_arrays(state, self.history)
 
-    def refuse_resume(self, reason: str | None) -> None:
+    def _refuse_resume(self, reason: str | None) -> None:
         """Let `fit` refuse ``resume=True`` for a reason; None lets it start anew."""
         self._continuation = Continuation(Progress(history=self.history), reason)
 
     @property
-    def refusal(self) -> str | None:
+    def _refusal(self) -> str | None:
         """Reason why ``resume=True`` is refused, although the model was trained."""
         return self._continuation.refusal
 
@@ -426,7 +428,7 @@ class MLP(Network):
         self,
         *,
         batch_size: int = 128,
-        optimizer: Optimizer | None = None,
+        optimizer: str | Optimizer | None = None,
         threads: int | None = None,
     ) -> Plan:
         """Describe how `fit` computes a training step.
@@ -468,7 +470,7 @@ class MLP(Network):
         x: npt.ArrayLike,
         y: Any,
         *,
-        optimizer: Optimizer | None = None,
+        optimizer: str | Optimizer | None = None,
         sample_weight: npt.ArrayLike | None = None,
         lowest: float = 1e-6,
         highest: float = 10.0,
@@ -484,7 +486,7 @@ class MLP(Network):
         ----------
         x, y, sample_weight, batch_size, threads
             As in `fit`.
-        optimizer : Optimizer, optional
+        optimizer : str or Optimizer, optional
             Optimizer of the test; its learning rate is ignored.
         lowest, highest : float
             First and last learning rate; they grow by a constant factor.
@@ -572,7 +574,7 @@ class MLP(Network):
     def _refuse_resume_of(self, new: MLP, maker: str) -> None:
         """The state of an optimizer does not fit another network."""
         if self.was_trained:
-            new.refuse_resume(f"{maker}() made this from a model with other parameters")
+            new._refuse_resume(f"{maker}() made this from a model with other parameters")
 
     def save(
         self,
@@ -613,8 +615,8 @@ class MLP(Network):
             training_state = self._checked_state(training_state)
         else:
             keeps = flag("training_state", training_state)
-            if keeps and self.refusal is not None:
-                raise ValueError(f"training_state: there is none to keep: {self.refusal}")
+            if keeps and self._refusal is not None:
+                raise ValueError(f"training_state: there is none to keep: {self._refusal}")
             training_state = self.training_state() if keeps else {}
         stored = self._stored(training_state)
         if parameters is not None:
@@ -660,5 +662,5 @@ def _restored(stored: StoredModel) -> MLP:
     if stored.training_state:
         model.restore_training_state(stored.training_state)
     elif stored.refusal is not None:
-        model.refuse_resume(stored.refusal)
+        model._refuse_resume(stored.refusal)
     return model

@@ -43,7 +43,7 @@ columns, starts = sparse.indices.astype(np.int32), sparse.indptr.astype(np.int64
 samples = (sparse.data, columns, starts) if {what!r} in ("columns", "starts") else x
 def trained(progress):
     model = fastmlp.MLP([50, 300, 10], seed=1)
-    run = model.core_run(16, "sgd", 2)
+    run = model._core_run(16, "sgd", 2)
     for epoch in range(2):
         for part in range(3):
             run.run_epoch(samples, [y], {{"learning_rate": 0.01}}, order=order,

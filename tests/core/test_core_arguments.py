@@ -57,8 +57,8 @@ def argument_calls():
     classifier = fastmlp.MLP([4, 5, 3])
     mse = fastmlp.MLP([4, 5, 3], loss="mse", output_activation="identity")
     network = classifier._network
-    run = classifier.core_run(4, "momentum", 1)
-    run_mse = mse.core_run(4, "momentum", 1)
+    run = classifier._core_run(4, "momentum", 1)
+    run_mse = mse._core_run(4, "momentum", 1)
     gradient = _core.Gradient32(network, 8, 1)
     kernels = _core.kernels
     flat = np.ones(16, np.float32)
@@ -143,7 +143,7 @@ def test_the_gradient_of_an_own_loss_may_lie_anywhere():
 def test_a_state_is_replaced_whole_or_not_at_all():
     model = fastmlp.MLP([4, 5, 3])
     x, y = np.ones((8, 4), np.float32), np.zeros(8, np.int64)
-    run = model.core_run(4, "adam", 1)
+    run = model._core_run(4, "adam", 1)
     run.run_epoch(x, [y], {"learning_rate": 0.1, "beta1": 0.9, "beta2": 0.99, "average_decay": 0.9})
     before = run.state()
     doubled = {key: 2 * value for key, value in before.items() if key != "position"}
@@ -165,13 +165,13 @@ def test_a_state_is_replaced_whole_or_not_at_all():
 def test_numbers_of_steps_and_sizes_are_within_reach(number):
     model = fastmlp.MLP([4, 5, 3])
     x, y = np.ones((8, 4), np.float32), np.zeros(8, np.int64)
-    run = model.core_run(4, "sgd", 1)
+    run = model._core_run(4, "sgd", 1)
     with pytest.raises(ValueError, match="first_step"):
         run.run_epoch(x, [y], {}, first_step=number)
     if number < -1:
         with pytest.raises(ValueError, match="steps"):
             run.run_epoch(x, [y], {}, steps=number)
     with pytest.raises((MemoryError, ValueError)):
-        model.core_run(number, "sgd", 1)
+        model._core_run(number, "sgd", 1)
     with pytest.raises((MemoryError, ValueError)):
         _core.permutation(number, 0, 0)

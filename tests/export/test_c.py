@@ -68,7 +68,7 @@ def compiled(directory, text, *, compiler=C_COMPILER, standard="-std=c99"):
 
 def decides(model):
     losses = model.architecture.losses
-    return len(losses) == 1 and losses[0].tells_accuracy
+    return len(losses) == 1 and losses[0].has_accuracy
 
 
 def program_text(models):
@@ -259,7 +259,7 @@ int main(void)
 def test_probabilities(loss, tmp_path):
     model, x = trained(loss), samples("float32", COUNT)
     model.weights[-1] = 400 * model.weights[-1]
-    assert np.abs(model.outputs_of(x, "none", 1)).max() > np.log(np.finfo(np.float32).max)
+    assert np.abs(model._outputs_of(x, "none", 1)).max() > np.log(np.finfo(np.float32).max)
     to_c(model, tmp_path / "model.h")
     program = compiled(tmp_path, PROBABILITIES)
     done = subprocess.run([program], input=x.tobytes(), capture_output=True, check=True)
@@ -375,7 +375,7 @@ def test_other_refusals(tmp_path):
     with pytest.raises(TypeError, match=r"model must be a fastmlp\.MLP"):
         to_c(None, tmp_path / "model.h")
     model = trained()
-    model.assign("biases", 0, np.full(9, np.inf, np.float32))
+    model._assign("biases", 0, np.full(9, np.inf, np.float32))
     with pytest.raises(ValueError, match=r"layers\.0\.biases holds NaN or infinity"):
         to_c(model, tmp_path / "model.h")
     assert not list(tmp_path.iterdir())

@@ -319,7 +319,7 @@ def test_only_finite_networks_are_written(write, onnx, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     model = trained()
-    model.assign("weights", 1, np.full((9, 6), np.nan, np.float32))
+    model._assign("weights", 1, np.full((9, 6), np.nan, np.float32))
     with pytest.raises(ValueError, match=r"finite parameters, layers\.1\.weights holds NaN"):
         write(model, path)
     with pytest.raises(TypeError, match=r"model must be a fastmlp\.MLP, got str"):

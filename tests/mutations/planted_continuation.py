@@ -82,7 +82,7 @@ CONTINUATION = [
     Mutation(
         "going on from the weights that are shown",
         "python/fastmlp/training/loop.py",
-        "            self.model.put_parameters(self._now.kept)\n",
+        "            self.model._put_parameters(self._now.kept)\n",
         "            pass\n",
     ),
     Mutation(
@@ -122,7 +122,7 @@ CONTINUATION = [
         "a training that had converged is not finished",
         "python/fastmlp/estimators/base.py",
         "            parameters = session.latest(parameters)\n",
-        "            if self._plateau.count > self.used.n_iter_no_change:\n                return\n"
+        "            if self._plateau.count > self._used.n_iter_no_change:\n                return\n"
         "            parameters = session.latest(parameters)\n",
     ),
     Mutation(

@@ -96,7 +96,7 @@ DIGITS = [
     Mutation(
         "divergence under early stopping is an error",
         "python/fastmlp/estimators/base.py",
-        "            if not self.used.early_stopping:\n",
+        "            if not self._used.early_stopping:\n",
         "            if True:\n",
     ),
     Mutation(

@@ -311,7 +311,7 @@ def test_what_reaches_the_core(layout, watched):
         model = case.model()
         watched(model, "_network")
         model.weights = [case.other(layout, "matrix")]
-        model.assign("biases", 0, layout(np.zeros(3)) if layout is not interface else np.zeros(3))
+        model._assign("biases", 0, layout(np.zeros(3)) if layout is not interface else np.zeros(3))
         model.forward(case.other(layout, "x"))
         model.evaluate(
             case.other(layout, "x"),

@@ -91,7 +91,7 @@ def check(case, training, label, worst):
     *_, last = activations = case.net.activations
     has_thresholds = any(name in THRESHOLDS for name in activations)
     for kind, gradients in actual.items():
-        layers = [layer for layer, _ in case.model.layer_arrays(kind)]
+        layers = [layer for layer, _ in case.model._layer_arrays(kind)]
         for layer, g, expected in zip(layers, gradients, oracle[kind], strict=True):
             what = f"{label}: {kind}[{layer}]"
             scale = np.max(np.abs(expected))
@@ -149,14 +149,14 @@ def test_penalties_are_part_of_a_step(penalties, layers):
     some_zero[0] = 0  # l1 has slope 0 there
     case.model.weights[1] = some_zero
     _, gradients = case.compute(True)
-    before = {kind: [array for _, array in case.model.layer_arrays(kind)] for kind in gradients}
+    before = {kind: [array for _, array in case.model._layer_arrays(kind)] for kind in gradients}
     rate, l1, l2 = 0.1, penalties.get("l1", 0.0), penalties.get("l2", 0.0)
     case.model.fit(
         case.x, case.targets[0], sample_weight=case.sample_weight, epochs=1, batch_size=ROWS,
         shuffle=False, optimizer=fastmlp.SGD(rate, **penalties), verbose=0,
     )  # fmt: skip
     for kind, arrays in before.items():
-        after = [array for _, array in case.model.layer_arrays(kind)]
+        after = [array for _, array in case.model._layer_arrays(kind)]
         for w, g, actual in zip(arrays, gradients[kind], after, strict=True):
             penalty = l2 * w + l1 * np.sign(w) if kind == "weights" else 0.0
             np.testing.assert_allclose(actual, w - rate * (g + penalty), rtol=1e-13, atol=1e-15)

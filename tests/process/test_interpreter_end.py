@@ -37,7 +37,7 @@ def short_fits(threads):
 def core_progress(threads):
     # The core's own callback, as often as it comes.
     model = fastmlp.MLP(sizes, seed=1)
-    run = model.core_run(64, "sgd", threads)
+    run = model._core_run(64, "sgd", threads)
     def work():
         run.run_epoch(x, [y], {"learning_rate": 1e-3}, progress=lambda *state: time.sleep(0.005))
     return work
@@ -81,7 +81,7 @@ def test_a_callback_that_never_returns_holds_the_end_up_for_seconds_only(threads
     ends_well(
         f"""
 model = fastmlp.MLP(sizes)
-run = model.core_run(64, "sgd", {threads})
+run = model._core_run(64, "sgd", {threads})
 def sleep(*state):
     time.sleep(1000)
 endless(lambda: run.run_epoch(x, [y], {{"learning_rate": 1e-3}}, progress=sleep))
@@ -105,7 +105,7 @@ holder = sys.modules["holder"] = types.ModuleType("holder")
 holder.kept = Late()
 del holder
 model = fastmlp.MLP(sizes)
-run = model.core_run(64, "sgd", 1)
+run = model._core_run(64, "sgd", 1)
 def sleep(*state):
     time.sleep(6.2)
 endless(lambda: run.run_epoch(x, [y], {"learning_rate": 1e-3}, progress=sleep))
@@ -201,7 +201,7 @@ def test_a_callback_may_end_the_program(statement, code):
 def progress(*state):
     {statement}
 endless(fit(2))
-run = fastmlp.MLP(sizes).core_run(64, "sgd", 2)
+run = fastmlp.MLP(sizes)._core_run(64, "sgd", 2)
 run.run_epoch(x, [y], {{"learning_rate": 1e-3}}, progress=progress)
 """)
     assert ended.returncode == code, ended

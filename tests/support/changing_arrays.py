@@ -127,7 +127,7 @@ def calls(work: str, threads: int, storm: Storm):
         if work == "values":
             for array in (d["x"], weights, targets, d["core_csr"][0]):
                 storm.over(array.view(np.uint32))
-        run = model.core_run(64, "momentum", threads)
+        run = model._core_run(64, "momentum", threads)
         settings = {"learning_rate": 1e-3, "momentum": 0.9}
         gradient = _core.Gradient32(network, SAMPLES, threads)
         return [

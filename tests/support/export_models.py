@@ -79,7 +79,7 @@ def predictions(model, x):
         return {"outputs": model.forward(x)}
     if losses[0].name == "hinge":
         return {"scores": model.forward(x), "label": model.predict(x)}
-    if losses[0].tells_accuracy:
+    if losses[0].has_accuracy:
         return {"probabilities": model.predict_proba(x), "label": model.predict(x)}
     return {"y": model.predict(x)}
 

@@ -177,10 +177,10 @@ class Case:
         kinds = zip(problem.targets, problem.groups, strict=True)
         self.targets = [drawn_targets(rng, kind, group[1]) for kind, group in kinds]
         self.sample_weight = rng.uniform(0, 2, ROWS) if problem.weighted else None
-        self.evaluation: Any = self.model.core_gradient(ROWS, 1)
+        self.evaluation: Any = self.model._core_gradient(ROWS, 1)
 
     def _oracle(self):
-        arrays = {kind: dict(self.model.layer_arrays(kind)) for kind in DRAWS}
+        arrays = {kind: dict(self.model._layer_arrays(kind)) for kind in DRAWS}
         layers = range(len(self.activations))
         sizes = self.model.layer_sizes[1:]
         return network.Network(
@@ -236,12 +236,12 @@ class Case:
         )
 
     def differences(self, kind, layer, training):
-        array = dict(self.model.layer_arrays(kind))[layer].copy()
+        array = dict(self.model._layer_arrays(kind))[layer].copy()
 
         def loss():
-            self.model.assign(kind, layer, array)
+            self.model._assign(kind, layer, array)
             return self.compute(training)[0]
 
         (numeric,) = central_differences(loss, [array])
-        self.model.assign(kind, layer, array)
+        self.model._assign(kind, layer, array)
         return numeric

@@ -59,7 +59,7 @@ class Oracle:
     smoothing: float = 0.0
 
     def __post_init__(self):
-        arrays = {kind: dict(self.model.layer_arrays(kind)) for kind in KINDS}
+        arrays = {kind: dict(self.model._layer_arrays(kind)) for kind in KINDS}
         sizes = self.model.layer_sizes
         layers = range(len(sizes) - 1)
         self.frozen = [not trains for trains in self.model.trainable]

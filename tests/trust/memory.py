@@ -327,7 +327,7 @@ def plant_exit() -> None:
         return call
 
     Run.epoch = deadly(Run.epoch)  # type: ignore[method-assign]
-    Network.outputs_of = deadly(Network.outputs_of)  # type: ignore[method-assign]
+    Network._outputs_of = deadly(Network._outputs_of)  # type: ignore[method-assign]
 
 
 def _start_a_thread() -> None:

@@ -155,14 +155,14 @@ def plant_leak() -> None:
     """A network whose parameters are never given back, and a file that is never closed."""
     from fastmlp.network import Network
 
-    original = Network.outputs_of
+    original = Network._outputs_of
 
     def leaking(self: Any, *arguments: Any) -> Any:
         result = original(self, *arguments)
         _LOST.append((bytearray(1 << 15), open(os.devnull)))  # noqa: SIM115
         return result
 
-    Network.outputs_of = leaking  # type: ignore[method-assign]
+    Network._outputs_of = leaking  # type: ignore[method-assign]
     start = Problem.trained
 
     def keeping(self: Problem, *arguments: Any, **options: Any) -> fastmlp.MLP:

@@ -307,7 +307,7 @@ def plant_scratch() -> None:
     """Predictions that share a buffer."""
     from fastmlp.network import Network
 
-    original = Network.outputs_of
+    original = Network._outputs_of
     shared: dict[Any, Any] = {}
 
     def careless(self: Any, rows: Any, link: str, threads: int) -> Any:
@@ -315,7 +315,7 @@ def plant_scratch() -> None:
         time.sleep(1e-5)
         return shared["outputs"]
 
-    Network.outputs_of = careless  # type: ignore[method-assign]
+    Network._outputs_of = careless  # type: ignore[method-assign]
     scale = Network.hidden_activations
 
     def scaled(self: Any, x: Any, **options: Any) -> Any:
@@ -344,7 +344,7 @@ def plant_torn() -> None:
     """An array that is set in two halves."""
     from fastmlp.network import Network
 
-    original = Network.assign
+    original = Network._assign
 
     def halves(self: Any, kind: str, layer: int, values: Any) -> None:
         half = values.copy()
@@ -353,7 +353,7 @@ def plant_torn() -> None:
         time.sleep(1e-5)
         original(self, kind, layer, values)
 
-    Network.assign = halves  # type: ignore[method-assign]
+    Network._assign = halves  # type: ignore[method-assign]
 
 
 def plant_fork_state() -> None:

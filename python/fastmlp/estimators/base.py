@@ -57,16 +57,16 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     _parameter_constraints = CONSTRAINTS
     _numeric_targets: bool
-    _tells_accuracy: bool
+    _has_accuracy: bool
 
     @property
-    def used(self) -> UsedParameters:
+    def _used(self) -> UsedParameters:
         """The parameters as plain values of Python."""
         return UsedParameters(self)
 
     @property
     def _threads(self) -> int:
-        return thread_count(self.used.n_threads)
+        return thread_count(self._used.n_threads)
 
     # ------------------------------------------------------------ what subclasses define
 
@@ -121,7 +121,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._check_resumable()
             if getattr(self, "_pending", False):  # cut before it had begun: it begins again
                 mode = "fit"
-        first = not hasattr(self, "coefs_") or (mode == "fit" and not self.used.warm_start)
+        first = not hasattr(self, "coefs_") or (mode == "fit" and not self._used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
         y = self._check_targets(y, mode)
         targets, weights = self._encoded(X, y, sample_weight, first, mode)
@@ -199,9 +199,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._set_parameters(parameters)
         self._seed = 0
         self.__dict__.pop("normalization_", None)
-        if self.used.dropout or self.used.input_dropout:
+        if self._used.dropout or self._used.input_dropout:
             self._seed = int(self._random_state.randint(2**31))
-        if self.used.batch_normalization:
+        if self._used.batch_normalization:
             model = self._network_spec().build()
             self.normalization_ = Parameters.read_from(model).normalization
         self._predictor = Predictor()
@@ -226,7 +226,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         callbacks: list[Callback],
     ) -> None:
         once, resumes = mode == "partial_fit", mode == "resume"
-        if once and self.used.early_stopping:
+        if once and self._used.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         is_new = mode == "fit" or self._session is None
         if is_new:
@@ -241,7 +241,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         data, held_out = self._hold_out(X, targets, weights, validation, session)
         self._start_curves(held_out)
         batch_size = self._batch_size(len(data))
-        planned = Planned(len(data), batch_size, self.used.max_iter)
+        planned = Planned(len(data), batch_size, self._used.max_iter)
         parameters = self._parameters()
         if resumes:
             session.require_resumable(planned)
@@ -254,7 +254,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.order = np.arange(len(data))
         model = session.model_of(self._network_spec())
         parameters.write_to(model)
-        run = session.run_of(model, batch_size, self.used.n_threads)
+        run = session.run_of(model, batch_size, self._used.n_threads)
         if not resumes:
             session.begin_anew(run, Moment.of(self, session))
             self._pending = False
@@ -269,11 +269,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             model,
             run,
             data,
-            session.solver.with_penalty(self.used.alpha),
+            session.solver.with_penalty(self._used.alpha),
             continuation=session,
             callbacks=callbacks,
             resumes=not is_new,
-            epochs=1 if once else self.used.max_iter - self.n_iter_,
+            epochs=1 if once else self._used.max_iter - self.n_iter_,
             policy=policy,
             uncounted=session.progress.epoch - self.n_iter_,
         )
@@ -284,7 +284,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
         except NonFiniteParametersError as error:
-            if not self.used.early_stopping:
+            if not self._used.early_stopping:
                 raise
             warnings.warn(policy.end_with_best(error), ConvergenceWarning, stacklevel=5)
         finally:
@@ -293,7 +293,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.settle(replace(session.progress, kept=last.named()))
             self._set_parameters(last)
             session.is_ahead = False
-        final = self._best_parameters if self.used.early_stopping else last
+        final = self._best_parameters if self._used.early_stopping else last
         if callbacks:
             final.write_to(model)
             loop.end()
@@ -305,7 +305,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _batch_size(self, samples: int) -> int:
         """The batch size within the number of samples, with scikit-learn's warning."""
-        requested = self.used.batch_size
+        requested = self._used.batch_size
         if requested == "auto":
             return min(200, samples)
         if requested > samples:
@@ -318,7 +318,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _warn_of_the_limit(self) -> None:
         warnings.warn(
-            f"Stochastic Optimizer: Maximum iterations ({self.used.max_iter}) reached and the "
+            f"Stochastic Optimizer: Maximum iterations ({self._used.max_iter}) reached and the "
             "optimization hasn't converged yet.",
             ConvergenceWarning,
             stacklevel=6,
@@ -328,12 +328,12 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Make the lists that early stopping and validation append to, unless they go on."""
         if held_out is not None and self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
-        if self.used.early_stopping and self.validation_scores_ is None:
+        if self._used.early_stopping and self.validation_scores_ is None:
             self.validation_scores_ = []
             self.best_validation_score_ = -np.inf
             self.best_loss_ = None
             self._best_parameters = self._parameters().copy()
-        if self.used.early_stopping:
+        if self._used.early_stopping:
             self._plateau.best = -self.best_validation_score_
         else:
             self.best_loss_ = np.inf if self.best_loss_ is None else self.best_loss_
@@ -349,11 +349,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         training, held_out = None, None
         if X_val is not None:
             measured = self._validation_data(X_val, y_val)
-        elif self.used.early_stopping:
+        elif self._used.early_stopping:
             if session.split is None:
                 session.split = split_indices(
                     targets,
-                    self.used.validation_fraction,
+                    self._used.validation_fraction,
                     self._random_state,
                     # scikit-learn tells classes apart by a single column of targets.
                     stratify=self._stratifies(),
@@ -362,9 +362,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             measured = core_data(X, targets, weights, held_out)
         else:
             return core_data(X, targets, weights), None
-        score_name = "val_accuracy" if self._tells_accuracy else "val_r2"
+        score_name = "val_accuracy" if self._has_accuracy else "val_r2"
         return core_data(X, targets, weights, training), HeldOut(
-            measured, self._loss_measure(), self._score_outputs, score_name, self.used.n_threads
+            measured, self._loss_measure(), self._score_outputs, score_name, self._used.n_threads
         )
 
     def _validation_data(self, X: Any, y: Any) -> Data:
@@ -375,13 +375,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _fit_lbfgs(self, data: Data, callbacks: list[Callback]) -> None:
         """Minimize in double precision; a line search has no use for the rounding of single."""
-        if self.used.dropout or self.used.input_dropout:
+        if self._used.dropout or self._used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
         kept = self._parameters()
         model = self._network_spec(np.float64).build()
         kept.write_to(model)
         self.n_iter_ = 0
-        iterations = Iterations(model, callbacks, self.used.max_iter)
+        iterations = Iterations(model, callbacks, self._used.max_iter)
         if not iterations.begin():
             data = data.in_double_precision()
             minimize_loss(self, model, data, self._loss_measure(), iterations)
@@ -418,9 +418,9 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self.activation,
             self._core_loss(),
             np.dtype(dtype or self.coefs_[0].dtype).name,
-            self.used.dropout,
-            self.used.input_dropout,
-            self.used.batch_normalization,
+            self._used.dropout,
+            self._used.input_dropout,
+            self._used.batch_normalization,
             self._seed,
         )
 

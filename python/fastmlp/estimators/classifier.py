@@ -161,7 +161,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     _parameter_constraints = CONSTRAINTS | {
         "class_weight": [dict, list, StrOptions({"balanced"}), None]
     }
-    _tells_accuracy = True
+    _has_accuracy = True
     _numeric_targets = False
     loss = "log_loss"
 
@@ -212,23 +212,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         *,
         resume: bool = False,
     ) -> MLPClassifier:
-        """Train on all samples.
+        """Train the network.
 
         Parameters
         ----------
         X : array or CSR matrix of shape (samples, features)
-            float32 is trained in float32, bytes are taken as they are and trained in float64,
-            and so is what has to be converted.
+            Samples. float32 is trained in float32, everything else in float64.
         y : array of shape (samples,) or (samples, labels)
             Labels of any sortable type, or an indicator matrix of several labels.
         sample_weight : array of shape (samples,), optional
-            Factors of the samples' losses; a batch's loss is divided by their sum.
+            Factor of each sample's loss; the loss of a batch is divided by their sum.
         X_val, y_val : arrays, optional
-            Samples to measure by instead of some held out from `X`.
+            Validation samples, used instead of samples held out from `X`.
         resume : bool, default=False
-            Go on where the last `fit` on these samples ended, up to `max_iter` epochs in all:
-            the parameters become those of a fit that had not ended, to the last bit, where
-            `random_state` is not None and was not used in between.
+            Continue the last `fit` on these samples, up to `max_iter` epochs in total. The result
+            is that of one longer `fit`, to the last bit, if `random_state` is not None and was not
+            used in between.
 
         Returns
         -------
@@ -237,8 +236,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            An argument or parameter is out of range, or the training diverged, which is a
+            An argument or parameter is out of range, or the training diverged; then the error is a
             `fastmlp.DivergedError` as well.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastmlp import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> MLPClassifier(max_iter=500, random_state=0).fit(X, y).score(X, y) > 0.95
+        True
         """
         self._fit(X, y, sample_weight, (X_val, y_val), "resume" if resume else "fit")
         return self
@@ -248,14 +255,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Train for one epoch; the optimizer goes on where the last call left it.
+        """Train for one epoch; the optimizer keeps its state between calls.
 
         Parameters
         ----------
         X, y, sample_weight
-            As of `fit`.
+            As in `fit`.
         classes : array of shape (classes,)
-            All labels that will ever come; needed in the first call.
+            All labels of all calls; required in the first call.
 
         Returns
         -------
@@ -264,7 +271,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As of `fit`; also where `y` holds a class that is not among `classes`.
+            As in `fit`, or `y` holds a class that is not among `classes`.
+
+        Examples
+        --------
+        >>> from fastmlp import MLPClassifier
+        >>> model = MLPClassifier(random_state=0)
+        >>> model.partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1, 2]).n_iter_
+        1
         """
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
@@ -273,40 +287,88 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> Array:
-        """Most probable class of each sample, (samples,), or an indicator matrix of labels."""
+        """Predict the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (samples, features)
+            Samples.
+
+        Returns
+        -------
+        array of shape (samples,), or indicator matrix of shape (samples, labels)
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastmlp import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> MLPClassifier(max_iter=500, random_state=0).fit(X, y).predict(X[:3])
+        array([0, 0, 0])
+        """
         model, rows = self._network_and_rows(X)
         if self.out_activation_ == "softmax":
-            labels: Array = self.classes_[model.classes_of(rows, self._threads)]
+            labels: Array = self.classes_[model._classes_of(rows, self._threads)]
             return labels
-        outputs = model.outputs_of(rows, "sigmoid", self._threads)
+        outputs = model._outputs_of(rows, "sigmoid", self._threads)
         if self.n_outputs_ == 1:
             outputs = outputs.ravel()
         decoded: Array = self._label_binarizer.inverse_transform(outputs)
         return decoded
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the classes in the order of ``classes_``, (samples, classes)."""
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (samples, features)
+            Samples.
+
+        Returns
+        -------
+        array of shape (samples, classes)
+            Columns in the order of ``classes_``.
+
+        Examples
+        --------
+        >>> from fastmlp import MLPClassifier
+        >>> model = MLPClassifier(random_state=0)
+        >>> model = model.partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1])
+        >>> model.predict_proba([[0.0], [1.0], [2.0]]).shape
+        (3, 2)
+        """
         model, rows = self._network_and_rows(X)
         link: Link = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
-        probabilities = model.outputs_of(rows, link, self._threads)
+        probabilities = model._outputs_of(rows, link, self._threads)
         if self.n_outputs_ > 1:
             return probabilities
         return np.hstack([1 - probabilities, probabilities])
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Natural logarithms of `predict_proba`."""
+        """Predict the natural logarithm of the probability of each class.
+
+        Parameters, returned value and errors are those of `predict_proba`.
+
+        Examples
+        --------
+        >>> from fastmlp import MLPClassifier
+        >>> model = MLPClassifier(random_state=0)
+        >>> model = model.partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1])
+        >>> bool((model.predict_log_proba([[2.0]]) < 0).all())
+        True
+        """
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
 
     # ------------------------------------------------------------ targets
 
     def _check_targets(self, y: Any, mode: Mode) -> Any:
-        if not hasattr(self, "classes_") or (mode == "fit" and not self.used.warm_start):
+        if not hasattr(self, "classes_") or (mode == "fit" and not self._used.warm_start):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
             return y
         classes = unique_labels(y)
-        if self.used.warm_start and mode != "resume":
+        if self._used.warm_start and mode != "resume":
             if set(classes) != set(self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the previous "
@@ -364,9 +426,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """Fraction of the samples, or of their weight, whose labels are all right."""
         targets = data.targets[0]
         if self.out_activation_ == "softmax":
-            right = model.classes_of(data.rows, self._threads) == targets
+            right = model._classes_of(data.rows, self._threads) == targets
         else:
-            outputs = model.outputs_of(data.rows, "none", self._threads)
+            outputs = model._outputs_of(data.rows, "none", self._threads)
             right = ((outputs > 0) == (targets > 0)).all(axis=1)
         return float(np.average(right, weights=data.sample_weight))
 

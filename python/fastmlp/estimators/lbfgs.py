@@ -101,7 +101,7 @@ def minimize_loss(
 
     Sets ``n_iter_`` and ``loss_`` of the estimator.
     """
-    used = estimator.used
+    used = estimator._used
     l2 = used.alpha / data.total_weight
     objective = Objective(model, data, threads=used.n_threads, l2=l2)
     weights = sum(coef.size for coef in model.weights)

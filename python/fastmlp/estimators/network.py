@@ -35,7 +35,7 @@ class Parameters(NamedTuple):
         model.biases = self.intercepts
         for name, values in self.normalization.items():
             _, layer, kind = name.split(".")
-            model.assign(kind, int(layer), values)
+            model._assign(kind, int(layer), values)
 
     @classmethod
     def read_from(cls, model: Network) -> Parameters:

@@ -111,7 +111,7 @@ def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
     """Require that the type of the samples, in which the core computes, holds all parameters."""
     cure = "float64 samples: their type"
     for name in {*_IN_THE_CORE, *_SHARES}:
-        value = getattr(estimator.used, name)
+        value = getattr(estimator._used, name)
         below_one = name in _SHARES and value < 1
         require_held(name, value, dtype, below_one=below_one, cure=cure)
 

@@ -99,9 +99,9 @@ class ScikitLearnPolicy(Policy):
         tells: bool,
     ) -> None:
         super().__init__(model)
-        self.tells_accuracy = estimator._tells_accuracy
+        self.has_accuracy = estimator._has_accuracy
         self._estimator = estimator
-        self._used = estimator.used
+        self._used = estimator._used
         self._session = session
         self._count = len(data)
         self._is_weighted = data.sample_weight is not None

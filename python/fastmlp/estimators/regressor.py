@@ -154,7 +154,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _parameter_constraints = CONSTRAINTS | {"loss": [StrOptions(_NAMED_LOSSES), Loss]}
-    _tells_accuracy = False
+    _has_accuracy = False
     _numeric_targets = True
 
     def __init__(
@@ -204,23 +204,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         *,
         resume: bool = False,
     ) -> MLPRegressor:
-        """Train on all samples.
+        """Train the network.
 
         Parameters
         ----------
         X : array or CSR matrix of shape (samples, features)
-            float32 is trained in float32, bytes are taken as they are and trained in float64,
-            and so is what has to be converted.
+            Samples. float32 is trained in float32, everything else in float64.
         y : array of shape (samples,) or (samples, outputs)
-            Real numbers.
+            Targets, real numbers.
         sample_weight : array of shape (samples,), optional
-            Factors of the samples' losses; a batch's loss is divided by their sum.
+            Factor of each sample's loss; the loss of a batch is divided by their sum.
         X_val, y_val : arrays, optional
-            Samples to measure by instead of some held out from `X`.
+            Validation samples, used instead of samples held out from `X`.
         resume : bool, default=False
-            Go on where the last `fit` on these samples ended, up to `max_iter` epochs in all:
-            the parameters become those of a fit that had not ended, to the last bit, where
-            `random_state` is not None and was not used in between.
+            Continue the last `fit` on these samples, up to `max_iter` epochs in total. The result
+            is that of one longer `fit`, to the last bit, if `random_state` is not None and was not
+            used in between.
 
         Returns
         -------
@@ -229,8 +228,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            An argument or parameter is out of range, or the training diverged, which is a
+            An argument or parameter is out of range, or the training diverged; then the error is a
             `fastmlp.DivergedError` as well.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastmlp import MLPRegressor
+        >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+        >>> y = X.ravel() ** 2
+        >>> MLPRegressor(solver="lbfgs", random_state=0).fit(X, y).score(X, y) > 0.99
+        True
         """
         self._fit(X, y, sample_weight, (X_val, y_val), "resume" if resume else "fit")
         return self
@@ -238,12 +246,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     @available_if(BaseMLP._check_solver)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Train for one epoch; the optimizer goes on where the last call left it.
+        """Train for one epoch; the optimizer keeps its state between calls.
 
         Parameters
         ----------
         X, y, sample_weight
-            As of `fit`.
+            As in `fit`.
 
         Returns
         -------
@@ -252,18 +260,41 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As of `fit`.
+            As in `fit`.
+
+        Examples
+        --------
+        >>> from fastmlp import MLPRegressor
+        >>> MLPRegressor(random_state=0).partial_fit([[0.0], [1.0]], [0.0, 1.0]).n_iter_
+        1
         """
         self._fit(X, y, sample_weight, (None, None), "partial_fit")
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predicted values, (samples,) for one output and (samples, outputs) for several."""
+        """Predict values.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (samples, features)
+            Samples.
+
+        Returns
+        -------
+        array of shape (samples,), or (samples, outputs) for several outputs
+
+        Examples
+        --------
+        >>> from fastmlp import MLPRegressor
+        >>> model = MLPRegressor(random_state=0).partial_fit([[0.0], [1.0]], [0.0, 1.0])
+        >>> model.predict([[0.0], [1.0], [2.0]]).shape
+        (3,)
+        """
         predicted = self._outputs(*self._network_and_rows(X))
         return predicted.ravel() if self.n_outputs_ == 1 else predicted
 
     def _outputs(self, model: Network, rows: Rows) -> Array:
-        return model.outputs_of(rows, self._loss().link, self._threads)
+        return model._outputs_of(rows, self._loss().link, self._threads)
 
     # ------------------------------------------------------------ targets and network
 

@@ -123,7 +123,7 @@ class HeldOut:
 
     def measure(self, model: Network, *, scores: bool) -> dict[str, float]:
         """Mean loss without penalty and, with `scores`, the score, else NaN."""
-        measured = model.evaluate_data(self._data, self._threads)
+        measured = model._evaluate_data(self._data, self._threads)
         score = np.nan
         if scores and "accuracy" in measured and self._data.sample_weight is None:
             score = measured["accuracy"]

@@ -235,7 +235,7 @@ class Session(Unsaved):
 
 def new_session(estimator: Any) -> Session:
     """A session for the solver, or the optimizer, that an estimator's parameters ask for."""
-    used = estimator.used
+    used = estimator._used
     if estimator.optimizer is not None:
         optimizer = copy.deepcopy(estimator.optimizer)  # the state of its schedule is this one's
         rate, settings = optimizer.learning_rate, optimizer.settings()

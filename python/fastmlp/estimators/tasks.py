@@ -29,7 +29,7 @@ class ScikitLearnTasks(Callback):
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._task = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-        self._root = estimator._init_callback_context(max_subtasks=estimator.used.max_iter)
+        self._root = estimator._init_callback_context(max_subtasks=estimator._used.max_iter)
         self._epoch: Any = None
 
     def on_train_begin(self, training: Training) -> None:

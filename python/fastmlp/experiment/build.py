@@ -160,7 +160,7 @@ def _require_loss_for(task: str, model: MLP) -> None:
 
 def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
     """Raise ValueError if the records of the epochs will lack the monitored quantity."""
-    names = ["loss", "accuracy"] if model.tells_accuracy else ["loss"]
+    names = ["loss", "accuracy"] if model._has_accuracy else ["loss"]
     if prepared.validation is not None or prepared.test is not None:
         names += [f"val_{name}" for name in names]
     if config.training.monitor not in names:

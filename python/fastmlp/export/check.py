@@ -177,7 +177,7 @@ def _pre_activations(inputs: Array, layer: DenseLayer) -> tuple[Array, Array]:
 
 def _decided(model: MLP, inference: Inference, x: Array, tolerance: float) -> Mask:
     """Samples whose label does not hang on rounding."""
-    outputs = model.outputs_of(x, "none", 1).astype(np.float64)
+    outputs = model._outputs_of(x, "none", 1).astype(np.float64)
     reach = tolerance * max(1.0, float(np.abs(outputs).max()))
     if inference.kind == "labels":
         return ~_in_row(np.abs(outputs) <= reach)

@@ -42,7 +42,7 @@ class Network:
 
     def _require_finite_weights(self) -> None:
         initializer = self._architecture.initializer
-        for layer, weights in self.layer_arrays("weights"):
+        for layer, weights in self._layer_arrays("weights"):
             if not np.isfinite(weights).all():
                 names = [f.name for f in dataclasses.fields(initializer) if f.name != "name"]
                 raise ValueError(
@@ -72,9 +72,9 @@ class Network:
         return len(losses) == 1 and losses[0].takes_classes
 
     @property
-    def tells_accuracy(self) -> bool:
+    def _has_accuracy(self) -> bool:
         """Whether training and `evaluate` measure an accuracy; the first loss decides."""
-        return self._architecture.losses[0].tells_accuracy
+        return self._architecture.losses[0].has_accuracy
 
     @property
     def isa(self) -> str:
@@ -88,7 +88,7 @@ class Network:
         """Whether `fit` changes each layer."""
         return list(self._trainable)
 
-    def trainable_flags(self) -> list[bool]:
+    def _trainable_flags(self) -> list[bool]:
         """`trainable` as the core takes it: empty if all layers are trained."""
         return [] if all(self._trainable) else list(self._trainable)
 
@@ -192,23 +192,23 @@ class Network:
     def _list(self, kind: str) -> list[Array]:
         def assign(layer: int, value: object) -> None:
             sizes = self._architecture.layer_sizes
-            self.assign(kind, layer, checked_parameter(kind, layer, value, sizes, self.dtype))
+            self._assign(kind, layer, checked_parameter(kind, layer, value, sizes, self.dtype))
 
-        return Parameters((array for _, array in self.layer_arrays(kind)), assign)
+        return Parameters((array for _, array in self._layer_arrays(kind)), assign)
 
     def _set_list(self, kind: str, values: object) -> None:
         sizes = self._architecture.layer_sizes
         checked = checked_parameters(kind, values, sizes, self.dtype)
         self._assign_all([(kind, layer, value) for layer, value in enumerate(checked)])
 
-    def layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
+    def _layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
         """Yield each layer that has an array of this kind, and a copy of the array."""
         normalized = (*self._architecture.batch_normalization, False)
         for layer in range(self._architecture.layers):
             if kind in ("weights", "biases") or normalized[layer]:
                 yield layer, self._network.get(kind, layer)
 
-    def assign(self, kind: str, layer: int, values: Array) -> None:
+    def _assign(self, kind: str, layer: int, values: Array) -> None:
         """Set one array, whose shape has been checked."""
         self._assign_all([(kind, layer, values)])
 
@@ -237,7 +237,7 @@ class Network:
         return {
             f"layers.{layer}.{kind}": array
             for kind in _KINDS
-            for layer, array in self.layer_arrays(kind)
+            for layer, array in self._layer_arrays(kind)
         }
 
     def set_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> None:
@@ -270,7 +270,7 @@ class Network:
         places = {
             f"layers.{layer}.{kind}": (kind, layer)
             for kind in _KINDS
-            for layer, _ in self.layer_arrays(kind)
+            for layer, _ in self._layer_arrays(kind)
         }
         if not isinstance(parameters, Mapping):
             raise TypeError(f"parameters must be a mapping, got {type(parameters).__name__}")
@@ -285,7 +285,7 @@ class Network:
             for name, (kind, layer) in places.items()
         }
 
-    def put_parameters(self, parameters: Mapping[str, Array]) -> None:
+    def _put_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Set parameters without changing what a resumed training continues from."""
         places = (name.split(".") for name in parameters)
         arrays = [(kind, int(layer)) for _, layer, kind in places]
@@ -369,7 +369,7 @@ class Network:
         >>> MLP([2, 3, 1], loss="mse").forward([[0.0, 0.0]])
         array([[0.]], dtype=float32)
         """
-        return self.outputs_of(self._rows(x), self._architecture.link, thread_count(threads))
+        return self._outputs_of(self._rows(x), self._architecture.link, thread_count(threads))
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
         """Compute the outputs of each hidden layer, without dropout.
@@ -421,13 +421,13 @@ class Network:
         rows = self._rows(x)
         team = thread_count(threads)
         if self.is_classifier:
-            return self.classes_of(rows, team).astype(np.int64)
+            return self._classes_of(rows, team).astype(np.int64)
         losses = self._architecture.losses
         if len(losses) == 1:
             link = "exp" if losses[0].link == "exp" else "none"
-            outputs = self.outputs_of(rows, link, team)
+            outputs = self._outputs_of(rows, link, team)
             return _decided(losses[0].link, False, outputs)
-        outputs = self.outputs_of(rows, "none", team)
+        outputs = self._outputs_of(rows, "none", team)
         return [
             _decided(loss.link, loss.takes_classes, outputs[:, group])
             for loss, group in zip(losses, self._architecture.groups, strict=True)
@@ -465,7 +465,7 @@ class Network:
                 "predict_proba requires a classification loss that makes probabilities, this is "
                 f"{', '.join(loss.name for loss in losses)}"
             )
-        return self.outputs_of(self._rows(x), link, thread_count(threads))
+        return self._outputs_of(self._rows(x), link, thread_count(threads))
 
     def evaluate(
         self,
@@ -493,26 +493,26 @@ class Network:
         >>> MLP([2, 1], loss="mse").evaluate([[0.0, 0.0]], [[3.0]])
         {'loss': 9.0}
         """
-        return self.evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
+        return self._evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
 
-    def evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
+    def _evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
         """`evaluate` for samples that have been checked."""
         function = core_function(self._architecture.losses)
         if function is not None:
-            outputs = self.outputs_of(data.rows, "none", threads)
+            outputs = self._outputs_of(data.rows, "none", threads)
             return {"loss": float(function(outputs, data.targets[0])[0])}
         loss_sum, weight_sum, correct = self._network.evaluate(
             data.rows, data.targets, data.sample_weight, threads
         )
         measured = {"loss": loss_sum / weight_sum}
-        if self.tells_accuracy:
+        if self._has_accuracy:
             measured["accuracy"] = correct / weight_sum
         return measured
 
     def _gradients(
         self, data: Data, training: bool, wants_input: bool, threads: int | None
     ) -> tuple[float, dict[str, Any]]:
-        gradient = self.core_gradient(len(data), thread_count(threads))
+        gradient = self._core_gradient(len(data), thread_count(threads))
         return gradient.compute(
             data.rows,
             data.targets,
@@ -611,19 +611,19 @@ class Network:
         _, arrays = self._gradients(self._data(x, y), training, False, threads)
         return [float(norm(array)) for array in arrays["weights"]]
 
-    def outputs_of(self, rows: Rows, link: str, threads: int) -> Array:
+    def _outputs_of(self, rows: Rows, link: str, threads: int) -> Array:
         """Compute outputs, with the function `link` applied, of rows that have been checked."""
         return self._network.forward(rows, link, threads)
 
-    def classes_of(self, rows: Rows, threads: int) -> npt.NDArray[np.int32]:
+    def _classes_of(self, rows: Rows, threads: int) -> npt.NDArray[np.int32]:
         """Compute the index of the largest output of rows that have been checked."""
         return self._network.predict_classes(rows, threads)
 
-    def core_gradient(self, batch_size: int, threads: int) -> _core.Gradient32 | _core.Gradient64:
+    def _core_gradient(self, batch_size: int, threads: int) -> _core.Gradient32 | _core.Gradient64:
         """Make a gradient computation of the core; with 0 threads the core chooses their number."""
         return self._gradient_type(self._network, integer("samples", batch_size, 1), threads)
 
-    def core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
+    def _core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
         """Make a training run of the core; with 0 threads the core chooses their number."""
         return self._run_type(self._network, batch_size, rule, threads)
 

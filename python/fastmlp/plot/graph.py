@@ -99,7 +99,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     row, target = _one_row(x), _one_target(model, y)
     loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)
     weights = list(exact.weights)
-    outputs = exact.outputs_of(row, "none", 1)
+    outputs = exact._outputs_of(row, "none", 1)
     values = [row, *exact.hidden_activations(row, threads=1), outputs]
     gradients = [exact.input_gradients(row, target, threads=1)]
     for layer in range(1, len(weights)):  # outputs of a layer act through all units they feed
@@ -114,7 +114,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
         weight_gradients=weight_gradients,
         biases=list(exact.biases),
         bias_gradients=bias_gradients,
-        prediction=exact.outputs_of(row, link, 1)[0],
+        prediction=exact._outputs_of(row, link, 1)[0],
     )
 
 

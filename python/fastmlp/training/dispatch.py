@@ -85,7 +85,7 @@ class Dispatch:
         """
         if self._now.kept is None:
             self._settle(kept=self.model.parameters())
-        self.model.put_parameters(parameters)
+        self.model._put_parameters(parameters)
 
     def state_after(self, callback: Callback) -> Mapping[str, Array]:
         """`MLP.training_state` as it will be after the hook of `callback` that calls this."""

@@ -49,7 +49,7 @@ class Policy:
         Whether steps measure the penalty, for `totals`.
     step_limit : int or None
         Most steps between two calls of `totals`; None for no limit.
-    tells_accuracy : bool
+    has_accuracy : bool
         Whether predictions are right or wrong.
     has_ended : bool
         No further epoch is to be trained.
@@ -67,7 +67,7 @@ class Policy:
         threads: int = 0,
         verbose: bool = False,
     ) -> None:
-        self.tells_accuracy = model.tells_accuracy
+        self.has_accuracy = model._has_accuracy
         self._model = model
         self._validation = validation
         self._threads = threads
@@ -80,7 +80,7 @@ class Policy:
         for watcher in watchers:
             for name in getattr(watcher, "watches", ()):
                 if name in ("val_loss", "val_accuracy"):
-                    accuracy = "accuracy, " if self.tells_accuracy else ""
+                    accuracy = "accuracy, " if self.has_accuracy else ""
                     raise ValueError(
                         f"monitor must be one of epoch, epochs, loss, {accuracy}seconds, "
                         f"learning_rate, got {name!r}; val_ needs validation_data"
@@ -105,7 +105,7 @@ class Policy:
         """The record of an epoch with what is measured on other samples."""
         if self._validation is None:
             return record
-        values = self._model.evaluate_data(self._validation, self._threads)
+        values = self._model._evaluate_data(self._validation, self._threads)
         return record | {f"val_{name}": value for name, value in values.items()}
 
     def observe(self, record: Record, now: Progress) -> dict[str, Any]:
@@ -215,7 +215,7 @@ class TrainingLoop(Dispatch):
         self._rates(1)  # an error comes before the last training is given up
         self._begin()
         if self._now.kept is not None:
-            self.model.put_parameters(self._now.kept)
+            self.model._put_parameters(self._now.kept)
             self._settle(kept=None)
         if isinstance(schedule, Schedule):
             self._settle(**_noted(schedule))
@@ -325,7 +325,7 @@ class TrainingLoop(Dispatch):
 
             def report(done: int, weight: float, loss: float, correct: float) -> None:
                 total = max(weight, 1e-300)
-                shown = correct / total if self._policy.tells_accuracy else None
+                shown = correct / total if self._policy.has_accuracy else None
                 progress(done, len(self._data), loss / total, shown)
 
         self._settle(step_rate=float(rates[-1]))
@@ -339,7 +339,7 @@ class TrainingLoop(Dispatch):
             steps=count,
             drop_last=self._planned.drop_last,
             learning_rates=() if constant else rates.tolist(),
-            trainable=self.model.trainable_flags(),
+            trainable=self.model._trainable_flags(),
             with_penalty=self._policy.with_penalty,
             progress=report,
         )
@@ -374,7 +374,7 @@ class TrainingLoop(Dispatch):
 
     def _means(self, sums: StepSums) -> dict[str, float]:
         means = {"loss": self._policy.mean_loss(sums)}
-        if self._policy.tells_accuracy:
+        if self._policy.has_accuracy:
             means["accuracy"] = sums.correct / (sums.weight or 1.0)
         return means
 

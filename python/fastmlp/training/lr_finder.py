@@ -107,7 +107,7 @@ def find_learning_rates(
             epoch=epoch,
             steps=len(left),
             learning_rates=left.tolist(),
-            trainable=model.trainable_flags(),
+            trainable=model._trainable_flags(),
             record_losses=True,
         )
         losses.extend(report.step_losses)

@@ -47,11 +47,11 @@ class Objective:
         self._data = data
         self._l2 = l2
         self._loss_function = core_function(model.architecture.losses)
-        self._gradient = model.core_gradient(len(data), thread_count(threads))
+        self._gradient = model._core_gradient(len(data), thread_count(threads))
         self._shapes = [
             (kind, layer, array.shape)
             for kind in _KINDS
-            for layer, array in model.layer_arrays(kind)
+            for layer, array in model._layer_arrays(kind)
         ]
         trainable = model.trainable
         self._frozen = np.concatenate(
@@ -63,7 +63,7 @@ class Objective:
 
     def flat(self) -> npt.NDArray[np.float64]:
         """The model's parameters."""
-        arrays = [array for kind in _KINDS for _, array in self._model.layer_arrays(kind)]
+        arrays = [array for kind in _KINDS for _, array in self._model._layer_arrays(kind)]
         return _joined(arrays)
 
     def assign(self, flat: npt.NDArray[np.float64]) -> None:
@@ -72,7 +72,7 @@ class Objective:
         for kind, layer, shape in self._shapes:
             count = int(np.prod(shape))
             values = flat[first : first + count].reshape(shape)
-            self._model.assign(kind, layer, values.astype(self._model.dtype))
+            self._model._assign(kind, layer, values.astype(self._model.dtype))
             first += count
 
     def __call__(self, flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:

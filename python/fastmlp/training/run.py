@@ -80,7 +80,7 @@ class Run:
         self._model = model
         self.batch_size = batch_size
         self.rule = rule
-        self._run = model.core_run(batch_size, rule, thread_count(threads))
+        self._run = model._core_run(batch_size, rule, thread_count(threads))
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
         self._held: dict[str, float] = {}  # settings that have been checked
@@ -168,7 +168,7 @@ class Run:
         ValueError
             A batch of one sample would have to be normalized.
         """
-        return self._run.smallest_batch(samples, drop_last, self._model.trainable_flags())
+        return self._run.smallest_batch(samples, drop_last, self._model._trainable_flags())
 
     @property
     def plan(self) -> dict[str, Any]:
