@@ -30,7 +30,7 @@ thread_local bool t_ends_interpreter = false;
   sleep_for_ever();
 }
 
-/// Takes the GIL; sleeps for ever if Python ends the thread instead.
+/// Takes the GIL; sleeps forever if Python ends the thread instead.
 void take_gil(PyThreadState* state) {
 #ifdef __GLIBCXX__
   try {

@@ -1,7 +1,7 @@
 // Computation without the GIL, in a process whose interpreter may end meanwhile.
 //
 // Daemon threads continue while the interpreter ends. If one of them asks for the GIL then, Python ends it by unwinding
-// its stack (pthread_exit; from Python 3.14 on the thread sleeps for ever), and unwinding a C++ frame that must not be
+// its stack (pthread_exit; from Python 3.14 on the thread sleeps forever), and unwinding a C++ frame that must not be
 // unwound aborts the process. Therefore a computation that notices the end of the interpreter stops its team and never
 // asks for the GIL again: its calling thread sleeps until the process is gone. The atexit hook that announces the end
 // waits for a while until running computations have noticed.
@@ -37,7 +37,7 @@ class PythonInside {
 };
 
 /// Returns function(*arguments), called inside a computation. If Python ends the thread in the call, the thread sleeps
-/// for ever.
+/// forever.
 pybind11::object call_inside(const pybind11::object& function, const pybind11::tuple& arguments);
 
 /// Registers the hooks for the end of the interpreter and for forks.

@@ -38,7 +38,7 @@ static inline FloatLanes fma(FloatLanes a, FloatLanes b, FloatLanes c) {
   const DoubleLanes4 sum = product + addend;
   const DoubleLanes4 addend_seen = sum - product;
   const DoubleLanes4 error = (product - (sum - addend_seen)) + (addend - addend_seen);
-  // An inexact sum with an even last bit moves one unit towards the exact value, which makes it odd. NaN and
+  // An inexact sum with an even last bit moves one unit toward the exact value, which makes it odd. NaN and
   // infinity have a NaN error, so both comparisons are false and they pass through.
   const BitLanes4 bits = (BitLanes4)sum;
   const BitLanes4 inexact = (BitLanes4)((error > 0.0) | (error < 0.0));

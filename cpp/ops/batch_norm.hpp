@@ -31,7 +31,7 @@ template <typename T>
 void batch_norm_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const BatchNormSettings& settings,
                         const BatchNormMemory<T>& memory, const Panels<T>& values, std::int64_t p);
 
-/// Moves the running moments towards those of the batch, for panel p. The forward pass does not do this, because a step
+/// Moves the running moments toward those of the batch, for panel p. The forward pass does not do this, because a step
 /// that is broken off after it is repeated.
 template <typename T>
 void batch_norm_update_moments(const DenseLayer<T>& layer, const BatchNormSettings& settings,

@@ -85,14 +85,14 @@ def write_model(
     }
     # The library orders the metadata randomly, so a canonical header replaces its header.
     with _panics_as_memory_errors():
-        serialised = save(stored, metadata=metadata)
-    length = int.from_bytes(serialised[:_LENGTH_BYTES], "little")
-    entries = json.loads(serialised[_LENGTH_BYTES : _LENGTH_BYTES + length])
+        serialized = save(stored, metadata=metadata)
+    length = int.from_bytes(serialized[:_LENGTH_BYTES], "little")
+    entries = json.loads(serialized[_LENGTH_BYTES : _LENGTH_BYTES + length])
     del entries["__metadata__"]
     header = _canonical_header(metadata, entries)
     if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"config and tensor names take more than {_MAX_HEADER_BYTES} bytes")
-    atomic_write(path, b"".join((header, memoryview(serialised)[_LENGTH_BYTES + length :])))
+    atomic_write(path, b"".join((header, memoryview(serialized)[_LENGTH_BYTES + length :])))
 
 
 @contextlib.contextmanager

@@ -211,8 +211,8 @@ def test_what_is_shown_is_a_file_of_settings(tmp_path):
     shown = Config.checked(tomlkit.parse(done.stdout).unwrap())
     assert shown == resolved("iris")
     assert shown.network.activation[0] == {"name": "elu", "alpha": 0.5}
-    coloured = run("config", "show", "iris", FORCE_COLOR="1").stdout
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == done.stdout != coloured
+    colored = run("config", "show", "iris", FORCE_COLOR="1").stdout
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == done.stdout != colored
 
 
 def test_show_without_data_has_no_recipe():

@@ -31,7 +31,7 @@ def work(tmp_path_factory):
 
 def houses():
     """Two classes that three epochs cannot tell apart quite."""
-    columns = {name: table()[name] * 3 for name in ("a", "b", "colour")}
+    columns = {name: table()[name] * 3 for name in ("a", "b", "color")}
     noise = np.random.Generator(np.random.PCG64(8)).normal(size=120)
     dear = np.array(columns["a"]) + noise > 0
     return columns | {"dear": np.where(dear, "yes", "no").tolist()}
@@ -213,7 +213,7 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
 def test_what_cannot_be_measured_says_why(work, measure, args, code, message):
     np.save(work / "x.npy", np.zeros((3, 2)))
     np.savez(work / "wide.npz", x=np.zeros((4, 3)), y=np.zeros(4, int))
-    write_csv(work / "bare.csv", {name: table()[name] for name in ("a", "b", "colour")})
+    write_csv(work / "bare.csv", {name: table()[name] for name in ("a", "b", "color")})
     write_csv(work / "kinds.csv", table() | {"sour": [7] * 40})
     found, out, errors = measure(*args)
     assert (found, out) == (code, "")

@@ -114,7 +114,7 @@ def test_the_text_has_the_same_in_words(look):
         ("two", ("5-8-2", "mse", "price, size")),
         ("labels", ("5-8-2", "binary_cross_entropy", "sweet, sour")),
         ("losses", ("2-6-6", "softmax_cross_entropy (outputs 3), mse (outputs 2)", "none")),
-        ("price", ("5-8-1", "inputs and targets", "a, b, colour (3 categories)")),
+        ("price", ("5-8-1", "inputs and targets", "a, b, color (3 categories)")),
     ],
 )
 def test_models_of_every_kind(look, name, expected):

@@ -164,13 +164,13 @@ def test_curves_in_a_pipe_are_plain_text(work):
     assert [max(ticks), min(ticks)] == pytest.approx([max(losses), min(losses)], abs=0.005)
 
 
-def test_curves_have_colours_where_they_are_asked_for(work):
+def test_curves_have_colors_where_they_are_asked_for(work):
     pytest.importorskip("plotext")
-    coloured = run("plot", "1", "loss", "--terminal", cwd=work, FORCE_COLOR="1").stdout
-    assert f"{ESCAPE}38;5;4m" in coloured
+    colored = run("plot", "1", "loss", "--terminal", cwd=work, FORCE_COLOR="1").stdout
+    assert f"{ESCAPE}38;5;4m" in colored
     plain = run("plot", "1", "loss", "--terminal", cwd=work, FORCE_COLOR="1", NO_COLOR="1").stdout
     assert ESCAPE not in plain
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == plain.split()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored).split() == plain.split()
 
 
 def test_an_encoding_without_blocks_gets_letters(work):

@@ -27,7 +27,7 @@ def work(tmp_path_factory):
     for name, model in models().items():
         model.save(path / f"{name}.safetensors")
     write_csv(path / "t.csv", table())
-    flowers = {name: table()[name] for name in ("b", "a", "colour")}
+    flowers = {name: table()[name] for name in ("b", "a", "color")}
     flowers["species"] = [("elm", "oak")[sweet] for sweet in table()["sweet"]]
     write_csv(path / "flowers.csv", flowers)
     train(path, "flowers.csv", "--target", "species", "--epochs", 3)
@@ -79,7 +79,7 @@ def test_answers_and_probabilities_of_a_run_are_those_of_the_api(work, ask):
 
 
 def test_columns_are_found_by_name(work, ask, tmp_path):
-    columns = {name: values for name, values in table().items() if name in ("colour", "b", "a")}
+    columns = {name: values for name, values in table().items() if name in ("color", "b", "a")}
     write_csv(tmp_path / "few.csv", dict(reversed(columns.items())))
     asked = ("runs/001-flowers", "-p")
     assert ask(*asked, tmp_path / "few.csv") == ask(*asked, "t.csv")
@@ -215,7 +215,7 @@ def test_every_kind_of_array_gives_the_same_answers(work, ask, tmp_path):
 
 
 def test_a_reader_that_leaves_early_is_no_error(work, tmp_path):
-    columns = {name: table()[name] * 300 for name in ("a", "b", "colour")}
+    columns = {name: table()[name] * 300 for name in ("a", "b", "color")}
     write_csv(tmp_path / "many.csv", columns)
     with subprocess.Popen(
         command("predict", "1", tmp_path / "many.csv", "-p"), cwd=work, env=environment(),
@@ -316,19 +316,19 @@ def test_probabilities_that_a_loss_does_not_make_are_code_2(work, monkeypatch, c
     refuse(capsys, 2, message, "hinge.safetensors", "t.csv", "-p")
 
 
-GOOD = "a,b,colour\n1,2,red\n3,4,blue\n"
+GOOD = "a,b,color\n1,2,red\n3,4,blue\n"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (GOOD.replace("b,c", "bb,c"), "column 'b' is missing; did you mean 'bb'?"),
-        (GOOD.replace("blue", "pink"), "line 3, column 'colour': 'pink' does not occur"),
+        (GOOD.replace("blue", "pink"), "line 3, column 'color': 'pink' does not occur"),
         (GOOD.replace("4", "four"), "line 3, column 'b': must be a number, got 'four'"),
         (GOOD.replace("1,2", "1,"), "line 2, column 'b': lacks a value"),
         (GOOD.replace("4", "inf"), "column 'b'"),
         (GOOD.replace("3,4", "3,4,5"), "line 3"),
-        ("a,b,colour\n", "line 2: is missing"),
+        ("a,b,color\n", "line 2: is missing"),
         ("", "is empty"),
     ],
 )
@@ -346,7 +346,7 @@ def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, ca
         ("t.docx", "t.docx: file type: must be one of .csv"),
         ("three.npy", "three.npy: x: must have 2 features, got 3"),
         ("nan.npy", "nan.npy: must be finite"),
-        ("text.csv", "text.csv: line 2, column 'colour': must be a number"),
+        ("text.csv", "text.csv: line 2, column 'color': must be a number"),
     ],
 )
 def test_files_that_hold_no_samples_are_code_3(work, name, message, monkeypatch, capsys):
@@ -354,7 +354,7 @@ def test_files_that_hold_no_samples_are_code_3(work, name, message, monkeypatch,
     (work / "t.docx").write_bytes(b"x")
     np.save("three.npy", np.zeros((4, 3)))
     np.save("nan.npy", np.array([[0.0, np.nan]]))
-    write_csv(work / "text.csv", {name: table()[name] for name in ("a", "colour")})
+    write_csv(work / "text.csv", {name: table()[name] for name in ("a", "color")})
     refuse(capsys, 3, message, "plain.safetensors", name)
 
 
@@ -392,7 +392,7 @@ def test_what_is_neither_a_run_nor_a_file_is_code_4(work, name, message, monkeyp
 
 
 def test_a_fifo_does_not_keep_it_waiting(work, tmp_path):
-    """In processes of their own, which a careless reader would let wait for ever."""
+    """In processes of their own, which a careless reader would let wait forever."""
     os.mkfifo(tmp_path / "fifo.csv")
     model, samples = work / "hostile.safetensors", work / "t.csv"
     for args, code in ((("fifo.csv", samples), 4), ((model, "fifo.csv"), 3)):

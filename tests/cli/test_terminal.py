@@ -65,14 +65,14 @@ def test_a_signal_saves_the_model_first(tmp_path, number, code, status):
     assert all(np.isfinite(weights).all() for weights in model.weights)
 
 
-def test_colour_follows_the_switches(tiny, tmp_path):
+def test_color_follows_the_switches(tiny, tmp_path):
     def errors(*args: object, **variables: str) -> str:
         return train_tiny(tiny, tmp_path, "--no-report", *args, **variables).stderr
 
-    coloured = errors(FORCE_COLOR="1")
-    assert ESCAPE in coloured
-    # Colour or not, a pipe gets whole lines: no carriage return, no cursor movement.
-    assert "\r" not in coloured
+    colored = errors(FORCE_COLOR="1")
+    assert ESCAPE in colored
+    # Color or not, a pipe gets whole lines: no carriage return, no cursor movement.
+    assert "\r" not in colored
     assert ESCAPE not in errors(FORCE_COLOR="1", NO_COLOR="1")
     assert ESCAPE not in errors("--no-color", FORCE_COLOR="1")
 

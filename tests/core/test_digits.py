@@ -115,7 +115,7 @@ def test_digits_of_an_activation(name):
 def test_corners_are_exact(isa, dtype):
     """Piecewise functions where their pieces meet and just beside."""
     three = np.array([-3, 3], dtype)
-    inside, outside = (np.nextafter(three, towards) for towards in (0, 10 * three))
+    inside, outside = (np.nextafter(three, toward) for toward in (0, 10 * three))
     for z, expected in ((three, [0, 1]), (outside, [0, 1])):
         z = z.astype(dtype)
         value, derivative = kernels.activation("hard_sigmoid", z[None], 0 * z, isa=isa)
@@ -231,7 +231,7 @@ def test_digits_of_a_loss(name, case, dtype):
         off = error > case.roundoffs * u * size
         where = np.argwhere(off)
         assert not np.any(off), (
-            f"{name} of {outputs[where[0][0]]} towards {case.targets}: {got[tuple(where[0])]!r}, "
+            f"{name} of {outputs[where[0][0]]} toward {case.targets}: {got[tuple(where[0])]!r}, "
             f"expected {expected[tuple(where[0])]!r}"
         )
 

@@ -183,7 +183,7 @@ def test_binary_cross_entropy_in_its_tails(isa, dtype):
             loss_bound, bound = elementwise_bounds(BINARY, outputs, targets)
             worst = np.argmax(np.abs(row_loss - exact_loss) - loss_bound)
             assert abs(row_loss[worst] - exact_loss[worst]) <= loss_bound[worst], (
-                f"loss of {outputs[worst, 0]} towards {target} is {row_loss[worst]}"
+                f"loss of {outputs[worst, 0]} toward {target} is {row_loss[worst]}"
             )
             assert np.all(np.abs(gradient - exact_gradient) <= bound)
             np.testing.assert_array_equal(correct, (side > 0) == target)

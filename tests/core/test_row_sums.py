@@ -61,25 +61,25 @@ def test_column_moments(rows, dtype):
     x = sample(rows, dtype)
     _, _, mean, variance = kernels.column_sums(x)
     bound, u = gamma(additions(rows) + 2, dtype), unit_roundoff(dtype)
-    off_centre = bound * np.abs(wide(x)).mean(axis=0)
-    assert_within(mean, wide(x).mean(axis=0), off_centre, "mean")
+    off_center = bound * np.abs(wide(x)).mean(axis=0)
+    assert_within(mean, wide(x).mean(axis=0), off_center, "mean")
     exact = wide(x).var(axis=0)
     if rows == 1:
         np.testing.assert_array_equal(variance, 0)
         return
-    # Distances from a centre that is off, each within u of itself, twice in its square.
-    allowed = (bound + 3 * u) * exact + off_centre**2
+    # Distances from a center that is off, each within u of itself, twice in its square.
+    allowed = (bound + 3 * u) * exact + off_center**2
     assert_within(variance, exact, allowed, "variance")
 
 
 @rows_of
 @pytest.mark.parametrize("from_batch", [True, False])
-def test_gradients_of_batch_normalisation(rows, from_batch, dtype):
-    normalised, gradient = sample(rows, dtype), sample(rows + 1, dtype)[1:]
+def test_gradients_of_batch_normalization(rows, from_batch, dtype):
+    normalized, gradient = sample(rows, dtype), sample(rows + 1, dtype)[1:]
     d_scales, d_shift, d_values = kernels.normalize_backward(
-        normalised, gradient, from_batch=from_batch
+        normalized, gradient, from_batch=from_batch
     )
-    n, g = wide(normalised), wide(gradient)
+    n, g = wide(normalized), wide(gradient)
     bound, u = gamma(additions(rows) + 2, dtype), unit_roundoff(dtype)
     assert_within(d_shift, g.sum(axis=0), bound * g.sum(axis=0), "shift")
     assert_within(d_scales, (n * g).sum(axis=0), bound * (n * g).sum(axis=0), "scales")

@@ -144,27 +144,27 @@ def picture(path, pixels, **options):
 
 
 def test_images_of_each_class(tmp_path):
-    grey = RNG.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    picture(tmp_path / "b cat" / "2.png", grey[0])
-    picture(tmp_path / "b cat" / "10.BMP", grey[1])
-    picture(tmp_path / "a dog" / "x.png", grey[2])
-    picture(tmp_path / "c" / "1.png", grey[3] > 127)
+    gray = RNG.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    picture(tmp_path / "b cat" / "2.png", gray[0])
+    picture(tmp_path / "b cat" / "10.BMP", gray[1])
+    picture(tmp_path / "a dog" / "x.png", gray[2])
+    picture(tmp_path / "c" / "1.png", gray[3] > 127)
     save(tmp_path, ".hidden/nothing.png", b"")
     save(tmp_path, "a dog/.thumbnails", b"")
     save(tmp_path, "README.txt", b"notes")
     raw = read(str(tmp_path))
-    expected = [grey[2], grey[1], grey[0], (grey[3] > 127) * 255]
+    expected = [gray[2], gray[1], gray[0], (gray[3] > 127) * 255]
     np.testing.assert_array_equal(raw.train.x, np.reshape(expected, (4, 12)))
     assert raw.train.x.dtype == np.uint8
     assert raw.train.y.tolist() == [0, 1, 1, 2]
     assert raw.class_names == ("a dog", "b cat", "c")
     assert (raw.image_shape, raw.task, raw.test) == ((4, 3), "classification", None)
     assert list(raw.sha256) == [tmp_path.name]
-    picture(tmp_path / "c" / "1.png", grey[3] < 127)
+    picture(tmp_path / "c" / "1.png", gray[3] < 127)
     assert read(str(tmp_path)).sha256 != raw.sha256
 
 
-def test_images_with_a_test_part_in_colour(tmp_path):
+def test_images_with_a_test_part_in_color(tmp_path):
     pixels = RNG.integers(0, 256, (4, 3, 3), dtype=np.uint8)
     opaque = np.concatenate([pixels, np.full((4, 3, 1), 255, np.uint8)], -1)
     picture(tmp_path / "train" / "a" / "1.png", pixels)

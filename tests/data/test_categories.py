@@ -53,21 +53,21 @@ def test_the_split_may_keep_categories_from_training():
 
 
 @pytest.mark.parametrize(
-    ("colours", "sizes", "note"),
+    ("colors", "sizes", "note"),
     [
         (("red", "blue", "red"), ("S", "L", "L"), None),
         (("red", "violet", "blue"), ("S", "XL", "L"), "1 of 3 test samples"),
         (("red", "violet", "blue"), ("S", "L", "XL"), "2 of 3 test samples"),
     ],
 )
-def test_a_test_part_of_its_own_may_have_more_categories(colours, sizes, note):
-    train = table(colour=text("red", "blue", "red"), size=text(*"SLL"), label=text(*"xyx"))
-    test = table(colour=text(*colours), size=text(*sizes), label=text(*"xyx"))
+def test_a_test_part_of_its_own_may_have_more_categories(colors, sizes, note):
+    train = table(color=text("red", "blue", "red"), size=text(*"SLL"), label=text(*"xyx"))
+    test = table(color=text(*colors), size=text(*sizes), label=text(*"xyx"))
     options = Options(unknown_categories="ignore", standardize=False)
     prepared = prepare(source(train, test=Part(test, None)), options)
     expected = [
-        [colour == "blue", colour == "red", size == "L", size == "S"]
-        for colour, size in zip(colours, sizes, strict=True)
+        [color == "blue", color == "red", size == "L", size == "S"]
+        for color, size in zip(colors, sizes, strict=True)
     ]
     np.testing.assert_array_equal(prepared.test.x, expected)
     notes = [line for line in prepared.notes if line.startswith("unknown_categories")]

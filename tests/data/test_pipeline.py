@@ -141,8 +141,8 @@ def test_classes_of_images_are_counted_by_name(tmp_path):
         for name in classes:
             (tmp_path / directory / name).mkdir(parents=True)
             for i in range(4):
-                grey = {"cat": 20, "dog": 120, "fish": 230}[name] + i
-                pixels = np.full((3, 3), grey, np.uint8)
+                gray = {"cat": 20, "dog": 120, "fish": 230}[name] + i
+                pixels = np.full((3, 3), gray, np.uint8)
                 image.fromarray(pixels).save(tmp_path / directory / name / f"{i}.png")
     prepared = prepare(read(str(tmp_path / "all")), Options(test_fraction=0, validation_fraction=0))
     model = fastmlp.MLP([9, 16, 3], input_scale=prepared.input_scale, seed=0)

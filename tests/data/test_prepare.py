@@ -20,12 +20,12 @@ def flowers(rows=60, seed=0):
     """Numbers, a text column with gaps, three classes of unequal size."""
     rng = np.random.default_rng(seed)
     species = np.repeat(["setosa", "versicolor", "virginica"], [rows // 2, rows // 3, rows // 6])
-    colour = rng.choice(["blue", "white", "red"], len(species)).astype(object)
-    colour[::7] = None
+    color = rng.choice(["blue", "white", "red"], len(species)).astype(object)
+    color[::7] = None
     width = rng.normal(3, 1, len(species))
     width[3::11] = np.nan
     return table(
-        length=rng.normal(5, 2, len(species)), colour=colour, width=width, label=text(*species)
+        length=rng.normal(5, 2, len(species)), color=color, width=width, label=text(*species)
     )
 
 
@@ -50,7 +50,7 @@ def test_parts_of_a_table():
         "task: classification, 3 classes of 'label'",
         "split: 43 samples for training, 5 for validation, 12 for test",
         "impute: 15 missing values replaced",
-        "text: 'colour' as 3 inputs, one for each value",
+        "text: 'color' as 3 inputs, one for each value",
         "inputs: standardized to mean 0 and standard deviation 1",
     )
 
@@ -102,7 +102,7 @@ def test_statistics_come_from_the_training_part_alone():
     for row in rows["test"] + rows["validation"]:
         columns["length"][row] = 1e9 + row
         columns["width"][row] = np.nan
-        columns["colour"][row] = "red"
+        columns["color"][row] = "red"
     again = prepare(source(table(**columns)), options)
     assert again.preprocessing == prepared.preprocessing
     np.testing.assert_array_equal(again.train.x, prepared.train.x)
@@ -209,7 +209,7 @@ def test_too_few_samples_for_parts():
 
 def test_gaps_are_refused_unless_they_are_to_be_filled():
     message = (
-        r"people\.csv: line 2, column 'colour': lacks a value, as do 14 more in the columns used; "
+        r"people\.csv: line 2, column 'color': lacks a value, as do 14 more in the columns used; "
         r"fill the gaps with impute"
     )
     with pytest.raises(FormatError, match=message):

@@ -57,7 +57,7 @@ def test_how_unknown_categories_are_taken_survives_a_file():
         pickle.loads(pickle.dumps(original)),
     ):
         assert read == original
-        later = table(age=numbers(40), colour=text("violet"))
+        later = table(age=numbers(40), color=text("violet"))
         np.testing.assert_allclose(read.inputs(later), [[0, -0.5, -0.25, -5]], rtol=1e-15)
 
 
@@ -66,7 +66,7 @@ def test_different_content_is_unequal():
         tabular(class_names=("no", "Yes")),
         tabular(class_column="class"),
         tabular(unknown_categories="ignore"),
-        tabular(columns=(COLUMNS[0], ColumnEncoding("colour", "category", None, ("b", "g", "r")))),
+        tabular(columns=(COLUMNS[0], ColumnEncoding("color", "category", None, ("b", "g", "r")))),
         tabular(input_mean=np.array([40.0, 0.25, 0.25, np.nextafter(0.5, 1)])),
         tabular(input_mean=None, input_scale=None),
         images(),

@@ -82,14 +82,14 @@ def test_one_block_per_column_in_the_order_of_the_file():
         source(
             table(
                 b=numbers(1, 2, 3, 4),
-                colour=text("red", "blue", "red", "blue"),
+                color=text("red", "blue", "red", "blue"),
                 y=numbers(0, 1, 0, 1),
                 a=numbers(5, 6, 7, 9),
             )
         ),
         Options(test_fraction=0, validation_fraction=0, standardize=False),
     )
-    assert prepared.preprocessing.feature_names == ("b", "colour=blue", "colour=red", "a")
+    assert prepared.preprocessing.feature_names == ("b", "color=blue", "color=red", "a")
     np.testing.assert_array_equal(
         prepared.train.x, [[1, 0, 1, 5], [2, 1, 0, 6], [3, 0, 1, 7], [4, 1, 0, 9]]
     )

@@ -23,7 +23,7 @@ from support.preprocessing_examples import (
 
 def test_rows_of_another_file():
     later = table(
-        colour=text("green", None, "red"), note=text("x", "y", "z"), age=numbers(50, 40, None)
+        color=text("green", None, "red"), note=text("x", "y", "z"), age=numbers(50, 40, None)
     )
     result = tabular(input_mean=None, input_scale=None).inputs(later)
     np.testing.assert_array_equal(result, [[50, 0, 1, 0], [40, 0, 0, 1], [40, 0, 0, 1]])
@@ -35,49 +35,49 @@ def test_rows_of_another_file():
 
 NO_FILL = (
     ColumnEncoding("age", "number"),
-    COLUMNS[1].__class__("colour", "category", None, ("b",)),
+    COLUMNS[1].__class__("color", "category", None, ("b",)),
 )
 ERRORS = {
     "category": (
         COLUMNS,
-        table(age=numbers(1, 2), colour=text("red", "violet")),
-        r"people\.csv: line 3, column 'colour': 'violet' does not occur in the training part, "
+        table(age=numbers(1, 2), color=text("red", "violet")),
+        r"people\.csv: line 3, column 'color': 'violet' does not occur in the training part, "
         r"which has blue, green, red; in training, leave the column out with --features, or take "
         r"--unknown-categories ignore$",
     ),
     "text for a number": (
         COLUMNS,
-        table(age=text("7", None, "old"), colour=text("red", "red", "red")),
+        table(age=text("7", None, "old"), color=text("red", "red", "red")),
         r"people\.csv: line 4, column 'age': must be a number, got 'old'",
     ),
     "infinite": (
         COLUMNS,
-        table(age=numbers(1, -np.inf), colour=text("red", "red")),
+        table(age=numbers(1, -np.inf), color=text("red", "red")),
         r"people\.csv: line 3, column 'age': must be finite",
     ),
     "missing values": (
         NO_FILL,
-        table(age=numbers(1, 2, None), colour=text("b", None, None)),
-        r"people\.csv: line 3, column 'colour': lacks a value, as do 2 more",
+        table(age=numbers(1, 2, None), color=text("b", None, None)),
+        r"people\.csv: line 3, column 'color': lacks a value, as do 2 more",
     ),
     "one missing value": (
         NO_FILL,
-        table(age=numbers(1, None), colour=text("b", "b")),
+        table(age=numbers(1, None), color=text("b", "b")),
         r"people\.csv: line 3, column 'age': lacks a value$",
     ),
     "no lines": (
         NO_FILL,
-        Table("p.parquet", {"age": numbers(1, None), "colour": text("b", "b")}, {}, None),
+        Table("p.parquet", {"age": numbers(1, None), "color": text("b", "b")}, {}, None),
         r"p\.parquet: row 2, column 'age': lacks a value",
     ),
     "missing column": (
         COLUMNS,
-        table(Age=numbers(1), colour=text("red")),
+        table(Age=numbers(1), color=text("red")),
         r"people\.csv: column 'age' is missing; did you mean 'Age'\?",
     ),
     "unsupported column": (
         COLUMNS,
-        Table("people.csv", {"colour": text("red")}, {"age": "datetime"}, 2),
+        Table("people.csv", {"color": text("red")}, {"age": "datetime"}, 2),
         r"people\.csv: column 'age': must hold numbers, or text, got datetime",
     ),
 }
@@ -93,13 +93,13 @@ def test_an_unusable_row_is_named(columns, later, message):
 
 def test_unknown_categories_are_ignored_where_that_was_asked_for():
     preprocessing = tabular(unknown_categories="ignore", input_mean=None, input_scale=None)
-    later = table(age=numbers(50, None, 1, 2), colour=text("violet", None, "Red", "green"))
+    later = table(age=numbers(50, None, 1, 2), color=text("violet", None, "Red", "green"))
     np.testing.assert_array_equal(
         preprocessing.inputs(later), [[50, 0, 0, 0], [40, 0, 0, 1], [1, 0, 0, 0], [2, 0, 1, 0]]
     )
     # A reader takes a column of digits for numbers.
     np.testing.assert_array_equal(
-        preprocessing.inputs(table(age=numbers(1, 2), colour=numbers(7, None))),
+        preprocessing.inputs(table(age=numbers(1, 2), color=numbers(7, None))),
         [[1, 0, 0, 0], [2, 0, 0, 1]],
     )
 
@@ -121,7 +121,7 @@ def test_nothing_else_is_ignored(case):
 @pytest.mark.parametrize("unknown_categories", ["error", "ignore"])
 @pytest.mark.parametrize(("impute", "age"), [("mean", 3.0), ("median", 2.0), ("most_frequent", 1)])
 def test_later_gaps_are_filled_though_training_had_none(impute, age, unknown_categories):
-    raw = table(age=numbers(1, 1, 7, 4, 2), colour=text(*"xzzxx"), label=text(*"pqpqp"))
+    raw = table(age=numbers(1, 1, 7, 4, 2), color=text(*"xzzxx"), label=text(*"pqpqp"))
     options = Options(
         impute=impute,
         unknown_categories=unknown_categories,
@@ -130,22 +130,22 @@ def test_later_gaps_are_filled_though_training_had_none(impute, age, unknown_cat
         validation_fraction=0,
     )
     preprocessing = prepare(source(raw), options).preprocessing
-    later = table(age=numbers(None, 5), colour=text("z", None))
+    later = table(age=numbers(None, 5), color=text("z", None))
     np.testing.assert_array_equal(preprocessing.inputs(later), [[age, 0, 1], [5, 1, 0]])
     # A reader cannot tell what a column without any value would have held.
-    empty = table(age=text(None), colour=numbers(None))
+    empty = table(age=text(None), color=numbers(None))
     np.testing.assert_array_equal(preprocessing.inputs(empty), [[age, 1, 0]])
 
 
 @pytest.mark.parametrize("unknown_categories", ["error", "ignore"])
 def test_later_gaps_are_errors_where_gaps_were_to_be(unknown_categories):
-    raw = table(age=numbers(1, 1, 7, 4), colour=text(*"xzzx"), label=text(*"pqpq"))
+    raw = table(age=numbers(1, 1, 7, 4), color=text(*"xzzx"), label=text(*"pqpq"))
     options = Options(unknown_categories=unknown_categories, test_fraction=0, validation_fraction=0)
     preprocessing = prepare(source(raw), options).preprocessing
     for later, problem in (
-        (table(age=numbers(None, 5), colour=text("z", None)), "'age': lacks a value, as do 1 more"),
-        (table(age=numbers(1), colour=text(None)), "'colour': lacks a value"),
-        (table(age=numbers(1), colour=numbers(None)), "'colour': lacks a value"),
+        (table(age=numbers(None, 5), color=text("z", None)), "'age': lacks a value, as do 1 more"),
+        (table(age=numbers(1), color=text(None)), "'color': lacks a value"),
+        (table(age=numbers(1), color=numbers(None)), "'color': lacks a value"),
     ):
         with pytest.raises(FormatError, match=f"people.csv: line 2, column {problem}"):
             preprocessing.inputs(later)
@@ -229,7 +229,7 @@ def test_an_array_stands_for_a_table_of_numbers():
         preprocessing.inputs(np.array([[1, 2], [3, np.nan]]))
     with pytest.raises(ValueError, match="columns a, b, got an array of shape"):
         preprocessing.inputs(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="columns age, colour"):
+    with pytest.raises(ValueError, match="columns age, color"):
         tabular().inputs(np.ones((2, 2)))
 
 
@@ -311,8 +311,8 @@ def test_targets_in_arrays():
 
 def test_outputs_in_words():
     assert tabular().decode(np.array([1, 0, 1])).tolist() == ["yes", "no", "yes"]
-    labelled = labels().decode(np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.uint8))
-    assert labelled.tolist() == ["round;sweet", "", "soft"]
+    labeled = labels().decode(np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], np.uint8))
+    assert labeled.tolist() == ["round;sweet", "", "soft"]
     single = Preprocessing(task="regression", features=1, target_names=("y",))
     np.testing.assert_array_equal(single.decode(np.array([1.5, 2])), [[1.5], [2]])
 

@@ -21,8 +21,8 @@ def noise_free(name, samples=600, seed=0):
     return x.tolist(), y.ravel().tolist()
 
 
-def on_circle(x, y, radius, centre=(0.0, 0.0)):
-    return math.isclose(math.hypot(x - centre[0], y - centre[1]), radius, rel_tol=1e-14)
+def on_circle(x, y, radius, center=(0.0, 0.0)):
+    return math.isclose(math.hypot(x - center[0], y - center[1]), radius, rel_tol=1e-14)
 
 
 # ---------------------------------------------------------------- formulas
@@ -53,7 +53,7 @@ def test_moons():
             assert on_circle(x1, x2, 1.0)
             assert x2 >= 0
         else:
-            assert on_circle(x1, x2, 1.0, centre=(1.0, 0.5))
+            assert on_circle(x1, x2, 1.0, center=(1.0, 0.5))
             assert x2 <= 0.5
     assert min(x1 for x1, _ in points) < -0.95
     assert max(x1 for x1, _ in points) > 1.95
@@ -76,9 +76,9 @@ def test_spirals_follow_lang_and_witbrock():
 
 def test_gaussians():
     points, labels = noise_free("gaussians")
-    centres = [(0.0, 1.0), (-math.sqrt(0.75), -0.5), (math.sqrt(0.75), -0.5)]
+    centers = [(0.0, 1.0), (-math.sqrt(0.75), -0.5), (math.sqrt(0.75), -0.5)]
     for point, label in zip(points, labels, strict=True):
-        assert point == pytest.approx(centres[label], abs=1e-15)
+        assert point == pytest.approx(centers[label], abs=1e-15)
 
 
 def test_sine():

@@ -126,11 +126,11 @@ def assert_same(found, model, x, expected=None):
 @pytest.mark.parametrize("activations", [ALL_ACTIVATIONS[::2], ALL_ACTIVATIONS[1::2]])
 def test_every_activation(activations, dtype, tmp_path):
     models = {
-        f"{activation}_{normalises}": trained(
-            activation=activation, dtype=dtype, batch_normalization=normalises
+        f"{activation}_{normalizes}": trained(
+            activation=activation, dtype=dtype, batch_normalization=normalizes
         )
         for activation in activations
-        for normalises in (False, True)
+        for normalizes in (False, True)
     }
     x = samples(dtype, COUNT, seed=5)
     for name, found in outputs_in_c(models, x, tmp_path).items():
@@ -212,7 +212,7 @@ def test_preprocessing_is_part_of_it(dtype, tmp_path):
     names = {"class_names": ("a", "b", "c", "d")}
     units = {"target_mean": np.array([1e3, -2]), "target_scale": np.array([30, 0.5])}
     chosen = {
-        "standardised": ("softmax_cross_entropy", "classification", moments | names),
+        "standardized": ("softmax_cross_entropy", "classification", moments | names),
         "filled": ("softmax_cross_entropy", "classification", tables | names),
         "both": ("softmax_cross_entropy", "classification", moments | tables | names),
         "units": ("mse", "regression", moments | units | {"target_names": ("y", "z")}),

@@ -31,7 +31,7 @@ from support.export_models import (
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
 
 EACH_KIND = ("softmax_cross_entropy", "softmax_output", "hinge", "binary", "multilabel", "mse")
-batch_normalization = pytest.mark.parametrize("normalises", [False, True], ids=["", "batch_norm"])
+batch_normalization = pytest.mark.parametrize("normalizes", [False, True], ids=["", "batch_norm"])
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def assert_same(found, expected, dtype):
 
 @pytest.mark.parametrize("activation", ALL_ACTIVATIONS)
 @batch_normalization
-def test_onnxruntime_predicts_as_the_model(activation, normalises, dtype, onnxruntime, tmp_path):
+def test_onnxruntime_predicts_as_the_model(activation, normalizes, dtype, onnxruntime, tmp_path):
     x = samples(dtype, 64, seed=5)
     for loss in EACH_KIND if dtype == "float32" else ("softmax_output", "multilabel", "quantile"):
-        model = trained(loss, activation, dtype=dtype, batch_normalization=normalises)
+        model = trained(loss, activation, dtype=dtype, batch_normalization=normalizes)
         to_onnx(model, tmp_path / "model.onnx")
         found = run_file(onnxruntime, tmp_path / "model.onnx", x)
         assert_same(found, predictions(model, x), dtype)
@@ -82,10 +82,10 @@ def test_onnxruntime_predicts_as_the_model(activation, normalises, dtype, onnxru
 
 @pytest.mark.parametrize("loss", LOSSES)
 @batch_normalization
-def test_every_loss(loss, normalises, dtype, onnxruntime, tmp_path):
+def test_every_loss(loss, normalizes, dtype, onnxruntime, tmp_path):
     x = samples(dtype, 64, seed=5)
     for activation in ("tanh", "leaky_relu"):
-        model = trained(loss, activation, dtype=dtype, batch_normalization=normalises)
+        model = trained(loss, activation, dtype=dtype, batch_normalization=normalizes)
         to_onnx(model, tmp_path / "model.onnx")
         found = run_file(onnxruntime, tmp_path / "model.onnx", x)
         assert_same(found, predictions(model, x), dtype)
@@ -151,7 +151,7 @@ def test_bytes_are_scaled(onnxruntime, tmp_path):
     assert_same(found, predictions(model, pixels), "float32")
 
 
-def test_standardisation_keeps_digits_that_single_precision_loses(onnxruntime, tmp_path):
+def test_standardization_keeps_digits_that_single_precision_loses(onnxruntime, tmp_path):
     """Years around 2000: float32 has 1e-4 left after the subtraction of a rounded mean."""
     mean = np.linspace(1900.123, 2100.456, FEATURES)
     model = trained()
@@ -162,13 +162,13 @@ def test_standardisation_keeps_digits_that_single_precision_loses(onnxruntime, t
     assert_same(found, predictions(model, model.preprocessing.inputs(raw)), "float32")
 
 
-@pytest.mark.parametrize("standardised", [False, True])
-def test_missing_values_are_filled(standardised, dtype, onnxruntime, tmp_path):
+@pytest.mark.parametrize("standardized", [False, True])
+def test_missing_values_are_filled(standardized, dtype, onnxruntime, tmp_path):
     fills = [0.25, -3.5, None, 1e3, 0.1, 7.0, None]
     columns = [ColumnEncoding(f"c{i}", "number", fill) for i, fill in enumerate(fills)]
     moments = {"input_mean": np.arange(7.0), "input_scale": np.linspace(0.3, 2, 7)}
     model = trained(dtype=dtype, input_scale=0.5)
-    model.preprocessing = classes(4, columns=tuple(columns), **(moments if standardised else {}))
+    model.preprocessing = classes(4, columns=tuple(columns), **(moments if standardized else {}))
     raw = samples(dtype)
     holes = np.random.Generator(np.random.PCG64(6)).random(raw.shape) < 0.3
     raw[holes & [fill is not None for fill in fills]] = np.nan
@@ -181,7 +181,7 @@ def test_categories_are_left_to_the_caller(onnx, onnxruntime, tmp_path):
     model = trained()
     columns = (
         ColumnEncoding("size", "number"),
-        ColumnEncoding("colour", "category", None, tuple("abcdef")),
+        ColumnEncoding("color", "category", None, tuple("abcdef")),
     )
     model.preprocessing = classes(
         4, columns=columns, input_mean=np.ones(FEATURES), input_scale=np.full(FEATURES, 3.0)
@@ -279,8 +279,8 @@ def evaluated(arrays):
 
 
 @batch_normalization
-def test_numpy_alone_can_use_an_npz_file(normalises, dtype, tmp_path):
-    model = trained(dtype=dtype, batch_normalization=normalises)
+def test_numpy_alone_can_use_an_npz_file(normalizes, dtype, tmp_path):
+    model = trained(dtype=dtype, batch_normalization=normalizes)
     model.preprocessing = classes(4, input_mean=np.arange(7.0), input_scale=np.full(7, 2.5))
     to_npz(model, tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as archive:

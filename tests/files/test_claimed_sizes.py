@@ -72,7 +72,7 @@ def claimed_depth(path):
     model_file(path, [1] * 60_000, {"layers.0.weights": (1, 1), "layers.0.biases": (1,)})
 
 
-def claimed_normalisation(path):
+def claimed_normalization(path):
     model_file(
         path,
         [2, 1 << 28, 2],
@@ -191,7 +191,7 @@ CASES = [
     ("load", "m.fastmlp", claimed_layers_and_all_names, "layers.0.weights must have shape"),
     ("load", "m.fastmlp", claimed_outputs, "layers.0.weights must have shape"),
     ("load", "m.fastmlp", claimed_depth, "layers.1.weights is missing"),
-    ("load", "m.fastmlp", claimed_normalisation, "layers.0.weights must have shape"),
+    ("load", "m.fastmlp", claimed_normalization, "layers.0.weights must have shape"),
     ("load", "m.fastmlp", claimed_features_of_preprocessing, "preprocessing"),
     ("load", "m.fastmlp", claimed_image_of_preprocessing, ""),
     ("load", "m.fastmlp", claimed_header, "header"),

@@ -14,7 +14,7 @@ from support.small_checkpoint import checkpoint_of
 
 @pytest.fixture(scope="module")
 def model():
-    """Two columns, one of them of words; standardised; one hidden unit; two epochs."""
+    """Two columns, one of them of words; standardized; one hidden unit; two epochs."""
     columns = {
         "size": np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
         "hue": np.array(["red", "blue", "red", "blue", "red", "blue"], object),

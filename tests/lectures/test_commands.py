@@ -34,15 +34,15 @@ def test_the_study_prints_a_row_for_each_network():
 
 
 def test_photographs_of_3072_numbers(tmp_path):
-    """System 21: 32 x 32 pixels of three colours, flattened, from folders of files."""
+    """System 21: 32 x 32 pixels of three colors, flattened, from folders of files."""
     image = pytest.importorskip("PIL.Image")
     random = np.random.Generator(np.random.PCG64(1))
-    colours = {"sea": (30, 80, 200), "wood": (40, 160, 40), "sand": (220, 190, 90)}
-    for label, colour in colours.items():
+    colors = {"sea": (30, 80, 200), "wood": (40, 160, 40), "sand": (220, 190, 90)}
+    for label, color in colors.items():
         folder = tmp_path / "photos" / label
         folder.mkdir(parents=True)
         for number in range(30):
-            pixels = np.clip(random.normal(colour, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
+            pixels = np.clip(random.normal(color, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
             image.fromarray(pixels).save(folder / f"{number}.png")
     trained = run(
         "train",

@@ -68,7 +68,7 @@ def test_the_gradient_of_softmax_and_cross_entropy_is_p_minus_y():
 
 
 def test_the_gradient_of_the_hinge_counts_violated_margins():
-    """CS231n, notes on optimisation: 1 for each class within the margin, minus their number."""
+    """CS231n, notes on optimization: 1 for each class within the margin, minus their number."""
     model = passthrough(4, "hinge")
     scores = np.array([[1.0, 0.5, -0.5, 3.0]])  # the margin reaches down to 0
     loss, (dweights,), (dscores,) = model.loss_and_gradients(scores, [0])
@@ -218,7 +218,7 @@ def noisy(samples, seed):
 
 
 def test_l2_leads_to_ridge_regression():
-    """A. Hoerl and R. Kennard, "Ridge regression", 1970; the bias is not penalised."""
+    """A. Hoerl and R. Kennard, "Ridge regression", 1970; the bias is not penalized."""
     x, y = noisy(100, seed=0)
     model = MLP([20, 1], loss="half_mse", dtype="float64")
     fit(model, x, y, epochs=300, batch_size=100, optimizer=SGD(0.3, l2=0.7))
@@ -233,10 +233,10 @@ def test_weight_decay_is_l2_for_plain_descent_only():
     x, y = noisy(100, seed=0)
 
     def distance(rule):
-        penalised, decayed = (MLP([20, 8, 1], loss="mse", dtype="float64") for _ in range(2))
-        fit(penalised, x, y, epochs=5, optimizer=rule(0.01, l2=0.1))
+        penalized, decayed = (MLP([20, 8, 1], loss="mse", dtype="float64") for _ in range(2))
+        fit(penalized, x, y, epochs=5, optimizer=rule(0.01, l2=0.1))
         fit(decayed, x, y, epochs=5, optimizer=rule(0.01, decay=0.1))
-        return np.abs(penalised.weights[0] - decayed.weights[0]).max()
+        return np.abs(penalized.weights[0] - decayed.weights[0]).max()
 
     assert distance(SGD) < 1e-14
     assert distance(fastmlp.Adam) > 1e-3
@@ -320,7 +320,7 @@ def test_no_network_gets_below_the_entropy_of_its_targets():
 
 
 def test_measures_of_a_test_for_an_illness():
-    """35 of 40 ill and 50 of 60 healthy people recognised, by a network's own decisions."""
+    """35 of 40 ill and 50 of 60 healthy people recognized, by a network's own decisions."""
     ill = np.repeat([0, 0, 1, 1], [50, 10, 5, 35])
     found = np.repeat([0, 1, 0, 1], [50, 10, 5, 35])
     model = MLP([1, 1], loss="binary_cross_entropy")

@@ -308,7 +308,7 @@ def test_each_sigmoid_layer_passes_on_a_quarter_at_most():
 CURES = {
     "ReLU and He": {"activation": "relu", "initializer": "he_normal"},
     "tanh and Glorot": {"activation": "tanh", "initializer": "glorot_uniform"},
-    "batch normalisation": {"activation": "sigmoid", "batch_normalization": True},
+    "batch normalization": {"activation": "sigmoid", "batch_normalization": True},
 }
 
 
@@ -351,7 +351,7 @@ def test_deep_networks_learn_once_gradients_arrive():
     ],
 )
 def test_signals_through_five_layers(activation, initializer, deviations):
-    """CS231n, lecture on initialisation: deviations of the activations of layers of 500 units."""
+    """CS231n, lecture on initialization: deviations of the activations of layers of 500 units."""
     x = np.random.default_rng(0).standard_normal((300, 500))
     settings = {"activation": activation, "initializer": initializer}
     levels = MLP([500] * 6 + [1], **settings).hidden_activations(x, threads=1)
@@ -385,7 +385,7 @@ def test_decision_regions():
     line = np.linspace(-1.5, 1.5, 201)
     grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
 
-    def recognised(hidden, seed):
+    def recognized(hidden, seed):
         model = MLP([2, *hidden, 2], seed=seed)
         fit(model, *data, epochs=150, batch_size=10, optimizer=fastmlp.Adam(schedules.Cosine(0.02)))
         regions = model.predict(grid, threads=1).reshape(201, 201)
@@ -395,5 +395,5 @@ def test_decision_regions():
         return accuracy(model, *fresh)
 
     sizes = ([], [3], [6], [20], [20, 20], [20, 20, 20])
-    linear, three, six, twenty, *deep = (max(recognised(h, s) for s in range(3)) for h in sizes)
+    linear, three, six, twenty, *deep = (max(recognized(h, s) for s in range(3)) for h in sizes)
     assert linear < 0.7 < three < 0.88 < six < 0.99 < min(twenty, *deep)

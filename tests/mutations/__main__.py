@@ -38,7 +38,7 @@ TESTS = [
     "network/test_reproducible.py",
     "network/test_memory.py",
     "network/test_gradients.py",
-    "training/test_regularisation.py",
+    "training/test_regularization.py",
     "network/test_equal_bits.py",
     "network/test_transfer.py",
     "estimators/test_estimators.py",

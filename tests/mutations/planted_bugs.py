@@ -215,7 +215,7 @@ MUTATIONS = [
         ".row = 0,",
     ),
     Mutation(
-        "batch normalisation without the gradient by the variance",
+        "batch normalization without the gradient by the variance",
         "cpp/kernels/batch_norm.inl.hpp",
         "const Vec<T> mean_scale = from_batch ? scale / count : Vec<T>{};",
         "const Vec<T> mean_scale{};",
@@ -233,7 +233,7 @@ MUTATIONS = [
         "from_batch};",
     ),
     Mutation(
-        "bias of a normalised layer updated twice",
+        "bias of a normalized layer updated twice",
         "cpp/ops/dense.cpp",
         "if (in_panel > 0 || layer.normalizes()) continue;",
         "if (in_panel > 0) continue;",

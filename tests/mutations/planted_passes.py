@@ -39,13 +39,13 @@ PASS_MUTATIONS = [
         "plan.row_block = std::min(any_outputs ? batch_size : thread_rows, kMostRows);",
     ),
     Mutation(
-        "a last batch of few samples is normalised",
+        "a last batch of few samples is normalized",
         "cpp/network/trainer.cpp",
         "if (even && !drop_last) return",
         "if (false) return",
     ),
     Mutation(
-        "a batch of one sample is normalised",
+        "a batch of one sample is normalized",
         "cpp/network/trainer.cpp",
         "if (smallest == 1 && ",
         "if (smallest < 1 && ",

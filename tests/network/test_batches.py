@@ -13,9 +13,9 @@ from fastmlp.training.run import Run
 from support.tolerance import assert_same_bits
 
 
-def batch_sizes(samples, batch_size, *, normalised=False, drop_last=False):
+def batch_sizes(samples, batch_size, *, normalized=False, drop_last=False):
     """Samples of each step of an epoch, as a callback of every step sees them."""
-    model = fastmlp.MLP([3, 4, 2], batch_normalization=normalised)
+    model = fastmlp.MLP([3, 4, 2], batch_normalization=normalized)
     rng = np.random.default_rng(0)
     sums = []
     run = Run(model, min(batch_size, samples), "momentum", 1)
@@ -37,13 +37,13 @@ def test_batches_cover_an_epoch(seed):
     plain = batch_sizes(samples, size)
     assert sum(plain) == samples
     assert set(plain[:-1]) <= {min(size, samples)}
-    even = batch_sizes(samples, size, normalised=True) if samples > 2 else [samples]
+    even = batch_sizes(samples, size, normalized=True) if samples > 2 else [samples]
     assert sum(even) == samples
     assert len(even) == len(plain)
     assert max(even) <= size
     assert max(even) - min(even) <= 1
-    for normalised in (False, True):
-        dropped = batch_sizes(samples, size, normalised=normalised, drop_last=True)
+    for normalized in (False, True):
+        dropped = batch_sizes(samples, size, normalized=normalized, drop_last=True)
         assert dropped == [min(size, samples)] * (samples // min(size, samples))
 
 
@@ -80,7 +80,7 @@ def test_a_few_samples_more_than_whole_batches_do_not_hurt_batch_normalization()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_batch_of_one_sample_is_not_normalised(dtype):
+def test_a_batch_of_one_sample_is_not_normalized(dtype):
     model = fastmlp.MLP([3, 4, 2], batch_normalization=True, dtype=dtype)
     before = model.parameters()
     rng = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def test_weights_weigh_every_measure(loss, threads):
 
 
 def test_weights_of_validation_data_choose_the_epoch():
-    """Half of the rows are mislabelled, with weight 0: they must not be heard."""
+    """Half of the rows are mislabeled, with weight 0: they must not be heard."""
     rng = np.random.default_rng(2)
     x = rng.standard_normal((400, 6))
     clean = (x[:, 0] + x[:, 1] > 0).astype(np.int64)

@@ -27,7 +27,7 @@ BOUNDS = {"the oracle": 1e-11, "differences": 1e-6}
 LAYERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "dropout": {"dropout": 0.3},
-    "batch normalisation": {"batch_normalization": True},
+    "batch normalization": {"batch_normalization": True},
     "both": {"dropout": [0.3, 0.2], "batch_normalization": True},
     "input dropout": {"input_dropout": 0.25},
     "input noise": {"input_noise": NOISE},
@@ -95,7 +95,7 @@ def check(case, training, label, worst):
         for layer, g, expected in zip(layers, gradients, oracle[kind], strict=True):
             what = f"{label}: {kind}[{layer}]"
             scale = np.max(np.abs(expected))
-            # Mathematically zero, like that of a shift before a normalisation: rounding is left.
+            # Mathematically zero, like that of a shift before a normalization: rounding is left.
             scale = largest or 1.0 if scale <= 1e-9 * largest else scale
             worst.add("the oracle", what, g, expected, scale)
             if not has_thresholds or (layer == len(dweights) - 1 and last not in THRESHOLDS):

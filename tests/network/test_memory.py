@@ -90,7 +90,7 @@ def counter(tmp_path_factory):
 
 FEATURES = {
     "plain": ({}, {}),
-    "regularised": (
+    "regularized": (
         {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1, "batch_normalization": True},
         {"clip_norm": 1.0, "clip_value": 0.1, "max_norm": 2.0, "average_decay": 0.9},
     ),

@@ -95,9 +95,9 @@ def test_a_function_of_the_user_survives_in_models_made_of_models():
 # ---------------------------------------------------------------- looking into a model
 
 
-@pytest.mark.parametrize("normalised", [True, [False, True]])
-def test_folded_normalisation_leaves_the_outputs(normalised, dtype):
-    model, x, _ = trained(epochs=10, batch_normalization=normalised, dtype=dtype, dropout=0.1)
+@pytest.mark.parametrize("normalized", [True, [False, True]])
+def test_folded_normalization_leaves_the_outputs(normalized, dtype):
+    model, x, _ = trained(epochs=10, batch_normalization=normalized, dtype=dtype, dropout=0.1)
     folded = model.folded()
     assert not any("scales" in name for name in folded.parameters())
     assert folded.architecture.dropout == (0.1, 0.1)
@@ -108,9 +108,9 @@ def test_folded_normalisation_leaves_the_outputs(normalised, dtype):
     assert relative_error(folded.hidden_activations(x), model.hidden_activations(x)) < bound
 
 
-@pytest.mark.parametrize("normalised", [False, True, [True, False]])
-def test_hidden_activations(normalised):
-    options = {"dropout": 0.5, "input_noise": 0.3, "batch_normalization": normalised}
+@pytest.mark.parametrize("normalized", [False, True, [True, False]])
+def test_hidden_activations(normalized):
+    options = {"dropout": 0.5, "input_noise": 0.3, "batch_normalization": normalized}
     case = Case(1, ["elu", "gelu"], PROBLEMS["mse"], **options)
     traces, outputs = case.net.trace(case.x * INPUT_SCALE, training=False)
     actual = case.model.hidden_activations(case.x)
@@ -172,8 +172,8 @@ ROUND_TRIPS: dict[str, dict[str, Any]] = {
         "loss": [fastmlp.Hinge(outputs=2), fastmlp.Quantile(outputs=1, levels=0.3, weight=0.5)],
         "y": [(VALUES[:, 0] > 0.5).astype(int), VALUES[:, :1]],
     },
-    "normalised": BN,
-    "some normalised": {"batch_normalization": [False, True], "dropout": [0.0, 0.4]},
+    "normalized": BN,
+    "some normalized": {"batch_normalization": [False, True], "dropout": [0.0, 0.4]},
     "disturbed": {"input_dropout": 0.1, "input_noise": 0.3, "dropout": 0.2, "input_scale": 0.5},
     "float32": {"dtype": "float32", **BN},
     "initializers": {"initializer": fastmlp.Orthogonal(gain=1.5)},
@@ -368,8 +368,8 @@ def test_distributions_of_initial_weights(initializer, dtype):
     assert abs(z.mean()) < 5 / np.sqrt(z.size)
     if is_uniform:
         assert 0.999 * np.sqrt(3) < np.max(np.abs(z)) < np.sqrt(3) * (1 + 1e-6)
-    neighbours = np.corrcoef(z[:-1], z[1:])[0, 1]
-    assert abs(neighbours) < 5 / np.sqrt(z.size)
+    neighbors = np.corrcoef(z[:-1], z[1:])[0, 1]
+    assert abs(neighbors) < 5 / np.sqrt(z.size)
     assert not any(b.any() for b in model.biases)
     start = {"scales": 1, "means": 0, "variances": 1}
     assert all(np.all(model.parameters()[f"layers.0.{k}"] == v) for k, v in start.items())

@@ -201,11 +201,11 @@ def shown(value):
 
 
 def nodes_of(ax):
-    """Centres of the circles, column by column from the left, each from the top."""
-    centres = [tuple(p.center) for p in ax.patches if isinstance(p, Circle)]
-    columns = sorted({round(x, 6) for x, _ in centres})
+    """Centers of the circles, column by column from the left, each from the top."""
+    centers = [tuple(p.center) for p in ax.patches if isinstance(p, Circle)]
+    columns = sorted({round(x, 6) for x, _ in centers})
     return [
-        sorted((c for c in centres if round(c[0], 6) == x), key=lambda c: -c[1]) for x in columns
+        sorted((c for c in centers if round(c[0], 6) == x), key=lambda c: -c[1]) for x in columns
     ]
 
 
@@ -316,8 +316,8 @@ def test_small_axes_get_small_letters():
 
 def test_dense_layers_have_lines_without_numbers():
     ax = plot.computational_graph(random_network([6, 6, 2]), np.ones(6), 0)
-    dense, labelled, to_loss = 36, 2 * 12, 2
-    assert len(ax.lines) == dense + labelled + to_loss
+    dense, labeled, to_loss = 36, 2 * 12, 2
+    assert len(ax.lines) == dense + labeled + to_loss
     pairs = [text for text in ax.texts if text.get_text().startswith("∂")]
     assert len(pairs) == 6 + 6 + 2 + 12 + 1
 

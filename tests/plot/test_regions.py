@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 RNG = np.random.default_rng(0)
 
 
-def pixel_centres(image):
+def pixel_centers(image):
     left, right, bottom, top = image.get_extent()
     rows, columns = image.get_array().shape
     across = left + (right - left) * (np.arange(columns) + 0.5) / columns
@@ -49,7 +49,7 @@ def test_regions_are_what_the_model_predicts(loss, outputs):
     y = RNG.integers(0, classes, 40)
     ax = plot.decision_regions(model, x, y, resolution=60)
     (image,) = ax.images
-    predicted = model.predict(pixel_centres(image))
+    predicted = model.predict(pixel_centers(image))
     np.testing.assert_array_equal(np.ravel(image.get_array()), predicted)
     assert len(np.unique(predicted)) > 1
     for label, line in enumerate(ax.lines):
@@ -59,7 +59,7 @@ def test_regions_are_what_the_model_predicts(loss, outputs):
     if outputs == 1:
         scores = np.c_[scores, np.zeros(len(scores))]
     first, second = np.sort(scores, axis=1)[:, :-3:-1].T
-    spread = np.ptp(model.forward(pixel_centres(image)))
+    spread = np.ptp(model.forward(pixel_centers(image)))
     assert np.max(first - second) < 0.02 * spread
 
 
@@ -85,9 +85,9 @@ def test_regions_in_the_units_of_the_data():
     x, y = RNG.standard_normal((30, 2)), RNG.integers(0, 2, 30)
     ax = plot.decision_regions(model, x, y, preprocessing=preprocessing, resolution=40)
     (image,) = ax.images
-    encoded = (pixel_centres(image) - mean) / scale
+    encoded = (pixel_centers(image) - mean) / scale
     agreeing = np.ravel(image.get_array()) == model.predict(encoded)
-    assert agreeing.mean() > 0.999  # a centre may lie on the line itself
+    assert agreeing.mean() > 0.999  # a center may lie on the line itself
     np.testing.assert_allclose(ax.lines[1].get_xydata(), x[y == 1] * scale + mean)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("height (cm)", r"\$")
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["no", "yes"]

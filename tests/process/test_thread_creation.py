@@ -11,7 +11,7 @@ import pytest
 from support.child_process import run_child
 from support.paths import TESTS
 
-# Wide enough for both splits, batch normalisation, own inputs and sparse rows; prints one digest.
+# Wide enough for both splits, batch normalization, own inputs and sparse rows; prints one digest.
 WORK = """
 def everything(threads):
     found = []

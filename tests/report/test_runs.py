@@ -127,7 +127,7 @@ def test_many_classes_and_large_pictures(tmp_path: Path) -> None:
     assert case.run.report_path.stat().st_size < 1_000_000
 
 
-def test_standardised_images_show_their_own_shades(cases: dict[str, Case]) -> None:
+def test_standardized_images_show_their_own_shades(cases: dict[str, Case]) -> None:
     case = cases["one epoch"]
     card = case.section("worst-samples").all("li")[0]
     index = int(card.all("p")[-1].text.split()[-1])

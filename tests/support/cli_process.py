@@ -43,11 +43,11 @@ def write_idx_directory(directory: Path, samples: int) -> Path:
     """Four classes of noisy 6x6 images: easy enough that a small network learns them at once."""
     directory.mkdir()
     random = np.random.Generator(np.random.PCG64(7))
-    centres = random.integers(0, 256, (4, 6, 6))
+    centers = random.integers(0, 256, (4, 6, 6))
     for part, count in (("train", samples), ("t10k", 80)):
         labels = (np.arange(count) % 4).astype(np.uint8)
         noise = random.normal(0, 20, (count, 6, 6))
-        images = np.clip(centres[labels] + noise, 0, 255).astype(np.uint8)
+        images = np.clip(centers[labels] + noise, 0, 255).astype(np.uint8)
         (directory / f"{part}-images-idx3-ubyte").write_bytes(build_idx(images))
         (directory / f"{part}-labels-idx1-ubyte").write_bytes(build_idx(labels))
     return directory

@@ -66,7 +66,7 @@ STRAIGHT = [fastmlp.Step(straight_through=True), fastmlp.Sign(straight_through=T
 SETTINGS = {
     "dropout": Setting({"dropout": 0.4}),
     "disturbed input": Setting({"input_dropout": 0.3, "input_noise": 0.5}),
-    "batch normalisation": Setting(BN),
+    "batch normalization": Setting(BN),
     "mixed layers": Setting(MIXED, ADAM),
     "thresholds": Setting({"activation": STRAIGHT}),
     "elu and selu": Setting({"activation": [fastmlp.ELU(0.5), "selu"], "dropout": 0.2}),

@@ -224,7 +224,7 @@ class Case:
         return min(np.abs(d).min() for d in distances) > DISTANCE
 
     def compute(self, training):
-        """Loss and all gradients, those by the scales of batch normalisation as well."""
+        """Loss and all gradients, those by the scales of batch normalization as well."""
         loss = self.model.architecture.losses[0]
         return self.evaluation.compute(
             self.x,

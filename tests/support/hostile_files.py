@@ -64,10 +64,10 @@ def flipped(content, position):
     return content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
 
 
-def png(height, width, colours=1, depth=8, pixels=True):
+def png(height, width, colors=1, depth=8, pixels=True):
     """A PNG file by the book: signature, header, pixels without a filter, end."""
-    rows = (b"\0" + bytes(width * colours * depth // 8)) * height if pixels else b""
-    kind = {1: 0, 3: 2}[colours]
+    rows = (b"\0" + bytes(width * colors * depth // 8)) * height if pixels else b""
+    kind = {1: 0, 3: 2}[colors]
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)),
         (b"IDAT", zlib.compress(rows)),

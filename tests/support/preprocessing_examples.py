@@ -30,7 +30,7 @@ def source(x, y=None, **fields):
 
 COLUMNS = (
     ColumnEncoding("age", "number", 40.0),
-    ColumnEncoding("colour", "category", "red", ("blue", "green", "red")),
+    ColumnEncoding("color", "category", "red", ("blue", "green", "red")),
 )
 
 

@@ -210,8 +210,8 @@ def case(seed: int) -> Case:
     batch = _size(rng, 260)
     samples = int(rng.integers(1, 3 * batch + 2))
     loss, kinds = _losses(rng, outputs)
-    normalised = [bool(rng.random() < 0.25) for _ in range(depth - 1)]
-    if any(normalised):
+    normalized = [bool(rng.random() < 0.25) for _ in range(depth - 1)]
+    if any(normalized):
         samples = max(samples, 2)
         batch = max(batch, 3)  # no batch of one row
     model: dict[str, Any] = {
@@ -221,7 +221,7 @@ def case(seed: int) -> Case:
         "loss": loss,
         "dtype": str(rng.choice(["float32", "float64"])),
         "seed": int(rng.integers(1000)),
-        "batch_normalization": normalised or False,
+        "batch_normalization": normalized or False,
         "dropout": [float(rng.choice([0, 0, 0.3])) for _ in range(depth - 1)] or 0.0,
         "input_dropout": float(rng.choice([0, 0, 0, 0.2])),
         "input_noise": float(rng.choice([0, 0, 0, 0.1])),

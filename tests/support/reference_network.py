@@ -1,6 +1,6 @@
 """Oracle of the whole network beyond plain layers, in NumPy float64.
 
-Batch normalisation, dropout by given masks, noise, a softmax output, several losses and sample
+Batch normalization, dropout by given masks, noise, a softmax output, several losses and sample
 weights; the constraints on gradients and weights; and the counter-based random numbers that masks
 and noise are drawn from.
 """
@@ -19,7 +19,7 @@ from support import reference_activations as activations
 from support import reference_losses as losses
 from support.reference import Array, gemm_nn, gemm_nt, gemm_tn, softmax
 
-# ---------------------------------------------------------------- batch normalisation
+# ---------------------------------------------------------------- batch normalization
 
 
 def ema(average: Array, new: Array, decay: float) -> Array:
@@ -28,16 +28,16 @@ def ema(average: Array, new: Array, decay: float) -> Array:
 
 
 def batch_norm_backward(
-    dnormalised: Array, normalised: Array, deviation: Array, from_batch: bool
+    dnormalized: Array, normalized: Array, deviation: Array, from_batch: bool
 ) -> Array:
     """Gradient by z of (z - mean) / deviation: S. Ioffe and C. Szegedy, ICML 2015.
 
     Where mean and deviation come from the batch itself they pass gradients on, too.
     """
     if from_batch:
-        along = normalised * (dnormalised * normalised).mean(axis=0)
-        dnormalised = dnormalised - dnormalised.mean(axis=0) - along
-    return dnormalised / deviation
+        along = normalized * (dnormalized * normalized).mean(axis=0)
+        dnormalized = dnormalized - dnormalized.mean(axis=0) - along
+    return dnormalized / deviation
 
 
 def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
@@ -50,17 +50,17 @@ def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
 
 
 class Trace(NamedTuple):
-    """What back-propagation needs of a layer; the last three only where it is normalised."""
+    """What back-propagation needs of a layer; the last three only where it is normalized."""
 
     inputs: Array
     pre_activation: Array
     product: Array
-    normalised: Array | None = None
+    normalized: Array | None = None
     deviation: Array | None = None
 
 
 class Gradients(NamedTuple):
-    """Loss of a batch and its derivatives; `dscales` is None at layers without normalisation."""
+    """Loss of a batch and its derivatives; `dscales` is None at layers without normalization."""
 
     loss: float
     dweights: list[Array]
@@ -76,8 +76,8 @@ Masks = Sequence[Array | None]
 class Network:
     """An MLP with everything that may surround a layer.
 
-    Every list has one entry per layer of weights.  A layer with `scales` is normalised before its
-    activation: scale * normalised + bias; it has running statistics, which start at 0 and 1.
+    Every list has one entry per layer of weights.  A layer with `scales` is normalized before its
+    activation: scale * normalized + bias; it has running statistics, which start at 0 and 1.
     """
 
     weights: list[Array]
@@ -107,8 +107,8 @@ class Network:
         mean = z.mean(axis=0) if training else self.running_means[layer]
         variance = z.var(axis=0) if training else self.running_variances[layer]
         deviation = np.sqrt(variance + self.epsilon)
-        normalised = (z - mean) / deviation
-        return Trace(inputs, scale * normalised + bias, z, normalised, deviation)
+        normalized = (z - mean) / deviation
+        return Trace(inputs, scale * normalized + bias, z, normalized, deviation)
 
     def trace(
         self, x: NDArray, training: bool, masks: Masks | None = None, noise: Array | None = None
@@ -162,10 +162,10 @@ class Network:
             dz = dlevel * activations.derivative(name, t.pre_activation, parameter)
             dbiases.insert(0, dz.sum(axis=0))
             dscales.insert(0, None)
-            if t.normalised is not None:
-                dscales[0] = (dz * t.normalised).sum(axis=0)
-                dnormalised = dz * self.scales[layer]
-                dz = batch_norm_backward(dnormalised, t.normalised, t.deviation, training)
+            if t.normalized is not None:
+                dscales[0] = (dz * t.normalized).sum(axis=0)
+                dnormalized = dz * self.scales[layer]
+                dz = batch_norm_backward(dnormalized, t.normalized, t.deviation, training)
             dweights.insert(0, gemm_tn(t.inputs, dz))
             dlevel = gemm_nt(dz, self.weights[layer])
             if masks is not None and masks[layer] is not None:
@@ -175,12 +175,12 @@ class Network:
     def update_running(
         self, x: NDArray, masks: Masks | None = None, noise: Array | None = None
     ) -> None:
-        """Move the running statistics towards those of a training batch.
+        """Move the running statistics toward those of a training batch.
 
         The running variance takes the unbiased one of the batch, except of a single row.
         """
         for layer, t in enumerate(self.trace(x, True, masks, noise)[0]):
-            if t.normalised is not None:
+            if t.normalized is not None:
                 z = t.product
                 mean, variance = z.mean(axis=0), z.var(axis=0, ddof=min(1, len(z) - 1))
                 self.running_means[layer] = ema(self.running_means[layer], mean, self.momentum)

@@ -125,12 +125,12 @@ def case(
 def _blobs(features: int, classes: int, *, noise: float) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(5)
     y = rng.permutation(np.arange(180) % classes)
-    centres = rng.normal(size=(classes, features))
-    return centres[y] + noise * rng.normal(size=(180, features)), y
+    centers = rng.normal(size=(classes, features))
+    return centers[y] + noise * rng.normal(size=(180, features)), y
 
 
 def image_case(path: Path, **options: Any) -> Case:
-    """Grey bytes of 5 x 4 pixels in four classes with hostile names."""
+    """Gray bytes of 5 x 4 pixels in four classes with hostile names."""
     x, y = _blobs(20, 4, noise=1.5)
     pixels = np.clip(60 * x + 128, 0, 255).astype(np.uint8)
     pre = Preprocessing(
@@ -140,7 +140,7 @@ def image_case(path: Path, **options: Any) -> Case:
 
 
 def table_case(path: Path, **options: Any) -> Case:
-    """Two numbers and a category, standardised, with the raw table as `case.table`."""
+    """Two numbers and a category, standardized, with the raw table as `case.table`."""
     x, y = _blobs(2, 3, noise=1.0)
     colors = np.array(["red", "green <&>", "blue"], object)[
         np.random.default_rng(1).permutation(180) % 3

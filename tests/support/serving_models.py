@@ -17,7 +17,7 @@ from fastmlp.data.columns import ColumnEncoding
 
 # What a CSV file, a shell or a spreadsheet could stumble over.
 HOSTILE = ("a,b", 'say "hi"', "two\nlines", "cr\rhere", "=1+1", " lead", "tab\there", "caf\u00e9")
-COLOURS = ("blue", "green", "red")
+COLORS = ("blue", "green", "red")
 SAMPLES = 40
 
 
@@ -29,7 +29,7 @@ def table() -> dict[str, list[Any]]:
         "id": list(range(1, SAMPLES + 1)),
         "a": a.tolist(),
         "b": b.tolist(),
-        "colour": [COLOURS[i] for i in random.integers(0, 3, SAMPLES)],
+        "color": [COLORS[i] for i in random.integers(0, 3, SAMPLES)],
         "note": ["" if i % 3 else f"=n,{i}" for i in range(SAMPLES)],
         "kind": [HOSTILE[i] for i in random.integers(0, len(HOSTILE), SAMPLES)],
         "price": (100 + 20 * a).tolist(),
@@ -56,7 +56,7 @@ def encodings() -> tuple[ColumnEncoding, ...]:
     return (
         ColumnEncoding("a", "number"),
         ColumnEncoding("b", "number"),
-        ColumnEncoding("colour", "category", None, COLOURS),
+        ColumnEncoding("color", "category", None, COLORS),
     )
 
 

@@ -56,11 +56,11 @@ def normals(
 def classification(
     samples: int, features: int, classes: int, dtype: DTypeLike = "float64", seed: int = 0
 ) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    """Gaussian blobs around one random centre per class."""
+    """Gaussian blobs around one random center per class."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((classes, features))
+    centers = rng.standard_normal((classes, features))
     y = rng.integers(0, classes, samples)
-    x = centres[y] + 0.5 * rng.standard_normal((samples, features))
+    x = centers[y] + 0.5 * rng.standard_normal((samples, features))
     return x.astype(dtype), y
 
 

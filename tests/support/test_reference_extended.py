@@ -229,15 +229,15 @@ SIZES = (5, 7, 6)
 SOFTMAX_GROUPS = [("mse", 3, 0.7, {}), ("quantile", 2, 2.0, {"levels": [0.3, 0.6]})]
 SURROUNDINGS = {
     "plain": {},
-    "batch norm": {"normalised": (0, 1)},
-    "batch norm at rest": {"normalised": (1,), "training": False},
+    "batch norm": {"normalized": (0, 1)},
+    "batch norm at rest": {"normalized": (1,), "training": False},
     "masks and noise": {"masked": True},
     "softmax": {"softmax_output": True},
-    "all": {"normalised": (0, 1), "masked": True, "weighted": True, "softmax_output": True},
+    "all": {"normalized": (0, 1), "masked": True, "weighted": True, "softmax_output": True},
 }
 
 
-def random_network(hidden, groups, normalised=(), softmax_output=False):
+def random_network(hidden, groups, normalized=(), softmax_output=False):
     rng = np.random.default_rng(9)
     sizes = (*SIZES, sum(g[1] for g in groups))
     scales = [rng.uniform(0.5, 2, n) for n in sizes[1:]]
@@ -247,7 +247,7 @@ def random_network(hidden, groups, normalised=(), softmax_output=False):
         activations=[hidden, hidden, "identity"],
         parameters=[PARAMETERS.get(hidden), PARAMETERS.get(hidden), None],
         groups=groups,
-        scales=[s if i in normalised else None for i, s in enumerate(scales)],
+        scales=[s if i in normalized else None for i, s in enumerate(scales)],
         running_means=[rng.standard_normal(n) for n in sizes[1:]],
         running_variances=[rng.uniform(0.5, 2, n) for n in sizes[1:]],
         softmax_output=softmax_output,
@@ -274,9 +274,9 @@ def check_gradients(hidden, training=True, masked=False, weighted=False, **struc
 
     g = net.loss_and_gradients(x, targets, weights, **options)
     assert g.loss == loss()
-    normalised = structure.get("normalised", ())
-    parameters = [*net.weights, *net.biases, *(net.scales[i] for i in normalised), x]
-    analytic = [*g.dweights, *g.dbiases, *(g.dscales[i] for i in normalised), g.dinput]
+    normalized = structure.get("normalized", ())
+    parameters = [*net.weights, *net.biases, *(net.scales[i] for i in normalized), x]
+    analytic = [*g.dweights, *g.dbiases, *(g.dscales[i] for i in normalized), g.dinput]
     for gradient, expected in zip(analytic, central_differences(loss, parameters), strict=True):
         assert_gradient(gradient, expected)
 
@@ -288,7 +288,7 @@ def test_network_gradients_match_central_differences(surroundings):
 
 @pytest.mark.parametrize("hidden", KINKS)
 def test_network_gradients_of_every_activation(hidden):
-    check_gradients(hidden, normalised=(0,))
+    check_gradients(hidden, normalized=(0,))
 
 
 def test_defaults_of_a_new_network():
@@ -308,7 +308,7 @@ def test_backpropagation_of_the_stanford_course():
     np.testing.assert_array_equal(np.round(g.dinput, 2), [[0.39, -0.59]])
 
 
-def test_batch_normalisation_of_pytorch():
+def test_batch_normalization_of_pytorch():
     """torch.nn.functional.batch_norm, momentum 0.1, which is 0.9 here, and eps 1e-3."""
     x = np.array([[1, 2], [-0.5, 0.3], [0.7, -1.1], [2.2, 0.4]])
     targets = [np.array([[0.5, -1], [1, 0], [0, 2], [-1, 0.5]])]

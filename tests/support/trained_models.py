@@ -12,7 +12,7 @@ VALUES = np.random.default_rng(7).uniform(0, 1, (60, 3))
 
 
 def trained(loss="softmax_cross_entropy", y=None, epochs=2, sizes=SIZES, **options):
-    """A model that has left its initial values behind, moments of normalisation included."""
+    """A model that has left its initial values behind, moments of normalization included."""
     x, labels = problem("softmax_cross_entropy", 60, sizes[0], sizes[-1])
     model = fastmlp.MLP(sizes, loss=loss, **{"dtype": "float64", "seed": 3, **options})
     y = labels if y is None else y

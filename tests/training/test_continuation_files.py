@@ -95,18 +95,18 @@ STATES = {
 
 @pytest.mark.parametrize("name", STATES)
 def test_states_come_back_to_the_last_bit(name, tmp_path):
-    class Keeper(Callback):
+    class StateTaker(Callback):
         def state(self):
             return STATES[name]
 
         def restore(self, state):
             self.restored = state
 
-    model = trained(callbacks=[Keeper()])
+    model = trained(callbacks=[StateTaker()])
     model.save(tmp_path / "model.safetensors", training_state=True)
-    keeper = Keeper()
-    fit(fastmlp.load(tmp_path / "model.safetensors"), resume=True, callbacks=[keeper])
-    assert_same_state(keeper.restored, STATES[name])
+    taker = StateTaker()
+    fit(fastmlp.load(tmp_path / "model.safetensors"), resume=True, callbacks=[taker])
+    assert_same_state(taker.restored, STATES[name])
 
 
 def assert_same_state(actual, expected):

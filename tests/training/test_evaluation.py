@@ -135,7 +135,7 @@ def test_regression_in_the_units_of_the_targets(networks, name):
         }
         assert row["target"] == targets[i]
         assert {key: row[key] for key in single} == pytest.approx(single, rel=1e-12)
-    # The loss is that of the training: of standardised targets.
+    # The loss is that of the training: of standardized targets.
     scaled = (predicted - truth) / network.preprocessing.target_scale
     assert measured.loss == pytest.approx((scaled**2).sum(axis=1).mean(), rel=1e-5)
     assert (measured.accuracy, measured.confusion, measured.per_class) == (None, None, None)
@@ -237,7 +237,7 @@ def test_what_cannot_be_measured(networks):
         evaluate_part(networks["plain"], Part(np.zeros((4, 3)), np.zeros(4, int)))
     with pytest.raises(FormatError, match=r"t\.csv: holds no targets for a model .* on arrays"):
         evaluate_part(networks["plain"], Part(raw_table(), None))
-    columns = {name: raw_table().columns[name] for name in ("a", "b", "colour", "id")}
+    columns = {name: raw_table().columns[name] for name in ("a", "b", "color", "id")}
     bare = Table("new.csv", columns, {}, 2)
     message = r"new\.csv: column 'price', the target, is missing.*'fastmlp predict' needs no"
     with pytest.raises(FormatError, match=message):

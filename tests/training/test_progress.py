@@ -76,7 +76,7 @@ def test_progress_and_bars_are_for_terminals(capsys):
     assert capsys.readouterr() == ("", "said\n")
 
 
-def test_the_best_is_told_by_colour_and_by_a_word(capsys, monkeypatch):
+def test_the_best_is_told_by_color_and_by_a_word(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     Display(2, 1000, quiet=False, no_color=False).epoch_end(RECORD, best=True)
     line = capsys.readouterr().err
@@ -379,10 +379,10 @@ def test_a_low_window_is_not_scrolled_by_the_bars(tmp_path):
 
 @needs_tmux
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {}])
-def test_colour_is_never_alone(tmp_path, variables):
+def test_color_is_never_alone(tmp_path, variables):
     with Tmux(tmp_path, STAGES, 100, **variables) as terminal:
-        coloured = terminal.screen(1, "-e")
-        assert (ESCAPE in "".join(coloured)) == (not variables)
+        colored = terminal.screen(1, "-e")
+        assert (ESCAPE in "".join(colored)) == (not variables)
         assert_lines(terminal.screen(1), FINISHED_100, BLOCK_100)
 
 

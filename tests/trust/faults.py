@@ -2,7 +2,7 @@
 
 An operation runs in a copy of a prepared process, below a folder of its own. faults.c, loaded into
 it, makes the n-th call of a kind fail or kills the process there; n goes up until the operation
-ends without meeting the fault. After each, the files must be the old or the new ones, whole, and
+ends without reaching the fault. After each, the files must be the old or the new ones, whole, and
 what the next operation leaves behind must be what it always leaves.
 """
 

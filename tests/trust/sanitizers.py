@@ -22,7 +22,7 @@ SUITE = (
     "core/test_losses.py", "core/test_optimizers.py", "core/test_activations.py",
     "network/test_gradients.py", "network/test_sparse_input.py", "training/test_refusals.py",
     "network/test_validation.py", "files/test_model_file.py", "data/test_arrays.py",
-    "training/test_regularisation.py", "training/test_averaging.py", "network/test_transfer.py",
+    "training/test_regularization.py", "training/test_averaging.py", "network/test_transfer.py",
     "experiment/test_resume.py", "support/test_tolerance.py", "core/test_gemm.py",
 )  # fmt: skip
 

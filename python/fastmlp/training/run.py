@@ -255,7 +255,7 @@ def require_rule(state: Mapping[str, Array], rule: str) -> None:
     """Raise ValueError unless a state is that of this rule.
 
     The text of the array is asked for as an item: ``str`` of an array that was interrupted once is
-    "..." for ever after.
+    "..." forever after.
     """
     used = np.asarray(state["rule"]).item()
     if used != rule:

@@ -1,6 +1,6 @@
 """Whatever surrounds a step of training, in lockstep with the float64 oracle for several epochs.
 
-Dropout, noise, batch normalisation, constraints on weights and gradients, averages, weights of
+Dropout, noise, batch normalization, constraints on weights and gradients, averages, weights of
 samples and classes, smoothed labels, frozen layers, penalties: alone and together.
 """
 
@@ -47,7 +47,7 @@ def data():
 class Oracle:
     """The network of a model with what its optimizer remembers.
 
-    A frozen layer with batch normalisation is one without it whose weights and biases have taken it
+    A frozen layer with batch normalization is one without it whose weights and biases have taken it
     in, as its moments stand still.
     """
 
@@ -179,8 +179,8 @@ CASES = {
     "dropout": Case(DROPOUT),
     "input dropout": Case({"input_dropout": 0.3}),
     "noise": Case({"input_noise": 0.5}),
-    "batch normalisation": Case(BN),
-    "one normalised layer": Case({"batch_normalization": [False, True]}),
+    "batch normalization": Case(BN),
+    "one normalized layer": Case({"batch_normalization": [False, True]}),
     "max-norm": Case(settings={"max_norm": 0.8}),
     "clipped values": Case(settings={"clip_value": 0.01}),
     "clipped norm": Case(settings={"clip_norm": 0.3}),
@@ -202,7 +202,7 @@ CASES = {
     "frozen, averaged, bounded": Case(
         MIXED, {"max_norm": 0.8, **PENALTIES}, {"averaging": fastmlp.EMA(0.8)}, (1,)
     ),
-    "averaged batch normalisation": Case(MIXED, fit={"averaging": fastmlp.SWA(every=2)}),
+    "averaged batch normalization": Case(MIXED, fit={"averaging": fastmlp.SWA(every=2)}),
     "Adam with everything": Case(
         {**MIXED, "loss": fastmlp.SoftmaxCrossEntropy(smoothing=0.1)},
         {**PENALTIES, **CLIPS, "max_norm": 1.5},
@@ -280,7 +280,7 @@ def test_lockstep_with_the_oracle(name, plain_outputs):
     assert relative_error([model.forward(x)], [plain_outputs]) > 1e-4, "without any effect"
 
 
-@pytest.mark.parametrize("name", ["batch normalisation", "dropout", "averaged batch normalisation"])
+@pytest.mark.parametrize("name", ["batch normalization", "dropout", "averaged batch normalization"])
 def test_predictions_use_running_moments_and_neither_masks_nor_noise(name):
     x, y = data()
     model = start(CASES[name])
