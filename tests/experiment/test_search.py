@@ -61,7 +61,7 @@ def test_dimensions_and_their_text(text, expected):
         ("optimizer.=1..2", "a setting must be written SECTION.NAME, got 'optimizer.'"),
         ("optimizer.lr=1..2", "[optimizer] has no setting 'lr'; it has name, learning_rate,"),
         ("optimizer.learning_rat=1..2", "did you mean 'learning_rate'?"),
-        ("optimizer.l2=0..1", "the section must be network or optimizer or schedule or training"),
+        ("optimzer.l2=0..1", "the section must be network or optimizer or schedule or training"),
         ("data.standardize=true|false", "data.standardize: the data is the same for all trials"),
         ("training.monitor=loss|val_loss", "training.monitor: is what all trials are judged by"),
         ("training.threads=1|2", "training.threads: changes nothing that a trial measures"),

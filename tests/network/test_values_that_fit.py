@@ -219,7 +219,9 @@ def test_functions():
 def test_messages_name_the_argument_the_type_and_the_cure(use, message):
     with pytest.raises(ValueError, match=message) as caught:
         use()
-    assert "10**400" in message or "float64" in str(caught.value) or "too large" in str(caught.value)
+    assert (
+        "10**400" in message or "float64" in str(caught.value) or "too large" in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize("weight", [1e-40, 3e38])

@@ -367,7 +367,7 @@ def test_predictions_against_the_truth():
 def test_activation_functions_are_those_of_the_oracle(derivative):
     names = [*reference_activations.PLAIN, *reference_activations.PARAMETRIC]
     ax = plot.activation_functions(names, derivative=derivative, limits=(-5, 7))
-    oracle = reference_activations.slope if derivative else reference_activations.value
+    oracle = reference_activations.derivative if derivative else reference_activations.value
     for name, line in zip(names, ax.lines, strict=False):
         z = line.get_xdata()
         assert (z[0], z[-1]) == (-5, 7)

@@ -17,21 +17,22 @@ from fastmlp.validation import core_array, require_held, thread_count
 __all__ = ["Report", "Run", "StepSums"]
 
 Array = npt.NDArray[Any]
-# Arrays of a state that are of the model's type.
+# Prefixes of the arrays of a state that have the model's dtype.
 _NUMBERS = ("slots.", "averages.", "start.")
-# samples done, sum of their weights, of their weighted losses, and of the weights of right ones
+# Arguments: samples completed, sums of their weights, of their weighted losses, of the weights of
+# correct predictions.
 Progress = Callable[[int, float, float, float], object]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What steps measured: sums over samples, each measured before the step that it caused.
+    """Measures of steps: sums over samples, each computed before the step that it caused.
 
-    Sums are over the epoch so far, not over the call: they do not depend on how an epoch is cut
-    into calls. ``steps`` counts those of the call.
+    The sums cover the epoch so far, not only the call, so that they do not depend on how an epoch
+    is divided into calls. ``steps`` counts the steps of the call.
 
-    ``penalty_sum`` adds, where it was asked for, the weight of each batch times l2 / 2 times the
-    sum of the squared weights.
+    ``penalty_sum``, if requested, adds for each batch its weight times l2 / 2 times the sum of the
+    squared weights.
     """
 
     status: str  # "completed", "interrupted" or "diverged"
@@ -45,7 +46,7 @@ class Report:
 
 
 class StepSums(NamedTuple):
-    """Sums over steps: samples, their weights, weighted losses, penalties, weights of right."""
+    """Sums over steps: samples, their weights, weighted losses, penalties, correct weights."""
 
     samples: int = 0
     weight: float = 0.0
@@ -55,7 +56,7 @@ class StepSums(NamedTuple):
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float64]) -> StepSums:
-        """From numbers of the core."""
+        """Make the sums from the five numbers that the core returns."""
         samples, weight, loss, penalty, correct = map(float, values)
         return cls(int(samples), weight, loss, penalty, correct)
 
@@ -67,11 +68,11 @@ class Run:
     ----------
     model : Network
     batch_size : int
-        Samples of a step; the last step of an epoch may have fewer.
+        Samples per step; the last step of an epoch may have fewer.
     rule : str
-        Update rule of the core: `Optimizer.rule`.
+        Name of the update rule in the core, `Optimizer.rule`.
     threads : int, optional
-        By default chosen by the work of a step.
+        Number of threads; the default depends on the work of a step.
     """
 
     def __init__(
@@ -102,28 +103,38 @@ class Run:
         record_losses: bool = False,
         progress: Progress | None = None,
     ) -> Report:
-        """Steps of one pass over the samples.
+        """Run the steps of an epoch or of a part of it.
 
         Parameters
         ----------
-        rows, targets, sample_weight
-            As `fastmlp.network.samples` and the losses make them.
+        data : Data
+            Samples, targets and weights.
         settings : mapping of str to float
-            By the core's names; those that are missing are 0.
+            Settings of the optimizer by their names in the core; missing ones are 0.
         order : int64 array of shape (samples,), optional
-            Of the samples; else shuffled by (seed, epoch), or as they are without `shuffle`.
+            Order of the samples. The default is an order drawn by (seed, epoch), or the given order
+            without `shuffle`.
+        shuffle : bool
+            Draw an order if `order` is None.
+        epoch : int
+            Number of the epoch, from 0.
         first_step, steps : int
-            Part of the epoch; -1 goes to its end.
+            First step and number of steps; -1 runs to the end of the epoch.
         drop_last : bool
-            What does not fill a batch is left out.
+            Leave out the samples that do not fill the last batch.
         learning_rates : sequence of float
-            Of each step; empty: that of the settings.
+            Learning rate of each step; if empty, that of the settings.
         trainable : sequence of bool
-            By layer; empty: all.
+            Whether each layer is trained; if empty, all layers are.
         with_penalty, record_losses : bool
             Whether to measure `Report.penalty_sum` and `Report.step_losses`.
         progress : callable, optional
-            Called at most every 25 ms.
+            Function called at most every 25 ms.
+
+        Raises
+        ------
+        ValueError
+            The model's dtype cannot represent a setting.
         """
         self._require_settings_held(settings, learning_rates)
         return Report(
@@ -151,7 +162,7 @@ class Run:
     def _require_settings_held(
         self, settings: Mapping[str, float], learning_rates: Sequence[float]
     ) -> None:
-        """Require that the model's type holds them; rates that fall may end at 0."""
+        """Require that the model's dtype can represent the settings; decaying rates may end at 0."""
         for name, value in settings.items():
             if self._held.get(name) != value:
                 require_held(name, value, self._model.dtype, vanishes=name == "learning_rate")
@@ -161,42 +172,42 @@ class Run:
                 require_held("learning_rate", rate, self._model.dtype, vanishes=True)
 
     def smallest_batch(self, samples: int, drop_last: bool = False) -> int:
-        """Samples of the smallest batch of an epoch.
+        """Return the number of samples of the smallest batch of an epoch.
 
         Raises
         ------
         ValueError
-            A batch of one sample would have to be normalized.
+            Batch normalization would get a batch of one sample.
         """
         return self._run.smallest_batch(samples, drop_last, self._model._trainable_flags())
 
     @property
     def plan(self) -> dict[str, Any]:
-        """How steps are computed."""
+        """Decisions of the core about a step, the fields of `fastmlp.Plan`."""
         return self._run.plan
 
     @property
     def position(self) -> npt.NDArray[np.float64]:
-        """Where the run is, as the core keeps it beside the parameters: see `StepSums`."""
+        """Epoch, steps, flags and sums that the core keeps: 15 numbers, the last ten two `StepSums`."""
         return self._run.position
 
     def steps_in(self, epoch: int) -> int:
-        """Steps completed in an epoch, counted from 0, which is the last or the next one."""
+        """Return the number of steps completed in an epoch, which is the current or the next one."""
         position = self._run.position
         return int(position[1]) if int(position[0]) == epoch else 0
 
     def sums_in(self, epoch: int) -> StepSums:
-        """Over these steps."""
+        """Return the sums over the completed steps of an epoch."""
         position = self._run.position
         return StepSums.of(position[5:10]) if int(position[0]) == epoch else StepSums()
 
     def last_step(self) -> StepSums:
-        """Of the last completed step alone."""
+        """Return the sums over the last completed step."""
         return StepSums.of(self._run.position[10:15])
 
     @property
     def has_averages(self) -> bool:
-        """Whether parameters were averaged."""
+        """Whether averages of the parameters exist."""
         return self._run.has_averages
 
     @property
@@ -205,58 +216,55 @@ class Run:
         return bool(self._run.position[4])
 
     def state(self, *, with_start: bool = False) -> dict[str, Array]:
-        """Copy of what another run needs besides the parameters to continue exactly from here.
+        """Copy the state that another run needs, besides the parameters, to continue exactly.
 
-        Within an epoch it needs also `with_start`: the parameters that a diverging epoch restores.
+        Within an epoch it also needs the parameters that a diverging epoch restores: `with_start`.
         """
         state = self._run.state(with_start)
         shows_averages = np.array(bool(state["position"][3]))
         return {**state, "rule": np.array(self.rule), "shows_averages": shows_averages}
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Continue from the `state` of a run with the same network and rule.
+        """Continue from the state of a run with the same network and rule.
 
         Raises
         ------
         ValueError
-            `state` is of another rule or network.
+            The state belongs to another rule or network.
         """
         require_rule(state, self.rule)
         dtype = self._model.dtype
         arrays = {
             name: core_array(value, _type_of(name, value, dtype)) for name, value in state.items()
         }
-        if "position" not in arrays:  # of a release that kept it elsewhere
+        if "position" not in arrays:  # states of the first releases
             arrays["position"] = np.zeros(15)
             arrays["position"][[0, 3]] = -1, bool(state["shows_averages"])
         self._run.restore(arrays)
 
     def average(self, decay: float) -> None:
-        """Move the averages of the parameters, once after a step; they begin as copies."""
+        """Update the averages of the parameters; the first call copies the parameters."""
         self._run.average(decay)
 
     def show_averages(self) -> None:
-        """Give the model the averages; the run keeps the parameters meanwhile."""
+        """Put the averages into the model; the run keeps the parameters."""
         self._run.show_averages()
 
     def hide_averages(self) -> None:
-        """Give the model its parameters back."""
+        """Put the parameters back into the model."""
         self._run.hide_averages()
 
 
 def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Of an array of a state as the core takes it."""
+    """Return the dtype in which the core takes an array of a state."""
     if name.startswith(_NUMBERS):
         return dtype
     return np.dtype(np.float64) if name in ("moments", "position") else value.dtype
 
 
 def require_rule(state: Mapping[str, Array], rule: str) -> None:
-    """Raise ValueError unless a state is that of this rule.
-
-    The text of the array is asked for as an item: ``str`` of an array that was interrupted once is
-    "..." forever after.
-    """
+    """Raise ValueError unless a state belongs to this rule."""
+    # Not str(array): after an interrupt in it, NumPy returns "..." for that array from then on.
     used = np.asarray(state["rule"]).item()
     if used != rule:
         raise ValueError(f"resume needs the optimizer that was used before, {used}, got {rule}")
