@@ -162,7 +162,7 @@ class Run:
     def _require_settings_held(
         self, settings: Mapping[str, float], learning_rates: Sequence[float]
     ) -> None:
-        """Require that the model's dtype can represent the settings; decaying rates may end at 0."""
+        """Require that the dtype can represent the settings; decaying rates may end at 0."""
         for name, value in settings.items():
             if self._held.get(name) != value:
                 require_held(name, value, self._model.dtype, vanishes=name == "learning_rate")
@@ -188,7 +188,7 @@ class Run:
 
     @property
     def position(self) -> npt.NDArray[np.float64]:
-        """Epoch, steps, flags and sums that the core keeps: 15 numbers, the last ten two `StepSums`."""
+        """Epoch, steps, flags and sums of the core: 15 numbers, the last ten two `StepSums`."""
         return self._run.position
 
     def steps_in(self, epoch: int) -> int:
