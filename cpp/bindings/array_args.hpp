@@ -34,7 +34,7 @@ class Array : public py::array_t<T, py::array::c_style> {
   }
 };
 
-/// The object as an Array. Throws an error that names the property that is wrong; for arguments of several types.
+/// Converts an object to an Array, for arguments of several types. Throws an error that names the wrong property.
 template <typename T>
 Array<T> require_array(const py::handle& object, const std::string& name) {
   if (!py::isinstance<py::array_t<T>>(object)) {
@@ -70,7 +70,7 @@ Array<T> new_array(std::vector<py::ssize_t> shape) {
   return Array<T>(std::move(shape));
 }
 
-/// Index of `name` in `names`; throws std::invalid_argument if it is not there.
+/// Returns the index of `name` in `names`; throws std::invalid_argument if `names` lacks it.
 template <std::size_t N>
 int find_name(const std::array<const char*, N>& names, const std::string& name, const char* what) {
   std::string known;

@@ -1,5 +1,5 @@
 // _core.kernels: every kernel family on plain arrays, through the ops and layouts that training uses. Buffers that a
-// kernel must overwrite hold NaN before, so that an element it leaves out is seen.
+// kernel must overwrite hold NaN before, so that tests notice an element that it leaves out.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@
 namespace fastmlp::bindings {
 namespace {
 
-/// None: the active instruction set.
+/// Name of an instruction set; None: the active one.
 using IsaName = std::optional<std::string>;
 
 /// A panel matrix that owns its memory.
@@ -74,7 +74,7 @@ void require_matrix(const py::array& array, const char* name) {
   require(array.ndim() == 2 && array.size() > 0, std::string(name) + " must be a matrix that is not empty");
 }
 
-/// The inner dimension in blocks, ascending; block 0: in one piece.
+/// Calls work(range) for each block of the inner dimension, ascending; block 0: one block of all.
 template <typename Work>
 void for_depth_blocks(std::int64_t depth, std::int64_t block, Work work) {
   const std::int64_t step = block > 0 ? block : depth;
@@ -133,7 +133,7 @@ Array<T> gemm_tn(const Array<T>& x, const Array<T>& dz, int threads, std::int64_
   return result.to_array();
 }
 
-/// With `by_rows` from transposed blocks of w, else with the rows of dz in the lanes.
+/// Computes the gradient of the input; `by_rows`: from transposed blocks of w, else with the rows of dz in the lanes.
 template <typename T, bool by_rows>
 Array<T> gemm_nt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_t block_panels, const IsaName& isa) {
   require_matrix(dz, "dz");
@@ -182,7 +182,7 @@ Array<T> elementwise(const std::string& name, const Array<T>& x, const IsaName& 
   return y;
 }
 
-/// Values and derivatives.
+/// Returns values and derivatives of an activation.
 template <typename T>
 py::tuple activation(const std::string& name, const Array<T>& z, const Array<T>& bias, T parameter,
                      const IsaName& isa) {
@@ -202,7 +202,7 @@ py::tuple activation(const std::string& name, const Array<T>& z, const Array<T>&
   return py::make_tuple(values.to_array(), derivatives.to_array());
 }
 
-/// doutput times the derivative, which follows from the output.
+/// Returns doutput times the derivative, which is computed from the output.
 template <typename T>
 Array<T> activation_backward(const std::string& name, const Array<T>& output, const Array<T>& doutput, T parameter,
                              const IsaName& isa) {
@@ -220,7 +220,7 @@ Array<T> activation_backward(const std::string& name, const Array<T>& output, co
   return gradient.to_array();
 }
 
-/// Loss of each row, gradient, and whether each row is right.
+/// Returns the loss of each row, the gradient, and whether each row is correct.
 template <typename T>
 py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array& targets, T scale, double parameter,
                double smoothing, const IsaName& isa) {
@@ -252,7 +252,7 @@ py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array
   return py::make_tuple(row_loss, gradient.to_array(), correct);
 }
 
-/// One number for each column from every panel: reduce(panel's rows, vectors, results...) for as many results.
+/// Calls reduce(panel's rows, vectors, results...) for each panel; each result has one number for each column.
 template <typename T, std::size_t kResults, typename Reduce>
 py::tuple reduce_columns(const Panels<T>& panels, const KernelTable<T>& kernels, Reduce reduce) {
   py::tuple results(kResults);
@@ -273,7 +273,7 @@ py::tuple reduce_columns(const Panels<T>& panels, const KernelTable<T>& kernels,
   return results;
 }
 
-/// Sum, sum of squares, mean and variance of each column.
+/// Returns sum, sum of squares, mean and variance of each column.
 template <typename T>
 py::tuple column_sums(const Array<T>& x, const IsaName& isa) {
   require_matrix(x, "x");
@@ -287,7 +287,7 @@ py::tuple column_sums(const Array<T>& x, const IsaName& isa) {
   });
 }
 
-/// Gradients by the scales, by the shift, and by the layer's product.
+/// Returns the gradients by the scales, by the shift, and by the layer's product.
 template <typename T>
 py::tuple normalize_backward(const Array<T>& normalized, const Array<T>& gradient, bool from_batch,
                              const IsaName& isa) {
@@ -317,7 +317,7 @@ Array<T> limit_norms(const Array<T>& weights, T bound, const IsaName& isa) {
   return buffer.to_array();
 }
 
-/// x after dropout, and x with noise, as a network applies them to its input.
+/// Returns x after dropout, and x with noise, as a network applies them to its input.
 template <typename T>
 py::tuple disturb(const Array<T>& x, double rate, double deviation, std::uint64_t seed, std::uint32_t level,
                   std::uint32_t step, const IsaName& isa) {
@@ -354,7 +354,7 @@ py::tuple sgd(const Array<T>& w, const Array<T>& v, const Array<T>& g, T learnin
   return py::make_tuple(results[0], results[1]);
 }
 
-/// The instruction set that ran and its sizes, as its table states them.
+/// Returns the instruction set in use and the sizes in its table.
 template <typename T>
 py::dict geometry(const Array<T>&, const IsaName& isa) {
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));

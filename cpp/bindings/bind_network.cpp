@@ -83,7 +83,7 @@ void run_inference(Network<T>& network, const SampleRows& samples, const Inferen
   monitor.rethrow();
 }
 
-/// Outputs of the last layer, with `link` applied.
+/// Returns the outputs of the last layer, with `link` applied.
 template <typename T>
 Array<T> forward(Network<T>& network, const py::object& x, const std::string& link, int threads) {
   const auto lock = lock_shared(network);
@@ -98,7 +98,7 @@ Array<T> forward(Network<T>& network, const py::object& x, const std::string& li
   return values;
 }
 
-/// Outputs of each hidden layer.
+/// Returns the outputs of each hidden layer.
 template <typename T>
 py::list hidden_outputs(Network<T>& network, const py::object& x, int threads) {
   const auto lock = lock_shared(network);
@@ -128,7 +128,7 @@ Array<std::int32_t> predict_classes(Network<T>& network, const py::object& x, in
   return predicted;
 }
 
-/// Sums over the samples, in their order: weighted losses, weights, and weights of correct predictions.
+/// Returns sums over the samples, in their order: weighted losses, weights, weights of correct predictions.
 template <typename T>
 py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, const py::object& sample_weight,
                    int threads) {

@@ -14,7 +14,7 @@ namespace {
 
 namespace py = pybind11;
 
-/// Fixes decisions of all plans made from now on. The plan makes those that are None.
+/// Fixes decisions of all later plans. The plan makes the decisions that are None.
 void override_plans_with(const std::optional<std::uint64_t>& split_by_outputs,
                          const std::optional<std::uint64_t>& transposes_weights, std::optional<bool> own_input,
                          std::optional<bool> leaves_out_columns, std::optional<std::int64_t> row_block,

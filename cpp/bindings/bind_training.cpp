@@ -68,7 +68,7 @@ py::dict plan_of(const Run<T>& run) {
   return result;
 }
 
-/// Targets of a batch as a Python array.
+/// Returns the targets of a batch as a Python array.
 template <typename Element>
 Array<Element> picked_rows(const Element* rows, std::int64_t width, const std::int64_t* index, std::int64_t first,
                            std::int64_t count, bool is_matrix) {
@@ -213,7 +213,7 @@ Progress read_progress(const double* values) {
   return {static_cast<std::int64_t>(values[0]), values[1], values[2], values[3], values[4]};
 }
 
-/// Epoch and steps; whether averaged, shown, diverged; sums of the epoch; sums of the last step.
+/// Returns epoch and steps; flags averaged, shown, diverged; sums of the epoch; sums of the last step.
 template <typename T>
 Array<double> position_array(const RunState<T>& state) {
   Array<double> array = new_array<double>({static_cast<py::ssize_t>(kPositionFields)});
@@ -228,7 +228,7 @@ Array<double> position_array(const RunState<T>& state) {
   return array;
 }
 
-/// The fields of a position array, after a check of their ranges.
+/// Returns the fields of a position array after a check of their ranges.
 std::array<double, kPositionFields> checked_position(const py::dict& source) {
   const auto array = named<Array<double>>(source, "position");
   require_shape<double>(array, "position", {static_cast<py::ssize_t>(kPositionFields)});
@@ -249,7 +249,7 @@ void set_position(RunState<T>& state, const std::array<double, kPositionFields>&
   state.diverged = values[4] != 0;
 }
 
-/// The state of a run: "slots.<i>.<layer>.<kind>" for the optimizer, "averages.<layer>.<kind>", "position" and
+/// Returns the state of a run: "slots.<i>.<layer>.<kind>" for the optimizer, "averages.<layer>.<kind>", "position" and
 /// "moments". with_start: also "start.<layer>.<kind>", the state that a diverged epoch restores.
 template <typename T>
 py::dict training_state(Run<T>& run, bool with_start) {
@@ -338,7 +338,8 @@ struct Gradient {
         trainer(network->mlp, batch_size, Optimizer::sgd, threads, gradients.mlp.parameters()) {}
 };
 
-/// Mean loss over all samples, and its gradients: {kind: [one array per layer that has it]}; with_input adds "input".
+/// Returns the mean loss over all samples and its gradients: {kind: [one array per layer that has it]}; with_input adds
+/// "input".
 template <typename T>
 py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py::list& y,
                            const py::object& sample_weight, bool training, std::uint64_t seed, bool with_input,

@@ -27,7 +27,7 @@ class PythonMonitor {
       if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
       report();
       return true;
-    } catch (...) {  // also what a conversion of Python's answer throws
+    } catch (...) {  // also errors of converting Python's result
       raised_ = std::current_exception();
       return false;
     }

@@ -12,7 +12,7 @@
 
 namespace fastmlp::bindings {
 
-/// The value of a key; throws if the key is missing or the value has another type.
+/// Returns the value of a key; throws if the key is missing or the value has another type.
 template <typename Value>
 Value named(const py::dict& arguments, const char* key) {
   require(arguments.contains(key), std::string("missing: ") + key);
@@ -65,7 +65,7 @@ inline NetworkSpec network_spec(const py::dict& network) {
   return spec;
 }
 
-/// Settings that are missing are zero; an unknown name is an error.
+/// Converts settings; missing ones are zero, an unknown name is an error.
 inline StepSettings step_settings(const py::dict& settings) {
   static constexpr std::pair<const char*, double StepSettings::*> kFields[] = {
       {"learning_rate", &StepSettings::learning_rate},

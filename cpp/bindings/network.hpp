@@ -41,7 +41,7 @@ std::shared_lock<std::shared_mutex> lock_shared(Network<T>& network) {
 
 inline constexpr std::array<const char*, 5> kParameterKinds = {"weights", "biases", "scales", "means", "variances"};
 
-/// The kind of an array, after a check that the layer exists and has it.
+/// Returns the kind of an array after a check that the layer exists and has it.
 template <typename T>
 ParameterKind parameter_kind(const Network<T>& network, const std::string& name, std::int64_t layer) {
   const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));

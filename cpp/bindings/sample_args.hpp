@@ -1,4 +1,4 @@
-// Samples, targets and weights as arguments. The core trusts what is checked here. The program may change an array
+// Samples, targets and weights as arguments. The core does not check them again. The program may change an array
 // while a call computes, from another thread or a callback. So the call copies labels, the order of samples and row
 // starts, which the core uses as indices; columns are bounded when they are read; values are not copied, because every
 // value is valid.
@@ -14,7 +14,7 @@
 
 namespace fastmlp::bindings {
 
-/// Arguments that a call keeps while the core computes. Constructed and destroyed with the GIL.
+/// Arguments that a call holds while the core computes. Constructed and destroyed with the GIL.
 class KeptArguments {
  public:
   /// Holds a reference to an array, and returns its data.

@@ -1,5 +1,5 @@
 // Activations. The forward pass adds the bias and applies the function; the backward pass multiplies by the derivative,
-// which it computes from the stored output where that determines it and which the forward pass stores otherwise.
+// which it computes from the stored output if the output determines it; otherwise the forward pass stores it.
 // Included by table.inl.hpp only.
 //
 // A rule has value(z, parameter) and derivative(x, parameter): x is the output if kDerivativeFromOutput, else z.
@@ -148,7 +148,7 @@ struct Gelu {
   }
 };
 
-/// The approximation z (1 + tanh u) / 2 of the same paper, computed as z sigmoid(2 u): 1 + tanh u cancels for negative
+/// The approximation z (1 + tanh u) / 2 of the GELU paper, computed as z sigmoid(2 u): 1 + tanh u cancels for negative
 /// z.
 struct GeluTanh {
   static constexpr double kFactor = 2 * 0.79788456080286535588;  // 2 sqrt(2 / pi)
@@ -174,7 +174,7 @@ struct GeluTanh {
   }
 };
 
-/// z sigmoid(z): the same paper; P. Ramachandran, B. Zoph, Q. Le, "Searching for activation functions", 2017.
+/// z sigmoid(z): the GELU paper; P. Ramachandran, B. Zoph, Q. Le, "Searching for activation functions", 2017.
 struct Silu {
   static constexpr bool kDerivativeFromOutput = false;
   template <typename T>

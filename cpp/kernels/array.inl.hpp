@@ -1,4 +1,4 @@
-// Functions of a whole array. Included by table.inl.hpp only.
+// Functions on consecutive elements of an array. Included by table.inl.hpp only.
 
 namespace fastmlp::FASTMLP_ISA {
 

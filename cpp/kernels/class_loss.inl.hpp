@@ -4,10 +4,10 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// Distance at which labels are fetched.
+/// Number of rows ahead whose labels are prefetched.
 constexpr std::int64_t kLabelsAhead = 16;
 
-/// The sample that a row of the call stands for.
+/// Returns the sample of a row of the call.
 template <typename T>
 static inline std::int64_t sample_of(const LossCall<T>& call, std::int64_t row) {
   return call.index == nullptr ? row : call.index[row];
@@ -36,7 +36,7 @@ static inline Lanes16<T> smoothed_targets(const LossCall<T>& call, std::int64_t 
   return Lanes16<T>::from(shares);
 }
 
-/// Where output j of a row lies.
+/// Returns the address of output j of a row.
 template <typename T>
 static inline std::int64_t place_of(const LossCall<T>& call, std::int64_t j) {
   return j / kPanel<T> * call.panel_stride + j % kPanel<T>;
@@ -79,7 +79,7 @@ static inline SoftTargets<T> soft_targets(const LossCall<T>& call, std::int64_t 
   return {at_maximum, reduce16(rest, add), reduce16(gap, add)};
 }
 
-/// The same for a single class, without a branch: which rows are right cannot be predicted.
+/// Like soft_targets for a single class, without a branch, because which rows are right cannot be predicted.
 template <typename T>
 static inline SoftTargets<T> hard_targets(bool right, T gap) {
   const auto at_maximum = static_cast<T>(right);
@@ -136,7 +136,7 @@ struct SoftmaxCrossEntropy {
       }
       if (gradient == nullptr) continue;
       const T scale = call.scale * weight[lane];
-      const T share = scale / (T{1} + sum[lane]);  // of the maximum
+      const T share = scale / (T{1} + sum[lane]);  // scaled probability of the maximum
       scale_row(call.outputs, gradient, call.panel_stride, share * mass[lane]);
       if (soft) {
         subtract_targets(call, sample, scale, gradient);
@@ -170,7 +170,7 @@ struct Hinge {
         Lanes16<T> margin = Lanes16<T>::from(values + at);
         for (auto& part : margin.part) part = part - splat<T>(values[label_at]) + splat<T>(1);
         margin = keep_first(margin, left, T{0});
-        // Its own class has margin 1 and is not counted.
+        // The row's own class would have margin 1 and is not counted.
         if (label >= j && label < j + 16) margin.part[(label - j) / kLanes<T>][(label - j) % kLanes<T>] = 0;
         Lanes16<T> derivative;
         for (int i = 0; i < Lanes16<T>::kCount; ++i) {

@@ -30,7 +30,7 @@ struct Isa {
   const KernelTable<double>* table_double;
 };
 
-// Ordered: the first supported one wins. A new instruction set is one isa_*.cpp and one line here.
+// In order of preference. A new instruction set is one isa_*.cpp and one line here.
 const Isa kIsas[] = {
 #if FASTMLP_X86
     {"avx512",

@@ -15,7 +15,8 @@ std::vector<std::string> available_isas();
 /// unknown or not supported by this CPU. Decided at the first call.
 const std::string& active_isa();
 
-/// Kernels of the named instruction set, of the active one for an empty name; throws std::invalid_argument.
+/// Returns the kernels of the named instruction set, of the active one for an empty name; throws
+/// std::invalid_argument for an unknown name.
 template <typename T>
 const KernelTable<T>& kernel_table(const std::string& isa = "");
 

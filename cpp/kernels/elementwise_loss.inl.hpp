@@ -5,7 +5,7 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// What all of them share; Rule is the struct of the loss.
+/// The common loop of these losses; Rule is the struct of the loss.
 template <typename Rule>
 struct ElementwiseLoss {
   static constexpr bool kClasses = false;

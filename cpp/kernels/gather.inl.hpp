@@ -11,7 +11,7 @@ static inline Vec<T> load_converted(const std::uint8_t* p) {
   return convert(p, Vec<T>{});
 }
 
-/// Distance at which the destination is fetched.
+/// Number of rows ahead whose destination is prefetched.
 constexpr std::int64_t kRowsAhead = 4;
 
 template <typename Source>

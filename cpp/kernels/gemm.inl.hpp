@@ -6,7 +6,7 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// Depth of one pass over b: so many of its panel rows stay in the first-level cache during a pass over the rows of a.
+/// Depth of one pass over b. As many panel rows of b stay in the first-level cache during a pass over the rows of a.
 /// Partial sums leave the registers once per pass.
 template <typename T>
 constexpr std::int64_t kDepthBlock = 32768 / (kPanel<T> * sizeof(T)) / kPanel<T> * kPanel<T>;
@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth,
 template <typename T>
 struct StoreTile {
   T* c;
-  const std::int32_t* rows;  // panel row of c for each row; null: the same
+  const std::int32_t* rows;  // panel row of c for each row; null: `row` itself
   void prepare(std::int64_t, int, int) const {}
   void operator()(std::int64_t row, int j, Vec<T> value) const {
     store(c + (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>, value);
@@ -67,7 +67,7 @@ struct UpdateTile {
   std::int64_t offset(std::int64_t row, int j) const {
     return (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>;
   }
-  /// Fetches what the tile will update while its product is computed.
+  /// Prefetches the parameters that the tile will update, while its product is computed.
   __attribute__((always_inline)) void prepare(std::int64_t row, int height, int vectors) const {
     for (int i = 0; i < height; ++i) {
       for (int j = 0; j < vectors; ++j) {
@@ -101,7 +101,7 @@ struct DepthBlock {
 template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
 static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& shared) {
   const Finish finish = shared;                // a copy, which stores of the result cannot change
-  constexpr std::int64_t kWorthFetching = 64;  // a short product is over before the parameters arrive
+  constexpr std::int64_t kWorthFetching = 64;  // a shorter product ends before the parameters arrive
   if (block.depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
   Vec<T> acc[Rows][Vectors];
 #pragma GCC unroll 16
@@ -172,7 +172,7 @@ static void tile_rows(std::int64_t rows, std::int64_t vectors, const DepthBlock<
 /// Blocks of the depth; partial sums rest in product.c, `finish` receives the complete ones.
 template <typename T, Walk kWalk, typename Finish>
 static void multiply(const Product<T>& product, const Finish& finish) {
-  // Fetching b pays where many tiles share the work of it.
+  // Prefetching b is worth its time only if many tiles share it.
   const bool fetches_b = product.next_b != nullptr && product.rows >= 4 * kTileRows<T>;
   for (std::int64_t k = 0; k < product.depth; k += kDepthBlock<T>) {
     const std::int64_t left = product.depth - k;

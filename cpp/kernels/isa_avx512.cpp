@@ -10,8 +10,8 @@
 namespace fastmlp::avx512 {
 static inline __m512 fma(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 static inline __m512d fma(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
-// The forms with a full mask, here and below: GCC 12 warns of an uninitialized operand in its own headers for the plain
-// ones.
+// Intrinsics with a full mask, here and below, because for the plain ones GCC 12 warns of an uninitialized operand in
+// its own headers.
 static inline __m512 sqrt(__m512 a) { return _mm512_maskz_sqrt_ps(0xFFFF, a); }
 static inline __m512d sqrt(__m512d a) { return _mm512_maskz_sqrt_pd(0xFF, a); }
 static inline __m512 convert(const std::uint8_t* p, __m512) {

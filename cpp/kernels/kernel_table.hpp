@@ -99,10 +99,10 @@ struct UpdateSettings {
   T l1 = 0;      // adds l1 * sign(w) to the gradient; 0 for biases, as l2, and their shrink is 1
   T l2 = 0;      // adds l2 * w to the gradient
   T shrink = 1;  // multiplies the parameters before the step: decoupled decay
-  // Of this step, from the number of steps done.
-  T step_size = 0;        // of the mean gradient
-  T gradient_step = 0;    // of the gradient itself
-  T root_correction = 1;  // of the root of the mean square
+  // Factors of this step, from the number of completed steps.
+  T step_size = 0;        // factor of the mean gradient
+  T gradient_step = 0;    // factor of the gradient
+  T root_correction = 1;  // factor of the root of the mean square
 };
 
 /// One call of a loss kernel on `rows` consecutive panel rows of the network's outputs.
@@ -112,8 +112,8 @@ struct LossCall {
   std::int64_t outputs;
   const T* values;              // panel rows of the outputs (logits)
   T* gradient;                  // same layout, written with dloss/dvalues * scale, zero beyond `outputs`; or null
-  std::int64_t panel_stride;    // from one panel to the next, of both
-  const std::int64_t* classes;  // of each sample; null: `targets` are given
+  std::int64_t panel_stride;    // from one panel to the next, in values and gradient
+  const std::int64_t* classes;  // class of each sample; null: `targets` are given
   const T* targets;             // row of `outputs` values per sample
   const std::int64_t* index;    // sample of each row; null: row r is sample r
   const T* sample_weights;      // factor of each sample's loss; null: all 1
@@ -164,8 +164,8 @@ struct KernelTable {
   void (*gemm_nn)(const Product<T>& product);
   /// Row i of a^T b becomes panel row result_rows[i] (i when null) of the result; product.c holds partial sums.
   void (*gemm_tn)(const Product<T>& product, T* result, const std::int32_t* result_rows);
-  /// The same product as the gradient of panel rows of weights, which are updated from the registers that hold it;
-  /// null for optimizers that read the gradient from memory.
+  /// Like gemm_tn; the product is the gradient of panel rows of weights, which are updated from the registers that hold
+  /// it. Null for optimizers that read the gradient from memory.
   void (*gemm_tn_update[static_cast<int>(Optimizer::count)])(const Product<T>& product, T* weights, T* slots,
                                                              std::int64_t slot_stride, const std::int32_t* weight_rows,
                                                              const UpdateSettings<T>& settings);
@@ -197,8 +197,8 @@ struct KernelTable {
   /// normalized = (z - mean) * inverse, unless null; z = scales * normalized.
   void (*normalize)(std::int64_t rows, std::int64_t vectors, const T* mean, const T* inverse, const T* scales, T* z,
                     T* normalized);
-  /// From dz, the gradient by the pre-activation, to that by the layer's product, in place; dshift and dscales are the
-  /// column sums of dz and of dz * normalized. from_batch: mean and inverse were those of these rows.
+  /// Converts dz, the gradient by the pre-activation, to that by the layer's product, in place; dshift and dscales are
+  /// the column sums of dz and of dz * normalized. from_batch: mean and inverse were those of these rows.
   void (*normalize_backward)(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
                              const T* normalized, bool from_batch, T* dz, T* dscales, T* dshift);
 
@@ -209,7 +209,7 @@ struct KernelTable {
   void (*loss[static_cast<int>(Loss::count)])(const LossCall<T>& call);
   /// Rows of logits become probabilities, in place.
   void (*softmax)(std::int64_t rows, std::int64_t outputs, T* values, std::int64_t panel_stride);
-  /// From the gradient by probabilities to that by logits, in place.
+  /// Converts the gradient by probabilities to the gradient by logits, in place.
   void (*softmax_backward)(std::int64_t rows, std::int64_t outputs, const T* probabilities, T* gradient,
                            std::int64_t panel_stride);
   /// Index of the first largest output of each row.
@@ -220,13 +220,13 @@ struct KernelTable {
   /// i * slot_stride elements after the first.
   void (*update[static_cast<int>(Optimizer::count)])(std::int64_t n, T* weights, T* slots, std::int64_t slot_stride,
                                                      const T* gradient, const UpdateSettings<T>& settings);
-  /// Arrays of state of each optimizer.
+  /// Number of arrays of state of each optimizer.
   int slots[static_cast<int>(Optimizer::count)];
   /// gradient = gradient * factor, not beyond +-bound. n as above.
   void (*clip)(std::int64_t n, T factor, T bound, T* gradient);
   /// averages = decay * averages + (1 - decay) * values. n as above.
   void (*move_averages)(std::int64_t n, T decay, const T* values, T* averages);
-  /// sums[lane] = sum over rows, in the same order, of the squares of one panel's rows.
+  /// sums[lane] = sum over rows of the squares of one panel's rows, in the order of row_sums.inl.hpp.
   void (*column_squares)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
   /// Columns of one panel of weights whose norm exceeds `bound` shrink to it.
   void (*limit_norms)(std::int64_t rows, std::int64_t vectors, T bound, T* weights);
@@ -252,7 +252,7 @@ struct KernelTable {
   double (*fma_chains)(std::int64_t steps, T* sink);
 
   void (*elementwise[static_cast<int>(Elementwise::count)])(std::int64_t n, const T* x, T* y);
-  /// Whether no element is NaN or infinite.
+  /// Returns whether no element is NaN or infinite.
   bool (*all_finite)(std::int64_t n, const T* x);
 };
 

@@ -101,7 +101,7 @@ static inline Vec<T> tanh(Vec<T> x) {
   return (Vec<T>)((Bits<T>)magnitude | sign);
 }
 
-/// The logistic function of -|x| and of |x|; neither is found as 1 less the other, which would take its digits.
+/// The logistic function of -|x| and of |x|. Neither is computed as 1 minus the other, which would lose digits.
 template <typename T>
 struct LogisticPair {
   Vec<T> smaller;
@@ -183,7 +183,7 @@ static inline Vec<T> log1p(Vec<T> x) {
   const Vec<T> sum = one + x;
   const Vec<T> lost = x < 1 ? x - (sum - one) : one - (sum - x);
   const Scaled<T> scaled = scale_near_one<T>(sum);
-  // Beyond 2^60 nothing counts of what was lost.
+  // Beyond 2^60 the lost part is below the rounding error.
   const Bits<T> most = Bits<T>{} + 60;
   const Vec<T> shrink = power_of_two<T>(scaled.k > most ? -most : -scaled.k);
   const Vec<T> f = scaled.k == 0 ? x : fma(lost, shrink, scaled.m - one);
@@ -258,13 +258,13 @@ static inline Vec<T> normal_cdf(Vec<T> x) {
   const Vec<T> far_tail = (splat<T>(static_cast<T>(0.56418958354775628695)) - far_part) / y;
   const Vec<T> tail = half * exp_half_square<T>(x) * (y > 4 ? far_tail : middle);
   const Vec<T> upper = y < static_cast<T>(0.46875) ? half - half * near_error : tail;
-  // Beyond the largest square nothing is left; a NaN stays one.
+  // Beyond the largest square the result is 0; NaN stays NaN.
   const Vec<T> complement = y > 40 ? Vec<T>{} : upper;
   return x < 0 ? complement : splat<T>(1) - complement;
 }
 
-/// Its inverse for 0 < p < 1, relative error about 1e-7: M. Wichura, "Algorithm AS 241: the percentage points of the
-/// normal distribution", Applied Statistics 37, 1988 (PPND7).
+/// Inverse of the standard normal distribution function for 0 < p < 1, relative error about 1e-7: M. Wichura,
+/// "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics 37, 1988 (PPND7).
 template <typename T>
 static inline Vec<T> inverse_normal_cdf(Vec<T> p) {
   constexpr double kCenterTop[] = {5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179};

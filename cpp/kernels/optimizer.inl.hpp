@@ -99,7 +99,7 @@ struct Adam {
   }
 };
 
-/// Adam with the maximum norm (section 7.1 of the same paper). Slots: mean, largest magnitude.
+/// Adam with the maximum norm (section 7.1 of the Adam paper). Slots: mean, largest magnitude.
 struct Adamax {
   static constexpr int kSlots = 2;
   static constexpr bool kInRegisters = false;

@@ -11,7 +11,7 @@ static inline void for_each_group(std::int64_t outputs, std::int64_t panel_strid
   }
 }
 
-/// Lanes at or beyond `count` replaced by `filler`.
+/// Replaces lanes at or beyond `count` by `filler`.
 template <typename T>
 static inline Lanes16<T> keep_first(Lanes16<T> lanes, std::int64_t count, T filler) {
   if (count >= 16) return lanes;
@@ -22,7 +22,7 @@ static inline Lanes16<T> keep_first(Lanes16<T> lanes, std::int64_t count, T fill
   return lanes;
 }
 
-/// Lane `lane` replaced by 0; no lane when it is not one of the 16.
+/// Replaces lane `lane` by 0; no lane if it is not one of the 16.
 template <typename T>
 static inline Lanes16<T> without_lane(Lanes16<T> lanes, std::int64_t lane) {
   if (lane < 0 || lane >= 16) return lanes;
@@ -46,7 +46,7 @@ static inline T row_maximum(std::int64_t outputs, const T* values, std::int64_t 
   return reduce16(best, [](Vec<T> a, Vec<T> b) { return a > b ? a : b; });
 }
 
-/// First output that equals the row's maximum; 0 when a NaN hides it.
+/// Returns the first output that equals the row's maximum; 0 if none does because of a NaN.
 template <typename T>
 static inline std::int32_t first_equal(std::int64_t outputs, const T* values, std::int64_t panel_stride, T wanted) {
   std::int32_t found = -1;

@@ -24,7 +24,7 @@ static inline PhiloxWords philox(const RandomBlock& block, std::uint32_t first) 
   auto key1 = static_cast<std::uint32_t>(block.seed >> 32);
 #pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
-    // multiply_words reads the low halves only, so what is in the high ones needs no clearing before.
+    // multiply_words reads the low halves only, so the high halves need not be cleared.
     const Words product0 = multiply_words(words(0xD2511F53u), c0);
     const Words product1 = multiply_words(words(0xCD9E8D57u), c2);
     c0 = (product1 >> 32) ^ c1 ^ words(key0);

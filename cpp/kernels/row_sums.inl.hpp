@@ -11,7 +11,7 @@ constexpr std::int64_t kRowsOfBlock = 128;
 /// Levels of the tree: enough for 2^55 rows.
 constexpr int kBlockLevels = 48;
 
-/// totals[i] = sum over rows of what add(row, sums) adds to sums[i], for one vector of columns.
+/// totals[i] = sum over rows of the terms that add(row, sums) adds to sums[i], for one vector of columns.
 template <typename T, int kSums, typename Add>
 static inline void sum_rows(std::int64_t rows, Vec<T> (&totals)[kSums], Add add) {
   Vec<T> waiting[kBlockLevels][kSums];

@@ -1,6 +1,6 @@
-"""Bytes of a file in memory: their digest, and decompression within limits.
+"""Digests and decompression of files in memory.
 
-One limit holds for every format: how many bytes may come out of a compressed file of a given size.
+All formats share one limit on the number of bytes that a compressed file may unpack to.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = [
     "sha256",
 ]
 
-# Text shrinks to a tenth, the images of MNIST to an eighth, a table of zeros to a two-hundredth, a
-# file made to fill the memory to a thousandth.
+# Usual ratios of compression: 10 for text, 8 for the images of MNIST, 200 for a table of zeros.
+# Files that were made to fill the memory reach 1000.
 MOST_RATIO = 200
-# Small files, such as labels of a single class, may shrink further: they do no harm.
+# Files that unpack to at most this may exceed the ratio, as labels of a single class do.
 ALWAYS_ALLOWED_BYTES = 1 << 24
 
 _MOST_DEFLATE_RATIO = 1032
@@ -35,8 +35,8 @@ _BLOCK_BYTES = 1 << 18
 
 
 def sha256(content: bytes | memoryview) -> str:
-    """SHA-256 of `content` in hexadecimal digits."""
-    import hashlib  # loads OpenSSL: only those who open files wait for it
+    """Return the SHA-256 of `content` in hexadecimal digits."""
+    import hashlib  # loads OpenSSL, which is slow and needed for files only
 
     return hashlib.sha256(content).hexdigest()
 
@@ -82,7 +82,7 @@ def gunzip_exactly(content: bytes, size: int, origin: str) -> bytes:
 
 
 def gunzip_start(content: bytes, most: int, origin: str) -> bytes:
-    """Decompress the first `most` bytes of a gzip file, or all where it holds fewer.
+    """Decompress the first `most` bytes of a gzip file, or all of them if it holds fewer.
 
     Raises
     ------
@@ -95,8 +95,8 @@ def gunzip_start(content: bytes, most: int, origin: str) -> bytes:
 
 @contextlib.contextmanager
 def _unpacked(content: bytes, origin: str) -> Iterator[BinaryIO]:
-    """What a gzip file holds as a stream, whose errors become FormatError."""
-    import gzip  # with zlib: only those who open compressed files wait for them
+    """Yield the decompressed bytes of a gzip file as a stream; its errors become FormatError."""
+    import gzip  # slow to load, as is zlib, and needed for compressed files only
     import zlib
 
     try:
@@ -107,29 +107,29 @@ def _unpacked(content: bytes, origin: str) -> Iterator[BinaryIO]:
 
 
 def most_deflated_in(packed: int) -> int:
-    """Bytes that deflate can pack into `packed` bytes at the very most, a header included."""
+    """Return the largest number of bytes that deflate can pack into `packed` bytes."""
     return _MOST_DEFLATE_RATIO * (packed + 1)
 
 
 def most_bytes_from(packed: int) -> int:
-    """Bytes that may come out of `packed` compressed bytes."""
+    """Return the number of bytes that `packed` compressed bytes may unpack to."""
     return max(MOST_RATIO * packed, ALWAYS_ALLOWED_BYTES)
 
 
 def require_ratio(origin: str, packed: int, unpacked: int) -> None:
-    """Raise unless `unpacked` bytes may come out of `packed` compressed bytes.
+    """Raise FormatError if `packed` compressed bytes must not unpack to `unpacked` bytes.
 
     Parameters
     ----------
     origin : str
         Name of the file for the message.
     packed, unpacked : int
-        Bytes before and after decompression; `unpacked` may be a lower bound.
+        Number of bytes before and after decompression; `unpacked` may be a lower bound.
 
     Raises
     ------
     FormatError
-        The bytes grow by more than `MOST_RATIO`, to more than `ALWAYS_ALLOWED_BYTES`.
+        The ratio exceeds `MOST_RATIO`, and the size `ALWAYS_ALLOWED_BYTES`.
     """
     if unpacked > most_bytes_from(packed):
         raise FormatError(

@@ -11,7 +11,7 @@ from fastmlp.data import Options, Part, prepare, read_samples
 from support.cli_process import run
 from support.preprocessing_examples import source, table, text
 
-WAY_OUT = "in training, leave the column out with --features, or take --unknown-categories ignore"
+WAY_OUT = "in training, leave the column out with --features, or use --unknown-categories ignore"
 
 
 def addresses(rows=60):

@@ -42,7 +42,7 @@ ERRORS = {
         COLUMNS,
         table(age=numbers(1, 2), color=text("red", "violet")),
         r"people\.csv: line 3, column 'color': 'violet' does not occur in the training part, "
-        r"which has blue, green, red; in training, leave the column out with --features, or take "
+        r"which has blue, green, red; in training, leave the column out with --features, or use "
         r"--unknown-categories ignore$",
     ),
     "text for a number": (
@@ -78,7 +78,7 @@ ERRORS = {
     "unsupported column": (
         COLUMNS,
         Table("people.csv", {"color": text("red")}, {"age": "datetime"}, 2),
-        r"people\.csv: column 'age': must hold numbers, or text, got datetime",
+        r"people\.csv: column 'age': must hold numbers or text, got datetime",
     ),
 }
 

@@ -162,7 +162,7 @@ def test_labels_beyond_the_classes(folder):
 def test_incomplete_data_dir_goes_on(folder, server):
     (folder / LABELS).unlink()
     spec = replace(TINY, mirrors=(serve(server),))
-    with pytest.warns(UserWarning, match=f"lacks {LABELS}; going on") as caught:
+    with pytest.warns(UserWarning, match=f"lacks {LABELS}; continuing") as caught:
         check(datasets.load(spec, folder))
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="no such directory"):

@@ -6,11 +6,11 @@
 >>> prepared.train.x.shape, prepared.task
 ((720, 2), 'classification')
 
-Who does what, lowest first: `cells` types values, `table` knows the columns of a table and holds
-what a source holds, `arrays` checks arrays, `reading` finds the reader of a source (`delimited`,
-`parquet`, `numpy_files`, `images` read bytes), `columns` encodes columns, `targets` finds targets
-and tasks, `options` holds choices, `preprocessing` applies what was learned, `split` draws parts,
-`preparation` learns from the training part.
+The modules, lowest first: `cells` determines types of values, `table` holds the contents of a
+source, `arrays` checks arrays, `reading` finds the reader of a source (`delimited`, `parquet`,
+`numpy_files` and `images` read bytes), `columns` encodes columns, `targets` finds targets and
+tasks, `options` holds choices, `preprocessing` applies what `preparation` learned from the
+training part, and `split` draws parts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "read_samples",
 ]
 
-# A model needs `Preprocessing` alone: names are loaded when they are first used.
+# Names are loaded on first use, because a model needs `Preprocessing` only.
 _HOMES = {
     "options": ("Options",),
     "preparation": ("Prepared", "Samples", "prepare"),
@@ -49,7 +49,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # for type checkers the names above are all there are
+if not TYPE_CHECKING:  # type checkers use the imports above
 
     def __getattr__(name: str) -> Any:
         for home, names in _HOMES.items():

@@ -1,7 +1,7 @@
 """Arrays of samples and targets, checked: one dtype per purpose, all values finite.
 
-What comes from files is copied and refused with the file's name (`as_inputs`, `as_targets`,
-`data_of_arrays`); what a caller gives is taken as it is where that is possible (`plain_inputs`).
+Arrays from files are copied, and errors name the file (`as_inputs`, `as_targets`,
+`data_of_arrays`). Arrays from callers are not copied if their dtype is suitable (`plain_inputs`).
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ def data_of_arrays(
     sha256: dict[str, str],
     task: str | None = None,
 ) -> RawData:
-    """Put the samples and targets of a file together.
+    """Combine the arrays of a file into samples with targets.
 
     Parameters
     ----------
     arrays : dict of str to array
-        x and y, or x_train and y_train, perhaps with x_test and y_test; as they were stored.
+        Arrays as stored: x and y, or x_train and y_train, optionally with x_test and y_test.
     origin : str
         Name of the file, for messages.
     name, sha256, task
-        As in `RawData`.
+        Attributes of the result, see `RawData`.
 
     Raises
     ------
     FormatError
-        An array cannot be what its name says, or does not fit another one.
+        An array cannot hold samples or targets, or two arrays do not match.
     """
     x, y = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
     if set(arrays) not in ({x, y}, {x, y, "x_test", "y_test"}):
@@ -86,7 +86,7 @@ def as_inputs(values: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def as_targets(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """Copy targets into an array of the type that their meaning asks for.
+    """Copy targets into an array whose dtype shows what they are.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def as_targets(values: NDArray[Any], where: str) -> NDArray[Any]:
     Raises
     ------
     FormatError
-        They are neither finite numbers nor text, or have another shape.
+        The values are neither finite numbers nor text, or the array has another shape.
     """
     if values.dtype.kind not in "buifSU":
         raise FormatError(f"{where}: must hold numbers or text, got dtype {values.dtype}")
@@ -125,7 +125,7 @@ def as_targets(values: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape of an image in (samples, height, width) or (samples, height, width, 1 or 3)."""
+    """Return the image shape of samples (n, height, width) or (n, height, width, 1 or 3)."""
     if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
         return shape[1:3]
     return shape[1:] if len(shape) == 4 and shape[3] == 3 else None
@@ -191,7 +191,7 @@ def _kind(array: NDArray[Any]) -> str:
 
 
 def plain_inputs(x: object) -> NDArray[Any]:
-    """Samples as uint8, float32 or float64 (samples, features), without a copy where they are.
+    """Return samples as uint8, float32 or float64; of these types without a copy.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Types of values: which columns are numbers, which are text, which values are missing.
 
-Also names of categories and classes: how a value is written, and which position it has among
-names. polars parses whole columns of cells as numbers, `as_number` single texts.
+This module also converts values to names of categories and classes, and finds their positions
+among names. polars parses columns of cells as numbers; `as_number` parses single texts.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = [
 # float64, NaN where a value is missing; or an object array of str, None where one is missing.
 Column = NDArray[Any]
 
-# How files write that a value is missing; blanks around do not matter.
+# Texts that stand for a missing value in a file; blanks around them are ignored.
 MISSING_TEXTS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
-# Beyond this, neighboring integers share a float64: what stands there is a name, not a quantity.
+# Beyond this, several integers share a float64. Such integers are names, not quantities.
 LARGEST_INTEGER = 2**53
-# What `positions` gives in place of a position.
+# Results of `positions` for values that have no position.
 UNKNOWN = -1
 MISSING = -2
 
@@ -63,7 +63,7 @@ _LONGEST_LISTED = 60
 
 
 class UnusableColumn(Exception):
-    """A column is neither numbers nor text: the value in `row`, counted from 0, shows it."""
+    """A column is neither numbers nor text. `value` in `row`, counted from 0, is an example."""
 
     def __init__(self, kind: str, row: int, value: Any) -> None:
         super().__init__(kind, row, value)
@@ -76,17 +76,17 @@ def column_of_cells(cells: Any, *, strict: bool) -> Column:
     """Turn the text cells of a column into numbers or text.
 
     A column is numeric if all its values are decimal numbers with a point; blanks around them are
-    allowed. Integers beyond 2**53 and all other values make it text. Text is kept as it is, except
+    allowed. Integers beyond 2**53 and all other values make it text. Text is unchanged, except
     that a column of true and false in any usual spelling becomes lower case.
 
     Parameters
     ----------
     cells : polars.Series of str
-        Null is the same as the empty text.
+        Cells of the column; null is the same as the empty text.
     strict : bool
-        Refuse numbers with a decimal comma, and a column of which more than half are numbers and
-        the rest text, which is probably a mistake. Where fewer are numbers, the values are names,
-        such as A, B and 7.
+        Refuse numbers with a decimal comma, and a column in which more than half of the values are
+        numbers and the rest text, which is probably a mistake. If fewer are numbers, the values
+        are names, such as A, B and 7.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def column_of_cells(cells: Any, *, strict: bool) -> Column:
     Raises
     ------
     UnusableColumn
-        A number is infinite or too large for float64, or `strict` is broken.
+        A number is infinite or too large for float64, or `strict` refuses the column.
     """
     polars = require("data", "polars")
     trimmed = cells.fill_null("").str.strip_chars(_BLANKS)
@@ -114,7 +114,7 @@ def column_of_cells(cells: Any, *, strict: bool) -> Column:
 
 
 def unsupported_type(dtype: Any) -> str | None:
-    """What a column of this polars type is if it can be neither numbers nor text, else None."""
+    """Return the name of a polars type that is neither numbers nor text; None for others."""
     usable = ("String", "Categorical", "Enum", "Boolean", "Null")
     if dtype.is_numeric() or str(dtype.base_type()) in usable:
         return None
@@ -130,7 +130,7 @@ def column_of_values(series: Any) -> NDArray[np.float64] | list[str | None]:
     Parameters
     ----------
     series : polars.Series
-        Of a type that `unsupported_type` accepts.
+        Column of a type for which `unsupported_type` returns None.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def _refuse_numbers_in_disguise(
 
 
 def _exceeds_integers(numbers: NDArray[np.float64], trimmed: Any) -> bool:
-    """Whether a number is an integer that float64 may not hold."""
+    """Return whether a number is an integer that float64 cannot represent in general."""
     for row in np.flatnonzero(np.abs(numbers) >= LARGEST_INTEGER).tolist():
         digits = _INTEGER.fullmatch(trimmed[row])
         if digits and (len(digits[1]) > 16 or int(digits[1]) > LARGEST_INTEGER):
@@ -188,7 +188,7 @@ def _text(cells: Any, missing: NDArray[np.bool_]) -> Column:
 
 
 def missing_values(column: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where a column has no value: None among texts, NaN among numbers."""
+    """Return a mask of the missing values of a column: None among texts, NaN among numbers."""
     if column.dtype.kind == "O":
         return np.fromiter((value is None for value in column.tolist()), bool, len(column))
     missing: NDArray[np.bool_] = np.isnan(column)
@@ -198,14 +198,14 @@ def missing_values(column: NDArray[Any]) -> NDArray[np.bool_]:
 def finite_numbers(
     values: NDArray[Any], error: Callable[[int, str], FormatError]
 ) -> NDArray[np.float64]:
-    """Values as finite numbers; where one is missing, NaN.
+    """Return values as finite numbers, NaN where a value is missing.
 
     Parameters
     ----------
     values : array of shape (n,)
         Numbers, or an object array of str, None where a value is missing.
     error : callable
-        Makes the error from a position and a problem.
+        Returns the error for a position and a problem.
 
     Raises
     ------
@@ -233,28 +233,28 @@ def finite_numbers(
 
 
 def as_number(text: str) -> float | None:
-    """The finite number that a text stands for, or None."""
+    """Return the finite number that a text stands for, or None."""
     stripped = text.strip()
     number = float(stripped) if _NUMBER.fullmatch(stripped) else math.inf
     return number if math.isfinite(number) else None
 
 
 def name_of(value: Any) -> str:
-    """A text, or the shortest text of a number, whole numbers without a point."""
+    """Return a text unchanged, a number as its shortest text, without a point if it is whole."""
     if isinstance(value, str):
         return value
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def numeric_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Sorted by the numbers they stand for where all do, else as texts."""
+    """Sort names by the numbers they stand for if all stand for numbers, else as texts."""
     texts = sorted(names)
     numeric = all(as_number(text) is not None for text in texts)
     return tuple(sorted(texts, key=float) if numeric else texts)
 
 
 def distinct_names(values: NDArray[Any]) -> set[str]:
-    """Names of the values that occur; None and NaN are no values.
+    """Return the names of the values that occur; None and NaN are missing values.
 
     Parameters
     ----------
@@ -267,21 +267,22 @@ def distinct_names(values: NDArray[Any]) -> set[str]:
 
 
 def positions(values: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]:
-    """Where each value stands among the names.
+    """Return the position of each value among names.
 
     Parameters
     ----------
     values : array of shape (n,)
-        An object array of str is compared as text. A number is compared with the numbers that the
-        names stand for: a reader cannot know that a column of digits means names.
+        Values to find. An object array of str is compared as text. Numbers are compared with the
+        numbers that the names stand for, because a reader cannot know that a column of digits
+        holds names.
     names : sequence of str
-        All different.
+        Names, all different.
 
     Returns
     -------
     int64 array of shape (n,)
-        0 to len(names) - 1; `MISSING` for None and NaN, `UNKNOWN` for what is not among the names
-        or stands for several of them.
+        Positions from 0 to len(names) - 1; `MISSING` for None and NaN, `UNKNOWN` for a value that
+        matches no name or several.
     """
     known: dict[Any, int] = {name: i for i, name in enumerate(names)}
     if values.dtype.kind == "O":
@@ -305,13 +306,13 @@ def positions(values: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def shown(value: Any) -> str:
-    """A value in a message, cut where it is long."""
+    """Return the repr of a value for a message, cut if it is long."""
     text = repr(value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first few names, shortened, and how many more there are."""
+    """Return the first names, shortened, and the number of the others, for a message."""
     texts = list(names)
     more = len(texts) - _MOST_LISTED
     shown = ", ".join(

@@ -1,6 +1,6 @@
-"""What is learned from the columns of the training part, and applied to those of all parts.
+"""Encodings and moments of columns, learned from the training part and applied to all parts.
 
-Each column of a table gets an encoding (`fit_column`, `encode_table`), each input a mean and a
+Each column of a table has an encoding (`fit_column`, `encode_table`), each input a mean and a
 standard deviation (`column_moments`, `standardize`).
 """
 
@@ -30,7 +30,7 @@ __all__ = [
 
 MAX_CATEGORIES = 1000
 UNKNOWN_CATEGORIES = ("error", "ignore")
-# Values of a block: its float64 copy stays in the cache, and is small beside the samples.
+# Number of values in a block, few enough that its float64 copy stays in the cache.
 _BLOCK = 1 << 17
 
 Floats = NDArray[np.float64]
@@ -46,9 +46,9 @@ class ColumnEncoding:
         Name of the column.
     kind : {"number", "category"}
         A number is one input. A category is one input per known category, of which one is 1, or
-        none for an unknown category that is ignored.
+        none if an unknown category is ignored.
     fill : float, str or None
-        What replaces a missing value; None: missing values are refused.
+        Replacement for a missing value; None: missing values are refused.
     categories : tuple of str or None
         Known categories in the order of their inputs; None for numbers.
     """
@@ -60,7 +60,7 @@ class ColumnEncoding:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of its inputs: ``age``, or ``color=blue``, ``color=red``."""
+        """Names of the inputs: ``age``, or ``color=blue``, ``color=red``."""
         if self.categories is None:
             return (self.name,)
         return tuple(f"{self.name}={category}" for category in self.categories)
@@ -75,13 +75,14 @@ def fit_column(table: Table, name: str, rows: NDArray[np.int64], impute: str) ->
     Parameters
     ----------
     table : Table
+        All rows, training or not.
     name : str
-        A column of it.
+        Name of a column of `table`.
     rows : int64 array
         Positions of the training rows.
     impute : {"error", "mean", "median", "most_frequent"}
-        What replaces a missing value; "error": nothing does. For categories it is always the
-        most frequent one. Of values that are equally frequent the smallest is taken.
+        Replacement for a missing value; "error": none. The replacement of a category is always the
+        most frequent one. Of equally frequent values it is the smallest.
 
     Raises
     ------
@@ -144,11 +145,12 @@ def encode_table(
     Parameters
     ----------
     table : Table
-        Further columns are ignored.
+        Table with the columns of the encodings; others are ignored.
     encodings : sequence of ColumnEncoding
+        Encodings in the order of their inputs.
     unknown_categories : {"error", "ignore"}
-        "error" refuses a category that its encoding does not know, "ignore" sets all inputs of
-        its column to 0.
+        "error" refuses a category that its encoding lacks, "ignore" sets all inputs of its column
+        to 0.
 
     Returns
     -------
@@ -182,13 +184,14 @@ def encode_table(
 def rows_of_unknown_categories(
     table: Table, encodings: Sequence[ColumnEncoding]
 ) -> NDArray[np.bool_]:
-    """Which rows hold a category that its encoding does not know.
+    """Return a mask of the rows with a category that its encoding lacks.
 
     Parameters
     ----------
     table : Table
-        With all columns of the encodings.
+        Table with all columns of the encodings.
     encodings : sequence of ColumnEncoding
+        Encodings to compare with.
 
     Returns
     -------
@@ -202,7 +205,7 @@ def rows_of_unknown_categories(
 
 
 def _category_codes(table: Table, encoding: ColumnEncoding) -> NDArray[np.int64]:
-    """Positions among the categories, or `UNKNOWN`; a missing value has that of the fill."""
+    """Return positions among the categories, or `UNKNOWN`; missing values have that of the fill."""
     categories = encoding.categories or ()
     codes = positions(table.columns[encoding.name], categories)
     if encoding.fill is not None:
@@ -221,7 +224,7 @@ def _refuse_unknown(table: Table, encoding: ColumnEncoding, codes: NDArray[np.in
             encoding.name,
             f"{value!r} does not occur in the training part, which has "
             f"{listed(encoding.categories or ())}; in training, leave the column out with "
-            "--features, or take --unknown-categories ignore",
+            "--features, or use --unknown-categories ignore",
         )
 
 
@@ -229,7 +232,7 @@ def _refuse_unknown(table: Table, encoding: ColumnEncoding, codes: NDArray[np.in
 
 
 def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Mean and population standard deviation of each column, in float64.
+    """Return the mean and population standard deviation of each column, in float64.
 
     Parameters
     ----------
@@ -269,20 +272,21 @@ def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
 
 
 def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool) -> NDArray[Any]:
-    """``(x - mean) / scale``, computed in float64 and rounded once.
+    """Return ``(x - mean) / scale``, computed in float64 and rounded once.
 
     Parameters
     ----------
     x : array of shape (samples, features)
         Real numbers.
     mean, scale : float64 arrays of shape (features,)
+        Mean and standard deviation of each column.
     in_place : bool
-        Overwrite `x` where it is a floating-point array.
+        Whether to overwrite `x` if it has the dtype of the result.
 
     Returns
     -------
     array of shape (samples, features)
-        float32 from float32 and from bytes, else float64.
+        float32 if `x` is float32 or bytes, else float64.
     """
     dtype = np.dtype(np.float32 if x.dtype in (np.float32, np.uint8) else np.float64)
     result = x if in_place and x.dtype == dtype else np.empty(x.shape, dtype)

@@ -3,8 +3,8 @@
 Reference: RFC 4180, with other separators, lines that end in LF, CRLF or CR, and blanks that are
 kept. Empty lines at the end do not count.
 
-A scan of the bytes tells whether each line is one row. If so, polars splits the file. All other
-files go through the csv module, which is slower and tells what is wrong, and where.
+A scan of the bytes determines whether each line is one row. If so, polars splits the file. The csv
+module, which is slower and reports the place of an error, splits all other files.
 """
 
 from __future__ import annotations
@@ -59,24 +59,24 @@ def read_delimited(
     content : bytes
         UTF-8, with or without a byte order mark.
     origin : str
-        Name for messages.
+        Name of the file for messages.
     separator : str, optional
-        One ASCII character. By default comma, semicolon, tab or bar, whichever occurs most often
-        in the first line.
+        One ASCII character. By default the one of comma, semicolon, tab and bar that occurs most
+        often in the first line.
     strict : bool
-        Columns of numbers with text among them are unsupported; see `column_of_cells`.
+        Whether columns that mix numbers with text are unsupported; see `column_of_cells`.
 
     Returns
     -------
     Table
-        Columns that are neither numbers nor text are among the unsupported ones.
+        The typed columns; those that are neither numbers nor text are in `unsupported`.
 
     Raises
     ------
     FormatError
-        The text is no table; the message names the line and, where there is one, the column.
+        The text is no table; the message names the line and, if possible, the column.
     ValueError
-        `separator` cannot be one.
+        `separator` is not a character that can separate fields.
     """
     _check_separator(separator)
     for magic, problem in _OTHER_FORMATS.items():
@@ -114,7 +114,7 @@ def _sniff(content: bytes) -> str:
 
 
 class _Text:
-    """The text of a table. Lines are counted from 1."""
+    """The text of a table, to be split into cells. Lines are counted from 1."""
 
     def __init__(self, content: bytes, origin: str, separator: str) -> None:
         self._content = content
@@ -139,7 +139,7 @@ class _Text:
         return self._fields_by_csv(records)
 
     def _fault(self, line: int, column: int | None, problem: str) -> FormatError:
-        """An error in a line (from 1), and in a column (from 0) where one is given."""
+        """Return an error that names a line (from 1) and, if given, a column (from 0)."""
         where = f"line {line}"
         if column is not None and column < len(self._names):
             where += f", column {self._names[column]!r}"
@@ -148,7 +148,7 @@ class _Text:
         return FormatError(f"{self._origin}: {where}: {problem}")
 
     def _check_characters(self) -> None:
-        """Require UTF-8 without NUL bytes."""
+        """Raise FormatError unless the text is UTF-8 without NUL bytes."""
         start, problem = self._content.find(b"\0"), "holds a NUL byte"
         if start < 0 and not _is_utf8(self._content):
             try:
@@ -185,7 +185,7 @@ class _Text:
             seen[name] = column
 
     def _columns_by_polars(self, rows: int) -> list[Any] | None:
-        """The cells as polars reads them, or None if it finds another number of rows or columns."""
+        """Split by polars; return None if it fails or finds another number of rows or columns."""
         polars = require("data", "polars")
         try:
             frame = polars.read_csv(self._content, separator=self._separator, infer_schema_length=0)
@@ -222,7 +222,7 @@ class _Text:
         return self._fault(line, width, f"has no name: the line has {count} fields, not {width}")
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Each record with the line in which it begins. Raises FormatError for bad quotes."""
+        """Yield the first line and the fields of each record; raise FormatError for bad quotes."""
         taken: list[str] = []
 
         def lines() -> Iterator[str]:
@@ -277,10 +277,10 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _count_uniform_lines(content: bytes, separator: str, columns: int) -> int:
-    """Number of lines, or 0 if one of them is not a row of its own with `columns` fields.
+    """Return the number of lines, or 0 if a line is not one row with `columns` fields.
 
-    Fields may be quoted if both quotes touch a separator or an end of the line. A line must not
-    end inside quotes, and a CR must belong to its end. Temporary memory is a few blocks.
+    Both quotes of a quoted field must touch a separator or an end of the line. A line must not end
+    inside quotes, and a CR must belong to its end. Temporary memory is a few blocks.
     """
     count = start = 0
     while start < len(content):
@@ -296,7 +296,7 @@ def _count_uniform_lines(content: bytes, separator: str, columns: int) -> int:
 
 
 def _count_uniform_lines_of_block(block: NDArray[np.uint8], separator: int, columns: int) -> int:
-    """`_count_uniform_lines` of one block of whole lines."""
+    """Return the result of `_count_uniform_lines` for one block of whole lines."""
     line_ends = block == _LF
     separators = block == separator
     returns = np.flatnonzero(block == _CR)
@@ -316,7 +316,7 @@ def _count_uniform_lines_of_block(block: NDArray[np.uint8], separator: int, colu
 
 
 def _are_regular(block: NDArray[np.uint8], quotes: NDArray[np.intp], separator: int) -> bool:
-    """Whether each opening quote follows, and each closing one precedes, a border or a quote."""
+    """Return whether opening quotes follow, and closing ones precede, a border or a quote."""
     border = np.array([_LF, _CR, _QUOTE, separator], np.uint8)
     opening, closing = quotes[::2], quotes[1::2]
     before = block[opening[opening > 0] - 1]

@@ -1,6 +1,6 @@
 """Images in directories, one directory per class, read with Pillow.
 
-Either DIR/CLASS/*.png, or DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
+The layout is DIR/CLASS/*.png, or DIR/train/CLASS/*.png and DIR/test/CLASS/*.png.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class _Picture:
 
 
 def read_image_directory(directory: str) -> RawData:
-    """Read all images of a directory. Hidden files and directories are left out.
+    """Read all images of a directory. Hidden files and directories are ignored.
 
     Returns
     -------
     RawData
         x is uint8 of shape (samples, height * width) for gray images, (samples, height * width * 3)
         for others: row by row, the channels red, green and blue of a pixel side by side. Classes
-        are the names of the directories, sorted. The directory has one SHA-256: of the path and
-        the digest of each image, sorted.
+        are the names of the directories, sorted. `sha256` has one entry, the digest of the sorted
+        paths and digests of the images.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _visible(directory: str) -> list[os.DirEntry[str]]:
 
 
 def _subdirectories(directory: str) -> list[str]:
-    """Names of the visible directories in a directory; none if that is not one itself."""
+    """Return the names of the visible directories in a directory; none if it does not exist."""
     if not os.path.isdir(directory):
         return []
     return [entry.name for entry in _visible(directory) if entry.is_dir()]
@@ -134,7 +134,7 @@ def _pictures(root: str, class_names: tuple[str, ...]) -> list[_Picture]:
 
 
 class _ImageReader:
-    """Reads images that must all be like the first one."""
+    """Reader of images that must all have the size and mode of the first one."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -143,7 +143,7 @@ class _ImageReader:
         self.shape: tuple[int, ...] = ()
 
     def read(self, pictures: list[_Picture]) -> Part:
-        """Pixels (samples, features) and classes (samples,)."""
+        """Return the pixels (samples, features) and classes (samples,) of images."""
         labels = np.array([picture.label for picture in pictures], np.int64)
         # Warning filters belong to the process, so they are changed once for the whole loop.
         with warnings.catch_warnings():
@@ -159,7 +159,7 @@ class _ImageReader:
         return Part(pixels.reshape(len(pictures), -1), labels)
 
     def digest(self) -> str:
-        """SHA-256 of what has been read."""
+        """Return the SHA-256 of the paths and contents read so far."""
         return self._digest.hexdigest()
 
     def _read_one(self, path: str) -> NDArray[np.uint8]:
@@ -178,7 +178,7 @@ class _ImageReader:
 
 
 def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
-    """Pixels of an image: (height, width) if it is gray, else (height, width, 3)."""
+    """Return the pixels of an image: (height, width) if it is gray, else (height, width, 3)."""
     pillow: Any = require("data", "PIL.Image")
     try:
         with pillow.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -193,7 +193,7 @@ def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
             return np.asarray(image.convert("L" if gray else "RGB"), np.uint8)
     except (FormatError, MemoryError):
         raise
-    except Exception as error:  # decoders meet damage in any of a dozen exceptions
+    except Exception as error:  # decoders raise a dozen types for damaged files
         raise FormatError(f"{path}: image: cannot be read: {error}") from error
 
 

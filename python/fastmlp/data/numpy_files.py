@@ -26,7 +26,7 @@ _MAGIC = b"\x93NUMPY"
 _MOST_HEADER_BYTES = 10_000
 _MOST_DIMENSIONS = 32
 _TYPE = re.compile(r"[<>|=]?(\?|[biufSU][0-9]{1,9})")
-_SIZE = re.compile("(0|[1-9][0-9]{0,18})L?")  # L: how Python 2 wrote long integers
+_SIZE = re.compile("(0|[1-9][0-9]{0,18})L?")  # Python 2 wrote L after long integers
 _ENTRY = re.compile(
     r"""\s*(?P<quote>['"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*"""
     r"""(?:(?P<mark>['"])(?P<text>[^'"]*)(?P=mark)|(?P<flag>True|False)|"""
@@ -63,18 +63,18 @@ def parse_npy(content: bytes, origin: str) -> NDArray[Any]:
     content : bytes
         The whole file.
     origin : str
-        Name for messages.
+        Name of the file for messages.
 
     Returns
     -------
     ndarray
-        Read-only view of `content`, numbers or text, with the byte order that is stored.
+        Read-only view of `content`, numbers or text, in the byte order of the file.
 
     Raises
     ------
     FormatError
-        It is no such file, holds objects, records, complex numbers or times, or no values; or its
-        size is not what its header says.
+        The file is no .npy file, or holds objects, records, complex numbers or times, or no
+        values; or its size contradicts its header.
     """
     header = _read_header(content[: 12 + _MOST_HEADER_BYTES], origin)
     _require_size(header, len(content), origin)
@@ -90,20 +90,20 @@ def parse_npz(content: bytes, origin: str, names: tuple[str, ...]) -> dict[str, 
     content : bytes
         The whole file.
     origin : str
-        Name for messages.
+        Name of the file for messages.
     names : tuple of str
-        Arrays to read if they are there, in lower case; X stands for x.
+        Names, in lower case, of the arrays to read if they exist. X in the file stands for x.
 
     Returns
     -------
     dict of str to ndarray
-        As `parse_npy`, in the order of `names`.
+        Arrays as `parse_npy` returns them, in the order of `names`.
 
     Raises
     ------
     FormatError
-        It is no such file, has none of the arrays, or two of the same name; or one of them is
-        damaged, cannot be used, or claims to be larger than its bytes can be.
+        The file is no .npz file, has none of the arrays, or two of one name; or an array is
+        damaged, cannot be used, or claims a size that its bytes cannot have.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -179,7 +179,7 @@ def _read_header(head: bytes, origin: str) -> _Header:
 
 
 def _parse_header(text: str, origin: str) -> dict[str, str]:
-    """Take apart a literal such as ``{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}``."""
+    """Parse a literal such as ``{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}``."""
     if "[(" in text or "[[" in text:
         raise FormatError(f"{origin}: descr: must be one plain type, got a structured one")
     entries: dict[str, str] = {}

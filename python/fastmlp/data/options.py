@@ -21,7 +21,7 @@ __all__ = [
     "table_roles",
 ]
 
-# The parts of a source that has no test part of its own.
+# Default fractions for a source without a test part.
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
 IMPUTATIONS = ("error", "mean", "median", "most_frequent")
@@ -29,38 +29,38 @@ IMPUTATIONS = ("error", "mean", "median", "most_frequent")
 
 @dataclass(frozen=True)
 class Options:
-    """What to make of a source.
+    """Choices of targets, features, parts and preprocessing for a source.
 
-    Checked as far as that is possible without the data.
+    The constructor checks all that can be checked without the data.
 
     Parameters
     ----------
     target : tuple of str
-        Columns of a table to predict; by default the one named target, label, class or y.
+        Columns of a table to predict; by default the one that is named target, label, class or y.
     features : tuple of str
         Columns of a table to predict from; by default all others.
     task : {"auto", "classification", "multilabel", "regression"}
-        "auto": what the source or its values suggest.
+        Kind of the targets; "auto": the one that the source declares or its values suggest.
     test_fraction : float in [0, 1), optional
-        Share of the samples that is set aside for the test; by default 0.2, and 0 where the source
-        has a test part of its own.
+        Share of the samples that is set aside for the test; by default 0.2, or 0 if the source has
+        a test part.
     validation_fraction : float in [0, 1), optional
-        Share of the other samples that is set aside for choosing among networks; by default 0.1,
-        and 0 where the source has a test part of its own.
+        Share of the other samples that is set aside for validation; by default 0.1, or 0 if the
+        source has a test part.
     stratify : bool
-        Give each part the classes in the same shares.
+        Whether all parts hold the classes in the same shares.
     split_seed : int
-        Seed of the draw of the parts, and of nothing else.
+        Seed of the split into parts.
     standardize : bool, optional
-        Bring each input to mean 0 and standard deviation 1 in the training part; by default all
-        inputs but bytes.
+        Whether to scale each input to mean 0 and standard deviation 1 in the training part; by
+        default unless inputs are bytes.
     standardize_target : bool
-        The same for the targets of a regression.
+        Whether to scale the targets of a regression to mean 0 and standard deviation 1.
     impute : {"error", "mean", "median", "most_frequent"}
-        What replaces a missing value in a table, learned from the training part. For categories it
-        is always the most frequent one.
+        Replacement for a missing value in a table, learned from the training part; "error": none.
+        The replacement of a category is always the most frequent one.
     unknown_categories : {"error", "ignore"}
-        What happens to a category that the training part does not hold: "error" refuses it,
+        Treatment of a category that the training part does not hold: "error" refuses it,
         "ignore" sets all inputs of its column to 0.
     sample_weight : str, optional
         Column of a table with the weights of the samples, >= 0.
@@ -68,7 +68,7 @@ class Options:
     Raises
     ------
     TypeError, ValueError
-        A value is of another kind or out of range.
+        A value is of the wrong type or out of range.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class Options:
         if self.sample_weight in (*self.target, *self.features):
             raise ValueError(
                 f"sample_weight must be a column of its own, got {self.sample_weight!r}, which "
-                "target or features name as well"
+                "is in target or features too"
             )
         for name in self.features:
             if name in self.target:
@@ -135,7 +135,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Roles:
-    """Columns of a table by what they are for. Features are in the order of the file."""
+    """Columns of a table by their role. Features are in the order of the file."""
 
     targets: tuple[str, ...]
     features: tuple[str, ...]
@@ -143,7 +143,7 @@ class Roles:
 
 
 def table_roles(table: Table, options: Options) -> Roles:
-    """Give each column of a table a role: as the options ask, and as follows for the others.
+    """Assign the columns of a table their roles, by the options or else by default.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def table_roles(table: Table, options: Options) -> Roles:
 
 
 def refuse_column_options(options: Options, name: str) -> None:
-    """Raise ValueError for options that only a table can meet."""
+    """Raise ValueError for options that apply to tables only."""
     for option in ("target", "features", "sample_weight"):
         if getattr(options, option):
             raise ValueError(f"{option} names columns of a table, but {name} holds arrays")

@@ -1,7 +1,7 @@
 """Parquet tables, read by polars in a process of its own.
 
-A few changed bytes can make the decoder abort its process: it asks for memory that no machine has.
-That must not happen to this process.
+A damaged file can make the decoder request more memory than any machine has, which aborts its
+process. The separate process keeps this one alive.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["MAGIC", "decode", "read_parquet"]
 
 MAGIC = b"PAR1"
 
-# Run-length coding has no limit for a column of one value. Usual writers begin new runs so often
-# that they stay below half of this; a file beyond it was made to fill the memory.
+# Run-length coding has no limit for a column of one value. Common writers begin new runs so often
+# that they stay below half of this; files beyond it were made to fill the memory.
 _MOST_CELLS_PER_BYTE = 1024
 _SECONDS = 60.0
 _BYTES_PER_SECOND = 1e6
@@ -47,7 +47,7 @@ def read_parquet(content: bytes, origin: str) -> Table:
     content : bytes
         The whole file.
     origin : str
-        Name for messages.
+        Name of the file for messages.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def read_parquet(content: bytes, origin: str) -> Table:
 
 
 def _decode_elsewhere(content: bytes, origin: str) -> tuple[dict[str, Any], memoryview]:
-    """Run `decode` on `content` and return what it wrote: the JSON object, and the numbers."""
+    """Run `decode` on `content` in a new process; return the JSON object and the numbers."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", _DECODER, json.dumps(sys.path)],
@@ -114,9 +114,9 @@ def decode(source: Any, sink: Any) -> None:
     Parameters
     ----------
     source, sink : binary streams
-        The JSON object has "error", or else "rows", "unsupported" and "columns", which has by name
-        the list of texts, or null for a column of numbers. The numbers follow as float64 of this
-        machine, column after column.
+        The file, and where to write. The JSON object has the key "error", or else "rows",
+        "unsupported" and "columns", which maps names to lists of texts, or to null for columns of
+        numbers. The numbers follow as float64 in native byte order, column after column.
     """
     polars = require("data", "polars")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -130,7 +130,7 @@ def decode(source: Any, sink: Any) -> None:
     except (polars.exceptions.PolarsError, OSError, ValueError) as error:
         description = {"error": f"Parquet: {_first_line(error)}"}
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # what polars raises where Rust panics
+        if type(error).__name__ != "PanicException":  # polars raises it when Rust panics
             raise
         description = {"error": f"Parquet: is damaged: {_first_line(error)}"}
     sink.write(json.dumps(description).encode() + b"\n")
@@ -156,7 +156,7 @@ def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, A
     columns: dict[str, list[str | None] | None] = {}
     texts = 0
     for series in polars.read_parquet(content, columns=usable) if usable else ():
-        # A dictionary holds a long text once, however often it occurs.
+        # A dictionary stores a text once, so that a small file can hold it any number of times.
         texts += _text_bytes(polars, series)
         require_ratio(f"column {series.name!r}", len(content), texts)
         try:
@@ -173,7 +173,7 @@ def _describe(polars: Any, content: bytes, numbers: list[Column]) -> dict[str, A
 
 
 def _text_bytes(polars: Any, series: Any) -> int:
-    """Size of all texts of a column."""
+    """Return the number of bytes of all texts of a column."""
     if series.dtype.is_numeric() or series.dtype in (polars.Boolean, polars.Null):
         return 0
     return int(series.cast(polars.String).str.len_bytes().sum() or 0)

@@ -1,7 +1,6 @@
-"""From what a source holds to the arrays that a network is trained, chosen and tested with.
+"""Preparation of a source: arrays for training, validation and test, and their `Preprocessing`.
 
-Here the parts are split and everything is learned that `Preprocessing` applies later, from the
-training part alone.
+`prepare` splits the samples into parts and learns the preprocessing from the training part alone.
 """
 
 from __future__ import annotations
@@ -64,9 +63,9 @@ class Samples:
     x : array of shape (samples, features)
         uint8, float32 or float64.
     y : int64 array of shape (samples,), or float64 array of shape (samples, outputs)
-        Classes counted from 0; or labels, which are 0 or 1; or values.
+        Classes counted from 0; or labels 0 and 1; or values.
     weight : float64 array of shape (samples,) or None
-        None: all samples count the same.
+        Weights of the samples; None: all are 1.
 
     Examples
     --------
@@ -88,30 +87,32 @@ class Samples:
         return f"Samples(x={self.x.shape}, y={self.y.shape}{weight})"
 
     def as_tuple(self) -> tuple[NDArray[Any], NDArray[Any], Floats | None]:
-        """The three, in the order of the ``validation_data`` of `MLP.fit`."""
+        """Return (x, y, weight), the form of the ``validation_data`` of `MLP.fit`."""
         return self.x, self.y, self.weight
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prepared:
-    """The parts of a source, ready for training, and what was learned on the way.
+    """The parts of a source, ready for training, and their preprocessing.
 
     Attributes
     ----------
     name : str
         Name of the source.
     task : {"classification", "multilabel", "regression"}
-        What the targets are for.
+        Kind of the targets.
     preprocessing : Preprocessing
-        Learned from the training part; applies the same to samples that are still to come.
+        Preprocessing that was learned from the training part, for new samples.
     train : Samples
+        Training part.
     validation, test : Samples or None
+        Validation part and test part; None: the part has no samples.
     input_scale : float
         Factor for the network's inputs: 1/255 for bytes, else 1.
     sha256 : dict of str to str
         Digest of each file of the source.
     notes : tuple of str
-        What was decided without being asked for, one line each.
+        Decisions that the options did not make, one line each.
 
     Examples
     --------
@@ -137,20 +138,21 @@ class Prepared:
 
 
 def prepare(raw: RawData, options: Options) -> Prepared:
-    """Find the targets, draw the parts, and learn from the training part what all parts need.
+    """Find the targets, split the samples into parts, and learn the preprocessing.
 
     Arrays that need neither a split nor a change are passed on without a copy.
 
     Parameters
     ----------
     raw : RawData
-        As `read` returns it.
+        Result of `read`.
     options : Options
-        The choices; each has a default.
+        Choices; each has a default.
 
     Returns
     -------
     Prepared
+        Training, validation and test part with the preprocessing.
 
     Raises
     ------
@@ -231,14 +233,14 @@ def _task(raw: RawData, options: Options, columns: Sequence[TargetColumn], notes
 
 @dataclass(frozen=True)
 class _Classes:
-    """Classes of all samples. `named`: the source itself names and counts them."""
+    """Classes of all samples. `named`: the source has names for them and counts them from 0."""
 
     names: tuple[str, ...]
     codes: Indices
     named: bool
 
     def require_training(self, column: TargetColumn, train: Indices) -> None:
-        """Raise unless there are two classes and each has a sample in the training part."""
+        """Raise unless at least two classes exist and each has a sample in the training part."""
         if self.named:
             return
         if len(self.names) < 2:
@@ -266,7 +268,7 @@ def _classes(raw: RawData, column: TargetColumn) -> _Classes:
 def _split(
     raw: RawData, options: Options, classes: _Classes | None, notes: list[str]
 ) -> dict[str, Indices]:
-    """Positions of the samples of each part; parts without samples are left out."""
+    """Return the positions of the samples of each part; parts without samples are left out."""
     own_test = raw.test is not None
     if own_test and options.test_fraction:
         raise ValueError(
@@ -301,7 +303,7 @@ def _split(
 
 
 def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
-    """Some rows of an array; the array itself where they are all rows."""
+    """Return rows of an array; the array itself if these are all of its rows."""
     return array if len(rows) == len(array) else array[rows]
 
 
@@ -311,7 +313,7 @@ def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
 def _encoded(
     raw: RawData, options: Options, roles: Roles, train: Indices, notes: list[str]
 ) -> tuple[NDArray[Any], tuple[ColumnEncoding, ...] | None]:
-    """All samples as numbers, and the encodings of the columns of a table."""
+    """Return all samples as numbers, and the encodings of the columns of a table or None."""
     table = raw.train.x
     if not isinstance(table, Table):
         array = plain_inputs(table)

@@ -1,8 +1,8 @@
-"""How raw samples become what a network takes, and its outputs what people read.
+"""Conversion of raw samples to inputs of a network, and of predictions to names and units.
 
 `Preprocessing` applies what `preparation` learned from the training part; a model keeps it and
 writes it into its file. The last section reads its JSON form, which may come from a hostile file:
-no value is used or shown before its type is known, for the text of nested lists may be endless.
+no value is used or printed before its type is checked, because nested lists may be huge as text.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Names = tuple[str, ...]
 
 _ARRAY_NAMES = ("input_mean", "input_scale", "target_mean", "target_scale")
 
-# Far above any real network, and low enough that a small file cannot ask for much memory.
+# Limits far above any real network, low enough that a small file cannot claim much memory.
 _MOST_FEATURES = 1 << 31
 _MOST_NAMES = 1 << 20
 _MOST_DIMENSIONS = 8
@@ -65,36 +65,38 @@ _COLUMN_KEYS = ("name", "kind", "fill", "categories")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Preprocessing:
-    """How raw samples become what a network takes, and its outputs what people read.
+    """Conversion of raw samples to inputs of a network, and of predictions to names and units.
 
-    Immutable. Two are equal if they have the same content.
+    Instances are immutable. Two are equal if they have the same content.
 
     Attributes
     ----------
     task : {"classification", "multilabel", "regression"}
+        Kind of the targets.
     features : int
         Number of inputs of the network.
     columns : tuple of ColumnEncoding or None
         Columns of a table in the order of their inputs; None for samples in arrays.
     unknown_categories : {"error", "ignore"}
-        What happens to a category that the training part did not hold: "error" refuses it,
+        Treatment of a category that the training part did not hold: "error" refuses it,
         "ignore" sets all inputs of its column to 0.
     feature_names : tuple of str or None
-        Names of the network's inputs; of a table ``age``, ``color=blue``, ``color=red``.
+        Names of the network's inputs; for a table such as ``age``, ``color=blue``, ``color=red``.
     image_shape : tuple of int or None
-        Shape of a sample that is an image.
+        Shape of a sample if samples are images.
     input_mean, input_scale : float64 arrays of shape (features,) or None
-        Inputs are standardized to ``(x - mean) / scale``; None: they are not.
+        Mean and divisor of ``(x - mean) / scale``, which standardizes inputs; None: inputs are not
+        standardized.
     class_names : tuple of str or None
         Names of the classes or labels; None for regression.
     class_column : str or None
-        Column of a table that holds the classes.
+        Column of a table that holds the classes; None otherwise.
     indexed_classes : bool
         Whether integers in an array of targets count the classes from 0; if not, they are names.
     target_names : tuple of str or None
-        Names of the outputs of a regression.
+        Names of the outputs of a regression; None for other tasks.
     target_mean, target_scale : float64 arrays of shape (outputs,) or None
-        Targets of a regression are standardized in the same way.
+        Mean and divisor that standardize targets of a regression; None: they are not standardized.
 
     Raises
     ------
@@ -176,7 +178,7 @@ class Preprocessing:
     # ------------------------------------------------------------ files
 
     def config(self) -> dict[str, Any]:
-        """All fields but the arrays, as JSON holds them."""
+        """Return all fields but the arrays, in types that JSON can represent."""
         columns = self.columns
         return {
             "task": self.task,
@@ -194,42 +196,42 @@ class Preprocessing:
         }
 
     def arrays(self) -> dict[str, Floats]:
-        """The read-only arrays input_mean, input_scale, target_mean and target_scale that exist."""
+        """Return input_mean, input_scale, target_mean and target_scale unless None, read-only."""
         return {n: getattr(self, n) for n in _ARRAY_NAMES if getattr(self, n) is not None}
 
     @classmethod
     def from_config(cls, config: object, arrays: Mapping[str, NDArray[Any]]) -> Preprocessing:
-        """Make one of the results of `config` and `arrays`, which an untrusted file may hold.
+        """Make an instance from results of `config` and `arrays`, which may be untrusted.
 
         Raises
         ------
         TypeError, ValueError
-            They do not describe a preprocessing; the message names the field.
+            The arguments do not describe a preprocessing; the message names the field.
         """
         return cls(**_read_config(config, arrays))
 
     # ------------------------------------------------------------ samples
 
     def inputs(self, x: Table | NDArray[Any]) -> NDArray[Any]:
-        """Turn samples into what the network takes.
+        """Convert samples to inputs of the network.
 
         Parameters
         ----------
         x : Table, or array of shape (samples, features)
-            A table is read by the names of its columns, and further columns are ignored. An array
-            stands for a table of numbers, and a table of numbers for an array.
+            Samples. Columns of a table are found by name, and others are ignored. A model of
+            tables of numbers accepts arrays, and a model of arrays accepts tables of numbers.
 
         Returns
         -------
         array of shape (samples, features)
-            uint8, float32 or float64; `x` itself where nothing has to be done.
+            uint8, float32 or float64; `x` itself if nothing has to be changed.
 
         Raises
         ------
         FormatError
-            A column is missing or has another type; a value is not finite, is missing and nothing
-            was learned to replace it, or is an unknown category that is not ignored. The message
-            names the place.
+            A column is missing or has another type; a value is not finite, is missing without a
+            replacement, or is an unknown category that is not ignored. The message names the
+            place.
         TypeError, ValueError
             `x` is neither a table nor such an array.
         """
@@ -238,26 +240,27 @@ class Preprocessing:
         return self.standardized(encoded, in_place=not given)
 
     def standardized(self, encoded: NDArray[Any], *, in_place: bool) -> NDArray[Any]:
-        """Inputs (samples, features) as ``(x - mean) / scale``, where these were learned."""
+        """Return inputs (samples, features) as ``(x - mean) / scale``, unchanged without a mean."""
         if self.input_mean is None or self.input_scale is None:
             return encoded
         return standardize(encoded, self.input_mean, self.input_scale, in_place=in_place)
 
     def has_targets(self, part: Part) -> bool:
-        """Whether a part holds targets of this kind."""
+        """Return whether a part holds the targets of this preprocessing."""
         if not isinstance(part.x, Table):
             return part.y is not None
         return all(name in part.x.columns for name in self.target_columns or ("",))
 
     def targets(self, part: Part, class_names: Sequence[str] | None = None) -> NDArray[Any]:
-        """Turn targets into what the network takes.
+        """Convert targets to the form that the network takes.
 
         Parameters
         ----------
         part : Part
+            Samples with targets.
         class_names : sequence of str, optional
-            What integers in ``part.y`` stand for, where they come from another source than the
-            training part: its classes may be fewer, or counted in another order.
+            Names of the classes 0, 1, 2, ... in ``part.y`` if it comes from another source than
+            the training part, which may have fewer classes or another order.
 
         Returns
         -------
@@ -267,7 +270,7 @@ class Preprocessing:
         Raises
         ------
         FormatError
-            A target is missing, of another kind, or a class that training did not know.
+            A target is missing, of another kind, or an unknown class.
         ValueError
             The samples have no targets, or too many.
         """
@@ -288,19 +291,19 @@ class Preprocessing:
         return class_codes(column, names, indices=False)
 
     def decode(self, predicted: NDArray[Any]) -> NDArray[Any]:
-        """Turn predictions into the names and units of the data.
+        """Convert predictions to the names and units of the data.
 
         Parameters
         ----------
         predicted : array
-            Classes (samples,) counted from 0; or labels (samples, outputs) of 0 and 1; or outputs
+            Classes (samples,) counted from 0; or labels 0 and 1 (samples, outputs); or outputs
             (samples, outputs), for a single target also (samples,).
 
         Returns
         -------
         array
-            Object array (samples,) of class names; of ``a;b``, the labels that are 1; or float64
-            (samples, outputs), ``outputs * target_scale + target_mean``.
+            Object array (samples,) of class names; or of names of the labels that are 1, joined as
+            in ``a;b``; or float64 (samples, outputs), ``outputs * target_scale + target_mean``.
 
         Raises
         ------
@@ -342,7 +345,7 @@ class Preprocessing:
         return encode_table(Table("x", columns), self.columns, self.unknown_categories)
 
     def _numbers_of(self, table: Table) -> tuple[ColumnEncoding, ...]:
-        """The columns of a table of numbers, for a model of arrays."""
+        """Return encodings of the columns of a table of numbers, for a model of arrays."""
         names = self.feature_names or tuple(table.columns)
         if len(names) != self.features:
             raise FormatError(
@@ -384,7 +387,7 @@ class Preprocessing:
 
 
 def _require_consistent(preprocessing: Preprocessing) -> None:
-    """Raise ValueError, naming the field, unless the parts fit together."""
+    """Raise ValueError, naming the field, unless the fields fit together."""
     _require_known_outputs(preprocessing)
     _require_matching_inputs(preprocessing)
     _require_usable_moments(preprocessing)
@@ -474,8 +477,8 @@ def _read_config(config: object, arrays: object) -> dict[str, Any]:
     Raises
     ------
     TypeError, ValueError
-        A field is missing, unknown, of another type or out of range. Whether the fields fit
-        together is for `Preprocessing` to say.
+        A field is missing, unknown, of another type or out of range. `Preprocessing` checks
+        whether the fields fit together.
     """
     fields = _mapping("preprocessing", config, _KEYS)
     columns, shape = fields["columns"], fields["image_shape"]
@@ -616,7 +619,7 @@ def _whole(field: str, value: object, most: int) -> int:
     if type(value) is not int:
         raise TypeError(f"{field} must be an integer, got {type(value).__name__}")
     if not 1 <= value <= most:
-        # Python refuses to write integers of thousands of digits.
+        # Python refuses to convert integers of thousands of digits to text.
         shown = f", got {value}" if abs(value) < 1 << 64 else ""
         raise ValueError(f"{field} must be from 1 to {most}{shown}")
     return value

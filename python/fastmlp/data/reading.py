@@ -1,4 +1,4 @@
-"""From the name of a source to what it holds: a set, a file, a directory, or standard input.
+"""Reading of sources: named data sets, files, directories and standard input.
 
 This module finds the reader; each format has a module of its own: `delimited`, `parquet`,
 `numpy_files`, `images`, and `fastmlp.datasets.idx`.
@@ -34,13 +34,13 @@ def read(
     separator: str | None = None,
     report: Callable[[str], None] | None = None,
 ) -> RawData:
-    """Read samples with targets.
+    """Read samples with their targets.
 
     Parameters
     ----------
     source : str
-        A name of `fastmlp.datasets`, in any spelling that `fastmlp.datasets.get_spec` accepts,
-        which wins over a file of the same name; a file that ends in .csv, .tsv (also with .gz),
+        A name of `fastmlp.datasets`, in any spelling that `fastmlp.datasets.get_spec` accepts, has
+        precedence over a file of that name; a file that ends in .csv, .tsv (also with .gz),
         .parquet or .npz; a directory with the four IDX files of a set like MNIST, or with images
         in one directory per class; or "-" for CSV or Parquet on standard input.
     data_dir : str or os.PathLike, optional
@@ -53,6 +53,7 @@ def read(
     Returns
     -------
     RawData
+        Contents of the source.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def read(
     OSError
         A file cannot be opened.
     ValueError
-        There is neither a set nor a file of this name, or `separator` cannot be one.
+        No set has this name, or `separator` is not a character that can separate fields.
     fastmlp.DataUnavailableError
         No source has the named set.
 
@@ -103,7 +104,7 @@ def read_samples(
     Raises
     ------
     FormatError, OSError, ValueError
-        As for `read`.
+        The errors of `read`.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def read_samples(
 
 
 def is_file_source(source: str) -> bool:
-    """Whether `read` opens a file, a directory or standard input for `source`, not a named set.
+    """Return whether `read` takes `source` for a file, directory or standard input, not a set.
 
     Examples
     --------
@@ -143,7 +144,7 @@ def is_file_source(source: str) -> bool:
 
 @dataclass(frozen=True)
 class _File:
-    """A file in memory, unpacked; `stem` is its name without suffixes, `origin` for messages."""
+    """A file in memory, unpacked. `stem` is the name without suffixes; messages say `origin`."""
 
     name: str
     stem: str
@@ -157,7 +158,7 @@ class _File:
 
 
 class _Format:
-    """Reads files of one format: `data` with the targets, `samples` without."""
+    """Reader of one file format: `data` returns samples with targets, `samples` without."""
 
     takes_separator = False
     is_packable = False  # ".gz" may follow the suffix
@@ -180,7 +181,7 @@ class _TableFormat(_Format):
         return self.table(file, strict=False)
 
     def table(self, file: _File, *, strict: bool) -> Table:
-        """The table in a file; `strict` as in `column_of_cells`."""
+        """Return the table in a file; for `strict` see `column_of_cells`."""
         raise NotImplementedError
 
 
@@ -213,7 +214,7 @@ class _Npz(_Format):
 
 
 class _SingleArray(_Format):
-    """A format of one array, which has no place for targets."""
+    """Reader of a format that holds one array and therefore no targets."""
 
     hint: str
 
@@ -226,7 +227,7 @@ class _SingleArray(_Format):
         return as_inputs(self.array(file), file.origin)
 
     def array(self, file: _File) -> NDArray[Any]:
-        """The array as it is stored."""
+        """Return the array as stored."""
         raise NotImplementedError
 
 
@@ -248,7 +249,7 @@ class _Idx(_SingleArray):
         return idx.parse_idx(file.content, file.origin)
 
 
-# By the end of the name in lower case.
+# Formats by the end of the file name in lower case.
 _FORMATS: dict[str, _Format] = {
     ".csv": _Text(None),
     ".tsv": _Text("\t"),
@@ -261,7 +262,7 @@ _FORMATS: dict[str, _Format] = {
 
 
 def _suffix_of(name: str) -> str | None:
-    """The key of `_FORMATS` that a name ends in."""
+    """Return the key of `_FORMATS` with which a name ends, or None."""
     name = name.lower()
     packed = name.endswith(".gz")
     bare = name.removesuffix(".gz")
@@ -336,5 +337,5 @@ def _read_named(
 def _refuse_separator(separator: str | None, source: str) -> None:
     if separator is not None:
         raise ValueError(
-            f"separator must be left out, {source} is no text with fields, got {separator!r}"
+            f"separator must be left out, because {source} is not a text table, got {separator!r}"
         )

@@ -1,4 +1,4 @@
-"""The draw of parts: which samples are set aside, as a function of a seed alone."""
+"""Random splits of samples into two parts, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def split(
     count : int
         Number of samples, at least 1.
     labels : int64 array of shape (count,), optional
-        Classes, counted from 0. With them the part has each class in its share of all samples, by
+        Classes, counted from 0. If given, the part holds each class in its share of all samples, by
         the method of largest remainders, and at least one sample of each class stays in the rest.
     fraction : float
-        Share of the part in [0, 1). The part has a whole number of samples, at least one unless
-        `fraction` is 0 or no sample can be spared.
+        Share of the samples to draw, in [0, 1). At least one sample is drawn, unless `fraction` is
+        0 or no sample can be spared.
     seed : int
         Seed of NumPy's PCG64. The same arguments give the same split on every machine and with
         every version of NumPy.
     draw : int
-        Number of the draw among several independent ones with one seed. A draw from the rest of
-        another draw needs a number of its own: the same random numbers would tend to spare the
+        Number of the draw; draws of different numbers are independent. A draw from the rest of
+        another one needs another number: with equal random numbers it would tend to spare the
         same samples.
 
     Returns
@@ -52,7 +52,7 @@ def split(
     Raises
     ------
     TypeError, ValueError
-        An argument is of another kind or out of range.
+        An argument is of the wrong type or out of range.
     """
     count = integer("count", count, 1)
     fraction = real("fraction", fraction, 0.0, 1.0, below=True)
@@ -64,8 +64,8 @@ def split(
     drawn = np.zeros(count, bool)
     if fraction:
         wanted = max(1, math.floor(fraction * count + 0.5))
-        # NumPy promises the stream of a bit generator forever, not that of a permutation. The
-        # stream of the seed alone may have made the samples: the smallest would be drawn then.
+        # NumPy guarantees the stream of a bit generator, not that of a permutation. _PURPOSE makes
+        # the stream differ from that of the seed alone, from which the samples may be computed.
         generator = np.random.PCG64([_PURPOSE, integer("draw", draw, 0), seed])
         keys = generator.random_raw(count)
         drawn = _smallest(keys, groups, sizes, _quotas(sizes, wanted))
@@ -78,7 +78,7 @@ def _quotas(sizes: Indices, wanted: int) -> Indices:
     wanted = min(wanted, int(spare.sum()))
     whole, remainders = np.divmod(wanted * sizes, sizes.sum())
     quotas = np.minimum(whole, spare)
-    # Of equal remainders the larger group's is served first.
+    # Of groups with equal remainders the larger one comes first.
     order = np.lexsort((-sizes, -remainders))
     missing = wanted - int(quotas.sum())
     while missing:
@@ -91,7 +91,7 @@ def _quotas(sizes: Indices, wanted: int) -> Indices:
 def _smallest(
     keys: NDArray[np.uint64], groups: Indices, sizes: Indices, quotas: Indices
 ) -> NDArray[np.bool_]:
-    """Marks the quota of each group with the smallest keys."""
+    """Return a mask of the samples with the smallest keys, in each group as many as its quota."""
     order = np.lexsort((keys, groups))
     starts = np.cumsum(sizes) - sizes
     rank = np.arange(len(groups)) - np.repeat(starts, sizes)

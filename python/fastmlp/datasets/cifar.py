@@ -1,11 +1,11 @@
-"""Image archives in the form of CIFAR-10's binary version: read, verify, unpack, decode.
+"""Image archives in the form of CIFAR-10's binary version: reading, verifying and decoding.
 
 A record is the label, one byte, then the red, the green and the blue plane, each row by row.
 Reference: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and
 https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version".
 
-Nothing is ever extracted to disk: members are read by their known names into memory, and an
-archive that holds anything but plain files and folders of its own is refused.
+Nothing is extracted to disk: members are read into memory by their known names, and an archive
+with links, devices or paths that lead out of it is refused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PackedArchive:
-    """The archive as published, verified. `content` is the whole .tar.gz file."""
+    """A verified archive as published. `content` is the whole .tar.gz file."""
 
     file: ArchiveSpec
     content: bytes = field(repr=False)
@@ -53,7 +53,7 @@ class PackedArchive:
     origin: str
 
     def members(self) -> Iterator[tuple[MemberSpec, bytes]]:
-        """Unpack the files of records one after the other, in the archive's order.
+        """Yield the members and their records, in the archive's order.
 
         Raises
         ------
@@ -65,19 +65,19 @@ class PackedArchive:
 
 @dataclass(frozen=True)
 class ExtractedArchive:
-    """The members of the archive, extracted by another tool into directory `origin`, verified."""
+    """The verified members of an archive that another tool extracted into directory `origin`."""
 
     file: ArchiveSpec
     contents: tuple[bytes, ...] = field(repr=False)
     origin: str
 
     def members(self) -> Iterator[tuple[MemberSpec, bytes]]:
-        """Return the files of records."""
+        """Yield the members and their records."""
         return zip(self.file.members, self.contents, strict=True)
 
 
 def archive_candidates(file: ArchiveSpec) -> tuple[str, ...]:
-    """Paths in a directory: if one exists, the archive or its content is there."""
+    """Return paths in a directory, any of which shows that it holds the archive or its members."""
     extracted = [member.name for member in file.members]
     return (file.name, *(os.path.join(file.folder, name) for name in extracted), *extracted)
 
@@ -85,26 +85,26 @@ def archive_candidates(file: ArchiveSpec) -> tuple[str, ...]:
 def read_archive(
     directory: str | os.PathLike[str], file: ArchiveSpec, *, own: bool
 ) -> PackedArchive | ExtractedArchive:
-    """Read and verify an archive, or what was extracted from it, in a directory.
+    """Read and verify an archive, or its extracted members, in a directory.
 
     Parameters
     ----------
     directory : str or os.PathLike
-        Where to look: for the archive, for its folder, and for the members themselves.
+        Directory to search for the archive, its folder, and the members themselves.
     file : ArchiveSpec
-        What to look for.
+        Archive to find.
     own : bool
-        The user named this directory. Then the first form found has to be right, and members whose
-        digests nobody published are accepted if their sizes are right.
+        Whether the user named this directory. If so, the first form that exists must be valid, and
+        members without published digests are accepted if their sizes are right.
 
     Raises
     ------
     FileNotFoundError
-        There is neither the archive nor any of its members.
+        The directory has neither the archive nor any of its members.
     FormatError
-        What is there is damaged or incomplete.
+        The archive or its members are damaged or incomplete.
     OSError
-        It cannot be read.
+        A file cannot be read.
     """
     problem: Exception | None = None
     path = os.path.join(directory, file.name)
@@ -130,12 +130,12 @@ def read_archive(
 
 
 def verify_archive(file: ArchiveSpec, content: bytes, origin: str) -> PackedArchive:
-    """Check the content of an archive against its digest.
+    """Compare the content of an archive with its digest.
 
     Raises
     ------
     FormatError
-        It is not that archive. The message begins with `origin`.
+        The content is not that archive. The message begins with `origin`.
     """
     digest = sha256(content)
     if digest != file.sha256:
@@ -147,12 +147,12 @@ def verify_archive(file: ArchiveSpec, content: bytes, origin: str) -> PackedArch
 
 
 def decode_archive(spec: DatasetSpec, archive: PackedArchive | ExtractedArchive) -> Dataset:
-    """Turn the records into the arrays of a `Dataset`: pixels by height, width, channel.
+    """Convert the records to the arrays of a `Dataset`, with pixels by height, width, channel.
 
     Raises
     ------
     FormatError
-        The archive cannot be unpacked, or a label is none of the set's classes.
+        The archive cannot be unpacked, or a label is not a class of the set.
     """
     file = archive.file
     height, width, channels = file.image_shape
@@ -210,7 +210,7 @@ def _read_member(folder: str, file: ArchiveSpec, member: MemberSpec, own: bool) 
 
 
 def _unpack(content: bytes, file: ArchiveSpec, origin: str) -> Iterator[tuple[MemberSpec, bytes]]:
-    import gzip  # with tarfile and zlib: only those who open an archive wait for them
+    import gzip  # slow to load, as are tarfile and zlib, and needed for archives only
     import tarfile
     import zlib
 
@@ -223,7 +223,7 @@ def _unpack(content: bytes, file: ArchiveSpec, origin: str) -> Iterator[tuple[Me
                 for member, records in _members_of_tar(archive, file, origin):
                     missing.remove(member.name)
                     yield member, records
-            while stream.read(_CHUNK_BYTES):  # gzip has its checksum at the end
+            while stream.read(_CHUNK_BYTES):  # at its end gzip compares a checksum
                 pass
     except FormatError:
         raise
@@ -265,7 +265,7 @@ def _refuse_hostile(entry: TarInfo, origin: str) -> None:
 
 
 class _LimitedReader(io.RawIOBase):
-    """A stream that raises FormatError after `limit` bytes."""
+    """Stream that raises FormatError after `limit` bytes."""
 
     def __init__(self, stream: io.BufferedIOBase, limit: int, origin: str) -> None:
         self._stream, self._left, self._limit, self._origin = stream, limit, limit, origin

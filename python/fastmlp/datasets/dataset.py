@@ -1,4 +1,4 @@
-"""A data set in memory, and those that scikit-learn brings."""
+"""The class `Dataset`, and the sets of scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Dataset:
         Name of the set.
     x_train, x_test : ndarray, shape (samples, features)
         uint8 for sets of image files: pixels row by row, 0 to 255, as published; the channels of a
-        pixel follow each other. float64 for all others, as published. `x_test` is None where the
-        set has no test part of its own.
+        pixel follow each other. float64 for all others, as published. `x_test` is None if the set
+        has no test part.
     y_train, y_test : ndarray
-        Classification: int64, shape (samples,), the class, 0 to ``len(class_names) - 1``.
-        Regression: float64, shape (samples, 1). `y_test` is None where `x_test` is.
+        Targets. Classes are int64 of shape (samples,), from 0 to ``len(class_names) - 1``; targets
+        of a regression are float64 of shape (samples, 1). `y_test` is None if `x_test` is None.
     class_names : tuple of str
         Names of the classes; empty for regression.
     sha256 : dict of str to str
@@ -42,9 +42,9 @@ class Dataset:
     feature_names : tuple of str or None
         Names of the features.
     image_shape : tuple of int or None
-        (height, width) or (height, width, channels) of samples that are images.
+        (height, width) or (height, width, channels) if samples are images.
     task : {"classification", "regression"}
-        What the targets are for.
+        Kind of the targets.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class Dataset:
 def dataset_of_files(
     spec: DatasetSpec, arrays: Mapping[str, NDArray[Any]], digests: Mapping[str, str]
 ) -> Dataset:
-    """A set of images in files: arrays by the field that they fill, digests by file."""
+    """Return a set of image files from arrays by field of `Dataset` and digests by file."""
     return Dataset(
         name=spec.name,
         x_train=arrays["x_train"],
@@ -97,7 +97,7 @@ def dataset_of_arrays(
     class_names: tuple[str, ...],
     feature_names: tuple[str, ...],
 ) -> Dataset:
-    """A set without files and without a test part."""
+    """Return a set without files and without a test part."""
     little_endian = (np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes() for a in (x, y))
     return Dataset(
         name=spec.name,
@@ -116,9 +116,9 @@ def dataset_of_arrays(
 def load_bundled(spec: BundledSpec) -> Dataset:
     """Return a set of scikit-learn in its own order, without a test part.
 
-    Inputs are float64 throughout. So are the pixels of digits, 0 to 16: as bytes they would be
-    taken for a range of 0 to 255. Those of diabetes are centered and scaled, which is how
-    scikit-learn returns them unless told otherwise.
+    All inputs are float64. The pixels of digits, 0 to 16, are float64 too, because bytes stand for
+    a range of 0 to 255. The inputs of diabetes are centered and scaled, as scikit-learn returns
+    them by default.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The IDX format of the MNIST family, and sets that are published as four files of it.
+"""The IDX format of the MNIST family, and sets that are published as four IDX files.
 
 Reference: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits". Bytes 0
 and 1 are zero, byte 2 is the type code, byte 3 the number of dimensions, each a 32-bit big-endian
@@ -55,20 +55,20 @@ def parse_idx(content: bytes, origin: str, shape: tuple[int, ...] | None = None)
     content : bytes
         The whole, decompressed file.
     origin : str
-        Name for messages.
+        Name of the file for messages.
     shape : tuple of int, optional
         The shape that the file must have; its values must then be unsigned bytes.
 
     Returns
     -------
     ndarray
-        Read-only view of `content`, values big-endian as stored.
+        Read-only view of `content`, big-endian as stored.
 
     Raises
     ------
     FormatError
-        Wrong magic, unknown type code, sizes that do not match the file, trailing bytes, or
-        another shape or type than wanted.
+        The magic number, the type code or the sizes are wrong, or the file has another shape or
+        type than required.
     """
     if len(content) < 4:
         raise FormatError(f"{origin}: magic: needs 4 bytes, the file has {len(content)}")
@@ -116,12 +116,12 @@ def build_idx(values: NDArray[np.uint8]) -> bytes:
 
 
 def gunzip_idx(content: bytes, origin: str) -> bytes:
-    """Decompress an IDX file of any size, which its header announces.
+    """Decompress an IDX file to the size that its header declares.
 
     Raises
     ------
     FormatError
-        The file is no gzip file, is damaged, or does not hold what the IDX header announces.
+        The file is no gzip file, is damaged, or its size contradicts the IDX header.
     """
     head = gunzip_start(content, 4 + 4 * _MAX_DIMENSIONS, origin)
     dimensions = head[3] if len(head) > 3 else 0
@@ -144,30 +144,30 @@ def _meaning(dimensions: int) -> str:
 
 
 def idx_candidates(name: str) -> tuple[str, ...]:
-    """Names under which the file `name` is accepted: with ``-idx`` or ``.idx``, raw or ``.gz``."""
+    """Return the accepted names of the file `name`: with ``-idx`` or ``.idx``, raw or ``.gz``."""
     names = dict.fromkeys((name, name.replace("-idx", ".idx")))
     return (*names, *(f"{name}.gz" for name in names))
 
 
 def is_idx_directory(directory: str) -> bool:
-    """Whether a directory has any of the four files of a set like MNIST."""
+    """Return whether a directory has any of the four files of a set like MNIST."""
     return any(_find(directory, name) for name in IDX_NAMES.values())
 
 
 def read_idx_directory(directory: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read the four files of a directory that is laid out like MNIST's.
+    """Read the four files of a set like MNIST from a directory.
 
     Returns
     -------
     arrays : dict of str to ndarray
-        x_train, y_train, x_test and y_test as stored; labels are a list of integers.
+        x_train, y_train, x_test and y_test as stored; labels are integers of shape (samples,).
     digests : dict of str to str
         SHA-256 of each decompressed file, by its name without ``.gz``.
 
     Raises
     ------
     FormatError
-        A file is missing or damaged, or labels are no list of integers.
+        A file is missing or damaged, or labels are not integers of shape (samples,).
     OSError
         A file cannot be read.
     """
@@ -202,9 +202,9 @@ def _find(directory: str, name: str) -> str | None:
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """An IDX file of a published set, in memory and checked.
+    """A verified IDX file of a published set, in memory.
 
-    `gz` is the compressed form if the file came that way, `sha256` the digest of `raw`.
+    `gz` is the compressed file, None if it was read decompressed; `sha256` is the digest of `raw`.
     """
 
     file: FileSpec
@@ -215,7 +215,7 @@ class VerifiedFile:
 
 
 def read_idx_file(directory: str | os.PathLike[str], file: FileSpec, *, own: bool) -> VerifiedFile:
-    """Read and verify one IDX file of a set; all else is as in `cache.read_file`."""
+    """Read and verify one IDX file of a set; see `cache.read_file`."""
     problem: Exception | None = None
     for name in idx_candidates(file.name):
         path = os.path.join(directory, name)
@@ -237,12 +237,12 @@ def read_idx_file(directory: str | os.PathLike[str], file: FileSpec, *, own: boo
 def verify_idx_file(
     file: FileSpec, content: bytes, origin: str, *, compressed: bool, own: bool = False
 ) -> VerifiedFile:
-    """Check the content of one file against its `FileSpec`; `own` as in `cache.read_file`.
+    """Compare the content of a file with its `FileSpec`; for `own` see `cache.read_file`.
 
     Raises
     ------
     FormatError
-        It is not that file. The message begins with `origin`.
+        The content is not that file. The message begins with `origin`.
     """
     gz = content if compressed else None
     gz_known = gz is not None and file.gz_sha256 is not None
@@ -250,7 +250,7 @@ def verify_idx_file(
     if file.sha256 is None and gz_known and not gz_right and not own:
         raise FormatError(f"{origin}: sha256: the compressed file is not the published one")
     raw = gunzip_exactly(gz, file.raw_bytes, origin) if gz is not None else content
-    parse_idx(raw, origin, file.shape)  # says more about what is wrong than a digest can
+    parse_idx(raw, origin, file.shape)  # its errors say more than a wrong digest
     digest = sha256(raw)
     if file.sha256 is not None and digest != file.sha256:
         other = _owner_of(digest)
@@ -262,7 +262,7 @@ def verify_idx_file(
 
 
 def _owner_of(digest: str) -> str | None:
-    """The registered file with this digest: the user may have mixed up sets or files."""
+    """Return the registered file with this digest, if any: the user may have confused files."""
     return next(
         (
             f"{file.name} of {spec.name}"
@@ -276,12 +276,12 @@ def _owner_of(digest: str) -> str | None:
 
 
 def decode_files(spec: DatasetSpec, files: Iterable[VerifiedFile]) -> Dataset:
-    """Turn the four files of a set into the arrays of a `Dataset`.
+    """Convert the four files of a set to the arrays of a `Dataset`.
 
     Raises
     ------
     FormatError
-        Images and labels do not fit together, which a set without published digests may have.
+        Images and labels do not match, which is possible in a set without published digests.
     """
     arrays: dict[str, NDArray[Any]] = {}
     origins: dict[str, str] = {}
@@ -303,7 +303,7 @@ def decode_files(spec: DatasetSpec, files: Iterable[VerifiedFile]) -> Dataset:
 def _check_split(
     spec: DatasetSpec, origin: str, x: NDArray[np.uint8], y: NDArray[np.int64], split: str
 ) -> None:
-    """Check what published digests would rule out: sizes that differ, labels out of range."""
+    """Raise FormatError if sizes differ or a label is not a class."""
     if len(x) != len(y):
         raise FormatError(
             f"{origin}: number of samples: {spec.name} has {len(x)} {split} images "

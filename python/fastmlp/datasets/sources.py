@@ -1,8 +1,8 @@
 """Sources of files that the cache lacks: copies of other tools, mirrors, a Python package.
 
-Each source is a function from the files still wanted to those that it has, verified. It may stop
-at any point with an error that says why; the files that it gave before are kept. This module loads
-the HTTP client, so it is imported only when the cache lacks something.
+A source is a function that yields those of the wanted files that it has, verified. It may raise an
+error at any point; files that it has yielded are kept. This module loads the HTTP client, so it is
+imported only when the cache lacks a file.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _NPZ_OVERHEAD = 1 << 16
 
 
 class SourceError(Exception):
-    """A source cannot give the wanted files; the message is the reason."""
+    """A source cannot provide the wanted files; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A named function that gives those of the wanted files that it has."""
+    """A named function that yields those of the wanted files that it has."""
 
     label: str
     local: bool
@@ -68,13 +68,14 @@ class Source:
 
 
 def sources_of(spec: DatasetSpec, *, offline: bool) -> list[Source]:
-    """Sources of a set in the order of trial: copies, then mirrors, then the Python package.
+    """Return the sources of a set in the order of search: copies, mirrors, the Python package.
 
     Parameters
     ----------
     spec : DatasetSpec
+        Description of the set.
     offline : bool
-        Leave out all that need the network.
+        Whether to leave out the sources that need the network.
     """
     sources = []
     for copy in spec.copies:
@@ -111,7 +112,7 @@ def _copied_files(copy: LocalCopy, spec: DatasetSpec, wanted: Wanted) -> Iterato
 
 
 def _max_npz_bytes(spec: DatasetSpec) -> int:
-    """Largest archive worth reading: all files of the set, stored without compression."""
+    """Return the limit on the size of an archive: all files of the set without compression."""
     return sum(file.max_download_bytes + _NPZ_OVERHEAD for file in spec.files)
 
 
@@ -123,7 +124,7 @@ def files_from_npz(
     Raises
     ------
     FormatError
-        The archive is not the published one or not what it should hold.
+        The archive is not the published one, or an array is missing or wrong.
     """
     if digest is not None and sha256(content) != digest:
         raise FormatError(f"{origin}: sha256: must be {digest}; damaged or another version")
@@ -132,7 +133,7 @@ def files_from_npz(
             for file in wanted:
                 if isinstance(file, ArchiveSpec):
                     continue
-                # The member is read by its fixed name into memory; no name in the file is a path.
+                # Reading into memory by a fixed name ignores paths that the archive contains.
                 with archive.open(f"{file.role}.npy") as member:
                     data = member.read(file.raw_bytes + _NPZ_OVERHEAD)
                 _require_header(data, file)
@@ -145,10 +146,10 @@ def files_from_npz(
 
 
 def _require_header(data: bytes, file: FileSpec) -> None:
-    """Check the type and shape that an array claims, before memory is taken for it."""
+    """Check the declared type and shape of an array before memory is allocated for it."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{file.role} is of another version than 1.0")
+        raise ValueError(f"{file.role} has another version than 1.0")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype != np.uint8 or shape != file.shape:
         raise ValueError(f"{file.role} is {dtype} {shape}")
@@ -157,7 +158,7 @@ def _require_header(data: bytes, file: FileSpec) -> None:
 # ---------------------------------------------------------------- mirrors
 
 _TIMEOUT_SECONDS = 5.0  # for the name, for the connection, and for each wait for data
-# A slow server may not take longer than this for a file, or than this rate allows for a large one.
+# A download fails after this time, or for a large file after the time at the slowest rate.
 _TOTAL_SECONDS = 900.0
 _SLOWEST_BYTES_PER_SECOND = 1 << 16
 _CHUNK_BYTES = 1 << 16
@@ -174,7 +175,7 @@ def _mirrored_files(mirror: Mirror, spec: DatasetSpec, wanted: Wanted) -> Iterat
 
 
 def _download(url: str, max_bytes: int) -> bytes:
-    """Return what `url` serves; raise `SourceError` when it fails, stalls or is too large."""
+    """Return the content of `url`; raise `SourceError` if it fails, stalls or is too large."""
     _require_name(url)
     request = urllib.request.Request(url, headers={"User-Agent": "fastmlp"})
     seconds = max(_TOTAL_SECONDS, max_bytes / _SLOWEST_BYTES_PER_SECOND)
@@ -201,9 +202,9 @@ def _download(url: str, max_bytes: int) -> bytes:
 
 
 def _require_name(url: str) -> None:
-    """Raise `SourceError` unless the host's name is found within five seconds.
+    """Raise `SourceError` unless the host's name is resolved within five seconds.
 
-    The timeout of a socket does not cover the resolver, which takes half a minute to give up behind
+    The timeout of a socket does not cover the resolver, which takes half a minute to fail behind
     some firewalls. A proxy resolves names itself.
     """
     parts = urllib.parse.urlsplit(url)

@@ -1,6 +1,6 @@
-"""Small sets that are computed: four of two classes, one of three, and a curve for regression.
+"""Synthetic sets: four with two classes, one with three, and a curve for regression.
 
-Everything comes from the seed. Sines and cosines are computed here from sums and products, which
+The seed determines all values. Sines and cosines are computed here from sums and products, which
 NumPy rounds in the same way on every machine; those of a mathematical library differ in the last
 bit between processors.
 """
@@ -38,7 +38,7 @@ def make(
     ============= ======= ====================================================================
     name          noise   noise-free points
     ============= ======= ====================================================================
-    ``xor``       0.05    the square [-1, 1] x [-1, 1]; the class tells whether the signs of
+    ``xor``       0.05    the square [-1, 1] x [-1, 1]; the class is whether the signs of
                           the coordinates differ, the problem that no single neuron solves [1]_
     ``circles``   0.1     circles around the origin of radius 1 and 0.5
     ``moons``     0.1     interleaved half circles, (cos t, sin t) and (1 - cos t, 0.5 - sin t)
@@ -74,8 +74,7 @@ def make(
     Raises
     ------
     TypeError, ValueError
-        An argument is of the wrong type or out of range, or there is no synthetic set of this
-        name.
+        An argument is of the wrong type or out of range, or no synthetic set has this name.
 
     References
     ----------
@@ -85,7 +84,7 @@ def make(
     .. [3] K. J. Lang, M. J. Witbrock, "Learning to Tell Two Spirals Apart", Proceedings of the
        1988 Connectionist Models Summer School.
     .. [4] C. M. Bishop, "Pattern Recognition and Machine Learning", Springer, 2006, section 4.2.
-    .. [5] The same, section 1.1.
+    .. [5] Reference [4], section 1.1.
 
     Examples
     --------
@@ -161,7 +160,7 @@ _POINTS: dict[str, Callable[[np.random.Generator, Labels], Floats]] = {
 
 
 def _cosine_and_sine(turns: Floats) -> tuple[Floats, Floats]:
-    """Cosine and sine of an angle given in turns."""
+    """Return the cosine and sine of angles in turns."""
     quarters = np.rint(4.0 * turns)
     angle = 2.0 * math.pi * (turns - 0.25 * quarters)  # in [-pi / 4, pi / 4]
     square = angle * angle

