@@ -334,7 +334,7 @@ def test_nothing_is_chosen_by_the_samples_of_the_test(args, warned, here, tmp_pa
     write_idx_directory(tmp_path / "images", 200)
     done = here("sweep", "images", *SEARCH, "--epochs", 1, "--trials", 1, *args)
     assert done.returncode == 0, done.stderr
-    assert ("trials are chosen by the test samples" in done.stderr) is warned
+    assert ("trials are selected by the test samples" in done.stderr) is warned
     best = (tmp_path / "sweeps" / "001-images" / "best.toml").read_text()
     assert f"validation_fraction = {'0.0' if warned else '0.1'}" in best
 

@@ -231,7 +231,7 @@ def _announce(found: Sweep, experiment: Experiment, done: int, total: int) -> No
         part = experiment.monitored_name if experiment.monitored is not None else "training"
         click.echo(
             f"fastmlp: warning: without a validation part, trials are selected by the {part} "
-            "samples; their results are too optimistic",
+            "samples; results on these samples are too favorable",
             err=True,
         )
 
