@@ -162,8 +162,8 @@ def test_samples_that_the_model_was_trained_on_are_warned_of(measure):
     code, _, errors = measure("1", "houses.csv")
     assert code == 0
     assert errors == (
-        "fastmlp: warning: the model was trained on some of these samples; without DATASET it is "
-        "measured on samples that it has not seen\n"
+        "fastmlp: warning: the model was trained on some of these samples; leave DATASET out to "
+        "measure it on samples that were not used for the training\n"
     )
     assert measure("1", "houses.csv", "--quiet")[2] == ""
     assert measure("1", "houses.csv", "--part", "training")[2] == ""
@@ -181,7 +181,7 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
     assert code == 6
     assert "accuracy" in text
     assert errors == (
-        f"fastmlp: error: accuracy is {100 * reached:.6g}%, --min-accuracy asks for 100%\n"
+        f"fastmlp: error: accuracy is {100 * reached:.6g}%, --min-accuracy requires 100%\n"
     )
     code, text, _ = measure("1", "--min-accuracy", "100%", "--json", "-q")
     assert (code, json.loads(text)["status"]) == (6, "check_failed")
@@ -192,7 +192,7 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
     ("args", "code", "message"),
     [
         (("plain.safetensors",), 2, "a DATASET is needed"),
-        (("1", "--separator", ";"), 2, "--data-dir and --separator are for a DATASET"),
+        (("1", "--separator", ";"), 2, "--data-dir and --separator need a DATASET"),
         (("1", "t.csv", "--part", "validation"), 2, "leave DATASET out"),
         (("price.safetensors", "t.csv", "--part", "test"), 2, "t has no test part of its own"),
         (("1", "--part", "tset"), 2, "--part"),
@@ -230,7 +230,7 @@ def test_a_part_that_a_run_does_not_have(work, measure):
     assert document_part(measure("whole", "--json", "-q")) == "training"
     code, _, errors = measure("whole", "--part", "test", "-q")
     assert code == 2
-    assert errors == "fastmlp: error: --part test: whole has no such part, but training\n"
+    assert errors == "fastmlp: error: --part test: whole has no such part, only training\n"
 
 
 def document_part(outcome):

@@ -115,7 +115,7 @@ def test_a_check_that_fails_is_code_6_and_keeps_the_file(tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.startswith("file  ")
     assert len(captured.out.splitlines()) == 1
-    assert f"{tmp_path / 'net.onnx'} does not compute what" in captured.err
+    assert f"{tmp_path / 'net.onnx'} differs from" in captured.err
     assert (tmp_path / "net.onnx").exists()
     assert call(*flags, "--overwrite", "--json") == ExitCode.CHECK_FAILED
     document = json.loads(capsys.readouterr().out)
@@ -136,12 +136,12 @@ def test_files_are_overwritten_on_request_alone(model_path, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "choose what to write with --format, or name a file with --output"),
+        ((), "a format is needed: add --format, or name a file with --output"),
         (
             ("-o", "a.txt"),
             "--output a.txt: must end with .onnx, .npz, .h, or --format must be given",
         ),
-        (("-o", "a.npz", "--format", "c"), "--output a.npz: ends as npz does, not c"),
+        (("-o", "a.npz", "--format", "c"), "--output a.npz: has the suffix of npz, --format is c"),
         (("--format", "pickle"), "'pickle' is not one of 'onnx', 'npz', 'c'"),
         (("-o", "a.npz", "--name", "x"), "--name: is for C headers, not for npz"),
         (("-o", "a.npz", "--check"), "--check: is for ONNX, not for npz"),

@@ -117,7 +117,11 @@ def test_json_names_the_files(draw, tmp_path):
         (("3", "learning-rate"), 2, "learning-rate: the run measured none"),
         (("3", "regions"), 2, "regions: the model has 4 inputs, not 2"),
         (("1", "loss", "accuracy", "-o", "a.svg"), 2, "a file needs exactly one KIND, got 2"),
-        (("1", "loss", "-o", "a.svg", "--format", "png"), 2, "ends as svg does, not png"),
+        (
+            ("1", "loss", "-o", "a.svg", "--format", "png"),
+            2,
+            "has the suffix of svg, --format is png",
+        ),
         (("1", "--terminal", "--json"), 2, "--terminal writes text"),
         (("1", "regions", "--terminal"), 2, "regions: is no curve; --terminal draws loss"),
         (("empty",), 2, "empty: has nothing to draw (loss: no epoch is finished)"),

@@ -285,12 +285,12 @@ def test_json_is_one_object(work, ask):
     [
         (("t.csv", "-o", "a.xlsx"), "no such format 'xlsx'"),
         (("t.csv", "-o", "answers"), "no such format ''"),
-        (("t.csv", "-o", "a.csv", "--format", "json"), "ends as csv does, not json"),
-        (("t.csv", "-o", "nowhere/a.csv"), "there is no directory nowhere"),
+        (("t.csv", "-o", "a.csv", "--format", "json"), "has the suffix of csv, --format is json"),
+        (("t.csv", "-o", "nowhere/a.csv"), "directory nowhere does not exist"),
         (("t.csv", "-o", "runs", "--format", "csv", "--overwrite"), "is a directory"),
         (("t.csv", "--keep", "idd"), "no such column 'idd'; did you mean 'id'?"),
-        (("x.npy", "--keep", "id"), "the samples are no table"),
-        (("again.csv", "--keep", "prediction"), "the output has a column 'prediction' of its own"),
+        (("x.npy", "--keep", "id"), "needs a table with named columns"),
+        (("again.csv", "--keep", "prediction"), "the output already has a column 'prediction'"),
         (("t.csv", "--separator", "ab"), "separator must be one ASCII character"),
     ],
 )
@@ -312,7 +312,7 @@ def refuse(capsys, code, message, *args):
 
 def test_probabilities_that_a_loss_does_not_make_are_code_2(work, monkeypatch, capsys):
     monkeypatch.chdir(work)
-    message = "--probabilities: hinge.safetensors makes none, its loss is hinge"
+    message = "--probabilities: hinge.safetensors has none, because its loss is hinge"
     refuse(capsys, 2, message, "hinge.safetensors", "t.csv", "-p")
 
 

@@ -310,8 +310,13 @@ def test_damaged_sweeps_and_other_data_are_named(here, tmp_path, monkeypatch):
     resume = ("sweep", "--resume", directory, "--trials", 3)
     for path, content, code, message in (
         (table, table.read_text() + "1,1,1\n", 3, "the data has changed since the sweep began"),
-        (directory / "search.json", "{", 2, "search.json: is not that of a sweep"),
-        (directory / "search.json", '{"trials": 1}', 2, "search.json: is not that of a sweep"),
+        (directory / "search.json", "{", 2, "search.json: is not the definition of a sweep"),
+        (
+            directory / "search.json",
+            '{"trials": 1}',
+            2,
+            "search.json: is not the definition of a sweep",
+        ),
         (directory / "config.toml", "[data]\nsource = 3\n", 2, "config.toml: data.source"),
         (directory / "journal.log", "x\ny\n", 2, "journal.log: is not the journal of a sweep"),
     ):
@@ -329,7 +334,7 @@ def test_nothing_is_chosen_by_the_samples_of_the_test(args, warned, here, tmp_pa
     write_idx_directory(tmp_path / "images", 200)
     done = here("sweep", "images", *SEARCH, "--epochs", 1, "--trials", 1, *args)
     assert done.returncode == 0, done.stderr
-    assert ("trials are chosen by the test samples" in done.stderr) is warned
+    assert ("trials are selected by the test samples" in done.stderr) is warned
     best = (tmp_path / "sweeps" / "001-images" / "best.toml").read_text()
     assert f"validation_fraction = {'0.0' if warned else '0.1'}" in best
 

@@ -63,7 +63,7 @@ def test_dimensions_and_their_text(text, expected):
         ("optimizer.learning_rat=1..2", "did you mean 'learning_rate'?"),
         ("optimzer.l2=0..1", "the section must be network or optimizer or schedule or training"),
         ("data.standardize=true|false", "data.standardize: the data is the same for all trials"),
-        ("training.monitor=loss|val_loss", "training.monitor: is what all trials are judged by"),
+        ("training.monitor=loss|val_loss", "training.monitor: is the quantity by which all trials"),
         ("training.threads=1|2", "training.threads: changes nothing that a trial measures"),
         ("training.max_time=1..2", "training.max_time: is the same for all trials"),
         (f"{RATE}=0.1", f"{RATE}: needs LOW..HIGH or two choices ONE|OTHER, got '0.1'"),

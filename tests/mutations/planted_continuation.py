@@ -149,7 +149,7 @@ CONTINUATION = [
         "an epoch is noted twice after a signal",
         "python/fastmlp/experiment/runner.py",
         '        if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:\n'
-        "            return self._ends(record)  # recorded before a signal interrupted the callbacks\n",
+        "            return self._ends(record)  # a signal interrupted the callbacks after the recording\n",
         "",
     ),
 ]

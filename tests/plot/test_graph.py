@@ -341,7 +341,7 @@ def test_names_and_scales_of_inputs_and_long_targets():
         (
             {"model": MLP([2, 3, 2], batch_normalization=True)},
             ValueError,
-            r"model must be without batch normalization; model.folded\(\)",
+            r"model must have no batch normalization; pass model.folded\(\)",
         ),
         ({"x": [[1, 2], [3, 4]]}, ValueError, r"x must be one sample, .* got \(2, 2\)"),
         ({"x": [1, 2, 3]}, ValueError, "x must have 2 features"),

@@ -248,7 +248,9 @@ def test_the_loss_must_be_one_of_the_task():
     network = fastmlp.MLP([2, 2], loss="mse", seed=1)
     network.preprocessing = Preprocessing("multilabel", 2, class_names=("sweet", "sour"))
     samples = Samples(np.zeros((4, 2)), np.zeros((4, 2)))
-    with pytest.raises(ValueError, match="loss mse predicts quantities, a multilabel has none"):
+    with pytest.raises(
+        ValueError, match="loss mse predicts quantities, not the classes of a multilabel"
+    ):
         evaluate(network, samples)
 
 

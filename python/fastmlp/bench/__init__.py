@@ -1,5 +1,5 @@
-"""Times training steps of fastmlp and of other libraries side by side, for `fastmlp bench`.
+"""Timing of training steps of fastmlp and of other libraries, for `fastmlp bench`.
 
-`workloads` defines what is trained, `engines` how each library trains it. `worker` is the process
-of one engine, `runner` lets the workers take turns, and `report` computes rates from the times.
+`workloads` defines the networks and data, `engines` the training in each library. `worker` is the
+process of one engine, `runner` calls the workers in turn, and `report` computes rates from times.
 """

@@ -1,6 +1,6 @@
-"""How each library trains a workload; a new library is a class here and a line in `ENGINES`.
+"""Training of a workload in each library; a new library needs a class and a line in `ENGINES`.
 
-A library is imported when its engine is made, which happens in a process of its own after the
+A library is imported when its engine is created. This happens in a separate process, after the
 number of threads was set in the environment (`worker`).
 """
 
@@ -32,21 +32,23 @@ Array = npt.NDArray[Any]
 
 
 class Engine(ABC):
-    """A network and its optimizer in one library, with the fastest way it has to train them.
+    """A network and its optimizer in one library, trained in the library's fastest way.
 
     Parameters
     ----------
     workload : Workload
     start : Start
         Initial parameters and the orders of the samples.
-    x, y : arrays
-        Samples as `Workload.data` makes them, and int64 labels.
+    x : array of shape (samples, features)
+        Inputs, as `Workload.data` returns them.
+    y : int64 array of shape (samples,)
+        Class indices.
     threads : int
-        The most threads the library may use; 0 leaves the choice to it.
+        Largest number of threads of the library; 0 lets the library choose.
     """
 
-    modules: ClassVar[tuple[str, ...]]  # must be installed; their versions are reported
-    package: ClassVar[str]  # what to install for them
+    modules: ClassVar[tuple[str, ...]]  # modules that must be installed
+    package: ClassVar[str]  # arguments of "pip install" that install the modules
 
     def __init__(
         self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
@@ -57,41 +59,41 @@ class Engine(ABC):
 
     @classmethod
     def available(cls) -> bool:
-        """Whether the library is installed; it is not imported."""
+        """Return whether the library is installed, without importing it."""
         return all(importlib.util.find_spec(name) is not None for name in cls.modules)
 
     def version(self) -> str:
-        """Versions of the modules behind the engine."""
+        """Return the versions of the engine's modules."""
         return ", ".join(f"{name} {sys.modules[name].__version__}" for name in self.modules)
 
     @abstractmethod
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Train that many epochs; return when the last step is done."""
+        """Train a number of epochs; return after the last step has finished."""
 
     @abstractmethod
     def parameters(self) -> list[Array]:
-        """All weights, each (in, out), then all biases."""
+        """Return all weights, each of shape (in, out), then all biases."""
 
 
 class Peer(Engine):
-    """A library that shares fastmlp's description of the network and the optimizer."""
+    """An engine that is configured by fastmlp's descriptions of network and optimizer."""
 
     def rule(self) -> Optimizer:
-        """The optimizer."""
+        """Return the optimizer."""
         return SGD(self.workload.learning_rate, self.workload.momentum)
 
     def architecture(self) -> Architecture:
-        """The network."""
+        """Return the architecture of the network."""
         return checked_architecture(self.workload.layers, activation=self.workload.activation)
 
 
 def scaled(workload: Workload, x: Array) -> Array:
-    """Inputs as scaled float32 values, which the peers train on."""
+    """Return the inputs as scaled float32 values, on which the other libraries train."""
     return x.astype(np.float32) * np.float32(workload.input_scale)
 
 
 class FastMLP(Engine):
-    """fastmlp: epochs of the core as `MLP.fit` runs them; uint8 inputs are not converted before."""
+    """fastmlp: epochs of the core as in `MLP.fit`; uint8 inputs are not converted beforehand."""
 
     modules = (OWN,)
     package = OWN
@@ -113,7 +115,7 @@ class FastMLP(Engine):
         self.epoch = 0
 
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Run epochs in the core, which draws the same orders as `Start` holds for the peers."""
+        """Run epochs in the core, which draws the same orders as those of `Start`."""
         settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
         for _ in range(epochs):
             report = self.run.epoch(self.data, settings, epoch=self.epoch)
@@ -122,7 +124,7 @@ class FastMLP(Engine):
             self.epoch += 1
 
     def parameters(self) -> list[Array]:
-        """Copies of the core's parameters."""
+        """Return copies of the core's parameters."""
         return [*self.model.weights, *self.model.biases]
 
 
@@ -140,7 +142,7 @@ class Torch(Peer):
         super().__init__(workload, start, x, y, threads)
         torch.set_num_threads(threads)
         self.torch = torch
-        # With a constant rate the velocity of PyTorch's SGD is ours divided by the rate.
+        # PyTorch's velocity is that of fastmlp divided by the rate: equal steps at a constant rate.
         self.training = TorchTraining(
             self.architecture(), self.rule(), scaled(workload, x), y, fused=True
         )
@@ -157,7 +159,7 @@ class Torch(Peer):
             self.training.epoch(self.torch.from_numpy(order), self.workload.batch)
 
     def parameters(self) -> list[Array]:
-        """PyTorch keeps (out, in)."""
+        """Return the parameters; PyTorch stores weights with shape (out, in)."""
         values = [p.detach().numpy() for p in self.training.network.parameters()]
         return [*(w.T for w in values[::2]), *values[1::2]]
 
@@ -212,19 +214,19 @@ class Jax(Engine):
         self.state = parameters, tree(jnp.zeros_like, parameters)
 
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Queue the epochs and wait for the last."""
+        """Queue the epochs and wait for the last one."""
         for order in itertools.islice(self.orders, epochs):
             self.state = self.epoch(self.state, *self.data, order.astype(np.int32), learning_rate)
         self.jax.block_until_ready(self.state)
 
     def parameters(self) -> list[Array]:
-        """Copies from the state, which is parameters and velocities."""
+        """Return copies of the parameters; the state also holds velocities."""
         weights, biases = self.state[0]
         return [np.asarray(value) for value in (*weights, *biases)]
 
 
 class ScikitLearn(Peer):
-    """scikit-learn: `MLPClassifier.partial_fit` on whole epochs, so that it checks them rarely."""
+    """scikit-learn: `MLPClassifier.partial_fit` on whole epochs, to validate inputs rarely."""
 
     modules = ("sklearn",)
     package = "scikit-learn"
@@ -238,10 +240,10 @@ class ScikitLearn(Peer):
         arguments = sklearn_arguments(
             self.architecture(), self.rule(), workload.learning_rate, workload.batch
         )
-        # `train` shuffles, as all engines train in the same order.
+        # `train` orders the samples, so that all engines use the same order.
         self.model = MLPClassifier(**arguments, shuffle=False)
         self.x, self.y = scaled(workload, x), y
-        # The first call makes parameters and optimizer; both are then set to the common start.
+        # The first call creates parameters and optimizer; both are then set to the common start.
         few = slice(workload.batch)
         self.model.partial_fit(self.x[few], y[few], classes=np.arange(workload.layers[-1]))
         for value, initial in zip(self.parameters(), start.parameters, strict=True):
@@ -250,13 +252,13 @@ class ScikitLearn(Peer):
             velocity[...] = 0
 
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Gather an epoch and let scikit-learn cut it into mini-batches."""
+        """Gather the samples of an epoch; scikit-learn divides them into mini-batches."""
         self.model._optimizer.learning_rate = learning_rate
         for order in itertools.islice(self.orders, epochs):
             self.model.partial_fit(self.x[order], self.y[order])
 
     def parameters(self) -> list[Array]:
-        """The arrays themselves."""
+        """Return the parameters without copying them."""
         return [*self.model.coefs_, *self.model.intercepts_]
 
 
@@ -295,16 +297,16 @@ class Keras(Engine):
         self.batches = batches.map(self.gather).repeat()
 
     def gather(self, rows: Any) -> Any:
-        """The samples of one mini-batch."""
+        """Return the samples of one mini-batch."""
         return self.tf.gather(self.x, rows), self.tf.gather(self.y, rows)
 
     def train(self, epochs: int, learning_rate: float) -> None:
-        """Fit; each call starts with the first order."""
+        """Call `Model.fit`; each call starts with the first order."""
         self.model.optimizer.learning_rate = learning_rate
         self.model.fit(self.batches, epochs=epochs, steps_per_epoch=self.steps, verbose=0)
 
     def parameters(self) -> list[Array]:
-        """Keras alternates weights and biases."""
+        """Return the parameters; Keras alternates weights and biases."""
         values = self.model.get_weights()
         return [*values[::2], *values[1::2]]
 

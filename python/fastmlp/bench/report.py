@@ -1,4 +1,4 @@
-"""Results from times: rates, share of the peak, ratio to the best peer, agreement."""
+"""Results computed from times: rates, share of the peak, ratio to the best peer, agreement."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fastmlp.bench.runner import Row, WorkloadResult
 
 __all__ = ["AGREEMENT", "STATUSES", "summary"]
 
-# Losses after the checked epochs may differ by this share of what these epochs took off the loss.
-# Float32 rounding alone leaves 1e-8, and up to 2e-4 where it moves a ReLU across its kink; another
-# order of the samples makes 2e-3 to 3e-2, another momentum 5e-2.
+# Losses after the checked epochs may differ by this share of the decrease of the loss. Float32
+# rounding causes differences of 1e-8, and up to 2e-4 if it moves a ReLU across its kink; another
+# order of the samples causes 2e-3 to 3e-2, another momentum 5e-2.
 AGREEMENT = 1e-3
 
 # "differs": timed, but not the same training; "failed": no complete set of times.
@@ -25,14 +25,14 @@ def summary(result: WorkloadResult) -> dict[str, Any]:
     Parameters
     ----------
     result : WorkloadResult
-        From `run_workload`.
+        Result of `run_workload`.
 
     Returns
     -------
     dict
-        Of plain values, ready for JSON.  Rates are those of the median turn.  ``share_of_peak`` is
-        relative to as many threads as the engine used, ``speedup`` says how many times the median
-        time of a row the quickest peer takes.
+        Results that can be written as JSON. Rates are those of the median turn. ``share_of_peak``
+        is relative to the peak of as many threads as the engine used. ``speedup`` is the median
+        time of the fastest other library divided by that of the row.
     """
     workload = result.workload
     peaks = {threads: median(flops) for threads, flops in result.peaks.items()}
@@ -87,7 +87,7 @@ def _row(row: Row, result: WorkloadResult, peaks: dict[int, float]) -> dict[str,
 
 
 def _agrees(row: Row, result: WorkloadResult) -> bool:
-    """Whether the row trained as the reference did, which is fastmlp if it takes part."""
+    """Return whether the loss agrees with the reference: fastmlp, or else the first engine."""
     losses = [r.loss for r in result.rows if r.loss is not None]
     reference = next((r.loss for r in result.rows if r.engine == OWN and r.loss), losses[0])
     assert row.loss is not None

@@ -1,4 +1,4 @@
-"""The parent process of the workers: starts them, lets them take turns, and collects the times.
+"""The parent process of the workers: it starts them, calls them in turn, and collects the times.
 
 Only one worker computes at a time. Engines alternate turn by turn, so that other load on the
 machine affects all of them.
@@ -39,20 +39,20 @@ __all__ = [
     "run_workload",
 ]
 
-READY_SECONDS = 600.0  # import, compile, train the checked epochs
-TURN_SECONDS = 120.0  # beyond what the turn should take
+READY_SECONDS = 600.0  # limit for importing, compiling and training the checked epochs
+TURN_SECONDS = 120.0  # limit for a turn beyond its expected length
 CLOSE_SECONDS = 5.0
-PAUSE_SECONDS = 0.15  # threads of OpenBLAS spin for a tenth of a second after their work
+PAUSE_SECONDS = 0.15  # OpenBLAS threads spin for 0.1 s after their last task
 
 Say = Callable[[str], object]
 
 
 class WorkerError(Exception):
-    """A worker died, reported an exception or did not answer in time; the message says which."""
+    """A worker ended, reported an exception or did not answer in time."""
 
 
 class Process:
-    """A child that answers each line on its standard input with a line of JSON.
+    """A child process that answers each line on its standard input with a line of JSON.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Process:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        # A session of its own: Ctrl-C reaches the parent alone, which then ends whole groups.
+        # In its own session the child receives no Ctrl-C; the parent ends its process group.
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             text=True, start_new_session=True,
@@ -80,7 +80,7 @@ class Process:
     def ask(self, line: str, timeout: float) -> dict[str, Any]:
         """Send a line and return the answer to it."""
         assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the missing answer tells more
+        with contextlib.suppress(BrokenPipeError):  # `answer` raises a more precise error
             self._child.stdin.write(f"{line}\n")
             self._child.stdin.flush()
         return self.answer(timeout)
@@ -91,20 +91,20 @@ class Process:
         Raises
         ------
         WorkerError
-            None came, or it is an error.
+            The answer is missing, or it is an error.
         """
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
             raise WorkerError(f"no answer within {timeout:.3g} s") from None
         if line is None:
-            raise WorkerError(self._last_words())
+            raise WorkerError(self._cause_of_end())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise WorkerError(str(answer["error"]))
         return answer
 
-    def _last_words(self) -> str:
+    def _cause_of_end(self) -> str:
         code = self._child.wait()
         end = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         self._errors.seek(0)
@@ -113,7 +113,7 @@ class Process:
         return f"{end}: {last}" if last else end
 
     def close(self) -> None:
-        """End the child and whatever it started; harmless when it has ended already."""
+        """End the child and all processes it started; it may have ended already."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -133,13 +133,14 @@ class Settings:
     Parameters
     ----------
     engines : tuple of str
-        Names of `ENGINES`.
+        Names of engines in `ENGINES`.
     threads : tuple of int
-        Each engine runs once with each; 0 is fastmlp's own choice and passed over for the others.
+        Numbers of threads; each engine runs once with each. With 0 fastmlp chooses the number, and
+        the other engines are skipped.
     rounds : int
-        Turns of each worker.
+        Number of turns of each worker.
     seconds : float
-        Aimed length of a turn; at least one epoch is trained.
+        Intended length of a turn in seconds; at least one epoch is trained.
     """
 
     engines: tuple[str, ...]
@@ -153,11 +154,11 @@ class Row:
     """The results of one engine with one number of threads."""
 
     engine: str
-    requested: int  # threads; 0 for fastmlp's own choice
+    requested: int  # number of threads; 0 lets fastmlp choose
     threads: int | None = None
     version: str | None = None
     loss: float | None = None
-    epochs: int = 0  # of a turn
+    epochs: int = 0  # epochs per turn
     seconds: list[float] = field(default_factory=list)
     error: str | None = None
 
@@ -170,7 +171,7 @@ class Row:
 
 @dataclass
 class WorkloadResult:
-    """All rows of a workload; `peaks` holds flop/s by threads, one value per round."""
+    """All rows of a workload; `peaks` maps numbers of threads to flop/s, one value per round."""
 
     name: str
     workload: Workload
@@ -185,17 +186,17 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
     Parameters
     ----------
     name : str
-        Of `WORKLOADS` or `LARGE`.
+        Name of a workload in `WORKLOADS` or `LARGE`.
     settings : Settings
         Engines, threads, rounds and the length of a turn.
     say : callable
-        Gets a line about each thing that begins.
+        Function that is called with a line of text at the start of each worker and round.
 
     Returns
     -------
     WorkloadResult
-        With a row for every engine and number of threads; one that failed has its reason in
-        ``error``.
+        Result with a row for every engine and number of threads. If an engine failed, ``error`` of
+        its row is the reason.
     """
     workload = (WORKLOADS | LARGE)[name]
     rows = [
@@ -240,7 +241,7 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
 
 
 def draw_start(workload: Workload, samples: int, epochs: int, seed: int) -> Start:
-    """Draw the initial parameters of `fastmlp.MLP` for a seed, and the orders of its epochs."""
+    """Draw the initial parameters of `fastmlp.MLP` and the orders of its epochs from a seed."""
     model = MLP(workload.layers, activation=workload.activation, seed=seed)
     return Start(
         [np.array(array) for array in model.weights],
@@ -261,7 +262,7 @@ def _worker(engine: str, workload: str, threads: int, start: Path) -> Iterator[P
 
 
 def _prepare(row: Row, process: Process, seconds: float) -> None:
-    """Wait until a worker is ready, and find how many epochs a turn takes."""
+    """Wait until a worker is ready, and set the number of epochs of a turn."""
     ready = process.answer(READY_SECONDS)
     row.threads, row.version, row.loss = ready["threads"], ready["version"], ready["loss"]
     trial = process.ask("1", READY_SECONDS)["seconds"]
@@ -270,7 +271,7 @@ def _prepare(row: Row, process: Process, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _failure(row: Row, say: Say) -> Iterator[None]:
-    """Record the failure of a worker in its row and continue with the others."""
+    """Record the failure of a worker in its row, so that the others continue."""
     try:
         yield
     except WorkerError as error:

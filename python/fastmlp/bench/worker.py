@@ -1,9 +1,9 @@
 """The process of one engine: `python -m fastmlp.bench.worker ENGINE WORKLOAD THREADS START`.
 
-It builds the engine, trains the first epochs (which compiles whatever is compiled) and says on
-standard output, in a line of JSON, that it is ready.  Then it waits: each line `N` on standard
-input makes it train N epochs and answer with the seconds that took.  It ends with its input.
-ENGINE `peak` runs no workload; its lines are seconds, its answers flop/s.
+The process builds the engine, trains the first epochs (which includes compilation) and writes a
+line of JSON on standard output when it is ready. For each line `N` on standard input it then trains
+N epochs and answers with the seconds they took. The process ends at the end of its input. ENGINE
+`peak` measures the machine instead: a line is a number of seconds, the answer the flop/s reached.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import IO, Any
 
 __all__ = ["CHECKED_EPOCHS", "PEAK", "limit_threads", "main", "serve"]
 
-# Trained before the first timing, and compared between the engines.  The second begins with a
-# velocity and has an order of its own.
+# These epochs are trained before the first timing, and their losses are compared between engines.
+# Two are needed: the second starts with a nonzero velocity and has another order of the samples.
 CHECKED_EPOCHS = 2
 PEAK = "peak"
 
@@ -32,23 +32,23 @@ def limit_threads(threads: int) -> None:
         TF_CPP_MIN_LOG_LEVEL="2",
     )  # fmt: skip
     if threads:
-        # NPROC is what XLA looks at.
+        # XLA reads NPROC.
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):
             os.environ[name] = str(threads)
 
 
 def serve(make: Callable[[], tuple[Answer, Callable[[str], Answer]]]) -> int:
-    """Answer line by line.
+    """Answer the lines of standard input.
 
     Parameters
     ----------
     make : callable
-        Returns the first answer and the function that answers a line.
+        Function that returns the first answer and a function from a line to its answer.
 
     Returns
     -------
     int
-        0 at the end of the input, 1 after an exception, which is the last answer.
+        Exit code: 0 at the end of the input, 1 after an exception, which is the last answer.
     """
     answers = _claim_output()
 
@@ -103,7 +103,7 @@ def _peak(threads: int) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the process; see the module."""
+    """Run the worker process with the arguments described in the module docstring."""
     engine, workload, threads, start = arguments
     limit_threads(int(threads))
     if engine == PEAK:

@@ -1,4 +1,4 @@
-"""The workloads: networks, batches and synthetic data, and the state that training starts from."""
+"""The workloads: networks, batches, synthetic data, and the initial state of the training."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Workload:
     Parameters
     ----------
     layers : tuple of int
-        Features, hidden layers, classes.
+        Number of features, widths of the hidden layers, number of classes.
     activation : {"relu", "sigmoid"}
-        Of the hidden layers; the loss is softmax cross-entropy.
+        Activation of the hidden layers; the loss is softmax cross-entropy.
     batch : int
-        Samples of a step.
+        Number of samples per step.
     steps : int
-        Steps of an epoch, so there are ``steps * batch`` samples.
+        Number of steps per epoch; the data has ``steps * batch`` samples.
     bytes_in : bool
-        Inputs are uint8, scaled by 1/255; otherwise float32.
+        Whether inputs are uint8, scaled by 1/255; otherwise they are float32.
     learning_rate, momentum : float
-        Of the optimizer, v = momentum v - learning_rate g.
+        Settings of the optimizer, ``v = momentum * v - learning_rate * g``.
     """
 
     layers: tuple[int, ...]
@@ -57,37 +57,43 @@ class Workload:
 
     @property
     def input_scale(self) -> float:
-        """Factor of every input."""
+        """Factor by which every input is multiplied."""
         return 1 / 255 if self.bytes_in else 1.0
 
     @property
     def activations(self) -> list[str]:
-        """One name per layer; the last layer gives logits."""
+        """Names of the activations, one per layer; the outputs of the last layer are logits."""
         return [self.activation] * (len(self.layers) - 2) + ["identity"]
 
     @property
     def initializer(self) -> str:
-        """What `fastmlp.MLP` draws the weights with by default."""
+        """Name of the default initializer of `fastmlp.MLP` for the activation."""
         return "he_normal" if self.activation == "relu" else "glorot_uniform"
 
     @property
     def weights(self) -> int:
-        """Number of weights, biases not counted."""
+        """Number of weights without biases."""
         return sum(a * b for a, b in zip(self.layers, self.layers[1:], strict=False))
 
     @property
     def flops_per_sample(self) -> int:
-        """Three products of 2 flop per weight, less the input gradient of the first layer."""
+        """Flop per sample: 6 per weight, less 2 per weight of the first layer.
+
+        Each weight takes part in three products; the first layer needs no gradient of its inputs.
+        """
         return 6 * self.weights - 2 * self.layers[0] * self.layers[1]
 
     def bytes_per_step(self) -> int:
-        """Each parameter and velocity read and written once, each input read once."""
+        """Return the bytes moved if parameters and velocities are read and written once.
+
+        Inputs are read once.
+        """
         parameters = self.weights + sum(self.layers[1:])
         return 16 * parameters + self.batch * self.layers[0] * (1 if self.bytes_in else 4)
 
     @cache  # noqa: B019 - the few workloads live as long as the process
     def data(self, steps: int) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Dense inputs without a zero column and labels without a pattern."""
+        """Return dense inputs without zero columns, and random labels."""
         rng = np.random.default_rng(SEED)
         shape = (steps * self.batch, self.layers[0])
         x: Array
@@ -112,16 +118,16 @@ LARGE = {
 
 @dataclass(frozen=True)
 class Start:
-    """The state that every engine starts from.
+    """The common initial state of all engines.
 
     Parameters
     ----------
-    weights, biases : list of arrays
-        Float32, (in, out) and (out,) per layer.
-    orders : array of int64, (epochs, samples)
-        Order of the samples, epoch by epoch; after the last the first comes again.
+    weights : list of float32 arrays of shape (in, out)
+    biases : list of float32 arrays of shape (out,)
+    orders : int64 array of shape (epochs, samples)
+        Order of the samples in each epoch; the last order is followed by the first.
     seed : int
-        What fastmlp, which draws its orders itself, draws these from.
+        Seed from which fastmlp draws the same orders.
     """
 
     weights: list[Array]
@@ -131,17 +137,17 @@ class Start:
 
     @property
     def parameters(self) -> list[Array]:
-        """All weights, then all biases."""
+        """List of all weights, then all biases."""
         return [*self.weights, *self.biases]
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a file for `load`."""
+        """Write the state to an NPZ file."""
         named: dict[str, Any] = {f"parameter{i}": value for i, value in enumerate(self.parameters)}
         np.savez(path, orders=self.orders, seed=self.seed, **named)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Start:
-        """Read what `save` wrote."""
+        """Read the state from a file written by `save`."""
         with np.load(path) as file:
             parameters = [file[f"parameter{i}"] for i in range(len(file.files) - 2)]
             half = len(parameters) // 2
@@ -150,7 +156,15 @@ class Start:
 
 
 def forward(activation: str, parameters: list[Array], x: Array) -> Array:
-    """Logits in NumPy, in the precision of `x`; `parameters` are all weights, then all biases."""
+    """Return the logits, computed by NumPy in the precision of `x`.
+
+    Parameters
+    ----------
+    activation : {"relu", "sigmoid"}
+    parameters : list of arrays
+        All weights, then all biases.
+    x : float array of shape (samples, features)
+    """
     half = len(parameters) // 2
     out = x
     for layer, (w, b) in enumerate(zip(parameters[:half], parameters[half:], strict=True)):
@@ -161,7 +175,7 @@ def forward(activation: str, parameters: list[Array], x: Array) -> Array:
 
 
 def mean_loss(workload: Workload, parameters: list[Array]) -> float:
-    """Softmax cross-entropy over the samples of an epoch in float64, the same for all engines."""
+    """Return the mean softmax cross-entropy of an epoch's samples, computed in float64."""
     x, y = workload.data(workload.steps)
     logits = forward(workload.activation, parameters, x * np.float64(workload.input_scale))
     logits -= logits.max(axis=1, keepdims=True)

@@ -1,8 +1,8 @@
 """The `fastmlp` command.
 
-Only `main` is public.  `commands/` has one module per command, imported when the command is called;
-what commands share is in the modules beside it, which know no command; `app` is above both.
-`fastmlp --help` imports no command, and so neither NumPy nor the core.
+Only `main` is public. `commands/` has one module per command, imported when the command is called.
+The modules beside it hold code that several commands use and import no command; `app` imports both.
+`fastmlp --help` imports no command, and therefore neither NumPy nor the core.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ def main(args: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     args : sequence of str, optional
-        Arguments without the program's name; `sys.argv[1:]` when omitted.
+        Arguments without the program's name; by default ``sys.argv[1:]``.
 
     Returns
     -------
     int
-        0 ok, 1 unexpected, 2 usage or configuration, 3 data missing or corrupt, 4 model file
-        invalid, 5 training diverged, 6 a requested check failed, 7 an extra is missing,
-        130 Ctrl-C, 143 SIGTERM.
+        Exit code: 0 ok, 1 unexpected error, 2 usage or configuration, 3 data missing or corrupt,
+        4 model file invalid, 5 training diverged, 6 a requested check failed, 7 an extra is
+        missing, 130 Ctrl-C, 143 SIGTERM.
     """
     from fastmlp.cli.app import run
 

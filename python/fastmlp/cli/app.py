@@ -1,6 +1,6 @@
-"""The program: commands that are loaded by name, signals, errors as exit codes.
+"""The `fastmlp` program: loading of commands by name, signals, exit codes of errors.
 
-Nothing here imports NumPy or the core.
+This module imports neither NumPy nor the core.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, 
 
 __all__ = ["cli", "run"]
 
-# One line of help for each command: neither the group's help nor completion imports a command.
+# One line of help per command, so that the group's help and completion import no command.
 COMMANDS = {
     "train": "Train a network and keep the run in a directory.",
     "evaluate": "Measure a model on samples.",
     "predict": "Predict for new samples, from files or a pipe.",
     "export": "Write a model as ONNX, NPZ or a C header.",
-    "inspect": "Show what a model file or checkpoint holds.",
+    "inspect": "Show the content of a model file or checkpoint.",
     "plot": "Draw curves, weights, confusion matrix and more.",
     "report": "Write the report of a run as one HTML file.",
     "lr-find": "Find a learning rate by a range test.",
     "sweep": "Search for settings with several processes.",
     "compare": "Put runs, or other libraries, side by side.",
-    "bench": "Time training steps beside other libraries.",
+    "bench": "Compare the time of training steps with other libraries.",
     "data": "List, fetch, verify and clear data sets.",
-    "config": "Make, show and check files of settings.",
+    "config": "Create, show and check settings files.",
     "runs": "List, show and remove runs.",
     "info": "Show version, CPU, extras; check the installation.",
     "completion": "Print the completion script of a shell.",
@@ -57,11 +57,11 @@ class LazyGroup(click.Group):
     """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands, in the order of the table."""
+        """Return the names of the commands in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command, which has the name of its module."""
+        """Import and return a command; its module has the same name."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
@@ -72,14 +72,14 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up; the error about an unknown one suggests the nearest name."""
+        """Return the command; the error about an unknown one suggests the nearest name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(unknown("command", name, COMMANDS), ctx)
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Offer the commands from the table, without importing them."""
+        """Complete names of commands without importing them."""
         from click.shell_completion import CompletionItem
 
         items = [
@@ -90,11 +90,11 @@ class LazyGroup(click.Group):
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help page, examples first."""
+        """Write the help page with the examples before the options."""
         format_page(self, ctx, formatter, GROUP_EXAMPLES)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the table, without importing them."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -111,7 +111,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     context_settings={"help_option_names": HELP_NAMES, "auto_envvar_prefix": "FASTMLP"},
     epilog=(
         "Every long option can also be set by a variable: --epochs by FASTMLP_EPOCHS. "
-        "A flag wins over the variable. Exit codes: 0 ok, 1 unexpected, 2 usage, 3 data missing "
+        "A flag overrides the variable. Exit codes: 0 ok, 1 unexpected, 2 usage, 3 data missing "
         "or corrupt, 4 model file invalid, 5 diverged, 6 requested check failed, 7 extra missing, "
         "130 Ctrl-C, 143 SIGTERM."
     ),
@@ -136,8 +136,8 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that a training can save its model before it ends."""
-    # A handler of the caller and an ignored signal (nohup) stay; other threads cannot set any.
+    """Convert SIGTERM to an exception, so that a training can save its model before it ends."""
+    # A handler of the caller and an ignored signal are kept. Only the main thread may set one.
     ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -153,7 +153,7 @@ def _sigterm_raises() -> Iterator[None]:
 
 
 def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
-    """Print the error in one line on standard error; return the exit code."""
+    """Print the error as one line on standard error and return the exit code."""
     code, message = classify(error)
     message = printable(message)
     if state.debug or "--debug" in args:
@@ -169,7 +169,7 @@ def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command line and turn every failure into an exit code.  See `fastmlp.cli.main`."""
+    """Run the command line and convert every error to an exit code; see `fastmlp.cli.main`."""
     arguments = list(sys.argv[1:] if args is None else args)
     state = State()
     try:
@@ -177,7 +177,7 @@ def run(args: Sequence[str] | None = None) -> int:
             outcome: Any = cli.main(
                 arguments, prog_name="fastmlp", standalone_mode=False, obj=state
             )
-        # click returns the argument of ctx.exit(), or what the command returned.
+        # click returns the argument of ctx.exit() or the return value of the command.
         return int(outcome) if isinstance(outcome, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -189,8 +189,8 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _broken_pipe() -> int:
-    """End without a message when the reader of a pipe is gone (`fastmlp data list | head -1`)."""
-    # The interpreter flushes standard output at exit, which would raise once more.
+    """End without a message if the reader of a pipe has ended (`fastmlp data list | head -1`)."""
+    # The interpreter flushes standard output at exit, which would raise the error again.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)

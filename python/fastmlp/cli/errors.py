@@ -1,6 +1,6 @@
-"""Exit codes, the exceptions that carry them, and the line that a failed command prints.
+"""Exit codes, the exceptions that have them, and the error line of a failed command.
 
-This module is loaded on every start, `--help` included, and imports nothing slow.
+This module is loaded at every start, `--help` included, and imports nothing slow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class ExitCode(enum.IntEnum):
-    """What the process returns; scripts rely on these numbers."""
+    """Exit code of the process; scripts rely on these numbers."""
 
     OK = 0
     UNEXPECTED = 1
@@ -46,11 +46,11 @@ class ExitCode(enum.IntEnum):
 
 
 class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, it is not an error
-    """SIGTERM arrived.  A BaseException, so that no `except Exception` swallows it."""
+    """SIGTERM arrived; a BaseException, so that `except Exception` does not catch it."""
 
 
 class CliError(Exception):
-    """An error with an exit code of its own; the message is printed as it is."""
+    """An error with its own exit code; the message is printed unchanged."""
 
     exit_code = ExitCode.UNEXPECTED
 
@@ -61,7 +61,7 @@ class CliError(Exception):
 
 
 class ConfigError(CliError):
-    """The command line, a variable or a path asks for something that cannot be done."""
+    """The command line, a variable or a path is invalid."""
 
     exit_code = ExitCode.USAGE
 
@@ -79,7 +79,7 @@ class CheckFailedError(CliError):
 
 
 def classify(error: BaseException) -> tuple[ExitCode, str]:
-    """Return the exit code and the message for whatever ended a command."""
+    """Return the exit code and the message for the exception that ended a command."""
     # A signal during an import arrives as the cause of an ImportError.
     while isinstance(error, ImportError) and error.__cause__ is not None:
         error = error.__cause__
@@ -133,17 +133,17 @@ def error_json(command: str | None, code: ExitCode, message: str) -> dict[str, A
 
 
 def printable(text: str) -> str:
-    """`text` with control characters as escapes: names in files must not move the cursor."""
+    """Return `text` with control characters escaped; names in files must not move the cursor."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )
 
 
 def use_color(stream: IO[str] | None = None, *, no_color: bool = False) -> bool:
-    """Tell whether to color `stream`, by default standard error.
+    """Return whether to color `stream`, by default standard error.
 
-    --no-color and NO_COLOR switch colors off, else FORCE_COLOR switches them on, else a terminal
-    has them. A variable that is empty counts as not set (no-color.org).
+    --no-color and NO_COLOR switch colors off; otherwise FORCE_COLOR switches them on; otherwise
+    only a terminal is colored. An empty variable counts as not set (no-color.org).
     """
     if no_color or os.environ.get("NO_COLOR"):
         return False

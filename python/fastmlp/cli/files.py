@@ -1,4 +1,4 @@
-"""Files that commands write where --output says."""
+"""Checking and writing of the files named by --output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PICTURE_FORMATS = ("svg", "png", "pdf")
 
 
 def require_free(path: Path, *, overwrite: bool) -> None:
-    """Raise ConfigError where a file cannot be written to, or may not be replaced."""
+    """Raise ConfigError if `path` is a directory, or exists and must not be replaced."""
     if path.is_dir():
         raise ConfigError(f"--output {path}: is a directory, expected a file name")
     if os.path.lexists(path) and not overwrite:
@@ -29,12 +29,12 @@ def require_free(path: Path, *, overwrite: bool) -> None:
 
 
 def require_picture(path: Path) -> str:
-    """The format that the suffix of a picture's file names.
+    """Return the format of a picture from the suffix of its file.
 
     Raises
     ------
     ConfigError
-        There is no such format.
+        The suffix denotes no known format.
     """
     kind = path.suffix.lstrip(".").lower()
     if kind not in PICTURE_FORMATS:
@@ -43,12 +43,12 @@ def require_picture(path: Path) -> str:
 
 
 def write_picture(ax: Axes, path: Path) -> None:
-    """Write matplotlib Axes to a file, whole or not at all; the suffix names the format.
+    """Write matplotlib Axes to a file, completely or not at all, in the format of its suffix.
 
     Raises
     ------
     ConfigError
-        There is no such format.
+        The suffix denotes no known format.
     OSError
         The file cannot be written.
     """
@@ -57,7 +57,7 @@ def write_picture(ax: Axes, path: Path) -> None:
         atomic_write(path, fastmlp.plot.svg(ax).encode())
         return
     stream = io.BytesIO()
-    # Without the date the same picture gives the same bytes.
+    # Without the date, the same picture always has the same bytes.
     metadata = {"CreationDate": None} if kind == "pdf" else None
     figure: Any = ax.figure
     figure.savefig(stream, format=kind, dpi=150, metadata=metadata)

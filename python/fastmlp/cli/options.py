@@ -1,4 +1,4 @@
-"""What all commands share: the state of one call, common options, parameter types, help pages."""
+"""Parts of all commands: the state of one call, common options, parameter types, help pages."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 HELP_NAMES = ["-h", "--help"]
-# Without the name of the command: the variable of an option is the same for all commands.
+# The prefix lacks the command's name, so that an option has the same variable in all commands.
 CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": HELP_NAMES,
     "auto_envvar_prefix": "FASTMLP",
 }
 
-# Generic for type checkers since click 8.4, and not subscriptable before.
+# click.ParamType is generic since click 8.4 and not subscriptable in earlier releases.
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Any]
 else:
@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class State:
-    """Switches that the error report needs, even where the command never began."""
+    """The switches needed to report an error, even if the command was never called."""
 
     command: str | None = None
     debug: bool = False
@@ -66,7 +66,7 @@ def state_of(ctx: click.Context) -> State:
 def format_page(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter, examples: str
 ) -> None:
-    """Write a help page: purpose, examples, usage, options."""
+    """Write a help page: summary, examples, usage, details, options."""
     text = (command.help or "").strip()
     summary, _, details = text.partition("\n\n")
     formatter.write_text(" ".join(summary.split()))
@@ -84,7 +84,7 @@ def format_page(
 
 
 class HelpPage(click.Command):
-    """A command or group with a help page that begins with examples."""
+    """A command or group whose help page shows examples before the options."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
@@ -92,15 +92,15 @@ class HelpPage(click.Command):
         self.examples = examples
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help page, examples first."""
+        """Write the help page with the examples before the options."""
         format_page(self, ctx, formatter, self.examples)
 
 
 class CommandBase(HelpPage):
-    """A command that names itself in error reports."""
+    """A command whose name appears in error reports."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command and remember its name for an error report."""
+        """Run the command after storing its name for error reports."""
         state_of(ctx).command = ctx.command_path.removeprefix("fastmlp ")
         return super().invoke(ctx)
 
@@ -111,7 +111,7 @@ class GroupBase(HelpPage, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look a command up; the error about an unknown one suggests the nearest name."""
+        """Return the command; the error about an unknown one suggests the nearest name."""
         name = args[0]
         known = name in self.commands or name.startswith("-")
         if not known and not ctx.resilient_parsing:
@@ -120,7 +120,7 @@ class GroupBase(HelpPage, click.Group):
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> str:
-    """Return the message for a name that does not exist, with the nearest one that does."""
+    """Return the message about an unknown name, with the nearest known one."""
     known = list(choices)
     hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
     return f"no such {what} '{name}'{hint}"
@@ -128,7 +128,7 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> str:
 
 def _store(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
     def callback(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-        # A group and its command both have the option; each of them can switch it on.
+        # Both a group and its command have the option; either can switch it on.
         state = state_of(ctx)
         setattr(state, name, bool(value) or getattr(state, name))
         return value
@@ -137,7 +137,7 @@ def _store(name: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
 
 
 def common_options(*, json_option: bool = True) -> Callable[[F], F]:
-    """Add --json, --no-color and --debug; their values are found in `State`."""
+    """Return a decorator that adds --json, --no-color and --debug; `State` holds their values."""
 
     def decorate(function: F) -> F:
         rows = [
@@ -157,7 +157,7 @@ def common_options(*, json_option: bool = True) -> Callable[[F], F]:
 
 
 class Number(_ParamType):
-    """A finite float within bounds (click's own FloatRange lets NaN and infinity through)."""
+    """A finite float within bounds (click's FloatRange accepts NaN and infinity)."""
 
     name = "number"
 
@@ -167,7 +167,7 @@ class Number(_ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Parse and check the bounds; the upper one is excluded."""
+        """Parse the number and check the bounds; the upper bound is exclusive."""
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -181,7 +181,7 @@ class Number(_ParamType):
 
 
 class Whole(_ParamType):
-    """An integer within bounds, both included; the help does not show them, unlike IntRange."""
+    """An integer within inclusive bounds, which the help does not show, unlike with IntRange."""
 
     name = "integer"
 
@@ -189,7 +189,7 @@ class Whole(_ParamType):
         self.low, self.high = low, high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse and check the bounds."""
+        """Parse the integer and check the bounds."""
         try:
             number = int(value)
         except (TypeError, ValueError):
@@ -200,7 +200,7 @@ class Whole(_ParamType):
 
 
 class Fraction(_ParamType):
-    """A share between 0 and 1, also written as a percentage such as 98%."""
+    """A share between 0 and 1; a percentage such as 98% is accepted."""
 
     name = "fraction"
 
@@ -223,7 +223,7 @@ class Fraction(_ParamType):
 
 def _go_offline(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        os.environ["FASTMLP_OFFLINE"] = "1"  # which `fastmlp.datasets` reads
+        os.environ["FASTMLP_OFFLINE"] = "1"  # `fastmlp.datasets` reads this variable
 
 
 offline_option = click.option(
@@ -238,10 +238,10 @@ separator_option = click.option(
 )
 data_dir_option = click.option(
     "--data-dir", type=click.Path(), default=None, metavar="DIR",
-    help="Directory with the files of a named data set, looked at first.",
+    help="Directory that is searched first for the files of a named data set.",
 )  # fmt: skip
 
 
 def quiet_option(what: str = "result") -> Callable[[F], F]:
-    """Add --quiet to a command that then prints only this."""
+    """Return the option --quiet, with which a command prints only `what`."""
     return click.option("-q", "--quiet", is_flag=True, help=f"Print the {what} only, no progress.")

@@ -1,4 +1,4 @@
-"""What commands print on standard output: one JSON object, or pairs and tables as text."""
+"""Output of commands on standard output: one JSON object, or pairs and tables as text."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = [
     "text_width",
 ]
 
-# Raised when a field changes its meaning or goes away; new fields do not raise it.
+# Incremented when a field changes its meaning or is removed, not when a field is added.
 SCHEMA_VERSION = 2
 GAP = "  "
-# Columns are not made narrower than this to fit a terminal.
+# Smallest width to which a column is narrowed to fit a terminal.
 NARROWEST = 8
 
 
@@ -36,7 +36,7 @@ NARROWEST = 8
 
 
 def document_head(command: str) -> dict[str, Any]:
-    """The fields that begin the JSON object of a command such as ``runs list``."""
+    """Return the first fields of the JSON object of a command such as ``runs list``."""
     return {
         "schema": f"fastmlp.{command.replace(' ', '.')}",
         "schema_version": SCHEMA_VERSION,
@@ -45,7 +45,7 @@ def document_head(command: str) -> dict[str, Any]:
 
 
 def print_json(state: State, document: dict[str, Any]) -> None:
-    """Print the command's one JSON object."""
+    """Print the JSON object of the command."""
     from fastmlp.experiment.rundir import clean_json
 
     click.echo(json.dumps(clean_json(document), allow_nan=False))
@@ -56,7 +56,7 @@ def print_json(state: State, document: dict[str, Any]) -> None:
 
 
 def shown_size(count: int) -> str:
-    """A number of bytes with a unit."""
+    """Return a number of bytes as text with a unit."""
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 999.5:
@@ -89,21 +89,21 @@ def print_table(
 ) -> None:
     """Print a table on standard output.
 
-    On a terminal that is too narrow, long cells are broken into several lines.
+    If the terminal is too narrow, long cells are wrapped.
 
     Parameters
     ----------
     header : sequence of str
-        Names of the columns; none are printed where it is empty.
+        Names of the columns; if empty, no header is printed.
     rows : sequence of sequences of str
-        Cells, as many in each row as there are columns.
+        Rows of cells, one cell per column.
     numbers : collection of str
-        Columns that are aligned to the right.
+        Names of the columns that are aligned to the right.
     state : State
     title : str
-        A line above the table.
+        Line above the table.
     bold_rows : collection of int
-        Rows that are printed in bold, counted from 0.
+        Indices of the rows that are printed in bold, counted from 0.
     """
     color = use_color(sys.stdout, no_color=state.no_color)
     lines = [*([header] if header else []), *([_one_line(cell) for cell in row] for row in rows)]
@@ -130,7 +130,7 @@ def _one_line(text: str) -> str:
 
 
 def _narrowed(widths: Sequence[int], right: Sequence[bool], room: int) -> list[int]:
-    """Widths of columns that fit side by side: texts give way first, then numbers."""
+    """Return widths with which the columns fit; text is narrowed first, then numbers."""
     fitted = list(widths)
     excess = sum(fitted) + len(GAP) * (len(fitted) - 1) - room
     for may_shrink in ([not number for number in right], [True] * len(fitted)):
@@ -144,7 +144,7 @@ def _narrowed(widths: Sequence[int], right: Sequence[bool], room: int) -> list[i
 
 
 def _row_lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
-    """The lines of one row, more than one where a cell is wider than its column."""
+    """Return the lines of one row; a cell that is wider than its column takes several."""
     columns = [_folded(cell, width) for cell, width in zip(cells, widths, strict=True)]
     height = max(map(len, columns))
     padded = [
@@ -155,7 +155,7 @@ def _row_lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` columns, broken at blanks where there are some."""
+    """Return the text in lines of at most `width` columns, wrapped at blanks if possible."""
     lines = []
     while text_width(text) > width:
         end = 1
@@ -174,7 +174,7 @@ def _aligned(text: str, width: int, *, right: bool = False) -> str:
 
 
 def text_width(text: str) -> int:
-    """Columns that a text takes on a terminal: two for a wide character, none for an accent."""
+    """Return the columns of a text on a terminal: 2 for a wide character, 0 for an accent."""
     if text.isascii():
         return len(text)
     return sum(map(_character_width, text))

@@ -1,8 +1,8 @@
 """Live display of a training, on standard error.
 
-A terminal shows a line for each finished epoch and, below, bars that are redrawn in place; anything
-else gets the lines alone.  There is no refresh thread: frames are drawn in the training's progress
-calls, so that the display never competes with the workers for a core.
+A terminal shows a line for each finished epoch and, below, bars that are redrawn in place; a file
+or pipe receives only the lines. There is no refresh thread: frames are drawn in the training's
+progress calls, so that the display never competes with the workers for a core.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Finished(NamedTuple):
 
 
 class _Running(NamedTuple):
-    """How far an epoch has come."""
+    """The progress of the current epoch."""
 
     epoch: int
     done: int
@@ -48,7 +48,7 @@ class _Running(NamedTuple):
 
 
 class _Thinning:
-    """Lets the first lines pass, and later ones that are not too close together in time."""
+    """A filter that passes the first lines, and later ones only after a minimum interval."""
 
     def __init__(self, free: int, seconds: float) -> None:
         self._free = free
@@ -65,25 +65,27 @@ class _Thinning:
 
 
 class Display:
-    """Progress of one training; a context manager that prints nothing when `quiet`.
+    """The live display of one training; a context manager.
 
-    It never ends a training: once standard error cannot be written, it prints nothing more.
+    An error of standard error never ends the training: the display then prints nothing more.
 
     Parameters
     ----------
     epochs : int
         Number of the last planned epoch.
     samples : int
-        Samples of the training part, all used once per epoch.
-    quiet, no_color : bool
-        The command's switches.
+        Number of training samples, each of which is used once per epoch.
+    quiet : bool
+        Whether to print nothing.
+    no_color : bool
+        Whether to print without colors.
     evaluated_on : str
-        Name of the part that ``val_`` values are measured on.
+        Name of the part on which ``val_`` values are measured.
     monitor : str, optional
-        The value by which the caller chooses the best epoch; by default the first of val_accuracy,
-        val_loss, accuracy and loss that records have.
+        Quantity that determines the best epoch; by default the first of val_accuracy, val_loss,
+        accuracy and loss that the records have.
     first_epoch : int
-        Epochs completed before, where a training is continued.
+        Number of epochs completed before a resumption.
     """
 
     def __init__(
@@ -139,11 +141,11 @@ class Display:
         self._show(lines, time.perf_counter())
 
     def say(self, text: str) -> None:
-        """Print text above the bars."""
+        """Print a line above the bars."""
         self._show([text], time.perf_counter())
 
     def progress(self, done: int, total: int, loss: float, accuracy: float | None) -> None:
-        """Redraw the bars; the signature is that of `fit(progress=...)`."""
+        """Redraw the bars; `MLP.fit` calls this as its argument ``progress``."""
         if not self._animated:
             return
         now = time.perf_counter()
@@ -156,14 +158,14 @@ class Display:
     def epoch_end(self, record: dict[str, Any], *, best: bool) -> None:
         """Record a finished epoch and print its line, unless a line was printed just before.
 
-        Lines that come too fast are held back; the last of them and that of the best epoch are
-        printed with the next.
+        If epochs end too quickly, lines are held back; of these, the last and that of the best
+        epoch are printed together with the next line.
 
         Parameters
         ----------
         record : dict
-            The record that callbacks get: epoch, loss, seconds and, where they exist, accuracy,
-            val_loss and val_accuracy.
+            Record of the epoch: epoch, loss, seconds and, if measured, accuracy, val_loss and
+            val_accuracy.
         best : bool
             Whether the epoch is the best one so far.
         """
@@ -180,8 +182,7 @@ class Display:
             self._held.pop()
         self._held.append(_Finished(record, best))
         if self._thinning.passes(now):
-            # The full bar stays until the next epoch reports; of epochs shorter than a frame
-            # nothing else is shown.
+            # The full bar stays until the next epoch reports progress; very short epochs never do.
             loss, accuracy, seconds = record["loss"], record.get("accuracy"), record["seconds"]
             samples = self._samples
             self._running = _Running(self._completed, samples, samples, loss, accuracy, seconds)
@@ -193,7 +194,7 @@ class Display:
         return next(name for name in names if name in record and name is not None)
 
     def _released(self) -> list[str]:
-        """The lines that were held back."""
+        """Return and clear the lines that were held back."""
         lines = [self._epoch_line(finished) for finished in self._held]
         self._printed += len(lines)
         self._held = []
@@ -231,7 +232,7 @@ class Display:
         facts.append(Fact(_duration(seconds), 3))
         if seconds > 0:
             facts.append(Fact(f"{self._samples / seconds:,.0f} samples/s", 4))
-        # Blanks of the same width, or a narrow terminal would drop other facts from some lines.
+        # Blanks keep the width equal, so that a narrow terminal drops the same facts in all lines.
         facts.append(Fact("best", 0, "best") if best else Fact("    ", 0))
         room = self._screen.size()[0] - 1 if self._screen.is_terminal else None
         return self._screen.styled(joined(fitting(facts, room)), room).rstrip()
@@ -244,11 +245,11 @@ class Display:
         return part + name.removeprefix("val_").replace("_", " ")
 
     def _block(self, now: float, screen: Screen) -> list[str]:
-        """The lines that are redrawn in place."""
+        """Return the lines that are redrawn in place."""
         columns, height = screen.size()
         titles = (self._epoch_number(self._running.epoch), "this epoch", "loss")
         title_width = max(map(len, titles)) + 1
-        room = columns - 1 - title_width - 2  # between the picture and what follows
+        room = columns - 1 - title_width - 2  # two blanks separate the picture from the facts
         share = (self._running.epoch - 1 + self._running.share) / self._epochs
         facts = (self._training_facts(share, now), self._epoch_facts(), self._best_facts())
         tails = [joined(fitting(row, room - NARROWEST_BAR)) for row in facts]
@@ -308,12 +309,12 @@ def _bar(share: float, cells: int, screen: Screen) -> list[Piece]:
 
 
 def _percent(share: float) -> str:
-    # Rounded down: 100 % means that nothing is left.
+    # Rounded down, so that 100 % appears only at the end.
     return f"{int(100 * share + 1e-9):3d}%"
 
 
 def _value(name: str, value: float) -> str:
-    """An accuracy in percent, or a loss in about six characters, so that columns stay in line."""
+    """Return an accuracy in percent, or a loss in about six characters to keep columns aligned."""
     if name.endswith("accuracy"):
         return f"{value:.2%}"
     size = abs(value)
@@ -328,7 +329,7 @@ def _duration(seconds: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """`0:07`, `12:34` or `1:02:03`."""
+    """Return a time as `0:07`, `12:34` or `1:02:03`."""
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

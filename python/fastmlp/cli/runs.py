@@ -1,4 +1,4 @@
-"""Runs and models as arguments: names, completion, opening, and a run's own data."""
+"""Runs and models as arguments: names, completion, opening, loading the data of a run."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ _NUMBERED = re.compile(r"([0-9]+)-")
 
 
 def runs_directory() -> Path:
-    """Where runs are looked for: `FASTMLP_RUNS`, else `runs`."""
+    """Return the directory of the runs: `FASTMLP_RUNS`, else `runs`."""
     return Path(os.path.expanduser(os.environ.get("FASTMLP_RUNS") or "runs"))
 
 
 def run_paths(parent: str | os.PathLike[str]) -> list[Path]:
-    """Directories below `parent` that hold a run, numbered ones first and by their number."""
+    """Return the directories of runs in `parent`: numbered ones by number, then others by name."""
     try:
         entries = list(Path(parent).iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -59,32 +59,32 @@ def run_paths(parent: str | os.PathLike[str]) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[bool, int, str, str]:
-    # By length, then text: the order of numbers of any size.
+    # Sorting digits by length, then as text, orders numbers of any size.
     number = run_number(path)
     return number is None, len(number or ""), number or "", path.name
 
 
 def run_number(path: Path) -> str | None:
-    """Number of a run without leading zeros, or None where its name has none."""
+    """Return the number of a run without leading zeros, or None if its name has no number."""
     match = _NUMBERED.match(path.name)
     return (match[1].lstrip("0") or "0") if match else None
 
 
 def resolve_run(argument: str, parent: str | os.PathLike[str] | None = None) -> Path:
-    """The path that an argument means, whether it exists or not.
+    """Return the path of a run or file; it need not exist.
 
     Parameters
     ----------
     argument : str
-        ``3`` or ``003`` is the run of that number, even where a file has this name; ``./3`` is a
-        path. What does not exist as a path is looked for by name in `parent`.
+        Number, name or path. ``3`` or ``003`` is always the number of a run, even if a file has
+        this name; ``./3`` is a path. A name that does not exist as a path is searched in `parent`.
     parent : str or os.PathLike, optional
-        Directory of the runs, `runs_directory` by default.
+        Directory of the runs; by default `runs_directory`.
 
     Raises
     ------
     ConfigError
-        No run, or more than one, has the number.
+        No run or several runs have the number.
     """
     directory = runs_directory() if parent is None else Path(os.path.expanduser(parent))
     if argument.isascii() and argument.isdigit():
@@ -110,7 +110,7 @@ def _by_number(argument: str, directory: Path) -> Path:
 
 
 def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Offer the runs, and files where none fits."""
+    """Complete names of runs, or files if no name matches."""
     from click.shell_completion import CompletionItem
 
     parent = ctx.params.get("runs") or runs_directory()
@@ -123,7 +123,7 @@ def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -
 
 @contextmanager
 def run_errors() -> Iterator[None]:
-    """Turn errors in the files of a run into exit code 2, where a command takes runs only."""
+    """Convert errors in the files of a run to exit code 2, for commands that accept only runs."""
     try:
         yield
     except FormatError as error:
@@ -131,12 +131,12 @@ def run_errors() -> Iterator[None]:
 
 
 def open_run(argument: str, parent: str | os.PathLike[str] | None = None) -> RunDirectory:
-    """The run that an argument means.
+    """Open the run denoted by its number, name or path.
 
     Raises
     ------
     ConfigError
-        There is none.
+        The run does not exist.
     """
     return _opened(resolve_run(argument, parent))
 
@@ -149,14 +149,14 @@ def _opened(path: Path) -> RunDirectory:
 
 
 def run_or_file(argument: str) -> Path:
-    """The directory of the run, or the file, that a MODEL argument means.
+    """Return the directory of a run or the file denoted by an argument MODEL.
 
     Raises
     ------
     CliError
-        There is no such run or file, with the exit code of a model file.
+        The run or file does not exist; the exit code is 4.
     FormatError
-        A directory is no run.
+        The path is a directory that holds no run.
     """
     from fastmlp.experiment.rundir import RunDirectory
 
@@ -169,12 +169,12 @@ def run_or_file(argument: str) -> Path:
 
 
 def open_model(place: Path) -> tuple[MLP, Path]:
-    """The model in a file, or the one that a run selected, and its file.
+    """Load the model of a file or the selected model of a run; return it with its file.
 
     Parameters
     ----------
     place : pathlib.Path
-        From `run_or_file`.
+        Model file or directory of a run, as `run_or_file` returns it.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def open_model(place: Path) -> tuple[MLP, Path]:
 
 @contextmanager
 def model_file_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the system about a model file into exit code 4."""
+    """Convert OSError about a model file to exit code 4."""
     try:
         yield
     except OSError as error:
@@ -203,12 +203,12 @@ def model_file_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def held(directory: RunDirectory | Sweep) -> Iterator[None]:
-    """Hold the directory of a run or a sweep.
+    """Lock the directory of a run or a sweep.
 
     Raises
     ------
     ConfigError
-        Another process holds it.
+        Another process holds the lock.
     """
     from fastmlp.experiment.locking import DirectoryInUseError
 
@@ -220,21 +220,21 @@ def held(directory: RunDirectory | Sweep) -> Iterator[None]:
 
 
 def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
-    """Read the data of a run again, divided and prepared as it was.
+    """Read the data of a run again, with the same division and preparation.
 
     Raises
     ------
     ConfigError
-        It came from standard input, and that is a terminal.
+        The data came from standard input, which now is a terminal.
     DataError
-        It is missing, or no longer the same.
+        The data is missing or has changed.
     FormatError
         A file of the run is damaged.
     """
     from fastmlp.experiment.runner import require_same_data
 
     config = run.config()
-    run.environment()  # damage to this file is no error of the data
+    run.environment()  # outside `data_errors`: a damaged file is not an error of the data
     if config.data.source == "-" and sys.stdin.isatty():
         raise ConfigError(f"{run.path}: its data came from standard input; pipe it in again")
     experiment = load_experiment(config, quiet=quiet)

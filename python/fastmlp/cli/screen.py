@@ -14,7 +14,7 @@ from fastmlp.cli.errors import use_color
 __all__ = ["Fact", "Glyphs", "Piece", "Screen", "fitting", "joined", "sparkline"]
 
 Piece = tuple[str, str]
-"""A text and the name of its style: "title", "best", "bar", "rest", or "" for none."""
+"""Text and the name of its style: "title", "best", "bar", "rest", or "" for none."""
 
 _STYLES: dict[str, dict[str, Any]] = {
     "title": {"bold": True},
@@ -30,7 +30,7 @@ _ERASE_BELOW = "\x1b[J"
 
 
 class Glyphs(NamedTuple):
-    """Characters of bars and curves; done and left differ without color too."""
+    """Characters of bars and curves; `done` and `left` differ even without color."""
 
     done: str
     left: str
@@ -47,21 +47,21 @@ class Screen:
     Attributes
     ----------
     glyphs : Glyphs
-        Characters that the encoding of the stream has.
+        Characters that the encoding of the stream can represent.
     is_terminal : bool
-        Whether it can be drawn on; otherwise it is written line by line.
+        Whether the stream can be drawn on; otherwise it is written line by line.
     """
 
     def __init__(self, stream: TextIO, *, no_color: bool) -> None:
         self.glyphs = _glyphs(stream.encoding)
-        # FORCE_COLOR may color a pipe; only a real terminal can be drawn on.
+        # FORCE_COLOR may color a pipe, but the cursor moves only on a terminal.
         self.is_terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._stream = stream
         self._drawing = False
         self._color = use_color(stream, no_color=no_color)
 
     def size(self) -> tuple[int, int]:
-        """Columns and lines now; the variable COLUMNS has those at the start of the shell."""
+        """Return the current numbers of columns and lines; the variable COLUMNS may be outdated."""
         try:
             size = os.get_terminal_size(self._stream.fileno())
         except OSError:
@@ -69,7 +69,7 @@ class Screen:
         return size.columns or 80, size.lines or 24
 
     def styled(self, pieces: Iterable[Piece], room: int | None = None) -> str:
-        """The text with its colors, cut off after `room` characters."""
+        """Return the text with its colors, cut off after `room` characters."""
         parts = []
         for text, style in pieces:
             shown = text[:room]
@@ -80,17 +80,18 @@ class Screen:
         return "".join(parts)
 
     def draw(self, lines: Sequence[str], block: Sequence[str]) -> None:
-        """Print lines that stay and, below, the block that the next call replaces.
+        """Print permanent lines and, below them, the block that the next call replaces.
 
-        The cursor rests at the start of the block. When the window changes its width, terminals
-        break the lines anew but leave the cursor at its text: the next block starts in the right
-        place and erases the old one, however many rows that takes by then.
+        The cursor is left at the start of the block. When the window changes its width, terminals
+        wrap the lines again but keep the cursor at the same text. The next block therefore starts
+        in the right place and erases all rows of the old one.
 
         Parameters
         ----------
         lines : sequence of str
+            Permanent lines.
         block : sequence of str
-            Narrower and fewer than the terminal's columns and lines.
+            Lines of the block; fewer and narrower than the terminal.
         """
         parts = ["\r"] if self._drawing else [_HIDE_CURSOR, "\r"]
         self._drawing = True
@@ -105,7 +106,7 @@ class Screen:
         self._write("".join(parts))
 
     def print(self, lines: Sequence[str]) -> None:
-        """Write lines that stay, in place of a block that is drawn."""
+        """Erase the block, if one is drawn, and print permanent lines."""
         text = "".join(f"{line}\n" for line in lines)
         if self._drawing:
             text = f"\r{_ERASE_BELOW}{text}{_SHOW_CURSOR}"
@@ -113,7 +114,7 @@ class Screen:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        # One write per frame: a terminal never shows half of it.
+        # One write per frame, so that the terminal never shows an incomplete frame.
         self._stream.write(text)
         self._stream.flush()
 
@@ -127,7 +128,7 @@ def _glyphs(encoding: str | None) -> Glyphs:
 
 
 class Fact(NamedTuple):
-    """A text to show; where there is no room for all, those with the highest `need` go first."""
+    """A text to show; if the room is too small, texts with the highest `need` are removed first."""
 
     text: str
     need: int
@@ -135,7 +136,7 @@ class Fact(NamedTuple):
 
 
 def fitting(facts: Sequence[Fact], room: int | None) -> list[Fact]:
-    """The facts that fit side by side; those with a need of 0 always stay."""
+    """Return the facts that fit side by side; facts with a need of 0 are never removed."""
     kept = list(facts)
     while room is not None and kept:
         width = sum(len(fact.text) for fact in kept) + 2 * (len(kept) - 1)
@@ -147,7 +148,7 @@ def fitting(facts: Sequence[Fact], room: int | None) -> list[Fact]:
 
 
 def joined(facts: Sequence[Fact]) -> list[Piece]:
-    """The facts side by side."""
+    """Return the facts side by side as pieces."""
     pieces: list[Piece] = []
     for fact in facts:
         pieces += [("  " if pieces else "", ""), (fact.text, fact.style)]
@@ -155,14 +156,14 @@ def joined(facts: Sequence[Fact]) -> list[Piece]:
 
 
 def sparkline(values: Sequence[float], levels: str) -> str:
-    """One character per value, the first of `levels` for the least and the last for the greatest.
+    """Return one character per value.
 
     Parameters
     ----------
     values : sequence of float
-        NaN and the infinities become spaces.
+        Values to show; NaN and infinities become spaces.
     levels : str
-        At least one character.
+        Characters from the smallest to the largest value; at least one.
     """
     finite = [value for value in values if math.isfinite(value)]
     lowest = min(finite, default=0.0)

@@ -1,4 +1,4 @@
-"""Checks, about a second long, that this installation computes and stores what it should."""
+"""Checks of this installation: same bits, gradients, saving and loading; about one second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import fastmlp
 
 __all__ = ["Check", "run_checks", "trained_digest"]
 
-# The expected `trained_digest`, the same on every machine; it changes only with the arithmetic.
+# Expected `trained_digest`; it is the same on every machine and changes only with the arithmetic.
 DIGEST = "130738937000161a904fe89a72c080db0a26e0b24e1fe1b072d8c543a8a1e5d4"
 TIMEOUT_SECONDS = 30
 GRADIENT_TOLERANCE = 1e-7
@@ -24,7 +24,7 @@ DIFFERENCE_STEP = 1e-5
 
 @dataclass(frozen=True)
 class Check:
-    """Name, result and details of a check."""
+    """The name, result and details of one check."""
 
     name: str
     passed: bool
@@ -32,7 +32,7 @@ class Check:
 
 
 def run_checks() -> list[Check]:
-    """Run all checks; one that raises has failed."""
+    """Run all checks and return their results; a check that raises an exception has failed."""
     checks: dict[str, Callable[[], tuple[bool, str]]] = {
         "same bits on every instruction set": _same_bits,
         "gradients": _gradients,
@@ -49,7 +49,7 @@ def run_checks() -> list[Check]:
 
 
 def trained_digest() -> str:
-    """SHA-256 of the parameters of small trainings in float32 and float64, on 1 and 2 threads."""
+    """Train small networks in float32 and float64 on 1 and 2 threads; return their SHA-256."""
     import numpy as np
 
     x = (np.arange(64 * 5) * 37 % 101).reshape(64, 5) / 101
@@ -68,7 +68,7 @@ def trained_digest() -> str:
 
 
 def _same_bits() -> tuple[bool, str]:
-    """Train in one process for each instruction set: it is chosen when fastmlp is imported."""
+    """Train in one process per instruction set, because importing fastmlp chooses the set."""
     from fastmlp import _core
 
     code = "from fastmlp.cli.self_test import trained_digest; print(trained_digest())"
@@ -119,7 +119,7 @@ def _gradients() -> tuple[bool, str]:
                 losses.append(model.evaluate(x, y)["loss"])
             derivative = (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP)
             gaps.append(abs(derivative - gradient[index]))
-    worst = float(np.max(gaps))  # NaN where one of them is
+    worst = float(np.max(gaps))  # NaN if any gap is NaN, which fails the check
     return worst < GRADIENT_TOLERANCE, f"{worst:.1e} off finite differences"
 
 

@@ -1,6 +1,6 @@
-"""Settings of a training: their options, and the order of the places that they come from.
+"""Settings of a training: their command-line options, and the precedence of their sources.
 
-`layers_of` gives that order, and every command takes its settings from there. The weakest first:
+`layers_of` defines the precedence for all commands, from the lowest to the highest:
 
 1. the recipe of the data,
 2. the user's file, then ./fastmlp.toml; or the file of --config in place of both,
@@ -9,7 +9,7 @@
 5. --set,
 6. DATASET, which names the data.
 
-Values stay text here; the settings themselves say what is wrong with them.
+Values remain text here; `fastmlp.experiment.schema` converts and checks them.
 """
 
 from __future__ import annotations
@@ -62,21 +62,21 @@ class SettingOption(click.Option):
 class SettingsCommand(CommandBase):
     """A command with an option for each setting that has a flag, and with --config and --set.
 
-    Its help shows the options of settings by section. They are made when they are first needed:
-    the schema of the settings takes long to load.
+    Its help groups these options by section. They are created when first needed, because loading
+    the schema of the settings is slow.
     """
 
     _has_settings = False
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """List the parameters, those of the settings among them."""
+        """Return all parameters, including the options of settings."""
         if not self._has_settings:
             self._has_settings = True
             self.params += [config_option(), _set_option(), *_setting_options()]
         return super().get_params(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the command's own options first, then those of each section."""
+        """Write the command's own options first, then those of each section."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -93,7 +93,7 @@ class SettingsCommand(CommandBase):
 
 
 def config_option() -> click.Option:
-    """The option --config."""
+    """Return the option --config."""
     return click.Option(
         ["--config", "config_file"], type=click.Path(), metavar="FILE", envvar="FASTMLP_CONFIG",
         help="Settings from a TOML file, in place of ./fastmlp.toml and the user's file.",
@@ -103,9 +103,9 @@ def config_option() -> click.Option:
 def _set_option() -> click.Option:
     return click.Option(
         ["-s", "--set", "assignments"], multiple=True, metavar="SECTION.NAME=VALUE",
-        allow_from_autoenv=False,  # FASTMLP_SET is weaker than flags
-        help="Any setting of 'fastmlp config show', the value as TOML or text; may be repeated. "
-        "Wins over all flags.",
+        allow_from_autoenv=False,  # flags override FASTMLP_SET
+        help="Set any setting of 'fastmlp config show' to a value, written as TOML or text; may be "
+        "repeated. Overrides all flags.",
     )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _shown_default(section: str, name: str, default: Any) -> str:
 
 
 def _completion(annotation: Any) -> Callable[..., list[str]]:
-    """Offer the values of a setting that has few."""
+    """Return a function that completes the values of a setting with a fixed set of values."""
     kinds = (annotation, *typing.get_args(annotation))
     literals = [kind for kind in kinds if typing.get_origin(kind) is Literal]
     values = [value for kind in literals for value in typing.get_args(kind)]
@@ -162,14 +162,14 @@ def _completion(annotation: Any) -> Callable[..., list[str]]:
     return complete
 
 
-# ---------------------------------------------------------------- what was given
+# ---------------------------------------------------------------- arguments
 
 
 class Origin(NamedTuple):
-    """Where a setting comes from.
+    """The source of the value of a setting.
 
-    `kind` is "default", "recipe", "user file", "file", "variable" or "argument", and `place` the
-    name of that file, variable or flag.
+    `kind` is "default", "recipe", "user file", "file", "variable" or "argument"; `place` is the
+    name of the file, variable or flag.
     """
 
     kind: str
@@ -177,14 +177,14 @@ class Origin(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Settings by section, and the origin of each by ``section.name``."""
+    """Settings by section, with the origin of each by ``section.name``."""
 
     values: Values
     origins: Mapping[str, Origin]
 
     @classmethod
     def of(cls, values: Values, kind: str, place: str) -> Layer:
-        """A layer whose settings all have one origin."""
+        """Return a layer whose settings all have the same origin."""
         keys = (
             f"{section}.{name}"
             for section, content in values.items()
@@ -195,7 +195,7 @@ class Layer(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a command line and the variables of its options say about settings."""
+    """The settings given by a command line and by the variables of its options."""
 
     dataset: str | None = None
     config_file: str | None = None
@@ -207,7 +207,7 @@ class Given(NamedTuple):
 
 
 def take_settings(ctx: click.Context, options: dict[str, Any]) -> Given:
-    """Take out of a command's options what is about settings."""
+    """Remove the options of settings from `options` and return them."""
     values: dict[str, dict[str, Any]] = {}
     origins: dict[str, Origin] = {}
     for parameter in ctx.command.get_params(ctx):
@@ -232,16 +232,16 @@ def take_settings(ctx: click.Context, options: dict[str, Any]) -> Given:
     )
 
 
-# ---------------------------------------------------------------- the order
+# ---------------------------------------------------------------- precedence
 
 
 def layers_of(given: Given) -> list[Layer]:
-    """All that decides about a training, from the weakest to the strongest.
+    """Return the layers of the settings of a training, from the lowest precedence to the highest.
 
     Raises
     ------
     ConfigError
-        A file cannot be read, a setting in it is wrong, or an assignment is none.
+        A file cannot be read, a setting in it is wrong, or an assignment is malformed.
     """
     from fastmlp.experiment.settings import LOCAL_NAME, recipe_for
 
@@ -263,7 +263,7 @@ def layers_of(given: Given) -> list[Layer]:
 
 
 def user_layers() -> list[Layer]:
-    """The user's own file, where there is one."""
+    """Return the layer of the user's file, or an empty list if the file does not exist."""
     from fastmlp.experiment.settings import user_settings_path
 
     path = user_settings_path()
@@ -300,7 +300,7 @@ def _source_of(layers: Sequence[Layer]) -> Any:
 
 
 class Setting(NamedTuple):
-    """A resolved setting; `value` is None where there is none."""
+    """A resolved setting; `value` is None if the setting has no value."""
 
     section: str
     name: str
@@ -309,35 +309,35 @@ class Setting(NamedTuple):
 
 
 def resolve_settings(given: Given) -> Config:
-    """The settings of a training.
+    """Return the settings of a training.
 
     Raises
     ------
     ConfigError
-        One of them is wrong, or no data is named; the message names the flag or variable.
+        A setting is wrong, or no data is named. The message names the flag or variable.
     """
     return _resolved(layers_of(given), needs_source=True)
 
 
 def with_options(config: Config, given: Given) -> Config:
-    """Resolved settings, changed by the options of a command.
+    """Return resolved settings with the options of a command applied.
 
     Raises
     ------
     ConfigError
-        One of the options is wrong.
+        An option is wrong.
     """
     layers = [Layer.of(config.values(), "file", "config.toml"), given.options]
     return _resolved(layers, needs_source=True)
 
 
 def settings_of(given: Given) -> Iterator[Setting]:
-    """All settings and their origins, resolved as a training resolves them.
+    """Yield all settings and their origins, resolved in the same way as for a training.
 
     Raises
     ------
     ConfigError
-        DATASET is the misspelt name of a data set, or a setting is out of range.
+        DATASET is the misspelled name of a data set, or a setting is out of range.
     """
     if given.dataset is not None:
         require_name_or_path(given.dataset)
@@ -348,14 +348,14 @@ def settings_of(given: Given) -> Iterator[Setting]:
         if not isinstance(values, dict):
             continue
         for name, value in values.items():
-            # Only what survived the merge has a value, and then the last layer that names it won.
+            # A setting with a value has the origin of the last layer that names it.
             key = f"{section}.{name}"
             origin = _origin_of(key, layers) if value is not None else None
             yield Setting(section, name, value, origin or default)
 
 
 def require_name_or_path(source: str) -> None:
-    """Raise ConfigError for a misspelt name of a data set; a path need not exist yet."""
+    """Raise ConfigError for a misspelled name of a data set; a path need not exist yet."""
     is_name = source != "-" and not any(c in source for c in "./\\~")
     if is_name and not os.path.exists(source):
         canonical_name(source)
@@ -381,7 +381,7 @@ def _resolved(layers: Sequence[Layer], *, needs_source: bool) -> Config:
 
 
 def _origin_of(key: str, layers: Sequence[Layer]) -> Origin | None:
-    """Where the strongest layer that has a setting got it from."""
+    """Return the origin of a setting in the highest layer that has it."""
     return next((layer.origins[key] for layer in reversed(layers) if key in layer.origins), None)
 
 
@@ -389,12 +389,12 @@ def _origin_of(key: str, layers: Sequence[Layer]) -> Origin | None:
 
 
 def toml_line(name: str, value: Any) -> str:
-    """A setting as one line of TOML, whatever its value."""
+    """Return a setting as one line of TOML; tables and lists are written inline."""
     return f"{name} = {toml_value(value).as_string()}"
 
 
 def toml_value(value: Any) -> Any:
-    """A value as an item of a TOML document."""
+    """Return a value as an item of a TOML document."""
     import tomlkit
 
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Data as an argument: names and their completion, errors and warnings, loading."""
+"""Data sources as arguments: names, completion, errors, warnings, loading."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 @contextmanager
 def plain_warnings(*, quiet: bool = False) -> Iterator[None]:
-    """Print Python warnings as one line each, without the source line that raised them."""
+    """Print each Python warning as one line, without the source line that issued it."""
 
     def show(message: Warning | str, *_rest: Any, **_more: Any) -> None:
         click.echo(f"fastmlp: warning: {message}", err=True)
@@ -43,12 +43,12 @@ def plain_warnings(*, quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def data_errors(source: str = "") -> Iterator[None]:
-    """Turn errors of the data into exit code 3 and errors of settings into exit code 2.
+    """Convert errors of the data to exit code 3 and errors of settings to exit code 2.
 
     Parameters
     ----------
     source : str
-        The data, put in front of a message that does not name it.
+        Name of the data, which is prepended to messages that lack it.
     """
     try:
         yield
@@ -64,7 +64,7 @@ def data_errors(source: str = "") -> Iterator[None]:
 
 
 def canonical_name(name: str) -> str:
-    """Return the registered name of a data set, or raise with the nearest one."""
+    """Return the registered name of a data set; the error suggests the nearest name."""
     from fastmlp.datasets.registry import REGISTRY, get_spec
 
     try:
@@ -74,7 +74,7 @@ def canonical_name(name: str) -> str:
 
 
 def complete_source(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Offer the names of data sets, and files where none fits."""
+    """Complete names of data sets, or files if no name matches."""
     from click.shell_completion import CompletionItem
 
     from fastmlp.datasets.registry import REGISTRY
@@ -84,14 +84,14 @@ def complete_source(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 
 def require_source(source: str) -> None:
-    """Raise where there is neither a file, a directory nor a data set of this name.
+    """Raise an error if `source` is neither a file, a directory nor the name of a data set.
 
     Raises
     ------
     ConfigError
-        A name that no data set has.
+        `source` looks like a name, but no data set has it.
     DataError
-        A path that does not exist.
+        `source` looks like a path that does not exist.
     """
     if source != "-" and not os.path.exists(os.path.expanduser(source)):
         if os.sep in source or "." in source:
@@ -100,14 +100,14 @@ def require_source(source: str) -> None:
 
 
 def load_experiment(config: Config, *, quiet: bool) -> Experiment:
-    """Read and prepare the data; print first which data that is."""
+    """Print the name of the data, then read and prepare it."""
 
     def report(line: str) -> None:
         if not quiet:
             click.echo(line, err=True)
 
     require_source(str(config.data.source))
-    # Printed before the heavy imports: the first sign of life must not wait for them.
+    # The heavy imports follow, so that the user sees this line without a delay.
     report(f"loading {config.data.source}")
     from fastmlp.experiment import runner
 

@@ -1,4 +1,4 @@
-"""Builds a model, an optimizer and averaging from settings and data."""
+"""Construction of the model, the optimizer and the averaging from settings and data."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ _LOSSES = {
 
 
 def data_options(section: DataSection) -> Options:
-    """The options of `fastmlp.data.prepare`."""
+    """Return the options of `fastmlp.data.prepare`."""
     names = [field.name for field in dataclasses.fields(Options)]
     return Options(**{name: getattr(section, name) for name in names})
 
 
 def with_targets_as_needed(config: Config) -> DataSection:
-    """The data section; a Poisson loss takes counts, so targets are not standardized for it."""
+    """Return the data section; for a Poisson loss, which needs counts, targets stay unscaled."""
     loss = config.network.loss
     name = loss.get("name") if isinstance(loss, dict) else loss
     if name != "poisson":
@@ -69,7 +69,7 @@ def with_targets_as_needed(config: Config) -> DataSection:
 
 
 def require_valid(config: Config) -> None:
-    """Raise TypeError or ValueError for settings that are wrong for any data."""
+    """Raise TypeError or ValueError if the settings are wrong for any data."""
     averaging(config)
     optimizer(config)
     network = config.network
@@ -79,15 +79,15 @@ def require_valid(config: Config) -> None:
 
 
 def completed(config: Config, task: str, *, measured: bool) -> Config:
-    """The settings completed by what the data and the defaults of a rule decide.
+    """Return the settings with those resolved that depend on the data or on another setting.
 
     Parameters
     ----------
     config : Config
     task : str
-        The inferred task.
+        Inferred task: "classification", "multilabel" or "regression".
     measured : bool
-        Whether epochs are measured on samples other than the training samples.
+        Whether epochs are measured on a validation or test part.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
         A setting contradicts another.
     """
     config = with_absolute_paths(config)
-    averages = averaging(config)  # checked before anything is written
+    averages = averaging(config)  # raises before any file is written
     if averages is not None and config.optimizer.name.lower() == "lbfgs":
         raise ValueError(
             "training.averaging must be left out with lbfgs, which has no steps to average over"
@@ -103,7 +103,7 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     network = config.network
     data = {"task": task}
     loss = _LOSSES[task] if network.loss is None else network.loss
-    # The loss, as accuracies have ties.
+    # Accuracies of two epochs are often equal, losses hardly ever.
     usual = "val_loss" if measured and config.optimizer.name.lower() != "lbfgs" else "loss"
     training = {"monitor": config.training.monitor or usual}
     return config.model_copy(
@@ -118,12 +118,12 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
 
 
 def new_model(config: Config, prepared: Prepared) -> MLP:
-    """The model before the first step.
+    """Return the model with its initial parameters.
 
     Raises
     ------
     TypeError, ValueError
-        A setting is out of range, or does not fit the data.
+        A setting is out of range or does not fit the data.
     """
     network = config.network
     pre = prepared.preprocessing
@@ -139,7 +139,7 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
     model = _initial(config, sizes, arguments)
     _require_loss_for(prepared.task, model)
     _require_measured(config, prepared, model)
-    class_weights(config, pre)  # checked before anything is written
+    class_weights(config, pre)  # raises before any file is written
     if config.training.freeze:
         model.freeze(list(config.training.freeze))
     model.preprocessing = pre
@@ -159,7 +159,7 @@ def _require_loss_for(task: str, model: MLP) -> None:
 
 
 def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
-    """Raise ValueError if the records of the epochs will lack the monitored quantity."""
+    """Raise ValueError if the training does not measure the monitored quantity."""
     names = ["loss", "accuracy"] if model._has_accuracy else ["loss"]
     if prepared.validation is not None or prepared.test is not None:
         names += [f"val_{name}" for name in names]
@@ -170,7 +170,10 @@ def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
 
 
 def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP:
-    """A new model with the parameters of ``initial_model``, except outputs of another number."""
+    """Return a new model with the parameters of ``initial_model``.
+
+    If the numbers of outputs differ, the last layer keeps its own initial parameters.
+    """
     if config.training.initial_model is None:
         return MLP(sizes, **arguments)
     from fastmlp.experiment.rundir import model_path
@@ -189,12 +192,12 @@ def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP
 
 
 def optimizer(config: Config) -> Optimizer | LBFGS:
-    """The optimizer with its schedule.
+    """Return the optimizer with its schedule.
 
     Raises
     ------
     ValueError
-        The optimizer or the schedule lacks a setting that is given.
+        The optimizer or the schedule lacks a given setting.
     """
     section = config.optimizer
     settings = _given(section)
@@ -213,7 +216,7 @@ def optimizer(config: Config) -> Optimizer | LBFGS:
 
 
 def _explicit_optimizer(config: Config) -> OptimizerSection:
-    """The section with the defaults of the optimizer filled in."""
+    """Return the optimizer section with the defaults of the optimizer filled in."""
     rule = optimizer(config)
     values = {
         field.name: getattr(rule, field.name)
@@ -229,7 +232,7 @@ def _explicit_optimizer(config: Config) -> OptimizerSection:
 
 
 def _explicit_schedule(config: Config) -> ScheduleSection:
-    """The section with the defaults of the schedule filled in."""
+    """Return the schedule section with the defaults of the schedule filled in."""
     rule = optimizer(config)
     made = rule.learning_rate if isinstance(rule, Optimizer) else None
     if isinstance(made, schedules.WarmUp):
@@ -282,7 +285,7 @@ def _schedule(config: Config, rate: float) -> Schedule:
 
 
 def averaging(config: Config) -> Averaging | None:
-    """The averaging of parameters, or None."""
+    """Return the averaging of parameters, or None."""
     value = config.training.averaging
     if value is None:
         return None
@@ -296,7 +299,7 @@ def averaging(config: Config) -> Averaging | None:
 
 
 def class_weights(config: Config, preprocessing: Preprocessing) -> Any:
-    """Weights of classes by their index, as `MLP.fit` takes them."""
+    """Return the argument ``class_weight`` of `MLP.fit`, with classes by their index."""
     value = config.training.class_weight
     if value is None or isinstance(value, str):
         return value

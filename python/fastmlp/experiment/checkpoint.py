@@ -1,8 +1,8 @@
-"""Checkpoints, from which a training continues: the last two of a run are kept.
+"""Checkpoints, from which an interrupted training is resumed; the last two of a run are kept.
 
 A checkpoint is written completely or not at all (`fastmlp._files.atomic_write`), and a digest
-covers every byte of it (`fastmlp.model_file`). The older one is removed after the newer one is on
-disk.
+covers every byte of it (`fastmlp.model_file`). An older checkpoint is removed only after the newer
+one is on disk.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Checkpoint:
     Attributes
     ----------
     epoch : int
-        Completed epochs.
+        Number of completed epochs.
     parameters, state : dict of str to array
-        As `MLP.parameters` and `MLP.training_state` return them.
+        Results of `MLP.parameters` and of `MLP.training_state`.
     records : list of dict
-        Records of all epochs so far.
+        Records of all completed epochs.
     best : dict of str to array or None
-        Parameters of the best epoch; None if it is this one.
+        Parameters of the best epoch; None if the best epoch is `epoch`.
     best_epoch : int
-        0 if no epoch was measured.
+        Number of the best epoch; 0 if no epoch was measured.
     """
 
     epoch: int
@@ -69,13 +69,26 @@ class Checkpoint:
         best: dict[str, Array] | None,
         best_epoch: int,
     ) -> Checkpoint:
-        """The state of a model after the last of `records`."""
+        """Return a checkpoint of the model after the last of `records`.
+
+        Parameters
+        ----------
+        model : MLP
+        state : mapping of str to array
+            Result of `MLP.training_state`.
+        records : sequence of dict
+            Records of all completed epochs.
+        best : dict of str to array or None
+            Parameters of the best epoch.
+        best_epoch : int
+            Number of the best epoch; 0 if no epoch was measured.
+        """
         epoch = int(records[-1]["epoch"])
         other = best if best_epoch != epoch else None
         return cls(epoch, model.parameters(), dict(state), list(records), other, best_epoch)
 
     def restore(self, model: MLP) -> None:
-        """Set this state in a model; `MLP.fit` continues from it with ``resume=True``.
+        """Set this state in a model; ``MLP.fit(resume=True)`` then continues from it.
 
         Raises
         ------
@@ -109,14 +122,14 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
-        """Read a file that `save` wrote.
+        """Read a checkpoint from a file written by `save`.
 
         Raises
         ------
         FormatError
-            It is damaged, or no checkpoint.
+            The file is damaged or not a checkpoint.
         OSError
-            It cannot be read.
+            The file cannot be read.
         """
         tensors, config = read_model(path, kind=KIND)
         groups: dict[str, dict[str, Array]] = {"parameters": {}, "best": {}, "state": {}}
@@ -133,8 +146,8 @@ class Checkpoint:
             epoch, best_epoch = int(config["epoch"]), int(config["best_epoch"])
             if "rule" in config:
                 raise FormatError(
-                    f"{path}: is a checkpoint of an earlier release, which lacks what "
-                    "schedules and callbacks have seen; train the run with that release, or anew"
+                    f"{path}: is a checkpoint of an earlier release, without the state of "
+                    "schedules and callbacks; resume the run with that release, or train it anew"
                 )
             state = state_of_file(groups["state"], config["training_state"])
             rows = zip(*columns.values(), strict=True)
@@ -160,7 +173,7 @@ class CheckpointStore:
     Parameters
     ----------
     directory : pathlib.Path
-        Made as needed.
+        Directory of the checkpoints; it is created when the first checkpoint is written.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -172,16 +185,16 @@ class CheckpointStore:
         Raises
         ------
         OSError
-            It cannot be written; earlier checkpoints are unchanged.
+            The file cannot be written; earlier checkpoints are unchanged.
         """
         self.directory.mkdir(exist_ok=True)
         checkpoint.save(self.directory / f"epoch-{checkpoint.epoch:08d}.safetensors")
         for path in self._files()[GENERATIONS:]:
-            with contextlib.suppress(OSError):  # one checkpoint too many does no harm
+            with contextlib.suppress(OSError):  # an extra checkpoint is harmless
                 path.unlink()
 
     def newest(self) -> tuple[Checkpoint | None, list[str]]:
-        """The latest checkpoint that is intact, and the errors of others."""
+        """Return the latest intact checkpoint, or None, and the errors of damaged ones."""
         problems: list[str] = []
         found: Checkpoint | None = None
         for path in self._files():
@@ -190,7 +203,7 @@ class CheckpointStore:
             except (FormatError, OSError) as error:
                 problems.append(str(error))
                 continue
-            # Files may have been renamed: the epoch inside the file counts.
+            # A file may have been renamed, so the epoch stored in it is compared.
             if found is None or candidate.epoch > found.epoch:
                 found = candidate
         return found, problems
@@ -206,7 +219,7 @@ class CheckpointStore:
         sweep(self.directory)
 
     def _files(self) -> list[Path]:
-        """Files, latest first by the number in the name."""
+        """Return the files of checkpoints, sorted by the epoch in their names, latest first."""
         names = [name for name in self._names() if _NAME.fullmatch(name)]
         return [self.directory / name for name in sorted(names, reverse=True)]
 

@@ -1,4 +1,4 @@
-"""The measures of a model on samples, by task."""
+"""Measures of a model on samples: accuracy, F1, confusion matrix, regression errors."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Evaluation:
     task : str
         "classification", "multilabel" or "regression".
     samples : int
+        Number of samples.
     loss : float
         Mean value of the training loss; weighted if the samples have weights.
     metrics : dict of str to float
@@ -39,16 +40,17 @@ class Evaluation:
         label_accuracy, macro_precision, macro_recall, macro_f1. Regression, in the units of the
         targets: mse, rmse, mae, r2; for several targets their means.
     confusion : int64 array of shape (classes, classes) or None
-        For a classification; rows are true classes.
+        Counts of a classification; rows are true classes, columns predicted ones.
     per_class : list of dict or None
-        class, precision, recall, f1, support of each class or label; 0 divided by 0 is 0.
+        class, precision, recall, f1, support of each class or label; 0 divided by 0 is 0. None for
+        a regression.
     predictions : array
-        Class indices (samples,), labels 0 or 1 (samples, labels), values (samples, targets) in the
-        units of the targets.
+        Class indices of shape (samples,), labels 0 or 1 of shape (samples, labels), or values of
+        shape (samples, targets) in the units of the targets.
     probabilities : array of shape (samples, outputs) or None
-        If the loss defines them.
+        Probabilities of classes or labels; None if the loss defines none.
     per_target : list of dict or None
-        target, mse, rmse, mae, r2 of each target of a regression.
+        target, mse, rmse, mae, r2 of each target of a regression; None for other tasks.
     """
 
     task: str
@@ -67,7 +69,7 @@ class Evaluation:
         return self.metrics.get("accuracy", self.metrics.get("subset_accuracy"))
 
     def as_json(self) -> dict[str, Any]:
-        """The measures without predictions and probabilities."""
+        """Return the measures without predictions and probabilities."""
         return {
             "task": self.task,
             "samples": self.samples,
@@ -86,22 +88,23 @@ def evaluate(
     preprocessing: Preprocessing | None = None,
     threads: int | None = None,
 ) -> Evaluation:
-    """Measure a model.
+    """Measure a model on samples.
 
     Parameters
     ----------
     model : MLP
         A model with one loss.
     samples : Samples
-        As `fastmlp.data.prepare` or the preprocessing makes them.
+        Samples as `fastmlp.data.prepare` or the preprocessing returns them.
     preprocessing : Preprocessing, optional
-        It says which task the model is for; by default that of the model.
+        Preprocessing that determines the task; by default that of the model.
     threads : int, optional
+        Worker threads; by default fastmlp chooses.
 
     Raises
     ------
     ValueError
-        The model has no preprocessing or several losses, its loss is of another task, or the
+        The model has no preprocessing or several losses, its loss is for another task, or the
         samples do not fit it.
     """
     pre = model.preprocessing if preprocessing is None else preprocessing
@@ -115,7 +118,7 @@ def evaluate(
     if pre.task != "regression":
         if predicted.dtype.kind != "i":
             name = model.architecture.losses[0].name
-            raise ValueError(f"loss {name} predicts quantities, a {pre.task} has none")
+            raise ValueError(f"loss {name} predicts quantities, not the classes of a {pre.task}")
         if has_probabilities(model):
             probabilities = model.predict_proba(samples.x, threads=threads)
     return evaluation_of(pre, samples, predicted, loss=loss["loss"], probabilities=probabilities)
@@ -134,14 +137,16 @@ def evaluation_of(
     Parameters
     ----------
     preprocessing : Preprocessing
-        It says which task the predictions are for.
+        Preprocessing that determines the task.
     samples : Samples
-    predicted : array
-        As `MLP.predict` returns it: class indices, labels 0 or 1, or values in the scale of
-        ``samples.y``.
+        Samples with their targets.
+    predicted : array of shape (samples,) or (samples, outputs)
+        Class indices, labels 0 or 1, or values in the scale of ``samples.y``, as `MLP.predict`
+        returns them.
     loss : float
         Mean loss of the samples.
     probabilities : array of shape (samples, outputs), optional
+        Probabilities of classes or labels.
     """
     if preprocessing.task == "regression":
         return _regression(preprocessing, samples, loss, predicted)
@@ -150,7 +155,7 @@ def evaluation_of(
 
 
 def has_probabilities(model: MLP) -> bool:
-    """Whether the outputs of a model are probabilities of classes or labels."""
+    """Return whether the outputs of a model are probabilities of classes or labels."""
     losses = model.architecture.losses
     return len(losses) == 1 and losses[0].link in ("softmax", "sigmoid")
 
@@ -211,7 +216,7 @@ def _per_class(names: Sequence[str], hits: Counts, support: Counts, predicted: C
 
 
 def _macro(rows: Rows) -> dict[str, float]:
-    """Unweighted means over classes."""
+    """Return the unweighted means of the measures over the classes."""
     return {
         f"macro_{name}": float(np.mean([row[name] for row in rows]))
         for name in ("precision", "recall", "f1")
@@ -224,6 +229,7 @@ def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,) or (samples, targets)
+        True and predicted values.
 
     Returns
     -------
@@ -234,7 +240,7 @@ def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str
     """
     truth = np.asarray(y_true, np.float64)
     residuals = truth - np.asarray(y_pred, np.float64)
-    # The square of a large residual is infinite, which is the right answer.
+    # The square of a very large residual overflows to infinity, which is the correct result.
     with np.errstate(over="ignore", invalid="ignore"):
         squared = (residuals * residuals).mean(axis=0)
         spread = truth.var(axis=0)

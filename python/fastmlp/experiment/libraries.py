@@ -1,6 +1,6 @@
-"""Networks and training settings of fastmlp in PyTorch and scikit-learn.
+"""Translation of a network and its training settings to PyTorch and scikit-learn.
 
-`fastmlp compare` and `fastmlp bench` train other libraries with what this module builds.
+`fastmlp compare` and `fastmlp bench` use it to train the same network with these libraries.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ Array = npt.NDArray[Any]
 
 
 def require_library(name: str) -> Any:
-    """Import "sklearn" or "torch".
+    """Import and return a library.
+
+    Parameters
+    ----------
+    name : {"sklearn", "torch"}
 
     Raises
     ------
     MissingExtraError
-        It is not installed.
+        The library is not installed.
     """
     if name == "sklearn":
         return require("sklearn", "sklearn")
@@ -51,20 +55,21 @@ def _require_plain_outputs(architecture: Architecture) -> None:
 def sklearn_arguments(
     architecture: Architecture, rule: Any, learning_rate: float, batch_size: int
 ) -> dict[str, Any]:
-    """Arguments of scikit-learn's MLPClassifier or MLPRegressor.
+    """Return the arguments of scikit-learn's MLPClassifier or MLPRegressor.
 
     Parameters
     ----------
     architecture : Architecture
     rule : Optimizer
-        Its learning rate is not used.
+        The optimizer; its learning rate is ignored in favor of `learning_rate`.
     learning_rate : float
     batch_size : int
+        Samples per mini-batch.
 
     Raises
     ------
     ValueError
-        scikit-learn has no such activation, optimizer or loss.
+        scikit-learn lacks the activation, the optimizer or the loss.
     """
     names = {"relu": "relu", "tanh": "tanh", "sigmoid": "logistic", "identity": "identity"}
     activations = {activation.name for activation in architecture.activations} or {"identity"}
@@ -73,7 +78,7 @@ def sklearn_arguments(
     if rule.rule not in ("sgd", "momentum", "nesterov", "adam"):
         name = type(rule).__name__.lower()
         raise ValueError(f"scikit-learn has no optimizer {name} in this form")
-    # Its losses are the cross entropies and half of the squared error.
+    # scikit-learn minimizes a cross entropy or half the squared error.
     scales = {"softmax_cross_entropy": 1, "binary_cross_entropy": 1, "half_mse": 1, "mse": 2}
     loss = architecture.losses[0].name
     if loss not in scales:
@@ -106,16 +111,17 @@ class TorchTraining:
     Parameters
     ----------
     architecture : Architecture
-        Initial parameters are PyTorch's own.
+        The network; PyTorch draws its initial parameters.
     rule : Optimizer
-        Its learning rate is not used; set `learning_rate` before a step.
+        The optimizer; its learning rate is ignored. Call `set_learning_rate` before a step.
     x : array of shape (samples, features)
-        Already scaled, in the dtype of the architecture.
-    y : array
-        int64 of shape (samples,), or of shape (samples, outputs).
+        Scaled inputs in the dtype of the architecture.
+    y : array of shape (samples,) or (samples, outputs)
+        int64 class indices of shape (samples,), or target values of shape (samples, outputs).
     weights : array of shape (samples,), optional
+        Weights of the samples; all are 1 by default.
     fused : bool
-        Use PyTorch's fused optimizer.
+        Whether to use PyTorch's fused optimizer.
 
     Attributes
     ----------
@@ -125,7 +131,7 @@ class TorchTraining:
     Raises
     ------
     ValueError
-        PyTorch has no such activation, optimizer or loss.
+        PyTorch lacks the activation, the optimizer or the loss.
     MissingExtraError
         PyTorch is not installed.
     """
@@ -158,7 +164,7 @@ class TorchTraining:
             group["lr"] = rate
 
     def step(self, rows: Any) -> None:
-        """Train on one mini-batch, a tensor of indices of samples."""
+        """Train on one mini-batch; `rows` is a tensor with the indices of its samples."""
         x, y = self._x.index_select(0, rows), self._y.index_select(0, rows)
         if self._weights is None:
             loss = self._loss(self.network(x), y, "mean")
@@ -172,7 +178,16 @@ class TorchTraining:
         self.optimizer.zero_grad()
 
     def epoch(self, order: Any, batch_size: int, rates: Iterable[float] | None = None) -> None:
-        """Train on the samples in an order, with a learning rate for each step or the last one."""
+        """Train on all samples once.
+
+        Parameters
+        ----------
+        order : torch.Tensor of shape (samples,)
+            Indices of the samples in the order of the training.
+        batch_size : int
+        rates : iterable of float, optional
+            Learning rate of each step; by default the rate that was set last.
+        """
         batches = order.split(batch_size)
         if rates is None:
             for rows in batches:
@@ -183,7 +198,7 @@ class TorchTraining:
             self.step(rows)
 
     def outputs(self, x: Array) -> Array:
-        """The outputs of the network, (samples, outputs), in evaluation mode."""
+        """Return the outputs in evaluation mode, an array of shape (samples, outputs)."""
         self.network.eval()
         with self._torch.no_grad():
             outputs: Array = self.network(self._torch.from_numpy(x)).numpy()
@@ -249,19 +264,19 @@ def _torch_optimizer(torch: Any, rule: Any, network: Any, *, fused: bool) -> Any
     parameters = list(network.parameters())
     decay = rule.decay if name == "AdamW" else rule.l2
     groups: list[dict[str, Any]] = [{"params": parameters}]
-    if decay:  # of weights, not of biases
+    if decay:  # weights decay, biases do not
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
             {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
         ]
     else:
-        settings["weight_decay"] = 0.0  # AdamW has another default
+        settings["weight_decay"] = 0.0  # AdamW's default is 0.01
     kind = getattr(torch.optim, "NAdam" if name == "Nadam" else name)
     return kind(groups, lr=0.0, **settings)
 
 
 def _torch_loss(torch: Any, name: str) -> Callable[[Any, Any, str], Any]:
-    """The loss as a function of outputs, targets and reduction, "mean" or "none" over samples."""
+    """Return the loss as a function of outputs, targets and reduction ("mean" or "none")."""
     functional = torch.nn.functional
     if name == "softmax_cross_entropy":
         return lambda z, y, reduction: functional.cross_entropy(z, y, reduction=reduction)

@@ -1,4 +1,4 @@
-"""One process at a time in a directory."""
+"""A lock that lets one process at a time work in a directory."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["DirectoryInUseError", "locked"]
 
 
 class DirectoryInUseError(RuntimeError):
-    """Another process works in the directory."""
+    """The directory is locked by another process."""
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory; a process that dies lets go of it.
+    """Lock a directory; the system releases the lock if the process dies.
 
-    On a file system without locks nothing is held: it is up to the user then.
+    On a file system without locks the directory is not protected.
 
     Raises
     ------
     DirectoryInUseError
-        Another process holds it.
+        Another process holds the lock.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
             held = try_lock(descriptor)
         except OSError:
-            held = True  # a file system without locks
+            held = True  # the file system has no locks
         if not held:
             raise DirectoryInUseError(f"{directory}: another process works in it")
         yield

@@ -1,7 +1,7 @@
-"""A run trained by other libraries: their networks and optimizers, with their own random numbers.
+"""Training of a run's network by other libraries, with their own random numbers.
 
-Settings that a library does not have are left out and reported. Scores differ by chance; the
-comparison shows what accuracy each library reaches in which time on the same data.
+Settings that a library lacks are left out and reported. Scores differ by chance; the comparison
+shows the accuracy and the training time of each library on the same data.
 """
 
 from __future__ import annotations
@@ -42,14 +42,15 @@ class PeerResult:
     library : str
         Name and version.
     epochs : int
+        Number of trained epochs.
     seconds : float
         Time of the training alone.
     metrics : dict of str to float
-        As in `Evaluation`, on the samples that the result of the run is measured on.
+        Measures of `Evaluation` on the samples on which the result of the run is measured.
         Classification: accuracy, macro_f1. Multilabel: subset_accuracy, macro_f1. Regression:
         rmse, r2.
     left_out : list of str
-        Settings of the run that the library does not have.
+        Settings of the run that the library lacks.
     """
 
     library: str
@@ -60,12 +61,12 @@ class PeerResult:
 
 
 class _Training:
-    """A run in the terms that all libraries share.
+    """The data, network and settings of a run in the form that all libraries accept.
 
     Raises
     ------
     ValueError
-        No other library has the optimizer, or the loss with its parameters.
+        No other library has the optimizer, or the loss with these parameters.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -94,13 +95,13 @@ class _Training:
         return inputs
 
     def _weights(self, train: Samples) -> Array | None:
-        """Weights of the samples times the weights of their classes."""
+        """Return the weights of the samples times the weights of their classes."""
         by_class = build.class_weights(self.config, self.experiment.prepared.preprocessing)
         outputs = self.architecture.layer_sizes[-1]
         return class_weighted(train.weight, by_class, train.y, outputs, np.float64)
 
     def left_out(self, supported: Collection[str]) -> list[str]:
-        """The settings that the run uses and a library does not support."""
+        """Return the names of the settings that the run uses and a library does not support."""
         config, architecture, rule = self.config, self.architecture, self.rule
         training = config.training
         used = {
@@ -125,7 +126,7 @@ class _Training:
     def result(
         self, library: str, seconds: float, predict: Callable[[Array], Array], left_out: list[str]
     ) -> PeerResult:
-        """Measure the trained model."""
+        """Measure the predictions of the trained model and return its result."""
         _, samples = self.experiment.evaluated
         predicted = np.asarray(predict(self._inputs(samples)))
         if self.task == "multilabel":
@@ -145,7 +146,7 @@ def train_sklearn(experiment: Experiment) -> PeerResult:
     Raises
     ------
     ValueError
-        It has no such activation, optimizer or loss.
+        scikit-learn lacks the activation, the optimizer or the loss.
     MissingExtraError
         scikit-learn is not installed.
     """
@@ -168,7 +169,7 @@ def train_sklearn(experiment: Experiment) -> PeerResult:
         weights = {"sample_weight": training.weights}
     y = training.y.ravel() if training.y.shape[1:] == (1,) else training.y
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the number of epochs is given, converged or not
+        warnings.simplefilter("ignore")  # the run fixes the number of epochs, converged or not
         start = time.perf_counter()
         model.fit(training.x, y, **weights)
         seconds = time.perf_counter() - start
@@ -183,7 +184,7 @@ def train_torch(experiment: Experiment) -> PeerResult:
     Raises
     ------
     ValueError
-        PyTorch has no such activation, optimizer or loss.
+        PyTorch lacks the activation, the optimizer or the loss.
     MissingExtraError
         PyTorch is not installed.
     """

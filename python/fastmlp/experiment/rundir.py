@@ -31,7 +31,7 @@ _NUMBERED = re.compile(r"(\d+)-")
 
 
 def clean_json(value: Any) -> Any:
-    """Return `value` as JSON can express it: NaN and infinities become null."""
+    """Return `value` with types that JSON has; NaN and infinities become null."""
     if isinstance(value, dict):
         return {str(key): clean_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -47,7 +47,7 @@ def clean_json(value: Any) -> Any:
 
 
 class RunDirectory:
-    """The directory in which a run keeps its files.
+    """The directory of a run, with the paths of its files.
 
     Attributes
     ----------
@@ -85,14 +85,14 @@ class RunDirectory:
         Parameters
         ----------
         name : str
-            Name of the data. Without `out` the directory is ``parent/NNN-name``, numbered one above
-            the highest number that exists.
+            Name of the data.
         out : str or os.PathLike, optional
-            The directory.
+            Path of the directory; by default ``parent/NNN-name``, where NNN is one above the
+            highest existing number.
         parent : str or os.PathLike
             Directory of the numbered runs.
         overwrite : bool
-            `out` may hold an older run, whose files are removed.
+            Whether `out` may hold an older run; its files are removed.
 
         Raises
         ------
@@ -114,7 +114,7 @@ class RunDirectory:
 
     @staticmethod
     def require_free(out: str | os.PathLike[str], *, overwrite: bool) -> None:
-        """Raise ValueError if `create` would."""
+        """Raise ValueError if `out` is a file, or is not empty and must not be overwritten."""
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise ValueError(f"{out}: is a file, expected a directory")
@@ -159,7 +159,7 @@ class RunDirectory:
             shutil.rmtree(self.tensorboard_path)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Lock the run, so that no other process trains it.
+        """Return a context manager that locks the run, so that no other process trains it.
 
         Raises
         ------
@@ -176,12 +176,12 @@ class RunDirectory:
         atomic_write(path, text.encode())
 
     def write_config(self, config: Config) -> None:
-        """Write the settings, from which the run can be repeated."""
+        """Write the settings; the run can be repeated from them."""
         atomic_write(self.config_path, toml(config).encode())
 
     def append_record(self, record: Record) -> None:
         """Append the record of an epoch to metrics.jsonl."""
-        # Rewriting the file, and syncing the disk, after every epoch would be slow in a long run.
+        # Rewriting the file and syncing the disk after every epoch would slow a long run down.
         append(self.metrics_path, _line(record))
 
     def write_records(self, records: Sequence[Record]) -> None:
@@ -191,7 +191,7 @@ class RunDirectory:
     # Reading
 
     def config(self) -> Config:
-        """The resolved settings.
+        """Return the resolved settings.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class RunDirectory:
         return Config.checked(read_settings(self.config_path))
 
     def records(self) -> list[Record]:
-        """The records of the epochs; an incomplete last line is left out."""
+        """Return the records of the epochs without an incomplete last line."""
         try:
             content = read_regular_file(self.metrics_path, may_grow=True)
         except FileNotFoundError:
@@ -217,31 +217,31 @@ class RunDirectory:
         return records
 
     def environment(self) -> dict[str, Any]:
-        """Machine, versions and digests of the data; empty if the file is missing."""
+        """Return machine, versions and digests of the data; empty if the file is missing."""
         return _read_json(self.environment_path)
 
     def result(self) -> dict[str, Any]:
-        """The result of the run; empty as long as it has none."""
+        """Return the result of the run; empty if the run has none yet."""
         return _read_json(self.result_path)
 
     def measured_part(self) -> str:
-        """The part that ``val_`` values of the records were measured on.
+        """Return the name of the part on which the ``val_`` values of the records were measured.
 
         Returns
         -------
         {"validation", "test"}
-            "validation" as long as the run has no result.
+            "validation" if the run has no result yet.
         """
         result = self.result()
         part = result.get("measured_on")
         if part in ("validation", "test"):
             return str(part)
-        # Results without this entry: where no validation part selects an epoch, it was the test's.
+        # Older results lack this entry. Without a selected epoch there was no validation part.
         on_test = result.get("evaluated_on") == "test" and result.get("selected") != "best"
         return "test" if on_test else "validation"
 
     def selected_model(self) -> Path:
-        """The file of the best model if a validation part selected it, else of the last model.
+        """Return the file of the best model if a validation part selected it, else the last one.
 
         Raises
         ------
@@ -258,7 +258,7 @@ class RunDirectory:
 
 
 def model_path(argument: str | os.PathLike[str]) -> Path:
-    """The model file that an argument names: the file itself, or the selected model of a run.
+    """Return the model file that a path denotes: the file itself, or the selected model of a run.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def next_numbered(parent: Path, name: str) -> Path:
-    """Make the directory `NNN-name`, numbered one above the highest that exists."""
+    """Make the directory ``NNN-name``, where NNN is one above the highest existing number."""
     parent.mkdir(parents=True, exist_ok=True)
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
     numbers = (_NUMBERED.match(entry.name) for entry in parent.iterdir())
@@ -296,6 +296,6 @@ def next_numbered(parent: Path, name: str) -> Path:
         try:
             directory.mkdir()
         except FileExistsError:
-            number += 1  # another run has taken the number since the listing
+            number += 1  # another process used this number after the listing
         else:
             return directory

@@ -1,4 +1,4 @@
-"""A run from settings to result: data, model, training with checkpoints, evaluation."""
+"""Execution of a run: loading the data, training with checkpoints, evaluation, saving."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
-# Checkpoints are written as often as they take at most this share of the time.
+# Checkpoints are written as often as possible while they take at most this share of the time.
 CHECKPOINT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The settings of a run, completed by what the data decides, and its data."""
+    """The settings of a run, with those that depend on the data resolved, and its data."""
 
     config: Config
     prepared: Prepared
 
     @property
     def monitored(self) -> Samples | None:
-        """The samples that each epoch is measured on, which ``val_`` values are of."""
+        """The samples on which the ``val_`` values of each epoch are measured, or None."""
         return self.prepared.validation or self.prepared.test
 
     @property
     def monitored_name(self) -> str:
-        """Name of the part that `monitored` is, or would be."""
+        """Name of the monitored part: "validation" if the data has one, else "test"."""
         return "validation" if self.prepared.validation is not None else "test"
 
     @property
     def evaluated(self) -> tuple[str, Samples]:
-        """Name and samples of the part that the result is measured on."""
+        """Name and samples of the part on which the result is measured."""
         parts = {"test": self.prepared.test, "validation": self.prepared.validation}
         for name, samples in parts.items():
             if samples is not None:
@@ -78,23 +78,23 @@ class Experiment:
 
     @property
     def selects_best(self) -> bool:
-        """Whether the best epoch is selected: by samples that the result is not measured on."""
+        """Whether a validation part selects the best epoch."""
         return self.prepared.validation is not None
 
     def with_settings(self, config: Config) -> Experiment:
-        """The same data with other settings.
+        """Return an experiment with the same data and other settings.
 
         Raises
         ------
         ValueError
-            A setting does not go with another.
+            A setting contradicts another.
         """
         measured = self.monitored is not None
         completed = build.completed(config, self.prepared.task, measured=measured)
         return Experiment(completed, self.prepared)
 
     def new_model(self) -> MLP:
-        """The model before its first step."""
+        """Return the model with its initial parameters."""
         return build.new_model(self.config, self.prepared)
 
 
@@ -105,7 +105,7 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
     ----------
     config : Config
     report : callable, optional
-        Called with a line of text for each source that is tried.
+        Function that is called with a line of text for each source that is tried.
 
     Raises
     ------
@@ -130,7 +130,10 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
 
 
 def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict[str, Any]:
-    """The choices made where no setting was given; a later release may choose differently."""
+    """Return the values chosen for settings that were not given.
+
+    They are recorded because a later release may choose differently.
+    """
     own = raw.test is not None
     values = {
         "test_fraction": 0.0 if own or prepared.test is None else TEST_FRACTION,
@@ -141,7 +144,7 @@ def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict
 
 
 def _with_names(part: Part, class_names: tuple[str, ...] | None) -> Part:
-    """The part with names for labels, as another source may number its classes differently."""
+    """Replace class indices by names, because another source may number its classes differently."""
     if class_names is None or part.y is None:
         return part
     return replace(part, y=np.array(class_names, object)[part.y])
@@ -160,18 +163,19 @@ class Outcome:
         "completed", "stopped_early", "time_limit", "interrupted", "terminated", "diverged" or
         "check_failed".
     message : str
-        Why it ended, where it did not complete.
+        Reason for the end of the training; empty if it completed.
     records : list of dict
         The record of each epoch.
     best_epoch : int
-        0 before the first measured epoch.
+        Number of the best epoch; 0 before the first measured epoch.
     best_value : float or None
         Monitored value of the best epoch.
     best_parameters : dict of str to array, or None
         Parameters after the best epoch.
     evaluation : Evaluation or None
+        Measures of the selected model.
     wall_seconds : float
-        Time of the training with all measuring and saving.
+        Time of the training including all measuring and saving.
     """
 
     status: str = "completed"
@@ -185,31 +189,32 @@ class Outcome:
 
     @property
     def training_seconds(self) -> float:
-        """Seconds that the epochs took."""
+        """Total time of the epochs in seconds."""
         return sum(float(record["seconds"]) for record in self.records)
 
     def last(self, key: str) -> float | None:
-        """A quantity of the last epoch."""
+        """Return a quantity of the last epoch, or None if it was not measured."""
         return self.records[-1].get(key) if self.records else None
 
 
 class StopRule:
-    """Finds the best epoch, and decides whether a training ends before its last epoch.
+    """The rule that finds the best epoch and decides whether a training ends early.
 
     Parameters
     ----------
     training : TrainingSection
-        Its ``monitor``, ``patience`` and ``max_time``.
+        Settings, of which ``monitor``, ``patience`` and ``max_time`` are used.
     records : sequence of dict
-        Epochs before a resumption.
+        Records of the epochs before a resumption.
 
     Attributes
     ----------
     best_epoch : int
-        0 before the first finite value of the monitored quantity.
+        Number of the best epoch; 0 before the first finite value of the monitored quantity.
     best_value : float or None
+        Monitored value of the best epoch.
     since_best : int
-        Epochs after the best one.
+        Number of epochs after the best one.
     """
 
     def __init__(self, training: TrainingSection, records: Sequence[Record] = ()) -> None:
@@ -227,7 +232,7 @@ class StopRule:
         return self._best.value
 
     def update(self, record: Record) -> bool:
-        """Take the record of an epoch; True if the epoch is the best so far."""
+        """Add the record of an epoch; return True if the epoch is the best so far."""
         is_best = self._best.update(record)
         if is_best:
             self.best_epoch = record["epoch"]
@@ -235,26 +240,27 @@ class StopRule:
         return is_best
 
     def is_out_of_patience(self) -> bool:
-        """Whether none of the last ``patience`` epochs was the best."""
+        """Return whether none of the last ``patience`` epochs was the best."""
         return self._patience is not None and self.since_best >= self._patience
 
     def is_out_of_time(self, record: Record) -> bool:
-        """Whether an epoch as long as the one of `record` would end after ``max_time``."""
+        """Return whether an epoch as long as that of `record` would end after ``max_time``."""
         elapsed = time.monotonic() - self._started
         return self._max_time is not None and elapsed + record["seconds"] > self._max_time
 
 
 class RunRecorder(Callback):
-    """Writes the records and checkpoints of a run after each epoch, and ends the run when due.
+    """A callback that writes records and checkpoints after each epoch and applies the stop rule.
 
     Parameters
     ----------
     training : TrainingSection
     run : RunDirectory
     outcome : Outcome
-        Filled epoch by epoch. On a resumption it holds the epochs before.
+        Outcome that is updated after each epoch. In a resumed run it already holds the earlier
+        epochs.
     listener : callable
-        Called as ``listener(record, is_best)`` after each epoch.
+        Function that is called as ``listener(record, is_best)`` after each epoch.
     """
 
     def __init__(
@@ -274,10 +280,10 @@ class RunRecorder(Callback):
         outcome.best_value = self._rule.best_value
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
-        """Record the epoch, save a checkpoint if one is due; True if the training is to end."""
+        """Record the epoch and save a checkpoint if it is due; return True to end the training."""
         outcome = self._outcome
         if outcome.records and outcome.records[-1]["epoch"] == record["epoch"]:
-            return self._ends(record)  # recorded before a signal interrupted the callbacks
+            return self._ends(record)  # a signal interrupted the callbacks after the recording
         is_best = self._rule.update(record)
         if is_best:
             outcome.best_parameters = training.model.parameters()
@@ -294,7 +300,7 @@ class RunRecorder(Callback):
         every = self._training.checkpoint_every
         if every is not None:
             return bool(record["epoch"] % every == 0)
-        # The first checkpoint is always written: its time decides when the next one is due.
+        # The first checkpoint is always written: its duration determines when the next is due.
         elapsed = time.monotonic() - self._saved
         return elapsed * CHECKPOINT_SHARE >= self._save_seconds
 
@@ -310,7 +316,7 @@ class RunRecorder(Callback):
         self._save_seconds = self._saved - start
 
     def is_out_of_patience(self) -> bool:
-        """Whether the run stops early; the outcome then says so."""
+        """Return whether the run stops early; if so, set the status of the outcome."""
         if not self._rule.is_out_of_patience():
             return False
         best, since = self._rule.best_epoch, self._rule.since_best
@@ -337,7 +343,7 @@ def fit(
     callbacks: Sequence[Callback],
     **options: Any,
 ) -> None:
-    """Train a model by the settings of an experiment.
+    """Train a model with the settings of an experiment.
 
     Parameters
     ----------
@@ -346,12 +352,12 @@ def fit(
     optimizer : Optimizer
     callbacks : sequence of Callback
     **options
-        More arguments of `MLP.fit`; they take precedence over the settings.
+        Further arguments of `MLP.fit`; they take precedence over the settings.
 
     Raises
     ------
     KeyboardInterrupt, DivergedError, ValueError
-        As `MLP.fit` raises them.
+        `MLP.fit` raised the exception.
     """
     config, train, measured = experiment.config, experiment.prepared.train, experiment.monitored
     settings = config.training
@@ -385,28 +391,29 @@ def train(
 ) -> None:
     """Train a run to its end, or continue it from a checkpoint.
 
-    `outcome` is valid however the function ends.
+    `outcome` is valid even if the function raises an exception.
 
     Parameters
     ----------
     experiment : Experiment
     model : MLP
-        As `Experiment.new_model` makes it.
+        Model that `Experiment.new_model` returned.
     run : RunDirectory
     outcome : Outcome
+        Outcome that the function fills.
     checkpoint : Checkpoint, optional
-        Where to continue.
+        State from which to continue.
     listener : callable
-        Called as ``listener(record, is_best)`` after each epoch.
+        Function that is called as ``listener(record, is_best)`` after each epoch.
     progress : callable, optional
-        As `MLP.fit` takes it.
+        Argument ``progress`` of `MLP.fit`.
     callbacks : sequence of Callback
-        Called before the epoch is recorded.
+        Callbacks that are called before the epoch is recorded.
 
     Raises
     ------
     KeyboardInterrupt, DivergedError, OSError, ValueError
-        As `MLP.fit` raises them, or a file of the run cannot be written.
+        `MLP.fit` raised the exception, or a file of the run cannot be written.
     """
     optimizer = build.optimizer(experiment.config)
     epochs = experiment.config.training.epochs or 1
@@ -479,7 +486,7 @@ def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
     """Write a checkpoint of an interrupted training, so that no finished epoch is repeated.
 
     Nothing is written for L-BFGS, nor if a signal arrived between the end of an epoch and its
-    record: the checkpoint before, if any, remains.
+    record. In these cases the previous checkpoint, if any, remains.
 
     Raises
     ------
@@ -495,7 +502,7 @@ def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
 
 
 def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
-    """Write the last model and, if an epoch was measured, the best one.
+    """Write the last model and, if an epoch was measured, the best model.
 
     Raises
     ------
@@ -510,7 +517,7 @@ def save_models(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
 def evaluate_selected(
     experiment: Experiment, model: MLP, outcome: Outcome
 ) -> tuple[str, Evaluation]:
-    """Select the best or the last parameters, set them in `model`, and measure it.
+    """Select the best or the last parameters, set them in `model`, and measure the model.
 
     Returns
     -------
@@ -527,7 +534,7 @@ def evaluate_selected(
 
 
 def require_same_data(experiment: Experiment, run: RunDirectory) -> None:
-    """Raise FormatError if the data differs from that with which the run began."""
+    """Raise FormatError if the data has changed since the run began."""
     expected = run.environment().get("data_sha256")
     if expected is not None:
         message = f"{run.path}: the data has changed since the run began"
@@ -535,7 +542,7 @@ def require_same_data(experiment: Experiment, run: RunDirectory) -> None:
 
 
 def require_digests(experiment: Experiment, expected: Mapping[str, str], message: str) -> None:
-    """Raise FormatError with `message` and the names of all data whose SHA-256 is not expected."""
+    """Raise FormatError with `message` and the names of all files whose SHA-256 differs."""
     actual = experiment.prepared.sha256
     names = {*expected, *actual}
     changed = sorted(name for name in names if expected.get(name) != actual.get(name))
@@ -544,7 +551,7 @@ def require_digests(experiment: Experiment, expected: Mapping[str, str], message
 
 
 def facts(experiment: Experiment) -> dict[str, Any]:
-    """The content of environment.json: machine, versions, seeds, digests of the data."""
+    """Return the content of environment.json: machine, versions, seed, digests of the data."""
     config = experiment.config
     return {
         **info(),
@@ -557,5 +564,5 @@ def facts(experiment: Experiment) -> dict[str, Any]:
 
 
 def parameter_count(model: MLP) -> int:
-    """The number of parameters of a model, with running moments."""
+    """Return the number of parameters of a model, including running moments."""
     return int(sum(np.size(array) for array in model.parameters().values()))

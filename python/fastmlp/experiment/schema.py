@@ -1,6 +1,6 @@
-"""Every setting of a run: name, type, bounds, meaning, and its flag on the command line.
+"""Declaration of all settings of a run: name, type, bounds, meaning, and command-line flag.
 
-Settings are declared here only. Files, flags, variables, help pages, completion, the JSON Schema
+Settings are declared only here. Files, flags, variables, help pages, completion, the JSON Schema
 for editors and the resolved config.toml of a run are derived from these declarations.
 """
 
@@ -45,7 +45,7 @@ def _no_bool(value: object) -> object:
 
 
 def _items(value: object) -> object:
-    """`a,b` as a list; a file holds a list."""
+    """Split text such as `a,b` from the command line; a list from a file is unchanged."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return value
@@ -61,7 +61,7 @@ def _widths(value: object) -> object:
 
 
 def _one_or_many(value: object) -> object:
-    """Text such as `0.5,0.2` from the command line as a list."""
+    """Split text such as `0.5,0.2` from the command line; a single value is unchanged."""
     if isinstance(value, str) and "," in value:
         return _items(value)
     return value
@@ -74,7 +74,7 @@ def _fraction(value: object) -> object:
 
 
 def _seconds(value: object) -> object:
-    """`90`, `90s`, `5m` or `2h` as seconds."""
+    """Convert `90`, `90s`, `5m` or `2h` to seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     if isinstance(value, str) and value.strip()[-1:] in units:
         number = _number(value, value.strip()[:-1], "a time such as 90s, 5m or 2h")
@@ -119,7 +119,7 @@ Choice = str | dict[str, Any]
 
 
 def _setting(default: Any, text: str, flag: str | None = None, metavar: str | None = None) -> Any:
-    """A field with its description and its flag."""
+    """Return a field with its description and its flag."""
     extra: dict[str, Any] = {
         key: value for key, value in (("flag", flag), ("metavar", metavar)) if value
     }
@@ -127,65 +127,73 @@ def _setting(default: Any, text: str, flag: str | None = None, metavar: str | No
 
 
 def _either(names: Iterable[str]) -> str:
-    """``a, b or c``."""
+    """Return the names as text such as "a, b or c"."""
     *others, last = names
     return f"{', '.join(others)} or {last}"
 
 
 class Section(BaseModel):
-    """A table of the file; it is immutable and unknown keys are errors."""
+    """A table of the settings file; it is immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class DataSection(Section):
-    """The source of the samples, and how they become arrays."""
+    """The source of the samples, their division into parts, and their preprocessing."""
 
     source: str | None = _setting(
         None, "Name of a data set, file (CSV, TSV, Parquet, NPZ, IDX), directory, or - for CSV on "
-        "standard input",
+        "standard input.",
     )  # fmt: skip
     test: str | None = _setting(None, "File with the test samples.", "--test", "FILE")
     target: Names = _setting((), "Column or columns to predict.", "--target", "NAME,NAME")
     features: Names = _setting(
-        (), "Columns to predict from; all others by default.", "--features", "NAME,NAME"
+        (), "Input columns; all others by default.", "--features", "NAME,NAME"
     )
     task: Literal["auto", "classification", "multilabel", "regression"] = _setting(
         "auto", "auto, classification, multilabel or regression.", "--task", "TASK"
     )
     test_fraction: Share | None = _setting(
-        None, "Share of the samples kept for the test (0.2 or 20%); none where the data has a test "
+        None, "Share of the samples kept for the test (0.2 or 20%); none if the data has a test "
         "part.", "--test-fraction", "F",
     )  # fmt: skip
     validation_fraction: Share | None = _setting(
-        None, "Share of the training samples kept to choose the best epoch by; 0.1, or none where "
-        "the data has a test part.", "--validation-fraction", "F",
+        None, "Share of the training samples kept to select the best epoch; 0.1, or none if the "
+        "data has a test part.", "--validation-fraction", "F",
     )  # fmt: skip
     stratify: bool = _setting(True, "Keep the shares of the classes in all parts.", "--stratify")
     split_seed: Seed = _setting(0, "Seed of the split.", "--split-seed", "N")
     standardize: bool | None = _setting(
-        None, "Bring inputs to mean 0 and deviation 1; all but bytes by default.", "--standardize"
+        None,
+        "Scale inputs to mean 0 and standard deviation 1; by default unless they are bytes.",
+        "--standardize",
     )
     standardize_target: bool = _setting(
-        True, "The same for the targets of a regression.", "--standardize-target"
+        True,
+        "Scale the targets of a regression to mean 0 and standard deviation 1.",
+        "--standardize-target",
     )
     impute: Literal["error", "mean", "median", "most_frequent"] = _setting(
-        "error", "Missing values: error, mean, median or most_frequent.", "--impute", "HOW"
+        "error",
+        "Replacement of missing values: error, mean, median or most_frequent.",
+        "--impute",
+        "HOW",
     )
     unknown_categories: Literal["error", "ignore"] = _setting(
-        "error", "Text that the training part does not hold: error or ignore.",
+        "error", "Categories that the training part lacks: error or ignore.",
         "--unknown-categories", "HOW",
     )  # fmt: skip
     sample_weight: str | None = _setting(
         None, "Column with the weights of the samples.", "--sample-weight", "NAME"
     )
     separator: str | None = _setting(
-        None, "Character between the columns of a CSV file; found out by default.",
+        None, "Character between the columns of a CSV file; detected by default.",
         "--separator", "C",
     )  # fmt: skip
     data_dir: str | None = _setting(
-        None, "Directory with the files of a named data set, looked at first.", "--data-dir", "DIR"
-    )
+        None, "Directory that is searched first for the files of a named data set.",
+        "--data-dir", "DIR",
+    )  # fmt: skip
 
 
 class NetworkSection(Section):
@@ -195,41 +203,44 @@ class NetworkSection(Section):
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
     )
     activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
-        "relu", f"Of the hidden layers, one for all or one for each: {', '.join(ACTIVATIONS)}.",
+        "relu", "Activation of the hidden layers, one for all or one for each: "
+        f"{', '.join(ACTIVATIONS)}.",
         "--activation", "NAME",
     )  # fmt: skip
     loss: Choice | None = _setting(
-        None, f"{_either(LOSSES)}; chosen by the task by default.", "--loss", "NAME",
+        None, f"{_either(LOSSES)}; by default the usual loss of the task.", "--loss", "NAME",
     )  # fmt: skip
     output_activation: Choice = _setting(
-        "identity", "Of the last layer.", "--output-activation", "NAME"
+        "identity", "Activation of the last layer.", "--output-activation", "NAME"
     )
     dropout: Annotated[Rate | list[Rate], BeforeValidator(_one_or_many)] = _setting(
         0.0, "Share of each hidden layer's outputs dropped in a step, one for all or one for each.",
         "--dropout", "P",
     )  # fmt: skip
-    input_dropout: Rate = _setting(0.0, "The same for the inputs.", "--input-dropout", "P")
+    input_dropout: Rate = _setting(
+        0.0, "Share of the inputs dropped in a step.", "--input-dropout", "P"
+    )
     input_noise: NotNegative = _setting(
-        0.0, "Deviation of the normal noise added to the inputs.", "--input-noise", "D"
+        0.0, "Standard deviation of the normal noise added to the inputs.", "--input-noise", "D"
     )
     batch_normalization: Annotated[bool | list[bool], BeforeValidator(_one_or_many)] = _setting(
         False, "Batch normalization of the hidden layers.", "--batch-normalization"
     )
     initializer: Choice | None = _setting(
-        None, f"{_either(INITIALIZERS)}; chosen by the activation by default.",
+        None, f"{_either(INITIALIZERS)}; by default the usual one of the activation.",
         "--initializer", "NAME",
     )  # fmt: skip
     dtype: Literal["float32", "float64"] = _setting(
         "float32", "Precision of weights and arithmetic: float32 or float64.", "--dtype", "TYPE"
     )
     seed: Seed = _setting(
-        0, "Seed of the initial weights, the order of samples and all other randomness.",
+        0, "Seed of the initial weights, the order of the samples and all other random numbers.",
         "--seed", "N",
     )  # fmt: skip
 
 
 class OptimizerSection(Section):
-    """The optimizer; a setting that it does not have is an error."""
+    """The optimizer; a setting that it lacks is an error."""
 
     name: str = _setting(
         "sgd", f"{_either((*OPTIMIZERS, 'lbfgs'))}.",
@@ -237,26 +248,28 @@ class OptimizerSection(Section):
     )  # fmt: skip
     learning_rate: NotNegative | None = _setting(None, "Learning rate.", "--lr", "RATE")
     momentum: Rate | None = _setting(None, "Momentum of sgd or rmsprop.", "--momentum", "M")
-    nesterov: bool | None = _setting(None, "Nesterov's momentum.", "--nesterov")
+    nesterov: bool | None = _setting(None, "Use Nesterov's momentum.", "--nesterov")
     l2: NotNegative | None = _setting(None, "Weight of the L2 penalty.", "--l2", "L2")
     l1: NotNegative | None = _setting(None, "Weight of the L1 penalty.", "--l1", "L1")
     decay: NotNegative | None = _setting(None, "Decoupled weight decay.", "--decay", "D")
     clip_norm: Positive | None = _setting(None, "Largest norm of a gradient.", "--clip-norm", "C")
     clip_value: Positive | None = _setting(
-        None, "Largest element of a gradient.", "--clip-value", "C"
+        None, "Largest absolute element of a gradient.", "--clip-value", "C"
     )
     max_norm: Positive | None = _setting(
-        None, "Largest norm of the weights that lead to a unit.", "--max-norm", "C"
+        None, "Largest norm of the incoming weights of a unit.", "--max-norm", "C"
     )
     beta1: Rate | None = _setting(None, "Decay rate of the first moment.", "--beta1", "B")
     beta2: Rate | None = _setting(None, "Decay rate of the second moment.", "--beta2", "B")
     rho: Rate | None = _setting(None, "Decay rate of rmsprop.", "--rho", "R")
-    epsilon: Positive | None = _setting(None, "Added to denominators.", "--epsilon", "E")
-    amsgrad: bool | None = _setting(None, "AMSGrad's maximum, of adam and adamw.", "--amsgrad")
-    centred: bool | None = _setting(None, "Centred rmsprop.", "--centred")
-    memory: Count | None = _setting(None, "Pairs of steps that lbfgs keeps.")
-    tolerance: NotNegative | None = _setting(None, "Gradient at which lbfgs ends.")
-    evaluations: Count | None = _setting(None, "Most evaluations of the loss by lbfgs.")
+    epsilon: Positive | None = _setting(
+        None, "Small number added to denominators.", "--epsilon", "E"
+    )
+    amsgrad: bool | None = _setting(None, "Use AMSGrad in adam or adamw.", "--amsgrad")
+    centred: bool | None = _setting(None, "Use the centered variant of rmsprop.", "--centred")
+    memory: Count | None = _setting(None, "Number of past steps that lbfgs uses.")
+    tolerance: NotNegative | None = _setting(None, "Largest gradient element at which lbfgs stops.")
+    evaluations: Count | None = _setting(None, "Largest number of loss evaluations of lbfgs.")
 
     @field_validator("nesterov")
     @classmethod
@@ -267,7 +280,7 @@ class OptimizerSection(Section):
 
 
 class ScheduleSection(Section):
-    """The schedule of the learning rate; a setting that it does not have is an error."""
+    """The learning-rate schedule; a setting that it lacks is an error."""
 
     name: Literal[
         "constant", "step", "exponential", "inverse_scaling", "linear", "cosine", "one_cycle",
@@ -276,68 +289,93 @@ class ScheduleSection(Section):
         "constant", "constant, step, exponential, inverse_scaling, linear, cosine, one_cycle or "
         "plateau.", "--lr-schedule", "NAME",
     )  # fmt: skip
-    per: Literal["epoch", "step"] | None = _setting(None, "What the schedule counts.")
-    factor: NotNegative | None = _setting(None, "Of step (0.1), exponential and plateau (0.1).")
-    every: Count | None = _setting(None, "Epochs between two changes of step; a third of them all.")
-    power: NotNegative | None = _setting(None, "Of inverse_scaling.")
+    per: Literal["epoch", "step"] | None = _setting(
+        None, "Unit of the schedule: the rate changes after each epoch or each step."
+    )
+    factor: NotNegative | None = _setting(
+        None, "Factor of the rate at each change of step (0.1), exponential and plateau (0.1)."
+    )
+    every: Count | None = _setting(
+        None, "Epochs or steps between two changes of step; a third of the epochs by default."
+    )
+    power: NotNegative | None = _setting(None, "Exponent of inverse_scaling.")
     end: NotNegative | None = _setting(None, "Last rate of linear and cosine.")
-    length: Count | None = _setting(None, "Epochs or steps of linear and cosine; all by default.")
-    warm_fraction: Share | None = _setting(None, "Part of one_cycle in which the rate rises.")
-    start_divisor: Annotated[Real, Field(ge=1)] | None = _setting(None, "Of one_cycle.")
-    end_divisor: Annotated[Real, Field(ge=1)] | None = _setting(None, "Of one_cycle.")
-    patience: Index | None = _setting(None, "Epochs that plateau lets pass.")
-    minimum_change: NotNegative | None = _setting(None, "Of plateau, relative.")
+    length: Count | None = _setting(
+        None, "Epochs or steps of linear and cosine; the whole training by default."
+    )
+    warm_fraction: Share | None = _setting(None, "Share of one_cycle in which the rate rises.")
+    start_divisor: Annotated[Real, Field(ge=1)] | None = _setting(
+        None, "Highest rate of one_cycle divided by its first rate."
+    )
+    end_divisor: Annotated[Real, Field(ge=1)] | None = _setting(
+        None, "First rate of one_cycle divided by its last rate."
+    )
+    patience: Index | None = _setting(
+        None, "Epochs without an improvement before plateau reduces the rate."
+    )
+    minimum_change: NotNegative | None = _setting(
+        None, "Smallest relative change that plateau counts as an improvement."
+    )
     minimum: NotNegative | None = _setting(None, "Lowest rate of plateau.")
-    cooldown: Index | None = _setting(None, "Epochs of rest after a fall of plateau.")
-    monitor: str | None = _setting(None, "What plateau looks at.")
-    mode: Literal["auto", "min", "max"] | None = _setting(None, "What plateau takes for better.")
-    warmup: Index = _setting(0, "Epochs of a linear ramp in front.", "--warmup", "N")
+    cooldown: Index | None = _setting(
+        None, "Epochs after a reduction in which plateau does not reduce the rate again."
+    )
+    monitor: str | None = _setting(None, "Quantity that plateau monitors.")
+    mode: Literal["auto", "min", "max"] | None = _setting(
+        None, "Whether a smaller (min) or larger (max) value is better for plateau."
+    )
+    warmup: Index = _setting(0, "Epochs of a linear ramp before the schedule.", "--warmup", "N")
 
 
 class TrainingSection(Section):
-    """Length, batches and end of the training."""
+    """Length of the training, mini-batches, stopping and checkpoints."""
 
     epochs: Count | None = _setting(
         None, "Passes over the training samples; iterations of lbfgs.", "--epochs", "N"
     )
     batch_size: Count | None = _setting(None, "Samples per mini-batch.", "--batch-size", "N")
-    shuffle: bool = _setting(True, "A new order of the samples in each epoch.", "--shuffle")
+    shuffle: bool = _setting(True, "Reorder the samples randomly in each epoch.", "--shuffle")
     drop_last: bool = _setting(False, "Leave out samples that do not fill a batch.", "--drop-last")
     threads: Annotated[Count, Field(le=1024)] | None = _setting(
         None, "Worker threads; the result is the same for any number.", "--threads", "N"
     )
     class_weight: Literal["balanced"] | dict[str, NotNegative] | None = _setting(
-        None, "balanced, or a table of class and weight.", "--class-weight", "balanced"
+        None, "balanced, or a table of classes and their weights.", "--class-weight", "balanced"
     )
     patience: Count | None = _setting(
-        None, "Stop after so many epochs without a better one.", "--patience", "N"
+        None, "Stop after this number of epochs without an improvement.", "--patience", "N"
     )
     monitor: str | None = _setting(
-        None, "What makes an epoch the best: val_accuracy, val_loss, loss; chosen by the task.",
+        None, "Quantity that determines the best epoch, such as val_accuracy, val_loss or loss; "
+        "by default val_loss, or loss if there is no other part.",
         "--monitor", "NAME",
     )  # fmt: skip
     averaging: Choice | None = _setting(
-        None, "ema or swa: end with averages of the weights.", "--averaging", "NAME"
+        None, "Average the weights: ema or swa.", "--averaging", "NAME"
     )
     max_time: Seconds | None = _setting(
-        None, "Start no epoch that would end later (90s, 5m, 2h).", "--max-time", "TIME"
+        None,
+        "Time limit (90s, 5m, 2h); no epoch is started that would end later.",
+        "--max-time",
+        "TIME",
     )
     min_accuracy: Fraction | None = _setting(
         None, "Exit with code 6 if the accuracy reached is lower (0.98 or 98%).",
         "--min-accuracy", "A",
     )  # fmt: skip
     checkpoint_every: Count | None = _setting(
-        None, "Epochs between two checkpoints; as often as they take 1 % of the time by default.",
+        None, "Epochs between two checkpoints; by default chosen so that saving takes at most 1 % "
+        "of the time.",
         "--checkpoint-every", "N",
     )  # fmt: skip
     tensorboard: bool = _setting(
-        False, "Write events for TensorBoard into the run.", "--tensorboard"
+        False, "Write events for TensorBoard into the run's directory.", "--tensorboard"
     )
     initial_model: str | None = _setting(
         None, "Model file or run to start from.", "--init", "MODEL"
     )
     freeze: Annotated[tuple[Layer, ...], BeforeValidator(_items)] = _setting(
-        (), "Layers that are not trained, from 0, or from -1 backwards.", "--freeze", "N,N"
+        (), "Layers that are not trained, counted from 0, or backwards from -1.", "--freeze", "N,N"
     )
 
 
@@ -353,12 +391,20 @@ class Config(Section):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any], origin: str = "") -> Config:
-        """Check the settings of a nested mapping.
+        """Check a nested mapping of settings and return them as `Config`.
+
+        Parameters
+        ----------
+        values : mapping
+            Settings by section.
+        origin : str
+            Name of the file, which starts the message of an error.
 
         Raises
         ------
         ValueError
-            A setting is unknown, of the wrong type or out of range; one line about the first.
+            A setting is unknown, of the wrong type or out of range. The message is one line about
+            the first wrong setting.
         """
         try:
             return cls.model_validate(dict(values))
@@ -366,13 +412,13 @@ class Config(Section):
             raise ValueError(_message(error, origin)) from None
 
     def values(self) -> dict[str, Any]:
-        """The settings as a nested mapping, without those that are None."""
+        """Return the settings as a nested mapping, without those that are None."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 def _message(error: ValidationError, origin: str) -> str:
     errors = error.errors(include_url=False)
-    # Of the alternatives of a union, report the one that matched furthest.
+    # Of the alternatives of a union, the error of the deepest match is the most specific.
     setting = errors[0]["loc"][:2]
     first = max((e for e in errors if e["loc"][:2] == setting), key=lambda e: len(e["loc"]))
     place = [str(part) for part in first["loc"]]
@@ -382,7 +428,7 @@ def _message(error: ValidationError, origin: str) -> str:
         hint = did_you_mean(place[-1], known) or f"; it has {', '.join(known)}"
         where = f"[{'.'.join(place[:-1])}]" if len(place) > 1 else "the file"
         return f"{prefix}{where} has no setting '{place[-1]}'{hint}"
-    # What follows section and name is an alternative of a union.
+    # The parts after section and name denote an alternative of a union.
     name = ".".join(place[:2])
     text = first["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
     text = text[:1].lower() + text[1:]

@@ -14,13 +14,13 @@ __all__ = ["Dimension", "Value", "changed", "distinct"]
 Value = float | int | str
 
 SECTIONS = ("network", "optimizer", "schedule", "training")
-# Settings that cannot be searched, and why.
+# The settings that cannot be searched, each with the reason.
 _FIXED = {
     "training.checkpoint_every": "changes nothing that a trial measures",
     "training.initial_model": "is the same for all trials",
     "training.max_time": "is the same for all trials",
     "training.min_accuracy": "changes nothing that a trial measures",
-    "training.monitor": "is what all trials are judged by",
+    "training.monitor": "is the quantity by which all trials are compared",
     "training.tensorboard": "changes nothing that a trial measures",
     "training.threads": "changes nothing that a trial measures",
 }
@@ -38,9 +38,9 @@ class Dimension:
         Bounds of a range, both included. A range between two integers holds integers only if the
         setting takes no fractions.
     log : bool
-        Draw the logarithm of the value uniformly.
+        Whether the logarithm of the value is drawn uniformly.
     choices : tuple of str
-        Values in place of a range, as `fastmlp.experiment.settings.assign` takes them.
+        Values in place of a range, each as text that `fastmlp.experiment.settings.assign` accepts.
     """
 
     key: str
@@ -59,7 +59,7 @@ class Dimension:
         Raises
         ------
         ValueError
-            The text has another form, there is no such setting, or it does not take these values.
+            The text has another form, the setting does not exist, or it does not take the values.
         """
         key, equals, spec = (part.strip() for part in text.partition("="))
         if not equals or not spec:
@@ -107,7 +107,7 @@ class Dimension:
         return self.low, self.high
 
     def suggest(self, trial: Any) -> Value:
-        """Ask an Optuna trial for a value."""
+        """Draw a value from an Optuna trial."""
         value: Value
         if self.low is None:
             value = trial.suggest_categorical(self.key, self.choices)
@@ -118,7 +118,7 @@ class Dimension:
         return value
 
     def text(self) -> str:
-        """The text from which `parse` reads the dimension."""
+        """Return the text from which `parse` reads the dimension."""
         if self.choices:
             return f"{self.key}={'|'.join(self.choices)}"
         return f"{self.key}={self.low!r}..{self.high!r}{':log' if self.log else ''}"
@@ -130,7 +130,7 @@ def distinct(texts: Sequence[str]) -> tuple[Dimension, ...]:
     Raises
     ------
     ValueError
-        There is none, one is wrong, or two are for the same setting.
+        There are no texts, a text is invalid, or two texts name the same setting.
     """
     if not texts:
         raise ValueError("needs a setting to search, such as optimizer.learning_rate=1e-4..0.1:log")
@@ -143,18 +143,24 @@ def distinct(texts: Sequence[str]) -> tuple[Dimension, ...]:
 
 
 def changed(config: Config, changes: Mapping[str, Value]) -> Config:
-    """Change some settings, given by ``section.name``.
+    """Return the settings with some of them changed.
 
     The rules are those of the command line: text is read as TOML if it is valid TOML, another
-    optimizer or schedule drops the settings of the one before, and the recipe of the data completes
-    the rest.
+    optimizer or schedule discards the settings of the previous one, and the recipe of the data
+    supplies the rest.
+
+    Parameters
+    ----------
+    config : Config
+    changes : mapping of str to float, int or str
+        New values by ``section.name``.
 
     Raises
     ------
     ValueError
         A value does not fit its setting.
     """
-    # Merged before the recipe is applied, as a file with these settings would be.
+    # The changes are merged before the recipe is applied, like those of a settings file.
     return resolve(config.data.source, [merged(config.values(), _layer(changes))])
 
 
@@ -170,7 +176,7 @@ def _layer(changes: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | int:
-    """The number as an integer if it is one, in any notation."""
+    """Return the number, as an int if its value is integral (1e3 is 1000)."""
     try:
         return int(text)
     except ValueError:

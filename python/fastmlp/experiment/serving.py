@@ -1,4 +1,4 @@
-"""Predictions and measures of a trained model for raw samples: tables and arrays from files."""
+"""Prediction and evaluation of a trained model on raw samples: tables and arrays from files."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Predictions:
     Attributes
     ----------
     columns : dict of str to array of shape (samples,)
-        "prediction", which holds names of classes, labels joined by ";", or values in the units of
-        the target; for several targets "prediction(target)" for each. Without preprocessing these
-        are the results of `MLP.predict`, with targets numbered from 0.
+        The column "prediction" with names of classes, labels joined by ";", or values in the units
+        of the target; for several targets one column "prediction(target)" each. Without
+        preprocessing the values are those of `MLP.predict`, with targets numbered from 0.
     probabilities : dict of str to array of shape (samples,), or None
-        "p(class)" for each class or label; None if they were not requested.
+        One column "p(class)" for each class or label; None if they were not requested.
     """
 
     columns: dict[str, Array]
@@ -45,11 +45,9 @@ class Predictions:
 
 
 def plain_values(values: Array) -> list[Any]:
-    """Return an array as a list of Python values; float32 becomes its shortest decimal.
+    """Return an array of shape (samples,) as a list of Python values.
 
-    Parameters
-    ----------
-    values : array of shape (samples,)
+    A float32 becomes the shortest decimal number that rounds to it.
     """
     if values.dtype == np.float32:
         values = values.astype("U32").astype(np.float64)
@@ -63,28 +61,30 @@ def predict_samples(
     probabilities: bool = False,
     threads: int | None = None,
 ) -> Predictions:
-    """Predict for samples as they are in a file.
+    """Predict for raw samples from a file.
 
     Parameters
     ----------
     model : MLP
-        Without preprocessing it takes columns of numbers in their order.
+        Trained model. If it has no preprocessing, the numeric columns are its inputs in their
+        order.
     samples : Table or array of shape (samples, features)
     probabilities : bool
-        Return probabilities of classes or labels, too.
+        Whether to return the probabilities of classes or labels as well.
     threads : int, optional
+        Worker threads; by default fastmlp chooses.
 
     Raises
     ------
     FormatError
         The samples do not fit the model: a column is missing or has wrong values, or the number of
-        features differs. The message names line and column if there are some.
+        features differs. For a table the message names line and column.
     ValueError
         The loss of the model defines no probabilities.
     """
     if probabilities and not has_probabilities(model):
         names = ", ".join(loss.name for loss in model.architecture.losses)
-        raise ValueError(f"probabilities must not be asked of a model with loss {names}")
+        raise ValueError(f"probabilities must be False for a model with loss {names}, got True")
     x = _network_inputs(model, samples)
     columns = _named(model, model.predict(x, threads=threads), len(x))
     if not probabilities:
@@ -97,7 +97,7 @@ def predict_samples(
 def _network_inputs(model: MLP, samples: Table | Array) -> Array:
     pre = model.preprocessing
     if pre is None:
-        # Only the number of features matters here, not the task.
+        # Any task will do: only the number of features is used.
         features = model.layer_sizes[0]
         pre = Preprocessing("regression", features, target_names=("any",))
     with _faults_of_samples():
@@ -106,7 +106,7 @@ def _network_inputs(model: MLP, samples: Table | Array) -> Array:
 
 @contextlib.contextmanager
 def _faults_of_samples() -> Iterator[None]:
-    """Raise FormatError in place of ValueError: here the arguments come from files."""
+    """Convert ValueError to FormatError, because the arguments come from files."""
     try:
         yield
     except FormatError:
@@ -120,12 +120,12 @@ def _output_names(model: MLP) -> Sequence[str]:
     if pre is not None:
         return pre.class_names or pre.target_names or ()
     outputs = model.layer_sizes[-1]
-    # A single probability is that of the prediction 1.
+    # With one output the probability is that of class 1.
     return ["1"] if outputs == 1 else [str(i) for i in range(outputs)]
 
 
 def _named(model: MLP, predicted: Any, count: int) -> dict[str, Array]:
-    """Columns of predictions with the names and units of the data."""
+    """Return columns of predictions with the names and units of the data."""
     if isinstance(predicted, list):
         parts = (_columns(part, str(i)) for i, part in enumerate(predicted))
         return {name: column for part in parts for name, column in part.items()}
@@ -141,7 +141,7 @@ def _named(model: MLP, predicted: Any, count: int) -> dict[str, Array]:
 def _columns(
     values: Array, prefix: str = "", names: Sequence[str] | None = None
 ) -> dict[str, Array]:
-    """A column "prediction", or one for each of several columns of `values`, with its name."""
+    """Return one column "prediction", or a named one for each of several columns of `values`."""
     table = values.reshape(len(values), -1)
     if table.shape[1] == 1:
         return {f"prediction({prefix})" if prefix else "prediction": table[:, 0]}
@@ -156,12 +156,12 @@ def part_of(raw: RawData, name: str) -> Part:
     ----------
     raw : RawData
     name : {"auto", "test", "training"}
-        "auto" is the test part if there is one, else all samples.
+        Part to return; "auto" is the test part if there is one, else all samples.
 
     Raises
     ------
     ValueError
-        There is no such part.
+        The source has no test part.
     """
     if name == "training" or (name == "auto" and raw.test is None):
         return raw.train
@@ -177,16 +177,19 @@ def evaluate_part(
     class_names: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> Evaluation:
-    """Measure a model on samples and targets as they are in a file.
+    """Measure a model on raw samples and targets from a file.
 
     Parameters
     ----------
     model : MLP
-        Without preprocessing, its loss decides the task and classes are numbers from 0.
+        Trained model. If it has no preprocessing, its loss determines the task, and classes are
+        numbered from 0.
     part : Part
+        Samples with their targets.
     class_names : sequence of str, optional
-        Names for the integers in ``part.y`` if the source has names.
+        Names of the integers in ``part.y``, if the source has names.
     threads : int, optional
+        Worker threads; by default fastmlp chooses.
 
     Raises
     ------
@@ -220,7 +223,7 @@ def _require_target_columns(pre: Preprocessing, table: Table) -> None:
 
 
 def _plain_preprocessing(model: MLP) -> Preprocessing:
-    """Preprocessing for the task of the loss that changes no inputs and numbers the outputs."""
+    """Return preprocessing for the task of the loss, with unchanged inputs and numbered outputs."""
     if len(model.architecture.losses) > 1:
         raise ValueError("a model with several losses has no single task to be measured by")
     features, outputs = model.layer_sizes[0], model.layer_sizes[-1]

@@ -1,4 +1,4 @@
-"""The settings of a run from recipes, files and assignments, and as a file."""
+"""Settings of a run: recipes by data source, reading, merging, assignment, and TOML output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 LOCAL_NAME = "fastmlp.toml"
 _MAX_BYTES = 1 << 20
-# Sections whose settings belong to the choice that ``name`` makes.
+# In these sections the other settings depend on ``name``.
 _CHOICES = ("optimizer", "schedule")
 
 Values = dict[str, Any]
@@ -47,7 +47,7 @@ TABLES: Values = {
     "training": {"epochs": 60, "batch_size": 32},
 }
 
-# By data set. Other names and files get TABLES, directories and IDX files IMAGES.
+# Recipes by data set. Directories and IDX files get IMAGES, all other data TABLES.
 RECIPES: dict[str, Values] = {
     "mnist": IMAGES,
     "fashion-mnist": IMAGES,
@@ -62,7 +62,7 @@ RECIPES: dict[str, Values] = {
 
 
 def recipe_for(source: str) -> Values:
-    """The default settings for a data source."""
+    """Return the default settings for a data source."""
     name = source.strip().lower().replace("_", "-")
     if name in RECIPES:
         return RECIPES[name]
@@ -74,7 +74,7 @@ def recipe_for(source: str) -> Values:
 
 
 def user_settings_path() -> Path:
-    """Path of the user's defaults for all runs; the file need not exist."""
+    """Return the path of the user's default settings for all runs; the file need not exist."""
     from platformdirs import user_config_dir
 
     return Path(user_config_dir("fastmlp", appauthor=False)) / "config.toml"
@@ -86,8 +86,8 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
     Raises
     ------
     FormatError
-        The file is not valid TOML, or a setting is unknown or out of range. The message names file
-        and line or setting.
+        The file is not valid TOML, or a setting is unknown or out of range. The message names the
+        file and the line or setting.
     OSError
         The file cannot be read.
     """
@@ -112,7 +112,7 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
 def merged(*layers: Mapping[str, Any]) -> Values:
     """Merge layers of settings; later layers take precedence, setting by setting.
 
-    If a layer names another optimizer or schedule, the settings of the one before are dropped.
+    If a layer names another optimizer or schedule, the settings of the previous one are discarded.
     """
     result: Values = {}
     for layer in layers:
@@ -129,7 +129,9 @@ def merged(*layers: Mapping[str, Any]) -> Values:
 
 
 def assign(values: Values, assignment: str) -> None:
-    """Set one value in `values` by ``section.name=value``, the value being TOML or plain text.
+    """Set one value in `values` from the text ``section.name=value``.
+
+    The value is read as TOML if it is valid TOML, otherwise as plain text.
 
     Raises
     ------
@@ -158,11 +160,11 @@ def resolve(
     Parameters
     ----------
     source : str or None
-        The data source; None takes it from the layers.
+        The data source; if None, the layers name it.
     layers : sequence of mappings
         Settings by section; later layers take precedence.
     defaults : bool
-        Start from the recipe of the data source.
+        Whether to start from the recipe of the data source.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def resolve(
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """The same settings with absolute paths of files."""
+    """Return the settings with the paths of files made absolute."""
     from fastmlp.data import is_file_source
 
     def absolute(section: Section, names: Sequence[str]) -> dict[str, str]:
@@ -200,9 +202,9 @@ def with_absolute_paths(config: Config) -> Config:
 
 
 def toml(config: Config) -> str:
-    """The settings as TOML, from which `read_settings` restores them.
+    """Return the settings as TOML, from which `read_settings` restores them.
 
-    None, which TOML cannot express, is the default and is left out.
+    Settings that are None are omitted: TOML has no null, and None is their default.
     """
     import tomlkit
 

@@ -1,4 +1,4 @@
-"""The trials of a sweep in Optuna's journal: drawing values and recording results.
+"""The trials of a sweep, drawn and recorded by Optuna in a journal file.
 
 Only the process that holds the lock of the sweep's directory writes the journal.
 """
@@ -22,26 +22,27 @@ from fastmlp.history import BestValue
 
 __all__ = ["Pending", "Study", "Trial"]
 
-# Every trial has this many epochs: early losses say little about the end of a training.
+# No trial is pruned before this epoch: early losses predict the final loss poorly.
 _PRUNING_FROM = 3
-# Names of attributes of Optuna's trials.
+# Names of user attributes of Optuna's trials.
 _NUMBER, _DIVERGED = "number", "diverged"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A set of values and its result.
+    """One trial: a set of drawn values and its result.
 
     Attributes
     ----------
     number : int
-        Counted from 0 in the order of the draws.
+        Position in the order of the draws, from 0.
     state : {"running", "complete", "pruned", "diverged"}
     settings : dict of str to int, float or str
-        Values by ``section.name``.
+        Drawn values by ``section.name``.
     epochs : int
-        Measured epochs.
+        Number of measured epochs.
     best_epoch : int or None
+        Epoch with the best monitored value; None if no value is finite.
     value : float or None
         Monitored value of the best epoch.
     """
@@ -63,21 +64,24 @@ class Pending:
 
 
 class Study:
-    """Optuna's study of one sweep.
+    """The Optuna study of one sweep.
 
-    The values of the n-th trial depend on the seed, n and the trials before it, so an interrupted
-    sweep continues as it would have done. Unfinished trials are drawn again.
+    The values of the n-th trial depend only on the seed, on n and on the earlier trials. A resumed
+    sweep therefore draws the same values as an uninterrupted one. Unfinished trials are drawn
+    again.
 
     Parameters
     ----------
     journal : pathlib.Path
-        Created if it does not exist.
+        Journal file; it is created if it does not exist.
     dimensions : sequence of Dimension
+        The searched settings.
     monitor : str
         Quantity to optimize; `BestValue` decides whether larger or smaller is better.
     seed : int
+        Seed of the drawn values.
     prune : bool
-        Stop trials that are worse than the median.
+        Whether to stop trials that are worse than the median.
 
     Raises
     ------
@@ -86,7 +90,7 @@ class Study:
     FormatError
         The journal is damaged.
     OSError
-        It cannot be read or written.
+        The journal cannot be read or written.
     """
 
     def __init__(
@@ -134,13 +138,13 @@ class Study:
             log.set_verbosity(before)
 
     def _give_up_running(self) -> None:
-        """Mark running trials as failed: their processes were killed, as the journal is ours."""
+        """Mark running trials as failed; this process holds the lock, so theirs have ended."""
         states = self._optuna.trial.TrialState
         for trial in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             self._study.tell(trial.number, state=states.FAIL)
 
     def _kept(self) -> list[Any]:
-        """Optuna's trials without the failed ones."""
+        """Return Optuna's trials without the failed ones."""
         failed = self._optuna.trial.TrialState.FAIL
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.state != failed]
 
@@ -148,7 +152,7 @@ class Study:
         return len(self._kept())
 
     def trials(self) -> list[Trial]:
-        """All trials by number, without the failed ones."""
+        """Return all trials in the order of their numbers, without the failed ones."""
         return sorted(map(self._trial, self._kept()), key=lambda trial: trial.number)
 
     def _trial(self, trial: Any) -> Trial:
@@ -162,7 +166,7 @@ class Study:
         return Trial(number, state, dict(trial.params), epochs, epoch, best.value)
 
     def best(self) -> Trial | None:
-        """The best completed trial, the first one of equals."""
+        """Return the best completed trial, the first of equal ones; None if there is none."""
         best, found = BestValue(self._monitor, "auto"), None
         for trial in self.trials():
             if trial.state == "complete" and best.update({self._monitor: trial.value}):
@@ -170,7 +174,7 @@ class Study:
         return found
 
     def ask(self) -> Pending:
-        """Start a trial with new values."""
+        """Draw the values of a new trial and mark it as running."""
         taken = {trial.user_attrs.get(_NUMBER) for trial in self._kept()}
         number = next(n for n in itertools.count() if n not in taken)
         seed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
@@ -182,30 +186,36 @@ class Study:
         return Pending(trial, settings)
 
     def report(self, pending: Pending, epoch: int, value: float) -> bool:
-        """Record the value of an epoch; True if the trial is to be stopped."""
+        """Record the value of an epoch; return True if the trial should be stopped."""
         with self._silence():
             pending.trial.report(value, epoch)
             return bool(pending.trial.should_prune())
 
     def tell(self, pending: Pending, state: str) -> Trial:
-        """Record how a trial ended: "complete", "pruned" or "diverged"."""
+        """Record the end of a trial and return the trial.
+
+        Parameters
+        ----------
+        pending : Pending
+        state : {"complete", "pruned", "diverged"}
+        """
         trial = pending.trial
         with self._silence():
             if state == "diverged":
                 trial.set_user_attr(_DIVERGED, True)
             if state == "complete":
-                self._study.tell(trial, self._told(trial).value)
+                self._study.tell(trial, self._stored(trial).value)
             else:
                 self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
-        return self._told(trial)
+        return self._stored(trial)
 
-    def _told(self, trial: Any) -> Trial:
-        """The trial as the journal holds it."""
+    def _stored(self, trial: Any) -> Trial:
+        """Return the trial as it is stored in the journal."""
         return self._trial(self._study.get_trials(deepcopy=False)[trial.number])
 
 
 class _HeldAlready:
-    """The lock that Optuna asks for; it does nothing, as the sweep's directory is locked.
+    """A lock object for Optuna that does nothing, because the sweep's directory is locked.
 
     Optuna's own locks are files, which a killed process would leave behind.
     """
@@ -225,7 +235,7 @@ def _larger_is_better(monitor: str) -> bool:
 
 
 def _cut_torn_line(journal: Path) -> None:
-    """Remove an incomplete last line, to which the next one would be appended."""
+    """Remove an incomplete last line; otherwise the next line would be appended to it."""
     with contextlib.suppress(FileNotFoundError), open(journal, "r+b") as file:
         content = file.read()
         if not content.endswith(b"\n"):

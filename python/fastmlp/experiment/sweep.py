@@ -1,4 +1,4 @@
-"""The directory of a sweep: what is searched, the journal of its trials, the best settings."""
+"""The directory of a sweep: the search, the journal of the trials, the best settings."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Search:
-    """The task of a sweep.
+    """The definition of a sweep.
 
     Attributes
     ----------
     dimensions : tuple of Dimension
+        The searched settings.
     trials : int
         Total number of trials.
     seed : int
         Seed of the drawn values.
     prune : bool
-        Stop trials that are worse than the median.
+        Whether trials that are worse than the median are stopped.
     data_sha256 : dict of str to str
-        Digests of the data, as trials on other data could not be compared.
+        SHA-256 digests of the data by file; a sweep is resumed only on the same data.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -50,13 +51,19 @@ class Search:
     data_sha256: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The content of search.json."""
+        """Return the content of search.json."""
         texts = [dimension.text() for dimension in self.dimensions]
         return {**vars(self), "dimensions": texts, "data_sha256": dict(self.data_sha256)}
 
     @classmethod
     def from_json(cls, content: Any) -> Search:
-        """The inverse of `as_json`; LookupError, TypeError or ValueError for anything else."""
+        """Return the search from the result of `as_json`.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            `content` is not a result of `as_json`.
+        """
         digests = {str(name): str(digest) for name, digest in dict(content["data_sha256"]).items()}
         return cls(
             distinct(list(map(str, content["dimensions"]))),
@@ -70,14 +77,14 @@ class Search:
 def require_trainable(
     config: Config, experiment: Experiment, dimensions: tuple[Dimension, ...]
 ) -> None:
-    """Check the settings with each end of each dimension, before the first trial.
+    """Check the settings with both ends of each dimension before the first trial.
 
     Parameters
     ----------
     config : Config
-        The settings that trials start from.
+        Settings that all trials share.
     experiment : Experiment
-        The experiment with these settings.
+        Experiment with these settings.
     dimensions : tuple of Dimension
 
     Raises
@@ -136,22 +143,22 @@ class Sweep:
         ValueError
             The path is a file, or a directory that is not empty.
         DirectoryInUseError
-            Another process creates it.
+            Another process creates the same directory.
         OSError
-            It cannot be written.
+            The directory cannot be written.
         """
         cls.require_free(path)
         path.mkdir(parents=True, exist_ok=True)
         sweep = cls(path)
         with sweep.locked():
-            cls.require_free(path)  # again, as the lock is held only now
+            cls.require_free(path)  # again, because the first check had no lock
             atomic_write(sweep.config_path, toml(config).encode())
             sweep.write(search)
         return sweep
 
     @staticmethod
     def require_free(path: Path) -> None:
-        """Raise ValueError if `create` would."""
+        """Raise ValueError if `path` is a file or a directory that is not empty."""
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path}: is a file, expected a directory")
         if path.is_dir() and any(path.iterdir()):
@@ -175,25 +182,27 @@ class Sweep:
         return sweep
 
     def config(self) -> Config:
-        """The settings that trials start from."""
+        """Return the settings that all trials share."""
         return Config.checked(read_settings(self.config_path))
 
     def search(self) -> Search:
-        """The task of the sweep."""
+        """Return the definition of the sweep."""
         try:
             return Search.from_json(json.loads(read_regular_file(self.search_path, _MAX_BYTES)))
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
         ) as error:  # fmt: skip
-            raise FormatError(f"{self.search_path}: is not that of a sweep: {error}") from None
+            raise FormatError(
+                f"{self.search_path}: is not the definition of a sweep: {error}"
+            ) from None
 
     def write(self, search: Search) -> None:
-        """Write the task of the sweep; with it the sweep can be resumed."""
+        """Write the definition of the sweep, from which it can be resumed."""
         text = json.dumps(search.as_json(), indent=2) + "\n"
         atomic_write(self.search_path, text.encode())
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Lock the sweep, so that only one process writes its journal.
+        """Return a context manager that locks the sweep, so that one process writes its journal.
 
         Raises
         ------
@@ -203,17 +212,17 @@ class Sweep:
         return locked(self.path)
 
     def require_same_data(self, experiment: Experiment) -> None:
-        """Raise FormatError if the data differs from that with which the sweep began."""
+        """Raise FormatError if the data has changed since the sweep began."""
         message = f"{self.path}: the data has changed since the sweep began"
         require_digests(experiment, self.search().data_sha256, message)
 
     def study(self, monitor: str) -> Study:
-        """The trials so far; call it while the sweep is locked.
+        """Open the study with the trials so far; the sweep must be locked.
 
         Raises
         ------
         MissingExtraError, FormatError, OSError
-            As `Study` raises them.
+            `Study` raised the exception.
         """
         search = self.search()
         return Study(
@@ -232,18 +241,19 @@ class Sweep:
         jobs: int = 1,
         listener: Callable[[Trial], object] = lambda trial: None,
     ) -> None:
-        """Train all trials that are missing; the best settings are written however this ends.
+        """Train all missing trials; the best settings are written even after an exception.
 
         Parameters
         ----------
         study : Study
         experiment : Experiment
-            The experiment with the settings of the sweep.
+            Experiment with the settings of the sweep.
         jobs : int
-            Trials at the same time, in one worker process each if there are several. With one job
-            the seed decides the trials; with several they also depend on which ends first.
+            Number of trials at the same time; several run in one worker process each. With one job
+            the seed determines the trials; with several they also depend on the order in which
+            trials end.
         listener : callable
-            Called with each finished trial.
+            Function that is called with each finished trial.
 
         Raises
         ------
@@ -269,7 +279,7 @@ class Sweep:
 
 
 def _sharing_threads(config: Config, jobs: int) -> Config:
-    """The settings with CPUs divided between the processes, unless threads are set."""
+    """Return the settings with the CPUs divided between the processes, unless threads are set."""
     threads = config.training.threads or max(1, _core.available_threads() // jobs)
     training = config.training.model_copy(update={"threads": threads})
     return config.model_copy(update={"training": training})

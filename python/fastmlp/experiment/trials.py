@@ -1,4 +1,4 @@
-"""Runs the trials of a sweep, in this process or in several worker processes."""
+"""Training of the trials of a sweep, in this process or in several worker processes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Report = Callable[[int, float], bool]
 
 
 class WorkerError(RuntimeError):
-    """A worker process ended before its work was done."""
+    """A worker process ended before all trials were finished."""
 
 
 def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepared) -> Experiment:
-    """The experiment of a trial: `config` with other `settings`, on the same data.
+    """Return the experiment of a trial: `config` changed by `settings`, on the same data.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def trial_experiment(config: Config, settings: dict[str, Value], prepared: Prepa
 
 
 class _TrialCallback(Callback):
-    """Reports each epoch, and ends a trial where a run would end or the report says so.
+    """A callback that reports each epoch and ends the trial when it is pruned or a run would end.
 
     ``status`` is "complete" or "pruned".
     """
@@ -60,7 +60,7 @@ class _TrialCallback(Callback):
         self._monitor = experiment.config.training.monitor or "loss"
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
-        """Report the epoch; True if the trial is to end."""
+        """Report the epoch; return True to end the trial."""
         self.rule.update(record)
         if self._report(record["epoch"], record[self._monitor]):
             # A trial in its last epoch is complete.
@@ -77,7 +77,7 @@ def train_trial(experiment: Experiment, report: Report) -> str:
     ----------
     experiment : Experiment
     report : callable
-        Called with the epoch and its monitored value; True gives the trial up.
+        Function that is called with the epoch and its monitored value; True stops the trial.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def run_here(
 
 @dataclass(frozen=True)
 class _Epoch:
-    """Sent by a worker after an epoch; the answer is whether to stop the trial."""
+    """The message of a worker after an epoch; the reply is whether to stop the trial."""
 
     epoch: int
     value: float
@@ -125,14 +125,14 @@ class _Epoch:
 
 @dataclass(frozen=True)
 class _End:
-    """Sent by a worker after a trial."""
+    """The message of a worker after a trial."""
 
     state: str
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Sent by a worker before it ends with an error."""
+    """The message of a worker that ends with an error."""
 
     message: str
     is_setting: bool
@@ -174,7 +174,7 @@ def run_in_processes(
 
 
 def _send(worker: Connection, message: object) -> None:
-    # A worker that has ended is noticed when its answer is read.
+    # `_receive` raises the error of a worker that has ended.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         worker.send(message)
 
@@ -188,7 +188,7 @@ def _receive(worker: Connection) -> Any:
 
 @contextlib.contextmanager
 def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
-    """Worker processes, which are ended on exit."""
+    """Start worker processes and yield their connections; end the processes on exit."""
     # A forked process would lack the core's threads.
     context = multiprocessing.get_context("spawn")
     processes = []
@@ -199,7 +199,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
                 connection, other = context.Pipe()
                 process = context.Process(target=_work, args=(other, config), daemon=True)
                 process.start()
-                other.close()  # otherwise the connection would outlive the worker
+                other.close()  # an open copy here would hide the end of the worker
                 processes.append(process)
                 connections.append(connection)
         yield list(connections)
@@ -214,7 +214,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C, which processes started meanwhile inherit."""
+    """Ignore Ctrl-C; processes started in the meantime inherit this."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -226,8 +226,8 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _work(connection: Connection, config: Config) -> None:
-    """Train the trials that the connection sends, until it is closed."""
-    warnings.simplefilter("ignore")  # the parent process has read the same data
+    """Train the trials received from the connection until it is closed."""
+    warnings.simplefilter("ignore")  # the parent process has issued the same warnings
     try:
         prepared = load_experiment(config).prepared
         while True:

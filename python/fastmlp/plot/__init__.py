@@ -1,8 +1,8 @@
-"""Figures of trainings, of what networks learned and of how they compute, with matplotlib.
+"""Figures of trainings, results and networks, drawn with matplotlib.
 
 Each function draws on the Axes given as ``ax`` and returns them; without ``ax`` it draws on a new
-figure. New figures are not registered with pyplot, so threads may draw at the same time and nothing
-has to be closed. ``ax.figure.savefig(path)`` writes a file; `svg` returns the figure as text.
+figure. New figures are not registered with pyplot, so threads can draw at the same time and figures
+need not be closed. ``ax.figure.savefig(path)`` writes a file; `svg` returns the figure as text.
 
 >>> from fastmlp import plot
 >>> ax = plot.activation_functions(["sigmoid", "tanh"])

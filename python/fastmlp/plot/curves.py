@@ -1,4 +1,4 @@
-"""Line plots: losses and rates of a training, gradients by layer, activations by argument."""
+"""Line plots: learning curves, learning rates, gradient norms by layer, activation functions."""
 
 from __future__ import annotations
 
@@ -57,25 +57,26 @@ def learning_curves(
     Parameters
     ----------
     history : History or list of records, or a mapping of names to these
-        One run, or several to compare. A record is what callbacks receive and a line of
-        ``metrics.jsonl`` holds: a mapping with at least ``epoch`` and the quantity.
+        One run, or several to compare. A record is a mapping with at least ``epoch`` and the
+        quantity, such as the records of callbacks and the lines of ``metrics.jsonl``.
     quantity : {"loss", "accuracy"}
+        Quantity to plot.
     title : str, optional
-        By default the name of the quantity; an empty string sets none.
+        Title of the axes; by default the name of the quantity. An empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        One run: lines "training" and "validation", and a ring around the best epoch of validation.
-        Several runs: one color each, with thin lines for validation. Without any epoch the axes
-        hold a note that says so.
+        For one run, axes with lines "training" and "validation" and a ring around the best epoch of
+        validation. For several runs, axes with one color per run and thin lines for validation.
+        Without any epoch, the axes have a note instead.
 
     Raises
     ------
     TypeError, ValueError
-        `history` is no history, records lack ``epoch``, or the quantity was not measured.
+        `history` is not a history, records lack ``epoch``, or the quantity was not measured.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def _runs(history: object, quantity: str) -> dict[str, tuple[Line, Line]]:
 
 
 def _lines(argument: str, history: object, quantity: str) -> tuple[Line, Line]:
-    """Epochs and values of training and of validation, which may be empty."""
+    """Return epochs and values of training and of validation; either may be empty."""
     if isinstance(history, History):
         values = {name: getattr(history, name) for name in (quantity, f"val_{quantity}")}
         count = len(history.loss)
@@ -161,7 +162,7 @@ def _checked_records(argument: str, records: object) -> list[Mapping[str, Any]]:
 
 
 def _series(argument: str, records: Records, name: str) -> Line:
-    """Epochs and values of the records that have this quantity."""
+    """Return epochs and values of the records that have this quantity."""
     found = [record for record in records if record.get(name) is not None]
     try:
         values = [[float(record["epoch"]), float(record[name])] for record in found]
@@ -198,21 +199,23 @@ def learning_rate(
     Parameters
     ----------
     rates : LearningRates or list of records
-        The result of `MLP.lr_find`, or records with ``epoch`` and ``learning_rate``.
+        Result of `MLP.lr_find`, or records with ``epoch`` and ``learning_rate``.
     title : str, optional
-        An empty string sets none.
+        Title of the axes; an empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        For `LearningRates` the rates are on a logarithmic axis and a line marks the suggestion.
+        Axes with one line. For `LearningRates` the axis of the rates is logarithmic, and a second
+        line marks the suggestion.
 
     Raises
     ------
     TypeError, ValueError
-        `rates` is neither, or the records lack ``learning_rate``.
+        `rates` is neither a `LearningRates` nor a list of records, or the records lack
+        ``learning_rate``.
 
     Examples
     --------
@@ -276,26 +279,25 @@ def gradient_norms(
     Parameters
     ----------
     norms : MLP, array of shape (layers,), or a mapping of names to these
-        The norms, or a model whose norms on `x` and `y` are computed. Each entry of a mapping is
-        one line.
+        Norms, or a model whose norms on `x` and `y` are computed. A mapping has one line per entry.
     x, y : arrays, optional
-        Samples and targets; models need them.
+        Samples and targets, which are required for models.
     training : bool
-        Passed to `MLP.gradient_norms`.
+        Argument ``training`` of `MLP.gradient_norms`.
     title : str, optional
-        An empty string sets none.
+        Title of the axes; an empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        The norms are on a logarithmic axis unless one of them is 0.
+        Axes with a logarithmic scale of the norms, unless a norm is 0.
 
     Raises
     ------
     TypeError, ValueError
-        Norms are negative or missing, or a model comes without samples.
+        Norms are negative or missing, or a model is given without samples.
 
     Examples
     --------
@@ -352,25 +354,25 @@ def activation_functions(
     Parameters
     ----------
     activations : str, Activation or sequence of these
-        As `fastmlp.MLP` takes them.
+        Activations in the form that `fastmlp.MLP` accepts.
     derivative : bool
-        Draw the derivatives, which backpropagation multiplies by.
+        Whether to draw the derivatives, which backpropagation uses.
     limits : pair of float
         Smallest and largest argument.
     title : str, optional
-        An empty string sets none.
+        Title of the axes; an empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        One line per activation.
+        Axes with one line per activation.
 
     Raises
     ------
     TypeError, ValueError
-        There is no such activation, or `limits` do not ascend.
+        An activation does not exist, or `limits` do not ascend.
 
     Examples
     --------
@@ -407,7 +409,7 @@ def activation_functions(
 
 
 def _activation_curve(activation: Activation, z: Floats, derivative: bool) -> Floats:
-    """Values or derivatives at `z`, computed by a network of one unit with weight 1."""
+    """Return values or derivatives at `z`, computed by a network of one unit with weight 1."""
     unit = MLP([1, 1], output_activation=activation, loss=_sum_of_outputs, dtype="float64")
     unit.weights = [np.ones((1, 1))]
     column = z[:, None]

@@ -1,4 +1,4 @@
-"""A small network as a graph: values of one sample forward, derivatives of its loss back."""
+"""Drawing of a small network as a graph with values and derivatives of one sample."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Floats = NDArray[np.float64]
 Point = tuple[float, float]
 
 _MOST_NODES = 60
-_MOST_LABELS = 32  # of the connections between two layers
+_MOST_LABELS = 32  # labeled connections between two layers
 _FONT = 8.5  # points
 # All lengths are inches.
 _COLUMN_WIDTH = 2.2
 _ROW_HEIGHT = 1.15
 _RADIUS = 0.36
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.62, 0.36
-_LABEL_DISTANCE = 1.05  # from the column on the left
+_LABEL_DISTANCE = 1.05  # distance from the column on the left
 _MARGIN = 0.75
 _HEADING = 0.55
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -50,19 +50,23 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 @dataclass(frozen=True)
 class Backpropagation:
-    """The numbers of one sample and the derivatives of its loss with respect to them, in float64.
+    """The values of one sample in a network and the derivatives of its loss, in float64.
 
     Attributes
     ----------
     loss : float
-    values, gradients : list of arrays
-        First the inputs, (features,), then the outputs of each layer, (units,). The last are
-        logits, or logarithms of rates, where the loss takes these.
+        Loss of the sample.
+    values, gradients : list of arrays of shape (units,)
+        Values and the derivatives of the loss with respect to them: first the inputs, then the
+        outputs of each layer. If the loss is computed from logits or logarithms of rates, these are
+        the outputs of the last layer.
     weights, weight_gradients : list of arrays of shape (in, out)
+        Weights of each layer and the derivatives of the loss with respect to them.
     biases, bias_gradients : list of arrays of shape (units,)
-        The derivative with respect to a bias is also that of the unit's weighted input.
+        Biases of each layer and the derivatives of the loss with respect to them, which are also
+        the derivatives with respect to the weighted inputs of the units.
     prediction : array of shape (outputs,)
-        Probabilities or rates where the loss defines them, else the outputs themselves.
+        Probabilities or rates if the loss defines them, else the outputs themselves.
     """
 
     loss: float
@@ -81,20 +85,22 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     Parameters
     ----------
     model : MLP
-        Without batch normalization.
+        Model without batch normalization.
     x : array of shape (features,) or (1, features)
+        Inputs of the sample.
     y : int, array of shape (outputs,) or (1, outputs), or a list of these
-        The target as `MLP.fit` takes it for the loss; a list for several losses.
+        Target of the sample in the form that `MLP.fit` accepts for the loss; a list for several
+        losses.
 
     Raises
     ------
     TypeError, ValueError
-        `model` is no model, or `x` or `y` is not one sample of it.
+        `model` is not a model, or `x` or `y` is not one sample of it.
     """
     if not isinstance(model, Network):
         raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
     if any(model.architecture.batch_normalization):
-        raise ValueError("model must be without batch normalization; model.folded() makes one")
+        raise ValueError("model must have no batch normalization; pass model.folded() instead")
     exact = _in_float64(model)
     row, target = _one_row(x), _one_target(model, y)
     loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)
@@ -102,7 +108,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     outputs = exact._outputs_of(row, "none", 1)
     values = [row, *exact.hidden_activations(row, threads=1), outputs]
     gradients = [exact.input_gradients(row, target, threads=1)]
-    for layer in range(1, len(weights)):  # outputs of a layer act through all units they feed
+    for layer in range(1, len(weights)):  # the chain rule sums over the units of the next layer
         gradients.append((weights[layer] @ bias_gradients[layer])[None])
     gradients.append(_loss_alone(exact).input_gradients(outputs, target, threads=1))
     link = exact.architecture.losses[0].link if len(exact.architecture.losses) == 1 else "none"
@@ -125,7 +131,7 @@ def _in_float64(model: Network) -> MLP:
 
 
 def _loss_alone(model: MLP) -> MLP:
-    """A network whose outputs are its inputs, with the loss of `model`."""
+    """Return a network whose outputs equal its inputs, with the loss of `model`."""
     outputs = model.layer_sizes[-1]
     loss = model.architecture.arguments()["loss"]
     alone = MLP([outputs, outputs], loss=loss, dtype="float64")
@@ -175,29 +181,31 @@ def computational_graph(
     Parameters
     ----------
     model : MLP
-        Without batch normalization, and with at most 60 inputs, units and loss together.
+        Model without batch normalization, with at most 60 nodes (inputs, units and the loss).
     x : array of shape (features,) or (1, features)
+        Inputs of the sample.
     y : int, array of shape (outputs,) or (1, outputs), or a list of these
-        The target as `MLP.fit` takes it for the loss; a list for several losses.
+        Target of the sample in the form that `MLP.fit` accepts for the loss; a list for several
+        losses.
     feature_names : sequence of str, optional
         Names of the inputs; by default x₁, x₂ and so on.
     title : str, optional
-        An empty string sets none.
+        Title of the axes; an empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure, which grows with the network.
+        Axes to draw on; by default those of a new figure, which grows with the network.
 
     Returns
     -------
     Axes
-        Nodes show their value and below it, after ∂, the derivative of the loss with respect to
-        it. Connections show their weight and units their bias in the same way. Lines are solid for
-        positive weights and dashed for negative ones; thicker lines have larger weights. Between
-        two layers with more than 32 connections the numbers are left out.
+        Axes with the graph. Nodes show their value and below it, after ∂, the derivative of the
+        loss with respect to it. Connections show their weight and units their bias in the same
+        way. Lines are solid for positive weights and dashed for negative ones; thicker lines have
+        larger weights. Between two layers with more than 32 connections the numbers are omitted.
 
     Raises
     ------
     TypeError, ValueError
-        `model` is no model or has too many nodes, or `x` or `y` is not one sample of it.
+        `model` is not a model or has too many nodes, or `x` or `y` is not one sample of it.
 
     Examples
     --------
@@ -233,7 +241,7 @@ def computational_graph(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Positions in inches: a column of inputs, one for each layer's units, one for the loss."""
+    """Positions in inches: one column for the inputs, one per layer of units, one for the loss."""
 
     sizes: tuple[int, ...]  # nodes in each column
     body: float  # height of the columns
@@ -256,7 +264,7 @@ class _Plan:
         return self.body + _HEADING
 
     def place(self, column: int, row: int) -> Point:
-        """Center of a node; the first row is on top."""
+        """Return the center of a node; the first row is at the top."""
         spacing = self.body / self.sizes[column]
         return _MARGIN + _COLUMN_WIDTH * column, self.body - spacing * (row + 0.5)
 
@@ -264,7 +272,7 @@ class _Plan:
         return self.sizes[layer] * self.sizes[layer + 1] <= _MOST_LABELS
 
     def label_place(self, layer: int, i: int, j: int) -> Point:
-        """Center of the numbers of the connection from i to j; a layer's are in one column."""
+        """Return the center of the label of the connection from i to j; labels form a column."""
         inputs, outputs = self.sizes[layer], self.sizes[layer + 1]
         spacing = self.body / (inputs * outputs)
         place = _MARGIN + _COLUMN_WIDTH * layer + _LABEL_DISTANCE
@@ -272,12 +280,12 @@ class _Plan:
 
 
 class _Pen:
-    """Draws in inches on axes of any size."""
+    """A pen that draws in inches on axes of any size."""
 
     def __init__(self, ax: Axes, plan: _Plan) -> None:
         width, height = size_in_points(ax)
         self.ax = ax
-        # The layout of a new figure, done when it is drawn, makes the axes larger than now.
+        # The axes of a new figure grow when its layout is computed, hence the factor 1.3.
         self.scale = min(1.0, 1.3 * width / (72 * plan.width), 1.3 * height / (72 * plan.height))
 
     def text(self, place: Point, text: str, *, size: float = 1.0, **look: Any) -> None:
@@ -285,7 +293,7 @@ class _Pen:
         self.ax.text(*place, text, size=_FONT * size * self.scale, **look)
 
     def pair(self, place: Point, value: float, gradient: float, *, size: float = 1.0) -> None:
-        """Write a number and below it its derivative."""
+        """Write a number and, below it, its derivative."""
         x, y = place
         half = 0.095 * size
         look: dict[str, Any] = {"size": size, "color": "black", "zorder": 5}
@@ -357,7 +365,7 @@ def _draw_nodes(pen: _Pen, plan: _Plan, numbers: Backpropagation, names: list[li
 
 
 def _write_beside(pen: _Pen, place: Point, text: str) -> None:
-    """Write the caption of a node on top of the lines."""
+    """Write the caption of a node above the lines of connections."""
     box = {"facecolor": pen.ax.get_facecolor(), "edgecolor": "none", "pad": 0.6}
     pen.text(place, text, size=0.85, zorder=4, bbox=box)
 
@@ -365,7 +373,7 @@ def _write_beside(pen: _Pen, place: Point, text: str) -> None:
 def _write_captions(
     pen: _Pen, plan: _Plan, model: Network, numbers: Backpropagation, y: Any
 ) -> None:
-    """Name the columns, and write the prediction and the target below the outputs and the loss."""
+    """Write the names of the columns, and predictions and target below outputs and loss."""
     architecture = model.architecture
     spec = architecture.spec()
     heads = [str(layer["activation"]) for layer in spec["layers"]]

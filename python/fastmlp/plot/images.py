@@ -1,4 +1,4 @@
-"""Arrays as images: samples, and the weights of units."""
+"""Drawing of arrays as images: samples, and the weights of units."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Mosaic:
     Attributes
     ----------
     count, height, width : int
-        Number of tiles and their size in pixels.
+        Number of tiles, and the size of a tile in pixels.
     columns : int
-        Tiles in a row.
+        Number of tiles in a row.
     row_gap, column_gap : int
-        Pixels between tiles.
+        Number of pixels between tiles.
     top : int
-        Pixels above the first row, for titles.
+        Number of pixels above the first row, for titles.
     """
 
     count: int
@@ -62,7 +62,7 @@ class Mosaic:
 
     @classmethod
     def of(cls, count: int, height: int, width: int, *, titled: bool) -> Mosaic:
-        """The grid with few empty places whose shape is close to 3 : 2."""
+        """Return the grid with few empty places and a shape close to 3 : 2."""
 
         def badness(columns: int) -> float:
             rows = math.ceil(count / columns)
@@ -77,11 +77,11 @@ class Mosaic:
 
     @property
     def rows(self) -> int:
-        """Rows of tiles."""
+        """Number of rows of tiles."""
         return math.ceil(self.count / self.columns)
 
     def corner(self, index: int) -> tuple[int, int]:
-        """Row and column of the upper left pixel of a tile."""
+        """Return row and column of the upper left pixel of a tile."""
         row, column = divmod(index, self.columns)
         return (
             self.top + row * (self.height + self.row_gap),
@@ -89,7 +89,7 @@ class Mosaic:
         )
 
     def filled(self, tiles: Floats) -> Floats:
-        """Tiles of shape (count, height, width, ...) in one array; gaps are NaN."""
+        """Return tiles of shape (count, height, width, ...) in one array with NaN in the gaps."""
         shape = (
             self.top + self.rows * (self.height + self.row_gap) - self.row_gap,
             self.columns * (self.width + self.column_gap) - self.column_gap,
@@ -101,7 +101,7 @@ class Mosaic:
         return whole
 
     def axes(self, ax: Axes | None, extra_width: float, extra_height: float) -> Axes:
-        """Axes of the shape of the grid, without a frame."""
+        """Return axes with the shape of the grid, without a frame."""
         across = self.columns * (self.width + self.column_gap)
         down = self.rows * (self.height + self.row_gap)
         height = min(_WIDTH * down / across, _TALLEST)
@@ -122,7 +122,7 @@ class Mosaic:
 
 
 def _rgba(mosaic: Floats) -> Floats:
-    """Colors of shape (rows, columns, 3) in [0, 1] as RGBA, transparent in the gaps."""
+    """Convert colors of shape (rows, columns, 3) in [0, 1] to RGBA with transparent gaps."""
     gaps = np.isnan(mosaic[..., :1])
     return np.concatenate([np.nan_to_num(mosaic), np.where(gaps, 0.0, 1.0)], axis=-1)
 
@@ -130,19 +130,19 @@ def _rgba(mosaic: Floats) -> Floats:
 def _checked_image_shape(
     image_shape: Sequence[int] | None, features: int, known: Sequence[int] | None = None
 ) -> tuple[int, ...]:
-    """(height, width) or (height, width, 3): `image_shape`, else `known`, else a square.
+    """Return the shape of an image: `image_shape`, else `known`, else a square.
 
     Raises
     ------
     TypeError, ValueError
-        The shape does not hold `features` values, or they make no square.
+        The shape does not have `features` values, or `features` is not a square number.
     """
     given = known if image_shape is None else image_shape
     if given is None:
         side = math.isqrt(features)
         if side * side != features:
             raise ValueError(
-                f"image_shape must be given where the features are no square, got {features}"
+                f"image_shape must be given if the number of features is no square, got {features}"
             )
         return side, side
     shape = tuple(integer(f"image_shape[{i}]", size, 1) for i, size in enumerate(given))
@@ -166,22 +166,22 @@ def images(
     Parameters
     ----------
     x : array of shape (samples, features), (samples, height, width) or (samples, height, width, 3)
-        uint8 values are brightness from 0 to 255. Other values are scaled so that the smallest is
-        black and the largest white.
+        Samples. uint8 values are brightness from 0 to 255. Other values are scaled so that the
+        smallest is black and the largest white.
     image_shape : sequence of int, optional
-        (height, width) for gray images or (height, width, 3) for RGB. By default that of `x`, or a
-        square.
+        Shape of an image: (height, width) for gray or (height, width, 3) for RGB. By default that
+        of `x`, or a square.
     titles : sequence of str, optional
-        One for each image.
+        Titles of the images, one for each.
     title : str, optional
         Title of the figure; by default there is none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        They hold one image, the grid.
+        Axes with one image, the grid.
 
     Raises
     ------
@@ -240,27 +240,27 @@ def weight_templates(
     layer : int
         Index of the layer; negative values count from the last.
     image_shape : sequence of int, optional
-        (height, width) or (height, width, 3). By default that of the model's data for the first
-        layer, and a square for others.
+        Shape of an image: (height, width) or (height, width, 3). By default that of the model's
+        data for the first layer, and a square for other layers.
     units : sequence of int, optional
-        Units to draw; by default the first 100.
+        Indices of the units to draw; by default the first 100.
     titles : sequence of str, optional
-        One for each image, such as the classes of a linear classifier.
+        Titles of the images, one for each, such as the classes of a linear classifier.
     title : str, optional
-        By default it names the layer; an empty string sets none.
+        Title of the figure; by default it names the layer. An empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        They hold one image, the grid. All units share one scale, symmetric around 0: red is
+        Axes with one image, the grid. All units have the same scale, symmetric around 0: red is
         positive, blue negative. With three channels 0 is gray.
 
     Raises
     ------
     TypeError, ValueError
-        `model` is no model, there is no such layer or unit, or the shape does not fit.
+        `model` is not a model, the layer or a unit does not exist, or the shape does not fit.
 
     Examples
     --------

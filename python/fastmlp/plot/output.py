@@ -1,4 +1,4 @@
-"""Figures as SVG text that depends on nothing but the figure."""
+"""Conversion of figures to SVG text that depends only on the figure."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 __all__ = ["svg"]
 
-# matplotlib writes "<" in texts, comments and attributes as an entity, so this finds elements only.
+# matplotlib escapes "<" in texts, comments and attributes, so this matches elements only.
 _ELEMENT = re.compile(r"<[A-Za-z][^<>]*>")
 _ID_OR_REFERENCE = re.compile(r'(\bid="|\bhref="#|url\(#)([^")]+)')
 
 
 def svg(picture: Axes | Figure) -> str:
-    """Return a figure as a standalone SVG document; the same figure gives the same text.
+    """Return a figure as a standalone SVG document; the same figure has the same text.
 
-    The document has no date. Its ids, which matplotlib draws at random, are made from a digest of
-    the document, so that one page can hold several. Letters are outlines, unless matplotlib's
-    setting "svg.fonttype" is "none".
+    The document has no date. The random ids of matplotlib are replaced by ids computed from a
+    digest of the document, so that one page can contain several documents. Letters are outlines,
+    unless matplotlib's setting "svg.fonttype" is "none".
 
     Parameters
     ----------
     picture : matplotlib Axes or Figure
-        For Axes, the whole figure is drawn.
+        Figure to convert; for Axes, the figure that contains them.
 
     Returns
     -------
     str
-        The document; its title is the first title of the figure's axes.
+        SVG document. Its title is the first title of the figure's axes.
 
     Raises
     ------
     TypeError
-        `picture` is neither.
+        `picture` is neither Axes nor a Figure.
     MissingExtraError
         matplotlib is not installed.
 
@@ -81,7 +81,7 @@ def _figure_of(picture: object) -> Figure:
 
 
 def _forget_layout(figure: Figure) -> None:
-    """Reset the positions of axes: a layout depends on the one before it."""
+    """Reset the positions of axes, because a layout depends on the previous one."""
     if figure.get_layout_engine() is None:
         return
     for ax in figure.axes:
@@ -93,7 +93,7 @@ def _forget_layout(figure: Figure) -> None:
 
 
 def _with_own_ids(document: str) -> str:
-    """The document with ids made of its digest and their order."""
+    """Replace the ids of the document by a digest of it and their position."""
     numbers: dict[str, int] = {}
     for element in _ELEMENT.findall(document):
         for _, name in _ID_OR_REFERENCE.findall(element):

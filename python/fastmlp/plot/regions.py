@@ -45,39 +45,40 @@ def decision_regions(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the regions that a classifier of two inputs assigns to each class, with samples.
+    """Draw the regions that a classifier with two inputs assigns to each class, and the samples.
 
     Parameters
     ----------
     model : MLP
-        With a loss of classes, or binary cross-entropy with one output.
+        Classifier with two inputs: a model with a loss of classes, or with binary cross-entropy
+        and one output.
     x : array of shape (samples, 2)
         Inputs of the model.
     y : array of shape (samples,)
         Class indices.
     preprocessing : Preprocessing, optional
-        The preprocessing that made `x`: axes then have the units and names of the data, and the
-        legend has its classes.
+        Preprocessing that produced `x`. With it, axes have the units and names of the data, and the
+        legend has the names of the classes.
     class_names : sequence of str, optional
-        By default the names of `preprocessing`, else the indices.
+        Names of the classes; by default those of `preprocessing`, else the indices.
     resolution : int
-        Grid points along each axis, at least 2.
+        Number of grid points along each axis, at least 2.
     title : str, optional
-        By default it names the network's layers; an empty string sets none.
+        Title of the axes; by default it names the network's layers. An empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
-        They hold an image with the classes that `model.predict` gives at the centers of its pixels.
-        Regions differ by color and hatching, samples by color and marker. Lines are where the two
-        best classes are equally likely.
+        Axes with an image of the classes that `model.predict` returns at the centers of its pixels.
+        Regions differ by color and hatching, samples by color and marker. Lines mark the points at
+        which the two best classes are equally likely.
 
     Raises
     ------
     TypeError, ValueError
-        The model is no classifier of two inputs, or samples and names do not fit it.
+        The model is not a classifier with two inputs, or samples or names do not fit it.
 
     Examples
     --------
@@ -143,7 +144,7 @@ def _require_preprocessing(preprocessing: object) -> None:
             f"preprocessing must be a Preprocessing, got {type(preprocessing).__name__}"
         )
     if preprocessing.features != 2:
-        raise ValueError(f"preprocessing must make 2 features, got {preprocessing.features}")
+        raise ValueError(f"preprocessing must have 2 features, got {preprocessing.features}")
 
 
 def _class_names(
@@ -161,10 +162,10 @@ def _class_names(
 
 
 def _units(preprocessing: Preprocessing | None) -> tuple[Floats, Floats]:
-    """Scale and shift that turn the model's inputs into the units of the data."""
+    """Return the scale and shift that convert inputs of the model to the units of the data."""
     if preprocessing is None or preprocessing.input_mean is None:
         return np.ones(2), np.zeros(2)
-    assert preprocessing.input_scale is not None  # the two come together
+    assert preprocessing.input_scale is not None  # set whenever input_mean is set
     return np.asarray(preprocessing.input_scale), np.asarray(preprocessing.input_mean)
 
 
@@ -175,9 +176,9 @@ def _limits(points: Floats) -> tuple[Floats, Floats]:
 
 
 def _margins(model: Network, grid: Floats) -> Floats:
-    """Lead of each class over the best other class at each point, (classes, points).
+    """Return the margin of each class over the best other class, shape (classes, points).
 
-    Logarithms of probabilities are compared, as they change evenly close to a boundary.
+    Logarithms of probabilities are compared, because they are nearly linear close to a boundary.
     """
     if model.architecture.losses[0].link == "none":
         scores = np.asarray(model.forward(grid), np.float64).T

@@ -1,4 +1,4 @@
-"""Results on samples: classes that were taken for each other, predicted against true values."""
+"""Results on samples: confusion matrix, scores of classes, predicted against true values."""
 
 from __future__ import annotations
 
@@ -61,28 +61,29 @@ def confusion_matrix(
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,)
-        Labels. With `class_names` they are indices of the names, otherwise any labels of one kind.
+        True and predicted labels. With `class_names` they are indices of the names, otherwise any
+        labels of one type.
     matrix : array of shape (classes, classes)
-        Counts in place of labels; rows are true classes.
+        Confusion matrix in place of labels; rows are true classes.
     class_names : sequence of str, optional
+        Names of the classes.
     normalize : {"true", "predicted", "all"}, optional
-        Draw percentages of each row, of each column, or of all samples. An empty row or column
-        holds zeros.
+        Draw percentages of each row, of each column, or of all samples. An empty row or column has
+        zeros.
     title : str, optional
-        By default the accuracy; an empty string sets none.
+        Title of the axes; by default the accuracy. An empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure, which grows with the number of classes.
+        Axes to draw on; by default those of a new figure, which grows with the number of classes.
 
     Returns
     -------
     Axes
-        Up to 25 classes have numbers in the cells where `ax` has room for them; otherwise there
-        is a color bar.
+        Axes with numbers in the cells for up to 25 classes if they fit; otherwise with a color bar.
 
     Raises
     ------
     TypeError, ValueError
-        Neither or both of labels and `matrix` are given, or shapes and names do not match.
+        Both labels and `matrix` are given or neither is, or shapes or names do not match.
 
     Examples
     --------
@@ -100,7 +101,7 @@ def confusion_matrix(
     from matplotlib.colors import PowerNorm
 
     ax = styled_axes(ax, (side + 1.8, side + 1.2), grid=False)
-    # Square roots, so that the few mistakes show beside the many hits.
+    # Square roots make the few errors visible beside the many correct predictions.
     norm = PowerNorm(0.5, vmin=0, vmax=max(float(shown.max()), 1e-9))
     image = ax.imshow(shown, cmap="Blues", norm=norm)
     cells = [[_cell_text(value, normalize) for value in row] for row in shown.tolist()]
@@ -165,7 +166,7 @@ def _cell_text(value: float, normalize: str | None) -> str:
 
 
 def _font_size(ax: Axes, cells: list[list[str]]) -> float:
-    """Font size at which the texts fit their cells; a digit is about 0.64 times its size wide."""
+    """Return the font size at which texts fit their cells; a digit is 0.64 times its size wide."""
     width, height = size_in_points(ax)
     side = min(width, height) / len(cells)
     longest = max(len(text) for row in cells for text in row)
@@ -198,21 +199,22 @@ def class_scores(
     Parameters
     ----------
     per_class : sequence of mappings
-        Each with "class", "precision", "recall" and "f1", these in [0, 1], and optionally
-        "support", the number of samples of the class.
+        One mapping per class with "class", with "precision", "recall" and "f1" in [0, 1], and
+        optionally with "support", the number of samples of the class.
     title : str, optional
-        An empty string sets none.
+        Title of the axes; an empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure, which grows with the number of classes.
+        Axes to draw on; by default those of a new figure, which grows with the number of classes.
 
     Returns
     -------
     Axes
+        Axes with three bars per class.
 
     Raises
     ------
     TypeError, ValueError
-        There are no classes, or one lacks a number.
+        There are no classes, or a class lacks a number.
 
     Examples
     --------
@@ -274,16 +276,18 @@ def predictions(
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,) or (samples, targets)
+        True and predicted values.
     target_names : sequence of str, optional
-        One for each target, such as "price (EUR)".
+        Names of the targets, such as "price (EUR)".
     title : str, optional
-        An empty string sets none.
+        Title of the axes; an empty string sets none.
     ax : Axes, optional
-        Where to draw; by default a new figure.
+        Axes to draw on; by default those of a new figure.
 
     Returns
     -------
     Axes
+        Axes with one point per sample and target.
 
     Raises
     ------

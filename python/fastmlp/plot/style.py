@@ -28,7 +28,7 @@ DASHES: tuple[Any, ...] = (
     "-", "--", "-.", ":", (0, (6, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3, 2, 3)),
 )  # fmt: skip
 MARKERS = {"o": 5.0, "s": 4.6, "^": 5.6, "D": 4.6, "v": 5.6, "P": 6.0, "X": 6.0, "*": 7.5}
-"""Markers and the sizes, in points, at which they look equally large."""
+"""Markers with the sizes in points at which they look equally large."""
 INK = "#222222"
 GRID = "#D9D9D9"
 
@@ -57,21 +57,27 @@ STYLE: dict[str, Any] = {
     "ytick.color": INK,
     "ytick.labelsize": 9.0,
 }
-"""The style as settings of matplotlib, for figures of your own:
+"""The style as matplotlib settings, to use in other figures:
 ``with matplotlib.rc_context(plot.STYLE): ...``."""
 
 _MOST_POINTS_AS_VECTORS = 2000
 _LONGEST_LEGEND_INSIDE = 7
 BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-"""Options that place a legend right of the axes."""
+"""Options that place a legend to the right of the axes."""
 
 
 def styled_axes(
     ax: object, size: tuple[float, float] = STYLE["figure.figsize"], *, grid: bool = True
 ) -> Axes:
-    """Return `ax`, or for None the axes of a new figure of `size` (width, height) in inches.
+    """Return `ax`, or the axes of a new figure if `ax` is None.
 
-    ``grid=False`` is for content that fills the axes, such as an image.
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+    size : pair of float
+        Width and height of a new figure in inches.
+    grid : bool
+        Whether to draw a grid; False is for content that fills the axes, such as an image.
 
     Raises
     ------
@@ -93,7 +99,7 @@ def styled_axes(
     figure = Figure(
         figsize=size,
         facecolor=STYLE["figure.facecolor"],
-        layout="constrained" if grid else "compressed",  # "compressed" suits a fixed aspect
+        layout="constrained" if grid else "compressed",  # "compressed" is for fixed aspect ratios
     )
     new = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
     new.set_axisbelow(True)
@@ -111,14 +117,14 @@ def styled_axes(
 
 
 def line_look(index: int, *, points: int) -> dict[str, Any]:
-    """Color, dashes and about ten markers of line number `index` of several."""
+    """Return color, dashes and about ten markers for line number `index`."""
     turn, place = divmod(index, len(OKABE_ITO))
     return {
         "color": OKABE_ITO[place],
         "linestyle": DASHES[(place + turn) % len(DASHES)],
         "linewidth": STYLE["lines.linewidth"],
         **_marker(index),
-        # Lines that coincide have their markers at different places.
+        # The markers of lines that coincide are at different places.
         "markevery": _marker_places(index, points),
     }
 
@@ -129,14 +135,14 @@ def _marker_places(index: int, points: int) -> Any:
 
 
 def _marker(index: int) -> dict[str, Any]:
-    """Marker of a line; when the colors repeat, the markers differ."""
+    """Return the marker of a line; lines with the same color have different markers."""
     turn, place = divmod(index, len(OKABE_ITO))
     name, size = list(MARKERS.items())[(place + 2 * turn) % len(MARKERS)]
     return {"marker": name, "markersize": size}
 
 
 def point_look(index: int, *, points: int) -> dict[str, Any]:
-    """Color and marker of group number `index`; more than 2000 points become a bitmap."""
+    """Return color and marker of group number `index`; over 2000 points are drawn as a bitmap."""
     return {
         "color": OKABE_ITO[index % len(OKABE_ITO)],
         "linestyle": "none",
@@ -148,32 +154,32 @@ def point_look(index: int, *, points: int) -> dict[str, Any]:
 
 
 def plain(value: object, longest: int = 28) -> str:
-    """Text on one line of at most `longest` characters that matplotlib shows literally."""
+    """Return text on one line of at most `longest` characters that matplotlib shows literally."""
     text = " ".join(str(value).split())
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    # A dollar starts a formula; labels that begin with an underscore are left out of legends.
+    # A dollar sign starts a formula, and legends omit labels that begin with an underscore.
     return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
 
 
 def short_number(value: float) -> str:
-    """Three significant digits with a true minus sign."""
+    """Return a number with three significant digits and a typographic minus sign."""
     text = f"{value:.3g}"
     return "0" if text == "-0" else text.replace("-", "\u2212")
 
 
 def ink(ax: Axes) -> ColorType:
-    """Color of text on these axes."""
+    """Return the color of text on these axes."""
     return ax.xaxis.label.get_color()
 
 
 def add_title(ax: Axes, title: str | None, default: str) -> None:
-    """Set `title`, or `default` where it is None; an empty string sets none.
+    """Set `title`, or `default` if it is None; an empty string sets no title.
 
     Raises
     ------
     TypeError
-        `title` is no text.
+        `title` is neither a string nor None.
     """
     if title is not None and not isinstance(title, str):
         raise TypeError(f"title must be a string or None, got {type(title).__name__}")
@@ -183,7 +189,7 @@ def add_title(ax: Axes, title: str | None, default: str) -> None:
 
 
 def add_legend(ax: Axes, **options: Any) -> None:
-    """Add a legend if anything has a label; a long legend is placed beside the axes."""
+    """Add a legend if there are labels; a long legend is placed beside the axes."""
     entries = len(ax.get_legend_handles_labels()[0])
     if entries > _LONGEST_LEGEND_INSIDE:
         options = BESIDE | options
@@ -206,14 +212,14 @@ def add_note(ax: Axes, text: str) -> None:
 
 
 def whole_numbers(ax: Axes) -> None:
-    """Put ticks of the x axis at integers only."""
+    """Place ticks of the x axis only at integers."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def percent_ticks(axis: Axis) -> None:
-    """Write ticks of shares in percent, without the sign; the axis label has it."""
+    """Write ticks of shares in percent without the sign, which the axis label has."""
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
@@ -233,7 +239,7 @@ def logarithmic(ax: Axes, which: str) -> None:
 
 
 def add_color_bar(ax: Axes, image: AxesImage, label: str) -> None:
-    """Add a color bar right of the axes, as high as they are."""
+    """Add a color bar to the right of the axes, with the same height."""
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.04, 1.0)))
     bar.set_label(label, size=STYLE["axes.labelsize"], color=ink(ax))
     bar.ax.tick_params(colors=ink(ax), labelsize=STYLE["ytick.labelsize"])
@@ -241,7 +247,7 @@ def add_color_bar(ax: Axes, image: AxesImage, label: str) -> None:
 
 
 def frame(ax: Axes, color: str | None) -> None:
-    """Remove the tick marks and draw a thin frame of `color`, or none."""
+    """Remove the tick marks and draw a thin frame of `color`; None draws no frame."""
     ax.tick_params(which="both", length=0)
     ax.spines[:].set_visible(color is not None)
     if color is not None:
@@ -249,7 +255,7 @@ def frame(ax: Axes, color: str | None) -> None:
 
 
 def text_color_on(rgba: Sequence[float]) -> str:
-    """Black or white, whichever has the larger contrast ratio to a color (WCAG 2.2)."""
+    """Return "black" or "white", whichever has the larger contrast ratio to a color (WCAG 2.2)."""
     channels = np.asarray(rgba[:3], float)
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     luminance = float(linear @ (0.2126, 0.7152, 0.0722))
@@ -257,6 +263,6 @@ def text_color_on(rgba: Sequence[float]) -> str:
 
 
 def size_in_points(ax: Axes) -> tuple[float, float]:
-    """Width and height of the axes in points, before the layout of the figure."""
+    """Return width and height of the axes in points, before the layout of the figure."""
     points_per_pixel = 72 / ax.figure.dpi
     return float(ax.bbox.width) * points_per_pixel, float(ax.bbox.height) * points_per_pixel

@@ -40,7 +40,7 @@ from fastmlp.report.subject import Subject
 
 __all__ = ["write_report"]
 
-# Status of a run: the word for it, its level, and an explanation.
+# By status of a run: its name in the report, its level, and an explanation.
 _ENDINGS = {
     "completed": ("completed", "good", ""),
     "stopped_early": ("stopped early", "good", ""),
@@ -75,15 +75,16 @@ def write_report(
     Parameters
     ----------
     run : RunDirectory
-        It must have config.toml; sections for other missing files are left out.
+        Directory of the run with its config.toml. If another file is missing, its section is left
+        out.
     model : MLP
-        The selected model of the run. Without preprocessing, classes and features are numbered.
+        Selected model of the run. Without preprocessing, classes and features are numbered.
     evaluation : Evaluation
         Measures of `model` on `samples`.
     samples : Samples
-        ``x`` as the network takes it, and ``y``.
+        Samples with ``x`` as inputs of the network.
     threads : int, optional
-        Threads for the predictions of the model.
+        Worker threads for the predictions of the model.
 
     Returns
     -------
@@ -97,13 +98,13 @@ def write_report(
     FormatError
         A file of the run is damaged.
     OSError
-        A file cannot be read or written; no file is left half-written.
+        A file cannot be read or written; no file is left incomplete.
     """
     for package in ("matplotlib", "jinja2"):
         require("plot", package)
     subject = Subject(run, model, evaluation, samples, threads)
     run.plots_path.mkdir(parents=True, exist_ok=True)
-    # Read before the figures are drawn: a damaged file must not leave half of a report.
+    # Read before any file is written, so that a damaged file leaves no incomplete report.
     header, tiles, appendix = _header(subject), _tiles(subject), list(_appendix(subject))
     sections = [
         *_notes(subject),
@@ -120,15 +121,15 @@ def write_report(
 
 
 def _utf8(text: str) -> bytes:
-    # Names of files that are not UTF-8 hold surrogates, which have no encoding.
+    # File names that are not UTF-8 contain surrogates, which cannot be encoded.
     return text.encode(errors="replace")
 
 
-# ---------------------------------------------------------------- the beginning
+# ---------------------------------------------------------------- header
 
 
 def _header(subject: Subject) -> Header:
-    """Name, status and date of the run, and a sentence about it."""
+    """Return name, status and date of the run, and a sentence that summarizes it."""
     status, level, meaning = _ENDINGS.get(str(subject.result.get("status")), _UNFINISHED)
     explanation = " ".join(part for part in (_message(subject.result), meaning) if part)
     return Header(
@@ -138,7 +139,7 @@ def _header(subject: Subject) -> Header:
 
 
 def _message(result: dict[str, Any]) -> str:
-    """The message of the run about its end, as a sentence."""
+    """Return the message about the end of the run as a sentence."""
     message, status = str(result.get("message") or ""), str(result.get("status"))
     if not message or message == status:
         return ""
@@ -182,7 +183,7 @@ def _summary(subject: Subject) -> str:
 
 
 def _tiles(subject: Subject) -> list[Tile]:
-    """Key figures, the most important first."""
+    """Return the key figures, the most important first."""
     return [*_quality(subject), *_effort(subject)]
 
 
@@ -236,7 +237,7 @@ def _effort(subject: Subject) -> Iterator[Tile]:
 
 
 def _notes(subject: Subject) -> Iterator[Section]:
-    """What was inferred about the data rather than set."""
+    """Yield the section about what was inferred from the data, if there is anything."""
     points = tuple(str(note) for note in subject.result.get("notes") or ())
     if subject.part == "training":
         points += (
@@ -247,11 +248,11 @@ def _notes(subject: Subject) -> Iterator[Section]:
         yield Section("notes", "Notes", points=points)
 
 
-# ---------------------------------------------------------------- the end
+# ---------------------------------------------------------------- appendix
 
 
 def _appendix(subject: Subject) -> Iterator[Section]:
-    """Settings, machine and data, from which the run can be repeated."""
+    """Yield the sections on settings, machine and data, from which the run can be repeated."""
     text = read_regular_file(subject.run.config_path).decode(errors="replace")
     about = ("All settings of the run; 'fastmlp train --config' takes them.",)
     yield Section("configuration", "Configuration", about, blocks=(Code("config.toml", text),))
@@ -279,7 +280,7 @@ def _written(value: Any) -> str:
 
 
 def _files(subject: Subject) -> Section:
-    """All files in the directory of the run except the report."""
+    """Return the section that lists all files of the run except the report."""
     run = subject.run
     found = sorted(
         path

@@ -38,7 +38,7 @@ MOST_INPUTS = 20
 def learning_curves(
     records: Records, quantity: str, monitored: str, chosen_epoch: int | None
 ) -> Picture:
-    """Loss or accuracy of each epoch; `monitored` is the part that ``val_`` values are of."""
+    """Draw loss or accuracy by epoch; `monitored` names the part of the ``val_`` values."""
     axes = plot.learning_curves(records, quantity=quantity)
     for line in axes.get_lines():
         if line.get_label() == "training":
@@ -75,7 +75,7 @@ def _course(values: list[float], write: Callable[[float], str]) -> str:
 
 
 def learning_rate(records: Records) -> Picture:
-    """The learning rate of each epoch."""
+    """Draw the learning rate of each epoch."""
     shown = f"Learning rate by epoch: {_course(_known(records, 'learning_rate'), number)}"
     axes = plot.learning_rate(records, title="")
     return Picture("learning_rate", f"{shown}.", shown, plot.svg(axes))
@@ -85,7 +85,7 @@ def learning_rate(records: Records) -> Picture:
 
 
 def confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str]) -> Picture:
-    """Confusion matrix in shares of each true class."""
+    """Draw the confusion matrix in shares of each true class."""
     names = _drawable(class_names)
     axes = plot.confusion_matrix(matrix=matrix, class_names=names, normalize="true", title="")
     right, total = int(np.trace(matrix)), int(matrix.sum())
@@ -100,7 +100,7 @@ def confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str]) -> P
 
 
 def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
-    """Predicted over true values of one target; `suffix` is appended to the file name."""
+    """Draw predicted over true values of one target; `suffix` is appended to the file name."""
     name = _drawable([target])[0]
     axes = plot.predictions(truth, predicted, target_names=[name], title="")
     shown = f"Predicted against true {target} of {len(truth):,} samples"
@@ -109,7 +109,7 @@ def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> P
 
 
 def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
-    """Histogram of the errors of one target."""
+    """Draw a histogram of the errors of one target; `suffix` is appended to the file name."""
     from matplotlib.ticker import MaxNLocator
 
     errors = predicted - truth
@@ -132,7 +132,7 @@ def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Pic
 
 
 def _bins(errors: Floats) -> Floats:
-    """Bin edges by Freedman and Diaconis (1981), at most 60 bins; one bin for equal errors."""
+    """Return bin edges by Freedman and Diaconis (1981): at most 60 bins, 1 for equal errors."""
     if np.ptp(errors) == 0:
         middle = float(errors[0])
         return np.array([middle - 0.5, middle + 0.5])
@@ -141,7 +141,7 @@ def _bins(errors: Floats) -> Floats:
 
 
 def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) -> Picture:
-    """The samples with the highest loss as one image."""
+    """Draw the samples with the highest loss as one image."""
     shape = pixels.shape[1:]
     axes = plot.images(pixels.reshape(len(pixels), -1), shape, _drawable(titles))
     shown = f"The {len(pixels)} {part} samples with the highest loss"
@@ -154,7 +154,7 @@ def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) ->
 def weight_templates(
     model: MLP, image_shape: tuple[int, ...], unit_names: Sequence[str] | None
 ) -> Picture:
-    """Weights of the first layer's units with the largest norms, as images."""
+    """Draw the weights of the units of the first layer with the largest norms as images."""
     norms = np.linalg.norm(np.asarray(model.weights[0], np.float64), axis=0)
     units = largest(norms, MOST_UNITS).tolist()
     titles = None if unit_names is None else _drawable([unit_names[unit] for unit in units])
@@ -169,7 +169,7 @@ def weight_templates(
 
 
 def input_weights(norms: Floats, names: Sequence[str]) -> Picture:
-    """The inputs whose weights in the first layer have the largest norms."""
+    """Draw the norms of the inputs whose weights in the first layer are largest."""
     chosen = largest(norms, MOST_INPUTS)
     axes = styled_axes(None, (STYLE["figure.figsize"][0], 1.1 + 0.26 * len(chosen)))
     axes.barh(np.arange(len(chosen)), norms[chosen], height=0.7, color=OKABE_ITO[0])
@@ -192,7 +192,7 @@ def _some(shown: int, count: int) -> str:
 
 
 def _drawable(names: Sequence[str]) -> list[str]:
-    """Names in which U+FFFD replaces characters that the font of the figures lacks."""
+    """Return names with U+FFFD in place of characters that the font of the figures lacks."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))

@@ -1,4 +1,4 @@
-"""The parts of a report's page, how numbers are written, and the page as HTML."""
+"""The parts of a report's page, the format of its numbers, and its rendering as HTML."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, which is a part of the page and a file of its own."""
+    """A figure that appears in the page and is also written as a separate file."""
 
     kind: ClassVar[str] = "picture"
 
@@ -72,7 +72,7 @@ class Picture:
     caption: str
     description: str  # read by screen readers
     svg: str
-    in_page: bool = True  # False: the page has the same content in another form
+    in_page: bool = True  # False if the page shows the same content in another form
     wide: bool = False  # needs the full width of the page
 
 
@@ -86,7 +86,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Card:
-    """A sample and the lines of text about it."""
+    """A sample as an image with lines of text."""
 
     image: Image
     lines: tuple[str, ...]
@@ -104,7 +104,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a column of a table."""
+    """The header of a table column."""
 
     title: str
     numeric: bool = False
@@ -112,16 +112,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts or images; the first cell of a row is its head."""
+    """A table with rows of texts or images; the first cell of a row is its header."""
 
     kind: ClassVar[str] = "table"
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | Image, ...], ...]
-    totals: tuple[str, ...] = ()  # a last row, over all others
+    totals: tuple[str, ...] = ()  # last row, which summarizes the others
     collapsed: bool = False
-    digests: bool = False  # in the last column
+    digests: bool = False  # whether the last column holds digests
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,12 @@ class Section:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Write a measurement with this many significant digits."""
+    """Return a measurement as text with `digits` significant digits."""
     return f"{value:.{digits}g}" if math.isfinite(value) else "not finite"
 
 
 def percent(share: float) -> str:
-    """Write a share in percent with two decimals; only 0 is 0.00 and only 1 is 100.00."""
+    """Return a share in percent with two decimals; only 0 is 0.00 and only 1 is 100.00."""
     if not math.isfinite(share):
         return "not finite"
     text = f"{100 * share:.2f}"
@@ -174,12 +174,12 @@ def percent(share: float) -> str:
 
 
 def count(value: int) -> str:
-    """Write a whole number with commas between thousands."""
+    """Return an integer as text with commas between thousands."""
     return f"{value:,}"
 
 
 def duration(seconds: float) -> str:
-    """Write a time span in ms, s, min or h."""
+    """Return a duration as text in ms, s, min or h."""
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 120:
@@ -193,25 +193,26 @@ def duration(seconds: float) -> str:
 # ---------------------------------------------------------------- pictures in the page
 
 
-# A style sheet inside an SVG element would apply to the whole page; the page's own replaces it.
+# A style sheet inside an SVG element would apply to the whole page, which has its own.
 _LEFT_OUT = ("metadata", "style", "title")
 
 
 def inline_svg(svg: str, description: str) -> str:
-    """Turn an SVG document of `fastmlp.plot.svg` into an element of an HTML page.
+    """Convert an SVG document of `fastmlp.plot.svg` to an element of an HTML page.
 
     Namespaces and metadata, which HTML does not need, are removed, and with them all web addresses.
 
     Parameters
     ----------
     svg : str
+        SVG document.
     description : str
         Text for screen readers.
 
     Returns
     -------
     str
-        One `svg` element, no wider than the figure was drawn.
+        One `svg` element, at most as wide as the figure.
     """
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
@@ -249,7 +250,7 @@ def png_uri(pixels: NDArray[Any]) -> str:
 
 
 def rendered(sections: Sequence[Section], **facts: Any) -> str:
-    """The HTML page with these sections; `facts` are the other variables of the template."""
+    """Return the HTML page with these sections; `facts` are the other template variables."""
     jinja2 = require("plot", "jinja2")
     markupsafe = require("plot", "markupsafe")
     environment = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""The sections with figures: training, results, worst samples and the first layer."""
+"""The sections of a report with figures: training, results, worst samples, first layer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MOST_FEATURES = 10
 
 Indices = NDArray[np.int64]
 Texts = tuple[str, ...]
-# What is said of samples: titles, and a text for each title and sample.
+# Columns about samples, and for each sample one text per column.
 Verdicts = tuple[tuple[Column, ...], list[Texts]]
 
 
@@ -53,7 +53,7 @@ Verdicts = tuple[tuple[Column, ...], list[Texts]]
 
 
 def training_sections(subject: Subject) -> Iterator[Section]:
-    """Learning curves and learning rate."""
+    """Yield the sections with the learning curves and the learning rate."""
     records = subject.records
     chosen = subject.result.get("best_epoch") if subject.result.get("selected") == "best" else None
     curves = tuple(
@@ -74,7 +74,7 @@ def training_sections(subject: Subject) -> Iterator[Section]:
 
 
 def result_sections(subject: Subject) -> Iterator[Section]:
-    """The measures of the model on its samples, by task."""
+    """Yield the sections with the measures of the model on its samples, by task."""
     if subject.evaluation.task == "regression":
         yield _predictions(subject)
         return
@@ -192,7 +192,7 @@ def _targets(
 
 
 def worst_samples(subject: Subject) -> Section:
-    """Samples with the highest losses, the worst first."""
+    """Return the section with the samples of the highest loss, the worst first."""
     if subject.is_image:
         rows = largest(subject.losses, MOST_PICTURES)
         return _worst_section(subject, "Worst examples", _worst_gallery(subject, rows))
@@ -239,7 +239,7 @@ def _worst_table(subject: Subject, rows: Indices) -> Table:
 
 
 def _strongest(subject: Subject) -> list[SourceColumn]:
-    """At most `MOST_FEATURES` columns of the data, those with the largest weights, in order."""
+    """Return the `MOST_FEATURES` data columns with the largest weights, in their order."""
     columns = source_columns(subject.model.layer_sizes[0], subject.model.preprocessing)
     norms = input_norms(subject.model)
     strength = np.array([np.linalg.norm(norms[column.inputs]) for column in columns])
@@ -292,7 +292,10 @@ def _labels(subject: Subject, rows: Indices) -> Verdicts:
 
 
 def _values(subject: Subject, rows: Indices) -> Verdicts:
-    """Values of the target with the largest error relative to its standard deviation."""
+    """Return true value, prediction and error of the target with the largest relative error.
+
+    The error is relative to the standard deviation of the target.
+    """
     truth, predicted = subject.true_values, subject.predicted_values
     spread = truth.std(axis=0)
     errors = predicted[rows] - truth[rows]
@@ -311,7 +314,7 @@ def _values(subject: Subject, rows: Indices) -> Verdicts:
 
 
 def first_layer(subject: Subject) -> Section:
-    """Weights of the first layer: as images, or the norms of the inputs' weights."""
+    """Return the section on the first layer: weights as images, or their norms by input."""
     model = subject.model
     if subject.image_shape is not None:
         titles = subject.outputs if len(model.layer_sizes) == 2 else None

@@ -1,4 +1,4 @@
-"""The subject of a report: a run, its model, the samples it was measured on, and findings."""
+"""The subject of a report: a run with its model and samples, and quantities derived from them."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Subject:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Machine, versions, digests of the data."""
+        """Machine, versions and digests of the data."""
         return self.run.environment()
 
     @property
     def part(self) -> str:
-        """The part `samples` are: "test", "validation" or "training"; "evaluated" if unknown."""
+        """Part of `samples`: "test", "validation" or "training"; "evaluated" if unknown."""
         return str(self.result.get("evaluated_on", "evaluated"))
 
     @property
     def monitored(self) -> str:
-        """The part that ``val_`` values of the records were measured on."""
+        """Name of the part on which the ``val_`` values of the records were measured."""
         return self.run.measured_part()
 
     @property
@@ -72,7 +72,7 @@ class Subject:
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
-        """(height, width) or (height, width, 3); None if samples are no images."""
+        """Shape (height, width) or (height, width, 3) of a sample; None if it is not an image."""
         pre = self.model.preprocessing
         shape = None if pre is None else pre.image_shape
         drawable = shape is not None and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3))
@@ -87,24 +87,34 @@ class Subject:
 
     @cached_property
     def losses(self) -> Floats:
-        """The loss of each sample, as `sample_losses` defines it."""
+        """Loss of each sample, float64 of shape (samples,), as defined by `sample_losses`."""
         return sample_losses(self.model, self.evaluation, self.samples, threads=self.threads)
 
     @cached_property
     def true_values(self) -> Floats:
-        """Targets of a regression in their units, (samples, targets)."""
+        """Targets of a regression in their units, float64 of shape (samples, targets)."""
         targets = np.asarray(self.samples.y, np.float64).reshape(self.predicted_values.shape)
         pre = self.model.preprocessing
         return targets if pre is None else np.asarray(pre.decode(targets), np.float64)
 
     @cached_property
     def predicted_values(self) -> Floats:
-        """Predictions of a regression in units of the targets, (samples, targets)."""
+        """Predictions of a regression in units of the targets, shape (samples, targets)."""
         values = np.asarray(self.evaluation.predictions, np.float64)
         return values.reshape(len(values), -1)
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Samples as images, 0 black and 255 white, (rows, height, width) or (..., 3)."""
+        """Return samples as images, from 0 (black) to 255 (white).
+
+        Parameters
+        ----------
+        rows : int64 array of shape (rows,)
+            Indices of the samples.
+
+        Returns
+        -------
+        uint8 array of shape (rows, height, width) or (rows, height, width, 3)
+        """
         assert self.image_shape is not None
         x = self.samples.x[rows]
         if x.dtype != np.uint8:
@@ -119,46 +129,48 @@ class Subject:
 
     @cached_property
     def _range(self) -> tuple[float, float]:
-        """Lowest and highest value of all samples, so that equal shades are equal values."""
+        """Lowest and highest value of all samples, so that all images have the same scale."""
         x, pre = self.samples.x, self.model.preprocessing
         low = float(original_inputs(x.min(axis=0), pre).min())
         high = float(original_inputs(x.max(axis=0), pre).max())
         return low, high if high > low else low + 1
 
 
-# ---------------------------------------------------------------- findings
+# ---------------------------------------------------------------- derived quantities
 
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """The samples of one class that were assigned to another."""
+    """The samples of one class that were assigned to another class."""
 
     true: int
     predicted: int
     count: int
-    share: float  # of the samples of the true class
-    example: int  # index of the one with the highest loss
+    share: float  # relative to all samples of the true class
+    example: int  # index of the sample with the highest loss
 
 
 def sample_losses(
     model: MLP, evaluation: Evaluation, samples: Samples, *, threads: int | None = None
 ) -> Floats:
-    """The loss of each sample, by which a report ranks them.
+    """Return the loss of each sample, by which a report ranks samples.
 
     Parameters
     ----------
     model : MLP
     evaluation : Evaluation
-        Of `samples` by `model`.
+        Measures of `model` on `samples`.
     samples : Samples
     threads : int, optional
+        Worker threads; by default fastmlp chooses.
 
     Returns
     -------
     float64 array of shape (samples,)
-        With probabilities, minus the logarithm of the probability of the true class, or the sum of
-        these over the labels. With scores only, the best wrong score minus the true one. For a
-        regression, the sum of squared errors over the targets, in the scale of the network.
+        Classification with probabilities: minus the logarithm of the probability of the true class.
+        Classification without: the highest score of a wrong class minus the score of the true one.
+        Multilabel: the sum over the labels of minus the logarithm of their probability.
+        Regression: the sum over the targets of the squared errors, in the scale of the network.
     """
     losses: Floats
     y = np.asarray(samples.y)
@@ -169,7 +181,7 @@ def sample_losses(
     if evaluation.probabilities is None:
         return _margins(np.asarray(model.forward(samples.x, threads=threads), np.float64), y)
     probabilities = np.asarray(evaluation.probabilities, np.float64)
-    with np.errstate(divide="ignore"):  # a probability of 0 is an infinite loss
+    with np.errstate(divide="ignore"):  # a probability of 0 has an infinite loss
         if evaluation.task == "multilabel":
             given = np.where(y.reshape(probabilities.shape) > 0.5, probabilities, 1 - probabilities)
             losses = -np.log(given).sum(axis=1)
@@ -187,7 +199,7 @@ def _margins(scores: Floats, y: Array) -> Floats:
 
 
 def largest(values: Array, count: int) -> NDArray[np.int64]:
-    """Indices of the `count` largest values, largest first; equal values keep their order."""
+    """Return the indices of the `count` largest values, largest first; the sort is stable."""
     return np.argsort(-values, kind="stable")[:count]
 
 
@@ -199,11 +211,13 @@ def confused_pairs(
     Parameters
     ----------
     confusion : int64 array of shape (classes, classes)
-        Rows are true classes.
+        Confusion matrix; rows are true classes.
     y, predictions : int array of shape (samples,)
+        True and predicted classes.
     losses : float64 array of shape (samples,)
-        The example of a pair is its sample with the highest loss.
+        Losses of the samples; the example of a pair is its sample with the highest loss.
     count : int
+        Largest number of pairs.
     """
     wrong = confusion - np.diag(np.diagonal(confusion))
     pairs = []
@@ -220,39 +234,39 @@ def confused_pairs(
 
 
 def input_norms(model: MLP) -> Floats:
-    """Euclidean norm of each input's weights in the first layer, (features,)."""
+    """Return the Euclidean norm of the first layer's weights of each input, shape (features,)."""
     norms: Floats = np.linalg.norm(np.asarray(model.weights[0], np.float64), axis=1)
     return norms
 
 
 def original_inputs(x: Array, preprocessing: Preprocessing | None) -> Floats:
-    """The network's inputs in the units of the data, with standardization undone."""
+    """Return inputs of the network in the units of the data, without standardization."""
     values = np.asarray(x, np.float64)
     if preprocessing is None or preprocessing.input_mean is None:
         return values
-    assert preprocessing.input_scale is not None  # the two come together
+    assert preprocessing.input_scale is not None  # set whenever input_mean is set
     return values * preprocessing.input_scale + preprocessing.input_mean
 
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """A column of the data: one input of the network, or one for each of its categories."""
+    """A column of the data; it is one input of the network, or one input per category."""
 
     name: str
     inputs: slice
     categories: tuple[str, ...] = ()
 
     def text(self, row: Floats) -> str:
-        """The value in a row of `original_inputs`."""
+        """Return the value of this column in a row of `original_inputs` as text."""
         values = row[self.inputs]
         if self.categories:
-            # A row whose unknown category was ignored has none of them.
+            # If an unknown category was ignored, all inputs of the column are 0.
             return self.categories[int(values.argmax())] if values.max() > 0 else "-"
         return f"{float(values[0]):.5g}"
 
 
 def source_columns(features: int, preprocessing: Preprocessing | None) -> list[SourceColumn]:
-    """The columns of the data behind the inputs of the network, in order."""
+    """Return the columns of the data from which the inputs are computed, in their order."""
     columns = preprocessing.columns if preprocessing is not None else None
     if columns is not None:
         found, start = [], 0

@@ -1,4 +1,4 @@
-"""`fastmlp bench`: training steps of fastmlp and of the installed peers, side by side."""
+"""The command `fastmlp bench`: time training steps of fastmlp and of other libraries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
     help="nielsen, small, tabular, mnist, ciresan or wide; may be repeated.  [default: the first "
     "four]",
 )  # fmt: skip
-@click.option("--all", "every", is_flag=True, help="All six workloads: minutes, gigabytes.")
+@click.option(
+    "--all", "every", is_flag=True,
+    help="Run all six workloads; this takes minutes and gigabytes of memory.",
+)  # fmt: skip
 @click.option(
     "--engine", "engines", multiple=True, metavar="NAME",
     help="fastmlp, torch, torch-compile, jax, sklearn, keras or tensorflow; may be repeated.  "
@@ -46,15 +49,15 @@ fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
 )  # fmt: skip
 @click.option(
     "--threads", type=Whole(1, 1024), multiple=True,
-    help="Threads of every engine; may be repeated.  [default: 1, all, and for fastmlp its own "
-    "choice]",
+    help="Threads of every engine; may be repeated.  [default: 1, all, and for fastmlp also the "
+    "number it chooses]",
 )  # fmt: skip
 @click.option(
     "--rounds", type=Whole(1, 1000), default=5, show_default=True, help="Turns of each engine."
 )
 @click.option(
     "--seconds", type=Number(0, 3600, open_low=True), default=0.3, show_default=True,
-    help="Length of a turn; one epoch at least.",
+    help="Length of a turn; at least one epoch is trained.",
 )  # fmt: skip
 @quiet_option()
 @common_options()
@@ -63,13 +66,13 @@ def bench(
     ctx: click.Context, /, *, workloads: tuple[str, ...], every: bool, engines: tuple[str, ...],
     threads: tuple[int, ...], rounds: int, seconds: float, quiet: bool,
 ) -> int:  # fmt: skip
-    """Time training steps of fastmlp and its peers.
+    """Time training steps of fastmlp and of other libraries.
 
-    Every engine trains the same network from the same weights on the same batches, in a process of
-    its own; the processes take turns. A step is all of it: gather of shuffled rows, forward, loss,
-    backward, momentum update. An engine whose loss after two epochs is not that of fastmlp is
-    marked. The peak, to which the shares refer, is measured in the same turns. Let nothing else run
-    meanwhile, and compare numbers of one run only.
+    Every engine trains the same network from the same weights on the same batches, in its own
+    process; the processes take turns. A step includes gathering the shuffled rows, forward pass,
+    loss, backward pass and momentum update. An engine whose loss after two epochs differs from that
+    of fastmlp is marked. The peak of the machine, to which shares refer, is measured in the same
+    turns. Run nothing else meanwhile, and compare only numbers of the same run.
     """
     from fastmlp.bench.report import summary
     from fastmlp.bench.runner import Settings, run_workload
@@ -127,7 +130,7 @@ def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _facts() -> dict[str, Any]:
-    # A load far from 0 says that something else was running.
+    # A load average far above 0 shows that other programs were running.
     return {**fastmlp.info(), "platform": platform.platform(), "load_average": os.getloadavg()}
 
 
@@ -153,7 +156,7 @@ def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state:
 
 
 def _print_table(result: dict[str, Any], state: State) -> None:
-    """Print a workload as a table and, below it, what is not in its rows."""
+    """Print a workload as a table and, below it, the peak, failures and deviating losses."""
     from statistics import median
 
     layers = "-".join(map(str, result["layers"]))
@@ -199,5 +202,5 @@ def _peak(threads: str, flops: float) -> str:
 
 
 def _microseconds(value: float) -> str:
-    """Three digits at least."""
+    """Return a time with at least three digits."""
     return f"{value:.1f}" if value < 1000 else f"{value:,.0f}"

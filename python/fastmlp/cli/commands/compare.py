@@ -1,4 +1,4 @@
-"""`fastmlp compare`: runs side by side, also with the same training by other libraries."""
+"""The command `fastmlp compare`: compare runs, also with the same training by other libraries."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ MEASURES = (*SHARES, "rmse", "r2", "loss")
 def compare(
     ctx: click.Context, /, *, runs: tuple[str, ...], peers: tuple[str, ...], quiet: bool
 ) -> int:
-    """Put runs side by side: results, times, settings that differ.
+    """Compare runs: results, times, settings that differ.
 
-    RUN is the number of a run, its name, or the path of its directory. Other libraries train on the
-    same samples with those settings of the first run that they have, with their own random numbers
-    and on as many threads as they choose.
+    RUN is the number of a run, its name, or the path of its directory. With --with, another library
+    trains on the same samples with the settings of the first run that it supports. It uses its own
+    random numbers and its own choice of threads.
     """
     found = [open_run(run) for run in runs]
     with run_errors():
@@ -86,7 +86,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
 
 
 def _differences(runs: Sequence[RunDirectory]) -> dict[str, list[Any]]:
-    """Settings that differ, with one value per run; None where it is not set."""
+    """Return the settings that differ, with one value per run; None means not set."""
     flat = [
         {
             f"{section}.{name}": value
@@ -107,7 +107,7 @@ def _peer_results(run: RunDirectory, names: tuple[str, ...], quiet: bool) -> lis
     from fastmlp.experiment.peers import PEERS, require_library
     from fastmlp.experiment.runner import require_same_data
 
-    for name in names:  # before the first of them trains
+    for name in names:  # raises before the first library trains
         require_library(name)
     experiment = load_experiment(run.config(), quiet=quiet)
     with data_errors():
@@ -134,7 +134,7 @@ def _print(
         | {"run": peer.library, "epochs": peer.epochs, "seconds": peer.seconds, **peer.metrics}
         for peer in others
     ]  # fmt: skip
-    # Only columns in which the runs differ.
+    # Columns in which all runs agree are left out.
     facts = [name for name in FACTS if len({row[name] for row in rows}) > 1]
     numbers = ["epochs", "seconds"]
     numbers += [name for name in MEASURES if any(row.get(name) is not None for row in rows + peers)]

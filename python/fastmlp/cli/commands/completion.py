@@ -1,4 +1,4 @@
-"""`fastmlp completion`: the script that makes a shell complete commands, options and names."""
+"""The command `fastmlp completion`: print a script for completion in a shell."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from fastmlp.cli.options import CommandBase
 
 __all__ = ["completion"]
 
-# In what a user has to do once; the first line of each script.
+# The command that installs the script of each shell; it is the first line of the script.
 INSTALLATION = {
     "bash": "fastmlp completion bash > ~/.local/share/bash-completion/completions/fastmlp",
     "zsh": "fastmlp completion zsh > DIR/_fastmlp, DIR being one of $fpath",
     "fish": "fastmlp completion fish > ~/.config/fish/completions/fastmlp.fish",
 }
 PROGRAM = "fastmlp"
-# The variable by which click tells a completion from a call of this program.
+# click sets this variable when it calls the program for a completion.
 VARIABLE = "_FASTMLP_COMPLETE"
 EXAMPLES = """\
 fastmlp completion bash > ~/.local/share/bash-completion/completions/fastmlp
@@ -33,7 +33,7 @@ def completion(ctx: click.Context, /, shell: str) -> None:
     assert kind is not None  # click has all three
     script = kind(ctx.find_root().command, {}, PROGRAM, VARIABLE).source()
     comment = f"# To install: {INSTALLATION[shell]}\n"
-    # zsh reads the first line alone to know what a file of $fpath completes.
+    # zsh requires #compdef in the first line of a file of $fpath.
     tag, newline, rest = script.partition("\n")
     if tag.startswith("#compdef"):
         click.echo(f"{tag}{newline}{comment}{rest}", nl=False)

@@ -1,4 +1,4 @@
-"""`fastmlp config`: files of settings, made, shown and checked, and the schema for editors."""
+"""The command `fastmlp config`: create, show and check settings files; print their schema."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["config", "json_schema", "problems_of", "template"]
 
-# Values longer than this do not push the origins of all others to the right.
+# Lines longer than this are ignored when the column of origins is aligned.
 ALIGNED_WIDTH = 44
 SCHEMA_FILE = "fastmlp.schema.json"
 COMMENT_WIDTH = 88
@@ -49,11 +49,11 @@ Values = Mapping[str, Any]
 
 @click.group(cls=GroupBase, examples=EXAMPLES)
 def config() -> None:
-    """Make, show and check files of settings.
+    """Create, show and check settings files.
 
     A training takes each setting from the first of these places that has it: --set, a flag, the
-    variable of the flag (FASTMLP_EPOCHS for --epochs), FASTMLP_SET, the file of --config, or else
-    ./fastmlp.toml and then the user's file, the recipe of the data, and the default.
+    variable of the flag (FASTMLP_EPOCHS for --epochs), FASTMLP_SET, the file of --config (or
+    ./fastmlp.toml, then the user's file), the recipe of the data, and the default.
     """
 
 
@@ -65,14 +65,15 @@ def config() -> None:
     "-o", "--output", type=click.Path(), default="fastmlp.toml", show_default=True,
     metavar="FILE", help="File to write.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Allow to replace an existing file.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @common_options()
 @click.pass_context
 def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: bool) -> None:
-    """Write a file with all settings and what they mean.
+    """Write a file with all settings and their descriptions.
 
-    With DATASET it holds what a training on that data would use; without, every line is a comment,
-    so that each data set keeps its recipe. Either way nothing changes until the file is edited.
+    With DATASET the file holds the settings of a training on that data. Without DATASET every
+    setting is a comment, so that each data set keeps its recipe. In both cases trainings are
+    unchanged until the file is edited.
     """
     if os.path.lexists(output) and not overwrite:
         raise ConfigError(f"{output} exists; name another with -o, or replace it with --overwrite")
@@ -99,10 +100,10 @@ def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: boo
 @common_options()
 @click.pass_context
 def show(ctx: click.Context, /, **options: Any) -> None:
-    """Show all settings of a training and where each comes from.
+    """Show all settings of a training and the origin of each.
 
-    The arguments are those of 'fastmlp train'. What is printed is a settings file, in which a
-    setting without a value is a comment.
+    The arguments are those of 'fastmlp train'. The output is a valid settings file; settings
+    without a value are comments.
     """
     rows = list(settings_of(take_settings(ctx, options)))
     state = state_of(ctx)
@@ -141,9 +142,9 @@ def _print_settings(rows: Sequence[Setting], state: State) -> None:
 @common_options()
 @click.pass_context
 def validate(ctx: click.Context, /, files: tuple[str, ...]) -> int:
-    """Check files of settings; name every problem.
+    """Check settings files and print every problem.
 
-    A line for each, and code 2 if there is one.
+    Each problem is one line. The exit code is 2 if there is a problem.
     """
     problems = {file: problems_of(file) for file in files}
     wrong = any(problems.values())
@@ -166,21 +167,21 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2))
 
 
-# ---------------------------------------------------------------- a file to begin with
+# ---------------------------------------------------------------- settings file of init
 
 
 def template(source: str | None) -> str:
-    """The text of a settings file that changes nothing.
+    """Return the text of a settings file that leaves trainings unchanged.
 
     Parameters
     ----------
     source : str or None
-        The data whose settings are filled in; None leaves all of them to each training.
+        Data whose settings are filled in; if None, all settings are comments.
 
     Raises
     ------
     ConfigError
-        The user's own file is wrong.
+        The user's settings file is invalid.
     """
     import tomlkit
 
@@ -217,14 +218,14 @@ def _head(source: str | None) -> str:
     title = f"Settings of a training on {source}" if source else "Settings of trainings"
     lines = (
         f"#:schema ./{SCHEMA_FILE}",
-        f"# {' '.join(title.split())}; flags and FASTMLP_* variables are stronger.",
-        f"# For editors that complete and check: fastmlp config schema > {SCHEMA_FILE}",
+        f"# {' '.join(title.split())}; flags and FASTMLP_* variables override them.",
+        f"# Schema for completion and checks in editors: fastmlp config schema > {SCHEMA_FILE}",
     )
     return "".join(f"{line}\n" for line in lines)
 
 
 def _sections(kind: Any) -> dict[str, Any]:
-    """Models of the sections by name."""
+    """Return the pydantic models of the sections by name."""
     kinds = {name: field.annotation for name, field in kind.model_fields.items()}
     return {name: each for name, each in kinds.items() if hasattr(each, "model_fields")}
 
@@ -233,11 +234,11 @@ def _wrapped(text: str | None) -> list[str]:
     return textwrap.wrap(" ".join((text or "").split()), COMMENT_WIDTH)
 
 
-# ---------------------------------------------------------------- what is wrong with a file
+# ---------------------------------------------------------------- validation
 
 
 def problems_of(file: str) -> list[str]:
-    """One line for each thing that is wrong in a settings file, beginning with its name."""
+    """Return one line for each problem of a settings file; the lines begin with its name."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -257,7 +258,7 @@ def problems_of(file: str) -> list[str]:
 
 
 def _faults(values: Values, file: str) -> list[str]:
-    """What is wrong with single settings, in the words that a training would use."""
+    """Return the problems of single settings, with the same messages as in a training."""
     from pydantic import ValidationError
 
     from fastmlp.experiment.schema import Config
@@ -280,7 +281,7 @@ def _faults(values: Values, file: str) -> list[str]:
 
 
 def _contradictions(values: Values, file: str) -> list[str]:
-    """What is wrong between settings that are right one by one."""
+    """Return the contradictions between settings that are valid one by one."""
     from fastmlp.experiment import build
     from fastmlp.experiment.schema import Config, OptimizerSection, ScheduleSection
     from fastmlp.experiment.settings import resolve
@@ -288,7 +289,7 @@ def _contradictions(values: Values, file: str) -> list[str]:
     known = "source" in values.get("data", {})
     settings = resolve(None, [values]) if known else Config.checked(values)
     checks: dict[str, Callable[[], object]] = {"network": lambda: _build_network(settings)}
-    # Without the data a file is part of a whole: what it leaves out, a recipe may decide.
+    # Without a data source, a recipe may supply the name that the file omits.
     if known or "name" in values.get("optimizer", {}):
         alone = settings.model_copy(update={"schedule": ScheduleSection()})
         checks["optimizer"] = lambda: build.optimizer(alone)
@@ -306,14 +307,14 @@ def _contradictions(values: Values, file: str) -> list[str]:
 
 
 def _build_network(settings: Config) -> None:
-    """Let the model judge its arguments, with layers of one unit for those of the data."""
+    """Build a model with these settings and layers of one unit, so that it checks its arguments."""
     from fastmlp.network.architecture import architecture_from_config
 
     given = settings.network.model_dump(exclude={"hidden"}, exclude_none=True)
     arguments = architecture_from_config(given)
     hidden = settings.network.hidden
     if hidden is None:
-        # The recipe has layers then, and lists must fit each other.
+        # The recipe will set the layers; here lists need one entry per layer.
         counts = [len(each) for each in arguments.values() if isinstance(each, (list, tuple))]
         hidden = (1,) * next(iter(counts), 1)
     fastmlp.MLP([1, *(1 for _ in hidden), 2], **arguments)
@@ -332,7 +333,7 @@ _FOR_FLAGS = ("flag", "metavar")
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of settings files."""
+    """Return the JSON Schema (draft 2020-12) of settings files."""
     from fastmlp.experiment.schema import Config
 
     head = {
@@ -343,7 +344,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _for_toml(node: Any) -> Any:
-    """A schema without null, which TOML lacks, and with bounds by their standard names."""
+    """Return a schema without null, which TOML lacks, and with the standard names of bounds."""
     if isinstance(node, list):
         return [_for_toml(item) for item in node]
     if not isinstance(node, dict):
@@ -356,7 +357,7 @@ def _for_toml(node: Any) -> Any:
             kinds = [_for_toml(kind) for kind in value if kind != {"type": "null"}]
             result |= {"anyOf": kinds} if len(kinds) > 1 else kinds[0]
         elif key == "default":
-            # A section's own defaults stand at its settings.
+            # The defaults of a section are given at its settings.
             result |= {} if value is None or isinstance(value, dict) else {key: value}
         elif key not in _FOR_FLAGS:
             standard = str(_BOUNDS.get(key, key))

@@ -1,4 +1,4 @@
-"""`fastmlp data`: list, fetch, verify, locate and remove data sets."""
+"""The command `fastmlp data`: list, fetch, verify, locate and remove data sets."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def _without_files(spec: Spec) -> str:
 @common_options()
 @click.pass_context
 def list_(ctx: click.Context, /) -> None:
-    """List the known data sets and where each is in the cache.
+    """List the known data sets and their places in the cache.
 
-    Samples such as 60,000 + 10,000 are those of the training part and of the test part.
+    Samples such as 60,000 + 10,000 are the sizes of the training part and the test part.
     """
     specs = [fastmlp.datasets.get_spec(name) for name in fastmlp.datasets.available()]
     places = [fastmlp.datasets.path(spec) for spec in specs]
@@ -140,7 +140,7 @@ def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, q
 def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
     """Check the files in the cache against their digests; code 3 if one is damaged.
 
-    Without a NAME all data sets are checked.
+    Without NAME, all data sets are checked.
     """
     wanted = list(dict.fromkeys(map(canonical_name, names))) or fastmlp.datasets.available()
     rows = [(name, status) for name in wanted for status in fastmlp.datasets.verify(name)]
@@ -166,7 +166,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 @common_options()
 @click.pass_context
 def path(ctx: click.Context, /, name: str) -> None:
-    """Print the directory of a data set in the cache; code 3 if it is not there."""
+    """Print the directory of a data set in the cache; code 3 if it is not in the cache."""
     spec = fastmlp.datasets.get_spec(canonical_name(name))
     place = fastmlp.datasets.path(spec)
     if spec.kind != "download":
@@ -188,10 +188,10 @@ def path(ctx: click.Context, /, name: str) -> None:
 @common_options()
 @click.pass_context
 def clear(ctx: click.Context, /, names: tuple[str, ...], yes: bool) -> None:
-    """Remove data sets from the cache, after a question.
+    """Remove data sets from the cache after a confirmation.
 
-    Directories that --data-dir or FASTMLP_DATA_DIR name and copies of other tools are never
-    touched. Without a terminal for the question, --yes is needed.
+    Directories named by --data-dir or FASTMLP_DATA_DIR and copies of other tools are never removed.
+    Without a terminal for the question, --yes is needed.
     """
     from fastmlp.datasets.cache import cache_directory
 

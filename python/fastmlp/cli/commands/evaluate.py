@@ -1,4 +1,4 @@
-"""`fastmlp evaluate`: measure a model on samples with known answers."""
+"""The command `fastmlp evaluate`: measure a model on samples with known targets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 @click.argument("dataset", required=False, shell_complete=complete_source)
 @click.option(
     "--part", type=click.Choice(("auto", "test", "validation", "training")), default="auto",
-    show_default=True, help="Part of the data; auto takes the test part, or all of a file.",
+    show_default=True, help="Part of the data; auto is the test part, or all samples of a file.",
 )  # fmt: skip
 @data_dir_option
 @separator_option
@@ -64,16 +64,16 @@ def evaluate(
     separator: str | None, threads: int | None, min_accuracy: float | None,
     quiet: bool,
 ) -> int:  # fmt: skip
-    """Measure a model on samples with known answers.
+    """Measure a model on samples with known targets.
 
-    MODEL is the directory or number of a run, or a model file. Without DATASET a run is measured on
-    its own data, divided as for the training. All samples of a file are used.
+    MODEL is the directory or number of a run, or a model file. Without DATASET, a run is measured
+    on its own data, divided as for the training. All samples of a file are used.
     """
     place = run_or_file(model)
     network, path = open_model(place)
     if dataset is None:
         if data_dir is not None or separator is not None:
-            raise ConfigError("--data-dir and --separator are for a DATASET, and none is named")
+            raise ConfigError("--data-dir and --separator need a DATASET, got none")
         data, part, measured = _on_own_data(network, place, part, threads, quiet)
     else:
         with plain_warnings(quiet=quiet):
@@ -86,12 +86,12 @@ def evaluate(
 
 
 def _shortfall(measured: Evaluation, wanted: float | None) -> str:
-    """What is wrong with the accuracy, or an empty text."""
+    """Return the message about an accuracy that is too low, or an empty text."""
     if wanted is None or (measured.accuracy is not None and measured.accuracy >= wanted):
         return ""
     reached = measured.accuracy
     shown = "unknown for a regression" if reached is None else f"{100 * reached:.6g}%"
-    return f"accuracy is {shown}, --min-accuracy asks for {100 * wanted:.6g}%"
+    return f"accuracy is {shown}, --min-accuracy requires {100 * wanted:.6g}%"
 
 
 # ---------------------------------------------------------------- samples
@@ -101,7 +101,7 @@ def _on(
     model: MLP, place: Path, dataset: str, part: str, data_dir: str | None, separator: str | None,
     threads: int | None,
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
-    """Measure on a data set or file: its name, the part, the measures."""
+    """Measure on a data set or file; return its name, the part and the measures."""
     from fastmlp.data import read
     from fastmlp.experiment.serving import evaluate_part, part_of
 
@@ -124,8 +124,8 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
     known = RunDirectory(place).environment().get("data_sha256") if place.is_dir() else None
     if isinstance(known, dict) and not set(sha256.values()).isdisjoint(known.values()):
         warnings.warn(
-            "the model was trained on some of these samples; without DATASET it is measured on "
-            "samples that it has not seen",
+            "the model was trained on some of these samples; leave DATASET out to measure it on "
+            "samples that were not used for the training",
             stacklevel=2,
         )
 
@@ -133,12 +133,12 @@ def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
 def _on_own_data(
     model: MLP, place: Path, part: str, threads: int | None, quiet: bool
 ) -> tuple[str, str, Evaluation]:
-    """Measure on a part of the run's own data: name, part, measures."""
+    """Measure on a part of the run's own data; return its name, the part and the measures."""
     from fastmlp.experiment.evaluation import evaluate as measure
     from fastmlp.experiment.rundir import RunDirectory
 
     if not place.is_dir():
-        raise ConfigError("a DATASET is needed: a model file does not know its data, a run does")
+        raise ConfigError("a DATASET is needed for a model file; only a run records its data")
     experiment = load_own_data(RunDirectory.open(place), quiet=quiet)
     prepared = experiment.prepared
     parts = {
@@ -148,7 +148,7 @@ def _on_own_data(
     samples = parts[name]
     if samples is None:
         present = ", ".join(known for known, each in parts.items() if each is not None)
-        raise ConfigError(f"--part {part}: {place} has no such part, but {present}")
+        raise ConfigError(f"--part {part}: {place} has no such part, only {present}")
     return prepared.name, name, measure(model, samples, threads=threads)
 
 
@@ -183,7 +183,7 @@ def _print(
 def _print_table(
     what: str, rows: list[dict[str, Any]], measures: tuple[str, ...], form: str, state: State
 ) -> None:
-    """One line for each class, label or target."""
+    """Print a table with one line for each class, label or target."""
     counted = ("support",) if "support" in rows[0] else ()
     name = "target" if what == "target" else "class"
     lines = [

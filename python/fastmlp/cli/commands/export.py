@@ -1,4 +1,4 @@
-"""`fastmlp export`: write a trained model for other programs."""
+"""The command `fastmlp export`: write a trained model for other programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUFFIXES = {"onnx": ".onnx", "npz": ".npz", "c": ".h"}
 @click.argument("model", shell_complete=complete_run)
 @click.option(
     "--format", "kind", type=click.Choice(list(SUFFIXES)), default=None,
-    help="What to write.  [default: by the suffix of --output: .onnx, .npz or .h]",
+    help="Format of the file.  [default: by the suffix of --output: .onnx, .npz or .h]",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="FILE",
@@ -55,8 +55,8 @@ def export(
     """Write a model as ONNX, NPZ or a C header.
 
     MODEL is the directory or number of a run, or a model file. ONNX and C files contain the
-    preprocessing of numbers, so that they take raw samples. NPZ holds parameters and configuration
-    as arrays. An ONNX file that fails its check is not removed, and the exit code is 6.
+    preprocessing of numbers, so that their inputs are raw samples. NPZ holds parameters and
+    configuration as arrays. If an ONNX file fails its check, it is kept and the exit code is 6.
     """
     kind = _format(kind, output)
     if name is not None and kind != "c":
@@ -71,18 +71,18 @@ def export(
     found = _checked(network, target) if kind == "onnx" and checks else None
     _print(ctx, source, target, kind, found)
     if found is not None and not found["passed"]:
-        raise CheckFailedError(f"{target} does not compute what {source} does: {_told(found)}")
+        raise CheckFailedError(f"{target} differs from {source}: {_comparison(found)}")
     return int(ExitCode.OK)
 
 
 def _format(chosen: str | None, output: str | None) -> str:
-    """The value of --format, or else what the suffix of --output means."""
+    """Return the value of --format, or else the format of the suffix of --output."""
     suffixes = {suffix: kind for kind, suffix in SUFFIXES.items()}
     meant = None if output is None else suffixes.get(Path(output).suffix.lower())
     if chosen is None and output is None:
-        raise ConfigError("choose what to write with --format, or name a file with --output")
+        raise ConfigError("a format is needed: add --format, or name a file with --output")
     if chosen is not None and meant not in (None, chosen):
-        raise ConfigError(f"--output {output}: ends as {meant} does, not {chosen}")
+        raise ConfigError(f"--output {output}: has the suffix of {meant}, --format is {chosen}")
     kind = chosen or meant
     if kind is None:
         known = ", ".join(suffixes)
@@ -115,7 +115,7 @@ def _checked(network: MLP, target: Path) -> dict[str, Any]:
         return {"passed": False, "problem": str(error)}
 
 
-def _told(found: dict[str, Any]) -> str:
+def _comparison(found: dict[str, Any]) -> str:
     if "problem" in found:
         return str(found["problem"])
     labels = found["label_differences"]
@@ -135,7 +135,7 @@ def _print(
     if not state.json:
         click.echo(f"{'file':<15}{target} ({size:,} bytes)")
         if found is not None and not failed:
-            click.echo(f"{'check':<15}{_told(found)}")
+            click.echo(f"{'check':<15}{_comparison(found)}")
         return
     document = document_head("export") | {
         "status": "check_failed" if failed else "completed",

@@ -1,4 +1,4 @@
-"""`fastmlp info`: this installation, the machine, and checks that it works."""
+"""The command `fastmlp info`: show the installation and the machine; check the installation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTRAS", "info"]
 
-# The optional-dependencies of pyproject.toml, packages by the names that pip knows.
+# The optional dependencies of pyproject.toml: names of packages on PyPI by extra.
 EXTRAS = {
     "data": ("polars", "pillow"),
     "plot": ("matplotlib", "jinja2", "plotext"),
@@ -89,7 +89,7 @@ def _installation() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """Version of an installed package; it is not imported."""
+    """Return the version of an installed package without importing it, or None."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -118,7 +118,7 @@ def _places() -> dict[str, Any]:
 
 
 def _place(path: Path) -> dict[str, Any]:
-    """Whether a directory, which may not exist yet, can be written to, and the free bytes."""
+    """Return path, writability and free bytes of a directory, which may not exist yet."""
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     free = shutil.disk_usage(there).free

@@ -1,4 +1,4 @@
-"""`fastmlp inspect`: the content of a model file or checkpoint, after every byte was verified."""
+"""The command `fastmlp inspect`: verify a model file or checkpoint and show its content."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ Facts = dict[str, Any]
 @common_options()
 @click.pass_context
 def inspect(ctx: click.Context, /, *, model: str) -> None:
-    """Show what a model file or checkpoint holds: layers, preprocessing, history, digest.
+    """Show the content of a model file or checkpoint: layers, preprocessing, history, digest.
 
-    MODEL is the directory or number of a run, a model file or a checkpoint. Of a run, the selected
-    model is shown: the best one if a validation part chose it, else the last.
+    MODEL is the directory or number of a run, a model file or a checkpoint. For a run, the selected
+    model is shown: the best one if a validation part selected it, else the last.
     """
     from fastmlp.experiment.rundir import model_path
 
@@ -62,12 +62,12 @@ def _facts(path: Path) -> Facts:
             "sha256": hashlib.sha256(content).hexdigest(),
         }
         is_checkpoint = _names_a_checkpoint(content)
-        del content  # the reader takes its own
+        del content  # the reader reads the file again
         return facts | (_checkpoint_facts(path) if is_checkpoint else _model_facts(path))
 
 
 def _names_a_checkpoint(content: bytes) -> bool:
-    """Whether the header says so; the reader verifies the content."""
+    """Return whether the header names the format of checkpoints; the reader verifies the rest."""
     from fastmlp.experiment.checkpoint import KIND
 
     header = content[8 : 8 + min(int.from_bytes(content[:8], "little"), 1 << 20)]
@@ -216,7 +216,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value of the architecture: a name with its parameters, a number, or a list of these."""
+    """Return a value as text: a name with its parameters, a number, or a list of these."""
     if isinstance(value, list):
         return ", ".join(map(_shown, value))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""`fastmlp lr-find`: a learning-rate range test."""
+"""The command `fastmlp lr-find`: run a learning-rate range test."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ fastmlp lr-find mnist --hidden 512,512 -o rates.svg"""
 )  # fmt: skip
 @click.option(
     "--steps", type=Whole(2, 1_000_000), default=200, show_default=True, metavar="N",
-    help="Mini-batches in all.",
+    help="Total number of mini-batches.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="FILE",
-    help="Picture of the curve: .svg, .png or .pdf.",
+    help="File for a picture of the curve: .svg, .png or .pdf.",
 )  # fmt: skip
 @offline_option
 @quiet_option()
@@ -66,7 +66,7 @@ def lr_find(
 
     The learning rate grows by a constant factor from step to step while the loss is recorded
     (L. N. Smith, "Cyclical learning rates for training neural networks", 2017). The suggestion is
-    the rate at which the loss falls most steeply. Nothing of this training is kept.
+    the rate at which the loss falls most steeply. The trained model is discarded.
     """
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
@@ -83,7 +83,7 @@ def lr_find(
 
 
 def _require_drawable(output: str | None) -> None:
-    """Raise before the data is read where the picture cannot be made afterwards."""
+    """Raise an error before the data is read if the picture could not be written."""
     if output is None:
         return
     require_picture(Path(output))
@@ -117,7 +117,7 @@ def _search(experiment: Experiment, lowest: float, highest: float, steps: int) -
 
 
 def _weights(experiment: Experiment) -> Any:
-    """Weights of the samples times those of their classes, as a training takes both."""
+    """Return the weights of the samples times those of their classes, as in a training."""
     from fastmlp.experiment import build
     from fastmlp.network.samples import class_weighted
 

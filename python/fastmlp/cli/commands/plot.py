@@ -1,4 +1,4 @@
-"""`fastmlp plot`: pictures of a run as files, or its curves as text in the terminal."""
+"""The command `fastmlp plot`: draw pictures of a run as files, or its curves as text."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ CURVES = ("loss", "accuracy", "learning-rate")
 
 
 class NotInRunError(Exception):
-    """The run lacks what a picture shows."""
+    """The run lacks the values that a picture shows."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A run and what pictures show of it, read when it is first needed."""
+    """A run with its records, model and samples, which are read when first needed."""
 
     run: RunDirectory
     quiet: bool
 
     def records_with(self, quantity: str) -> list[Record]:
-        """The records of the epochs that measured this quantity."""
+        """Return the records of the epochs in which this quantity was measured."""
         records = [record for record in self._records if record.get(quantity) is not None]
         if not records:
             measured = "the run measured none" if self._records else "no epoch is finished"
@@ -72,7 +72,7 @@ class Subject:
 
     @cached_property
     def measured_part(self) -> str:
-        """The part that ``val_`` values of the records were measured on."""
+        """Name of the part on which the ``val_`` values of the records were measured."""
         with run_errors():
             return self.run.measured_part()
 
@@ -89,7 +89,7 @@ class Subject:
 
     @cached_property
     def samples(self) -> Samples:
-        """The samples that the model is evaluated on."""
+        """The samples on which the model is evaluated."""
         with run_errors():
             return load_own_data(self.run, quiet=self.quiet).evaluated[1]
 
@@ -101,7 +101,7 @@ class Subject:
         return evaluate(self.model, self.samples)
 
     def require_task(self, task: str) -> Any:
-        """The preprocessing of the model, whose task must be this one."""
+        """Return the preprocessing of the model; raise NotInRunError for another task."""
         pre = self.model.preprocessing
         if pre is None or pre.task != task:
             raise NotInRunError(f"the task is {pre and pre.task}, not {task}")
@@ -212,8 +212,8 @@ def plot(
     """Draw pictures of a run.
 
     RUN is the directory or number of a run. KIND is loss, accuracy, learning-rate, confusion,
-    scores, predictions, weights, gradients or regions (of two inputs). Without KIND, all pictures
-    are drawn for which the run has the data. --terminal can draw the first three.
+    scores, predictions, weights, gradients or regions (of a model with two inputs). Without KIND,
+    all pictures for which the run has the data are drawn. --terminal can draw the first three.
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -242,14 +242,14 @@ def plot(
 
 @dataclass(frozen=True)
 class Target:
-    """Where pictures are written: a file, or a directory and the suffix of its files."""
+    """The destination of pictures: a file, or a directory and the suffix of its files."""
 
     path: Path
     suffix: str | None
     is_own: bool
 
     def file_of(self, kind: str) -> Path:
-        """The file of one picture."""
+        """Return the file of one picture."""
         return self.path if self.suffix is None else self.path / f"{kind}.{self.suffix}"
 
 
@@ -265,14 +265,14 @@ def _target(
     if len(kinds) != 1:
         raise ConfigError(f"--output {output}: a file needs exactly one KIND, got {len(kinds)}")
     if suffix not in (None, meant):
-        raise ConfigError(f"--output {output}: ends as {meant} does, not {suffix}")
+        raise ConfigError(f"--output {output}: has the suffix of {meant}, --format is {suffix}")
     return Target(path, None, is_own=False)
 
 
 def _write(
     subject: Subject, kinds: Sequence[str], target: Target, *, overwrite: bool
 ) -> dict[str, Path]:
-    """Draw and write pictures; their files by kind."""
+    """Draw and write pictures; return their files by kind."""
     require("plot", "matplotlib")
     for kind in kinds or KINDS:
         if not target.is_own:
@@ -344,14 +344,14 @@ Points = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity by epoch: one line or two, by name."""
+    """A quantity by epoch, with one or two named lines."""
 
     title: str
     lines: Mapping[str, Points]
 
 
 class Look(NamedTuple):
-    """How a line is drawn and how the legend shows it; markers tell lines apart without colors."""
+    """The marker and color of a line and its sign in the legend; markers differ without color."""
 
     marker: str
     shown: str
@@ -365,9 +365,9 @@ ASCII_FRAME = str.maketrans(FRAME, "-|+++++++++")
 
 
 def drawn(curves: Sequence[Curve], *, color: bool) -> str:
-    """Pictures of curves below each other, as wide as the terminal.
+    """Return pictures of curves as text, one below the other, as wide as the terminal.
 
-    Only ASCII is used where the encoding of standard output has nothing else.
+    If the encoding of standard output lacks the drawing characters, ASCII is used.
 
     Raises
     ------
@@ -393,7 +393,7 @@ def _can_be_printed(text: str) -> bool:
 
 
 def _figure(plotext: Any, curve: Curve, looks: Sequence[Look]) -> Any:
-    """The picture of one curve."""
+    """Return the picture of one curve."""
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
@@ -414,7 +414,7 @@ def _figure(plotext: Any, curve: Curve, looks: Sequence[Look]) -> Any:
 
 
 def _ticks(epochs: Sequence[int]) -> list[int]:
-    """Some of the epochs, evenly spread, with the first and the last."""
+    """Return evenly spaced epochs, including the first and the last."""
     known = sorted(set(epochs))
     gaps = min(len(known), MOST_TICKS) - 1
     if gaps == 0:

@@ -1,4 +1,4 @@
-"""`fastmlp predict`: predictions for new samples, from a file or a pipe to a file or a pipe."""
+"""The command `fastmlp predict`: predict for samples from a file or a pipe."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
 fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
 fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl"""
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
-# Lines that are encoded and written together.
+# Number of lines that are encoded and written together.
 LINES = 10_000
 
 Columns = dict[str, Any]
@@ -72,10 +72,10 @@ def predict(
     """Predict for new samples.
 
     MODEL is the directory or number of a run, or a model file. SAMPLES is a file (CSV, TSV,
-    Parquet, NPZ, NPY, IDX) or - for CSV or Parquet on standard input. Columns are found by name;
+    Parquet, NPZ, NPY, IDX) or - for CSV or Parquet on standard input. Columns are matched by name;
     other columns are ignored. The output has one line for each sample, in the same order: the name
     of the class, or values in the units of the training data. Text is not escaped for
-    spreadsheets, which read a cell that begins with = as a formula.
+    spreadsheets, which interpret a cell that begins with = as a formula.
     """
     state = state_of(ctx)
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
@@ -95,7 +95,7 @@ def predict(
 
 
 def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: bool) -> str:
-    """Check all arguments about the output and return its format."""
+    """Check the options of the output and return its format."""
     if as_json and (kind is not None or output != "-"):
         raise ConfigError("--json prints one object; leave --format and --output out")
     if output == "-":
@@ -107,10 +107,10 @@ def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: 
     if kind is None and suffix not in FORMATS:
         raise ConfigError(f"--output {output}: {unknown('format', suffix, FORMATS)}")
     if kind is not None and suffix in FORMATS and suffix != kind:
-        raise ConfigError(f"--output {output}: ends as {suffix} does, not {kind}")
+        raise ConfigError(f"--output {output}: has the suffix of {suffix}, --format is {kind}")
     require_free(path, overwrite=overwrite)
     if not path.parent.is_dir():
-        raise ConfigError(f"--output {output}: there is no directory {path.parent}")
+        raise ConfigError(f"--output {output}: directory {path.parent} does not exist")
     return kind or suffix
 
 
@@ -119,7 +119,7 @@ def _require_probabilities(network: Any, path: Path) -> None:
 
     if not has_probabilities(network):
         names = ", ".join(loss.name for loss in network.architecture.losses)
-        raise ConfigError(f"--probabilities: {path} makes none, its loss is {names}")
+        raise ConfigError(f"--probabilities: {path} has none, because its loss is {names}")
 
 
 # ---------------------------------------------------------------- input
@@ -129,7 +129,7 @@ def _columns(
     network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
     threads: int | None,
 ) -> Columns:  # fmt: skip
-    """The columns of the output: those kept, the predictions, and their probabilities."""
+    """Return the columns of the output: those of --keep, predictions and probabilities."""
     from fastmlp.data import read_samples
     from fastmlp.experiment.serving import predict_samples
 
@@ -141,7 +141,7 @@ def _columns(
     columns = answers.columns | (answers.probabilities or {})
     for name in kept:
         if name in columns:
-            raise ConfigError(f"--keep: the output has a column {name!r} of its own")
+            raise ConfigError(f"--keep: the output already has a column {name!r}")
     return kept | columns
 
 
@@ -151,8 +151,8 @@ def _kept(samples: Any, keep: str) -> Columns:
     if not keep:
         return {}
     if not isinstance(samples, Table):
-        raise ConfigError("--keep: the samples are no table, their columns have no names")
-    # A name may hold a comma itself.
+        raise ConfigError("--keep: needs a table with named columns, got an array")
+    # The name of a column may contain a comma.
     whole = keep in samples.columns or keep in samples.unsupported
     names = [keep] if whole else [name.strip() for name in keep.split(",")]
     for name in names:
@@ -160,11 +160,11 @@ def _kept(samples: Any, keep: str) -> Columns:
             raise ConfigError(f"--keep: {name!r} holds {samples.unsupported[name]}")
         if name not in samples.columns:
             raise ConfigError(f"--keep: {unknown('column', name, samples.columns)}")
-    return {name: _as_given(samples.columns[name]) for name in names}
+    return {name: _copied(samples.columns[name]) for name in names}
 
 
-def _as_given(column: Column) -> Column:
-    """A column of a table with whole numbers as integers and None where a value is missing."""
+def _copied(column: Column) -> Column:
+    """Return a column of a table with integral numbers as int and None for missing values."""
     import numpy as np
 
     if column.dtype == object:
@@ -181,7 +181,7 @@ def _as_given(column: Column) -> Column:
 
 
 def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
-    """The output, piece by piece."""
+    """Yield the output in pieces."""
     if kind == "parquet":
         yield _parquet(columns)
         return
@@ -201,14 +201,14 @@ def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
 
 
 def _delimited(columns: Columns, separator: str) -> Iterator[str]:
-    """Lines of RFC 4180 that end with a line feed alone."""
+    """Yield lines in the format of RFC 4180, but with line feeds as line ends."""
     from fastmlp.experiment.serving import plain_values
 
     def field(value: object) -> str:
         if value is None:
             return ""
         text = str(value)
-        # Without quotes an empty text alone in its line would be an empty line, which readers skip.
+        # Readers skip empty lines, so a single empty text must be quoted.
         quoted = not text or any(mark in text for mark in (separator, '"', "\n", "\r"))
         return '"' + text.replace('"', '""') + '"' if quoted else text
 
@@ -218,7 +218,7 @@ def _delimited(columns: Columns, separator: str) -> Iterator[str]:
 
 
 def _rows(columns: Columns) -> Iterator[dict[str, Any]]:
-    """One mapping per sample, with values that JSON can express."""
+    """Yield one mapping per sample, with None in place of NaN and infinities."""
     from fastmlp.experiment.serving import plain_values
 
     def finite(value: Any) -> Any:

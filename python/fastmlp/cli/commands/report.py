@@ -1,4 +1,4 @@
-"""`fastmlp report`: write the report of a run from its files and its data."""
+"""The command `fastmlp report`: write the report of a run from its files and its data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["report"]
 def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool) -> None:
     """Write report.html and the plots of a run.
 
-    RUN is the directory or number of a run. Its model is measured on the run's own data again. The
+    RUN is the directory or number of a run. Its model is measured again on the data of the run. The
     report is one file without scripts or references to other files.
     """
     from fastmlp.experiment.evaluation import evaluate

@@ -1,4 +1,4 @@
-"""`fastmlp runs`: list runs in one line each, show all about one, remove them."""
+"""The command `fastmlp runs`: list, show and remove runs."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ fastmlp runs rm 1 2 --dry-run"""
 HEADER = ("name", "data", "status", "epochs", "result", "best", "seconds", "started")
 NUMBERS = ("epochs", "result", "seconds")
 SORTS = ("name", "data", "status", "epochs", "result", "seconds", "started")
-# Directories that commands make in that of a run; a user made any others.
+# Directories that commands create in a run; any other was created by a user.
 OWN_DIRECTORIES = ("checkpoints", "plots", "tensorboard")
-# The main measure of each task, of which a larger value is better.
+# The main measure of each task; larger values are better.
 MEASURES = ("accuracy", "subset_accuracy", "r2")
 
 
@@ -93,7 +93,7 @@ def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
 
     parent = _parent(runs)
     rows = [summary_of(RunDirectory(path)) for path in run_paths(parent)]
-    if sort != "name":  # they are in the order of their numbers already
+    if sort != "name":  # `run_paths` returns them sorted by number and name
         rows.sort(key=lambda row: _sort_key(row, sort))
     state = state_of(ctx)
     if state.json:
@@ -110,7 +110,7 @@ def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
 
 
 def _sort_key(row: RunSummary, key: str) -> tuple[bool, Any]:
-    """Runs without the value come last."""
+    """Return the sort key of a run; runs without the value come last."""
     if key == "result":
         value = None if row.value is None else -row.value
     else:
@@ -134,7 +134,7 @@ def _result(row: RunSummary) -> str:
 
 
 def _shown_time(started: str | None) -> str:
-    """A moment in local time, to the minute."""
+    """Return a time as local time to the minute."""
     try:
         return datetime.fromisoformat(started or "").astimezone().strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError):
@@ -205,7 +205,7 @@ def _print_summary(row: RunSummary, run: RunDirectory) -> None:
 
 
 def _file_rows(files: Sequence[tuple[str, int]]) -> list[tuple[str, str]]:
-    """Files of the run itself and its checkpoints one by one, others by directory."""
+    """Return rows for each file of the run and each checkpoint, and for each other directory."""
     totals: dict[str, tuple[int, int]] = {}
     for name, size in files:
         top, slash, _ = name.partition("/")
@@ -237,8 +237,8 @@ def rm(
 ) -> None:
     """Remove runs with all files in their directories.
 
-    All of them are checked before one is removed. A run that is being trained is not removed, nor
-    is a directory that may be something else than a run.
+    All runs are checked before the first is removed. A run that is being trained and a directory
+    that may not be a run are not removed.
     """
     parent = _parent(runs)
     opened = {
@@ -263,7 +263,7 @@ def rm(
 
 
 def _require_removable(run: RunDirectory) -> None:
-    """Raise where a directory is not surely that of a run, or is in use."""
+    """Raise ConfigError unless the directory is certainly that of a run and not in use."""
     path = run.path
     if path.is_symlink():
         raise ConfigError(f"{path}: is a link; name the directory itself")
@@ -291,9 +291,9 @@ def _confirmed(sizes: dict[Path, int]) -> bool:
 
 
 def _remove(run: RunDirectory) -> None:
-    """Remove a run's directory and nothing else; links in it are removed, not followed."""
+    """Remove the directory of a run; links in it are removed but not followed."""
     path = run.path.resolve()
-    # Renamed first: if the removal is interrupted, what is left is not taken for a run.
+    # Renamed first, so that the rest of an interrupted removal is not listed as a run.
     doomed = path.with_name(f".{path.name}.removed.{os.getpid()}")
     try:
         with held(run):
@@ -308,10 +308,11 @@ def _remove(run: RunDirectory) -> None:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in a few values, None where one is not known yet.
+    """The summary of a run; values that are not known yet are None.
 
-    ``status`` is that of the result, "running" while a process trains, "cut off" without a result,
-    or "damaged" with the ``problem``. ``measure`` names the ``value`` reached on ``part``.
+    ``status`` is the status of the result, "running" while a process trains the run, "cut off" if
+    there is no result, or "damaged" with the reason in ``problem``. ``value`` is the value of
+    ``measure`` on ``part``.
     """
 
     name: str
@@ -333,7 +334,7 @@ class RunSummary:
 
 
 def summary_of(run: RunDirectory) -> RunSummary:
-    """Sum up a run; one that cannot be read has the status "damaged"."""
+    """Return the summary of a run; if it cannot be read, the status is "damaged"."""
     name, path, status = run.path.name, str(run.path), None
     try:
         status = "running" if is_locked(run.path) else None
@@ -365,7 +366,7 @@ def summary_of(run: RunDirectory) -> RunSummary:
 
 
 def _best(monitor: str, records: list[Record]) -> tuple[int | None, float | None]:
-    """The best epoch so far, as the training chooses it."""
+    """Return the best epoch so far and its value, by the rule of the training."""
     from fastmlp.history import BestValue
 
     best, epoch = BestValue(monitor, "auto"), None
@@ -376,7 +377,7 @@ def _best(monitor: str, records: list[Record]) -> tuple[int | None, float | None
 
 
 def _number(value: object) -> float | None:
-    """A finite number of a JSON file, if it is one."""
+    """Return a value of a JSON file as float, or None if it is not a finite number."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     try:
@@ -390,12 +391,12 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-# ---------------------------------------------------------------- what is particular about a run
+# ---------------------------------------------------------------- settings that differ
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting of a run that its recipe gives another value; None is none."""
+    """A setting with its value in a run and its other value in the recipe; None means not set."""
 
     setting: str
     value: Any
@@ -403,16 +404,16 @@ class Difference:
 
 
 def differences(run: RunDirectory) -> list[Difference]:
-    """Settings of a run that are not what the recipe makes of the same data.
+    """Return the settings of a run that differ from the recipe of its data.
 
-    Where another optimizer or schedule was chosen, its settings are compared with its defaults.
+    If the run has another optimizer or schedule, its settings are compared with its defaults.
 
     Raises
     ------
     FormatError
         The settings cannot be read.
     ValueError
-        They contradict each other.
+        The settings contradict each other.
     """
     from fastmlp.experiment.settings import resolve
 
@@ -434,7 +435,7 @@ def differences(run: RunDirectory) -> list[Difference]:
 
 
 def _is_implied(setting: str, value: Any) -> bool:
-    """Whether every run writes this value down, given or not."""
+    """Return whether a run records this value even if the user did not set it."""
     from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 
     implied = {
@@ -446,7 +447,7 @@ def _is_implied(setting: str, value: Any) -> bool:
 
 
 def _as_completed(config: Config, run: RunDirectory) -> Config:
-    """Fill in what the data decides, as in the settings of the run."""
+    """Fill in the settings that depend on the data, as in the settings of the run."""
     from fastmlp.experiment.build import completed
 
     task = run.config().data.task
@@ -457,7 +458,7 @@ def _as_completed(config: Config, run: RunDirectory) -> Config:
 
 
 def _files_of(path: Path) -> Iterator[tuple[Path, int]]:
-    """Files below a directory and their sizes in bytes; links are not followed."""
+    """Yield the files in a directory tree and their sizes in bytes; links are not followed."""
     for parent, _, names in os.walk(path):
         for name in names:
             file = Path(parent, name)

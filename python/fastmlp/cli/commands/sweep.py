@@ -1,4 +1,4 @@
-"""`fastmlp sweep`: search for settings with several processes; can be interrupted and resumed."""
+"""The command `fastmlp sweep`: search for the best settings; a sweep can be resumed."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ FINISHED = ("complete", "pruned", "diverged")
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
     "--search", "searches", multiple=True, metavar="SECTION.NAME=SPEC",
-    help="A setting and its possible values: LOW..HIGH, LOW..HIGH:log, or ONE|OTHER|THIRD; may be "
+    help="Setting to search and its values: LOW..HIGH, LOW..HIGH:log, or ONE|OTHER|THIRD; may be "
     "repeated.",
 )  # fmt: skip
 @click.option(
     "--trials", type=Whole(1, 1_000_000), default=None, metavar="N",
-    help=f"Trainings in all, those before a --resume included.  [default: {TRIALS}]",
+    help=f"Total number of trials, including those before --resume.  [default: {TRIALS}]",
 )  # fmt: skip
 @click.option(
     "--jobs", type=Whole(1, 1024), default=1, show_default=True, metavar="N",
-    help="Trainings at the same time, in processes that share the CPUs.",
+    help="Number of trials at the same time, in processes that share the CPUs.",
 )  # fmt: skip
 @click.option(
     "--prune/--no-prune", default=None,
@@ -85,10 +85,11 @@ def sweep(
 ) -> int:  # fmt: skip
     """Search for the best settings.
 
-    Optuna's tree-structured Parzen estimator draws the values. A trial is judged by its best epoch,
-    measured by --monitor. Data with a test part of its own is divided once more
-    (--validation-fraction, 0.1), so that the test samples choose nothing. Finished trials are kept
-    however the sweep ends; best.toml in its directory holds the best settings so far.
+    Optuna's tree-structured Parzen estimator draws the values. The result of a trial is the value
+    of --monitor in its best epoch. If the data has no validation part, one is split off
+    (--validation-fraction, 0.1), so that the test samples do not influence the search. Finished
+    trials are kept if the sweep is interrupted; best.toml in its directory holds the best settings
+    so far.
     """
     require("sweep", "optuna")
     given = take_settings(ctx, options)
@@ -105,7 +106,7 @@ def sweep(
 def _new_sweep(
     given: Given, options: dict[str, Any], trials: int, quiet: bool
 ) -> tuple[Sweep, Experiment]:
-    """Check everything before the directory is made, and last what takes time."""
+    """Check all arguments, the fast checks first, and then create the directory of the sweep."""
     from fastmlp.experiment.search import distinct
     from fastmlp.experiment.sweep import Search, require_trainable
 
@@ -137,7 +138,7 @@ def _wrong(option: str) -> Iterator[None]:
 
 
 def _base_settings(given: Given) -> Config:
-    """The settings that all trials share, with a validation part even where the data has none."""
+    """Return the settings that all trials share; they always have a validation part."""
     from fastmlp.data.options import VALIDATION_FRACTION
     from fastmlp.experiment.settings import with_absolute_paths
 
@@ -229,8 +230,8 @@ def _announce(found: Sweep, experiment: Experiment, done: int, total: int) -> No
     if not experiment.selects_best:
         part = experiment.monitored_name if experiment.monitored is not None else "training"
         click.echo(
-            f"fastmlp: warning: without a validation part trials are chosen by the {part} samples; "
-            "what they measure is too good",
+            f"fastmlp: warning: without a validation part, trials are selected by the {part} "
+            "samples; results on these samples are too favorable",
             err=True,
         )
 

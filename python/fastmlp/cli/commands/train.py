@@ -1,8 +1,8 @@
-"""`fastmlp train`: resolve settings, load, fit, save, report.
+"""The command `fastmlp train`: resolve settings, load data, train, save, report.
 
-The order matters for what a user can lose: settings and output are checked before the data is
-read, the run's directory exists before the first epoch, and however the training ends, with
-Ctrl-C and SIGTERM too, the model is saved before anything is reported.
+The order protects the user's work: settings and output are checked before the data is read, the
+directory of the run exists before the first epoch, and the model is saved before the report, even
+after Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ EXIT_CODES = {
     "diverged": ExitCode.DIVERGED,
     "check_failed": ExitCode.CHECK_FAILED,
 }
-# A resumed run may change these settings: they do not change its result.
+# These settings may change when a run is resumed, because they do not change its result.
 RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every", "tensorboard"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of the command: settings, and what to do with them."""
+    """The arguments of the command: settings, resumption, output and switches."""
 
     given: Given
     resume: str | None
@@ -109,7 +109,7 @@ class Request:
 @offline_option
 @click.option(
     "--report/--no-report", default=None,
-    help="Write report.html and plots.  [default: where 'fastmlp[plot]' is installed]",
+    help="Write report.html and plots.  [default: if 'fastmlp[plot]' is installed]",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the settings, show the plan and stop.")
 @quiet_option()
@@ -121,9 +121,9 @@ def train(ctx: click.Context, /, **options: Any) -> int:
 
     DATASET is a name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory (IDX
     files named like those of MNIST, or images in one folder per class), or - for CSV on standard
-    input. The directory of the run receives the resolved settings, metrics, checkpoints, the best
-    and the last model, and a report. Ctrl-C saves the model and a checkpoint, and ends with code
-    130.
+    input. The resolved settings, metrics, checkpoints, the best and the last model, and a report
+    are written to the directory of the run. Ctrl-C saves the model and a checkpoint; the exit code
+    is then 130.
     """
     given = take_settings(ctx, options)
     return _run(Request(given, **options), state_of(ctx))
@@ -149,7 +149,7 @@ def _run(request: Request, state: State) -> int:
     with held(run):
         from fastmlp.experiment import runner
 
-        # The settings last: they make a directory a run, and a run must know its data.
+        # Written last, because config.toml marks a directory as a run, which needs its digests.
         run.write_json(run.environment_path, runner.facts(experiment))
         run.write_config(experiment.config)
         return _train(request, state, experiment, model, run, None)
@@ -178,19 +178,19 @@ def _resume(request: Request, state: State) -> int:
         run.write_records(checkpoint.records if checkpoint else [])
         if checkpoint is None:
             run.remove_events()
-        run.result_path.unlink(missing_ok=True)  # of the training that was interrupted
+        run.result_path.unlink(missing_ok=True)  # written when the training was interrupted
         return _train(request, state, experiment, model, run, checkpoint)
 
 
 def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
-    """Report a finished run as it ended: scripts may resume a run until it is finished."""
+    """Print the result of a finished run again, so that scripts may resume until it is finished."""
     click.echo(f"{run.path} is finished ({result['status']}); --init starts from it", err=True)
     _print_result(result, state)
     return int(EXIT_CODES[result["status"]])
 
 
 def _require_resumable(request: Request) -> None:
-    """Refuse settings for a resumed run that would change its result."""
+    """Raise ConfigError for settings that would change the result of a resumed run."""
     given = request.given
     named = {name for section in given.options.values.values() for name in section}
     if given.dataset or given.config_file or given.assignments or request.out or named - RESUMABLE:
@@ -296,7 +296,7 @@ def _fit(
     checkpoint: Checkpoint | None,
     display: Display,
 ) -> Outcome:
-    """Train, and turn every expected end into an `Outcome`."""
+    """Train the model; return an `Outcome` also after a signal or a divergence."""
     from fastmlp.experiment.runner import Outcome, train
 
     outcome = Outcome()
@@ -323,7 +323,7 @@ def _fit(
         outcome.status, outcome.message = "terminated", "terminated"
     except DivergedError as error:
         outcome.status, outcome.message = "diverged", str(error)
-    except ValueError as error:  # a setting that only the core can judge
+    except ValueError as error:  # some settings are checked only by the core
         raise ConfigError(str(error)) from error
     return outcome
 
@@ -341,7 +341,7 @@ def _writing(run: RunDirectory) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Ignore a second Ctrl-C or SIGTERM while the first one's model is saved."""
+    """Ignore a further Ctrl-C or SIGTERM while the model is saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -362,7 +362,7 @@ def _write_report(
     outcome: Outcome,
     display: Display,
 ) -> None:
-    """Write report.html and plots, where their packages are installed or --report is given."""
+    """Write report.html and plots if their packages are installed or --report is given."""
     installed = all(find_spec(name) is not None for name in ("matplotlib", "jinja2"))
     if request.report is False or (request.report is None and not installed):
         return
@@ -389,7 +389,7 @@ def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> in
     raise CliError(f"{outcome.message} ({done}; {saved}{hint})", code)
 
 
-# ---------------------------------------------------------------- the result
+# ---------------------------------------------------------------- result
 
 
 def _document_of(
@@ -398,7 +398,7 @@ def _document_of(
     outcome: Outcome,
     run: RunDirectory,
 ) -> dict[str, Any]:
-    """Measure the result and describe the run: the content of result.json and of `--json`."""
+    """Evaluate the model and return the content of result.json and of `--json`."""
     from fastmlp.experiment.runner import evaluate_selected, parameter_count
 
     part, samples = experiment.evaluated
@@ -453,7 +453,7 @@ def _check_accuracy(experiment: Experiment, outcome: Outcome, part: str) -> None
     if reached is None or reached < wanted:
         shown = "unknown for a regression" if reached is None else f"{reached:.2%}"
         outcome.status = "check_failed"
-        outcome.message = f"{part} accuracy is {shown}, --min-accuracy asks for {wanted:.2%}"
+        outcome.message = f"{part} accuracy is {shown}, --min-accuracy requires {wanted:.2%}"
 
 
 def _print_result(document: dict[str, Any], state: State) -> None:
@@ -462,7 +462,7 @@ def _print_result(document: dict[str, Any], state: State) -> None:
         print_json(state, document)
         return
     if not document["test"]:
-        # The line on standard error says what happened and where the model is.
+        # `_conclude` prints the end of the training and the path of the model on standard error.
         return
     rows = [
         (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
@@ -483,7 +483,7 @@ def _print_result(document: dict[str, Any], state: State) -> None:
 
 
 def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The most important measures of the task."""
+    """Return the most important measures of the task as names and texts."""
     shares = ("accuracy", "subset_accuracy", "macro_f1")
     numbers = ("rmse", "mae", "r2")
     rows = [(name, f"{measured[name]:.2%}") for name in shares if name in measured]
@@ -491,7 +491,7 @@ def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _print_plan(config: Config, out: str | None, state: State) -> None:
-    """Print the settings and the directory of a run, without fetching or writing anything."""
+    """Print the settings and the directory of a run without reading data or writing files."""
     from fastmlp.experiment.settings import toml
 
     name = str(config.data.source).rstrip("/").rpartition("/")[2]
