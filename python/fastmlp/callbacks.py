@@ -220,7 +220,7 @@ class LambdaCallback(Callback):
 
 
 class EarlyStopping(Callback):
-    """Ends a training that no longer improves, and restores the best parameters.
+    """A callback that ends a training without improvement and restores the best parameters.
 
     Source: I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, algorithm 7.1.
 
@@ -341,7 +341,7 @@ class EarlyStopping(Callback):
 
 
 class ModelCheckpoint(Callback):
-    """Saves the model after epochs; a file with the same name is replaced atomically.
+    """A callback that saves the model after epochs and replaces existing files atomically.
 
     Parameters
     ----------
@@ -450,7 +450,7 @@ class ModelCheckpoint(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate of each epoch by a function.
+    """A callback that sets the learning rate of each epoch by a function.
 
     The present rate that the function gets is that of the optimizer, or the last rate that a
     callback has set. A `Schedule` in the optimizer sets the rate of each step instead.

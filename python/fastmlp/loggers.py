@@ -26,7 +26,7 @@ _TAIL = 256  # number of last bytes by which a file of this training is recogniz
 
 
 class _FileLogger(Callback):
-    """Starts a file at the beginning of a training, or appends to one.
+    """A callback that starts a file at the beginning of a training, or appends to one.
 
     A resumed training continues in the file and cuts off what was written after the point from
     which it continues. A file that is missing or was rewritten by another program is treated as at
@@ -104,7 +104,7 @@ def _tail_of(path: str, size: int) -> bytes | None:
 
 
 class CSVLogger(_FileLogger):
-    """Writes a row per epoch under a header with the names of the record.
+    """A callback that writes a CSV row per epoch under a header with the names of the record.
 
     Parameters
     ----------
@@ -148,7 +148,10 @@ class CSVLogger(_FileLogger):
             columns = header or list(record)
             lacking = [name for name in record if name not in columns]
             if lacking:
-                raise ValueError(f"{self._path}: the header has no column {', '.join(lacking)}")
+                raise ValueError(
+                    f"{self._path}: the header has no column {', '.join(lacking)}; write to "
+                    "another file, or set append=False"
+                )
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             if not header:
                 writer.writeheader()
@@ -157,7 +160,7 @@ class CSVLogger(_FileLogger):
 
 
 class JSONLogger(_FileLogger):
-    """Writes the record of each epoch as one JSON object per line, the format JSON Lines.
+    """A callback that writes the record of each epoch as a line of JSON (format JSON Lines).
 
     NaN and infinities, which JSON cannot represent, become null.
 
@@ -205,7 +208,7 @@ def _is_no_number(value: object) -> bool:
 
 
 class TensorBoard(Callback):
-    """Writes the record of each epoch as scalars for TensorBoard, through tensorboardX.
+    """A callback that writes the record of each epoch for TensorBoard, through tensorboardX.
 
     Parameters
     ----------

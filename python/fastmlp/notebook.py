@@ -46,7 +46,7 @@ def _running_shell() -> Any:
 
 
 class LiveTable(Callback):
-    """Shows a row per epoch in a notebook, the best epoch in bold, and a curve of the losses.
+    """A callback that shows epochs in a notebook: a table with the best in bold, and the losses.
 
     `MLP.fit` with ``verbose=1`` adds it in a notebook. The table is updated at most four times a
     second, and when the training or its cell ends. It shows the last 30 epochs and the best one.
@@ -119,14 +119,14 @@ class LiveTable(Callback):
         self._losses = {name: values.tolist() for name, values in state["losses"].items()}
 
     def on_train_begin(self, training: Training) -> None:
-        """Put the table where it will grow."""
+        """Display the empty table, which later calls update."""
         self._is_shown = False
         self._shown_at = -math.inf
         shell = _running_shell()
         if shell is None:
             raise RuntimeError(
-                "LiveTable needs a running IPython, as in a notebook; elsewhere fit(verbose=1) "
-                "prints a line per epoch"
+                "LiveTable needs a running IPython, as in a notebook; elsewhere use "
+                "fit(verbose=1), which prints a line per epoch"
             )
         self._epochs = training.epochs
         display = importlib.import_module("IPython.display").display

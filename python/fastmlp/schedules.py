@@ -143,7 +143,7 @@ class _Timed(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(_Timed):
-    """Multiplies the rate by a factor at equal intervals: ``rate * factor**(t // every)``.
+    """A rate multiplied by a factor at equal intervals: ``rate * factor**(t // every)``.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class StepDecay(_Timed):
 
 @dataclass(frozen=True)
 class Exponential(_Timed):
-    """Multiplies the rate by a factor after each step or epoch: ``rate * factor**t``.
+    """A rate multiplied by a factor after each step or epoch: ``rate * factor**t``.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class Exponential(_Timed):
 
 @dataclass(frozen=True)
 class InverseScaling(_Timed):
-    """Divides the rate by a power of time: ``rate / (1 + t)**power``.
+    """A rate divided by a power of time: ``rate / (1 + t)**power``.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ class _Falling(_Timed):
 
 
 class Linear(_Falling):
-    """Changes the rate along a straight line: ``rate + (end - rate) * t / length``.
+    """A rate that changes along a straight line: ``rate + (end - rate) * t / length``.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ class Linear(_Falling):
 
 
 class Cosine(_Falling):
-    """Changes the rate along half a cosine, without restarts.
+    """A rate that changes along half a cosine, without restarts.
 
     ``end + (rate - end) * (1 + cos(pi * t / length)) / 2``
 
@@ -290,7 +290,7 @@ class Cosine(_Falling):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """Begins with a linear ramp and continues with another schedule.
+    """A linear ramp followed by another schedule.
 
     The ramp changes with every step and ends at the rate of the other schedule at that time. The
     time of the other schedule counts from the first step of the training, as in P. Goyal et al.,
@@ -363,7 +363,7 @@ class WarmUp(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Raises the rate to a peak and lowers it again, along half cosines.
+    """A rate that rises to a peak and falls again, along half cosines.
 
     The rates equal those of ``torch.optim.lr_scheduler.OneCycleLR`` with
     ``anneal_strategy="cos"``; momentum stays constant. Source: L. N. Smith, N. Topin,
@@ -415,7 +415,7 @@ class OneCycle(Schedule):
 
 @dataclass(eq=False)
 class ReduceOnPlateau(Schedule):
-    """Multiplies the rate by a factor when a measured value has stopped improving.
+    """A rate multiplied by a factor when a measured value has stopped improving.
 
     The rates equal those of ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with ``eps=0``. Each
     training starts with `rate`.

@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Iterations(Dispatch):
-    """Dispatches callbacks during L-BFGS: each iteration is an epoch of one step.
+    """The dispatcher of callbacks of L-BFGS: each iteration is an epoch of one step.
 
     The iterations cannot be resumed.
 

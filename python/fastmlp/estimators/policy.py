@@ -36,7 +36,7 @@ class NonFiniteParametersError(DivergedError, ValueError):
 
 
 class Plateau:
-    """Counts consecutive epochs that did not lower a cost by a tolerance.
+    """A counter of consecutive epochs that did not lower a cost by a tolerance.
 
     The cost of a score, for which larger is better, is the negative score.
 

@@ -300,7 +300,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _check_targets(self, y: Any, mode: Mode) -> Any:
         if self._loss().takes_classes:
-            raise ValueError(f"loss must be one of real values, got {self.loss!r}")
+            raise ValueError(f"loss must be for real values, not for classes, got {self.loss!r}")
         return y
 
     def _encode(self, y: Any, dtype: npt.DTypeLike) -> Array:

@@ -21,7 +21,7 @@ __all__ = ["CallbackSupport", "ScikitLearnTasks"]
 
 
 class ScikitLearnTasks(Callback):
-    """Calls the callbacks that scikit-learn's `set_callbacks` set in an estimator.
+    """A callback that calls those that scikit-learn's `set_callbacks` set in an estimator.
 
     `fit` is the root task of these callbacks, and each epoch is a subtask.
     """

@@ -48,9 +48,9 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
 
     ``x`` is one raw sample: the code replaces missing values (NaN), standardizes and applies
     ``input_scale``. If the preprocessing has categories, ``x`` is a row of the array that
-    ``model.preprocessing.inputs`` returns. Numbers are ``float``, or ``double`` for a float64 model.
-    Batch normalization is folded into weights and biases. The comment at the top shows the calls
-    and the stack memory of a call: the outputs of two hidden layers.
+    ``model.preprocessing.inputs`` returns. Numbers are ``float``, or ``double`` for a float64
+    model. Batch normalization is folded into weights and biases. The comment at the top shows the
+    calls and the stack memory of a call: the outputs of two hidden layers.
 
     Parameters
     ----------

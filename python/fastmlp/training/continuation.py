@@ -261,7 +261,7 @@ class Continuation:
         return {**(self.run_state() or {}), **progress.to_arrays()}
 
     def put_aside(self) -> dict[str, Array] | None:
-        """Save the state of the run, then free its memory; either exists at any moment."""
+        """Save the state of the run, then free its memory; one of the two always exists."""
         state = self.run_state()
         self.saved = state
         self.run = None

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 
 class Dispatch:
-    """Calls the callbacks of a training and is the `fastmlp.callbacks.Training` that they receive.
+    """The dispatcher of callbacks, and the `fastmlp.callbacks.Training` that they receive.
 
     `Progress` records which callbacks were called, so that a resumed training calls only the
     others.
@@ -95,7 +95,7 @@ class Dispatch:
         """Return `MLP.training_state` as it will be after the running hook of `callback`."""
         key = next((key for key, other in self._callbacks.items() if other is callback), None)
         if key is None:
-            raise ValueError(f"callback must be one of this fit, got {callback!r}")
+            raise ValueError(f"callback must be one of this fit's callbacks, got {callback!r}")
         now = self._now.with_told(key, callback, override=self._override)
         return self._continuation.state_at(now)
 

@@ -31,7 +31,7 @@ ProgressFunction = Callable[[int, int, float, "float | None"], object]
 
 
 class Policy:
-    """Decides how epochs are ordered, measured, reported and ended. `MLP.fit` uses this class.
+    """Decisions on how epochs are ordered, measured, reported and ended. `MLP.fit` uses this class.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Policy:
     threads : int
         Number of threads of the validation; 0 for the default.
     verbose : bool
-        Print a line per epoch to standard error.
+        Whether to print a line per epoch to standard error.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Policy:
 
 
 class TrainingLoop(Dispatch):
-    """Trains a network for a number of epochs.
+    """The loop that trains a network for a number of epochs.
 
     Parameters
     ----------

@@ -29,12 +29,12 @@ class LearningRates:
     Attributes
     ----------
     rates, losses : float64 arrays of shape (steps,)
-        The rate of each step and the loss before it, smoothed by a moving average of decay 0.9 with
-        bias correction. They end where the loss is four times the smallest one.
+        Learning rate of each step, and loss before the step, smoothed by a moving average of decay
+        0.9 with bias correction. The arrays end where the loss is four times the smallest one.
     suggestion : float
-        Rate at which the loss falls most steeply with the logarithm of the rate. The search begins
-        after the first tenth of the descent, where random mini-batches no longer decide, and ends
-        at the lowest loss.
+        Learning rate at which the loss falls most steeply with the logarithm of the rate. The
+        search skips the first tenth of the descent, where the noise of mini-batches dominates, and
+        ends at the lowest loss.
 
     Examples
     --------
