@@ -1,8 +1,8 @@
-"""Activations: functions of one number, by name or with a parameter; computed by the core.
+"""Activations: functions of one number, by name or with a parameter; the core computes them.
 
-All that the package knows of an activation is its `Form`: an entry of `PLAIN`, or of a class with a
-parameter its ``FORM``. Names, help texts, default initializers and exported code come from there;
-the kernel is a struct of cpp/kernels/activation.inl.hpp.
+A `Form` describes an activation: an entry of `PLAIN`, or the attribute ``FORM`` of a class with a
+parameter. Names, help texts, default initializers and exported code are made from it; the kernel is
+a struct in cpp/kernels/activation.inl.hpp.
 """
 
 from __future__ import annotations
@@ -37,31 +37,32 @@ class OnnxNodes(Protocol):
     dtype: np.dtype[Any]
 
     def add(self, operator: str, *inputs: str | float, **attributes: Any) -> str:
-        """Add a node; returns the name of its result. Numbers become constants."""
+        """Add a node and return the name of its result. Numbers become constants."""
 
     def normal_cdf(self, z: str) -> str:
-        """The standard normal distribution function in float64."""
+        """Add the standard normal distribution function in float64; return its result's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What the package knows of an activation.
+    """Description of an activation: documentation, default initializer and exported code.
 
     Parameters
     ----------
     summary : str
         Formula and source, for documentation.
     c : str
-        The value as a C99 expression of ``z`` and ``parameter`` in double precision. Numbers have a
-        point; the exporter adapts numbers and functions to float.
+        C99 expression of the value from ``z`` and ``parameter`` in double precision. Numbers must
+        have a decimal point; the exporter converts numbers and functions to float.
     onnx : callable
         ``onnx(graph, z, parameter)`` adds nodes that compute the value of tensor ``z``, and returns
-        the name of their result. onnxruntime has no Elu, Selu, Softplus, HardSigmoid and Erf for
-        float64, and attributes of operators are single: float64 graphs compose these functions.
+        the name of their result. Float64 graphs compose some functions of simpler ones, because
+        onnxruntime has no Elu, Selu, Softplus, HardSigmoid and Erf for float64, and attributes of
+        operators have single precision.
     initializer : str
-        The default one of the weights in front of it.
+        Name of the default initializer of the weights before the activation.
     jumps : bool
-        The value jumps at z = 0, so that rounding may change it by as much.
+        Whether the value jumps at z = 0, where rounding may change it by the whole jump.
     """
 
     summary: str
@@ -115,7 +116,7 @@ def _onnx_gelu_tanh(graph: OnnxNodes, z: str, _: float) -> str:
 
 def _onnx_silu(graph: OnnxNodes, z: str, _: float) -> str:
     if graph.dtype == "float64":
-        # Older runtimes fuse the product with a sigmoid into a kernel that they lack for doubles.
+        # Older runtimes fuse z * sigmoid(z) into a kernel that has no float64 version.
         return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
     return graph.add("Mul", z, graph.add("Sigmoid", z))
 
@@ -194,7 +195,7 @@ PLAIN: Mapping[str, Form] = {
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation without parameters; its name is enough wherever one is asked for.
+    """An activation without parameters; arguments also accept its name alone.
 
     Examples
     --------
@@ -207,12 +208,12 @@ class Activation:
 
     @property
     def parameter(self) -> float:
-        """The number that the core's function takes besides z."""
+        """Parameter of the core's function; 0 if it has none."""
         return 0.0
 
     @property
     def form(self) -> Form:
-        """What the package knows of it.
+        """Description of the activation.
 
         Raises
         ------
@@ -227,7 +228,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class _Threshold(Activation):
-    """A function of the sign of z alone."""
+    """Base class of functions that depend only on the sign of z."""
 
     straight_through: bool = False
 
@@ -236,7 +237,7 @@ class _Threshold(Activation):
 
     @property
     def parameter(self) -> float:
-        """Derivative in backpropagation."""
+        """Derivative that backpropagation uses."""
         return 1.0 if self.straight_through else 0.0
 
 
@@ -247,7 +248,7 @@ class LeakyReLU(Activation):
     Parameters
     ----------
     slope : float
-        >= 0.
+        Slope below zero, >= 0.
 
     Examples
     --------
@@ -282,7 +283,7 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float
-        >= 0.
+        Factor below zero, >= 0.
 
     Examples
     --------
@@ -306,7 +307,7 @@ class ELU(Activation):
 
     @property
     def parameter(self) -> float:
-        """Limit far below zero, without its sign."""
+        """Magnitude of the limit for z to minus infinity, `alpha`."""
         return self.alpha
 
 
@@ -317,8 +318,8 @@ class Step(_Threshold):
     Parameters
     ----------
     straight_through : bool
-        Backpropagation takes 1 instead of 0 as its derivative (Bengio, Léonard, Courville 2013).
-        With the loss ``half_mse`` and batches of one sample that is the perceptron rule.
+        Whether backpropagation uses the derivative 1 instead of 0 (Bengio, Léonard, Courville
+        2013). With the loss ``half_mse`` and batches of one sample this is the perceptron rule.
 
     Examples
     --------
@@ -347,8 +348,8 @@ class Sign(_Threshold):
     Parameters
     ----------
     straight_through : bool
-        Backpropagation takes 1 instead of 0 as its derivative (Bengio, Léonard, Courville 2013).
-        With the loss ``half_mse`` and batches of one sample that is the perceptron rule.
+        Whether backpropagation uses the derivative 1 instead of 0 (Bengio, Léonard, Courville
+        2013). With the loss ``half_mse`` and batches of one sample this is the perceptron rule.
 
     Examples
     --------

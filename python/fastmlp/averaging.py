@@ -11,15 +11,15 @@ __all__ = ["EMA", "SWA", "Averaging"]
 
 @dataclass(frozen=True)
 class Averaging:
-    """Averages that validation, callbacks and the trained model have in place of the parameters."""
+    """Averages that validation, callbacks and the trained model use in place of the parameters."""
 
     @property
     def step_decay(self) -> float:
-        """Decay rate of the average that moves with every step; 0 for none."""
+        """Decay rate of an average that every step updates; 0 for none."""
         return 0.0
 
     def epoch_decay(self, epoch: int) -> float | None:
-        """Decay rate of a move after an epoch, counted from 0; None for none."""
+        """Return the decay rate of the update after an epoch (from 0); None for no update."""
         return None
 
 
@@ -27,13 +27,13 @@ class Averaging:
 class EMA(Averaging):
     """Exponential moving average: after each step ``a = decay * a + (1 - decay) * w``.
 
-    B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", 1992. Averages
-    start as the initial parameters; running moments of batch normalization are averaged as well.
+    Source: B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging", 1992.
+    Averages start at the initial parameters and include running moments of batch normalization.
 
     Parameters
     ----------
     decay : float
-        In (0, 1).
+        Decay rate per step, in (0, 1).
 
     Examples
     --------
@@ -58,7 +58,7 @@ class EMA(Averaging):
 
     @property
     def step_decay(self) -> float:
-        """The decay."""
+        """Decay rate of the average, `decay`."""
         return self.decay
 
 
@@ -66,15 +66,15 @@ class EMA(Averaging):
 class SWA(Averaging):
     """Stochastic weight averaging: the mean of the parameters at the ends of epochs.
 
-    P. Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
-    Running moments of batch normalization are averaged as well, not measured anew.
+    Source: P. Izmailov et al., "Averaging weights leads to wider optima and better generalization",
+    2018. Running moments of batch normalization are averaged too instead of measured again.
 
     Parameters
     ----------
     start : int
-        The first epoch that counts, from 1.
+        First averaged epoch, counted from 1.
     every : int
-        Epochs between two that count.
+        Number of epochs from one averaged epoch to the next, >= 1.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class SWA(Averaging):
         keep(self, start=integer("start", self.start, 1), every=integer("every", self.every, 1))
 
     def epoch_decay(self, epoch: int) -> float | None:
-        """1 - 1 / n at the n-th epoch that counts."""
+        """Return 1 - 1 / n after the n-th averaged epoch; None after other epochs."""
         since = epoch + 1 - self.start
         if since < 0 or since % self.every:
             return None

@@ -31,15 +31,16 @@ class Training(Protocol):
     Attributes
     ----------
     model : MLP
-        Callbacks may predict, evaluate, save, and read and set parameters.
+        Model in training. Callbacks may predict, evaluate, save, and read and set parameters.
     epoch, epochs : int
-        Epochs completed, and those planned.
+        Numbers of completed and of planned epochs.
     step, steps_per_epoch : int
-        Steps completed, and those of one epoch.
+        Number of completed steps, and number of steps of one epoch.
     history : History
-        What this `fit` measured so far.
+        Measures of the epochs of this `fit` so far.
     learning_rate : float
-        Rate of the next step. Assigned, it holds until it is assigned again, or None is.
+        Learning rate of the next step. An assigned rate applies until another is assigned; None
+        returns to the optimizer's rates.
     """
 
     model: Any
@@ -62,29 +63,29 @@ class Training(Protocol):
     def show_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Give the model other parameters when the training ends.
 
-        A resumed training continues from its own.
+        A resumed training continues from the parameters of the last step.
         """
 
     def state_after(self, callback: Callback) -> Mapping[str, Any]:
-        """`MLP.training_state` as it will be after the hook of `callback` that calls this."""
+        """Return `MLP.training_state` as it will be after the running hook of `callback`."""
 
 
 class Callback:
     """Hooks that `fit` calls; subclasses define those that they need.
 
-    A hook that returns True ends the training: after the step or epoch that it was called for, and
-    with `on_train_end`.
+    A hook that returns True ends the training after the step or epoch for which it was called;
+    `on_train_end` is still called.
 
     The record of an epoch is a dict with epoch (from 1), epochs, loss, seconds, learning_rate and,
-    where they exist, accuracy, val_loss, val_accuracy. That of a step has step and epoch (both from
-    1) and, as means over the steps since the last call in this epoch, loss and, where it exists,
-    accuracy, together with learning_rate.
+    if they are measured, accuracy, val_loss and val_accuracy. The record of a step is a dict with
+    step and epoch (both from 1), learning_rate, loss and, if it is measured, accuracy; the last two
+    are means over the steps since the previous call in this epoch.
 
     Attributes
     ----------
     every_steps : int or None
-        `on_step_end` is called after every so many steps, counted from the start of the training;
-        never for None. This and the names of the methods are taken.
+        Number of steps between two calls of `on_step_end`, counted from the start of the training;
+        None for no calls. Subclasses cannot use this name and those of the methods otherwise.
 
     Examples
     --------
@@ -111,48 +112,49 @@ class Callback:
     def watches(self) -> Sequence[str]:
         """Names of the values that the callback needs in the record of an epoch.
 
-        `MLP.fit` refuses a training that will not measure them before it begins.
+        `MLP.fit` raises ValueError before the training if one of them will not be measured.
         """
         return ()
 
     def reset(self) -> None:
-        """Forget earlier trainings; called before a training that resumes none."""
+        """Reset the callback; called before each training that is not resumed."""
 
     def state(self) -> Mapping[str, Any]:
-        """What a resumed training needs of this callback, as it is now.
+        """Return the state of this callback that a resumed training needs.
 
-        Called after each hook. The state is part of the training: it is kept in pickles and copies
-        of models, in `MLP.training_state` and in files.
+        It is called after each hook. The state is saved with the training: in pickles and copies of
+        models, in `MLP.training_state` and in files.
 
         Returns
         -------
         mapping of str to object
-            Of None, bool, int, float, str, lists and mappings of these, and NumPy arrays.
+            Values that are None, bool, int, float, str, NumPy arrays, or lists and mappings of
+            these.
         """
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state` returned; called before `on_train_begin` when resuming.
+        """Continue from a state; called before `on_train_begin` of a resumed training.
 
-        A callback gets the state of the one with the same class and the same position among those
-        of its class; where there is none, `reset` is called. A hook that an exception broke off is
-        called again after this.
+        A callback gets the state of the callback with the same class and the same position among
+        those of its class; if there is none, `reset` is called instead. A hook that an exception
+        interrupted is called again later.
         """
 
     def on_train_begin(self, training: Training) -> bool | None:
-        """Before the first epoch, also of a resumed training."""
+        """Called before the first epoch, also of a resumed training."""
 
     def on_train_end(self, training: Training) -> bool | None:
-        """After the last epoch, also where a callback ended the training."""
+        """Called after the last epoch, also if a callback ended the training."""
 
     def on_epoch_begin(self, training: Training) -> bool | None:
-        """Before the first step of an epoch."""
+        """Called before the first step of an epoch."""
 
     def on_epoch_end(self, training: Training, record: Record) -> bool | None:
-        """After the last step of an epoch and its validation."""
+        """Called after the last step of an epoch and its validation."""
 
     def on_step_end(self, training: Training, record: Record) -> bool | None:
-        """After every `every_steps` steps."""
+        """Called after every `every_steps` steps."""
 
 
 class LambdaCallback(Callback):
@@ -161,11 +163,11 @@ class LambdaCallback(Callback):
     Parameters
     ----------
     on_train_begin, on_train_end, on_epoch_begin : callable, optional
-        Called with the training.
+        Functions called with the training.
     on_epoch_end, on_step_end : callable, optional
-        Called with the training and the record.
+        Functions called with the training and the record.
     every_steps : int, optional
-        Steps between two calls of `on_step_end`, >= 1; goes with it.
+        Number of steps between two calls of `on_step_end`, >= 1; required with `on_step_end`.
 
     Raises
     ------
@@ -218,7 +220,7 @@ class LambdaCallback(Callback):
 
 
 class EarlyStopping(Callback):
-    """Ends a training that no longer improves, and restores the best parameters.
+    """A callback that ends a training without improvement and restores the best parameters.
 
     Source: I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, algorithm 7.1.
 
@@ -229,21 +231,21 @@ class EarlyStopping(Callback):
     patience : int
         Number of consecutive epochs without improvement after which the training ends; >= 1.
     minimum_change : float
-        An epoch counts as better if the value changes by more than this; >= 0.
+        Change of the value, >= 0, that an improvement must exceed.
     mode : {"auto", "min", "max"}
-        What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+        Direction of an improvement; "auto" is "max" for accuracies and "min" for losses.
     restore_best : bool
-        Give the model the parameters of the best epoch when the training ends, unless an exception
-        ends it.
+        Whether the model gets the parameters of the best epoch when the training ends, unless an
+        exception ends it.
 
     Attributes
     ----------
     best_epoch : int or None
-        Counted from 1; None before the first epoch with a finite value.
+        Best epoch, counted from 1; None before the first epoch with a finite value.
     best_value : float or None
-        The monitored value of this epoch.
+        Monitored value of the best epoch.
     stopped_epoch : int or None
-        The epoch, counted from 1, after which this callback ended the training.
+        Epoch, counted from 1, after which this callback ended the training.
 
     Raises
     ------
@@ -283,7 +285,7 @@ class EarlyStopping(Callback):
         return shown_call(self, self._best.monitor, patience=self._patience, **known)
 
     def reset(self) -> None:
-        """Forget an earlier training."""
+        """Reset the callback for a new training."""
         self._best.reset()
         self._best_parameters: dict[str, NDArray[Any]] | None = None
         self._epochs_since_best = 0
@@ -292,16 +294,16 @@ class EarlyStopping(Callback):
 
     @property
     def best_value(self) -> float | None:
-        """The monitored value of the best epoch."""
+        """Monitored value of the best epoch."""
         return self._best.value
 
     @property
     def watches(self) -> Sequence[str]:
-        """The monitored value."""
+        """Name of the monitored value."""
         return (self._best.monitor,)
 
     def state(self) -> dict[str, Any]:
-        """The best epoch with its value and parameters, and the epochs since."""
+        """Return the best epoch with its value and parameters, and the number of epochs since."""
         return {
             "best_value": self._best.value,
             "best_epoch": self.best_epoch,
@@ -311,7 +313,7 @@ class EarlyStopping(Callback):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with them."""
+        """Continue from a state."""
         self._best.value = state["best_value"]
         self.best_epoch = state["best_epoch"]
         self._best_parameters = state["best_parameters"]
@@ -319,7 +321,7 @@ class EarlyStopping(Callback):
         self.stopped_epoch = state["stopped_epoch"]
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
-        """Keep the parameters, or count the epoch."""
+        """Keep the parameters of a better epoch, or count the epoch."""
         if self._best.update(record):
             self._epochs_since_best = 0
             self.best_epoch = record["epoch"]
@@ -333,32 +335,34 @@ class EarlyStopping(Callback):
         return True
 
     def on_train_end(self, training: Training) -> None:
-        """Give the model its best parameters."""
+        """Give the model the parameters of the best epoch."""
         if self._best_parameters is not None:
             training.show_parameters(self._best_parameters)
 
 
 class ModelCheckpoint(Callback):
-    """Saves the model after epochs; each file replaces the one before atomically.
+    """A callback that saves the model after epochs and replaces existing files atomically.
 
     Parameters
     ----------
     path : str or os.PathLike
-        File to write. Names of the record in braces are replaced as by `str.format`, as in
-        ``"model-{epoch:03d}-{val_loss:.4f}.safetensors"``. Directories are created as needed.
+        File to write. Names of the record in braces are replaced as by `str.format`, for example
+        ``"model-{epoch:03d}-{val_loss:.4f}.safetensors"``. Missing directories are created.
     monitor : str
         Name of a value in the record of an epoch; used with `save_best_only`.
     save_best_only : bool
-        Save only after epochs with a better value than all before; otherwise after every epoch.
+        Whether to save only after epochs with a better value than all before, instead of after
+        every epoch.
     mode : {"auto", "min", "max"}
-        What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+        Direction of an improvement; "auto" is "max" for accuracies and "min" for losses.
     training_state : bool
-        Save also what ``fit(resume=True)`` continues from. Not for estimators.
+        Whether to save the state that ``fit(resume=True)`` continues from; must be False in
+        estimators.
 
     Attributes
     ----------
     last_path : str or None
-        File written last in this training.
+        Path of the file written last in this training.
 
     Raises
     ------
@@ -407,25 +411,25 @@ class ModelCheckpoint(Callback):
 
     @property
     def watches(self) -> Sequence[str]:
-        """The monitored value, where it decides."""
+        """Name of the monitored value if only the best models are saved."""
         return (self._best.monitor,) if self._save_best_only else ()
 
     def reset(self) -> None:
-        """Forget an earlier training."""
+        """Reset the callback for a new training."""
         self._best.reset()
         self.last_path = None
 
     def state(self) -> dict[str, Any]:
-        """The best value and the last path."""
+        """Return the best value and the last path."""
         return {"best_value": self._best.value, "last_path": self.last_path}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with them."""
+        """Continue from a state."""
         self._best.value = state["best_value"]
         self.last_path = state["last_path"]
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
-        """Save the model where it is due."""
+        """Save the model if the epoch is the best so far, or after every epoch."""
         if self._save_best_only and not self._best.update(record):
             return
         path = self._path_of(record)
@@ -446,16 +450,16 @@ class ModelCheckpoint(Callback):
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate of each epoch by a function.
+    """A callback that sets the learning rate of each epoch by a function.
 
-    A `Schedule` as the learning rate of the optimizer sets the rate of each step. This callback
-    sees the present rate, whatever has set it.
+    The present rate that the function gets is that of the optimizer, or the last rate that a
+    callback has set. A `Schedule` in the optimizer sets the rate of each step instead.
 
     Parameters
     ----------
     function : callable
-        Called before each epoch with the number of the epoch, counted from 0, and the present rate.
-        Returns the rate of the epoch, >= 0.
+        Function called before each epoch with the number of the epoch, counted from 0, and the
+        present rate. It returns the rate of the epoch, >= 0.
 
     Raises
     ------
@@ -488,7 +492,7 @@ class LearningRateScheduler(Callback):
         return shown_call(self, self._function)
 
     def on_epoch_begin(self, training: Training) -> None:
-        """Set the rate."""
+        """Set the learning rate of the epoch."""
         rate = self._function(training.epoch, training.learning_rate)
         training.learning_rate = real("learning_rate", rate, 0.0)
 
@@ -504,12 +508,14 @@ class _PlainFunction(Callback):
 
 
 def as_callbacks(callbacks: Sequence[Callback | Callable[..., object]]) -> list[Callback]:
-    """What `MLP.fit` was given, with functions ``f(model, record)`` made into callbacks.
+    """Return the callbacks of an argument of `MLP.fit`, with functions made into callbacks.
+
+    Functions are called as ``f(model, record)`` after each epoch.
 
     Raises
     ------
     TypeError
-        It is not a list or tuple of callables and callbacks.
+        The argument is not a list or tuple of callables and callbacks.
     """
     if not isinstance(callbacks, (list, tuple)) or not all(map(_is_usable, callbacks)):
         raise TypeError(
@@ -522,7 +528,7 @@ def as_callbacks(callbacks: Sequence[Callback | Callable[..., object]]) -> list[
 
 
 def _require_protocol(callback: Callback) -> None:
-    """Raise where a subclass has put something else in place of a method or of `every_steps`."""
+    """Raise an error if a subclass replaced a method or `every_steps` by something else."""
     kind = type(callback).__name__
     for name, value in vars(Callback).items():
         if callable(value) and not name.startswith("_") and not callable(getattr(callback, name)):
@@ -535,20 +541,20 @@ def _require_protocol(callback: Callback) -> None:
 
 
 def shown_call(owner: object, *arguments: object, **named: object) -> str:
-    """A call of the class of `owner` as text, for short reprs."""
+    """Return the text of a call of the class of `owner`, for short reprs."""
     texts = [shown(value) for value in arguments]
     texts += [f"{name}={shown(value)}" for name, value in named.items()]
     return f"{type(owner).__name__}({', '.join(texts)})"
 
 
 def _is_usable(callback: object) -> bool:
-    # A class is callable too, but for a class of callbacks the parentheses were forgotten.
+    # A class is callable, but a class of callbacks without parentheses is a mistake.
     forgotten = isinstance(callback, type) and issubclass(callback, Callback)
     return isinstance(callback, Callback) or (callable(callback) and not forgotten)
 
 
 def _read_only(parameters: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Arrays that states can share, because nobody can write to them."""
+    """Make the arrays read-only, so that states can share them."""
     for array in parameters.values():
         array.flags.writeable = False
     return parameters

@@ -1,4 +1,4 @@
-"""Records of epochs, the history that they make, and the best of them by one of their values."""
+"""Records of epochs, the history of a training, and the best epoch by a monitored value."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall")
 
 @dataclass(repr=False)
 class History:
-    """What training measured, one entry per epoch.
+    """Measures of a training, one entry per epoch.
 
-    ``loss`` and ``accuracy`` are means over the samples as they were seen, each before the step
-    that it caused. A list stays empty when its quantity does not exist: accuracy for regression,
+    ``loss`` and ``accuracy`` are means over the training samples; each sample is measured before
+    the step that uses it. A list is empty if its quantity is not measured: accuracy for regression,
     ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
-    ``ending`` tells what ended `LBFGS`, see there; it is empty for other optimizers. Saved models
-    contain neither of the two, so that the same training makes the same file; after `fastmlp.load`
-    ``epoch_seconds`` has the epochs trained since.
+    ``ending`` is the reason why `LBFGS` ended; it is empty for other optimizers. Saved models
+    contain neither ``epoch_seconds`` nor ``ending``, so that equal trainings write equal files;
+    after `fastmlp.load` ``epoch_seconds`` contains only the epochs trained since.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class History:
     ending: str = ""
 
     def __repr__(self) -> str:
-        """The number of epochs and what the last one measured."""
+        """Return the number of epochs and the measures of the last one."""
         lists = {name: getattr(self, name) for name in _MEASURES}
         shown = [f"epochs={len(self.loss)}"]
         shown += [f"{name}={values[-1]:.4g}" for name, values in lists.items() if values]
@@ -58,14 +58,14 @@ class History:
         return f"History({', '.join(shown)})"
 
     def append(self, record: Record) -> None:
-        """Take what an epoch measured."""
+        """Append the measures of an epoch."""
         for name in _MEASURES:
             if name in record:
                 getattr(self, name).append(record[name])
         self.epoch_seconds.append(record["seconds"])
 
     def with_record(self, record: Record) -> History:
-        """This history and one epoch more; it is not changed itself."""
+        """Return a copy of this history with one more epoch."""
         names = [entry.name for entry in fields(self) if entry.name != "ending"]
         lists: dict[str, Any] = {name: list(getattr(self, name)) for name in names}
         longer = replace(self, **lists)
@@ -74,7 +74,7 @@ class History:
 
 
 def epoch_line(record: Record) -> str:
-    """One line of text for a record, as `MLP.fit` prints it."""
+    """Return the line of text that `MLP.fit` prints for a record."""
     parts = [f"epoch {record['epoch']}/{record['epochs']}", f"{record['seconds']:.2f} s"]
     parts += [f"{name} {record[name]:.4f}" for name in _MEASURES if name in record]
     return "  ".join(parts)
@@ -88,12 +88,12 @@ class BestValue:
     monitor : str
         Name of the quantity in the record of an epoch.
     mode : {"auto", "min", "max"}
-        What is better. "auto": larger for accuracy, precision, recall and f1, with or without a
-        prefix such as ``val_``, and smaller for everything else.
+        Direction of an improvement. "auto" is "max" for accuracy, precision, recall and f1, with or
+        without a prefix such as ``val_``, and "min" for other quantities.
     minimum_change : float
-        Values count as better where they are so by more than this.
+        Change of the value, >= 0, that an improvement must exceed.
     relative : bool
-        `minimum_change` is a fraction of the magnitude of the best value.
+        Whether `minimum_change` is a fraction of the magnitude of the best value.
     """
 
     def __init__(
@@ -112,11 +112,13 @@ class BestValue:
         self._relative = relative
 
     def reset(self) -> None:
-        """Forget the best value."""
+        """Discard the best value."""
         self.value = None
 
     def update(self, record: Mapping[str, Any]) -> bool:
-        """Take note of an epoch; whether it was the best so far. NaN and infinity never are.
+        """Process the record of an epoch; return whether its value is the best so far.
+
+        NaN and infinity are never the best.
 
         Raises
         ------

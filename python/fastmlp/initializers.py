@@ -1,4 +1,4 @@
-"""Initial weights: distributions by name or with parameters, drawn by the core; biases are 0."""
+"""Initializers of weights, by name or with parameters; the core draws them. Biases start at 0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["INITIALIZERS", "Constant", "Initializer", "Normal", "Orthogonal", "U
 
 @dataclass(frozen=True)
 class Initializer:
-    """An initializer without parameters; its name is enough wherever one is asked for.
+    """An initializer without parameters; arguments also accept its name alone.
 
     ``zeros``; ``glorot_uniform`` and ``glorot_normal`` of variance 2 / (in + out) (Glorot and
     Bengio 2010); ``he_uniform`` and ``he_normal`` of variance 2 / in (He et al. 2015);
@@ -32,17 +32,18 @@ class Initializer:
 
     @property
     def parameter(self) -> float:
-        """The number that the core's function takes."""
+        """Parameter of the core's function; 0 if it has none."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """Every weight is ``value``.
+    """Constant weights.
 
     Parameters
     ----------
     value : float
+        Value of every weight.
 
     Examples
     --------
@@ -59,18 +60,18 @@ class Constant(Initializer):
 
     @property
     def parameter(self) -> float:
-        """The value."""
+        """Value of every weight."""
         return self.value
 
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """Normal weights of mean 0; the default is N(0, 1).
+    """Normally distributed weights with mean 0; the default is N(0, 1).
 
     Parameters
     ----------
     deviation : float
-        >= 0.
+        Standard deviation, >= 0.
 
     Examples
     --------
@@ -87,18 +88,18 @@ class Normal(Initializer):
 
     @property
     def parameter(self) -> float:
-        """The deviation."""
+        """Standard deviation of the weights."""
         return self.deviation
 
 
 @dataclass(frozen=True)
 class Uniform(Initializer):
-    """Weights uniform between ``-bound`` and ``bound``.
+    """Uniformly distributed weights between ``-bound`` and ``bound``.
 
     Parameters
     ----------
     bound : float
-        >= 0.
+        Largest magnitude of a weight, >= 0.
 
     Examples
     --------
@@ -115,18 +116,18 @@ class Uniform(Initializer):
 
     @property
     def parameter(self) -> float:
-        """The bound."""
+        """Largest magnitude of a weight."""
         return self.bound
 
 
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
-    """Orthonormal columns, or rows where these are fewer, times ``gain`` (Saxe et al. 2014).
+    """Orthonormal columns, or rows if these are fewer, times ``gain`` (Saxe et al. 2014).
 
     Parameters
     ----------
     gain : float
-        >= 0.
+        Factor of the orthonormal matrix, >= 0.
 
     Examples
     --------
@@ -143,11 +144,11 @@ class Orthogonal(Initializer):
 
     @property
     def parameter(self) -> float:
-        """The gain."""
+        """Factor of the orthonormal matrix."""
         return self.gain
 
 
-# Each of them has a formula in cpp/network/initializer.cpp.
+# Each name has a formula in cpp/network/initializer.cpp.
 _PLAIN = (
     "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
     "zeros",

@@ -1,7 +1,7 @@
-"""Callbacks that write what each epoch measured to files.
+"""Callbacks that write the record of each epoch to files.
 
-Files are opened, written and closed after each epoch. They hold all completed epochs, also when an
-exception ends the training.
+Files are opened, written and closed after each epoch, so that they hold all completed epochs even
+if an exception ends the training.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from fastmlp.validation import flag
 
 __all__ = ["CSVLogger", "JSONLogger", "TensorBoard"]
 
-_TAIL = 256  # bytes that tell a file of ours from another
+_TAIL = 256  # number of last bytes by which a file of this training is recognized
 
 
 class _FileLogger(Callback):
-    """Starts a file at the beginning of a training, or appends to one.
+    """A callback that starts a file at the beginning of a training, or appends to one.
 
-    A resumed training continues in the file: what was written after the point where it continues
-    is cut off. Where the file is gone, or something else wrote it anew, it is treated as at the
-    start of a training.
+    A resumed training continues in the file and cuts off what was written after the point from
+    which it continues. A file that is missing or was rewritten by another program is treated as at
+    the start of a training.
 
     Parameters
     ----------
     path : str or os.PathLike
-        File to write; its directory is made as needed.
+        File to write; its directory is created if it is missing.
     append : bool
-        Keep what the file holds already.
+        Whether to keep the present content of the file.
 
     Raises
     ------
@@ -56,43 +56,43 @@ class _FileLogger(Callback):
         return shown_call(self, self._path, **({"append": True} if self._append else {}))
 
     def reset(self) -> None:
-        """Forget an earlier training."""
+        """Reset the callback for a new training."""
         self._size = 0
         self._tail = b""
-        self._goes_on = False
+        self._continues = False
 
     def state(self) -> dict[str, Any]:
-        """The number of bytes written, and the last of them."""
+        """Return the path, the number of bytes written, and the last bytes."""
         tail = self._tail.decode("utf-8", "replace")
         return {"path": self._path, "size": self._size, "tail": tail}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from there, if the path is still the same."""
+        """Continue from a state if its path is that of this callback."""
         self.reset()
         if state["path"] == self._path:
             self._size, self._tail = state["size"], state["tail"].encode()
-            self._goes_on = True
+            self._continues = True
 
     def on_train_begin(self, training: Training) -> None:
-        """Make sure that the file can be written before the first epoch is computed."""
+        """Open the file, so that an error occurs before the first epoch is computed."""
         os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
-        if self._goes_on and self._is_ours():
+        if self._continues and self._is_ours():
             os.truncate(self._path, self._size)
             return
         with open(self._path, "a" if self._append else "w", encoding="utf-8"):
             pass
-        self._written()
+        self._note_size()
 
     def _is_ours(self) -> bool:
         return _tail_of(self._path, self._size) == self._tail
 
-    def _written(self) -> None:
+    def _note_size(self) -> None:
         self._size = os.path.getsize(self._path)
         self._tail = _tail_of(self._path, self._size) or b""
 
 
 def _tail_of(path: str, size: int) -> bytes | None:
-    """The last bytes of the first `size` of a file; None where it is shorter."""
+    """Return the last bytes of the first `size` bytes of a file; None if the file is shorter."""
     try:
         with open(path, "rb") as stream:
             if stream.seek(0, os.SEEK_END) < size:
@@ -104,16 +104,16 @@ def _tail_of(path: str, size: int) -> bytes | None:
 
 
 class CSVLogger(_FileLogger):
-    """Writes a row per epoch under a header with the names of the record.
+    """A callback that writes a CSV row per epoch under a header with the names of the record.
 
     Parameters
     ----------
     path : str or os.PathLike
-        File to write; its directory is made as needed.
+        File to write; its directory is created if it is missing.
     append : bool
-        Keep the rows that the file has. Its header must then name all values of the records;
-        values that it names in addition are left empty. A resumed training continues in the file
-        in any case, after the rows of the epochs that it continues from; later rows are cut off.
+        Whether to keep the present rows of the file. Its header must then name all values of the
+        records; other columns are left empty. A resumed training always continues in the file,
+        after the rows of the epochs that it continues from; later rows are cut off.
 
     Raises
     ------
@@ -141,32 +141,35 @@ class CSVLogger(_FileLogger):
     """
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
-        """Write the row."""
+        """Write the row of the epoch."""
         with open(self._path, "a+", newline="", encoding="utf-8") as stream:
             stream.seek(0)
             header = next(csv.reader(stream), None)
             columns = header or list(record)
             lacking = [name for name in record if name not in columns]
             if lacking:
-                raise ValueError(f"{self._path}: the header has no column {', '.join(lacking)}")
+                raise ValueError(
+                    f"{self._path}: the header has no column {', '.join(lacking)}; write to "
+                    "another file, or set append=False"
+                )
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             if not header:
                 writer.writeheader()
             writer.writerow(record)
-        self._written()
+        self._note_size()
 
 
 class JSONLogger(_FileLogger):
-    """Writes the record of each epoch as one JSON object per line, the format JSON Lines.
+    """A callback that writes the record of each epoch as a line of JSON (format JSON Lines).
 
-    Values that JSON has no number for, NaN and the infinities, become null.
+    NaN and infinities, which JSON cannot represent, become null.
 
     Parameters
     ----------
     path : str or os.PathLike
-        File to write; its directory is made as needed.
+        File to write; its directory is created if it is missing.
     append : bool
-        Keep the lines that the file holds already.
+        Whether to keep the present lines of the file.
 
     Raises
     ------
@@ -193,11 +196,11 @@ class JSONLogger(_FileLogger):
     """
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
-        """Write the line."""
+        """Write the line of the epoch."""
         values = {name: None if _is_no_number(value) else value for name, value in record.items()}
         with open(self._path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(values) + "\n")
-        self._written()
+        self._note_size()
 
 
 def _is_no_number(value: object) -> bool:
@@ -205,13 +208,13 @@ def _is_no_number(value: object) -> bool:
 
 
 class TensorBoard(Callback):
-    """Writes the record of each epoch as scalars for TensorBoard, through tensorboardX.
+    """A callback that writes the record of each epoch for TensorBoard, through tensorboardX.
 
     Parameters
     ----------
     log_dir : str or os.PathLike
-        Directory of the run. Each training adds a file of events. A resumed training cuts off the
-        epochs of earlier files that it trains again.
+        Directory of the run. Each training adds a file of events. A resumed training removes from
+        earlier files the epochs that it trains again.
 
     Raises
     ------
@@ -237,16 +240,16 @@ class TensorBoard(Callback):
         return shown_call(self, self._log_dir)
 
     def reset(self) -> None:
-        """Forget the files of earlier trainings."""
-        self._name = os.urandom(6).hex()  # by themselves they differ by the second and the machine
+        """Start a new set of files."""
+        self._name = os.urandom(6).hex()  # tensorboardX names files by second and machine
         self._files: dict[str, int] = {}
 
     def state(self) -> dict[str, Any]:
-        """The files of events of this training and their sizes."""
+        """Return the name of this training, and its files of events with their sizes."""
         return {"name": self._name, "files": self._files}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from there."""
+        """Continue from a state."""
         self._name, self._files = state["name"], dict(state["files"])
 
     def on_train_begin(self, training: Training) -> None:
@@ -261,15 +264,15 @@ class TensorBoard(Callback):
         self._close()
         self._cut_off()
         suffix = f".{self._name}.{len(self._files)}"
-        # Its SummaryWriter writes from a thread, and does not tell when it has written.
+        # Not SummaryWriter: it writes in a thread and does not report when data is written.
         os.makedirs(self._log_dir, exist_ok=True)
         self._writer = files.EventsWriter(os.path.join(self._log_dir, "events"), suffix)
         self._writer.flush()
         self._file = next(name for name in os.listdir(self._log_dir) if name.endswith(suffix))
-        self._written()
+        self._note_size()
 
     def _cut_off(self) -> None:
-        """Remove what this training wrote after the point from which it continues."""
+        """Remove the events of this training that follow the point from which it continues."""
         names = os.listdir(self._log_dir) if os.path.isdir(self._log_dir) else []
         for name in names:
             path = os.path.join(self._log_dir, name)
@@ -278,7 +281,7 @@ class TensorBoard(Callback):
             if name not in self._files:
                 os.unlink(path)
             else:
-                # Another file: a writer that an exception left behind may still have this one.
+                # Write a new file: a writer left over from an exception may have the old one open.
                 with open(path, "rb") as stream:
                     content = stream.read(self._files[name])
                 atomic_write(path, content)
@@ -295,7 +298,7 @@ class TensorBoard(Callback):
                     event(wall_time=now, step=record["epoch"], summary=summary)
                 )
         self._writer.flush()
-        self._written()
+        self._note_size()
 
     def on_train_end(self, training: Training) -> None:
         """Close the file of events."""
@@ -304,12 +307,12 @@ class TensorBoard(Callback):
     def __del__(self) -> None:
         self._close()
 
-    def _written(self) -> None:
+    def _note_size(self) -> None:
         size = os.path.getsize(os.path.join(self._log_dir, self._file))
         self._files = {**self._files, self._file: size}
 
     def _close(self) -> None:
-        # Given up first: an exception may come between these, and none can be closed twice.
+        # Clear the attribute first: an exception may follow, and a writer is closed only once.
         writer, self._writer = getattr(self, "_writer", None), None
         if writer is not None:
             writer.close()

@@ -1,8 +1,8 @@
-"""Losses: what the core minimizes, by name or with parameters, and the targets that each takes.
+"""Losses that the core minimizes, by name or with parameters, and the targets of each.
 
-A loss is the mean over the samples (weighted, where they have weights, by w / sum of w) of the sum
-over the outputs. A new one is a class here, which carries its name, targets and link, and a kernel
-(cpp/kernels/kernel_table.hpp says where).
+A loss is the mean over the samples of the sum over the outputs; samples with weights w have the
+factor w / sum of w. A new loss needs a class in this module, with its name, targets and link, and a
+kernel, for which cpp/kernels/kernel_table.hpp names the place.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ Link = Literal["none", "softmax", "sigmoid", "exp"]
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """What all losses share.
+    """Base class of the losses.
 
     Parameters
     ----------
     outputs : int, optional
-        How many outputs belong to it. Several losses of a model need it; they take consecutive
-        outputs in their order.
+        Number of outputs of the loss; required if a model has several losses, which apply to
+        consecutive outputs in their order.
     weight : float
         Factor of the whole loss, >= 0.
 
@@ -60,13 +60,13 @@ class Loss:
     outputs: int | None = None
     weight: float = 1.0
 
-    link: ClassVar[Link] = "none"  # from outputs to predictions
-    takes_classes: ClassVar[bool] = False  # integer labels
+    link: ClassVar[Link] = "none"  # function from outputs to predictions
+    takes_classes: ClassVar[bool] = False  # whether targets are integer labels
     has_accuracy: ClassVar[bool] = False
 
     @property
     def fused_activation(self) -> str | None:
-        """The output activation that the loss itself computes from logits, if it has one."""
+        """Output activation that the loss computes from logits; None if there is none."""
         return self.link if self.link in ("softmax", "sigmoid") else None
 
     def __post_init__(self) -> None:
@@ -75,11 +75,11 @@ class Loss:
         keep(self, weight=real("weight", self.weight, 0.0))
 
     def parameters(self, outputs: int) -> list[float]:
-        """The core's parameter of each output, or a single one for all."""
+        """Return the core's parameter of each output, or a single one for all."""
         return [0.0]
 
     def spec(self, outputs: int) -> dict[str, Any]:
-        """The loss as the core takes it."""
+        """Return the core's description of the loss."""
         weights = getattr(self, "output_weights", None)
         if weights is not None and len(weights) != outputs:
             raise ValueError(
@@ -98,12 +98,23 @@ class Loss:
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
-        """Targets as the core takes them.
+        """Check targets and convert them for the core.
+
+        Parameters
+        ----------
+        name : str
+            Name of the argument in error messages.
+        value : array-like
+            Targets of the user.
+        samples, outputs : int
+            Number of samples, and number of outputs of this loss.
+        dtype : dtype
+            Dtype of the model.
 
         Raises
         ------
         TypeError, ValueError
-            They do not fit this loss.
+            The targets have a type, shape or value that this loss does not allow.
         """
         from fastmlp.validation import value_targets
 
@@ -112,7 +123,7 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class _Elementwise(Loss):
-    """A sum over outputs; ``output_weights`` holds the factor of each, 1 by default."""
+    """Base class of losses that are sums over outputs, each with a factor in `output_weights`."""
 
     output_weights: Sequence[float] | None = None
 
@@ -128,15 +139,15 @@ class _Elementwise(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxCrossEntropy(Loss):
-    """-sum of t log softmax(z): outputs z are logits, targets t classes or rows of probabilities.
+    """-sum of t log softmax(z) with logits z as outputs and classes or probabilities t as targets.
 
     Parameters
     ----------
     smoothing : float
-        Share of every target that is spread evenly over all classes, in [0, 1) (Szegedy et al.
+        Fraction of every target that is spread evenly over all classes, in [0, 1) (Szegedy et al.
         2016).
     outputs, weight
-        As of `Loss`.
+        Number of outputs and factor of the loss, described at `Loss`.
 
     Examples
     --------
@@ -159,7 +170,7 @@ class SoftmaxCrossEntropy(Loss):
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
-        """Labels, int64 (samples,), or probabilities, (samples, outputs)."""
+        """Convert labels to int64 (samples,); check probabilities of shape (samples, outputs)."""
         import numpy as np
 
         from fastmlp.validation import class_targets, probability_targets
@@ -182,7 +193,7 @@ class Hinge(Loss):
     Parameters
     ----------
     outputs, weight
-        As of `Loss`.
+        Number of outputs and factor of the loss, described at `Loss`.
 
     Examples
     --------
@@ -199,7 +210,7 @@ class Hinge(Loss):
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
-        """Labels, int64 (samples,)."""
+        """Check labels and convert them to int64 (samples,)."""
         from fastmlp.validation import class_targets
 
         return class_targets(name, value, samples, outputs)
@@ -207,14 +218,14 @@ class Hinge(Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class BinaryCrossEntropy(_Elementwise):
-    """-t log s - (1 - t) log(1 - s) with s = sigmoid(z), for one yes or no or several labels.
+    """-t log s - (1 - t) log(1 - s) with s = sigmoid(z), for a binary label or several labels.
 
     Parameters
     ----------
     output_weights : sequence of float, optional
-        Factor of each output.
+        Factor of each output, >= 0; 1 by default.
     outputs, weight
-        As of `Loss`.
+        Number of outputs and factor of the loss, described at `Loss`.
 
     Examples
     --------
@@ -231,7 +242,7 @@ class BinaryCrossEntropy(_Elementwise):
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
-        """Values in [0, 1], (samples, outputs)."""
+        """Check values in [0, 1] and convert them to (samples, outputs)."""
         from fastmlp.validation import value_targets
 
         array = value_targets(name, value, samples, outputs, dtype)
@@ -247,7 +258,7 @@ class MSE(_Elementwise):
     Parameters
     ----------
     output_weights, outputs, weight
-        As of `BinaryCrossEntropy`.
+        Settings of all elementwise losses, described at `BinaryCrossEntropy`.
 
     Examples
     --------
@@ -266,7 +277,7 @@ class HalfMSE(_Elementwise):
     Parameters
     ----------
     output_weights, outputs, weight
-        As of `BinaryCrossEntropy`.
+        Settings of all elementwise losses, described at `BinaryCrossEntropy`.
 
     Examples
     --------
@@ -285,7 +296,7 @@ class MAE(_Elementwise):
     Parameters
     ----------
     output_weights, outputs, weight
-        As of `BinaryCrossEntropy`.
+        Settings of all elementwise losses, described at `BinaryCrossEntropy`.
 
     Examples
     --------
@@ -304,9 +315,9 @@ class Huber(_Elementwise):
     Parameters
     ----------
     delta : float
-        > 0.
+        Largest error with a quadratic loss, > 0.
     output_weights, outputs, weight
-        As of `BinaryCrossEntropy`.
+        Settings of all elementwise losses, described at `BinaryCrossEntropy`.
 
     Examples
     --------
@@ -326,18 +337,18 @@ class Huber(_Elementwise):
         keep(self, delta=delta)
 
     def parameters(self, outputs: int) -> list[float]:
-        """Delta."""
+        """Return `delta`."""
         return [self.delta]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Poisson(_Elementwise):
-    """exp(z) - t z for counts t: outputs z are logarithms of rates.
+    """exp(z) - t z for counts t, with logarithms of rates z as outputs.
 
     Parameters
     ----------
     output_weights, outputs, weight
-        As of `BinaryCrossEntropy`.
+        Settings of all elementwise losses, described at `BinaryCrossEntropy`.
 
     Examples
     --------
@@ -353,7 +364,7 @@ class Poisson(_Elementwise):
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
-        """Values >= 0, (samples, outputs)."""
+        """Check values >= 0 and convert them to (samples, outputs)."""
         from fastmlp.validation import value_targets
 
         array = value_targets(name, value, samples, outputs, dtype)
@@ -369,9 +380,9 @@ class Quantile(_Elementwise):
     Parameters
     ----------
     levels : float or sequence of float
-        The level q in (0, 1), one for all outputs or one for each.
+        Levels q in (0, 1): one for all outputs or one for each output.
     output_weights, outputs, weight
-        As of `BinaryCrossEntropy`.
+        Settings of all elementwise losses, described at `BinaryCrossEntropy`.
 
     Examples
     --------
@@ -397,7 +408,7 @@ class Quantile(_Elementwise):
         keep(self, levels=levels[0] if one else levels)
 
     def parameters(self, outputs: int) -> list[float]:
-        """The levels."""
+        """Return the levels."""
         if not isinstance(self.levels, Sequence):
             return [float(self.levels)]
         if len(self.levels) != outputs:
@@ -417,9 +428,9 @@ class UserLoss(Loss):
     Parameters
     ----------
     function : callable
-        Takes outputs (batch, outputs) and targets as arrays; returns the mean loss of the batch and
-        its gradient by the outputs, (batch, outputs). None in a model loaded from a file, which can
-        predict but not train.
+        Function of the outputs, of shape (batch, outputs), and the targets of a batch. It returns
+        the mean loss of the batch and its gradient by the outputs, of shape (batch, outputs). None
+        in a model loaded from a file, which can predict but not train.
 
     Examples
     --------
@@ -443,7 +454,7 @@ class UserLoss(Loss):
     def targets(
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
-        """Labels where they are integers in one dimension, else values."""
+        """Check targets: one-dimensional integers are labels, all others are values."""
         import numpy as np
 
         from fastmlp.validation import class_targets, value_targets
@@ -454,12 +465,12 @@ class UserLoss(Loss):
         return value_targets(name, value, samples, outputs, dtype)
 
     def weighted_function(self) -> UserFunction:
-        """The function, its answers multiplied by `weight`.
+        """Return the function with its results multiplied by `weight`.
 
         Raises
         ------
         ValueError
-            It is not known.
+            The function is None.
         """
         function, weight = self.function, self.weight
         if function is None:
@@ -477,7 +488,7 @@ class UserLoss(Loss):
 
 
 def core_function(losses: Sequence[Loss]) -> UserFunction | None:
-    """What the core calls for the loss of a batch; None where it has kernels of its own."""
+    """Return the function that the core calls for the loss of a batch; None if it has a kernel."""
     return losses[0].weighted_function() if isinstance(losses[0], UserLoss) else None
 
 
@@ -487,7 +498,7 @@ LOSSES: Mapping[str, Callable[..., Loss]] = {
 
 
 def checked_losses(value: object, outputs: int) -> tuple[Loss, ...]:
-    """One loss for all outputs, or several whose outputs add up to them."""
+    """Check the argument `loss`: one loss for all outputs, or several that cover them all."""
     if not isinstance(value, (list, tuple)):
         loss = _one_loss("loss", value)
         if loss.outputs not in (None, outputs):
@@ -496,7 +507,10 @@ def checked_losses(value: object, outputs: int) -> tuple[Loss, ...]:
     losses = tuple(_one_loss(f"loss[{i}]", item) for i, item in enumerate(value))
     counts = [loss.outputs for loss in losses]
     if not losses or None in counts:
-        raise ValueError("loss must be a list of losses that say their number of outputs")
+        raise ValueError(
+            "loss must be a list of losses with their numbers of outputs, such as "
+            "fastmlp.MSE(outputs=2)"
+        )
     if sum(count or 0 for count in counts) != outputs:
         raise ValueError(f"losses must have {outputs} outputs, the model's, got {counts}")
     if len(losses) > 1 and any(isinstance(loss, UserLoss) for loss in losses):
@@ -511,13 +525,13 @@ def _one_loss(argument: str, value: object) -> Loss:
 
 
 def losses_as_config(losses: Sequence[Loss]) -> object:
-    """Their form in files."""
+    """Return the losses in the form that model files contain."""
     configs = [loss.name if isinstance(loss, UserLoss) else as_config(loss) for loss in losses]
     return configs[0] if len(configs) == 1 else configs
 
 
 def losses_from_config(config: object) -> object:
-    """From that form to what a model takes."""
+    """Return the argument `loss` of a model from the form in files."""
     known = {**LOSSES, "user_defined": UserLoss}
     if isinstance(config, list):
         return [from_config("loss", item, known) for item in config]

@@ -34,19 +34,19 @@ _WIDTH, _HEIGHT, _MARGIN = 360, 60, 4
 
 
 def in_notebook() -> bool:
-    """Whether this runs in a Jupyter kernel, where a table can be updated in place."""
+    """Return whether this runs in a Jupyter kernel, which can update a table in place."""
     kinds = type(_running_shell()).__mro__
     return any(kind.__name__ == "ZMQInteractiveShell" for kind in kinds)
 
 
 def _running_shell() -> Any:
-    """The IPython that this runs in, or None. Whoever runs in one has it imported."""
+    """Return the running IPython shell, or None; code in a shell has IPython imported."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
 
 class LiveTable(Callback):
-    """Shows a row per epoch in a notebook, the best epoch in bold, and a curve of the losses.
+    """A callback that shows epochs in a notebook: a table with the best in bold, and the losses.
 
     `MLP.fit` with ``verbose=1`` adds it in a notebook. The table is updated at most four times a
     second, and when the training or its cell ends. It shows the last 30 epochs and the best one.
@@ -54,10 +54,10 @@ class LiveTable(Callback):
     Parameters
     ----------
     monitor : str, optional
-        Name of the value in the record of an epoch by which the best is chosen; by default the
-        first that exists of val_accuracy, val_loss, accuracy and loss.
+        Name of the value in the record of an epoch that selects the best epoch; by default the
+        first of val_accuracy, val_loss, accuracy and loss that the record contains.
     mode : {"auto", "min", "max"}
-        What is better; "auto" takes larger values of accuracies and smaller ones of losses.
+        Direction of an improvement; "auto" is "max" for accuracies and "min" for losses.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class LiveTable(Callback):
         An argument is of the wrong kind or out of range; during the training, the record of an
         epoch lacks the monitored value.
     RuntimeError
-        At the start of a training: this is not IPython.
+        At the start of a training: the code does not run in IPython.
 
     Examples
     --------
@@ -75,7 +75,8 @@ class LiveTable(Callback):
     """
 
     def __init__(self, monitor: str | None = None, mode: str = "auto") -> None:
-        best = BestValue("loss" if monitor is None else monitor, mode)  # is valid, or an error
+        # This raises the errors of both arguments.
+        best = BestValue("loss" if monitor is None else monitor, mode)
         self._monitor = None if monitor is None else best.monitor
         self._mode = str(mode)
         self._events: Any = None
@@ -85,7 +86,7 @@ class LiveTable(Callback):
         return shown_call(self, *([] if self._monitor is None else [self._monitor]))
 
     def reset(self) -> None:
-        """Forget an earlier training."""
+        """Reset the table for a new training."""
         self._on_cell_end(None)
         self._best_value: BestValue | None = None
         self._best: Record | None = None
@@ -95,7 +96,7 @@ class LiveTable(Callback):
         self._shown_at = -math.inf
 
     def state(self) -> dict[str, Any]:
-        """The rows, the best of them and the curve."""
+        """Return the rows, the best row and the curve."""
         best = self._best_value
         return {
             "monitor": None if best is None else best.monitor,
@@ -106,7 +107,7 @@ class LiveTable(Callback):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on with them."""
+        """Continue from a state."""
         self.reset()
         if state["monitor"] is not None:
             self._best_value = BestValue(state["monitor"], self._mode)
@@ -118,25 +119,25 @@ class LiveTable(Callback):
         self._losses = {name: values.tolist() for name, values in state["losses"].items()}
 
     def on_train_begin(self, training: Training) -> None:
-        """Put the table where it will grow."""
+        """Display the empty table, which later calls update."""
         self._is_shown = False
         self._shown_at = -math.inf
         shell = _running_shell()
         if shell is None:
             raise RuntimeError(
-                "LiveTable needs a running IPython, as in a notebook; elsewhere fit(verbose=1) "
-                "prints a line per epoch"
+                "LiveTable needs a running IPython, as in a notebook; elsewhere use "
+                "fit(verbose=1), which prints a line per epoch"
             )
         self._epochs = training.epochs
         display = importlib.import_module("IPython.display").display
         self._display = display(self._pictures(), raw=True, display_id=True)
-        # A training that ends by an exception or an interrupt has no other end to be told of.
+        # `on_train_end` is not called after an exception, but this event occurs.
         self._events = shell.events
         self._events.register("post_run_cell", self._on_cell_end)
 
     def on_epoch_end(self, training: Training, record: Record) -> None:
-        """Take the row, and show it where it is time."""
-        record = dict(record)  # other callbacks get the same
+        """Add the row of the epoch, and update the table if the last update is old enough."""
+        record = dict(record)
         if self._best_value is None:
             monitor = self._monitor or next(name for name in _MONITORED if name in record)
             self._best_value = BestValue(monitor, self._mode)
@@ -151,7 +152,7 @@ class LiveTable(Callback):
             self._show()
 
     def on_train_end(self, training: Training) -> None:
-        """Show what is not shown yet."""
+        """Show the last rows."""
         self._on_cell_end(None)
 
     def _on_cell_end(self, _result: object) -> None:
@@ -168,7 +169,7 @@ class LiveTable(Callback):
         self._display.update(self._pictures(), raw=True)
 
     def _pictures(self) -> dict[str, str]:
-        """The table by MIME type."""
+        """Return the table by MIME type."""
         epoch = self._latest[-1]["epoch"] if self._latest else 0
         caption = f"epoch {epoch} of {self._epochs}"
         rows = self._rows()
@@ -230,7 +231,7 @@ def _html_table(
 
 
 def _curve(losses: dict[str, list[float]], last_epoch: int, best_epoch: int | None) -> str:
-    """The losses over the epochs as SVG; its color is that of the text around it."""
+    """Return the losses over the epochs as SVG in the color of the surrounding text."""
     finite = [value for values in losses.values() for value in values if math.isfinite(value)]
     if not finite:
         return ""
@@ -268,7 +269,7 @@ def _curve(losses: dict[str, list[float]], last_epoch: int, best_epoch: int | No
 
 
 def _spread(count: int) -> list[int]:
-    """At most `_MOST_POINTS` indices below `count`, the first and the last among them."""
+    """Return at most `_MOST_POINTS` indices below `count`, including the first and the last."""
     if count <= _MOST_POINTS:
         return list(range(count))
     return [round(i * (count - 1) / (_MOST_POINTS - 1)) for i in range(_MOST_POINTS)]

@@ -1,12 +1,13 @@
-"""Optimizers: settings checked here, arithmetic in the core.
+"""Optimizers: this module checks the settings, the core computes the steps.
 
-All of them take a learning rate that is a number, a `Schedule` or a function of the epoch, and the
-settings of `Optimizer`. Let ``g`` be the gradient of the mean loss of a mini-batch, clipped if
+All optimizers have a learning rate that is a number, a `Schedule` or a function of the epoch, and
+the settings of `Optimizer`. Let ``g`` be the gradient of the mean loss of a mini-batch, clipped if
 clipping is on. The update rules use ``g`` for biases and ``g + l1 * sign(w) + l2 * w`` for weights.
-Before each step weights shrink by ``learning_rate * decay``, the decoupled weight decay of
-I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+Before each step weights are multiplied by ``1 - learning_rate * decay``, the decoupled weight decay
+of I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
-A new optimizer is a class here and a kernel (cpp/kernels/kernel_table.hpp says where).
+A new optimizer needs a class in this module and a kernel, for which cpp/kernels/kernel_table.hpp
+names the place.
 """
 
 from __future__ import annotations
@@ -40,40 +41,41 @@ __all__ = [
 ]
 
 Rate: TypeAlias = "float | Callable[[int], float] | Schedule"
-# Above zero in single precision: a parameter whose gradients have all been zero divides by it.
+# Positive in float32, because the step of a parameter with zero gradients divides by epsilon.
 _LEAST_EPSILON = 1e-30
 # Settings in [0, 1).
 SHARES = ("momentum", "rho", "beta1", "beta2")
-# Other libraries' names of settings, which constructors take too.
+# Names of settings in other libraries, which constructors accept too.
 ALIASES = {"lr": "learning_rate", "weight_decay": "decay", "centered": "centred"}
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers share.
+    """Base class of the optimizers.
 
-    Constructors take ``lr`` for ``learning_rate`` and ``weight_decay`` for ``decay`` too. That is
-    the decoupled weight decay of Keras and of PyTorch's AdamW; the ``weight_decay`` of PyTorch's
-    other optimizers is ``l2`` here.
+    Constructors accept ``lr`` for ``learning_rate`` and ``weight_decay`` for ``decay``. That is the
+    decoupled weight decay of Keras and of PyTorch's AdamW. The ``weight_decay`` of PyTorch's other
+    optimizers is ``l2`` here.
 
     Parameters
     ----------
     learning_rate : float, Schedule or callable
-        Step size >= 0. A callable gets the epoch, counted from 0, and returns the rate for it.
+        Step size, >= 0. A callable gets the epoch, counted from 0, and returns its rate.
     l2, l1 : float
-        The objective adds ``l2 / 2`` times the sum of the squared weights and ``l1`` times the sum
-        of their magnitudes.
+        Coefficients of the penalties, >= 0: the objective adds ``l2 / 2`` times the sum of the
+        squared weights and ``l1`` times the sum of their magnitudes.
     decay : float
-        Weights shrink by ``learning_rate * decay`` before each step.
+        Decoupled weight decay, >= 0: weights are multiplied by ``1 - learning_rate * decay`` before
+        each step.
     clip_value : float, optional
-        Elements of the gradient are clipped to plus and minus this, > 0.
+        Largest magnitude, > 0, to which elements of the gradient are clipped.
     clip_norm : float, optional
-        The gradient of all parameters together shrinks to this norm where it is longer, > 0
+        Largest norm, > 0, to which the gradient of all parameters together is scaled down
         (R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural
         networks", 2013); applied before `clip_value`.
     max_norm : float, optional
-        After each step the weights that lead to a unit shrink to this norm where they are longer,
-        > 0 (N. Srivastava et al., "Dropout", 2014).
+        Largest norm, > 0, to which the incoming weights of each unit are scaled down after each
+        step (N. Srivastava et al., "Dropout", 2014).
 
     Raises
     ------
@@ -134,19 +136,19 @@ class Optimizer:
         return self.RULE
 
     def _settings(self) -> dict[str, float]:
-        """What the rule itself needs, by the names of the core."""
+        """Return the settings of the update rule by their names in the core."""
         named = ("momentum", "beta1", "beta2", "epsilon")
         return {name: getattr(self, name) for name in named if hasattr(self, name)}
 
     def settings(self) -> dict[str, float]:
-        """All settings of the core but the learning rate; 0 stands for none."""
+        """Return all settings of the core except the learning rate; 0 stands for None."""
         shared = ("l2", "l1", "decay", "clip_value", "clip_norm", "max_norm")
         return {name: getattr(self, name) or 0.0 for name in shared} | self._settings()
 
     def rates(
         self, first: int, count: int, steps_per_epoch: int, epochs: int
     ) -> NDArray[np.float64]:
-        """Learning rates of steps of one epoch, as `Schedule.rates` gives them."""
+        """Return the learning rates of steps of one epoch; see `Schedule.rates`."""
         import numpy as np
 
         from fastmlp.schedules import Schedule
@@ -160,7 +162,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum and Nesterov's form of it.
+    """Stochastic gradient descent with momentum or Nesterov momentum.
 
     - ``v = momentum * v - learning_rate * g``
     - ``w = w + v``, or ``w = w + momentum * v - learning_rate * g`` with ``nesterov``
@@ -172,11 +174,11 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
-        As of `Optimizer`.
+        Settings of all optimizers, described at `Optimizer`.
     momentum : float
-        In [0, 1).
+        Momentum, in [0, 1).
     nesterov : bool
-        Requires momentum > 0.
+        Whether to use Nesterov momentum, which requires momentum > 0.
 
     Raises
     ------
@@ -220,9 +222,9 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
-        As of `Optimizer`.
+        Settings of all optimizers, described at `Optimizer`.
     epsilon : float
-        Keeps the divisor from zero, >= 1e-30.
+        Number added to the divisor, >= 1e-30.
 
     Examples
     --------
@@ -252,15 +254,16 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
-        As of `Optimizer`.
+        Settings of all optimizers, described at `Optimizer`.
     rho : float
         Decay rate of the averages, in [0, 1); PyTorch's ``alpha``.
     momentum : float
-        In [0, 1).
+        Momentum, in [0, 1).
     epsilon : float
-        Keeps the divisor from zero, >= 1e-30.
+        Number added to the divisor, >= 1e-30.
     centred : bool
-        Divide by the deviation instead of the root mean square; ``centered`` is accepted too.
+        Whether to divide by the standard deviation of the gradient instead of the root mean square;
+        the constructor accepts ``centered`` too.
 
     Examples
     --------
@@ -295,7 +298,7 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True)
 class _Moments(Optimizer):
-    """Optimizers with moving averages of the gradient and of its size."""
+    """Base class of optimizers with moving averages of the gradient and of its magnitude."""
 
     learning_rate: Rate = 0.001
     beta1: float = 0.9
@@ -305,7 +308,7 @@ class _Moments(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(_Moments):
-    """Adaptive moment estimation, with ``amsgrad`` from the largest mean square so far.
+    """Adaptive moment estimation; ``amsgrad`` uses the largest mean square so far.
 
     - ``m = beta1 * m + (1 - beta1) * g``, ``s = beta2 * s + (1 - beta2) * g**2``
     - ``w = w - learning_rate * m' / (sqrt(s') + epsilon)`` with ``m' = m / (1 - beta1**t)`` and
@@ -317,13 +320,13 @@ class Adam(_Moments):
     Parameters
     ----------
     learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
-        As of `Optimizer`.
+        Settings of all optimizers, described at `Optimizer`.
     beta1, beta2 : float
         Decay rates of the averages, in [0, 1).
     epsilon : float
-        Keeps the divisor from zero, >= 1e-30.
+        Number added to the divisor, >= 1e-30.
     amsgrad : bool
-        Divide by the root of the largest ``s`` so far.
+        Whether to divide by the root of the largest ``s`` so far.
 
     Examples
     --------
@@ -342,7 +345,9 @@ class Adam(_Moments):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019); parameters as there.
+    """`Adam` with decoupled weight decay (Loshchilov and Hutter, 2019) of 0.01 by default.
+
+    The parameters are those of `Adam`.
 
     Examples
     --------
@@ -361,7 +366,7 @@ class Adamax(_Moments):
     - ``m = beta1 * m + (1 - beta1) * g``, ``u = max(beta2 * u, abs(g) + epsilon)``
     - ``w = w - learning_rate / (1 - beta1**t) * m / u``
 
-    Parameters as of `Adam`, without ``amsgrad``.
+    The parameters are those of `Adam` without ``amsgrad``.
 
     Examples
     --------
@@ -377,14 +382,14 @@ class Adamax(_Moments):
 
 @dataclass(frozen=True)
 class Nadam(_Moments):
-    """`Adam` with Nesterov momentum whose schedule is that of the paper (decay 0.004).
+    """`Adam` with Nesterov momentum and the momentum schedule of the paper (decay 0.004).
 
     With ``mu(t) = beta1 * (1 - 0.96**(0.004 * t) / 2)`` and ``p(t)`` the product of ``mu`` up to
     ``t``, the mean gradient of `Adam` is replaced by
     ``mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t))``.
 
-    Source: T. Dozat, "Incorporating Nesterov momentum into Adam", 2016. Parameters as of `Adam`,
-    without ``amsgrad``.
+    Source: T. Dozat, "Incorporating Nesterov momentum into Adam", 2016. The parameters are
+    those of `Adam` without ``amsgrad``.
 
     Examples
     --------
@@ -410,9 +415,9 @@ class Lion(Optimizer):
     Parameters
     ----------
     learning_rate, l2, l1, decay, clip_value, clip_norm, max_norm
-        As of `Optimizer`.
+        Settings of all optimizers, described at `Optimizer`.
     beta1, beta2 : float
-        In [0, 1).
+        Decay rates of the average in the step and of the stored average, in [0, 1).
 
     Examples
     --------
@@ -437,7 +442,7 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = {
 
 
 def _take_aliases(kind: type[Optimizer]) -> None:
-    """Let the constructor take the names of `ALIASES` too."""
+    """Make the constructor accept the names of `ALIASES` too."""
     names = [setting.name for setting in fields(kind)]
     initialize = kind.__init__
 
@@ -459,12 +464,12 @@ for _kind in OPTIMIZERS.values():
 
 
 def checked_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
-    """The optimizer itself, the one of a name with its default settings, or the default for None.
+    """Return an optimizer unchanged, the optimizer of a name, or the default optimizer for None.
 
     Raises
     ------
     TypeError, ValueError
-        Neither an optimizer nor the name of one.
+        The argument is neither an optimizer nor the name of one.
 
     Examples
     --------

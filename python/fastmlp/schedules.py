@@ -1,8 +1,9 @@
 """Learning rates that change during training.
 
-A schedule takes the place of a number as the ``learning_rate`` of an optimizer. Rates are computed
-with operations that are rounded correctly everywhere, so that a schedule gives the same bits on
-every machine; only `InverseScaling` may differ in the last bit if its power is not 0, 0.5, 1 or 2.
+A schedule is passed as the ``learning_rate`` of an optimizer instead of a number. Rates are
+computed with operations that every machine rounds correctly, so that a schedule returns the same
+bits everywhere. Only `InverseScaling` may differ in the last bit, if its power is not 0, 0.5, 1
+or 2.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ class Schedule:
     watches: Sequence[str] = ()
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
-        """Learning rates of consecutive steps.
+        """Return the learning rates of consecutive steps.
 
         Parameters
         ----------
         first, count : int
-            The first of the steps, counted from 0 since the start of training, and their number.
+            First step, counted from 0 since the start of the training, and number of steps.
         steps_per_epoch, epochs : int
-            Mini-batches of an epoch, and the planned length of the training.
+            Number of mini-batches of an epoch, and planned number of epochs.
 
         Returns
         -------
@@ -73,25 +74,30 @@ class Schedule:
         raise NotImplementedError
 
     def observe(self, record: Mapping[str, Any]) -> None:
-        """Take what an epoch measured; called with the record of each epoch."""
+        """Process the record of an epoch; called after each epoch."""
 
     def reset(self) -> None:
-        """Forget what was observed; called when a training starts."""
+        """Discard the observed values; called at the start of each training."""
 
     def state(self) -> Mapping[str, Any]:
-        """What was observed, in the types that `Callback.state` may return.
+        """Return the observed values, of the types that `Callback.state` allows.
 
-        A schedule that observes must define it, so that a training can be resumed exactly.
+        A schedule with `observe` must define it, so that a training can be resumed exactly.
         """
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state` returned; called when a training is resumed."""
+        """Continue from a result of `state`; called when a training is resumed."""
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """One learning rate `rate` >= 0 for the whole training.
+    """One learning rate for the whole training.
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate, >= 0.
 
     Examples
     --------
@@ -111,7 +117,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class _Timed(Schedule):
-    """A function of time, which is counted from 0 in steps or epochs."""
+    """A schedule whose rate is a function of time, counted from 0 in steps or epochs."""
 
     per: str = field(default="epoch", kw_only=True)
 
@@ -137,16 +143,16 @@ class _Timed(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(_Timed):
-    """The rate is multiplied by a factor at equal intervals: ``rate * factor**(t // every)``.
+    """A rate multiplied by a factor at equal intervals: ``rate * factor**(t // every)``.
 
     Parameters
     ----------
     rate, factor : float
         First learning rate and factor, >= 0.
     every : int
-        Epochs or steps between two changes, >= 1.
+        Number of epochs or steps between two changes, >= 1.
     per : {"epoch", "step"}
-        What ``t`` counts, from 0.
+        Unit of ``t``, which counts from 0.
 
     Examples
     --------
@@ -166,15 +172,17 @@ class StepDecay(_Timed):
 
 @dataclass(frozen=True)
 class Exponential(_Timed):
-    """The rate is multiplied by a factor in each step or epoch: ``rate * factor**t``.
+    """A rate multiplied by a factor after each step or epoch: ``rate * factor**t``.
 
     Parameters
     ----------
-    rate, per
-        As of `StepDecay`.
+    rate : float
+        First learning rate, >= 0.
     factor : float
-        >= 0. A factor above 1 makes a learning-rate range test (L. N. Smith, "Cyclical learning
-        rates for training neural networks", 2017).
+        Factor, >= 0. A factor above 1 makes a learning-rate range test (L. N. Smith, "Cyclical
+        learning rates for training neural networks", 2017).
+    per : {"epoch", "step"}
+        Unit of ``t``, which counts from 0.
 
     Examples
     --------
@@ -192,14 +200,16 @@ class Exponential(_Timed):
 
 @dataclass(frozen=True)
 class InverseScaling(_Timed):
-    """The rate falls with a power of time: ``rate / (1 + t)**power``.
+    """A rate divided by a power of time: ``rate / (1 + t)**power``.
 
     Parameters
     ----------
-    rate, per
-        As of `StepDecay`.
+    rate : float
+        First learning rate, >= 0.
     power : float
-        >= 0.
+        Exponent, >= 0.
+    per : {"epoch", "step"}
+        Unit of ``t``, which counts from 0.
 
     Examples
     --------
@@ -212,14 +222,14 @@ class InverseScaling(_Timed):
     power: float = 0.5
 
     def _rates_at(self, times: Times, planned: int) -> Rates:
-        # With an exponent that is a number of Python, NumPy takes 0.5 for a square root.
-        with np.errstate(over="ignore"):  # an infinite divisor: the rate is 0
+        # NumPy computes a square root if the exponent is the Python number 0.5.
+        with np.errstate(over="ignore"):  # the rate is 0 if the divisor is infinite
             return np.asarray(self.rate / (1.0 + times) ** self.power, np.float64)
 
 
 @dataclass(frozen=True)
 class _Falling(_Timed):
-    """From `rate` to `end` over the planned training, or over a length of its own."""
+    """A schedule from `rate` to `end` over the planned training, or over a length of its own."""
 
     rate: float
     end: float = 0.0
@@ -231,21 +241,22 @@ class _Falling(_Timed):
         return _mixed(self.rate, self.end, self._left(done))
 
     def _left(self, done: Rates) -> Rates:
-        """Fraction of the way that is left, from the fraction of time that is over."""
+        """Return the weight of `rate` against `end` for the fraction of time that has passed."""
         raise NotImplementedError
 
 
 class Linear(_Falling):
-    """From one rate to another on a straight line: ``rate + (end - rate) * t / length``.
+    """A rate that changes along a straight line: ``rate + (end - rate) * t / length``.
 
     Parameters
     ----------
     rate, end : float
         Learning rates of the first step or epoch and after the last one, >= 0.
     length : int, optional
-        Steps or epochs, >= 1, after which the rate stays at `end`; the whole training by default.
+        Number of steps or epochs, >= 1, after which the rate stays at `end`; the default is the
+        planned length of the training.
     per : {"step", "epoch"}
-        What ``t`` counts, from 0.
+        Unit of ``t``, which counts from 0, and of `length`.
 
     Examples
     --------
@@ -259,12 +270,12 @@ class Linear(_Falling):
 
 
 class Cosine(_Falling):
-    """From one rate to another along half a cosine, without restarts.
+    """A rate that changes along half a cosine, without restarts.
 
     ``end + (rate - end) * (1 + cos(pi * t / length)) / 2``
 
     Source: I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017,
-    equation 5. Parameters as of `Linear`.
+    equation 5. The parameters are those of `Linear`.
 
     Examples
     --------
@@ -279,10 +290,10 @@ class Cosine(_Falling):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A linear ramp in front of another schedule.
+    """A linear ramp followed by another schedule.
 
-    The ramp rises with every step and ends at the rate that the other schedule has then. The time
-    of the other schedule counts from the first step of the training, as in P. Goyal et al.,
+    The ramp changes with every step and ends at the rate of the other schedule at that time. The
+    time of the other schedule counts from the first step of the training, as in P. Goyal et al.,
     "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017.
 
     Parameters
@@ -290,7 +301,7 @@ class WarmUp(Schedule):
     schedule : Schedule
         Schedule after the ramp.
     length : int
-        Of the ramp, >= 1. `rates` requires a longer training and raises ValueError otherwise.
+        Length of the ramp, >= 1. `rates` raises ValueError if the training is not longer.
     start : float
         Learning rate of the first step, >= 0.
     per : {"step", "epoch"}
@@ -323,11 +334,11 @@ class WarmUp(Schedule):
         )
 
     def state(self) -> Mapping[str, Any]:
-        """State of the other schedule."""
+        """Return the state of the other schedule."""
         return self.schedule.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the other schedule."""
+        """Restore the other schedule from a state."""
         self.schedule.restore(state)
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
@@ -352,11 +363,11 @@ class WarmUp(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to a peak and down again during the training, along half cosines.
+    """A rate that rises to a peak and falls again, along half cosines.
 
-    The rates of ``torch.optim.lr_scheduler.OneCycleLR`` with ``anneal_strategy="cos"``; momentum
-    stays constant. Source: L. N. Smith, N. Topin, "Super-convergence: very fast training of neural
-    networks using large learning rates", 2018.
+    The rates equal those of ``torch.optim.lr_scheduler.OneCycleLR`` with
+    ``anneal_strategy="cos"``; momentum stays constant. Source: L. N. Smith, N. Topin,
+    "Super-convergence: very fast training of neural networks using large learning rates", 2018.
 
     Parameters
     ----------
@@ -365,7 +376,8 @@ class OneCycle(Schedule):
     warm_fraction : float
         Fraction of the training in which the rate rises, in [0, 1).
     start_divisor, end_divisor : float
-        Both >= 1: from ``peak / start_divisor`` to ``peak / start_divisor / end_divisor``.
+        Divisors, >= 1: the first rate is ``peak / start_divisor``, the last one
+        ``peak / start_divisor / end_divisor``.
 
     Examples
     --------
@@ -403,27 +415,28 @@ class OneCycle(Schedule):
 
 @dataclass(eq=False)
 class ReduceOnPlateau(Schedule):
-    """The rate is multiplied by a factor when a measured value has stopped improving.
+    """A rate multiplied by a factor when a measured value has stopped improving.
 
-    The rates of ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with ``eps=0``. Each training
-    starts with `rate`.
+    The rates equal those of ``torch.optim.lr_scheduler.ReduceLROnPlateau`` with ``eps=0``. Each
+    training starts with `rate`.
 
     Parameters
     ----------
     rate : float
         First learning rate, >= 0.
     factor, minimum : float
-        The rate falls to ``max(rate * factor, minimum)``, with factor in [0, 1) and minimum >= 0.
+        Factor in [0, 1) and minimum >= 0: a reduction sets ``max(rate * factor, minimum)``.
     patience : int
-        Consecutive epochs without improvement that are tolerated, >= 0; the next lowers the rate.
+        Number of consecutive epochs without improvement, >= 0, that do not lower the rate; the next
+        one does.
     minimum_change : float
-        An improvement is a change by more than this fraction of the best value; >= 0.
+        Fraction of the best value, >= 0, that an improvement must exceed.
     monitor : str
         Name of the value in the record of an epoch.
     cooldown : int
-        Epochs after a reduction that are not counted, >= 0.
+        Number of epochs after a reduction that are not counted, >= 0.
     mode : {"auto", "min", "max"}
-        What an improvement is; "auto" takes larger values of accuracies and smaller ones of losses.
+        Direction of an improvement; "auto" is "max" for accuracies and "min" for losses.
 
     Examples
     --------
@@ -463,7 +476,7 @@ class ReduceOnPlateau(Schedule):
         self._cooling = 0
 
     def state(self) -> dict[str, Any]:
-        """The present rate and what led to it."""
+        """Return the present rate, the best value and the counts of epochs."""
         return {
             "best_value": self._best.value,
             "rate": self._rate,
@@ -478,7 +491,7 @@ class ReduceOnPlateau(Schedule):
         self._cooling = state["cooling"]
 
     def observe(self, record: Mapping[str, Any]) -> None:
-        """Lower the rate where due; raises ValueError if the record lacks the monitored value."""
+        """Lower the rate on a plateau; raise ValueError if the record lacks the monitored value."""
         self._bad_epochs = 0 if self._best.update(record) else self._bad_epochs + 1
         if self._cooling:
             self._cooling -= 1
@@ -497,23 +510,23 @@ def _mixed(first: float, last: float, part: Rates) -> Rates:
 
 
 def _powers(base: float, exponents: Times) -> Rates:
-    """Integer powers by squaring: those of NumPy depend on the CPU in the last bit."""
+    """Compute integer powers by squaring; the last bit of NumPy's depends on the CPU."""
     powers = np.ones(exponents.shape)
     square, rest = float(base), exponents.copy()
     while rest.any():
-        with np.errstate(over="ignore"):  # an infinite rate is refused where it is used
+        with np.errstate(over="ignore"):  # infinite rates raise an error later
             np.multiply(powers, square, out=powers, where=rest & 1 == 1)
         square *= square
         rest >>= 1
     return powers
 
 
-# Up to the power 24 of an angle: the next term is below (pi/2)**26 / 26! = 4e-22.
+# Terms up to the power 24 of the angle; the next one is below (pi/2)**26 / 26! = 4e-22.
 _COSINE_SERIES = [(-1) ** k / math.factorial(2 * k) for k in range(13)]
 
 
 def _half_cosine(x: Rates) -> Rates:
-    """``(1 + cos(pi x)) / 2`` for x in [0, 1]; a cosine of NumPy's may depend on the CPU."""
+    """Compute ``(1 + cos(pi x)) / 2`` for x in [0, 1]; NumPy's cosine may depend on the CPU."""
     square = (math.pi * np.minimum(x, 1.0 - x)) ** 2
     cosine: Rates = polyval(square, _COSINE_SERIES)
     return (1.0 + np.where(x <= 0.5, cosine, -cosine)) / 2.0

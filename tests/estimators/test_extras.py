@@ -77,7 +77,7 @@ def test_resuming_a_converged_fit_changes_nothing():
 
 def test_resuming_requires_a_fit_on_these_samples():
     x, y = iris()
-    with pytest.raises(NotFittedError, match="resume=True goes on with an earlier fit"):
+    with pytest.raises(NotFittedError, match="resume=True continues an earlier fit"):
         MLPClassifier().fit(x, y, resume=True)
     with pytest.raises(ValueError, match="resume=True requires solver 'sgd' or 'adam'"):
         quietly(MLPClassifier(solver="lbfgs", max_iter=2).fit, x, y).fit(x, y, resume=True)

@@ -115,7 +115,7 @@ def test_fractions_have_a_logistic_output():
     )
     assert regressor.out_activation_ == "logistic"
     assert regressor.score(x, fractions) > 0.5
-    with pytest.raises(ValueError, match="loss must be one of real values"):
+    with pytest.raises(ValueError, match="loss must be for real values"):
         MLPRegressor(SoftmaxCrossEntropy()).fit(x, fractions)
 
 

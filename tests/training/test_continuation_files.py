@@ -226,9 +226,7 @@ def test_a_schedule_keeps_the_length_that_it_was_planned_for(make):
     model = trained(epochs=2, rate=make(), total_epochs=4)
     fit(model, 2, make(), resume=True)
     assert_same_parameters(model, whole)
-    message = (
-        "planned for 4 epochs of 4 steps, and this fit makes it 5 epochs of 4 steps.*total_epo"
-    )
+    message = "planned for 4 epochs of 4 steps, and this fit plans 5 epochs of 4 steps.*total_epo"
     assert_refused(model, message, epochs=1, rate=make())
     fit(model, 1, make(), resume=True, total_epochs=5)
 

@@ -1,6 +1,6 @@
 """scikit-learn's multi-layer perceptrons, trained by the core of this library.
 
-`MLPClassifier` and `MLPRegressor` take the place of those in ``sklearn.neural_network``: same
+`MLPClassifier` and `MLPRegressor` replace those of ``sklearn.neural_network``: they have the same
 parameters, defaults, attributes and random numbers, and so the same results up to rounding.
 """
 

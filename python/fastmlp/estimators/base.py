@@ -1,4 +1,4 @@
-"""`BaseMLP`: what the classifier and the regressor share of fitting and predicting."""
+"""`BaseMLP`: fitting and predicting, common to the classifier and the regressor."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Mode = Literal["fit", "partial_fit", "resume"]
 
 
 class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
-    """Common part of the estimators; subclasses define targets, losses and scores."""
+    """Base class of the estimators; subclasses define targets, losses and scores."""
 
     _parameter_constraints = CONSTRAINTS
     _numeric_targets: bool
@@ -61,7 +61,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     @property
     def _used(self) -> UsedParameters:
-        """The parameters as plain values of Python."""
+        """Parameters as plain Python values."""
         return UsedParameters(self)
 
     @property
@@ -71,15 +71,15 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------ what subclasses define
 
     def _check_targets(self, y: Any, mode: Mode) -> Any:
-        """`y` with what follows from it set, as ``classes_``."""
+        """Check `y`, set the attributes that depend on it, such as ``classes_``, and return it."""
         raise NotImplementedError
 
     def _encode(self, y: Any, dtype: npt.DTypeLike) -> Array:
-        """Targets as the core takes them, of shape (samples,) or (samples, outputs)."""
+        """Return the core's targets, an array of shape (samples,) or (samples, outputs)."""
         raise NotImplementedError
 
     def _weigh(self, y: Any, sample_weight: Array | None, mode: Mode) -> Array | None:
-        """Weights of the samples, those of their targets included."""
+        """Return the weights of the samples, multiplied with those of their classes."""
         return sample_weight
 
     def _count_outputs(self, targets: Array) -> int:
@@ -95,11 +95,11 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _score_outputs(self, model: Network, data: Data) -> float:
-        """Score by which early stopping goes."""
+        """Return the score that early stopping monitors; larger is better."""
         raise NotImplementedError
 
     def _stratifies(self) -> bool:
-        """Whether the split for early stopping keeps the shares of the classes."""
+        """Return whether the split for early stopping is stratified by class."""
         raise NotImplementedError
 
     # ------------------------------------------------------------ training
@@ -119,7 +119,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         hidden = hidden_layer_sizes(self.hidden_layer_sizes)
         if mode == "resume":
             self._check_resumable()
-            if getattr(self, "_pending", False):  # cut before it had begun: it begins again
+            if getattr(self, "_pending", False):  # an interrupted fit without a step starts again
                 mode = "fit"
         first = not hasattr(self, "coefs_") or (mode == "fit" and not self._used.warm_start)
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
@@ -136,8 +136,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._initialize(layer_sizes, X.dtype)
         elif layer_sizes != self._layer_sizes():
             raise ValueError(
-                f"training can go on only with layers of sizes {self._layer_sizes()}, those of the "
-                f"previous fit, got {layer_sizes}"
+                f"training can continue only with layers of sizes {self._layer_sizes()}, those of "
+                f"the previous fit, got {layer_sizes}"
             )
         callbacks = [] if mode == "partial_fit" else as_callbacks(self.callbacks or ())
         if mode != "partial_fit" and hasattr(self, "_skl_callbacks"):
@@ -169,7 +169,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _encoded(
         self, X: Any, y: Any, sample_weight: Any, first: bool, mode: Mode
     ) -> tuple[Array, Array | None]:
-        """Targets as the core takes them, and weights of the samples."""
+        """Return the core's targets, and the weights of the samples or None."""
         dtype = X.dtype if first else self.coefs_[0].dtype
         dtype = np.float32 if dtype == np.float32 else np.float64
         require_parameters_held(self, dtype)
@@ -183,13 +183,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         return self._encode(y, dtype), weights
 
     def _input_types(self, X: Any, first: bool) -> list[Any]:
-        """Types of inputs that are left as they are; others become the first of them."""
+        """Return the dtypes of inputs that are not converted; others become the first of these."""
         types = [np.float64, np.float32] if first else [self.coefs_[0].dtype]
         return types if scipy.sparse.issparse(X) else [*types, np.uint8]
 
     def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
-        """Draw the parameters and start counting."""
-        self._session = None  # of other parameters
+        """Draw initial parameters and reset the counters."""
+        self._session = None  # the old session belongs to other parameters
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(layer_sizes)
@@ -233,7 +233,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._session = new_session(self)
         session = self._session
         assert session is not None
-        if not hasattr(self, "_plateau"):  # the parameters are those of L-BFGS
+        if not hasattr(self, "_plateau"):  # the earlier fit used L-BFGS
             self._start_counting()
         moment = session.progress.others.get("moment")
         if resumes and moment is not None:
@@ -246,7 +246,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         if resumes:
             session.require_resumable(planned)
             parameters = session.latest(parameters)
-            # These count until the network, which may be a new one, has them.
+            # The progress holds the parameters until the network, which may be new, has them.
             session.settle(replace(session.progress, kept=parameters.named()))
             session.is_ahead = False
         else:
@@ -280,7 +280,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         try:
             loop.begin()
             if loop.run() and not once:
-                self._warn_of_the_limit()
+                self._warn_of_limit()
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
         except NonFiniteParametersError as error:
@@ -289,7 +289,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             warnings.warn(policy.end_with_best(error), ConvergenceWarning, stacklevel=5)
         finally:
             last = Parameters.read_from(model)
-            # First: an interrupt may come between any two of these.
+            # The progress comes first, because an interrupt may occur between these statements.
             session.settle(replace(session.progress, kept=last.named()))
             self._set_parameters(last)
             session.is_ahead = False
@@ -304,7 +304,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._set_parameters(final)
 
     def _batch_size(self, samples: int) -> int:
-        """The batch size within the number of samples, with scikit-learn's warning."""
+        """Return the batch size, at most the number of samples, with scikit-learn's warning."""
         requested = self._used.batch_size
         if requested == "auto":
             return min(200, samples)
@@ -316,7 +316,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             )
         return int(min(requested, samples))
 
-    def _warn_of_the_limit(self) -> None:
+    def _warn_of_limit(self) -> None:
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({self._used.max_iter}) reached and the "
             "optimization hasn't converged yet.",
@@ -325,7 +325,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         )
 
     def _start_curves(self, held_out: HeldOut | None) -> None:
-        """Make the lists that early stopping and validation append to, unless they go on."""
+        """Create the lists that early stopping and validation append to, unless they exist."""
         if held_out is not None and self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
         if self._used.early_stopping and self.validation_scores_ is None:
@@ -342,7 +342,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _hold_out(
         self, X: Any, targets: Array, weights: Array | None, validation: Any, session: Session
     ) -> tuple[Data, HeldOut | None]:
-        """Samples to train on and to measure by."""
+        """Return the training samples, and the samples held out or None."""
         X_val, y_val = validation
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together, got one of them")
@@ -355,7 +355,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
                     targets,
                     self._used.validation_fraction,
                     self._random_state,
-                    # scikit-learn tells classes apart by a single column of targets.
+                    # scikit-learn stratifies only classes in a single column of targets.
                     stratify=self._stratifies(),
                 )
             training, held_out = session.split
@@ -368,13 +368,13 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         )
 
     def _validation_data(self, X: Any, y: Any) -> Data:
-        """Samples of the user's own to measure by."""
+        """Return the validation samples that the user passed."""
         X, y = self._validate(X, y, self._input_types(X, first=False), reset=False)
         y = self._check_targets(y, "resume")
         return core_data(X, self._encode(y, self.coefs_[0].dtype), None)
 
     def _fit_lbfgs(self, data: Data, callbacks: list[Callback]) -> None:
-        """Minimize in double precision; a line search has no use for the rounding of single."""
+        """Minimize in float64, because rounding in float32 would disturb the line search."""
         if self._used.dropout or self._used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
         kept = self._parameters()
@@ -393,7 +393,8 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             return
         if not hasattr(self, "coefs_"):
             raise NotFittedError(
-                f"resume=True goes on with an earlier fit, and this {type(self).__name__} has none"
+                f"resume=True continues an earlier fit, and this {type(self).__name__} has none; "
+                "call fit without resume first"
             )
         if not self._is_stochastic() or self._session is None:
             raise ValueError("resume=True requires solver 'sgd' or 'adam' or an optimizer")
@@ -425,7 +426,7 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         )
 
     def _network_and_rows(self, X: Any) -> tuple[MLP, Rows]:
-        """What predictions need: a network with the present parameters, and rows of the core."""
+        """Return a network with the present parameters, and the samples as rows of the core."""
         check_is_fitted(self)
         X = validate_data(
             self,

@@ -29,124 +29,124 @@ Array = npt.NDArray[Any]
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron for classes, in the place of scikit-learn's.
+    """Multi-layer perceptron for classes, a replacement of scikit-learn's.
 
-    Minimizes the cross-entropy of a softmax, or of one logistic output for two classes, or of one
-    for each of several labels.
+    The loss is the cross-entropy of a softmax, of one logistic output for two classes, or of one
+    logistic output for each of several labels.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; empty for none.
     activation : str or fastmlp activation, default="relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu", or another one of this
-        library by name or as an object with parameters.
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu", or another
+        activation of this library by name or as an object with parameters.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        L-BFGS on all samples at once, or mini-batches with momentum or Adam.
+        Training method: L-BFGS on all samples at once, or mini-batches with momentum or Adam.
     alpha : float, default=0.0001
-        The penalty ``alpha / 2`` times the sum of the squared weights, divided by the number
-        of samples of a batch, or by their weight, is added to its loss.
+        Coefficient of the penalty, >= 0. The loss of a batch adds ``alpha / 2`` times the sum of
+        the squared weights, divided by the number of samples of the batch, or by their weight.
     batch_size : int or "auto", default="auto"
-        Samples of a mini-batch; "auto" takes 200, or all if there are fewer.
+        Number of samples of a mini-batch; "auto" means 200, or all samples if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        For "sgd": "invscaling" divides the rate by ``t_ ** power_t``; "adaptive" divides it by
-        5 instead of stopping, until it is below 1e-6.
+        Schedule of "sgd": "invscaling" divides the rate by ``t_ ** power_t``; "adaptive" divides
+        it by 5 instead of stopping, until it is below 1e-6.
     learning_rate_init : float, default=0.001
         First learning rate of "sgd" and "adam".
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Most epochs, or iterations of "lbfgs".
+        Maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default=True
         Whether each epoch has an order of its own.
     random_state : int, RandomState or None, default=None
-        Initial parameters, split and orders come from it, the same as in scikit-learn.
+        Source of the initial parameters, the split and the orders, which equal scikit-learn's.
     tol : float, default=1e-4
-        Least improvement of the loss, or of the validation score, that counts as one; for
-        "lbfgs" the largest element of the gradient at which it is done.
+        Smallest change of the loss, or of the validation score, that counts as an improvement;
+        for "lbfgs" the largest element of the gradient at which the training has converged.
     verbose : bool or int, default=False
-        Print the loss of each epoch.
+        Whether to print the loss of each epoch.
     warm_start : bool, default=False
         Whether `fit` begins with the parameters of the previous one. The optimizer starts anew.
     momentum : float, default=0.9
-        Of "sgd", in [0, 1].
+        Momentum of "sgd", in [0, 1].
     nesterovs_momentum : bool, default=True
-        Nesterov's form of it.
+        Whether "sgd" uses Nesterov's form of momentum.
     early_stopping : bool, default=False
-        Hold samples out, watch the score on them in place of the loss, and end with the
-        parameters of the best epoch.
+        Whether to hold samples out, to monitor the score on them in place of the loss, and to end
+        with the parameters of the best epoch.
     validation_fraction : float, default=0.1
-        Part of the samples held out by `early_stopping`, unless `fit` gets ``X_val``.
+        Fraction of the samples held out by `early_stopping`, unless `fit` gets ``X_val``.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay rates of Adam's averages, in [0, 1).
     epsilon : float, default=1e-8
-        Added to Adam's divisor before its bias is corrected.
+        Number added to Adam's divisor before its bias is corrected.
     n_iter_no_change : int or inf, default=10
-        Epochs in a row without improvement that are let pass.
+        Number of consecutive epochs without improvement that do not end the training.
     max_fun : int, default=15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
     dropout : float, default=0.0
-        Probability in [0, 1) that a hidden unit is left out of a step. Not for "lbfgs".
+        Probability in [0, 1) that a hidden unit is left out of a step; must be 0 for "lbfgs".
     input_dropout : float, default=0.0
-        The same for inputs.
+        Probability in [0, 1) that an input is left out of a step; must be 0 for "lbfgs".
     batch_normalization : bool, default=False
-        Normalize the hidden layers' sums by the mean and variance of the batch.
+        Whether to normalize the hidden layers' sums by the mean and variance of the batch.
     class_weight : dict, "balanced" or None, default=None
-        Factors of the samples' weights by class, multiplied with ``sample_weight``; "balanced"
-        makes all classes weigh the same. For several labels a list of dicts, one for each.
+        Factors of the sample weights by class, multiplied with ``sample_weight``; "balanced" gives
+        all classes the same total weight. For several labels, a list of one dict per label.
     optimizer : fastmlp optimizer or None, default=None
-        Such as ``fastmlp.AdamW(schedule)``. Takes the place of `solver`, `learning_rate` and
-        what belongs to them. `alpha` stays, unless the optimizer has an ``l1`` or ``l2``.
+        Optimizer such as ``fastmlp.AdamW(schedule)``, which replaces `solver`, `learning_rate` and
+        their parameters. `alpha` applies unless the optimizer has an ``l1`` or ``l2``.
     callbacks : list of callbacks or None, default=None
-        `fastmlp.Callback` objects and functions ``f(model, record)``; those that return True
-        end the training. Called by `fit` alone, with "lbfgs" after each iteration.
+        `fastmlp.Callback` objects and functions ``f(model, record)``; one that returns True ends
+        the training. Only `fit` calls them, with "lbfgs" after each iteration.
     n_threads : int or None, default=None
-        By default chosen by the work of a step. The results do not depend on it.
+        Number of threads; by default it depends on the work of a step. Results do not.
 
     Attributes
     ----------
     classes_ : array of shape (classes,)
-        Labels in ascending order; for several labels at once their indices.
+        Classes in ascending order; for several labels at once, the indices of the labels.
     coefs_ : list of array of shape (in, out)
         Weights of each layer.
     intercepts_ : list of array of shape (out,)
         Biases of each layer.
     normalization_ : dict of str to array
-        Scales, means and variances, with `batch_normalization` alone.
+        Scales, means and variances; exists only with `batch_normalization`.
     n_iter_ : int
-        Epochs, or iterations of "lbfgs", of the last fit.
+        Number of epochs, or iterations of "lbfgs", of the last fit.
     t_ : int
-        Samples seen by all fits.
+        Number of samples processed by all fits.
     loss_ : float
         Loss of the last epoch.
     loss_curve_ : list of float
-        Loss of each epoch, penalty included. Not of "lbfgs", as all curves and bests.
+        Loss of each epoch, penalty included. "lbfgs" sets no curves and no best values.
     best_loss_ : float or None
         Lowest loss; None with `early_stopping`.
     validation_scores_ : list of float or None
         Accuracy of each epoch with `early_stopping`.
     best_validation_score_ : float or None
-        The largest of them.
+        Largest value of ``validation_scores_``.
     validation_loss_curve_ : list of float or None
         Loss without penalty of each epoch on the samples held out.
     n_layers_, n_outputs_, n_features_in_ : int
-        Layers of units, inputs included; outputs; inputs.
+        Numbers of layers of units (inputs included), of outputs and of inputs.
     feature_names_in_ : array of str
-        Names of the inputs, where `X` had some.
+        Names of the inputs, if `X` had names.
     out_activation_ : str
         "softmax", or "logistic" for two classes and several labels.
 
     Notes
     -----
     Equal parameters and `random_state` give scikit-learn's coefficients, curves and predictions up
-    to rounding. Where they may differ:
+    to rounding, with these exceptions:
 
-    - The loss of a sample is not limited to -log(epsilon) of the scalar type (36 for float64),
-      which scikit-learn does in the values it reports and hands to L-BFGS.
+    - The loss of a sample is not limited to -log(epsilon) of the scalar type (36 for float64);
+      scikit-learn limits it in the values that it reports and passes to L-BFGS.
     - A warm start with `early_stopping` keeps the best weights of the earlier fits, which
       scikit-learn overwrites.
-    - A training that diverges ends at once, with the parameters of the epoch before.
-    - float32 stays float32 throughout, also in the results of "lbfgs", which computes in float64.
+    - A training that diverges ends at once, with the parameters of the previous epoch.
+    - Results of float32 samples are float32, also those of "lbfgs", which computes in float64.
 
     Examples
     --------
@@ -260,9 +260,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`.
+            Samples, labels and factors of the losses, as in `fit`.
         classes : array of shape (classes,)
-            All labels of all calls; required in the first call.
+            Labels of all calls; required in the first call.
 
         Returns
         -------
@@ -271,7 +271,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As in `fit`, or `y` holds a class that is not among `classes`.
+            An argument is invalid in `fit`, or `y` holds a class that is not among `classes`.
 
         Examples
         --------
@@ -407,7 +407,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if mode == "partial_fit" and isinstance(self.class_weight, str):
             raise ValueError(
                 "class_weight='balanced' needs all samples at once, which partial_fit does not "
-                "see; pass the dict of sklearn.utils.class_weight.compute_class_weight"
+                "get; pass the dict of sklearn.utils.class_weight.compute_class_weight"
             )
         weights: Array = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
@@ -423,7 +423,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _score_outputs(self, model: Network, data: Data) -> float:
-        """Fraction of the samples, or of their weight, whose labels are all right."""
+        """Return the fraction of the samples, or of their weight, with all labels correct."""
         targets = data.targets[0]
         if self.out_activation_ == "softmax":
             right = model._classes_of(data.rows, self._threads) == targets

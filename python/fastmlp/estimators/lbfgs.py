@@ -25,20 +25,24 @@ from fastmlp.training.objective import Objective
 
 __all__ = ["Iterations", "minimize_loss"]
 
-_STOPPED_BY_CALLBACK = 99  # status of SciPy
+_STOPPED_BY_CALLBACK = 99  # SciPy's status after StopIteration in a callback
 
 Floats = npt.NDArray[np.float64]
 
 
 class Iterations(Dispatch):
-    """Iterations as callbacks see them: epochs of one step. They cannot be resumed.
+    """The dispatcher of callbacks of L-BFGS: each iteration is an epoch of one step.
+
+    The iterations cannot be resumed.
 
     Parameters
     ----------
     model : MLP
+        Model that callbacks see.
     callbacks : sequence of Callback
+        Callbacks in the order of their calls.
     planned : int
-        Most iterations.
+        Maximum number of iterations.
     """
 
     def __init__(self, model: MLP, callbacks: Sequence[Callback], planned: int) -> None:
@@ -50,30 +54,30 @@ class Iterations(Dispatch):
         return math.nan
 
     def begin(self) -> bool:
-        """Before the first; True where a callback ends the training at once."""
+        """Call `on_train_begin`; return True if a callback ends the training at once."""
         self._restore(None, resumes=False)
         self._call("on_train_begin")
         self._start = time.perf_counter()
         return self._stops
 
     def ended(self, loss: float) -> bool:
-        """After one; True where a callback ends the training."""
-        self._tell("on_epoch_begin")
+        """Call the hooks of one iteration; return True if a callback ends the training."""
+        self._call_remaining("on_epoch_begin")
         now = time.perf_counter()
         record: Record = {"epoch": self.epoch + 1, "epochs": self.epochs, "loss": loss}
         record |= {"learning_rate": math.nan, "seconds": now - self._start}
         self._start = now
         self._continuation.settle(self._now.with_epoch(record))
-        self._tell_of_epoch(record)
+        self._call_epoch_end(record)
         return self._stops
 
     def end(self) -> None:
-        """After the last."""
+        """Call `on_train_end`."""
         self._call("on_train_end")
 
 
 class _MeasuredLoss:
-    """The objective with its value in scikit-learn's measure."""
+    """The objective, with scikit-learn's value of the loss."""
 
     def __init__(
         self, objective: Objective, data: Data, measure: LossMeasure, l2: float, weights: int
@@ -87,7 +91,7 @@ class _MeasuredLoss:
     def __call__(self, flat: Floats) -> tuple[float, Floats]:
         loss, gradient = self._objective(flat)
         if self._factor != 1.0:
-            # scikit-learn's value is the mean over outputs, and its gradient that of their sum.
+            # scikit-learn returns the mean over outputs, but the gradient of their sum.
             coefs = flat[: self._weights]
             penalty = 0.5 * self._l2 * float(coefs @ coefs)
             loss = (loss - penalty) * self._factor + penalty
@@ -97,7 +101,7 @@ class _MeasuredLoss:
 def minimize_loss(
     estimator: Any, model: MLP, data: Data, measure: LossMeasure, iterations: Iterations
 ) -> None:
-    """Lower the loss from the network's present parameters, and leave it at the best.
+    """Minimize the loss from the network's present parameters; it gets the best parameters.
 
     Sets ``n_iter_`` and ``loss_`` of the estimator.
     """
@@ -106,7 +110,7 @@ def minimize_loss(
     objective = Objective(model, data, threads=used.n_threads, l2=l2)
     weights = sum(coef.size for coef in model.weights)
 
-    def tell(intermediate_result: OptimizeResult) -> None:
+    def after_iteration(intermediate_result: OptimizeResult) -> None:
         estimator.n_iter_ += 1
         objective.assign(intermediate_result.x)
         if iterations.ended(float(intermediate_result.fun)):
@@ -115,7 +119,7 @@ def minimize_loss(
     result = minimize(
         objective,
         _MeasuredLoss(objective, data, measure, l2, weights),
-        callback=tell if iterations.has_callbacks else None,
+        callback=after_iteration if iterations.has_callbacks else None,
         maxfun=used.max_fun,
         maxiter=used.max_iter,
         gtol=used.tol,

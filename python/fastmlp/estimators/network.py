@@ -1,4 +1,4 @@
-"""Networks made of an estimator's parameters, and the parameters of networks."""
+"""Conversions between an estimator's parameters and networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CORE_NAMES = {"logistic": "sigmoid"}
 
 
 class Parameters(NamedTuple):
-    """All numbers that training changes in a network."""
+    """The parameters of a network: weights, biases, and arrays of batch normalization by name."""
 
     coefs: list[Array]
     intercepts: list[Array]
@@ -43,7 +43,7 @@ class Parameters(NamedTuple):
 
     @classmethod
     def of(cls, parameters: Mapping[str, Array]) -> Parameters:
-        """From those that `MLP.parameters` gives."""
+        """Make the parameters from those that `MLP.parameters` returns."""
         named = dict(parameters)
         layers = range(sum(name.endswith(".weights") for name in named))
         coefs = [named.pop(f"layers.{i}.weights") for i in layers]
@@ -51,7 +51,7 @@ class Parameters(NamedTuple):
         return cls(coefs, intercepts, named)
 
     def named(self) -> dict[str, Array]:
-        """As `MLP.parameters` gives them."""
+        """Return the parameters by the names of `MLP.parameters`."""
         layers = range(len(self.coefs))
         weights = {f"layers.{i}.weights": self.coefs[i] for i in layers}
         biases = {f"layers.{i}.biases": self.intercepts[i] for i in layers}
@@ -84,7 +84,7 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """All arguments of a network besides its parameters."""
+    """The arguments from which a network is built; it starts with zero weights."""
 
     layer_sizes: tuple[int, ...]
     activation: Any
@@ -112,10 +112,10 @@ class NetworkSpec:
 
 
 class Predictor:
-    """The network that predicts; built anew when the estimator's parameters have changed.
+    """Cache of the network that predicts, rebuilt after the estimator's parameters have changed.
 
-    Users may assign ``coefs_`` or write into its arrays, also while other threads predict: a
-    network is never changed once it is in use.
+    Users may assign ``coefs_`` or write into its arrays, also while other threads predict.
+    Therefore a change builds a new network and never changes one that is in use.
     """
 
     def __init__(self) -> None:
@@ -139,10 +139,10 @@ def draw_parameters(
     random_state: np.random.RandomState,
     dtype: npt.DTypeLike,
 ) -> Parameters:
-    """Initial parameters from the same random numbers as scikit-learn's.
+    """Draw the initial parameters from the same random numbers as scikit-learn.
 
-    Weights and biases are uniform within ``sqrt(6 / (fan_in + fan_out))``, where the logistic
-    function has 2 in place of 6: X. Glorot, Y. Bengio, "Understanding the difficulty of training
+    Weights and biases are uniform within ``sqrt(6 / (fan_in + fan_out))``, with 2 in place of 6 for
+    the logistic function. Source: X. Glorot, Y. Bengio, "Understanding the difficulty of training
     deep feedforward neural networks", 2010.
     """
     factor = 2.0 if activation in ("logistic", "sigmoid") else 6.0

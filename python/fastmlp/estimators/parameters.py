@@ -1,4 +1,4 @@
-"""Parameters of the estimators: scikit-learn's and those that it lacks."""
+"""Parameters of the estimators: scikit-learn's and additional ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-# Of what kind, by the constraints above: real numbers alone.
+# Names of the parameters that must be real numbers.
 REALS = frozenset(
     name
     for name, allowed in CONSTRAINTS.items()
@@ -77,17 +77,17 @@ _PLAIN: dict[type, type] = {
 
 
 def store_parameters(estimator: object, arguments: dict[str, Any]) -> None:
-    """Keep a constructor's arguments, untouched, as scikit-learn's `clone` needs it."""
+    """Store a constructor's arguments unchanged, which scikit-learn's `clone` requires."""
     for name, value in arguments.items():
         if name != "self":
             setattr(estimator, name, value)
 
 
 class UsedParameters:
-    """An estimator's parameters as `fit` uses them: Python's numbers in place of NumPy's scalars.
+    """An estimator's parameters with NumPy scalars converted to Python numbers.
 
-    The estimator keeps what it was given. In half precision or a byte, arithmetic on it would
-    round or wrap.
+    The estimator keeps its arguments unchanged, and arithmetic on float16 or uint8 scalars would
+    round or overflow.
     """
 
     __slots__ = ("_estimator",)
@@ -108,7 +108,7 @@ class UsedParameters:
 
 
 def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
-    """Require that the type of the samples, in which the core computes, holds all parameters."""
+    """Require that the dtype of the samples, that of the core, represents all parameters."""
     cure = "float64 samples: their type"
     for name in {*_IN_THE_CORE, *_SHARES}:
         value = getattr(estimator._used, name)
@@ -117,7 +117,7 @@ def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
 
 
 def hidden_layer_sizes(value: Any) -> list[int]:
-    """Sizes of the hidden layers, each at least 1; a number stands for one layer."""
+    """Return the sizes of the hidden layers, each at least 1; a number stands for one layer."""
     sizes = [value] if np.ndim(value) == 0 else list(value)
     checked = [integer("hidden_layer_sizes", size, -_LARGEST_SIZE) for size in sizes]
     if any(size <= 0 for size in checked):

@@ -29,23 +29,23 @@ _ORDER_OF_RECORD = ("epoch", "epochs", "loss", "learning_rate", "accuracy")
 
 
 class NonFiniteParametersError(DivergedError, ValueError):
-    """Training diverged; the estimator keeps weights from before, which are finite.
+    """Training diverged; the estimator keeps the finite weights of an earlier step.
 
-    Both the `DivergedError` of this library and the ValueError that scikit-learn raises.
+    The error is a `DivergedError` of this library and a ValueError, which scikit-learn raises.
     """
 
 
 class Plateau:
-    """Counts the epochs in a row that did not lower a cost by a tolerance.
+    """A counter of consecutive epochs that did not lower a cost by a tolerance.
 
-    A score to be raised is given with its sign changed.
+    The cost of a score, for which larger is better, is the negative score.
 
     Attributes
     ----------
     best : float
-        Lowest cost so far, infinity before the first.
+        Lowest cost so far; infinity before the first epoch.
     count : int
-        Epochs since the cost was last at least `tol` below the best of its time.
+        Number of epochs since the cost was last lower than the best one by at least the tolerance.
     """
 
     __slots__ = ("best", "count")
@@ -55,7 +55,7 @@ class Plateau:
         self.count = 0
 
     def update(self, cost: float, tol: float) -> bool:
-        """Take the cost of an epoch; True when it is the lowest so far."""
+        """Process the cost of an epoch; return True if it is the lowest so far."""
         self.count = self.count + 1 if cost > self.best - tol else 0
         if cost < self.best:
             self.best = cost
@@ -64,7 +64,7 @@ class Plateau:
 
 
 class ScikitLearnPolicy(Policy):
-    """The rules of scikit-learn's `sgd` and `adam`.
+    """Policy of scikit-learn's solvers `sgd` and `adam`.
 
     Updates the fitted attributes of the estimator after each epoch: ``n_iter_``, ``t_``, ``loss_``,
     ``loss_curve_``, ``best_loss_`` and those of the validation.
@@ -72,16 +72,21 @@ class ScikitLearnPolicy(Policy):
     Parameters
     ----------
     estimator : BaseMLP
+        Estimator whose fitted attributes are updated.
     model : Network
+        Network in training.
     session : Session
+        Training session of the estimator.
     data : Data
-        To train on.
+        Training samples.
     measure : LossMeasure
+        Conversion of the core's loss to scikit-learn's.
     held_out : HeldOut or None
+        Samples held out, or None.
     resumes : bool
-        An earlier fit is resumed, which may have converged.
+        Whether an earlier fit, which may have converged, is resumed.
     tells : bool
-        Callbacks get the score on the samples held out.
+        Whether records contain the score on the samples held out even without early stopping.
     """
 
     with_penalty = True
@@ -121,10 +126,10 @@ class ScikitLearnPolicy(Policy):
         return bool(self._estimator._plateau.count > self._used.n_iter_no_change)
 
     def require_measured(self, watchers: object) -> None:
-        """Check nothing: a callback raises when its value is missing."""
+        """Check nothing: callbacks raise an error if their value is missing."""
 
     def order(self) -> npt.NDArray[np.int64]:
-        """The last order, permuted by the random numbers that scikit-learn's `shuffle` draws."""
+        """Return the last order, permuted by scikit-learn's random numbers if `shuffle` is set."""
         session, permutation = self._session, self._permutation
         if self._used.shuffle:
             permutation[:] = self._identity
@@ -135,7 +140,7 @@ class ScikitLearnPolicy(Policy):
     # ------------------------------------------------------------ losses
 
     def totals(self, run: Run, epoch: int) -> StepSums:
-        """Sums with the loss in scikit-learn's measure: of each sample, and with the penalty."""
+        """Return the sums with scikit-learn's loss, which includes the penalty."""
         sums = run.sums_in(epoch)
         if not self._is_weighted:
             return sums._replace(loss=self._loss_sum(sums, 0, sums.samples))
@@ -143,18 +148,18 @@ class ScikitLearnPolicy(Policy):
         known, added, total = session.partial
         if known != epoch or step == 1:
             added, total = 0, 0.0
-        if added < step:  # only the last one can be missing
+        if added < step:  # at most the last step is missing
             last = run.last_step()
             total += self._loss_sum(last, sums.samples - last.samples, sums.samples)
             session.partial = (epoch, step, total)
         return sums._replace(loss=total)
 
     def mean_loss(self, sums: StepSums) -> float:
-        """Over the samples."""
+        """Return the mean loss over the samples, without their weights."""
         return sums.loss / sums.samples
 
     def _loss_sum(self, sums: StepSums, first: int, last: int) -> float:
-        """Loss of consecutive samples of the order in scikit-learn's measure."""
+        """Return scikit-learn's loss of the samples at positions `first` to `last` of the order."""
         loss_sum = sums.loss
         if self._constants is not None:
             loss_sum += float(self._constants[self._session.order[first:last]].sum())
@@ -163,17 +168,17 @@ class ScikitLearnPolicy(Policy):
             return float(loss_sum)
         return float(loss_sum * (last - first) / sums.weight) if sums.weight else 0.0
 
-    # ------------------------------------------------------------ what follows an epoch
+    # ------------------------------------------------------------ ends of epochs
 
     def completed(self, record: Record) -> Record:
-        """The record with loss and score of the samples held out."""
+        """Return the record with loss and score of the samples held out."""
         values = {name: record[name] for name in _ORDER_OF_RECORD if name in record}
         if self._held_out is not None:
             values |= self._held_out.measure(self._model, scores=self._scores)
         return values | {"seconds": record["seconds"]}
 
     def observe(self, record: Record, now: Progress) -> dict[str, Any]:
-        """Update the estimator's attributes and the rate; end after convergence."""
+        """Update the estimator's attributes and the rate; end the training after convergence."""
         estimator, used, session = self._estimator, self._used, self._session
         loss, rate = record["loss"], session.solver.learning_rate
         estimator.n_iter_ += 1
@@ -197,10 +202,10 @@ class ScikitLearnPolicy(Policy):
         if isinstance(rate, SolverRate):
             rate.epoch_ended(estimator.t_)
         if self._has_converged:
-            self._stand_still(rate)
+            self._end_or_lower_rate(rate)
         return {"others": {"moment": Moment.of(estimator, session)}}
 
-    def _stand_still(self, rate: object) -> None:
+    def _end_or_lower_rate(self, rate: object) -> None:
         """End the training, or continue at a lower rate."""
         ends, consequence = (True, "Stopping.")
         if isinstance(rate, SolverRate):
@@ -216,14 +221,14 @@ class ScikitLearnPolicy(Policy):
             self._estimator._plateau.count = 0
 
     def announce(self, record: Record) -> None:
-        """Print what scikit-learn prints."""
+        """Print scikit-learn's message of the epoch if `verbose` is set."""
         if self._used.verbose:
             print(self._message)
 
     # ------------------------------------------------------------ divergence
 
     def diverged(self, epoch: int, step: int, rate: float) -> DivergedError:
-        """An error that is both this library's and scikit-learn's."""
+        """Return an error that is a `DivergedError` and scikit-learn's ValueError."""
         return NonFiniteParametersError(
             f"{NON_FINITE} It happened in epoch {epoch} at step {step}; the weights are those of "
             "an earlier step.",
@@ -234,7 +239,7 @@ class ScikitLearnPolicy(Policy):
     def end_with_best(self, error: DivergedError) -> str:
         """Count the epoch that diverged as one whose loss and score are NaN, as scikit-learn does.
 
-        Early stopping then puts back the weights with the best score. Returns what to warn of.
+        Early stopping then restores the weights with the best score. Return the text of a warning.
         """
         estimator = self._estimator
         estimator.n_iter_ += 1

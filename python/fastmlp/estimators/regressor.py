@@ -27,79 +27,79 @@ _NAMED_LOSSES = {"squared_error", "poisson", "huber", "mae", "quantile"}
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron for real values, in the place of scikit-learn's.
+    """Multi-layer perceptron for real values, a replacement of scikit-learn's.
 
-    Minimizes half the squared error, or another loss, summed over the outputs.
+    The loss is half the squared error, or another loss, summed over the outputs.
 
     Parameters
     ----------
     loss : str or fastmlp loss, default="squared_error"
-        "squared_error" is half the squared error; "poisson" half the deviance of counts whose
-        logarithm the network computes; "huber", "mae" and "quantile" (the median) are those of
-        this library, where objects such as ``fastmlp.Quantile(0.9)`` have other parameters.
+        "squared_error" is half the squared error; "poisson" is half the deviance of counts, and the
+        network computes the logarithms of their rates; "huber", "mae" and "quantile" (the median)
+        are losses of this library. An object such as ``fastmlp.Quantile(0.9)`` sets parameters.
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; empty for none.
     activation : str or fastmlp activation, default="relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu", or another one of this
-        library by name or as an object with parameters.
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu", or another
+        activation of this library by name or as an object with parameters.
     solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        L-BFGS on all samples at once, or mini-batches with momentum or Adam.
+        Training method: L-BFGS on all samples at once, or mini-batches with momentum or Adam.
     alpha : float, default=0.0001
-        The penalty ``alpha / 2`` times the sum of the squared weights, divided by the number
-        of samples of a batch, or by their weight, is added to its loss.
+        Coefficient of the penalty, >= 0. The loss of a batch adds ``alpha / 2`` times the sum of
+        the squared weights, divided by the number of samples of the batch, or by their weight.
     batch_size : int or "auto", default="auto"
-        Samples of a mini-batch; "auto" takes 200, or all if there are fewer.
+        Number of samples of a mini-batch; "auto" means 200, or all samples if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        For "sgd": "invscaling" divides the rate by ``t_ ** power_t``; "adaptive" divides it by
-        5 instead of stopping, until it is below 1e-6.
+        Schedule of "sgd": "invscaling" divides the rate by ``t_ ** power_t``; "adaptive" divides
+        it by 5 instead of stopping, until it is below 1e-6.
     learning_rate_init : float, default=0.001
         First learning rate of "sgd" and "adam".
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Most epochs, or iterations of "lbfgs".
+        Maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default=True
         Whether each epoch has an order of its own.
     random_state : int, RandomState or None, default=None
-        Initial parameters, split and orders come from it, the same as in scikit-learn.
+        Source of the initial parameters, the split and the orders, which equal scikit-learn's.
     tol : float, default=1e-4
-        Least improvement of the loss, or of the validation score, that counts as one; for
-        "lbfgs" the largest element of the gradient at which it is done.
+        Smallest change of the loss, or of the validation score, that counts as an improvement;
+        for "lbfgs" the largest element of the gradient at which the training has converged.
     verbose : bool or int, default=False
-        Print the loss of each epoch.
+        Whether to print the loss of each epoch.
     warm_start : bool, default=False
         Whether `fit` begins with the parameters of the previous one. The optimizer starts anew.
     momentum : float, default=0.9
-        Of "sgd", in [0, 1].
+        Momentum of "sgd", in [0, 1].
     nesterovs_momentum : bool, default=True
-        Nesterov's form of it.
+        Whether "sgd" uses Nesterov's form of momentum.
     early_stopping : bool, default=False
-        Hold samples out, watch the score on them in place of the loss, and end with the
-        parameters of the best epoch.
+        Whether to hold samples out, to monitor the score on them in place of the loss, and to end
+        with the parameters of the best epoch.
     validation_fraction : float, default=0.1
-        Part of the samples held out by `early_stopping`, unless `fit` gets ``X_val``.
+        Fraction of the samples held out by `early_stopping`, unless `fit` gets ``X_val``.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay rates of Adam's averages, in [0, 1).
     epsilon : float, default=1e-8
-        Added to Adam's divisor before its bias is corrected.
+        Number added to Adam's divisor before its bias is corrected.
     n_iter_no_change : int or inf, default=10
-        Epochs in a row without improvement that are let pass.
+        Number of consecutive epochs without improvement that do not end the training.
     max_fun : int, default=15000
-        Most evaluations of the loss by "lbfgs".
+        Maximum number of evaluations of the loss by "lbfgs".
     dropout : float, default=0.0
-        Probability in [0, 1) that a hidden unit is left out of a step. Not for "lbfgs".
+        Probability in [0, 1) that a hidden unit is left out of a step; must be 0 for "lbfgs".
     input_dropout : float, default=0.0
-        The same for inputs.
+        Probability in [0, 1) that an input is left out of a step; must be 0 for "lbfgs".
     batch_normalization : bool, default=False
-        Normalize the hidden layers' sums by the mean and variance of the batch.
+        Whether to normalize the hidden layers' sums by the mean and variance of the batch.
     optimizer : fastmlp optimizer or None, default=None
-        Such as ``fastmlp.AdamW(schedule)``. Takes the place of `solver`, `learning_rate` and
-        what belongs to them. `alpha` stays, unless the optimizer has an ``l1`` or ``l2``.
+        Optimizer such as ``fastmlp.AdamW(schedule)``, which replaces `solver`, `learning_rate` and
+        their parameters. `alpha` applies unless the optimizer has an ``l1`` or ``l2``.
     callbacks : list of callbacks or None, default=None
-        `fastmlp.Callback` objects and functions ``f(model, record)``; those that return True
-        end the training. Called by `fit` alone, with "lbfgs" after each iteration.
+        `fastmlp.Callback` objects and functions ``f(model, record)``; one that returns True ends
+        the training. Only `fit` calls them, with "lbfgs" after each iteration.
     n_threads : int or None, default=None
-        By default chosen by the work of a step. The results do not depend on it.
+        Number of threads; by default it depends on the work of a step. Results do not.
 
     Attributes
     ----------
@@ -108,39 +108,39 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     intercepts_ : list of array of shape (out,)
         Biases of each layer.
     normalization_ : dict of str to array
-        Scales, means and variances, with `batch_normalization` alone.
+        Scales, means and variances; exists only with `batch_normalization`.
     n_iter_ : int
-        Epochs, or iterations of "lbfgs", of the last fit.
+        Number of epochs, or iterations of "lbfgs", of the last fit.
     t_ : int
-        Samples seen by all fits.
+        Number of samples processed by all fits.
     loss_ : float
         Loss of the last epoch.
     loss_curve_ : list of float
-        Loss of each epoch, penalty included. Not of "lbfgs", as all curves and bests.
+        Loss of each epoch, penalty included. "lbfgs" sets no curves and no best values.
     best_loss_ : float or None
         Lowest loss; None with `early_stopping`.
     validation_scores_ : list of float or None
         R^2 of each epoch with `early_stopping`.
     best_validation_score_ : float or None
-        The largest of them.
+        Largest value of ``validation_scores_``.
     validation_loss_curve_ : list of float or None
         Loss without penalty of each epoch on the samples held out.
     n_layers_, n_outputs_, n_features_in_ : int
-        Layers of units, inputs included; outputs; inputs.
+        Numbers of layers of units (inputs included), of outputs and of inputs.
     feature_names_in_ : array of str
-        Names of the inputs, where `X` had some.
+        Names of the inputs, if `X` had names.
     out_activation_ : str
         "exp" for "poisson", else "identity".
 
     Notes
     -----
     Equal parameters and `random_state` give scikit-learn's coefficients, curves and predictions up
-    to rounding. Where they may differ:
+    to rounding, with these exceptions:
 
     - A warm start with `early_stopping` keeps the best weights of the earlier fits, which
       scikit-learn overwrites.
-    - A training that diverges ends at once, with the parameters of the epoch before.
-    - float32 stays float32 throughout, also in the results of "lbfgs", which computes in float64.
+    - A training that diverges ends at once, with the parameters of the previous epoch.
+    - Results of float32 samples are float32, also those of "lbfgs", which computes in float64.
 
     Examples
     --------
@@ -251,7 +251,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`.
+            Samples, targets and factors of the losses, as in `fit`.
 
         Returns
         -------
@@ -260,7 +260,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            As in `fit`.
+            An argument is invalid in `fit`, or the training diverged.
 
         Examples
         --------
@@ -300,7 +300,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _check_targets(self, y: Any, mode: Mode) -> Any:
         if self._loss().takes_classes:
-            raise ValueError(f"loss must be one of real values, got {self.loss!r}")
+            raise ValueError(f"loss must be for real values, not for classes, got {self.loss!r}")
         return y
 
     def _encode(self, y: Any, dtype: npt.DTypeLike) -> Array:
@@ -328,7 +328,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return LossMeasure(1 / self.n_outputs_ if self.loss == "squared_error" else 1.0)
 
     def _score_outputs(self, model: Network, data: Data) -> float:
-        """R^2, as of `score`."""
+        """Return R^2 as `score` does; NaN if a prediction is not finite."""
         predicted = self._outputs(model, data.rows)
         if not np.isfinite(predicted).all():
             return float("nan")
@@ -336,9 +336,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
 
 def r_squared(targets: Array, predicted: Array, weights: Array | None) -> float:
-    """Mean over the outputs of 1 - squared errors / squares about the mean, as scikit-learn's.
+    """Return scikit-learn's R^2: 1 - squared errors / squared deviations, averaged over outputs.
 
-    Targets that are all the same have the score 1 if they are met exactly, else 0.
+    The score of constant targets is 1 if all predictions are exact, else 0.
     """
     factors = 1.0 if weights is None else weights[:, np.newaxis].astype(np.float64)
     values = targets.astype(np.float64)
@@ -352,7 +352,7 @@ def r_squared(targets: Array, predicted: Array, weights: Array | None) -> float:
 
 
 def _poisson_constants(targets: Array) -> Array:
-    """What the deviance has besides ``exp(o) - t o``: ``t log t - t``, summed over outputs."""
+    """Return the constant part of the Poisson deviance: ``t log t - t`` summed over the outputs."""
     values = targets.astype(np.float64)
     constants: Array = (xlogy(values, values) - values).sum(axis=1)
     return constants

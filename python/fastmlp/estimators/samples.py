@@ -1,4 +1,4 @@
-"""Samples of scikit-learn as the core takes them, and those held out from training."""
+"""Conversion of scikit-learn's samples for the core, and samples held out from training."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Array = npt.NDArray[Any]
 
 
 def core_rows(rows: Any) -> Rows:
-    """Checked rows, an array or a CSR matrix, as the core takes them."""
+    """Convert checked rows, an array or a CSR matrix, to rows of the core."""
     if not scipy.sparse.issparse(rows):
         return core_array(rows, rows.dtype)
     return checked_rows("X", rows, rows.shape[1], rows.dtype)
 
 
 def native(array: Any) -> Any:
-    """An array or sparse matrix in this machine's byte order, which alone tells types apart."""
+    """Convert an array or sparse matrix to native byte order, so that equal types compare equal."""
     if scipy.sparse.issparse(array) and array.ndim == 2:
         require_sound_sparse("X", array)  # scikit-learn's checks would read beyond it
     if isinstance(array, np.ndarray) or scipy.sparse.issparse(array):
@@ -49,14 +49,20 @@ def native(array: Any) -> Any:
 def core_data(
     rows: Any, targets: Array, weights: Array | None, indices: Array | None = None
 ) -> Data:
-    """Samples that scikit-learn has checked, which does not align them, or those at `indices`.
+    """Make the core's data from samples that scikit-learn has checked, or from those at `indices`.
+
+    Arrays are copied if their alignment does not suit the core, which scikit-learn does not check.
 
     Parameters
     ----------
     rows : array or CSR matrix of shape (samples, features)
+        Samples.
     targets : int64 array of shape (samples,) or float array of shape (samples, outputs)
+        Targets of the loss.
     weights : float array of shape (samples,) or None
+        Weights of the samples.
     indices : int64 array of shape (chosen,), optional
+        Indices of the samples to take; all by default.
     """
     if indices is not None:
         rows, targets = _safe_indexing(rows, indices), targets[indices]
@@ -66,15 +72,15 @@ def core_data(
 
 @dataclass(frozen=True)
 class LossMeasure:
-    """How scikit-learn's number for a loss follows from the core's sum over outputs.
+    """Conversion of the core's loss, a sum over outputs, to scikit-learn's loss.
 
     Attributes
     ----------
     factor : float
-        1 / outputs where scikit-learn takes the mean over outputs.
+        Factor of the core's loss: 1 / outputs if scikit-learn takes the mean over outputs.
     constants : callable or None
-        Of targets of shape (samples, outputs): what each sample's loss has besides the core's,
-        float64 of shape (samples,).
+        Function of targets of shape (samples, outputs) that returns the difference of each
+        sample's loss from the core's, a float64 array of shape (samples,).
     """
 
     factor: float = 1.0
@@ -87,23 +93,26 @@ class LossMeasure:
         return constants if weights is None else constants * weights
 
     def offset(self, data: Data) -> float:
-        """What the mean loss of all samples has besides the core's."""
+        """Return the difference of the mean loss of all samples from the core's."""
         constants = self.weighted_constants(data)
         return 0.0 if constants is None else float(constants.sum()) / data.total_weight
 
 
 class HeldOut:
-    """Samples held out from the training, to measure loss and score.
+    """Samples held out from the training, which measure loss and score.
 
     Parameters
     ----------
     data : Data
+        Samples, targets and weights.
     measure : LossMeasure
+        Conversion of the core's loss to scikit-learn's.
     score : callable
-        Of a network and samples: larger is better.
+        Function of a network and samples that returns the score; larger is better.
     score_name : str
         Name of the score in records.
     threads : int or None
+        Number of threads; the default depends on the work.
     """
 
     def __init__(
@@ -122,7 +131,7 @@ class HeldOut:
         self._threads = thread_count(threads)
 
     def measure(self, model: Network, *, scores: bool) -> dict[str, float]:
-        """Mean loss without penalty and, with `scores`, the score, else NaN."""
+        """Return the mean loss without penalty, and the score, which is NaN without `scores`."""
         measured = model._evaluate_data(self._data, self._threads)
         score = np.nan
         if scores and "accuracy" in measured and self._data.sample_weight is None:
@@ -136,7 +145,7 @@ class HeldOut:
 def split_indices(
     targets: Array, fraction: float, random_state: np.random.RandomState, stratify: bool
 ) -> tuple[Array, Array]:
-    """Indices to train on and to hold out, from the random numbers that scikit-learn draws."""
+    """Split the samples by scikit-learn's random numbers; return training and held-out indices."""
     training, held_out = train_test_split(
         np.arange(len(targets)),
         random_state=random_state,

@@ -1,4 +1,4 @@
-"""`Session`: the part of an estimator's training that is kept between calls of `fit`."""
+"""`Session`: the state of an estimator's training between calls of `fit`."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ _CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 
 
 class SolverRate(Schedule):
-    """The rate of the next epoch by one of scikit-learn's schedules.
+    """Learning rate of the next epoch by one of scikit-learn's schedules.
 
     Parameters
     ----------
     initial : float
         Rate of the first epoch.
     schedule : {"constant", "invscaling", "adaptive"}
-        ``invscaling`` divides `initial` by ``(samples seen + 1) ** power``; ``adaptive`` divides
-        the rate by 5 at each standstill and ends the training at one with a rate below 1e-6.
+        ``invscaling`` divides `initial` by ``(processed samples + 1) ** power``; ``adaptive``
+        divides the rate by 5 on each plateau, and ends the training on a plateau if the rate is
+        at most 1e-6.
     power : float
         Exponent of ``invscaling``.
     """
@@ -52,27 +53,27 @@ class SolverRate(Schedule):
         self.value = self._initial
 
     def state(self) -> dict[str, float]:
-        """The rate."""
+        """Return the present rate."""
         return {"value": self.value}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue with it."""
+        """Continue with the rate of a state."""
         self.value = state["value"]
 
     def rates(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> Rates:
-        """The same for all steps of an epoch."""
+        """Return the present rate for each of `count` steps."""
         return np.full(count, self.value)
 
     def epoch_ended(self, samples: int) -> None:
         """Set the rate of the next epoch.
 
-        `samples` counts those of all epochs since the first fit.
+        `samples` is the number of samples processed in all epochs since the first fit.
         """
         if self._schedule == "invscaling":
             self.value = self._initial / (samples + 1) ** self._power
 
     def standstill(self) -> tuple[bool, str]:
-        """Lower the rate or end the training; returns whether it ends, and a message."""
+        """Lower the rate or end the training; return whether it ends, and a message."""
         if self._schedule != "adaptive":
             return True, "Stopping."
         if self.value <= _SMALLEST_ADAPTIVE_RATE:
@@ -83,15 +84,18 @@ class SolverRate(Schedule):
 
 @dataclass(frozen=True)
 class Solver(Optimizer):
-    """An update rule with settings of the core, which were checked as scikit-learn does it.
+    """An update rule with settings of the core, which scikit-learn's constraints have checked.
 
     Parameters
     ----------
     learning_rate : float, Schedule or callable
+        Learning rate, as in `Optimizer`.
     rule : str
+        Name of the update rule in the core.
     core_settings : mapping of str to float
+        Settings by their names in the core.
     brings_rate : bool
-        The rule and the rate are those of the user's `Optimizer`.
+        Whether rule and rate are those of the user's `Optimizer`.
     """
 
     rule: str = ""
@@ -99,14 +103,17 @@ class Solver(Optimizer):
     brings_rate: bool = False
 
     def __post_init__(self) -> None:
-        """Check nothing."""
+        """Skip the checks of `Optimizer`; the settings are checked already."""
 
     def settings(self) -> dict[str, float]:
-        """A copy of them."""
+        """Return a copy of the core's settings."""
         return dict(self.core_settings)
 
     def with_penalty(self, alpha: float) -> Solver:
-        """scikit-learn divides `alpha` by the total weight of a batch; an optimizer does not."""
+        """Return a solver with the penalty `alpha`, divided by the total weight of a batch.
+
+        The penalties of a user's optimizer, if it has any, replace `alpha` and are not divided.
+        """
         now = self.core_settings
         if self.brings_rate and not now["l1"] == now["l2"] == 0:
             return self
@@ -114,31 +121,32 @@ class Solver(Optimizer):
 
 
 class Unsaved(Continuation):
-    """The continuation of an estimator, which is pickled and has no files."""
+    """The continuation of an estimator, which is saved in pickles only."""
 
     def state_at(self, progress: Progress) -> dict[str, Array]:
-        """An estimator is pickled instead."""
+        """Raise ValueError: estimators have no state files."""
         raise ValueError(
             "training_state must be False in an estimator, whose pickles keep the state"
         )
 
 
 class Session(Unsaved):
-    """The training of an estimator between two epochs.
+    """The state of an estimator's training between two epochs.
 
-    Pickles contain no objects of the core; these are made again when they are needed.
+    Pickles contain no objects of the core; they are recreated on demand.
 
     Attributes
     ----------
     solver : Solver
+        Update rule, settings and learning rate.
     order : int64 array of shape (samples,)
         Order of the samples in the last epoch.
     split : pair of int64 arrays or None
-        Samples trained on and samples held out.
+        Indices of the training samples and of the samples held out.
     partial : tuple of int, int, float
-        With weighted samples: epoch and step up to which losses are summed, and the sum.
+        Epoch and step up to which losses of weighted samples are summed, and the sum.
     is_ahead : bool
-        The network, not the estimator, has the parameters of the last step.
+        Whether the network, not the estimator, has the parameters of the last step.
     """
 
     def __init__(self, solver: Solver) -> None:
@@ -148,7 +156,7 @@ class Session(Unsaved):
         self.split: tuple[Array, Array] | None = None
         self.partial = (0, 0, 0.0)
         self.is_ahead = False
-        self._parameters: Parameters | None = None  # of a network that is ahead and not here
+        self._parameters: Parameters | None = None  # unpickled ones of a network that was ahead
         self._network: tuple[NetworkSpec, MLP] | None = None
         self._run_key: tuple[MLP, int, int | None] | None = None
 
@@ -167,7 +175,7 @@ class Session(Unsaved):
         return Parameters.read_from(self._network[1])
 
     def latest(self, parameters: Parameters) -> Parameters:
-        """Parameters to continue from; `parameters` are those of the estimator."""
+        """Return the parameters to continue from; `parameters` are those of the estimator."""
         if self.is_ahead:
             return self._parameters_now() or parameters
         kept = self.progress.kept
@@ -177,13 +185,13 @@ class Session(Unsaved):
         """Raise ValueError if a training with this plan could not be resumed exactly."""
         if len(self.order) != planned.samples:
             raise ValueError(
-                "resume=True requires the samples of the fit that it goes on with: "
+                "resume=True requires the samples of the fit that it continues: "
                 f"{len(self.order)} to train on, got {planned.samples}"
             )
         if self.has_diverged:
             raise ValueError(
-                "resume=True has nothing to go on from: the last fit diverged, and its optimizer "
-                "is not where the weights are"
+                "resume=True has no fit to continue: the last fit diverged, and its optimizer's "
+                "state does not match the weights; call fit without resume"
             )
         old = self.progress.planned
         if old is None:
@@ -201,16 +209,16 @@ class Session(Unsaved):
             )  # fmt: skip
 
     def model_of(self, spec: NetworkSpec) -> MLP:
-        """The network in training; a new one if there is none with this specification."""
+        """Return the network in training; a new one if its specification has changed."""
         if self._network is None or self._network[0] != spec:
             self._network = (spec, spec.build())
         return self._network[1]
 
     def run_of(self, model: MLP, batch_size: int, threads: int | None) -> Run:
-        """A run of the core that continues the last one."""
+        """Return a run of the core that continues the last one."""
         key = (model, batch_size, threads)
         if self.run is None or self._run_key != key:
-            # The memory of the last run is freed first. Its state stays.
+            # Free the memory of the last run, but not its state, before the new run allocates.
             state = self.put_aside()
             run = Run(model, batch_size=batch_size, rule=self.solver.rule, threads=threads)
             if state is not None:
@@ -221,7 +229,7 @@ class Session(Unsaved):
         return self.run
 
     def begin_anew(self, run: Run, moment: Moment) -> None:
-        """Begin an epoch; the steps of one that was cut are forgotten."""
+        """Begin an epoch; discard the steps of an interrupted epoch."""
         if run.steps_in(self.progress.epoch):
             state = run.state()
             run.restore({**state, "position": np.array([-1, *state["position"][1:]])})
@@ -234,10 +242,10 @@ class Session(Unsaved):
 
 
 def new_session(estimator: Any) -> Session:
-    """A session for the solver, or the optimizer, that an estimator's parameters ask for."""
+    """Make a session with the solver or the optimizer of an estimator's parameters."""
     used = estimator._used
     if estimator.optimizer is not None:
-        optimizer = copy.deepcopy(estimator.optimizer)  # the state of its schedule is this one's
+        optimizer = copy.deepcopy(estimator.optimizer)  # its schedule has a state
         rate, settings = optimizer.learning_rate, optimizer.settings()
         return Session(Solver(rate, rule=optimizer.rule, core_settings=settings, brings_rate=True))
     if estimator.solver == "adam":
@@ -258,19 +266,20 @@ def new_session(estimator: Any) -> Session:
 
 @dataclass(frozen=True)
 class Moment:
-    """What an epoch changes besides `Progress`; an epoch that was cut starts from it again.
+    """State that an epoch changes besides `Progress`; an interrupted epoch restarts from it.
 
     Attributes
     ----------
     attributes : dict
-        Of the estimator.
+        Fitted attributes of the estimator by name.
     plateau : tuple of float and int
+        Best cost and count of `Plateau`.
     best : Parameters or None
-        Those with the best validation score.
+        Parameters with the best validation score.
     random : tuple or None
-        State of the random numbers; None where they are the global ones.
+        State of the random generator; None for NumPy's global generator.
     order : int64 array of shape (samples,)
-        That of the last epoch.
+        Order of the samples in the last epoch.
     """
 
     attributes: dict[str, Any]
@@ -281,7 +290,7 @@ class Moment:
 
     @classmethod
     def of(cls, estimator: Any, session: Session) -> Moment:
-        """The present moment."""
+        """Copy the present state of an estimator and its session."""
         values = vars(estimator)
         attributes = {name: values[name] for name in _COUNTERS if name in values}
         attributes |= {name: copy.copy(values[name]) for name in _CURVES if name in values}
@@ -293,7 +302,7 @@ class Moment:
         return cls(attributes, (plateau.best, plateau.count), best, random, session.order)
 
     def restore(self, estimator: Any, session: Session) -> None:
-        """Return to this moment."""
+        """Restore this state of an estimator and its session."""
         for name, value in self.attributes.items():
             setattr(estimator, name, copy.copy(value))
         estimator._plateau.best, estimator._plateau.count = self.plateau

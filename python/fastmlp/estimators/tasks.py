@@ -1,4 +1,4 @@
-"""The callbacks of scikit-learn 1.9 and later, as a callback of this library."""
+"""The callbacks of scikit-learn 1.9 and later, called by a callback of this library."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ try:
 except ImportError:  # scikit-learn before 1.9
 
     class CallbackSupport:  # type: ignore[no-redef]
-        """Without callbacks of scikit-learn."""
+        """Base class without callbacks of scikit-learn."""
 
 
 __all__ = ["CallbackSupport", "ScikitLearnTasks"]
 
 
 class ScikitLearnTasks(Callback):
-    """Calls what `set_callbacks` of scikit-learn gave to an estimator.
+    """A callback that calls those that scikit-learn's `set_callbacks` set in an estimator.
 
-    `fit` is their root task, and each epoch a task under it.
+    `fit` is the root task of these callbacks, and each epoch is a subtask.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
@@ -42,8 +42,8 @@ class ScikitLearnTasks(Callback):
         self._epoch.call_on_fit_task_begin(**self._task_with(training.model))
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
-        """End it."""
-        if self._epoch is None:  # an earlier fit was cut after it had told that the epoch begins
+        """End the task of the epoch."""
+        if self._epoch is None:  # an interrupted fit called on_epoch_begin
             self.on_epoch_begin(training)
         return bool(self._epoch.call_on_fit_task_end(**self._task_with(training.model)))
 
@@ -56,7 +56,7 @@ class ScikitLearnTasks(Callback):
 
 
 def fitted_attributes(model: MLP) -> dict[str, Any]:
-    """What makes an estimator predict as the network does at this moment."""
+    """Return the fitted attributes with which an estimator predicts as the network does now."""
     coefs, intercepts, normalization = Parameters.read_from(model)
     attributes = {"coefs_": coefs, "intercepts_": intercepts, "_predictor": Predictor()}
     return attributes | ({"normalization_": normalization} if normalization else {})

@@ -1,4 +1,4 @@
-"""Trained models for other programs: ONNX, NumPy's NPZ, a C header."""
+"""Export of trained models for other programs: ONNX, NumPy's NPZ, a C header."""
 
 from fastmlp.export.c_code import to_c
 from fastmlp.export.check import check

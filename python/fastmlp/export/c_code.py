@@ -1,4 +1,4 @@
-"""C: a network as one header that needs nothing but <math.h>."""
+"""Export to C: a network as one header that needs only <math.h>."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["to_c"]
 Array = npt.NDArray[Any]
 Lines = Iterator[str]
 
-# C and C++ reserve names with underscores at the ends or in pairs.
+# Names have no underscores at the ends or in pairs, because C and C++ reserve such names.
 _NAME = re.compile(r"[A-Za-z](_?[A-Za-z0-9])*", re.ASCII)
 _COMMENT_WIDTH = 96
-_VALUES_PER_LINE = 6  # C99 promises logical lines of 4095 characters, and readers like fewer
-_BUFFERS = ("even", "odd")  # of the hidden layers in turn
-# In expressions of activations.
+_VALUES_PER_LINE = 6  # C99 guarantees lines of 4095 characters; short lines are readable
+_BUFFERS = ("even", "odd")  # arrays that alternate as outputs of the hidden layers
+# Patterns in C expressions of activations.
 _NUMBER = re.compile(r"\d+\.\d+(e[+-]?\d+)?")
 _FUNCTION = re.compile(r"[a-z]\w*(?=\()")
 
@@ -40,32 +40,34 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
 
     The header holds ``static`` constant arrays and the functions
 
-    - ``NAME_predict(x, outputs)``: what `MLP.forward` gives; the values of a regression in the
-      units of the targets, rates with the Poisson loss;
-    - ``NAME_probabilities(x, probabilities)``, where the loss makes probabilities;
-    - ``NAME_classify(x)`` returns the index of the class, or 0 or 1 for a single yes or no; for
-      several labels ``NAME_classify(x, labels)`` sets 0 or 1 each.
+    - ``NAME_predict(x, outputs)`` computes the result of `MLP.forward`; regression values are in
+      the units of the targets, and the Poisson loss has rates;
+    - ``NAME_probabilities(x, probabilities)`` exists if the loss defines probabilities;
+    - ``NAME_classify(x)`` returns the index of the class, or 0 or 1 for a single binary label; for
+      several labels ``NAME_classify(x, labels)`` sets each label to 0 or 1.
 
     ``x`` is one raw sample: the code replaces missing values (NaN), standardizes and applies
-    ``input_scale``. If the preprocessing has categories, ``x`` is a row of what
+    ``input_scale``. If the preprocessing has categories, ``x`` is a row of the array that
     ``model.preprocessing.inputs`` returns. Numbers are ``float``, or ``double`` for a float64
     model. Batch normalization is folded into weights and biases. The comment at the top shows the
-    calls and states how much stack a call takes: the outputs of two hidden layers.
+    calls and the stack memory of a call: the outputs of two hidden layers.
 
     Parameters
     ----------
     model : MLP
+        Trained model.
     path : str or os.PathLike
-        File to create or replace, whole or not at all.
+        File to create or to replace atomically.
     name : str, optional
-        Prefix of all names in the header; derived from the file's name by default.
+        Prefix of all names in the header; by default derived from the file name.
 
     Raises
     ------
     TypeError, ValueError
-        `model` is no MLP, a parameter is NaN or infinite, or `name` cannot begin a name in C.
+        `model` is not an MLP, a parameter is NaN or infinite, or `name` is not a valid prefix of
+        names in C.
     OSError
-        The file could not be written; an older one is unharmed.
+        The file could not be written; an existing file is unchanged.
 
     Examples
     --------
@@ -118,7 +120,7 @@ def _prefix_of(path: str | PathLike[str]) -> str:
 
 
 def _introduction(inference: Inference, prefix: str, file_name: str) -> Iterator[str]:
-    """The comment, line by line."""
+    """Yield the lines of the comment."""
     yield "/*"
     yield from (f" * {line}".rstrip() for line in _paragraphs(inference, prefix, file_name))
     yield " */"
@@ -185,14 +187,14 @@ def _names(array: str, names: Sequence[str] | None) -> Iterator[str]:
 
 
 def _hidden_buffers(inference: Inference) -> dict[str, int]:
-    """Sizes of the arrays on the stack that hold outputs of hidden layers."""
+    """Return the sizes of the arrays on the stack that hold outputs of hidden layers."""
     hidden = inference.layer_sizes[1:-1]
     parts = {name: hidden[first::2] for first, name in enumerate(_BUFFERS)}
     return {name: max(sizes) for name, sizes in parts.items() if sizes}
 
 
 def _constants(inference: Inference, prefix: str) -> Lines:
-    """Sizes, names of classes, parameters."""
+    """Yield the constants: sizes, names of classes, parameters."""
     yield ""
     yield "enum {"
     yield f"    {prefix}_features = {inference.features},"
@@ -217,7 +219,7 @@ def _arrays(inference: Inference) -> Iterator[tuple[str, Array]]:
 
 
 def _functions(inference: Inference, prefix: str) -> Lines:
-    """What the users of the header call."""
+    """Yield the functions that users of the header call."""
     writer = _FunctionWriter(inference, prefix)
     yield from writer.predict()
     if inference.link in ("softmax", "sigmoid"):
@@ -237,7 +239,7 @@ class _FunctionWriter:
         self._each_output = f"for (int j = 0; j < {prefix}_outputs; ++j)"
 
     def predict(self) -> Lines:
-        """Layer after layer, and what follows the last."""
+        """Yield NAME_predict: the layers in order, then the function of the outputs."""
         inference = self._inference
         yield from self._opening("void", "predict", f", {self._number} *outputs")
         for name, size in _hidden_buffers(inference).items():
@@ -257,7 +259,7 @@ class _FunctionWriter:
         yield "}"
 
     def probabilities(self) -> Lines:
-        """What `predict` gives, made probabilities where it is not yet."""
+        """Yield NAME_probabilities: NAME_predict, with the link if it does not apply it itself."""
         inference = self._inference
         yield from self._opening("void", "probabilities", f", {self._number} *probabilities")
         yield f"    {self._prefix}_predict(x, probabilities);"
@@ -266,7 +268,7 @@ class _FunctionWriter:
         yield "}"
 
     def classify_by_largest(self) -> Lines:
-        """The first of the largest outputs."""
+        """Yield NAME_classify for classes: the index of the first largest output."""
         yield from self._opening("int", "classify")
         yield f"    {self._number} outputs[{self._prefix}_outputs];"
         yield "    int largest = 0;"
@@ -277,7 +279,7 @@ class _FunctionWriter:
         yield "}"
 
     def classify_by_threshold(self) -> Lines:
-        """Logits above 0, or probabilities above 1/2."""
+        """Yield NAME_classify for labels: logits above 0, or probabilities above 1/2."""
         several = self._inference.outputs > 1
         logits = self._inference.output_link == "none"
         threshold = self._scalar.literal(0.0 if logits else 0.5)
@@ -300,7 +302,8 @@ class _FunctionWriter:
         yield "{"
 
     def _dense(self, index: int, layer: DenseLayer, source: str, target: str) -> Lines:
-        # Rows of the weights outside: the inner loop runs along memory, and x is read once.
+        # The outer loop runs over rows of the weights, so that the inner loop reads consecutive
+        # memory and each input is computed once.
         inputs, outputs = layer.weights.shape
         each = f"for (int j = 0; j < {outputs}; ++j)"
         yield ""
@@ -333,7 +336,7 @@ class _FunctionWriter:
         yield f"        const {number} value = {value};"
 
     def _linked(self, link: Link, values: str) -> Lines:
-        """From outputs to probabilities or rates, in place."""
+        """Yield the conversion of outputs to probabilities or rates, in place."""
         if link == "none":
             return
         yield ""
@@ -372,22 +375,22 @@ class _FunctionWriter:
 
 
 class _Scalar:
-    """C's type of the network's numbers, its literals and its functions.
+    """The C type of the network's numbers, with its literals and functions.
 
     Parameters
     ----------
     dtype : dtype
-        float32 or float64.
+        Dtype of the network, float32 or float64.
     """
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
         single = np.dtype(dtype) == np.float32
         self.type = "float" if single else "double"
         self.suffix = "f" if single else ""
-        self._format = "%.9g" if single else "%.17g"  # enough digits to tell any two apart
+        self._format = "%.9g" if single else "%.17g"  # digits that identify each number
 
     def literal(self, value: float) -> str:
-        """A constant that reads back as the same number."""
+        """Return a C literal that a compiler reads as the same number."""
         if math.isnan(value):
             return "NAN"
         text = self._format % value
@@ -395,14 +398,14 @@ class _Scalar:
         return f"{text}{point}{self.suffix}"
 
     def expression(self, text: str, parameter: float) -> str:
-        """An expression of `fastmlp.activations.Form.c` in this type."""
+        """Convert an expression of `fastmlp.activations.Form.c` to this type."""
         text = _NUMBER.sub(lambda match: self.literal(float(match.group())), text)
         text = _FUNCTION.sub(rf"\g<0>{self.suffix}", text)
         return re.sub(r"\bparameter\b", self.literal(parameter), text)
 
 
 def _array_lines(name: str, array: npt.NDArray[Any]) -> Iterator[str]:
-    """The definition of a constant array of one or two dimensions, line by line."""
+    """Yield the definition of a constant array of one or two dimensions."""
     scalar = _Scalar(array.dtype)
     dimensions = "".join(f"[{size}]" for size in array.shape)
     yield f"static const {scalar.type} {name}{dimensions} = {{"
@@ -424,24 +427,24 @@ def _value_lines(scalar: _Scalar, row: npt.NDArray[Any], indent: str) -> Iterato
 
 
 def _comment_text(text: str) -> str:
-    """Text that cannot end the comment it stands in, on one line."""
+    """Return the text on one line and without sequences that begin or end a comment."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return printable.replace("*/", "* /").replace("/*", "/ *")
 
 
 def _string_literal(text: str) -> str:
-    """The UTF-8 bytes of a text as a C string, in ASCII."""
+    """Return the UTF-8 bytes of a text as an ASCII C string literal."""
     return f'"{"".join(map(_escaped, text.encode(errors="backslashreplace")))}"'
 
 
 def _escaped(byte: int) -> str:
-    if chr(byte) in '"\\?':  # question marks could make trigraphs
+    if chr(byte) in '"\\?':  # question marks could form trigraphs
         return f"\\{chr(byte)}"
     return chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}"
 
 
 def _names_lines(name: str, names: Sequence[str]) -> Iterator[str]:
-    """The definition of an array of strings."""
+    """Yield the definition of an array of strings."""
     yield f"static const char *const {name}[{len(names)}] = {{"
     for item in names:
         yield f"    {_string_literal(item)},"

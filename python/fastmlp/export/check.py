@@ -1,4 +1,4 @@
-"""Check of an ONNX file: it must compute what its model computes for the same samples."""
+"""Check that an ONNX file and its model compute the same outputs for the same samples."""
 
 from __future__ import annotations
 
@@ -28,31 +28,33 @@ _ERRORS_ONLY = 3  # severity of onnxruntime's log
 
 
 def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
-    """Compare a file of `to_onnx`, run by onnxruntime, with its model on 256 random samples.
+    """Run an ONNX file in onnxruntime and compare it with its model on 256 random samples.
 
-    Samples whose prediction depends on rounding are left out: those on the threshold of a unit with
-    a step or sign activation, and, for labels, those whose best outputs are equal.
+    Samples whose prediction depends on rounding are left out: samples at the threshold of a unit
+    with a step or sign activation and, for labels, samples with equal largest outputs.
 
     Parameters
     ----------
     model : MLP
+        Model that was exported.
     path : str or os.PathLike
-        The file.
+        File that `to_onnx` wrote.
 
     Returns
     -------
     dict
-        ``passed``; ``samples``, the number that was compared; ``output``, the name of the output
-        compared; ``max_difference`` of it, by its largest value unless it holds probabilities;
-        ``tolerance``, 1e-5 with float32 and 1e-12 with float64; ``label_differences``, how many
-        labels are not equal, None where there are none.
+        ``passed``, whether the file passed; ``samples``, the number of compared samples;
+        ``output``, the name of the compared output; ``max_difference``, its largest difference,
+        divided by its largest magnitude unless it holds probabilities; ``tolerance``, 1e-5 for
+        float32 and 1e-12 for float64; ``label_differences``, the number of different labels, or
+        None if the file has no labels.
 
     Raises
     ------
     MissingExtraError
         The package onnxruntime is not installed.
     FormatError
-        onnxruntime cannot run the file, or it has other inputs and outputs than `to_onnx` writes.
+        onnxruntime cannot run the file, or its inputs and outputs are not those of `to_onnx`.
 
     Examples
     --------
@@ -68,7 +70,7 @@ def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
     x = _random_samples(inference)
     found = _run(path, x)
     encoded = _encoded(inference, x)
-    with np.errstate(over="ignore", invalid="ignore"):  # NaN passes no comparison
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN fails every comparison
         return _comparison(model, inference, path, found, encoded)
 
 
@@ -98,7 +100,7 @@ def _comparison(
 
 
 def _random_samples(inference: Inference) -> Array:
-    """Samples that the first layer sees with mean 0 and deviation 1, some values missing."""
+    """Draw samples that reach the first layer with mean 0 and deviation 1, some values missing."""
     random = np.random.Generator(np.random.PCG64(0))
     x = random.standard_normal((_SAMPLES, inference.features)) / (inference.input_scale or 1.0)
     if inference.input_mean is not None and inference.input_deviation is not None:
@@ -111,7 +113,7 @@ def _random_samples(inference: Inference) -> Array:
 
 
 def _encoded(inference: Inference, x: Array) -> Array:
-    """What the network takes, in its dtype."""
+    """Return the network's inputs in its dtype."""
     if inference.encodes and inference.preprocessing is not None:
         x = inference.preprocessing.inputs(x)
     return np.ascontiguousarray(x, inference.dtype)
@@ -128,7 +130,7 @@ def _run(path: Path, x: Array) -> dict[str, Array]:
         )
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, {"x": x}), strict=True))
-    except Exception as error:  # those of onnxruntime have no base of their own
+    except Exception as error:  # errors of onnxruntime have no common base class
         raise FormatError(f"{os.fspath(path)}: onnxruntime cannot run it: {error}") from error
 
 
@@ -139,7 +141,7 @@ def _output(path: Path, found: dict[str, Array], name: str, expected: Array) -> 
 
 
 def _expected(model: MLP, inference: Inference, x: Array) -> tuple[str, Array]:
-    """Name and values of the output that is no label."""
+    """Return the name and the expected values of the output that is not a label."""
     if inference.kind == "outputs":
         return "outputs", model.forward(x)
     if inference.kind == "values":
@@ -151,10 +153,10 @@ def _expected(model: MLP, inference: Inference, x: Array) -> tuple[str, Array]:
 
 
 def _clear_of_thresholds(model: MLP, inference: Inference, x: Array) -> Mask:
-    """Samples for which every unit that jumps is farther from its jump than rounding reaches.
+    """Mark the samples whose sums differ from the jumps of all units by more than rounding errors.
 
-    A sum of n products is rounded by about sqrt(n) unit round-offs of the sum of their sizes:
-    N. Higham, T. Mary, "A new approach to probabilistic rounding error analysis", 2019.
+    The rounding error of a sum of n products is about sqrt(n) unit round-offs of the sum of their
+    magnitudes: N. Higham, T. Mary, "A new approach to probabilistic rounding error analysis", 2019.
     """
     values = [x * inference.dtype.type(inference.input_scale), *model.hidden_activations(x)]
     clear = np.ones(len(x), bool)
@@ -167,7 +169,7 @@ def _clear_of_thresholds(model: MLP, inference: Inference, x: Array) -> Mask:
 
 
 def _pre_activations(inputs: Array, layer: DenseLayer) -> tuple[Array, Array]:
-    """What the activation of a layer gets, and the same sum of sizes without signs."""
+    """Return the inputs of a layer's activation, and the same sums of magnitudes."""
     z, size = inputs @ layer.weights, np.abs(inputs) @ np.abs(layer.weights)
     if layer.means is not None and layer.factors is not None:
         z = (z - layer.means) * layer.factors
@@ -176,7 +178,7 @@ def _pre_activations(inputs: Array, layer: DenseLayer) -> tuple[Array, Array]:
 
 
 def _decided(model: MLP, inference: Inference, x: Array, tolerance: float) -> Mask:
-    """Samples whose label does not hang on rounding."""
+    """Mark the samples whose label does not depend on rounding."""
     outputs = model._outputs_of(x, "none", 1).astype(np.float64)
     reach = tolerance * max(1.0, float(np.abs(outputs).max()))
     if inference.kind == "labels":
@@ -187,5 +189,5 @@ def _decided(model: MLP, inference: Inference, x: Array, tolerance: float) -> Ma
 
 
 def _in_row(places: Array) -> Mask:
-    """Rows in which any is true, of arrays of one or two dimensions."""
+    """Mark the rows with a true element, in arrays of one or two dimensions."""
     return np.asarray(places.reshape(len(places), -1).any(axis=1))

@@ -1,4 +1,4 @@
-"""What a model computes when it predicts: the description that all export formats start from."""
+"""`Inference`: the description of a prediction, from which all export formats are written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Kind = Literal["classes", "labels", "values", "outputs"]
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """``activation((x @ weights - means) * factors + biases)``, or without means and factors."""
+    """``activation((x @ weights - means) * factors + biases)``; None skips means and factors."""
 
     weights: Array  # (in, out)
     biases: Array  # (out,)
@@ -38,20 +38,20 @@ class DenseLayer:
 
 @dataclass(frozen=True)
 class Inference:
-    """From input to prediction."""
+    """The computation of a model from input to prediction."""
 
     dtype: np.dtype[Any]
     layer_sizes: tuple[int, ...]
-    takes_encoded: bool  # x is what `Preprocessing.inputs` returns
-    # Else x, its NaN replaced by the fill, becomes (x - mean) / deviation in float64.
-    input_fill: Array | None  # (features,), NaN where a column has none
+    takes_encoded: bool  # whether x is a result of `Preprocessing.inputs`
+    # Otherwise NaN in x is replaced by the fill, and x by (x - mean) / deviation in float64.
+    input_fill: Array | None  # (features,), NaN for columns without a fill
     input_mean: Array | None  # (features,)
     input_deviation: Array | None  # (features,)
     input_scale: float
     layers: tuple[DenseLayer, ...]
-    softmax_output: bool  # of the last layer, besides what the links do
-    output_link: Link  # what `Network.forward` adds to the last layer
-    link: Link  # from the last layer to predictions, by the loss
+    softmax_output: bool  # whether the last layer has a softmax besides the links
+    output_link: Link  # function that `Network.forward` applies to the last layer
+    link: Link  # function of the loss from the last layer to predictions
     kind: Kind
     target_mean: Array | None  # (outputs,), float64: y = mean + scale * output
     target_scale: Array | None
@@ -59,37 +59,37 @@ class Inference:
 
     @property
     def features(self) -> int:
-        """Inputs of the network."""
+        """Number of inputs of the network."""
         return self.layer_sizes[0]
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network."""
+        """Number of outputs of the network."""
         return self.layer_sizes[-1]
 
     @property
     def encodes(self) -> bool:
-        """Whether x is not yet what the network takes."""
+        """Whether x must be converted before the first layer."""
         return self.input_fill is not None or self.input_mean is not None
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """Of classes or labels, where they are known."""
+        """Names of classes or labels, or None if they are unknown."""
         return None if self.preprocessing is None else self.preprocessing.class_names
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """Of the inputs, where they are known."""
+        """Names of the inputs, or None if they are unknown."""
         return None if self.preprocessing is None else self.preprocessing.feature_names
 
     @property
     def target_names(self) -> tuple[str, ...] | None:
-        """Of the values that a regression predicts, where they are known."""
+        """Names of the values that a regression predicts, or None if they are unknown."""
         return None if self.preprocessing is None else self.preprocessing.target_names
 
     @property
     def input_meaning(self) -> str:
-        """What x holds, for those who call the exported network."""
+        """Description of x for users of the exported network."""
         if self.takes_encoded:
             return (
                 "x holds samples after the preprocessing, which has categories: what "
@@ -101,19 +101,20 @@ class Inference:
 
 
 def describe(model: MLP, *, folds: bool = False) -> Inference:
-    """What `model` computes when it predicts.
+    """Describe the computation of a model's predictions.
 
     Parameters
     ----------
     model : MLP
+        Model to describe.
     folds : bool
-        Fold batch normalization into weights and biases. That saves arithmetic and adds rounding:
-        up to 2e-6 in float32 probabilities if inputs are badly scaled.
+        Whether to fold batch normalization into weights and biases. Folding saves arithmetic and
+        adds rounding errors: up to 2e-6 in float32 probabilities if inputs are badly scaled.
 
     Raises
     ------
     TypeError
-        `model` is no `fastmlp.MLP`.
+        `model` is not a `fastmlp.MLP`.
     ValueError
         A parameter is NaN or infinite.
     """
@@ -176,12 +177,12 @@ def _kind(model: MLP) -> Kind:
 
 
 def _fills(columns: Sequence[ColumnEncoding]) -> Array | None:
-    """What replaces missing values of columns of numbers; None where nothing does."""
+    """Return the numbers that replace missing values, NaN for none; None if no column has one."""
     fills = np.array([np.nan if c.fill is None else float(c.fill) for c in columns])
     return fills if np.isfinite(fills).any() else None
 
 
 def preprocessing_json(preprocessing: Preprocessing) -> str:
-    """The whole preprocessing, arrays as lists, for formats that keep text."""
+    """Return the whole preprocessing as JSON text, with arrays as lists."""
     arrays = {name: array.tolist() for name, array in preprocessing.arrays().items()}
     return json.dumps({"config": preprocessing.config(), "arrays": arrays}, sort_keys=True)

@@ -1,4 +1,4 @@
-"""NPZ: the parameters and their description, for NumPy without fastmlp."""
+"""Export to NPZ: parameters and their description, for NumPy without fastmlp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 __all__ = ["to_npz"]
 
-_FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of ZIP's calendar; equal models give equal files
+_FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # earliest date of ZIP; equal models write equal files
 
 
 def to_npz(model: MLP, path: str | PathLike[str]) -> None:
@@ -28,21 +28,22 @@ def to_npz(model: MLP, path: str | PathLike[str]) -> None:
     The arrays are those of `MLP.parameters` under its names, ``preprocessing.<name>`` for the
     arrays of the preprocessing, and ``config``: JSON text in an array without dimensions, with
     the keys ``format``, ``fastmlp_version``, ``model`` (arguments of `MLP`),
-    ``batch_normalization_epsilon`` and ``preprocessing`` (or null). The same model gives the same
-    bytes.
+    ``batch_normalization_epsilon`` and ``preprocessing`` (or null). The same model writes the
+    same bytes.
 
     Parameters
     ----------
     model : MLP
+        Trained model.
     path : str or os.PathLike
-        File to create or replace, whole or not at all.
+        File to create or to replace atomically.
 
     Raises
     ------
     TypeError, ValueError
-        `model` is no MLP, or a parameter is NaN or infinite.
+        `model` is not an MLP, or a parameter is NaN or infinite.
     OSError
-        The file could not be written; an older one is unharmed.
+        The file could not be written; an existing file is unchanged.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def _zipped(arrays: dict[str, npt.NDArray[Any]]) -> memoryview:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             entry = zipfile.ZipInfo(f"{name}.npy", _FIRST_DATE)
-            entry.create_system = 3  # else it tells on which system the file was written
+            entry.create_system = 3  # the default is the system that writes the file
             entry.external_attr = 0o644 << 16
             with archive.open(entry, "w", force_zip64=arrays[name].nbytes >= 2**31) as entry_file:
                 np.lib.format.write_array(entry_file, arrays[name], (1, 0), allow_pickle=False)

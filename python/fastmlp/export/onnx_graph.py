@@ -1,4 +1,4 @@
-"""ONNX: a network, what comes before it and what its outputs mean, as one graph."""
+"""Export to ONNX: preprocessing, network and interpretation of the outputs as one graph."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from fastmlp.model import MLP
 __all__ = ["to_onnx"]
 
 OPSET = 17
-IR_VERSION = 10  # the last one that every onnxruntime since 1.18 reads
-_MAX_BYTES = 2**31 - 2**24  # of weights: a protobuf message ends at 2 GiB
+IR_VERSION = 10  # latest version that every onnxruntime since 1.18 reads
+_MAX_BYTES = 2**31 - 2**24  # limit of the weights: a protobuf message has at most 2 GiB
 
 # W. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation
-# 23, 1969: erf(y) / y in y^2 up to the limit, and exp(y^2) erfc(y) in y above it; numerator and
-# denominator, highest power first. Where Cody changes to a third form, at y = 4, the second still
-# gives erfc to 3e-16.
+# 23, 1969: numerators and denominators, highest power first, of erf(y) / y in y^2 up to the limit
+# and of exp(y^2) erfc(y) in y above it. Above y = 4, where Cody uses a third form, the second has
+# an error of erfc below 3e-16.
 _CODY_LIMIT = 0.46875
 _CODY_ERF = (
     (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2,
@@ -51,36 +51,37 @@ def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
 
     The only input ``x``, (N, features) of the model's dtype, takes raw samples: the graph replaces
     missing values, standardizes and applies ``input_scale``. If the preprocessing has categories,
-    ``x`` takes what ``model.preprocessing.inputs`` returns. The metadata entry ``inputs`` is "raw"
-    or "encoded".
+    ``x`` takes the array that ``model.preprocessing.inputs`` returns. The metadata entry ``inputs``
+    is "raw" or "encoded".
 
     Outputs, by the loss:
 
-    - classes: ``probabilities`` (N, classes), with the hinge loss ``scores``, and ``label`` (N,)
+    - classes: ``probabilities`` (N, classes), or ``scores`` with the hinge loss, and ``label`` (N,)
       int64, the index of the class;
-    - yes or no, several labels: ``probabilities`` (N, labels) and ``label`` int64 0 or 1, (N,) for
-      one and (N, labels) for several;
-    - values: ``y`` (N, outputs) in the units of the targets, rates with the Poisson loss;
-    - several losses, or one of the user's own: ``outputs`` (N, outputs), as `MLP.forward` gives.
+    - one or several labels: ``probabilities`` (N, labels), and ``label`` int64 0 or 1, of shape
+      (N,) for one and (N, labels) for several labels;
+    - values: ``y`` (N, outputs) in the units of the targets, or rates with the Poisson loss;
+    - several losses or a user-defined loss: ``outputs`` (N, outputs), the result of `MLP.forward`.
 
     Metadata: ``fastmlp_version``, ``task``, ``inputs`` and, as JSON, ``class_names``,
-    ``feature_names``, ``target_names`` and ``preprocessing`` where they are known.
+    ``feature_names``, ``target_names`` and ``preprocessing`` if they are known.
 
     Parameters
     ----------
     model : MLP
+        Trained model.
     path : str or os.PathLike
-        File to create or replace, whole or not at all.
+        File to create or to replace atomically.
 
     Raises
     ------
     MissingExtraError
         The package onnx is not installed.
     TypeError, ValueError
-        `model` is no MLP, a parameter is NaN or infinite, or the file would be larger than the
+        `model` is not an MLP, a parameter is NaN or infinite, or the file would be larger than the
         2 GiB that ONNX allows.
     OSError
-        The file could not be written; an older one is unharmed.
+        The file could not be written; an existing file is unchanged.
 
     Examples
     --------
@@ -109,13 +110,14 @@ class Graph:
     Parameters
     ----------
     onnx : module
+        Package onnx.
     dtype : dtype
-        Of numbers that become constants.
+        Dtype of the constants that are made from numbers.
     """
 
     def __init__(self, onnx: Any, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
-        self.scope = ""  # begins the names of nodes
+        self.scope = ""  # prefix of the names of nodes
         self._onnx = onnx
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
@@ -124,7 +126,7 @@ class Graph:
         self._outputs: list[Any] = []
 
     def add(self, operator: str, *inputs: str | float, result: str = "", **attributes: Any) -> str:
-        """Add a node; returns the name of its result."""
+        """Add a node and return the name of its result."""
         tensors = [item if isinstance(item, str) else self._scalar(item) for item in inputs]
         name = f"{self.scope}/{operator}_{len(self._nodes)}"
         node = self._onnx.helper.make_node(
@@ -134,11 +136,11 @@ class Graph:
         return result or name
 
     def cast(self, tensor: str, dtype: npt.DTypeLike, result: str = "") -> str:
-        """Add a conversion."""
+        """Add a conversion to a dtype and return the name of its result."""
         return self.add("Cast", tensor, result=result, to=self._element_type(dtype))
 
     def constant(self, name: str, array: npt.NDArray[Any]) -> str:
-        """Keep an array under a name."""
+        """Add an array as a constant and return its name."""
         self._constants.append(
             self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
         )
@@ -151,16 +153,16 @@ class Graph:
         return self._scalars[value]
 
     def input(self, name: str, dtype: npt.DTypeLike, *dimensions: int) -> str:
-        """Declare an input of shape (N, *dimensions)."""
+        """Declare an input of shape (N, *dimensions) and return its name."""
         self._inputs.append(self._value_info(name, dtype, dimensions))
         return name
 
     def output(self, name: str, dtype: npt.DTypeLike, *dimensions: int) -> None:
-        """Declare a result an output of shape (N, *dimensions)."""
+        """Declare that a result is an output of shape (N, *dimensions)."""
         self._outputs.append(self._value_info(name, dtype, dimensions))
 
     def normal_cdf(self, z: str) -> str:
-        """The standard normal distribution function to 3e-16, of float64 tensors."""
+        """Add the standard normal distribution function of a float64 tensor, to 3e-16."""
         y = self.add("Mul", self.add("Min", self.add("Abs", z), _ERFC_UNDERFLOWS), math.sqrt(0.5))
         square = self.add("Mul", y, y)
         erf = self.add("Mul", y, self._ratio(*_CODY_ERF, square))
@@ -185,7 +187,7 @@ class Graph:
         return value
 
     def proto(self, name: str) -> Any:
-        """The whole as ONNX's GraphProto."""
+        """Return the graph as a GraphProto of onnx."""
         return self._onnx.helper.make_graph(
             self._nodes, name, self._inputs, self._outputs, self._constants
         )
@@ -221,7 +223,7 @@ def _sizes(inference: Inference) -> str:
 
 
 def _encoded(graph: Graph, inference: Inference, x: str) -> str:
-    """What the first layer takes; computed in float64, as the preprocessing does it."""
+    """Add the conversion of x for the first layer, in float64 as in the preprocessing."""
     graph.scope = "inputs"
     if inference.encodes:
         x = graph.cast(x, np.float64)
@@ -245,7 +247,7 @@ def _network(graph: Graph, inference: Inference, x: str) -> str:
         else:
             means = graph.constant(f"layers.{index}.means", layer.means)
             factors = graph.constant(f"layers.{index}.factors", layer.factors)
-            # Not MatMul: onnxruntime merges factors before it into a number of single precision.
+            # Not MatMul: onnxruntime merges preceding factors into it as a float32 number.
             centered = graph.add("Sub", graph.add("Gemm", x, weights), means)
             z = graph.add("Add", graph.add("Mul", centered, factors), biases)
         x = FORMS[layer.activation].onnx(graph, z, layer.parameter)
@@ -258,7 +260,7 @@ def _class_outputs(graph: Graph, inference: Inference, outputs: str) -> None:
     else:
         values = graph.add("Identity", outputs, result="scores")
     graph.output(values, inference.dtype, inference.outputs)
-    # Of the logits: probabilities may round to the same number.
+    # The label is that of the largest logit, because probabilities may round to equal numbers.
     graph.add("ArgMax", outputs, axis=1, keepdims=0, result="label")
     graph.output("label", np.int64)
 

@@ -1,1 +1,1 @@
-"""Steps and epochs of a network: the run of the core, the loop, and where a training goes on."""
+"""Training of a network: runs of the core, the loop over epochs, and resuming."""

@@ -1,7 +1,7 @@
-"""Progress of a training: what a resumed training needs besides parameters and the core's run.
+"""Progress of a training: the state of a resumed training besides parameters and the core's run.
 
-A `Progress` is never changed, only replaced in one assignment: an exception between two statements
-leaves the old or the new one, and the resumed training does again what lies between.
+A `Progress` is immutable and is replaced in one assignment. An exception therefore leaves either
+the old or the new one, and the resumed training repeats the work that lies between them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHAPES = {"moments": (4,), "position": (15,)}
 
 @dataclass(frozen=True)
 class Planned:
-    """The planned training: the length that schedules see."""
+    """The plan of a training: samples, batches and epochs, from which schedules take its length."""
 
     samples: int
     batch_size: int
@@ -41,7 +41,7 @@ class Planned:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Mini-batches of an epoch."""
+        """Number of mini-batches of an epoch."""
         if self.drop_last:
             return self.samples // self.batch_size
         return math.ceil(self.samples / self.batch_size)
@@ -51,7 +51,7 @@ class Planned:
 
     @property
     def epoch_settings(self) -> dict[str, int | bool]:
-        """What an epoch depends on."""
+        """The settings that change the steps of an epoch: all fields except ``epochs``."""
         values = asdict(self)
         del values["epochs"]
         return values
@@ -64,38 +64,38 @@ class Progress:
     Attributes
     ----------
     epoch : int
-        Epochs completed and measured.
+        Number of epochs that are completed and measured.
     history : History
-        Of these.
+        Measures of the completed epochs.
     planned : Planned or None
-        None where it is unknown.
+        Plan of the training; None if it is unknown.
     record : dict or None
-        Of the last epoch, until all callbacks were called with it.
+        Record of the last epoch; None after all callbacks were called with it.
     told : frozenset of str
-        Keys of the callbacks that were called already: for `record`, or else for the beginning of
-        the epoch.
+        Keys of the callbacks that were already called: with `record`, or, if `record` is None, at
+        the beginning of the epoch.
     stops : bool
-        One of them has ended the training; the others are still to be called.
+        Whether a callback in `told` has ended the training; the other callbacks are still called.
     seen : dict of str to tuple
-        By callback: the step after which it was last called, and the sums at that step.
+        Step after which each callback was last called, and the sums at that step, by key.
     seconds : float
-        Duration of the running epoch so far.
+        Duration of the running epoch so far, in seconds.
     rate : float or None
-        Learning rate of its first step.
+        Learning rate of the first step of the running epoch.
     step_rate : float or None
         Learning rate of the last step.
     override : float or None
         Learning rate that a callback has set.
     source : float, str or None
-        The learning rate of the optimizer, or the kind of its schedule.
+        Learning rate of the optimizer, or the kind of its schedule.
     states : dict of str to mapping
-        Of callbacks, also of those that a later fit left out.
+        States of the callbacks by key, including callbacks that a later fit left out.
     schedule : tuple of str and mapping, or None
-        Kind and state.
+        Kind and state of the schedule.
     kept : dict of str to array or None
-        Parameters to continue from, where the model was given others at the end.
+        Parameters to continue from; None if they are those of the model.
     others : dict of str to object
-        What else the owner of the training continues from.
+        Further state of the owner of the training.
     """
 
     epoch: int = 0
@@ -118,20 +118,20 @@ class Progress:
     def with_told(
         self, key: str, callback: Callback, *, stops: bool = False, **changes: Any
     ) -> Progress:
-        """After the hook of a callback was called and returned whether it `stops` the training."""
+        """Return the progress after a call of `callback`; its hook returned `stops`."""
         states = {**self.states, key: checked_state(callback, callback.state())}
         changes = {"told": self.told | {key}, **changes}
         return replace(self, states=states, stops=self.stops or stops, **changes)
 
     def with_epoch(self, record: Record, **changes: Any) -> Progress:
-        """After one more epoch, for which no callback was called yet."""
+        """Return the progress after one more epoch, before any callback is called with it."""
         return replace(
             self, epoch=self.epoch + 1, record=record, told=frozenset(), seen={}, seconds=0.0,
             rate=None, **changes,
         )  # fmt: skip
 
     def to_arrays(self) -> dict[str, Array]:
-        """Everything but the history, as arrays of numbers and one of text."""
+        """Return everything except the history, as arrays of numbers and one array of text."""
         tree = {
             "planned": None if self.planned is None else asdict(self.planned),
             "record": self.record,
@@ -153,12 +153,14 @@ class Progress:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], history: History) -> Progress:
-        """The inverse of `to_arrays`. Arrays of the first releases have the epochs only.
+        """Make a progress from the arrays of `to_arrays`.
+
+        Arrays of the first releases contain only the number of epochs.
 
         Raises
         ------
         ValueError
-            The arrays are others.
+            The arrays are not those of `to_arrays`.
         """
         epoch = int(arrays["epochs"])
         if epoch < 0:
@@ -187,23 +189,24 @@ class Progress:
                 others=tree["others"],
             )
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{_TEXT} is not that of a training: {error!r}") from None
+            raise ValueError(f"{_TEXT} is not the progress of a training: {error!r}") from None
 
 
 class Continuation:
-    """What a training continues from: a run of the core or its saved state, and the progress.
+    """The state that a training continues from: a run of the core or its saved state, and progress.
 
-    Another thread may put the run aside at any time: methods read `run` once.
+    Another thread may call `put_aside` at any time, so each method reads `run` only once.
 
     Attributes
     ----------
     run : Run or None
-        Used in place of `saved` where there is one.
+        Run of the core. If it is not None, `saved` is not used.
     saved : dict of str to array or None
-        State of a run.
+        State of a run, as `Run.state` returns it.
     progress : Progress
+        Progress of the training.
     refusal : str or None
-        Why there is nothing to continue from, although the model was trained.
+        Reason why a trained model has no state to continue from.
     """
 
     def __init__(self, progress: Progress | None = None, refusal: str | None = None) -> None:
@@ -218,7 +221,7 @@ class Continuation:
 
     @property
     def steps(self) -> int:
-        """Steps completed in the epoch after those that were measured."""
+        """Number of steps completed in the running epoch."""
         run = self.run
         if run is not None:
             return run.steps_in(self.progress.epoch)
@@ -229,7 +232,7 @@ class Continuation:
 
     @property
     def rule(self) -> str | None:
-        """Update rule of the run."""
+        """Name of the update rule of the run."""
         run = self.run
         if run is not None:
             return run.rule
@@ -244,7 +247,7 @@ class Continuation:
         return state is not None and bool(state[4])
 
     def run_state(self) -> dict[str, Array] | None:
-        """Copy of the state of the run."""
+        """Return a copy of the state of the run."""
         run = self.run
         if run is None:
             return self.saved
@@ -254,35 +257,35 @@ class Continuation:
         return run.state(with_start=not between)
 
     def state_at(self, progress: Progress) -> dict[str, Array]:
-        """`to_arrays` with another progress."""
+        """Return what `to_arrays` returns, with another progress."""
         return {**(self.run_state() or {}), **progress.to_arrays()}
 
     def put_aside(self) -> dict[str, Array] | None:
-        """Free the memory of the run and keep its state; at any moment one of them exists."""
+        """Save the state of the run, then free its memory; one of the two always exists."""
         state = self.run_state()
         self.saved = state
         self.run = None
         return state
 
     def to_arrays(self) -> dict[str, Array]:
-        """All of it, or nothing where there is no state."""
+        """Return the state of the run and the progress as arrays; empty if there is no state."""
         state = self.run_state()
         return {} if state is None else {**state, **self.progress.to_arrays()}
 
     @classmethod
     def from_arrays(cls, state: Mapping[str, npt.ArrayLike], history: History) -> Continuation:
-        """The inverse of `to_arrays`.
+        """Make a continuation from the arrays of `to_arrays`.
 
         Raises
         ------
         TypeError, ValueError
-            It is something else.
+            `state` is not a mapping of the arrays of `to_arrays`.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"state must be a mapping, got {type(state).__name__}")
         if not set(state) >= _ALWAYS:
             names = ", ".join(map(str, state)) or "nothing"
-            raise ValueError(f"state must be what training_state() gives, got {names}")
+            raise ValueError(f"state must be what training_state() returns, got {names}")
         if not all(isinstance(name, str) for name in state):
             raise TypeError(f"state must have strings as keys, got {list(state)}")
         arrays = {name: np.asarray(value) for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""Callback dispatch: calls each hook once, and is the training that callbacks see."""
+"""Callback dispatch: calls of hooks, and the training that callbacks see."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ Array = npt.NDArray[Any]
 
 
 class Dispatch:
-    """The callbacks of a training, and the `fastmlp.callbacks.Training` that they are given.
+    """The dispatcher of callbacks, and the `fastmlp.callbacks.Training` that they receive.
 
-    `Progress` notes which callbacks were called: when a training that was cut is resumed, only the
-    others are called.
+    `Progress` records which callbacks were called, so that a resumed training calls only the
+    others.
 
     Parameters
     ----------
     model : Network
-        As callbacks see it.
+        Model that callbacks see.
     callbacks : sequence of Callback
+        Callbacks in the order of their calls.
     continuation : Continuation
-        Where the training is. Its plan tells the epochs and their steps.
+        State of the training. Its progress must have a plan, which gives epochs and steps.
     uncounted : int
-        Epochs of the continuation that callbacks do not count.
+        Number of completed epochs of the continuation that callbacks do not count.
     """
 
     def __init__(
@@ -71,7 +72,10 @@ class Dispatch:
 
     @property
     def learning_rate(self) -> float:
-        """Rate of the next step. Assigned, it holds until it is assigned again, or None is."""
+        """Learning rate of the next step.
+
+        An assigned rate applies until another is assigned; None returns to the optimizer's rates.
+        """
         return self._next_rate() if self._override is None else self._override
 
     @learning_rate.setter
@@ -81,28 +85,28 @@ class Dispatch:
     def show_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Give the model other parameters when the training ends.
 
-        A resumed training continues from its own.
+        A resumed training continues from the parameters of the last step.
         """
         if self._now.kept is None:
             self._settle(kept=self.model.parameters())
         self.model._put_parameters(parameters)
 
     def state_after(self, callback: Callback) -> Mapping[str, Array]:
-        """`MLP.training_state` as it will be after the hook of `callback` that calls this."""
+        """Return `MLP.training_state` as it will be after the running hook of `callback`."""
         key = next((key for key, other in self._callbacks.items() if other is callback), None)
         if key is None:
-            raise ValueError(f"callback must be one of this fit, got {callback!r}")
+            raise ValueError(f"callback must be one of this fit's callbacks, got {callback!r}")
         now = self._now.with_told(key, callback, override=self._override)
         return self._continuation.state_at(now)
 
-    # ------------------------------------------------------------ what a kind of training defines
+    # ------------------------------------------------------------ what subclasses define
 
     def _steps_done(self) -> int:
-        """Steps of the running epoch."""
+        """Return the number of completed steps of the running epoch."""
         return 0
 
     def _next_rate(self) -> float:
-        """Rate of the next step, where no callback has set one."""
+        """Return the learning rate of the next step if no callback has set one."""
         raise NotImplementedError
 
     # ------------------------------------------------------------ calls of callbacks
@@ -135,25 +139,25 @@ class Dispatch:
             schedule.reset()
 
     def _call(self, hook: str) -> None:
-        """Call a hook of all callbacks."""
+        """Call a hook of all callbacks; the calls are not recorded."""
         stops = [getattr(callback, hook)(self) is True for callback in self._callbacks.values()]
         self._ends_at_once = any(stops)
 
-    def _tell(self, hook: str, record: Record | None = None) -> None:
-        """Call a hook of the callbacks that were not called yet, and note each call."""
+    def _call_remaining(self, hook: str, record: Record | None = None) -> None:
+        """Call a hook of the callbacks that were not called yet, and record each call."""
         for key, callback in self._callbacks.items():
             if key in self._now.told:
                 continue
             arguments = () if record is None else (dict(record),)
             stops = getattr(callback, hook)(self, *arguments) is True
-            self._take_note(key, callback, stops)
+            self._record_call(key, callback, stops)
 
-    def _take_note(self, key: str, callback: Callback, stops: bool, **changes: Any) -> None:
+    def _record_call(self, key: str, callback: Callback, stops: bool, **changes: Any) -> None:
         now = self._now.with_told(key, callback, stops=stops, override=self._override, **changes)
         self._continuation.settle(now)
 
-    def _tell_of_epoch(self, record: Record) -> None:
-        """Call `on_epoch_end` for an epoch that is part of the progress."""
+    def _call_epoch_end(self, record: Record) -> None:
+        """Call `on_epoch_end` with the record of an epoch that the progress already counts."""
         self.history.append(record)
-        self._tell("on_epoch_end", record)
+        self._call_remaining("on_epoch_end", record)
         self._settle(record=None, told=frozenset(), override=self._override)

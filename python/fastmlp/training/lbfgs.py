@@ -27,23 +27,24 @@ Floats = npt.NDArray[np.float64]
 class LBFGS:
     """Limited-memory BFGS on the whole data set, without mini-batches, dropout and noise.
 
-    D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
-    Batch normalization keeps its running moments. Needs SciPy.
+    Source: D. Liu, J. Nocedal, "On the limited memory BFGS method for large scale optimization",
+    1989. Batch normalization keeps its running moments. L-BFGS needs SciPy.
 
-    ``history.ending`` tells what ended it: ``"converged"``; or, with a `ConvergenceWarning`,
-    ``"iterations"`` or ``"evaluations"`` if a limit was reached, or ``"line search"`` if no step
-    along the last direction lowered the loss.
+    ``history.ending`` is the reason why the training ended: ``"converged"``; or, with a
+    `ConvergenceWarning`, ``"iterations"`` or ``"evaluations"`` if a limit was reached, or
+    ``"line search"`` if no step along the last direction lowered the loss.
 
     Parameters
     ----------
     l2 : float
-        The objective adds ``l2 / 2`` times the sum of the squared weights.
+        Coefficient of the penalty, >= 0: the objective adds ``l2 / 2`` times the sum of the squared
+        weights.
     memory : int
-        Number of pairs of steps and gradients that are kept.
+        Number of pairs of steps and gradient changes that are kept, >= 1.
     tolerance : float
-        The training ends when no element of the gradient is larger.
+        Largest magnitude of an element of the gradient at which the training has converged; >= 0.
     evaluations : int
-        Most evaluations of the loss.
+        Maximum number of evaluations of the loss, >= 1.
 
     Examples
     --------
@@ -76,7 +77,7 @@ _CURES = {
     "iterations": "it reached its limit of iterations, {iterations}; raise epochs, or scale the "
     "inputs",
     "evaluations": "it reached its limit of evaluations, {evaluations}; raise it",
-    "line search": "no step lowered the loss any more; raise tolerance of LBFGS, scale the inputs, "
+    "line search": "no further step lowered the loss; raise tolerance of LBFGS, scale the inputs, "
     "or train in float64",
 }
 
@@ -97,20 +98,21 @@ def minimize(
     callback: Callable[[Any], object] | None,
     **options: Any,
 ) -> Any:
-    """Lower a function of a model's parameters by SciPy, and leave the model at the best.
+    """Minimize a function of a model's parameters by SciPy; the model gets the best parameters.
 
-    C. Zhu, R. Byrd, P. Lu, J. Nocedal, "Algorithm 778: L-BFGS-B", 1997.
+    Source: C. Zhu, R. Byrd, P. Lu, J. Nocedal, "Algorithm 778: L-BFGS-B", 1997.
 
     Parameters
     ----------
     objective : Objective
-        Of the model.
+        Objective of the model, which reads and assigns its parameters.
     function : callable
-        Value and gradient: the objective or what measures it in another way.
+        Function of the flat parameters that returns the value and the gradient: `objective`, or a
+        function derived from it.
     callback : callable, optional
-        Called with SciPy's result after each iteration.
+        Function called with SciPy's intermediate result after each iteration.
     options
-        SciPy's.
+        Options of SciPy's method "L-BFGS-B".
 
     Returns
     -------
@@ -129,7 +131,7 @@ def minimize(
 
 
 def _ending(result: Any, iterations: int) -> str:
-    """What ended SciPy's minimization: status 1 is a limit, 2 the line search."""
+    """Return `History.ending` for a result of SciPy: status 1 is a limit, 2 the line search."""
     if result.status == 0:
         return "converged"
     if result.status == 1:
@@ -145,11 +147,10 @@ def fit_lbfgs(
     threads: int | None,
     begin: Callable[[History], object],
 ) -> History:
-    """Minimize for at most `iterations`; the history has one entry for each.
+    """Train for at most `iterations` iterations and return a history with one entry for each.
 
-    ``begin`` is called with it before the parameters change for the first time.
-
-    ``accuracy`` stays empty, and ``loss`` includes the penalty.
+    `begin` is called with the history before the parameters change for the first time.
+    ``History.accuracy`` stays empty, and ``History.loss`` includes the penalty.
 
     Warns
     -----
@@ -172,14 +173,14 @@ def fit_lbfgs(
         history.append({"loss": loss, "seconds": now - start})
         start = now
 
-    _scipy_minimize()  # is there, or an error before the last training is given up
+    _scipy_minimize()  # raises before `begin` discards the state of the last training
     begin(history)
     result = minimize(
         objective,
         objective,
         callback=record,
         maxiter=iterations,
-        maxcor=min(optimizer.memory, iterations),  # more pairs than that never exist
+        maxcor=min(optimizer.memory, iterations),  # there are no more pairs than iterations
         gtol=optimizer.tolerance,
         maxfun=optimizer.evaluations,
         ftol=64 * 2.220446049250313e-16,

@@ -1,4 +1,4 @@
-"""The loop over epochs: rates, validation, averages, callbacks. Steps are the core's."""
+"""The loop over epochs: rates, validation, averages, callbacks. The core computes the steps."""
 
 from __future__ import annotations
 
@@ -31,28 +31,29 @@ ProgressFunction = Callable[[int, int, float, "float | None"], object]
 
 
 class Policy:
-    """Decisions of the owner of a training about its epochs. This class decides for `MLP.fit`.
+    """Decisions on how epochs are ordered, measured, reported and ended. `MLP.fit` uses this class.
 
     Parameters
     ----------
     model : Network
+        Model in training.
     validation : Data, optional
-        Measured after each epoch.
+        Samples measured after each epoch.
     threads : int
-        For the validation; 0 for the default.
+        Number of threads of the validation; 0 for the default.
     verbose : bool
-        Print a line per epoch to standard error.
+        Whether to print a line per epoch to standard error.
 
     Attributes
     ----------
     with_penalty : bool
-        Whether steps measure the penalty, for `totals`.
+        Whether steps measure the penalty, which `totals` may use.
     step_limit : int or None
-        Most steps between two calls of `totals`; None for no limit.
+        Maximum number of steps between two calls of `totals`; None for no limit.
     has_accuracy : bool
-        Whether predictions are right or wrong.
+        Whether records contain an accuracy.
     has_ended : bool
-        No further epoch is to be trained.
+        Whether the training has ended.
     """
 
     with_penalty = False
@@ -74,7 +75,7 @@ class Policy:
         self._verbose = verbose
 
     def require_measured(self, watchers: Iterable[object]) -> None:
-        """Raise ValueError where a callback or schedule watches what will not be measured."""
+        """Raise ValueError if a callback or schedule needs a value that will not be measured."""
         if self._validation is not None:
             return
         for watcher in watchers:
@@ -87,41 +88,41 @@ class Policy:
                     )
 
     def order(self) -> npt.NDArray[np.int64] | None:
-        """Order of the samples in the epoch that begins or goes on; None for the core's own."""
+        """Return the order of the samples in the running epoch; None for the core's own order."""
         return None
 
     def totals(self, run: Run, epoch: int) -> StepSums:
-        """Sums over the steps of an epoch so far, as they are reported.
+        """Return the sums over the completed steps of an epoch, in the units of the records.
 
-        Called after all steps and possibly more than once.
+        The loop may call it more than once after the same step.
         """
         return run.sums_in(epoch)
 
     def mean_loss(self, sums: StepSums) -> float:
-        """Mean over the steps of which these are the sums."""
+        """Return the mean loss of the samples of these sums."""
         return sums.loss / (sums.weight or 1.0)
 
     def completed(self, record: Record) -> Record:
-        """The record of an epoch with what is measured on other samples."""
+        """Return the record of an epoch with the measures of the validation added."""
         if self._validation is None:
             return record
         values = self._model._evaluate_data(self._validation, self._threads)
         return record | {f"val_{name}": value for name, value in values.items()}
 
     def observe(self, record: Record, now: Progress) -> dict[str, Any]:
-        """Note an epoch, and return what it changes in the progress.
+        """Process the record of an epoch, and return the changes of the progress.
 
-        Called again for the same epoch if an exception comes before the progress has changed.
+        It is called again for the same epoch if an exception occurs before the progress changes.
         """
         return {"history": now.history.with_record(record)}
 
     def announce(self, record: Record) -> None:
-        """Print what an epoch measured, if `verbose`."""
+        """Print the record of an epoch if `verbose` is set."""
         if self._verbose:
             print(epoch_line(record), file=sys.stderr, flush=True)
 
     def diverged(self, epoch: int, step: int, rate: float) -> DivergedError:
-        """The error of a training that diverged in an epoch at a step, both from 1."""
+        """Return the error of a training that diverged; epoch and step count from 1."""
         return DivergedError(
             f"training diverged in epoch {epoch} at step {step}: the loss is NaN or infinite. "
             "The model keeps the weights it had before this epoch. Lower the learning rate (it "
@@ -132,26 +133,37 @@ class Policy:
 
 
 class TrainingLoop(Dispatch):
-    """Epochs of a network.
+    """The loop that trains a network for a number of epochs.
 
     Parameters
     ----------
     model : Network
+        Network to train.
     run : Run
+        Run of the core with this model.
     data : Data
+        Samples, targets and weights.
     optimizer : Optimizer
+        Settings and learning rates.
     continuation : Continuation
-        Where the training is; `run` is its run.
-    begin : callable
-        Called without arguments before anything of the model changes.
+        State of the training, whose run is `run`.
+    callbacks : sequence of Callback
+        Callbacks in the order of their calls.
     resumes : bool
-        Callbacks and schedule continue from the states in the continuation.
+        Whether callbacks and schedule continue from the states in the continuation.
     epochs : int
-        Epochs to train after those of the continuation.
+        Number of epochs to train after those of the continuation.
+    begin : callable
+        Function called without arguments before the model changes.
     policy : Policy, optional
-        By default `MLP.fit`'s, with `validation`, `threads` and `verbose`.
+        Policy of the training; by default a `Policy` with `validation`, `threads` and `verbose`.
+    averaging : Averaging, optional
+        Averages of the parameters that validation, callbacks and the trained model use.
+    progress : callable, optional
+        Function called during an epoch with the samples completed, the samples of an epoch, the
+        mean loss and the accuracy or None.
     uncounted : int
-        Epochs of the continuation that callbacks do not count.
+        Number of completed epochs of the continuation that callbacks do not count.
     """
 
     def __init__(
@@ -194,7 +206,7 @@ class TrainingLoop(Dispatch):
         self._progress = progress
 
     def fit(self) -> History:
-        """Run all epochs.
+        """Train all epochs and return the history.
 
         Raises
         ------
@@ -207,25 +219,25 @@ class TrainingLoop(Dispatch):
         return self.history
 
     def begin(self) -> None:
-        """Restore or reset callbacks and schedule, call `on_train_begin`, give up the last run."""
+        """Restore or reset callbacks and schedule; call `on_train_begin` and then `begin`."""
         schedule = self._optimizer.learning_rate
         self._policy.require_measured((*self._callbacks.values(), schedule))
         self._restore(schedule, resumes=self._resumes)
         self._call("on_train_begin")
-        self._rates(1)  # an error comes before the last training is given up
+        self._rates(1)  # raises errors of the rates before the last training is discarded
         self._begin()
         if self._now.kept is not None:
             self.model._put_parameters(self._now.kept)
             self._settle(kept=None)
         if isinstance(schedule, Schedule):
-            self._settle(**_noted(schedule))
+            self._settle(**_schedule_state(schedule))
 
     def run(self) -> bool:
-        """Train; False if a callback or the policy ended the training early."""
-        self._catch_up()
+        """Train; return False if a callback or the policy ended the training early."""
+        self._call_missed()
         while self._now.epoch < self._last_epoch and not self._has_ended:
             self._run.hide_averages()
-            self._tell("on_epoch_begin")
+            self._call_remaining("on_epoch_begin")
             if self._stops:
                 break
             record = self._fit_epoch()
@@ -253,48 +265,48 @@ class TrainingLoop(Dispatch):
         return float(self._rates(1)[0])
 
     def _rates(self, count: int) -> npt.NDArray[np.float64]:
-        """Of the next steps."""
+        """Return the learning rates of the next `count` steps."""
         if self._override is not None:
             return np.full(count, self._override)
         first = self._now.epoch * self.steps_per_epoch + self._steps_done()
         return self._optimizer.rates(first, count, self.steps_per_epoch, self.epochs)
 
-    def _catch_up(self) -> None:
-        """Call the callbacks that an exception in the last fit left out."""
+    def _call_missed(self) -> None:
+        """Call the callbacks that were not called because of an exception in the last fit."""
         now = self._now
         if now.record is not None:
-            self._tell_of_epoch(now.record)
+            self._call_epoch_end(now.record)
         elif now.told:
             self._run.hide_averages()
             if self._steps_done():
-                self._tell_of_steps()
+                self._call_step_end()
             else:
-                self._tell("on_epoch_begin")
+                self._call_remaining("on_epoch_begin")
 
     def _end_epoch(self, record: Record) -> None:
-        """Note an epoch in one assignment, and call `on_epoch_end`."""
+        """Add an epoch to the progress in one assignment, and call `on_epoch_end`."""
         changes = self._policy.observe(record, self._now)
         schedule = self._optimizer.learning_rate
         if isinstance(schedule, Schedule):
             schedule.observe(record)
-            changes |= _noted(schedule)
+            changes |= _schedule_state(schedule)
         self._continuation.settle(self._now.with_epoch(record, **changes))
         self._policy.announce(record)
-        self._tell_of_epoch(record)
+        self._call_epoch_end(record)
 
     def _fit_epoch(self) -> Record | None:
         """Train an epoch and return its record; None if a callback ended the training within it."""
         order = self._policy.order()
         if self._now.rate is None:
             self._settle(rate=self.learning_rate)
-        self._tell_of_steps()
+        self._call_step_end()
         while self._steps_done() < self.steps_per_epoch and not self._stops:
             start = time.perf_counter()
             try:
                 self._steps(order)
             finally:
                 self._settle(seconds=self._now.seconds + time.perf_counter() - start)
-            self._tell_of_steps()
+            self._call_step_end()
         if self._steps_done() < self.steps_per_epoch:
             return None
         self._show_averages()
@@ -304,7 +316,7 @@ class TrainingLoop(Dispatch):
         return self._policy.completed(record)
 
     def _steps_to_next_call(self, left: int) -> int:
-        """Steps until a callback or the policy wants to be called, or the epoch ends."""
+        """Return the number of steps until the next call of a callback or of the policy."""
         distances = [
             callback.every_steps - self.step % callback.every_steps
             for callback in self._callbacks.values()
@@ -313,7 +325,7 @@ class TrainingLoop(Dispatch):
         return min([left, self._policy.step_limit or left, *distances])
 
     def _steps(self, order: npt.NDArray[np.int64] | None) -> None:
-        """Train up to the next step after which a callback is called."""
+        """Train up to the next call of a callback or of the policy."""
         first = self._steps_done()
         count = self._steps_to_next_call(self.steps_per_epoch - first)
         rates = self._rates(count)
@@ -348,8 +360,8 @@ class TrainingLoop(Dispatch):
             step = min(first + result.steps + 1, self.steps_per_epoch)
             raise self._policy.diverged(self.epoch + 1, step, float(rates[0]))
 
-    def _tell_of_steps(self) -> None:
-        """Call `on_step_end` where it is due, unless it was called already."""
+    def _call_step_end(self) -> None:
+        """Call `on_step_end` of each callback that is due and was not called after this step."""
         if self._steps_done() == 0:
             return
         step, sums = self.step, self._policy.totals(self._run, self._now.epoch)
@@ -370,7 +382,7 @@ class TrainingLoop(Dispatch):
             stops = callback.on_step_end(self, record) is True
             counted = (step, sums.samples, sums.weight, sums.loss, sums.correct)
             seen = {**self._now.seen, key: counted}
-            self._take_note(key, callback, stops, seen=seen, told=self._now.told)
+            self._record_call(key, callback, stops, seen=seen, told=self._now.told)
 
     def _means(self, sums: StepSums) -> dict[str, float]:
         means = {"loss": self._policy.mean_loss(sums)}
@@ -379,7 +391,7 @@ class TrainingLoop(Dispatch):
         return means
 
     def _show_averages(self) -> None:
-        """Give the model the averages, if there are any; the run keeps the parameters."""
+        """Update the averages and put them into the model; the run keeps the parameters."""
         if self._averaging is None:
             return
         decay = self._averaging.epoch_decay(self._now.epoch)
@@ -389,6 +401,6 @@ class TrainingLoop(Dispatch):
             self._run.show_averages()
 
 
-def _noted(schedule: Schedule) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """The state of a schedule as a part of the progress."""
+def _schedule_state(schedule: Schedule) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return the change of the progress that contains the state of a schedule."""
     return {"schedule": (kind_of(schedule), checked_state(schedule, schedule.state()))}

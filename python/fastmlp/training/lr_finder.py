@@ -29,12 +29,12 @@ class LearningRates:
     Attributes
     ----------
     rates, losses : float64 arrays of shape (steps,)
-        The rate of each step and the loss before it, smoothed by a moving average of decay 0.9 with
-        bias correction. They end where the loss is four times the smallest one.
+        Learning rate of each step, and loss before the step, smoothed by a moving average of decay
+        0.9 with bias correction. The arrays end where the loss is four times the smallest one.
     suggestion : float
-        Rate at which the loss falls most steeply with the logarithm of the rate. The search begins
-        after the first tenth of the descent, where random mini-batches no longer decide, and ends
-        at the lowest loss.
+        Learning rate at which the loss falls most steeply with the logarithm of the rate. The
+        search skips the first tenth of the descent, where the noise of mini-batches dominates, and
+        ends at the lowest loss.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class LearningRates:
 
     @property
     def suggestion(self) -> float:
-        """Rate of the steepest descent."""
+        """Learning rate at which the loss falls most steeply."""
         lowest = int(np.argmin(self.losses))
         if len(self.rates) < 3 or lowest == 0:
             return float(self.rates[0])
@@ -79,9 +79,33 @@ def find_learning_rates(
     batch_size: int = 128,
     threads: int | None = None,
 ) -> LearningRates:
-    """Train a copy of the model while the learning rate grows by a constant factor.
+    """Train a copy of the model while the learning rate grows by a constant factor per step.
 
     Source: L. Smith, "Cyclical learning rates for training neural networks", 2017.
+
+    Parameters
+    ----------
+    model : Network
+        Model to copy; it is not changed.
+    data : Data
+        Samples, targets and weights.
+    optimizer : Optimizer
+        Optimizer whose learning rate is replaced.
+    lowest, highest : float
+        Learning rates of the first and the last step, 0 < lowest < highest.
+    steps : int
+        Number of steps, >= 2.
+    batch_size : int
+        Samples per step; at most all samples are used.
+    threads : int, optional
+        Number of threads; the default depends on the work of a step.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or the dtype of the model cannot represent a rate.
+    DivergedError
+        The loss is not finite at the lowest rate.
     """
     low = real("lowest", lowest, 0.0)
     high = real("highest", highest, 0.0)
@@ -93,7 +117,7 @@ def find_learning_rates(
     batch_size = min(integer("batch_size", batch_size, 1), len(data))
     settings = dataclasses.replace(optimizer, learning_rate=low).settings()
     rates = np.geomspace(low, high, steps)
-    # A copy: nothing can end the search and leave the model with its parameters.
+    # The test trains a copy, so that no exception can leave the model with changed parameters.
     copy = Network(model.architecture)
     copy.set_parameters(model.parameters())
     run = Run(copy, batch_size, optimizer.rule, threads)

@@ -1,4 +1,4 @@
-"""Loss and gradient as functions of a flat vector of parameters, for optimizers of others."""
+"""Loss and gradient as functions of a flat vector of parameters, for external optimizers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _KINDS = ("weights", "biases", "scales")
 class Objective:
     """Mean loss of a model over samples as a function of its parameters.
 
-    The flat vector holds the weights of all layers, each in C order, then the biases of all, then
-    the scales of those with batch normalization. The gradient by frozen layers is 0.
+    The flat vector holds the weights of all layers, each in C order, then the biases of all layers,
+    then the scales of the layers with batch normalization. The gradient of frozen layers is 0.
 
     Parameters
     ----------
     model : Network
-        Its parameters become those of the last call.
-    rows, targets, sample_weight
-        As `fastmlp.network.samples` and the losses make them.
+        Model whose parameters are those of the last call.
+    data : Data
+        Samples, targets and weights.
     threads : int, optional
+        Number of threads; the default depends on the work.
     l2 : float
-        Adds ``l2 / 2`` times the sum of the squared weights.
+        Coefficient of the penalty: the loss adds ``l2 / 2`` times the sum of the squared weights.
     """
 
     def __init__(
@@ -62,12 +63,12 @@ class Objective:
         )
 
     def flat(self) -> npt.NDArray[np.float64]:
-        """The model's parameters."""
+        """Return the model's parameters as a float64 array of shape (parameters,)."""
         arrays = [array for kind in _KINDS for _, array in self._model._layer_arrays(kind)]
         return _joined(arrays)
 
     def assign(self, flat: npt.NDArray[np.float64]) -> None:
-        """Give the model these parameters."""
+        """Set the model's parameters, converted to its dtype."""
         first = 0
         for kind, layer, shape in self._shapes:
             count = int(np.prod(shape))
@@ -76,7 +77,7 @@ class Objective:
             first += count
 
     def __call__(self, flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        """Loss and gradient at `flat`, which become float64 whatever the model's type."""
+        """Return the loss and its gradient at `flat`, in float64 for either dtype of the model."""
         self.assign(flat)
         loss, arrays = self._gradient.compute(
             self._data.rows,

@@ -1,4 +1,4 @@
-"""Beginning and resuming a training: its plan, and errors where resuming cannot be exact."""
+"""Preparation of a new or resumed training: its plan, and errors if resuming cannot be exact."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ def prepared(
     resume: bool,
     total_epochs: int | None,
 ) -> Continuation:
-    """A training that can begin. Only when it begins, the last one is given up.
+    """Prepare a training and return its continuation.
+
+    The caller keeps `last`, from which training can still be resumed, until the new one begins.
 
     Raises
     ------
     ValueError
-        It cannot be resumed exactly; nothing is changed.
+        The last training cannot be resumed exactly; nothing is changed.
     MemoryError
-        The run does not fit; the last training can be resumed as before.
+        The run does not fit into memory; the last training can still be resumed.
     """
     if resume:
         planned = _resumed_plan(last, planned, optimizer, total_epochs)
     elif total_epochs is not None:
         planned = replace(planned, epochs=total_epochs)
-    # The memory of the last run goes before that of the next is taken.
+    # Free the memory of the last run before the next run allocates its own.
     state = last.put_aside()
     run = Run(model, planned.batch_size, optimizer.rule, threads)
     run.smallest_batch(planned.samples, planned.drop_last)
@@ -59,14 +61,15 @@ def prepared(
 def _resumed_plan(
     last: Continuation, planned: Planned, optimizer: Optimizer, total_epochs: int | None
 ) -> Planned:
-    """The plan of a training that resumes another."""
+    """Return the plan of a training that resumes `last`."""
     refusal = last.refusal
     if last.has_diverged:
-        refusal = "the last training diverged, and its optimizer is not where the weights are"
+        refusal = "the last training diverged, and its optimizer's state does not match the weights"
     if refusal is not None:
         raise ValueError(
-            f"resume: there is nothing to go on from: {refusal}. Train without resume, which "
-            "begins with these weights, or give restore_training_state() a state of this model"
+            f"resume: there is no training to continue: {refusal}. Train without resume, which "
+            "starts from the present weights, or call restore_training_state() with a state of "
+            "this model"
         )
     if last.rule is not None:
         require_rule({"rule": np.array(last.rule)}, optimizer.rule)
@@ -86,34 +89,34 @@ def _resumed_plan(
     if last.steps and changed:
         raise ValueError(
             f"resume: the last training was cut in epoch {done + 1} after step {last.steps} of "
-            f"{old.steps_per_epoch}; going on within the epoch needs the same settings, got "
+            f"{old.steps_per_epoch}; continuing within the epoch requires the same settings, got "
             f"{', '.join(changed)}"
         )
     if total_epochs is not None:
         return replace(planned, epochs=total_epochs)
     new = replace(planned, epochs=max(epochs, old.epochs))
     if last.progress.source == rate_source(optimizer):
-        cure = "Give the first fit total_epochs, the epochs of all fits together"
+        cure = "Pass total_epochs, the epochs of all fits together, to the first fit"
         if changed:
-            cure = f"Train with the settings of before, got {', '.join(changed)}"
+            cure = f"Use the settings of the last fit, got {', '.join(changed)}"
         cure += (
-            ", or the schedule a length of its own; "
-            f"total_epochs={new.epochs} in this fit plans it anew from here"
+            ", or give the schedule a length of its own; "
+            f"total_epochs={new.epochs} in this fit replans the schedule from this epoch"
         )
         require_same_rates(optimizer.learning_rate, old, new, cure)
     return new
 
 
 def rate_source(optimizer: Optimizer) -> float | str:
-    """The learning rate of an optimizer, or the kind of what gives it."""
+    """Return the learning rate of an optimizer, or the kind of its schedule or function."""
     rate = optimizer.learning_rate
     return kind_of(rate) if callable(rate) or isinstance(rate, Schedule) else float(rate)
 
 
 def require_same_rates(schedule: object, old: Planned, new: Planned, cure: str) -> None:
-    """Raise ValueError, with the cure, where a schedule would have had other rates.
+    """Raise ValueError with `cure` if a schedule has other rates under the new plan.
 
-    Schedules by their own length, and those by what was measured, go on as they are.
+    Schedules with a length of their own and schedules of measured values do not depend on the plan.
     """
     if not isinstance(schedule, Schedule) or old == new:
         return
@@ -123,7 +126,7 @@ def require_same_rates(schedule: object, old: Planned, new: Planned, cure: str) 
         count = min(total, _MOST_COMPARED)
         pieces = [(0, count)] + ([(total - count, count)] if total > count else [])
         pairs = [(first, first, n) for first, n in pieces]
-    else:  # what both have is the beginning of each epoch and its middle
+    else:  # the two plans share the beginning and the middle of each epoch
         pairs = [
             (e * steps + part * (steps // 2), e * others + part * (others // 2), 1)
             for e in range(min(old.epochs, 10_000))
@@ -134,6 +137,5 @@ def require_same_rates(schedule: object, old: Planned, new: Planned, cure: str) 
         if not np.array_equal(planned, schedule.rates(after, count, others, new.epochs)):
             raise ValueError(
                 f"resume: the rates of {type(schedule).__name__} were planned for {old}, and this "
-                f"fit makes it {new}, under which the steps that were planned would have had other "
-                f"rates. {cure}"
+                f"fit plans {new}, under which completed steps would have had other rates. {cure}"
             )

@@ -1,7 +1,7 @@
 """States of callbacks and schedules as text and arrays.
 
-A state is a mapping of JSON-like values and NumPy arrays. `packed` makes one text and a few arrays
-of it, `unpacked` the same state again, to the last bit.
+A state is a mapping of JSON-like values and NumPy arrays. `packed` converts it to one text and
+a few arrays; `unpacked` restores the same state, to the last bit.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ __all__ = ["State", "checked_state", "keyed", "kind_of", "packed", "unpacked"]
 
 Array = npt.NDArray[Any]
 State = Mapping[str, Any]
-_MARK = "$"  # begins the one key of a mapping that stands for what JSON has no form for
+_MARK = "$"  # first character of the only key of mappings that encode values unknown to JSON
 _SPECIAL = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
 
 
 def kind_of(watcher: object) -> str:
-    """Full name of the class; states are kept under it."""
+    """Return the full name of the class of a callback or schedule; states are stored under it."""
     return f"{type(watcher).__module__}.{type(watcher).__qualname__}"
 
 
 def keyed(callbacks: Iterable[Callback]) -> dict[str, Callback]:
-    """Callbacks by kind and order among those of their kind."""
+    """Return the callbacks by key: the kind and the position among callbacks of that kind."""
     counts: dict[str, int] = {}
     result = {}
     for callback in callbacks:
@@ -42,12 +42,12 @@ def keyed(callbacks: Iterable[Callback]) -> dict[str, Callback]:
 
 
 def checked_state(owner: object, state: object) -> dict[str, Any]:
-    """A copy of what `state()` of a callback or schedule returned.
+    """Return a copy of the state that a callback or schedule returned.
 
     Raises
     ------
     TypeError
-        It holds something else than JSON-like values and arrays.
+        The state holds something other than JSON-like values and arrays.
     """
     if not isinstance(state, Mapping):
         raise TypeError(
@@ -84,7 +84,7 @@ def _copied(where: str, value: Any) -> Any:
 
 
 def packed(tree: Any, prefix: str) -> tuple[str, dict[str, Array]]:
-    """A tree as JSON and its arrays, which are named `prefix` and a number."""
+    """Return a tree as JSON text, and its arrays under names of `prefix` and a number."""
     arrays: dict[str, Array] = {}
 
     def plain(value: Any) -> Any:
@@ -107,12 +107,12 @@ def packed(tree: Any, prefix: str) -> tuple[str, dict[str, Array]]:
 
 
 def unpacked(text: str, arrays: Mapping[str, Array]) -> Any:
-    """The tree that `packed` was given.
+    """Return the tree that `packed` converted.
 
     Raises
     ------
     ValueError
-        The text is not that of `packed`, or an array is missing.
+        The text was not made by `packed`, or an array is missing.
     """
 
     def tree(value: Any) -> Any:
