@@ -1,7 +1,7 @@
 """Script: calls of the core's functions with invalid arguments.
 
-``python hostile_calls.py SEED SECONDS``. Failures are a signal, a hang, or an exception that does not help
-a caller (SystemError, a cast that names no argument); every other result is correct.
+``python hostile_calls.py SEED SECONDS``. Failures are a signal, a hang, or an exception that does
+not help a caller (SystemError, a cast that names no argument); every other result is correct.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ NPZ = [
     (npz(x=X), "must hold x and y, or x_train and y_train, perhaps x_test and y_test; got x"),
     (npz(x=X, y=Y, x_train=X, y_train=Y), "got x, y, x_train, y_train"),
     (npz(x=X, y=Y, x_test=X), "got x, y, x_test"),
-    (npz(x=X, X=X, y=Y), "x: is there twice"),
+    (npz(x=X, X=X, y=Y), "x: occurs twice"),
     (npz(x=X, y=np.array([1, "b", None], object)), "y: descr: arrays of Python objects are refuse"),
     (npz(x=np.zeros(3, [("a", "f4")]), y=Y), "x: descr: must be one plain type, got a structured"),
     (npz(x=X.astype(complex), y=Y), "x: descr: must be real numbers or text, got '<c16'"),
