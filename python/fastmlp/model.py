@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from fastmlp._argument_names import suggests_names
 from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
@@ -114,6 +115,7 @@ class MLP(Network):
     True
     """
 
+    @suggests_names
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -189,6 +191,7 @@ class MLP(Network):
         if now.kept is not None:
             self._continuation.settle(replace(now, kept=None))
 
+    @suggests_names
     def fit(
         self,
         x: npt.ArrayLike,

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from fastmlp._argument_names import require_known_names
 from fastmlp._scalars import choice, flag, keep, real
 
 if TYPE_CHECKING:
@@ -447,6 +448,7 @@ def _take_aliases(kind: type[Optimizer]) -> None:
                 if name in named or names.index(name) < len(values):
                     raise TypeError(f"{alias} is another name of {name}: give one of the two")
                 named[name] = named.pop(alias)
+        require_known_names(kind.__name__, named, names)
         initialize(self, *values, **named)
 
     kind.__init__ = with_aliases  # type: ignore[method-assign]

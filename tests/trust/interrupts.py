@@ -363,17 +363,18 @@ def plant_half_step() -> None:
 
 def plant_lost_state() -> None:
     """A state that is given up before the next one stands."""
-    from fastmlp.model import MLP
+    from fastmlp import model as module
+    from fastmlp.training.continuation import Continuation
 
-    original = MLP._start_run
+    original = module.prepared
 
-    def careless(self: Any, *arguments: Any) -> Any:
-        run, self._run = self._run, None
+    def careless(model: Any, *arguments: Any) -> Any:
+        kept, model._continuation = model._continuation, Continuation()
         time.sleep(2e-4)
-        self._run = run
-        return original(self, *arguments)
+        model._continuation = kept
+        return original(model, *arguments)
 
-    MLP._start_run = careless  # type: ignore[method-assign]
+    module.prepared = careless  # type: ignore[assignment]
 
 
 def plant_forgotten_moments() -> None:

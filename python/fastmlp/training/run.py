@@ -192,7 +192,7 @@ class Run:
         return self._run.position
 
     def steps_in(self, epoch: int) -> int:
-        """Return the number of steps completed in an epoch, which is the current or the next one."""
+        """Return the number of completed steps of an epoch, the current or the next one."""
         position = self._run.position
         return int(position[1]) if int(position[0]) == epoch else 0
 
