@@ -135,5 +135,5 @@ def require_ratio(origin: str, packed: int, unpacked: int) -> None:
         raise FormatError(
             f"{origin}: decompressed size: is {unpacked / max(packed, 1):.0f} times that of the "
             f"file or more, at most {MOST_RATIO} times is allowed beyond "
-            f"{ALWAYS_ALLOWED_BYTES >> 20} MiB; store it without compression if it is to be trusted"
+            f"{ALWAYS_ALLOWED_BYTES >> 20} MiB; store it without compression if you trust it"
         )

@@ -207,7 +207,7 @@ def test_a_task_that_was_asked_for(task, targets, names):
 IMPOSSIBLE = {
     "quantities of text": ("regression", {"y": text(*"ppqq")}, "numbers .* 'y', such as 'p'"),
     "labels of text": ("multilabel", {"y": text(*"ppqq")}, "numbers as targets, got text"),
-    "labels of numbers": ("multilabel", column(0, 1, 2, 1), "0 and 1 alone in .*'y'"),
+    "labels of numbers": ("multilabel", column(0, 1, 2, 1), "only 0 and 1 in .*'y'"),
     "classes of fractions": ("classification", column(1, 2, 2.5, 1), "whole numbers .* got 2.5"),
     "classes of two columns": (
         "classification",

@@ -1,1 +1,1 @@
-"""What tests share: oracles, bounds, cases, small data and files, and processes of their own."""
+"""Helpers shared by tests: oracles, error bounds, cases, small data and files, child processes."""

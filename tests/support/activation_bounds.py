@@ -8,13 +8,13 @@ from support import reference_activations
 from support.elementwise import exact_normal_cdf, normal_cdf_roundoffs, normal_density
 from support.tolerance import unit_roundoff
 
-# All others have none and are given 0.
+# All others have none and receive 0.
 PARAMETERS = {"step": (0.0, 1.0), "sign": (0.0, 1.0), "leaky_relu": (0.01, 0.3), "elu": (1.0, 0.7)}
 DERIVATIVE_FROM_OUTPUT = ("identity", "step", "sign", "sigmoid", "tanh", "relu", "leaky_relu")
 
 
 def exact(name, z, parameter):
-    """Value and derivative, from a normal distribution finer than float64."""
+    """Return value and derivative, by a normal distribution that is more exact than float64."""
     z = z.astype(np.longdouble)
     if name == "gelu":
         cdf = exact_normal_cdf(z)
@@ -33,7 +33,7 @@ DERIVATIVE_ROUNDOFFS = {"hard_sigmoid": 1, "elu": 3, "selu": 5, "softplus": 6}
 
 
 def value_roundoffs(name, z, value):
-    """Bound of the value's error in units of u."""
+    """Return a bound of the value's error in units of u."""
     size = np.abs(z)
     if name == "gelu":
         return (normal_cdf_roundoffs(z) + 1) * np.abs(value)
@@ -43,7 +43,7 @@ def value_roundoffs(name, z, value):
 
 
 def derivative_roundoffs(name, z, value, derivative):
-    """Bound of the derivative's error in units of u."""
+    """Return a bound of the derivative's error in units of u."""
     size = np.abs(z)
     if name == "sigmoid":  # s (1 - s), s within 6 u of itself, difference and product rounded
         return value * (6 * np.abs(1 - 2 * value) + 2 * (1 - value) + 1)
@@ -63,7 +63,7 @@ def derivative_roundoffs(name, z, value, derivative):
 
 
 def assert_value_and_derivative(name, z, parameter, actual):
-    """The last term: a factor may have been subnormal before it was multiplied by z."""
+    """Compare with the exact values; the bound's last term is for factors that were subnormal."""
     dtype = z.dtype
     wide = z.astype(np.longdouble)
     value, derivative = exact(name, z, parameter)

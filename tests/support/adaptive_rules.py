@@ -63,7 +63,7 @@ def lion(w, g, state, t, *, learning_rate, beta1, beta2):
 
 
 def train(net, x, y, batch, steps, rule, *, l1=0.0, l2=0.0, decay=0.0, **settings):
-    """Train the float64 oracle on consecutive batches, beginning anew at the end of the data."""
+    """Train the float64 oracle on consecutive batches, from the start again after the last one."""
     count = len(net.weights)
     states = [{} for _ in range(2 * count)]
     for t in range(1, steps + 1):

@@ -1,10 +1,10 @@
-"""In a process of its own: calls of functions whose arrays change under them.
+"""Script: calls of functions whose arrays change during the call.
 
 ``python changing_arrays.py SEED THREADS WORK ...``: a thread fills the integer arrays of a call
 with random numbers, and so do callbacks, while the call computes; with the work "values" also those
-of floating point. Prints each work with the numbers of answers and of refusals. Exceptions are
-answers; a signal or a hang is not. Sparse matrices change where the core reads them: in SciPy's own
-functions, which trust their indices, nothing can be promised.
+of floating point. Prints each work with the numbers of results and of errors. Exceptions are
+correct results; a signal or a hang is a failure. Sparse matrices change only while the core reads
+them, because SciPy's own functions do not check their indices.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FEATURES, CLASSES, SAMPLES = 50, 7, 3000
 
 
 class Storm:
-    """Writes garbage into arrays and, now and then, what they held before."""
+    """A thread that writes random numbers into arrays and, at times, their original values."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def own_loss(outputs, targets):
 
 
 def calls(work: str, threads: int, storm: Storm):
-    """Callables to repeat, each with its arrays."""
+    """Return callables to repeat, each with its arrays."""
     d = data(storm)
     model = fastmlp.MLP([FEATURES, 40, 60, CLASSES], seed=1)
     network = model._network

@@ -1,4 +1,4 @@
-"""Scripts in processes of their own, so that what ends a process is a failed test."""
+"""Scripts in child processes, so that a crash is a failed test and not the end of all tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Ended = subprocess.CompletedProcess[str]
 
 
 def start_child(script: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """A process that runs `script` after PREPARE."""
+    """Return a process that runs `script` after PREPARE."""
     return subprocess.Popen(
         [sys.executable, "-c", PREPARE + script],
         stdout=subprocess.PIPE,
@@ -44,7 +44,7 @@ def start_child(script: str, environment: Mapping[str, str] | None = None) -> su
 def run_child(
     script: str, timeout: float = 60, environment: Mapping[str, str] | None = None
 ) -> Ended:
-    """What became of it; a process that hangs is killed and raises TimeoutExpired."""
+    """Run `script` to its end and return the result; kill it at a timeout, with TimeoutExpired."""
     child = start_child(script, environment)
     try:
         out, err = child.communicate(timeout=timeout)

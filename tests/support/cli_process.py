@@ -1,4 +1,4 @@
-"""Running the command line in a process of its own, on data that takes a moment to learn."""
+"""The command line in child processes, on data whose training takes a moment."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ESCAPE = "\x1b["
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The process's variables without any that would steer the command."""
+    """Return the variables of this process without those that the command reads."""
     steering = ("FASTMLP_", "NO_COLOR", "FORCE_COLOR", "TTY_")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     return clean | variables
 
 
 def answer_signals() -> None:
-    """In a child: shells start background jobs with SIGINT ignored, and children inherit that."""
+    """Restore SIGINT in a child, which inherits that a shell ignores it for background jobs."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -40,7 +40,7 @@ def run(*args: object, cwd: Path | None = None, **variables: str) -> subprocess.
 
 
 def write_idx_directory(directory: Path, samples: int) -> Path:
-    """Four classes of noisy 6x6 images: easy enough that a small network learns them at once."""
+    """Write noisy 6x6 images of four classes, which a small network learns within one epoch."""
     directory.mkdir()
     random = np.random.Generator(np.random.PCG64(7))
     centers = random.integers(0, 256, (4, 6, 6))
@@ -54,6 +54,6 @@ def write_idx_directory(directory: Path, samples: int) -> Path:
 
 
 def train_tiny(tiny: Path, cwd: Path, *args: object, **variables: str):
-    """Without the report, whose pictures take longer than the training."""
+    """Train without the report, whose figures take longer than the training."""
     settings = ("--hidden", "8", "--epochs", "3", "--no-report")
     return run("train", tiny, *settings, *args, cwd=cwd, **variables)

@@ -1,4 +1,4 @@
-"""Trainings of every kind, and the ways to go on with one that was cut."""
+"""Trainings of every kind, and the ways to continue one that was interrupted."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ def _plateau() -> schedules.ReduceOnPlateau:
 
 
 class Cut(BaseException):
-    """Ends a training between two statements, as KeyboardInterrupt does."""
+    """Exception that ends a training between two statements, as KeyboardInterrupt does."""
 
 
 class Halving(Callback):
-    """Sets the rate by a value of its own, in the middle of epochs."""
+    """Callback that sets the learning rate within epochs, from its own state."""
 
     every_steps = 3
 
@@ -102,7 +102,7 @@ class Halving(Callback):
 
 
 class Recorder(Callback):
-    """Keeps all records but the seconds, as a user would who wants them in one piece."""
+    """Callback that keeps all records without the seconds, and restores them on resume."""
 
     def __init__(self, every_steps: int | None) -> None:
         self.every_steps = every_steps
@@ -124,7 +124,7 @@ class Recorder(Callback):
 
 
 class Cutter(Callback):
-    """Raises, or ends the training, the n-th time it is called; stands anywhere in the list."""
+    """Callback that raises, or ends the training, at its n-th call; at any place of the list."""
 
     def __init__(self, calls: int, raises: bool) -> None:
         self.left, self.raises, self.every_steps = calls, raises, 1
@@ -141,7 +141,7 @@ class Cutter(Callback):
 
 
 class Case:
-    """One training, as it is done in one piece and in several."""
+    """One training, to be run at once and in several parts."""
 
     def __init__(self, random: np.random.Generator, **chosen: str) -> None:
         def pick(name, names):
@@ -192,7 +192,7 @@ def stopped(watchers) -> bool:
     return any(getattr(watcher, "stopped_epoch", None) is not None for watcher in watchers)
 
 
-# ---------------------------------------------------------------- ways to go on
+# ---------------------------------------------------------------- ways to continue
 
 
 def by_state(model: fastmlp.MLP, case: Case, path: Path) -> fastmlp.MLP:
@@ -226,7 +226,7 @@ WAYS: dict[str, Callable[[fastmlp.MLP, Case, Path], fastmlp.MLP]] = {
 
 
 def result(case: Case, model: fastmlp.MLP, watchers, path: Path) -> dict[str, Any]:
-    """All that a training leaves behind but seconds."""
+    """Return all results of a training but the seconds."""
     history = {k: v for k, v in vars(model.history).items() if k != "epoch_seconds"}
     found = {"parameters": model.parameters(), "history": history}
     found["records"] = watchers[-1].records
@@ -251,7 +251,7 @@ def _timeless(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def scalars(directory: Path) -> list[tuple[str, int, float]]:
-    """All scalars, from frames of a length, its check sum, an event and its check sum."""
+    """Read all scalars; each frame is a length, its check sum, an event and its check sum."""
     from tensorboardX.proto.event_pb2 import Event
 
     found = []
@@ -267,7 +267,7 @@ def scalars(directory: Path) -> list[tuple[str, int, float]]:
 
 @contextmanager
 def interrupted_after(seconds: float):
-    """A signal that raises Cut, wherever Python is by then."""
+    """Raise Cut from a signal after some seconds, between any two Python instructions."""
 
     def cut(number, frame):
         raise Cut
@@ -282,9 +282,9 @@ def interrupted_after(seconds: float):
 
 
 class Instructions:
-    """Instructions of fastmlp's Python code, before any of which an exception may come.
+    """Instructions of fastmlp's Python code, before each of which an exception may occur.
 
-    A signal comes before one of them, too, but seldom before one that takes no time.
+    A signal occurs before one of them too, but rarely before one that takes no time.
     """
 
     # Their loops over values would hide all others.
@@ -294,14 +294,14 @@ class Instructions:
         self.visits: dict[tuple[CodeType, int], int] = {}
 
     def chosen(self, random) -> tuple[tuple[CodeType, int], int]:
-        """An instruction, and which of its visits."""
+        """Return a random instruction and the number of one of its visits."""
         places = list(self.visits)
         place = places[random.integers(len(places))]
         return place, int(random.integers(self.visits[place])) + 1
 
     @contextmanager
     def traced(self, cut: tuple[tuple[CodeType, int], int] | None = None):
-        """Count visits, and raise Cut before the one chosen."""
+        """Count visits, and raise Cut before the chosen one."""
         visits: dict[tuple[CodeType, int], int] = {}
         package = os.path.dirname(fastmlp.__file__)
 
@@ -331,7 +331,7 @@ class Instructions:
 
 
 def assert_equal(actual, expected, where="result"):
-    """Equal to the last bit."""
+    """Assert that two results are equal to the last bit."""
     if isinstance(expected, dict):
         assert actual.keys() == expected.keys(), where
         for name, value in expected.items():

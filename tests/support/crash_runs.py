@@ -1,7 +1,7 @@
 """Trainings killed at random moments and resumed: the result must be that of an uninterrupted one.
 
-As a script, `PYTHONPATH=tests python -m support.crash_runs 100 [seed]` does so many and prints what
-came of them.
+As a script, `PYTHONPATH=tests python -m support.crash_runs 100 [seed]` runs this many and prints
+the results.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def digests(run: Path) -> dict[str, str]:
 
 
 def wait_for_start(process: subprocess.Popen[bytes], run: Path) -> float:
-    """When the settings of the run are on the disk: from then on it can be resumed."""
+    """Wait until the settings of the run are on the disk, from when on it can be resumed."""
     while not (run / "config.toml").exists():
         assert process.poll() is None
         time.sleep(0.002)
@@ -49,7 +49,7 @@ def wait_for_start(process: subprocess.Popen[bytes], run: Path) -> float:
 
 
 def uninterrupted(data: Path, run: Path) -> tuple[dict[str, str], float]:
-    """Digests of the models, and the seconds from the start of the training to the end."""
+    """Train; return digests of the models and the seconds that the training took."""
     process = start("train", data, *SETTINGS, "--threads", 1, "--out", run)
     began = wait_for_start(process, run)
     finish(process)
@@ -59,7 +59,7 @@ def uninterrupted(data: Path, run: Path) -> tuple[dict[str, str], float]:
 def killed_and_resumed(
     data: Path, run: Path, chance: random.Random, seconds: float, threads: int
 ) -> int:
-    """Train, with a kill at a random moment of up to three processes; the number of kills."""
+    """Train, kill up to three processes at random moments, and return the number of kills."""
     process = start("train", data, *SETTINGS, "--threads", 1, "--out", run)
     wait_for_start(process, run)
     for kills in range(3):
@@ -69,7 +69,7 @@ def killed_and_resumed(
             return kills
         assert process.returncode == -signal.SIGKILL
         process = start("train", "--resume", run, "--threads", threads, "--quiet")
-        time.sleep(chance.uniform(0, 0.5))  # most of its start goes by before anything can be lost
+        time.sleep(chance.uniform(0, 0.5))  # most of the start passes before anything can be lost
     finish(process)
     return 3
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def central_differences(value, parameters, step=1e-5):
-    """Derivative of value() by every element of the arrays, which are changed in place."""
+    """Return derivatives of value() by all elements of the arrays, changing them in place."""
     gradients = []
     for p in parameters:
         gradient = np.empty_like(p)

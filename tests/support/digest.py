@@ -1,4 +1,4 @@
-"""Digests of everything that fastmlp computes, writes and says, to compare two states of it.
+"""Digests of all numbers, files and texts that fastmlp makes, to compare two of its states.
 
     PYTHONPATH=tests python -m support.digest write python before.json   # folder of the package
     PYTHONPATH=tests python -m support.digest compare before.json after.json
@@ -52,7 +52,7 @@ def sha_of_file(path: Path) -> str:
 
 
 def settings() -> Entries:
-    """All settings of the equal-bits tests in every type, and plain networks with every loss."""
+    """Yield all settings of the equal-bits tests in each dtype, and plain networks of each loss."""
     from support import equal_bits, plain_trainings
     from support.strategies import DTYPES, LOSSES
 
@@ -71,7 +71,7 @@ def settings() -> Entries:
 
 
 def state_of(equal_bits: Any, name: str, dtype: str) -> dict[str, Any]:
-    """Records of a training and its state, array by array; text in it without the seconds."""
+    """Return records of a training and its state, array by array, texts without the seconds."""
     model = equal_bits.new_model(name, dtype)
     history = equal_bits.fit(model, name, 2)
     found: dict[str, Any] = {"loss": history.loss, "accuracy": history.accuracy}
@@ -83,7 +83,7 @@ def state_of(equal_bits: Any, name: str, dtype: str) -> dict[str, Any]:
 
 
 def random_trainings() -> Entries:
-    """Networks, optimizers, schedules, averages, callbacks and loggers, drawn from seeds."""
+    """Yield random networks, optimizers, schedules, averages, callbacks and loggers."""
     from support import continuation_cases, random_networks
 
     for seed in range(RANDOM_NETWORKS):
@@ -103,7 +103,7 @@ def random_trainings() -> Entries:
 
 
 def continued(cases: Any, seed: int) -> dict[str, Any]:
-    """Half of a training, and the rest from what was saved."""
+    """Train half, save, and train the rest from the saved state; return the digests."""
     case = cases.Case(np.random.default_rng(seed))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
@@ -116,7 +116,7 @@ def continued(cases: Any, seed: int) -> dict[str, Any]:
 
 
 def digest_of(value: Any) -> Any:
-    """The same with every array replaced by its digest."""
+    """Return a value with every array in it replaced by its digest."""
     if isinstance(value, np.ndarray):
         return sha(value)
     if isinstance(value, dict):
@@ -183,7 +183,7 @@ def learned(estimator: Any, x: Any) -> dict[str, Any]:
 
 
 def methods() -> Entries:
-    """What a model does beside training, and the files that it writes."""
+    """Yield the methods of models besides training, and the files that they write."""
     import fastmlp
     from fastmlp import export
 
@@ -237,7 +237,7 @@ def methods() -> Entries:
 
 # ---------------------------------------------------------------- commands
 
-# In this order, in one folder; the first ones make what the others read.
+# Run in this order, in one folder: the first ones make files that the others read.
 COMMANDS = """
 train digits --epochs 3 --out first --no-report
 train table.csv --target kind --epochs 4 --out second --set network.hidden=[5] --no-report
@@ -329,14 +329,14 @@ VARYING = (
 
 
 def timeless(text: str) -> str:
-    """Without what differs between two times of the same."""
+    """Return a text without the parts that differ between two equal runs."""
     for pattern, put in VARYING:
         text = re.sub(pattern, put, text)
     return text
 
 
 def outcomes(lines: list[str], root: Path, folder: Path) -> list[dict[str, Any]]:
-    """Exit code and texts of each command, all in one process."""
+    """Return exit code and texts of each command, all run in one process."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("FASTMLP_", "FORCE_COLOR"))}
     own |= {"PYTHONPATH": str(root), "NO_COLOR": "1", "COLUMNS": "100", "HOME": str(folder)}
     own |= {"XDG_CACHE_HOME": str(folder / "cache"), "FASTMLP_OFFLINE": "1"}
@@ -365,7 +365,7 @@ def write_table(path: Path) -> None:
 
 
 def commands(root: Path) -> dict[str, Any]:
-    """What the commands said, and the files that they left."""
+    """Return the texts of the commands and the files that they wrote."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         write_table(folder / "table.csv")
@@ -381,7 +381,7 @@ def commands(root: Path) -> dict[str, Any]:
 
 
 def content(path: Path, folder: Path) -> Any:
-    """Text without times, bytes as a digest; arrays of checkpoints without the text beside them."""
+    """Return a file as text without times, or as a digest; of a checkpoint the arrays alone."""
     if path.suffix in NOT_COMPARED:
         return "is there"
     if "checkpoints" in path.parts and path.suffix == ".safetensors":
@@ -399,7 +399,7 @@ def content(path: Path, folder: Path) -> Any:
 
 
 def help_texts(root: Path) -> dict[str, Any]:
-    """Of all commands, found by what their groups list."""
+    """Return the help texts of all commands that the groups list."""
     found, todo = {}, [""]
     with tempfile.TemporaryDirectory() as name:
         while todo:
@@ -415,7 +415,7 @@ def help_texts(root: Path) -> dict[str, Any]:
 
 
 def listed_commands(lines: list[str]) -> list[str]:
-    """Indented by two below a title with the word commands."""
+    """Return the names indented by two below a title with the word commands."""
     found, inside = [], False
     for line in lines:
         if line and not line.startswith(" "):
@@ -429,7 +429,7 @@ def listed_commands(lines: list[str]) -> list[str]:
 
 
 def names() -> Entries:
-    """Public names, and the arguments of what can be called."""
+    """Return public names and, of callables, their arguments."""
     import fastmlp
 
     yield "names: fastmlp", lambda: sorted(fastmlp.__all__)
@@ -446,7 +446,7 @@ def public(module: str) -> list[str]:
 
 
 def signatures(value: Any) -> list[str]:
-    """Of a class those of its public methods as well."""
+    """Return the arguments of a callable; of a class also those of its public methods."""
     if inspect.isclass(value):
         named = inspect.getmembers(value, callable)
         methods_ = [
@@ -461,7 +461,7 @@ def signatures(value: Any) -> list[str]:
 
 
 def arguments(function: Any) -> str:
-    """Names and defaults; types are words."""
+    """Return names and defaults of arguments, without their types."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -510,7 +510,7 @@ def lines_of(value: Any) -> list[str]:
 
 
 def compare(before: Path, after: Path, most: int) -> int:
-    """Print what differs; the number of entries that do."""
+    """Print entries that differ, and return their number."""
     old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (before, after))
     different = 0
     for name in sorted(old.keys() | new.keys()):

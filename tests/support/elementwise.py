@@ -1,4 +1,4 @@
-"""Elementwise functions of the core: exact values, arguments, and the errors that are allowed."""
+"""Elementwise functions of the core: exact values, arguments, and bounds of errors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ def exact(name, x):
 
 
 def normal_density(x: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
-    """The square in two parts, because its rounding error would be one of the exponent."""
+    """Return the normal density, with a square in two parts, as its rounding error would grow."""
     near = np.round(x * 16) / 16  # few bits: its square is exact
     root_two_pi = np.sqrt(8 * np.arctan(np.longdouble(1)))
     return np.exp(-near * near / 2) * np.exp(-(x - near) * (x + near) / 2) / root_two_pi
 
 
 def exact_normal_cdf(x: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
-    """Power series up to 2, Laplace's continued fraction beyond: both relative to 2^-59.
+    """Return the normal distribution function, with a relative error of about 2^-59.
+
+    It is a power series up to 2, and Laplace's continued fraction beyond.
 
     M. Abramowitz and I. Stegun, "Handbook of mathematical functions", 1964, 26.2.11 and 26.2.14.
     """
@@ -52,7 +54,7 @@ def exact_normal_cdf(x: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
 
 
 def normal_cdf_roundoffs(x: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
-    """Relative error allowed to the normal distribution function, in units of u.
+    """Return the allowed relative error of the normal distribution function, in units of u.
 
     x / sqrt(2) carries a relative error of 2 u (the constant's and the product's), so e^(-x^2 / 2)
     one of 2 x^2 u.  The rest is measured: at most 4.1 u below zero, 2.9 u above.
@@ -61,7 +63,7 @@ def normal_cdf_roundoffs(x: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
 
 
 def sample(dtype):
-    """Bit patterns a prime apart over the whole range, and densely where the functions bend."""
+    """Return bit patterns a prime apart over the whole range, and dense ones near the bends."""
     dtype = np.dtype(dtype)
     unsigned = np.dtype(f"u{dtype.itemsize}")
     top = float(2 ** (8 * dtype.itemsize))

@@ -1,4 +1,4 @@
-"""Every setting of training whose bits must not depend on the way, and their digests."""
+"""Settings of training whose bits must not depend on the way of computing, and digests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES, BATCH = 109, 24
 
 
 def samples(dtype):
-    """Mostly zeros: in every batch about half of the columns, and some rows are."""
+    """Return samples, mostly zeros: about half of the columns of each batch, and some rows."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((SAMPLES, FEATURES)) * (rng.random((SAMPLES, FEATURES)) < 0.03)
     return x.astype(dtype)
@@ -33,7 +33,7 @@ def targets(kind, outputs=OUTPUTS):
 
 
 def log_cosh(outputs, wanted):
-    """Elementwise, so its sums are NumPy's: the same for any split of the work."""
+    """Return loss and gradient; all sums are NumPy's, so that they suit any split of the work."""
     distance = outputs - wanted
     return np.log(np.cosh(distance)).sum() / len(wanted), np.tanh(distance) / len(wanted)
 
@@ -127,7 +127,7 @@ def digest(arrays):
 
 
 def trained_digest(name, dtype, threads, make=np.asarray):
-    """SHA-256 of everything that training, prediction and differentiation compute."""
+    """Return the SHA-256 of all results of training, prediction and differentiation."""
     x, model = make(samples(dtype)), new_model(name, dtype)
     history = fit(model, name, threads, x)
     loss, dweights, dbiases = model.loss_and_gradients(

@@ -1,4 +1,4 @@
-"""Data that estimators are tried on, and scikit-learn's estimators beside them."""
+"""Data for tests of estimators, and scikit-learn's estimators to compare with."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def three_outputs():
 
 
 def peer_of(estimator):
-    """scikit-learn's estimator with the same parameters."""
+    """Return scikit-learn's estimator with the same parameters."""
     peer = getattr(neural_network, type(estimator).__name__)
     names = peer().get_params()
     return peer(**{k: v for k, v in estimator.get_params().items() if k in names})
 
 
 def quietly(method, *arguments, **keywords):
-    """The few epochs of these tests do not converge."""
+    """Call a method without convergence warnings: the few epochs of tests do not converge."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return method(*arguments, **keywords)

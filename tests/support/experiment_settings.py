@@ -1,4 +1,4 @@
-"""Settings of a run by section, each with what the API takes in their place."""
+"""Settings of a run by section, each with the corresponding arguments of the API."""
 
 from __future__ import annotations
 

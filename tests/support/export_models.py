@@ -1,4 +1,4 @@
-"""Small trained networks of every kind, for the tests of what is exported."""
+"""Small trained networks of every kind, for the tests of exports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def samples(dtype, count=SAMPLES, seed=1):
 
 
 def far_and_near(dtype):
-    """Arguments of activations: around 0, around every limit, and where powers overflow."""
+    """Return arguments of activations: around 0, around all limits, and where powers overflow."""
     huge = float(np.finfo(dtype).max) ** 0.9
     sizes = [0.0, 1e-30, 0.4, 0.7, 3, 5.6, 5.7, 6, 20, 60, 88, 105, 750, 1e9, 1e18, huge]
     return np.array([sign * size for size in sizes for sign in (1, -1)], dtype)
@@ -59,7 +59,7 @@ def targets(name, outputs, count=SAMPLES):
 def trained(
     loss="softmax_cross_entropy", activation="relu", *, dtype="float32", hidden=(9, 6), **arguments
 ):
-    """A network that has seen its data twice: moments and biases are no longer what they were."""
+    """Return a network after two epochs, whose moments and biases differ from initial ones."""
     outputs, chosen = LOSSES[loss]
     model = fastmlp.MLP(
         [FEATURES, *hidden, outputs], activation=activation, dtype=dtype, seed=3,
@@ -73,7 +73,7 @@ def trained(
 
 
 def predictions(model, x):
-    """What the documentation of `to_onnx` promises, by the names of its outputs."""
+    """Return the outputs that the documentation of `to_onnx` promises, by name."""
     losses = model.architecture.losses
     if len(losses) > 1 or losses[0].name == "user_defined":
         return {"outputs": model.forward(x)}
@@ -85,7 +85,7 @@ def predictions(model, x):
 
 
 def classes(count, **arguments):
-    """Of samples in arrays, or with columns in tables."""
+    """Return a preprocessing of classes, for samples in arrays or in tables with columns."""
     if "columns" in arguments:
         arguments["class_column"] = "kind"
     names = tuple(f"class {i}" for i in range(count))

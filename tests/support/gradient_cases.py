@@ -37,7 +37,7 @@ ACTIVATIONS: dict[str, tuple[Any, float | None, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """What a model is given, and the same for the oracle."""
+    """Arguments of a model, and the corresponding ones of the oracle."""
 
     loss: Any
     groups: list[losses.Group]
@@ -133,7 +133,7 @@ def mask(seed, level, size, rate):
 
 @cache
 def standard_noise(seed, step, rows, cols):
-    """The oracle's words through the core's quantiles, which have errors of their own of 1e-7."""
+    """Return normal noise from the oracle's words by the core's quantiles, which err by 1e-7."""
     words = network.random_words(seed, network.NOISE, 0, step, rows, cols)
     uniform = ((words >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23
     deviates = _core.kernels.elementwise("inverse_normal_cdf", uniform.ravel()).reshape(rows, cols)
@@ -196,7 +196,7 @@ class Case:
         )
 
     def surroundings(self, training):
-        """What the oracle needs besides the samples."""
+        """Return the arguments of the oracle besides the samples."""
         if not training:
             return {"training": False}
         architecture = self.model.architecture
@@ -209,7 +209,7 @@ class Case:
         }
 
     def is_smooth(self, training):
-        """Whether differences see one smooth piece of every function, and thresholds are safe."""
+        """Return whether differences stay in smooth pieces of all functions and off thresholds."""
         traces, outputs = self.net.trace(self.x * INPUT_SCALE, **self.surroundings(training))
         distances = []
         for trace, name in zip(traces, self.activations, strict=True):
@@ -224,7 +224,7 @@ class Case:
         return min(np.abs(d).min() for d in distances) > DISTANCE
 
     def compute(self, training):
-        """Loss and all gradients, those by the scales of batch normalization as well."""
+        """Return the loss and all gradients, with those by scales of batch normalization."""
         loss = self.model.architecture.losses[0]
         return self.evaluation.compute(
             self.x,

@@ -1,7 +1,7 @@
-"""In a process of its own: the core's functions called with arguments nobody should pass.
+"""Script: calls of the core's functions with invalid arguments.
 
-``python hostile_calls.py SEED SECONDS``. Every answer is right by definition but a signal, a hang,
-or an exception that is no answer to a caller (SystemError, a cast that names no argument).
+``python hostile_calls.py SEED SECONDS``. Failures are a signal, a hang, or an exception that does
+not help a caller (SystemError, a cast that names no argument); every other result is correct.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def own_loss(arguments: Arguments) -> Any:
 
 
 def calls(a: Arguments) -> list[Any]:
-    """One object of each class and ways to call all they have."""
+    """Return calls of all methods of one object of each class."""
     single = bool(a.rng.random() < 0.7)
     network = (_core.Network32 if single else _core.Network64)(a.spec())
     run_type = _core.Run32 if single else _core.Run64

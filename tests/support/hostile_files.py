@@ -1,6 +1,6 @@
-"""Files that no reader may trust, and what must be said about each.
+"""Damaged and hostile files, and the message that each must cause.
 
-A case is the name of a file or directory, its content, and what the message must hold. Content is
+A case is the name of a file or directory, its content, and a part of the message. Content is
 bytes; or a dict of bytes by name, for a directory; or a function that makes the path itself.
 """
 
@@ -48,7 +48,7 @@ def archive(members, method=zipfile.ZIP_STORED):
 
 
 def lying_archive(name, content, size):
-    """An archive that claims another size of its only member, in both places where sizes stand."""
+    """Return an archive with a wrong size of its only member, in both places that hold it."""
     true = struct.pack("<I", len(content))
     packed = archive({name: content}, zipfile.ZIP_DEFLATED)
     assert packed.count(true) == 2
@@ -65,7 +65,7 @@ def flipped(content, position):
 
 
 def png(height, width, colors=1, depth=8, pixels=True):
-    """A PNG file by the book: signature, header, pixels without a filter, end."""
+    """Return a minimal PNG file: signature, header, pixels without a filter, end."""
     rows = (b"\0" + bytes(width * colors * depth // 8)) * height if pixels else b""
     kind = {1: 0, 3: 2}[colors]
     chunks = (
@@ -108,7 +108,7 @@ def csv_bomb():
 
 
 def eight_million_rows():
-    """In one page, as no writer makes it unless told to."""
+    """Return a Parquet file with all rows in one page, which writers do not make by default."""
     import polars as pl
 
     stream = io.BytesIO()
@@ -219,7 +219,7 @@ NPZ = [
     (npz(x=X), "must hold x and y, or x_train and y_train, perhaps x_test and y_test; got x"),
     (npz(x=X, y=Y, x_train=X, y_train=Y), "got x, y, x_train, y_train"),
     (npz(x=X, y=Y, x_test=X), "got x, y, x_test"),
-    (npz(x=X, X=X, y=Y), "x: is there twice"),
+    (npz(x=X, X=X, y=Y), "x: occurs twice"),
     (npz(x=X, y=np.array([1, "b", None], object)), "y: descr: arrays of Python objects are refuse"),
     (npz(x=np.zeros(3, [("a", "f4")]), y=Y), "x: descr: must be one plain type, got a structured"),
     (npz(x=X.astype(complex), y=Y), "x: descr: must be real numbers or text, got '<c16'"),

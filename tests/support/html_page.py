@@ -1,4 +1,4 @@
-"""A strict reader of HTML: every element must be closed, in order, and can then be looked up."""
+"""A strict reader of HTML, which requires every element to be closed in order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ VOID = {"br", "hr", "img", "input", "link", "meta"}
 
 @dataclass
 class Element:
-    """An element with its attributes and what is in it: elements and texts."""
+    """An element with its attributes and its content: elements and texts."""
 
     tag: str
     attributes: dict[str, str]
     content: list[Element | str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Element]:
-        """This element and all below it, in the order of the page."""
+        """Yield this element and all below it, in the order of the page."""
         yield self
         for item in self.content:
             if isinstance(item, Element):
@@ -44,7 +44,7 @@ class Element:
         return " ".join("".join(parts).split())
 
     def rows(self) -> list[list[str]]:
-        """Texts of the cells of a table, row by row."""
+        """Return the texts of the cells of a table, row by row."""
         return [[cell.text for cell in row.all("th", "td")] for row in self.all("tr")]
 
 
@@ -77,7 +77,7 @@ class _Reader(HTMLParser):
 
 
 def read_page(text: str) -> Element:
-    """The whole page; AssertionError where elements are not closed in order."""
+    """Return the page as an element; raise AssertionError if elements are not closed in order."""
     reader = _Reader()
     reader.feed(text)
     reader.close()

@@ -1,4 +1,4 @@
-"""Who imports whom in the Python package: at the top, for types, and inside functions alike.
+"""The imports between modules of the Python package, also for types and inside functions.
 
 ``python tests/support/import_graph.py`` counts modules and imports, and prints every circle.
 """
@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "python" / "fastmlp"
 
 
 def modules() -> dict[str, Path]:
-    """All modules by name; a package has the name of its folder."""
+    """Return all modules by name; a package has the name of its folder."""
     found = {}
     for path in sorted([*PACKAGE.rglob("*.py"), PACKAGE / "_core.pyi"]):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
@@ -36,7 +36,7 @@ def _imported(name: str, path: Path) -> set[str]:
 
 
 def import_graph() -> dict[str, set[str]]:
-    """Of each module those of the package that it imports, wherever it does so.
+    """Return for each module the modules of the package that it imports anywhere.
 
     A name of a package counts as an import of the module it is, or else of the package.
     """
@@ -53,7 +53,7 @@ def import_graph() -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[set[str]]:
-    """Modules that import each other, through others or not."""
+    """Return groups of modules that import each other, directly or through others."""
 
     def reached(start: str) -> set[str]:
         seen: set[str] = set()

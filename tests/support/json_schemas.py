@@ -1,4 +1,4 @@
-"""JSON Schemas of what commands print with --json; docs/json-output.md says the same in words."""
+"""JSON Schemas of the output of commands with --json, as docs/json-output.md describes it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mapping(schema: Schema) -> Schema:
 
 
 def record(fields: Fields, optional: Fields | None = None) -> Schema:
-    """An object with these fields and no others."""
+    """Return the schema of an object with these fields and no others."""
     return {
         "type": "object",
         "properties": fields | (optional or {}),
@@ -45,7 +45,7 @@ def record(fields: Fields, optional: Fields | None = None) -> Schema:
 
 
 def each(schema: Schema, names: str) -> Fields:
-    """Several fields of the same kind, their names separated by blanks."""
+    """Return several fields of the same kind; `names` are separated by blanks."""
     return dict.fromkeys(names.split(), schema)
 
 
@@ -305,7 +305,7 @@ VARIANTS: dict[str, tuple[Fields, ...]] = {
 
 
 def schema_of(name: str) -> Schema:
-    """The whole schema of one object."""
+    """Return the complete schema of one object."""
     error = name == "fastmlp.error"
     command = maybe(TEXT) if error else TEXT
     head = {

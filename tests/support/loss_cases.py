@@ -1,4 +1,4 @@
-"""Losses with their targets, their exact values by the oracle, and the errors that are allowed."""
+"""Losses with their targets, their exact values by the oracle, and bounds of errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Case:
         return kernels.loss(self.name, outputs, targets, scale, **options)
 
     def exact(self, outputs, targets):
-        """Row losses and derivatives by the oracle, with options rounded as the core has them."""
+        """Return row losses and derivatives by the oracle, with options rounded as in the core."""
         rounded = [float(outputs.dtype.type(number)) for number in (self.parameter, self.smoothing)]
         options = {"huber": {"delta": rounded[0]}, "quantile": {"levels": rounded[0]}}
         options |= {"softmax_cross_entropy": {"label_smoothing": rounded[1]}}
@@ -87,12 +87,12 @@ def sample(case, shape, dtype, seed=0):
 
 
 def as_targets(case, labels, columns, dtype):
-    """Labels in the form that the case takes."""
+    """Return labels in the form that the case takes."""
     return labels if case.targets == "classes" else np.eye(columns, dtype=dtype)[labels]
 
 
 def right_rows(case, outputs, targets):
-    """Which rows lead to the right class or classes; none where targets are values."""
+    """Return whether rows lead to the right class or classes; none if targets are values."""
     if case.has_classes:
         labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
         return outputs.argmax(axis=1) == labels
@@ -102,15 +102,15 @@ def right_rows(case, outputs, targets):
 
 
 def additions(columns):
-    """Of a sum over outputs: one for each 16, in 16 lanes, and four to join the lanes."""
+    """Return the additions of a sum over outputs: one per 16 outputs, four to join the lanes."""
     return -(-columns // 16) + 4
 
 
 def softmax_bounds(case, outputs, targets):
-    """Of the row loss mass * log1p(rest) + gap and of the derivative.
+    """Return bounds of the row loss mass * log1p(rest) + gap and of the derivative.
 
-    The rest is what all but the first maximum add to the sum of exponentials. Shifting by the
-    maximum puts u * (what a logit lies below it) into its exponent; exp and log1p count 4 u each,
+    The rest is the sum of exponentials without the first maximum. Shifting by the maximum adds
+    an error of u * (maximum - logit) to the exponent; exp and log1p count 4 u each,
     other operations 1; a smoothed share is rounded four times.
     """
     logits, columns = outputs.astype(np.longdouble), outputs.shape[1]
@@ -137,7 +137,7 @@ def softmax_bounds(case, outputs, targets):
 
 
 def hinge_bounds(outputs, labels):
-    """Of the sum of the margins z_j - z_y + 1; derivatives are counts."""
+    """Return bounds of the sum of the margins z_j - z_y + 1; derivatives are counts."""
     scores, u = outputs.astype(np.longdouble), unit_roundoff(outputs.dtype)
     gap = scores - np.take_along_axis(scores, labels[:, None], axis=1)
     roundings = u * (np.abs(gap) + np.abs(gap + 1))
@@ -172,7 +172,7 @@ def elementwise_bounds(case, outputs, targets):
 
 
 def bounds_of(case, outputs, targets):
-    """Bounds of row losses and of derivatives."""
+    """Return bounds of row losses and of derivatives."""
     if case == HINGE:
         return hinge_bounds(outputs, targets)
     bounds = softmax_bounds if case in SOFTMAX else elementwise_bounds

@@ -1,4 +1,4 @@
-"""The small net that every optimizer trains, and what PyTorch's made of it."""
+"""The small network that every optimizer trains, and the results of PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the sources are."""
+"""Paths of the sources."""
 
 from __future__ import annotations
 

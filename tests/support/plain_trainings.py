@@ -1,4 +1,4 @@
-"""Plain networks of three sizes, and the digest of all that their training computes."""
+"""Plain networks of three sizes, and the digest of all results of their training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = {"small": SMALL, "large": LARGE, "sparse": SPARSE}
 
 
 def trained_digest(case, dtype, threads, loss="softmax_cross_entropy"):
-    """SHA-256 of everything that training computes."""
+    """Return the SHA-256 of all results of a training."""
     sizes, samples, batch_size = case
     x, y = problem(loss, samples, sizes[0], sizes[-1], dtype, seed=2)
     if case is SPARSE:

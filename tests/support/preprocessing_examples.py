@@ -1,4 +1,4 @@
-"""Small tables and one preprocessing of each kind, for the tests of data."""
+"""Small tables and one preprocessing of each kind, for tests of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every argument of every public class that keeps settings, with a value that it takes."""
+"""All arguments of the public classes that hold settings, each with a valid value."""
 
 from __future__ import annotations
 

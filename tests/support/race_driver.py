@@ -30,7 +30,7 @@ NO_SUCH_BARRIER = 3
 
 @dataclass
 class Verdict:
-    """Counts of what was run, and the problems found."""
+    """Numbers of configurations and barriers that were run, and the problems found."""
 
     configurations: int = 0
     dropped: int = 0
@@ -70,7 +70,7 @@ def _run(driver: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _without_barriers(driver: Path, name: str, kind: str) -> tuple[int, list[str]]:
-    """Number of barriers of a kind of step, and messages about races that went unreported."""
+    """Return the number of barriers of a kind of step, and messages about unreported races."""
     number, unreported = 0, []
     while (code := _run(driver, name, kind, str(number)).returncode) != NO_SUCH_BARRIER:
         if code != REPORTED:

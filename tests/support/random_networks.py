@@ -1,9 +1,8 @@
 """Random networks, data and ways of computing, drawn from a seed: what must not depend on the way.
 
 A case is a network with its data, optimizer and everything that a training can be given. A way is a
-number of threads and decisions of the plan that are taken out of its hands, so that every path is
-taken at every size. `differences` computes a case in several ways and names what is not equal to
-the last bit.
+number of threads and overridden decisions of the plan, so that every path is taken at every size.
+`differences` computes a case in several ways and names the results that differ in any bit.
 
     python tests/support/random_networks.py 2000          # cases, from a fresh seed
     python tests/support/random_networks.py 1 --seed 123  # one case again
@@ -46,7 +45,7 @@ def new_seed() -> int:
 
 @dataclass(frozen=True)
 class Way:
-    """How to compute: threads, and what the plan does not decide."""
+    """A way to compute: the number of threads and the overridden decisions of the plan."""
 
     threads: int = 1
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +53,7 @@ class Way:
 
 @contextlib.contextmanager
 def forced(overrides: Mapping[str, Any]) -> Iterator[None]:
-    """Plans made inside follow `overrides`."""
+    """Let `overrides` decide for plans that are made in this context."""
     _core.override_plans(**overrides)
     try:
         yield
@@ -87,7 +86,7 @@ def ways(seed: int, count: int) -> list[Way]:
 
 @dataclass(frozen=True)
 class Case:
-    """A network and what it is trained with."""
+    """A network with the data and settings of its training."""
 
     seed: int
     model: dict[str, Any]
@@ -104,7 +103,7 @@ class Case:
 
 
 def _size(rng: np.random.Generator, most: int) -> int:
-    """Small, large, or around the edges of panels."""
+    """Return a size that is small, large, or near the edges of panels."""
     kind = rng.integers(3)
     if kind == 0:
         return int(rng.integers(1, min(most, 12) + 1))
@@ -114,13 +113,13 @@ def _size(rng: np.random.Generator, most: int) -> int:
 
 
 def _log_cosh(outputs: Any, wanted: Any) -> Any:
-    """Elementwise, so its sums are NumPy's: the same for any split of the work."""
+    """Return loss and gradient; all sums are NumPy's, so that they suit any split of the work."""
     distance = outputs - wanted
     return np.log(np.cosh(distance)).sum() / len(wanted), np.tanh(distance) / len(wanted)
 
 
 def _losses(rng: np.random.Generator, outputs: int) -> tuple[Any, list[tuple[str, int]]]:
-    """A loss, and for each of its groups the kind of targets and the outputs."""
+    """Return a loss and, for each of its groups, the kind of targets and the outputs."""
     factors = tuple(rng.uniform(0, 2, outputs).tolist()) if rng.random() < 0.2 else None
     single = [
         (fastmlp.SoftmaxCrossEntropy(), "classes"),
@@ -202,7 +201,7 @@ def _optimizer(rng: np.random.Generator) -> Any:
 
 
 def case(seed: int) -> Case:
-    """The case of a seed."""
+    """Return the case of a seed."""
     rng = np.random.default_rng([seed, 0])
     depth = int(rng.integers(1, 6))
     outputs = _size(rng, 1100 if rng.random() < 0.25 else 260)
@@ -263,7 +262,7 @@ def _digest(*arrays: Any) -> str:
 
 
 def results(drawn: Case, way: Way) -> dict[str, str]:
-    """Digests of everything that is computed, by name."""
+    """Return digests of all results of a case, by name."""
     with forced(way.overrides), np.errstate(all="ignore"):
         return dict(_results(drawn, way.threads))
 
@@ -300,7 +299,7 @@ def _results(drawn: Case, threads: int) -> Iterator[tuple[str, str]]:
 
 
 def estimator_results(seed: int, way: Way) -> dict[str, str]:
-    """Digests of what an estimator of a random kind learns."""
+    """Return digests of the results of a random estimator."""
     rng = np.random.default_rng([seed, 2])
     samples, features = int(rng.integers(30, 200)), _size(rng, 100)
     outputs = _size(rng, 120)
@@ -343,7 +342,7 @@ def estimator_results(seed: int, way: Way) -> dict[str, str]:
 
 
 def differences(seed: int, ways_per_case: int = 2) -> list[str]:
-    """What of the case differs between one thread and the ways that the seed draws."""
+    """Return a line for each random way whose results differ from those of one thread."""
     chosen = ways(seed, ways_per_case)
     drawn = case(seed)
     compute = [lambda way: results(drawn, way)]
@@ -361,7 +360,7 @@ def differences(seed: int, ways_per_case: int = 2) -> list[str]:
 
 
 def run(count: int, seed: int, report: Any = None) -> list[str]:
-    """The differences among `count` cases."""
+    """Return the differences among `count` cases."""
     found: list[str] = []
     for i in range(count):
         found += differences(seed + i)

@@ -44,7 +44,7 @@ def sigmoid(z: Array) -> Array:
 
 
 def activate(name: str, z: Array) -> Array:
-    """Value of an activation at pre-activations z."""
+    """Return the value of an activation at pre-activations z."""
     if name == "identity":
         return z.copy()
     if name == "relu":
@@ -57,7 +57,7 @@ def activate(name: str, z: Array) -> Array:
 
 
 def activation_derivative(name: str, output: Array) -> Array:
-    """Derivative of an activation, written in terms of its output as back-propagation has it."""
+    """Return the derivative of an activation as a function of its output."""
     if name == "identity":
         return np.ones_like(output)
     if name == "relu":
@@ -138,7 +138,7 @@ class Network:
         return self.output_activation if layer == len(self.weights) - 1 else self.activation
 
     def layer_outputs(self, x: NDArray) -> list[Array]:
-        """The scaled input and the output of every layer, in order."""
+        """Return the scaled input and the output of every layer, in order."""
         outputs = [np.asarray(x, np.float64) * self.input_scale]
         for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             outputs.append(activate(self.activation_of(layer), gemm_nn(outputs[-1], w) + b))
@@ -151,7 +151,7 @@ class Network:
         return LOSSES[self.loss](self.forward(x), y)[0]
 
     def loss_and_gradients(self, x: NDArray, y: NDArray) -> tuple[float, list[Array], list[Array]]:
-        """Mean data loss (no L2 term) and its derivatives by every weight and bias."""
+        """Return the mean data loss (no L2 term) and its derivatives by all weights and biases."""
         outputs = self.layer_outputs(x)
         row_loss, doutput = LOSSES[self.loss](outputs[-1], y)
         doutput = doutput / len(x)
@@ -179,7 +179,7 @@ class Network:
         nesterov: bool = False,
         l2: float = 0.0,
     ) -> float:
-        """Update from one mini-batch; the loss returned is that before the update."""
+        """Update from one mini-batch, and return the loss before the update."""
         if not self.velocities:
             self.reset_velocities()
         loss, dweights, dbiases = self.loss_and_gradients(x, y)
@@ -194,7 +194,7 @@ class Network:
 def minibatches(
     order: NDArray[np.int64], batch_size: int, *, even: bool = False
 ) -> Iterator[NDArray[np.int64]]:
-    """Consecutive slices of an order: the last one may be short, or all are nearly as long."""
+    """Return consecutive slices of an order; the last is shorter, or all are `even`."""
     if even:
         yield from np.array_split(order, -(-len(order) // batch_size))
         return

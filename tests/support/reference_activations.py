@@ -59,7 +59,7 @@ def sign(z: Array, derivative: float) -> Array:
 
 
 def surrogate_derivative(z: Array, derivative: float) -> Array:
-    """0 is the truth; 1 is the straight-through estimator of Y. Bengio et al. 2013."""
+    """Return 0, the true derivative, or 1, the straight-through one of Y. Bengio et al. 2013."""
     return np.full_like(z, derivative)
 
 
@@ -159,7 +159,7 @@ def _gelu_tanh_argument(z: Array) -> Array:
 
 
 def gelu_tanh(z: Array) -> Array:
-    """z (1 + tanh u) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), of the same paper."""
+    """z (1 + tanh u) / 2 with u = sqrt(2 / pi) (z + 0.044715 z^3), of the GELU paper."""
     return z * sigmoid(2 * _gelu_tanh_argument(z))
 
 
@@ -201,10 +201,10 @@ def _evaluate(which: int, name: str, z: Array, parameter: float | None) -> Array
 
 
 def value(name: str, z: Array, parameter: float | None = None) -> Array:
-    """Value of an activation at pre-activations z; `parameter` None is the default one."""
+    """Return the value of an activation at z; `parameter` None is the default one."""
     return _evaluate(0, name, z, parameter)
 
 
 def derivative(name: str, z: Array, parameter: float | None = None) -> Array:
-    """Derivative of an activation at z; at a kink that of the side z <= 0, for hard_sigmoid 0."""
+    """Return the derivative of an activation at z; at a kink that of z <= 0, of hard_sigmoid 0."""
     return _evaluate(1, name, z, parameter)

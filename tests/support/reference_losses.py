@@ -2,7 +2,7 @@
 
 Every loss takes outputs (B, K) and targets and returns the loss of each row (B,) and its derivative
 by the outputs (B, K), neither divided by the batch.  Elementwise losses are summed over outputs,
-each output counting with its weight.  `total` makes of them the loss that training descends.
+weighted.  `total` combines the losses of all groups into the loss that training minimizes.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def quantile(
 ) -> Loss:
     """Pinball loss, one level in (0, 1) per output: R. Koenker and G. Bassett, Econometrica 1978.
 
-    Targets are (B, K), or (B, 1) where all outputs are quantiles of the same quantity.
+    Targets are (B, K), or (B, 1) if all outputs are quantiles of one quantity.
     """
     q = np.asarray(levels, np.float64)
     d = targets - outputs
@@ -150,9 +150,9 @@ Group = tuple[str, int, float, dict[str, Any]]
 
 
 def row_losses(groups: Sequence[Group], outputs: Array, targets: Sequence[NDArray]) -> Loss:
-    """Weighted sum of the groups' losses for each row (B,), and its derivative (B, K).
+    """Return the weighted sum of the groups' losses for each row (B,), and its derivative (B, K).
 
-    The groups read consecutive outputs, each with the targets of the same place in `targets`.
+    The groups read consecutive outputs; group i has the targets ``targets[i]``.
     """
     row_loss = np.zeros(len(outputs))
     doutputs = np.zeros_like(outputs)
@@ -174,7 +174,7 @@ def total(
     targets: Sequence[NDArray],
     sample_weights: ArrayLike | None = None,
 ) -> tuple[float, Array]:
-    """Mean loss of a batch, sum_i w_i loss_i / sum_i w_i, and its gradient by the outputs."""
+    """Return the mean loss sum_i w_i loss_i / sum_i w_i and its gradient by the outputs."""
     row_loss, doutputs = row_losses(groups, outputs, targets)
     w = np.ones(len(outputs)) if sample_weights is None else np.asarray(sample_weights, np.float64)
     share = w / w.sum()

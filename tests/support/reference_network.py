@@ -23,16 +23,16 @@ from support.reference import Array, gemm_nn, gemm_nt, gemm_tn, softmax
 
 
 def ema(average: Array, new: Array, decay: float) -> Array:
-    """Exponential moving average."""
+    """Return the new exponential moving average."""
     return decay * average + (1 - decay) * new
 
 
 def batch_norm_backward(
     dnormalized: Array, normalized: Array, deviation: Array, from_batch: bool
 ) -> Array:
-    """Gradient by z of (z - mean) / deviation: S. Ioffe and C. Szegedy, ICML 2015.
+    """Return the gradient by z of (z - mean) / deviation: S. Ioffe and C. Szegedy, ICML 2015.
 
-    Where mean and deviation come from the batch itself they pass gradients on, too.
+    Mean and deviation of the batch itself depend on z and have gradients too.
     """
     if from_batch:
         along = normalized * (dnormalized * normalized).mean(axis=0)
@@ -41,7 +41,7 @@ def batch_norm_backward(
 
 
 def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
-    """Gradient by the logits: J_ij = p_i (delta_ij - p_j) applied to every row."""
+    """Return the gradient by the logits: J_ij = p_i (delta_ij - p_j) applied to every row."""
     along = (probabilities * dprobabilities).sum(axis=1, keepdims=True)
     return probabilities * (dprobabilities - along)
 
@@ -50,7 +50,7 @@ def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
 
 
 class Trace(NamedTuple):
-    """What back-propagation needs of a layer; the last three only where it is normalized."""
+    """Values of a layer for back-propagation; the last three only with normalization."""
 
     inputs: Array
     pre_activation: Array
@@ -99,7 +99,7 @@ class Network:
         self.running_variances = self.running_variances or [np.ones(len(b)) for b in self.biases]
 
     def _layer(self, layer: int, inputs: Array, training: bool) -> Trace:
-        """Everything up to the pre-activation, with the batch's own statistics in training."""
+        """Return all values up to the pre-activation, in training with statistics of the batch."""
         z = gemm_nn(inputs, self.weights[layer])
         scale, bias = self.scales[layer], self.biases[layer]
         if scale is None:
@@ -113,7 +113,7 @@ class Network:
     def trace(
         self, x: NDArray, training: bool, masks: Masks | None = None, noise: Array | None = None
     ) -> tuple[list[Trace], Array]:
-        """Every layer's trace, and the outputs (B, K).
+        """Return every layer's trace, and the outputs (B, K).
 
         `masks` holds one factor array or None per level: the input, then each hidden layer's
         output.  `noise` is added to the input, before its mask.
@@ -136,7 +136,7 @@ class Network:
         masks: Masks | None = None,
         noise: Array | None = None,
     ) -> Array:
-        """Outputs (B, K); `training` chooses between batch and running statistics, no more."""
+        """Return outputs (B, K); `training` only selects batch or running statistics."""
         return self.trace(x, training, masks, noise)[1]
 
     def loss_and_gradients(
@@ -148,7 +148,7 @@ class Network:
         masks: Masks | None = None,
         noise: Array | None = None,
     ) -> Gradients:
-        """Loss of the batch and its derivatives by all parameters and by the input x."""
+        """Return the loss of the batch and its derivatives by all parameters and by x."""
         traces, outputs = self.trace(x, training, masks, noise)
         loss, dlevel = losses.total(self.groups, outputs, targets, sample_weights)
         if self.softmax_output:
@@ -177,7 +177,7 @@ class Network:
     ) -> None:
         """Move the running statistics toward those of a training batch.
 
-        The running variance takes the unbiased one of the batch, except of a single row.
+        The running variance uses the unbiased variance of the batch, except for a single row.
         """
         for layer, t in enumerate(self.trace(x, True, masks, noise)[0]):
             if t.normalized is not None:
@@ -197,14 +197,14 @@ def clip_by_value(gradient: Array, bound: float) -> Array:
 
 
 def clip_by_norm(gradients: Sequence[Array], bound: float) -> list[Array]:
-    """All gradients shortened together: R. Pascanu et al., ICML 2013."""
+    """Return gradients scaled to a total norm <= `bound`: R. Pascanu et al., ICML 2013."""
     norm = np.sqrt(sum((g * g).sum() for g in gradients))
     factor = bound / norm if norm > bound else 1.0
     return [factor * g for g in gradients]
 
 
 def max_norm(weights: Array, bound: float) -> Array:
-    """Each unit's incoming weights, a column, cut to the bound: N. Srivastava et al. 2014."""
+    """Return weights with columns scaled to norms <= `bound`: N. Srivastava et al. 2014."""
     norms = np.sqrt((weights * weights).sum(axis=0))
     return weights * (bound / np.maximum(norms, bound))
 
@@ -216,7 +216,7 @@ WORD = 2**32 - 1
 
 
 def philox4x32(counter: Sequence[ArrayLike], key: Sequence[int]) -> NDArray[np.uint64]:
-    """Ten rounds of Philox on four counter words, arrays or numbers; four words along axis 0.
+    """Return four words along axis 0: ten rounds of Philox on four words, arrays or numbers.
 
     J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
     """
@@ -233,10 +233,10 @@ def philox4x32(counter: Sequence[ArrayLike], key: Sequence[int]) -> NDArray[np.u
 def random_words(
     seed: int, purpose: int, level: int, step: int, rows: int, cols: int
 ) -> NDArray[np.uint64]:
-    """One 32-bit word per element of a (rows, cols) matrix.
+    """Return one 32-bit word per element of a (rows, cols) matrix.
 
-    A row is cut into groups of 16 columns, the last one maybe reaching beyond it, and a group takes
-    four counters: number k serves columns 2k, 2k + 1, 8 + 2k and 8 + 2k + 1.
+    A row is cut into groups of 16 columns, the last of which may be incomplete. A group has four
+    counters: number k serves columns 2k, 2k + 1, 8 + 2k and 8 + 2k + 1.
     """
     groups = -(-cols // 16)
     index = np.arange(rows * groups * 4).reshape(rows, groups, 4)
@@ -247,13 +247,13 @@ def random_words(
 
 
 def dropout_mask(seed: int, level: int, step: int, rows: int, cols: int, rate: float) -> Array:
-    """0 with probability `rate`, else 1 / (1 - rate): N. Srivastava et al., JMLR 2014."""
+    """Return 0 with probability `rate`, else 1 / (1 - rate): N. Srivastava et al., JMLR 2014."""
     words = random_words(seed, DROPOUT, level, step, rows, cols)
     return np.where(words < int(rate * 2**32), 0.0, 1 / (1 - rate))
 
 
 def normal_noise(seed: int, step: int, rows: int, cols: int) -> Array:
-    """Standard normal numbers, from 23 bits each by the inverse distribution function."""
+    """Return standard normal numbers, from 23 bits each by the inverse distribution function."""
     words = random_words(seed, NOISE, 0, step, rows, cols)
     u = ((words >> np.uint64(9)).astype(np.float64) + 0.5) * 2.0**-23
     return np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])(u)

@@ -31,7 +31,7 @@ CLASSES = (
 
 @dataclass
 class Case:
-    """A run with what its report is made of, and the report."""
+    """A run with the data of its report, and the report."""
 
     run: RunDirectory
     model: fastmlp.MLP
@@ -61,7 +61,7 @@ class Case:
 
     @property
     def tiles(self) -> dict[str, list[str]]:
-        """Value and detail of each key figure."""
+        """Return value and detail of each key figure."""
         return {
             tile.one("dt").text: [dd.text for dd in tile.all("dd")]
             for tile in self.page.with_class("tile")
@@ -130,7 +130,7 @@ def _blobs(features: int, classes: int, *, noise: float) -> tuple[np.ndarray, np
 
 
 def image_case(path: Path, **options: Any) -> Case:
-    """Gray bytes of 5 x 4 pixels in four classes with hostile names."""
+    """Return a run on gray images of 5 x 4 pixels in four classes with hostile names."""
     x, y = _blobs(20, 4, noise=1.5)
     pixels = np.clip(60 * x + 128, 0, 255).astype(np.uint8)
     pre = Preprocessing(
@@ -140,7 +140,7 @@ def image_case(path: Path, **options: Any) -> Case:
 
 
 def table_case(path: Path, **options: Any) -> Case:
-    """Two numbers and a category, standardized, with the raw table as `case.table`."""
+    """Return a run on two numbers and a category, with the raw table as `case.table`."""
     x, y = _blobs(2, 3, noise=1.0)
     colors = np.array(["red", "green <&>", "blue"], object)[
         np.random.default_rng(1).permutation(180) % 3
@@ -161,7 +161,7 @@ def table_case(path: Path, **options: Any) -> Case:
 
 
 def regression_case(path: Path, targets: int = 1, **options: Any) -> Case:
-    """Standardized targets of very different units."""
+    """Return a run on standardized targets of very different units."""
     x, _ = _blobs(4, 2, noise=1.0)
     values = np.column_stack([100 + 20 * x[:, 0], 3 + 0.1 * x[:, 1] * x[:, 2]])[:, :targets]
     mean, scale = values.mean(axis=0), values.std(axis=0)
@@ -173,7 +173,7 @@ def regression_case(path: Path, targets: int = 1, **options: Any) -> Case:
 
 
 def multilabel_case(path: Path, **options: Any) -> Case:
-    """Three labels, any of which a sample may have."""
+    """Return a run on three labels, any of which a sample may have."""
     x, _ = _blobs(6, 2, noise=1.0)
     y = (x[:, :3] + 0.8 * x[:, 3:] > 0).astype(np.float64)
     pre = Preprocessing("multilabel", 6, class_names=("sweet", "<em>sour</em>", "hot"))
@@ -181,7 +181,7 @@ def multilabel_case(path: Path, **options: Any) -> Case:
 
 
 def color_case(path: Path, **options: Any) -> Case:
-    """Standardized colors of 2 x 2 pixels from 0 to 16, with the raw values as `case.raw`."""
+    """Return a run on colored images of 2 x 2 pixels, with the raw values as `case.raw`."""
     rng = np.random.default_rng(0)
     raw = rng.integers(0, 17, (180, 12)).astype(np.float64)
     mean, scale = np.full(12, 7.0), np.linspace(2, 3, 12)
@@ -198,7 +198,7 @@ _written: dict[str, Case] = {}
 
 
 def written_cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
-    """A run of each task with its report, and some runs that lack something; made once."""
+    """Return a run of each task with its report, and some incomplete runs; made once."""
     if not _written:
         parent = tmp_path_factory.mktemp("runs")
         diverged = {
@@ -225,7 +225,7 @@ def written_cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
 
 
 def pixels(image: Element) -> np.ndarray:
-    """What a browser shows of a picture whose data are in the page."""
+    """Return the pixels that a browser shows for an image whose data are in the page."""
     import PIL.Image
 
     content = base64.b64decode(image.attributes["src"].partition(",")[2])

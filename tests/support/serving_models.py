@@ -1,4 +1,4 @@
-"""Small models of every kind with their preprocessing, and samples as files hold them."""
+"""Small models of every kind with their preprocessing, and samples as in files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAMPLES = 40
 
 
 def table() -> dict[str, list[Any]]:
-    """Columns of numbers and text: enough for every model here."""
+    """Return columns of numbers and text, enough for every model here."""
     random = np.random.Generator(np.random.PCG64(3))
     a, b = random.normal(size=(2, SAMPLES))
     return {
@@ -63,7 +63,7 @@ def encodings() -> tuple[ColumnEncoding, ...]:
 def model(
     task: str, outputs: tuple[str, ...], *, hidden: tuple[int, ...] = (8,), **arguments: Any
 ) -> fastmlp.MLP:
-    """Untrained: its answers are as good as any for what is asked here."""
+    """Return an untrained model, whose predictions serve these tests as well as others."""
     losses = {"multilabel": "binary_cross_entropy", "regression": "mse"}
     arguments = {"loss": losses.get(task, "softmax_cross_entropy"), "seed": 5} | arguments
     made = fastmlp.MLP([5, *hidden, len(outputs)], **arguments)
@@ -85,7 +85,7 @@ def model(
 
 
 def sectors() -> fastmlp.MLP:
-    """Each class is one eighth of the plane of a and b, so that all of them are predicted."""
+    """Return a model whose classes are eighths of the plane of a and b; it predicts them all."""
     made = model("classification", HOSTILE, hidden=())
     angles = np.arange(len(HOSTILE)) * 2 * np.pi / len(HOSTILE)
     weights = np.zeros((5, len(HOSTILE)), np.float32)
@@ -95,7 +95,7 @@ def sectors() -> fastmlp.MLP:
 
 
 def models() -> dict[str, fastmlp.MLP]:
-    """By what they are for."""
+    """Return the models by purpose."""
     return {
         "hostile": sectors(),
         "hinge": model("classification", HOSTILE, loss="hinge"),
@@ -119,7 +119,7 @@ def models() -> dict[str, fastmlp.MLP]:
 
 
 def train(directory: Path, *args: object) -> None:
-    """Run `fastmlp train` in a directory, without a process of its own, which takes longer."""
+    """Run `fastmlp train` in a directory, in this process because a new one takes longer."""
     here = Path.cwd()
     os.chdir(directory)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# By field: a value that is not the default, a value that is refused, and what is said about it.
+# By field: a value that is not the default, a value that is refused, and the message about it.
 TEXT = ("some text", 3, "valid string, got 3")
 COUNT = (7, 0, "greater than or equal to 1, got 0")
 INDEX = (7, -1, "greater than or equal to 0, got -1")

@@ -9,7 +9,7 @@ from fastmlp.experiment.checkpoint import Checkpoint
 
 
 def checkpoint_of(epochs: int) -> Checkpoint:
-    """A small training after so many epochs; always the same bits."""
+    """Return the checkpoint of a small training after some epochs; always the same bits."""
     random_numbers = np.random.Generator(np.random.PCG64(3))
     x = random_numbers.standard_normal((60, 4))
     y = np.arange(60) % 3

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from support import reference, reference_activations, reference_losses
 
-# Those of the small oracle, and all that the core has.
+# The activations of the small oracle, and all of the core.
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 LOSSES = ("softmax_cross_entropy", "mse")
 ALL_ACTIVATIONS = tuple(reference_activations.DEFAULT_PARAMETERS)
@@ -30,20 +30,20 @@ seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def gemm_shapes(draw: st.DrawFn) -> tuple[int, int, int]:
-    """(rows, depth, columns) of a product, each on or beside a tile's edge."""
+    """Return (rows, depth, columns) of a product, each on or beside a tile's edge."""
     return draw(edge), draw(depth), draw(edge)
 
 
 @st.composite
 def layer_sizes(draw: st.DrawFn) -> list[int]:
-    """Sizes of a small network with one to four layers of weights."""
+    """Return the sizes of a small network with one to four layers of weights."""
     return draw(st.lists(st.integers(1, 20), min_size=2, max_size=5))
 
 
 def small_integers(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: DTypeLike
 ) -> NDArray[np.floating]:
-    """Integers in -4..4: every partial sum of up to 2^20 products stays exact in float32."""
+    """Return integers in -4..4: partial sums of up to 2^20 products are exact in float32."""
     return rng.integers(-4, 5, shape).astype(dtype)
 
 
@@ -56,7 +56,7 @@ def normals(
 def classification(
     samples: int, features: int, classes: int, dtype: DTypeLike = "float64", seed: int = 0
 ) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    """Gaussian blobs around one random center per class."""
+    """Return samples of normal distributions around one random center per class."""
     rng = np.random.default_rng(seed)
     centers = rng.standard_normal((classes, features))
     y = rng.integers(0, classes, samples)
@@ -67,7 +67,7 @@ def classification(
 def regression(
     samples: int, features: int, outputs: int, dtype: DTypeLike = "float64", seed: int = 0
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Bounded targets, so that every output activation can come near them."""
+    """Return samples with bounded targets, which every output activation can approximate."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((samples, features))
     y = 0.5 + 0.4 * np.sin(x @ rng.standard_normal((features, outputs)))
@@ -82,7 +82,7 @@ def problem(
     dtype: DTypeLike = "float64",
     seed: int = 0,
 ) -> tuple[NDArray[np.floating], NDArray]:
-    """Data that fit a loss: labels for cross-entropy, targets for mse."""
+    """Return data for a loss: labels for cross-entropy, targets for mse."""
     make = classification if loss == "softmax_cross_entropy" else regression
     return make(samples, features, outputs, dtype, seed)
 
@@ -90,7 +90,7 @@ def problem(
 def oracle_network(
     activation: str, output_activation: str, loss: str, seed: int = 0
 ) -> reference.Network:
-    """A 5-7-6-3 network of the oracle with normal weights and biases."""
+    """Return a 5-7-6-3 network of the oracle with normal weights and biases."""
     rng = np.random.default_rng(seed)
     sizes = (5, 7, 6, 3)
     return reference.Network(

@@ -1,4 +1,4 @@
-"""Sweeps in processes of their own: started, watched from outside, and gone at the end."""
+"""Sweeps in child processes: starting, observing and ending them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.cli_process import TIMEOUT, answer_signals, command, environment
 
 @contextlib.contextmanager
 def started(*args: object, cwd: Path) -> Iterator[subprocess.Popen]:
-    """A sweep in a process group of its own, as a terminal starts it; nothing is left of it."""
+    """Start a sweep in a new process group, as a terminal does; end all its processes after."""
     process = subprocess.Popen(
         command("sweep", *args), cwd=cwd, env=environment(), text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=answer_signals,
@@ -37,7 +37,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def read_trials(process: subprocess.Popen, count: int) -> None:
-    """Read what a sweep says until so many trials are done."""
+    """Read the output of a sweep until `count` trials are done."""
     assert process.stderr is not None
     while count:
         line = process.stderr.readline()
@@ -46,7 +46,7 @@ def read_trials(process: subprocess.Popen, count: int) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes below one, the resource tracker of Python among them."""
+    """Return the descendants of a process, with the resource tracker of Python."""
     below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in below] + [p for c in below for p in descendants(int(c))]
 
@@ -59,7 +59,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for_epochs(directory: Path, trials: int) -> None:
-    """Until so many trials have measured an epoch, so that all workers are at work."""
+    """Wait until some trials have measured an epoch, so that all workers are busy."""
     journal = directory / "journal.log"
 
     def measuring() -> bool:
@@ -71,7 +71,7 @@ def wait_for_epochs(directory: Path, trials: int) -> None:
 
 
 def journal_trials(directory: Path) -> dict[int, dict]:
-    """Settings of the trials that are finished by the journal, read without the sweep."""
+    """Return the settings of the finished trials from the journal, without the sweep."""
     import optuna
 
     storages = optuna.storages

@@ -1,4 +1,4 @@
-"""The oracle is checked without fastmlp: by central differences and by answers found in print."""
+"""The oracle is checked without fastmlp: by central differences and published results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wider oracle is checked without fastmlp: by central differences and by answers in print.
+"""The wider oracle is checked without fastmlp: by central differences and published numbers.
 
 Numbers "of PyTorch" were computed once with PyTorch 2.13.0 in float64, derivatives by its autograd.
 """
@@ -131,7 +131,7 @@ def test_losses_are_those_of_pytorch(name, targets, options, row_loss):
         ("softmax_cross_entropy", [[2, 3, 5]], [2], 0.169846, 6),
         # tf.nn.softmax_cross_entropy_with_logits, docstring of TensorFlow 2.21.
         ("softmax_cross_entropy", [[0, 5, 1]], [[0, 0.8, 0.2]], 0.82474494, 7),
-        # tf.nn.sigmoid_cross_entropy_with_logits, the same.
+        # tf.nn.sigmoid_cross_entropy_with_logits, docstring of TensorFlow 2.21.
         ("binary_cross_entropy", [[1]], [[0]], 1.3132617, 7),
         # keras.losses.BinaryCrossentropy and huber, docstrings of Keras 3.15, means of 4 values.
         ("binary_cross_entropy", [[-18.6, 0.51, 2.94, -12.8]], [[0, 1, 0, 0]], 4 * 0.8654, 3),

@@ -1,4 +1,4 @@
-"""The checkers themselves: right results pass, and each kind of wrong one is caught."""
+"""Tests of the checkers: right results pass, and each kind of wrong result fails."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ LABELS = {name: [int(v) for v in RNG.integers(0, 4, count)] for name, count in C
 
 
 def records(name):
-    """A member's bytes, by the words of the publisher: label, red plane, green plane, blue."""
+    """Return a member's bytes as the publisher describes them: label, red, green, blue plane."""
     result = bytearray()
     for image, label in zip(IMAGES[name], LABELS[name], strict=True):
         result.append(label)
@@ -46,7 +46,7 @@ def entry(name, **fields):
 
 
 def plain_entries(members=MEMBERS):
-    """As in the real archive: a folder, the members in no order, and files that nobody needs."""
+    """Return entries like the real archive: a folder, unordered members, unneeded files."""
     content = {"readme.html": b"<p>tiny</p>", **dict(reversed(members.items()))}
     return [
         (entry(FOLDER, type=tarfile.DIRTYPE), b""),
@@ -84,7 +84,7 @@ TINY_CIFAR = DatasetSpec("tiny-cifar", (TINY_FILE,), ("a", "b", "c", "d"))
 
 
 def described_by(content):
-    """The set whose archive is `content`, whatever that is."""
+    """Return a set with `content` as its archive, valid or not."""
     return replace(TINY_CIFAR, files=(replace(TINY_FILE, size=len(content), sha256=sha(content)),))
 
 

@@ -1,4 +1,4 @@
-"""A data set of a few bytes, with everything needed to offer it in each way that fastmlp knows."""
+"""A data set of a few bytes, and means to serve it from every kind of source."""
 
 import gzip
 import hashlib
@@ -71,7 +71,7 @@ def check(data):
 
 @contextmanager
 def loopback_server():
-    """HTTP server on loopback; `pages` are what it serves, `requests` what it was asked."""
+    """Run an HTTP server on loopback; it serves `pages` and records `requests`."""
     pages, requests = {}, []
 
     class Handler(http.server.BaseHTTPRequestHandler):

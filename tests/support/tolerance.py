@@ -28,7 +28,7 @@ def gamma(k: int, dtype: DTypeLike) -> float:
 
 
 def assert_within(actual: ArrayLike, exact: ArrayLike, bound: ArrayLike, what: str = "") -> None:
-    """|actual - exact| <= bound for every element, with a bound that means something."""
+    """Assert |actual - exact| <= bound for all elements, with a bound that is not too weak."""
     actual, exact, bound = np.asarray(actual), np.asarray(exact), np.asarray(bound)
     assert actual.shape == exact.shape, f"{what}: shape {actual.shape}, expected {exact.shape}"
     scale = float(np.max(np.abs(exact)))
@@ -47,14 +47,14 @@ def assert_within(actual: ArrayLike, exact: ArrayLike, bound: ArrayLike, what: s
 
 
 def assert_product(actual: Array, a: Array, b: Array, what: str = "") -> None:
-    """Actual is a @ b, each element accumulated by k fused multiply-adds in any order."""
+    """Assert that `actual` is a @ b by k fused multiply-adds per element, in any order."""
     a64, b64 = a.astype(np.longdouble), b.astype(np.longdouble)
     magnitudes = np.abs(a64) @ np.abs(b64)
     assert_within(actual, a64 @ b64, gamma(a.shape[1], actual.dtype) * magnitudes, what)
 
 
 def assert_same_bits(actual: Array, expected: Array, what: str = "") -> None:
-    """Equal to the last bit, signs of zeros included; any NaN equals any NaN."""
+    """Assert equality to the last bit, with signs of zeros; any NaN equals any NaN."""
     assert actual.dtype == expected.dtype, f"{what}: {actual.dtype}, expected {expected.dtype}"
     assert actual.shape == expected.shape, f"{what}: {actual.shape}, expected {expected.shape}"
     integer = np.dtype(f"u{actual.dtype.itemsize}")
@@ -71,7 +71,7 @@ def assert_same_bits(actual: Array, expected: Array, what: str = "") -> None:
 
 
 def ulp_errors(actual: Array, exact: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
-    """Error of each element in units in the last place of the exact value's binade.
+    """Return the error of each element in units in the last place of the exact value.
 
     Below the normal range one unit is the smallest subnormal number.  An infinity is only right
     where the exact value rounds to one, and is then free of error; a NaN where NaN is exact.
@@ -90,7 +90,7 @@ def ulp_errors(actual: Array, exact: NDArray[np.longdouble]) -> NDArray[np.longd
 
 
 def relative_error(actual: list[Array], expected: list[Array]) -> float:
-    """Largest over the tensors of max |difference| / max |expected|."""
+    """Return the largest max |difference| / max |expected| of the arrays."""
     worst = 0.0
     for a, e in zip(actual, expected, strict=True):
         assert a.shape == e.shape
@@ -111,8 +111,8 @@ class RunningErrorBound:
     """Bound on |float32 parameters - float64 oracle|, carried along the oracle's own steps.
 
     First-order running error analysis (Higham, section 3.3).  Every quantity q of a step has a
-    companion `eq` >= |computed q - exact q|: what its inputs' bounds make of it plus what its own
-    roundings add.  The bound grows with the steps, because each step starts from the last one's.
+    companion `eq` >= |computed q - exact q|: the propagated bounds of its inputs plus its own
+    rounding errors.  The bound grows with the steps, because each step starts from the last one's.
     """
 
     def __init__(self, net: Network, dtype: DTypeLike) -> None:
@@ -155,7 +155,7 @@ class RunningErrorBound:
             self.velocities[layer] = (evw, evb)
 
     def _forward(self, net: Network, outputs: list[Array]) -> tuple[list[Array], list[Array]]:
-        """Bounds for the layers' outputs and for their activations' derivatives."""
+        """Return bounds for the layers' outputs and for their activations' derivatives."""
         errors = [2 * self.u * np.abs(outputs[0])]  # input_scale and the product with it
         derivative_errors = []
         for layer, w in enumerate(net.weights):
@@ -180,7 +180,7 @@ class RunningErrorBound:
         return errors, derivative_errors
 
     def _loss(self, net: Network, out: Array, eout: Array, y: NDArray) -> tuple[Array, Array]:
-        """Derivative of the loss by the outputs and its bound."""
+        """Return the derivative of the loss by the outputs and its bound."""
         if net.loss == "mse":
             doutput = 2 * (out - y) / len(out)
             own = self.u * (np.abs(y) + 4 * np.abs(out - y))
@@ -206,7 +206,7 @@ class RunningErrorBound:
         momentum: float,
         l2: float,
     ) -> tuple[Array, Array]:
-        """Bounds after v' = mu v - lr (g + l2 w), w' = w + v', each of which rounds a few times."""
+        """Return bounds after v' = mu v - lr (g + l2 w), w' = w + v', with a few roundings each."""
         value = np.abs((net.weights, net.biases)[kind][layer])
         ew = (self.weights, self.biases)[kind][layer]
         velocity, ev = np.abs(net.velocities[layer][kind]), self.velocities[layer][kind]

@@ -1,4 +1,4 @@
-"""Writes what PyTorch's optimizers make of the small net of optimizer_net.py.
+"""Script: writes the results of PyTorch's optimizers on the network of optimizer_net.py.
 
 ``PYTHONPATH=tests python -m support.torch_trajectories`` where PyTorch and fastmlp are installed.
 PyTorch keeps the velocity of SGD free of the learning rate, which at a constant rate is the same
@@ -34,7 +34,7 @@ OPTIMIZERS = {
 
 
 def trajectory(name: str) -> list[np.ndarray]:
-    """Weights, then biases, after the thousand steps."""
+    """Return weights, then biases, after the thousand steps."""
     model = small_model()
     parameters = [
         torch.tensor(np.array(p), requires_grad=True) for p in [*model.weights, *model.biases]

@@ -1,4 +1,4 @@
-"""Small models that have been trained for a moment."""
+"""Small models after a short training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VALUES = np.random.default_rng(7).uniform(0, 1, (60, 3))
 
 
 def trained(loss="softmax_cross_entropy", y=None, epochs=2, sizes=SIZES, **options):
-    """A model that has left its initial values behind, moments of normalization included."""
+    """Return a model whose parameters and moments differ from the initial ones, and its data."""
     x, labels = problem("softmax_cross_entropy", 60, sizes[0], sizes[-1])
     model = fastmlp.MLP(sizes, loss=loss, **{"dtype": "float64", "seed": 3, **options})
     y = labels if y is None else y
@@ -21,6 +21,6 @@ def trained(loss="softmax_cross_entropy", y=None, epochs=2, sizes=SIZES, **optio
 
 
 def squares(outputs, targets):
-    """The loss "mse" as a user writes it."""
+    """Return loss and gradient of "mse", as a user-defined loss."""
     difference = outputs - targets
     return (difference**2).sum() / len(outputs), 2 * difference / len(outputs)

@@ -1,4 +1,4 @@
-"""Cases and a planted fault for the tests of the attacks themselves: found by name in workers."""
+"""Cases and a planted fault for tests of the attacks; workers import them by name."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ColumnEncoding:
-    """How one column of a table becomes inputs of the network.
+    """Encoding of one column of a table as inputs of the network.
 
     Attributes
     ----------

@@ -102,7 +102,7 @@ def _require_only(directory: str, names: tuple[str, ...]) -> None:
         if name not in names:
             raise FormatError(
                 f"{os.path.join(directory, name)}: must not be beside train and test, the only "
-                "parts that a directory of images can have"
+                "parts that a directory of images can have; move or remove it"
             )
 
 

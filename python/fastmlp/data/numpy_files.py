@@ -131,7 +131,7 @@ def _find_members(
         if name not in names:
             continue
         if name in members:
-            raise FormatError(f"{origin}: {name}: is there twice, the names must differ")
+            raise FormatError(f"{origin}: {name}: occurs twice, the names must differ")
         members[name] = info
     if not members:
         found = ", ".join(repr(info.filename) for info in archive.infolist()[:8]) or "nothing"

@@ -1,4 +1,4 @@
-"""Choices about data (`Options`), and the roles that they give the columns of a table."""
+"""Choices about data (`Options`), and the roles of the columns of a table."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Samples:
-    """Samples with targets as a network takes them.
+    """Samples with targets, as arrays for a network.
 
     Attributes
     ----------

@@ -376,7 +376,7 @@ class Preprocessing:
 
     def _joined_labels(self, labels: NDArray[Any]) -> NDArray[np.object_]:
         if not ((labels == 0) | (labels == 1)).all():
-            raise ValueError("predicted must hold 0 and 1 alone")
+            raise ValueError("predicted must hold only 0 and 1")
         names = np.array(self.class_names, object)
         joined = np.empty(len(labels), object)
         joined[:] = [";".join(names[row]) for row in labels.astype(bool)]
@@ -453,7 +453,7 @@ def _require_usable_moments(preprocessing: Preprocessing) -> None:
         if mean is None:
             continue
         if kind == "target" and preprocessing.task != "regression":
-            raise ValueError("target_mean must be given for regression alone")
+            raise ValueError("target_mean must be given only for regression")
         for name, array in ((f"{kind}_mean", mean), (f"{kind}_scale", scale)):
             if array.shape != (length,):
                 raise ValueError(f"{name} must have shape ({length},), got {array.shape}")

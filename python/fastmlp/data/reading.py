@@ -220,7 +220,7 @@ class _SingleArray(_Format):
 
     def data(self, file: _File) -> RawData:
         raise FormatError(
-            f"{file.origin}: targets: are missing, the file holds inputs alone; {self.hint}"
+            f"{file.origin}: targets: are missing, the file holds inputs only; {self.hint}"
         )
 
     def samples(self, file: _File) -> NDArray[Any]:

@@ -146,7 +146,7 @@ def targets_of(part: Part, names: Sequence[str] | None) -> list[TargetColumn]:
     if y.dtype.kind in "OU":
         y = y.astype(object)
         if not all(value is None or isinstance(value, str) for value in y.flat):
-            raise TypeError("y must hold numbers, or text alone, got a mixture of types")
+            raise TypeError("y must hold only numbers or only text, got a mixture of types")
     if y.ndim == 1:
         return [TargetColumn("y", y, None)]
     if y.shape[1] == 1:
@@ -198,7 +198,7 @@ def require_task(task: str, columns: Sequence[TargetColumn]) -> None:
                     f"such as {text!r}"
                 )
         if task == "multilabel" and not _is_binary(column):
-            raise ValueError(f"task 'multilabel' must have 0 and 1 alone in {column.label}")
+            raise ValueError(f"task 'multilabel' must have only 0 and 1 in {column.label}")
 
 
 def _require_class_values(column: TargetColumn) -> None:

@@ -77,7 +77,7 @@ class FileSpec:
 
     @property
     def raw_bytes(self) -> int:
-        """Size of the decompressed file."""
+        """Size of the decompressed file in bytes."""
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
     @property
@@ -87,12 +87,12 @@ class FileSpec:
 
     @property
     def download_name(self) -> str:
-        """Name under which mirrors offer it."""
+        """Name of the file on mirrors."""
         return f"{self.name}.gz"
 
     @property
     def max_download_bytes(self) -> int:
-        """Largest download worth reading."""
+        """Limit on the size of a download."""
         return self.max_gz_bytes
 
 
@@ -167,25 +167,25 @@ class ArchiveSpec:
 
     @property
     def pixels(self) -> int:
-        """Bytes of one image."""
+        """Number of bytes of one image."""
         return math.prod(self.image_shape)
 
     def member_bytes(self, member: MemberSpec) -> int:
-        """Size of one extracted member."""
+        """Return the size of one extracted member in bytes."""
         return member.samples * (1 + self.pixels)
 
     def samples(self, part: str) -> int:
-        """Number of samples of "train" or "test"."""
+        """Return the number of samples of "train" or "test"."""
         return sum(member.samples for member in self.members if member.part == part)
 
     @property
     def download_name(self) -> str:
-        """Name under which mirrors offer it."""
+        """Name of the file on mirrors."""
         return self.name
 
     @property
     def max_download_bytes(self) -> int:
-        """Largest download worth reading."""
+        """Limit on the size of a download."""
         return self.size
 
 
@@ -293,12 +293,12 @@ class DatasetSpec:
 
     @property
     def features(self) -> int:
-        """Values of one sample."""
+        """Number of values of one sample."""
         return math.prod(self._images("train")[1:])
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
-        """Height and width, then channels if there are several."""
+        """Height and width, then channels if there are several; None for other samples."""
         shape = self._images("train")[1:]
         return shape if len(shape) > 1 else None
 
@@ -346,7 +346,7 @@ class BundledSpec:
 
     @property
     def task(self) -> str:
-        """What the targets are for."""
+        """Kind of the targets."""
         return "regression" if self.classes is None else "classification"
 
 
@@ -379,12 +379,12 @@ class SyntheticSpec:
 
     @property
     def task(self) -> str:
-        """What the targets are for."""
+        """Kind of the targets."""
         return "classification" if self.class_names else "regression"
 
     @property
     def features(self) -> int:
-        """Values of one sample."""
+        """Number of values of one sample."""
         return len(self.feature_names)
 
     @property
