@@ -211,7 +211,9 @@ def test_titles_stand_above_their_images():
 
 
 def test_images_refuse():
-    with pytest.raises(ValueError, match="image_shape must be given where the features are no"):
+    with pytest.raises(
+        ValueError, match="image_shape must be given if the number of features is no"
+    ):
         plot.images(np.ones((2, 12)))
     with pytest.raises(ValueError, match=r"image_shape must have 12 values, got \(3, 3\)"):
         plot.images(np.ones((2, 12)), (3, 3))

@@ -68,8 +68,8 @@ def confusion_matrix(
     class_names : sequence of str, optional
         Names of the classes.
     normalize : {"true", "predicted", "all"}, optional
-        Draw percentages of each row, of each column, or of all samples. An empty row or column has
-        zeros.
+        Percentages to draw: of each row, of each column, or of all samples. An empty row or column
+        has zeros.
     title : str, optional
         Title of the axes; by default the accuracy. An empty string sets none.
     ax : Axes, optional

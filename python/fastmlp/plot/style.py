@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OKABE_ITO", "STYLE"]
 
-# M. Okabe, K. Ito, "Color universal design", 2008; yellow last, as it is faint on white.
+# M. Okabe, K. Ito, "Color universal design", 2008; yellow is last because it is faint on white.
 OKABE_ITO = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442",
 )  # fmt: skip
