@@ -145,7 +145,7 @@ FOUR_ROWS, FOUR_LABELS = np.zeros((4, 3)), np.array([0, 1, 0, 1])
         (lambda m: m.save(None), "path must be a string or os.PathLike, got NoneType"),
         (lambda m: fastmlp.load(3), "path must be a string or os.PathLike, got int"),
         (lambda m: m.restore_training_state(None), "state must be a mapping, got NoneType"),
-        (lambda m: m.restore_training_state({}), "training_state.* gives, got nothing"),
+        (lambda m: m.restore_training_state({}), "training_state.* returns, got nothing"),
         (lambda m: m.set_parameters({}), "parameters must be .*, got none"),
         (lambda m: fastmlp.MLP([3, 2], input_scale=0), "input_scale must not be 0"),
         (lambda m: fastmlp.MLP([3, 2], input_scale=np.nan), "input_scale must be finite, got nan"),
