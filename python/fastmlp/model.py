@@ -352,7 +352,7 @@ class MLP(Network):
         return self._network.exclusively(train)
 
     def _forget(self, history: History) -> None:
-        """L-BFGS begins: what another optimizer would go on from is lost."""
+        """Give up the state of another optimizer, because L-BFGS begins."""
         self._continuation = Continuation(
             Progress(history=history), "the last training was by LBFGS, which leaves no state"
         )
