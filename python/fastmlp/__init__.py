@@ -10,6 +10,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from fastmlp._moved_modules import find_moved_modules as _find_moved_modules
 from fastmlp._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ if hasattr(os, "register_at_fork"):
         after_in_child=_loading.release,
     )
 _HOME_OF = {name: f"fastmlp.{home}" for home, names in _HOMES.items() for name in names}
+
+
+_find_moved_modules()
 
 
 def __getattr__(name: str) -> Any:

@@ -14,48 +14,51 @@ __all__ = ["require_known_names", "suggests_names"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OPTIMIZER = "optimizer=fastmlp.SGD(learning_rate=...) of fit"
-# What names of scikit-learn, Keras, PyTorch and others are called here.
-_MEANT = {
-    "alpha": "l2 of an optimizer",
+# What arguments of scikit-learn, Keras, PyTorch and others are called here.
+_SAME = {
+    "alpha": "l2",
     "batch_norm": "batch_normalization",
-    "batch_size": "batch_size of fit",
     "batchnorm": "batch_normalization",
     "beta_1": "beta1",
     "beta_2": "beta2",
-    "betas": "beta1 and beta2",
     "criterion": "loss",
     "dropout_rate": "dropout",
-    "early_stopping": "callbacks=[fastmlp.EarlyStopping(...)]",
-    "epochs": "epochs of fit",
     "eps": "epsilon",
     "eval_set": "validation_data",
-    "hidden_layer_sizes": "layer_sizes, with features first and outputs last",
-    "hidden_layers": "layer_sizes, with features first and outputs last",
+    "hidden_layer_sizes": "layer_sizes",
+    "hidden_layers": "layer_sizes",
     "kernel_initializer": "initializer",
-    "learning_rate": _OPTIMIZER,
     "loss_fn": "loss",
     "loss_function": "loss",
-    "lr": _OPTIMIZER,
     "max_epochs": "epochs",
     "max_iter": "epochs",
-    "momentum": "optimizer=fastmlp.SGD(momentum=...) of fit",
     "n_epochs": "epochs",
     "n_jobs": "threads",
     "n_threads": "threads",
     "num_epochs": "epochs",
     "num_threads": "threads",
     "objective": "loss",
+    "random_state": "seed",
+    "solver": "optimizer",
+    "validation_split": "validation_data",
+    "weights": "sample_weight",
+}
+_RATE = "optimizer=fastmlp.SGD(learning_rate=...) of fit"
+# What belongs to another call, by the name that people pass to `MLP` or `MLP.fit`.
+_ELSEWHERE = {
+    "batch_size": "batch_size of fit",
+    "early_stopping": "callbacks=[fastmlp.EarlyStopping(...)] of fit",
+    "epochs": "epochs of fit",
+    "learning_rate": _RATE,
+    "lr": _RATE,
+    "max_iter": "epochs of fit",
+    "momentum": "optimizer=fastmlp.SGD(momentum=...) of fit",
     "optimizer": "optimizer of fit",
-    "patience": "callbacks=[fastmlp.EarlyStopping(patience=...)]",
+    "patience": "callbacks=[fastmlp.EarlyStopping(patience=...)] of fit",
     "random_state": "seed of MLP",
     "seed": "seed of MLP",
-    "solver": "optimizer",
-    "units": "layer_sizes",
-    "validation_fraction": "validation_data",
-    "validation_split": "validation_data",
-    "weight_decay": "decay of an optimizer",
-    "weights": "sample_weight",
+    "solver": "optimizer of fit",
+    "weight_decay": "optimizer=fastmlp.AdamW(decay=...) of fit",
 }
 
 
@@ -65,9 +68,14 @@ def require_known_names(function: str, given: Iterable[str], known: Iterable[str
     for name in given:
         if name in names:
             continue
-        hint = did_you_mean(name, names)
-        if name in _MEANT:
-            hint = f"; here it is {_MEANT[name]}"
+        if _SAME.get(name) in names:
+            hint = f"; here it is {_SAME[name]}"
+        elif name == "betas" and "beta1" in names:
+            hint = "; here it is beta1 and beta2"
+        elif name in _ELSEWHERE and function.startswith("MLP"):
+            hint = f"; here it is {_ELSEWHERE[name]}"
+        else:
+            hint = did_you_mean(name, names)
         raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
 

@@ -106,7 +106,7 @@ def print_table(
         Indices of the rows that are printed in bold, counted from 0.
     """
     color = use_color(sys.stdout, no_color=state.no_color)
-    lines = [*([header] if header else []), *([_one_line(cell) for cell in row] for row in rows)]
+    lines = [[_one_line(cell) for cell in row] for row in (*([header] if header else []), *rows)]
     if not lines:
         return
     right = [name in numbers for name in header] or [False] * len(lines[0])

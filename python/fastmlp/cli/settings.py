@@ -44,6 +44,7 @@ __all__ = [
     "toml_line",
     "toml_value",
     "user_layers",
+    "variable_assignments",
     "with_options",
 ]
 
@@ -206,6 +207,11 @@ class Given(NamedTuple):
         return any((self.dataset, self.config_file, self.assignments, self.options.values))
 
 
+def variable_assignments() -> list[str]:
+    """Return the assignments SECTION.NAME=VALUE of the variable FASTMLP_SET."""
+    return os.environ.get("FASTMLP_SET", "").split()
+
+
 def take_settings(ctx: click.Context, options: dict[str, Any]) -> Given:
     """Remove the options of settings from `options` and return them."""
     values: dict[str, dict[str, Any]] = {}
@@ -251,8 +257,7 @@ def layers_of(given: Given) -> list[Layer]:
         layers = user_layers()
         if os.path.exists(LOCAL_NAME):
             layers.append(_file_layer("file", Path(LOCAL_NAME)))
-    variable = os.environ.get("FASTMLP_SET", "").split()
-    layers.append(_assigned(variable, "variable", "FASTMLP_SET"))
+    layers.append(_assigned(variable_assignments(), "variable", "FASTMLP_SET"))
     layers.append(given.options)
     layers.append(_assigned(given.assignments, "argument", "--set"))
     if given.dataset is not None:

@@ -21,7 +21,13 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.runs import held, run_errors
-from fastmlp.cli.settings import Given, SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.settings import (
+    Given,
+    SettingsCommand,
+    resolve_settings,
+    take_settings,
+    variable_assignments,
+)
 from fastmlp.cli.sources import complete_source, data_errors, load_experiment
 from fastmlp.extras import require
 
@@ -177,7 +183,8 @@ def _old_sweep(
 ) -> tuple[Sweep, Experiment]:
     from fastmlp.experiment.sweep import Sweep
 
-    if given or any(value not in (None, ()) for value in options.values()):
+    given_here = any(value not in (None, ()) for value in options.values())
+    if given or variable_assignments() or given_here:
         raise ConfigError("--resume takes the settings of the sweep; only --trials and --jobs may "
                           "be added")  # fmt: skip
     with run_errors():

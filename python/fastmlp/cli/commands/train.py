@@ -40,6 +40,7 @@ from fastmlp.cli.settings import (
     SettingsCommand,
     resolve_settings,
     take_settings,
+    variable_assignments,
     with_options,
 )
 from fastmlp.cli.sources import (
@@ -193,7 +194,8 @@ def _require_resumable(request: Request) -> None:
     """Raise ConfigError for settings that would change the result of a resumed run."""
     given = request.given
     named = {name for section in given.options.values.values() for name in section}
-    if given.dataset or given.config_file or given.assignments or request.out or named - RESUMABLE:
+    assigned = given.assignments or variable_assignments()
+    if given.dataset or given.config_file or assigned or request.out or named - RESUMABLE:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(RESUMABLE))
         raise ConfigError(f"--resume takes the settings of the run; only {allowed} may be added")
 
