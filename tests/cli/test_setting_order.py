@@ -168,3 +168,10 @@ def test_an_error_names_the_place_of_the_setting(variables, args, message, monke
         assert main([*command, "iris", *args]) == (2 if fails else 0)
         printed = capsys.readouterr()
         assert message in (printed.err if fails else printed.out)
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_no_variable_changes_what_is_resumed(command, monkeypatch, capsys):
+    monkeypatch.setenv("FASTMLP_SET", "training.epochs=3")
+    assert main([command, "--resume", "nothing"]) == 2
+    assert "--resume takes the settings of the" in capsys.readouterr().err
