@@ -76,7 +76,7 @@ def test_no_name_moves_the_cursor(capsys):
     print_pairs([("k", "v\nw"), ("日本", "\r")])
     assert capsys.readouterr().out == "a            b\nx\\ny\\x1b[2J  1\nk     v\\nw\n日本  \\r\n"
     print_table(("a\n\x1b[31m", "b\r"), [("1", "2")], (), State())
-    assert capsys.readouterr().out == "a\\n\\x1b[31m  b\\r\n1           2\n"
+    assert capsys.readouterr().out == "a\\n\\x1b[31m  b\\r\n1            2\n"
 
 
 def test_a_table_without_rows_or_header(capsys):
