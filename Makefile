@@ -48,8 +48,8 @@ lint:  ## ruff, mypy, clang-format
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 format:  ## format the sources
-	$(BIN)/ruff check --fix python tests benchmarks examples
 	$(BIN)/ruff format python tests benchmarks examples
+	$(BIN)/ruff check --fix python tests benchmarks examples
 	$(BIN)/clang-format -i $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer

@@ -109,7 +109,19 @@ __all__ = [
     "schedules",
 ]
 
-_MODULES = ("data", "datasets", "export", "metrics", "plot", "schedules")
+_MODULES = (
+    "activations",
+    "callbacks",
+    "data",
+    "datasets",
+    "export",
+    "initializers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "plot",
+    "schedules",
+)
 _HOMES = {
     "activations": (
         "ELU",

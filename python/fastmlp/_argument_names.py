@@ -70,6 +70,8 @@ def require_known_names(function: str, given: Iterable[str], known: Iterable[str
             continue
         if _SAME.get(name) in names:
             hint = f"; here it is {_SAME[name]}"
+        elif name == "alpha" and "rho" in names:  # of PyTorch's RMSprop
+            hint = "; here it is rho"
         elif name == "betas" and "beta1" in names:
             hint = "; here it is beta1 and beta2"
         elif name in _ELSEWHERE and function.startswith("MLP"):

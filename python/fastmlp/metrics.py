@@ -24,6 +24,11 @@ __all__ = [
     "recall",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 AVERAGES = ("macro", "micro", "weighted", "binary")
 
 Array = NDArray[Any]

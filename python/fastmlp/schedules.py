@@ -33,6 +33,11 @@ __all__ = [
     "WarmUp",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 PERIODS = ("epoch", "step")
 Times = NDArray[np.int64]
 Rates = NDArray[np.float64]

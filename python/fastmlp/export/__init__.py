@@ -6,3 +6,7 @@ from fastmlp.export.npz import to_npz
 from fastmlp.export.onnx_graph import to_onnx
 
 __all__ = ["check", "to_c", "to_npz", "to_onnx"]
+
+
+def __dir__() -> list[str]:
+    return __all__

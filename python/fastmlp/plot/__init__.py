@@ -35,3 +35,7 @@ __all__ = [
     "svg",
     "weight_templates",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
