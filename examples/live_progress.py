@@ -7,6 +7,7 @@ Needs tmux and MNIST in the cache. Nothing else should run meanwhile: the pictur
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -108,7 +109,9 @@ def picture(screen: str) -> str:
 
 def main() -> None:
     """Train and draw."""
-    output = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, nargs="?", default=PICTURE)
+    output = parser.parse_args().output
     with tempfile.TemporaryDirectory() as folder:
         output.write_text(picture(chosen(Path(folder))), encoding="utf-8")
 

@@ -14,35 +14,38 @@ __all__ = ["require_known_names", "suggests_names"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What arguments of scikit-learn, Keras, PyTorch and others are called here.
-_SAME = {
-    "alpha": "l2",
-    "batch_norm": "batch_normalization",
-    "batchnorm": "batch_normalization",
-    "beta_1": "beta1",
-    "beta_2": "beta2",
-    "criterion": "loss",
-    "dropout_rate": "dropout",
-    "eps": "epsilon",
-    "eval_set": "validation_data",
-    "hidden_layer_sizes": "layer_sizes",
-    "hidden_layers": "layer_sizes",
-    "kernel_initializer": "initializer",
-    "loss_fn": "loss",
-    "loss_function": "loss",
-    "max_epochs": "epochs",
-    "max_iter": "epochs",
-    "n_epochs": "epochs",
-    "n_jobs": "threads",
-    "n_threads": "threads",
-    "num_epochs": "epochs",
-    "num_threads": "threads",
-    "objective": "loss",
-    "random_state": "seed",
-    "solver": "optimizer",
-    "validation_split": "validation_data",
-    "weights": "sample_weight",
-}
+# What arguments of scikit-learn, Keras, PyTorch and others are called here. The first line counts
+# whose names the called function has: `alpha` is the decay rate of PyTorch's RMSprop.
+_SAME: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("alpha", ("rho",)),
+    ("alpha", ("l2",)),
+    ("batch_norm", ("batch_normalization",)),
+    ("batchnorm", ("batch_normalization",)),
+    ("beta_1", ("beta1",)),
+    ("beta_2", ("beta2",)),
+    ("betas", ("beta1", "beta2")),
+    ("criterion", ("loss",)),
+    ("dropout_rate", ("dropout",)),
+    ("eps", ("epsilon",)),
+    ("eval_set", ("validation_data",)),
+    ("hidden_layer_sizes", ("layer_sizes",)),
+    ("hidden_layers", ("layer_sizes",)),
+    ("kernel_initializer", ("initializer",)),
+    ("loss_fn", ("loss",)),
+    ("loss_function", ("loss",)),
+    ("max_epochs", ("epochs",)),
+    ("max_iter", ("epochs",)),
+    ("n_epochs", ("epochs",)),
+    ("n_jobs", ("threads",)),
+    ("n_threads", ("threads",)),
+    ("num_epochs", ("epochs",)),
+    ("num_threads", ("threads",)),
+    ("objective", ("loss",)),
+    ("random_state", ("seed",)),
+    ("solver", ("optimizer",)),
+    ("validation_split", ("validation_data",)),
+    ("weights", ("sample_weight",)),
+)
 _RATE = "optimizer=fastmlp.SGD(learning_rate=...) of fit"
 # What belongs to another call, by the name that people pass to `MLP` or `MLP.fit`.
 _ELSEWHERE = {
@@ -68,12 +71,9 @@ def require_known_names(function: str, given: Iterable[str], known: Iterable[str
     for name in given:
         if name in names:
             continue
-        if _SAME.get(name) in names:
-            hint = f"; here it is {_SAME[name]}"
-        elif name == "alpha" and "rho" in names:  # of PyTorch's RMSprop
-            hint = "; here it is rho"
-        elif name == "betas" and "beta1" in names:
-            hint = "; here it is beta1 and beta2"
+        same = (ours for theirs, ours in _SAME if theirs == name and set(ours) <= set(names))
+        if found := next(same, None):
+            hint = f"; here it is {' and '.join(found)}"
         elif name in _ELSEWHERE and function.startswith("MLP"):
             hint = f"; here it is {_ELSEWHERE[name]}"
         else:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from fastmlp import datasets
-from support.cli_process import TIMEOUT, environment, run
+from support.cli_process import TIMEOUT, environment, read_terminal, run
 from support.tiny_archive import ARCHIVE, NAME, TINY_CIFAR
 from support.tiny_dataset import IMAGES, RAW, TINY, loopback_server, serve, sha, write_set
 
@@ -71,19 +71,8 @@ def on_terminal(command, answer, options):
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        shown = b""
-        while True:
-            try:
-                chunk = os.read(leader, 65536)
-            except OSError:  # Linux reports the closed far end of a terminal as EIO
-                break
-            if not chunk:
-                break
-            shown += chunk
-    os.close(leader)
-    return subprocess.CompletedProcess(
-        command, process.returncode, output.decode(), shown.decode().replace("\r\n", "\n")
-    )
+    shown = read_terminal(leader).replace("\r\n", "\n")
+    return subprocess.CompletedProcess(command, process.returncode, output.decode(), shown)
 
 
 def documents(result, code=0):

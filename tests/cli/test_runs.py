@@ -17,7 +17,7 @@ from fastmlp.cli import main
 from fastmlp.cli.commands.runs import differences, summary_of
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.settings import resolve
-from support.cli_process import TIMEOUT, command, environment, run
+from support.cli_process import TIMEOUT, command, environment, read_terminal, run
 
 
 @pytest.fixture
@@ -366,15 +366,7 @@ def on_terminal(*args, reply=b""):
         stdin=follower, stdout=follower, stderr=follower,
     )  # fmt: skip
     os.close(follower)
-    drawn = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # Linux reports the closed far end of a terminal as EIO
-            break
-        drawn += chunk
-    os.close(leader)
-    return drawn.decode(), process.wait(TIMEOUT)
+    return read_terminal(leader), process.wait(TIMEOUT)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from support.cli_process import (
     answer_signals,
     command,
     environment,
+    read_terminal,
     train_tiny,
     write_idx_directory,
 )
@@ -92,17 +93,7 @@ def run_on_terminal(args: list[str], cwd: Path, columns: int, **variables: str) 
         stdin=follower, stdout=follower, stderr=follower,
     )  # fmt: skip
     os.close(follower)
-    drawn = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # Linux reports the closed far end of a terminal as EIO
-            break
-        if not chunk:
-            break
-        drawn += chunk
-    os.close(leader)
-    return drawn.decode(), process.wait(TIMEOUT)
+    return read_terminal(leader), process.wait(TIMEOUT)
 
 
 def test_the_cursor_comes_back_after_a_training(tiny, tmp_path):

@@ -57,3 +57,18 @@ def train_tiny(tiny: Path, cwd: Path, *args: object, **variables: str):
     """Train without the report, whose figures take longer than the training."""
     settings = ("--hidden", "8", "--epochs", "3", "--no-report")
     return run("train", tiny, *settings, *args, cwd=cwd, **variables)
+
+
+def read_terminal(leader: int) -> str:
+    """Return what a command wrote to a pseudo-terminal until its end, and close the terminal."""
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # Linux reports the closed far end of a terminal as EIO
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(leader)
+    return shown.decode()
