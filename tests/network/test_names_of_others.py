@@ -45,7 +45,7 @@ def test_rmsprop_takes_centered():
         (lambda: fastmlp.SGD(alpha=0.9), TypeError, "'alpha'; here it is l2$"),
         (lambda: fastmlp.Lion(eps=0.9), TypeError, "argument 'eps'$"),
         (lambda: fastmlp.MLP([2, 2], n_jobs=2), TypeError, "argument 'n_jobs'$"),
-        (lambda: fastmlp.MLP([2, 2], max_iter=2), TypeError, "'max_iter'; is epochs of fit$"),
+        (lambda: fastmlp.MLP([2, 2], max_iter=2), TypeError, "here it is epochs of fit$"),
         (lambda: fastmlp.SGD(momentun=0.9), TypeError, "'momentun'; did you mean 'momentum'"),
         (lambda: fastmlp.MLP([2, 2], lr=0.1), TypeError, "'lr'; here it is optimizer=fastmlp.SGD"),
         (lambda: fastmlp.MLP([2, 2], activatoin="relu"), TypeError, "did you mean 'activation'"),
