@@ -10,8 +10,9 @@ from hypothesis import settings
 
 from support.strategies import DTYPES, ISAS
 
-# The many processes of the tests share compiled modules, instead of compiling them anew each.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The processes of the tests share compiled modules and buffer their output, as those of users do.
+for _name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+    os.environ.pop(_name, None)
 
 # Derandomized: a red run must be red again for whoever looks into it.  `deep` is for a long search.
 settings.register_profile("fast", max_examples=25, deadline=None, derandomize=True, database=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ import pytest
 import fastmlp
 from fastmlp.cli import main
 from fastmlp.cli.app import COMMANDS
-from support.cli_process import TIMEOUT, answer_signals, environment, run
+from support.cli_process import TIMEOUT, answer_signals, command, environment, run
 from support.serving_models import train
 
 pytest.importorskip("polars")
@@ -299,3 +300,19 @@ def test_a_signal_that_meets_an_import_has_its_own_code(number, code):
         preexec_fn=answer_signals,
     )
     assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", ["data list", "data list --json", "config show iris", "train --help", "--version"]
+)
+@pytest.mark.parametrize("stream", ["full", "closed"])
+def test_output_that_cannot_be_written(arguments, stream, tmp_path):
+    """Written in parts when a buffer is full, and the rest at the end of the process."""
+    place = {"full": ">/dev/full", "closed": ">&-"}[stream]
+    shell = f"{shlex.join(command(*arguments.split()))} {place}"
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=environment(), timeout=TIMEOUT,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    full = "fastmlp: error: [Errno 28] No space left on device\n"
+    assert (done.returncode, done.stderr) == ((1, full) if stream == "full" else (0, ""))

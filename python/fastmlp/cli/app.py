@@ -164,10 +164,26 @@ def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
     click.echo(f"fastmlp: {head} {message}".replace(":  ", ": "), err=True, color=True)
     # A usage error may occur before --json is parsed, so the raw arguments are searched too.
     if (state.json or "--json" in args) and not state.result_printed:
-        click.echo(json.dumps(error_json(state.command, code, message)))
+        with contextlib.suppress(OSError):  # standard output may be what failed
+            click.echo(json.dumps(error_json(state.command, code, message)))
+    _discard_unwritable_output()
     return int(code)
 
 
+@contextlib.contextmanager
+def _standard_streams() -> Iterator[None]:
+    """Give a process whose standard output or error is closed one that discards everything."""
+    with contextlib.ExitStack() as stack:
+        if sys.stdout is None:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        if sys.stderr is None:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+
+
+@_standard_streams()
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and convert every error to an exit code; see `fastmlp.cli.main`."""
     arguments = list(sys.argv[1:] if args is None else args)
@@ -177,21 +193,27 @@ def run(args: Sequence[str] | None = None) -> int:
             outcome: Any = cli.main(
                 arguments, prog_name="fastmlp", standalone_mode=False, obj=state
             )
+        sys.stdout.flush()  # what cannot be written is an error of the command
         # click returns the argument of ctx.exit() or the return value of the command.
         return int(outcome) if isinstance(outcome, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return int(ExitCode.USAGE)
-    except BrokenPipeError:
-        return _broken_pipe()
+    except BrokenPipeError:  # without a message: `fastmlp data list | head -1`
+        _discard_unwritable_output()
+        return int(ExitCode.UNEXPECTED)
     except (Exception, KeyboardInterrupt, Terminated) as error:
         return _report(error, state, arguments)
 
 
-def _broken_pipe() -> int:
-    """End without a message if the reader of a pipe has ended (`fastmlp data list | head -1`)."""
-    # The interpreter flushes standard output at exit, which would raise the error again.
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
-    return int(ExitCode.UNEXPECTED)
+def _discard_unwritable_output() -> None:
+    """Discard the rest of standard output if it cannot be written.
+
+    The interpreter flushes it at exit, which would raise the error again and end with code 120.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
