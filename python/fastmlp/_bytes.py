@@ -16,6 +16,7 @@ __all__ = [
     "ALWAYS_ALLOWED_BYTES",
     "MOST_RATIO",
     "gunzip",
+    "gunzip_blocks",
     "gunzip_exactly",
     "gunzip_start",
     "most_bytes_from",
@@ -56,12 +57,25 @@ def gunzip(content: bytes, origin: str) -> bytes:
     FormatError
         The file is no gzip file, is damaged, or holds more than `most_bytes_from` allows.
     """
-    raw = bytearray()
-    with _unpacked(content, origin) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            raw += block
-            require_ratio(origin, len(content), len(raw))
-    return bytes(raw)
+    return b"".join(gunzip_blocks(io.BytesIO(content), len(content), origin))
+
+
+def gunzip_blocks(
+    packed: BinaryIO, size: int, origin: str, block_bytes: int = _BLOCK_BYTES
+) -> Iterator[bytes]:
+    """Decompress a gzip file of `size` bytes block by block, within the limit of `gunzip`.
+
+    Raises
+    ------
+    FormatError
+        The errors of `gunzip`, when the blocks before have been yielded.
+    """
+    unpacked = 0
+    with _unpacked(packed, origin) as stream:
+        while block := stream.read(block_bytes):
+            unpacked += len(block)
+            require_ratio(origin, size, unpacked)
+            yield block
 
 
 def gunzip_exactly(content: bytes, size: int, origin: str) -> bytes:
@@ -89,18 +103,18 @@ def gunzip_start(content: bytes, most: int, origin: str) -> bytes:
     FormatError
         The file is no gzip file or is damaged.
     """
-    with _unpacked(content, origin) as stream:
+    with _unpacked(io.BytesIO(content), origin) as stream:
         return stream.read(most)
 
 
 @contextlib.contextmanager
-def _unpacked(content: bytes, origin: str) -> Iterator[BinaryIO]:
+def _unpacked(packed: BinaryIO, origin: str) -> Iterator[BinaryIO]:
     """Yield the decompressed bytes of a gzip file as a stream; its errors become FormatError."""
     import gzip  # slow to load, as is zlib, and needed for compressed files only
     import zlib
 
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        with gzip.GzipFile(fileobj=packed) as stream:
             yield stream  # type: ignore[misc]
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{origin}: gzip data: {error}") from error

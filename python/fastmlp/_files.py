@@ -12,6 +12,8 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from fastmlp.errors import FormatError
 
@@ -19,6 +21,7 @@ __all__ = [
     "append",
     "atomic_write",
     "is_locked",
+    "open_regular_file",
     "read_regular_file",
     "sweep",
     "text_path",
@@ -201,6 +204,30 @@ def read_regular_file(
         It cannot be opened or read.
     """
     name = os.fspath(path)
+    with open_regular_file(name) as (stream, size):
+        if max_bytes is not None and size > max_bytes:
+            raise FormatError(
+                f"{name}: file size is {size} bytes, at most {max_bytes} are expected"
+            )
+        # Files that report 0 bytes but never end (some in /proc) stop here: the size is known.
+        content = stream.read(size)
+        if len(content) != size or (not may_grow and stream.read(1)):
+            raise FormatError(f"{name}: file size changed while it was read")
+    return content
+
+
+@contextlib.contextmanager
+def open_regular_file(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file; yield the stream and the size that the file has now.
+
+    Raises
+    ------
+    FormatError
+        The path is a directory, FIFO, socket or device.
+    OSError
+        It cannot be opened.
+    """
+    name = os.fspath(path)
     try:
         # Without O_NONBLOCK, opening a FIFO without a writer would wait forever.
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -212,23 +239,10 @@ def read_regular_file(
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise FormatError(f"{name}: not a regular file ({_kind(status.st_mode)})")
-        if max_bytes is not None and status.st_size > max_bytes:
-            raise FormatError(
-                f"{name}: file size is {status.st_size} bytes, at most {max_bytes} are expected"
-            )
-        return _read_exactly(descriptor, status.st_size, name, may_grow)
+        with open(descriptor, "rb", closefd=False) as stream:
+            yield stream, status.st_size
     finally:
         os.close(descriptor)
-
-
-def _read_exactly(descriptor: int, size: int, name: str, may_grow: bool) -> bytes:
-    """Read `size` bytes and require the end of the file after them, unless it may grow."""
-    # Files that report 0 bytes but never end (some in /proc) stop here, because the size is known.
-    with open(descriptor, "rb", closefd=False) as stream:
-        content = stream.read(size)
-        if len(content) != size or (not may_grow and stream.read(1)):
-            raise FormatError(f"{name}: file size changed while it was read")
-    return content
 
 
 def _refuse_special_target(target: str, shown: str) -> None:

@@ -81,7 +81,7 @@ def as_inputs(values: NDArray[Any], where: str) -> NDArray[Any]:
         )
     values = values.reshape(len(values), -1)
     if values.dtype == np.uint8:
-        return values.copy()
+        return np.array(values, order="C")
     return _as_floats(values, np.result_type(values.dtype, np.float32), where)
 
 
@@ -148,7 +148,7 @@ def _as_floats(values: NDArray[Any], dtype: np.dtype[Any], where: str) -> NDArra
         if extreme > LARGEST_INTEGER:
             raise FormatError(f"{where}: integers must be 2**53 at most, got {extreme}")
     with np.errstate(over="ignore"):
-        floats = values.astype(np.float64 if dtype.itemsize > 8 else dtype, order="C")
+        floats = np.array(values, np.float64 if dtype.itemsize > 8 else dtype, order="C")
     finite = np.isfinite(floats)
     if not finite.all():
         place = np.unravel_index(int(np.argmin(finite)), floats.shape)

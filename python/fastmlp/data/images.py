@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from fastmlp.data.table import Part, RawData
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
-__all__ = ["read_image_directory"]
+__all__ = ["holds_images", "image_pixels", "read_image_directory", "read_images"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # Pillow tries the decoders of these formats and no others, whatever the name of the file says.
@@ -64,8 +65,8 @@ def read_image_directory(directory: str) -> RawData:
     class_names = tuple(_subdirectories(root))
     if not class_names:
         raise FormatError(
-            f"{root}: must hold a directory of images for each class, or the four files of an "
-            "IDX set"
+            f"{root}: must hold a directory of images for each class, the four files of an IDX "
+            "set, or tables of one format"
         )
     pictures = _pictures(root, class_names)
     reader = _ImageReader(directory)
@@ -177,8 +178,102 @@ class _ImageReader:
         return image
 
 
-def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
-    """Return the pixels of an image: (height, width) if it is gray, else (height, width, 3)."""
+# ---------------------------------------------------------------- images to predict
+
+
+def holds_images(source: str) -> bool:
+    """Return whether a source is an image, or a directory that holds images and nothing else.
+
+    The images may lie in directories inside it, as those of a training do.
+    """
+    path = os.path.expanduser(source)
+    if not os.path.isdir(path):
+        return path.lower().endswith(_SUFFIXES)
+    found = False
+    for each in _files_below(path):
+        if not each.lower().endswith(_SUFFIXES):
+            return False
+        found = True
+    return found
+
+
+def _files_below(directory: str, depth: int = 2) -> Iterator[str]:
+    """Yield the visible files in a directory and in those inside it, by name.
+
+    Directories deeper than those of a training, PART/CLASS, come as they are.
+    """
+    for entry in _visible(directory):
+        if entry.is_dir() and depth:
+            yield from _files_below(entry.path, depth - 1)
+        else:
+            yield entry.path
+
+
+def read_images(
+    source: str, shape: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.object_]]:
+    """Read an image, or all images of a directory, in the form of the images of a training.
+
+    Parameters
+    ----------
+    source : str
+        An image, or a directory of images, which are sorted by their paths.
+    shape : tuple of int
+        (height, width) of gray images or (height, width, 3) of others. Images of another size are
+        resized, and colors become gray or gray becomes colors.
+
+    Returns
+    -------
+    pixels : uint8 array of shape (images, features)
+        As `read_image_directory` returns them.
+    names : object array of str of shape (images,)
+        Names of the files, with those of the directories inside the source.
+
+    Raises
+    ------
+    FormatError
+        An image cannot be read.
+    OSError
+        A file cannot be opened.
+    """
+    path = os.path.expanduser(source)
+    is_directory = os.path.isdir(path)
+    paths = list(_files_below(path)) if is_directory else [path]
+    pixels = np.empty((len(paths), *shape), np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i, each in enumerate(paths):
+            pixels[i] = _decode(read_regular_file(each), each, shape)
+    root = path if is_directory else os.path.dirname(path)
+    names = np.array([os.path.relpath(each, root or ".") for each in paths], object)
+    return pixels.reshape(len(paths), -1), names
+
+
+def image_pixels(content: bytes, origin: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the pixels of one image in memory, of shape (1, features), as `read_images` does.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    origin : str
+        Name of the image for messages.
+    shape : tuple of int
+        As for `read_images`.
+
+    Raises
+    ------
+    FormatError
+        The image cannot be read.
+    """
+    return _decode(content, origin, shape).reshape(1, -1)
+
+
+def _decode(content: bytes, path: str, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+    """Return the pixels of an image: (height, width) if it is gray, else (height, width, 3).
+
+    With a shape the image gets it: it is converted, and resized with all its pixels weighted.
+    """
     pillow: Any = require("data", "PIL.Image")
     try:
         with pillow.open(io.BytesIO(content), formats=_FORMATS) as image:
@@ -189,10 +284,17 @@ def _decode(content: bytes, path: str) -> NDArray[np.uint8]:
                 )
             if image.mode.startswith(_DEEP_MODES):
                 raise FormatError(f"{path}: mode: must have 8 bits per channel, got {image.mode!r}")
-            gray = image.mode in ("1", "L")
-            return np.asarray(image.convert("L" if gray else "RGB"), np.uint8)
+            gray = image.mode in ("1", "L") if shape is None else len(shape) == 2
+            converted = image.convert("L" if gray else "RGB")
+            if shape is not None and converted.size != (shape[1], shape[0]):
+                bilinear = pillow.Resampling.BILINEAR
+                converted = converted.resize((shape[1], shape[0]), bilinear)
+            return np.asarray(converted, np.uint8)
     except (FormatError, MemoryError):
         raise
+    except pillow.UnidentifiedImageError as error:
+        formats = ", ".join(_FORMATS)
+        raise FormatError(f"{path}: image: begins like none of {formats}") from error
     except Exception as error:  # decoders raise a dozen types for damaged files
         raise FormatError(f"{path}: image: cannot be read: {error}") from error
 

@@ -2,6 +2,12 @@
 
 Reference: NumPy Enhancement Proposal 1, versions 1.0 to 3.0 of the format. Nothing is evaluated or
 unpickled. The sizes that a file declares are compared with its own size before memory is taken.
+
+An .npy file is mapped into memory, so that only the copy that `arrays` makes takes memory. Its
+header is parsed here and not by `numpy.load`, which evaluates it as a Python literal: nested
+brackets make that raise MemoryError, old files make it warn, and it accepts negative sizes and
+bytes after the values. The arrays of an .npz file are not mapped: their checksums in the archive
+are compared, for which all bytes must be read, and most are compressed.
 """
 
 from __future__ import annotations
@@ -18,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._bytes import most_deflated_in, require_ratio
+from fastmlp._files import open_regular_file
 from fastmlp.errors import FormatError
 
-__all__ = ["parse_npy", "parse_npz"]
+__all__ = ["map_npy", "parse_npy", "parse_npz"]
 
 _MAGIC = b"\x93NUMPY"
 _MOST_HEADER_BYTES = 10_000
@@ -80,6 +87,14 @@ def parse_npy(content: bytes, origin: str) -> NDArray[Any]:
     _require_size(header, len(content), origin)
     values = np.frombuffer(content, header.dtype, math.prod(header.shape), header.start)
     return values.reshape(header.shape, order=header.order)
+
+
+def map_npy(path: str) -> NDArray[Any]:
+    """Map the array of an .npy file into memory; results and errors of `parse_npy`."""
+    with open_regular_file(path) as (stream, size):
+        header = _read_header(stream.read(12 + _MOST_HEADER_BYTES), path)
+        _require_size(header, size, path)
+        return np.memmap(stream, header.dtype, "r", header.start, header.shape, header.order)
 
 
 def parse_npz(content: bytes, origin: str, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:

@@ -1,52 +1,59 @@
 """Reading of sources: named data sets, files, directories and standard input.
 
-This module finds the reader; each format has a module of its own: `delimited`, `parquet`,
-`numpy_files`, `images`, and `fastmlp.datasets.idx`.
+This module finds the reader; each format has a module of its own: `delimited`, `jsonl`, `parquet`,
+`numpy_files`, `images`, and `fastmlp.datasets.idx`. `shards` finds and joins the files of a table.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import glob
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fastmlp._bytes import gunzip, sha256
-from fastmlp._files import read_regular_file
-from fastmlp.data import delimited, images, numpy_files, parquet
+from fastmlp.data import delimited, images, jsonl, numpy_files, parquet, shards
 from fastmlp.data.arrays import as_inputs, data_of_arrays
-from fastmlp.data.table import Part, RawData, Table
+from fastmlp.data.content import GZIP_MAGIC, Content
+from fastmlp.data.table import Part, RawData, Reading, Table, require_columns
 from fastmlp.datasets import get_spec, idx, load
 from fastmlp.errors import FormatError
 
-__all__ = ["is_file_source", "read", "read_samples"]
+__all__ = ["holds_tables", "is_file_source", "read", "read_samples"]
 
 _STANDARD_INPUT = "-"
 
 
 def read(
-    source: str,
+    source: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
     separator: str | None = None,
+    reading: Reading | None = None,
     report: Callable[[str], None] | None = None,
 ) -> RawData:
     """Read samples with their targets.
 
     Parameters
     ----------
-    source : str
+    source : str or os.PathLike
         A name of `fastmlp.datasets`, in any spelling that `fastmlp.datasets.get_spec` accepts, has
-        precedence over a file of that name; a file that ends in .csv, .tsv (also with .gz),
-        .parquet or .npz; a directory with the four IDX files of a set like MNIST, or with images
-        in one directory per class; or "-" for CSV or Parquet on standard input.
+        precedence over a file of that name. Else a table: text (.csv, .tsv, .txt, .tab, .psv), JSON
+        (.jsonl, .ndjson, .json) or Arrow (.parquet, .feather, .arrow, .ipc); text and JSON also
+        with .gz. A pattern such as ``part-*.csv``, or a directory that holds tables of one format
+        and nothing else, is one table in several files, in sorted order. Or arrays: .npz; a
+        directory with the four IDX files of a set like MNIST, or with images in one directory per
+        class. Or "-", a table on standard input.
     data_dir : str or os.PathLike, optional
         Directory that is searched first for the files of a named set.
     separator : str, optional
-        Character between the fields of a text file. By default the first line decides.
+        Character between the fields of a text file; short for ``Reading(separator=...)``.
+    reading : Reading, optional
+        How a table is read. By default the file decides.
     report : callable, optional
         Called with one line of text for each place that is searched for a named set.
 
@@ -62,7 +69,7 @@ def read(
     OSError
         A file cannot be opened.
     ValueError
-        No set has this name, or `separator` is not a character that can separate fields.
+        No set has this name, or an option does not fit the format of the source.
     fastmlp.DataUnavailableError
         No source has the named set.
 
@@ -73,29 +80,34 @@ def read(
     RawData('moons', train=Part(x=(1000, 2), y=(1000,)))
     """
     source = os.fspath(source)
+    reading = _with_separator(reading, separator)
     if not is_file_source(source):
-        _refuse_separator(separator, source)
+        _refuse_options(reading, source, _TEXT_OPTIONS)
         return _read_named(source, data_dir, report)
     path = os.path.expanduser(source)
-    if path != _STANDARD_INPUT and os.path.isdir(path):
-        _refuse_separator(separator, source)
+    if path != _STANDARD_INPUT and os.path.isdir(path) and not shards.holds_tables(path, suffix_of):
+        _refuse_options(reading, source, _TEXT_OPTIONS)
         return _read_directory(path)
-    form, file = _open(path, separator)
-    return form.data(file)
+    form, files = _open(path)
+    return form.data(files, reading)
 
 
 def read_samples(
-    path: str | os.PathLike[str], *, separator: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    separator: str | None = None,
+    reading: Reading | None = None,
 ) -> Table | NDArray[Any]:
     """Read samples to predict. A table may hold targets among its columns.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A file that ends in .csv, .tsv (also with .gz), .parquet, .npz (its array x), .npy, .idx or
-        -ubyte (also with .gz); or "-" for CSV or Parquet on standard input.
+        A table as in `read`; or arrays: .npz (its array x), .npy, .idx or -ubyte (also with .gz).
     separator : str, optional
-        Character between the fields of a text file. By default the first line decides.
+        Character between the fields of a text file; short for ``Reading(separator=...)``.
+    reading : Reading, optional
+        How a table is read. By default the file decides.
 
     Returns
     -------
@@ -116,8 +128,8 @@ def read_samples(
     array([[1., 2.],
            [3., 4.]])
     """
-    form, file = _open(os.path.expanduser(os.fspath(path)), separator)
-    return form.samples(file)
+    form, files = _open(os.path.expanduser(os.fspath(path)))
+    return form.samples(files, _with_separator(reading, separator))
 
 
 def is_file_source(source: str) -> bool:
@@ -134,7 +146,8 @@ def is_file_source(source: str) -> bool:
     try:
         get_spec(source)
     except ValueError:
-        looks_like_path = os.sep in source or "." in source or _suffix_of(source) is not None
+        looks_like_path = os.sep in source or "." in source or suffix_of(source) is not None
+        looks_like_path = looks_like_path or glob.has_magic(source)
         return looks_like_path or os.path.exists(os.path.expanduser(source))
     return False
 
@@ -143,74 +156,104 @@ def is_file_source(source: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _File:
-    """A file in memory, unpacked. `stem` is the name without suffixes; messages say `origin`."""
+class _Files:
+    """Files of one format. `stem` is the name without suffixes; messages say `origin`."""
 
-    name: str
+    names: tuple[str, ...]
     stem: str
     origin: str
-    content: bytes
-    separator: str | None = None
+    contents: tuple[Content, ...]
 
     @property
-    def digest(self) -> dict[str, str]:
-        return {self.name: sha256(self.content)}
+    def digests(self) -> dict[str, str]:
+        pairs = zip(self.names, self.contents, strict=True)
+        return {name: content.digest() for name, content in pairs}
 
 
 class _Format:
     """Reader of one file format: `data` returns samples with targets, `samples` without."""
 
-    takes_separator = False
+    options: tuple[str, ...] = ()  # fields of `Reading` that it takes
     is_packable = False  # ".gz" may follow the suffix
+    is_table = False
 
-    def unpack(self, content: bytes, origin: str) -> bytes:
-        return gunzip(content, origin)
-
-    def data(self, file: _File) -> RawData:
+    def data(self, files: _Files, reading: Reading) -> RawData:
         raise NotImplementedError
 
-    def samples(self, file: _File) -> Table | NDArray[Any]:
+    def samples(self, files: _Files, reading: Reading) -> Table | NDArray[Any]:
         raise NotImplementedError
 
 
 class _TableFormat(_Format):
-    def data(self, file: _File) -> RawData:
-        return RawData(file.stem, Part(self.table(file, strict=True)), sha256=file.digest)
+    is_table = True
 
-    def samples(self, file: _File) -> Table:
-        return self.table(file, strict=False)
+    def data(self, files: _Files, reading: Reading) -> RawData:
+        table = self.samples(files, reading)
+        return RawData(files.stem, Part(table), sha256=files.digests)
 
-    def table(self, file: _File, *, strict: bool) -> Table:
-        """Return the table in a file; for `strict` see `column_of_cells`."""
+    def samples(self, files: _Files, reading: Reading) -> Table:
+        _refuse_options(reading, files.origin, set(_TEXT_OPTIONS) - set(self.options))
+        return with_index(self.table(files, reading), reading)
+
+    def table(self, files: _Files, reading: Reading) -> Table:
+        """Return the table in the files."""
         raise NotImplementedError
 
 
 class _Text(_TableFormat):
-    takes_separator = True
+    options = ("separator", "encoding", "header", "names")
     is_packable = True
 
     def __init__(self, usual_separator: str | None) -> None:
         self._usual = usual_separator
 
-    def table(self, file: _File, *, strict: bool) -> Table:
-        separator = self._usual if file.separator is None else file.separator
-        return delimited.read_delimited(file.content, file.origin, separator, strict=strict)
+    def table(self, files: _Files, reading: Reading) -> Table:
+        if reading.separator is None:
+            reading = dataclasses.replace(reading, separator=self._usual)
+        return delimited.read_delimited(files.contents, files.origin, reading)
 
 
-class _Parquet(_TableFormat):
-    def table(self, file: _File, *, strict: bool) -> Table:
-        return parquet.read_parquet(file.content, file.origin)
+class _Json(_TableFormat):
+    options = ("encoding",)
+    is_packable = True
+
+    def table(self, files: _Files, reading: Reading) -> Table:
+        return jsonl.read_json(files.contents, files.origin, reading)
+
+
+class _Typed(_TableFormat):
+    """Reader of a format that holds values with types."""
+
+    def table(self, files: _Files, reading: Reading) -> Table:
+        tables = [self.read_one(one, reading) for one in files.contents]
+        return tables[0] if len(tables) == 1 else shards.joined(tables, files.origin)
+
+    def read_one(self, content: Content, reading: Reading) -> Table:
+        """Return the table in one file."""
+        raise NotImplementedError
+
+
+class _Parquet(_Typed):
+    def read_one(self, content: Content, reading: Reading) -> Table:
+        return parquet.read_parquet(content, content.origin, reading)
+
+
+class _Arrow(_Typed):
+    def read_one(self, content: Content, reading: Reading) -> Table:
+        return parquet.read_arrow(content, content.origin, reading)
 
 
 class _Npz(_Format):
-    def data(self, file: _File) -> RawData:
+    def data(self, files: _Files, reading: Reading) -> RawData:
+        _refuse_options(reading, files.origin, _TEXT_OPTIONS)
         names = ("x", "y", "x_train", "y_train", "x_test", "y_test")
-        arrays = numpy_files.parse_npz(file.content, file.origin, names)
-        return data_of_arrays(arrays, file.origin, name=file.stem, sha256=file.digest)
+        arrays = numpy_files.parse_npz(files.contents[0].raw(), files.origin, names)
+        return data_of_arrays(arrays, files.origin, name=files.stem, sha256=files.digests)
 
-    def samples(self, file: _File) -> NDArray[Any]:
-        arrays = numpy_files.parse_npz(file.content, file.origin, ("x",))
-        return as_inputs(arrays["x"], f"{file.origin}: x")
+    def samples(self, files: _Files, reading: Reading) -> NDArray[Any]:
+        _refuse_options(reading, files.origin, _TEXT_OPTIONS)
+        arrays = numpy_files.parse_npz(files.contents[0].raw(), files.origin, ("x",))
+        return as_inputs(arrays["x"], f"{files.origin}: x")
 
 
 class _SingleArray(_Format):
@@ -218,15 +261,17 @@ class _SingleArray(_Format):
 
     hint: str
 
-    def data(self, file: _File) -> RawData:
+    def data(self, files: _Files, reading: Reading) -> RawData:
+        del reading
         raise FormatError(
-            f"{file.origin}: targets: are missing, the file holds inputs only; {self.hint}"
+            f"{files.origin}: targets: are missing, the file holds inputs only; {self.hint}"
         )
 
-    def samples(self, file: _File) -> NDArray[Any]:
-        return as_inputs(self.array(file), file.origin)
+    def samples(self, files: _Files, reading: Reading) -> NDArray[Any]:
+        _refuse_options(reading, files.origin, _TEXT_OPTIONS)
+        return as_inputs(self.array(files.contents[0]), files.origin)
 
-    def array(self, file: _File) -> NDArray[Any]:
+    def array(self, content: Content) -> NDArray[Any]:
         """Return the array as stored."""
         raise NotImplementedError
 
@@ -234,34 +279,50 @@ class _SingleArray(_Format):
 class _Npy(_SingleArray):
     hint = "save x and y with numpy.savez"
 
-    def array(self, file: _File) -> NDArray[Any]:
-        return numpy_files.parse_npy(file.content, file.origin)
+    def array(self, content: Content) -> NDArray[Any]:
+        assert content.path is not None
+        return numpy_files.map_npy(content.path)
 
 
 class _Idx(_SingleArray):
     hint = "name the directory of the four files of its set"
     is_packable = True
 
-    def unpack(self, content: bytes, origin: str) -> bytes:
-        return idx.gunzip_idx(content, origin)
-
-    def array(self, file: _File) -> NDArray[Any]:
-        return idx.parse_idx(file.content, file.origin)
+    def array(self, content: Content) -> NDArray[Any]:
+        raw = content.raw()
+        raw = idx.gunzip_idx(raw, content.origin) if content.packed else raw
+        return idx.parse_idx(raw, content.origin)
 
 
 # Formats by the end of the file name in lower case.
 _FORMATS: dict[str, _Format] = {
     ".csv": _Text(None),
     ".tsv": _Text("\t"),
+    ".tab": _Text("\t"),
+    ".psv": _Text("|"),
+    ".txt": _Text(None),
+    ".jsonl": _Json(),
+    ".ndjson": _Json(),
+    ".json": _Json(),
     ".parquet": _Parquet(),
+    ".feather": _Arrow(),
+    ".arrow": _Arrow(),
+    ".ipc": _Arrow(),
     ".npz": _Npz(),
     ".npy": _Npy(),
     ".idx": _Idx(),
     "-ubyte": _Idx(),
 }
+_SHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+_TEXT_OPTIONS = ("separator", "encoding", "header")
+_OPTION_HINTS = {
+    "separator": "is not a text table",
+    "encoding": "is not text",
+    "header": "is not a text table",
+}
 
 
-def _suffix_of(name: str) -> str | None:
+def suffix_of(name: str) -> str | None:
     """Return the key of `_FORMATS` with which a name ends, or None."""
     name = name.lower()
     packed = name.endswith(".gz")
@@ -272,43 +333,89 @@ def _suffix_of(name: str) -> str | None:
     return None
 
 
+def holds_tables(directory: str) -> bool:
+    """Return whether a directory holds files of tables, and none of images or arrays."""
+    return shards.holds_tables(directory, suffix_of)
+
+
 # ---------------------------------------------------------------- sources
 
 
-def _open(path: str, separator: str | None) -> tuple[_Format, _File]:
+def _open(path: str) -> tuple[_Format, _Files]:
     if path == _STANDARD_INPUT:
-        return _take_standard_input(separator)
-    suffix = _suffix_of(path)
-    if os.path.isdir(path):
-        raise FormatError(f"{path}: must be a file, got a directory")
+        return _take_standard_input()
+    paths = shards.paths_of(path, suffix_of)
+    suffix = suffix_of(paths[0])
+    if os.path.isdir(path) and (suffix is None or paths == [path]):
+        raise FormatError(
+            f"{path}: must be a file, got a directory that does not hold tables of one format "
+            "alone, or for a model of images nothing but images"
+        )
     if suffix is None:
-        os.stat(path)  # a missing file is reported before a wrong suffix
-        raise FormatError(f"{path}: file type: must be one of {', '.join(_FORMATS)}")
+        os.stat(paths[0])  # a missing file is reported before a wrong suffix
+        hint = "; save the sheet as CSV" if path.lower().endswith(_SHEETS) else ""
+        raise FormatError(f"{path}: file type: must be one of {', '.join(_FORMATS)}{hint}")
     form = _FORMATS[suffix]
-    if not form.takes_separator:
-        _refuse_separator(separator, path)
-    content = read_regular_file(path)
-    name = os.path.basename(path)
-    if name.lower().endswith(".gz"):
-        content, name = form.unpack(content, path), name[: -len(".gz")]
-    return form, _File(name, name[: -len(suffix)] or "data", path, content, separator)
+    if len(paths) > 1 and not form.is_table:
+        raise FormatError(f"{path}: must be one file, got {len(paths)}; only tables have parts")
+    names, contents = [], []
+    for one in paths:
+        name = os.path.basename(one)
+        packed = name.lower().endswith(".gz")
+        names.append(name[: -len(".gz")] if packed else name)
+        contents.append(Content(one, path=one, packed=packed))
+    stem = names[0][: -len(suffix)] or "data"
+    if paths != [path]:
+        stem = shards.stem_of(path, suffix)
+    return form, _Files(tuple(names), stem, path, tuple(contents))
 
 
-def _take_standard_input(separator: str | None) -> tuple[_Format, _File]:
+def _take_standard_input() -> tuple[_Format, _Files]:
     stream = getattr(sys.stdin, "buffer", None)
     content = stream.read() if stream is not None else b""
     origin = "standard input"
     if not content:
         raise FormatError(f"{origin}: is empty")
-    if content.startswith(parquet.MAGIC):
-        _refuse_separator(separator, origin)
-        return _FORMATS[".parquet"], _File(origin, "stdin", origin, content)
-    if content.startswith(b"\x1f\x8b"):
-        content = gunzip(content, origin)
-    return _FORMATS[".csv"], _File(origin, "stdin", origin, content, separator)
+    packed = content.startswith(GZIP_MAGIC)
+    source = Content(origin, data=content, packed=packed)
+    files = _Files((origin,), "stdin", origin, (source,))
+    for magic, suffix in _MAGIC.items():
+        if content.startswith(magic):
+            return _FORMATS[suffix], files
+    is_json = source.head(256).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+    return _FORMATS[".jsonl" if is_json else ".csv"], files
+
+
+_MAGIC = {
+    parquet.MAGIC: ".parquet",
+    parquet.ARROW_MAGIC: ".arrow",
+    parquet.STREAM_MAGIC: ".arrow",
+}
+
+
+def with_index(table: Table, reading: Reading) -> Table:
+    """Return a table in which the column that the caller names numbers the rows.
+
+    Raises
+    ------
+    FormatError
+        There is no such column.
+    """
+    name = reading.index_column
+    if name is None or name in table.index:
+        return table
+    if reading.wanted is None or name in reading.wanted:
+        require_columns(table, [name], {name: ", which numbers the rows,"})
+    if name not in table.columns:
+        return table
+    return dataclasses.replace(table, index=(*table.index, name))
 
 
 def _read_directory(path: str) -> RawData:
+    if os.path.isfile(os.path.join(path, "config.toml")):
+        raise FormatError(
+            f"{path}: is a run, not data; 'fastmlp predict {path} SAMPLES' asks its model"
+        )
     if not idx.is_idx_directory(path):
         return images.read_image_directory(path)
     arrays, digests = idx.read_idx_directory(path)
@@ -334,8 +441,15 @@ def _read_named(
     )
 
 
-def _refuse_separator(separator: str | None, source: str) -> None:
-    if separator is not None:
-        raise ValueError(
-            f"separator must be left out, because {source} is not a text table, got {separator!r}"
-        )
+def _with_separator(reading: Reading | None, separator: str | None) -> Reading:
+    reading = reading or Reading()
+    return reading if separator is None else dataclasses.replace(reading, separator=separator)
+
+
+def _refuse_options(reading: Reading, source: str, options: Iterable[str]) -> None:
+    for name in options:
+        value = getattr(reading, name)
+        if value is not None:
+            raise ValueError(
+                f"{name} must be left out, because {source} {_OPTION_HINTS[name]}, got {value!r}"
+            )
