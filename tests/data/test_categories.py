@@ -1,6 +1,7 @@
 """Categories that the training part does not hold: refused, or ignored and counted."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -10,29 +11,24 @@ from fastmlp import FormatError
 from fastmlp.data import Options, Part, prepare, read_samples
 from support.cli_process import run
 from support.preprocessing_examples import source, table, text
+from support.serving_models import read_csv
 
-WAY_OUT = "in training, leave the column out with --features, or use --unknown-categories ignore"
+WAY_OUT = "unknown categories pass with --unknown-categories ignore"
 
 
 def addresses(rows=60):
-    """The number of each row, and two columns of text in which many values are rare."""
+    """A size that numbers the rows, and two columns of text in which many values are rare."""
     numbered = np.random.Generator(np.random.PCG64(1)).integers(0, rows // 2, (2, rows))
     street, city = (text(*(f"{i:02}" for i in column)) for column in numbered)
-    return table(row=np.arange(float(rows)), street=street, city=city, label=text(*"xyz" * 20))
+    return table(size=np.arange(float(rows)), street=street, city=city, label=text(*"xyz" * 20))
 
 
 def test_the_split_may_keep_categories_from_training():
     raw = addresses()
     options = Options(standardize=False, validation_fraction=0.2)
-    message = (
-        rf"line \d+, column 'street': '\d\d' does not occur in the training part, .*; {WAY_OUT}"
-    )
-    with pytest.raises(FormatError, match=message):
-        prepare(source(raw), options)
-
-    prepared = prepare(source(raw), dataclasses.replace(options, unknown_categories="ignore"))
+    prepared = prepare(source(raw), options)
     train = prepared.train.x[:, 0].astype(int)
-    columns = [raw.columns[name] for name in ("street", "city")]
+    columns = [raw.columns[name].to_numpy().astype(str) for name in ("street", "city")]
     known = [sorted(set(column[train])) for column in columns]
     affected, shares = {}, {}
     for name in ("train", "validation", "test"):
@@ -48,8 +44,18 @@ def test_the_split_may_keep_categories_from_training():
     assert affected["train"] == 0
     assert affected["validation"]
     assert affected["test"]
-    expected = f"unknown_categories: ignored in {shares['validation']}, {shares['test']}"
+    expected = f"unknown categories: in {shares['validation']}, {shares['test']}"
     assert prepared.notes[-1] == expected
+
+    refused = affected["validation"] + affected["test"]
+    with pytest.raises(FormatError, match=WAY_OUT) as error:
+        prepare(source(raw), dataclasses.replace(options, unknown_categories="error"))
+    first, *places = str(error.value).splitlines()
+    values = int(re.search(r"(\d+) values cannot be used", first)[1])
+    assert refused <= values <= 2 * refused  # a row may have two of them
+    line = r"  line \d+, column '(street|city)': '\d\d' does not occur in the training part, .*"
+    assert all(re.fullmatch(line, place) for place in places[:10])
+    assert len(places) == values <= 10
 
 
 @pytest.mark.parametrize(
@@ -63,15 +69,14 @@ def test_the_split_may_keep_categories_from_training():
 def test_a_test_part_of_its_own_may_have_more_categories(colors, sizes, note):
     train = table(color=text("red", "blue", "red"), size=text(*"SLL"), label=text(*"xyx"))
     test = table(color=text(*colors), size=text(*sizes), label=text(*"xyx"))
-    options = Options(unknown_categories="ignore", standardize=False)
-    prepared = prepare(source(train, test=Part(test, None)), options)
+    prepared = prepare(source(train, test=Part(test)), Options(standardize=False))
     expected = [
         [color == "blue", color == "red", size == "L", size == "S"]
         for color, size in zip(colors, sizes, strict=True)
     ]
     np.testing.assert_array_equal(prepared.test.x, expected)
-    notes = [line for line in prepared.notes if line.startswith("unknown_categories")]
-    assert notes == ([f"unknown_categories: ignored in {note}"] if note else [])
+    notes = [line for line in prepared.notes if line.startswith("unknown categories")]
+    assert notes == ([f"unknown categories: in {note}"] if note else [])
 
 
 PEOPLE = "age,city,bought\n" + "31,Rom,yes\n45,Ulm,no\n29,Rom,yes\n52,Ulm,no\n" * 4
@@ -91,19 +96,33 @@ def train(directory, *settings):
     return run("train", "people.csv", *common, *settings, cwd=directory)
 
 
-def test_a_model_remembers_that_unknown_categories_are_ignored(people):
-    done = train(people, "--unknown-categories", "ignore")
+def test_unknown_categories_are_ignored_and_counted(people):
+    done = train(people)
     assert done.returncode == 0, done.stderr
-    assert "unknown_categories: ignored in 1 of 2 test samples" in done.stderr
+    assert "unknown categories: in 1 of 2 test samples" in done.stderr
     (run_directory,) = (people / "runs").iterdir()
-    preprocessing = fastmlp.load(run_directory / "last.safetensors").preprocessing
+    preprocessing = fastmlp.MLP.load(run_directory / "last.safetensors").preprocessing
     x = preprocessing.inputs(read_samples(people / "later.csv"))
     encoded = x * preprocessing.input_scale + preprocessing.input_mean
     np.testing.assert_allclose(encoded, [[30, 0, 0], [50, 0, 1]], atol=1e-12)
 
 
-def test_the_command_names_the_way_out(people):
-    done = train(people)
+def test_a_model_remembers_that_unknown_categories_are_errors(people):
+    (people / "later.csv").write_text(LATER.replace("Linz", "Rom"))
+    done = train(people, "--unknown-categories", "error")
+    assert done.returncode == 0, done.stderr
+    (people / "later.csv").write_text(LATER)
+    asked = run("predict", "1", "later.csv", cwd=people)
+    assert asked.returncode == 0
+    rows = read_csv(asked.stdout)
+    assert "column 'city': 'Linz' does not occur in the training part" in rows[0]["problem"]
+    assert rows[0]["prediction"] == rows[1]["problem"] == ""
+    passed = run("predict", "1", "later.csv", "--unknown-categories", "ignore", cwd=people)
+    assert "problem" not in passed.stdout
+    assert read_csv(passed.stdout)[1] == {"prediction": rows[1]["prediction"]}
+
+
+def test_the_command_names_the_row(people):
+    done = train(people, "--unknown-categories", "error")
     assert done.returncode == 3
     assert "later.csv: line 2, column 'city': 'Linz' does not occur" in done.stderr
-    assert "--unknown-categories ignore" in done.stderr

@@ -38,7 +38,7 @@ def after_a_file(preprocessing):
 
 
 def test_from_a_csv_file_to_predictions_for_another(people, tmp_path):
-    options = Options(target=("bought",), impute="median", test_fraction=0.25)
+    options = Options(target=("bought",), missing="median", test_fraction=0.25)
     prepared = prepare(read(str(people)), options)
     assert prepared.name == "people"
     assert prepared.task == "classification"
@@ -73,7 +73,14 @@ def test_errors_name_the_line_of_the_file(people, tmp_path, old, new, message):
     full = PEOPLE.replace(",,", ",0,").replace("\n,", "\n44,")
     people.write_text(full)
     prepared = prepare(
-        read(str(people)), Options(target=("bought",), test_fraction=0, validation_fraction=0)
+        read(str(people)),
+        Options(
+            target=("bought",),
+            test_fraction=0,
+            validation_fraction=0,
+            missing="error",
+            unknown_categories="error",
+        ),
     )
     later = tmp_path / "later.csv"
     later.write_text(full.replace(old, new, 1))
@@ -83,9 +90,12 @@ def test_errors_name_the_line_of_the_file(people, tmp_path, old, new, message):
 
 def test_a_gap_in_the_file_is_named(people):
     with pytest.raises(
-        FormatError, match="people.csv: line 3, column 'income': lacks a value, as do 2 more"
-    ):
-        prepare(read(str(people)), Options(target=("bought",)))
+        FormatError, match="people.csv: 3 values cannot be used; .* --missing auto"
+    ) as e:
+        prepare(read(str(people)), Options(target=("bought",), missing="error"))
+    places = [(3, "income"), (4, "age"), (8, "income")]
+    lines = [f"  line {line}, column {name!r}: lacks a value" for line, name in places]
+    assert str(e.value).splitlines()[1:] == lines
     with pytest.raises(ValueError, match="target .* age, city, code, income, bought"):
         prepare(read(str(people)), Options())
 
@@ -95,22 +105,25 @@ def test_columns_that_cannot_be_used(tmp_path):
     import datetime
 
     path = tmp_path / "days.parquet"
-    day = datetime.datetime(2020, 1, 1)
+    day = datetime.timedelta(days=1)
     columns = {"when": [day] * 4, "a": [1, 2, 3, 4], "y": ["p", "q", "p", "q"]}
     polars.DataFrame(columns).write_parquet(path)
     raw = read(str(path))
-    with pytest.raises(ValueError, match="column 'when' holds .*datetime.*; leave it out"):
-        prepare(raw, Options())
-    with pytest.raises(ValueError, match="target must name columns of numbers or of text: 'when'"):
+    with pytest.raises(ValueError, match="column 'when' holds duration; leave it out"):
+        prepare(raw, Options(features=("a", "when")))
+    with pytest.raises(ValueError, match="target column 'when' must hold numbers or names"):
         prepare(raw, Options(target=("when",)))
-    prepared = prepare(raw, Options(features=("a",)))
+    prepared = prepare(raw, Options())
     assert prepared.preprocessing.feature_names == ("a",)
+    assert prepared.preprocessing.left_out == (("when", "holds duration"),)
+    assert "left out: 'when' (holds duration)" in prepared.notes
 
 
 @pytest.mark.parametrize(
     ("y", "task", "outputs"),
     [
-        (np.array([3, 1, 2, 1]), "classification", 3),
+        (np.array([3, 1, 3, 1]), "classification", 2),
+        (np.array([3, 1, 2, 1]), "regression", 1),
         (np.array(["b", "a", "b", "a"]), "classification", 2),
         (np.array([0.5, 1.25, 2, 3]), "regression", 1),
         (np.array([[0.5, 1], [1, 2], [3, 1], [0, 0]]), "regression", 2),

@@ -33,7 +33,7 @@ def flowers(rows=60, seed=0):
 
 
 def test_parts_of_a_table():
-    prepared = prepare(source(flowers()), Options(impute="mean"))
+    prepared = prepare(source(flowers()), Options(missing="mean"))
     assert prepared.task == "classification"
     assert [len(p) for p in (prepared.train, prepared.validation, prepared.test)] == [43, 5, 12]
     assert prepared.preprocessing.class_names == ("setosa", "versicolor", "virginica")
@@ -49,8 +49,8 @@ def test_parts_of_a_table():
         "target: column 'label'",
         "task: classification, 3 classes of 'label'",
         "split: 43 samples for training, 5 for validation, 12 for test",
-        "impute: 15 missing values replaced",
         "text: 'color' as 3 inputs, one for each value",
+        "missing values: 'color' 9, 'width' 6",
         "inputs: standardized to mean 0 and standard deviation 1",
     )
 
@@ -67,10 +67,23 @@ def test_what_was_asked_for_is_not_noted():
     assert prepare(source(flowers()), asked).notes == ()
 
 
+def test_an_indicator_and_a_level_for_missing_values():
+    prepared = prepare(source(flowers()), Options(standardize=False))
+    names = ("length", "color=blue", "color=red", "color=white", "color is missing")
+    assert prepared.preprocessing.feature_names == (*names, "width", "width is missing")
+    median = prepared.preprocessing.columns[2].fill
+    x = np.concatenate([p.x for p in (prepared.train, prepared.validation, prepared.test)])
+    assert x[:, 4].sum() == 9
+    assert x[:, 6].sum() == 6
+    np.testing.assert_array_equal(x[:, 1:5].sum(axis=1), 1)
+    np.testing.assert_array_equal(x[x[:, 6] == 1, 5], np.full(6, median))
+    assert median == np.median(prepared.train.x[prepared.train.x[:, 6] == 0, 5])
+
+
 def part_rows(prepared, raw):
     """Rows of the table that each part holds, by the column that is different in every row."""
     p = prepared.preprocessing
-    first = raw.columns["length"]
+    first = raw.columns["length"].to_numpy()
     found = {}
     for name in ("train", "validation", "test"):
         x = getattr(prepared, name).x[:, 0] * p.input_scale[0] + p.input_mean[0]
@@ -82,7 +95,7 @@ def test_each_row_keeps_its_target_and_its_weight():
     raw = flowers()
     columns = raw.columns | {"w": np.arange(60.0)}
     raw = dataclasses.replace(raw, columns=columns)
-    prepared = prepare(source(raw), Options(impute="median", sample_weight="w"))
+    prepared = prepare(source(raw), Options(missing="median", sample_weight="w"))
     rows = part_rows(prepared, raw)
     assert sorted(sum(rows.values(), [])) == list(range(60))
     assert "w" not in prepared.preprocessing.feature_names
@@ -90,15 +103,16 @@ def test_each_row_keeps_its_target_and_its_weight():
         part = getattr(prepared, name)
         np.testing.assert_array_equal(part.weight, indices)
         names = prepared.preprocessing.decode(part.y)
-        assert names.tolist() == columns["label"][indices].tolist()
+        assert names.tolist() == columns["label"][indices].to_list()
 
 
-def test_statistics_come_from_the_training_part_alone():
+@pytest.mark.parametrize("missing", ["auto", "mean"])
+def test_statistics_come_from_the_training_part_alone(missing):
     raw = flowers()
-    options = Options(impute="mean", validation_fraction=0.2)
+    options = Options(missing=missing, validation_fraction=0.2)
     prepared = prepare(source(raw), options)
     rows = part_rows(prepared, raw)
-    columns = {name: column.copy() for name, column in raw.columns.items()}
+    columns = {name: column.to_numpy().copy() for name, column in raw.columns.items()}
     for row in rows["test"] + rows["validation"]:
         columns["length"][row] = 1e9 + row
         columns["width"][row] = np.nan
@@ -120,7 +134,9 @@ def test_regression_targets_are_learned_from_the_training_part_alone():
     np.testing.assert_allclose(prepared.train.y.mean(), 0, atol=1e-15)
     np.testing.assert_allclose(prepared.train.y.std(), 1)
     together = np.concatenate([prepared.train.y, prepared.validation.y, prepared.test.y])
-    np.testing.assert_allclose(np.sort(p.decode(together)[:, 0]), np.sort(raw.columns["y"]))
+    np.testing.assert_allclose(
+        np.sort(p.decode(together)[:, 0]), np.sort(raw.columns["y"].to_numpy())
+    )
     plain = prepare(source(raw), Options(standardize_target=False))
     assert plain.preprocessing.target_mean is None
     np.testing.assert_allclose(p.decode(prepared.train.y), plain.train.y, rtol=1e-12)
@@ -157,9 +173,9 @@ def test_a_source_with_a_test_part_of_its_own():
     ("test", "message"),
     [
         (table(a=numbers(1), label=text("z")), "line 2, column 'label': 'z' is none of the 2"),
-        (table(a=numbers(1)), "people.csv: column 'label' is missing"),
+        (table(a=numbers(1)), "people.csv: column 'label', the target, is missing"),
         (table(b=numbers(1), label=text("x")), "people.csv: column 'a' is missing"),
-        (table(a=numbers(None), label=text("x")), "line 2, column 'a': lacks a value"),
+        (table(a=text("b"), label=text("x")), "line 2, column 'a': must be a number, got 'b'"),
     ],
 )
 def test_a_test_part_that_does_not_fit(test, message):
@@ -207,41 +223,67 @@ def test_too_few_samples_for_parts():
 # ---------------------------------------------------------------- gaps
 
 
-def test_gaps_are_refused_unless_they_are_to_be_filled():
-    message = (
-        r"people\.csv: line 2, column 'color': lacks a value, as do 14 more in the columns used; "
-        r"fill the gaps with impute"
-    )
-    with pytest.raises(FormatError, match=message):
-        prepare(source(flowers()), Options())
-    with pytest.raises(FormatError, match="line 5, column 'width': lacks a value, as do 5 more"):
-        prepare(source(flowers()), Options(features=("width", "length")))
-    prepare(source(flowers()), Options(features=("length",)))
+def test_gaps_are_refused_where_they_are_to_be():
+    with pytest.raises(
+        FormatError, match=r"people\.csv: 15 values .* with --missing auto:"
+    ) as error:
+        prepare(source(flowers()), Options(missing="error"))
+    places = str(error.value).splitlines()[1:]
+    assert places == [
+        "  line 2, column 'color': lacks a value, and so in 8 more rows",
+        "  line 5, column 'width': lacks a value, and so in 5 more rows",
+    ]
+    with pytest.raises(FormatError, match="6 values cannot be used"):
+        prepare(source(flowers()), Options(features=("width", "length"), missing="error"))
+    prepare(source(flowers()), Options(features=("length",), missing="error"))
 
 
 @pytest.mark.parametrize(
-    ("impute", "number"), [("mean", 13 / 4), ("median", 2.5), ("most_frequent", 1.0)]
+    ("missing", "number"), [("mean", 13 / 4), ("median", 2.5), ("most_frequent", 1.0)]
 )
-def test_what_fills_a_gap(impute, number):
+def test_what_fills_a_gap(missing, number):
     raw = table(a=numbers(1, None, 7, 4, 1), b=text("x", "z", None, "z", "x"), y=text(*"pqpqp"))
-    prepared = prepare(source(raw), Options(impute=impute, standardize=False, **WHOLE))
+    prepared = prepare(source(raw), Options(missing=missing, standardize=False, **WHOLE))
     assert prepared.preprocessing.columns[0].fill == number
     assert prepared.preprocessing.columns[1].fill == "x"  # of equally frequent ones the smallest
     np.testing.assert_array_equal(prepared.train.x[1], [number, 0, 1])
     np.testing.assert_array_equal(prepared.train.x[2], [7, 1, 0])
 
 
+@pytest.mark.parametrize("missing", ["auto", "error", "mean"])
 @pytest.mark.parametrize("column", [numbers(None, None, None, None), text(None, None, None, None)])
-def test_a_column_without_values(column):
+def test_a_column_without_values(column, missing):
     raw = table(a=column, b=numbers(1, 2, 3, 4), y=text(*"pqpq"))
-    with pytest.raises(ValueError, match="column 'a' has no value in the training part; leave it"):
-        prepare(source(raw), Options(impute="mean", **WHOLE))
+    prepared = prepare(source(raw), Options(missing=missing, **WHOLE))
+    assert prepared.preprocessing.left_out == (("a", "has no values"),)
+    with pytest.raises(ValueError, match="column 'a' has no values; leave it out"):
+        prepare(source(raw), Options(missing=missing, features=("a", "b"), **WHOLE))
 
 
-def test_a_missing_target_is_always_refused():
-    for y in (text("a", None, "b", None), numbers(0, None, 1, None)):
-        with pytest.raises(FormatError, match="line 3, column 'y': lacks a target, as do 1 more"):
-            prepare(source(table(a=numbers(1, 2, 3, 4), y=y)), Options(impute="mean"))
+def test_a_column_without_values_in_the_training_part():
+    options = Options(validation_fraction=0)
+    a = np.full(20, np.nan)
+    b = np.arange(20.0)
+    raw = table(a=a, b=b, y=text(*"pq" * 10))
+    test = prepare(source(raw), dataclasses.replace(options, standardize=False)).test.x[0, 0]
+    a[int(test)] = 1.0
+    p = prepare(source(table(a=a, b=b, y=text(*"pq" * 10))), options).preprocessing
+    assert p.left_out == (("a", "has no value in the training part"),)
+
+
+def test_rows_without_a_target_are_left_out_or_refused():
+    for y in (text("a", None, "b", None, "a", "b"), numbers(0, None, 1, None, 1.5, 2)):
+        raw = source(table(a=numbers(1, 2, 3, 4, 5, 6), y=y))
+        with pytest.raises(FormatError, match="2 values cannot be used.*\n  line 3, column 'y': l"):
+            prepare(raw, Options(missing="error"))
+        for missing in ("auto", "mean"):
+            prepared = prepare(raw, Options(missing=missing, test_fraction=0.0))
+            assert "target: 2 of 6 rows have none and are left out" in prepared.notes
+            assert len(prepared.train) + len(prepared.validation or ()) == 4
+            again = prepare(raw, Options(missing=missing), prepared.preprocessing)
+            assert "target: 2 of 6 rows have none and are left out" in again.notes
+    with pytest.raises(ValueError, match="target column 'y' has no values"):
+        prepare(source(table(a=numbers(1, 2), y=text(None, ""))), Options(target=("y",)))
 
 
 # ---------------------------------------------------------------- arrays
@@ -324,26 +366,37 @@ def test_memory_of_a_table():
         (text("10", "9", "9", "10"), ("9", "10"), [1, 0, 0, 1]),
         (text("10", "9", "9", "x"), ("10", "9", "x"), [0, 1, 1, 2]),
         (np.array(["b", "a", "b", "b"]), ("a", "b"), [1, 0, 1, 1]),
-        (np.array([True, False, True, True]), ("0", "1"), [1, 0, 1, 1]),
+        (np.array([True, False, True, True]), ("false", "true"), [1, 0, 1, 1]),
         (np.array([[1.0], [0], [1], [0]]), ("0", "1"), [1, 0, 1, 0]),
     ],
 )
 def test_classes_of_arrays(y, names, codes):
-    prepared = prepare(source(np.ones((4, 2)), y), Options(**WHOLE))
+    prepared = prepare(source(np.ones((4, 2)), y), Options(task="classification", **WHOLE))
     assert prepared.task == "classification"
     assert prepared.preprocessing.class_names == names
     assert prepared.train.y.tolist() == codes
     assert prepared.preprocessing.decode(prepared.train.y).tolist() == [names[c] for c in codes]
 
 
-@pytest.mark.parametrize("option", ["target", "features"])
+@pytest.mark.parametrize(
+    "option", ["target", "features", "exclude", "categorical", "numeric", "date", "id"]
+)
 def test_columns_of_arrays_do_not_exist(option):
-    with pytest.raises(ValueError, match=f"{option} names columns of a table, but people holds"):
+    message = rf"{option} names columns of a table \('a'\), but people holds arrays"
+    with pytest.raises(ValueError, match=message):
         prepare(source(np.ones((4, 2)), np.arange(4)), Options(**{option: ("a",)}))
-    with pytest.raises(ValueError, match="impute is for tables"):
-        prepare(source(np.ones((4, 2)), np.arange(4)), Options(impute="mean"))
-    with pytest.raises(ValueError, match="unknown_categories is for tables"):
-        prepare(source(np.ones((4, 2)), np.arange(4)), Options(unknown_categories="ignore"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"missing": "mean"}, {"missing_token": ("x",)}, {"decimal": ","}, {"thousands": "."}],
+)
+def test_options_for_cells_are_none_for_arrays(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} is for tables"):
+        prepare(source(np.ones((4, 2)), np.arange(4)), Options(**options))
+
+
+def test_arrays_need_targets():
     with pytest.raises(ValueError, match="y must be given"):
         prepare(source(np.ones((4, 2))), Options())
 

@@ -1,6 +1,7 @@
 """What a preprocessing holds: read-only, the same after a file, and no damage goes unnoticed."""
 
 import copy
+import dataclasses
 import json
 import pickle
 
@@ -9,12 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastmlp import FormatError
 from fastmlp.data import Preprocessing
-from fastmlp.data.columns import ColumnEncoding
+from fastmlp.data.cells import NumberFormat
+from fastmlp.data.columns import CategoryColumn, DateColumn, NumberColumn
 from support.preprocessing_examples import (
     COLUMNS,
     EXAMPLES,
+    classes,
     images,
+    labels,
     numbers,
     quantities,
     table,
@@ -48,25 +53,69 @@ def test_copies_are_equal_and_as_read_only(example):
 
 
 def test_how_unknown_categories_are_taken_survives_a_file():
-    original = tabular(unknown_categories="ignore")
-    assert original.config()["unknown_categories"] == "ignore"
-    assert tabular().config()["unknown_categories"] == "error"
+    original = tabular(unknown_categories="error")
+    assert original.config()["unknown_categories"] == "error"
+    assert tabular().config()["unknown_categories"] == "ignore"
     config = json.loads(json.dumps(original.config()))
+    later = table(age=numbers(40), color=text("violet"))
     for read in (
         Preprocessing.from_config(config, original.arrays()),
         pickle.loads(pickle.dumps(original)),
     ):
         assert read == original
-        later = table(age=numbers(40), color=text("violet"))
-        np.testing.assert_allclose(read.inputs(later), [[0, -0.5, -0.25, -5]], rtol=1e-15)
+        with pytest.raises(FormatError, match="'violet' does not occur in the training part"):
+            read.inputs(later)
+    np.testing.assert_allclose(tabular().inputs(later), [[0, -0.5, -0.25, -5]], rtol=1e-15)
+
+
+OTHERS = (
+    NumberColumn("age", NumberFormat(",", ".", "€"), ("?", "none"), -2.5, indicator=True),
+    CategoryColumn("color", ("1", "2", "30"), "number", ("-",), None, missing_level=True),
+    CategoryColumn("paid", ("false", "true"), "boolean", (), "true"),
+    CategoryColumn("size", ("S", "M"), refuses_missing=True),
+    DateColumn("sold", "%d.%m.%Y", ("days", "month"), ("?",), 1e9, indicator=True),
+    DateColumn("made"),
+)
+
+
+def test_every_kind_of_column_and_every_field_of_it_survives_a_file():
+    def made(columns, **fields):
+        features = sum(len(column.feature_names) for column in columns)
+        known = {"features": features, "columns": columns, "input_mean": None, "input_scale": None}
+        return tabular(**(known | fields))
+
+    original = made(
+        OTHERS, weight="w", left_out=(("id", "numbers the rows"), ("x,y", "is 1 in every row")),
+        source_names=("column_1", "column_2"), lacks="something",
+    )  # fmt: skip
+    config = json.loads(json.dumps(original.config(), allow_nan=False))
+    read = Preprocessing.from_config(config, {})
+    assert read == original
+    for field in ("columns", "target_schema", "weight", "left_out", "source_names", "lacks"):
+        assert getattr(read, field) == getattr(original, field)
+    # Equality is no help if it overlooks a field: each column differs from its plain form.
+    for column in OTHERS[:-1]:
+        plain = type(column)(
+            column.name, *([column.categories] if "categor" in column.kind else [])
+        )
+        for name, value in vars(column).items():
+            if name.startswith("_") or value == vars(plain)[name]:
+                continue
+            one = dataclasses.replace(column, **{name: vars(plain)[name]})
+            assert made((one,)) != made((column,)), (column.kind, name)
 
 
 def test_different_content_is_unequal():
     others = [
-        tabular(class_names=("no", "Yes")),
-        tabular(class_column="class"),
-        tabular(unknown_categories="ignore"),
-        tabular(columns=(COLUMNS[0], ColumnEncoding("color", "category", None, ("b", "g", "r")))),
+        tabular(class_names=("no", "Yes"), target_schema=(classes("label", "no", "Yes"),)),
+        tabular(target_schema=(classes("class", "no", "yes"),)),
+        tabular(target_schema=(classes("label", "no", "yes", reads="boolean"),)),
+        tabular(unknown_categories="error"),
+        tabular(columns=(COLUMNS[0], CategoryColumn("color", ("b", "g", "r")))),
+        tabular(weight="w"),
+        tabular(left_out=(("id", "is an identifier"),)),
+        tabular(source_names=("column_1",)),
+        tabular(lacks="much"),
         tabular(input_mean=np.array([40.0, 0.25, 0.25, np.nextafter(0.5, 1)])),
         tabular(input_mean=None, input_scale=None),
         images(),
@@ -95,10 +144,28 @@ def changed(example, **fields):
     return lambda: (example().config() | fields, dict(example().arrays()))
 
 
-def changed_column(**fields):
+def changed_column(at=1, **fields):
+    """A changed column: 0 holds numbers, 1 categories."""
     config = tabular().config()
-    config["columns"][1] |= fields
+    config["columns"][at] |= fields
     return lambda: (config, dict(tabular().arrays()))
+
+
+def changed_target(**fields):
+    config = tabular().config()
+    config["target_schema"][0] |= fields
+    return lambda: (config, dict(tabular().arrays()))
+
+
+def dated(**fields):
+    """A preprocessing of one column of dates."""
+    config = tabular().config() | {"features": 1, "arrays": []}
+    column = {
+        "name": "sold", "kind": "date", "format": "iso", "parts": ["days"], "missing": ["?"],
+        "fill": 1.0, "indicator": False,
+    }  # fmt: skip
+    config["columns"] = [column | fields]
+    return lambda: (config, {})
 
 
 def changed_arrays(example, **arrays):
@@ -115,6 +182,10 @@ def nested(depth):
     for _ in range(depth):
         value = [value]
     return value
+
+
+def quantities_column(name):
+    return tabular().config()["columns"][0] | {"name": name}
 
 
 FOUR = np.ones(4)
@@ -141,7 +212,11 @@ MALFORMED = {
     "columns empty": (changed(tabular, columns=[]), "columns"),
     "columns nested": (changed(tabular, columns=nested(100_000)), "columns[0]"),
     "columns of an image": (changed(tabular, image_shape=[2, 2]), "image_shape"),
-    "columns gone": (changed(tabular, columns=None), "class_column"),
+    "columns gone": (changed(tabular, columns=None), "target_schema"),
+    "version of the future": (changed(tabular, version=3), "version must be 2, got 3: a newer"),
+    "version a text": (changed(tabular, version="2"), "version must be an integer"),
+    "version true": (changed(tabular, version=True), "version must be an integer"),
+    "version absurd": (changed(tabular, version=10**5000), "version must be from 1"),
     "no rule for unknown categories": (
         without("unknown_categories"),
         "lacks the key 'unknown_categories'",
@@ -156,11 +231,7 @@ MALFORMED = {
     ),
     "unknown categories otherwise": (
         changed(tabular, unknown_categories="Ignore" * 100),
-        "unknown_categories must be one of error, ignore, got 'Ignore",
-    ),
-    "unknown categories of an array": (
-        changed(images, unknown_categories="ignore"),
-        "unknown_categories must be error for samples in arrays",
+        "unknown_categories must be one of ignore, error, got 'Ignore",
     ),
     "same column twice": (changed_column(name="age"), "columns"),
     "target among the columns": (changed_column(name="label"), "columns"),
@@ -168,21 +239,35 @@ MALFORMED = {
     "column with more": (changed_column(width=3), "columns[1]"),
     "column without name": (changed_column(name=None), "columns[1].name"),
     "name with half a character": (changed_column(name="\ud800"), "columns[1].name"),
-    "kind unknown": (changed_column(kind="date"), "columns[1].kind"),
+    "kind unknown": (changed_column(kind="image"), "columns[1].kind"),
     "kind of another type": (changed_column(kind=["number"]), "columns[1].kind"),
-    "number with categories": (changed_column(kind="number"), "columns[1].categories"),
-    "number filled with text": (
-        changed_column(kind="number", categories=None),
-        "columns[1].fill",
-    ),
-    "fill NaN": (
-        changed_column(kind="number", categories=None, fill=float("nan")),
-        "columns[1].fill",
-    ),
-    "fill absurd": (
-        changed_column(kind="number", categories=None, fill=10**400),
-        "columns[1].fill",
-    ),
+    "number with categories": (changed_column(0, categories=["a"]), "'categories'"),
+    "number as a category": (changed_column(kind="number"), "columns[1] has the unknown key"),
+    "number filled with text": (changed_column(0, fill="red"), "columns[0].fill"),
+    "fill NaN": (changed_column(0, fill=float("nan")), "columns[0].fill"),
+    "fill absurd": (changed_column(0, fill=10**400), "columns[0].fill"),
+    "indicator a number": (changed_column(0, indicator=1), "columns[0].indicator"),
+    "missing a text": (changed_column(0, missing="NA"), "columns[0].missing"),
+    "missing a number": (changed_column(0, missing=["NA", 7]), "columns[0].missing"),
+    "format a text": (changed_column(0, format=".,€"), "columns[0].format"),
+    "format too short": (changed_column(0, format=[".", ""]), "columns[0].format"),
+    "format of numbers": (changed_column(0, format=[".", "", 3]), "columns[0].format"),
+    "decimal sign a letter": (changed_column(0, format=["x", "", ""]), "columns[0].format"),
+    "signs of groups absurd": (changed_column(0, format=[".", "," * 9, ""]), "columns[0].format"),
+    "affix absurd": (changed_column(0, format=[".", "", "$" * 99]), "columns[0].format"),
+    "indicator without its input": (changed_column(0, indicator=True), "features must be the 5"),
+    "reads otherwise": (changed_column(reads="numbers"), "columns[1].reads"),
+    "reads null": (changed_column(reads=None), "columns[1].reads"),
+    "truth of three": (changed_column(reads="boolean"), "columns[1].categories must be two"),
+    "level a number": (changed_column(missing_level=0), "columns[1].missing_level"),
+    "refusal a text": (changed_column(refuses_missing="no"), "columns[1].refuses_missing"),
+    "date of no format": (dated(format=None), "columns[0].format"),
+    "date of a long format": (dated(format="%d" * 40), "columns[0].format"),
+    "date of unknown parts": (dated(parts=["days", "year"]), "columns[0].parts"),
+    "date of no parts": (dated(parts=[]), "columns[0].parts"),
+    "date of one part twice": (dated(parts=["days", "days"]), "columns[0].parts"),
+    "date filled with text": (dated(fill="2024-01-01"), "columns[0].fill"),
+    "date with more": (dated(zone="UTC"), "columns[0]"),
     "fill unknown": (changed_column(fill="violet"), "columns[1].fill"),
     "fill of another type": (changed_column(fill=1), "columns[1].fill"),
     "categories missing": (changed_column(categories=None), "columns[1].categories"),
@@ -194,7 +279,7 @@ MALFORMED = {
     ),
     "categories numbers": (changed_column(categories=["red", 1, 2]), "columns[1].categories[1]"),
     "too many categories": (
-        changed_column(categories=[*map(str, range(1000)), "red"]),
+        changed_column(categories=[*map(str, range(1 << 16)), "red"]),
         "columns[1].categories",
     ),
     "feature names of columns": (changed(tabular, feature_names=list("abcd")), "feature_names"),
@@ -207,9 +292,32 @@ MALFORMED = {
     "no classes": (changed(tabular, class_names=None), "class_names"),
     "same class twice": (changed(tabular, class_names=["no", "no"]), "class_names"),
     "class no text": (changed(tabular, class_names=["no", None]), "class_names[1]"),
-    "no class column": (changed(tabular, class_column=None), "class_column"),
-    "class column of an array": (changed(images, class_column="label"), "class_column"),
-    "class column a list": (changed(tabular, class_column=["label"]), "class_column"),
+    "no target": (changed(tabular, target_schema=None), "target_schema"),
+    "targets a text": (changed(tabular, target_schema="label"), "target_schema"),
+    "target of an array": (
+        changed(images, target_schema=tabular().config()["target_schema"]),
+        "target_schema",
+    ),
+    "target twice": (
+        changed(tabular, target_schema=tabular().config()["target_schema"] * 2),
+        "target_schema",
+    ),
+    "target of other classes": (changed_target(categories=["no", "Yes"]), "target_schema"),
+    "target of numbers": (
+        changed(tabular, target_schema=[quantities_column("label")]),
+        "target_schema",
+    ),
+    "targets of other names": (
+        changed(labels, target_schema=[*map(quantities_column, ("round", "soft", "sour"))]),
+        "target_schema",
+    ),
+    "weight a number": (changed(tabular, weight=3), "weight"),
+    "weight of an array": (changed(images, weight="w"), "weight"),
+    "left out a text": (changed(tabular, left_out="id"), "left_out"),
+    "left out without a reason": (changed(tabular, left_out=[["id"]]), "left_out"),
+    "left out of an array": (changed(images, left_out=[["id", "numbers"]]), "left_out"),
+    "names of the source twice": (changed(tabular, source_names=["a", "a"]), "source_names"),
+    "lacks a number": (changed(tabular, lacks=1), "lacks"),
     "indexed number": (changed(images, indexed_classes=1), "indexed_classes"),
     "indexed classes of a table": (changed(tabular, indexed_classes=True), "indexed_classes"),
     "targets of classes": (changed(tabular, target_names=["price"]), "target_names"),
@@ -254,13 +362,12 @@ def test_a_malformed_config_is_refused_by_field(make, field):
 
 
 def test_the_examples_above_differ_from_good_ones_in_one_thing_alone():
-    for good in (changed(tabular), changed(images), changed_column(), changed_arrays(quantities)):
-        Preprocessing.from_config(*good())
-    number = changed_column(kind="number", categories=None, fill=2, name="size")
-    config, arrays = number()
-    config["features"] = 2
-    arrays = {name: np.ones(2) for name in arrays}
-    assert Preprocessing.from_config(config, arrays).columns[1].fill == 2.0
+    good = [
+        changed(tabular), changed(images), changed(labels), changed_column(), changed_target(),
+        dated(), changed_arrays(quantities),
+    ]  # fmt: skip
+    for make in good:
+        Preprocessing.from_config(*make())
 
 
 JSON = st.recursive(

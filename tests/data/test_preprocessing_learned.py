@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastmlp.data import Options, Part, prepare
-from fastmlp.data.columns import column_moments, standardize
+from fastmlp.data.moments import column_moments, standardize
 from support.preprocessing_examples import numbers, source, table, text
 
 WORDS = ("a", "b", "B", "10", "9", "é", None)
@@ -17,29 +17,31 @@ def drawn_table(draw, kinds, rows, words):
     values = st.integers(-8, 8).map(float) | st.floats(-6e4, 6e4, width=16)
     number = hnp.arrays(np.float64, rows, elements=st.one_of(values, st.just(np.nan)))
     word = st.lists(st.sampled_from(words), min_size=rows, max_size=rows)
-    columns = {
+    return {
         f"c{i}": draw(number) if is_number else text(*draw(word))
         for i, is_number in enumerate(kinds)
-    }
-    return table(**columns, y=np.arange(rows) / 7)
+    } | {"y": np.arange(rows) / 7}
 
 
 @st.composite
 def mixed_tables(draw):
-    """A table, and a later one with the same columns and categories that are new."""
+    """Columns, and later ones with the same names and categories that are new."""
     kinds = draw(st.lists(st.booleans(), min_size=1, max_size=4))
     first = drawn_table(draw, kinds, draw(st.integers(8, 30)), WORDS)
-    later = drawn_table(draw, kinds, draw(st.integers(1, 8)), (*WORDS, "A", "10.0", " a"))
-    for name in list(first.columns)[:-1]:
-        values = first.columns[name]
+    later = drawn_table(draw, kinds, draw(st.integers(1, 8)), (*WORDS, "A", "010", " a"))
+    for name in list(first)[:-1]:
+        values = first[name]
         if values.dtype == object:
-            assume(0 < len(set(values) - {None}) < len(values))
+            # A column of digits holds numbers, one that never varies is left out.
+            present = set(values) - {None}
+            assume(len(present) > 1 and not present <= {"9", "10"})
         else:
-            assume(not np.isnan(values).all())
+            present = values[~np.isnan(values)]
+            assume(len(set(present)) > 1)
     return first, later
 
 
-def scikit_learn_encoding(first, later, impute):
+def scikit_learn_encoding(first, later, missing):
     """Both tables, by what scikit-learn learns from the first."""
     pytest.importorskip("sklearn")
     from sklearn.compose import make_column_transformer
@@ -47,30 +49,34 @@ def scikit_learn_encoding(first, later, impute):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    *names, _target = first.columns
+    *names, _target = first
     blocks = []
     for i, name in enumerate(names):
-        imputer = SimpleImputer(strategy=impute)
-        if first.columns[name].dtype == object:
-            fill = SimpleImputer(missing_values=None, strategy="most_frequent")
-            encoder = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
-            imputer = make_pipeline(fill, encoder)
+        fill = SimpleImputer(missing_values=None, strategy="most_frequent")
+        if missing == "auto":
+            fill = SimpleImputer(missing_values=None, strategy="constant", fill_value="\U0010ffff")
+        encoder = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+        imputer = make_pipeline(fill, encoder)
+        if first[name].dtype != object:
+            strategy = "median" if missing == "auto" else missing
+            many = np.isnan(first[name]).sum() >= 2
+            imputer = SimpleImputer(strategy=strategy, add_indicator=missing == "auto" and many)
         blocks.append((imputer, [i]))
     encoder = make_pipeline(make_column_transformer(*blocks), StandardScaler())
 
     def matrix(given):
-        return np.stack([given.columns[name].astype(object) for name in names], axis=1)
+        return np.stack([given[name].astype(object) for name in names], axis=1)
 
     return encoder.fit_transform(matrix(first)), encoder.transform(matrix(later))
 
 
-@pytest.mark.parametrize("impute", ["mean", "median", "most_frequent"])
+@pytest.mark.parametrize("missing", ["auto", "mean", "median", "most_frequent"])
 @given(tables=mixed_tables())
-def test_tables_are_encoded_as_by_scikit_learn(impute, tables):
-    first, later = tables
-    expected, expected_later = scikit_learn_encoding(first, later, impute)
-    options = Options(impute=impute, validation_fraction=0, unknown_categories="ignore")
-    prepared = prepare(source(first, test=Part(later, None)), options)
+def test_tables_are_encoded_as_by_scikit_learn(missing, tables):
+    expected, expected_later = scikit_learn_encoding(*tables, missing)
+    first, later = (table(**columns) for columns in tables)
+    options = Options(missing=missing, validation_fraction=0)
+    prepared = prepare(source(first, test=Part(later)), options)
     np.testing.assert_allclose(prepared.train.x, expected, rtol=1e-9, atol=1e-6)
     np.testing.assert_allclose(prepared.test.x, expected_later, rtol=1e-9, atol=1e-6)
     np.testing.assert_array_equal(prepared.train.x, prepared.preprocessing.inputs(first))
@@ -123,7 +129,7 @@ def test_moments_of_more_rows_than_one_block(monkeypatch):
     exact = x.astype(np.longdouble)
     np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-15)
     np.testing.assert_allclose(scale, exact.std(axis=0), rtol=1e-13)
-    monkeypatch.setattr("fastmlp.data.columns._BLOCK", 7 * 13)
+    monkeypatch.setattr("fastmlp.data.moments._BLOCK", 7 * 13)
     blocked_mean, blocked_scale = column_moments(x)
     np.testing.assert_allclose(blocked_mean, mean, rtol=1e-15)
     np.testing.assert_allclose(blocked_scale, scale, rtol=1e-12)

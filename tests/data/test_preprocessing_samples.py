@@ -1,5 +1,8 @@
 """Samples that come after training, and what a network says of them."""
 
+import datetime
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastmlp import FormatError
 from fastmlp.data import Options, Part, Preprocessing, Table, prepare
-from fastmlp.data.columns import ColumnEncoding
+from fastmlp.data.columns import CategoryColumn, NumberColumn
 from support.preprocessing_examples import (
     COLUMNS,
     images,
@@ -30,35 +33,35 @@ def test_rows_of_another_file():
     np.testing.assert_array_equal(
         tabular().inputs(later), (result - tabular().input_mean) / tabular().input_scale
     )
-    assert np.isnan(later.columns["age"][2])  # the table is left as it was
+    assert later.columns["age"][2] is None  # the table is left as it was
 
 
 NO_FILL = (
-    ColumnEncoding("age", "number"),
-    COLUMNS[1].__class__("color", "category", None, ("b",)),
+    NumberColumn("age"),
+    CategoryColumn("color", ("b",), refuses_missing=True),
 )
 ERRORS = {
     "category": (
         COLUMNS,
         table(age=numbers(1, 2), color=text("red", "violet")),
         r"people\.csv: line 3, column 'color': 'violet' does not occur in the training part, "
-        r"which has blue, green, red; in training, leave the column out with --features, or use "
-        r"--unknown-categories ignore$",
+        r"which has blue, green, red$",
     ),
     "text for a number": (
         COLUMNS,
         table(age=text("7", None, "old"), color=text("red", "red", "red")),
-        r"people\.csv: line 4, column 'age': must be a number, got 'old'",
+        r"people\.csv: line 4, column 'age': must be a number, got 'old'$",
     ),
     "infinite": (
         COLUMNS,
         table(age=numbers(1, -np.inf), color=text("red", "red")),
-        r"people\.csv: line 3, column 'age': must be finite",
+        r"people\.csv: line 3, column 'age': must be a number, got -inf$",
     ),
     "missing values": (
         NO_FILL,
         table(age=numbers(1, 2, None), color=text("b", None, None)),
-        r"people\.csv: line 3, column 'color': lacks a value, as do 2 more",
+        r"people\.csv: 3 values cannot be used:\n  line 3, column 'color': lacks a value\n"
+        r"  line 4, column 'age': lacks a value\n  line 4, column 'color': lacks a value$",
     ),
     "one missing value": (
         NO_FILL,
@@ -67,18 +70,23 @@ ERRORS = {
     ),
     "no lines": (
         NO_FILL,
-        Table("p.parquet", {"age": numbers(1, None), "color": text("b", "b")}, {}, None),
-        r"p\.parquet: row 2, column 'age': lacks a value",
+        Table("p.parquet", {"age": numbers(1, None), "color": text("b", "b")}),
+        r"p\.parquet: row 2, column 'age': lacks a value$",
     ),
     "missing column": (
         COLUMNS,
         table(Age=numbers(1), color=text("red")),
         r"people\.csv: column 'age' is missing; did you mean 'Age'\?",
     ),
-    "unsupported column": (
+    "missing columns": (
         COLUMNS,
-        Table("people.csv", {"color": text("red")}, {"age": "datetime"}, 2),
-        r"people\.csv: column 'age': must hold numbers or text, got datetime",
+        table(Age=numbers(1), hue=text("red")),
+        r"people\.csv: columns 'age', 'color' are missing; did you mean 'Age'\?",
+    ),
+    "column of another type": (
+        COLUMNS,
+        table(age=[datetime.date(2024, 1, 31)], color=text("red")),
+        r"people\.csv: line 2, column 'age': must be a number, got datetime.date\(2024, 1, 31\)$",
     ),
 }
 
@@ -86,18 +94,20 @@ ERRORS = {
 @pytest.mark.parametrize(("columns", "later", "message"), ERRORS.values(), ids=ERRORS)
 def test_an_unusable_row_is_named(columns, later, message):
     features = sum(len(column.feature_names) for column in columns)
-    preprocessing = tabular(columns=columns, features=features, input_mean=None, input_scale=None)
+    preprocessing = tabular(
+        columns=columns, features=features, input_mean=None, input_scale=None,
+        unknown_categories="error",
+    )  # fmt: skip
     with pytest.raises(FormatError, match=message):
         preprocessing.inputs(later)
 
 
-def test_unknown_categories_are_ignored_where_that_was_asked_for():
-    preprocessing = tabular(unknown_categories="ignore", input_mean=None, input_scale=None)
+def test_unknown_categories_are_ignored():
+    preprocessing = tabular(input_mean=None, input_scale=None)
     later = table(age=numbers(50, None, 1, 2), color=text("violet", None, "Red", "green"))
     np.testing.assert_array_equal(
         preprocessing.inputs(later), [[50, 0, 0, 0], [40, 0, 0, 1], [1, 0, 0, 0], [2, 0, 1, 0]]
     )
-    # A reader takes a column of digits for numbers.
     np.testing.assert_array_equal(
         preprocessing.inputs(table(age=numbers(1, 2), color=numbers(7, None))),
         [[1, 0, 0, 0], [2, 0, 0, 1]],
@@ -108,7 +118,6 @@ def test_unknown_categories_are_ignored_where_that_was_asked_for():
 def test_nothing_else_is_ignored(case):
     columns, later, message = ERRORS[case]
     preprocessing = tabular(
-        unknown_categories="ignore",
         features=sum(len(column.feature_names) for column in columns),
         columns=columns,
         input_mean=None,
@@ -118,12 +127,33 @@ def test_nothing_else_is_ignored(case):
         preprocessing.inputs(later)
 
 
+def test_a_row_that_cannot_be_read_does_not_stop_the_others():
+    preprocessing = tabular(unknown_categories="error")
+    later = table(age=text("7", "old", "", "9"), color=text("red", "pink", "pink", "blue"))
+    inputs, problems = preprocessing.served_inputs(later)
+    assert problems.mask.tolist() == [False, True, True, False]
+    has = "does not occur in the training part, which has blue, green, red"
+    assert [problems.of_row(row) for row in range(4)] == [
+        None,
+        f"column 'age': must be a number, got 'old'; column 'color': 'pink' {has}",
+        f"column 'color': 'pink' {has}",
+        None,
+    ]
+    good = table(age=text("7", "9"), color=text("red", "blue"))
+    np.testing.assert_array_equal(inputs[[0, 3]], preprocessing.inputs(good))
+    ignored, problems = preprocessing.served_inputs(later, unknown_categories="ignore")
+    assert problems.mask.tolist() == [False, True, False, False]
+    np.testing.assert_array_equal(ignored[[0, 3]], inputs[[0, 3]])
+
+
 @pytest.mark.parametrize("unknown_categories", ["error", "ignore"])
-@pytest.mark.parametrize(("impute", "age"), [("mean", 3.0), ("median", 2.0), ("most_frequent", 1)])
-def test_later_gaps_are_filled_though_training_had_none(impute, age, unknown_categories):
+@pytest.mark.parametrize(
+    ("missing", "age"), [("auto", 2.0), ("mean", 3.0), ("median", 2.0), ("most_frequent", 1)]
+)
+def test_later_gaps_are_filled_though_training_had_none(missing, age, unknown_categories):
     raw = table(age=numbers(1, 1, 7, 4, 2), color=text(*"xzzxx"), label=text(*"pqpqp"))
     options = Options(
-        impute=impute,
+        missing=missing,
         unknown_categories=unknown_categories,
         standardize=False,
         test_fraction=0,
@@ -131,52 +161,86 @@ def test_later_gaps_are_filled_though_training_had_none(impute, age, unknown_cat
     )
     preprocessing = prepare(source(raw), options).preprocessing
     later = table(age=numbers(None, 5), color=text("z", None))
-    np.testing.assert_array_equal(preprocessing.inputs(later), [[age, 0, 1], [5, 1, 0]])
+    color = [0, 0] if missing == "auto" else [1, 0]  # of the training part no row had a gap
+    np.testing.assert_array_equal(preprocessing.inputs(later), [[age, 0, 1], [5, *color]])
     # A reader cannot tell what a column without any value would have held.
     empty = table(age=text(None), color=numbers(None))
-    np.testing.assert_array_equal(preprocessing.inputs(empty), [[age, 1, 0]])
+    np.testing.assert_array_equal(preprocessing.inputs(empty), [[age, *color]])
 
 
 @pytest.mark.parametrize("unknown_categories", ["error", "ignore"])
 def test_later_gaps_are_errors_where_gaps_were_to_be(unknown_categories):
     raw = table(age=numbers(1, 1, 7, 4), color=text(*"xzzx"), label=text(*"pqpq"))
-    options = Options(unknown_categories=unknown_categories, test_fraction=0, validation_fraction=0)
-    preprocessing = prepare(source(raw), options).preprocessing
-    for later, problem in (
-        (table(age=numbers(None, 5), color=text("z", None)), "'age': lacks a value, as do 1 more"),
-        (table(age=numbers(1), color=text(None)), "'color': lacks a value"),
-        (table(age=numbers(1), color=numbers(None)), "'color': lacks a value"),
-    ):
-        with pytest.raises(FormatError, match=f"people.csv: line 2, column {problem}"):
-            preprocessing.inputs(later)
-
-
-def test_names_that_a_file_shows_as_numbers():
-    preprocessing = tabular(
-        features=5,
-        columns=(ColumnEncoding("code", "category", None, ("01", "1.50", "2", "x", "02")),),
-        input_mean=None,
-        input_scale=None,
+    options = Options(
+        missing="error",
+        unknown_categories=unknown_categories,
+        test_fraction=0,
+        validation_fraction=0,
     )
+    preprocessing = prepare(source(raw), options).preprocessing
+    for later, problems in (
+        (table(age=numbers(None, 5), color=text("z", None)), ((2, "age"), (3, "color"))),
+        (table(age=numbers(1), color=text(None)), ((2, "color"),)),
+        (table(age=numbers(1), color=numbers(None)), ((2, "color"),)),
+    ):
+        with pytest.raises(FormatError) as error:
+            preprocessing.inputs(later)
+        found = re.findall(r"line (\d+), column '(\w+)': lacks a value", str(error.value))
+        assert [(int(line), name) for line, name in found] == list(problems)
+
+
+def coded(*categories, **fields):
+    """A preprocessing of one column of categories, which refuses others."""
+    column = CategoryColumn("code", categories, **fields)
+    return tabular(
+        features=len(categories), columns=(column,), input_mean=None, input_scale=None,
+        unknown_categories="error",
+    )  # fmt: skip
+
+
+def test_names_are_compared_as_written_and_numbers_as_numbers():
+    preprocessing = coded("01", "1.50", "2", "x", "02")
     read_as_text = preprocessing.inputs(table(code=text("01", "1.50", "x")))
     np.testing.assert_array_equal(read_as_text.argmax(axis=1), [0, 1, 3])
     read_as_numbers = preprocessing.inputs(table(code=numbers(1.5, 1, 2)))
     np.testing.assert_array_equal(read_as_numbers.argmax(axis=1), [1, 0, 2])
-    with pytest.raises(FormatError, match="line 3, column 'code': '3' does not occur"):
+    with pytest.raises(FormatError, match="line 3, column 'code': 3.0 does not occur"):
         preprocessing.inputs(table(code=numbers(1, 3)))
-    with pytest.raises(FormatError, match="'1' does not occur"):
-        preprocessing.inputs(table(code=text("1", "x")))
+    # Whether other rows hold numbers changes nothing.
+    for others in ((), ("2",), ("x",)):
+        with pytest.raises(FormatError, match="line 2, column 'code': '1' does not occur"):
+            preprocessing.inputs(table(code=text("1", *others)))
+
+
+def test_names_that_came_from_numbers_are_compared_as_numbers():
+    preprocessing = coded("1", "2.5", "30", reads="number")
+    for cells in (text("01", "2.50", "3e1"), numbers(1, 2.5, 30), text("1", " 2.5 ", "30")):
+        np.testing.assert_array_equal(preprocessing.inputs(table(code=cells)), np.eye(3))
+    with pytest.raises(FormatError, match="'x' does not occur"):
+        preprocessing.inputs(table(code=text("x", "1")))
+
+
+def test_truth_values_in_every_spelling():
+    preprocessing = coded("false", "true", reads="boolean")
+    spellings = (
+        ("true", "T", "Yes", "y", "ON", "1", " True "),
+        ("false", "F", "No", "n", "oFF", "0"),
+    )
+    for expected, words in zip(([0, 1], [1, 0]), spellings, strict=True):
+        x = preprocessing.inputs(table(code=text(*words)))
+        np.testing.assert_array_equal(x, [expected] * len(words))
+    for cells in (numbers(0, 1), np.array([0, 1]), np.array([False, True]), [False, True]):
+        np.testing.assert_array_equal(preprocessing.inputs(table(code=cells)), np.eye(2))
+    for wrong in (text("maybe"), numbers(2), numbers(0.5)):
+        with pytest.raises(FormatError, match="does not occur in the training part"):
+            preprocessing.inputs(table(code=wrong))
 
 
 def test_numbers_that_stand_for_two_names_are_unknown():
-    preprocessing = tabular(
-        features=2,
-        columns=(ColumnEncoding("code", "category", None, ("01", "001")),),
-        input_mean=None,
-        input_scale=None,
-    )
-    with pytest.raises(FormatError, match="'1' does not occur"):
-        preprocessing.inputs(table(code=numbers(1.0)))
+    with pytest.raises(FormatError, match="1.0 does not occur"):
+        coded("01", "001").inputs(table(code=numbers(1.0)))
+    # The shortest text decides if it is one of them.
+    np.testing.assert_array_equal(coded("01", "1").inputs(table(code=numbers(1.0))), [[0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -218,7 +282,7 @@ def test_arrays_that_do_not_fit(x, error, message):
 
 
 def test_an_array_stands_for_a_table_of_numbers():
-    columns = (ColumnEncoding("a", "number", 5.0), ColumnEncoding("b", "number"))
+    columns = (NumberColumn("a", fill=5.0), NumberColumn("b"))
     preprocessing = tabular(
         features=2, columns=columns, input_mean=np.zeros(2), input_scale=np.full(2, 2.0)
     )
@@ -240,7 +304,7 @@ def test_a_table_of_numbers_stands_for_an_array():
     np.testing.assert_array_equal(images().inputs(pixels), [range(6), [0] * 6])
     with pytest.raises(FormatError, match="people.csv: columns: must be the 6 features"):
         images().inputs(named)
-    with pytest.raises(FormatError, match="column 'length' is missing"):
+    with pytest.raises(FormatError, match="columns 'length', 'width' are missing"):
         quantities().inputs(pixels)
 
 

@@ -1,5 +1,7 @@
 """What the columns are for, which task the targets make, and every wrong wish by its name."""
 
+import datetime
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,8 @@ def test_the_target_must_be_named_where_it_cannot_be_guessed():
     weighted = prepared_from(
         four(y=text(*"ppqq"), label=numbers(1, 2, 3, 4)), sample_weight="label"
     )
-    assert weighted.preprocessing.class_column == "y"
+    assert weighted.preprocessing.target_columns == ("y",)
+    assert weighted.preprocessing.weight == "label"
 
 
 def test_features_stay_in_the_order_of_the_file():
@@ -52,11 +55,17 @@ WRONG = {
     "target unknown": ({"target": ("yy",)}, "target must name .* got 'yy'; did you mean 'y'"),
     "feature unknown": ({"features": ("A",)}, "features must .* got 'A'; did you mean 'a'"),
     "weight unknown": ({"sample_weight": "weigth"}, "sample_weight must name .* mean 'weight'"),
-    "target unsupported": ({"target": ("when",)}, "target must .* 'when' .* holds datetime"),
-    "feature unsupported": ({"features": ("when",)}, "features must .* 'when' .* holds datetime"),
-    "weight unsupported": ({"sample_weight": "when"}, "sample_weight must .* holds datetime"),
+    "excluded unknown": ({"exclude": ("A",)}, "exclude must name .* got 'A'; did you mean 'a'"),
+    "date unknown": ({"date": ("wen=%d.%m.%Y",)}, "date must name .* got 'wen'; .* 'when'"),
+    "several unknown": (
+        {"numeric": ("A",), "id": ("ids",)},
+        "numeric must name columns .* got 'A'; did you mean 'a'.*, and 'ids'",
+    ),
+    "target unsupported": ({"target": ("when",)}, "target column 'when' must hold numbers or"),
+    "feature unsupported": ({"features": ("when",)}, "column 'when' holds duration; leave it out"),
+    "feature excluded": ({"features": ("a",), "exclude": ("a",)}, "exclude must not hold 'a'"),
+    "two kinds": ({"numeric": ("a",), "id": ("a",)}, "'a' must be in one of numeric and id"),
     "target as feature": ({"features": ("a", "y")}, "features must not hold the target 'y'"),
-    "not excluded": ({}, "column 'when' holds datetime.*leave it out"),
     "no feature": (
         {"target": ("y", "a", "id"), "features": ("weight",), "sample_weight": "weight"},
         "sample_weight must be a column of its own",
@@ -74,13 +83,28 @@ def test_wishes_that_a_table_cannot_meet(options, message):
             "id": text("k1", "k2", "k3", "k4"),
             "weight": numbers(1, 1, 2, 2),
             "y": numbers(0, 1, 0, 1),
+            "when": [datetime.timedelta(days=day) for day in range(4)],
         },
-        {"when": "datetime"},
-        2,
+        first_line=2,
     )
     with pytest.raises(ValueError, match=message):
         prepared_from(raw, **options)
-    prepared_from(raw, features=("a",))
+    left_out = dict(prepared_from(raw).preprocessing.left_out)
+    assert left_out == {"id": "is text that differs in every row", "when": "holds duration"}
+
+
+def test_weights_that_are_no_numbers():
+    when = [datetime.timedelta(days=day) for day in range(4)]
+    with pytest.raises(FormatError, match="4 values cannot be used.*\n  line 2, column 'when': a"):
+        prepared_from(four(when=when, y=text(*"ppqq")), sample_weight="when")
+
+
+def test_numbers_of_rows_are_features_where_they_are_named_so():
+    raw = table(id=np.arange(12.0), a=np.arange(12.0) % 5, y=np.arange(12.0) % 2)
+    prepared = prepared_from(raw)
+    assert prepared.preprocessing.left_out == (("id", "numbers the rows"),)
+    assert prepared_from(raw, features=("id", "a")).preprocessing.feature_names == ("id", "a")
+    assert prepared_from(raw, numeric=("id",)).preprocessing.feature_names == ("id", "a")
 
 
 def test_no_column_left_to_predict_from():
@@ -90,12 +114,18 @@ def test_no_column_left_to_predict_from():
 
 def test_text_with_too_many_values():
     words = [f"w{i}" for i in range(1001)]
-    message = "'a' is text with 1001 distinct values, more than 1000; leave it out"
     y = np.arange(2002) % 2.0
+    raw = table(a=text(*words, *words), b=y + 1, y=y)
+    prepared = prepared_from(raw)
+    reason = "is text with 1001 distinct values in 2002 rows"
+    assert prepared.preprocessing.left_out == (("a", reason),)
+    assert f"left out: 'a' ({reason})" in prepared.notes
+    message = f"column 'a' {reason}; leave it out, or take it as it is with --categorical"
     with pytest.raises(ValueError, match=message):
-        prepared_from(table(a=text(*words, *words), y=y))
+        prepared_from(raw, features=("a",))
+    assert prepared_from(raw, categorical=("a",)).preprocessing.features == 1002
     prepared = prepared_from(
-        table(a=text(*words[:1000], *words[:1000], None, None), y=y), impute="most_frequent"
+        table(a=text(*words[:1000], *words[:1000], None, None), y=y), missing="most_frequent"
     )
     assert prepared.preprocessing.features == 1000
 
@@ -103,10 +133,10 @@ def test_text_with_too_many_values():
 @pytest.mark.parametrize(
     ("weights", "error", "message"),
     [
-        (numbers(1, -0.5, 1, 1), FormatError, "line 3, column 'w': .* must be >= 0, got -0.5"),
-        (numbers(1, 1, None, 1), FormatError, "line 4, column 'w': lacks a value"),
-        (numbers(1, 1, 1, np.inf), FormatError, "line 5, column 'w': must be finite"),
-        (text("1", "1", "a", "1"), FormatError, "line 4, column 'w': must be a number, got 'a'"),
+        (numbers(1, -0.5, 1, 1), FormatError, "line 3, column 'w': .*must be >= 0, got -0.5"),
+        (numbers(1, 1, None, 1), FormatError, "line 4, column 'w': lacks a weight"),
+        (numbers(1, 1, 1, np.inf), FormatError, "line 5, column 'w': .*must be a number, got inf"),
+        (text("1", "1", "a", "1"), FormatError, "line 4, column 'w': .*must be a number, got 'a'"),
         (numbers(0, 0, 0, 0), ValueError, "sample_weight must not be 0 throughout: 'w' is"),
     ],
 )
@@ -153,7 +183,8 @@ def test_twenty_different_whole_numbers_are_classes(distinct, task):
 
 
 ARRAYS = {
-    "integers": (np.array([0, 1, 2, 3]), "classification"),
+    "integers": (np.array([0, 1, 1, 0]), "classification"),
+    "integers, each once": (np.array([0, 1, 2, 3]), "regression"),
     "text": (text(*"ppqq"), "classification"),
     "column of few whole numbers": (np.array([[0.0], [1], [1], [0]]), "classification"),
     "column of floats": (np.array([[0.5], [1], [1], [0]]), "regression"),
@@ -178,7 +209,7 @@ def test_the_task_of_arrays(y, task):
 
 
 def test_a_source_may_know_its_task():
-    raw = source(np.ones((4, 1)), np.array([0, 1, 2, 3]), task="regression")
+    raw = source(np.ones((4, 1)), np.array([0, 1, 1, 0]), task="regression")
     prepared = prepared_from(raw)
     assert prepared.task == "regression"
     assert not any(note.startswith("task") for note in prepared.notes)
@@ -231,7 +262,7 @@ def test_a_task_that_the_targets_do_not_make(task, targets, message):
 
 def test_names_are_no_classes():
     y = text(*(f"name {i}" for i in range(21)))
-    with pytest.raises(ValueError, match="a different value for each of 21 samples in .* 'y'"):
+    with pytest.raises(ValueError, match="21 different values in 21 samples of .* 'y'"):
         prepared_from(table(a=np.arange(21.0), y=y))
 
 
@@ -265,7 +296,11 @@ def test_several_targets():
         ({"split_seed": 1.0}, TypeError),
         ({"standardize": "yes"}, TypeError),
         ({"standardize_target": None}, TypeError),
-        ({"impute": "zero"}, ValueError),
+        ({"missing": "zero"}, ValueError),
+        ({"decimal": "x"}, ValueError),
+        ({"thousands": "x"}, ValueError),
+        ({"thousands": ",", "decimal": ","}, ValueError),
+        ({"exclude": "a"}, TypeError),
         ({"unknown_categories": "drop"}, ValueError),
         ({"unknown_categories": None}, TypeError),
         ({"sample_weight": ("w",)}, TypeError),
@@ -273,5 +308,5 @@ def test_several_targets():
     ],
 )
 def test_an_option_out_of_range_is_named(options, error):
-    with pytest.raises(error, match=f"^{next(iter(options))} must"):
+    with pytest.raises(error, match=f"^{next(iter(options))} (and decimal )?must"):
         Options(**options)

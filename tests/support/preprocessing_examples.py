@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastmlp.data import Part, Preprocessing, RawData, Table
-from fastmlp.data.columns import ColumnEncoding
+from fastmlp.data.columns import CategoryColumn, NumberColumn
 
 
 def text(*values):
@@ -19,7 +19,7 @@ def numbers(*values):
 
 
 def table(**columns):
-    return Table("people.csv", columns, {}, 2)
+    return Table("people.csv", columns, first_line=2)
 
 
 def source(x, y=None, **fields):
@@ -29,9 +29,14 @@ def source(x, y=None, **fields):
 
 
 COLUMNS = (
-    ColumnEncoding("age", "number", 40.0),
-    ColumnEncoding("color", "category", "red", ("blue", "green", "red")),
+    NumberColumn("age", fill=40.0),
+    CategoryColumn("color", ("blue", "green", "red"), fill="red"),
 )
+
+
+def classes(name, *categories, **fields):
+    """The column of a target with these classes."""
+    return CategoryColumn(name, categories, refuses_missing=True, **fields)
 
 
 def tabular(**changes):
@@ -42,7 +47,7 @@ def tabular(**changes):
         "input_mean": np.array([40.0, 0.25, 0.25, 0.5]),
         "input_scale": np.array([10.0, 0.5, 1.0, 0.1]),
         "class_names": ("no", "yes"),
-        "class_column": "label",
+        "target_schema": (classes("label", "no", "yes"),),
     }
     return Preprocessing(**(fields | changes))
 
@@ -72,8 +77,9 @@ def labels():
     return Preprocessing(
         task="multilabel",
         features=1,
-        columns=(ColumnEncoding("size", "number"),),
+        columns=(NumberColumn("size"),),
         class_names=("round", "soft", "sweet"),
+        target_schema=tuple(map(NumberColumn, ("round", "soft", "sweet"))),
     )
 
 

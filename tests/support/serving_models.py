@@ -13,7 +13,7 @@ import numpy as np
 import fastmlp
 from fastmlp.cli import main
 from fastmlp.data import Preprocessing
-from fastmlp.data.columns import ColumnEncoding
+from fastmlp.data.columns import CategoryColumn, Column, NumberColumn
 
 # What a CSV file, a shell or a spreadsheet could stumble over.
 HOSTILE = ("a,b", 'say "hi"', "two\nlines", "cr\rhere", "=1+1", " lead", "tab\there", "caf\u00e9")
@@ -52,12 +52,14 @@ def read_csv(text: str, delimiter: str = ",") -> list[dict[str, str]]:
     return list(csv.DictReader(lines, delimiter=delimiter, strict=True))
 
 
-def encodings() -> tuple[ColumnEncoding, ...]:
-    return (
-        ColumnEncoding("a", "number"),
-        ColumnEncoding("b", "number"),
-        ColumnEncoding("color", "category", None, COLORS),
-    )
+def columns() -> tuple[Column, ...]:
+    return (NumberColumn("a"), NumberColumn("b"), CategoryColumn("color", COLORS))
+
+
+def target_schema(task: str, outputs: tuple[str, ...]) -> tuple[Column, ...]:
+    if task == "classification":
+        return (CategoryColumn("kind", outputs, refuses_missing=True),)
+    return tuple(NumberColumn(name) for name in outputs)
 
 
 def model(
@@ -68,8 +70,6 @@ def model(
     arguments = {"loss": losses.get(task, "softmax_cross_entropy"), "seed": 5} | arguments
     made = fastmlp.MLP([5, *hidden, len(outputs)], **arguments)
     names: dict[str, Any] = {"class_names": outputs}
-    if task == "classification":
-        names["class_column"] = "kind"
     if task == "regression":
         count = len(outputs)
         names = {
@@ -78,7 +78,7 @@ def model(
             "target_scale": np.linspace(20, 0.5, count),
         }
     made.preprocessing = Preprocessing(
-        task, 5, columns=encodings(),
+        task, 5, columns=columns(), target_schema=target_schema(task, outputs),
         input_mean=np.array([0.1, -0.2, 0.3, 0.3, 0.3]), input_scale=np.full(5, 0.9), **names,
     )  # fmt: skip
     return made

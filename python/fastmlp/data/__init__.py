@@ -6,11 +6,12 @@
 >>> prepared.train.x.shape, prepared.task
 ((720, 2), 'classification')
 
-The modules, lowest first: `cells` determines types of values, `table` holds the contents of a
-source, `arrays` checks arrays, `reading` finds the reader of a source (`delimited`, `parquet`,
-`numpy_files` and `images` read bytes), `columns` encodes columns, `targets` finds targets and
-tasks, `options` holds choices, `preprocessing` applies what `preparation` learned from the
-training part, and `split` draws parts.
+The modules, lowest first: `cells` reads single cells, `table` holds the contents of a source,
+`arrays` checks arrays, `reading` finds the reader of a source (`delimited`, `parquet`, ... read
+bytes, `frames` takes data frames), `columns` turns cells into inputs, `inference` finds what kind
+of column cells make, `options` holds choices, `targets` finds targets and tasks, `schema` learns
+the columns of a table, `moments` means and deviations, `preprocessing` applies what `preparation`
+learned from the training part, and `split` draws parts.
 """
 
 from __future__ import annotations
@@ -19,18 +20,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastmlp.data.cells import NumberFormat
+    from fastmlp.data.columns import CategoryColumn, DateColumn, NumberColumn
     from fastmlp.data.options import Options
     from fastmlp.data.preparation import Prepared, Samples, prepare
     from fastmlp.data.preprocessing import Preprocessing
     from fastmlp.data.reading import is_file_source, read, read_samples
-    from fastmlp.data.table import Part, RawData, Table
+    from fastmlp.data.table import Part, RawData, Reading, Table
 
 __all__ = [
+    "CategoryColumn",
+    "DateColumn",
+    "NumberColumn",
+    "NumberFormat",
     "Options",
     "Part",
     "Prepared",
     "Preprocessing",
     "RawData",
+    "Reading",
     "Samples",
     "Table",
     "is_file_source",
@@ -42,10 +50,12 @@ __all__ = [
 # Names are loaded on first use, because a model needs `Preprocessing` only.
 _HOMES = {
     "options": ("Options",),
+    "columns": ("CategoryColumn", "DateColumn", "NumberColumn"),
+    "cells": ("NumberFormat",),
     "preparation": ("Prepared", "Samples", "prepare"),
     "preprocessing": ("Preprocessing",),
     "reading": ("is_file_source", "read", "read_samples"),
-    "table": ("Part", "RawData", "Table"),
+    "table": ("Part", "RawData", "Reading", "Table"),
 }
 
 

@@ -1,303 +1,489 @@
-"""Encodings and moments of columns, learned from the training part and applied to all parts.
+"""Kinds of columns: how each reads its cells and turns them into inputs of a network.
 
-Each column of a table has an encoding (`fit_column`, `encode_table`), each input a mean and a
-standard deviation (`column_moments`, `standardize`).
+A column is one object that was learned once and is kept in the model: `NumberColumn`,
+`CategoryColumn` or `DateColumn`. `KINDS` lists them; a new kind is a class with the methods of
+`Column` and a line there. Exporters have a counterpart for each.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.cells import MISSING, UNKNOWN, listed, missing_values, name_of, positions
-from fastmlp.data.table import Table, number_column, refuse_missing, require_columns, row_error
+from fastmlp.data.cells import (
+    NUMBER_MISSING,
+    PLAIN,
+    NumberFormat,
+    Numbers,
+    as_number,
+    as_texts,
+    is_text,
+    listed,
+    missing_cells,
+    read_dates,
+    read_numbers,
+    trimmed,
+    truth_codes,
+)
+from fastmlp.data.table import Problems, Table, require_columns
+from fastmlp.extras import require
 
 __all__ = [
+    "DATE_PARTS",
+    "KINDS",
     "MAX_CATEGORIES",
+    "MISSING",
+    "MOST_CATEGORIES",
+    "UNKNOWN",
     "UNKNOWN_CATEGORIES",
-    "ColumnEncoding",
-    "column_moments",
+    "CategoryColumn",
+    "Column",
+    "DateColumn",
+    "NumberColumn",
+    "codes_of_numbers",
+    "date_parts",
     "encode_table",
-    "fit_column",
     "rows_of_unknown_categories",
-    "standardize",
 ]
 
+# Categories of one column: those that are recognized, and those that may be asked for.
 MAX_CATEGORIES = 1000
-UNKNOWN_CATEGORIES = ("error", "ignore")
-# Number of values in a block, few enough that its float64 copy stays in the cache.
-_BLOCK = 1 << 17
+MOST_CATEGORIES = 1 << 16
+UNKNOWN_CATEGORIES = ("ignore", "error")
+_WHOLE = re.compile("0|-?[1-9][0-9]*")
+UNKNOWN = -1
+MISSING = -2
+# Rows that are encoded at a time, so that what is computed on the way takes little memory.
+_BLOCK_ROWS = 1 << 16
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.int64]
+
+
+class Column(Protocol):
+    """A column of a table as inputs of a network."""
+
+    kind: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """Name of the column."""
+        ...
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Texts that stand for a missing value."""
+        ...
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of its inputs."""
+        ...
+
+    def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
+        """Write the inputs of all cells; note the rows whose cell cannot be read.
+
+        Parameters
+        ----------
+        cells : polars.Series
+            Cells of shape (rows,) as they came.
+        inputs : float64 array of shape (rows, inputs of this column)
+            Zeros, to be filled.
+        problems : Problems
+            Where rows that have no inputs are noted.
+        unknown : {"ignore", "error"}
+            Treatment of a category that was not learned.
+        """
+        ...
+
+    @property
+    def reads_plain_numbers(self) -> bool:
+        """Whether float64 cells that a reader made of plain numbers read like their texts."""
+        ...
+
+
+# ---------------------------------------------------------------- numbers
 
 
 @dataclass(frozen=True)
-class ColumnEncoding:
-    """Encoding of one column of a table as inputs of the network.
+class NumberColumn:
+    """A column of quantities, which is one input, or two with an indicator of missing values.
 
     Attributes
     ----------
     name : str
         Name of the column.
-    kind : {"number", "category"}
-        A number is one input. A category is one input per known category, of which one is 1, or
-        none if an unknown category is ignored.
-    fill : float, str or None
+    format : NumberFormat
+        How texts write its numbers.
+    missing : tuple of str
+        Texts that stand for a missing value.
+    fill : float or None
         Replacement for a missing value; None: missing values are refused.
-    categories : tuple of str or None
-        Known categories in the order of their inputs; None for numbers.
+    indicator : bool
+        Whether a second input is 1 where the value is missing, else 0.
     """
 
+    kind: ClassVar[str] = "number"
     name: str
-    kind: str
-    fill: float | str | None = None
-    categories: tuple[str, ...] | None = None
+    format: NumberFormat = PLAIN
+    missing: tuple[str, ...] = NUMBER_MISSING
+    fill: float | None = None
+    indicator: bool = False
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of the inputs: ``age``, or ``color=blue``, ``color=red``."""
-        if self.categories is None:
-            return (self.name,)
-        return tuple(f"{self.name}={category}" for category in self.categories)
+        """Names of its inputs: ``age``, perhaps ``age is missing``."""
+        return (self.name, f"{self.name} is missing") if self.indicator else (self.name,)
 
+    @property
+    def reads_plain_numbers(self) -> bool:
+        """Whether its texts are plain numbers."""
+        return self.format == PLAIN
 
-# ---------------------------------------------------------------- learning
+    def read(self, cells: Any) -> Numbers:
+        """Return cells as numbers."""
+        return read_numbers(cells, self.format, self.missing)
 
-
-def fit_column(table: Table, name: str, rows: NDArray[np.int64], impute: str) -> ColumnEncoding:
-    """Learn an encoding from the training rows alone.
-
-    Parameters
-    ----------
-    table : Table
-        All rows, training or not.
-    name : str
-        Name of a column of `table`.
-    rows : int64 array
-        Positions of the training rows.
-    impute : {"error", "mean", "median", "most_frequent"}
-        Replacement for a missing value; "error": none. The replacement of a category is always the
-        most frequent one. Of equally frequent values it is the smallest.
-
-    Raises
-    ------
-    ValueError
-        The column cannot be a feature.
-    """
-    column = table.columns[name][rows]
-    present = column[~missing_values(column)]
-    if len(present) == 0:
-        _refuse_feature(table, name, "has no value in the training part")
-    if column.dtype.kind != "O":
-        fill = None if impute == "error" else _typical_number(table, name, present, impute)
-        return ColumnEncoding(name, "number", fill)
-    _refuse_identifiers(table, name)
-    counts = Counter(present.tolist())
-    categories = tuple(sorted(counts))
-    most_frequent = None if impute == "error" else max(categories, key=counts.__getitem__)
-    return ColumnEncoding(name, "category", most_frequent, categories)
-
-
-def _typical_number(table: Table, name: str, present: Floats, impute: str) -> float:
-    with np.errstate(over="ignore"):
-        if impute == "mean":
-            typical = present.mean()
-        elif impute == "median":
-            typical = np.median(present)
+    def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
+        """Write numbers and indicators; see `Column`."""
+        numbers = self.read(cells)
+        inputs[:, 0] = numbers.values
+        problems.add(numbers.bad, self.name, f"must be a number{self._written}, got {{}}")
+        if self.fill is None:
+            problems.add(numbers.missing, self.name, "lacks a value")
         else:
-            values, counts = np.unique(present, return_counts=True)
-            typical = values[np.argmax(counts)]
-    if not np.isfinite(typical):
-        _refuse_feature(table, name, f"holds numbers that are too large for their {impute}")
-    return float(typical)
+            inputs[numbers.missing, 0] = self.fill
+        if self.indicator:
+            inputs[:, 1] = numbers.missing
+
+    @property
+    def _written(self) -> str:
+        return "" if self.format == PLAIN else f" such as {self.format.example}"
 
 
-def _refuse_identifiers(table: Table, name: str) -> None:
-    distinct = len(set(table.columns[name].tolist()) - {None})
-    if distinct > MAX_CATEGORIES:
-        _refuse_feature(
-            table, name, f"is text with {distinct} distinct values, more than {MAX_CATEGORIES}"
-        )
-    if distinct == len(table):
-        _refuse_feature(table, name, "is text that differs in every row")
+# ---------------------------------------------------------------- categories
 
 
-def _refuse_feature(table: Table, name: str, problem: str) -> NoReturn:
-    raise ValueError(
-        f"{table.origin}: column {name!r} {problem}; leave it out: name the columns to use "
-        "with features (--features)"
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of names, with one input for each known name, of which at most one is 1.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    categories : tuple of str
+        Known names as written, in the order of their inputs.
+    reads : {"text", "number", "boolean"}
+        How texts are compared with them: as written; as numbers (01 is 1), for names that came
+        from a column of numbers; or as truth values (TRUE and yes are true), of which there are
+        two, false first. Values of other types are compared as what they are.
+    missing : tuple of str
+        Texts that stand for a missing value.
+    fill : str or None
+        Category that replaces a missing value.
+    missing_level : bool
+        Whether a missing value has an input of its own, the last one.
+    refuses_missing : bool
+        Whether missing values are refused. If not, and without `fill` and `missing_level`, a
+        missing value has zeros.
+    """
+
+    kind: ClassVar[str] = "category"
+    name: str
+    categories: tuple[str, ...]
+    reads: str = "text"
+    missing: tuple[str, ...] = ()
+    fill: str | None = None
+    missing_level: bool = False
+    refuses_missing: bool = False
+    _numbers: tuple[Floats, Codes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", codes_of_numbers(self.categories))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of its inputs: ``color=blue``, ``color=red``, perhaps ``color is missing``."""
+        names = tuple(f"{self.name}={category}" for category in self.categories)
+        return (*names, f"{self.name} is missing") if self.missing_level else names
+
+    @property
+    def reads_plain_numbers(self) -> bool:
+        """Whether its texts are compared as numbers."""
+        return self.reads == "number"
+
+    @property
+    def texts(self) -> dict[str, int]:
+        """Texts that stand for the categories, with their positions.
+
+        Besides the names themselves it is 1.0 for 1, as columns of codes with gaps are written by
+        libraries that have no missing integers.
+        """
+        known = {category: code for code, category in enumerate(self.categories)}
+        for category, code in list(known.items()):
+            if _WHOLE.fullmatch(category):
+                known.setdefault(f"{category}.0", code)
+        return known
+
+    def codes(self, cells: Any) -> Codes:
+        """Return the position of each cell's category, `UNKNOWN` or `MISSING`.
+
+        Parameters
+        ----------
+        cells : polars.Series
+            Cells of shape (rows,) as they came.
+        """
+        polars = require("data", "polars")
+        if len(cells) > _BLOCK_ROWS:
+            every = np.empty(len(cells), np.int64)
+            for start in range(0, len(cells), _BLOCK_ROWS):
+                every[start : start + _BLOCK_ROWS] = self.codes(cells.slice(start, _BLOCK_ROWS))
+            return every
+        missing = missing_cells(cells, self.missing)
+        if self.reads == "boolean":
+            codes = truth_codes(cells)
+        elif cells.dtype == polars.Boolean:
+            codes = self._truth_positions()[truth_codes(cells)]
+        elif cells.dtype.is_numeric() or (self.reads == "number" and is_text(cells)):
+            codes = self._codes_of_values(cells)
+        else:
+            texts = as_texts(cells).fill_null("")
+            found = texts.replace_strict(self.texts, default=UNKNOWN, return_dtype=polars.Int64)
+            codes = found.to_numpy().astype(np.int64)
+        codes = np.array(codes, np.int64)
+        codes[missing] = MISSING
+        return codes
+
+    def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
+        """Write ones and zeros; see `Column`."""
+        codes = self.codes(cells)
+        if self.refuses_missing:
+            problems.add(codes == MISSING, self.name, "lacks a value")
+        if self.fill is not None:
+            codes[codes == MISSING] = self.categories.index(self.fill)
+        elif self.missing_level:
+            codes[codes == MISSING] = len(self.categories)
+        if unknown == "error":
+            names = listed(self.categories)
+            problem = f"{{}} does not occur in the training part, which has {names}"
+            problems.add(codes == UNKNOWN, self.name, problem)
+        known = np.flatnonzero(codes >= 0)
+        inputs[known, codes[known]] = 1.0
+
+    def _truth_positions(self) -> Codes:
+        """Return the codes of false and true, and `UNKNOWN` for -1, to be indexed by truth."""
+        words = [category.lower() for category in self.categories]
+        positions = [
+            words.index(word) if words.count(word) == 1 else UNKNOWN for word in ("false", "true")
+        ]
+        return np.array([*positions, UNKNOWN])
+
+    def _codes_of_values(self, cells: Any) -> Codes:
+        """Return the codes of the categories that stand for the same numbers."""
+        polars = require("data", "polars")
+        read = read_numbers(cells, PLAIN, self.missing)
+        values = read.values
+        numbers, codes = self._numbers
+        found = np.where(read.missing, MISSING, UNKNOWN)
+        if len(numbers):
+            at = np.minimum(np.searchsorted(numbers, values), len(numbers) - 1)
+            equal = numbers[at] == values
+            found[equal] = codes[at[equal]]
+        # Several categories may stand for one number, such as 1 and 01, and large integers for
+        # one float64: the shortest text decides among them.
+        unclear = np.flatnonzero((found == UNKNOWN) & np.isfinite(values))
+        if len(unclear):
+            texts = as_texts(cells[unclear] if not is_text(cells) else trimmed(cells)[unclear])
+            known = {category: code for code, category in enumerate(self.categories)}
+            exact = texts.replace_strict(known, default=UNKNOWN, return_dtype=polars.Int64)
+            found[unclear] = exact.to_numpy()
+        return found
+
+
+def codes_of_numbers(categories: Sequence[str]) -> tuple[Floats, Codes]:
+    """Return the numbers that exactly one category stands for, ascending, with its code."""
+    by_number: dict[float, int] = {}
+    for code, category in enumerate(categories):
+        number = as_number(category)
+        if number is not None and abs(number) <= 2**53:
+            by_number[number] = UNKNOWN if number in by_number else code
+    single = sorted((number, code) for number, code in by_number.items() if code != UNKNOWN)
+    return (
+        np.array([number for number, _ in single], np.float64),
+        np.array([code for _, code in single], np.int64),
     )
 
 
-# ---------------------------------------------------------------- encoding
+# ---------------------------------------------------------------- dates
+
+# Parts of a point in time, as `date_parts` computes them.
+DATE_PARTS = ("days", "month", "day", "weekday", "hour")
+
+
+@dataclass(frozen=True)
+class DateColumn:
+    """A column of dates or points in time, with a linear time and calendar parts as inputs.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    format : str
+        Format of its texts, see `fastmlp.data.cells.read_dates`.
+    parts : tuple of {"days", "month", "day", "weekday", "hour"}
+        Inputs, see `date_parts`.
+    missing : tuple of str
+        Texts that stand for a missing value.
+    fill : float or None
+        Seconds since 1970-01-01 UTC that replace a missing value; None: missing values are refused.
+    indicator : bool
+        Whether a last input is 1 where the value is missing, else 0.
+    """
+
+    kind: ClassVar[str] = "date"
+    name: str
+    format: str = "iso"
+    parts: tuple[str, ...] = DATE_PARTS[:1]
+    missing: tuple[str, ...] = NUMBER_MISSING
+    fill: float | None = None
+    indicator: bool = False
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of its inputs: ``sold (days)``, ``sold (month)``, perhaps ``sold is missing``."""
+        names = tuple(f"{self.name} ({part})" for part in self.parts)
+        return (*names, f"{self.name} is missing") if self.indicator else names
+
+    @property
+    def reads_plain_numbers(self) -> bool:
+        """Numbers are not dates."""
+        return False
+
+    def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
+        """Write the parts and the indicator; see `Column`."""
+        dates = read_dates(cells, self.format, self.missing)
+        written = "a date such as 2024-01-31" if self.format == "iso" else f"a {self.format} date"
+        problems.add(dates.bad, self.name, f"must be {written}, got {{}}")
+        seconds = dates.seconds
+        if self.fill is None:
+            problems.add(dates.missing, self.name, "lacks a value")
+        else:
+            seconds[dates.missing] = self.fill
+        seconds[np.isnan(seconds)] = 0.0  # of rows that are noted as problems
+        parts = date_parts(seconds)
+        for i, part in enumerate(self.parts):
+            inputs[:, i] = parts[part]
+        if self.indicator:
+            inputs[:, len(self.parts)] = dates.missing
+
+
+def date_parts(seconds: Floats) -> dict[str, Floats]:
+    """Return the parts of points in time.
+
+    Parameters
+    ----------
+    seconds : float64 array of shape (n,)
+        Finite seconds since 1970-01-01 UTC.
+
+    Returns
+    -------
+    dict of str to float64 array of shape (n,)
+        days since 1970-01-01 with fractions, month from 1 to 12, day of the month from 1, weekday
+        from 0 (Monday), hour of the day with fractions; all in UTC.
+
+    Notes
+    -----
+    The calendar is computed with integers after H. Hinnant, "chrono-Compatible Low-Level Date
+    Algorithms", 2013, so that exported models can repeat it exactly.
+    """
+    whole = np.floor(seconds / 86400.0)
+    days = whole.astype(np.int64)
+    shifted = days + 719468  # days since 0000-03-01
+    era = shifted // 146097
+    day_of_era = shifted - era * 146097
+    year_of_era = (
+        day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096
+    ) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month_from_march = (5 * day_of_year + 2) // 153
+    month = np.where(month_from_march < 10, month_from_march + 3, month_from_march - 9)
+    return {
+        "days": seconds / 86400.0,
+        "month": month.astype(np.float64),
+        "day": (day_of_year - (153 * month_from_march + 2) // 5 + 1).astype(np.float64),
+        "weekday": ((days + 3) % 7).astype(np.float64),
+        "hour": (seconds - whole * 86400.0) / 3600.0,
+    }
+
+
+KINDS: dict[str, type[Column]] = {c.kind: c for c in (NumberColumn, CategoryColumn, DateColumn)}
+
+
+# ---------------------------------------------------------------- tables
 
 
 def encode_table(
-    table: Table, encodings: Sequence[ColumnEncoding], unknown_categories: str
-) -> Floats:
+    table: Table,
+    columns: Sequence[Column],
+    unknown_categories: str,
+    rows: NDArray[np.int64] | None = None,
+) -> tuple[Floats, Problems]:
     """Turn the columns of a table into inputs of the network, not yet standardized.
 
     Parameters
     ----------
     table : Table
-        Table with the columns of the encodings; others are ignored.
-    encodings : sequence of ColumnEncoding
-        Encodings in the order of their inputs.
-    unknown_categories : {"error", "ignore"}
-        "error" refuses a category that its encoding lacks, "ignore" sets all inputs of its column
-        to 0.
+        Table with these columns; others are ignored.
+    columns : sequence of Column
+        Columns in the order of their inputs.
+    unknown_categories : {"ignore", "error"}
+        "ignore" sets all inputs of a column to 0 for a category that it does not know, "error"
+        makes it a problem of its row.
+    rows : int64 array, optional
+        Positions of the rows to encode; by default all.
 
     Returns
     -------
-    float64 array of shape (rows, features)
+    inputs : float64 array of shape (rows, features)
+    problems : Problems
+        Rows that cannot be read; their inputs mean nothing.
 
     Raises
     ------
     FormatError
-        A column is missing, or has a value that its encoding does not allow.
+        A column is missing.
     """
-    require_columns(table, [encoding.name for encoding in encodings])
-    refuse_missing(table, [encoding.name for encoding in encodings if encoding.fill is None])
-    widths = [1 if e.categories is None else len(e.categories) for e in encodings]
-    inputs = np.zeros((len(table), sum(widths)))
-    first = 0
-    for encoding, width in zip(encodings, widths, strict=True):
-        if encoding.categories is None:
-            inputs[:, first] = number_column(table, encoding.name)
-            if encoding.fill is not None:
-                inputs[np.isnan(inputs[:, first]), first] = encoding.fill
-        else:
-            codes = _category_codes(table, encoding)
-            if unknown_categories == "error":
-                _refuse_unknown(table, encoding, codes)
-            known = np.flatnonzero(codes != UNKNOWN)
-            inputs[known, first + codes[known]] = 1.0
-        first += width
-    return inputs
+    require_columns(table, [column.name for column in columns])
+    widths = [len(column.feature_names) for column in columns]
+    problems = Problems(table, rows)
+    inputs = np.zeros((len(problems.mask), sum(widths)))
+    for start in range(0, len(inputs), _BLOCK_ROWS):
+        stop = min(start + _BLOCK_ROWS, len(inputs))
+        some = np.arange(start, stop) if rows is None else rows[start:stop]
+        found = Problems(table, some)
+        first = 0
+        for column, width in zip(columns, widths, strict=True):
+            cells = table.columns[column.name]
+            part = cells.slice(start, stop - start) if rows is None else cells[some]
+            block = inputs[start:stop, first : first + width]
+            column.encode(part, block, found, unknown_categories)
+            first += width
+        problems.absorb(found, start)
+    inputs[problems.mask] = 0.0
+    return inputs, problems
 
 
-def rows_of_unknown_categories(
-    table: Table, encodings: Sequence[ColumnEncoding]
-) -> NDArray[np.bool_]:
-    """Return a mask of the rows with a category that its encoding lacks.
-
-    Parameters
-    ----------
-    table : Table
-        Table with all columns of the encodings.
-    encodings : sequence of ColumnEncoding
-        Encodings to compare with.
-
-    Returns
-    -------
-    bool array of shape (rows,)
-    """
+def rows_of_unknown_categories(table: Table, columns: Sequence[Column]) -> Mask:
+    """Return a mask of the rows with a category that its column does not know."""
     unknown = np.zeros(len(table), bool)
-    for encoding in encodings:
-        if encoding.categories is not None:
-            unknown |= _category_codes(table, encoding) == UNKNOWN
+    for column in columns:
+        if isinstance(column, CategoryColumn):
+            unknown |= column.codes(table.columns[column.name]) == UNKNOWN
     return unknown
-
-
-def _category_codes(table: Table, encoding: ColumnEncoding) -> NDArray[np.int64]:
-    """Return positions among the categories, or `UNKNOWN`; missing values have that of the fill."""
-    categories = encoding.categories or ()
-    codes = positions(table.columns[encoding.name], categories)
-    if encoding.fill is not None:
-        codes[codes == MISSING] = categories.index(str(encoding.fill))
-    return codes
-
-
-def _refuse_unknown(table: Table, encoding: ColumnEncoding, codes: NDArray[np.int64]) -> None:
-    unknown = codes == UNKNOWN
-    if unknown.any():
-        row = int(np.argmax(unknown))
-        value = name_of(table.columns[encoding.name][row])
-        raise row_error(
-            table,
-            row,
-            encoding.name,
-            f"{value!r} does not occur in the training part, which has "
-            f"{listed(encoding.categories or ())}; in training, leave the column out with "
-            "--features, or use --unknown-categories ignore",
-        )
-
-
-# ---------------------------------------------------------------- mean and standard deviation
-
-
-def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Return the mean and population standard deviation of each column, in float64.
-
-    Parameters
-    ----------
-    x : array of shape (samples, features)
-        Finite real numbers of any dtype, at least one sample.
-
-    Returns
-    -------
-    mean, scale : float64 arrays of shape (features,)
-        The scale of a column without variation is 1, and its mean is its value to the last bit.
-        Both are infinite or NaN where the numbers are too large.
-
-    Notes
-    -----
-    Two passes with the correction of T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for
-    computing the sample variance", 1983, on deviations divided by the largest: squares neither
-    overflow nor vanish.
-    """
-    count = len(x)
-    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = sum(block.sum(axis=0) for _, block in _blocks(x)) / count
-        constant = low == high
-        mean = np.where(constant, low, mean)
-        spread = np.where(constant, 1.0, np.maximum(high - mean, mean - low))
-        total = np.zeros(x.shape[1])
-        squares = np.zeros(x.shape[1])
-        for _, block in _blocks(x):
-            deviations = (block - mean) / spread
-            total += deviations.sum(axis=0)
-            squares += np.square(deviations).sum(axis=0)
-        variance = np.maximum(squares - total * total / count, 0.0) / count
-        scale = spread * np.sqrt(variance)
-        mean = np.where(constant, mean, mean + spread * (total / count))
-    scale[constant | (scale == 0)] = 1.0
-    return mean, scale
-
-
-def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool) -> NDArray[Any]:
-    """Return ``(x - mean) / scale``, computed in float64 and rounded once.
-
-    Parameters
-    ----------
-    x : array of shape (samples, features)
-        Real numbers.
-    mean, scale : float64 arrays of shape (features,)
-        Mean and standard deviation of each column.
-    in_place : bool
-        Whether to overwrite `x` if it has the dtype of the result.
-
-    Returns
-    -------
-    array of shape (samples, features)
-        float32 if `x` is float32 or bytes, else float64.
-    """
-    dtype = np.dtype(np.float32 if x.dtype in (np.float32, np.uint8) else np.float64)
-    result = x if in_place and x.dtype == dtype else np.empty(x.shape, dtype)
-    with np.errstate(over="ignore"):  # the network refuses infinite inputs
-        for rows, block in _blocks(x):
-            result[rows] = (block - mean) / scale
-    return result
-
-
-def _blocks(x: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
-    step = max(1, _BLOCK // max(1, x.shape[1]))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        yield rows, x[rows].astype(np.float64, copy=False)

@@ -1,35 +1,28 @@
-"""Choices about data (`Options`), and the roles of the columns of a table."""
+"""Choices about data: targets, features, kinds of columns, parts, preprocessing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastmlp.data.cells import listed
+from fastmlp.data.cells import NumberFormat, listed
 from fastmlp.data.columns import UNKNOWN_CATEGORIES
-from fastmlp.data.table import Table
-from fastmlp.data.targets import TASKS, find_targets
-from fastmlp.errors import did_you_mean
 from fastmlp.validation import choice, flag, integer, keep, real
 
-__all__ = [
-    "TEST_FRACTION",
-    "VALIDATION_FRACTION",
-    "Options",
-    "Roles",
-    "refuse_column_options",
-    "table_roles",
-]
+__all__ = ["MISSING_VALUES", "TASKS", "TEST_FRACTION", "VALIDATION_FRACTION", "Options"]
 
+TASKS = ("classification", "multilabel", "regression")
 # Default fractions for a source without a test part.
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
-IMPUTATIONS = ("error", "mean", "median", "most_frequent")
+MISSING_VALUES = ("auto", "error", "mean", "median", "most_frequent")
+_NAMES = ("target", "features", "exclude", "categorical", "numeric", "date", "id", "missing_token")
+_GROUP_SIGNS = (",", ".", "'", " ", "")
+_FORCED = ("categorical", "numeric", "date", "id")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Choices of targets, features, parts and preprocessing for a source.
+    """Choices of targets, features, kinds of columns, parts and preprocessing for a source.
 
     The constructor checks all that can be checked without the data.
 
@@ -38,7 +31,15 @@ class Options:
     target : tuple of str
         Columns of a table to predict; by default the one that is named target, label, class or y.
     features : tuple of str
-        Columns of a table to predict from; by default all others.
+        Columns of a table to predict from; by default all others that can be used.
+    exclude : tuple of str
+        Columns of a table to leave out.
+    categorical, numeric, id : tuple of str
+        Columns that hold names, quantities, or identifiers, which are left out, whatever they look
+        like.
+    date : tuple of str
+        Columns that hold dates: a name, or a name and a format of strptime as in
+        ``sold=%d/%m/%Y``.
     task : {"auto", "classification", "multilabel", "regression"}
         Kind of the targets; "auto": the one that the source declares or its values suggest.
     test_fraction : float in [0, 1), optional
@@ -56,12 +57,20 @@ class Options:
         default unless inputs are bytes.
     standardize_target : bool
         Whether to scale the targets of a regression to mean 0 and standard deviation 1.
-    impute : {"error", "mean", "median", "most_frequent"}
-        Replacement for a missing value in a table, learned from the training part; "error": none.
-        The replacement of a category is always the most frequent one.
-    unknown_categories : {"error", "ignore"}
-        Treatment of a category that the training part does not hold: "error" refuses it,
-        "ignore" sets all inputs of its column to 0.
+    missing : {"auto", "error", "mean", "median", "most_frequent"}
+        Treatment of missing values in a table. "auto": the median replaces numbers and dates, with
+        an indicator as further input if the training part lacks some, and a missing category is a
+        level of its own; "error" refuses them; otherwise this statistic of the training part
+        replaces numbers, and the most frequent category replaces categories.
+    missing_token : tuple of str
+        Texts that stand for a missing value in every column, besides the usual ones.
+    decimal : {".", ","}, optional
+        Decimal sign of the numbers of a text file; by default each column tells.
+    thousands : str, optional
+        Sign between groups of digits.
+    unknown_categories : {"ignore", "error"}
+        Treatment of a category that the training part does not hold: "ignore" sets all inputs of
+        its column to 0, "error" refuses it.
     sample_weight : str, optional
         Column of a table with the weights of the samples, >= 0.
 
@@ -73,13 +82,18 @@ class Options:
     Examples
     --------
     >>> import fastmlp
-    >>> options = fastmlp.data.Options(target=("price",), impute="median")
+    >>> options = fastmlp.data.Options(target=("price",), date=("sold=%d/%m/%Y",))
     >>> options.target, options.task
     (('price',), 'auto')
     """
 
     target: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    date: tuple[str, ...] = ()
+    id: tuple[str, ...] = ()
     task: str = "auto"
     test_fraction: float | None = None
     validation_fraction: float | None = None
@@ -87,12 +101,15 @@ class Options:
     split_seed: int = 0
     standardize: bool | None = None
     standardize_target: bool = True
-    impute: str = "error"
-    unknown_categories: str = "error"
+    missing: str = "auto"
+    missing_token: tuple[str, ...] = ()
+    decimal: str | None = None
+    thousands: str | None = None
+    unknown_categories: str = "ignore"
     sample_weight: str | None = None
 
     def __post_init__(self) -> None:
-        for field in ("target", "features"):
+        for field in _NAMES:
             names = getattr(self, field)
             if isinstance(names, str) or not all(isinstance(name, str) for name in names):
                 raise TypeError(f"{field} must be a tuple of column names, got {names!r}")
@@ -103,7 +120,7 @@ class Options:
         keep(
             self,
             task=choice("task", self.task, ("auto", *TASKS)),
-            impute=choice("impute", self.impute, IMPUTATIONS),
+            missing=choice("missing", self.missing, MISSING_VALUES),
             unknown_categories=choice("unknown_categories", self.unknown_categories, known),
             split_seed=integer("split_seed", self.split_seed, 0),
             stratify=flag("stratify", self.stratify),
@@ -114,89 +131,74 @@ class Options:
                 keep(self, **{field: real(field, getattr(self, field), 0.0, 1.0, below=True)})
         if self.standardize is not None:
             keep(self, standardize=flag("standardize", self.standardize))
+        if self.decimal is not None:
+            keep(self, decimal=choice("decimal", self.decimal, (".", ",")))
+        if self.thousands is not None:
+            keep(self, thousands=choice("thousands", self.thousands, _GROUP_SIGNS))
         if self.sample_weight is not None:
             if not isinstance(self.sample_weight, str):
                 raise TypeError(
                     f"sample_weight must be a column name, got {type(self.sample_weight).__name__}"
                 )
             keep(self, sample_weight=str(self.sample_weight))
-        if self.sample_weight in (*self.target, *self.features):
-            raise ValueError(
-                f"sample_weight must be a column of its own, got {self.sample_weight!r}, which "
-                "is in target or features too"
-            )
-        for name in self.features:
-            if name in self.target:
-                raise ValueError(f"features must not hold the target {name!r}")
+        _require_one_role(self)
+        _require_signs(self)
+
+    @property
+    def dates(self) -> dict[str, str | None]:
+        """The columns of `date` with their formats; None: the cells decide."""
+        split = (entry.partition("=") for entry in self.date)
+        return {name: form or None for name, _, form in split}
+
+    @property
+    def number_format(self) -> NumberFormat | None:
+        """The format of all numbers of the file, or None if each column tells its own."""
+        if self.decimal is None and self.thousands is None:
+            return None
+        decimal = self.decimal or ("," if self.thousands == "." else ".")
+        if self.thousands is None:
+            return NumberFormat.grouped(decimal)
+        return NumberFormat(decimal, self.thousands)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The columns that options name, with the option that names each first."""
+        found: dict[str, str] = {}
+        for field in ("target", "features", "exclude", "categorical", "numeric", "id"):
+            for name in getattr(self, field):
+                found.setdefault(name, field)
+        for name in self.dates:
+            found.setdefault(name, "date")
+        if self.sample_weight is not None:
+            found.setdefault(self.sample_weight, "sample_weight")
+        return found
 
 
-# ---------------------------------------------------------------- roles of columns
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Columns of a table by their role. Features are in the order of the file."""
-
-    targets: tuple[str, ...]
-    features: tuple[str, ...]
-    weight: str | None
-
-
-def table_roles(table: Table, options: Options) -> Roles:
-    """Assign the columns of a table their roles, by the options or else by default.
-
-    Raises
-    ------
-    ValueError
-        An option names a column that does not exist or cannot be used, or no feature is left.
-    """
-    _require_usable(table, "target", options.target)
-    _require_usable(table, "features", options.features)
+def _require_one_role(options: Options) -> None:
     weight = options.sample_weight
-    if weight is not None:
-        _require_usable(table, "sample_weight", (weight,))
-    targets = find_targets(table, options.target, weight)
+    if weight is not None and weight in (*options.target, *options.features):
+        raise ValueError(
+            f"sample_weight must be a column of its own, got {weight!r}, which is in target or "
+            "features too"
+        )
     for name in options.features:
-        if name in targets:
+        if name in options.target:
             raise ValueError(f"features must not hold the target {name!r}")
-    if not options.features:
-        _refuse_unsupported(table)
-    chosen = set(options.features or table.columns) - {*targets, weight}
-    if not chosen:
-        raise ValueError(
-            f"features must leave a column to predict {listed(targets)} from: {table.origin} has "
-            f"the columns {listed(table.columns)}"
-        )
-    return Roles(targets, tuple(name for name in table.columns if name in chosen), weight)
+    for name in (*options.exclude, *options.id):
+        if name in (*options.target, *options.features):
+            field = "exclude" if name in options.exclude else "id"
+            raise ValueError(f"{field} must not hold {name!r}, which is in target or features")
+    roles: dict[str, str] = {}
+    for field in _FORCED:
+        for name in options.dates if field == "date" else getattr(options, field):
+            if name in roles:
+                raise ValueError(f"{name!r} must be in one of {roles[name]} and {field}, not both")
+            roles[name] = field
 
 
-def refuse_column_options(options: Options, name: str) -> None:
-    """Raise ValueError for options that apply to tables only."""
-    for option in ("target", "features", "sample_weight"):
-        if getattr(options, option):
-            raise ValueError(f"{option} names columns of a table, but {name} holds arrays")
-    for option in ("impute", "unknown_categories"):
-        if getattr(options, option) != "error":
-            raise ValueError(f"{option} is for tables, but {name} holds arrays")
-
-
-def _require_usable(table: Table, option: str, names: Sequence[str]) -> None:
-    for name in names:
-        if name in table.unsupported:
-            raise ValueError(
-                f"{option} must name columns of numbers or of text: {name!r} of {table.origin} "
-                f"holds {table.unsupported[name]}"
-            )
-        if name not in table.columns:
-            raise ValueError(
-                f"{option} must name columns of {table.origin}, got {name!r}"
-                f"{did_you_mean(name, table.columns)} (they are {listed(table.columns)})"
-            )
-
-
-def _refuse_unsupported(table: Table) -> None:
-    for name, kind in table.unsupported.items():
-        raise ValueError(
-            f"{table.origin}: column {name!r} holds {kind}, which cannot be used; leave it out: "
-            "name the columns to use with features (--features)"
-        )
+def _require_signs(options: Options) -> None:
+    sign = options.thousands
+    if sign is None:
+        return
+    if sign and sign == (options.decimal or ("," if sign == "." else ".")):
+        raise ValueError(f"thousands and decimal must differ, got {sign!r} for both")

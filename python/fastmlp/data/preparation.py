@@ -5,50 +5,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.cells import distinct_names, listed, missing_values, numeric_order
-from fastmlp.data.columns import (
-    ColumnEncoding,
-    column_moments,
-    encode_table,
-    fit_column,
-    rows_of_unknown_categories,
-)
-from fastmlp.data.options import (
-    TEST_FRACTION,
-    VALIDATION_FRACTION,
-    Options,
-    Roles,
-    refuse_column_options,
-    table_roles,
-)
+from fastmlp.data.cells import PLAIN, NumberFormat, listed
+from fastmlp.data.columns import CategoryColumn, Column, encode_table, rows_of_unknown_categories
+from fastmlp.data.inference import find_kind
+from fastmlp.data.moments import column_moments
+from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION, Options
 from fastmlp.data.preprocessing import Preprocessing
+from fastmlp.data.schema import Schema, learn_columns, require_options_fit
 from fastmlp.data.split import split
-from fastmlp.data.table import (
-    RawData,
-    Table,
-    number_column,
-    refuse_missing,
-    require_columns,
-    row_error,
-)
+from fastmlp.data.table import Part, Problems, RawData, Table
 from fastmlp.data.targets import (
-    TargetColumn,
+    MOST_NUMERIC_CLASSES,
     class_codes,
+    column_codes,
+    find_targets,
     infer_task,
+    labeled_rows,
+    learn_target,
     require_task,
-    targets_of,
+    target_arrays,
     value_matrix,
+    values_of_columns,
 )
+from fastmlp.errors import FormatError
 
-__all__ = ["Prepared", "Samples", "prepare"]
+__all__ = ["Prepared", "Samples", "prepare", "refuse_column_options"]
+
+_SEPARATORS = (None, ",", ";", "\t", "|")
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -137,7 +130,7 @@ class Prepared:
         return f"Prepared({self.name!r}, {self.task!r}, {sizes})"
 
 
-def prepare(raw: RawData, options: Options) -> Prepared:
+def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None = None) -> Prepared:
     """Find the targets, split the samples into parts, and learn the preprocessing.
 
     Arrays that need neither a split nor a change are passed on without a copy.
@@ -148,6 +141,8 @@ def prepare(raw: RawData, options: Options) -> Prepared:
         Result of `read`.
     options : Options
         Choices; each has a default.
+    preprocessing : Preprocessing, optional
+        Preprocessing of a model, which is applied instead of learning one.
 
     Returns
     -------
@@ -157,7 +152,7 @@ def prepare(raw: RawData, options: Options) -> Prepared:
     Raises
     ------
     FormatError
-        A value is missing or cannot be used; the message names the place.
+        Values are missing or cannot be used; the message names the first places.
     ValueError
         The options do not fit the source; the message names the option.
 
@@ -172,29 +167,23 @@ def prepare(raw: RawData, options: Options) -> Prepared:
     ('upper', 'lower')
     """
     notes: list[str] = []
-    roles = _roles(raw, options, notes)
-    columns = targets_of(raw.train, roles.targets)
-    task = _task(raw, options, columns, notes)
-    classes = _classes(raw, columns[0]) if task == "classification" else None
-    parts = _split(raw, options, classes, notes)
-    encoded, encodings = _encoded(raw, options, roles, parts["train"], notes)
-    x = {part: _rows(encoded, rows) for part, rows in parts.items()}
-    preprocessing = Preprocessing(
-        task=task,
-        features=encoded.shape[1],
-        columns=encodings,
-        unknown_categories=options.unknown_categories,
-        feature_names=raw.feature_names if encodings is None else None,
-        image_shape=raw.image_shape,
-        **_learned_inputs(options, x["train"], notes),
-        **_learned_outputs(raw, options, task, columns, classes, parts["train"]),
-    )
-    samples = _samples(raw, roles, preprocessing, x, parts)
-    if options.unknown_categories == "ignore":
-        _note_ignored_categories(raw, preprocessing, parts, notes)
+    raw = _with_targets(raw, options, preprocessing, notes)
+    if preprocessing is None:
+        learned = _learn_targets(raw, options, notes)
+    else:
+        learned = _known_targets(raw, preprocessing)
+    parts = _split(raw, options, learned.codes, notes)
+    if isinstance(raw.train.x, Table):
+        x, preprocessing = _prepare_table(raw, options, learned, parts, preprocessing, notes)
+    else:
+        x, preprocessing = _prepare_arrays(raw, options, learned, parts, preprocessing, notes)
+    del learned  # its targets are not needed beside those of the samples
+    samples = _samples(raw, preprocessing, x, parts)
+    if preprocessing.unknown_categories == "ignore":
+        _note_unknown_categories(raw, preprocessing, parts, notes)
     return Prepared(
         name=raw.name,
-        task=task,
+        task=preprocessing.task,
         preprocessing=preprocessing,
         train=samples["train"],
         validation=samples.get("validation"),
@@ -205,68 +194,189 @@ def prepare(raw: RawData, options: Options) -> Prepared:
     )
 
 
-def _roles(raw: RawData, options: Options, notes: list[str]) -> Roles:
-    if not isinstance(raw.train.x, Table):
-        refuse_column_options(options, raw.name)
-        return Roles((), (), None)
-    roles = table_roles(raw.train.x, options)
-    if not options.target:
-        notes.append(f"target: column {roles.targets[0]!r}")
-    return roles
+# ---------------------------------------------------------------- targets
 
 
-def _task(raw: RawData, options: Options, columns: Sequence[TargetColumn], notes: list[str]) -> str:
-    for column in columns:
-        column.refuse_missing()
-    known = raw.task if options.task == "auto" else options.task
-    task = infer_task(columns) if known is None else known
-    require_task(task, columns)
-    if known is None:
-        names = [repr(column.name) for column in columns]
-        if task == "classification":
-            count = len(raw.class_names or distinct_names(columns[0].values))
-            notes.append(f"task: classification, {count} classes of {names[0]}")
-        else:
-            notes.append(f"task: {task} of {listed(names)}")
-    return task
+def _with_targets(
+    raw: RawData, options: Options, preprocessing: Preprocessing | None, notes: list[str]
+) -> RawData:
+    """Return the source without the rows of its tables that have no target."""
+    table = raw.train.x
+    if options.missing == "error" or not isinstance(table, Table):
+        return raw
+    if preprocessing is None:
+        require_options_fit(table, options)
+        names = find_targets(table, options)
+        tokens = {name: learn_target(table, name, options).missing_tokens for name in names}
+    else:
+        schema = preprocessing.target_schema or ()
+        tokens = {column.name: column.missing for column in schema}
+    raw = replace(raw, train=Part(labeled_rows(table, tokens)))
+    if raw.test is not None and isinstance(raw.test.x, Table):
+        raw = replace(raw, test=Part(labeled_rows(raw.test.x, tokens)))
+    left = len(table) - len(raw.train.x)
+    if left:
+        notes.append(f"target: {left} of {len(table)} rows have none and are left out")
+    return raw
 
 
 @dataclass(frozen=True)
-class _Classes:
-    """Classes of all samples. `named`: the source has names for them and counts them from 0."""
+class _Targets:
+    """The targets of all samples of the training source.
 
+    `codes` are classes, `values` other targets, unscaled. `named`: the source has names for the
+    classes and counts them from 0. `schema` describes the columns of a table.
+    """
+
+    task: str
     names: tuple[str, ...]
-    codes: Indices
-    named: bool
+    label: str
+    codes: Indices | None = None
+    values: Floats | None = None
+    class_names: tuple[str, ...] | None = None
+    named: bool = False
+    label_type: str = "text"
+    schema: tuple[Column, ...] | None = None
 
-    def require_training(self, column: TargetColumn, train: Indices) -> None:
+    def require_training(self, raw: RawData, train: Indices) -> None:
         """Raise unless at least two classes exist and each has a sample in the training part."""
-        if self.named:
+        if self.named or self.codes is None or self.class_names is None:
             return
-        if len(self.names) < 2:
+        if len(self.class_names) < 2:
             raise ValueError(
-                f"{column.label} must hold two or more classes, got {listed(map(repr, self.names))}"
+                f"{self.label} must hold two or more classes, "
+                f"got {listed(map(repr, self.class_names))}"
             )
         lost = ~np.isin(self.codes, self.codes[train])
         if lost.any():
             row = int(np.argmax(lost))
-            raise column.error(
-                row,
-                f"class {self.names[self.codes[row]]!r} does not occur in the training part; with "
-                "stratify (--stratify) one sample of each class stays there",
+            problem = (
+                f"class {self.class_names[self.codes[row]]!r} does not occur in the training "
+                "part; with stratify (--stratify) one sample of each class stays there"
             )
+            table = raw.train.x
+            if isinstance(table, Table):
+                raise table.error(row, self.names[0], problem)
+            raise FormatError(f"{self.label}: {problem} at [{row}]")
 
 
-def _classes(raw: RawData, column: TargetColumn) -> _Classes:
-    named = raw.class_names is not None and column.table is None
-    names = raw.class_names if named else None
-    if names is None:
-        names = numeric_order(distinct_names(column.values))
-    return _Classes(names, class_codes(column, names, indices=named), named)
+def _learn_targets(raw: RawData, options: Options, notes: list[str]) -> _Targets:
+    if isinstance(raw.train.x, Table):
+        return _targets_of_table(raw, raw.train.x, options, notes)
+    refuse_column_options(options, raw.name)
+    return _targets_of_arrays(raw, options, notes)
+
+
+def _targets_of_table(raw: RawData, table: Table, options: Options, notes: list[str]) -> _Targets:
+    require_options_fit(table, options)
+    notes.extend(table.notes)
+    names = find_targets(table, options)
+    if not options.target:
+        notes.append(f"target: column {names[0]!r}")
+    columns = [learn_target(table, name, options) for name in names]
+    known = raw.task if options.task == "auto" else options.task
+    task = infer_task(columns) if known is None else known
+    require_task(task, columns, asked=known is not None)
+    schema = tuple(column.column(task) for column in columns)
+    label = columns[0].label
+    if task != "classification":
+        values, problems = values_of_columns(table, schema)
+        if len(problems):
+            raise problems.error()
+        _note_task(known, task, notes, names, values)
+        labels = names if task == "multilabel" else None
+        return _Targets(task, names, label, None, values, labels, schema=schema)
+    problems = Problems(table)
+    codes = column_codes(table, schema[0], problems)
+    if len(problems):
+        raise problems.error()
+    assert isinstance(schema[0], CategoryColumn)
+    classes = schema[0].categories
+    _note_task(known, task, notes, names, None, len(classes))
+    label_type = columns[0].label_type
+    if table.is_untyped and all(map(_WHOLE.fullmatch, classes)):
+        label_type = "integer"  # written as Python writes them, so that nothing is lost
+    return _Targets(task, names, label, codes, None, classes, label_type=label_type, schema=schema)
+
+
+def _targets_of_arrays(raw: RawData, options: Options, notes: list[str]) -> _Targets:
+    columns = target_arrays(raw.train)
+    for column in columns:
+        column.refuse_missing()
+    known = raw.task if options.task == "auto" else options.task
+    task = infer_task(columns) if known is None else known
+    require_task(task, columns, asked=known is not None)
+    names = tuple(column.name for column in columns)
+    if task == "classification":
+        named = raw.class_names is not None
+        classes = raw.class_names or columns[0].names()
+        codes = class_codes(columns[0], classes, indices=named)
+        _note_task(known, task, notes, names, None, len(classes))
+        label_type = "text" if named else columns[0].label_type
+        return _Targets(task, names, columns[0].label, codes, None, classes, named, label_type)
+    values = value_matrix(columns)
+    _note_task(known, task, notes, names, values)
+    labels = None
+    if task == "multilabel":
+        labels = raw.class_names or tuple(str(j) for j in range(len(columns)))
+    return _Targets(task, names, columns[0].label, None, values, labels)
+
+
+def _note_task(
+    known: str | None,
+    task: str,
+    notes: list[str],
+    names: Sequence[str],
+    values: Floats | None,
+    classes: int = 0,
+) -> None:
+    if known is not None:
+        return
+    shown = listed(map(repr, names))
+    if task == "classification":
+        notes.append(f"task: classification, {classes} classes of {shown}")
+        return
+    doubt = ""
+    if values is not None and values.shape[1] == 1 and (values == np.floor(values)).all():
+        count = len(np.unique(values))
+        doubt = (
+            f" ({count} different whole numbers; up to {MOST_NUMERIC_CLASSES} would be classes, "
+            "as they are with --task classification)"
+        )
+    notes.append(f"task: {task} of {shown}{doubt}")
+
+
+def _known_targets(raw: RawData, preprocessing: Preprocessing) -> _Targets:
+    """Return the targets as a model reads them."""
+    y = preprocessing.targets(raw.train, raw.class_names)
+    classes = preprocessing.task == "classification"
+    return _Targets(
+        preprocessing.task,
+        preprocessing.target_columns or ("y",),
+        "y",
+        y if classes else None,
+        None,
+        preprocessing.class_names,
+        named=True,
+        schema=preprocessing.target_schema,
+    )
+
+
+def refuse_column_options(options: Options, name: str) -> None:
+    """Raise ValueError for options that apply to tables only."""
+    for column, option in options.named.items():
+        raise ValueError(f"{option} names columns of a table ({column!r}), but {name} holds arrays")
+    defaults = Options()
+    for option in ("missing", "missing_token", "decimal", "thousands"):
+        if getattr(options, option) not in (getattr(defaults, option), "error"):
+            raise ValueError(f"{option} is for tables, but {name} holds arrays")
+
+
+# ---------------------------------------------------------------- parts
 
 
 def _split(
-    raw: RawData, options: Options, classes: _Classes | None, notes: list[str]
+    raw: RawData, options: Options, codes: Indices | None, notes: list[str]
 ) -> dict[str, Indices]:
     """Return the positions of the samples of each part; parts without samples are left out."""
     own_test = raw.test is not None
@@ -275,7 +385,7 @@ def _split(
             f"test_fraction must be 0 or left out, as {raw.name} has a test part of its own, "
             f"got {options.test_fraction}"
         )
-    labels = classes.codes if classes is not None and options.stratify else None
+    labels = codes if options.stratify else None
     train = np.arange(len(raw.train.x))
     parts: dict[str, Indices] = {}
     wanted = (
@@ -307,30 +417,114 @@ def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
     return array if len(rows) == len(array) else array[rows]
 
 
-# ---------------------------------------------------------------- learning from the training part
+# ---------------------------------------------------------------- inputs
 
 
-def _encoded(
-    raw: RawData, options: Options, roles: Roles, train: Indices, notes: list[str]
-) -> tuple[NDArray[Any], tuple[ColumnEncoding, ...] | None]:
-    """Return all samples as numbers, and the encodings of the columns of a table or None."""
+def _prepare_table(
+    raw: RawData,
+    options: Options,
+    targets: _Targets,
+    parts: Mapping[str, Indices],
+    preprocessing: Preprocessing | None,
+    notes: list[str],
+) -> tuple[dict[str, NDArray[Any]], Preprocessing]:
+    """Return the inputs of each part, not yet standardized, and the preprocessing."""
     table = raw.train.x
-    if not isinstance(table, Table):
-        array = plain_inputs(table)
-        refuse_non_finite(array)
-        return array, None
-    if options.impute == "error":
-        hint = "; fill the gaps with impute (--impute mean, median or most_frequent)"
-        refuse_missing(table, roles.features, hint)
+    assert isinstance(table, Table)
+    schema = None
+    if preprocessing is None:
+        targets.require_training(raw, parts["train"])
+        schema = learn_columns(table, options, targets.names, parts["train"])
+        notes.extend(schema.notes)
+        columns, unknown = schema.columns, options.unknown_categories
     else:
-        gaps = sum(int(missing_values(table.columns[name]).sum()) for name in roles.features)
-        if gaps:
-            notes.append(f"impute: {gaps} missing values replaced")
-    encodings = tuple(fit_column(table, name, train, options.impute) for name in roles.features)
-    texts = [f"{e.name!r} as {len(e.categories)} inputs" for e in encodings if e.categories]
-    if texts:
-        notes.append(f"text: {listed(texts)}, one for each value")
-    return encode_table(table, encodings, options.unknown_categories), encodings
+        columns, unknown = preprocessing.columns or (), preprocessing.unknown_categories
+    x: dict[str, NDArray[Any]] = {}
+    problems = Problems(table)
+    for part, rows in parts.items():
+        x[part], found = encode_table(table, columns, unknown, rows)
+        problems.absorb(found)
+    if len(problems):
+        raise problems.error(_hints(options, unknown))
+    if preprocessing is None:
+        assert schema is not None
+        preprocessing = _learned(raw, options, targets, parts["train"], x["train"], schema, notes)
+    return x, preprocessing
+
+
+def _hints(options: Options, unknown: str) -> list[str]:
+    hints = []
+    if options.missing == "error":
+        hints.append("missing values are filled with --missing auto")
+    if unknown == "error":
+        hints.append("unknown categories pass with --unknown-categories ignore")
+    return hints
+
+
+def _prepare_arrays(
+    raw: RawData,
+    options: Options,
+    targets: _Targets,
+    parts: Mapping[str, Indices],
+    preprocessing: Preprocessing | None,
+    notes: list[str],
+) -> tuple[dict[str, NDArray[Any]], Preprocessing]:
+    array = plain_inputs(raw.train.x)
+    refuse_non_finite(array)
+    x = {part: _rows(array, rows) for part, rows in parts.items()}
+    if preprocessing is None:
+        targets.require_training(raw, parts["train"])
+        preprocessing = _learned(raw, options, targets, parts["train"], x["train"], None, notes)
+    return x, preprocessing
+
+
+def _learned(
+    raw: RawData,
+    options: Options,
+    targets: _Targets,
+    train: Indices,
+    x: NDArray[Any],
+    schema: Schema | None,
+    notes: list[str],
+) -> Preprocessing:
+    """Return the preprocessing that the training part makes."""
+    table = raw.train.x if isinstance(raw.train.x, Table) else None
+    regression = targets.task == "regression"
+    source_names = None
+    if table is not None and not table.header:
+        source_names = tuple(table.names)
+    separator = None if table is None or table.separator in _SEPARATORS else table.separator
+    encoding = None if table is None or table.encoding == "utf-8" else table.encoding
+    return Preprocessing(
+        task=targets.task,
+        features=x.shape[1],
+        columns=None if schema is None else schema.columns,
+        unknown_categories=options.unknown_categories,
+        feature_names=raw.feature_names if schema is None else None,
+        image_shape=raw.image_shape,
+        class_names=targets.class_names,
+        target_schema=targets.schema,
+        indexed_classes=targets.named,
+        label_type=targets.label_type,
+        target_names=targets.names if regression else None,
+        weight=options.sample_weight,
+        weight_format=_weight_format(table, options),
+        left_out=() if schema is None else schema.left_out,
+        source_names=source_names,
+        encoding=encoding,
+        separator=separator,
+        **_learned_inputs(options, x, notes),
+        **(_learned_targets(options, targets, train) if regression else {}),
+    )
+
+
+def _weight_format(table: Table | None, options: Options) -> NumberFormat:
+    """Return how the weights are written; what is no number is reported where they are read."""
+    name = options.sample_weight
+    if table is None or name is None:
+        return PLAIN
+    found = find_kind(name, table.columns[name], (), options.number_format)
+    return found.format if found.kind == "number" else PLAIN
 
 
 def _learned_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict[str, Any]:
@@ -349,34 +543,14 @@ def _learned_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict
     return {"input_mean": mean, "input_scale": scale}
 
 
-def _learned_outputs(
-    raw: RawData,
-    options: Options,
-    task: str,
-    columns: Sequence[TargetColumn],
-    classes: _Classes | None,
-    train: Indices,
-) -> dict[str, Any]:
-    names = tuple(column.name for column in columns)
-    tabular = columns[0].table is not None
-    if classes is not None:
-        classes.require_training(columns[0], train)
-        return {
-            "class_names": classes.names,
-            "class_column": names[0] if tabular else None,
-            "indexed_classes": classes.named,
-        }
-    if task == "multilabel":
-        if not tabular:
-            names = raw.class_names or tuple(str(j) for j in range(len(columns)))
-        return {"class_names": names}
-    learned: dict[str, Any] = {"target_names": names}
-    if options.standardize_target:
-        mean, scale = column_moments(value_matrix(columns)[train])
-        if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
-            raise ValueError("standardize_target must be off: targets are too large for a mean")
-        learned |= {"target_mean": mean, "target_scale": scale}
-    return learned
+def _learned_targets(options: Options, targets: _Targets, train: Indices) -> dict[str, Any]:
+    if not options.standardize_target:
+        return {}
+    assert targets.values is not None
+    mean, scale = column_moments(targets.values[train])
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+        raise ValueError("standardize_target must be off: targets are too large for a mean")
+    return {"target_mean": mean, "target_scale": scale}
 
 
 # ---------------------------------------------------------------- samples
@@ -384,13 +558,12 @@ def _learned_outputs(
 
 def _samples(
     raw: RawData,
-    roles: Roles,
     preprocessing: Preprocessing,
     x: Mapping[str, NDArray[Any]],
     parts: Mapping[str, Indices],
 ) -> dict[str, Samples]:
-    y = preprocessing.targets(raw.train)
-    weights = _weights(raw.train.x, roles.weight)
+    y = preprocessing.targets(raw.train, raw.class_names)
+    weights = preprocessing.weights(raw.train)
     samples = {}
     for part, rows in parts.items():
         given = raw.train.x
@@ -400,44 +573,35 @@ def _samples(
             _rows(y, rows),
             None if weights is None else _rows(weights, rows),
         )
-    weight = samples["train"].weight
-    if weight is not None and not weight.any():
-        raise ValueError(f"sample_weight must not be 0 throughout: {roles.weight!r} is")
     if raw.test is not None:
         samples["test"] = Samples(
             preprocessing.inputs(raw.test.x),
-            preprocessing.targets(raw.test),
-            _weights(raw.test.x, roles.weight),
+            preprocessing.targets(raw.test, raw.class_names),
+            preprocessing.weights(raw.test),
         )
+    for part, made in samples.items():
+        if made.weight is not None and not made.weight.any():
+            raise ValueError(
+                f"sample_weight must not be 0 throughout: {preprocessing.weight!r} is in the "
+                f"{part} part"
+            )
     return samples
 
 
-def _note_ignored_categories(
+def _note_unknown_categories(
     raw: RawData, preprocessing: Preprocessing, parts: Mapping[str, Indices], notes: list[str]
 ) -> None:
-    encodings = preprocessing.columns or ()
+    columns = preprocessing.columns or ()
     unknown = {}
     if isinstance(raw.train.x, Table):
-        affected = rows_of_unknown_categories(raw.train.x, encodings)
+        affected = rows_of_unknown_categories(raw.train.x, columns)
         unknown = {part: affected[rows] for part, rows in parts.items()}
     if raw.test is not None and isinstance(raw.test.x, Table):
-        unknown["test"] = rows_of_unknown_categories(raw.test.x, encodings)
+        unknown["test"] = rows_of_unknown_categories(raw.test.x, columns)
     shares = [
         f"{int(unknown[part].sum())} of {len(unknown[part])} {part} samples"
         for part in ("validation", "test")
         if part in unknown and unknown[part].any()
     ]
     if shares:
-        notes.append(f"unknown_categories: ignored in {', '.join(shares)}")
-
-
-def _weights(x: Table | NDArray[Any], name: str | None) -> Floats | None:
-    if name is None or not isinstance(x, Table):
-        return None
-    require_columns(x, [name])
-    refuse_missing(x, [name])
-    weights = number_column(x, name)
-    if weights.min() < 0:
-        row = int(np.argmax(weights < 0))
-        raise row_error(x, row, name, f"a sample's weight must be >= 0, got {weights[row]:g}")
-    return weights
+        notes.append(f"unknown categories: in {', '.join(shares)}")

@@ -1,66 +1,53 @@
 """Conversion of raw samples to inputs of a network, and of predictions to names and units.
 
 `Preprocessing` applies what `preparation` learned from the training part; a model keeps it and
-writes it into its file. The last section reads its JSON form, which may come from a hostile file:
-no value is used or printed before its type is checked, because nested lists may be huge as text.
+writes it into its file (`stored_preprocessing`). For a table it holds the schema: how each column
+and each target is read, and which columns were left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.cells import listed
+from fastmlp.data.cells import PLAIN, NumberFormat, as_number, listed, shown
 from fastmlp.data.columns import (
-    MAX_CATEGORIES,
+    UNKNOWN,
     UNKNOWN_CATEGORIES,
-    ColumnEncoding,
+    CategoryColumn,
+    Column,
+    NumberColumn,
     encode_table,
-    standardize,
+    rows_of_unknown_categories,
 )
-from fastmlp.data.table import Part, Table
+from fastmlp.data.moments import standardize
+from fastmlp.data.options import TASKS
+from fastmlp.data.stored_preprocessing import preprocessing_config, read_config
+from fastmlp.data.table import Part, Problems, Reading, Table, require_columns
 from fastmlp.data.targets import (
-    TASKS,
-    TargetColumn,
+    TargetArray,
     class_codes,
+    column_codes,
     label_matrix,
-    targets_of,
+    target_arrays,
     value_matrix,
+    values_of_columns,
 )
-from fastmlp.errors import FormatError, did_you_mean
+from fastmlp.errors import FormatError
 
-__all__ = ["Preprocessing"]
+__all__ = ["Preprocessing", "unknown_categories_in", "weights_of"]
 
 Floats = NDArray[np.float64]
 Names = tuple[str, ...]
 
 _ARRAY_NAMES = ("input_mean", "input_scale", "target_mean", "target_scale")
-
-# Limits far above any real network, low enough that a small file cannot claim much memory.
-_MOST_FEATURES = 1 << 31
-_MOST_NAMES = 1 << 20
-_MOST_DIMENSIONS = 8
-
-_KEYS = (
-    "task",
-    "features",
-    "columns",
-    "unknown_categories",
-    "feature_names",
-    "image_shape",
-    "class_names",
-    "class_column",
-    "indexed_classes",
-    "target_names",
-    "arrays",
-)
-_COLUMN_KEYS = ("name", "kind", "fill", "categories")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,11 +62,11 @@ class Preprocessing:
         Kind of the targets.
     features : int
         Number of inputs of the network.
-    columns : tuple of ColumnEncoding or None
+    columns : tuple of NumberColumn, CategoryColumn and DateColumn, or None
         Columns of a table in the order of their inputs; None for samples in arrays.
-    unknown_categories : {"error", "ignore"}
-        Treatment of a category that the training part did not hold: "error" refuses it,
-        "ignore" sets all inputs of its column to 0.
+    unknown_categories : {"ignore", "error"}
+        Treatment of a category that the training part did not hold: "ignore" sets all inputs of
+        its column to 0, "error" refuses its row.
     feature_names : tuple of str or None
         Names of the network's inputs; for a table such as ``age``, ``color=blue``, ``color=red``.
     image_shape : tuple of int or None
@@ -89,14 +76,29 @@ class Preprocessing:
         standardized.
     class_names : tuple of str or None
         Names of the classes or labels; None for regression.
-    class_column : str or None
-        Column of a table that holds the classes; None otherwise.
+    target_schema : tuple of columns or None
+        Columns of a table that hold the targets: one with the classes, or one per label or
+        quantity; None for arrays.
     indexed_classes : bool
         Whether integers in an array of targets count the classes from 0; if not, they are names.
+    label_type : {"text", "integer", "number", "boolean"}
+        Type of the values that the classes had in the training data; `labels` returns them so.
     target_names : tuple of str or None
         Names of the outputs of a regression; None for other tasks.
     target_mean, target_scale : float64 arrays of shape (outputs,) or None
         Mean and divisor that standardize targets of a regression; None: they are not standardized.
+    weight : str or None
+        Column of a table with the weights of the samples.
+    weight_format : NumberFormat
+        How texts write the weights.
+    left_out : tuple of (str, str)
+        Columns of the table that are not used, each with the reason.
+    source_names : tuple of str or None
+        Names of all columns, in order, of a file that has no header; None: files have one.
+    encoding, separator : str or None
+        Encoding and separator of the text file of the training, if they are not usual ones.
+    lacks : str or None
+        What the file of an older release does not tell about the preprocessing.
 
     Raises
     ------
@@ -117,18 +119,26 @@ class Preprocessing:
 
     task: str
     features: int
-    columns: tuple[ColumnEncoding, ...] | None = None
-    unknown_categories: str = "error"
+    columns: tuple[Column, ...] | None = None
+    unknown_categories: str = "ignore"
     feature_names: Names | None = None
     image_shape: tuple[int, ...] | None = None
     input_mean: Floats | None = None
     input_scale: Floats | None = None
     class_names: Names | None = None
-    class_column: str | None = None
+    target_schema: tuple[Column, ...] | None = None
     indexed_classes: bool = False
+    label_type: str = "text"
     target_names: Names | None = None
     target_mean: Floats | None = None
     target_scale: Floats | None = None
+    weight: str | None = None
+    weight_format: NumberFormat = PLAIN
+    left_out: tuple[tuple[str, str], ...] = ()
+    source_names: Names | None = None
+    encoding: str | None = None
+    separator: str | None = None
+    lacks: str | None = None
 
     def __post_init__(self) -> None:
         if self.columns is not None:
@@ -150,11 +160,9 @@ class Preprocessing:
     @property
     def target_columns(self) -> Names | None:
         """Columns of a table that hold the targets; None for arrays."""
-        if self.columns is None:
+        if self.target_schema is None:
             return None
-        if self.class_column is not None:
-            return (self.class_column,)
-        return self.class_names or self.target_names
+        return tuple(column.name for column in self.target_schema)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Preprocessing):
@@ -179,21 +187,7 @@ class Preprocessing:
 
     def config(self) -> dict[str, Any]:
         """Return all fields but the arrays, in types that JSON can represent."""
-        columns = self.columns
-        return {
-            "task": self.task,
-            "features": self.features,
-            "columns": None if columns is None else [_column_config(column) for column in columns],
-            "unknown_categories": self.unknown_categories,
-            # The names of a table's inputs follow from its columns.
-            "feature_names": None if columns is not None else _as_list(self.feature_names),
-            "image_shape": _as_list(self.image_shape),
-            "class_names": _as_list(self.class_names),
-            "class_column": self.class_column,
-            "indexed_classes": self.indexed_classes,
-            "target_names": _as_list(self.target_names),
-            "arrays": list(self.arrays()),
-        }
+        return preprocessing_config(self, list(self.arrays()))
 
     def arrays(self) -> dict[str, Floats]:
         """Return input_mean, input_scale, target_mean and target_scale unless None, read-only."""
@@ -208,9 +202,52 @@ class Preprocessing:
         TypeError, ValueError
             The arguments do not describe a preprocessing; the message names the field.
         """
-        return cls(**_read_config(config, arrays))
+        return cls(**read_config(config, arrays))
 
     # ------------------------------------------------------------ samples
+
+    def reading(self, options: Reading | None = None, also: Sequence[str] = ()) -> Reading:
+        """Return how a file is read for this model: which columns, and which of them as text.
+
+        Parameters
+        ----------
+        options : Reading, optional
+            What the user says about the file.
+        also : sequence of str
+            Further columns that are needed, as they are written.
+        """
+        options = options or Reading()
+        if self.columns is None:
+            return options
+        known = [*self.columns, *(self.target_schema or ())]
+        texts = {column.name for column in known if not column.reads_plain_numbers}
+        wanted = {*(column.name for column in known), *also}
+        if self.weight is not None:
+            wanted.add(self.weight)
+            if self.weight_format != PLAIN:
+                texts.add(self.weight)
+        return replace(
+            options,
+            names=self.source_names or options.names,
+            input_names=self._input_names,
+            usual_encoding=self.encoding,
+            usual_separator=self.separator,
+            decimal_comma=self._decimal_comma,
+            as_text=frozenset(texts.union(also)),
+            wanted=frozenset(wanted),
+        )
+
+    @property
+    def _decimal_comma(self) -> frozenset[str]:
+        """Columns of numbers whose texts have decimal commas, other than numbers of JSON."""
+        known = [*(self.columns or ()), *(self.target_schema or ())]
+        numbers = [column for column in known if isinstance(column, NumberColumn)]
+        return frozenset(column.name for column in numbers if column.format.decimal == ",")
+
+    @property
+    def _input_names(self) -> Names | None:
+        targets = self.target_columns or ()
+        return self.source_names and tuple(n for n in self.source_names if n not in targets)
 
     def inputs(self, x: Table | NDArray[Any]) -> NDArray[Any]:
         """Convert samples to inputs of the network.
@@ -229,15 +266,44 @@ class Preprocessing:
         Raises
         ------
         FormatError
-            A column is missing or has another type; a value is not finite, is missing without a
-            replacement, or is an unknown category that is not ignored. The message names the
-            place.
+            A column is missing, or rows cannot be read: a value is no number, is missing without
+            a replacement, or is an unknown category that is not ignored. The message names the
+            first places.
         TypeError, ValueError
             `x` is neither a table nor such an array.
         """
-        encoded = self._encoded(x)
+        inputs, problems = self.served_inputs(x)
+        if problems is not None and len(problems):
+            raise problems.error()
+        return inputs
+
+    def served_inputs(
+        self, x: Table | NDArray[Any], *, unknown_categories: str | None = None
+    ) -> tuple[NDArray[Any], Problems | None]:
+        """Convert samples to inputs of the network, row by row.
+
+        Parameters
+        ----------
+        x : Table, or array of shape (samples, features)
+            As for `inputs`.
+        unknown_categories : {"ignore", "error"}, optional
+            Treatment of unknown categories; the default is that of the preprocessing.
+
+        Returns
+        -------
+        inputs : array of shape (samples, features)
+            The inputs of a row that cannot be read mean nothing.
+        problems : Problems or None
+            Rows of a table that cannot be read, and why; None for arrays.
+
+        Raises
+        ------
+        FormatError, TypeError, ValueError
+            A column of the table is missing, or the array cannot be used.
+        """
+        encoded, problems = self._encoded(x, unknown_categories or self.unknown_categories)
         given = isinstance(x, np.ndarray) and np.may_share_memory(encoded, x)
-        return self.standardized(encoded, in_place=not given)
+        return self.standardized(encoded, in_place=not given), problems
 
     def standardized(self, encoded: NDArray[Any], *, in_place: bool) -> NDArray[Any]:
         """Return inputs (samples, features) as ``(x - mean) / scale``, unchanged without a mean."""
@@ -274,21 +340,74 @@ class Preprocessing:
         ValueError
             The samples have no targets, or too many.
         """
-        columns = self._target_columns_of(part)
+        if isinstance(part.x, Table):
+            return self._targets_of_table(part.x)
+        columns = target_arrays(part)
+        expected = 1 if self.task == "classification" else self.outputs
+        if len(columns) != expected:
+            raise ValueError(f"y must have {expected} columns of targets, got {len(columns)}")
         if self.task == "multilabel":
             return label_matrix(columns)
         if self.task == "regression":
-            values = value_matrix(columns)
-            if self.target_mean is None or self.target_scale is None:
-                return values
-            return standardize(values, self.target_mean, self.target_scale, in_place=True)
+            return self._standardized_targets(value_matrix(columns))
         names = self.class_names or ()
-        if class_names is None or columns[0].is_text or columns[0].table is not None:
+        if class_names is None or columns[0].holds_names:
             return class_codes(columns[0], names, indices=self.indexed_classes)
         theirs = class_codes(columns[0], class_names, indices=True)
         named = np.array(class_names, object)[theirs]
-        column = TargetColumn(columns[0].name, named, None)
-        return class_codes(column, names, indices=False)
+        return class_codes(TargetArray(columns[0].name, named), names, indices=False)
+
+    def _targets_of_table(self, table: Table) -> NDArray[Any]:
+        schema = self.target_schema
+        if schema is None:
+            raise ValueError("y must be an array for a model that was trained with arrays")
+        if self.task != "classification":
+            labels = self.task == "multilabel"
+            values, problems = values_of_columns(table, schema, labels=labels)
+            if len(problems):
+                raise problems.error()
+            return self._standardized_targets(values)
+        require_columns(table, [schema[0].name], {schema[0].name: ", the target,"})
+        problems = Problems(table)
+        codes = column_codes(table, schema[0], problems)
+        if len(problems):
+            raise problems.error()
+        return codes
+
+    def _standardized_targets(self, values: Floats) -> NDArray[Any]:
+        if self.target_mean is None or self.target_scale is None:
+            return values
+        return standardize(values, self.target_mean, self.target_scale, in_place=True)
+
+    def weights(self, part: Part) -> Floats | None:
+        """Return the weights of samples, of shape (samples,); None if there are none.
+
+        Raises
+        ------
+        FormatError
+            The table lacks the column of the weights, or one is no number >= 0.
+        """
+        if self.weight is None or not isinstance(part.x, Table):
+            return None
+        return weights_of(part.x, NumberColumn(self.weight, self.weight_format))
+
+    def labels(self, names: NDArray[Any]) -> NDArray[Any]:
+        """Return names of classes as values of the type that the training data had.
+
+        Parameters
+        ----------
+        names : object array of str, of shape (n,)
+
+        Returns
+        -------
+        array of shape (n,)
+            The names, or int64 or float64 numbers, or booleans.
+        """
+        if self.label_type == "boolean":
+            return np.array([name.lower() == "true" for name in names.tolist()], bool)
+        if self.label_type == "integer":
+            return names.astype(np.int64)
+        return names.astype(np.float64) if self.label_type == "number" else names
 
     def decode(self, predicted: NDArray[Any]) -> NDArray[Any]:
         """Convert predictions to the names and units of the data.
@@ -327,41 +446,34 @@ class Preprocessing:
             values += self.target_mean
         return values
 
-    def _encoded(self, x: Table | NDArray[Any]) -> NDArray[Any]:
+    def _encoded(
+        self, x: Table | NDArray[Any], unknown: str
+    ) -> tuple[NDArray[Any], Problems | None]:
         if isinstance(x, Table):
-            return encode_table(x, self.columns or self._numbers_of(x), self.unknown_categories)
+            return encode_table(x, self.columns or self._numbers_of(x), unknown)
         array = plain_inputs(x)
         if self.columns is None:
             if array.shape[1] != self.features:
                 raise FormatError(f"x: must have {self.features} features, got {array.shape[1]}")
             refuse_non_finite(array)
-            return array
+            return array, None
         if any(c.kind != "number" for c in self.columns) or array.shape[1] != len(self.columns):
             raise ValueError(
                 f"x must be a table with the columns {listed(c.name for c in self.columns)}, "
                 f"got an array of shape {array.shape}"
             )
         columns = {c.name: array[:, i].astype(np.float64) for i, c in enumerate(self.columns)}
-        return encode_table(Table("x", columns), self.columns, self.unknown_categories)
+        return encode_table(Table("x", columns), self.columns, unknown)
 
-    def _numbers_of(self, table: Table) -> tuple[ColumnEncoding, ...]:
-        """Return encodings of the columns of a table of numbers, for a model of arrays."""
-        names = self.feature_names or tuple(table.columns)
+    def _numbers_of(self, table: Table) -> tuple[NumberColumn, ...]:
+        """Return columns of numbers, of which a table for a model of arrays must consist."""
+        names = self.feature_names or tuple(n for n in table.columns if n not in table.index)
         if len(names) != self.features:
             raise FormatError(
                 f"{table.origin}: columns: must be the {self.features} features of the model, "
                 f"got {len(names)}"
             )
-        return tuple(ColumnEncoding(name, "number") for name in names)
-
-    def _target_columns_of(self, part: Part) -> list[TargetColumn]:
-        if isinstance(part.x, Table) and self.columns is None:
-            raise ValueError("y must be an array for a model that was trained with arrays")
-        columns = targets_of(part, self.target_columns)
-        expected = 1 if self.task == "classification" else self.outputs
-        if len(columns) != expected:
-            raise ValueError(f"y must have {expected} columns of targets, got {len(columns)}")
-        return columns
+        return tuple(NumberColumn(name) for name in names)
 
     def _named_classes(self, classes: NDArray[Any]) -> NDArray[np.object_]:
         if classes.ndim != 1 or classes.dtype.kind not in "iu":
@@ -408,9 +520,40 @@ def _require_known_outputs(preprocessing: Preprocessing) -> None:
             )
     tabular = preprocessing.columns is not None
     classes = preprocessing.task == "classification"
-    _require_given("class_column", preprocessing.class_column, tabular and classes)
+    _require_given("target_schema", preprocessing.target_schema, tabular)
+    _require_matching_targets(preprocessing)
     if preprocessing.indexed_classes and (tabular or not classes):
         raise ValueError("indexed_classes must be false but for classes in arrays")
+    _require_label_type(preprocessing)
+
+
+def _require_label_type(preprocessing: Preprocessing) -> None:
+    names = preprocessing.class_names or ()
+    fits = {
+        "text": True,
+        "integer": all(re.fullmatch("-?[0-9]{1,18}", name) for name in names),
+        "number": all(as_number(name) is not None for name in names),
+        "boolean": {name.lower() for name in names} == {"false", "true"},
+    }
+    if not fits.get(preprocessing.label_type):
+        raise ValueError(
+            f"label_type must fit the class_names, got {preprocessing.label_type[:40]!r}"
+        )
+
+
+def _require_matching_targets(preprocessing: Preprocessing) -> None:
+    schema = preprocessing.target_schema
+    if schema is None:
+        if preprocessing.weight is not None or preprocessing.left_out:
+            raise ValueError("weight and left_out must be given for tables only")
+        return
+    names = tuple(column.name for column in schema)
+    if preprocessing.task == "classification":
+        known = [c.categories for c in schema if isinstance(c, CategoryColumn)]
+        if len(schema) != 1 or known != [preprocessing.class_names]:
+            raise ValueError("target_schema must be one column with the class_names")
+    elif names != (preprocessing.class_names or preprocessing.target_names):
+        raise ValueError("target_schema must have the names of the labels or targets")
 
 
 def _require_matching_inputs(preprocessing: Preprocessing) -> None:
@@ -423,8 +566,6 @@ def _require_matching_inputs(preprocessing: Preprocessing) -> None:
             f"unknown_categories must be one of {', '.join(UNKNOWN_CATEGORIES)}, "
             f"got {unknown[:40]!r}"
         )
-    if unknown != "error" and preprocessing.columns is None:
-        raise ValueError("unknown_categories must be error for samples in arrays")
     if preprocessing.columns is not None:
         names = [column.name for column in preprocessing.columns]
         if len(set(names)) != len(names):
@@ -468,170 +609,48 @@ def _require_given(field: str, value: object, wanted: bool) -> None:
         raise ValueError(f"{field} must {'be given' if wanted else 'be null'} for this task")
 
 
-# ---------------------------------------------------------------- the JSON form
-
-
-def _read_config(config: object, arrays: object) -> dict[str, Any]:
-    """Read the arguments of `Preprocessing` from its JSON form and its arrays.
+def weights_of(table: Table, column: NumberColumn) -> Floats:
+    """Return the weights of the rows of a table, which are in a column.
 
     Raises
     ------
-    TypeError, ValueError
-        A field is missing, unknown, of another type or out of range. `Preprocessing` checks
-        whether the fields fit together.
+    FormatError
+        The column is missing, or a cell is no number >= 0.
     """
-    fields = _mapping("preprocessing", config, _KEYS)
-    columns, shape = fields["columns"], fields["image_shape"]
-    return {
-        "task": _text("task", fields["task"]),
-        "features": _whole("features", fields["features"], _MOST_FEATURES),
-        "columns": None if columns is None else _columns(columns),
-        "unknown_categories": _text("unknown_categories", fields["unknown_categories"]),
-        "feature_names": _optional_names("feature_names", fields["feature_names"], columns is None),
-        "image_shape": None if shape is None else _shape(shape),
-        "class_names": _optional_names("class_names", fields["class_names"]),
-        "class_column": _optional_text("class_column", fields["class_column"]),
-        "indexed_classes": _flag("indexed_classes", fields["indexed_classes"]),
-        "target_names": _optional_names("target_names", fields["target_names"]),
-        **_arrays(fields["arrays"], arrays),
-    }
+    name = column.name
+    require_columns(table, [name], {name: ", the weight of the samples,"})
+    numbers = column.read(table.columns[name])
+    problems = Problems(table)
+    problems.add(numbers.bad, name, "a sample's weight must be a number, got {}")
+    problems.add(numbers.missing, name, "lacks a weight")
+    negative = np.nan_to_num(numbers.values) < 0
+    problems.add(negative, name, "a sample's weight must be >= 0, got {}")
+    if len(problems):
+        raise problems.error()
+    return numbers.values
 
 
-def _as_list(values: tuple[Any, ...] | None) -> list[Any] | None:
-    return None if values is None else list(values)
+def unknown_categories_in(table: Table, columns: Sequence[Column]) -> str | None:
+    """Return a line about the rows with categories that their columns do not know, None if none.
 
-
-def _column_config(column: ColumnEncoding) -> dict[str, Any]:
-    return {
-        "name": column.name,
-        "kind": column.kind,
-        "fill": column.fill,
-        "categories": _as_list(column.categories),
-    }
-
-
-def _columns(value: object) -> tuple[ColumnEncoding, ...]:
-    return tuple(
-        _column(f"columns[{i}]", item)
-        for i, item in enumerate(_sequence("columns", value, _MOST_NAMES))
+    Parameters
+    ----------
+    table : Table
+        Rows to predict or to measure.
+    columns : sequence of Column
+        Columns of the features.
+    """
+    count = int(rows_of_unknown_categories(table, columns).sum())
+    if not count:
+        return None
+    for column in columns:
+        if isinstance(column, CategoryColumn):
+            cells = table.columns[column.name]
+            unknown = np.flatnonzero(column.codes(cells) == UNKNOWN)
+            if len(unknown):
+                break
+    have = "have" if count != 1 else "has"
+    return (
+        f"{count:,} of {len(table):,} rows {have} names that the training did not have, such as "
+        f"{shown(cells[int(unknown[0])])} in {column.name!r}"
     )
-
-
-def _column(field: str, value: object) -> ColumnEncoding:
-    fields = _mapping(field, value, _COLUMN_KEYS)
-    name = _text(f"{field}.name", fields["name"])
-    kind = _text(f"{field}.kind", fields["kind"])
-    fill, categories = fields["fill"], fields["categories"]
-    if kind == "number":
-        if categories is not None:
-            raise ValueError(f"{field}.categories must be null for numbers")
-        return ColumnEncoding(name, kind, None if fill is None else _number(f"{field}.fill", fill))
-    if kind != "category":
-        raise ValueError(f"{field}.kind must be number or category, got {kind[:40]!r}")
-    known = _names(f"{field}.categories", categories, MAX_CATEGORIES)
-    if fill is not None and _text(f"{field}.fill", fill) not in known:
-        raise ValueError(f"{field}.fill must be one of its categories, got {fill[:40]!r}")
-    return ColumnEncoding(name, kind, fill, known)
-
-
-def _shape(value: object) -> tuple[int, ...]:
-    sizes = _sequence("image_shape", value, _MOST_DIMENSIONS)
-    return tuple(_whole(f"image_shape[{i}]", size, _MOST_FEATURES) for i, size in enumerate(sizes))
-
-
-def _arrays(expected: object, arrays: object) -> dict[str, NDArray[np.float64]]:
-    texts = _sequence("arrays", expected, len(_ARRAY_NAMES), fewest=0)
-    names = [_text(f"arrays[{i}]", name) for i, name in enumerate(texts)]
-    if not isinstance(arrays, Mapping):
-        raise TypeError(f"arrays must be a mapping, got {type(arrays).__name__}")
-    if len(set(names)) != len(names) or not set(names) <= set(_ARRAY_NAMES):
-        raise ValueError(f"arrays must name some of {', '.join(_ARRAY_NAMES)}, each once")
-    for name in names:
-        if name not in arrays:
-            raise ValueError(f"{name} is missing")
-    for name, array in arrays.items():
-        if name not in names:
-            raise ValueError(f"arrays do not list {str(name)[:40]!r}, which was given")
-        if not isinstance(array, np.ndarray) or array.dtype != np.float64:
-            kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise TypeError(f"{name} must be a float64 array, got {kind}")
-    return dict(arrays)
-
-
-def _mapping(field: str, value: object, keys: Collection[str]) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{field} must be a mapping, got {type(value).__name__}")
-    for key in value:
-        if not isinstance(key, str):
-            raise TypeError(f"{field} must have text as keys, got {type(key).__name__}")
-        if key not in keys:
-            raise ValueError(
-                f"{field} has the unknown key {key[:40]!r}{did_you_mean(key[:40], keys)}"
-            )
-    for key in keys:
-        if key not in value:
-            raise ValueError(f"{field} lacks the key {key!r}")
-    return value
-
-
-def _sequence(field: str, value: object, most: int, fewest: int = 1) -> list[Any] | tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{field} must be a list, got {type(value).__name__}")
-    if not fewest <= len(value) <= most:
-        raise ValueError(f"{field} must have {fewest} to {most} entries, got {len(value)}")
-    return value
-
-
-def _names(field: str, value: object, most: int = _MOST_NAMES) -> tuple[str, ...]:
-    texts = [_text(f"{field}[{i}]", text) for i, text in enumerate(_sequence(field, value, most))]
-    if len(set(texts)) != len(texts):
-        raise ValueError(f"{field} must hold different names")
-    return tuple(texts)
-
-
-def _optional_names(field: str, value: object, allowed: bool = True) -> tuple[str, ...] | None:
-    if value is not None and not allowed:
-        raise ValueError(f"{field} must be null where columns are given")
-    return None if value is None else _names(field, value)
-
-
-def _optional_text(field: str, value: object) -> str | None:
-    return None if value is None else _text(field, value)
-
-
-def _text(field: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{field} must be text, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{field} must be text that UTF-8 can hold, got {value[:40]!r}") from None
-    return value
-
-
-def _flag(field: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{field} must be true or false, got {type(value).__name__}")
-    return value
-
-
-def _whole(field: str, value: object, most: int) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{field} must be an integer, got {type(value).__name__}")
-    if not 1 <= value <= most:
-        # Python refuses to convert integers of thousands of digits to text.
-        shown = f", got {value}" if abs(value) < 1 << 64 else ""
-        raise ValueError(f"{field} must be from 1 to {most}{shown}")
-    return value
-
-
-def _number(field: str, value: object) -> float:
-    if type(value) not in (int, float):
-        raise TypeError(f"{field} must be a number, got {type(value).__name__}")
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"{field} must be finite")
-    return number

@@ -1,0 +1,88 @@
+"""Means and deviations of inputs, learned from the training part, and their application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["column_moments", "standardize"]
+
+# Number of values in a block, few enough that its float64 copy stays in the cache.
+_BLOCK = 1 << 17
+
+Floats = NDArray[np.float64]
+
+
+def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Return the mean and population standard deviation of each column, in float64.
+
+    Parameters
+    ----------
+    x : array of shape (samples, features)
+        Finite real numbers of any dtype, at least one sample.
+
+    Returns
+    -------
+    mean, scale : float64 arrays of shape (features,)
+        The scale of a column without variation is 1, and its mean is its value to the last bit.
+        Both are infinite or NaN where the numbers are too large.
+
+    Notes
+    -----
+    Two passes with the correction of T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for
+    computing the sample variance", 1983, on deviations divided by the largest: squares neither
+    overflow nor vanish.
+    """
+    count = len(x)
+    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum(block.sum(axis=0) for _, block in _blocks(x)) / count
+        constant = low == high
+        mean = np.where(constant, low, mean)
+        spread = np.where(constant, 1.0, np.maximum(high - mean, mean - low))
+        total = np.zeros(x.shape[1])
+        squares = np.zeros(x.shape[1])
+        for _, block in _blocks(x):
+            deviations = (block - mean) / spread
+            total += deviations.sum(axis=0)
+            squares += np.square(deviations).sum(axis=0)
+        variance = np.maximum(squares - total * total / count, 0.0) / count
+        scale = spread * np.sqrt(variance)
+        mean = np.where(constant, mean, mean + spread * (total / count))
+    scale[constant | (scale == 0)] = 1.0
+    return mean, scale
+
+
+def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool) -> NDArray[Any]:
+    """Return ``(x - mean) / scale``, computed in float64 and rounded once.
+
+    Parameters
+    ----------
+    x : array of shape (samples, features)
+        Real numbers.
+    mean, scale : float64 arrays of shape (features,)
+        Mean and standard deviation of each column.
+    in_place : bool
+        Whether to overwrite `x` if it has the dtype of the result.
+
+    Returns
+    -------
+    array of shape (samples, features)
+        float32 if `x` is float32 or bytes, else float64.
+    """
+    dtype = np.dtype(np.float32 if x.dtype in (np.float32, np.uint8) else np.float64)
+    result = x if in_place and x.dtype == dtype else np.empty(x.shape, dtype)
+    with np.errstate(over="ignore"):  # the network refuses infinite inputs
+        for rows, block in _blocks(x):
+            result[rows] = (block - mean) / scale
+    return result
+
+
+def _blocks(x: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+    step = max(1, _BLOCK // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        yield rows, x[rows].astype(np.float64, copy=False)
