@@ -32,7 +32,7 @@ _ROOT_HALF = math.sqrt(0.5)
 
 
 class OnnxNodes(Protocol):
-    """The part of an ONNX graph that activations write to: `fastmlp.export.onnx_graph.Graph`."""
+    """The part of an ONNX graph that activations write to: `fastmlp.export.graph.Graph`."""
 
     dtype: np.dtype[Any]
 

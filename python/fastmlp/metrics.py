@@ -39,13 +39,17 @@ Classes = int | ArrayLike | None
 # ---------------------------------------------------------------- classes
 
 
-def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+def accuracy(
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """Fraction of samples whose predicted class is the true one.
 
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,)
         Labels.
+    sample_weight : array of shape (samples,), optional
+        Weights >= 0 of the samples, not all 0.
 
     Raises
     ------
@@ -58,13 +62,17 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     0.75
     """
     truth, predicted = _label_pair(y_true, y_pred)
-    return float(np.mean(truth == predicted))
+    return float(np.average(truth == predicted, weights=_weights(sample_weight, len(truth))))
 
 
 def confusion_matrix(
-    y_true: ArrayLike, y_pred: ArrayLike, classes: Classes = None
-) -> NDArray[np.int64]:
-    """Count the samples of each class by predicted class.
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    classes: Classes = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> NDArray[np.int64] | Floats:
+    """Count the samples of each class by predicted class, or add up their weights.
 
     Parameters
     ----------
@@ -73,11 +81,13 @@ def confusion_matrix(
     classes : int or array, optional
         A number of classes, for the labels 0..classes-1, or an array of labels in the wanted order.
         The default is the sorted labels that occur.
+    sample_weight : array of shape (samples,), optional
+        Weights >= 0 of the samples, not all 0.
 
     Returns
     -------
-    int64 array of shape (classes, classes)
-        Rows are true classes, columns predicted ones.
+    array of shape (classes, classes)
+        Rows are true classes, columns predicted ones; int64 counts, or float64 sums of weights.
 
     Raises
     ------
@@ -95,7 +105,8 @@ def confusion_matrix(
     rows = _positions("y_true", truth, labels)
     columns = _positions("y_pred", predicted, labels)
     size = len(labels)
-    return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
+    cells, weights = rows * size + columns, _weights(sample_weight, len(truth))
+    return np.bincount(cells, weights, minlength=size * size).reshape(size, size)
 
 
 def precision(
@@ -204,6 +215,18 @@ class _Counts:
                 )
             return float(values[self.labels == 1].sum())
         return float(np.average(values, weights=self.true if average == "weighted" else None))
+
+
+def _weights(sample_weight: ArrayLike | None, count: int) -> Floats | None:
+    """Return checked weights as float64, or None."""
+    if sample_weight is None:
+        return None
+    weights: Floats = finite_array("sample_weight", sample_weight, np.float64)
+    if weights.shape != (count,) or weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"sample_weight must hold a weight >= 0 for each of {count} samples, not all 0"
+        )
+    return weights
 
 
 def _label_pair(y_true: object, y_pred: object) -> tuple[Array, Array]:

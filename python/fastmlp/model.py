@@ -26,6 +26,7 @@ from fastmlp.network.network import (
     hidden_parameters,
 )
 from fastmlp.network.plan import Plan
+from fastmlp.network.samples import column_names
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
 from fastmlp.training.continuation import Continuation, Planned, Progress
@@ -36,7 +37,7 @@ from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
-__all__ = ["MLP", "History", "load"]
+__all__ = ["MLP", "History", "load_mlp"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
@@ -94,8 +95,12 @@ class MLP(Network):
         Measures of all epochs that led to the present parameters; `fit` without ``resume`` starts a
         new one.
     preprocessing : Preprocessing or None
-        Transformation of raw samples into ``x``. It is stored in the model's file and applied by
-        the command line only.
+        Conversion of samples as they come into ``x``, which the network carries and stores in its
+        file. `fastmlp.Model` and the command line apply it; the methods of a network take ``x``.
+
+    feature_names : tuple of str or None
+        Names of the columns if `fit` got a data frame of numbers. Later frames may have these
+        columns in any order; arrays have no names and are taken as they are.
 
     Raises
     ------
@@ -172,6 +177,7 @@ class MLP(Network):
             was_trained=self.was_trained,
             training_state=state,
             refusal=self._refusal,
+            feature_names=self.feature_names,
         )
 
     @property
@@ -312,8 +318,15 @@ class MLP(Network):
             require_fields_held(optimizer, self.dtype, below_one=SHARES)
         if averaging is not None:
             require_fields_held(averaging, self.dtype, below_one=("decay",))
-        data = self._training_data(x, y, sample_weight, class_weight)
-        validation = self._checked_validation(validation_data)
+        names = self.feature_names
+        if not resume:
+            self.feature_names = column_names(x)
+        try:
+            data = self._training_data(x, y, sample_weight, class_weight)
+            validation = self._checked_validation(validation_data)
+        except BaseException:
+            self.feature_names = names
+            raise
         if total_epochs is not None:
             total_epochs = integer("total_epochs", total_epochs, max(epochs, 1))
         if isinstance(optimizer, LBFGS):
@@ -549,6 +562,7 @@ class MLP(Network):
         sizes = [*self.layer_sizes[:-1], integer("outputs", outputs, 1)]
         new = MLP(sizes, **head_arguments(self, loss, seed))
         new.set_parameters({**new.parameters(), **hidden_parameters(self)})
+        new.feature_names = self.feature_names
         self._refuse_resume_of(new, "replace_head")
         return new
 
@@ -569,6 +583,7 @@ class MLP(Network):
         new = MLP(self.layer_sizes, **arguments)
         new.set_parameters(folded_parameters(self))
         new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
+        new.feature_names = self.feature_names
         self._refuse_resume_of(new, "fold_batch_norm")
         return new
 
@@ -611,7 +626,7 @@ class MLP(Network):
         --------
         >>> model = MLP([4, 8, 3], seed=1)
         >>> model.save("model.safetensors")
-        >>> load("model.safetensors")
+        >>> MLP.load("model.safetensors")
         MLP(4-8-3, activation='relu', loss='softmax_cross_entropy', float32)
         """
         if isinstance(training_state, Mapping):
@@ -626,32 +641,40 @@ class MLP(Network):
             stored = replace(stored, parameters=self._checked_parameters(parameters))
         write_stored(path, stored)
 
+    @staticmethod
+    def load(path: str | PathLike[str]) -> MLP:
+        """Read the network of a model file; nothing in the file is executed.
 
-def load(path: str | PathLike[str]) -> MLP:
-    """Read a model that `MLP.save` wrote; nothing in the file is executed.
+        The network takes ``x``, also if the file holds a preprocessing, which `fastmlp.load`
+        returns together with it.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        File to read.
+        Parameters
+        ----------
+        path : str or os.PathLike
+            File to read.
 
-    Returns
-    -------
-    MLP
+        Returns
+        -------
+        MLP
 
-    Raises
-    ------
-    FormatError
-        The file is damaged, hostile, or of a version this release cannot read.
-    OSError
-        The file cannot be opened.
+        Raises
+        ------
+        FormatError
+            The file is damaged, hostile, or of a version this release cannot read.
+        OSError
+            The file cannot be opened.
 
-    Examples
-    --------
-    >>> MLP([4, 8, 3]).save("model.safetensors")
-    >>> load("model.safetensors").layer_sizes
-    [4, 8, 3]
-    """
+        Examples
+        --------
+        >>> MLP([4, 8, 3]).save("model.safetensors")
+        >>> MLP.load("model.safetensors").layer_sizes
+        [4, 8, 3]
+        """
+        return load_mlp(path)
+
+
+def load_mlp(path: str | PathLike[str]) -> MLP:
+    """Read a model file; see `MLP.load`."""
     return read_stored(path, _restored)
 
 
@@ -662,6 +685,7 @@ def _restored(stored: StoredModel) -> MLP:
     model.set_parameters(stored.parameters)
     model.freeze(stored.frozen)
     model.history, model.preprocessing = stored.history, stored.preprocessing
+    model.feature_names = stored.feature_names
     if stored.training_state:
         model.restore_training_state(stored.training_state)
     elif stored.refusal is not None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "read_model", "write_model"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "NoModelFileError", "read_model", "write_model"]
 
 FORMAT = "fastmlp-model"
 FORMAT_VERSION = 1
@@ -39,6 +39,10 @@ _MAX_JSON_DEPTH = 16
 
 _LENGTH_BYTES = 8  # the file begins with the header's length, little-endian
 _JSON_TOKEN = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
+
+
+class NoModelFileError(FormatError):
+    """A file that does not even begin like a model file."""
 
 
 def write_model(
@@ -229,9 +233,10 @@ def _canonical_header(metadata: Mapping[str, str], entries: Mapping[str, Any]) -
 
 def _read_header(name: str, content: bytes) -> tuple[dict[str, str], dict[str, Any], int]:
     """Return the metadata, the tensor entries and the number of bytes before the data."""
-    if len(content) < _LENGTH_BYTES:
-        _fail(name, "header length", f"needs {_LENGTH_BYTES} bytes, the file has {len(content)}")
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    fits = length <= min(_MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES)
+    if not fits and content[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        raise NoModelFileError(f"{name}: is no model file of fastmlp")
     if length > _MAX_HEADER_BYTES:
         _fail(name, "header length", f"is {length}, at most {_MAX_HEADER_BYTES} is allowed")
     if length > len(content) - _LENGTH_BYTES:

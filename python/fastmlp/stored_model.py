@@ -28,11 +28,19 @@ from fastmlp.network.architecture import (
 from fastmlp.network.parameters import parameter_shape
 from fastmlp.validation import integer, layer_sizes
 
-__all__ = ["StoredModel", "read_stored", "state_in_file", "state_of_file", "write_stored"]
+__all__ = [
+    "StoredModel",
+    "read_stored",
+    "state_in_file",
+    "state_of_file",
+    "text_array",
+    "write_stored",
+]
 
 Array = npt.NDArray[Any]
 M = TypeVar("M")
 # Without seconds, so that the same training writes the same bytes.
+_MAX_CHARACTERS = 2**28
 _STATE = "state."  # begins the names of the tensors of a training state
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -56,6 +64,8 @@ class StoredModel:
         State as `MLP.training_state` returns it; empty if it is not stored.
     refusal : str or None
         Reason why ``fit(resume=True)`` is refused.
+    feature_names : tuple of str or None
+        Names of the columns of the frame that the network was trained with.
     """
 
     architecture: Architecture
@@ -66,6 +76,7 @@ class StoredModel:
     was_trained: bool
     training_state: Mapping[str, Array] = field(default_factory=dict)
     refusal: str | None = None
+    feature_names: tuple[str, ...] | None = None
 
 
 def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
@@ -93,6 +104,8 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
         config["frozen"] = stored.frozen
     if stored.was_trained:
         config["trained"] = True
+    if stored.feature_names is not None:
+        config["feature_names"] = list(stored.feature_names)
     if stored.training_state:
         state, config["training_state"] = state_in_file(stored.training_state)
         tensors |= state
@@ -120,6 +133,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     )
     was_trained = config.pop("trained", bool(history.loss))
     frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
+    feature_names = _feature_names(config.pop("feature_names", None))
     state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
     sizes = layer_sizes(arguments.pop("layer_sizes"))
@@ -138,9 +152,29 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
             "its file was saved without the state of the training, which "
             "save(..., training_state=True) keeps"
         )
+    if feature_names is not None and len(feature_names) != sizes[0]:
+        raise ValueError(f"feature_names must be {sizes[0]}, got {len(feature_names)}")
     return StoredModel(
-        architecture, tensors, frozen, history, preprocessing, was_trained, state, refusal
+        architecture,
+        tensors,
+        frozen,
+        history,
+        preprocessing,
+        was_trained,
+        state,
+        refusal,
+        feature_names,
     )
+
+
+def _feature_names(names: object) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("feature_names must be a list of texts")
+    if len(set(names)) != len(names):
+        raise ValueError("feature_names must be different")
+    return tuple(names)
 
 
 def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
@@ -176,6 +210,24 @@ def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | Non
             raise ValueError("preprocessing has arrays but no description")
         return None
     return Preprocessing.from_config(config, arrays)
+
+
+def text_array(texts: Any) -> npt.NDArray[np.str_]:
+    """Return text, or lists of it, as an array, each of whose elements has the longest one's size.
+
+    Raises
+    ------
+    ValueError
+        A long text among many short ones takes far more memory than a file that holds them.
+    """
+    array = np.array(texts, object)
+    longest = max((len(text) for text in array.flat), default=0)
+    if longest * array.size > _MAX_CHARACTERS:
+        raise ValueError(
+            f"text must have at most {_MAX_CHARACTERS} characters as an array, got {array.size} "
+            f"texts of up to {longest}"
+        )
+    return array.astype(np.str_)
 
 
 def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
@@ -214,7 +266,7 @@ def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array
         state = dict(tensors)
         for name, form in json.loads(text).items():
             if "text" in form:
-                state[name] = np.array(form["text"], np.str_)
+                state[name] = text_array(form["text"])
                 continue
             dtype = np.dtype(form["dtype"])
             if dtype.kind not in "biuf":

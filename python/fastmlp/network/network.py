@@ -14,7 +14,14 @@ from fastmlp import _core
 from fastmlp.losses import Loss, UserLoss, core_function
 from fastmlp.network.architecture import BATCH_NORM_EPSILON, Architecture
 from fastmlp.network.parameters import Parameters, checked_parameter, checked_parameters
-from fastmlp.network.samples import Data, Rows, class_weighted, row_count, samples
+from fastmlp.network.samples import (
+    Data,
+    Rows,
+    class_weighted,
+    in_named_order,
+    row_count,
+    samples,
+)
 from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
@@ -30,6 +37,8 @@ class Network:
     def __init__(self, architecture: Architecture) -> None:
         self._architecture = architecture
         self._trainable = [True] * architecture.layers
+        # Names of the columns of the frame that the network was trained with, in its order.
+        self.feature_names: tuple[str, ...] | None = None
         single = architecture.dtype == np.float32
         network_type = _core.Network32 if single else _core.Network64
         self._run_type = _core.Run32 if single else _core.Run64
@@ -294,6 +303,8 @@ class Network:
     # Samples
 
     def _rows(self, x: object, name: str = "x") -> Rows:
+        if self.feature_names is not None:
+            x = in_named_order(name, x, self.feature_names)
         return samples(name, x, self._architecture.layer_sizes[0], self.dtype)
 
     def _data(

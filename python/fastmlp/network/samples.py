@@ -19,7 +19,16 @@ from fastmlp.validation import (
     shown,
 )
 
-__all__ = ["Data", "Rows", "class_weighted", "require_sound_sparse", "row_count", "samples"]
+__all__ = [
+    "Data",
+    "Rows",
+    "class_weighted",
+    "column_names",
+    "in_named_order",
+    "require_sound_sparse",
+    "row_count",
+    "samples",
+]
 
 Array = npt.NDArray[Any]
 _MOST_COLUMNS = 2**31 - 1
@@ -89,6 +98,42 @@ def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Ro
         core_array(columns[:stored], np.int32),
         starts,
     )
+
+
+def column_names(value: object) -> tuple[str, ...] | None:
+    """Return the names of the columns of a data frame; None if they have no names.
+
+    Columns of pandas that are numbered have no names.
+    """
+    names = getattr(value, "column_names", None)  # of Arrow
+    if names is None:
+        names = getattr(value, "columns", None)
+    if names is None or callable(names):
+        return None
+    found = tuple(names)
+    return found if found and all(isinstance(name, str) for name in found) else None
+
+
+def in_named_order(name: str, value: object, names: tuple[str, ...]) -> object:
+    """Return samples with their columns in the order of `names`, if they have names themselves.
+
+    Raises
+    ------
+    ValueError
+        The columns have other names.
+    """
+    given = column_names(value)
+    if given is None or given == names:
+        return value
+    missing = [known for known in names if known not in given]
+    others = [other for other in given if other not in names]
+    if missing or others or len(given) != len(names):
+        lacks = f"lacks {missing[0]!r}" if missing else f"has {others[:1] or 'a column twice'}"
+        raise ValueError(
+            f"{name} must have the {len(names)} columns of the training, in any order; it {lacks}"
+        )
+    array = np.asarray(value)
+    return array[:, [given.index(known) for known in names]]
 
 
 def require_sound_sparse(name: str, matrix: Any) -> None:
