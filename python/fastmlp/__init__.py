@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from fastmlp.environment import info
     from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
     from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.experiment.model_estimators import ModelClassifier, ModelRegressor
+    from fastmlp.experiment.pipeline import Model
     from fastmlp.history import History
     from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
+    from fastmlp.loading import load
     from fastmlp.loggers import CSVLogger, JSONLogger, TensorBoard
     from fastmlp.losses import (
         MAE,
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
         UserLoss,
     )
-    from fastmlp.model import MLP, load
+    from fastmlp.model import MLP
     from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
@@ -82,8 +85,11 @@ __all__ = [
     "MLP",
     "MLPClassifier",
     "MLPRegressor",
+    "Model",
     "MSE",
     "ModelCheckpoint",
+    "ModelClassifier",
+    "ModelRegressor",
     "Nadam",
     "Normal",
     "Orthogonal",
@@ -177,7 +183,13 @@ _HOMES = {
         "UserLoss",
     ),
     "training.lr_finder": ("LearningRates",),
-    "model": ("MLP", "load"),
+    "experiment.model_estimators": (
+        "ModelClassifier",
+        "ModelRegressor",
+    ),
+    "experiment.pipeline": ("Model",),
+    "loading": ("load",),
+    "model": ("MLP",),
     "optimizers": (
         "Adagrad",
         "Adam",

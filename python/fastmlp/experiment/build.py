@@ -9,7 +9,8 @@ from typing import Any
 
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
-from fastmlp.data import Options, Prepared, Preprocessing
+from fastmlp.data import Options, Prepared, Preprocessing, Reading
+from fastmlp.data.targets import USUAL_NAMES
 from fastmlp.errors import did_you_mean
 from fastmlp.experiment.schema import (
     Config,
@@ -18,7 +19,7 @@ from fastmlp.experiment.schema import (
     ScheduleSection,
 )
 from fastmlp.experiment.settings import with_absolute_paths
-from fastmlp.model import MLP, load
+from fastmlp.model import MLP, load_mlp
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
 from fastmlp.schedules import Schedule
@@ -31,6 +32,7 @@ __all__ = [
     "data_options",
     "new_model",
     "optimizer",
+    "reading",
     "with_targets_as_needed",
 ]
 
@@ -57,6 +59,31 @@ def data_options(section: DataSection) -> Options:
     """Return the options of `fastmlp.data.prepare`."""
     names = [field.name for field in dataclasses.fields(Options)]
     return Options(**{name: getattr(section, name) for name in names})
+
+
+def reading(section: DataSection) -> Reading:
+    """Return how the files of the data are read."""
+    options = data_options(section)
+    as_text = {*options.target, *options.categorical, *options.dates, *options.id}
+    # In a file with decimal commas 1.234 is no plain number.
+    has_commas = options.number_format is not None and options.number_format.decimal == ","
+    return Reading(
+        separator=section.separator,
+        encoding=section.encoding,
+        header=section.header,
+        index_column=section.index_column,
+        as_text=None if has_commas else frozenset(as_text),
+        unused=frozenset((*options.exclude, *options.id)),
+        used=_used(options),
+    )
+
+
+def _used(options: Options) -> frozenset[str] | None:
+    """Return the columns that are used; None if that is not known before the table is read."""
+    if not options.features:
+        return None
+    target = options.target or USUAL_NAMES
+    return frozenset((*options.features, *target, *filter(None, (options.sample_weight,))))
 
 
 def with_targets_as_needed(config: Config) -> DataSection:
@@ -178,7 +205,7 @@ def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP
         return MLP(sizes, **arguments)
     from fastmlp.experiment.rundir import model_path
 
-    old = load(model_path(config.training.initial_model))
+    old = load_mlp(model_path(config.training.initial_model))
     new = MLP(sizes, **arguments)
     if old.layer_sizes[:-1] != sizes[:-1]:
         raise ValueError(

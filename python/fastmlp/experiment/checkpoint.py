@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import sweep
+from fastmlp.data import Preprocessing
 from fastmlp.errors import FormatError
 from fastmlp.history import History, Record
 from fastmlp.model import MLP
@@ -51,6 +52,8 @@ class Checkpoint:
         Parameters of the best epoch; None if the best epoch is `epoch`.
     best_epoch : int
         Number of the best epoch; 0 if no epoch was measured.
+    preprocessing : Preprocessing or None
+        Preprocessing of the model, by which the data of a resumed training is read.
     """
 
     epoch: int
@@ -59,6 +62,7 @@ class Checkpoint:
     records: list[Record]
     best: dict[str, Array] | None
     best_epoch: int
+    preprocessing: Preprocessing | None = None
 
     @classmethod
     def of(
@@ -85,7 +89,15 @@ class Checkpoint:
         """
         epoch = int(records[-1]["epoch"])
         other = best if best_epoch != epoch else None
-        return cls(epoch, model.parameters(), dict(state), list(records), other, best_epoch)
+        return cls(
+            epoch,
+            model.parameters(),
+            dict(state),
+            list(records),
+            other,
+            best_epoch,
+            model.preprocessing,
+        )
 
     def restore(self, model: MLP) -> None:
         """Set this state in a model; ``MLP.fit(resume=True)`` then continues from it.
@@ -113,11 +125,15 @@ class Checkpoint:
         }
         for name in self.records[0]:
             tensors[f"records.{name}"] = np.array([r[name] for r in self.records], np.float64)
-        config = {
+        config: dict[str, Any] = {
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "training_state": training_state,
         }
+        if self.preprocessing is not None:
+            config["preprocessing"] = self.preprocessing.config()
+            for name, array in self.preprocessing.arrays().items():
+                tensors[f"preprocessing.{name}"] = array
         write_model(path, tensors, config, kind=KIND)
 
     @classmethod
@@ -132,7 +148,9 @@ class Checkpoint:
             The file cannot be read.
         """
         tensors, config = read_model(path, kind=KIND)
-        groups: dict[str, dict[str, Array]] = {"parameters": {}, "best": {}, "state": {}}
+        groups: dict[str, dict[str, Array]] = {
+            "parameters": {}, "best": {}, "state": {}, "preprocessing": {},
+        }  # fmt: skip
         columns: dict[str, list[float]] = {}
         for name, array in tensors.items():
             group, _, key = name.partition(".")
@@ -150,6 +168,11 @@ class Checkpoint:
                     "schedules and callbacks; resume the run with that release, or train it anew"
                 )
             state = state_of_file(groups["state"], config["training_state"])
+            preprocessing = None
+            if "preprocessing" in config:
+                preprocessing = Preprocessing.from_config(
+                    config["preprocessing"], groups["preprocessing"]
+                )
             rows = zip(*columns.values(), strict=True)
             records = [_record(dict(zip(columns, row, strict=True))) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
@@ -160,7 +183,7 @@ class Checkpoint:
             if records and name not in columns:
                 raise FormatError(f"{path}: records: have no {name}")
         best = groups["best"] or None
-        return cls(epoch, groups["parameters"], state, records, best, best_epoch)
+        return cls(epoch, groups["parameters"], state, records, best, best_epoch, preprocessing)
 
 
 def _record(values: dict[str, float]) -> Record:

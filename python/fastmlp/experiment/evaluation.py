@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Rows = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Measures of one model on one set of samples.
 
@@ -33,17 +33,19 @@ class Evaluation:
     samples : int
         Number of samples.
     loss : float
-        Mean value of the training loss; weighted if the samples have weights.
+        Mean value of the training loss.
     metrics : dict of str to float
+        If the samples have weights, these and the loss are weighted means.
         Classification: accuracy, macro_precision, macro_recall, macro_f1, the last three as means
         over the classes that occur. Multilabel: subset_accuracy (all labels of a sample right),
         label_accuracy, macro_precision, macro_recall, macro_f1. Regression, in the units of the
         targets: mse, rmse, mae, r2; for several targets their means.
-    confusion : int64 array of shape (classes, classes) or None
-        Counts of a classification; rows are true classes, columns predicted ones.
+    confusion : int64 or float64 array of shape (classes, classes) or None
+        Counts of a classification, or sums of weights if the samples have weights; rows are true
+        classes, columns predicted ones.
     per_class : list of dict or None
-        class, precision, recall, f1, support of each class or label; 0 divided by 0 is 0. None for
-        a regression.
+        class, precision, recall, f1, support of each class or label; 0 divided by 0 is 0. The
+        support is a count or a sum of weights. None for a regression.
     predictions : array
         Class indices of shape (samples,), labels 0 or 1 of shape (samples, labels), or values of
         shape (samples, targets) in the units of the targets.
@@ -57,11 +59,16 @@ class Evaluation:
     samples: int
     loss: float
     metrics: dict[str, float]
-    confusion: Counts | None
+    confusion: Counts | Floats | None
     per_class: Rows | None
     predictions: Array
     probabilities: Array | None
     per_target: Rows | None = None
+
+    def __repr__(self) -> str:
+        measures = {"loss": self.loss, **self.metrics}
+        shown = ", ".join(f"{name}={value:.6g}" for name, value in measures.items())
+        return f"Evaluation({self.task!r}, samples={self.samples}, {shown})"
 
     @property
     def accuracy(self) -> float | None:
@@ -163,11 +170,13 @@ def has_probabilities(model: MLP) -> bool:
 def _classification(
     pre: Preprocessing, samples: Samples, loss: float, predicted: Array, probabilities: Array | None
 ) -> Evaluation:
-    matrix = metrics.confusion_matrix(samples.y, predicted, pre.outputs)
+    weight = samples.weight
+    matrix = metrics.confusion_matrix(samples.y, predicted, pre.outputs, sample_weight=weight)
     hits, support, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     rows = _per_class(pre.class_names or (), hits, support, taken)
     occurring = [rows[i] for i in np.flatnonzero(support + taken)]
-    values = {"accuracy": metrics.accuracy(samples.y, predicted), **_macro(occurring)}
+    accuracy = metrics.accuracy(samples.y, predicted, sample_weight=weight)
+    values = {"accuracy": accuracy, **_macro(occurring)}
     return Evaluation(
         pre.task, len(samples), loss, values, matrix, rows, predicted, probabilities
     )  # fmt: skip
@@ -178,12 +187,14 @@ def _multilabel(
 ) -> Evaluation:
     predicted = predicted.reshape(len(samples), -1)
     truth = np.asarray(samples.y).reshape(predicted.shape).astype(np.int64)
-    hits = (truth & predicted).sum(axis=0)
-    rows = _per_class(pre.class_names or (), hits, truth.sum(axis=0), predicted.sum(axis=0))
+    weight = samples.weight
+    counted = [truth & predicted, truth, predicted]
+    sums = [labels.sum(axis=0) if weight is None else weight @ labels for labels in counted]
+    rows = _per_class(pre.class_names or (), *sums)
     right = truth == predicted
     values = {
-        "subset_accuracy": float(right.all(axis=1).mean()),
-        "label_accuracy": float(right.mean()),
+        "subset_accuracy": float(np.average(right.all(axis=1), weights=weight)),
+        "label_accuracy": float(np.average(right.mean(axis=1), weights=weight)),
         **_macro(rows),
     }
     return Evaluation(pre.task, len(samples), loss, values, None, rows, predicted, probabilities)
@@ -194,14 +205,14 @@ def _regression(pre: Preprocessing, samples: Samples, loss: float, predicted: Ar
     values = pre.decode(predicted.reshape(count, -1))
     truth = pre.decode(np.asarray(samples.y).reshape(count, -1))
     rows = [
-        {"target": name, **regression_metrics(truth[:, i], values[:, i])}
+        {"target": name, **regression_metrics(truth[:, i], values[:, i], samples.weight)}
         for i, name in enumerate(pre.target_names or ())
     ]
-    means = regression_metrics(truth, values)
+    means = regression_metrics(truth, values, samples.weight)
     return Evaluation(pre.task, count, loss, means, None, None, values, None, rows)
 
 
-def _per_class(names: Sequence[str], hits: Counts, support: Counts, predicted: Counts) -> Rows:
+def _per_class(names: Sequence[str], hits: Array, support: Array, predicted: Array) -> Rows:
     columns = (hits.tolist(), support.tolist(), predicted.tolist())
     return [
         {
@@ -223,13 +234,17 @@ def _macro(rows: Rows) -> dict[str, float]:
     }
 
 
-def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str, float]:
+def regression_metrics(
+    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: Floats | None = None
+) -> dict[str, float]:
     """Compute the errors of predicted values.
 
     Parameters
     ----------
     y_true, y_pred : array of shape (samples,) or (samples, targets)
         True and predicted values.
+    sample_weight : float64 array of shape (samples,), optional
+        Weights >= 0 of the samples, not all 0.
 
     Returns
     -------
@@ -242,14 +257,15 @@ def regression_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[str
     residuals = truth - np.asarray(y_pred, np.float64)
     # The square of a very large residual overflows to infinity, which is the correct result.
     with np.errstate(over="ignore", invalid="ignore"):
-        squared = (residuals * residuals).mean(axis=0)
-        spread = truth.var(axis=0)
+        squared = np.average(residuals * residuals, axis=0, weights=sample_weight)
+        center = np.average(truth, axis=0, weights=sample_weight)
+        spread = np.average(np.square(truth - center), axis=0, weights=sample_weight)
         unexplained = np.divide(
             squared, spread, out=np.asarray(squared > 0, np.float64), where=spread > 0
         )
         return {
             "mse": float(squared.mean()),
             "rmse": float(np.sqrt(squared).mean()),
-            "mae": float(np.abs(residuals).mean()),
+            "mae": float(np.average(np.abs(residuals), axis=0, weights=sample_weight).mean()),
             "r2": float(1.0 - unexplained.mean()),
         }

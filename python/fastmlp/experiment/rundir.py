@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "next_numbered",
 ]
 
+_MOST_SLUG_BYTES = 200
 _NUMBERED = re.compile(r"(\d+)-")
 
 
@@ -285,10 +287,18 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _slug(name: str) -> str:
+    """Return a name with the letters and digits of any script, and no other signs than ._-"""
+    kept = (c if c in "._-" or unicodedata.category(c)[0] in "LMN" else " " for c in name)
+    slug = "-".join("".join(kept).split())
+    # Names of files have 255 bytes at most, of which the number takes some.
+    return slug.encode()[:_MOST_SLUG_BYTES].decode(errors="ignore").strip("-.") or "data"
+
+
 def next_numbered(parent: Path, name: str) -> Path:
     """Make the directory ``NNN-name``, where NNN is one above the highest existing number."""
     parent.mkdir(parents=True, exist_ok=True)
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
+    slug = _slug(name)
     numbers = (_NUMBERED.match(entry.name) for entry in parent.iterdir())
     number = max((int(match[1]) for match in numbers if match), default=0) + 1
     while True:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.callbacks import Callback, Training
-from fastmlp.data import Part, Prepared, RawData, Samples, prepare, read
+from fastmlp.data import Part, Prepared, Preprocessing, RawData, Samples, prepare, read
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 from fastmlp.environment import info
 from fastmlp.errors import FormatError
@@ -38,11 +38,13 @@ __all__ = [
     "fit",
     "load_experiment",
     "parameter_count",
+    "prepare_experiment",
     "require_digests",
     "require_same_data",
     "save_checkpoint",
     "save_models",
     "train",
+    "with_names",
 ]
 
 Array = npt.NDArray[Any]
@@ -98,7 +100,12 @@ class Experiment:
         return build.new_model(self.config, self.prepared)
 
 
-def load_experiment(config: Config, report: Callable[[str], None] | None = None) -> Experiment:
+def load_experiment(
+    config: Config,
+    report: Callable[[str], None] | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+) -> Experiment:
     """Read and prepare the data of a run.
 
     Parameters
@@ -106,6 +113,8 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
     config : Config
     report : callable, optional
         Function that is called with a line of text for each source that is tried.
+    preprocessing : Preprocessing, optional
+        Preprocessing of a model of the run, which is applied instead of learning it again.
 
     Raises
     ------
@@ -117,13 +126,40 @@ def load_experiment(config: Config, report: Callable[[str], None] | None = None)
     data = config.data
     if data.source is None:
         raise ValueError("data.source must be named")
-    raw = read(data.source, data_dir=data.data_dir, separator=data.separator, report=report)
+    reading = build.reading(data)
+    if preprocessing is not None:
+        reading = preprocessing.reading(reading)
+    raw = read(data.source, data_dir=data.data_dir, reading=reading, report=report)
     if data.test is not None:
-        other = read(data.test, separator=data.separator)
-        part = _with_names(other.train, other.class_names)
+        # The schema that reads these cells is learned from others, so they are kept as written.
+        as_written = reading if preprocessing is not None else replace(reading, as_text=None)
+        other = read(data.test, reading=as_written)
+        part = with_names(other.train, other.class_names)
         raw = replace(raw, test=part, sha256={**raw.sha256, **other.sha256})
+    return prepare_experiment(config, raw, preprocessing)
+
+
+def prepare_experiment(
+    config: Config, raw: RawData, preprocessing: Preprocessing | None = None
+) -> Experiment:
+    """Prepare the data of a run that was read already.
+
+    Parameters
+    ----------
+    config : Config
+    raw : RawData
+    preprocessing : Preprocessing, optional
+        Preprocessing of a model, which is applied instead of learning one.
+
+    Raises
+    ------
+    FormatError
+        Values cannot be used.
+    ValueError
+        A setting does not fit the data.
+    """
     data = build.with_targets_as_needed(config)
-    prepared = prepare(raw, build.data_options(data))
+    prepared = prepare(raw, build.data_options(data), preprocessing)
     explicit = data.model_copy(update=_explicit_split(data, raw, prepared))
     config = config.model_copy(update={"data": explicit})
     return Experiment(config, prepared).with_settings(config)
@@ -143,7 +179,7 @@ def _explicit_split(data: DataSection, raw: RawData, prepared: Prepared) -> dict
     return {name: value for name, value in values.items() if getattr(data, name) is None}
 
 
-def _with_names(part: Part, class_names: tuple[str, ...] | None) -> Part:
+def with_names(part: Part, class_names: tuple[str, ...] | None) -> Part:
     """Replace class indices by names, because another source may number its classes differently."""
     if class_names is None or part.y is None:
         return part

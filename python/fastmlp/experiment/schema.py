@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from fastmlp.activations import ACTIVATIONS
@@ -142,14 +143,25 @@ class DataSection(Section):
     """The source of the samples, their division into parts, and their preprocessing."""
 
     source: str | None = _setting(
-        None, "Name of a data set, file (CSV, TSV, Parquet, NPZ, IDX), directory, or - for CSV on "
-        "standard input.",
+        None, "Name of a data set; table (CSV, TSV, JSON lines, Parquet, Feather), also a folder "
+        "or a pattern of files; - for a table on standard input; arrays (NPZ); folder of IDX files "
+        "or of images.",
     )  # fmt: skip
     test: str | None = _setting(None, "File with the test samples.", "--test", "FILE")
     target: Names = _setting((), "Column or columns to predict.", "--target", "NAME,NAME")
     features: Names = _setting(
         (), "Input columns; all others by default.", "--features", "NAME,NAME"
     )
+    exclude: Names = _setting((), "Columns to leave out.", "--exclude", "NAME,NAME")
+    categorical: Names = _setting(
+        (), "Columns that hold names, whatever they look like.", "--categorical", "NAME,NAME"
+    )
+    numeric: Names = _setting((), "Columns that hold quantities.", "--numeric", "NAME,NAME")
+    date: Names = _setting(
+        (), "Columns that hold dates, perhaps with their format (sold=%d/%m/%Y).",
+        "--date", "NAME,NAME",
+    )  # fmt: skip
+    id: Names = _setting((), "Columns of identifiers, left out.", "--id", "NAME,NAME")
     task: Literal["auto", "classification", "multilabel", "regression"] = _setting(
         "auto", "auto, classification, multilabel or regression.", "--task", "TASK"
     )
@@ -173,27 +185,56 @@ class DataSection(Section):
         "Scale the targets of a regression to mean 0 and standard deviation 1.",
         "--standardize-target",
     )
-    impute: Literal["error", "mean", "median", "most_frequent"] = _setting(
-        "error",
-        "Replacement of missing values: error, mean, median or most_frequent.",
-        "--impute",
+    missing: Literal["auto", "error", "mean", "median", "most_frequent"] = _setting(
+        "auto",
+        "Missing values: auto (median with an indicator, a level for categories), error, mean, "
+        "median or most_frequent.",
+        "--missing",
         "HOW",
     )
-    unknown_categories: Literal["error", "ignore"] = _setting(
-        "error", "Categories that the training part lacks: error or ignore.",
+    unknown_categories: Literal["ignore", "error"] = _setting(
+        "ignore", "Categories that the training part lacks: ignore or error.",
         "--unknown-categories", "HOW",
     )  # fmt: skip
     sample_weight: str | None = _setting(
         None, "Column with the weights of the samples.", "--sample-weight", "NAME"
     )
     separator: str | None = _setting(
-        None, "Character between the columns of a CSV file; detected by default.",
+        None, "Character between the columns of a text file; recognized by default.",
         "--separator", "C",
+    )  # fmt: skip
+    encoding: str | None = _setting(
+        None, "Encoding of a text file, such as latin-1 or gbk; UTF-8 or recognized by default.",
+        "--encoding", "NAME",
+    )  # fmt: skip
+    header: bool | None = _setting(
+        None, "The first line of a text file names the columns; recognized by default.", "--header"
+    )
+    index_column: str | None = _setting(
+        None, "Column that numbers the rows and is no feature.", "--index-column", "NAME"
+    )
+    decimal: Literal[".", ","] | None = _setting(
+        None, 'Decimal sign of the numbers in a text file, "." or ","; by default each column '
+        "tells.", "--decimal", "C",
+    )  # fmt: skip
+    thousands: str | None = _setting(None, "Sign between groups of digits.", "--thousands", "C")
+    missing_token: Names = _setting(
+        (), "Texts that stand for missing values, besides the usual ones.",
+        "--missing-token", "TEXT,TEXT",
     )  # fmt: skip
     data_dir: str | None = _setting(
         None, "Directory that is searched first for the files of a named data set.",
         "--data-dir", "DIR",
     )  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_impute(cls, values: Any) -> Any:
+        """Read `impute`, the name that release 0.1 had for `missing`, in the files of its runs."""
+        if isinstance(values, Mapping) and "impute" in values and "missing" not in values:
+            values = {**values, "missing": values["impute"]}
+            del values["impute"]
+        return values
 
 
 class NetworkSection(Section):

@@ -47,7 +47,7 @@ TABLES: Values = {
     "training": {"epochs": 60, "batch_size": 32},
 }
 
-# Recipes by data set. Directories and IDX files get IMAGES, all other data TABLES.
+# Recipes by data set. Directories of images and IDX files get IMAGES, all other data TABLES.
 RECIPES: dict[str, Values] = {
     "mnist": IMAGES,
     "fashion-mnist": IMAGES,
@@ -68,9 +68,11 @@ def recipe_for(source: str) -> Values:
         return RECIPES[name]
     path = os.path.expanduser(source)
     stem = path.removesuffix(".gz")
-    if os.path.isdir(path) or stem.endswith((".idx", "-ubyte")):
-        return IMAGES
-    return TABLES
+    if os.path.isdir(path):
+        from fastmlp.data.reading import holds_tables
+
+        return TABLES if holds_tables(path) else IMAGES
+    return IMAGES if stem.endswith((".idx", "-ubyte")) else TABLES
 
 
 def user_settings_path() -> Path:

@@ -193,7 +193,7 @@ def _quality(subject: Subject) -> Iterator[Tile]:
     samples = f"of {count(evaluation.samples)} samples"
     if evaluation.task == "classification":
         assert evaluation.confusion is not None
-        right = count(int(np.trace(evaluation.confusion)))
+        right = count(np.trace(evaluation.confusion).item())
         yield Tile(f"{part} accuracy", percent(measures["accuracy"]), f"{right} {samples} right")
         yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the classes")
     elif evaluation.task == "multilabel":

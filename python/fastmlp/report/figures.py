@@ -84,7 +84,7 @@ def learning_rate(records: Records) -> Picture:
 # ---------------------------------------------------------------- results
 
 
-def confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str]) -> Picture:
+def confusion_matrix(matrix: NDArray[Any], class_names: Sequence[str]) -> Picture:
     """Draw the confusion matrix in shares of each true class."""
     names = _drawable(class_names)
     axes = plot.confusion_matrix(matrix=matrix, class_names=names, normalize="true", title="")

@@ -173,9 +173,9 @@ def percent(share: float) -> str:
     return f"{text}\u00a0%"
 
 
-def count(value: int) -> str:
-    """Return an integer as text with commas between thousands."""
-    return f"{value:,}"
+def count(value: float) -> str:
+    """Return a count, or a sum of weights, as text with commas between thousands."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
 def duration(seconds: float) -> str:

@@ -86,7 +86,7 @@ def result_sections(subject: Subject) -> Iterator[Section]:
         yield _confused_pairs(subject, subject.evaluation.confusion)
 
 
-def _confusion(subject: Subject, matrix: NDArray[np.int64]) -> Section:
+def _confusion(subject: Subject, matrix: NDArray[Any]) -> Section:
     names = subject.outputs
     blocks: list[Block] = [figures.confusion_matrix(matrix, names)]
     if len(names) <= MOST_COUNTED_CLASSES:
@@ -123,7 +123,7 @@ def _per_class(subject: Subject, what: str) -> Section:
     return Section("per-class", plural.capitalize(), text, blocks=blocks)
 
 
-def _confused_pairs(subject: Subject, matrix: NDArray[np.int64]) -> Section:
+def _confused_pairs(subject: Subject, matrix: NDArray[Any]) -> Section:
     y, predicted = subject.samples.y, subject.evaluation.predictions
     pairs = confused_pairs(matrix, y, predicted, subject.losses, MOST_PAIRS)
     if not pairs:
@@ -226,7 +226,7 @@ def _worst_table(subject: Subject, rows: Indices) -> Table:
     columns, verdicts = _verdicts(subject, rows)
     features = _strongest(subject)
     values = original_inputs(subject.samples.x[rows], subject.model.preprocessing)
-    heads = tuple(Column(f.name, numeric=not f.categories) for f in features)
+    heads = tuple(Column(f.name, numeric=f.is_numeric) for f in features)
     cells = tuple(
         (str(row), *verdict, *(feature.text(inputs) for feature in features))
         for row, verdict, inputs in zip(rows.tolist(), verdicts, values, strict=True)

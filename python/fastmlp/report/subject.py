@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import Preprocessing, Samples
+from fastmlp.data import CategoryColumn, DateColumn, NumberColumn, Preprocessing, Samples
+from fastmlp.data.columns import Column as DataColumn
 from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.model import MLP
@@ -145,7 +147,7 @@ class ConfusedPair:
 
     true: int
     predicted: int
-    count: int
+    count: float
     share: float  # relative to all samples of the true class
     example: int  # index of the sample with the highest loss
 
@@ -204,14 +206,14 @@ def largest(values: Array, count: int) -> NDArray[np.int64]:
 
 
 def confused_pairs(
-    confusion: NDArray[np.int64], y: Array, predictions: Array, losses: Floats, count: int
+    confusion: NDArray[np.int64] | Floats, y: Array, predictions: Array, losses: Floats, count: int
 ) -> list[ConfusedPair]:
     """Return at most `count` pairs of classes, those confused most often first.
 
     Parameters
     ----------
-    confusion : int64 array of shape (classes, classes)
-        Confusion matrix; rows are true classes.
+    confusion : int64 or float64 array of shape (classes, classes)
+        Confusion matrix, of counts or sums of weights; rows are true classes.
     y, predictions : int array of shape (samples,)
         True and predicted classes.
     losses : float64 array of shape (samples,)
@@ -223,12 +225,12 @@ def confused_pairs(
     pairs = []
     for flat in largest(wrong.ravel(), count):
         true, predicted = divmod(int(flat), len(confusion))
-        confused = int(wrong[true, predicted])
+        confused = wrong[true, predicted].item()
         if confused == 0:
             break
         samples = np.flatnonzero((y == true) & (predictions == predicted))
         example = int(samples[largest(losses[samples], 1)[0]])
-        share = confused / int(confusion[true].sum())
+        share = confused / float(confusion[true].sum())
         pairs.append(ConfusedPair(true, predicted, confused, share, example))
     return pairs
 
@@ -254,14 +256,26 @@ class SourceColumn:
 
     name: str
     inputs: slice
-    categories: tuple[str, ...] = ()
+    column: DataColumn | None = None
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its texts are numbers."""
+        return self.column is None or isinstance(self.column, NumberColumn)
 
     def text(self, row: Floats) -> str:
         """Return the value of this column in a row of `original_inputs` as text."""
-        values = row[self.inputs]
-        if self.categories:
-            # If an unknown category was ignored, all inputs of the column are 0.
-            return self.categories[int(values.argmax())] if values.max() > 0 else "-"
+        values, column = row[self.inputs], self.column
+        if isinstance(column, CategoryColumn):
+            # All inputs of an unknown category are 0, or nearly so after rounding.
+            names = (*column.categories, "missing")
+            return names[int(values.argmax())] if values.max() > 0.5 else "-"
+        if isinstance(column, (NumberColumn, DateColumn)) and column.indicator and values[-1] > 0.5:
+            return "missing"
+        if isinstance(column, DateColumn):
+            minutes = round(float(values[0]) * 1440)  # in case the days were rounded to float32
+            moment = datetime(1970, 1, 1) + timedelta(minutes=minutes)
+            return moment.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
         return f"{float(values[0]):.5g}"
 
 
@@ -271,9 +285,8 @@ def source_columns(features: int, preprocessing: Preprocessing | None) -> list[S
     if columns is not None:
         found, start = [], 0
         for column in columns:
-            categories = column.categories or ()
-            stop = start + (len(categories) or 1)
-            found.append(SourceColumn(column.name, slice(start, stop), categories))
+            stop = start + len(column.feature_names)
+            found.append(SourceColumn(column.name, slice(start, stop), column))
             start = stop
         return found
     names = preprocessing.feature_names if preprocessing is not None else None

@@ -1,0 +1,235 @@
+"""Training of a network with its preprocessing on data of any kind, without a run directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.callbacks import Callback, Training
+from fastmlp.data import Part, RawData, Reading, Samples, Table, read
+from fastmlp.data.frames import table_of
+from fastmlp.data.reading import with_index
+from fastmlp.experiment import build
+from fastmlp.experiment.keywords import (
+    FILE_SETTINGS,
+    columns_to_keep_as_text,
+    settings_by_section,
+)
+from fastmlp.experiment.runner import (
+    Experiment,
+    Outcome,
+    StopRule,
+    fit,
+    prepare_experiment,
+    with_names,
+)
+from fastmlp.experiment.schema import Config
+from fastmlp.experiment.settings import resolve
+from fastmlp.history import Record
+from fastmlp.model import MLP
+
+if TYPE_CHECKING:
+    from fastmlp.training.lbfgs import LBFGS
+
+__all__ = ["Fitted", "fit_network", "raw_data", "target_columns"]
+
+Array = npt.NDArray[Any]
+
+
+# ---------------------------------------------------------------- data
+
+
+def raw_data(
+    data: Any,
+    y: Any,
+    reading: Reading,
+    data_dir: str | None,
+    target: Sequence[str] | None = None,
+) -> RawData:
+    """Return samples and targets of any kind as the contents of a source."""
+    if isinstance(data, (str, PathLike)):
+        if y is not None:
+            raise ValueError("y must be left out for a file, whose columns hold the target")
+        return read(os.fspath(data), data_dir=data_dir, reading=reading)
+    if isinstance(data, np.ndarray):
+        if y is None:
+            raise ValueError("y must be given for an array of samples")
+        return RawData("data", Part(data, _plain_targets(y)))
+    table = with_index(table_of(data, "data"), reading)
+    if y is None:
+        return RawData("data", Part(table))
+    added = target_columns(y, target)
+    for name, cells in added.items():
+        if name in table.columns:
+            raise ValueError(f"y must be left out, because the data has a column {name!r}")
+        if len(cells) != len(table):
+            raise ValueError(
+                f"y must have a target for each of {len(table)} rows, got {len(cells)}"
+            )
+    return RawData("data", Part(Table("data", {**table.columns, **added}, index=table.index)))
+
+
+def target_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return targets that are apart from the samples as columns with names.
+
+    The names are those of a frame or series, else `names`, else target, or target_0, ...
+    """
+    if hasattr(y, "columns") or isinstance(y, Mapping):
+        return dict(table_of(y, "y").columns)
+    own = getattr(y, "name", None)
+    array = y if np.ndim(y) == 1 or own is not None else np.asarray(y)
+    if np.ndim(array) == 1:
+        name = own if isinstance(own, str) and own else (names or ("target",))[0]
+        return {name: table_of({name: array}, "y").columns[name]}
+    count = np.shape(array)[1]
+    named = names if names and len(names) == count else [f"target_{j}" for j in range(count)]
+    return dict(table_of({n: array[:, j] for j, n in enumerate(named)}, "y").columns)
+
+
+def _plain_targets(y: Any) -> Array:
+    array = np.asarray(y)
+    return array.astype(object) if array.dtype.kind == "U" else array
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    network : MLP
+        Network of the best epoch, which carries its preprocessing.
+    notes : tuple of str
+        Decisions that the settings left open, one line each.
+    test : Samples or None
+        The part that was set aside; None if there is none.
+    """
+
+    network: MLP
+    notes: tuple[str, ...]
+    test: Samples | None
+
+
+def fit_network(
+    settings: Mapping[str, Any],
+    data: Any,
+    y: Any = None,
+    *,
+    test: Any = None,
+    callbacks: Sequence[Callback] = (),
+    verbose: int = 0,
+) -> Fitted:
+    """Learn the preprocessing of data of any kind and train a network; see `Model.fit`.
+
+    `settings` are by keyword.
+    """
+    source = os.fspath(data) if isinstance(data, (str, PathLike)) else None
+    if source is None:
+        _refuse_file_settings(settings)
+    targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
+    config = _config(settings, source, targets)
+    reading = build.reading(config.data)
+    if reading.as_text is not None:
+        reading = replace(reading, as_text=reading.as_text | columns_to_keep_as_text(settings))
+    raw = raw_data(data, y, reading, config.data.data_dir)
+    if isinstance(raw.train.x, Table):
+        config = _config(settings, source, targets, raw.train.x.names)
+    if test is not None:
+        raw = replace(raw, test=_test_part(test, y, reading, config, targets))
+    experiment = prepare_experiment(config, raw)
+    network = experiment.new_model()
+    if verbose:
+        for note in experiment.prepared.notes:
+            print(note, file=sys.stderr)
+    _train(experiment, network, callbacks, verbose)
+    return Fitted(network, experiment.prepared.notes, experiment.prepared.test)
+
+
+def _refuse_file_settings(settings: Mapping[str, Any]) -> None:
+    for name in FILE_SETTINGS:
+        if settings.get(name) is not None:
+            raise ValueError(
+                f"{name} must be left out for samples in memory, because it says how a file is "
+                f"found or read, got {settings[name]!r}"
+            )
+
+
+def _config(
+    settings: Mapping[str, Any],
+    source: str | None,
+    targets: list[str] | None,
+    columns: Sequence[str] | None = None,
+) -> Config:
+    layers: list[Mapping[str, Any]] = [settings_by_section(settings, columns)]
+    if targets is not None:
+        layers.append({"data": {"target": targets}})
+    config = resolve(source or "data.csv", layers)
+    if source is not None or config.data.test_fraction is not None:
+        return config
+    # Who passes a frame has set aside what is to be tested on.
+    given = config.data.model_copy(update={"test_fraction": 0.0})
+    return config.model_copy(update={"data": given})
+
+
+def _test_part(
+    test: Any, y: Any, reading: Reading, config: Config, targets: list[str] | None
+) -> Part:
+    """Return the samples for the test: a source, or a pair if targets are apart from samples."""
+    truth = None
+    if y is not None and isinstance(test, tuple) and len(test) == 2:
+        test, truth = test
+    # The schema that reads these cells is learned from others, so they are kept as written.
+    reading = replace(reading, as_text=None)
+    other = raw_data(test, truth, reading, config.data.data_dir, targets)
+    return with_names(other.train, other.class_names)
+
+
+class _Selection(Callback):
+    """A callback that keeps the parameters of the best epoch and ends without patience."""
+
+    def __init__(self, experiment: Experiment, outcome: Outcome) -> None:
+        self._rule = StopRule(experiment.config.training)
+        self._outcome = outcome
+
+    def on_epoch_end(self, training: Training, record: Record) -> bool:
+        if self._rule.update(record):
+            self._outcome.best_epoch = self._rule.best_epoch
+            self._outcome.best_parameters = training.model.parameters()
+        return self._rule.is_out_of_patience() or self._rule.is_out_of_time(record)
+
+
+def _train(
+    experiment: Experiment, network: MLP, callbacks: Sequence[Callback], verbose: int
+) -> None:
+    optimizer: Any = build.optimizer(experiment.config)
+    outcome = Outcome()
+    hooks = [*callbacks, _Selection(experiment, outcome)]
+    if not hasattr(optimizer, "rule"):  # L-BFGS calls no callbacks
+        lbfgs: LBFGS = optimizer
+        samples, settings = experiment.prepared.train, experiment.config.training
+        network.fit(
+            samples.x,
+            samples.y,
+            epochs=settings.epochs or 1,
+            optimizer=lbfgs,
+            sample_weight=samples.weight,
+            threads=settings.threads,
+            verbose=verbose,
+        )
+        return
+    fit(network, experiment, optimizer, hooks, verbose=verbose)
+    if experiment.selects_best and outcome.best_parameters is not None:
+        network.set_parameters(outcome.best_parameters)
+        if verbose:
+            monitor = experiment.config.training.monitor
+            print(f"kept epoch {outcome.best_epoch}, the best by {monitor}", file=sys.stderr)

@@ -1,0 +1,55 @@
+"""`load`: a model from a file, as a network or with the preprocessing that it carries."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from fastmlp.model import MLP, load_mlp
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.pipeline import Model
+
+__all__ = ["load"]
+
+
+def load(path: str | PathLike[str]) -> MLP | Model:
+    """Read a model: what was saved comes back, and applies what it carries.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file that `MLP.save`, `Model.save` or a run wrote; or the directory of a run, of which
+        the selected model is read. Nothing in the file is executed.
+
+    Returns
+    -------
+    MLP or Model
+        A `Model` if the file holds a preprocessing, as those of ``fastmlp train`` do, else a
+        network. ``fastmlp.MLP.load`` returns the network alone.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, hostile, or of a version this release cannot read.
+    OSError
+        The file cannot be opened.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> fastmlp.MLP([4, 8, 3]).save("model.safetensors")
+    >>> fastmlp.load("model.safetensors").layer_sizes
+    [4, 8, 3]
+    """
+    if os.path.isdir(path):
+        from fastmlp.experiment.rundir import model_path
+
+        path = model_path(path)
+    network = load_mlp(path)
+    if network.preprocessing is None:
+        return network
+    from fastmlp.experiment.pipeline import Model
+
+    return Model.of(network)
