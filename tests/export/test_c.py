@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import numpy as np
@@ -10,15 +9,10 @@ import pytest
 
 import fastmlp
 from fastmlp.data import Preprocessing
-from fastmlp.data.columns import ColumnEncoding
 from fastmlp.export import to_c
+from support.c_programs import C_COMPILER, CPP_COMPILER, compiled
 from support.export_models import ALL_ACTIVATIONS, FEATURES, LOSSES, far_and_near, samples, trained
 
-C_COMPILER = shutil.which("cc")
-CPP_COMPILER = shutil.which("c++")
-STRICT = (
-    "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wdouble-promotion", "-Wshadow", "-Werror",
-)  # fmt: skip
 COUNT = 20
 # By the largest output. Seen: 4.2e-7 and 1.0e-15.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-13}
@@ -52,18 +46,6 @@ CLASSIFY_SEVERAL = """
             int labels[{name}_outputs];
             {name}_classify(x, labels);
             for (int j = 0; j < {name}_outputs; ++j) row[{name}_outputs + j] = labels[j];"""
-
-
-def compiled(directory, text, *, compiler=C_COMPILER, standard="-std=c99"):
-    suffix = ".c" if "++" not in standard else ".cpp"
-    source, program = directory / f"main{suffix}", directory / "program"
-    source.write_text(text)
-    done = subprocess.run(
-        [compiler, standard, *STRICT, "-O2", "-o", program, source, "-lm"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[:4000]
-    return program
 
 
 def decides(model):
@@ -204,17 +186,10 @@ def test_the_header_is_valid_cpp(standard, dtype, tmp_path):
 
 def test_preprocessing_is_part_of_it(dtype, tmp_path):
     moments = {"input_mean": np.linspace(1900.123, 2100.456, 7), "input_scale": np.full(7, 1.7)}
-    columns = tuple(
-        ColumnEncoding(name, "number", fill)
-        for name, fill in zip("abcdefg", [2000, None, 1.5, -3, None, 0, 2100.25], strict=True)
-    )
-    tables = {"columns": columns, "class_column": "kind"}
     names = {"class_names": ("a", "b", "c", "d")}
     units = {"target_mean": np.array([1e3, -2]), "target_scale": np.array([30, 0.5])}
     chosen = {
         "standardized": ("softmax_cross_entropy", "classification", moments | names),
-        "filled": ("softmax_cross_entropy", "classification", tables | names),
-        "both": ("softmax_cross_entropy", "classification", moments | tables | names),
         "units": ("mse", "regression", moments | units | {"target_names": ("y", "z")}),
         "bytes": ("softmax_cross_entropy", "classification", names),
     }
@@ -223,18 +198,14 @@ def test_preprocessing_is_part_of_it(dtype, tmp_path):
         models[name] = trained(loss, dtype=dtype, input_scale=1 / 255 if name == "bytes" else 1.0)
         models[name].preprocessing = Preprocessing(task, FEATURES, **parts)
     x = moments["input_mean"] + 1.7 * samples("float64", COUNT)
-    for column, row in ((0, 3), (2, 3), (5, 0), (6, 19)):
-        x[row, column] = np.nan
     x = x.astype(dtype)
     for name, found in outputs_in_c(models, x, tmp_path).items():
         preprocessing = models[name].preprocessing
-        known = np.isfinite(x).all(axis=1) | (name in ("filled", "both"))
-        encoded = preprocessing.inputs(x[known])
+        encoded = preprocessing.inputs(x)
         expected = models[name].forward(encoded)
         if name == "units":
             expected = preprocessing.decode(expected)
-        kept = tuple(part[known] for part in found)
-        assert_same(kept, models[name], encoded, expected)
+        assert_same(found, models[name], encoded, expected)
 
 
 PROBABILITIES = """

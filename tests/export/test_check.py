@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.data.columns import ColumnEncoding
 from fastmlp.export import check, to_onnx
 from support.export_models import LOSSES, classes, predictions, samples, trained
 
@@ -39,17 +38,14 @@ CHANGES = {
     "layers.0.weights": lambda weights: weights * np.float32(1.001),
     "layers.2.biases": lambda biases: np.roll(biases, 1),
     "inputs.mean": lambda mean: mean + 0.001,
-    "inputs.fill": lambda fill: fill + 1,
+    "inputs.deviation": lambda deviation: deviation * 1.001,
 }
 
 
 @pytest.mark.parametrize("tensor", CHANGES)
 def test_check_sees_a_file_with_another_tensor(tensor, tmp_path):
     model = trained()
-    columns = tuple(ColumnEncoding(name, "number", 0.5) for name in "abcdefg")
-    model.preprocessing = classes(
-        4, columns=columns, input_mean=np.zeros(7), input_scale=np.ones(7)
-    )
+    model.preprocessing = classes(4, input_mean=np.zeros(7), input_scale=np.ones(7))
     path = tmp_path / "model.onnx"
     to_onnx(model, path)
     assert check(model, path)["passed"]

@@ -12,7 +12,6 @@ import pytest
 
 import fastmlp
 from fastmlp.data import Preprocessing
-from fastmlp.data.columns import ColumnEncoding
 from fastmlp.export import check, to_npz, to_onnx
 from fastmlp.extras import MissingExtraError
 from support.export_models import (
@@ -160,38 +159,6 @@ def test_standardization_keeps_digits_that_single_precision_loses(onnxruntime, t
     to_onnx(model, tmp_path / "model.onnx")
     found = run_file(onnxruntime, tmp_path / "model.onnx", raw)
     assert_same(found, predictions(model, model.preprocessing.inputs(raw)), "float32")
-
-
-@pytest.mark.parametrize("standardized", [False, True])
-def test_missing_values_are_filled(standardized, dtype, onnxruntime, tmp_path):
-    fills = [0.25, -3.5, None, 1e3, 0.1, 7.0, None]
-    columns = [ColumnEncoding(f"c{i}", "number", fill) for i, fill in enumerate(fills)]
-    moments = {"input_mean": np.arange(7.0), "input_scale": np.linspace(0.3, 2, 7)}
-    model = trained(dtype=dtype, input_scale=0.5)
-    model.preprocessing = classes(4, columns=tuple(columns), **(moments if standardized else {}))
-    raw = samples(dtype)
-    holes = np.random.Generator(np.random.PCG64(6)).random(raw.shape) < 0.3
-    raw[holes & [fill is not None for fill in fills]] = np.nan
-    to_onnx(model, tmp_path / "model.onnx")
-    found = run_file(onnxruntime, tmp_path / "model.onnx", raw)
-    assert_same(found, predictions(model, model.preprocessing.inputs(raw)), dtype)
-
-
-def test_categories_are_left_to_the_caller(onnx, onnxruntime, tmp_path):
-    model = trained()
-    columns = (
-        ColumnEncoding("size", "number"),
-        ColumnEncoding("color", "category", None, tuple("abcdef")),
-    )
-    model.preprocessing = classes(
-        4, columns=columns, input_mean=np.ones(FEATURES), input_scale=np.full(FEATURES, 3.0)
-    )
-    to_onnx(model, tmp_path / "model.onnx")
-    x = samples("float32")
-    assert_same(run_file(onnxruntime, tmp_path / "model.onnx", x), predictions(model, x), "float32")
-    proto = onnx.load(tmp_path / "model.onnx")
-    assert {p.key: p.value for p in proto.metadata_props}["inputs"] == "encoded"
-    assert "model.preprocessing.inputs" in proto.doc_string
 
 
 @pytest.mark.parametrize("loss", ["mse", "poisson", "user_defined"])

@@ -85,8 +85,6 @@ def predictions(model, x):
 
 
 def classes(count, **arguments):
-    """Return a preprocessing of classes, for samples in arrays or in tables with columns."""
-    if "columns" in arguments:
-        arguments["class_column"] = "kind"
+    """Return a preprocessing of classes, for samples in arrays."""
     names = tuple(f"class {i}" for i in range(count))
     return Preprocessing("classification", FEATURES, class_names=names, **arguments)

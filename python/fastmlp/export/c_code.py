@@ -1,41 +1,38 @@
-"""Export to C: a network as one header that needs only <math.h>."""
+"""Export to C: a network as one header that needs only <math.h>, and <string.h> for tables."""
 
 from __future__ import annotations
 
-import math
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import atomic_write
-from fastmlp._version import __version__
 from fastmlp.activations import FORMS
-from fastmlp.export.inference import DenseLayer, Inference, describe
+from fastmlp.export.c_columns import RowWriter
+from fastmlp.export.c_comment import introduction
+from fastmlp.export.c_text import (
+    NAME,
+    Scalar,
+    array_lines,
+    names_lines,
+)
+from fastmlp.export.inference import DenseLayer, Inference, TrainedModel, describe
 from fastmlp.losses import Link
 from fastmlp.model import MLP
 
-__all__ = ["to_c"]
+__all__ = ["to_c", "write_c"]
 
 Array = npt.NDArray[Any]
 Lines = Iterator[str]
 
-# Names have no underscores at the ends or in pairs, because C and C++ reserve such names.
-_NAME = re.compile(r"[A-Za-z](_?[A-Za-z0-9])*", re.ASCII)
-_COMMENT_WIDTH = 96
-_VALUES_PER_LINE = 6  # C99 guarantees lines of 4095 characters; short lines are readable
 _BUFFERS = ("even", "odd")  # arrays that alternate as outputs of the hidden layers
-# Patterns in C expressions of activations.
-_NUMBER = re.compile(r"\d+\.\d+(e[+-]?\d+)?")
-_FUNCTION = re.compile(r"[a-z]\w*(?=\()")
 
 
-def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> None:
+def to_c(model: MLP | TrainedModel, path: str | PathLike[str], *, name: str | None = None) -> None:
     """Write a model as a header for C99 and C++11 without dependencies.
 
     The header holds ``static`` constant arrays and the functions
@@ -46,15 +43,31 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
     - ``NAME_classify(x)`` returns the index of the class, or 0 or 1 for a single binary label; for
       several labels ``NAME_classify(x, labels)`` sets each label to 0 or 1.
 
-    ``x`` is one raw sample: the code replaces missing values (NaN), standardizes and applies
-    ``input_scale``. If the preprocessing has categories, ``x`` is a row of the array that
-    ``model.preprocessing.inputs`` returns. Numbers are ``float``, or ``double`` for a float64
-    model. Batch normalization is folded into weights and biases. The comment at the top shows the
-    calls and the stack memory of a call: the outputs of two hidden layers.
+    For a model of arrays, ``x`` is one raw sample: the code standardizes and applies
+    ``input_scale``. Numbers are ``float``, or ``double`` for a float64 model.
+
+    For a model of tables there is a struct ``NAME_row`` with a field for each column: ``double``
+    for numbers and for dates in seconds since 1970-01-01 UTC, NaN where a value is missing;
+    ``const char *`` for categories, NULL or empty where one is missing. A field has the name of
+    its column if that is possible in C, else a similar one. ``NAME_encode(row, x)`` makes the
+    inputs of the network, equal to those of `Preprocessing.inputs` to the last bit, and
+    ``NAME_predict_row``, ``NAME_probabilities_row`` and ``NAME_classify_row(row, result)`` do all.
+    They return 0, or the number of the first column, from 1, whose value cannot be used.
+    ``NAME_class_names`` has the names of classes.
+
+    If the macro ``NAME_EXACT`` is defined before the header is included, and the compiler does not
+    contract expressions (``-ffp-contract=off``), sums are added up with ``fma`` in the order of
+    fastmlp. Networks with the activations relu, leaky_relu, identity, hard_sigmoid, step and sign
+    then compute logits that are equal to those of `MLP.forward` to the last bit. Other activations
+    and probabilities differ by the rounding of the C library's functions. Without the macro batch
+    normalization is folded into weights and biases. Options such as ``-ffast-math`` break the
+    treatment of missing values.
+
+    The comment at the top shows the calls and the stack memory of a call.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP, or an object with the attributes network and preprocessing
         Trained model.
     path : str or os.PathLike
         File to create or to replace atomically.
@@ -64,8 +77,8 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
     Raises
     ------
     TypeError, ValueError
-        `model` is not an MLP, a parameter is NaN or infinite, or `name` is not a valid prefix of
-        names in C.
+        `model` is not an MLP, a parameter is NaN or infinite, its preprocessing is not one for its
+        network, or `name` is not a valid prefix of names in C.
     OSError
         The file could not be written; an existing file is unchanged.
 
@@ -80,18 +93,30 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
     >>> "static inline void net_predict(const float *x, float *outputs)" in text
     True
     """
+    write_c(describe(model, folds=True), describe(model), path, name=name)
+
+
+def write_c(
+    inference: Inference, unfolded: Inference, path: str | PathLike[str], *, name: str | None
+) -> None:
+    """Write the header of `to_c` for a model described with and without folding."""
     prefix = _prefix_of(path) if name is None else _checked_name(name)
-    inference = describe(model, folds=True)
+    writer = None if inference.columns is None else RowWriter(inference, prefix)
+    headers = ["math"] if writer is None else ["math", "string"]
     guard = f"FASTMLP_EXPORT_{prefix}_H"
     lines = (
-        *_introduction(inference, prefix, Path(path).name),
+        *introduction(inference, prefix, Path(path).name, _stack_numbers(inference)),
         "",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",
-        "#include <math.h>",
-        *_constants(inference, prefix),
-        *_functions(inference, prefix),
+        *(f"#include <{header}.h>" for header in headers),
+        *_multiply_add(inference, prefix),
+        *_constants(inference, unfolded, prefix),
+        *(() if writer is None else (*writer.constants(), *writer.struct(), *writer.functions())),
+        *_functions(inference, unfolded, prefix),
+        "",
+        f"#undef {prefix}_MULTIPLY_ADD",
         "",
         f"#endif /* {guard} */",
         "",
@@ -102,7 +127,7 @@ def to_c(model: MLP, path: str | PathLike[str], *, name: str | None = None) -> N
 def _checked_name(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, got {type(name).__name__}")
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(
             "name must be letters, digits and single underscores, begin with a letter and end "
             f"without an underscore, got {name!r}"
@@ -113,74 +138,7 @@ def _checked_name(name: str) -> str:
 def _prefix_of(path: str | PathLike[str]) -> str:
     words = re.findall(r"[A-Za-z0-9]+", Path(path).stem)
     joined = "_".join(words)
-    return joined if _NAME.fullmatch(joined) else "_".join(("model", *words))
-
-
-# ---------------------------------------------------------------- the comment at the top
-
-
-def _introduction(inference: Inference, prefix: str, file_name: str) -> Iterator[str]:
-    """Yield the lines of the comment."""
-    yield "/*"
-    yield from (f" * {line}".rstrip() for line in _paragraphs(inference, prefix, file_name))
-    yield " */"
-
-
-def _paragraphs(inference: Inference, prefix: str, file_name: str) -> Iterator[str]:
-    sizes = "-".join(map(str, inference.layer_sizes))
-    yield f"{prefix}: a multi-layer perceptron, {sizes}, written by fastmlp {__version__}."
-    yield ""
-    yield from textwrap.wrap(
-        "C99 or C++11 with <math.h> alone (link with -lm). Nothing is allocated and no state is "
-        "kept, so threads may call at the same time. Results must not overlap x. A call takes "
-        f"about {_stack_bytes(inference)} bytes of stack.",
-        _COMMENT_WIDTH,
-    )
-    yield ""
-    yield from _usage(inference, prefix, file_name)
-    yield ""
-    yield from textwrap.wrap(f"{inference.input_meaning}.", _COMMENT_WIDTH)
-    yield from _names("x", inference.feature_names)
-    yield from _names("outputs", inference.class_names or inference.target_names)
-
-
-def _stack_bytes(inference: Inference) -> int:
-    decides = inference.kind in ("classes", "labels")
-    numbers = sum(_hidden_buffers(inference).values()) + (inference.outputs if decides else 0)
-    return numbers * inference.dtype.itemsize
-
-
-def _usage(inference: Inference, prefix: str, file_name: str) -> Iterator[str]:
-    number = "float" if inference.dtype.itemsize == 4 else "double"
-    yield f'    #include "{_comment_text(file_name)}"'
-    yield ""
-    yield f"    {number} x[{prefix}_features];"
-    yield f"    {number} outputs[{prefix}_outputs];"
-    yield ""
-    yield f"    {prefix}_predict(x, outputs);  // {_output_meaning(inference)}"
-    if inference.link in ("softmax", "sigmoid"):
-        yield f"    {prefix}_probabilities(x, outputs);"
-    if inference.kind == "labels" and inference.outputs > 1:
-        yield f"    int labels[{prefix}_outputs];"
-        yield f"    {prefix}_classify(x, labels);  // 0 or 1 each"
-    elif inference.kind in ("classes", "labels"):
-        yield f"    int index = {prefix}_classify(x);"
-
-
-def _output_meaning(inference: Inference) -> str:
-    if inference.kind == "values":
-        return "values in the units of the targets"
-    if inference.softmax_output or inference.output_link != "none":
-        return "probabilities"
-    if inference.kind == "outputs":
-        return "outputs of the last layer"
-    return "scores" if inference.link == "none" else "logits"
-
-
-def _names(array: str, names: Sequence[str] | None) -> Iterator[str]:
-    if names:
-        yield ""
-        yield from (f"{array}[{i}]: {_comment_text(name)}" for i, name in enumerate(names))
+    return joined if NAME.fullmatch(joined) else "_".join(("model", *words))
 
 
 # ---------------------------------------------------------------- constants and functions
@@ -193,7 +151,22 @@ def _hidden_buffers(inference: Inference) -> dict[str, int]:
     return {name: max(sizes) for name, sizes in parts.items() if sizes}
 
 
-def _constants(inference: Inference, prefix: str) -> Lines:
+def _multiply_add(inference: Inference, prefix: str) -> Lines:
+    yield ""
+    yield f"#ifdef {prefix}_EXACT"
+    yield f"#define {prefix}_MULTIPLY_ADD(a, b, c) fma{Scalar(inference.dtype).suffix}(a, b, c)"
+    yield "#else"
+    yield f"#define {prefix}_MULTIPLY_ADD(a, b, c) ((c) + (a) * (b))"
+    yield "#endif"
+
+
+def _stack_numbers(inference: Inference) -> int:
+    decides = inference.kind in ("classes", "labels")
+    numbers = sum(_hidden_buffers(inference).values()) + (inference.outputs if decides else 0)
+    return numbers if inference.columns is None else numbers + inference.features
+
+
+def _constants(inference: Inference, unfolded: Inference, prefix: str) -> Lines:
     """Yield the constants: sizes, names of classes, parameters."""
     yield ""
     yield "enum {"
@@ -202,25 +175,38 @@ def _constants(inference: Inference, prefix: str) -> Lines:
     yield "};"
     if inference.class_names is not None:
         yield ""
-        yield from _names_lines(f"{prefix}_class_names", inference.class_names)
-    for name, array in _arrays(inference):
-        yield ""
-        yield from _array_lines(f"{prefix}_{name}", array)
-
-
-def _arrays(inference: Inference) -> Iterator[tuple[str, Array]]:
-    for name in ("input_fill", "input_mean", "input_deviation", "target_mean", "target_scale"):
+        yield from names_lines(f"{prefix}_class_names", inference.class_names)
+    for name in ("input_mean", "input_deviation", "target_mean", "target_scale"):
         array = getattr(inference, name)
         if array is not None:
-            yield name, array
-    for index, layer in enumerate(inference.layers):
-        yield f"W{index}", layer.weights
-        yield f"b{index}", layer.biases
+            yield ""
+            yield from array_lines(f"{prefix}_{name}", array)
+    for index, pair in enumerate(zip(inference.layers, unfolded.layers, strict=True)):
+        folded, exact = pair
+        if exact.means is None:
+            yield from _layer_arrays(prefix, index, folded)
+            continue
+        yield ""
+        yield f"#ifdef {prefix}_EXACT"
+        yield from _layer_arrays(prefix, index, exact)
+        yield "#else"
+        yield from _layer_arrays(prefix, index, folded)
+        yield "#endif"
 
 
-def _functions(inference: Inference, prefix: str) -> Lines:
+def _layer_arrays(prefix: str, index: int, layer: DenseLayer) -> Lines:
+    arrays = {"W": layer.weights, "b": layer.biases, "means": layer.means}
+    arrays |= {"inverses": layer.inverses, "scales": layer.scales}
+    for name, array in arrays.items():
+        if array is not None:
+            yield ""
+            yield from array_lines(f"{prefix}_{name}{index}", array)
+
+
+def _functions(inference: Inference, unfolded: Inference, prefix: str) -> Lines:
     """Yield the functions that users of the header call."""
-    writer = _FunctionWriter(inference, prefix)
+    normalizes = [layer.means is not None for layer in unfolded.layers]
+    writer = _FunctionWriter(inference, normalizes, prefix)
     yield from writer.predict()
     if inference.link in ("softmax", "sigmoid"):
         yield from writer.probabilities()
@@ -228,13 +214,16 @@ def _functions(inference: Inference, prefix: str) -> Lines:
         yield from writer.classify_by_largest()
     elif inference.kind == "labels":
         yield from writer.classify_by_threshold()
+    if inference.columns is not None:
+        yield from writer.functions_of_rows()
 
 
 class _FunctionWriter:
-    def __init__(self, inference: Inference, prefix: str) -> None:
+    def __init__(self, inference: Inference, normalizes: Sequence[bool], prefix: str) -> None:
         self._inference = inference
+        self._normalizes = normalizes
         self._prefix = prefix
-        self._scalar = _Scalar(inference.dtype)
+        self._scalar = Scalar(inference.dtype)
         self._number = self._scalar.type
         self._each_output = f"for (int j = 0; j < {prefix}_outputs; ++j)"
 
@@ -313,24 +302,58 @@ class _FunctionWriter:
             yield from self._encoded_input()
         else:
             yield f"        const {self._number} value = {source}[i];"
-        yield f"        {each} {target}[j] += value * {self._prefix}_W{index}[i][j];"
+        weight = f"{self._prefix}_W{index}[i][j]"
+        yield f"        {each}"
+        product = f"{self._prefix}_MULTIPLY_ADD(value, {weight}, {target}[j])"
+        yield f"            {target}[j] = {product};"
         yield "    }"
+        if self._normalizes[index]:
+            yield from self._normalized(index, each, target)
         yield f"    {each} {{"
         yield f"        const {self._number} z = {target}[j] + {self._prefix}_b{index}[j];"
         value = self._scalar.expression(FORMS[layer.activation].c, layer.parameter)
         yield f"        {target}[j] = {value};"
         yield "    }"
 
+    def _normalized(self, index: int, each: str, target: str) -> Lines:
+        prefix = self._prefix
+        centered = f"({target}[j] - {prefix}_means{index}[j])"
+        factors = f"{prefix}_inverses{index}[j] * {prefix}_scales{index}[j]"
+        yield f"#ifdef {prefix}_EXACT"
+        yield f"    {each} {target}[j] = {centered} * {factors};"
+        yield "#endif"
+
+    def functions_of_rows(self) -> Lines:
+        """Yield NAME_predict_row and its like: NAME_encode, then the function of its result."""
+        inference, number = self._inference, self._number
+        yield from self._of_row("predict", f"{number} *outputs", "predict(x, outputs)")
+        if inference.link in ("softmax", "sigmoid"):
+            call = "probabilities(x, probabilities)"
+            yield from self._of_row("probabilities", f"{number} *probabilities", call)
+        if inference.kind == "labels" and inference.outputs > 1:
+            yield from self._of_row("classify", "int *labels", "classify(x, labels)")
+        elif inference.kind in ("classes", "labels"):
+            result = "index" if inference.kind == "classes" else "label"
+            yield from self._of_row("classify", f"int *{result}", "classify(x)", f"*{result} = ")
+
+    def _of_row(self, name: str, result: str, call: str, assignment: str = "") -> Lines:
+        prefix = self._prefix
+        yield ""
+        yield f"static inline int {prefix}_{name}_row(const {prefix}_row *row, {result})"
+        yield "{"
+        yield f"    {self._number} x[{prefix}_features];"
+        yield f"    const int failed = {prefix}_encode(row, x);"
+        yield "    if (failed) return failed;"
+        yield f"    {assignment}{prefix}_{call};"
+        yield "    return 0;"
+        yield "}"
+
     def _encoded_input(self) -> Lines:
         inference, prefix, number = self._inference, self._prefix, self._number
         value = "x[i]"
-        if inference.encodes:
-            value = "(double)x[i]"
-            if inference.input_fill is not None:
-                value = f"(x[i] == x[i] ? {value} : {prefix}_input_fill[i])"
-            if inference.input_mean is not None:
-                value = f"(({value} - {prefix}_input_mean[i]) / {prefix}_input_deviation[i])"
-            value = f"({number}){value}"
+        if inference.columns is None and inference.input_mean is not None:
+            centered = f"((double)x[i] - {prefix}_input_mean[i])"
+            value = f"({number})({centered} / {prefix}_input_deviation[i])"
         if inference.input_scale != 1:
             value += f" * {self._scalar.literal(inference.input_scale)}"
         yield f"        const {number} value = {value};"
@@ -369,83 +392,3 @@ class _FunctionWriter:
         yield ""
         yield f"    {self._each_output}"
         yield f"        outputs[j] = ({self._number})((double)outputs[j] * {scale} + {mean});"
-
-
-# ---------------------------------------------------------------- pieces of C
-
-
-class _Scalar:
-    """The C type of the network's numbers, with its literals and functions.
-
-    Parameters
-    ----------
-    dtype : dtype
-        Dtype of the network, float32 or float64.
-    """
-
-    def __init__(self, dtype: npt.DTypeLike) -> None:
-        single = np.dtype(dtype) == np.float32
-        self.type = "float" if single else "double"
-        self.suffix = "f" if single else ""
-        self._format = "%.9g" if single else "%.17g"  # digits that identify each number
-
-    def literal(self, value: float) -> str:
-        """Return a C literal that a compiler reads as the same number."""
-        if math.isnan(value):
-            return "NAN"
-        text = self._format % value
-        point = "" if "." in text or "e" in text else ".0"
-        return f"{text}{point}{self.suffix}"
-
-    def expression(self, text: str, parameter: float) -> str:
-        """Convert an expression of `fastmlp.activations.Form.c` to this type."""
-        text = _NUMBER.sub(lambda match: self.literal(float(match.group())), text)
-        text = _FUNCTION.sub(rf"\g<0>{self.suffix}", text)
-        return re.sub(r"\bparameter\b", self.literal(parameter), text)
-
-
-def _array_lines(name: str, array: npt.NDArray[Any]) -> Iterator[str]:
-    """Yield the definition of a constant array of one or two dimensions."""
-    scalar = _Scalar(array.dtype)
-    dimensions = "".join(f"[{size}]" for size in array.shape)
-    yield f"static const {scalar.type} {name}{dimensions} = {{"
-    if array.ndim == 1:
-        yield from _value_lines(scalar, array, "    ")
-    else:
-        for row in array:
-            yield "    {"
-            yield from _value_lines(scalar, row, "        ")
-            yield "    },"
-    yield "};"
-
-
-def _value_lines(scalar: _Scalar, row: npt.NDArray[Any], indent: str) -> Iterator[str]:
-    values = row.tolist()
-    for start in range(0, len(values), _VALUES_PER_LINE):
-        literals = map(scalar.literal, values[start : start + _VALUES_PER_LINE])
-        yield f"{indent}{', '.join(literals)},"
-
-
-def _comment_text(text: str) -> str:
-    """Return the text on one line and without sequences that begin or end a comment."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return printable.replace("*/", "* /").replace("/*", "/ *")
-
-
-def _string_literal(text: str) -> str:
-    """Return the UTF-8 bytes of a text as an ASCII C string literal."""
-    return f'"{"".join(map(_escaped, text.encode(errors="backslashreplace")))}"'
-
-
-def _escaped(byte: int) -> str:
-    if chr(byte) in '"\\?':  # question marks could form trigraphs
-        return f"\\{chr(byte)}"
-    return chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}"
-
-
-def _names_lines(name: str, names: Sequence[str]) -> Iterator[str]:
-    """Yield the definition of an array of strings."""
-    yield f"static const char *const {name}[{len(names)}] = {{"
-    for item in names:
-        yield f"    {_string_literal(item)},"
-    yield "};"

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fastmlp.activations import FORMS
 from fastmlp.errors import FormatError
-from fastmlp.export.inference import DenseLayer, Inference, describe
+from fastmlp.export.inference import DenseLayer, Inference, TrainedModel, describe
+from fastmlp.export.random_rows import RandomRows, random_rows
 from fastmlp.extras import require
 from fastmlp.model import MLP
 
@@ -22,20 +23,20 @@ Mask = npt.NDArray[np.bool_]
 Path = str | PathLike[str]
 
 _SAMPLES = 256
-_MISSING_SHARE = 0.05
 _TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 _ERRORS_ONLY = 3  # severity of onnxruntime's log
 
 
-def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
+def check(model: MLP | TrainedModel, path: str | PathLike[str]) -> dict[str, Any]:
     """Run an ONNX file in onnxruntime and compare it with its model on 256 random samples.
 
     Samples whose prediction depends on rounding are left out: samples at the threshold of a unit
-    with a step or sign activation and, for labels, samples with equal largest outputs.
+    with a step or sign activation and, for labels, samples with equal largest outputs. Rows of
+    tables have known, unknown and missing values.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP, or an object with the attributes network and preprocessing
         Model that was exported.
     path : str or os.PathLike
         File that `to_onnx` wrote.
@@ -54,7 +55,8 @@ def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
     MissingExtraError
         The package onnxruntime is not installed.
     FormatError
-        onnxruntime cannot run the file, or its inputs and outputs are not those of `to_onnx`.
+        onnxruntime cannot run the file, its inputs and outputs are not those of `to_onnx`, or it
+        refuses other rows than the model does.
 
     Examples
     --------
@@ -67,16 +69,22 @@ def check(model: MLP, path: str | PathLike[str]) -> dict[str, Any]:
     256
     """
     inference = describe(model)
-    x = _random_samples(inference)
-    found = _run(path, x)
-    encoded = _encoded(inference, x)
+    random = np.random.Generator(np.random.PCG64(0))
+    if inference.columns is None:
+        x = _random_samples(inference, random)
+        found, encoded = _run(path, {"x": x}), _encoded(inference, x)
+    else:
+        rows = random_rows(inference, random, _SAMPLES)
+        found = _run(path, rows.feeds)
+        encoded = _encoded_rows(inference, rows, path, found)
     with np.errstate(over="ignore", invalid="ignore"):  # NaN fails every comparison
-        return _comparison(model, inference, path, found, encoded)
+        return _comparison(inference, path, found, encoded)
 
 
 def _comparison(
-    model: MLP, inference: Inference, path: Path, found: dict[str, Array], encoded: Array
+    inference: Inference, path: Path, found: dict[str, Array], encoded: Array
 ) -> dict[str, Any]:
+    model = inference.network
     name, expected = _expected(model, inference, encoded)
     clear = _clear_of_thresholds(model, inference, encoded)
     size = 1.0 if name == "probabilities" else float(np.abs(expected).max()) or 1.0
@@ -86,7 +94,9 @@ def _comparison(
     wrong = None
     if inference.kind in ("classes", "labels"):
         labels = model.predict(encoded)
-        unequal = _in_row(_output(path, found, "label", labels) != labels)
+        names = inference.label_names
+        written = labels if names is None else np.array(names, object)[labels]
+        unequal = _in_row(_output(path, found, "label", written) != written)
         decided = _decided(model, inference, encoded, tolerance)
         wrong = int(np.count_nonzero(unequal & clear & decided))
     return {
@@ -99,27 +109,41 @@ def _comparison(
     }
 
 
-def _random_samples(inference: Inference) -> Array:
-    """Draw samples that reach the first layer with mean 0 and deviation 1, some values missing."""
-    random = np.random.Generator(np.random.PCG64(0))
+def _random_samples(inference: Inference, random: np.random.Generator) -> Array:
+    """Draw samples that reach the first layer with mean 0 and deviation 1."""
     x = random.standard_normal((_SAMPLES, inference.features)) / (inference.input_scale or 1.0)
     if inference.input_mean is not None and inference.input_deviation is not None:
         x = inference.input_mean + inference.input_deviation * x
-    if inference.input_fill is not None:
-        missing = random.random(x.shape) < _MISSING_SHARE
-        x[missing & np.isfinite(inference.input_fill)] = np.nan
     limit = np.finfo(inference.dtype).max
     return np.clip(x, -limit, limit).astype(inference.dtype)
 
 
 def _encoded(inference: Inference, x: Array) -> Array:
     """Return the network's inputs in its dtype."""
-    if inference.encodes and inference.preprocessing is not None:
+    if inference.preprocessing is not None:
         x = inference.preprocessing.inputs(x)
     return np.ascontiguousarray(x, inference.dtype)
 
 
-def _run(path: Path, x: Array) -> dict[str, Array]:
+def _encoded_rows(
+    inference: Inference, rows: RandomRows, path: Path, found: dict[str, Array]
+) -> Array:
+    """Return the network's inputs in its dtype, after a comparison of the rows refused."""
+    assert inference.preprocessing is not None
+    x, problems = inference.preprocessing.served_inputs(rows.table)
+    assert problems is not None
+    refused = _output(path, found, "problem", problems.mask)
+    wrong = np.flatnonzero(refused != problems.mask)
+    if len(wrong):
+        verb = "refuses" if refused[wrong[0]] else "accepts"
+        cells = {name: cells[int(wrong[0])] for name, cells in rows.table.columns.items()}
+        raise FormatError(
+            f"{os.fspath(path)}: {verb} {len(wrong)} rows against the model, such as {cells}"
+        )
+    return np.ascontiguousarray(x, inference.dtype)
+
+
+def _run(path: Path, feeds: dict[str, Array]) -> dict[str, Array]:
     onnxruntime = require("export", "onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -129,7 +153,7 @@ def _run(path: Path, x: Array) -> dict[str, Array]:
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
         names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(names, {"x": x}), strict=True))
+        return dict(zip(names, session.run(names, feeds), strict=True))
     except Exception as error:  # errors of onnxruntime have no common base class
         raise FormatError(f"{os.fspath(path)}: onnxruntime cannot run it: {error}") from error
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,9 @@ from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
 if TYPE_CHECKING:
     from fastmlp.data import Preprocessing
-    from fastmlp.data.columns import ColumnEncoding
+    from fastmlp.data.columns import Column
 
-__all__ = ["DenseLayer", "Inference", "Kind", "describe", "preprocessing_json"]
+__all__ = ["DenseLayer", "Inference", "Kind", "TrainedModel", "describe", "preprocessing_json"]
 
 Array = npt.NDArray[Any]
 Kind = Literal["classes", "labels", "values", "outputs"]
@@ -34,17 +33,36 @@ class DenseLayer:
     factors: Array | None  # (out,)
     activation: str
     parameter: float
+    # The core multiplies by these two, one after the other, instead of the factors.
+    inverses: Array | None = None  # (out,)
+    scales: Array | None = None  # (out,)
+
+
+class TrainedModel(Protocol):
+    """A network with the preprocessing of its inputs, such as `fastmlp.Model`."""
+
+    @property
+    def network(self) -> MLP:
+        """The network."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """The preprocessing of its inputs; None: they are passed as they are."""
+        ...
 
 
 @dataclass(frozen=True)
 class Inference:
     """The computation of a model from input to prediction."""
 
+    network: MLP
     dtype: np.dtype[Any]
     layer_sizes: tuple[int, ...]
-    takes_encoded: bool  # whether x is a result of `Preprocessing.inputs`
-    # Otherwise NaN in x is replaced by the fill, and x by (x - mean) / deviation in float64.
-    input_fill: Array | None  # (features,), NaN for columns without a fill
+    # Columns that make the inputs of a row; None: samples are arrays of the features themselves.
+    columns: tuple[Column, ...] | None
+    refuses_unknown: bool  # whether an unknown category makes a row one that cannot be served
+    # Inputs are (x - mean) / deviation in float64; None: x.
     input_mean: Array | None  # (features,)
     input_deviation: Array | None  # (features,)
     input_scale: float
@@ -68,9 +86,9 @@ class Inference:
         return self.layer_sizes[-1]
 
     @property
-    def encodes(self) -> bool:
-        """Whether x must be converted before the first layer."""
-        return self.input_fill is not None or self.input_mean is not None
+    def label_names(self) -> tuple[str, ...] | None:
+        """Names of the classes if labels are names: of models of tables."""
+        return self.class_names if self.columns is not None and self.kind == "classes" else None
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -90,22 +108,18 @@ class Inference:
     @property
     def input_meaning(self) -> str:
         """Description of x for users of the exported network."""
-        if self.takes_encoded:
-            return (
-                "x holds samples after the preprocessing, which has categories: what "
-                "model.preprocessing.inputs returns"
-            )
+        if self.columns is not None:
+            return "x holds the inputs that the columns of a row make, standardized"
         scaled = " (bytes as numbers 0..255)" if np.isclose(self.input_scale, 1 / 255) else ""
-        missing = "" if self.input_fill is None else ", with NaN for missing values"
-        return f"x holds samples as they come, without any preprocessing{scaled}{missing}"
+        return f"x holds samples as they come, without any preprocessing{scaled}"
 
 
-def describe(model: MLP, *, folds: bool = False) -> Inference:
+def describe(model: MLP | TrainedModel, *, folds: bool = False) -> Inference:
     """Describe the computation of a model's predictions.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP or object with the attributes network and preprocessing
         Model to describe.
     folds : bool
         Whether to fold batch normalization into weights and biases. Folding saves arithmetic and
@@ -116,29 +130,30 @@ def describe(model: MLP, *, folds: bool = False) -> Inference:
     TypeError
         `model` is not a `fastmlp.MLP`.
     ValueError
-        A parameter is NaN or infinite.
+        A parameter is NaN or infinite, or the preprocessing is not one for the network.
     """
-    if not isinstance(model, MLP):
+    network = model if isinstance(model, MLP) else getattr(model, "network", None)
+    if not isinstance(network, MLP):
         raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
-    for name, array in model.parameters().items():
+    for name, array in network.parameters().items():
         if not np.isfinite(array).all():
             raise ValueError(f"model must have finite parameters, {name} holds NaN or infinity")
-    architecture, preprocessing = model.architecture, model.preprocessing
-    normalizes = any(architecture.batch_normalization)
-    columns = (preprocessing and preprocessing.columns) or ()
-    takes_encoded = any(column.kind == "category" for column in columns)
-    kind = _kind(model)
-    inputs = None if takes_encoded else preprocessing
+    architecture, preprocessing = network.architecture, model.preprocessing
+    kind = _kind(network, preprocessing)
+    if preprocessing is not None:
+        _require_fitting(network, preprocessing, kind)
     targets = preprocessing if kind == "values" else None
+    normalizes = any(architecture.batch_normalization)
     return Inference(
-        dtype=model.dtype,
+        network=network,
+        dtype=network.dtype,
         layer_sizes=architecture.layer_sizes,
-        takes_encoded=takes_encoded,
-        input_fill=None if takes_encoded else _fills(columns),
-        input_mean=None if inputs is None else inputs.input_mean,
-        input_deviation=None if inputs is None else inputs.input_scale,
+        columns=None if preprocessing is None else preprocessing.columns,
+        refuses_unknown=preprocessing is not None and preprocessing.unknown_categories == "error",
+        input_mean=None if preprocessing is None else preprocessing.input_mean,
+        input_deviation=None if preprocessing is None else preprocessing.input_scale,
         input_scale=architecture.input_scale,
-        layers=_layers(model.folded() if folds and normalizes else model),
+        layers=_layers(network.folded() if folds and normalizes else network),
         softmax_output=architecture.spec()["softmax_output"],
         output_link=architecture.link,
         link=architecture.losses[0].link if len(architecture.losses) == 1 else "none",
@@ -149,37 +164,47 @@ def describe(model: MLP, *, folds: bool = False) -> Inference:
     )
 
 
+def _require_fitting(network: MLP, preprocessing: Preprocessing, kind: Kind) -> None:
+    sizes = network.layer_sizes
+    if preprocessing.features != sizes[0]:
+        raise ValueError(
+            f"model.preprocessing must make the {sizes[0]} inputs of the network, "
+            f"got {preprocessing.features}"
+        )
+    if kind == "classes" and preprocessing.outputs != sizes[-1]:
+        raise ValueError(
+            f"model.preprocessing must name the {sizes[-1]} outputs of the network, "
+            f"got {preprocessing.outputs}"
+        )
+
+
 def _layers(model: MLP) -> tuple[DenseLayer, ...]:
     parameters = model.parameters()
     layers = []
     for index, layer in enumerate(model.architecture.spec()["layers"]):
         prefix = f"layers.{index}."
-        means = factors = None
+        means = factors = inverses = scales = None
         if layer["batch_norm"]:
             means = parameters[prefix + "means"]
             variances = parameters[prefix + "variances"].astype(np.float64)
             exact = parameters[prefix + "scales"] / np.sqrt(variances + BATCH_NORM_EPSILON)
             factors = exact.astype(model.dtype)
+            scales, variances = parameters[prefix + "scales"], parameters[prefix + "variances"]
+            inverses = 1 / np.sqrt(variances + model.dtype.type(BATCH_NORM_EPSILON))
         weights, biases = parameters[prefix + "weights"], parameters[prefix + "biases"]
         activation = layer["activation"], layer["parameter"]
-        layers.append(DenseLayer(weights, biases, means, factors, *activation))
+        layers.append(DenseLayer(weights, biases, means, factors, *activation, inverses, scales))
     return tuple(layers)
 
 
-def _kind(model: MLP) -> Kind:
-    losses = model.architecture.losses
-    task = None if model.preprocessing is None else model.preprocessing.task
+def _kind(network: MLP, preprocessing: Preprocessing | None) -> Kind:
+    losses = network.architecture.losses
+    task = None if preprocessing is None else preprocessing.task
     if len(losses) > 1 or (losses[0].name == "user_defined" and task != "regression"):
         return "outputs"
     if losses[0].takes_classes:
         return "classes"
     return "labels" if losses[0].link == "sigmoid" else "values"
-
-
-def _fills(columns: Sequence[ColumnEncoding]) -> Array | None:
-    """Return the numbers that replace missing values, NaN for none; None if no column has one."""
-    fills = np.array([np.nan if c.fill is None else float(c.fill) for c in columns])
-    return fills if np.isfinite(fills).any() else None
 
 
 def preprocessing_json(preprocessing: Preprocessing) -> str:

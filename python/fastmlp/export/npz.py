@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -13,27 +14,28 @@ import numpy.typing as npt
 
 from fastmlp._files import atomic_write
 from fastmlp._version import __version__
-from fastmlp.export.inference import describe
+from fastmlp.export.inference import TrainedModel, describe
 from fastmlp.model import MLP
 from fastmlp.network.architecture import BATCH_NORM_EPSILON
 
-__all__ = ["to_npz"]
+__all__ = ["to_npz", "write_npz"]
 
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # earliest date of ZIP; equal models write equal files
 
 
-def to_npz(model: MLP, path: str | PathLike[str]) -> None:
+def to_npz(model: MLP | TrainedModel, path: str | PathLike[str]) -> None:
     """Write a model as arrays that ``numpy.load(path, allow_pickle=False)`` reads.
 
     The arrays are those of `MLP.parameters` under its names, ``preprocessing.<name>`` for the
     arrays of the preprocessing, and ``config``: JSON text in an array without dimensions, with
     the keys ``format``, ``fastmlp_version``, ``model`` (arguments of `MLP`),
-    ``batch_normalization_epsilon`` and ``preprocessing`` (or null). The same model writes the
-    same bytes.
+    ``batch_normalization_epsilon`` and ``preprocessing`` (or null): all that `Preprocessing.config`
+    returns, for a table each column with its format, categories and replacement. The same model
+    writes the same bytes.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP, or an object with the attributes network and preprocessing
         Trained model.
     path : str or os.PathLike
         File to create or to replace atomically.
@@ -56,15 +58,25 @@ def to_npz(model: MLP, path: str | PathLike[str]) -> None:
     ...         print(arrays["layers.0.weights"].shape)
     (2, 3)
     """
-    preprocessing = describe(model).preprocessing
-    arrays = dict(model.parameters())
+    write_npz(model, path, {})
+
+
+def write_npz(
+    model: MLP | TrainedModel,
+    path: str | PathLike[str],
+    further: Mapping[str, npt.NDArray[Any]],
+) -> None:
+    """Write what `to_npz` writes, and further arrays."""
+    inference = describe(model)
+    network, preprocessing = inference.network, inference.preprocessing
+    arrays = {**network.parameters(), **further}
     if preprocessing is not None:
         for name, array in preprocessing.arrays().items():
             arrays[f"preprocessing.{name}"] = array
     config = {
         "format": "fastmlp-npz",
         "fastmlp_version": __version__,
-        "model": model.architecture.config(),
+        "model": network.architecture.config(),
         "batch_normalization_epsilon": BATCH_NORM_EPSILON,
         "preprocessing": None if preprocessing is None else preprocessing.config(),
     }

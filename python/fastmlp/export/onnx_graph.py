@@ -3,72 +3,72 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fastmlp._files import atomic_write
 from fastmlp._version import __version__
 from fastmlp.activations import FORMS
-from fastmlp.export.inference import Inference, Kind, describe, preprocessing_json
+from fastmlp.export.graph import ML_DOMAIN, Graph
+from fastmlp.export.inference import (
+    Inference,
+    Kind,
+    TrainedModel,
+    describe,
+    preprocessing_json,
+)
+from fastmlp.export.onnx_columns import add_columns, input_names
 from fastmlp.extras import require
 from fastmlp.model import MLP
 
-__all__ = ["to_onnx"]
+__all__ = ["IR_VERSION", "OPSET", "network_outputs", "require_size", "to_onnx"]
 
 OPSET = 17
+TABLE_OPSETS = {"": 20, ML_DOMAIN: 3}  # RegexFullMatch came with opset 20
 IR_VERSION = 10  # latest version that every onnxruntime since 1.18 reads
 _MAX_BYTES = 2**31 - 2**24  # limit of the weights: a protobuf message has at most 2 GiB
 
-# W. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation
-# 23, 1969: numerators and denominators, highest power first, of erf(y) / y in y^2 up to the limit
-# and of exp(y^2) erfc(y) in y above it. Above y = 4, where Cody uses a third form, the second has
-# an error of erfc below 3e-16.
-_CODY_LIMIT = 0.46875
-_CODY_ERF = (
-    (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2,
-     3.77485237685302021e2, 3.20937758913846947e3),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2,
-     1.28261652607737228e3, 2.84423683343917062e3),
-)  # fmt: skip
-_CODY_ERFC = (
-    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594,
-     6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2,
-     1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
-    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2,
-     1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3,
-     3.43936767414372164e3, 1.23033935480374942e3),
-)  # fmt: skip
-_ERFC_UNDERFLOWS = 40.0
 
+def to_onnx(model: MLP | TrainedModel, path: str | PathLike[str]) -> None:
+    """Write a model as an ONNX file, with the whole preprocessing inside.
 
-def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
-    """Write a model as an ONNX file (opset 17).
+    A model of arrays has one input ``x``, (N, features) of the model's dtype, which takes raw
+    samples (opset 17): the graph standardizes them and applies ``input_scale``.
 
-    The only input ``x``, (N, features) of the model's dtype, takes raw samples: the graph replaces
-    missing values, standardizes and applies ``input_scale``. If the preprocessing has categories,
-    ``x`` takes the array that ``model.preprocessing.inputs`` returns. The metadata entry ``inputs``
-    is "raw" or "encoded".
+    A model of tables has one input of shape (N, 1) for each column (opset 20 and ai.onnx.ml):
+
+    - numbers: float64, NaN where a value is missing;
+    - categories: texts, empty or one of the column's texts for missing values where a value is
+      missing; truth values in all their spellings. Categories that were learned from numbers are
+      float64, NaN where a value is missing;
+    - dates: float64 seconds since 1970-01-01 UTC, NaN where a value is missing.
+
+    An input has the name of its column if that is a C identifier, else a similar one; the metadata
+    entry ``input_columns`` has the columns of all inputs.
 
     Outputs, by the loss:
 
-    - classes: ``probabilities`` (N, classes), or ``scores`` with the hinge loss, and ``label`` (N,)
-      int64, the index of the class;
+    - classes: ``probabilities`` (N, classes), or ``scores`` with the hinge loss, and ``label``
+      (N,): int64, the index of the class, or for a model of tables text, the name of the class;
     - one or several labels: ``probabilities`` (N, labels), and ``label`` int64 0 or 1, of shape
       (N,) for one and (N, labels) for several labels;
     - values: ``y`` (N, outputs) in the units of the targets, or rates with the Poisson loss;
     - several losses or a user-defined loss: ``outputs`` (N, outputs), the result of `MLP.forward`.
 
-    Metadata: ``fastmlp_version``, ``task``, ``inputs`` and, as JSON, ``class_names``,
-    ``feature_names``, ``target_names`` and ``preprocessing`` if they are known.
+    A model of tables has one more output, ``problem`` (N,) bool: whether a row has a value that
+    `Preprocessing.inputs` refuses, such as an infinite number, a missing value where the training
+    part had to be complete, or, with ``unknown_categories="error"``, an unknown category. The other
+    outputs of such a row mean nothing.
+
+    Metadata: ``fastmlp_version``, ``task``, ``inputs`` ("raw") and, as JSON, ``class_names``,
+    ``feature_names``, ``target_names``, ``input_columns`` and ``preprocessing`` if they are known.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP, or an object with the attributes network and preprocessing
         Trained model.
     path : str or os.PathLike
         File to create or to replace atomically.
@@ -78,7 +78,8 @@ def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
     MissingExtraError
         The package onnx is not installed.
     TypeError, ValueError
-        `model` is not an MLP, a parameter is NaN or infinite, or the file would be larger than the
+        `model` is not an MLP, a parameter is NaN or infinite, its preprocessing is not one for its
+        network, or the file would be larger than the
         2 GiB that ONNX allows.
     OSError
         The file could not be written; an existing file is unchanged.
@@ -94,125 +95,43 @@ def to_onnx(model: MLP, path: str | PathLike[str]) -> None:
     """
     onnx = require("export", "onnx")
     inference = describe(model)
-    size = sum(layer.weights.nbytes for layer in inference.layers)
-    if size > _MAX_BYTES:
-        raise ValueError(
-            f"model must fit into 2 GiB, the limit of ONNX; its weights have {size} bytes"
-        )
+    require_size(inference)
     proto = _model_proto(onnx, inference)
     onnx.checker.check_model(proto, full_check=True)
     atomic_write(path, proto.SerializeToString(deterministic=True))
 
 
-class Graph:
-    """An ONNX graph being built. Numbers among the inputs of a node become constants.
-
-    Parameters
-    ----------
-    onnx : module
-        Package onnx.
-    dtype : dtype
-        Dtype of the constants that are made from numbers.
-    """
-
-    def __init__(self, onnx: Any, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
-        self.scope = ""  # prefix of the names of nodes
-        self._onnx = onnx
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
-        self._scalars: dict[float, str] = {}
-        self._inputs: list[Any] = []
-        self._outputs: list[Any] = []
-
-    def add(self, operator: str, *inputs: str | float, result: str = "", **attributes: Any) -> str:
-        """Add a node and return the name of its result."""
-        tensors = [item if isinstance(item, str) else self._scalar(item) for item in inputs]
-        name = f"{self.scope}/{operator}_{len(self._nodes)}"
-        node = self._onnx.helper.make_node(
-            operator, tensors, [result or name], name=name, **attributes
+def require_size(inference: Inference) -> None:
+    """Raise ValueError if an ONNX file cannot hold the weights."""
+    size = sum(layer.weights.nbytes for layer in inference.layers)
+    if size > _MAX_BYTES:
+        raise ValueError(
+            f"model must fit into 2 GiB, the limit of ONNX; its weights have {size} bytes"
         )
-        self._nodes.append(node)
-        return result or name
-
-    def cast(self, tensor: str, dtype: npt.DTypeLike, result: str = "") -> str:
-        """Add a conversion to a dtype and return the name of its result."""
-        return self.add("Cast", tensor, result=result, to=self._element_type(dtype))
-
-    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
-        """Add an array as a constant and return its name."""
-        self._constants.append(
-            self._onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
-        )
-        return name
-
-    def _scalar(self, value: float) -> str:
-        if value not in self._scalars:
-            name = f"constant_{len(self._scalars)}"
-            self._scalars[value] = self.constant(name, np.array(value, self.dtype))
-        return self._scalars[value]
-
-    def input(self, name: str, dtype: npt.DTypeLike, *dimensions: int) -> str:
-        """Declare an input of shape (N, *dimensions) and return its name."""
-        self._inputs.append(self._value_info(name, dtype, dimensions))
-        return name
-
-    def output(self, name: str, dtype: npt.DTypeLike, *dimensions: int) -> None:
-        """Declare that a result is an output of shape (N, *dimensions)."""
-        self._outputs.append(self._value_info(name, dtype, dimensions))
-
-    def normal_cdf(self, z: str) -> str:
-        """Add the standard normal distribution function of a float64 tensor, to 3e-16."""
-        y = self.add("Mul", self.add("Min", self.add("Abs", z), _ERFC_UNDERFLOWS), math.sqrt(0.5))
-        square = self.add("Mul", y, y)
-        erf = self.add("Mul", y, self._ratio(*_CODY_ERF, square))
-        decay = self.add("Exp", self.add("Neg", square))
-        erfc = self.add(
-            "Where",
-            self.add("Less", y, _CODY_LIMIT),
-            self.add("Sub", 1.0, erf),
-            self.add("Mul", decay, self._ratio(*_CODY_ERFC, y)),
-        )
-        tail = self.add("Mul", erfc, 0.5)
-        return self.add("Where", self.add("Less", z, 0.0), tail, self.add("Sub", 1.0, tail))
-
-    def _ratio(self, top: Sequence[float], bottom: Sequence[float], x: str) -> str:
-        return self.add("Div", self._polynomial(top, x), self._polynomial(bottom, x))
-
-    def _polynomial(self, coefficients: Sequence[float], x: str) -> str:
-        value: str | float = coefficients[0]
-        for coefficient in coefficients[1:]:
-            value = self.add("Add", self.add("Mul", x, value), coefficient)
-        assert isinstance(value, str)
-        return value
-
-    def proto(self, name: str) -> Any:
-        """Return the graph as a GraphProto of onnx."""
-        return self._onnx.helper.make_graph(
-            self._nodes, name, self._inputs, self._outputs, self._constants
-        )
-
-    def _value_info(self, name: str, dtype: npt.DTypeLike, dimensions: tuple[int, ...]) -> Any:
-        element_type = self._element_type(dtype)
-        return self._onnx.helper.make_tensor_value_info(name, element_type, ["N", *dimensions])
-
-    def _element_type(self, dtype: npt.DTypeLike) -> int:
-        return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
 def _model_proto(onnx: Any, inference: Inference) -> Any:
     graph = Graph(onnx, inference.dtype)
-    x = graph.input("x", inference.dtype, inference.features)
-    outputs = _network(graph, inference, _encoded(graph, inference, x))
+    x, problem = _inputs(graph, inference)
+    outputs = network_outputs(graph, inference, x)
     graph.scope = "outputs"
     _OUTPUTS[inference.kind](graph, inference, outputs)
+    if problem is not None:
+        graph.add(
+            "Squeeze", problem, graph.constant("problem.axes", np.array([1])), result="problem"
+        )
+        graph.output("problem", np.bool_)
+    tabular = inference.columns is not None
     proto = onnx.helper.make_model(
         graph.proto("fastmlp"),
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        opset_imports=[
+            onnx.helper.make_opsetid(domain, version)
+            for domain, version in (TABLE_OPSETS if tabular else {"": OPSET}).items()
+        ],
         ir_version=IR_VERSION,
         producer_name="fastmlp",
         producer_version=__version__,
-        doc_string=f"Multi-layer perceptron {_sizes(inference)}; {inference.input_meaning}.",
+        doc_string=f"Multi-layer perceptron {_sizes(inference)}; {_input_meaning(inference)}.",
     )
     onnx.helper.set_model_props(proto, _metadata(inference))
     return proto
@@ -222,22 +141,33 @@ def _sizes(inference: Inference) -> str:
     return "-".join(map(str, inference.layer_sizes))
 
 
-def _encoded(graph: Graph, inference: Inference, x: str) -> str:
-    """Add the conversion of x for the first layer, in float64 as in the preprocessing."""
+def _input_meaning(inference: Inference) -> str:
+    if inference.columns is None:
+        return inference.input_meaning
+    return "one input of shape (N, 1) for each column of a table, with its values as they come"
+
+
+def _inputs(graph: Graph, inference: Inference) -> tuple[str, str | None]:
+    """Add the inputs and their conversion for the first layer; name the mask of problems."""
+    problem = None
+    if inference.columns is None:
+        x = graph.input("x", inference.dtype, inference.features)
+    else:
+        x, problem = add_columns(graph, inference.columns, inference.refuses_unknown)
     graph.scope = "inputs"
-    if inference.encodes:
+    if inference.input_mean is not None and inference.input_deviation is not None:
+        # In float64, as in the preprocessing.
         x = graph.cast(x, np.float64)
-        if inference.input_fill is not None:
-            fill = graph.constant("inputs.fill", inference.input_fill)
-            x = graph.add("Where", graph.add("IsNaN", x), fill, x)
-        if inference.input_mean is not None and inference.input_deviation is not None:
-            x = graph.add("Sub", x, graph.constant("inputs.mean", inference.input_mean))
-            x = graph.add("Div", x, graph.constant("inputs.deviation", inference.input_deviation))
-        x = graph.cast(x, inference.dtype)
-    return x if inference.input_scale == 1 else graph.add("Mul", x, inference.input_scale)
+        x = graph.add("Sub", x, graph.constant("inputs.mean", inference.input_mean))
+        x = graph.add("Div", x, graph.constant("inputs.deviation", inference.input_deviation))
+    x = graph.cast(x, inference.dtype, "inputs.encoded")
+    return (
+        x if inference.input_scale == 1 else graph.add("Mul", x, inference.input_scale)
+    ), problem
 
 
-def _network(graph: Graph, inference: Inference, x: str) -> str:
+def network_outputs(graph: Graph, inference: Inference, x: str) -> str:
+    """Add the layers and return the name of the last one's outputs."""
     for index, layer in enumerate(inference.layers):
         graph.scope = f"layers.{index}"
         weights = graph.constant(f"layers.{index}.weights", layer.weights)
@@ -261,8 +191,15 @@ def _class_outputs(graph: Graph, inference: Inference, outputs: str) -> None:
         values = graph.add("Identity", outputs, result="scores")
     graph.output(values, inference.dtype, inference.outputs)
     # The label is that of the largest logit, because probabilities may round to equal numbers.
-    graph.add("ArgMax", outputs, axis=1, keepdims=0, result="label")
-    graph.output("label", np.int64)
+    names = inference.label_names
+    if names is None:
+        graph.add("ArgMax", outputs, axis=1, keepdims=0, result="label")
+        graph.output("label", np.int64)
+        return
+    known = graph.constant("outputs.names", np.array(names, object))
+    largest = graph.add("ArgMax", outputs, axis=1, keepdims=0)
+    graph.add("Gather", known, largest, result="label")
+    graph.output("label", object)
 
 
 def _label_outputs(graph: Graph, inference: Inference, outputs: str) -> None:
@@ -274,7 +211,7 @@ def _label_outputs(graph: Graph, inference: Inference, outputs: str) -> None:
         graph.output("label", np.int64, inference.outputs)
     else:
         labels = graph.cast(yes, np.int64)
-        graph.add("Squeeze", labels, graph.constant("columns", np.array([1])), result="label")
+        graph.add("Squeeze", labels, graph.constant("outputs.axes", np.array([1])), result="label")
         graph.output("label", np.int64)
 
 
@@ -309,9 +246,13 @@ def _metadata(inference: Inference) -> dict[str, str]:
     }
     metadata = {
         "fastmlp_version": __version__,
-        "inputs": "encoded" if inference.takes_encoded else "raw",
+        "inputs": "raw",
         **{name: json.dumps(list(value)) for name, value in known.items() if value is not None},
     }
+    if inference.columns is not None:
+        names = [column.name for column in inference.columns]
+        inputs = dict(zip(input_names(inference.columns), names, strict=True))
+        metadata["input_columns"] = json.dumps(inputs)
     preprocessing = inference.preprocessing
     if preprocessing is not None:
         metadata["task"] = preprocessing.task
