@@ -14,6 +14,7 @@ except ImportError as error:
     ) from error
 
 from fastmlp.estimators.classifier import MLPClassifier
+from fastmlp.estimators.converters import register_skl2onnx
 from fastmlp.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "register_skl2onnx"]

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastmlp.callbacks import Callback, as_callbacks
+from fastmlp.estimators.exchange import Exchange
 from fastmlp.estimators.lbfgs import Iterations, minimize_loss
 from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
 from fastmlp.estimators.parameters import (
@@ -38,6 +39,7 @@ from fastmlp.estimators.samples import (
     split_indices,
 )
 from fastmlp.estimators.session import Moment, Session, new_session
+from fastmlp.estimators.states import as_live, as_plain
 from fastmlp.estimators.tasks import CallbackSupport, ScikitLearnTasks
 from fastmlp.model import MLP
 from fastmlp.network import Network
@@ -52,7 +54,7 @@ Array = npt.NDArray[Any]
 Mode = Literal["fit", "partial_fit", "resume"]
 
 
-class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
+class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
     """Base class of the estimators; subclasses define targets, losses and scores."""
 
     _parameter_constraints = CONSTRAINTS
@@ -396,8 +398,14 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
                 f"resume=True continues an earlier fit, and this {type(self).__name__} has none; "
                 "call fit without resume first"
             )
-        if not self._is_stochastic() or self._session is None:
+        if not self._is_stochastic():
             raise ValueError("resume=True requires solver 'sgd' or 'adam' or an optimizer")
+        if self._session is None:
+            raise ValueError(
+                "resume=True requires solver 'sgd' or 'adam' or an optimizer in the fit that it "
+                "continues, and the state of that fit, which pickles keep and files of `save` do "
+                "not; fit with warm_start=True begins with the weights of that fit"
+            )
 
     # ------------------------------------------------------------ parameters and predictions
 
@@ -437,6 +445,14 @@ class BaseMLP(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             reset=False,
         )
         return self._predictor.model(self._network_spec(), self._parameters()), core_rows(X)
+
+    # ------------------------------------------------------------ copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return as_plain(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(as_live(state))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

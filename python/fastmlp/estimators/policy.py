@@ -48,11 +48,9 @@ class Plateau:
         Number of epochs since the cost was last lower than the best one by at least the tolerance.
     """
 
-    __slots__ = ("best", "count")
-
-    def __init__(self) -> None:
-        self.best = math.inf
-        self.count = 0
+    def __init__(self, best: float = math.inf, count: int = 0) -> None:
+        self.best = best
+        self.count = count
 
     def update(self, cost: float, tol: float) -> bool:
         """Process the cost of an epoch; return True if it is the lowest so far."""

@@ -23,8 +23,8 @@ __all__ = ["Moment", "Session", "Solver", "SolverRate", "Unsaved", "new_session"
 Array = npt.NDArray[Any]
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
-_COUNTERS = ("n_iter_", "t_", "loss_", "best_validation_score_", "best_loss_")
-_CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+COUNTERS = ("n_iter_", "t_", "loss_", "best_validation_score_", "best_loss_")
+CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 
 
 class SolverRate(Schedule):
@@ -40,13 +40,30 @@ class SolverRate(Schedule):
         at most 1e-6.
     power : float
         Exponent of ``invscaling``.
+    value : float, optional
+        Present rate; by default `initial`.
     """
 
-    def __init__(self, initial: float, schedule: str = "constant", power: float = 0.5) -> None:
+    def __init__(
+        self,
+        initial: float,
+        schedule: str = "constant",
+        power: float = 0.5,
+        value: float | None = None,
+    ) -> None:
         self._initial = float(initial)
         self._schedule = schedule
         self._power = power
-        self.reset()
+        self.value = self._initial if value is None else value
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments from which an equal schedule is made."""
+        return {
+            "initial": self._initial,
+            "schedule": self._schedule,
+            "power": self._power,
+            "value": self.value,
+        }
 
     def reset(self) -> None:
         """Return to the initial rate."""
@@ -133,7 +150,7 @@ class Unsaved(Continuation):
 class Session(Unsaved):
     """The state of an estimator's training between two epochs.
 
-    Pickles contain no objects of the core; they are recreated on demand.
+    Copies contain no objects of the core; they are recreated on demand.
 
     Attributes
     ----------
@@ -168,6 +185,10 @@ class Session(Unsaved):
             "_parameters": self._parameters_now(),
             "_network": None,
         }
+
+    def hold(self, parameters: Parameters) -> None:
+        """Continue from these parameters of a network that was ahead of its estimator."""
+        self._parameters = parameters
 
     def _parameters_now(self) -> Parameters | None:
         if self._network is None or not self.is_ahead:
@@ -276,7 +297,7 @@ class Moment:
         Best cost and count of `Plateau`.
     best : Parameters or None
         Parameters with the best validation score.
-    random : tuple or None
+    random : dict or None
         State of the random generator; None for NumPy's global generator.
     order : int64 array of shape (samples,)
         Order of the samples in the last epoch.
@@ -292,12 +313,12 @@ class Moment:
     def of(cls, estimator: Any, session: Session) -> Moment:
         """Copy the present state of an estimator and its session."""
         values = vars(estimator)
-        attributes = {name: values[name] for name in _COUNTERS if name in values}
-        attributes |= {name: copy.copy(values[name]) for name in _CURVES if name in values}
+        attributes = {name: values[name] for name in COUNTERS if name in values}
+        attributes |= {name: copy.copy(values[name]) for name in CURVES if name in values}
         plateau = estimator._plateau
         random = None
         if estimator.random_state is not None:
-            random = estimator._random_state.get_state()
+            random = estimator._random_state.get_state(legacy=False)
         best = values.get("_best_parameters")
         return cls(attributes, (plateau.best, plateau.count), best, random, session.order)
 
