@@ -1,0 +1,47 @@
+"""What a request may be, and the refusal of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits", "RequestError"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of requests.
+
+    Attributes
+    ----------
+    max_bytes : int
+        Size of a body.
+    max_rows : int
+        Rows of a request.
+    timeout : float
+        Seconds for the headers of a request, for its body, and for its answer, each.
+    predictions : int
+        Requests that are answered at the same time.
+    waiting : int
+        Requests that are read, wait or are answered at the same time; others are refused.
+    connections : int
+        Open connections; requests on others are refused.
+    probabilities : int
+        Probabilities of one answer.
+    """
+
+    max_bytes: int = 10_000_000
+    max_rows: int = 10_000
+    timeout: float = 30.0
+    predictions: int = 4
+    waiting: int = 64
+    connections: int = 512
+    probabilities: int = 1_000_000
+
+
+class RequestError(Exception):
+    """A request that is refused, with the status of the response."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
