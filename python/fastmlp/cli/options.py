@@ -22,7 +22,9 @@ __all__ = [
     "Whole",
     "common_options",
     "data_dir_option",
+    "encoding_option",
     "format_page",
+    "header_option",
     "offline_option",
     "quiet_option",
     "separator_option",
@@ -31,6 +33,7 @@ __all__ = [
     "unknown",
 ]
 
+_DATA_ARGUMENTS = ("dataset", "samples")
 HELP_NAMES = ["-h", "--help"]
 # The prefix lacks the command's name, so that an option has the same variable in all commands.
 CONTEXT_SETTINGS: dict[str, Any] = {
@@ -97,12 +100,30 @@ class HelpPage(click.Command):
 
 
 class CommandBase(HelpPage):
-    """A command whose name appears in error reports."""
+    """A command whose name appears in error reports, with a hint for patterns of files."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; files that are left over probably come from a pattern."""
+        ctx.allow_extra_args = True  # so that the error is made here
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            ctx.fail(_leftover(self, rest))
+        return rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command after storing its name for error reports."""
         state_of(ctx).command = ctx.command_path.removeprefix("fastmlp ")
         return super().invoke(ctx)
+
+
+def _leftover(command: click.Command, rest: list[str]) -> str:
+    """Return the message about arguments that a command does not take."""
+    shown = " ".join(rest[:3]) + (f" and {len(rest) - 3} more" if len(rest) > 3 else "")
+    text = f"Got unexpected extra argument{'s' if len(rest) > 1 else ''} ({shown})"
+    takes_data = any(parameter.name in _DATA_ARGUMENTS for parameter in command.params)
+    if takes_data and all(map(os.path.exists, rest)):
+        text += "; quote the pattern of a table in several files, as in 'part-*.csv'"
+    return text
 
 
 class GroupBase(HelpPage, click.Group):
@@ -234,7 +255,13 @@ threads_option = click.option(
     "--threads", type=Whole(1, 1024), default=None, metavar="N", help="Worker threads."
 )
 separator_option = click.option(
-    "--separator", default=None, metavar="C", help="Character between the columns of a CSV file."
+    "--separator", default=None, metavar="C", help="Character between the columns of a text file."
+)
+encoding_option = click.option(
+    "--encoding", default=None, metavar="NAME", help="Encoding of a text file, such as latin-1."
+)
+header_option = click.option(
+    "--header/--no-header", default=None, help="Whether the first line names the columns."
 )
 data_dir_option = click.option(
     "--data-dir", type=click.Path(), default=None, metavar="DIR",

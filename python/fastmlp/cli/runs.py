@@ -17,6 +17,7 @@ from fastmlp.cli.sources import data_errors, load_experiment
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
+    from fastmlp.data import Preprocessing
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment
     from fastmlp.experiment.sweep import Sweep
@@ -184,11 +185,16 @@ def open_model(place: Path) -> tuple[MLP, Path]:
         The file cannot be opened.
     """
     from fastmlp.experiment.rundir import model_path
-    from fastmlp.model import load
+    from fastmlp.model import load_mlp
+    from fastmlp.model_file import NoModelFileError
 
     path = model_path(place)
     with model_file_errors(path):
-        return load(path), path
+        try:
+            return load_mlp(path), path
+        except NoModelFileError as error:
+            hint = "MODEL, the first argument, is a run or a model file"
+            raise NoModelFileError(f"{error}; {hint}") from error
 
 
 @contextmanager
@@ -219,13 +225,22 @@ def held(directory: RunDirectory | Sweep) -> Iterator[None]:
         raise ConfigError(str(error)) from error
 
 
-def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
-    """Read the data of a run again, with the same division and preparation.
+def load_own_data(
+    run: RunDirectory, *, quiet: bool, instead: str = "pipe it in again"
+) -> Experiment:
+    """Read the data of a run again, with the same division, as its model reads it.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    quiet : bool
+    instead : str
+        What to do if the data came from standard input, which is empty now.
 
     Raises
     ------
     ConfigError
-        The data came from standard input, which now is a terminal.
+        The data came from standard input, which now is a terminal or empty.
     DataError
         The data is missing or has changed.
     FormatError
@@ -235,9 +250,30 @@ def load_own_data(run: RunDirectory, *, quiet: bool) -> Experiment:
 
     config = run.config()
     run.environment()  # outside `data_errors`: a damaged file is not an error of the data
-    if config.data.source == "-" and sys.stdin.isatty():
-        raise ConfigError(f"{run.path}: its data came from standard input; pipe it in again")
-    experiment = load_experiment(config, quiet=quiet)
+    if config.data.source == "-" and not _pipes_data():
+        raise ConfigError(f"{run.path}: its data came from a pipe, which is gone; {instead}")
+    experiment = load_experiment(config, quiet=quiet, preprocessing=_preprocessing_of(run))
     with data_errors():
         require_same_data(experiment, run)
     return experiment
+
+
+def _pipes_data() -> bool:
+    """Return whether standard input is no terminal and holds anything."""
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None or sys.stdin.isatty():
+        return False
+    return not hasattr(stream, "peek") or bool(stream.peek(1))
+
+
+def _preprocessing_of(run: RunDirectory) -> Preprocessing | None:
+    """Return the preprocessing of a run's model; None if the run has no model yet."""
+    from fastmlp.experiment.rundir import model_path
+    from fastmlp.model import load_mlp
+
+    try:
+        path = model_path(run.path)
+    except FormatError:
+        return None
+    with model_file_errors(path):
+        return load_mlp(path).preprocessing

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastmlp.experiment.schema import Config
 
 __all__ = [
+    "DataSettingsCommand",
     "Given",
     "Layer",
     "Origin",
@@ -67,13 +68,14 @@ class SettingsCommand(CommandBase):
     the schema of the settings is slow.
     """
 
+    sections: tuple[str, ...] = SECTIONS
     _has_settings = False
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all parameters, including the options of settings."""
         if not self._has_settings:
             self._has_settings = True
-            self.params += [config_option(), _set_option(), *_setting_options()]
+            self.params += [config_option(), _set_option(), *_setting_options(self.sections)]
         return super().get_params(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,6 +95,12 @@ class SettingsCommand(CommandBase):
                     formatter.write_dl(groups[title])
 
 
+class DataSettingsCommand(SettingsCommand):
+    """A command with the options of the data alone."""
+
+    sections = ("data",)
+
+
 def config_option() -> click.Option:
     """Return the option --config."""
     return click.Option(
@@ -110,10 +118,10 @@ def _set_option() -> click.Option:
     )  # fmt: skip
 
 
-def _setting_options() -> Iterator[SettingOption]:
+def _setting_options(sections: Sequence[str]) -> Iterator[SettingOption]:
     from fastmlp.experiment.schema import Config
 
-    for section in SECTIONS:
+    for section in sections:
         for name, field in type(getattr(Config(), section)).model_fields.items():
             extra = field.json_schema_extra
             if isinstance(extra, dict) and "flag" in extra:
@@ -361,7 +369,7 @@ def settings_of(given: Given) -> Iterator[Setting]:
 
 def require_name_or_path(source: str) -> None:
     """Raise ConfigError for a misspelled name of a data set; a path need not exist yet."""
-    is_name = source != "-" and not any(c in source for c in "./\\~")
+    is_name = source != "-" and not any(c in source for c in "./\\~*?[")
     if is_name and not os.path.exists(source):
         canonical_name(source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from fastmlp.cli.options import unknown
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
+    from fastmlp.data import Preprocessing
     from fastmlp.experiment.runner import Experiment
     from fastmlp.experiment.schema import Config
 
@@ -84,23 +86,30 @@ def complete_source(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 
 def require_source(source: str) -> None:
-    """Raise an error if `source` is neither a file, a directory nor the name of a data set.
+    """Raise an error if `source` is no file, directory, pattern of files or name of a data set.
 
     Raises
     ------
     ConfigError
         `source` looks like a name, but no data set has it.
     DataError
-        `source` looks like a path that does not exist.
+        `source` looks like a path that does not exist, or no file fits a pattern.
     """
-    if source != "-" and not os.path.exists(os.path.expanduser(source)):
+    path = os.path.expanduser(source)
+    if source != "-" and not os.path.exists(path):
+        if glob.has_magic(path):
+            if next(glob.iglob(path), None) is None:
+                raise DataError(f"{source}: no file has a name like this")
+            return
         if os.sep in source or "." in source:
             raise DataError(f"{source}: does not exist")
         canonical_name(source)
 
 
-def load_experiment(config: Config, *, quiet: bool) -> Experiment:
-    """Print the name of the data, then read and prepare it."""
+def load_experiment(
+    config: Config, *, quiet: bool, preprocessing: Preprocessing | None = None
+) -> Experiment:
+    """Print the name of the data, then read and prepare it, for a new model or an existing one."""
 
     def report(line: str) -> None:
         if not quiet:
@@ -112,4 +121,4 @@ def load_experiment(config: Config, *, quiet: bool) -> Experiment:
     from fastmlp.experiment import runner
 
     with plain_warnings(quiet=quiet), data_errors():
-        return runner.load_experiment(config, report)
+        return runner.load_experiment(config, report, preprocessing=preprocessing)

@@ -71,7 +71,8 @@ def config() -> None:
 def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: bool) -> None:
     """Write a file with all settings and their descriptions.
 
-    With DATASET the file holds the settings of a training on that data. Without DATASET every
+    With DATASET, a source as for `fastmlp train`, the file holds the settings of a training on that
+    data. Without DATASET every
     setting is a comment, so that each data set keeps its recipe. In both cases trainings are
     unchanged until the file is edited.
     """

@@ -14,6 +14,8 @@ from fastmlp.cli.options import (
     State,
     common_options,
     data_dir_option,
+    encoding_option,
+    header_option,
     offline_option,
     quiet_option,
     separator_option,
@@ -27,6 +29,7 @@ from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fastmlp.data import Reading
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.model import MLP
 
@@ -50,6 +53,8 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 )  # fmt: skip
 @data_dir_option
 @separator_option
+@encoding_option
+@header_option
 @offline_option
 @threads_option
 @click.option(
@@ -61,23 +66,32 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 @click.pass_context
 def evaluate(
     ctx: click.Context, /, *, model: str, dataset: str | None, part: str, data_dir: str | None,
-    separator: str | None, threads: int | None, min_accuracy: float | None,
-    quiet: bool,
+    separator: str | None, encoding: str | None, header: bool | None, threads: int | None,
+    min_accuracy: float | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Measure a model on samples with known targets.
 
     MODEL is the directory or number of a run, or a model file. Without DATASET, a run is measured
-    on its own data, divided as for the training. All samples of a file are used.
+    on its own data, divided as for the training. DATASET is a source as for `fastmlp train`; all
+    samples of a file are used.
     """
+    from fastmlp.data import Reading
+
     place = run_or_file(model)
     network, path = open_model(place)
     if dataset is None:
-        if data_dir is not None or separator is not None:
-            raise ConfigError("--data-dir and --separator need a DATASET, got none")
+        given = {
+            "--data-dir": data_dir, "--separator": separator, "--encoding": encoding,
+            "--header": header,
+        }  # fmt: skip
+        for option, value in given.items():
+            if value is not None:
+                raise ConfigError(f"{option} needs a DATASET, got none")
         data, part, measured = _on_own_data(network, place, part, threads, quiet)
     else:
         with plain_warnings(quiet=quiet):
-            data, part, measured = _on(network, place, dataset, part, data_dir, separator, threads)
+            options = Reading(separator=separator, encoding=encoding, header=header)
+            data, part, measured = _on(network, place, dataset, part, data_dir, options, threads)
     problem = _shortfall(measured, min_accuracy)
     _print(state_of(ctx), path, data, part, measured, problem)
     if problem:
@@ -98,7 +112,7 @@ def _shortfall(measured: Evaluation, wanted: float | None) -> str:
 
 
 def _on(
-    model: MLP, place: Path, dataset: str, part: str, data_dir: str | None, separator: str | None,
+    model: MLP, place: Path, dataset: str, part: str, data_dir: str | None, options: Reading,
     threads: int | None,
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
     """Measure on a data set or file; return its name, the part and the measures."""
@@ -107,15 +121,29 @@ def _on(
 
     if part == "validation":
         raise ConfigError("--part validation is for a run's own data; leave DATASET out")
+    reading = options if model.preprocessing is None else model.preprocessing.reading(options)
     with data_errors(dataset):
-        raw = read(dataset, data_dir=data_dir, separator=separator)
+        raw = read(dataset, data_dir=data_dir, reading=reading)
         samples = part_of(raw, part)
         measured = evaluate_part(model, samples, class_names=raw.class_names, threads=threads)
+    _warn_of_unknown_categories(model, samples.x)
     if samples is raw.test:
         return raw.name, "test", measured
     if part == "auto":
         _warn_of_known_samples(place, raw.sha256)
     return raw.name, "training" if raw.test is not None else "all", measured
+
+
+def _warn_of_unknown_categories(model: MLP, x: Any) -> None:
+    from fastmlp.data import Table
+    from fastmlp.data.preprocessing import unknown_categories_in
+
+    pre = model.preprocessing
+    if pre is None or pre.columns is None or not isinstance(x, Table):
+        return
+    text = unknown_categories_in(x, pre.columns)
+    if text is not None:
+        warnings.warn(text, stacklevel=2)
 
 
 def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
@@ -139,7 +167,9 @@ def _on_own_data(
 
     if not place.is_dir():
         raise ConfigError("a DATASET is needed for a model file; only a run records its data")
-    experiment = load_own_data(RunDirectory.open(place), quiet=quiet)
+    experiment = load_own_data(
+        RunDirectory.open(place), quiet=quiet, instead="name a DATASET, or pipe it in again"
+    )
     prepared = experiment.prepared
     parts = {
         "training": prepared.train, "validation": prepared.validation, "test": prepared.test,

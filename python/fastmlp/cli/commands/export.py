@@ -55,8 +55,10 @@ def export(
     """Write a model as ONNX, NPZ or a C header.
 
     MODEL is the directory or number of a run, or a model file. ONNX and C files contain the
-    preprocessing of numbers, so that their inputs are raw samples. NPZ holds parameters and
-    configuration as arrays. If an ONNX file fails its check, it is kept and the exit code is 6.
+    preprocessing and take raw values. For a model of a table, an ONNX file has one input for each
+    column, a C header a struct for a row; dates are seconds since 1970-01-01 UTC. NPZ holds
+    parameters and configuration as arrays. If an ONNX file fails its check, it is kept and the exit
+    code is 6.
     """
     kind = _format(kind, output)
     if name is not None and kind != "c":

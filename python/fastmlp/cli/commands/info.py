@@ -25,10 +25,11 @@ __all__ = ["EXTRAS", "info"]
 
 # The optional dependencies of pyproject.toml: names of packages on PyPI by extra.
 EXTRAS = {
-    "data": ("polars", "pillow"),
+    "data": ("polars", "pillow", "narwhals"),
     "plot": ("matplotlib", "jinja2", "plotext"),
     "export": ("onnx", "onnxruntime"),
     "sweep": ("optuna",),
+    "serve": ("fastapi", "uvicorn"),
     "sklearn": ("scikit-learn", "scipy"),
     "tensorboard": ("tensorboardX",),
 }

@@ -82,9 +82,9 @@ def _names_a_checkpoint(content: bytes) -> bool:
 
 def _model_facts(path: Path) -> Facts:
     from fastmlp.experiment.runner import parameter_count
-    from fastmlp.model import load
+    from fastmlp.model import load_mlp
 
-    model = load(path)
+    model = load_mlp(path)
     config = model.architecture.config()
     given = ("loss", "dtype", "seed", "input_scale", "initializer", "activation")
     noise = {"dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0, "batch_normalization": False}
@@ -194,19 +194,23 @@ def _preprocessing_rows(pre: Facts | None) -> list[tuple[str, str]]:
         rows.append(("targets", _listed(pre["target_names"])))
     if pre["columns"]:
         rows.append(("columns", _listed([_shown_column(column) for column in pre["columns"]])))
+    if pre["left_out"]:
+        rows.append(("left out", _listed([f"{name} ({why})" for name, why in pre["left_out"]])))
     if pre["feature_names"]:
         rows.append(("inputs", _listed(pre["feature_names"])))
     if pre["image_shape"]:
         rows.append(("image", " x ".join(map(str, pre["image_shape"]))))
     scaled = [kind for kind in ("input", "target") if f"{kind}_mean" in pre["arrays"]]
     rows.append(("standardized", " and ".join(f"{kind}s" for kind in scaled) or "nothing"))
+    if pre["lacks"]:
+        rows.append(("lacks", pre["lacks"]))
     return rows
 
 
 def _shown_column(column: Facts) -> str:
-    if column["categories"] is None:
-        return str(column["name"])
-    return f"{column['name']} ({len(column['categories'])} categories)"
+    if column["kind"] == "category":
+        return f"{column['name']} ({len(column['categories'])} categories)"
+    return f"{column['name']} (date)" if column["kind"] == "date" else str(column["name"])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -64,9 +64,10 @@ def lr_find(
 ) -> int:  # fmt: skip
     """Find a learning rate.
 
-    The learning rate grows by a constant factor from step to step while the loss is recorded
-    (L. N. Smith, "Cyclical learning rates for training neural networks", 2017). The suggestion is
-    the rate at which the loss falls most steeply. The trained model is discarded.
+    DATASET is a source as for `fastmlp train`. The learning rate grows by a constant factor from
+    step to step while the loss is recorded (L. N. Smith, "Cyclical learning rates for training
+    neural networks", 2017). The suggestion is the rate at which the loss falls most steeply. The
+    trained model is discarded.
     """
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")

@@ -79,13 +79,13 @@ class Subject:
     @cached_property
     def model(self) -> MLP:
         """The run's selected model."""
-        from fastmlp.model import load
+        from fastmlp.model import load_mlp
 
         if not (self.run.best_model.exists() or self.run.last_model.exists()):
             raise NotInRunError("the run has no model yet")
         with run_errors():
             path = self.run.selected_model()
-        return load(path)
+        return load_mlp(path)
 
     @cached_property
     def samples(self) -> Samples:

@@ -18,6 +18,8 @@ from fastmlp.cli.files import require_free
 from fastmlp.cli.options import (
     CommandBase,
     common_options,
+    encoding_option,
+    header_option,
     separator_option,
     state_of,
     threads_option,
@@ -29,7 +31,8 @@ from fastmlp.cli.sources import data_errors
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
-    from fastmlp.data.cells import Column
+    from fastmlp.data import Reading
+    from fastmlp.model import MLP
 
 __all__ = ["predict"]
 
@@ -37,7 +40,8 @@ EXAMPLES = """\
 fastmlp predict runs/001-iris flowers.csv
 cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
 fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
-fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl"""
+fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl
+fastmlp predict runs/003-flowers photo.png"""
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 # Number of lines that are encoded and written together.
 LINES = 10_000
@@ -47,7 +51,7 @@ Columns = dict[str, Any]
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("model", shell_complete=complete_run)
-@click.argument("samples", default="-")
+@click.argument("samples", default="-", type=click.Path(allow_dash=True))
 @click.option(
     "-o", "--output", type=click.Path(), default="-", metavar="FILE",
     help="File to write, or - for standard output.  [default: -]",
@@ -61,20 +65,31 @@ Columns = dict[str, Any]
     "--keep", default="", metavar="NAME,NAME", help="Columns of a table to copy to the output."
 )
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
+@click.option(
+    "--unknown-categories", type=click.Choice(("ignore", "error")), default=None,
+    help="Answer for rows with names that the training did not have, or report them.  "
+    "[default: as in the training]",
+)  # fmt: skip
 @separator_option
+@encoding_option
+@header_option
 @threads_option
 @common_options()
 @click.pass_context
 def predict(
     ctx: click.Context, /, *, model: str, samples: str, output: str, kind: str | None,
-    probabilities: bool, keep: str, overwrite: bool, separator: str | None, threads: int | None,
+    probabilities: bool, keep: str, overwrite: bool, unknown_categories: str | None,
+    separator: str | None, encoding: str | None, header: bool | None, threads: int | None,
 ) -> int:  # fmt: skip
     """Predict for new samples.
 
-    MODEL is the directory or number of a run, or a model file. SAMPLES is a file (CSV, TSV,
-    Parquet, NPZ, NPY, IDX) or - for CSV or Parquet on standard input. Columns are matched by name;
-    other columns are ignored. The output has one line for each sample, in the same order: the name
-    of the class, or values in the units of the training data. Text is not escaped for
+    MODEL is the directory or number of a run, or a model file. SAMPLES is a table (CSV, TSV, JSON
+    lines, Parquet, Feather), also in several files, which a folder or a pattern in quotes such as
+    'part-*.csv' names, a file of arrays (NPZ, NPY, IDX), an image or a folder of images, or -
+    for a table on standard input. Columns are found by name, in any order, and read as the model
+    learned them; other columns are ignored. The output has one line for each sample, in the same
+    order: the class as it was written, or values in the units of the training data. A row that
+    cannot be served has no answer, and the column "problem" says why. Text is not escaped for
     spreadsheets, which interpret a cell that begins with = as a formula.
     """
     state = state_of(ctx)
@@ -84,7 +99,12 @@ def predict(
     network, path = open_model(run_or_file(model))
     if probabilities:
         _require_probabilities(network, path)
-    columns = _columns(network, samples, separator, keep, probabilities, threads)
+    from fastmlp.data import Reading
+
+    reading = Reading(separator=separator, encoding=encoding, header=header)
+    columns = _columns(
+        network, samples, reading, keep, unknown_categories, probabilities, threads
+    )  # fmt: skip
     if state.json:
         rows = list(_rows(columns))
         content = {"model": str(path), "data": samples, "samples": len(rows), "rows": rows}
@@ -126,23 +146,54 @@ def _require_probabilities(network: Any, path: Path) -> None:
 
 
 def _columns(
-    network: Any, source: str, separator: str | None, keep: str, probabilities: bool,
-    threads: int | None,
+    network: MLP, source: str, options: Reading, keep: str, unknown_categories: str | None,
+    probabilities: bool, threads: int | None,
 ) -> Columns:  # fmt: skip
-    """Return the columns of the output: those of --keep, predictions and probabilities."""
-    from fastmlp.data import read_samples
-    from fastmlp.experiment.serving import predict_samples
+    """Return the columns of the output: those of --keep, answers, probabilities, problems."""
+    from fastmlp.experiment.serving import predict_samples, read_for
 
+    # The name of a column may contain a comma.
+    wanted = [keep, *(name.strip() for name in keep.split(","))] if keep else []
     with data_errors(source):
-        samples = read_samples(source, separator=separator)
+        samples, names = read_for(network, source, options, wanted)
     kept = _kept(samples, keep)
+    if names is not None:
+        kept = {"file": names}
     with data_errors(source):
-        answers = predict_samples(network, samples, probabilities=probabilities, threads=threads)
+        answers = predict_samples(
+            network, samples, probabilities=probabilities, unknown_categories=unknown_categories,
+            threads=threads,
+        )  # fmt: skip
+    _warn_of_unknown_categories(network, samples, unknown_categories)
     columns = answers.columns | (answers.probabilities or {})
+    if answers.problems is not None:
+        columns["problem"] = answers.problems
+        count = sum(problem is not None for problem in answers.problems)
+        click.echo(
+            f"fastmlp: warning: {count} of {len(answers.problems)} rows have no answer; the column "
+            "'problem' says why",
+            err=True,
+        )
     for name in kept:
         if name in columns:
             raise ConfigError(f"--keep: the output already has a column {name!r}")
     return kept | columns
+
+
+def _warn_of_unknown_categories(network: MLP, samples: Any, treatment: str | None) -> None:
+    """Print a line if rows were answered although they have categories that are not known."""
+    from fastmlp.data import Table
+    from fastmlp.data.preprocessing import unknown_categories_in
+
+    pre = network.preprocessing
+    if pre is None or pre.columns is None or not isinstance(samples, Table):
+        return
+    if (treatment or pre.unknown_categories) == "ignore":
+        text = unknown_categories_in(samples, pre.columns)
+        if text is not None:
+            click.echo(
+                f"fastmlp: warning: {text}; --unknown-categories error reports them", err=True
+            )
 
 
 def _kept(samples: Any, keep: str) -> Columns:
@@ -152,29 +203,29 @@ def _kept(samples: Any, keep: str) -> Columns:
         return {}
     if not isinstance(samples, Table):
         raise ConfigError("--keep: needs a table with named columns, got an array")
-    # The name of a column may contain a comma.
-    whole = keep in samples.columns or keep in samples.unsupported
+    whole = keep in samples.columns
     names = [keep] if whole else [name.strip() for name in keep.split(",")]
     for name in names:
-        if name in samples.unsupported:
-            raise ConfigError(f"--keep: {name!r} holds {samples.unsupported[name]}")
         if name not in samples.columns:
-            raise ConfigError(f"--keep: {unknown('column', name, samples.columns)}")
+            raise ConfigError(f"--keep: {unknown('column', name, samples.names)}")
     return {name: _copied(samples.columns[name]) for name in names}
 
 
-def _copied(column: Column) -> Column:
-    """Return a column of a table with integral numbers as int and None for missing values."""
+def _copied(cells: Any) -> Any:
+    """Return cells as they came, with whole numbers as int, dates as text and None for missing."""
     import numpy as np
 
-    if column.dtype == object:
-        return column
-    missing = np.isnan(column)
-    values = column[~missing]
-    whole = bool((values == np.rint(values)).all())
-    given = np.full(len(column), None, object)
-    given[~missing] = values.astype(np.int64).astype(object) if whole else values.astype(object)
-    return given
+    held = np.empty(len(cells), object)
+    held[:] = [_plain(value) for value in cells.to_list()]
+    return held
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return int(value) if value.is_integer() else value
+    return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
 # ---------------------------------------------------------------- output
@@ -242,11 +293,15 @@ def _json(columns: Columns) -> Iterator[str]:
 
 
 def _parquet(columns: Columns) -> bytes:
+    import numpy as np
+
     polars = require("data", "polars")
-    series = [
-        polars.Series(name, values.tolist() if values.dtype == object else values)
-        for name, values in columns.items()
-    ]
+    series = []
+    for name, values in columns.items():
+        held = values.tolist() if values.dtype == object else values
+        # Rows without an answer leave the type of the others as it is.
+        is_single = values.dtype == object and any(isinstance(v, np.float32) for v in held)
+        series.append(polars.Series(name, held, polars.Float32 if is_single else None))
     buffer = io.BytesIO()
     polars.DataFrame(series).write_parquet(buffer)
     return buffer.getvalue()

@@ -32,7 +32,7 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
     report is one file without scripts or references to other files.
     """
     from fastmlp.experiment.evaluation import evaluate
-    from fastmlp.model import load
+    from fastmlp.model import load_mlp
     from fastmlp.report import write_report
 
     for package in ("matplotlib", "jinja2"):
@@ -40,7 +40,7 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
     directory = open_run(run)
     with run_errors():
         path = directory.selected_model()
-    model = load(path)
+    model = load_mlp(path)
     with run_errors():
         experiment = load_own_data(directory, quiet=quiet)
     part, samples = experiment.evaluated

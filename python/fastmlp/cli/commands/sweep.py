@@ -91,11 +91,11 @@ def sweep(
 ) -> int:  # fmt: skip
     """Search for the best settings.
 
-    Optuna's tree-structured Parzen estimator draws the values. The result of a trial is the value
-    of --monitor in its best epoch. If the data has no validation part, one is split off
-    (--validation-fraction, 0.1), so that the test samples do not influence the search. Finished
-    trials are kept if the sweep is interrupted; best.toml in its directory holds the best settings
-    so far.
+    DATASET is a source as for `fastmlp train`. Optuna's tree-structured Parzen estimator draws the
+    values. The result of a trial is the value of --monitor in its best epoch. If the data has no
+    validation part, one is split off (--validation-fraction, 0.1), so that the test samples do not
+    influence the search. Finished trials are kept if the sweep is interrupted; best.toml in its
+    directory holds the best settings so far.
     """
     require("sweep", "optuna")
     given = take_settings(ctx, options)

@@ -63,7 +63,7 @@ __all__ = ["train"]
 EXAMPLES = """\
 fastmlp train mnist
 fastmlp train mnist --hidden 256,128 --epochs 5 --lr 0.05 --seed 1
-fastmlp train houses.csv --target price --impute median --optimizer adam
+fastmlp train houses.csv --target price --exclude street --optimizer adam
 fastmlp train photos/ --validation-fraction 20% --patience 5
 fastmlp train --config runs/001-mnist/config.toml
 fastmlp train --resume runs/001-mnist
@@ -120,11 +120,12 @@ class Request:
 def train(ctx: click.Context, /, **options: Any) -> int:
     """Train a network on a data set and save it.
 
-    DATASET is a name (`fastmlp data list`), a file (CSV, TSV, Parquet, NPZ, IDX), a directory (IDX
-    files named like those of MNIST, or images in one folder per class), or - for CSV on standard
-    input. The resolved settings, metrics, checkpoints, the best and the last model, and a report
-    are written to the directory of the run. Ctrl-C saves the model and a checkpoint; the exit code
-    is then 130.
+    DATASET is a name (`fastmlp data list`); a table (CSV, TSV, JSON lines, Parquet, Feather), also
+    in several files, which a folder or a pattern in quotes such as 'part-*.csv' names; - for a
+    table on standard input; arrays (NPZ); or a folder of IDX files named like those of MNIST, or of
+    images in one folder per class. The resolved settings, metrics, checkpoints, the best and the
+    last model, and a report are written to the directory of the run. Ctrl-C saves the model and a
+    checkpoint; the exit code is then 130.
     """
     given = take_settings(ctx, options)
     return _run(Request(given, **options), state_of(ctx))
@@ -170,7 +171,10 @@ def _resume(request: Request, state: State) -> int:
         checkpoint, problems = run.checkpoints.newest()
         for problem in problems:
             click.echo(f"fastmlp: warning: checkpoint left out: {problem}", err=True)
-        experiment = load_experiment(config, quiet=request.quiet)
+        preprocessing = None if checkpoint is None else checkpoint.preprocessing
+        experiment = load_experiment(config, quiet=request.quiet, preprocessing=preprocessing)
+        if checkpoint is not None:
+            _require_schema(run, checkpoint, experiment)
         from fastmlp.experiment import runner
 
         with data_errors():
@@ -181,6 +185,15 @@ def _resume(request: Request, state: State) -> int:
             run.remove_events()
         run.result_path.unlink(missing_ok=True)  # written when the training was interrupted
         return _train(request, state, experiment, model, run, checkpoint)
+
+
+def _require_schema(run: RunDirectory, checkpoint: Checkpoint, experiment: Experiment) -> None:
+    """Raise ConfigError for a run on a table whose checkpoint does not tell how it was read."""
+    if checkpoint.preprocessing is None and experiment.prepared.preprocessing.columns is not None:
+        raise ConfigError(
+            f"{run.path}: its checkpoint was written by release 0.1, which did not keep how the "
+            "table was read; resume it with that release, or train it anew"
+        )
 
 
 def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
@@ -473,8 +486,11 @@ def _print_result(document: dict[str, Any], state: State) -> None:
     if document["best_epoch"] is not None:
         epochs = document["epochs_completed"]
         last = document["selected"] == "last" and document["best_epoch"] < epochs
-        note = "; without a validation part the last one counts" if last else ""
-        rows.append(("best epoch", f"{document['best_epoch']} by {document['monitor']}{note}"))
+        on_test = document["monitor"].startswith("val_") and document["measured_on"] == "test"
+        part = " of the test part" if on_test else ""
+        note = "; the model is of the last one, as only a validation part selects" if last else ""
+        by = f"by {document['monitor']}{part}"
+        rows.append(("best epoch", f"{document['best_epoch']} {by}{note}"))
     if document["message"] and document["status"] != "check_failed":
         rows.append(("ended", document["message"]))
     rows.append(("training time", f"{document['training_seconds']:.2f} s"))
