@@ -17,7 +17,8 @@ python "$here/homes.py" .
 show fastmlp train mnist --epochs 3
 show fastmlp train fashion-mnist --epochs 3
 show fastmlp train digits
-show 'fastmlp train homes.csv --target kind --features area,rooms,city,garden --impute median | tail -12'
+show fastmlp look homes.csv --target kind
+show 'fastmlp train homes.csv --target kind --features area,rooms,city,garden | tail -12'
 show 'fastmlp train berlin.parquet --target price | tail -12'
 
 show fastmlp evaluate runs/003-digits

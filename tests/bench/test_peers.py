@@ -67,7 +67,7 @@ def own_rmse(experiment: Experiment, weights: list, biases: list) -> float:
     )  # fmt: skip
     decode = experiment.prepared.preprocessing.decode
     residuals = decode(model.predict(test.x).reshape(test.y.shape)) - decode(test.y)
-    return math.sqrt(np.mean(residuals.astype(np.float64) ** 2))
+    return math.sqrt(np.average(residuals.astype(np.float64)[:, 0] ** 2, weights=test.weight))
 
 
 @pytest.mark.parametrize("name", SKLEARN)

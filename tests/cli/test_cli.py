@@ -116,7 +116,7 @@ def test_training_writes_a_numbered_run_and_splits_its_output(tiny, tmp_path):
     machine = json.loads((directory / "environment.json").read_text())
     assert machine["isa"]
     assert len(machine["data_sha256"]) == 4
-    model = fastmlp.load(directory / "last.safetensors")
+    model = fastmlp.MLP.load(directory / "last.safetensors")
     assert model.layer_sizes == [36, 8, 4]
     assert model.history.loss == [record["loss"] for record in metrics]
 
@@ -161,7 +161,7 @@ def test_json_is_one_object_with_a_schema(tiny, tmp_path):
     assert document["samples_per_second"] > 0
     assert "epoch 3/3" in result.stderr
     # What is reported is what the saved model does.
-    model = fastmlp.load(document["model"])
+    model = fastmlp.MLP.load(document["model"])
     images = np.frombuffer((tiny / "t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
     labels = np.frombuffer((tiny / "t10k-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
     measured = model.evaluate(images.reshape(80, 36), labels.astype(np.int64))
@@ -193,7 +193,7 @@ def test_min_accuracy_ends_with_6_and_keeps_the_model(tiny, tmp_path):
     assert "--min-accuracy" in result.stderr
     document = json.loads(result.stdout)
     assert document["status"] == "check_failed"
-    assert fastmlp.load(tmp_path / document["model"])
+    assert fastmlp.MLP.load(tmp_path / document["model"])
     assert train_tiny(tiny, tmp_path, "--min-accuracy", "0").returncode == 0
 
 
@@ -343,7 +343,7 @@ def test_every_option_of_train_reaches_the_model(tiny, tmp_path, name):
     ]
     out = tmp_path / "run"
     assert main(["train", str(tiny), *map(str, args), "--out", str(out), "--no-report"]) == 0
-    weights = fastmlp.load(out / "last.safetensors").weights
+    weights = fastmlp.MLP.load(out / "last.safetensors").weights
     for actual, expected in zip(weights, trained_by_the_api(tiny, options), strict=True):
         np.testing.assert_array_equal(actual, expected)
     base = trained_by_the_api(tiny, BASE)

@@ -149,7 +149,7 @@ def test_arrays_for_a_model_of_the_api(work, measure):
     y = np.arange(40) % 3
     np.savez(work / "xy.npz", x=x, y=y)
     np.savez(work / "parts.npz", x_train=x[:30], y_train=y[:30], x_test=x[30:], y_test=y[30:])
-    network = fastmlp.load(work / "plain.safetensors")
+    network = fastmlp.MLP.load(work / "plain.safetensors")
     found = document(measure("plain.safetensors", "xy.npz", "--json"))
     assert {"loss": found["loss"], "accuracy": found["accuracy"]} == network.evaluate(x, y)
     for part, rows in (("auto", slice(30, 40)), ("test", slice(30, 40)), ("training", slice(30))):
@@ -192,7 +192,10 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
     ("args", "code", "message"),
     [
         (("plain.safetensors",), 2, "a DATASET is needed"),
-        (("1", "--separator", ";"), 2, "--data-dir and --separator need a DATASET"),
+        (("1", "--separator", ";"), 2, "--separator needs a DATASET, got none"),
+        (("1", "--data-dir", "."), 2, "--data-dir needs a DATASET, got none"),
+        (("1", "--no-header"), 2, "--header needs a DATASET, got none"),
+        (("1", "--encoding", "gbk"), 2, "--encoding needs a DATASET, got none"),
         (("1", "t.csv", "--part", "validation"), 2, "leave DATASET out"),
         (("price.safetensors", "t.csv", "--part", "test"), 2, "t has no test part of its own"),
         (("1", "--part", "tset"), 2, "--part"),
@@ -203,9 +206,13 @@ def test_min_accuracy_is_code_6_after_the_result(measure):
         (("plain.safetensors", "x.npy"), 3, "x.npy: targets: are missing"),
         (("plain.safetensors", "t.csv"), 3, "holds no targets for a model that was trained on"),
         (("plain.safetensors", "wide.npz"), 3, "wide.npz: x: must have 2 features, got 3"),
-        (("labels.safetensors", "kinds.csv"), 3, "column 'sour': must be 0 or 1, got 7"),
+        (("labels.safetensors", "kinds.csv"), 3, "line 2, column 'sour': must be 0 or 1, got '7'"),
         (("losses.safetensors", "wide.npz"), 2, "several losses"),
-        (("t.csv", "t.csv"), 4, "t.csv: header length"),
+        (
+            ("t.csv", "t.csv"),
+            4,
+            "t.csv: is no model file of fastmlp; MODEL, the first",
+        ),
         (("none", "t.csv"), 4, "none: is neither a run nor a file"),
         ((".",), 4, ".: has no config.toml"),
     ],
@@ -214,7 +221,7 @@ def test_what_cannot_be_measured_says_why(work, measure, args, code, message):
     np.save(work / "x.npy", np.zeros((3, 2)))
     np.savez(work / "wide.npz", x=np.zeros((4, 3)), y=np.zeros(4, int))
     write_csv(work / "bare.csv", {name: table()[name] for name in ("a", "b", "color")})
-    write_csv(work / "kinds.csv", table() | {"sour": [7] * 40})
+    write_csv(work / "kinds.csv", table() | {"sour": [7] + [1] * 39})
     found, out, errors = measure(*args)
     assert (found, out) == (code, "")
     lines = [line for line in errors.splitlines() if not line.startswith("loading ")]

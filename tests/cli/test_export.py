@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import datetime
 import json
 import sys
 
 import numpy as np
 import pytest
 
-import fastmlp
 from fastmlp.cli import main
 from fastmlp.cli.errors import ExitCode
-from fastmlp.data import read_samples
 from support.cli_process import run
 from support.export_models import trained
 
@@ -27,15 +27,25 @@ def call(*arguments):
 
 
 def write_table(path):
-    """Two kinds of things told apart by their sizes, of which some are missing."""
+    """Three kinds of things told apart by sizes, colors and dates, of which some are missing."""
     random = np.random.Generator(np.random.PCG64(9))
-    lines = ["height,width,year,kind"]
+    lines = ["height (m),color,planted,kind"]
     for row in range(90):
-        sizes = random.normal((row % 3) * 2, 1, 2).round(3).astype(str)
+        cells = [
+            f"{random.normal((row % 3) * 2, 1):.3f}",
+            ("red", "green", "brown")[row * 7 % 5 % 3],
+        ]
+        cells.append(f"20{10 + row % 7}-{1 + row % 12:02}-{1 + row % 28:02}")
         if row % 10 == 0:
-            sizes[row // 10 % 2] = ""
-        lines.append(f"{','.join(sizes)},{2000 + row % 7},{('elm', 'oak', 'ash')[row % 3]}")
+            cells[row // 10 % 3] = ""
+        lines.append(f"{','.join(cells)},{('elm', 'oak', 'ash')[row % 3]}")
     path.write_text("\n".join(lines) + "\n")
+
+
+def seconds(date):
+    if not date:
+        return np.nan
+    return datetime.datetime.fromisoformat(f"{date}T00:00+00:00").timestamp()
 
 
 def test_a_run_on_a_table_becomes_a_graph_that_takes_raw_values(tmp_path):
@@ -44,7 +54,7 @@ def test_a_run_on_a_table_becomes_a_graph_that_takes_raw_values(tmp_path):
     pytest.importorskip("polars")
     table = tmp_path / "trees.csv"
     write_table(table)
-    settings = ("--target", "kind", "--impute", "median", "--hidden", "8", "--epochs", "3")
+    settings = ("--target", "kind", "--hidden", "8", "--epochs", "3")
     done = run("train", table, *settings, "--no-report", "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     done = run("export", "run", "--format", "onnx", "--json", cwd=tmp_path)
@@ -58,16 +68,25 @@ def test_a_run_on_a_table_becomes_a_graph_that_takes_raw_values(tmp_path):
     path = tmp_path / document["file"]
     assert path.stat().st_size == document["bytes"]
 
-    raw = np.genfromtxt(table, delimiter=",", skip_header=1, usecols=(0, 1, 2), dtype=np.float32)
-    assert np.isnan(raw).sum() == 9
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    feeds = {
+        "height_m": np.array([float(row["height (m)"] or "nan") for row in rows]),
+        "color": np.array([row["color"] for row in rows], object),
+        "planted": np.array([seconds(row["planted"]) for row in rows]),
+    }
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    probabilities, labels = session.run(None, {"x": raw})
-    names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
-    model = fastmlp.load(tmp_path / document["model"])
-    inputs = model.preprocessing.inputs(read_samples(str(table)))
-    np.testing.assert_allclose(probabilities, model.predict_proba(inputs), rtol=0, atol=1e-6)
-    answers = model.preprocessing.decode(model.predict(inputs))
-    assert [names[label] for label in labels] == answers.tolist()
+    probabilities, labels, problem = session.run(
+        None, {name: values[:, np.newaxis] for name, values in feeds.items()}
+    )
+    assert not problem.any()
+    done = run("predict", "run", table, "--probabilities", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["prediction"] for row in rows] == labels.tolist()
+    for column, name in enumerate(("ash", "elm", "oak")):
+        expected = [row[f"p({name})"] for row in rows]
+        np.testing.assert_allclose(probabilities[:, column], expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,9 @@ FAULTS = [
     ("predict good damaged.npy", 3),
     ("predict good damaged.parquet", 3),
     ("predict empty damaged.csv", 4),
+    ("serve damaged.safetensors", 4),
+    ("serve empty", 4),
+    ("serve good --port 70000", 2),
     ("export damaged.safetensors --format npz", 4),
     ("export empty --format npz", 4),
     ("export good --format npz -o none/x.npz", 2),
@@ -149,6 +152,9 @@ FAULTS = [
     ("report empty", 2),
     ("report broken-model", 4),
     ("report broken-environment", 2),
+    ("look damaged.csv", 3),
+    ("look none.csv", 3),
+    ("look iris --target x", 2),
     ("lr-find damaged.csv", 3),
     ("lr-find iris --lowest 1 --highest 0.1", 2),
     ("lr-find iris --set optimizer.name=no", 2),
@@ -316,3 +322,15 @@ def test_output_that_cannot_be_written(arguments, stream, tmp_path):
     )  # fmt: skip
     full = "fastmlp: error: [Errno 28] No space left on device\n"
     assert (done.returncode, done.stderr) == ((1, full) if stream == "full" else (0, ""))
+
+
+def test_a_closed_pipe_is_no_fault_of_the_data(tmp_path):
+    """`fastmlp look table.csv | head -1`, where the output is larger than a pipe holds."""
+    names = ",".join(f"column_with_a_name_{at}" for at in range(3000))
+    (tmp_path / "t.csv").write_text(f"{names}\n" + (",".join(["1.5"] * 3000) + "\n") * 2)
+    look = [sys.executable, "-m", "fastmlp.cli", "look", str(tmp_path / "t.csv")]
+    with subprocess.Popen(look, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1

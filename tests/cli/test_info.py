@@ -187,23 +187,23 @@ MLP.evaluate = lambda self, *args, **kwargs: {"loss": math.nan}
 """,
     "storage": """
 import fastmlp
-true = fastmlp.load
+true = fastmlp.MLP.load
 def wrong(path):
     model = true(path)
     weights = model.weights
     weights[1][0, 0] += 1e-6
     model.weights = weights
     return model
-fastmlp.load = wrong
+fastmlp.MLP.load = wrong
 """,
     "sign": """
 import fastmlp
-true = fastmlp.load
+true = fastmlp.MLP.load
 def wrong(path):
     model = true(path)
     model.biases = [-bias for bias in model.biases]  # 0 becomes -0, which predicts the same
     return model
-fastmlp.load = wrong
+fastmlp.MLP.load = wrong
 """,
     "disk": """
 import tempfile

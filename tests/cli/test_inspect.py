@@ -58,7 +58,7 @@ def test_a_model_of_a_run(work):
     assert found["file"] == f"{RUN}/best.safetensors"
     assert found["bytes"] == path.stat().st_size
     assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    model = fastmlp.load(path)
+    model = fastmlp.MLP.load(path)
     assert found["layer_sizes"] == [4, 7, 6, 3]
     arrays = model.parameters()
     assert found["parameters"] == sum(array.size for array in arrays.values())
@@ -152,6 +152,27 @@ def test_many_names_are_cut_short(look, tmp_path):
         assert found["preprocessing"]["class_names"] == list(expected)
 
 
+def test_the_schema_of_a_table_is_shown(look, tmp_path):
+    frame = {
+        "id": list(range(40)),
+        "price": ["1.234,50 €", "5,25 €"] * 20,
+        "town": ["Bonn", "Ulm", "Kiel", ""] * 10,
+        "sold": ["31.01.2024", "15.03.2023"] * 20,
+        "kind": ["01", "1"] * 20,
+    }
+    model = fastmlp.Model(target="kind", epochs=1, hidden=[2]).fit(frame, verbose=0)
+    model.save(tmp_path / "m.safetensors")
+    pairs = dict(line.split("  ", 1) for line in look(tmp_path / "m.safetensors").splitlines()
+                 if "  " in line)  # fmt: skip
+    shown = {name: value.strip() for name, value in pairs.items()}
+    assert shown["columns"] == "price, town (3 categories), sold (date)"
+    assert shown["left out"] == "id (numbers the rows)"
+    assert shown["classes"] == "01, 1"
+    found = json.loads(look(tmp_path / "m.safetensors", "--json"))["preprocessing"]
+    assert found == model.preprocessing.config()
+    assert found["columns"][0]["format"] == [",", ".' ", "€"]
+
+
 def test_a_checkpoint_whatever_its_name(work, look, tmp_path):
     path = work / RUN / "checkpoints" / "epoch-00000003.safetensors"
     copied = tmp_path / "copy"
@@ -173,8 +194,8 @@ def test_a_checkpoint_whatever_its_name(work, look, tmp_path):
     [
         ("damaged", "damaged: sha256: does not match the content"),
         ("damaged-checkpoint", "damaged-checkpoint: sha256: does not match the content"),
-        ("table.csv", "table.csv: header length"),
-        ("few", "few: header length: needs 8 bytes, the file has 3"),
+        ("table.csv", "table.csv: is no model file of fastmlp"),
+        ("few", "few: is no model file of fastmlp"),
         ("nested", "nested: header: nests deeper"),
         ("list", "list: header: must be a JSON object"),
     ],

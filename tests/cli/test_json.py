@@ -46,6 +46,8 @@ COMMANDS = [
     ("inspect checkpoint", "inspect runs/001-iris/checkpoints/epoch-00000002.safetensors"),
     ("plot", "plot 1 loss confusion -q -o pictures"),
     ("report", "report 1 -q"),
+    ("look", "look t.csv"),
+    ("look arrays", "look iris"),
     ("lr-find", "lr-find iris --steps 5 -q"),
     ("sweep", "sweep iris --search optimizer.learning_rate=0.01..0.1 --trials 1 --epochs 1 -q"),
     ("compare", "compare 1 2 --with sklearn -q"),
@@ -68,7 +70,7 @@ CODES = {
     "error usage": 2,
 }  # fmt: skip
 # Nothing of it is in the cache of a test, and a benchmark takes its time.
-NOT_TRIED = {"fastmlp.data.path", "fastmlp.bench"}
+NOT_TRIED = {"fastmlp.data.path", "fastmlp.bench", "fastmlp.serve"}
 
 
 # One process for all of them, as most of the time of a command goes into its start. What is printed

@@ -130,7 +130,7 @@ def test_json_names_the_files(draw, tmp_path):
         (("7",), 2, "no run 7 in runs"),
         (("1", "loss", "-o", "file"), 1, "file: is a file, expected a directory"),
         (("none",), 2, "none: is no directory"),
-        (("damaged", "regions"), 4, "damaged/last.safetensors: header"),
+        (("damaged", "regions"), 4, "damaged/last.safetensors: is no model file"),
     ],
 )
 def test_what_cannot_be_drawn_says_why(work, draw, args, code, message):

@@ -50,7 +50,7 @@ def ask(work, monkeypatch, capsysbinary):
 
 def api(work, model="runs/001-flowers/best.safetensors", samples="t.csv"):
     """A model, and what it takes."""
-    network = fastmlp.load(work / model)
+    network = fastmlp.MLP.load(work / model)
     return network, network.preprocessing.inputs(read_samples(work / samples))
 
 
@@ -112,7 +112,7 @@ def test_names_of_classes_survive_every_format(work, ask, tmp_path):
     # Readers that know nothing of fastmlp's own rules.
     assert polars.read_csv(tmp_path / "answers.csv")["prediction"].to_list() == expected
     again = read_samples(tmp_path / "answers.csv")
-    assert again.columns["prediction"].tolist() == expected
+    assert again.columns["prediction"].to_list() == expected
 
 
 def test_values_come_in_the_units_of_the_targets(work, ask):
@@ -156,24 +156,24 @@ def test_a_model_without_preprocessing_takes_numbers_as_they_are(work, ask, tmp_
     def rows(name, *flags):
         return read_csv(ask(f"{name}.safetensors", tmp_path / "x.npz", *flags))
 
-    plain = fastmlp.load(work / "plain.safetensors")
+    plain = fastmlp.MLP.load(work / "plain.safetensors")
     answers = rows("plain", "-p")
     assert [int(row["prediction"]) for row in answers] == plain.predict(x).tolist()
     assert [row["p(2)"] for row in answers] == shortest(plain.predict_proba(x)[:, 2])
     from_csv = read_csv(ask("plain.safetensors", tmp_path / "x.csv"))
     assert [row["prediction"] for row in from_csv] == [row["prediction"] for row in answers]
 
-    yes = fastmlp.load(work / "yes.safetensors")
+    yes = fastmlp.MLP.load(work / "yes.safetensors")
     answers = rows("yes", "-p")
     assert [row["p(1)"] for row in answers] == shortest(yes.predict_proba(x)[:, 0])
     assert [int(row["prediction"]) for row in answers] == yes.predict(x).tolist()
 
-    values = fastmlp.load(work / "values.safetensors").predict(x)
+    values = fastmlp.MLP.load(work / "values.safetensors").predict(x)
     answers = rows("values")
     for i in range(2):
         assert [row[f"prediction({i})"] for row in answers] == shortest(values[:, i])
 
-    classes, pair, yes_or_no = fastmlp.load(work / "losses.safetensors").predict(x)
+    classes, pair, yes_or_no = fastmlp.MLP.load(work / "losses.safetensors").predict(x)
     answers = rows("losses")
     assert [int(row["prediction(0)"]) for row in answers] == classes.tolist()
     assert [row["prediction(1.1)"] for row in answers] == shortest(pair[:, 1])
@@ -208,7 +208,7 @@ def test_every_kind_of_array_gives_the_same_answers(work, ask, tmp_path):
     np.save(tmp_path / "x.npy", x)
     (tmp_path / "x-idx2-ubyte").write_bytes(build_idx(x))
     (tmp_path / "x.idx.gz").write_bytes(gzip.compress(build_idx(x)))
-    expected = fastmlp.load(work / "plain.safetensors").predict(x).tolist()
+    expected = fastmlp.MLP.load(work / "plain.safetensors").predict(x).tolist()
     for name in ("x.npz", "x.npy", "x-idx2-ubyte", "x.idx.gz"):
         rows = read_csv(ask("plain.safetensors", tmp_path / name))
         assert [int(row["prediction"]) for row in rows] == expected, name
@@ -262,7 +262,7 @@ def test_kept_columns_come_first_and_unchanged(work, ask, tmp_path):
     assert [row["id"] for row in rows] == [str(i) for i in range(1, SAMPLES + 1)]
     assert [row["half"] for row in rows] == ["0.5"] * (SAMPLES - 1) + [""]
     rows = json.loads(ask("1", tmp_path / "t.csv", "--keep", "x,y", "--format", "json"))
-    assert [row["x,y"] for row in rows] == [*range(SAMPLES - 1), None]
+    assert [row["x,y"] for row in rows] == [*map(str, range(SAMPLES - 1)), ""]  # as written
 
 
 def test_json_is_one_object(work, ask):
@@ -301,13 +301,20 @@ def test_what_cannot_be_asked_for_is_code_2(work, args, message, monkeypatch, ca
     refuse(capsys, 2, message, "1", *args)
 
 
+def polars():
+    return pytest.importorskip("polars")
+
+
 def refuse(capsys, code, message, *args):
     assert main(["predict", *map(str, args)]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err
-    assert captured.err.startswith("fastmlp: error: ")
-    assert captured.err.count("\n") == 1
+    first, *others = captured.err.splitlines()
+    assert first.startswith("fastmlp: error: ")
+    # The places of several values follow, at most ten.
+    assert len(others) <= 11
+    assert all(line.startswith("  ") for line in others)
 
 
 def test_probabilities_that_a_loss_does_not_make_are_code_2(work, monkeypatch, capsys):
@@ -322,12 +329,13 @@ GOOD = "a,b,color\n1,2,red\n3,4,blue\n"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (GOOD.replace("b,c", "bb,c"), "column 'b' is missing; did you mean 'bb'?"),
-        (GOOD.replace("blue", "pink"), "line 3, column 'color': 'pink' does not occur"),
-        (GOOD.replace("4", "four"), "line 3, column 'b': must be a number, got 'four'"),
-        (GOOD.replace("1,2", "1,"), "line 2, column 'b': lacks a value"),
-        (GOOD.replace("4", "inf"), "column 'b'"),
+        (
+            GOOD.replace("b,c", "bb,c"),
+            "column 'b' is missing; did you mean 'bb'? (the columns are a",
+        ),
+        (GOOD.replace("a,b", "x,y"), "columns 'a', 'b' are missing (the columns are x, y, color)"),
         (GOOD.replace("3,4", "3,4,5"), "line 3"),
+        ("a,b,color\n1,two,red\n", "line 2, column 'b': must be a number, got 'two'"),
         ("a,b,color\n", "line 2: is missing"),
         ("", "is empty"),
     ],
@@ -338,6 +346,60 @@ def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, ca
     refuse(capsys, 3, message, work / "hostile.safetensors", path)
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("content", "row", "problem"),
+    [
+        (GOOD.replace("4", "four"), 1, "column 'b': must be a number, got 'four'"),
+        (GOOD.replace("1,2", "1,"), 0, "column 'b': lacks a value"),
+        (GOOD.replace("4", "inf"), 1, "column 'b': must be a number, got 'inf'"),
+        (
+            GOOD.replace("1,2", "x,y"),
+            0,
+            "column 'a': must be a number, got 'x'; column 'b': must be a number, got 'y'",
+        ),
+    ],
+)
+def test_a_row_without_an_answer_says_why(work, content, row, problem, form, tmp_path, capsys):
+    model = work / "hostile.safetensors"
+    (tmp_path / "good.csv").write_text(GOOD)
+    (tmp_path / "new.csv").write_text(content)
+    answers = {}
+    for name in ("good", "new"):
+        output = tmp_path / f"{name}.{form}"
+        command = ("predict", model, tmp_path / f"{name}.csv", "-p", "-o", output)
+        if form == "csv":
+            output = tmp_path / f"{name}.answers.csv"
+            command = (*command[:-1], output)
+        assert main(list(map(str, command))) == 0
+        answers[name] = {
+            "csv": lambda path: read_csv(path.read_text()),
+            "jsonl": lambda path: [json.loads(line) for line in path.read_text().splitlines()],
+            "parquet": lambda path: polars().read_parquet(path).to_dicts(),
+        }[form](output)
+    captured = capsys.readouterr()
+    assert captured.err.count("1 of 2 rows have no answer; the column 'problem' says why") == 1
+    good, new = answers["good"], answers["new"]
+    assert "problem" not in good[0]
+    none = "" if form == "csv" else None
+    assert new[row] == dict.fromkeys(good[0], none) | {"problem": problem}
+    assert new[1 - row] == good[1 - row] | {"problem": none}
+
+
+def test_an_unknown_category_is_answered_or_reported_as_asked(work, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text(GOOD.replace("blue", "pink"))
+    model = work / "hostile.safetensors"
+    answered = run("predict", model, path, cwd=work)
+    assert (answered.returncode, len(read_csv(answered.stdout))) == (0, 2)
+    assert "such as 'pink' in 'color'" in answered.stderr
+    done = run("predict", model, path, "--unknown-categories", "error", cwd=work)
+    rows = read_csv(done.stdout)
+    assert (done.returncode, rows[0]["problem"]) == (0, "")
+    assert rows[0]["prediction"] == read_csv(answered.stdout)[0]["prediction"]
+    assert rows[1]["problem"].startswith("column 'color': 'pink' does not occur in the training")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -346,7 +408,7 @@ def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, ca
         ("t.docx", "t.docx: file type: must be one of .csv"),
         ("three.npy", "three.npy: x: must have 2 features, got 3"),
         ("nan.npy", "nan.npy: must be finite"),
-        ("text.csv", "text.csv: line 2, column 'color': must be a number"),
+        ("text.csv", "  line 2, column 'color': must be a number, got"),
     ],
 )
 def test_files_that_hold_no_samples_are_code_3(work, name, message, monkeypatch, capsys):
@@ -404,3 +466,43 @@ def test_a_fifo_does_not_keep_it_waiting(work, tmp_path):
 def test_a_number_without_a_run_is_code_2(work, monkeypatch, capsys):
     monkeypatch.chdir(work)
     refuse(capsys, 2, "no run 7 in runs", "7", "t.csv")
+
+
+# ---------------------------------------------------------------- unknown categories
+
+
+REGIONS = ("North", "South", "West")
+
+
+@pytest.fixture(scope="module")
+def regions(tmp_path_factory):
+    """A run on a table with two columns of names."""
+    path = tmp_path_factory.mktemp("regions")
+    rows = [f"{i % 11},{REGIONS[i % 3]},{'xy'[i % 2]},{'pq'[i % 2]}" for i in range(120)]
+    (path / "t.csv").write_text("\n".join(["size,Region,kind,y", *rows, ""]))
+    done = run("train", "t.csv", "--target", "y", "--epochs", 1, "--no-report", cwd=path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.mark.parametrize("option", [(), ("--json",), ("--unknown-categories", "ignore")])
+def test_unknown_categories_leave_a_trace(regions, option):
+    rows = ["1,North,x,p", "2,Nrth,x,p", "3,,y,q", "4,South,z,q", "5,Nrth,z,q"]
+    (regions / "new.csv").write_text("\n".join(["size,Region,kind,y", *rows, ""]))
+    result = run("predict", "1", "new.csv", *option, cwd=regions)
+    assert result.returncode == 0
+    text = "3 of 5 rows have names that the training did not have, such as 'Nrth' in 'Region'"
+    assert result.stderr == (f"fastmlp: warning: {text}; --unknown-categories error reports them\n")
+    measured = run("evaluate", "1", "new.csv", cwd=regions)
+    assert measured.stderr == f"fastmlp: warning: {text}\n"
+    assert run("evaluate", "1", "new.csv", "--quiet", cwd=regions).stderr == ""
+
+
+def test_known_and_reported_categories_leave_none(regions):
+    (regions / "new.csv").write_text("size,Region,kind\n1,North,x\n2,,y\n")
+    assert run("predict", "1", "new.csv", cwd=regions).stderr == ""
+    (regions / "new.csv").write_text("size,Region,kind\n1,North,x\n2,Nrth,y\n")
+    result = run("predict", "1", "new.csv", "--unknown-categories", "error", cwd=regions)
+    assert "names that the training" not in result.stderr
+    one = run("predict", "1", "new.csv", cwd=regions)
+    assert "1 of 2 rows has names" in one.stderr

@@ -62,7 +62,7 @@ def test_a_signal_saves_the_model_first(tmp_path, number, code, status):
     assert "Traceback" not in stderr
     document = json.loads(stdout)
     assert (document["status"], document["exit_code"]) == (status, code)
-    model = fastmlp.load(tmp_path / document["model"])
+    model = fastmlp.MLP.load(tmp_path / document["model"])
     assert all(np.isfinite(weights).all() for weights in model.weights)
 
 

@@ -137,7 +137,7 @@ def test_blocks_of_python_run(document, few_digits, tmp_path, monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```$", read(document), re.MULTILINE | re.DOTALL)
     assert blocks
     if document == "docs/python.md":
-        for extra in ("sklearn", "onnx"):
+        for extra in ("sklearn", "onnx", "onnxruntime", "polars"):
             pytest.importorskip(extra)
         pytest.importorskip("matplotlib").use("agg")
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ OLD_TERMS = {
         r"\b(who|whoever) (looks? on|bears)\b",
     ),
     "documents": (
-        r"\brooms\b(?!,)",
+        r"\brooms\b(?!,|\s+number)",
         r"\bmeetings?\b",
         r"\bKeeper\b",
     ),
@@ -38,7 +38,7 @@ OLD_TERMS = {
 BRITISH = re.compile(
     r"\w*(normalis|initialis|optimis|regularis|serialis|recognis|penalis|standardis|summaris|"
     r"visualis|generalis|colour|behaviour|neighbour|labelled(?!by)|licence|favour|artefact|"
-    r"modelling|cancelled)\w*|\bcentres?\b|\bgrey\b|\bfor ever\b",
+    r"modelling|cancelled(?!error))\w*|\bcentres?\b|\bgrey\b|\bfor ever\b",
     re.IGNORECASE,
 )
 

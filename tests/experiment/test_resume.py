@@ -190,5 +190,5 @@ def test_a_model_that_was_trained_before_is_a_start(tmp_path):
     path = tmp_path / "model.safetensors"
     model.save(path)
     started = experiment_of({"training": {"initial_model": str(path)}}).new_model()
-    for name, array in fastmlp.load(path).parameters().items():
+    for name, array in fastmlp.MLP.load(path).parameters().items():
         np.testing.assert_array_equal(started.parameters()[name], array)

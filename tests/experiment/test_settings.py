@@ -196,6 +196,16 @@ def test_an_argument_wins_over_the_data_of_a_file():
     assert config.network.hidden == tuple(recipe_for("iris")["network"]["hidden"])
 
 
+def test_the_settings_of_release_0_1_have_another_name_for_missing():
+    layers = [{"data": {"source": "t.csv", "impute": "median"}}]
+    assert resolve(None, layers).data.missing == "median"
+    both = {"source": "t.csv", "impute": "median", "missing": "mean"}
+    with pytest.raises(ValueError, match="impute"):
+        resolve(None, [{"data": both}])
+    with pytest.raises(ValueError, match="got 'zero'"):
+        resolve(None, [{"data": {"source": "t.csv", "impute": "zero"}}])
+
+
 def test_without_data_there_is_nothing_to_resolve():
     with pytest.raises(ValueError, match="data set, file or directory"):
         resolve(None, [{"training": {"epochs": 2}}])

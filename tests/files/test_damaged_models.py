@@ -20,7 +20,9 @@ def model():
         "hue": np.array(["red", "blue", "red", "blue", "red", "blue"], object),
         "kind": np.array(["a", "b", "a", "b", "a", "b"], object),
     }
-    raw = RawData("t", Part(Table("t.csv", columns, {}, 2), None), None, None, None, None, None, {})
+    raw = RawData(
+        "t", Part(Table("t.csv", columns, first_line=2), None), None, None, None, None, None, {}
+    )
     prepared = prepare(raw, Options(target=("kind",), test_fraction=0.0, validation_fraction=0.0))
     pre = prepared.preprocessing
     model = fastmlp.MLP([pre.features, 1, pre.outputs], seed=2)
@@ -37,7 +39,7 @@ def saved(model, tmp_path):
 
 
 def test_all_of_it_comes_back(model, saved):
-    loaded = fastmlp.load(saved)
+    loaded = fastmlp.MLP.load(saved)
     assert loaded.preprocessing == model.preprocessing
     assert loaded.history.loss == model.history.loss
     assert loaded.history.accuracy == model.history.accuracy
@@ -54,7 +56,7 @@ def test_every_flipped_bit_is_noticed(saved):
             damaged[position] ^= 1 << bit
             saved.write_bytes(damaged)
             try:
-                fastmlp.load(saved)
+                fastmlp.MLP.load(saved)
             except FormatError:
                 continue
             unnoticed.append((position, bit))
@@ -67,10 +69,10 @@ def test_every_truncation_and_extension_is_noticed(saved):
     for length in range(len(good)):
         saved.write_bytes(good[:length])
         with pytest.raises(FormatError):
-            fastmlp.load(saved)
+            fastmlp.MLP.load(saved)
     saved.write_bytes(good + b"\0")
     with pytest.raises(FormatError):
-        fastmlp.load(saved)
+        fastmlp.MLP.load(saved)
 
 
 def test_damaged_checkpoints_are_left_out_and_named(tmp_path):
@@ -103,7 +105,7 @@ def test_a_model_is_no_checkpoint_and_the_other_way_round(model, saved, tmp_path
     path = tmp_path / "checkpoint.safetensors"
     checkpoint_of(1).save(path)
     with pytest.raises(FormatError, match="format"):
-        fastmlp.load(path)
+        fastmlp.MLP.load(path)
 
 
 def test_generations(tmp_path):

@@ -235,6 +235,18 @@ def test_hostile_header_length(tmp_path, length):
         read_model(tmp_path / "m")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"abc", b"{", b"size,kind\n1,a\n" * 9, b"PAR1\x15\x04\x15", b"PK\x03\x04\x14" + bytes(99),
+     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", bytes([0, 0, 8, 3, 0, 0, 0, 2]) * 9, b'[{"size": 1}]' * 9],
+)  # fmt: skip
+def test_other_files_are_no_model_files(tmp_path, content):
+    (tmp_path / "m").write_bytes(content)
+    for read in (read_model, fastmlp.load, fastmlp.MLP.load):
+        with pytest.raises(FormatError, match="m: is no model file of fastmlp$"):
+            read(tmp_path / "m")
+
+
 def test_header_written_another_way_is_rejected(saved):
     header, data = split(saved.read_bytes())
     for text in (json.dumps(header), json.dumps(header, separators=(",", ":")) + " " * 64):

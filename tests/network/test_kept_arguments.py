@@ -77,7 +77,8 @@ def strange(value):
 # Results of computations, errors and bases take no settings; the last ones are tested below.
 NO_SETTINGS = {"Callback", "History", "LearningRates", "Plan", "Schedule"}
 NO_SETTINGS |= {"DataUnavailableError", "DivergedError", "FormatError"}
-ELSEWHERE = {"MLP", "MLPClassifier", "MLPRegressor", "TensorBoard"}
+ELSEWHERE = {"MLP", "MLPClassifier", "MLPRegressor", "Model", "ModelClassifier"}
+ELSEWHERE |= {"ModelRegressor", "TensorBoard"}
 
 
 def public_classes():

@@ -237,7 +237,7 @@ def test_worst_rows_tell_the_values_of_the_table(cases: dict[str, Case]) -> None
     columns = case.table.columns
     for row, index in zip(rows[1:], order, strict=True):
         assert row[:2] == [str(index), "uvw"[case.samples.y[index]]]
-        raw = 120 + index
+        raw = 120 + int(index)
         a, color, n = (columns[name][raw] for name in ("a <b>", "color", "n"))
         assert row[-3:] == [f"{a:.5g}", color, f"{n:.5g}"]
 

@@ -178,7 +178,7 @@ from fastmlp.data import Samples
 from fastmlp.experiment.evaluation import evaluate
 from fastmlp.experiment.rundir import RunDirectory
 run = RunDirectory.open(sys.argv[1])
-model = fastmlp.load(run.last_model)
+model = fastmlp.MLP.load(run.last_model)
 samples = Samples(**np.load(sys.argv[2]))
 evaluation = evaluate(model, samples, threads=1)
 write_report(run, model=model, evaluation=evaluation, samples=samples, threads=1)

@@ -58,7 +58,7 @@ STATUS = constant(
 # ---------------------------------------------------------------- parts of several objects
 
 PER_CLASS = record(
-    each(TEXT, "class") | each(SHARE, "precision recall f1") | each(COUNT, "support")
+    each(TEXT, "class") | each(SHARE, "precision recall f1") | each(NUMBER, "support")
 )
 ERRORS = each(NUMBER, "mse rmse mae r2")
 MEASURES: Fields = {
@@ -67,7 +67,7 @@ MEASURES: Fields = {
     "loss": NUMBER,
     "per_class": maybe(many(PER_CLASS, 1)),
     "per_target": maybe(many(record(each(TEXT, "target") | ERRORS), 1)),
-    "confusion_matrix": maybe(many(many(COUNT, 2), 2)),
+    "confusion_matrix": maybe(many(many(NUMBER, 2), 2)),
 }
 MACRO = each(SHARE, "macro_precision macro_recall macro_f1")
 BY_TASK: tuple[Fields, ...] = (
@@ -103,22 +103,47 @@ RUN_SUMMARY = (
     | each(maybe(COUNT), "epochs_completed epochs best_epoch")
     | each(maybe(NUMBER), "value best_value seconds")
 )
-COLUMN: Fields = {
-    "name": TEXT,
-    "kind": constant("number", "category"),
-    "fill": {"type": ["number", "string", "null"]},
-    "categories": maybe(many(TEXT)),
+OF_NUMBERS: Fields = {
+    "kind": constant("number"),
+    "format": many(TEXT, 3),
+    "fill": maybe(NUMBER),
+    "indicator": FLAG,
+}
+OF_CATEGORIES: Fields = {
+    "kind": constant("category"),
+    "categories": many(TEXT, 1),
+    "reads": constant("text", "number", "boolean"),
+    "fill": maybe(TEXT),
+    "missing_level": FLAG,
+    "refuses_missing": FLAG,
+}
+OF_DATES: Fields = {
+    "kind": constant("date"),
+    "format": TEXT,
+    "parts": many(TEXT, 1),
+    "fill": maybe(NUMBER),
+    "indicator": FLAG,
+}
+COLUMN: Schema = {
+    "anyOf": [
+        record({"name": TEXT, "missing": many(TEXT)} | of_kind)
+        for of_kind in (OF_NUMBERS, OF_CATEGORIES, OF_DATES)
+    ]
 }
 PREPROCESSING = record(
-    each(maybe(many(TEXT, 1)), "feature_names class_names target_names")
+    each(maybe(many(TEXT, 1)), "feature_names class_names target_names source_names")
+    | each(maybe(many(COLUMN, 1)), "columns target_schema")
+    | each(maybe(TEXT), "weight encoding separator lacks")
     | {
+        "version": constant(2),
         "task": TASK,
         "features": COUNT,
-        "columns": maybe(many(record(COLUMN))),
         "unknown_categories": constant("error", "ignore"),
         "image_shape": maybe(many(COUNT, 2)),
-        "class_column": maybe(TEXT),
         "indexed_classes": FLAG,
+        "label_type": constant("text", "integer", "number", "boolean"),
+        "weight_format": many(TEXT, 3),
+        "left_out": many(many(TEXT, 2)),
         "arrays": many(TEXT),
     }
 )
@@ -199,6 +224,27 @@ EXPORT: Fields = {
     "bytes": COUNT,
     "check": maybe(CHECK),
 }
+LOOK: Fields = {"origin": TEXT, "train": maybe(TEXT)}
+OF_A_TABLE: Fields = {
+    "rows": COUNT,
+    "columns": many(
+        record(each(TEXT, "name kind use detail values") | each(COUNT, "missing distinct"))
+    ),
+    "task": maybe(TASK),
+    "guess": maybe(TEXT),
+    "choices": many(many(TEXT, 1)),
+    **each(many(TEXT), "targets notes suspicions obstacles"),
+}
+OF_ARRAYS: Fields = {
+    **each(COUNT, "samples features"),
+    **each(NUMBER, "lowest highest"),
+    "dtype": TEXT,
+    "image_shape": maybe(many(COUNT, 2)),
+    "class_names": maybe(many(TEXT)),
+    "test_samples": maybe(COUNT),
+    "task": maybe(TASK),
+    "targets": maybe(TEXT),
+}
 LR_FIND: Fields = {
     **each(NUMBER, "suggestion lowest_loss_at"),
     "rates": many(NUMBER, 2),
@@ -261,10 +307,12 @@ REQUIRED: dict[str, Fields] = {
     "fastmlp.evaluate": EVALUATE,
     "fastmlp.predict": each(TEXT, "model data")
     | {"samples": COUNT, "rows": many(mapping(ANYTHING), 1)},
+    "fastmlp.serve": each(TEXT, "model url"),
     "fastmlp.export": EXPORT,
     "fastmlp.inspect": INSPECT,
     "fastmlp.plot": {"run": TEXT, "pictures": many(record(each(TEXT, "kind file")), 1)},
     "fastmlp.report": each(TEXT, "run report part") | {"plots": many(TEXT, 1)},
+    "fastmlp.look": LOOK,
     "fastmlp.lr-find": LR_FIND,
     "fastmlp.sweep": SWEEP,
     "fastmlp.compare": {
@@ -301,6 +349,7 @@ REQUIRED: dict[str, Fields] = {
 VARIANTS: dict[str, tuple[Fields, ...]] = {
     "fastmlp.evaluate": BY_TASK,
     "fastmlp.inspect": (OF_A_MODEL, OF_A_CHECKPOINT),
+    "fastmlp.look": (OF_A_TABLE, OF_ARRAYS),
 }
 
 

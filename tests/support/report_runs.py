@@ -14,7 +14,7 @@ import pytest
 
 import fastmlp
 from fastmlp.data import Preprocessing, Samples, Table
-from fastmlp.data.columns import ColumnEncoding
+from fastmlp.data.columns import CategoryColumn, NumberColumn
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import Config
@@ -145,14 +145,16 @@ def table_case(path: Path, **options: Any) -> Case:
     colors = np.array(["red", "green <&>", "blue"], object)[
         np.random.default_rng(1).permutation(180) % 3
     ]
-    table = Table("t.csv", {"a <b>": 50 + 7 * x[:, 0], "color": colors, "n": x[:, 1]}, {}, 2)
+    cells = {"a <b>": 50 + 7 * x[:, 0], "color": colors, "n": x[:, 1]}
+    table = Table("t.csv", cells, first_line=2)
     columns = (
-        ColumnEncoding("a <b>", "number"),
-        ColumnEncoding("color", "category", None, ("blue", "green <&>", "red")),
-        ColumnEncoding("n", "number"),
+        NumberColumn("a <b>"),
+        CategoryColumn("color", ("blue", "green <&>", "red")),
+        NumberColumn("n"),
     )
     pre = Preprocessing(
-        "classification", 5, columns=columns, class_names=("u", "v", "w"), class_column="kind",
+        "classification", 5, columns=columns, class_names=("u", "v", "w"),
+        target_schema=(CategoryColumn("kind", ("u", "v", "w"), refuses_missing=True),),
         input_mean=np.array([50, 0.3, 0.3, 0.3, 0]), input_scale=np.array([7, 0.5, 0.5, 0.5, 2]),
     )  # fmt: skip
     made = case(path, pre, pre.inputs(table), y, **options)

@@ -14,8 +14,8 @@ SWITCHED_ON = (False, *SWITCHED_OFF[1:])
 COLUMNS = (["a", "b"], [3], "valid string, got 3")
 NOT_ONE_OF = "got 'other'"
 ALIKE = {
-    "data.source data.test data.sample_weight data.data_dir schedule.monitor training.monitor "
-    "training.initial_model": TEXT,
+    "data.source data.test data.sample_weight data.encoding data.index_column data.thousands "
+    "data.data_dir schedule.monitor training.monitor training.initial_model": TEXT,
     "optimizer.memory optimizer.evaluations schedule.every schedule.length training.epochs "
     "training.batch_size training.patience training.checkpoint_every": COUNT,
     "data.split_seed schedule.patience schedule.cooldown schedule.warmup": INDEX,
@@ -25,16 +25,18 @@ ALIKE = {
     "network.input_noise optimizer.learning_rate optimizer.l2 optimizer.l1 optimizer.decay "
     "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
     "schedule.minimum": NOT_NEGATIVE,
-    "data.standardize optimizer.nesterov optimizer.amsgrad optimizer.centred "
+    "data.standardize data.header optimizer.nesterov optimizer.amsgrad optimizer.centred "
     "training.tensorboard training.drop_last": SWITCHED_OFF,
     "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
-    "data.target data.features": COLUMNS,
+    "data.target data.features data.exclude data.categorical data.numeric data.date data.id "
+    "data.missing_token": COLUMNS,
 }
 CASES = {
     **{key: case for keys, case in ALIKE.items() for key in keys.split()},
     "data.task": ("regression", "other", NOT_ONE_OF),
-    "data.impute": ("median", "other", NOT_ONE_OF),
-    "data.unknown_categories": ("ignore", "other", NOT_ONE_OF),
+    "data.missing": ("median", "other", NOT_ONE_OF),
+    "data.decimal": (",", "other", NOT_ONE_OF),
+    "data.unknown_categories": ("error", "other", NOT_ONE_OF),
     "data.separator": (";", 3, "valid string, got 3"),
     "network.hidden": ([5, 4], [5, 0], "greater than or equal to 1, got 0"),
     "network.activation": ([{"name": "elu", "alpha": 0.5}, "tanh"], 3, "got 3"),

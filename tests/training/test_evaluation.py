@@ -29,7 +29,7 @@ def raw_table(**changes):
         name: np.array(values, object if isinstance(values[0], str) else float)
         for name, values in (table() | changes).items()
     }
-    return Table("t.csv", columns, {}, 2)
+    return Table("t.csv", columns, first_line=2)
 
 
 def samples_of(network, **changes):
@@ -161,16 +161,65 @@ def test_residuals_beyond_all_numbers_are_said_to_be_so():
     assert (found["mse"], found["mae"]) == (np.inf, 1e200)
 
 
-def test_weights_of_samples_count_in_the_loss_alone(networks):
-    samples = samples_of(networks["hostile"])
+def weighted(network):
+    samples = samples_of(network)
     weight = np.linspace(0, 2, len(samples))
-    plain = evaluate(networks["hostile"], samples)
-    weighted = evaluate(networks["hostile"], dataclasses.replace(samples, weight=weight))
-    assert weighted.metrics == plain.metrics
-    loss = metrics.log_loss(
-        samples.y, plain.probabilities, sample_weight=weight, labels=range(len(HOSTILE))
+    return samples, weight, evaluate(network, dataclasses.replace(samples, weight=weight))
+
+
+def test_weights_of_samples_count_in_every_measure_of_classes(networks):
+    network = networks["hostile"]
+    samples, weight, measured = weighted(network)
+    plain = evaluate(network, samples)
+    assert measured.metrics != plain.metrics
+    truth, predicted = samples.y, plain.predictions
+    labels = range(len(HOSTILE))
+    loss = metrics.log_loss(truth, plain.probabilities, sample_weight=weight, labels=labels)
+    assert measured.loss == pytest.approx(loss, rel=1e-6)
+    accuracy = metrics.accuracy_score(truth, predicted, sample_weight=weight)
+    assert measured.accuracy == pytest.approx(accuracy, rel=1e-14)
+    matrix = metrics.confusion_matrix(truth, predicted, labels=labels, sample_weight=weight)
+    np.testing.assert_allclose(measured.confusion, matrix, rtol=1e-14)
+    columns = metrics.precision_recall_fscore_support(
+        truth, predicted, labels=labels, zero_division=0, sample_weight=weight
     )
-    assert weighted.loss == pytest.approx(loss, rel=1e-6)
+    for key, values in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        np.testing.assert_allclose([row[key] for row in measured.per_class], values, rtol=1e-12)
+        if key != "support":
+            assert measured.metrics[f"macro_{key}"] == pytest.approx(values.mean(), rel=1e-12)
+
+
+def test_weights_of_samples_count_in_every_measure_of_labels(networks):
+    samples, weight, measured = weighted(networks["labels"])
+    truth, predicted = samples.y.astype(int), measured.predictions
+    subset = metrics.accuracy_score(truth, predicted, sample_weight=weight)
+    assert measured.accuracy == pytest.approx(subset, rel=1e-14)
+    right = 1 - metrics.hamming_loss(truth, predicted, sample_weight=weight)
+    assert measured.metrics["label_accuracy"] == pytest.approx(right, rel=1e-14)
+    columns = metrics.precision_recall_fscore_support(
+        truth, predicted, zero_division=0, sample_weight=weight
+    )
+    for key, values in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        np.testing.assert_allclose([row[key] for row in measured.per_class], values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["price", "two"])
+def test_weights_of_samples_count_in_every_measure_of_quantities(networks, name):
+    network = networks[name]
+    samples, weight, measured = weighted(network)
+    truth = network.preprocessing.decode(samples.y)
+    functions = {
+        "mse": metrics.mean_squared_error,
+        "rmse": metrics.root_mean_squared_error,
+        "mae": metrics.mean_absolute_error,
+        "r2": metrics.r2_score,
+    }
+    for key, function in functions.items():
+        expected = function(truth, measured.predictions, sample_weight=weight)
+        assert measured.metrics[key] == pytest.approx(expected, rel=1e-12), key
+        for i, row in enumerate(measured.per_target):
+            one = function(truth[:, i], measured.predictions[:, i], sample_weight=weight)
+            assert row[key] == pytest.approx(one, rel=1e-12), key
 
 
 def test_as_json_says_nothing_of_single_samples(networks):
@@ -238,7 +287,7 @@ def test_what_cannot_be_measured(networks):
     with pytest.raises(FormatError, match=r"t\.csv: holds no targets for a model .* on arrays"):
         evaluate_part(networks["plain"], Part(raw_table(), None))
     columns = {name: raw_table().columns[name] for name in ("a", "b", "color", "id")}
-    bare = Table("new.csv", columns, {}, 2)
+    bare = Table("new.csv", columns, first_line=2)
     message = r"new\.csv: column 'price', the target, is missing.*'fastmlp predict' needs no"
     with pytest.raises(FormatError, match=message):
         evaluate_part(networks["price"], Part(bare, None))

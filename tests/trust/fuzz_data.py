@@ -110,16 +110,20 @@ def idx_gz_case(seed: int) -> None:
 
 def _require_cells(found: Table, text: bytes, separator: str) -> None:
     """Every value against the csv module's."""
-    lines = io.StringIO(text.decode("utf-8-sig").rstrip("\r\n"), newline="")
+    lines = io.StringIO(text.decode("utf-8-sig"), newline="")
     rows = list(csv.reader(lines, delimiter=separator, strict=True))
+    while not rows[0] or rows[0] == [""]:
+        del rows[0]
+    if len(rows[0]) > 1:  # lines of blanks do not count
+        rows = [row for row in rows if len(row) > 1 or "".join(row).strip()]
+    while not rows[-1]:
+        del rows[-1]
     require(len(rows) - 1 == len(found), f"{len(found)} rows, not {len(rows) - 1}")
     for name, column in found.columns.items():
-        at = [field.strip() for field in rows[0]].index(name.strip())
-        for value, row in zip(column.tolist(), rows[1:], strict=True):
-            if isinstance(value, str):
-                require(value.strip() == row[at].strip(), f"{value!r} of {row[at]!r}")
-            elif value is not None and not np.isnan(value):
-                require(value == float(row[at]), f"{value!r} of {row[at]!r}")
+        at = rows[0].index(name)
+        for value, row in zip(column.to_list(), rows[1:], strict=True):
+            wanted = row[at] if row else ""
+            require(value == wanted, f"{value!r} of {wanted!r}")
 
 
 def _table_case(kind: str, seed: int, separator: str | None) -> None:
@@ -132,6 +136,8 @@ def _table_case(kind: str, seed: int, separator: str | None) -> None:
     text = gzip.decompress(changed) if kind == "csv_gz" else changed
     table = found.train.x
     require(isinstance(table, Table), f"a {type(table).__name__}, not a table")
+    if table.notes or text.startswith((b"\xff\xfe", b"\xfe\xff", b"sep=", b'"sep=')):
+        return  # what the reader decided is not what the csv module would have
     if separator is None:
         first = text.split(b"\n")[0].split(b"\r")[0].decode("utf-8-sig")
         separator = max(",;\t|", key=first.count)
@@ -203,7 +209,7 @@ def _plant_wrong_value(module_name: str, name: str) -> None:
 
 
 def plant_npy() -> None:
-    _plant_wrong_value("fastmlp.data.numpy_files", "parse_npy")
+    _plant_wrong_value("fastmlp.data.numpy_files", "map_npy")
 
 
 def plant_idx() -> None:
@@ -242,10 +248,10 @@ def plant_hang() -> None:
 
     original = module.read_delimited
 
-    def endless(content: bytes, *arguments: Any, **options: Any) -> Any:
-        while content.count(b'"') % 2:
+    def endless(files: Any, *arguments: Any, **options: Any) -> Any:
+        while files[0].raw().count(b'"') % 2:
             pass
-        return original(content, *arguments, **options)
+        return original(files, *arguments, **options)
 
     module.read_delimited = endless
 
@@ -256,8 +262,8 @@ def plant_lost_row() -> None:
 
     original = module.read_delimited
 
-    def short(content: bytes, *arguments: Any, **options: Any) -> Any:
-        lines = content.rstrip(b"\r\n").splitlines(keepends=True)
+    def short(files: Any, *arguments: Any, **options: Any) -> Any:
+        lines = b"".join(files[0].blocks()).rstrip(b"\r\n").splitlines(keepends=True)
         return original(b"".join(lines[:-1]), *arguments, **options)
 
     module.read_delimited = short
@@ -272,9 +278,9 @@ def plant_death() -> None:
 
     original = parquet.read_parquet
 
-    def deadly(content: bytes, origin: str) -> Any:
+    def deadly(*arguments: Any) -> Any:
         try:
-            return original(content, origin)
+            return original(*arguments)
         except FormatError:
             os.kill(os.getpid(), signal.SIGSEGV)
             raise

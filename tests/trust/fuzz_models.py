@@ -29,7 +29,7 @@ def _use(model: fastmlp.MLP) -> None:
     require(all(np.isfinite(a).all() for a in model.parameters().values()), "parameters not finite")
     path = small_files.SCRATCH / "again.safetensors"
     model.save(path)
-    again = fastmlp.load(path)
+    again = fastmlp.MLP.load(path)
     probe = np.linspace(-3, 3, 2 * model.layer_sizes[0]).reshape(2, -1)
     same = np.array_equal(again.forward(probe), model.forward(probe), equal_nan=True)
     require(same, "saved again, it computes otherwise")
@@ -87,7 +87,7 @@ def model_case(seed: int) -> None:
     chance = random.Random(seed)
     content, other = small_files.pick(chance, "model")
     changed = damaged(chance, content, other)
-    model = _same_or_refused(content, changed, fastmlp.load)
+    model = _same_or_refused(content, changed, fastmlp.MLP.load)
     if model is not None:
         require(changed in small_files.valid_files("model"), "a damaged file was accepted")
         _use(model)
@@ -98,7 +98,7 @@ def rewritten_model_case(seed: int) -> None:
     chance = random.Random(seed)
     content, _ = small_files.pick(chance, "model")
     changed = _rewritten(chance, content, "fastmlp-model")
-    model = _same_or_refused(content, changed, fastmlp.load)
+    model = _same_or_refused(content, changed, fastmlp.MLP.load)
     if model is not None:
         _use(model)
 
@@ -114,7 +114,7 @@ def preprocessing_case(seed: int) -> None:
         write_model(path, arrays, config)
     except (TypeError, ValueError, RecursionError):
         return
-    model = _same_or_refused(content, path.read_bytes(), fastmlp.load)
+    model = _same_or_refused(content, path.read_bytes(), fastmlp.MLP.load)
     if model is not None:
         _use(model)
 

@@ -43,7 +43,7 @@ def table() -> Table:
         "hue": np.array(["red", "blue", "red", "blue", "red", "green"], object),
         "kind": np.array(["a", "b", "a", "b", "a", "b"], object),
     }
-    return Table("t.csv", columns, {}, 2)
+    return Table("t.csv", columns, 2)
 
 
 def prepared_model() -> fastmlp.MLP:
