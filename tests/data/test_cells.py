@@ -19,7 +19,8 @@ from fastmlp.data.cells import (
     read_numbers,
     truth_codes,
 )
-from fastmlp.data.columns import date_parts, encode_table
+from fastmlp.data.columns import date_parts
+from fastmlp.data.table_inputs import encode_table
 
 polars = pytest.importorskip("polars")
 

@@ -403,7 +403,7 @@ def test_arrays_need_targets():
 
 def test_numbers_too_large_for_a_mean():
     x = np.array([[1e308, 1], [1.7e308, 2], [-1.7e308, 3], [0, 1]])
-    with pytest.raises(ValueError, match=r"standardize must be off: input 0 \(counted from 0\)"):
+    with pytest.raises(ValueError, match=r"standardize must be off .+ input 0 \(counted"):
         prepare(source(x, np.array([0, 1, 0, 1])), Options(**WHOLE))
     prepare(source(x, np.array([0, 1, 0, 1])), Options(standardize=False, **WHOLE))
 

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp.data.columns import CategoryColumn, NumberColumn, encode_table
+from fastmlp.data.columns import CategoryColumn, NumberColumn
 from fastmlp.data.table import Table
+from fastmlp.data.table_inputs import encode_table
 
 pl = pytest.importorskip("polars")
 
@@ -128,7 +129,8 @@ def test_prepared_tables_take_less_than_three_times_their_arrays(tmp_path):
 
 @pytest.mark.parametrize("block_rows", [1, 3, 100])
 def test_blocks_of_any_size_encode_alike(monkeypatch, block_rows):
-    monkeypatch.setattr("fastmlp.data.columns._BLOCK_ROWS", block_rows)
+    for module in ("columns", "table_inputs"):
+        monkeypatch.setattr(f"fastmlp.data.{module}.BLOCK_ROWS", block_rows)
     cells = {"a": ["1", "x", "3", "4", "", "6", "7"], "b": list("ppqqrpz")}
     table = Table("t", cells, first_line=2)
     columns = [NumberColumn("a"), CategoryColumn("b", ("p", "q"))]

@@ -108,22 +108,23 @@ def test_each_row_alone_is_each_row_in_the_batch(text_models, seed):
     assert answers(model, shuffled) == [expected[row] for row in order], shown(model, seed)
 
 
+def assert_served_alike(model, x, expected, folder, seed):
+    """Check the answers for the same rows in every kind of frame and file."""
+    for kind, frame in frames(x):
+        assert answers(model, frame) == expected, (kind, shown(model, seed))
+    folder.mkdir()
+    for path in written_files(x, folder):
+        assert answers(model, path) == expected, (path.name, shown(model, seed))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_texts_come_from_every_kind_of_frame_and_file(text_models, seed, tmp_path):
     model, columns, _, _ = text_models(seed)
     x = without_target(columns)
     expected = answers(model, x)
-    for kind, frame in frames(x):
-        assert answers(model, frame) == expected, (kind, shown(model, seed))
-    for path in written_files(x, tmp_path):
-        assert answers(model, path) == expected, (path.name, shown(model, seed))
+    assert_served_alike(model, x, expected, tmp_path / "all", seed)
     row = 7 * seed % 60
-    one = rows_of(x, [row])
-    for kind, frame in frames(one):
-        assert answers(model, frame) == [expected[row]], (kind, row, shown(model, seed))
-    (tmp_path / "one").mkdir()
-    for path in written_files(one, tmp_path / "one"):
-        assert answers(model, path) == [expected[row]], (path.name, row, shown(model, seed))
+    assert_served_alike(model, rows_of(x, [row]), [expected[row]], tmp_path / "one", seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -295,19 +296,11 @@ def test_values_come_from_every_kind_of_frame_and_file(typed_models, seed, tmp_p
     model, columns, _ = typed_models(seed)
     x = without_target(columns)
     expected = answers(model, x)
-    for kind, frame in frames(x):
-        assert answers(model, frame) == expected, (kind, shown(model, seed))
-    for path in written_files(x, tmp_path):
-        assert answers(model, path) == expected, (path.name, shown(model, seed))
+    assert_served_alike(model, x, expected, tmp_path / "all", seed)
     rows = dicts_of(x)
     assert [answers(model, [row])[0] for row in rows] == expected, shown(model, seed)
     row = 7 * seed % 60
-    one = rows_of(x, [row])
-    for kind, frame in frames(one):
-        assert answers(model, frame) == [expected[row]], (kind, row, shown(model, seed))
-    (tmp_path / "one").mkdir()
-    for path in written_files(one, tmp_path / "one"):
-        assert answers(model, path) == [expected[row]], (path.name, row, shown(model, seed))
+    assert_served_alike(model, rows_of(x, [row]), [expected[row]], tmp_path / "one", seed)
 
 
 @pytest.mark.parametrize("seed", range(len(TYPED_LABELS)))

@@ -11,6 +11,7 @@ import pytest
 import fastmlp
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.runner import Experiment, Outcome, load_experiment, train
+from fastmlp.experiment.schema import TrainingSection
 from fastmlp.experiment.settings import resolve
 from support.experiment_settings import NETWORKS, OPTIMIZERS, SCHEDULES, TRAININGS
 
@@ -22,6 +23,9 @@ PLAIN = {
     "schedule": {"name": "constant"},
     "training": {"epochs": EPOCHS, "batch_size": 16},
 }
+
+# Settings of a training that L-BFGS has too.
+OF_LBFGS = {"epochs", "threads", "class_weight", "min_accuracy", "initial_model", "freeze"}
 
 
 def experiment_of(source: str, *layers: dict) -> Experiment:
@@ -105,6 +109,35 @@ def test_settings_of_lbfgs(settings, plain, tmp_path):
     expected = directly(plain, optimizer=fastmlp.LBFGS(**settings))
     layer = {"optimizer": {"name": "lbfgs", **settings}}
     assert_same(trained(experiment_of("iris", layer), tmp_path), expected)
+
+
+@pytest.mark.filterwarnings("ignore::fastmlp.ConvergenceWarning")
+def test_lbfgs_takes_weights_of_classes(tmp_path):
+    pytest.importorskip("scipy")
+    weights = {"setosa": 1.0, "versicolor": 5.0, "virginica": 0.5}
+    layer = {"optimizer": {"name": "lbfgs"}, "training": {"class_weight": weights}}
+    experiment = experiment_of("iris", layer)
+    names = experiment.prepared.preprocessing.class_names
+    codes = {names.index(name): weight for name, weight in weights.items()}
+    expected = directly(experiment, optimizer=fastmlp.LBFGS(), class_weight=codes)
+    unweighted = directly(experiment, optimizer=fastmlp.LBFGS())
+    check(layer, expected, tmp_path, unweighted)
+
+
+@pytest.mark.parametrize("name", sorted({*TrainingSection.model_fields} - OF_LBFGS))
+def test_lbfgs_refuses_the_settings_of_a_training_in_mini_batches(name):
+    """Every setting that is not one of L-BFGS, also one that will be added."""
+    values = {"batch_size": 8, "checkpoint_every": 1, "patience": 3, "shuffle": False,
+              "averaging": "ema", "monitor": "val_loss", "max_time": "9s"}  # fmt: skip
+    layer = {"optimizer": {"name": "lbfgs"}, "training": {name: values.get(name, True)}}
+    with pytest.raises(ValueError, match=f"training.{name} must be left out with lbfgs"):
+        experiment_of("iris", layer)
+
+
+@pytest.mark.parametrize("settings", [{"name": "cosine"}, {"warmup": 1}, {"per": "step"}])
+def test_lbfgs_refuses_a_schedule(settings):
+    with pytest.raises(ValueError, match="must be left out with lbfgs"):
+        experiment_of("iris", {"optimizer": {"name": "lbfgs"}, "schedule": settings})
 
 
 @pytest.mark.parametrize(

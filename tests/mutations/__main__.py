@@ -20,6 +20,7 @@ from mutations.planted_bugs import MUTATIONS
 from mutations.planted_input_bugs import INPUT_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
+from mutations.planted_tables import TABLE_MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = [
@@ -58,6 +59,17 @@ TESTS = [
     "training/test_continuation_files.py",
     "estimators/test_continuation.py",
     "process/test_interrupts.py",
+    "data/test_row_by_row.py",
+    "data/test_column_types.py",
+    "data/test_column_options.py",
+    "data/test_wrong_before.py",
+    "data/test_preprocessing_learned.py",
+    "data/test_text_tables.py",
+    "data/test_cells.py",
+    "experiment/test_experiment.py",
+    "experiment/test_pipeline.py",
+    "export/test_tables.py",
+    "service/test_answers.py",
 ]
 
 
@@ -102,7 +114,7 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS, *PASS_MUTATIONS]
+    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS, *PASS_MUTATIONS, *TABLE_MUTATIONS]
     chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:

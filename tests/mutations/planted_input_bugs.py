@@ -106,7 +106,7 @@ INPUT_MUTATIONS = [
     Mutation(
         "long texts in a dictionary",
         "python/fastmlp/data/parquet.py",
-        '        require_ratio(f"column {series.name!r}", len(content), texts)\n',
+        '            require_ratio(f"column {series.name!r}", size, bytes_so_far)\n',
         "",
     ),
 ]

@@ -9,9 +9,10 @@
 The modules, lowest first: `cells` reads single cells, `table` holds the contents of a source,
 `arrays` checks arrays, `reading` finds the reader of a source (`delimited`, `parquet`, ... read
 bytes, `frames` takes data frames), `columns` turns cells into inputs, `inference` finds what kind
-of column cells make, `options` holds choices, `targets` finds targets and tasks, `schema` learns
-the columns of a table, `moments` means and deviations, `preprocessing` applies what `preparation`
-learned from the training part, and `split` draws parts.
+of column cells make, `options` holds choices, `targets` finds targets and tasks (`table_targets`,
+`array_targets`), `schema` learns the columns of a table and `table_inputs` applies it, `moments`
+holds means and deviations, `preprocessing` applies what `preparation` learned from the training
+part, and `split` draws parts.
 """
 
 from __future__ import annotations

@@ -87,19 +87,32 @@ def is_text(cells: Any) -> bool:
     return bool(cells.dtype == polars.String)
 
 
+def are_usable(cells: Any) -> bool:
+    """Return whether cells are of a type of which a column can be: no lists, objects or bytes."""
+    polars = require("data", "polars")
+    others = (polars.String, polars.Boolean, polars.Date, polars.Datetime, polars.Time, polars.Null)
+    return bool(cells.dtype.is_numeric() or cells.dtype in others)
+
+
 def trimmed(cells: Any) -> Any:
     """Return texts without blanks around them; null becomes the empty text."""
     return cells.fill_null("").str.strip_chars()
 
 
 def as_texts(cells: Any) -> Any:
-    """Return cells of any dtype as texts; a number is its shortest text, as in `name_of`."""
+    """Return cells of any dtype as texts; a number is its shortest text, as in `name_of`.
+
+    Cells that are not usable have texts for messages.
+    """
     polars = require("data", "polars")
     if is_text(cells):
         return cells
     if cells.dtype.is_float():
         names = [None if v is None or math.isnan(v) else name_of(v) for v in cells.to_list()]
         return polars.Series(cells.name, names, polars.String)
+    if not are_usable(cells):
+        texts = [None if value is None else shown(value) for value in cells.to_list()]
+        return polars.Series(cells.name, texts, polars.String)
     return cells.cast(polars.String)
 
 
@@ -426,8 +439,8 @@ def finite_numbers(
 
 
 def shown(value: Any) -> str:
-    """Return the repr of a value for a message, cut if it is long."""
-    text = repr(value)
+    """Return the repr of a value for a message, cut if it is long; that of a list for a series."""
+    text = repr(value.to_list() if hasattr(value, "to_list") else value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.content import Content
+from fastmlp.data.encodings import Encoding, check_encoding, encoding_of
 from fastmlp.data.shards import ShardedTable, require_alike
 from fastmlp.data.table import Reading, Table
 from fastmlp.data.text_columns import TextColumn
@@ -36,6 +37,9 @@ class Found:
     encoding: str = "utf-8"
     separator: str | None = None
     has_keys: bool = False
+
+
+ReadOne = Callable[[Content, str, Reading, "Collected"], Found]
 
 
 class Collected:
@@ -114,8 +118,8 @@ class Collected:
 
 
 def collect(
-    contents: Sequence[Content],
-    read_one: Callable[[Content, Reading, Collected], Found],
+    source: bytes | Content | Sequence[Content],
+    read_one: ReadOne,
     reading: Reading,
     origin: str,
 ) -> Table:
@@ -123,14 +127,26 @@ def collect(
 
     Parameters
     ----------
-    contents : sequence of Content
-        The files, in order.
+    source : bytes, Content, or sequence of Content
+        The file, or the files in order.
     read_one : callable
-        Adds the rows of a file to a `Collected`.
+        Adds the rows of a file, whose encoding is given, to a `Collected`.
     reading : Reading
+        Columns, and the encoding if it is known.
     origin : str
         Name of the whole, for messages.
+
+    Raises
+    ------
+    FormatError
+        Files differ in their columns, or one cannot be read.
+    ValueError
+        The encoding is not one of text.
     """
+    check_encoding(reading.encoding)
+    if isinstance(source, bytes):
+        source = Content(origin, data=source)
+    contents = [source] if isinstance(source, Content) else source
     collected, found = _pass(contents, read_one, reading)
     if not collected.columns and reading.wanted is not None:
         # Messages about what is missing list what is there.
@@ -162,18 +178,26 @@ def collect(
 
 
 def _pass(
-    contents: Sequence[Content],
-    read_one: Callable[[Content, Reading, Collected], Found],
-    reading: Reading,
+    contents: Sequence[Content], read_one: ReadOne, reading: Reading
 ) -> tuple[Collected, Found]:
     collected = Collected(reading)
     first: Found | None = None
     for content in contents:
         collected.begin_file()
-        found = read_one(content, reading, collected)
+        content.digest()  # a packed file is checked as a whole before its rows take memory
+        encoding = _encoding(content, reading)
+        found = read_one(content, encoding.name, reading, collected)
+        notes = (*encoding.notes, *found.notes)
+        found = dataclasses.replace(found, encoding=encoding.name, notes=notes)
         if first is None:
             first = found
         else:
             require_alike(content.origin, found.names, contents[0].origin, first.names)
     assert first is not None
     return collected, first
+
+
+def _encoding(content: Content, reading: Reading) -> Encoding:
+    if reading.encoding is not None:
+        return Encoding(reading.encoding)
+    return encoding_of(content, reading.usual_encoding) or Encoding("utf-8")

@@ -20,6 +20,7 @@ from fastmlp.data.cells import (
     PLAIN,
     NumberFormat,
     Numbers,
+    are_usable,
     as_number,
     as_texts,
     is_text,
@@ -30,10 +31,11 @@ from fastmlp.data.cells import (
     trimmed,
     truth_codes,
 )
-from fastmlp.data.table import Problems, Table, require_columns
+from fastmlp.data.table import Problems
 from fastmlp.extras import require
 
 __all__ = [
+    "BLOCK_ROWS",
     "DATE_PARTS",
     "KINDS",
     "MAX_CATEGORIES",
@@ -47,8 +49,6 @@ __all__ = [
     "NumberColumn",
     "codes_of_numbers",
     "date_parts",
-    "encode_table",
-    "rows_of_unknown_categories",
 ]
 
 # Categories of one column: those that are recognized, and those that may be asked for.
@@ -59,7 +59,7 @@ _WHOLE = re.compile("0|-?[1-9][0-9]*")
 UNKNOWN = -1
 MISSING = -2
 # Rows that are encoded at a time, so that what is computed on the way takes little memory.
-_BLOCK_ROWS = 1 << 16
+BLOCK_ROWS = 1 << 16
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -241,10 +241,10 @@ class CategoryColumn:
             Cells of shape (rows,) as they came.
         """
         polars = require("data", "polars")
-        if len(cells) > _BLOCK_ROWS:
+        if len(cells) > BLOCK_ROWS:
             every = np.empty(len(cells), np.int64)
-            for start in range(0, len(cells), _BLOCK_ROWS):
-                every[start : start + _BLOCK_ROWS] = self.codes(cells.slice(start, _BLOCK_ROWS))
+            for start in range(0, len(cells), BLOCK_ROWS):
+                every[start : start + BLOCK_ROWS] = self.codes(cells.slice(start, BLOCK_ROWS))
             return every
         missing = missing_cells(cells, self.missing)
         if self.reads == "boolean":
@@ -264,6 +264,8 @@ class CategoryColumn:
     def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
         """Write ones and zeros; see `Column`."""
         codes = self.codes(cells)
+        if not are_usable(cells):
+            problems.add(codes == UNKNOWN, self.name, "must be text or a number, got {}")
         if self.refuses_missing:
             problems.add(codes == MISSING, self.name, "lacks a value")
         if self.fill is not None:
@@ -424,66 +426,3 @@ def date_parts(seconds: Floats) -> dict[str, Floats]:
 
 
 KINDS: dict[str, type[Column]] = {c.kind: c for c in (NumberColumn, CategoryColumn, DateColumn)}
-
-
-# ---------------------------------------------------------------- tables
-
-
-def encode_table(
-    table: Table,
-    columns: Sequence[Column],
-    unknown_categories: str,
-    rows: NDArray[np.int64] | None = None,
-) -> tuple[Floats, Problems]:
-    """Turn the columns of a table into inputs of the network, not yet standardized.
-
-    Parameters
-    ----------
-    table : Table
-        Table with these columns; others are ignored.
-    columns : sequence of Column
-        Columns in the order of their inputs.
-    unknown_categories : {"ignore", "error"}
-        "ignore" sets all inputs of a column to 0 for a category that it does not know, "error"
-        makes it a problem of its row.
-    rows : int64 array, optional
-        Positions of the rows to encode; by default all.
-
-    Returns
-    -------
-    inputs : float64 array of shape (rows, features)
-    problems : Problems
-        Rows that cannot be read; their inputs mean nothing.
-
-    Raises
-    ------
-    FormatError
-        A column is missing.
-    """
-    require_columns(table, [column.name for column in columns])
-    widths = [len(column.feature_names) for column in columns]
-    problems = Problems(table, rows)
-    inputs = np.zeros((len(problems.mask), sum(widths)))
-    for start in range(0, len(inputs), _BLOCK_ROWS):
-        stop = min(start + _BLOCK_ROWS, len(inputs))
-        some = np.arange(start, stop) if rows is None else rows[start:stop]
-        found = Problems(table, some)
-        first = 0
-        for column, width in zip(columns, widths, strict=True):
-            cells = table.columns[column.name]
-            part = cells.slice(start, stop - start) if rows is None else cells[some]
-            block = inputs[start:stop, first : first + width]
-            column.encode(part, block, found, unknown_categories)
-            first += width
-        problems.absorb(found, start)
-    inputs[problems.mask] = 0.0
-    return inputs, problems
-
-
-def rows_of_unknown_categories(table: Table, columns: Sequence[Column]) -> Mask:
-    """Return a mask of the rows with a category that its column does not know."""
-    unknown = np.zeros(len(table), bool)
-    for column in columns:
-        if isinstance(column, CategoryColumn):
-            unknown |= column.codes(table.columns[column.name]) == UNKNOWN
-    return unknown

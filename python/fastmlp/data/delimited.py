@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fastmlp.data.cells import listed, shown
 from fastmlp.data.collected import Collected, Found, collect
 from fastmlp.data.content import Content
-from fastmlp.data.encodings import BadBytes, check_encoding, encoding_of, utf8_blocks
+from fastmlp.data.encodings import BadBytes, utf8_blocks
 from fastmlp.data.faults import Faults
 from fastmlp.data.heading import Heading, heading_of, separator_of
 from fastmlp.data.records import BadQuotes, Blocks, Records
@@ -76,24 +76,15 @@ def read_delimited(
     reading = reading or Reading()
     require("data", "polars")
     reading = dataclasses.replace(reading, separator=separator_of(reading.separator))
-    check_encoding(reading.encoding)
-    if isinstance(source, bytes):
-        source = Content(origin, data=source)
-    contents = [source] if isinstance(source, Content) else source
-    return collect(contents, _read_one, reading, origin)
+    return collect(source, _read_one, reading, origin)
 
 
-def _read_one(content: Content, reading: Reading, collected: Collected) -> Found:
+def _read_one(content: Content, encoding: str, reading: Reading, collected: Collected) -> Found:
     head = content.head(8)
     for magic, problem in _OTHER_FORMATS.items():
         if head.startswith(magic):
             raise FormatError(f"{content.origin}: file type: {problem}")
-    content.digest()  # a packed file is checked as a whole before its rows take memory
-    found = None if reading.encoding is not None else encoding_of(content, reading.usual_encoding)
-    encoding = reading.encoding or (found.name if found is not None else "utf-8")
-    text = _Text(content, encoding, reading, collected)
-    notes = found.notes if found is not None else ()
-    return text.read(notes)
+    return _Text(content, encoding, reading, collected).read()
 
 
 def _heading(text: str, reading: Reading) -> Heading:
@@ -112,7 +103,6 @@ class _Text:
         self, content: Content, encoding: str, reading: Reading, collected: Collected
     ) -> None:
         self._origin = content.origin
-        self._encoding = encoding
         self._blocks = Blocks(utf8_blocks(content, encoding))
         self._reading = reading
         self._collected = collected
@@ -123,10 +113,10 @@ class _Text:
         self._comments = 0
         self._blanks = range(0)  # empty lines of a single column that are not added yet
 
-    def read(self, notes: Sequence[str]) -> Found:
+    def read(self) -> Found:
         """Add all rows to the columns."""
         heading = self._take_heading()
-        index, more_notes = self._take_names(heading)
+        index, notes = self._take_names(heading)
         before, first = self._collected.rows, self._line
         while (block := self._take()) is not None:
             self._add(block)
@@ -137,11 +127,10 @@ class _Text:
         if self._comments:
             count = self._comments
             lines = "1 line that starts" if count == 1 else f"{count} lines that start"
-            more_notes.append(f"comments: {lines} with # left out")
+            notes.append(f"comments: {lines} with # left out")
         return Found(
-            tuple(self._names), index, heading.has_header, (*notes, *more_notes), self._encoding,
-            self._separator,
-        )  # fmt: skip
+            tuple(self._names), index, heading.has_header, tuple(notes), separator=self._separator
+        )
 
     # ------------------------------------------------------------ the beginning
 

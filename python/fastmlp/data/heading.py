@@ -16,7 +16,7 @@ from fastmlp.data.cells import NUMBER_MISSING, as_number
 
 __all__ = ["Heading", "heading_of", "separator_of"]
 
-_SEPARATORS = (",", ";", "\t", "|")
+USUAL_SEPARATORS = (",", ";", "\t", "|")
 _TABS = ("tab", "\\t")
 _MOST_CHARACTERS = 1 << 16
 _MOST_LINES = 100
@@ -100,7 +100,7 @@ def heading_of(
         comments += lines[skipped].startswith("#")
         skipped += 1
     rest = _sample(lines, skipped)
-    tried = dict.fromkeys((*_SEPARATORS, usual_separator or _SEPARATORS[0]))
+    tried = dict.fromkeys((*USUAL_SEPARATORS, usual_separator or USUAL_SEPARATORS[0]))
     separator = separator or _separator_by_names(rest, wanted, tried) or _separator_of(rest, tried)
     if comments and header is not False:
         found = _marked_header(lines[:skipped], rest, separator)
@@ -160,7 +160,7 @@ def _separator_by_names(
 
 def _separator_of(lines: Sequence[str], tried: Collection[str]) -> str:
     """Return the separator with which most lines have as many fields as the first one."""
-    best, best_score = _SEPARATORS[0], (0.0, 0.0, 0)
+    best, best_score = USUAL_SEPARATORS[0], (0.0, 0.0, 0)
     for separator in tried:
         rows = _split(lines, separator)
         if not rows or len(rows[0]) < 2:

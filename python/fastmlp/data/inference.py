@@ -21,6 +21,7 @@ from fastmlp.data.cells import (
     PLAIN,
     TRUE_WORDS,
     NumberFormat,
+    are_usable,
     as_texts,
     is_text,
     missing_cells,
@@ -127,17 +128,14 @@ def _of_values(name: str, cells: Any) -> Finding:
         present = present.drop_nans()
     if len(present) == 0 or cells.dtype == polars.Null:
         return Finding("empty", "has no values")
-    try:
-        distinct = present.n_unique()
-    except polars.exceptions.PolarsError:
-        return Finding("unusable", f"holds {_type_name(cells)}")
+    if not are_usable(cells):
+        return Finding("unusable", f"holds {cells.dtype.base_type()}".lower())
+    distinct = present.n_unique()
     if cells.dtype == polars.Boolean:
         kind = "boolean"
     elif cells.dtype in (polars.Date, polars.Datetime):
         kind = "date"
-    elif not cells.dtype.is_numeric():
-        return Finding("unusable", f"holds {_type_name(cells)}", distinct=distinct)
-    elif _exceeds_integers(present):
+    elif cells.dtype == polars.Time or _exceeds_integers(present):
         return _names(name, as_texts(present), present)
     else:
         kind = "number"
@@ -146,10 +144,6 @@ def _of_values(name: str, cells: Any) -> Finding:
     if kind == "number" and _is_identifier(name, present, distinct, len(cells)):
         return Finding("identifier", "numbers the rows", distinct=distinct)
     return Finding(kind, distinct=distinct)
-
-
-def _type_name(cells: Any) -> str:
-    return str(cells.dtype.base_type()).lower()
 
 
 def _exceeds_integers(present: Any) -> bool:
@@ -419,8 +413,7 @@ def _mixed_dates(name: str, distinct: Any) -> Finding | None:
         bad = read_dates(distinct, form, ()).bad
         others = distinct.filter(bad).to_list()
         if 0 < len(others) <= _OTHER_DATES_SHARE * len(distinct):
-            texts = ", ".join(map(shown, others[:3])) + (", ..." if len(others) > 3 else "")
-            tokens = ",".join(others[:3]) if len(others) <= 3 else "TEXT"
+            texts, tokens = _told(others)
             shape = "" if form == "iso" else f" in the format {form}"
             return Finding(
                 "unclear",
@@ -471,14 +464,20 @@ def _mixed_finding(
     if distinct.str.contains(_LEADING_ZERO).any():
         return None
     others = distinct.filter(is_word).to_list()
-    texts = ", ".join(map(shown, others[:3])) + (", ..." if len(others) > 3 else "")
-    tokens = ",".join(others[:3]) if len(others) <= 3 else "TEXT"
+    texts, tokens = _told(others)
     return Finding(
         "unclear",
         f"mixes numbers with text: {texts} in {words} of {len(cells)} rows; say what stands for a "
         f'missing value with --missing-token "{tokens}", or take all values as names with '
         f'--categorical "{name}"',
     )
+
+
+def _told(others: list[str]) -> tuple[str, str]:
+    """Return the first texts for a message, and the argument of --missing-token for all of them."""
+    if len(others) > 3:
+        return f"{', '.join(map(shown, others[:3]))}, ...", "TEXT"
+    return ", ".join(map(shown, others)), ",".join(others)
 
 
 def _names(name: str, distinct: Any, cells: Any, present: int | None = None) -> Finding:

@@ -6,6 +6,7 @@ true and false, and null and keys that an object lacks are missing values.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import json
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from fastmlp.data.cells import shown
 from fastmlp.data.collected import Collected, Found, collect
 from fastmlp.data.content import Content
-from fastmlp.data.encodings import BadBytes, check_encoding, encoding_of, utf8_blocks
+from fastmlp.data.encodings import BadBytes, utf8_blocks
 from fastmlp.data.faults import Faults
 from fastmlp.data.table import Reading, Table
 from fastmlp.errors import FormatError
@@ -56,13 +57,8 @@ def read_json(
     FormatError
         The text is no such table; the message names the lines and, if possible, the keys.
     """
-    reading = reading or Reading()
     require("data", "polars")
-    check_encoding(reading.encoding)
-    if isinstance(source, bytes):
-        source = Content(origin, data=source)
-    contents = [source] if isinstance(source, Content) else source
-    return collect(contents, _read_one, reading, origin)
+    return collect(source, _read_one, reading or Reading(), origin)
 
 
 def read_json_rows(
@@ -93,29 +89,24 @@ def read_json_rows(
     FormatError
         The text is no such document; the message names the rows and, if possible, the keys.
     """
-    reading = reading or Reading()
     require("data", "polars")
-    check_encoding(reading.encoding)
-    read_one = functools.partial(_read_document, most=most)
-    return collect([Content(origin, data=data)], read_one, reading, origin)
+    reading = reading or Reading()
+    reading = dataclasses.replace(reading, encoding=reading.encoding or "utf-8")
+    return collect(data, functools.partial(_read_document, most=most), reading, origin)
 
 
 def _read_document(
-    content: Content, reading: Reading, collected: Collected, most: int | None
+    content: Content, encoding: str, reading: Reading, collected: Collected, most: int | None
 ) -> Found:
-    text = _Objects(content, reading, reading.encoding or "utf-8", collected, most)
+    text = _Objects(content, reading, encoding, collected, most)
     text.read_document()
     return Found(tuple(text.names), has_keys=True)
 
 
-def _read_one(content: Content, reading: Reading, collected: Collected) -> Found:
-    content.digest()  # a packed file is checked as a whole before its rows take memory
-    found = None if reading.encoding is not None else encoding_of(content, reading.usual_encoding)
-    encoding = reading.encoding or (found.name if found is not None else "utf-8")
+def _read_one(content: Content, encoding: str, reading: Reading, collected: Collected) -> Found:
     text = _Objects(content, reading, encoding, collected)
     text.read()
-    notes = found.notes if found is not None else ()
-    return Found(tuple(text.names), notes=notes, encoding=encoding, has_keys=True)
+    return Found(tuple(text.names), has_keys=True)
 
 
 class _Number(str):

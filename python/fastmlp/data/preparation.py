@@ -5,43 +5,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.cells import PLAIN, NumberFormat, listed
-from fastmlp.data.columns import CategoryColumn, Column, encode_table, rows_of_unknown_categories
+from fastmlp.data.cells import PLAIN, NumberFormat
+from fastmlp.data.columns import Column
+from fastmlp.data.heading import USUAL_SEPARATORS
 from fastmlp.data.inference import find_kind
 from fastmlp.data.moments import column_moments
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION, Options
 from fastmlp.data.preprocessing import Preprocessing
-from fastmlp.data.schema import Schema, learn_columns, require_options_fit
+from fastmlp.data.schema import Schema, learn_columns
 from fastmlp.data.split import split
-from fastmlp.data.table import Part, Problems, RawData, Table
-from fastmlp.data.targets import (
-    MOST_NUMERIC_CLASSES,
-    class_codes,
-    column_codes,
-    find_targets,
-    infer_task,
-    labeled_rows,
-    learn_target,
-    require_task,
-    target_arrays,
-    value_matrix,
-    values_of_columns,
-)
-from fastmlp.errors import FormatError
+from fastmlp.data.table import Problems, RawData, Table
+from fastmlp.data.table_inputs import encode_table, rows_of_unknown_categories
+from fastmlp.data.targets import Targets, known_targets, learn_targets
 
-__all__ = ["Prepared", "Samples", "prepare", "refuse_column_options"]
+__all__ = ["Prepared", "Samples", "prepare"]
 
-_SEPARATORS = (None, ",", ";", "\t", "|")
-_WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 
 Indices = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -167,17 +153,24 @@ def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None 
     ('upper', 'lower')
     """
     notes: list[str] = []
-    raw = _with_targets(raw, options, preprocessing, notes)
-    if preprocessing is None:
-        learned = _learn_targets(raw, options, notes)
-    else:
-        learned = _known_targets(raw, preprocessing)
-    parts = _split(raw, options, learned.codes, notes)
     if isinstance(raw.train.x, Table):
-        x, preprocessing = _prepare_table(raw, options, learned, parts, preprocessing, notes)
+        notes.extend(raw.train.x.notes)
+    if preprocessing is None:
+        raw, targets = learn_targets(raw, options, notes)
     else:
-        x, preprocessing = _prepare_arrays(raw, options, learned, parts, preprocessing, notes)
-    del learned  # its targets are not needed beside those of the samples
+        raw, targets = known_targets(raw, options, preprocessing, notes)
+    parts = _split(raw, options, targets.codes, notes)
+    train = parts["train"]
+    if preprocessing is not None:
+        columns, unknown = preprocessing.columns or (), preprocessing.unknown_categories
+        x = _inputs(raw, columns, unknown, parts, options)
+    else:
+        targets.require_training(raw, train)
+        schema = _learned_schema(raw, options, targets.names, train, notes)
+        columns = () if schema is None else schema.columns
+        x = _inputs(raw, columns, options.unknown_categories, parts, options)
+        preprocessing = _learned(raw, options, targets, train, x["train"], schema, notes)
+    del targets  # its targets are not needed beside those of the samples
     samples = _samples(raw, preprocessing, x, parts)
     if preprocessing.unknown_categories == "ignore":
         _note_unknown_categories(raw, preprocessing, parts, notes)
@@ -192,184 +185,6 @@ def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None 
         sha256=raw.sha256,
         notes=tuple(notes),
     )
-
-
-# ---------------------------------------------------------------- targets
-
-
-def _with_targets(
-    raw: RawData, options: Options, preprocessing: Preprocessing | None, notes: list[str]
-) -> RawData:
-    """Return the source without the rows of its tables that have no target."""
-    table = raw.train.x
-    if options.missing == "error" or not isinstance(table, Table):
-        return raw
-    if preprocessing is None:
-        require_options_fit(table, options)
-        names = find_targets(table, options)
-        tokens = {name: learn_target(table, name, options).missing_tokens for name in names}
-    else:
-        schema = preprocessing.target_schema or ()
-        tokens = {column.name: column.missing for column in schema}
-    raw = replace(raw, train=Part(labeled_rows(table, tokens)))
-    if raw.test is not None and isinstance(raw.test.x, Table):
-        raw = replace(raw, test=Part(labeled_rows(raw.test.x, tokens)))
-    left = len(table) - len(raw.train.x)
-    if left:
-        notes.append(f"target: {left} of {len(table)} rows have none and are left out")
-    return raw
-
-
-@dataclass(frozen=True)
-class _Targets:
-    """The targets of all samples of the training source.
-
-    `codes` are classes, `values` other targets, unscaled. `named`: the source has names for the
-    classes and counts them from 0. `schema` describes the columns of a table.
-    """
-
-    task: str
-    names: tuple[str, ...]
-    label: str
-    codes: Indices | None = None
-    values: Floats | None = None
-    class_names: tuple[str, ...] | None = None
-    named: bool = False
-    label_type: str = "text"
-    schema: tuple[Column, ...] | None = None
-
-    def require_training(self, raw: RawData, train: Indices) -> None:
-        """Raise unless at least two classes exist and each has a sample in the training part."""
-        if self.named or self.codes is None or self.class_names is None:
-            return
-        if len(self.class_names) < 2:
-            raise ValueError(
-                f"{self.label} must hold two or more classes, "
-                f"got {listed(map(repr, self.class_names))}"
-            )
-        lost = ~np.isin(self.codes, self.codes[train])
-        if lost.any():
-            row = int(np.argmax(lost))
-            problem = (
-                f"class {self.class_names[self.codes[row]]!r} does not occur in the training "
-                "part; with stratify (--stratify) one sample of each class stays there"
-            )
-            table = raw.train.x
-            if isinstance(table, Table):
-                raise table.error(row, self.names[0], problem)
-            raise FormatError(f"{self.label}: {problem} at [{row}]")
-
-
-def _learn_targets(raw: RawData, options: Options, notes: list[str]) -> _Targets:
-    if isinstance(raw.train.x, Table):
-        return _targets_of_table(raw, raw.train.x, options, notes)
-    refuse_column_options(options, raw.name)
-    return _targets_of_arrays(raw, options, notes)
-
-
-def _targets_of_table(raw: RawData, table: Table, options: Options, notes: list[str]) -> _Targets:
-    require_options_fit(table, options)
-    notes.extend(table.notes)
-    names = find_targets(table, options)
-    if not options.target:
-        notes.append(f"target: column {names[0]!r}")
-    columns = [learn_target(table, name, options) for name in names]
-    known = raw.task if options.task == "auto" else options.task
-    task = infer_task(columns) if known is None else known
-    require_task(task, columns, asked=known is not None)
-    schema = tuple(column.column(task) for column in columns)
-    label = columns[0].label
-    if task != "classification":
-        values, problems = values_of_columns(table, schema)
-        if len(problems):
-            raise problems.error()
-        _note_task(known, task, notes, names, values)
-        labels = names if task == "multilabel" else None
-        return _Targets(task, names, label, None, values, labels, schema=schema)
-    problems = Problems(table)
-    codes = column_codes(table, schema[0], problems)
-    if len(problems):
-        raise problems.error()
-    assert isinstance(schema[0], CategoryColumn)
-    classes = schema[0].categories
-    _note_task(known, task, notes, names, None, len(classes))
-    label_type = columns[0].label_type
-    if table.is_untyped and all(map(_WHOLE.fullmatch, classes)):
-        label_type = "integer"  # written as Python writes them, so that nothing is lost
-    return _Targets(task, names, label, codes, None, classes, label_type=label_type, schema=schema)
-
-
-def _targets_of_arrays(raw: RawData, options: Options, notes: list[str]) -> _Targets:
-    columns = target_arrays(raw.train)
-    for column in columns:
-        column.refuse_missing()
-    known = raw.task if options.task == "auto" else options.task
-    task = infer_task(columns) if known is None else known
-    require_task(task, columns, asked=known is not None)
-    names = tuple(column.name for column in columns)
-    if task == "classification":
-        named = raw.class_names is not None
-        classes = raw.class_names or columns[0].names()
-        codes = class_codes(columns[0], classes, indices=named)
-        _note_task(known, task, notes, names, None, len(classes))
-        label_type = "text" if named else columns[0].label_type
-        return _Targets(task, names, columns[0].label, codes, None, classes, named, label_type)
-    values = value_matrix(columns)
-    _note_task(known, task, notes, names, values)
-    labels = None
-    if task == "multilabel":
-        labels = raw.class_names or tuple(str(j) for j in range(len(columns)))
-    return _Targets(task, names, columns[0].label, None, values, labels)
-
-
-def _note_task(
-    known: str | None,
-    task: str,
-    notes: list[str],
-    names: Sequence[str],
-    values: Floats | None,
-    classes: int = 0,
-) -> None:
-    if known is not None:
-        return
-    shown = listed(map(repr, names))
-    if task == "classification":
-        notes.append(f"task: classification, {classes} classes of {shown}")
-        return
-    doubt = ""
-    if values is not None and values.shape[1] == 1 and (values == np.floor(values)).all():
-        count = len(np.unique(values))
-        doubt = (
-            f" ({count} different whole numbers; up to {MOST_NUMERIC_CLASSES} would be classes, "
-            "as they are with --task classification)"
-        )
-    notes.append(f"task: {task} of {shown}{doubt}")
-
-
-def _known_targets(raw: RawData, preprocessing: Preprocessing) -> _Targets:
-    """Return the targets as a model reads them."""
-    y = preprocessing.targets(raw.train, raw.class_names)
-    classes = preprocessing.task == "classification"
-    return _Targets(
-        preprocessing.task,
-        preprocessing.target_columns or ("y",),
-        "y",
-        y if classes else None,
-        None,
-        preprocessing.class_names,
-        named=True,
-        schema=preprocessing.target_schema,
-    )
-
-
-def refuse_column_options(options: Options, name: str) -> None:
-    """Raise ValueError for options that apply to tables only."""
-    for column, option in options.named.items():
-        raise ValueError(f"{option} names columns of a table ({column!r}), but {name} holds arrays")
-    defaults = Options()
-    for option in ("missing", "missing_token", "decimal", "thousands"):
-        if getattr(options, option) not in (getattr(defaults, option), "error"):
-            raise ValueError(f"{option} is for tables, but {name} holds arrays")
 
 
 # ---------------------------------------------------------------- parts
@@ -420,25 +235,30 @@ def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
 # ---------------------------------------------------------------- inputs
 
 
-def _prepare_table(
+def _learned_schema(
+    raw: RawData, options: Options, targets: Sequence[str], train: Indices, notes: list[str]
+) -> Schema | None:
+    """Return the columns of a table as its training part makes them; None for arrays."""
+    if not isinstance(raw.train.x, Table):
+        return None
+    schema = learn_columns(raw.train.x, options, targets, train)
+    notes.extend(schema.notes)
+    return schema
+
+
+def _inputs(
     raw: RawData,
-    options: Options,
-    targets: _Targets,
+    columns: Sequence[Column],
+    unknown: str,
     parts: Mapping[str, Indices],
-    preprocessing: Preprocessing | None,
-    notes: list[str],
-) -> tuple[dict[str, NDArray[Any]], Preprocessing]:
-    """Return the inputs of each part, not yet standardized, and the preprocessing."""
+    options: Options,
+) -> dict[str, NDArray[Any]]:
+    """Return the inputs of each part, not yet standardized."""
     table = raw.train.x
-    assert isinstance(table, Table)
-    schema = None
-    if preprocessing is None:
-        targets.require_training(raw, parts["train"])
-        schema = learn_columns(table, options, targets.names, parts["train"])
-        notes.extend(schema.notes)
-        columns, unknown = schema.columns, options.unknown_categories
-    else:
-        columns, unknown = preprocessing.columns or (), preprocessing.unknown_categories
+    if not isinstance(table, Table):
+        array = plain_inputs(table)
+        refuse_non_finite(array)
+        return {part: _rows(array, rows) for part, rows in parts.items()}
     x: dict[str, NDArray[Any]] = {}
     problems = Problems(table)
     for part, rows in parts.items():
@@ -446,10 +266,7 @@ def _prepare_table(
         problems.absorb(found)
     if len(problems):
         raise problems.error(_hints(options, unknown))
-    if preprocessing is None:
-        assert schema is not None
-        preprocessing = _learned(raw, options, targets, parts["train"], x["train"], schema, notes)
-    return x, preprocessing
+    return x
 
 
 def _hints(options: Options, unknown: str) -> list[str]:
@@ -461,27 +278,10 @@ def _hints(options: Options, unknown: str) -> list[str]:
     return hints
 
 
-def _prepare_arrays(
-    raw: RawData,
-    options: Options,
-    targets: _Targets,
-    parts: Mapping[str, Indices],
-    preprocessing: Preprocessing | None,
-    notes: list[str],
-) -> tuple[dict[str, NDArray[Any]], Preprocessing]:
-    array = plain_inputs(raw.train.x)
-    refuse_non_finite(array)
-    x = {part: _rows(array, rows) for part, rows in parts.items()}
-    if preprocessing is None:
-        targets.require_training(raw, parts["train"])
-        preprocessing = _learned(raw, options, targets, parts["train"], x["train"], None, notes)
-    return x, preprocessing
-
-
 def _learned(
     raw: RawData,
     options: Options,
-    targets: _Targets,
+    targets: Targets,
     train: Indices,
     x: NDArray[Any],
     schema: Schema | None,
@@ -493,14 +293,18 @@ def _learned(
     source_names = None
     if table is not None and not table.header:
         source_names = tuple(table.names)
-    separator = None if table is None or table.separator in _SEPARATORS else table.separator
+    separator = None if table is None or table.separator in USUAL_SEPARATORS else table.separator
     encoding = None if table is None or table.encoding == "utf-8" else table.encoding
+    columns = None if schema is None else schema.columns
+    names = raw.feature_names
+    if columns is not None:
+        names = tuple(name for column in columns for name in column.feature_names)
     return Preprocessing(
         task=targets.task,
         features=x.shape[1],
-        columns=None if schema is None else schema.columns,
+        columns=columns,
         unknown_categories=options.unknown_categories,
-        feature_names=raw.feature_names if schema is None else None,
+        feature_names=names,
         image_shape=raw.image_shape,
         class_names=targets.class_names,
         target_schema=targets.schema,
@@ -513,7 +317,7 @@ def _learned(
         source_names=source_names,
         encoding=encoding,
         separator=separator,
-        **_learned_inputs(options, x, notes),
+        **_learned_inputs(options, x, names, notes),
         **(_learned_targets(options, targets, train) if regression else {}),
     )
 
@@ -527,29 +331,36 @@ def _weight_format(table: Table | None, options: Options) -> NumberFormat:
     return found.format if found.kind == "number" else PLAIN
 
 
-def _learned_inputs(options: Options, x: NDArray[Any], notes: list[str]) -> dict[str, Any]:
+def _learned_inputs(
+    options: Options, x: NDArray[Any], names: Sequence[str] | None, notes: list[str]
+) -> dict[str, Any]:
     standardized = x.dtype != np.uint8 if options.standardize is None else options.standardize
     if not standardized:
         return {}
     mean, scale = column_moments(x)
     usable = np.isfinite(mean) & np.isfinite(scale)
     if not usable.all():
+        at = int(np.argmin(usable))
+        where = f"input {at} (counted from 0)" if names is None else f"column {names[at]!r}"
         raise ValueError(
-            f"standardize must be off: input {int(np.argmin(usable))} (counted from 0) holds "
-            "numbers that are too large for a mean and a standard deviation"
+            f"standardize must be off (--no-standardize): {where} holds numbers that are too large "
+            "for a mean and a standard deviation"
         )
     if options.standardize is None:
         notes.append("inputs: standardized to mean 0 and standard deviation 1")
     return {"input_mean": mean, "input_scale": scale}
 
 
-def _learned_targets(options: Options, targets: _Targets, train: Indices) -> dict[str, Any]:
+def _learned_targets(options: Options, targets: Targets, train: Indices) -> dict[str, Any]:
     if not options.standardize_target:
         return {}
     assert targets.values is not None
     mean, scale = column_moments(targets.values[train])
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
-        raise ValueError("standardize_target must be off: targets are too large for a mean")
+        raise ValueError(
+            "standardize_target must be off (--no-standardize-target): targets are too large for a "
+            "mean"
+        )
     return {"target_mean": mean, "target_scale": scale}
 
 

@@ -7,8 +7,6 @@ and each target is read, and which columns were left out.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,33 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.arrays import plain_inputs, refuse_non_finite
-from fastmlp.data.cells import PLAIN, NumberFormat, as_number, listed, shown
-from fastmlp.data.columns import (
-    UNKNOWN,
-    UNKNOWN_CATEGORIES,
-    CategoryColumn,
-    Column,
-    NumberColumn,
-    encode_table,
-    rows_of_unknown_categories,
-)
-from fastmlp.data.moments import standardize
-from fastmlp.data.options import TASKS
-from fastmlp.data.stored_preprocessing import preprocessing_config, read_config
-from fastmlp.data.table import Part, Problems, Reading, Table, require_columns
-from fastmlp.data.targets import (
+from fastmlp.data.array_targets import (
     TargetArray,
     class_codes,
-    column_codes,
     label_matrix,
     target_arrays,
     value_matrix,
-    values_of_columns,
 )
+from fastmlp.data.arrays import plain_inputs, refuse_non_finite
+from fastmlp.data.cells import PLAIN, NumberFormat, listed
+from fastmlp.data.columns import Column, NumberColumn
+from fastmlp.data.consistency import require_consistent
+from fastmlp.data.moments import standardize
+from fastmlp.data.stored_preprocessing import preprocessing_config, read_config
+from fastmlp.data.table import Part, Problems, Reading, Table, require_columns
+from fastmlp.data.table_inputs import encode_table
+from fastmlp.data.table_targets import column_codes, values_of_columns, weights_of
 from fastmlp.errors import FormatError
 
-__all__ = ["Preprocessing", "unknown_categories_in", "weights_of"]
+__all__ = ["Preprocessing"]
 
 Floats = NDArray[np.float64]
 Names = tuple[str, ...]
@@ -150,7 +140,7 @@ class Preprocessing:
                 own = np.array(array, np.float64)
                 own.flags.writeable = False
                 object.__setattr__(self, name, own)
-        _require_consistent(self)
+        require_consistent(self)
 
     @property
     def outputs(self) -> int:
@@ -493,164 +483,3 @@ class Preprocessing:
         joined = np.empty(len(labels), object)
         joined[:] = [";".join(names[row]) for row in labels.astype(bool)]
         return joined
-
-
-# ---------------------------------------------------------------- whether the fields fit together
-
-
-def _require_consistent(preprocessing: Preprocessing) -> None:
-    """Raise ValueError, naming the field, unless the fields fit together."""
-    _require_known_outputs(preprocessing)
-    _require_matching_inputs(preprocessing)
-    _require_usable_moments(preprocessing)
-
-
-def _require_known_outputs(preprocessing: Preprocessing) -> None:
-    if preprocessing.task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {preprocessing.task[:40]!r}")
-    regression = preprocessing.task == "regression"
-    _require_given("target_names", preprocessing.target_names, regression)
-    _require_given("class_names", preprocessing.class_names, not regression)
-    fewest = 2 if preprocessing.task == "classification" else 1
-    for field in ("class_names", "target_names"):
-        names = getattr(preprocessing, field)
-        if names is not None and (len(names) < fewest or len(set(names)) != len(names)):
-            raise ValueError(
-                f"{field} must hold {fewest} or more different names, got {listed(names)}"
-            )
-    tabular = preprocessing.columns is not None
-    classes = preprocessing.task == "classification"
-    _require_given("target_schema", preprocessing.target_schema, tabular)
-    _require_matching_targets(preprocessing)
-    if preprocessing.indexed_classes and (tabular or not classes):
-        raise ValueError("indexed_classes must be false but for classes in arrays")
-    _require_label_type(preprocessing)
-
-
-def _require_label_type(preprocessing: Preprocessing) -> None:
-    names = preprocessing.class_names or ()
-    fits = {
-        "text": True,
-        "integer": all(re.fullmatch("-?[0-9]{1,18}", name) for name in names),
-        "number": all(as_number(name) is not None for name in names),
-        "boolean": {name.lower() for name in names} == {"false", "true"},
-    }
-    if not fits.get(preprocessing.label_type):
-        raise ValueError(
-            f"label_type must fit the class_names, got {preprocessing.label_type[:40]!r}"
-        )
-
-
-def _require_matching_targets(preprocessing: Preprocessing) -> None:
-    schema = preprocessing.target_schema
-    if schema is None:
-        if preprocessing.weight is not None or preprocessing.left_out:
-            raise ValueError("weight and left_out must be given for tables only")
-        return
-    names = tuple(column.name for column in schema)
-    if preprocessing.task == "classification":
-        known = [c.categories for c in schema if isinstance(c, CategoryColumn)]
-        if len(schema) != 1 or known != [preprocessing.class_names]:
-            raise ValueError("target_schema must be one column with the class_names")
-    elif names != (preprocessing.class_names or preprocessing.target_names):
-        raise ValueError("target_schema must have the names of the labels or targets")
-
-
-def _require_matching_inputs(preprocessing: Preprocessing) -> None:
-    features, shape = preprocessing.features, preprocessing.image_shape
-    if features < 1:
-        raise ValueError(f"features must be >= 1, got {features}")
-    unknown = preprocessing.unknown_categories
-    if unknown not in UNKNOWN_CATEGORIES:
-        raise ValueError(
-            f"unknown_categories must be one of {', '.join(UNKNOWN_CATEGORIES)}, "
-            f"got {unknown[:40]!r}"
-        )
-    if preprocessing.columns is not None:
-        names = [column.name for column in preprocessing.columns]
-        if len(set(names)) != len(names):
-            raise ValueError(f"columns must have different names, got {listed(names)}")
-        for name in preprocessing.target_columns or ():
-            if name in names:
-                raise ValueError(f"columns must not hold the target {name!r}")
-        if shape is not None:
-            raise ValueError("image_shape must be null for samples in tables")
-        made = sum(len(column.feature_names) for column in preprocessing.columns)
-        if made != features:
-            raise ValueError(f"features must be the {made} of the columns, got {features}")
-    named = preprocessing.feature_names
-    if named is not None and len(named) != features:
-        raise ValueError(f"feature_names must name {features} features, got {len(named)}")
-    if shape is not None and math.prod(shape) != features:
-        raise ValueError(f"image_shape must have {features} values, got {shape}")
-
-
-def _require_usable_moments(preprocessing: Preprocessing) -> None:
-    for kind, length in (("input", preprocessing.features), ("target", preprocessing.outputs)):
-        mean = getattr(preprocessing, f"{kind}_mean")
-        scale = getattr(preprocessing, f"{kind}_scale")
-        if (mean is None) != (scale is None):
-            raise ValueError(f"{kind}_mean and {kind}_scale must be given together")
-        if mean is None:
-            continue
-        if kind == "target" and preprocessing.task != "regression":
-            raise ValueError("target_mean must be given only for regression")
-        for name, array in ((f"{kind}_mean", mean), (f"{kind}_scale", scale)):
-            if array.shape != (length,):
-                raise ValueError(f"{name} must have shape ({length},), got {array.shape}")
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} must be finite, got NaN or infinite values")
-        if scale.min() <= 0:
-            raise ValueError(f"{kind}_scale must be > 0, got {scale.min()}")
-
-
-def _require_given(field: str, value: object, wanted: bool) -> None:
-    if (value is not None) != wanted:
-        raise ValueError(f"{field} must {'be given' if wanted else 'be null'} for this task")
-
-
-def weights_of(table: Table, column: NumberColumn) -> Floats:
-    """Return the weights of the rows of a table, which are in a column.
-
-    Raises
-    ------
-    FormatError
-        The column is missing, or a cell is no number >= 0.
-    """
-    name = column.name
-    require_columns(table, [name], {name: ", the weight of the samples,"})
-    numbers = column.read(table.columns[name])
-    problems = Problems(table)
-    problems.add(numbers.bad, name, "a sample's weight must be a number, got {}")
-    problems.add(numbers.missing, name, "lacks a weight")
-    negative = np.nan_to_num(numbers.values) < 0
-    problems.add(negative, name, "a sample's weight must be >= 0, got {}")
-    if len(problems):
-        raise problems.error()
-    return numbers.values
-
-
-def unknown_categories_in(table: Table, columns: Sequence[Column]) -> str | None:
-    """Return a line about the rows with categories that their columns do not know, None if none.
-
-    Parameters
-    ----------
-    table : Table
-        Rows to predict or to measure.
-    columns : sequence of Column
-        Columns of the features.
-    """
-    count = int(rows_of_unknown_categories(table, columns).sum())
-    if not count:
-        return None
-    for column in columns:
-        if isinstance(column, CategoryColumn):
-            cells = table.columns[column.name]
-            unknown = np.flatnonzero(column.codes(cells) == UNKNOWN)
-            if len(unknown):
-                break
-    have = "have" if count != 1 else "has"
-    return (
-        f"{count:,} of {len(table):,} rows {have} names that the training did not have, such as "
-        f"{shown(cells[int(unknown[0])])} in {column.name!r}"
-    )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.data.cells import (
     NUMBER_MISSING,
     as_texts,
     is_text,
-    listed,
     missing_cells,
     read_dates,
     read_numbers,
@@ -24,22 +22,18 @@ from fastmlp.data.cells import (
 from fastmlp.data.inference import Finding, find_kind
 from fastmlp.data.options import Options
 from fastmlp.data.schema import find_features, learn_columns, require_options_fit
+from fastmlp.data.suspicions import suspicions
 from fastmlp.data.table import Table
-from fastmlp.data.targets import find_targets, infer_task, learn_target, require_task
-from fastmlp.extras import require
+from fastmlp.data.table_targets import find_targets, learn_target
+from fastmlp.data.target_kinds import infer_task, require_task
 
 __all__ = ["ColumnProfile", "Profile", "profile_table"]
 
-_GAPPY = 0.5
-# A column that alone tells this share of the classes, or of the variance, is suspicious.
-_LEAK = 0.999
 _TARGET_KINDS = ("number", "boolean", "category")
 _WIDEST_VALUES = 60
 _MOST_VALUES = 4
 # How messages name an option with its value.
 _OPTION = re.compile(r'--[a-z-]+ "[^"]*"')
-_RARE = 10
-_FEW_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -152,7 +146,7 @@ def profile_table(table: Table, options: Options) -> Profile:
         _profile(table, name, found.get(name), targets, task, options) for name in table.columns
     )
     doubts.add_columns(table, columns, found, targets or (guess,), options)
-    doubts.texts += _suspicions(table, columns, found, targets, task, options)
+    doubts.texts += suspicions(table, found, targets, task, options)
     return Profile(
         table.origin, len(table), columns, targets, guess, task, table.notes,
         tuple(dict.fromkeys(doubts.texts)), tuple(doubts.obstacles), tuple(doubts.choices),
@@ -366,132 +360,3 @@ def _first(values: Sequence[str]) -> str:
 
 def _day(moment: np.datetime64) -> str:
     return str(moment).replace("T", " ").removesuffix(" 00:00:00")
-
-
-# ---------------------------------------------------------------- suspicions
-
-
-def _suspicions(
-    table: Table,
-    columns: Sequence[ColumnProfile],
-    found: dict[str, Finding],
-    targets: Sequence[str],
-    task: str | None,
-    options: Options,
-) -> Iterator[str]:
-    for column in columns:
-        if column.use == "feature" and column.missing > _GAPPY * len(table):
-            share = 100 * column.missing / len(table)
-            count = f"{column.missing:,} of {len(table):,} values"
-            yield f"{column.name!r} lacks {count} ({share:.0f} %)"
-        if column.use == "feature" and column.kind == "category":
-            for spellings in _spelled_alike(table.columns[column.name]):
-                yield f"{column.name!r} has values that differ in case or blanks: {spellings}"
-    yield from _duplicates(table, columns)
-    if len(table) < _FEW_ROWS:
-        yield f"{len(table)} rows are few: measures on the parts will vary by chance"
-    if len(targets) != 1 or task is None:
-        return
-    if task == "classification":
-        yield from _class_suspicions(table, targets[0])
-    for name, finding in found.items():
-        if finding.is_feature:
-            told = _told_by(table, name, finding, targets[0], task, options)
-            if told >= _LEAK:
-                what = "classes" if task == "classification" else "variance"
-                yield (
-                    f"{name!r} alone tells {100 * told:.4g} % of the {what} of {targets[0]!r}: "
-                    f'if it is not known beforehand, leave it out with --exclude "{name}"'
-                )
-
-
-def _duplicates(table: Table, columns: Sequence[ColumnProfile]) -> Iterator[str]:
-    polars = require("data", "polars")
-    seen: dict[int, str] = {}
-    for column in columns:
-        if column.use != "feature":
-            continue
-        cells = table.columns[column.name]
-        if cells.dtype in (polars.List, polars.Struct):
-            continue
-        digest = int(cells.hash(0).to_frame().to_series().hash(1).sum() or 0)
-        other = seen.setdefault(digest, column.name)
-        if other != column.name and cells.equals(table.columns[other], null_equal=True):
-            yield f"{column.name!r} is the same as {other!r}"
-
-
-def _spelled_alike(cells: Any) -> Iterator[str]:
-    """Yield lists of names that are the same but for case and blanks, most frequent first."""
-    texts = as_texts(cells.filter(~missing_cells(cells, ())))
-    counts = texts.value_counts(name="count")
-    name = counts.columns[0]
-    folded: dict[str, list[str]] = {}
-    for text in counts.sort("count", name, descending=[True, False])[name].to_list():
-        folded.setdefault(" ".join(text.split()).casefold(), []).append(text)
-    for spellings in folded.values():
-        if len(spellings) > 1:
-            yield listed(map(repr, spellings))
-
-
-def _class_suspicions(table: Table, target: str) -> Iterator[str]:
-    cells = table.columns[target]
-    texts = as_texts(cells.filter(~missing_cells(cells, ())))
-    counts = texts.value_counts(name="count")
-    counts = counts.sort("count", counts.columns[0], descending=[True, False])
-    names, numbers = counts[counts.columns[0]].to_list(), counts["count"].to_list()
-    rare = [f"{name!r} {number}" for name, number in zip(names, numbers, strict=True)
-            if number < _RARE]  # fmt: skip
-    if rare:
-        yield f"classes with fewer than {_RARE} samples: {listed(rare)}"
-    for spellings in _spelled_alike(cells):
-        yield f"classes that differ in their spelling alone: {spellings}"
-    if numbers and numbers[0] > 0.95 * sum(numbers):
-        share = 100 * numbers[0] / sum(numbers)
-        yield f"{share:.3g} % of the samples are of class {names[0]!r}: accuracy says little"
-
-
-def _told_by(
-    table: Table, name: str, finding: Finding, target: str, task: str, options: Options
-) -> float:
-    """Return the share of the target that a column alone determines, 0 if it is not clear."""
-    cells = table.columns[name]
-    if task == "classification":
-        return _classes_told(cells, finding, table.columns[target], options)
-    learned = learn_target(table, target, options)
-    if finding.kind != "number" or learned.holds_names:
-        return 0.0
-    x = read_numbers(cells, finding.format, (*options.missing_token, *NUMBER_MISSING)).values
-    y = learned.quantities
-    both = np.isfinite(x) & np.isfinite(y)
-    if both.sum() < _FEW_ROWS or x[both].std() == 0 or y[both].std() == 0:
-        return 0.0
-    return float(np.corrcoef(x[both], y[both])[0, 1] ** 2)
-
-
-def _classes_told(cells: Any, finding: Finding, labels: Any, options: Options) -> float:
-    polars = require("data", "polars")
-    if len(cells) < _FEW_ROWS:
-        return 0.0
-    classes = as_texts(labels)
-    if finding.kind == "number":
-        tokens = (*options.missing_token, *NUMBER_MISSING)
-        return _told_by_thresholds(read_numbers(cells, finding.format, tokens).values, classes)
-    if 2 * finding.distinct > len(cells):
-        return 0.0
-    frame = polars.DataFrame({"cell": as_texts(cells), "class": classes})
-    counts = frame.group_by("cell", "class").len()
-    right = counts.group_by("cell").agg(polars.col("len").max())["len"].sum()
-    most = int(classes.value_counts(name="count")["count"].max())
-    return float(right / len(cells)) if most < _LEAK * len(cells) else 0.0
-
-
-def _told_by_thresholds(values: NDArray[np.float64], classes: Any) -> float:
-    """Return 1 if as many intervals of the values as there are classes tell every class."""
-    known = np.isfinite(values)
-    if not known.all() or len(np.unique(values)) < 2:
-        return 0.0
-    codes = np.unique(np.array(classes.to_list(), str), return_inverse=True)[1]
-    order = np.lexsort((codes, values))
-    changes = int((np.diff(codes[order]) != 0).sum())
-    count = len(np.unique(codes))
-    return 1.0 if count > 1 and changes == count - 1 else 0.0

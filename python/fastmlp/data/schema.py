@@ -116,7 +116,8 @@ def _kind_of(name: str, cells: Any, options: Options) -> Finding:
     tokens, form = options.missing_token, options.number_format
     forced = options.dates
     if name in options.categorical:
-        return replace(find_kind(name, cells, tokens, form), kind="category")
+        found = find_kind(name, cells, tokens, form)
+        return found if found.kind == "unusable" else replace(found, kind="category")
     if name in options.numeric:
         return _forced_number(name, cells, tokens, form)
     if name in forced:

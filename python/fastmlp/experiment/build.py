@@ -10,13 +10,14 @@ from typing import Any
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing, Reading
-from fastmlp.data.targets import USUAL_NAMES
+from fastmlp.data.table_targets import USUAL_NAMES
 from fastmlp.errors import did_you_mean
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
     OptimizerSection,
     ScheduleSection,
+    TrainingSection,
 )
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.model import MLP, load_mlp
@@ -36,6 +37,11 @@ __all__ = [
     "with_targets_as_needed",
 ]
 
+# Settings of a training in epochs of mini-batches, which L-BFGS is not.
+_NOT_OF_LBFGS = (
+    "batch_size", "shuffle", "drop_last", "patience", "averaging", "max_time", "checkpoint_every",
+    "tensorboard",
+)  # fmt: skip
 _OPTIMIZERS: Mapping[str, Callable[..., Any]] = {**OPTIMIZERS, "lbfgs": LBFGS}
 _SCHEDULES: Mapping[str, type[Schedule]] = {
     "constant": schedules.Constant,
@@ -122,11 +128,9 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
         A setting contradicts another.
     """
     config = with_absolute_paths(config)
-    averages = averaging(config)  # raises before any file is written
-    if averages is not None and config.optimizer.name.lower() == "lbfgs":
-        raise ValueError(
-            "training.averaging must be left out with lbfgs, which has no steps to average over"
-        )
+    averaging(config)  # raises before any file is written
+    if config.optimizer.name.lower() == "lbfgs":
+        _require_settings_of_lbfgs(config)
     network = config.network
     data = {"task": task}
     loss = _LOSSES[task] if network.loss is None else network.loss
@@ -142,6 +146,22 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
             "schedule": _explicit_schedule(config),
         }
     )
+
+
+def _require_settings_of_lbfgs(config: Config) -> None:
+    """Raise ValueError if a setting is given that L-BFGS would ignore."""
+    usual = TrainingSection()
+    given = [f"training.{n}" for n in _NOT_OF_LBFGS
+             if getattr(config.training, n) != getattr(usual, n)]  # fmt: skip
+    if config.training.monitor not in (None, "loss"):
+        given.append("training.monitor")
+    given += [f"schedule.{name}" for name in sorted(config.schedule.model_fields_set)
+              if getattr(config.schedule, name) != getattr(ScheduleSection(), name)]  # fmt: skip
+    if given:
+        raise ValueError(
+            f"{given[0]} must be left out with lbfgs, which uses all samples in each iteration and "
+            "has no epochs, mini-batches or learning rate"
+        )
 
 
 def new_model(config: Config, prepared: Prepared) -> MLP:

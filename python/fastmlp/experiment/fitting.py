@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from fastmlp.experiment.runner import (
     Outcome,
     StopRule,
     fit,
+    fit_at_once,
     prepare_experiment,
     with_names,
 )
@@ -34,9 +35,7 @@ from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import resolve
 from fastmlp.history import Record
 from fastmlp.model import MLP
-
-if TYPE_CHECKING:
-    from fastmlp.training.lbfgs import LBFGS
+from fastmlp.training.lbfgs import LBFGS
 
 __all__ = ["Fitted", "fit_network", "raw_data", "target_columns"]
 
@@ -73,7 +72,8 @@ def raw_data(
             raise ValueError(
                 f"y must have a target for each of {len(table)} rows, got {len(cells)}"
             )
-    return RawData("data", Part(Table("data", {**table.columns, **added}, index=table.index)))
+    columns = {**table.columns, **added}
+    return RawData("data", Part(replace(table, columns=columns, names=tuple(columns))))
 
 
 def target_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -211,22 +211,12 @@ class _Selection(Callback):
 def _train(
     experiment: Experiment, network: MLP, callbacks: Sequence[Callback], verbose: int
 ) -> None:
-    optimizer: Any = build.optimizer(experiment.config)
+    optimizer = build.optimizer(experiment.config)
+    if isinstance(optimizer, LBFGS):
+        fit_at_once(network, experiment, optimizer, verbose=verbose)
+        return
     outcome = Outcome()
     hooks = [*callbacks, _Selection(experiment, outcome)]
-    if not hasattr(optimizer, "rule"):  # L-BFGS calls no callbacks
-        lbfgs: LBFGS = optimizer
-        samples, settings = experiment.prepared.train, experiment.config.training
-        network.fit(
-            samples.x,
-            samples.y,
-            epochs=settings.epochs or 1,
-            optimizer=lbfgs,
-            sample_weight=samples.weight,
-            threads=settings.threads,
-            verbose=verbose,
-        )
-        return
     fit(network, experiment, optimizer, hooks, verbose=verbose)
     if experiment.selects_best and outcome.best_parameters is not None:
         network.set_parameters(outcome.best_parameters)

@@ -22,7 +22,7 @@ from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.schema import Config, DataSection, TrainingSection
-from fastmlp.history import BestValue, Record
+from fastmlp.history import BestValue, History, Record
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
 from fastmlp.training.lbfgs import LBFGS
@@ -36,6 +36,7 @@ __all__ = [
     "evaluate_selected",
     "facts",
     "fit",
+    "fit_at_once",
     "load_experiment",
     "parameter_count",
     "prepare_experiment",
@@ -414,6 +415,23 @@ def fit(
     model.fit(train.x, train.y, **(arguments | options))
 
 
+def fit_at_once(
+    model: MLP, experiment: Experiment, optimizer: LBFGS, *, verbose: int = 0
+) -> History:
+    """Train a model with L-BFGS, which calls no callbacks; see `fit`."""
+    settings, samples = experiment.config.training, experiment.prepared.train
+    return model.fit(
+        samples.x,
+        samples.y,
+        epochs=settings.epochs or 1,
+        optimizer=optimizer,
+        sample_weight=samples.weight,
+        class_weight=build.class_weights(experiment.config, experiment.prepared.preprocessing),
+        threads=settings.threads,
+        verbose=verbose,
+    )
+
+
 def train(
     experiment: Experiment,
     model: MLP,
@@ -456,7 +474,8 @@ def train(
     start = time.perf_counter()
     try:
         if isinstance(optimizer, LBFGS):
-            _train_at_once(experiment, model, optimizer, run, outcome, listener)
+            history = fit_at_once(model, experiment, optimizer)
+            _record_at_once(history, epochs, run, outcome, listener)
             return
         if checkpoint is not None:
             _restore(checkpoint, model, outcome)
@@ -487,26 +506,14 @@ def _restore(checkpoint: Checkpoint, model: MLP, outcome: Outcome) -> None:
         outcome.best_parameters = checkpoint.best or checkpoint.parameters
 
 
-def _train_at_once(
-    experiment: Experiment,
-    model: MLP,
-    optimizer: LBFGS,
+def _record_at_once(
+    history: History,
+    iterations: int,
     run: RunDirectory,
     outcome: Outcome,
     listener: Callable[[Record, bool], object],
 ) -> None:
-    """Train with L-BFGS, which calls no callbacks: its iterations are recorded at the end."""
-    settings, samples = experiment.config.training, experiment.prepared.train
-    iterations = settings.epochs or 1
-    history = model.fit(
-        samples.x,
-        samples.y,
-        epochs=iterations,
-        optimizer=optimizer,
-        sample_weight=samples.weight,
-        threads=settings.threads,
-        verbose=0,
-    )
+    """Record the iterations of L-BFGS, which are known at the end."""
     measured = zip(history.loss, history.epoch_seconds, strict=True)
     for epoch, (loss, seconds) in enumerate(measured, 1):
         record = {"epoch": epoch, "epochs": iterations, "loss": loss, "seconds": seconds}

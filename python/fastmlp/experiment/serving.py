@@ -17,7 +17,7 @@ from fastmlp.data import Part, Preprocessing, RawData, Reading, Samples, Table, 
 from fastmlp.data.frames import are_rows, table_of, with_absent_keys
 from fastmlp.data.images import holds_images, read_images
 from fastmlp.data.table import Problems
-from fastmlp.data.targets import labeled_rows
+from fastmlp.data.table_targets import labeled_rows
 from fastmlp.errors import FormatError, did_you_mean
 from fastmlp.experiment.evaluation import Evaluation, evaluate, has_probabilities
 from fastmlp.model import MLP
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
-_JSON = (".json", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)

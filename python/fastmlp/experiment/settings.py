@@ -114,10 +114,14 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
 def merged(*layers: Mapping[str, Any]) -> Values:
     """Merge layers of settings; later layers take precedence, setting by setting.
 
-    If a layer names another optimizer or schedule, the settings of the previous one are discarded.
+    If a layer names another optimizer or schedule, the settings of the previous one are discarded;
+    if it names lbfgs, also the schedule and the batch size, which that does not have.
     """
     result: Values = {}
     for layer in layers:
+        if str(layer.get("optimizer", {}).get("name")).lower() == "lbfgs":
+            result.pop("schedule", None)
+            result.get("training", {}).pop("batch_size", None)
         for section, content in layer.items():
             if not isinstance(content, Mapping):
                 result[section] = content

@@ -136,7 +136,7 @@ def _on(
 
 def _warn_of_unknown_categories(model: MLP, x: Any) -> None:
     from fastmlp.data import Table
-    from fastmlp.data.preprocessing import unknown_categories_in
+    from fastmlp.data.table_inputs import unknown_categories_in
 
     pre = model.preprocessing
     if pre is None or pre.columns is None or not isinstance(x, Table):

@@ -45,8 +45,8 @@ def look(ctx: click.Context, /, *, quiet: bool, **options: Any) -> int:
     config = resolve_settings(given)
     require_source(str(config.data.source))
     from fastmlp.data import Table, read
-    from fastmlp.data.preparation import refuse_column_options
     from fastmlp.data.profile import profile_table
+    from fastmlp.data.targets import refuse_column_options
     from fastmlp.experiment import build
 
     with data_errors(str(config.data.source)):

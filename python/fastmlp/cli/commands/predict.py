@@ -183,7 +183,7 @@ def _columns(
 def _warn_of_unknown_categories(network: MLP, samples: Any, treatment: str | None) -> None:
     """Print a line if rows were answered although they have categories that are not known."""
     from fastmlp.data import Table
-    from fastmlp.data.preprocessing import unknown_categories_in
+    from fastmlp.data.table_inputs import unknown_categories_in
 
     pre = network.preprocessing
     if pre is None or pre.columns is None or not isinstance(samples, Table):
