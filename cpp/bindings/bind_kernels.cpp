@@ -11,6 +11,7 @@
 
 #include "base/team.hpp"
 #include "bindings/array_args.hpp"
+#include "bindings/embedding_kernels.hpp"
 #include "bindings/register.hpp"
 #include "bindings/sample_args.hpp"
 #include "kernels/dispatch.hpp"
@@ -124,8 +125,8 @@ Array<T> gemm_tn(const Array<T>& x, const Array<T>& dz, int threads, std::int64_
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads),
                                         nan_scratch<T>(std::int64_t{kernels.panel} * kernels.panel));
   run_team(threads, [&](const Worker& worker) {
-    dense_backward_weights(kernels, layer, {input.panels()}, gradient.panels(),
-                           even_share(weight_blocks({input.panels()}, layer.weights), worker.index, worker.count),
+    dense_backward_weights(kernels, layer, {input.panels()}, {gradient.panels()},
+                           even_share(weight_blocks({input.panels()}, layer), worker.index, worker.count),
                            std::max<std::int64_t>(block_panels, 1), sink,
                            scratches[static_cast<std::size_t>(worker.index)].data());
   });
@@ -220,6 +221,83 @@ Array<T> activation_backward(const std::string& name, const Array<T>& output, co
   return gradient.to_array();
 }
 
+/// Calls work(panel, vectors of it) for each panel.
+template <typename T, typename Work>
+void for_each_panel(const Panels<T>& panels, const KernelTable<T>& kernels, Work work) {
+  for (std::int64_t p = 0; p < panels.count(); ++p) work(p, vectors_for(kernels, panels.width(p)));
+}
+
+template <typename T>
+std::vector<T> padded_to(const Array<T>& values, const Panels<T>& panels) {
+  std::vector<T> padded(static_cast<std::size_t>(panels.count() * panels.panel));
+  std::copy_n(values.data(), values.size(), padded.data());
+  return padded;
+}
+
+/// Returns values, derivatives and residues of an activation that is mixed with the identity.
+template <typename T>
+py::tuple activation_mixed(const std::string& name, const Array<T>& z, const Array<T>& bias, const Array<T>& mixes,
+                           T parameter, const IsaName& isa) {
+  require_matrix(z, "z");
+  require_shape<T>(bias, "bias", {z.shape(1)});
+  require_shape<T>(mixes, "mixes", {z.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const auto activate = kernels.activate_mixed[find_name(kActivationNames, name, "activation")];
+  const PanelBuffer<T> values(z, kernels.panel);
+  const PanelBuffer<T> alone(z, kernels.panel);
+  const PanelBuffer<T> derivatives(z.shape(0), z.shape(1), kernels.panel);
+  const PanelBuffer<T> residues(z.shape(0), z.shape(1), kernels.panel);
+  const std::vector<T> biases = padded_to(bias, values.panels());
+  const std::vector<T> factors = padded_to(mixes, values.panels());
+  for_each_panel(values.panels(), kernels, [&](std::int64_t p, std::int64_t vectors) {
+    const std::int64_t lane = p * kernels.panel;
+    activate(z.shape(0), vectors, parameter, biases.data() + lane, factors.data() + lane, values.panels().at(p),
+             derivatives.panels().at(p), residues.panels().at(p));
+    activate(z.shape(0), vectors, parameter, biases.data() + lane, factors.data() + lane, alone.panels().at(p), nullptr,
+             nullptr);
+  });
+  return py::make_tuple(values.to_array(), derivatives.to_array(), residues.to_array(), alone.to_array());
+}
+
+/// Returns the terms of the gradient of the mixes, and the gradient by the pre-activation.
+template <typename T>
+py::tuple multiply_mixed(const Array<T>& derivatives, const Array<T>& residues, const Array<T>& gradient,
+                         const IsaName& isa) {
+  require_matrix(derivatives, "derivatives");
+  require_shape<T>(residues, "residues", {derivatives.shape(0), derivatives.shape(1)});
+  require_shape<T>(gradient, "gradient", {derivatives.shape(0), derivatives.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> factors(derivatives, kernels.panel);
+  const PanelBuffer<T> terms(residues, kernels.panel);
+  const PanelBuffer<T> gradients(gradient, kernels.panel);
+  for_each_panel(factors.panels(), kernels, [&](std::int64_t p, std::int64_t vectors) {
+    kernels.multiply_mixed(derivatives.shape(0), vectors, factors.panels().at(p), terms.panels().at(p),
+                           gradients.panels().at(p));
+  });
+  return py::make_tuple(terms.to_array(), gradients.to_array());
+}
+
+/// Returns scales * x, computed in place and to another array, which must agree.
+template <typename T>
+Array<T> scale_columns(const Array<T>& scales, const Array<T>& x, const IsaName& isa) {
+  require_matrix(x, "x");
+  require_shape<T>(scales, "scales", {x.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> source(x, kernels.panel);
+  const PanelBuffer<T> destination(x.shape(0), x.shape(1), kernels.panel);
+  const std::vector<T> factors = padded_to(scales, source.panels());
+  for_each_panel(source.panels(), kernels, [&](std::int64_t p, std::int64_t vectors) {
+    T* panel = source.panels().at(p);
+    kernels.scale_columns(x.shape(0), vectors, factors.data() + p * kernels.panel, panel, destination.panels().at(p));
+    kernels.scale_columns(x.shape(0), vectors, factors.data() + p * kernels.panel, panel, panel);
+  });
+  const Array<T> result = destination.to_array();
+  if (std::memcmp(source.to_array().data(), result.data(), static_cast<std::size_t>(result.nbytes())) != 0) {
+    throw std::logic_error("scaling in place gives another result");
+  }
+  return result;
+}
+
 /// Returns the loss of each row, the gradient, and whether each row is correct.
 template <typename T>
 py::tuple loss(const std::string& name, const Array<T>& outputs, const py::array& targets, T scale, double parameter,
@@ -306,6 +384,21 @@ py::tuple normalize_backward(const Array<T>& normalized, const Array<T>& gradien
 }
 
 template <typename T>
+Array<T> dot_columns(const Array<T>& a, const Array<T>& b, const IsaName& isa) {
+  require_matrix(a, "a");
+  require_shape<T>(b, "b", {a.shape(0), a.shape(1)});
+  const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
+  const PanelBuffer<T> first(a, kernels.panel);
+  const PanelBuffer<T> second(b, kernels.panel);
+  return reduce_columns<T, 1>(first.panels(), kernels,
+                              [&](std::int64_t p, std::int64_t vectors, T* const(&parts)[1]) {
+                                kernels.dot_columns(a.shape(0), vectors, first.panels().at(p), second.panels().at(p),
+                                                    parts[0]);
+                              })[0]
+      .template cast<Array<T>>();
+}
+
+template <typename T>
 Array<T> limit_norms(const Array<T>& weights, T bound, const IsaName& isa) {
   require_matrix(weights, "weights");
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
@@ -354,6 +447,24 @@ py::tuple sgd(const Array<T>& w, const Array<T>& v, const Array<T>& g, T learnin
   return py::make_tuple(results[0], results[1]);
 }
 
+template <typename T>
+Array<T> smooth_clip(const Array<T>& x, T bound, const IsaName& isa) {
+  require(x.ndim() == 1, "x must have one dimension");
+  Array<T> y = new_array<T>({x.shape(0)});
+  kernel_table<T>(isa.value_or("")).smooth_clip(x.shape(0), bound, x.data(), y.mutable_data());
+  return y;
+}
+
+template <typename T>
+Array<T> smooth_clip_backward(const Array<T>& x, const Array<T>& gradient, T bound, const IsaName& isa) {
+  require(x.ndim() == 1, "x must have one dimension");
+  require_shape<T>(gradient, "gradient", {x.shape(0)});
+  Array<T> result = new_array<T>({x.shape(0)});
+  std::copy_n(gradient.data(), gradient.size(), result.mutable_data());
+  kernel_table<T>(isa.value_or("")).smooth_clip_backward(x.shape(0), bound, x.data(), result.mutable_data());
+  return result;
+}
+
 /// Returns the instruction set in use and the sizes in its table.
 template <typename T>
 py::dict geometry(const Array<T>&, const IsaName& isa) {
@@ -382,6 +493,14 @@ void register_for(py::module_& module) {
   module.def("activation", activation<T>, py::arg("name"), arr("z"), arr("bias"), kw, parameter, isa);
   module.def("activation_backward", activation_backward<T>, py::arg("name"), arr("output"), arr("doutput"), kw,
              parameter, isa);
+  module.def("activation_mixed", activation_mixed<T>, py::arg("name"), arr("z"), arr("bias"), arr("mixes"), kw,
+             parameter, isa);
+  module.def("multiply_mixed", multiply_mixed<T>, arr("derivatives"), arr("residues"), arr("gradient"), kw, isa);
+  module.def("scale_columns", scale_columns<T>, arr("scales"), arr("x"), kw, isa);
+  module.def("dot_columns", dot_columns<T>, arr("a"), arr("b"), kw, isa);
+  module.def("smooth_clip", smooth_clip<T>, arr("x"), py::arg("bound"), kw, isa);
+  module.def("smooth_clip_backward", smooth_clip_backward<T>, arr("x"), arr("gradient"), py::arg("bound"), kw, isa);
+  register_embedding<T>(module);
   module.def("loss", loss<T>, py::arg("name"), arr("outputs"), py::arg("targets"), py::arg("scale"), kw, parameter,
              py::arg("smoothing") = 0.0, isa);
   module.def("column_sums", column_sums<T>, arr("x"), kw, isa);
@@ -406,7 +525,7 @@ void register_kernels(py::module_& module) {
   module.attr("names") =
       py::dict(py::arg("activation") = tuple_of(kActivationNames), py::arg("loss") = tuple_of(kLossNames),
                py::arg("optimizer") = tuple_of(kOptimizerNames), py::arg("elementwise") = tuple_of(kElementwiseNames),
-               py::arg("initializer") = tuple_of(kInitializerNames));
+               py::arg("basis") = tuple_of(kBasisNames), py::arg("initializer") = tuple_of(kInitializerNames));
   register_for<float>(module);
   register_for<double>(module);
 }

@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "bindings/interrupts.hpp"
 #include "bindings/named_args.hpp"
@@ -17,44 +19,46 @@ namespace {
 constexpr std::array<const char*, 4> kLinkNames = {"none", "softmax", "sigmoid", "exp"};
 
 template <typename T>
-Array<T> get_parameter(Network<T>& network, const std::string& kind, std::int64_t layer) {
+Array<T> get_parameter(Network<T>& network, const std::string& kind, std::int64_t index) {
   const auto lock = lock_shared(network);
-  const ParameterKind which = parameter_kind(network, kind, layer);
-  return parameter_array<T>(network, which, static_cast<std::size_t>(layer), network.mlp.parameters());
+  return parameter_values<T>(network, parameter(network, kind, index), network.mlp.parameters());
 }
 
 template <typename T>
-void set_parameter(Network<T>& network, const std::string& kind, std::int64_t layer, const Array<T>& values) {
+void set_parameter(Network<T>& network, const std::string& kind, std::int64_t index, const Array<T>& values) {
   const auto lock = lock_alone(network);
-  const ParameterKind which = parameter_kind(network, kind, layer);
-  const auto l = static_cast<std::size_t>(layer);
-  require_shape<T>(values, "values", parameter_shape(network, which, l));
-  network.mlp.set(which, l, values.data(), network.mlp.parameters());
+  const ParameterArray<T>& array = parameter(network, kind, index);
+  require_shape<T>(values, "values", parameter_shape(array));
+  network.mlp.set(array, values.data(), network.mlp.parameters());
+}
+
+/// Returns (kind, index, shape) of all arrays.
+template <typename T>
+py::list parameter_list(const Network<T>& network) {
+  py::list result;
+  for (const ParameterArray<T>& array : network.mlp.arrays()) {
+    result.append(py::make_tuple(kParameterKinds[static_cast<std::size_t>(array.kind)], array.index,
+                                 py::tuple(py::cast(array.shape))));
+  }
+  return result;
 }
 
 /// Sets several arrays, or none if one of them does not fit.
 template <typename T>
 void set_parameters(Network<T>& network, const py::list& arrays) {
   const auto lock = lock_alone(network);
-  struct Assignment {
-    ParameterKind kind;
-    std::size_t layer;
-    Array<T> values;
-  };
-  std::vector<Assignment> assignments;
+  std::vector<std::pair<const ParameterArray<T>*, Array<T>>> assignments;
   for (const auto& item : arrays) {
-    const auto [name, layer, values] = item.cast<std::tuple<std::string, std::int64_t, py::object>>();
+    const auto [name, index, values] =
+        require_tuple<std::string, std::int64_t, py::object>(item, "arrays must be tuples of kind, index and values");
     if (!py::isinstance<Array<T>>(values))
       throw py::type_error("values must be C-contiguous and of the network's type");
-    const ParameterKind kind = parameter_kind(network, name, layer);
-    const auto l = static_cast<std::size_t>(layer);
-    const auto array = values.template cast<Array<T>>();
-    require_shape<T>(array, "values", parameter_shape(network, kind, l));
-    assignments.push_back({kind, l, array});
+    const ParameterArray<T>& array = parameter(network, name, index);
+    const auto given = values.template cast<Array<T>>();
+    require_shape<T>(given, "values", parameter_shape(array));
+    assignments.emplace_back(&array, given);
   }
-  for (const auto& [kind, layer, values] : assignments) {
-    network.mlp.set(kind, layer, values.data(), network.mlp.parameters());
-  }
+  for (const auto& [array, values] : assignments) network.mlp.set(*array, values.data(), network.mlp.parameters());
 }
 
 /// Calls a function unless another call of this kind is running for the network. Done here because Python code can be
@@ -98,7 +102,7 @@ Array<T> forward(Network<T>& network, const py::object& x, const std::string& li
   return values;
 }
 
-/// Returns the outputs of each hidden layer.
+/// Returns the outputs of each hidden layer; with several members the first dimension is the member.
 template <typename T>
 py::list hidden_outputs(Network<T>& network, const py::object& x, int threads) {
   const auto lock = lock_shared(network);
@@ -108,7 +112,9 @@ py::list hidden_outputs(Network<T>& network, const py::object& x, int threads) {
   py::list arrays;
   InferenceOutputs<T> outputs;
   for (std::size_t l = 1; l + 1 < spec.layer_sizes.size(); ++l) {
-    Array<T> values = new_array<T>({samples.count, spec.layer_sizes[l]});
+    std::vector<py::ssize_t> shape{samples.count, spec.layer_sizes[l]};
+    if (spec.members > 1) shape.insert(shape.begin(), spec.members);
+    Array<T> values = new_array<T>(shape);
     outputs.hidden.push_back(values.mutable_data());
     arrays.append(values);
   }
@@ -162,10 +168,24 @@ py::tuple evaluate(Network<T>& network, const py::object& x, const py::list& y, 
 }
 
 template <typename T>
+void initialize_from_samples(Network<T>& network, const py::object& x, std::uint64_t seed) {
+  const auto lock = lock_alone(network);
+  const NetworkSpec& spec = network.mlp.spec();
+  require(spec.members == 1, "a network with members is not fitted to samples");
+  for (const LayerSpec& layer : spec.layers) {
+    require(!layer.batch_norm, "a network with batch normalization is not fitted to samples");
+  }
+  KeptArguments kept;
+  const SampleRows samples = sample_rows<T>(x, spec.features(), kept);
+  const Computation computation;
+  fastmlp::initialize_from_samples(network.mlp, samples, seed);
+}
+
+template <typename T>
 void register_network_type(py::module_& module, const char* name) {
   using Net = Network<T>;
   const auto kind = py::arg("kind");
-  const auto layer = py::arg("layer");
+  const auto index = py::arg("index");
   const auto x = py::arg("x");
   const auto threads = py::arg("threads");
   py::class_<Net, std::shared_ptr<Net>>(module, name)
@@ -183,8 +203,10 @@ void register_network_type(py::module_& module, const char* name) {
             initialize(network.mlp, static_cast<Initializer>(which), parameter, seed);
           },
           py::arg("initializer"), py::arg("parameter"), py::arg("seed"))
-      .def("get", get_parameter<T>, kind, layer)
-      .def("set", set_parameter<T>, kind, layer, py::arg("values").noconvert())
+      .def("initialize_from_samples", initialize_from_samples<T>, x, py::arg("seed"))
+      .def("arrays", parameter_list<T>)
+      .def("get", get_parameter<T>, kind, index)
+      .def("set", set_parameter<T>, kind, index, py::arg("values").noconvert())
       .def("set_all", set_parameters<T>, py::arg("arrays"))
       .def("exclusively", exclusively<T>, py::arg("work"))
       .def("forward", forward<T>, x, py::arg("link"), threads)

@@ -128,12 +128,28 @@ void require_layers(const NetworkSpec& spec, const std::vector<bool>& trainable)
           "trainable must have one entry per layer");
 }
 
+/// Rates of arrays from (kind, index, rate, decay, epsilon).
+template <typename T>
+std::vector<ArrayRate> array_rates(const Network<T>& network, const py::list& rates) {
+  std::vector<ArrayRate> result;
+  for (const auto& item : rates) {
+    const auto [name, index, rate, decay, epsilon] = require_tuple<std::string, std::int64_t, double, double, double>(
+        item, "rates must be tuples of kind, index and the factors of rate, decay and epsilon");
+    const ParameterArray<T>& array = parameter(network, name, index);
+    require(array.is_trained(), name + " are not trained");
+    result.push_back({array.kind, array.index, rate, decay, epsilon});
+  }
+  return result;
+}
+
 template <typename T>
 py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
                    const py::object& sample_weight, const py::object& order, bool shuffle, std::uint64_t seed,
                    std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drop_last,
-                   const std::vector<double>& learning_rates, const std::vector<bool>& trainable, bool with_penalty,
-                   bool record_losses, const py::object& loss_function, const py::object& progress) {
+                   const std::vector<double>& learning_rates, const std::vector<double>& decays,
+                   const std::vector<double>& dropout_factors, const py::list& rates,
+                   const std::vector<bool>& trainable, bool with_penalty, bool record_losses,
+                   const py::object& loss_function, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
   KeptArguments kept;
   EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept);
@@ -151,6 +167,9 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   request.steps = steps;
   request.drop_last = drop_last;
   request.learning_rates = learning_rates;
+  request.decays = decays;
+  request.dropout_factors = dropout_factors;
+  request.rates = array_rates(*run.network, rates);
   request.trainable = trainable;
   request.with_penalty = with_penalty;
   std::vector<double> step_losses;
@@ -184,16 +203,13 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   return report;
 }
 
-constexpr const char* kTrainedKinds[] = {"weights", "biases", "scales"};
-
-/// visit(key, kind, layer) for each array of the given kinds; key is "<prefix>.<layer>.<kind>".
-template <typename T, typename Names, typename Visit>
-void for_arrays(const Mlp<T>& mlp, const std::string& prefix, const Names& names, Visit visit) {
-  for (std::size_t l = 0; l < mlp.layers().size(); ++l) {
-    for (const char* name : names) {
-      const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
-      if (mlp.has(kind, l)) visit(prefix + "." + std::to_string(l) + "." + name, kind, l);
-    }
+/// visit(key, array) for all arrays, or for the trained ones; key is "<prefix>.<index>.<kind>".
+template <typename T, typename Visit>
+void for_arrays(const Mlp<T>& mlp, const std::string& prefix, bool trained_only, Visit visit) {
+  for (const ParameterArray<T>& array : mlp.arrays()) {
+    if (trained_only && !array.is_trained()) continue;
+    visit(prefix + "." + std::to_string(array.index) + "." + kParameterKinds[static_cast<std::size_t>(array.kind)],
+          array);
   }
 }
 
@@ -257,19 +273,19 @@ py::dict training_state(Run<T>& run, bool with_start) {
   const RunState<T>& state = run.trainer.state();
   py::dict result;
   const auto add = [&](const T* arrays) {
-    return [&, arrays](const std::string& key, ParameterKind kind, std::size_t l) {
-      result[key.c_str()] = parameter_array(*run.network, kind, l, arrays);
+    return [&, arrays](const std::string& key, const ParameterArray<T>& array) {
+      result[key.c_str()] = parameter_values(*run.network, array, arrays);
     };
   };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
-    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
+    for_arrays(state.mlp, "slots." + std::to_string(slot), true,
                add(state.memory.slots() + slot * state.sink.slot_stride));
   }
   if (state.memory.averages() != nullptr) {
-    for_arrays(state.mlp, "averages", kParameterKinds, add(state.memory.averages()));
+    for_arrays(state.mlp, "averages", false, add(state.memory.averages()));
   }
   if (with_start && state.has_start_of_epoch) {
-    for_arrays(state.mlp, "start", kParameterKinds, add(state.memory.start_of_epoch()));
+    for_arrays(state.mlp, "start", false, add(state.memory.start_of_epoch()));
   }
   result["position"] = position_array(state);
   const Moments& moments = state.moments;
@@ -286,28 +302,27 @@ void restore_training_state(Run<T>& run, const py::dict& source) {
   const auto lock = lock_alone(*run.network);
   RunState<T>& state = run.trainer.state();
   struct Replacement {
-    ParameterKind kind;
-    std::size_t layer;
+    const ParameterArray<T>* array;
     Array<T> values;
-    T* arrays;  // of all layers; null: the averages
+    T* state;  // of all arrays; null: the averages
   };
   // Everything is checked before anything is replaced, so that a call that throws changes nothing.
   std::vector<Replacement> replacements;
   const auto check = [&](T* arrays) {
-    return [&, arrays](const std::string& key, ParameterKind kind, std::size_t l) {
+    return [&, arrays](const std::string& key, const ParameterArray<T>& array) {
       const auto values = named<Array<T>>(source, key.c_str());
-      require_shape<T>(values, key, parameter_shape(*run.network, kind, l));
-      replacements.push_back({kind, l, values, arrays});
+      require_shape<T>(values, key, parameter_shape(array));
+      replacements.push_back({&array, values, arrays});
     };
   };
   for (int slot = 0; slot < state.memory.slot_count(); ++slot) {
-    for_arrays(state.mlp, "slots." + std::to_string(slot), kTrainedKinds,
+    for_arrays(state.mlp, "slots." + std::to_string(slot), true,
                check(state.memory.slots() + slot * state.sink.slot_stride));
   }
   const bool averages = source.contains("averages.0.weights");
-  if (averages) for_arrays(state.mlp, "averages", kParameterKinds, check(nullptr));
+  if (averages) for_arrays(state.mlp, "averages", false, check(nullptr));
   const bool start = source.contains("start.0.weights");
-  if (start) for_arrays(state.mlp, "start", kParameterKinds, check(state.memory.start_of_epoch()));
+  if (start) for_arrays(state.mlp, "start", false, check(state.memory.start_of_epoch()));
   const auto position = source.contains("position") ? std::optional(checked_position(source)) : std::nullopt;
   const auto scalars = named<Array<double>>(source, "moments");
   require_shape<double>(scalars, "moments", {4});
@@ -316,8 +331,8 @@ void restore_training_state(Run<T>& run, const py::dict& source) {
   require(values[0] >= 0 && values[0] <= kMostSteps, "moments must begin with a number of steps");
   if (averages) state.memory.require_averages();
   for (const Replacement& part : replacements) {
-    T* arrays = part.arrays == nullptr ? state.memory.averages() : part.arrays;
-    state.mlp.set(part.kind, part.layer, part.values.data(), arrays);
+    T* replaced = part.state == nullptr ? state.memory.averages() : part.state;
+    state.mlp.set(*part.array, part.values.data(), replaced);
   }
   state.has_start_of_epoch = state.has_start_of_epoch || start;
   if (position) set_position(state, *position);
@@ -338,8 +353,8 @@ struct Gradient {
         trainer(network->mlp, batch_size, Optimizer::sgd, threads, gradients.mlp.parameters()) {}
 };
 
-/// Returns the mean loss over all samples and its gradients: {kind: [one array per layer that has it]}; with_input adds
-/// "input".
+/// Returns the mean loss over all samples and its gradients: {kind: [one array per layer or group that has it]};
+/// with_input adds "input".
 template <typename T>
 py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py::list& y,
                            const py::object& sample_weight, bool training, std::uint64_t seed, bool with_input,
@@ -350,6 +365,8 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
   if (!own_lock.owns_lock()) throw std::runtime_error("the gradient is being computed by another thread");
   KeptArguments kept;
   EpochRequest<T> request = make_request(network, x, y, sample_weight, loss_function, kept);
+  require(!with_input || network.mlp.spec().inputs.empty(),
+          "a network with groups of inputs has no gradient by its samples");
   require(request.samples.count <= gradient.trainer.state().batch_size, "more samples than the batch holds");
   request.shuffle = false;
   request.training = training;
@@ -366,16 +383,18 @@ py::tuple compute_gradient(Gradient<T>& gradient, const py::object& x, const py:
   }
   monitor.rethrow();
   py::dict arrays;
-  for (const char* name : kTrainedKinds) arrays[name] = py::list();
-  for_arrays(network.mlp, "", kTrainedKinds, [&](const std::string&, ParameterKind kind, std::size_t l) {
-    const T* all = gradient.gradients.mlp.parameters();
-    const char* name = kParameterKinds[static_cast<std::size_t>(kind)];
-    arrays[name].cast<py::list>().append(parameter_array(gradient.gradients, kind, l, all));
-  });
+  for (std::size_t kind = 0; kind < kTrainedKinds; ++kind) arrays[kParameterKinds[kind]] = py::list();
+  for (const ParameterArray<T>& array : gradient.gradients.mlp.arrays()) {
+    if (!array.is_trained()) continue;
+    const char* name = kParameterKinds[static_cast<std::size_t>(array.kind)];
+    arrays[name].cast<py::list>().append(
+        parameter_values(gradient.gradients, array, gradient.gradients.mlp.parameters()));
+  }
   if (with_input) {
-    const Panels<T> panels = gradient.trainer.state().memory.input_gradient(request.samples.count);
-    Array<T> values = new_array<T>({panels.rows, panels.cols});
-    unpack(panels, {0, panels.rows}, values.mutable_data());
+    const std::int64_t members = network.mlp.spec().members;
+    const Panels<T> panels = gradient.trainer.state().memory.input_gradient(request.samples.count * members);
+    Array<T> values = new_array<T>({request.samples.count, panels.cols});
+    unpack(panels, {0, request.samples.count}, values.mutable_data());
     arrays["input"] = values;
   }
   const Progress& progress = result.progress;
@@ -423,7 +442,8 @@ void register_training_types(py::module_& module, const char* run_name, const ch
            py::arg("sample_weight") = py::none(), py::arg("order") = py::none(), py::arg("shuffle") = true,
            py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
            py::arg("drop_last") = false, py::arg("learning_rates") = std::vector<double>{},
-           py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,
+           py::arg("decays") = std::vector<double>{}, py::arg("dropout_factors") = std::vector<double>{},
+           py::arg("rates") = py::list(), py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,
            py::arg("record_losses") = false, py::arg("loss_function") = py::none(), py::arg("progress") = py::none());
   py::class_<Gradient<T>>(module, gradient_name)
       .def(py::init<Owner, std::int64_t, int>(), py::arg("network"), py::arg("batch_size"), py::arg("threads"))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -28,6 +29,16 @@ Value named(const py::dict& arguments, const char* key) {
   }
 }
 
+/// The items of a tuple; throws if it has other items.
+template <typename... Items>
+std::tuple<Items...> require_tuple(const py::handle& object, const char* what) {
+  try {
+    return object.cast<std::tuple<Items...>>();
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(what) + ", got " + py::repr(py::type::of(object)).cast<std::string>());
+  }
+}
+
 inline py::dict require_dict(const py::handle& object, const char* what) {
   if (!py::isinstance<py::dict>(object)) throw py::type_error(std::string(what) + " must be a dict");
   return py::reinterpret_borrow<py::dict>(object);
@@ -36,7 +47,28 @@ inline py::dict require_dict(const py::handle& object, const char* what) {
 inline LayerSpec layer_spec(const py::dict& layer) {
   const auto activation = named<std::string>(layer, "activation");
   return {static_cast<Activation>(find_name(kActivationNames, activation, "activation")),
-          named<double>(layer, "parameter"), named<bool>(layer, "batch_norm"), named<double>(layer, "dropout")};
+          named<double>(layer, "parameter"),
+          named<bool>(layer, "batch_norm"),
+          named<double>(layer, "dropout"),
+          named<bool>(layer, "mixes"),
+          named<bool>(layer, "input_scales"),
+          named<bool>(layer, "output_scales"),
+          named<bool>(layer, "own_weights"),
+          named<bool>(layer, "own_vectors")};
+}
+
+inline InputGroup input_group(const py::dict& group) {
+  return {static_cast<InputKind>(find_name(kInputKindNames, named<std::string>(group, "kind"), "kind")),
+          named<std::int64_t>(group, "columns"),
+          named<double>(group, "clip"),
+          static_cast<Basis>(find_name(kBasisNames, named<std::string>(group, "basis"), "basis")),
+          named<std::int64_t>(group, "bases"),
+          named<std::int64_t>(group, "outputs"),
+          named<bool>(group, "relu"),
+          named<bool>(group, "keeps_value"),
+          named<std::vector<double>>(group, "edges"),
+          named<std::int64_t>(group, "levels"),
+          named<double>(group, "deviation")};
 }
 
 inline LossSpec loss_spec(const py::dict& loss) {
@@ -56,6 +88,9 @@ inline NetworkSpec network_spec(const py::dict& network) {
   }
   for (const auto& loss : named<py::list>(network, "losses"))
     spec.losses.push_back(loss_spec(require_dict(loss, "a loss")));
+  for (const auto& group : named<py::list>(network, "inputs"))
+    spec.inputs.push_back(input_group(require_dict(group, "a group of inputs")));
+  spec.members = named<std::int64_t>(network, "members");
   spec.softmax_output = named<bool>(network, "softmax_output");
   spec.input_scale = named<double>(network, "input_scale");
   spec.input_dropout = named<double>(network, "input_dropout");

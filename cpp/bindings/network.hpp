@@ -39,29 +39,34 @@ std::shared_lock<std::shared_mutex> lock_shared(Network<T>& network) {
   return lock;
 }
 
-inline constexpr std::array<const char*, 5> kParameterKinds = {"weights", "biases", "scales", "means", "variances"};
+/// In the order of ParameterKind.
+inline constexpr auto kParameterKinds =
+    std::to_array<const char*>({"weights", "biases", "scales", "mixes", "input_scales", "frequencies", "phases", "maps",
+                                "map_biases", "tables", "means", "variances"});
 
-/// Returns the kind of an array after a check that the layer exists and has it.
+/// Returns the array of a layer or group of inputs after a check that it exists.
 template <typename T>
-ParameterKind parameter_kind(const Network<T>& network, const std::string& name, std::int64_t layer) {
+const ParameterArray<T>& parameter(const Network<T>& network, const std::string& name, std::int64_t index) {
   const auto kind = static_cast<ParameterKind>(find_name(kParameterKinds, name, "kind"));
-  if (layer < 0 || layer >= network.mlp.spec().layer_count()) throw py::index_error("layer out of range");
-  require(network.mlp.has(kind, static_cast<std::size_t>(layer)), "the layer has no " + name);
-  return kind;
+  const bool of_inputs = is_of_inputs(kind);
+  const NetworkSpec& spec = network.mlp.spec();
+  const auto count = of_inputs ? static_cast<std::int64_t>(spec.inputs.size()) : spec.layer_count();
+  if (index < 0 || index >= count) throw py::index_error(of_inputs ? "group out of range" : "layer out of range");
+  const ParameterArray<T>* array = network.mlp.find(kind, static_cast<std::size_t>(index));
+  require(array != nullptr, std::string(of_inputs ? "the group has no " : "the layer has no ") + name);
+  return *array;
 }
 
 template <typename T>
-std::vector<py::ssize_t> parameter_shape(const Network<T>& network, ParameterKind kind, std::size_t layer) {
-  const Panels<T>& weights = network.mlp.layer(layer).weights;
-  if (kind == ParameterKind::weights) return {weights.rows, weights.cols};
-  return {weights.cols};
+std::vector<py::ssize_t> parameter_shape(const ParameterArray<T>& array) {
+  return {array.shape.begin(), array.shape.end()};
 }
 
-/// Copies an array of a layer out of `state`: the network's parameters, or another array of the same layout.
+/// Copies an array out of `state`: the network's parameters, or another array of the same layout.
 template <typename T>
-Array<T> parameter_array(const Network<T>& network, ParameterKind kind, std::size_t layer, const T* state) {
-  Array<T> result = new_array<T>(parameter_shape(network, kind, layer));
-  network.mlp.get(kind, layer, state, result.mutable_data());
+Array<T> parameter_values(const Network<T>& network, const ParameterArray<T>& array, const T* state) {
+  Array<T> result = new_array<T>(parameter_shape(array));
+  network.mlp.get(array, state, result.mutable_data());
   return result;
 }
 

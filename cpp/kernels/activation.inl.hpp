@@ -203,6 +203,39 @@ struct Softplus {
   }
 };
 
+/// z tanh(log(1 + e^z)): D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020. With
+/// e = e^-|z| the hyperbolic tangent is (1 + 2 e) / (1 + 2 e + 2 e^2) above zero and (e^2 + 2 e) / (e^2 + 2 e + 2)
+/// below, and its derivative by z has numerators without a difference.
+struct Mish {
+  static constexpr bool kDerivativeFromOutput = false;
+  template <typename T>
+  struct Quotient {
+    Vec<T> exponential;
+    Vec<T> numerator;
+    Vec<T> denominator;
+  };
+  template <typename T>
+  static Quotient<T> tanh_of_softplus(Vec<T> z) {
+    const Vec<T> e = exp<T>(z < 0 ? z : -z);
+    const Vec<T> numerator = z < 0 ? e * (e + splat<T>(2)) : fma(splat<T>(2), e, splat<T>(1));
+    const Vec<T> rest = z < 0 ? splat<T>(2) : splat<T>(2) * e * e;
+    return {e, numerator, numerator + rest};
+  }
+  template <typename T>
+  static Vec<T> value(Vec<T> z, T) {
+    const Quotient<T> q = tanh_of_softplus<T>(z);
+    return z * (q.numerator / q.denominator);
+  }
+  template <typename T>
+  static Vec<T> derivative(Vec<T> z, T) {
+    const Quotient<T> q = tanh_of_softplus<T>(z);
+    const Vec<T> e = q.exponential;
+    const Vec<T> scaled = z < 0 ? e : e * e;
+    const Vec<T> rate = splat<T>(4) * scaled * (splat<T>(1) + e) / (q.denominator * q.denominator);
+    return fma(z, rate, q.numerator / q.denominator);
+  }
+};
+
 template <typename T, typename Rule, bool kWritesDerivatives>
 static inline void activate_rows(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, T* z,
                                  T* derivatives) {
@@ -244,6 +277,55 @@ static void multiply(std::int64_t rows, std::int64_t vectors, const T* derivativ
     for (std::int64_t j = 0; j < vectors; ++j) {
       const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
       store(gradient + at, load(gradient + at) * load(derivatives + at));
+    }
+  }
+}
+
+/// from + mix * (to - from), exact at both ends.
+template <typename T>
+static inline Vec<T> mixed(Vec<T> mix, Vec<T> from, Vec<T> to) {
+  return fma(mix, to, fma(-mix, from, from));
+}
+
+template <typename T, typename Rule, bool kTrains>
+static inline void activate_mixed_rows(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias,
+                                       const T* mixes, T* z, T* derivatives, T* residues) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t lane = j * kLanes<T>;
+      const std::int64_t at = row * kPanel<T> + lane;
+      const Vec<T> mix = load(mixes + lane);
+      const Vec<T> input = load(z + at) + load(bias + lane);
+      const Vec<T> activated = Rule::template value<T>(input, parameter);
+      store(z + at, mixed<T>(mix, input, activated));
+      if constexpr (kTrains) {
+        const Vec<T> derivative =
+            Rule::template derivative<T>(Rule::kDerivativeFromOutput ? activated : input, parameter);
+        store(derivatives + at, mixed<T>(mix, splat<T>(1), derivative));
+        store(residues + at, activated - input);
+      }
+    }
+  }
+}
+
+template <typename T, typename Rule>
+static void activate_mixed(std::int64_t rows, std::int64_t vectors, T parameter, const T* bias, const T* mixes, T* z,
+                           T* derivatives, T* residues) {
+  if (derivatives == nullptr) {
+    activate_mixed_rows<T, Rule, false>(rows, vectors, parameter, bias, mixes, z, derivatives, residues);
+  } else {
+    activate_mixed_rows<T, Rule, true>(rows, vectors, parameter, bias, mixes, z, derivatives, residues);
+  }
+}
+
+template <typename T>
+static void multiply_mixed(std::int64_t rows, std::int64_t vectors, const T* derivatives, T* residues, T* gradient) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+      const Vec<T> g = load(gradient + at);
+      store(residues + at, load(residues + at) * g);
+      store(gradient + at, g * load(derivatives + at));
     }
   }
 }

@@ -1,5 +1,5 @@
-// Reductions and scalings of the columns of one panel: batch normalization, norms of a unit's weights. Sums over
-// rows keep the order of row_sums.inl.hpp. Included by table.inl.hpp only.
+// Reductions and scalings of the columns of one panel: batch normalization, norms of a unit's weights, factors of
+// members that share weights. Sums over rows keep the order of row_sums.inl.hpp. Included by table.inl.hpp only.
 //
 // S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
 // shift", ICML 2015; max-norm: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
@@ -35,6 +35,28 @@ template <typename T>
 static void column_squares(std::int64_t rows, std::int64_t vectors, const T* values, T* sums) {
   for (std::int64_t j = 0; j < vectors; ++j) {
     store(sums + j * kLanes<T>, sum_of_squares<T>(rows, values + j * kLanes<T>, Vec<T>{}));
+  }
+}
+
+template <typename T>
+static void dot_columns(std::int64_t rows, std::int64_t vectors, const T* a, const T* b, T* sums) {
+  for (std::int64_t lane = 0; lane < vectors * kLanes<T>; lane += kLanes<T>) {
+    Vec<T> total[1];
+    sum_rows<T>(rows, total, [&](std::int64_t row, Vec<T>(&partial)[1]) {
+      const std::int64_t at = row * kPanel<T> + lane;
+      partial[0] = fma(load(a + at), load(b + at), partial[0]);
+    });
+    store(sums + lane, total[0]);
+  }
+}
+
+template <typename T>
+static void scale_columns(std::int64_t rows, std::int64_t vectors, const T* scales, const T* source, T* destination) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t j = 0; j < vectors; ++j) {
+      const std::int64_t at = row * kPanel<T> + j * kLanes<T>;
+      store(destination + at, load(scales + j * kLanes<T>) * load(source + at));
+    }
   }
 }
 

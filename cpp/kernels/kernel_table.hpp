@@ -32,7 +32,8 @@ namespace fastmlp {
   entry(gelu, Gelu)                \
   entry(gelu_tanh, GeluTanh)       \
   entry(silu, Silu)                \
-  entry(softplus, Softplus)
+  entry(softplus, Softplus)        \
+  entry(mish, Mish)
 
 /// entry(name, targets as in TargetKind, struct). A new loss is one line here and one struct in
 /// kernels/elementwise_loss.inl.hpp or kernels/class_loss.inl.hpp.
@@ -71,7 +72,16 @@ namespace fastmlp {
   entry(sigmoid)                   \
   entry(log1p)                     \
   entry(normal_cdf)                \
-  entry(inverse_normal_cdf)
+  entry(inverse_normal_cdf)        \
+  entry(cos_turns)                 \
+  entry(sin_turns)
+
+/// Basis functions of embeddings of numbers. A new one is one line here and one struct in kernels/embedding.inl.hpp.
+#define FASTMLP_BASES(entry)      \
+  entry(value, ValueBasis)        \
+  entry(cosine, CosineBasis)      \
+  entry(periodic, PeriodicBasis)  \
+  entry(piecewise_linear, PiecewiseLinearBasis)
 
 // clang-format on
 
@@ -81,6 +91,7 @@ enum class Activation : int { FASTMLP_ACTIVATIONS(FASTMLP_ENUMERATOR) count };
 enum class Loss : int { FASTMLP_LOSSES(FASTMLP_ENUMERATOR) user_defined, count };
 enum class Optimizer : int { FASTMLP_OPTIMIZERS(FASTMLP_ENUMERATOR) count };
 enum class Elementwise : int { FASTMLP_ELEMENTWISE(FASTMLP_ENUMERATOR) count };
+enum class Basis : int { FASTMLP_BASES(FASTMLP_ENUMERATOR) count };
 #undef FASTMLP_ENUMERATOR
 
 /// What a loss compares outputs with: a value for each, a class, or a class or shares of all classes.
@@ -123,6 +134,43 @@ struct LossCall {
   T scale;                      // 1 / total weight of the batch
   T* row_loss;                  // weighted loss of each row, not scaled
   std::int32_t* correct;        // 1 where the row's outputs lead to the right class or classes, else 0
+};
+
+/// One call of an embedding kernel on one column of samples: basis functions of each number x, a linear map of them, a
+/// rectifier. The rows lie in the lanes. No array has to be aligned, none is padded, none overlaps another.
+///
+/// Basis functions, k from 0 to bases - 1:
+///   value             x itself; bases is 1
+///   cosine            cos(2 pi frequencies[k] x + phases[k])
+///   periodic          cos(2 pi frequencies[k] x) for k < bases / 2, then the sines of the same; bases is even
+///   piecewise_linear  (x - edges[k]) / (edges[k + 1] - edges[k]), not below 0 but in the first bin, not above 1 but in
+///                     the last; bases + 1 edges ascend
+template <typename T>
+struct EmbeddingCall {
+  std::int64_t rows;    // >= 1
+  const T* x;           // `rows` numbers
+  std::int64_t stride;  // from one output to the next: output i of row r is element i * stride + r
+  std::int64_t bases;
+  std::int64_t outputs;  // of the map; 0: there is none, and the basis functions are the outputs
+  bool relu;             // with a map: negative results become 0
+  bool keeps_value;      // x itself is one more output, the last
+  const T* frequencies;  // cosine: bases, periodic: bases / 2
+  const T* phases;       // cosine: in radians
+  const T* edges;        // piecewise_linear
+  const T* maps;         // output i is the sum over k of basis k times maps[k * outputs + i], plus map_bias[i]
+  const T* map_bias;
+  T* scratch;  // KernelTable::embedding_scratch elements; holds nothing between calls
+};
+
+/// Gradients of the arrays of an EmbeddingCall, each of the size of its array. They are written, not added to. Those of
+/// arrays that the basis or the call does not have are left alone and may be null.
+template <typename T>
+struct EmbeddingGradients {
+  T* frequencies;
+  T* phases;
+  T* maps;
+  T* map_bias;
+  T* x;  // null: not wanted
 };
 
 /// Where a block of random numbers comes from: Philox4x32-10 as in base/philox.hpp. Columns go by groups of 16:
@@ -185,10 +233,24 @@ struct KernelTable {
   /// gradient *= derivatives.
   void (*multiply)(std::int64_t rows, std::int64_t vectors, const T* derivatives, T* gradient);
 
-  /// values *= 0 where a random word is below `threshold`, else *= scale; the same for derivatives unless they are
-  /// null.
+  /// Activations that are mixed with the identity, one mix per unit: z = v + mix * (act(v) - v) with v = z + bias, in
+  /// place; exactly act(v) for mix 1 (but +0 for -0) and v for mix 0 wherever both are finite. Writes unless null,
+  /// which both are then: derivatives = 1 + mix * (act'(v) - 1), residues = act(v) - v.
+  void (*activate_mixed[static_cast<int>(Activation::count)])(std::int64_t rows, std::int64_t vectors, T parameter,
+                                                              const T* bias, const T* mixes, T* z, T* derivatives,
+                                                              T* residues);
+  /// residues *= gradient, whose column sums are the gradient of the mixes; then gradient *= derivatives.
+  void (*multiply_mixed)(std::int64_t rows, std::int64_t vectors, const T* derivatives, T* residues, T* gradient);
+
+  /// destination = scales * source, column by column; destination may be source.
+  void (*scale_columns)(std::int64_t rows, std::int64_t vectors, const T* scales, const T* source, T* destination);
+  /// sums[lane] = sum over rows of a * b of one panel's rows, in the order of row_sums.inl.hpp.
+  void (*dot_columns)(std::int64_t rows, std::int64_t vectors, const T* a, const T* b, T* sums);
+
+  /// values *= 0 where a random word is below `threshold`, else *= scale; the same for derivatives and residues unless
+  /// they are null.
   void (*dropout)(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, std::uint32_t threshold, T scale,
-                  T* values, T* derivatives);
+                  T* values, T* derivatives, T* residues);
   /// values += deviation times normal deviates.
   void (*add_noise)(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, T deviation, T* values);
 
@@ -250,6 +312,20 @@ struct KernelTable {
   /// `steps` rounds of independent fused multiply-adds in registers, seeded from and summed into sink[0..1];
   /// returns the floating-point operations done.
   double (*fma_chains)(std::int64_t steps, T* sink);
+
+  /// Elements of EmbeddingCall::scratch that embed and embed_backward use.
+  std::int64_t (*embedding_scratch)(std::int64_t bases, std::int64_t outputs);
+  /// out: (outputs, or bases if that is 0) + keeps_value arrays of `rows` elements.
+  void (*embed[static_cast<int>(Basis::count)])(const EmbeddingCall<T>& call, T* out);
+  /// gradient: laid out as `out`. Sums over rows use 16 virtual lanes: row r in lane r % 16, ascending within blocks of
+  /// 256 rows, each from +0; blocks, ascending; a fixed tree of the lanes. At an edge of two bins the derivative by x
+  /// is that of the lower one; that of the rectifier at 0 is 0.
+  void (*embed_backward[static_cast<int>(Basis::count)])(const EmbeddingCall<T>& call, const T* gradient,
+                                                         const EmbeddingGradients<T>& gradients);
+  /// y = x / sqrt(1 + (x / bound)^2), for any n; y may be x. bound > 0.
+  void (*smooth_clip)(std::int64_t n, T bound, const T* x, T* y);
+  /// gradient *= (1 + (x / bound)^2)^(-3/2), for any n.
+  void (*smooth_clip_backward)(std::int64_t n, T bound, const T* x, T* gradient);
 
   void (*elementwise[static_cast<int>(Elementwise::count)])(std::int64_t n, const T* x, T* y);
   /// Returns whether no element is NaN or infinite.

@@ -1,5 +1,6 @@
-// exp, log, tanh, the logistic function and the normal distribution on vectors: additions, multiplications, fma,
-// divisions and roots only, so that every instruction set gives the same bits. Included by table.inl.hpp only.
+// exp, log, tanh, the logistic function, the normal distribution, cosine and sine on vectors: additions,
+// multiplications, fma, divisions and roots only, so that every instruction set gives the same bits. Included by
+// table.inl.hpp only.
 //
 // exp and expm1: Cody-Waite reduction x = n ln 2 + r, |r| <= ln 2 / 2, Taylor series of e^r whose remainder is
 // below 2^-27 (float, degree 7) and 2^-57 (double, degree 13).
@@ -23,6 +24,8 @@ struct MathConstants<float> {
   static constexpr int kExpDegree = 7;
   static constexpr int kLogTerms = 5;
   static constexpr float kSmallestNormal = 0x1p-126f;
+  static constexpr int kCosineTerms = 5;  // beside the constant 1: remainders below 2^-33 and 2^-29
+  static constexpr int kSineTerms = 5;
 };
 template <>
 struct MathConstants<double> {
@@ -37,6 +40,8 @@ struct MathConstants<double> {
   static constexpr int kExpDegree = 13;
   static constexpr int kLogTerms = 11;
   static constexpr double kSmallestNormal = 0x1p-1022;
+  static constexpr int kCosineTerms = 8;  // remainders below 2^-58 and 2^-63
+  static constexpr int kSineTerms = 9;
 };
 
 static constexpr double factorial(int n) { return n <= 1 ? 1.0 : n * factorial(n - 1); }
@@ -285,6 +290,72 @@ static inline Vec<T> inverse_normal_cdf(Vec<T> p) {
   const Vec<T> signed_tail = q < 0 ? -tail : tail;
   const Vec<T> size = q < 0 ? -q : q;
   return size > static_cast<T>(0.425) ? signed_tail : center;
+}
+
+constexpr double kTwoPi = 6.28318530717958647693;
+
+/// Coefficient of t^n in the series of e^(2 pi t), with the sign that it has in those of cosine and sine.
+static constexpr double turn_coefficient(int n) {
+  double value = n % 4 < 2 ? 1.0 : -1.0;
+  for (int i = 1; i <= n; ++i) value *= kTwoPi / i;
+  return value;
+}
+
+/// cos(2 pi t) and sin(2 pi t).
+template <typename T>
+struct CosineSine {
+  Vec<T> cosine;
+  Vec<T> sine;
+};
+
+/// Both of |2 pi t| <= pi / 4 by their Taylor series.
+template <typename T>
+static inline CosineSine<T> eighth_of_turn(Vec<T> t) {
+  using C = MathConstants<T>;
+  const Vec<T> square = t * t;
+  Vec<T> cosine = splat<T>(static_cast<T>(turn_coefficient(2 * C::kCosineTerms)));
+#pragma GCC unroll 16
+  for (int i = C::kCosineTerms - 1; i >= 0; --i) {
+    cosine = fma(cosine, square, splat<T>(static_cast<T>(turn_coefficient(2 * i))));
+  }
+  Vec<T> sine = splat<T>(static_cast<T>(turn_coefficient(2 * C::kSineTerms - 1)));
+#pragma GCC unroll 16
+  for (int i = C::kSineTerms - 2; i >= 0; --i) {
+    sine = fma(sine, square, splat<T>(static_cast<T>(turn_coefficient(2 * i + 1))));
+  }
+  return {cosine, sine * t};
+}
+
+/// Absolute error below 2^-23.2 and 2^-51.5. Subtracting whole turns, then quarters, is exact for every t; numbers
+/// without a fraction are whole turns, and the infinities give NaN.
+template <typename T>
+static inline CosineSine<T> cos_sin_turns(Vec<T> t) {
+  using C = MathConstants<T>;
+  const Bits<T> sign_bit = (Bits<T>)splat<T>(static_cast<T>(-0.0));
+  const Vec<T> size = (Vec<T>)((Bits<T>)t & ~sign_bit);
+  const Vec<T> unit = splat<T>(static_cast<T>(std::int64_t{1} << C::kMantissaBits));
+  const Vec<T> whole = (size + unit) - unit;
+  const Vec<T> rest = size - (size < unit ? whole : size);
+  const Vec<T> shifted = fma(rest, splat<T>(4), splat<T>(C::kRoundingShift));
+  const Vec<T> quarters = shifted - splat<T>(C::kRoundingShift);
+  const CosineSine<T> near = eighth_of_turn<T>(fma(quarters, splat<T>(static_cast<T>(-0.25)), rest));
+  const Bits<T> quadrant = (Bits<T>)shifted;  // its lowest two bits
+  const auto swaps = (quadrant & 1) != 0;
+  constexpr int kToSign = 8 * sizeof(T) - 2;  // from the second lowest bit
+  const Bits<T> cosine_sign = ((quadrant + 1) << kToSign) & sign_bit;
+  const Bits<T> sine_sign = ((quadrant << kToSign) ^ (Bits<T>)t) & sign_bit;
+  return {(Vec<T>)((Bits<T>)(swaps ? near.sine : near.cosine) ^ cosine_sign),
+          (Vec<T>)((Bits<T>)(swaps ? near.cosine : near.sine) ^ sine_sign)};
+}
+
+template <typename T>
+static inline Vec<T> cos_turns(Vec<T> t) {
+  return cos_sin_turns<T>(t).cosine;
+}
+
+template <typename T>
+static inline Vec<T> sin_turns(Vec<T> t) {
+  return cos_sin_turns<T>(t).sine;
 }
 
 }  // namespace fastmlp::FASTMLP_ISA

@@ -58,7 +58,7 @@ static inline void random_words(const RandomBlock& block, std::int64_t row, std:
 
 template <typename T>
 static void dropout(const RandomBlock& block, std::int64_t rows, std::int64_t vectors, std::uint32_t threshold, T scale,
-                    T* values, T* derivatives) {
+                    T* values, T* derivatives, T* residues) {
   for (std::int64_t row = 0; row < rows; ++row) {
     std::uint32_t drawn[kPanel<T>];
     T factors[kPanel<T>];
@@ -69,6 +69,7 @@ static void dropout(const RandomBlock& block, std::int64_t rows, std::int64_t ve
       const Vec<T> factor = load(factors + j * kLanes<T>);
       store(values + at, load(values + at) * factor);
       if (derivatives != nullptr) store(derivatives + at, load(derivatives + at) * factor);
+      if (residues != nullptr) store(residues + at, load(residues + at) * factor);
     }
   }
 }

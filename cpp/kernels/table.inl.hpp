@@ -20,6 +20,7 @@
 #include "kernels/array.inl.hpp"
 #include "kernels/class_loss.inl.hpp"
 #include "kernels/elementwise_loss.inl.hpp"
+#include "kernels/embedding.inl.hpp"
 #include "kernels/gemm.inl.hpp"
 
 #define FASTMLP_STRING_(x) #x
@@ -40,11 +41,14 @@ static constexpr auto select_gemm_tn_update() {
 // One entry of an array of the table for each line of a family's list. Rules come last: some hold commas.
 #define FASTMLP_ACTIVATE(name, ...) activate<T, __VA_ARGS__>,
 #define FASTMLP_ACTIVATE_BACKWARD(name, ...) activate_backward<T, __VA_ARGS__>,
+#define FASTMLP_ACTIVATE_MIXED(name, ...) activate_mixed<T, __VA_ARGS__>,
 #define FASTMLP_DERIVATIVE_FROM_OUTPUT(name, ...) __VA_ARGS__::kDerivativeFromOutput,
 #define FASTMLP_LOSS(name, targets, ...) __VA_ARGS__::template measure<T>,
 #define FASTMLP_GEMM_TN_UPDATE(name, ...) select_gemm_tn_update<T, __VA_ARGS__>(),
 #define FASTMLP_UPDATE(name, ...) update<T, __VA_ARGS__>,
 #define FASTMLP_SLOTS(name, ...) __VA_ARGS__::kSlots,
+#define FASTMLP_EMBED(name, ...) embed<T, __VA_ARGS__>,
+#define FASTMLP_EMBED_BACKWARD(name, ...) embed_backward<T, __VA_ARGS__>,
 #define FASTMLP_APPLY(name) apply_elementwise<T, name<T>>,
 
 template <typename T>
@@ -62,6 +66,10 @@ static constexpr KernelTable<T> make_table() {
       .activate_backward = {FASTMLP_ACTIVATIONS(FASTMLP_ACTIVATE_BACKWARD)},
       .derivative_from_output = {FASTMLP_ACTIVATIONS(FASTMLP_DERIVATIVE_FROM_OUTPUT)},
       .multiply = multiply<T>,
+      .activate_mixed = {FASTMLP_ACTIVATIONS(FASTMLP_ACTIVATE_MIXED)},
+      .multiply_mixed = multiply_mixed<T>,
+      .scale_columns = scale_columns<T>,
+      .dot_columns = dot_columns<T>,
       .dropout = dropout<T>,
       .add_noise = add_noise<T>,
       .column_moments = column_moments<T>,
@@ -82,6 +90,11 @@ static constexpr KernelTable<T> make_table() {
       .mark_nonzero = {mark_nonzero<std::uint8_t>, mark_nonzero<T>},
       .gather_columns = {gather_columns<T, std::uint8_t>, gather_columns<T, T>},
       .fma_chains = fma_chains<T>,
+      .embedding_scratch = embedding_scratch<T>,
+      .embed = {FASTMLP_BASES(FASTMLP_EMBED)},
+      .embed_backward = {FASTMLP_BASES(FASTMLP_EMBED_BACKWARD)},
+      .smooth_clip = smooth_clip<T>,
+      .smooth_clip_backward = smooth_clip_backward<T>,
       .elementwise = {FASTMLP_ELEMENTWISE(FASTMLP_APPLY)},
       .all_finite = all_finite<T>,
   };

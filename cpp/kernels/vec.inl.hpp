@@ -43,6 +43,27 @@ template <typename T>
 static inline void store(T* p, Vec<T> v) {
   *reinterpret_cast<typename VectorTypes<T>::Unaligned*>(p) = v;
 }
+/// A number that is part of a type, for generic lambdas.
+template <int kValue>
+struct Constant {
+  static constexpr int value = kValue;
+};
+
+/// The first `count` lanes from memory, `filler` in the others, and their counterpart: neither touches memory beyond.
+template <typename T>
+static inline Vec<T> load_first(const T* p, std::int64_t count, T filler) {
+  if (count >= kLanes<T>) return load(p);
+  T lanes[kLanes<T>];
+  for (int i = 0; i < kLanes<T>; ++i) lanes[i] = i < count ? p[i] : filler;
+  return load(lanes);
+}
+template <typename T>
+static inline void store_first(T* p, Vec<T> v, std::int64_t count) {
+  if (count >= kLanes<T>) return store(p, v);
+  T lanes[kLanes<T>];
+  store(lanes, v);
+  for (std::int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+}
 /// All lanes x; subtracting zero keeps the sign of a zero, adding it would not.
 template <typename T>
 static inline Vec<T> splat(T x) {

@@ -49,18 +49,21 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::i
       steps_(requested_steps(batches_, request)),
       first_moments_(state.moments),
       update_(state, request),
+      step_updates_(static_cast<std::size_t>(state.plan.threads),
+                    StepUpdate<T>(spec_.layers.size(), spec_.inputs.size(), !request.rates.empty())),
       scanning_passes_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
       plain_passes_(make_step(spec_, state.plan, step_features(state, request, false), scanning_passes_)),
       progress_(state.sums_before(request)) {}
 
 template <typename T>
 void Epoch<T>::run(const Worker& worker) {
-  const bool fixed_input = !(request_.training && spec_.disturbs_input());
+  const bool fixed_input = !(request_.training && spec_.disturbs_input()) && !spec_.has_input_stage();
   ThreadState thread{first_moments_, fixed_input ? kScannedBatches : 0};
+  thread.settings = &step_updates_[static_cast<std::size_t>(worker.index)];
   if (thread.scans_left > 0) mark_columns(batches_.rows(steps_.begin), worker);
   for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++thread.steps) {
     const std::vector<Pass>& passes = thread.scans_left > 0 ? scanning_passes_ : plain_passes_;
-    thread.batch = make_batch(i, static_cast<std::uint32_t>(thread.moments.steps));
+    thread.batch = make_batch(i, thread);
     thread.computes = true;
     for (const Pass& pass : passes) {
       if (pass.barrier_before) worker.barrier.wait();
@@ -88,6 +91,8 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
       return sum_penalty(memory);
     case PassKind::gather:
       return gather(memory);
+    case PassKind::scale_inputs:
+      return scale_inputs(memory);
     case PassKind::forward:
       thread.computes = thread.computes && forward(memory);
       return;
@@ -100,8 +105,8 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
     case PassKind::backward_data:
       thread.computes = thread.computes && backward_data(memory);
       return;
-    case PassKind::batch_norm_backward:
-      if (thread.computes) batch_norm_backward(memory);
+    case PassKind::finish_backward:
+      if (thread.computes) finish_backward(memory);
       return;
     case PassKind::report_progress:
       return report_progress();
@@ -112,11 +117,11 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
     case PassKind::prepare_next_batch:
       return prepare_next_batch(memory, thread);
     case PassKind::update:
-      return update_.run(memory, thread.settings);
+      return update_.run(memory, *thread.settings);
     case PassKind::measure_norms:
       return update_.measure_norms(memory);
     case PassKind::clip:
-      return update_.clip(memory, thread.settings);
+      return update_.clip(memory, *thread.settings);
     case PassKind::after_update:
       return update_.after_update(memory);
     case PassKind::record_results:
@@ -125,20 +130,28 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
 }
 
 template <typename T>
-Batch<T> Epoch<T>::make_batch(std::int64_t index, std::uint32_t step) const {
+Batch<T> Epoch<T>::make_batch(std::int64_t index, const ThreadState& thread) const {
   const Range rows = batches_.rows(index);
   double weight = request_.sample_weights == nullptr ? static_cast<double>(rows.size()) : 0;
   for (std::int64_t row = rows.begin; request_.sample_weights != nullptr && row < rows.end; ++row) {
     weight += static_cast<double>(request_.sample_weights[order_ == nullptr ? row : order_[row]]);
   }
-  return {.index = index, .first = rows.begin, .size = rows.size(), .weight = weight, .step = step};
+  const std::vector<double>& factors = request_.dropout_factors;
+  return {.index = index,
+          .first = rows.begin,
+          .size = rows.size(),
+          .rows = rows.size() * spec_.members,
+          .weight = weight,
+          .step = static_cast<std::uint32_t>(thread.moments.steps),
+          .dropout_factor = thread.steps < factors.size() ? factors[thread.steps] : 1};
 }
 
 /// Dropout of the given activation, 0 being the input.
 template <typename T>
 Dropout Epoch<T>::dropout(std::size_t activation, const Batch<T>& batch) const {
   const double rate = activation == 0 ? spec_.input_dropout : spec_.layers[activation - 1].dropout;
-  return {request_.training ? rate : 0, request_.seed, static_cast<std::uint32_t>(activation), batch.step};
+  return {request_.training ? rate * batch.dropout_factor : 0, request_.seed, static_cast<std::uint32_t>(activation),
+          batch.step};
 }
 
 template <typename T>
@@ -158,11 +171,14 @@ template <typename T>
 void Epoch<T>::sum_penalty(const StepMemory<T>& memory) {
   double squares = 0;
   for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
-    const Panels<T>& weights = memory.layer(Mode::reads, l).weights;
-    for (std::int64_t p = 0; p < weights.count(); ++p) {
-      T sums[kWidestPanel];
-      kernels_.column_squares(weights.rows, vectors_for(kernels_, weights.width(p)), weights.at(p), sums);
-      for (std::int64_t j = 0; j < weights.width(p); ++j) squares += static_cast<double>(sums[j]);
+    const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
+    for (std::int64_t copy = 0; copy < layer.weight_copies(); ++copy) {
+      const Panels<T> weights = layer.weights_of(copy);
+      for (std::int64_t p = 0; p < weights.count(); ++p) {
+        T sums[kWidestPanel];
+        kernels_.column_squares(weights.rows, vectors_for(kernels_, weights.width(p)), weights.at(p), sums);
+        for (std::int64_t j = 0; j < weights.width(p); ++j) squares += static_cast<double>(sums[j]);
+      }
     }
   }
   const StepSettings& settings = request_.settings;
@@ -172,6 +188,18 @@ void Epoch<T>::sum_penalty(const StepMemory<T>& memory) {
 template <typename T>
 void Epoch<T>::gather(const StepMemory<T>& memory) {
   const Batch<T>& batch = memory.batch();
+  if (spec_.has_input_stage()) {
+    const Range own = memory.samples();
+    const Panels<T> inputs = memory.unscaled_input(Mode::writes);
+    if (spec_.inputs.empty()) {
+      gather_rows(kernels_, spec_, request_.samples, order_, batch.first + own.begin, {}, inputs, own);
+      return;
+    }
+    take_samples(memory);
+    embed_rows(kernels_, memory.input_groups(Mode::reads), memory.sample_columns(Mode::writes), inputs, own,
+               memory.input_scratch());
+    return;
+  }
   const Range rows = memory.rows();
   const Panels<T> values = memory.layer_input(Mode::writes, 0).values;
   gather_rows(kernels_, spec_, request_.samples, order_, batch.first + rows.begin, batch.columns, values, rows);
@@ -182,6 +210,26 @@ void Epoch<T>::gather(const StepMemory<T>& memory) {
     }
     if (spec_.input_dropout > 0) drop_values<T>(kernels_, {values}, dropout(0, batch), rows, p);
   }
+}
+
+/// Gathers this thread's samples, some rows at a time, and takes their columns.
+template <typename T>
+void Epoch<T>::take_samples(const StepMemory<T>& memory) {
+  const Range own = memory.samples();
+  const SampleColumns<T> columns = memory.sample_columns(Mode::writes);
+  const std::int64_t features = spec_.features();
+  const Panels<T> gathered{memory.input_scratch(), kernels_.panel, features, kernels_.panel};
+  for (std::int64_t row = own.begin; row < own.end; row += gathered.rows) {
+    const Range part{0, std::min(gathered.rows, own.end - row)};
+    gather_rows(kernels_, spec_, request_.samples, order_, memory.batch().first + row, {}, gathered, part);
+    take_columns(kernels_, memory.input_groups(Mode::reads), gathered, part, columns, row);
+  }
+}
+
+template <typename T>
+void Epoch<T>::scale_inputs(const StepMemory<T>& memory) {
+  fastmlp::scale_inputs(kernels_, memory.scaling_layer(Mode::reads, 0), memory.unscaled_input(Mode::reads),
+                        memory.layer_input(Mode::writes, 0).values, memory.rows());
 }
 
 /// This thread's share of a layer. Returns false when the run is to stop.
@@ -198,11 +246,16 @@ bool Epoch<T>::forward(const StepMemory<T>& memory) {
       in_blocks(rows, input.values.cols, own, false, memory.worker(), [&](Range block, Range depth, Range panels) {
         dense_forward(kernels_, layer, input, output, drop, block, depth, panels);
       });
-  if (!done || !layer.normalizes()) return done;
-  const BatchNormSettings settings = batch_norm_settings(l);
-  for (std::int64_t p = own.begin; p < own.end; ++p) {
-    batch_norm_forward(kernels_, layer, settings, memory.batch_norm(Mode::writes, l), output.values, p);
+  if (!done) return false;
+  for (std::int64_t p = own.begin; layer.scales_outputs() && p < own.end; ++p) {
+    batch_norm_forward(kernels_, layer, batch_norm_settings(l), memory.batch_norm(Mode::writes, l), output.values, p);
     dense_finish(kernels_, layer, output, drop, rows, p);
+  }
+  if (l + 1 < spec_.layers.size() && spec_.layers[l + 1].input_scales) {
+    const DenseLayer<T>& above = memory.scaling_layer(Mode::reads, l + 1);
+    const DenseLayer<T> slice = input_slice(above, own);
+    fastmlp::scale_inputs(kernels_, slice, output.values.slice(own), memory.activation(Mode::writes, l).slice(own),
+                          rows);
   }
   return true;
 }
@@ -233,75 +286,107 @@ void Epoch<T>::user_loss(const StepMemory<T>& memory) {
 template <typename T>
 void Epoch<T>::loss(const StepMemory<T>& memory) {
   const std::size_t last = memory.pass().layer;
-  const Batch<T>& batch = memory.batch();
   const Range rows = memory.rows();
   if (rows.size() == 0) return;
   const LayerOutput<T> output = memory.layer_output(Mode::writes, last);
   const Panels<T> dz = memory.dz(Mode::writes, last);  // the gradient by the outputs until the end of this function
-  T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
   T* first_row = output.values.at(0, rows.begin);
   const std::int64_t stride = output.values.stride();
   if (!request_.user_loss) {
     if (spec_.softmax_output) kernels_.softmax(rows.size(), output.values.cols, first_row, stride);
-    const std::int64_t first = batch.first + rows.begin;
-    const MeasuredRows<T> measured{.rows = rows,
-                                   .index = order_ == nullptr ? nullptr : order_ + first,
-                                   .first_sample = first,
-                                   .sample_weights = request_.sample_weights,
-                                   .scale = batch.weight > 0 ? static_cast<T>(1 / batch.weight) : T{0},
-                                   .row_loss = row_loss,
-                                   .correct = memory.correct(Mode::writes) + rows.begin};
-    output_loss(kernels_, state_.mlp.groups(), request_.targets, measured, output.values, dz, memory.loss_scratch());
+    for_members(spec_.members, memory.batch().rows, rows,
+                [&](std::int64_t, Range part) { measure_rows(memory, part); });
   }
   if (spec_.softmax_output) {
     kernels_.softmax_backward(rows.size(), output.values.cols, first_row, dz.at(0, rows.begin), stride);
   }
   const DenseLayer<T>& layer = memory.layer_shape(last);
   const Derivative<T> derivative{layer.activation, layer.parameter, output};
-  for (std::int64_t p = 0; p < dz.count(); ++p) {
+  for (std::int64_t p = 0; p < output.values.count(); ++p) {
     apply_derivative(kernels_, derivative, rows, p, dz.at(p, rows.begin));
   }
   memory.require_declared(Buffer::diverged, 0, Mode::writes);
+  const T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
   if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
+}
+
+/// Losses of some rows of one member, whose samples are those of the batch in their order.
+template <typename T>
+void Epoch<T>::measure_rows(const StepMemory<T>& memory, Range rows) {
+  const Batch<T>& batch = memory.batch();
+  const std::size_t last = memory.pass().layer;
+  const std::int64_t first = batch.first + rows.begin % batch.size;
+  const double weight = batch.weight * static_cast<double>(spec_.members);
+  const MeasuredRows<T> measured{.rows = rows,
+                                 .index = order_ == nullptr ? nullptr : order_ + first,
+                                 .first_sample = first,
+                                 .sample_weights = request_.sample_weights,
+                                 .scale = weight > 0 ? static_cast<T>(1 / weight) : T{0},
+                                 .row_loss = memory.row_loss(Mode::writes) + rows.begin,
+                                 .correct = memory.correct(Mode::writes) + rows.begin};
+  output_loss(kernels_, state_.mlp.groups(), request_.targets, measured, memory.layer_output(Mode::writes, last).values,
+              memory.dz(Mode::writes, last), memory.loss_scratch());
+}
+
+/// That of what layer l writes.
+template <typename T>
+Derivative<T> Epoch<T>::derivative(const StepMemory<T>& memory, std::size_t l) const {
+  const DenseLayer<T>& layer = memory.layer_shape(l);
+  return {layer.activation, layer.parameter, memory.layer_output(Mode::reads, l)};
 }
 
 /// From dz of a layer to dz of the layer below, or to dx. Returns false when the run is to stop.
 template <typename T>
 bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
   const std::size_t l = memory.pass().layer;
-  const Panels<T>& weights = memory.layer(Mode::reads, l).weights;
+  const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
   const Panels<T> dz = memory.dz(Mode::reads, l);
   const Panels<T> below_dz = l == 0 ? memory.dx(Mode::writes) : memory.dz(Mode::writes, l - 1);
-  Derivative<T> derivative{Activation::identity, 0, {below_dz}};
-  if (l > 0) {
-    const DenseLayer<T>& below = memory.layer_shape(l - 1);
-    derivative = {below.activation, below.parameter, memory.layer_output(Mode::reads, l - 1)};
-  }
-  const Range rows = memory.rows();
+  const bool finishes = l > 0 && layer.input_scales == nullptr;
+  const Derivative<T> below = finishes ? derivative(memory, l - 1) : Derivative<T>{Activation::identity, 0, {below_dz}};
   T* transposed = memory.transposed();
   const bool by_rows = state_.plan.transposes_weights[l];
-  if (!by_rows) transpose_rows(kernels_, dz, rows, transposed);
-  return in_blocks(
-      rows, dz.cols, {0, below_dz.count()}, !by_rows, memory.worker(), [&](Range block, Range depth, Range panels) {
-        if (by_rows) {
-          dense_backward_data_by_rows(kernels_, weights, dz, derivative, below_dz, block, depth, panels, transposed);
-        } else {
-          dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * dz.cols, derivative,
-                              below_dz, block, depth, panels, memory.scratch());
-        }
-      });
+  bool done = true;
+  for_members(layer.weight_copies(), dz.rows, memory.rows(), [&](std::int64_t copy, Range rows) {
+    if (!done) return;
+    const Panels<T> weights = layer.weights_of(copy);
+    if (!by_rows) transpose_rows(kernels_, dz, rows, transposed);
+    done = in_blocks(
+        rows, dz.cols, {0, below_dz.count()}, !by_rows, memory.worker(), [&](Range block, Range depth, Range panels) {
+          if (by_rows) {
+            dense_backward_data_by_rows(kernels_, weights, dz, below, below_dz, block, depth, panels, transposed);
+          } else {
+            dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * dz.cols, below, below_dz,
+                                block, depth, panels, memory.scratch());
+          }
+        });
+  });
+  return done;
 }
 
-/// From the gradient by the pre-activations of a layer with batch normalization to that by its product X W.
+/// The gradient by the inputs of layer l, in this thread's panels, as its product gives it, becomes that by the inputs
+/// before they are scaled, and by the product of the layer below.
 template <typename T>
-void Epoch<T>::batch_norm_backward(const StepMemory<T>& memory) {
+void Epoch<T>::finish_backward(const StepMemory<T>& memory) {
   const std::size_t l = memory.pass().layer;
-  const BatchNormSettings settings{.from_batch = request_.training && update_.trains(l)};
-  const Panels<T> dz = memory.dz(Mode::writes, l);
-  const Range own = memory.panels(dz.count());
+  const Panels<T> gradient = l == 0 ? memory.dx(Mode::writes) : memory.dz(Mode::writes, l - 1);
+  const Range own = memory.panels(gradient.count());
+  const Range rows{0, gradient.rows};
   for (std::int64_t p = own.begin; p < own.end; ++p) {
-    fastmlp::batch_norm_backward(kernels_, memory.layer(Mode::reads, l), settings, memory.batch_norm(Mode::reads, l),
-                                 dz, p);
+    if (spec_.layers[l].input_scales) {
+      const Panels<T> inputs =
+          l == 0 ? memory.unscaled_input(Mode::reads) : memory.layer_output(Mode::reads, l - 1).values;
+      scale_inputs_backward(kernels_, memory.scaling_layer(Mode::reads, l), inputs, gradient,
+                            memory.dinput_scales(Mode::writes, l), p);
+      if (l > 0) apply_derivative(kernels_, derivative(memory, l - 1), rows, p, gradient.at(p));
+    }
+    if (l == 0) {
+      add_members(spec_.members, gradient, p);
+    } else if (memory.layer_shape(l - 1).scales_outputs()) {
+      const BatchNormSettings settings{.from_batch = request_.training && update_.trains(l - 1)};
+      batch_norm_backward(kernels_, memory.layer(Mode::reads, l - 1), settings, memory.batch_norm(Mode::reads, l - 1),
+                          gradient, p);
+    }
   }
 }
 
@@ -320,10 +405,14 @@ void Epoch<T>::check_stop(ThreadState& thread) {
 #endif
   thread.stopped = stops_now_ || (diverged_.load(std::memory_order_relaxed) && state_.updates);
   if (thread.stopped) return;
-  const double rate = thread.steps < request_.learning_rates.size() ? request_.learning_rates[thread.steps]
-                                                                    : request_.settings.learning_rate;
-  thread.settings =
-      thread.moments.template next<T>(state_.sink.optimizer, request_.settings, rate, thread.batch.weight);
+  const auto of_step = [&](const std::vector<double>& values, double shared) {
+    return thread.steps < values.size() ? values[thread.steps] : shared;
+  };
+  const StepSettings& settings = request_.settings;
+  const UpdateSettings<double> next =
+      thread.moments.next(state_.sink.optimizer, settings, of_step(request_.learning_rates, settings.learning_rate),
+                          of_step(request_.decays, settings.decay), thread.batch.weight);
+  thread.settings->set(next, request_.rates);
 }
 
 template <typename T>
@@ -411,11 +500,12 @@ void Epoch<T>::call_monitor() {
 template <typename T>
 double Epoch<T>::correct_weight(const Batch<T>& batch, const std::int32_t* correct) const {
   if (request_.sample_weights == nullptr) {
-    return static_cast<double>(std::accumulate(correct, correct + batch.size, std::int64_t{0}));
+    return static_cast<double>(std::accumulate(correct, correct + batch.rows, std::int64_t{0}));
   }
   double weight = 0;
-  for (std::int64_t row = 0; row < batch.size; ++row) {
-    const std::int64_t sample = order_ == nullptr ? batch.first + row : order_[batch.first + row];
+  for (std::int64_t row = 0; row < batch.rows; ++row) {
+    const std::int64_t place = batch.first + row % batch.size;
+    const std::int64_t sample = order_ == nullptr ? place : order_[place];
     weight += correct[row] * static_cast<double>(request_.sample_weights[sample]);
   }
   return weight;
@@ -425,8 +515,9 @@ double Epoch<T>::correct_weight(const Batch<T>& batch, const std::int32_t* corre
 template <typename T>
 void Epoch<T>::record_results(const StepMemory<T>& memory, const ThreadState& thread) {
   const Batch<T>& batch = memory.batch();
-  const double loss = sum_of(memory.row_loss(Mode::reads), batch.size);
-  const double correct = correct_weight(batch, memory.correct(Mode::reads));
+  const auto members = static_cast<double>(spec_.members);
+  const double loss = sum_of(memory.row_loss(Mode::reads), batch.rows) / members;
+  const double correct = correct_weight(batch, memory.correct(Mode::reads)) / members;
   progress_.correct += correct;
   progress_.loss_sum += loss;
   progress_.weight_sum += batch.weight;

@@ -32,24 +32,27 @@ class Epoch {
     int scans_left;         // batches without enough zero columns before the epoch stops looking for them
     std::size_t steps = 0;  // completed in this call
     Batch<T> batch{};
-    UpdateSettings<T> settings{};
+    StepUpdate<T>* settings = nullptr;
     bool computes = true;  // false once a pass was broken off, until the end of the step
     bool stopped = false;
   };
 
-  Batch<T> make_batch(std::int64_t index, std::uint32_t step) const;
+  Batch<T> make_batch(std::int64_t index, const ThreadState& thread) const;
   Dropout dropout(std::size_t activation, const Batch<T>& batch) const;
+  Derivative<T> derivative(const StepMemory<T>& memory, std::size_t l) const;
 
   void run_pass(const StepMemory<T>& memory, ThreadState& thread);
   void collect_columns(const StepMemory<T>& memory, ThreadState& thread);
   void sum_penalty(const StepMemory<T>& memory);
   void gather(const StepMemory<T>& memory);
+  void take_samples(const StepMemory<T>& memory);
+  void scale_inputs(const StepMemory<T>& memory);
   bool forward(const StepMemory<T>& memory);
   BatchNormSettings batch_norm_settings(std::size_t l) const;
   void user_loss(const StepMemory<T>& memory);
   void loss(const StepMemory<T>& memory);
   bool backward_data(const StepMemory<T>& memory);
-  void batch_norm_backward(const StepMemory<T>& memory);
+  void finish_backward(const StepMemory<T>& memory);
   void report_progress();
   void check_stop(ThreadState& thread);
   void update_running_moments(const StepMemory<T>& memory);
@@ -58,6 +61,7 @@ class Epoch {
 
   void mark_columns(Range batch, const Worker& worker);
   void prefetch_rows(Range rows);
+  void measure_rows(const StepMemory<T>& memory, Range rows);
   double correct_weight(const Batch<T>& batch, const std::int32_t* correct) const;
   template <typename Work>
   bool in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Worker& worker, Work work);
@@ -72,6 +76,7 @@ class Epoch {
   const Range steps_;
   const Moments first_moments_;  // at the start of this call
   Update<T> update_;
+  std::vector<StepUpdate<T>> step_updates_;  // of each thread
   const std::vector<Pass> scanning_passes_;  // of a step that looks for zero columns
   const std::vector<Pass> plain_passes_;     // of a step that takes all columns
   // Cache lines of their own: a value that one thread writes in every step would slow down reads of its neighbors.

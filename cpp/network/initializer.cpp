@@ -1,11 +1,17 @@
 #include "network/initializer.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/arena.hpp"
+#include "base/check.hpp"
 #include "base/philox.hpp"
 #include "kernels/dispatch.hpp"
+#include "network/input.hpp"
 
 namespace fastmlp {
 namespace {
@@ -99,6 +105,8 @@ Distribution distribution_of(Initializer initializer, double parameter, double f
       return uniform(1 / fan_in);
     case Initializer::lecun_normal:
       return normal(1 / fan_in);
+    case Initializer::rsqrt_uniform:
+      return uniform(1 / (3 * fan_in));
     case Initializer::zeros:
     case Initializer::constant:
       break;
@@ -128,12 +136,13 @@ void orthonormalize(std::vector<double>& matrix, std::size_t rows, std::size_t c
 }
 
 /// Row-major (rows, cols) weights with orthonormal columns, or rows where these are fewer.
-std::vector<double> orthogonal_weights(std::int64_t rows, std::int64_t cols, const RandomStream& random) {
+std::vector<double> orthogonal_weights(std::int64_t rows, std::int64_t cols, const RandomStream& random,
+                                       std::uint64_t first) {
   const bool wide = rows < cols;
   const auto vectors = static_cast<std::size_t>(wide ? rows : cols);
   const auto length = static_cast<std::size_t>(wide ? cols : rows);
   std::vector<double> basis(vectors * length);
-  for (std::size_t i = 0; i < basis.size(); ++i) basis[i] = inverse_normal_cdf(random.uniform(i));
+  for (std::size_t i = 0; i < basis.size(); ++i) basis[i] = inverse_normal_cdf(random.uniform(first + i));
   orthonormalize(basis, vectors, length);
   if (wide) return basis;
   std::vector<double> weights(basis.size());
@@ -145,31 +154,237 @@ std::vector<double> orthogonal_weights(std::int64_t rows, std::int64_t cols, con
 
 }  // namespace
 
+namespace {
+
+/// Streams of random numbers: layer l has number l, other arrays have numbers from here on.
+constexpr std::uint32_t kFirstArrayStream = 1 << 24;
+
+/// Weights of one copy, whose elements are numbered from `first` on.
+template <typename T>
+void initialize_weights(const Panels<T>& weights, Initializer initializer, double parameter, const RandomStream& random,
+                        std::int64_t first) {
+  const Distribution distribution =
+      distribution_of(initializer, parameter, static_cast<double>(weights.rows), static_cast<double>(weights.cols));
+  std::vector<double> orthogonal;
+  if (initializer == Initializer::orthogonal) {
+    orthogonal = orthogonal_weights(weights.rows, weights.cols, random, static_cast<std::uint64_t>(first));
+  }
+  for (std::int64_t j = 0; j < weights.cols; ++j) {
+    T* column = weights.at(j / weights.panel) + j % weights.panel;
+    for (std::int64_t i = 0; i < weights.rows; ++i) {
+      const auto element = static_cast<std::size_t>(i * weights.cols + j);
+      double value = initializer == Initializer::constant ? parameter : 0;
+      if (!orthogonal.empty()) {
+        value = parameter * orthogonal[element];
+      } else if (distribution.scale != 0) {
+        const double u = random.uniform(static_cast<std::uint64_t>(first) + element);
+        value = distribution.scale * (distribution.normal ? inverse_normal_cdf(u) : 2 * u - 1);
+      }
+      column[i * weights.panel] = static_cast<T>(value);
+    }
+  }
+}
+
+/// value(random, i) for element i of each copy of an array of vectors.
+template <typename T, typename Value>
+void fill_array(const ParameterArray<T>& array, std::uint64_t seed, std::uint32_t number, Value value) {
+  const RandomStream random(seed, RandomPurpose::initialization, kFirstArrayStream + number);
+  for (std::int64_t copy = 0; copy < array.copies; ++copy) {
+    T* elements = array.first.data + copy * array.stride();
+    for (std::int64_t i = 0; i < array.first.cols; ++i) {
+      elements[i] = static_cast<T>(value(random, static_cast<std::uint64_t>(copy * array.first.cols + i)));
+    }
+  }
+}
+
+/// Frequencies are normal, phases uniform, maps as PyTorch's linear layers, tables normal: the choices of RealMLP and
+/// of Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in tabular deep learning", 2022.
+template <typename T>
+void initialize_embedding(const ParameterArray<T>& array, const InputGroup& group, std::uint64_t seed,
+                          std::uint32_t number) {
+  const auto normal = [](const RandomStream& random, std::uint64_t i) { return inverse_normal_cdf(random.uniform(i)); };
+  const auto uniform = [](const RandomStream& random, std::uint64_t i) { return 2 * random.uniform(i) - 1; };
+  const double bound = 1 / std::sqrt(static_cast<double>(group.bases));
+  switch (array.kind) {
+    case ParameterKind::frequencies:
+      return fill_array(array, seed, number, [&](const RandomStream& random, std::uint64_t i) {
+        return group.deviation * normal(random, i);
+      });
+    case ParameterKind::phases:
+      return fill_array(array, seed, number, [&](const RandomStream& random, std::uint64_t i) {
+        return 3.14159265358979323846 * uniform(random, i);
+      });
+    case ParameterKind::maps:
+    case ParameterKind::map_biases:
+      return fill_array(array, seed, number,
+                        [&](const RandomStream& random, std::uint64_t i) { return bound * uniform(random, i); });
+    default:
+      return fill_array(array, seed, number, normal);
+  }
+}
+
+/// Members begin apart by their scales of the inputs: random signs, or where a column becomes several inputs one normal
+/// deviate for all of these (Y. Gorishniy, A. Kotelnikov, A. Babenko, "TabM: advancing tabular deep learning with
+/// parameter-efficient ensembling", ICLR 2025). Other scales begin as 1.
+template <typename T>
+void initialize_input_scales(const ParameterArray<T>& array, const NetworkSpec& spec, std::uint64_t seed,
+                             std::uint32_t number) {
+  if (array.index > 0 || spec.members == 1) {
+    return fill_array(array, seed, number, [](const RandomStream&, std::uint64_t) { return 1.0; });
+  }
+  const bool embeds = std::any_of(spec.inputs.begin(), spec.inputs.end(), [](const InputGroup& group) {
+    return group.kind == InputKind::number && group.width() > 1;
+  });
+  std::vector<std::uint64_t> column_of;
+  std::uint64_t column = 0;
+  for (const InputGroup& group : spec.inputs) {
+    for (std::int64_t j = 0; j < group.columns; ++j, ++column) {
+      column_of.insert(column_of.end(), static_cast<std::size_t>(group.width()), column);
+    }
+  }
+  const auto inputs = static_cast<std::uint64_t>(array.first.cols);
+  fill_array(array, seed, number, [&](const RandomStream& random, std::uint64_t i) {
+    if (!embeds) return random.uniform(i) < 0.5 ? -1.0 : 1.0;
+    return inverse_normal_cdf(random.uniform(i / inputs * column + column_of[i % inputs]));
+  });
+}
+
+}  // namespace
+
 template <typename T>
 void initialize(Mlp<T>& mlp, Initializer initializer, double parameter, std::uint64_t seed) {
-  for (std::int64_t l = 0; l < mlp.spec().layer_count(); ++l) {
-    const DenseLayer<T>& layer = mlp.layer(l);
-    const Panels<T>& weights = layer.weights;
-    const Distribution distribution =
-        distribution_of(initializer, parameter, static_cast<double>(weights.rows), static_cast<double>(weights.cols));
-    const RandomStream random(seed, RandomPurpose::initialization, static_cast<std::uint32_t>(l));
-    std::vector<double> orthogonal;
-    if (initializer == Initializer::orthogonal) orthogonal = orthogonal_weights(weights.rows, weights.cols, random);
-    for (std::int64_t j = 0; j < weights.cols; ++j) {
-      T* column = weights.at(j / weights.panel) + j % weights.panel;
-      for (std::int64_t i = 0; i < weights.rows; ++i) {
-        const auto element = static_cast<std::size_t>(i * weights.cols + j);
-        double value = initializer == Initializer::constant ? parameter : 0;
-        if (!orthogonal.empty()) {
-          value = parameter * orthogonal[element];
-        } else if (distribution.scale != 0) {
-          const double u = random.uniform(element);
-          value = distribution.scale * (distribution.normal ? inverse_normal_cdf(u) : 2 * u - 1);
-        }
-        column[i * weights.panel] = static_cast<T>(value);
+  std::uint32_t number = 0;
+  for (const ParameterArray<T>& array : mlp.arrays()) {
+    ++number;
+    if (is_of_inputs(array.kind)) {
+      initialize_embedding(array, mlp.spec().inputs[array.index], seed, number);
+    } else if (array.kind == ParameterKind::input_scales) {
+      initialize_input_scales(array, mlp.spec(), seed, number);
+    } else if (array.kind == ParameterKind::biases) {
+      const double inputs = static_cast<double>(mlp.layer(array.index).weights.rows);
+      const double bound = initializer == Initializer::rsqrt_uniform ? 1 / std::sqrt(inputs) : 0;
+      const auto outputs = static_cast<std::uint64_t>(array.first.cols);
+      fill_array(array, seed, number, [&](const RandomStream& random, std::uint64_t i) {
+        return bound == 0 ? 0 : bound * (2 * random.uniform(i % outputs) - 1);
+      });
+    } else if (array.kind == ParameterKind::weights) {
+      const RandomStream random(seed, RandomPurpose::initialization, static_cast<std::uint32_t>(array.index));
+      for (std::int64_t copy = 0; copy < array.copies; ++copy) {
+        const Panels<T> weights = mlp.layer(array.index).weights_of(copy);
+        initialize_weights(weights, initializer, parameter, random, copy * weights.rows * weights.cols);
       }
-      layer.bias[j] = T{0};
     }
+  }
+}
+
+namespace {
+
+/// Streams of random numbers for initialize_from_samples; layer l has number l after this one.
+constexpr std::uint32_t kFirstSampleStream = 1 << 25;
+constexpr std::uint64_t kCombined = 5;
+
+/// A matrix in panels that owns its memory.
+template <typename T>
+struct OwnedPanels {
+  OwnedPanels(std::int64_t rows, std::int64_t cols, std::int64_t panel) : panels{nullptr, rows, cols, panel} {
+    arena.reserve<T>(checked_product(round_up(cols, panel), rows));
+    arena.allocate();
+    panels.data = arena.at<T>(0);
+  }
+  Arena arena;
+  Panels<T> panels;
+};
+
+/// The inputs of the first layer for all samples.
+template <typename T>
+std::unique_ptr<OwnedPanels<T>> first_inputs(const Mlp<T>& mlp, const SampleRows& samples) {
+  const KernelTable<T>& kernels = mlp.kernels();
+  const NetworkSpec& spec = mlp.spec();
+  const std::int64_t panel = kernels.panel;
+  const Range rows{0, samples.count};
+  auto inputs = std::make_unique<OwnedPanels<T>>(samples.count, spec.inputs_of(0), panel);
+  if (spec.inputs.empty()) {
+    gather_rows(kernels, spec, samples, nullptr, 0, {}, inputs->panels, rows);
+  } else {
+    const OwnedPanels<T> gathered(samples.count, spec.features(), panel);
+    gather_rows(kernels, spec, samples, nullptr, 0, {}, gathered.panels, rows);
+    const OwnedPanels<T> columns(spec.features(), samples.count, 1);
+    const OwnedPanels<T> scratch(1, input_scratch_size(kernels, mlp.input_groups(), 0), 1);
+    const SampleColumns<T> taken{columns.panels.data, samples.count};
+    take_columns(kernels, mlp.input_groups(), gathered.panels, rows, taken, 0);
+    embed_rows(kernels, mlp.input_groups(), taken, inputs->panels, rows, scratch.panels.data);
+  }
+  scale_inputs(kernels, mlp.layer(0), inputs->panels, inputs->panels, rows);
+  return inputs;
+}
+
+/// 1 for a constant column, whose variance is that of a rounded mean.
+template <typename T>
+T deviation_of(T mean, T variance) {
+  constexpr T kRounding = 128 * std::numeric_limits<T>::epsilon();  // sums add blocks of 128 rows
+  const T deviation = std::sqrt(variance);
+  return deviation > kRounding * std::fabs(mean) ? deviation : T{1};
+}
+
+/// Divides column j of a panel of `rows` rows by divisors[j].
+template <typename T>
+void divide_columns(std::int64_t rows, std::int64_t width, std::int64_t panel, const T* divisors, T* values) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t j = 0; j < width; ++j) values[row * panel + j] /= divisors[j];
+  }
+}
+
+/// Minus a convex combination of random elements of a column; weights are uniform on the simplex.
+template <typename T>
+T bias_within(const RandomStream& random, std::uint64_t unit, std::int64_t rows, std::int64_t panel, const T* column) {
+  double total = 0;
+  double combination = 0;
+  for (std::uint64_t i = 0; i < kCombined; ++i) {
+    const std::uint64_t element = 2 * (unit * kCombined + i);
+    const double weight = -portable_log(random.uniform(element));
+    total += weight;
+    combination += weight * static_cast<double>(column[random.below(element + 1, rows) * panel]);
+  }
+  return static_cast<T>(-combination / total);
+}
+
+}  // namespace
+
+template <typename T>
+void initialize_from_samples(Mlp<T>& mlp, const SampleRows& samples, std::uint64_t seed) {
+  const KernelTable<T>& kernels = mlp.kernels();
+  const std::int64_t rows = samples.count;
+  const std::int64_t panel = kernels.panel;
+  std::unique_ptr<OwnedPanels<T>> inputs = first_inputs(mlp, samples);
+  for (std::size_t l = 0; l < mlp.layers().size(); ++l) {
+    const DenseLayer<T>& layer = mlp.layer(l);
+    const RandomStream random(seed, RandomPurpose::initialization, kFirstSampleStream + static_cast<std::uint32_t>(l));
+    auto outputs = std::make_unique<OwnedPanels<T>>(rows, layer.weights.cols, panel);
+    const Panels<T>& z = outputs->panels;
+    for (std::int64_t p = 0; p < z.count(); ++p) {
+      const std::int64_t vectors = vectors_for(kernels, z.width(p));
+      kernels.gemm_nn({.rows = rows,
+                       .depth = layer.weights.rows,
+                       .vectors = vectors,
+                       .a = inputs->panels.data,
+                       .a_panel_stride = inputs->panels.stride(),
+                       .b = layer.weights.at(p),
+                       .c = z.at(p)});
+      T means[kWidestPanel];
+      T variances[kWidestPanel];
+      kernels.column_moments(rows, vectors, z.at(p), means, variances);
+      T deviations[kWidestPanel];
+      for (std::int64_t j = 0; j < z.width(p); ++j) deviations[j] = deviation_of(means[j], variances[j]);
+      divide_columns(layer.weights.rows, z.width(p), panel, deviations, layer.weights.at(p));
+      divide_columns(rows, z.width(p), panel, deviations, z.at(p));
+      for (std::int64_t j = 0; j < z.width(p); ++j) {
+        const std::int64_t unit = p * panel + j;
+        layer.bias[unit] = bias_within(random, static_cast<std::uint64_t>(unit), rows, panel, z.at(p) + j);
+      }
+      dense_finish<T>(kernels, layer, {z}, {}, {0, rows}, p);
+    }
+    if (l + 1 < mlp.layers().size()) scale_inputs(kernels, mlp.layer(l + 1), z, z, {0, rows});
+    inputs = std::move(outputs);
   }
 }
 
@@ -181,6 +396,8 @@ void shuffled_order(std::uint64_t seed, std::uint32_t epoch, std::int64_t count,
   }
 }
 
+template void initialize_from_samples(Mlp<float>&, const SampleRows&, std::uint64_t);
+template void initialize_from_samples(Mlp<double>&, const SampleRows&, std::uint64_t);
 template void initialize(Mlp<float>&, Initializer, double, std::uint64_t);
 template void initialize(Mlp<double>&, Initializer, double, std::uint64_t);
 

@@ -10,12 +10,53 @@
 #include "network/input.hpp"
 #include "network/plan.hpp"
 #include "ops/batch_norm.hpp"
+#include "ops/members.hpp"
 #include "ops/pack.hpp"
 
 namespace fastmlp {
 namespace {
 
+/// Rows of a block, of all members together.
 constexpr std::int64_t kInferenceRows = 128;
+constexpr std::int64_t kFewestSamples = 16;
+
+void check_group(const InputGroup& group) {
+  require(group.columns >= 1, "a group of inputs must have columns");
+  require(group.clip >= 0, "clip must be >= 0");
+  require(static_cast<std::int64_t>(group.edges.size()) == group.fixed_values(),
+          "piecewise linear functions must have their edges, one-hot inputs their values");
+  if (group.kind != InputKind::number) {
+    require(group.columns == 1, "a category is one column");
+    require(group.levels >= 1 && group.levels <= std::int64_t{1} << 24, "a category must have 1 to 2^24 levels");
+    require(group.kind == InputKind::one_hot || group.outputs >= 1, "a category must have an embedding of 1 or more");
+    return;
+  }
+  require(group.bases >= 1 && group.outputs >= 0, "an embedding must have 1 or more functions");
+  require(group.basis != Basis::value || group.bases == 1, "a number by itself is one function");
+  require(group.basis != Basis::periodic || group.bases % 2 == 0, "periodic functions come in pairs");
+}
+
+void check_inputs(const NetworkSpec& spec) {
+  // Bounded so that products of two sizes, and rounding up to panels, do not overflow.
+  constexpr std::int64_t kMostOfGroup = std::int64_t{1} << 30;
+  constexpr std::int64_t kMostInputs = std::int64_t{1} << 48;
+  require(spec.members >= 1 && spec.members <= std::int64_t{1} << 16, "members must be 1 to 2^16");
+  std::int64_t columns = 0;
+  std::int64_t inputs = 0;
+  for (const InputGroup& group : spec.inputs) {
+    if (std::max({group.columns, group.bases, group.outputs}) > kMostOfGroup) throw std::bad_alloc();
+    check_group(group);
+    columns = checked_sum(columns, group.columns);
+    inputs = checked_sum(inputs, group.columns * group.width());
+  }
+  if (inputs > kMostInputs) throw std::bad_alloc();
+  require(spec.inputs.empty() || columns == spec.features(), "the groups of inputs must cover all features");
+  require(!spec.has_input_stage() || !spec.disturbs_input(),
+          "noise and dropout of the input need inputs without embeddings, scales and members");
+  for (const LossSpec& loss : spec.losses) {
+    require(spec.members == 1 || loss.loss != Loss::user_defined, "members need a loss of the core");
+  }
+}
 
 void check_spec(const NetworkSpec& spec) {
   require(spec.layer_sizes.size() >= 2, "layer_sizes must have at least 2 entries (features and outputs), got " +
@@ -37,7 +78,9 @@ void check_spec(const NetworkSpec& spec) {
   }
   require(outputs == spec.outputs(), "the losses must cover all outputs");
   const LayerSpec& last = spec.layers.back();
-  require(!last.batch_norm && last.dropout == 0, "the last layer has neither batch normalization nor dropout");
+  require(!last.batch_norm && !last.output_scales && !last.mixes && last.dropout == 0,
+          "the last layer has neither batch normalization nor scales, mixes or dropout");
+  check_inputs(spec);
 }
 
 /// Whole panels with one value per output, or with one value for all; zero beyond the outputs.
@@ -50,6 +93,69 @@ std::vector<T> per_output(const std::vector<double>& values, std::int64_t output
     std::copy(values.begin(), values.end(), padded.begin());
   }
   return padded;
+}
+
+/// Fills the columns of an array, but not its padding.
+template <typename T>
+void fill(const ParameterArray<T>& array, T value) {
+  for (std::int64_t i = 0; i < array.copies; ++i)
+    std::fill_n(array.first.data + i * array.stride(), array.first.cols, value);
+}
+
+template <typename T>
+void place(const ParameterArray<T>& array, DenseLayer<T>& layer) {
+  T* data = array.first.data;
+  switch (array.kind) {
+    case ParameterKind::weights:
+      layer.weights = array.first;
+      layer.weights_stride = array.stride();
+      return;
+    case ParameterKind::biases:
+      layer.bias = data;
+      layer.output_stride = array.stride();
+      return;
+    case ParameterKind::input_scales:
+      layer.input_scales = data;
+      layer.input_stride = array.stride();
+      return fill(array, T{1});
+    case ParameterKind::scales:
+      layer.scales = data;
+      return fill(array, T{1});
+    case ParameterKind::mixes:
+      layer.mixes = data;
+      return fill(array, T{1});
+    case ParameterKind::means:
+      layer.means = data;
+      return;
+    case ParameterKind::variances:
+      layer.variances = data;
+      return fill(array, T{1});
+    default:
+      return;
+  }
+}
+
+template <typename T>
+void place(const ParameterArray<T>& array, EmbeddedColumns<T>& columns) {
+  switch (array.kind) {
+    case ParameterKind::frequencies:
+      columns.frequencies = array.first;
+      return;
+    case ParameterKind::phases:
+      columns.phases = array.first;
+      return;
+    case ParameterKind::maps:
+      columns.maps = array.first;
+      return;
+    case ParameterKind::map_biases:
+      columns.map_biases = array.first;
+      return;
+    case ParameterKind::tables:
+      columns.tables = array.first;
+      return;
+    default:
+      return;
+  }
 }
 
 template <typename T>
@@ -68,39 +174,12 @@ OutputGroup<T> make_group(const LossSpec& loss, std::int64_t first, std::int64_t
 template <typename T>
 Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa) : spec_(std::move(spec)), kernels_(kernel_table<T>(isa)) {
   check_spec(spec_);
-  struct Offsets {
-    std::size_t weights, bias, scales, means, variances;
-  };
-  std::vector<Offsets> offsets(spec_.layers.size());
-  for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
-    DenseLayer<T>& layer = layers_.emplace_back();
-    layer.weights = {nullptr, spec_.layer_sizes[l], spec_.layer_sizes[l + 1], kernels_.panel};
-    layer.activation = spec_.layers[l].activation;
-    layer.parameter = static_cast<T>(spec_.layers[l].parameter);
-    const std::int64_t padded_out = layer.weights.count() * kernels_.panel;
-    offsets[l].weights = arena_.reserve<T>(checked_product(padded_out, layer.weights.rows));
-    offsets[l].bias = arena_.reserve<T>(padded_out);
-    if (spec_.layers[l].batch_norm) offsets[l].scales = arena_.reserve<T>(padded_out);
-  }
-  parameter_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
-  for (std::size_t l = 0; l < layers_.size(); ++l) {
-    if (!spec_.layers[l].batch_norm) continue;
-    const std::int64_t padded_out = layers_[l].weights.count() * kernels_.panel;
-    offsets[l].means = arena_.reserve<T>(padded_out);
-    offsets[l].variances = arena_.reserve<T>(padded_out);
-  }
-  state_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
-  arena_.allocate();
-  for (std::size_t l = 0; l < layers_.size(); ++l) {
-    layers_[l].weights.data = arena_.at<T>(offsets[l].weights);
-    layers_[l].bias = arena_.at<T>(offsets[l].bias);
-    if (!spec_.layers[l].batch_norm) continue;
-    layers_[l].scales = arena_.at<T>(offsets[l].scales);
-    layers_[l].means = arena_.at<T>(offsets[l].means);
-    layers_[l].variances = arena_.at<T>(offsets[l].variances);
-    std::fill_n(layers_[l].scales, layers_[l].weights.cols, T{1});
-    std::fill_n(layers_[l].variances, layers_[l].weights.cols, T{1});
-  }
+  layers_.resize(spec_.layers.size());
+  for (std::size_t l = 0; l < layers_.size(); ++l) describe_layer(l);
+  describe_inputs();
+  const auto moments = [](const ParameterArray<T>& array) { return array.is_trained(); };
+  std::stable_partition(arrays_.begin(), arrays_.end(), moments);
+  allocate();
   std::int64_t first = 0;
   for (const LossSpec& loss : spec_.losses) {
     groups_.push_back(make_group<T>(loss, first, kernels_.panel));
@@ -109,63 +188,145 @@ Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa) : spec_(std::move(spec)), 
 }
 
 template <typename T>
-T* Mlp<T>::vector_of(ParameterKind kind, std::size_t l) const {
-  switch (kind) {
-    case ParameterKind::biases:
-      return layer(l).bias;
-    case ParameterKind::scales:
-      return layer(l).scales;
-    case ParameterKind::means:
-      return layer(l).means;
-    case ParameterKind::variances:
-      return layer(l).variances;
-    case ParameterKind::weights:
-      break;
+void Mlp<T>::describe(ParameterKind kind, std::size_t index, std::int64_t copies, std::int64_t rows, std::int64_t cols,
+                      std::vector<std::int64_t> shape) {
+  arrays_.push_back({kind, index, {nullptr, rows, cols, kernels_.panel}, copies, std::move(shape)});
+}
+
+/// Arrays of a layer. The first dimension of those of which each member has its own is the member.
+template <typename T>
+void Mlp<T>::describe_layer(std::size_t l) {
+  const LayerSpec& layer = spec_.layers[l];
+  const std::int64_t inputs = spec_.inputs_of(l);
+  const std::int64_t outputs = spec_.layer_sizes[l + 1];
+  const std::int64_t members = spec_.members;
+  const auto shape = [&](std::vector<std::int64_t> own, bool shared) {
+    if (!shared && members > 1) own.insert(own.begin(), members);
+    return own;
+  };
+  describe(ParameterKind::weights, l, layer.own_weights ? members : 1, inputs, outputs,
+           shape({inputs, outputs}, !layer.own_weights));
+  const auto vector = [&](ParameterKind kind, bool exists, std::int64_t size, bool own) {
+    if (exists) describe(kind, l, own ? members : 1, 1, size, shape({size}, !own));
+  };
+  const auto of_outputs = [&](ParameterKind kind, bool exists) { vector(kind, exists, outputs, layer.own_vectors); };
+  of_outputs(ParameterKind::biases, true);
+  of_outputs(ParameterKind::scales, layer.batch_norm || layer.output_scales);
+  of_outputs(ParameterKind::mixes, layer.mixes);
+  vector(ParameterKind::input_scales, layer.input_scales, inputs, true);
+  of_outputs(ParameterKind::means, layer.batch_norm);
+  of_outputs(ParameterKind::variances, layer.batch_norm);
+}
+
+/// Arrays of the groups of inputs; the first dimension is the column.
+template <typename T>
+void Mlp<T>::describe_inputs() {
+  std::int64_t column = 0;
+  std::int64_t input = 0;
+  for (std::size_t g = 0; g < spec_.inputs.size(); ++g) {
+    const InputGroup& group = spec_.inputs[g];
+    EmbeddedColumns<T>& embedded = input_groups_.emplace_back();
+    embedded.group = group;
+    embedded.first_column = column;
+    embedded.first_input = input;
+    embedded.edges.assign(group.edges.begin(), group.edges.end());
+    column += group.columns;
+    input += group.columns * group.width();
+    const auto add = [&](ParameterKind kind, bool exists, std::vector<std::int64_t> shape) {
+      if (!exists) return;
+      std::int64_t size = 1;
+      for (const std::int64_t dimension : shape) size = checked_product(size, dimension);
+      shape.insert(shape.begin(), group.columns);
+      describe(kind, g, group.columns, 1, size, std::move(shape));
+    };
+    add(ParameterKind::frequencies, group.has_frequencies(), {group.frequencies()});
+    add(ParameterKind::phases, group.has_phases(), {group.bases});
+    add(ParameterKind::maps, group.has_map(), {group.bases, group.outputs});
+    add(ParameterKind::map_biases, group.has_map(), {group.outputs});
+    add(ParameterKind::tables, group.kind == InputKind::category, {group.levels + 1, group.outputs});
+  }
+}
+
+/// Reserves and allocates the arrays, and lets layers and groups of inputs refer to them.
+template <typename T>
+void Mlp<T>::allocate() {
+  std::vector<std::size_t> offsets;
+  for (const ParameterArray<T>& array : arrays_) {
+    if (!array.is_trained() && parameter_elements_ == 0) {
+      parameter_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
+    }
+    const std::int64_t padded = checked_product(round_up(array.first.cols, array.first.panel), array.first.rows);
+    offsets.push_back(arena_.reserve<T>(checked_product(padded, array.copies)));
+  }
+  state_elements_ = static_cast<std::int64_t>(arena_.bytes() / sizeof(T));
+  if (parameter_elements_ == 0) parameter_elements_ = state_elements_;
+  arena_.allocate();
+  for (std::size_t i = 0; i < arrays_.size(); ++i) {
+    ParameterArray<T>& array = arrays_[i];
+    array.first.data = arena_.at<T>(offsets[i]);
+    if (is_of_inputs(array.kind)) {
+      place(array, input_groups_[array.index]);
+    } else {
+      place(array, layers_[array.index]);
+    }
+  }
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].activation = spec_.layers[l].activation;
+    layers_[l].parameter = static_cast<T>(spec_.layers[l].parameter);
+    layers_[l].members = spec_.members;
+    layers_[l].own_weights = spec_.layers[l].own_weights;
+    layers_[l].own_vectors = spec_.layers[l].own_vectors;
+  }
+}
+
+template <typename T>
+const ParameterArray<T>* Mlp<T>::find(ParameterKind kind, std::size_t index) const {
+  for (const ParameterArray<T>& array : arrays_) {
+    if (array.kind == kind && array.index == index) return &array;
   }
   return nullptr;
 }
 
 template <typename T>
-bool Mlp<T>::has(ParameterKind kind, std::size_t l) const {
-  return kind == ParameterKind::weights || vector_of(kind, l) != nullptr;
-}
-
-template <typename T>
-void Mlp<T>::get(ParameterKind kind, std::size_t l, const T* state, T* destination) const {
-  Panels<T> weights = layer(l).weights;
-  if (kind == ParameterKind::weights) {
-    weights.data = const_cast<T*>(state) + (weights.data - parameters());
-    unpack(weights, {0, weights.rows}, destination);
-  } else {
-    std::copy_n(state + (vector_of(kind, l) - parameters()), weights.cols, destination);
+void Mlp<T>::get(const ParameterArray<T>& array, const T* state, T* destination) const {
+  Panels<T> copy = array.first;
+  copy.data = const_cast<T*>(state) + (array.first.data - parameters());
+  for (std::int64_t i = 0; i < array.copies; ++i, copy.data += array.stride()) {
+    unpack(copy, {0, copy.rows}, destination + i * copy.rows * copy.cols);
   }
 }
 
 template <typename T>
-void Mlp<T>::set(ParameterKind kind, std::size_t l, const T* source, T* state) const {
-  Panels<T> weights = layer(l).weights;
-  if (kind == ParameterKind::weights) {
-    weights.data = state + (weights.data - parameters());
-    pack(source, weights);
-  } else {
-    std::copy_n(source, weights.cols, state + (vector_of(kind, l) - parameters()));
+void Mlp<T>::set(const ParameterArray<T>& array, const T* source, T* state) const {
+  Panels<T> copy = array.first;
+  copy.data = state + (array.first.data - parameters());
+  for (std::int64_t i = 0; i < array.copies; ++i, copy.data += array.stride()) {
+    pack(source + i * copy.rows * copy.cols, copy);
   }
 }
 
 namespace {
 
-/// One thread's buffers for a block of rows. Activations alternate between two buffers.
+/// One thread's buffers for a block of samples. Activations alternate between two buffers; each has a row of every
+/// member for each sample.
 template <typename T>
 class InferenceBlock {
  public:
-  InferenceBlock(const Mlp<T>& mlp, std::int64_t rows, std::int64_t input_columns)
+  InferenceBlock(const Mlp<T>& mlp, std::int64_t samples, std::int64_t input_columns)
       : mlp_(mlp), columns_(mlp.spec().features(), 1) {
     const NetworkSpec& spec = mlp.spec();
     const std::int64_t panel = mlp.kernels().panel;
+    const std::int64_t rows = checked_product(samples, spec.members);
     std::int64_t widest = input_columns;
-    for (const DenseLayer<T>& layer : mlp.layers()) widest = std::max(widest, layer.weights.cols);
+    for (const DenseLayer<T>& layer : mlp.layers()) widest = std::max({widest, layer.weights.rows, layer.weights.cols});
     widest = round_up(widest, panel);
     for (std::size_t& offset : offsets_) offset = arena_.template reserve<T>(checked_product(widest, rows));
+    if (spec.has_input_stage()) {
+      inputs_ = arena_.template reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), samples));
+      sample_columns_ = arena_.template reserve<T>(checked_product(spec.features(), samples));
+      input_scratch_ = arena_.template reserve<T>(input_scratch_size(mlp.kernels(), mlp.input_groups(), 0));
+    }
+    member_scratch_ = arena_.template reserve<T>(member_scratch_size(spec.members, spec.outputs(), panel));
     loss_scratch_offset_ = arena_.template reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
     arena_.allocate();
   }
@@ -173,35 +334,82 @@ class InferenceBlock {
   void run(const SampleRows& samples, Range rows, const InferenceOutputs<T>& outputs) {
     const KernelTable<T>& kernels = mlp_.kernels();
     const NetworkSpec& spec = mlp_.spec();
-    const std::int64_t count = rows.size();
-    columns_.mark(kernels, samples, nullptr, rows, 0);
-    const bool leaves_out = columns_.collect(samples, 0, 1);
-    const InputColumns columns{leaves_out ? &columns_.nonzero(0) : nullptr, columns_.places(0)};
-    LayerInput<T> values{{arena_.template at<T>(offsets_[0]), count, spec.features(), kernels.panel}};
-    if (leaves_out) {
-      values.values.cols = static_cast<std::int64_t>(columns.nonzero->size());
-      values.weight_rows = columns.nonzero->data();
-    }
-    gather_rows(kernels, spec, samples, nullptr, rows.begin, columns, values.values, {0, count});
+    const std::int64_t count = rows.size() * spec.members;
+    LayerInput<T> values = spec.has_input_stage() ? staged_input(samples, rows) : plain_input(samples, rows);
     const std::size_t layers = spec.layers.size();
     for (std::size_t l = 0; l < layers; ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
-      const Panels<T> next{arena_.template at<T>(offsets_[(l + 1) % 2]), count, layer.weights.cols, kernels.panel};
+      const Panels<T> next = buffer(l + 1, count, layer.weights.cols);
       dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, {0, next.count()});
-      for (std::int64_t p = 0; layer.normalizes() && p < next.count(); ++p) {
+      for (std::int64_t p = 0; layer.scales_outputs() && p < next.count(); ++p) {
         batch_norm_infer(kernels, layer, spec.batch_norm_epsilon, next, {0, count}, p);
         dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
       }
       values = {next};
-      if (l + 1 < layers && !outputs.hidden.empty()) {
-        unpack(next, {0, count}, outputs.hidden[l] + rows.begin * next.cols);
-      }
+      if (l + 1 == layers) break;
+      if (!outputs.hidden.empty()) write_hidden(next, samples.count, rows, outputs.hidden[l]);
+      if (spec.layers[l + 1].input_scales) scale_inputs(kernels, mlp_.layer(l + 1), next, next, {0, count});
     }
     if (spec.softmax_output) softmax_rows(values.values);
+    if (spec.members > 1) values.values = mean_of_members(values.values, rows.size());
     write(values.values, rows, outputs);
   }
 
  private:
+  Panels<T> buffer(std::size_t activation, std::int64_t rows, std::int64_t cols) {
+    return {arena_.template at<T>(offsets_[activation % 2]), rows, cols, mlp_.kernels().panel};
+  }
+
+  LayerInput<T> plain_input(const SampleRows& samples, Range rows) {
+    const KernelTable<T>& kernels = mlp_.kernels();
+    columns_.mark(kernels, samples, nullptr, rows, 0);
+    const bool leaves_out = columns_.collect(samples, 0, 1);
+    const InputColumns columns{leaves_out ? &columns_.nonzero(0) : nullptr, columns_.places(0)};
+    LayerInput<T> input{buffer(0, rows.size(), mlp_.spec().features())};
+    if (leaves_out) {
+      input.values.cols = static_cast<std::int64_t>(columns.nonzero->size());
+      input.weight_rows = columns.nonzero->data();
+    }
+    gather_rows(kernels, mlp_.spec(), samples, nullptr, rows.begin, columns, input.values, {0, rows.size()});
+    return input;
+  }
+
+  LayerInput<T> staged_input(const SampleRows& samples, Range rows) {
+    const KernelTable<T>& kernels = mlp_.kernels();
+    const NetworkSpec& spec = mlp_.spec();
+    const Range own{0, rows.size()};
+    const Panels<T> inputs{arena_.template at<T>(inputs_), rows.size(), spec.inputs_of(0), kernels.panel};
+    if (spec.inputs.empty()) {
+      gather_rows(kernels, spec, samples, nullptr, rows.begin, {}, inputs, own);
+    } else {
+      const Panels<T> gathered = buffer(1, rows.size(), spec.features());
+      gather_rows(kernels, spec, samples, nullptr, rows.begin, {}, gathered, own);
+      const SampleColumns<T> columns{arena_.template at<T>(sample_columns_), rows.size()};
+      take_columns(kernels, mlp_.input_groups(), gathered, own, columns, 0);
+      embed_rows(kernels, mlp_.input_groups(), columns, inputs, own, arena_.template at<T>(input_scratch_));
+    }
+    const Panels<T> scaled = buffer(0, rows.size() * spec.members, inputs.cols);
+    scale_inputs(kernels, mlp_.layer(0), inputs, scaled, {0, scaled.rows});
+    return {scaled};
+  }
+
+  /// The ensemble's outputs in the rows of the first member: outputs whose link is the mean of the members' links.
+  Panels<T> mean_of_members(const Panels<T>& values, std::int64_t samples) {
+    const KernelTable<T>& kernels = mlp_.kernels();
+    Panels<T> mean = values;
+    mean.rows = samples;
+    mean.data = arena_.template at<T>(offsets_[mlp_.spec().layers.size() % 2 == 0 ? 1 : 0]);
+    average_members(kernels, mlp_.groups(), mlp_.spec().members, values, mean, arena_.template at<T>(member_scratch_));
+    return mean;
+  }
+
+  /// Rows of `values`, of all members, become rows `rows` of each member's (all, units).
+  void write_hidden(const Panels<T>& values, std::int64_t all, Range rows, T* hidden) {
+    for_members(mlp_.spec().members, values.rows, {0, values.rows}, [&](std::int64_t member, Range part) {
+      unpack(values, part, hidden + (member * all + rows.begin) * values.cols);
+    });
+  }
+
   void softmax_rows(const Panels<T>& values) {
     mlp_.kernels().softmax(values.rows, values.cols, values.data, values.stride());
   }
@@ -236,7 +444,11 @@ class InferenceBlock {
   ZeroColumns columns_;
   Arena arena_;
   std::size_t offsets_[2];
-  std::size_t loss_scratch_offset_;
+  std::size_t inputs_ = 0;
+  std::size_t sample_columns_ = 0;
+  std::size_t input_scratch_ = 0;
+  std::size_t member_scratch_ = 0;
+  std::size_t loss_scratch_offset_ = 0;
 };
 
 }  // namespace
@@ -245,7 +457,8 @@ template <typename T>
 bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
                    const KeepGoing& keep_going) const {
   threads = choose_threads(threads, forward_flops(spec_) * static_cast<double>(samples.count), samples.count);
-  const std::int64_t block = std::min(kInferenceRows, ceil_div(samples.count, threads));
+  const std::int64_t most = std::max<std::int64_t>(kInferenceRows / spec_.members, kFewestSamples);
+  const std::int64_t block = std::min(most, ceil_div(samples.count, threads));
   const std::int64_t blocks = ceil_div(samples.count, block);
   std::vector<std::unique_ptr<InferenceBlock<T>>> buffers;
   const std::int64_t columns = most_nonzero_columns(spec_, samples, block);

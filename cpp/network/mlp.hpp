@@ -12,6 +12,8 @@
 #include "kernels/kernel_table.hpp"
 #include "network/spec.hpp"
 #include "ops/dense.hpp"
+#include "ops/gradient_sink.hpp"
+#include "ops/input_stage.hpp"
 #include "ops/loss.hpp"
 
 namespace fastmlp {
@@ -22,13 +24,24 @@ using KeepGoing = std::function<bool()>;
 /// Inverse link function that turns outputs into probabilities of classes, probabilities of one event, or rates.
 enum class Link { none, softmax, sigmoid, exp };
 
-/// Arrays of a layer: weights (in, out), all others (out,). The last three exist with batch normalization.
-enum class ParameterKind { weights, biases, scales, means, variances };
+/// One array of parameters or running moments: `copies` matrices in panels, one after the other.
+template <typename T>
+struct ParameterArray {
+  ParameterKind kind = ParameterKind::weights;
+  std::size_t index = 0;  // of the layer, or of the group of inputs
+  Panels<T> first{};
+  std::int64_t copies = 1;
+  std::vector<std::int64_t> shape;  // as the user sees it
+
+  std::int64_t stride() const { return first.size(); }
+  std::int64_t size() const { return copies * stride(); }
+  bool is_trained() const { return static_cast<std::size_t>(kind) < kTrainedKinds; }
+};
 
 /// What inference computes; null pointers are skipped.
 template <typename T>
 struct InferenceOutputs {
-  std::vector<T*> hidden;                // (count, units) for each hidden layer, or empty
+  std::vector<T*> hidden;                // (members, count, units) for each hidden layer, or empty
   T* values = nullptr;                   // (count, outputs): the last layer's outputs
   Link link = Link::none;                // applied to values
   std::int32_t* predicted = nullptr;     // (count,): index of the first largest output
@@ -41,7 +54,7 @@ struct InferenceOutputs {
 template <typename T>
 class Mlp {
  public:
-  /// All parameters are zero; scales and variances are 1. isa: empty for the active one.
+  /// All parameters are zero; scales, mixes and variances are 1. isa: empty for the active one.
   Mlp(NetworkSpec spec, const std::string& isa);
 
   const NetworkSpec& spec() const { return spec_; }
@@ -49,16 +62,21 @@ class Mlp {
   const DenseLayer<T>& layer(std::size_t l) const { return layers_[l]; }
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
   const std::vector<OutputGroup<T>>& groups() const { return groups_; }
+  /// What the first layer reads; empty: the samples, or those scaled.
+  const std::vector<EmbeddedColumns<T>>& input_groups() const { return input_groups_; }
+  /// All arrays, the trained ones first, in the order of their addresses.
+  const std::vector<ParameterArray<T>>& arrays() const { return arrays_; }
   /// Elements of the trained parameters, which form one array.
   std::int64_t parameter_elements() const { return parameter_elements_; }
   T* parameters() const { return arena_.at<T>(0); }
   /// Elements of the parameters and of the running moments that follow them.
   std::int64_t state_elements() const { return state_elements_; }
 
-  bool has(ParameterKind kind, std::size_t l) const;
+  /// The array of a layer or group of inputs; null: there is none.
+  const ParameterArray<T>* find(ParameterKind kind, std::size_t index) const;
   /// Copies a row-major array from or to `state`: parameters(), or another array of the same layout.
-  void get(ParameterKind kind, std::size_t l, const T* state, T* destination) const;
-  void set(ParameterKind kind, std::size_t l, const T* source, T* state) const;
+  void get(const ParameterArray<T>& array, const T* state, T* destination) const;
+  void set(const ParameterArray<T>& array, const T* source, T* state) const;
 
   /// Computes outputs block by block, so that memory does not grow with the number of samples. Returns false when
   /// keep_going stopped it.
@@ -66,7 +84,11 @@ class Mlp {
              const KeepGoing& keep_going) const;
 
  private:
-  T* vector_of(ParameterKind kind, std::size_t l) const;
+  void describe_layer(std::size_t l);
+  void describe_inputs();
+  void describe(ParameterKind kind, std::size_t index, std::int64_t copies, std::int64_t rows, std::int64_t cols,
+                std::vector<std::int64_t> shape);
+  void allocate();
 
   NetworkSpec spec_;
   const KernelTable<T>& kernels_;
@@ -75,6 +97,8 @@ class Mlp {
   std::int64_t state_elements_ = 0;
   std::vector<DenseLayer<T>> layers_;
   std::vector<OutputGroup<T>> groups_;
+  std::vector<EmbeddedColumns<T>> input_groups_;
+  std::vector<ParameterArray<T>> arrays_;
 };
 
 }  // namespace fastmlp

@@ -33,6 +33,9 @@ Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t ou
   return threads > 1 && pays && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
 }
 
+/// Whether the gradients of a unit are sums over all rows between two products.
+bool needs_all_rows(const LayerSpec& layer) { return layer.batch_norm || layer.output_scales; }
+
 /// Whether the weights have fewer blocks to transpose than gradients and results together.
 bool choose_transposed_weights(std::int64_t thread_rows, std::int64_t inputs, std::int64_t outputs, int panel) {
   const auto panels = [&](std::int64_t size) { return ceil_div(size, panel); };
@@ -48,12 +51,12 @@ bool bit(std::uint64_t bits, std::size_t place) { return (bits >> (place % 64) &
 
 void apply(const PlanOverrides& forced, const NetworkSpec& spec, int panel, Plan& plan) {
   for (std::size_t l = 0; l < plan.splits.size(); ++l) {
-    if (forced.split_by_outputs && !spec.layers[l].batch_norm) {
+    if (forced.split_by_outputs && !needs_all_rows(spec.layers[l])) {
       plan.splits[l] = bit(*forced.split_by_outputs, l) ? Split::outputs : Split::rows;
     }
     if (forced.transposes_weights) plan.transposes_weights[l] = bit(*forced.transposes_weights, l);
   }
-  plan.own_input = forced.own_input.value_or(plan.own_input);
+  if (!spec.has_input_stage()) plan.own_input = forced.own_input.value_or(plan.own_input);
   plan.leaves_out_columns = forced.leaves_out_columns;
   if (forced.row_block) plan.row_block = *forced.row_block * panel;
   if (forced.depth_block) plan.depth_block = *forced.depth_block * panel;
@@ -68,23 +71,24 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   Plan plan;
   // Forward, backward-data and backward-weights cost the same.
   plan.threads = choose_threads(threads, 3 * forward_flops(spec) * static_cast<double>(batch_size), batch_size);
-  const std::int64_t thread_rows = ceil_div(batch_size, plan.threads);
+  const std::int64_t rows = checked_product(batch_size, spec.members);
+  const std::int64_t thread_rows = ceil_div(rows, plan.threads);
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
-    const std::int64_t inputs = spec.layer_sizes[l];
+    const std::int64_t inputs = spec.inputs_of(l);
     const std::int64_t outputs = spec.layer_sizes[l + 1];
-    // Batch normalization needs all rows of a unit.
-    plan.splits.push_back(spec.layers[l].batch_norm
+    plan.splits.push_back(needs_all_rows(spec.layers[l])
                               ? Split::outputs
-                              : choose_split(batch_size, inputs, outputs, plan.threads, panel, element_bytes));
+                              : choose_split(rows, inputs, outputs, plan.threads, panel, element_bytes));
     plan.transposes_weights.push_back(choose_transposed_weights(thread_rows, inputs, outputs, panel));
   }
-  plan.own_input = plan.splits[0] == Split::outputs && plan.threads <= kMostOwnInputs && plan.threads > 1;
+  plan.own_input =
+      plan.splits[0] == Split::outputs && !spec.has_input_stage() && plan.threads <= kMostOwnInputs && plan.threads > 1;
   const bool any_outputs = std::find(plan.splits.begin(), plan.splits.end(), Split::outputs) != plan.splits.end();
   // Whole panels, because the transposed gradient consists of panels. In a team smaller than planned, the rows of a
   // thread take several blocks.
-  plan.row_block = round_up(std::min(any_outputs ? batch_size : thread_rows, kMostRows), panel);
+  plan.row_block = round_up(std::min(any_outputs ? rows : thread_rows, kMostRows), panel);
   plan.depth_block = std::max(kLeastDepth, kCacheBytes / (plan.row_block * element_bytes) / panel * panel);
-  plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / batch_size, 1, kMostPanelGroup);
+  plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / rows, 1, kMostPanelGroup);
   apply(overrides(), spec, panel, plan);
   return plan;
 }
@@ -92,9 +96,9 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
 double forward_flops(const NetworkSpec& spec) {
   double flops = 0;
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
-    flops += 2.0 * static_cast<double>(spec.layer_sizes[l]) * static_cast<double>(spec.layer_sizes[l + 1]);
+    flops += 2.0 * static_cast<double>(spec.inputs_of(l)) * static_cast<double>(spec.layer_sizes[l + 1]);
   }
-  return flops;
+  return flops * static_cast<double>(spec.members);
 }
 
 int choose_threads(int requested, double flops, std::int64_t rows) {

@@ -6,78 +6,102 @@
 #include "ops/loss.hpp"
 
 namespace fastmlp {
+
 template <typename T>
 RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates)
-    : mlp_(mlp), batch_size_(batch_size), input_copies_(plan.own_input ? plan.threads : 1), slot_count_(slots) {
+    : mlp_(mlp),
+      batch_size_(batch_size),
+      rows_(checked_product(batch_size, mlp.spec().members)),
+      input_copies_(plan.own_input ? plan.threads : 1),
+      slot_count_(slots) {
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
-  std::int64_t columns = 0;
-  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
-    const std::int64_t outputs = mlp.layer(l).weights.cols;
-    const std::int64_t padded = round_up(outputs, panel);
-    const std::int64_t elements = checked_product(padded, batch_size);
-    const bool normalizes = spec.layers[l].batch_norm;
-    LayerMemory& layer = layers_.emplace_back();
-    layer.values = arena_.reserve<T>(elements);
-    layer.dz = arena_.reserve<T>(elements);
-    layer.derivatives = arena_.reserve<T>(stores_derivatives(mlp.kernels(), spec.layers[l]) ? elements : 0);
-    layer.normalized = arena_.reserve<T>(normalizes ? elements : 0);
-    layer.moments = arena_.reserve<T>(normalizes ? 5 * padded : 0);
-    widest_layer_ = std::max(widest_layer_, outputs);
-    columns = checked_sum(columns, outputs);
-  }
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) reserve_layer(l);
   std::int64_t transposed = 0;
   for (int team = 1; team <= plan.threads; ++team) {
     transposed = std::max(transposed, checked_product(transposed_elements(team), team));
   }
   transposed_ = arena_.reserve<T>(transposed);
+  if (spec.has_input_stage()) {
+    sample_columns_ = arena_.reserve<T>(spec.inputs.empty() ? 0 : checked_product(spec.features(), batch_size));
+    unscaled_input_ = arena_.reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), batch_size));
+  }
   for (int thread = 0; thread < plan.threads; ++thread) {
     ThreadMemory& memory = threads_.emplace_back();
     memory.scratch = arena_.reserve<T>(panel * panel);
     memory.loss_scratch = arena_.reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
+    memory.input_scratch = arena_.reserve<T>(input_scratch_size(mlp.kernels(), mlp.input_groups(), batch_size));
   }
-  row_loss_ = arena_.reserve<T>(batch_size);
-  correct_ = arena_.reserve<std::int32_t>(batch_size);
+  row_loss_ = arena_.reserve<T>(rows_);
+  correct_ = arena_.reserve<std::int32_t>(rows_);
   slots_ = arena_.reserve<T>(checked_product(mlp.parameter_elements(), slots));
   start_of_epoch_ = arena_.reserve<T>(updates ? mlp.state_elements() : 0);
+  std::int64_t columns = 0;
+  for (const ParameterArray<T>& array : mlp.arrays()) {
+    columns = checked_sum(columns, checked_product(array.copies, array.first.cols));
+  }
   column_sums_ = arena_.reserve<double>(columns);
   arena_.allocate();
   bytes_ = arena_.bytes();
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     LayerMemory& layer = layers_[l];
-    layer.output = {layer_panels(layer.values, l, batch_size)};
-    if (!stores_derivatives(mlp.kernels(), spec.layers[l])) continue;
-    layer.output.derivatives = layer_panels(layer.derivatives, l, batch_size);
+    layer.output = {layer_panels(layer.values, l, rows_)};
+    if (stores_derivatives(mlp.kernels(), spec.layers[l])) {
+      layer.output.derivatives = layer_panels(layer.derivatives, l, rows_);
+    }
+    if (spec.layers[l].mixes) layer.output.residues = layer_panels(layer.residues, l, rows_);
   }
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::layer_panels(std::size_t offset, std::size_t l, std::int64_t batch) const {
-  return {arena_.at<T>(offset), batch, mlp_.layer(l).weights.cols, mlp_.kernels().panel};
+void RunMemory<T>::reserve_layer(std::size_t l) {
+  const NetworkSpec& spec = mlp_.spec();
+  const LayerSpec& layer = spec.layers[l];
+  const std::int64_t outputs = mlp_.layer(l).weights.cols;
+  const std::int64_t padded = round_up(outputs, mlp_.kernels().panel);
+  const std::int64_t elements = checked_product(padded, rows_);
+  const auto reserve = [&](bool needed, std::int64_t count) { return arena_.reserve<T>(needed ? count : 0); };
+  const bool scales = layer.batch_norm || layer.output_scales;
+  LayerMemory& memory = layers_.emplace_back();
+  memory.values = arena_.reserve<T>(elements);
+  const bool scaled = l + 1 < spec.layers.size() && spec.layers[l + 1].input_scales;
+  memory.scaled = scaled ? arena_.reserve<T>(elements) : memory.values;
+  memory.dz = arena_.reserve<T>(elements);
+  memory.derivatives = reserve(stores_derivatives(mlp_.kernels(), layer), elements);
+  memory.residues = reserve(layer.mixes, elements);
+  memory.normalized = reserve(scales, elements);
+  memory.moments = reserve(scales, 5 * mlp_.layer(l).vector_copies() * padded);
+  memory.dinput_scales = reserve(layer.input_scales, mlp_.layer(l).members * mlp_.layer(l).input_stride);
+  widest_layer_ = std::max(widest_layer_, outputs);
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::input(int thread, std::int64_t batch, std::int64_t columns) const {
+Panels<T> RunMemory<T>::layer_panels(std::size_t offset, std::size_t l, std::int64_t rows) const {
+  return {arena_.at<T>(offset), rows, mlp_.layer(l).weights.cols, mlp_.kernels().panel};
+}
+
+template <typename T>
+Panels<T> RunMemory<T>::input(int thread, std::int64_t rows, std::int64_t columns) const {
   const std::int64_t copy = input_copies_ > 1 ? thread : 0;
-  return {input_->template at<T>(0) + copy * input_elements_, batch, columns, mlp_.kernels().panel};
+  return {input_->template at<T>(0) + copy * input_elements_, rows, columns, mlp_.kernels().panel};
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::dx(std::int64_t batch) const {
-  return {dx_->template at<T>(0), batch, mlp_.spec().features(), mlp_.kernels().panel};
+Panels<T> RunMemory<T>::dx(std::int64_t rows) const {
+  return {dx_->template at<T>(0), rows, mlp_.spec().inputs_of(0), mlp_.kernels().panel};
 }
 
 template <typename T>
-BatchNormMemory<T> RunMemory<T>::batch_norm(std::size_t l, std::int64_t batch) const {
-  const Panels<T> normalized = layer_panels(layers_[l].normalized, l, batch);
-  const std::int64_t padded = normalized.count() * normalized.panel;
+BatchNormMemory<T> RunMemory<T>::batch_norm(std::size_t l, std::int64_t rows) const {
+  const Panels<T> normalized = layer_panels(layers_[l].normalized, l, rows);
+  const std::int64_t size = mlp_.layer(l).vector_copies() * normalized.count() * normalized.panel;
   T* moments = arena_.at<T>(layers_[l].moments);
-  return {normalized, moments, moments + padded, moments + 2 * padded, moments + 3 * padded, moments + 4 * padded};
+  return {normalized, moments, moments + size, moments + 2 * size, moments + 3 * size, moments + 4 * size};
 }
 
 template <typename T>
 void RunMemory<T>::require_input(std::int64_t columns) {
-  const std::int64_t elements = checked_product(round_up(columns, mlp_.kernels().panel), batch_size_);
+  const std::int64_t elements = checked_product(round_up(columns, mlp_.kernels().panel), rows_);
   if (input_ != nullptr && elements <= input_elements_) return;
   allocate(input_, checked_product(elements, input_copies_));
   input_elements_ = elements;
@@ -85,8 +109,8 @@ void RunMemory<T>::require_input(std::int64_t columns) {
 
 template <typename T>
 void RunMemory<T>::require_dx() {
-  const std::int64_t padded = round_up(mlp_.spec().features(), mlp_.kernels().panel);
-  if (dx_ == nullptr) allocate(dx_, checked_product(padded, batch_size_));
+  const std::int64_t padded = round_up(mlp_.spec().inputs_of(0), mlp_.kernels().panel);
+  if (dx_ == nullptr) allocate(dx_, checked_product(padded, rows_));
 }
 
 template <typename T>

@@ -15,6 +15,7 @@
 #include "network/plan.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/dense.hpp"
+#include "ops/input_stage.hpp"
 
 namespace fastmlp {
 
@@ -33,7 +34,7 @@ class RunMemory {
   /// The network's state at the start of the epoch, in runs that update it.
   T* start_of_epoch() const { return arena_.at<T>(start_of_epoch_); }
   /// Gradient by the input after a step with `differentiates_input`.
-  Panels<T> input_gradient(std::int64_t batch) const { return dx(batch); }
+  Panels<T> input_gradient(std::int64_t rows) const { return dx(rows); }
 
   void require_input(std::int64_t columns);
   void require_dx();
@@ -50,16 +51,26 @@ class RunMemory {
   // Threads reach shared buffers through StepMemory alone, which checks the declarations of passes.
   friend class StepMemory<T>;
 
-  Panels<T> input(int thread, std::int64_t batch, std::int64_t columns) const;
-  /// Activation l + 1.
-  LayerOutput<T> output(std::size_t l, std::int64_t batch) const {
+  Panels<T> input(int thread, std::int64_t rows, std::int64_t columns) const;
+  SampleColumns<T> sample_columns() const { return {arena_.at<T>(sample_columns_), batch_size_}; }
+  /// The inputs of the first layer before its scales, a row per sample.
+  Panels<T> unscaled_input(std::int64_t samples) const {
+    return {arena_.at<T>(unscaled_input_), samples, mlp_.spec().inputs_of(0), mlp_.kernels().panel};
+  }
+  T* input_scratch(int thread) const { return arena_.at<T>(threads_[static_cast<std::size_t>(thread)].input_scratch); }
+  /// Gradients of the input scales of layer l.
+  T* dinput_scales(std::size_t l) const { return arena_.at<T>(layers_[l].dinput_scales); }
+  /// What layer l writes.
+  LayerOutput<T> output(std::size_t l, std::int64_t rows) const {
     LayerOutput<T> output = layers_[l].output;
-    output.values.rows = output.derivatives.rows = batch;
+    output.values.rows = output.derivatives.rows = output.residues.rows = rows;
     return output;
   }
-  Panels<T> dz(std::size_t l, std::int64_t batch) const { return layer_panels(layers_[l].dz, l, batch); }
-  Panels<T> dx(std::int64_t batch) const;
-  BatchNormMemory<T> batch_norm(std::size_t l, std::int64_t batch) const;
+  /// Activation l + 1: the same, unless the next layer scales it.
+  Panels<T> activation(std::size_t l, std::int64_t rows) const { return layer_panels(layers_[l].scaled, l, rows); }
+  Panels<T> dz(std::size_t l, std::int64_t rows) const { return layer_panels(layers_[l].dz, l, rows); }
+  Panels<T> dx(std::int64_t rows) const;
+  BatchNormMemory<T> batch_norm(std::size_t l, std::int64_t rows) const;
   /// The thread's part of one block. The fewer threads the team has, the larger are the parts.
   T* transposed(const Worker& worker) const {
     return arena_.at<T>(transposed_) + worker.index * transposed_elements(worker.count);
@@ -68,34 +79,40 @@ class RunMemory {
   T* loss_scratch(int thread) const { return arena_.at<T>(threads_[static_cast<std::size_t>(thread)].loss_scratch); }
   T* row_loss() const { return arena_.at<T>(row_loss_); }
   std::int32_t* correct() const { return arena_.at<std::int32_t>(correct_); }
-  /// One sum per output of each layer.
+  /// One sum per column of each copy of each trained array.
   double* column_sums() const { return arena_.at<double>(column_sums_); }
 
   /// Elements for the largest share of rows in a team of `threads`.
   std::int64_t transposed_elements(int threads) const {
-    return checked_product(round_up(ceil_div(batch_size_, threads), mlp_.kernels().panel), widest_layer_);
+    return checked_product(round_up(ceil_div(rows_, threads), mlp_.kernels().panel), widest_layer_);
   }
-  Panels<T> layer_panels(std::size_t offset, std::size_t l, std::int64_t batch) const;
+  Panels<T> layer_panels(std::size_t offset, std::size_t l, std::int64_t rows) const;
 
+  void reserve_layer(std::size_t l);
   /// Replaces a block by a zeroed one of `count` elements.
   void allocate(std::unique_ptr<Arena>& block, std::int64_t count);
 
   // Offsets in the arena.
   struct LayerMemory {
     std::size_t values = 0;
+    std::size_t scaled = 0;
     std::size_t derivatives = 0;
+    std::size_t residues = 0;
     std::size_t dz = 0;
     std::size_t normalized = 0;
     std::size_t moments = 0;
+    std::size_t dinput_scales = 0;
     LayerOutput<T> output{};
   };
   struct ThreadMemory {
     std::size_t scratch = 0;
     std::size_t loss_scratch = 0;
+    std::size_t input_scratch = 0;
   };
 
   const Mlp<T>& mlp_;
   std::int64_t batch_size_;
+  std::int64_t rows_;  // of all members
   int input_copies_;
   int slot_count_;
   std::int64_t widest_layer_ = 1;
@@ -109,6 +126,8 @@ class RunMemory {
   std::vector<LayerMemory> layers_;
   std::vector<ThreadMemory> threads_;
   std::size_t transposed_ = 0;
+  std::size_t sample_columns_ = 0;
+  std::size_t unscaled_input_ = 0;
   std::size_t row_loss_ = 0;
   std::size_t correct_ = 0;
   std::size_t slots_ = 0;
@@ -119,7 +138,7 @@ class RunMemory {
 /// Whether the backward pass needs the derivative of the activation function, rather than the output alone.
 template <typename T>
 bool stores_derivatives(const KernelTable<T>& kernels, const LayerSpec& layer) {
-  return layer.dropout > 0 || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
+  return layer.dropout > 0 || layer.mixes || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
 }
 
 }  // namespace fastmlp

@@ -1,6 +1,7 @@
 // What a network is, in numbers: decided by the user, checked once, read by everything else.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/matrix_view.hpp"
 #include "kernels/kernel_table.hpp"
+#include "ops/input_stage.hpp"
 
 namespace fastmlp {
 
@@ -17,6 +19,7 @@ inline constexpr auto kActivationNames = std::to_array<const char*>({FASTMLP_ACT
 inline constexpr auto kLossNames = std::to_array<const char*>({FASTMLP_LOSSES(FASTMLP_NAME) "user_defined"});
 inline constexpr auto kOptimizerNames = std::to_array<const char*>({FASTMLP_OPTIMIZERS(FASTMLP_NAME)});
 inline constexpr auto kElementwiseNames = std::to_array<const char*>({FASTMLP_ELEMENTWISE(FASTMLP_NAME)});
+inline constexpr auto kBasisNames = std::to_array<const char*>({FASTMLP_BASES(FASTMLP_NAME)});
 #undef FASTMLP_NAME
 
 /// Targets of each loss.
@@ -24,12 +27,17 @@ inline constexpr auto kElementwiseNames = std::to_array<const char*>({FASTMLP_EL
 inline constexpr TargetKind kLossTargets[] = {FASTMLP_LOSSES(FASTMLP_TARGETS) TargetKind::classes_or_shares};
 #undef FASTMLP_TARGETS
 
-/// A layer of weights.
+/// A layer of weights. Each member of an ensemble has input scales of its own.
 struct LayerSpec {
   Activation activation = Activation::identity;
-  double parameter = 0;     // of the activation
-  bool batch_norm = false;  // between product and bias
-  double dropout = 0;       // of the layer's outputs, in training
+  double parameter = 0;        // of the activation
+  bool batch_norm = false;     // between product and bias
+  double dropout = 0;          // of the layer's outputs, in training
+  bool mixes = false;          // each unit trains how much of the activation it takes
+  bool input_scales = false;   // a trained factor for each input
+  bool output_scales = false;  // a trained factor for each output, between product and bias
+  bool own_weights = false;    // each member has weights of its own
+  bool own_vectors = false;    // and arrays of one element per output
 };
 
 /// Consecutive outputs under one loss; groups follow one another.
@@ -46,7 +54,9 @@ struct NetworkSpec {
   std::vector<std::int64_t> layer_sizes;  // features, hidden..., outputs
   std::vector<LayerSpec> layers;
   std::vector<LossSpec> losses;
-  bool softmax_output = false;  // before a loss that does not compute it itself
+  std::vector<InputGroup> inputs;  // empty: the columns of the samples are the inputs of the first layer
+  std::int64_t members = 1;        // of an ensemble that is trained as one network
+  bool softmax_output = false;     // before a loss that does not compute it itself
   double input_scale = 1.0;
   double input_dropout = 0;
   double input_noise = 0;  // deviation of normal noise, after scaling
@@ -56,6 +66,18 @@ struct NetworkSpec {
   std::int64_t layer_count() const { return static_cast<std::int64_t>(layer_sizes.size()) - 1; }
   std::int64_t features() const { return layer_sizes.front(); }
   std::int64_t outputs() const { return layer_sizes.back(); }
+  /// Inputs of layer l.
+  std::int64_t inputs_of(std::size_t l) const {
+    if (l > 0 || inputs.empty()) return layer_sizes[l];
+    std::int64_t width = 0;
+    for (const InputGroup& group : inputs) width += group.columns * group.width();
+    return width;
+  }
+  /// Whether the inputs of the first layer are computed from the samples before each member scales them.
+  bool has_input_stage() const { return !inputs.empty() || layers.front().input_scales || members > 1; }
+  bool trains_inputs() const {
+    return std::any_of(inputs.begin(), inputs.end(), [](const InputGroup& group) { return group.is_trained(); });
+  }
   const LayerSpec& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
   /// The input differs from step to step.
   bool disturbs_input() const { return input_dropout > 0 || input_noise > 0; }

@@ -18,7 +18,8 @@ bool parts_overlap(Share a, Share b) {
 /// Whether a thread's rows and panels lie elsewhere when the batch size changes, as in the last batch of an epoch.
 bool depends_on_batch_size(Buffer buffer) {
   return buffer == Buffer::activations || buffer == Buffer::dz || buffer == Buffer::dx ||
-         buffer == Buffer::normalized || buffer == Buffer::row_results;
+         buffer == Buffer::normalized || buffer == Buffer::row_results || buffer == Buffer::sample_columns ||
+         buffer == Buffer::unscaled_input;
 }
 
 /// Whether threads race when one makes access `a` and another makes access `b`.
@@ -95,7 +96,7 @@ class StepBuilder {
       add(PassKind::collect_columns, Share::own_copy, {reads(Buffer::column_marks, 0, Share::whole)});
     }
     if (features_.with_penalty) sum_penalty();
-    add(PassKind::gather, input_share(Share::rows), {writes(Buffer::activations, 0, input_share(Share::rows))});
+    gather();
     for (std::size_t l = 0; l < layers_; ++l) forward(l);
     loss();
     for (std::size_t l = layers_; l-- > features_.backward_end;) backward(l);
@@ -119,7 +120,10 @@ class StepBuilder {
     passes_.push_back({kind, layer, share, std::move(accesses)});
   }
 
-  bool normalizes(std::size_t l) const { return spec_.layers[l].batch_norm; }
+  bool scales_outputs(std::size_t l) const { return spec_.layers[l].batch_norm || spec_.layers[l].output_scales; }
+  bool scales_inputs(std::size_t l) const { return l < layers_ && spec_.layers[l].input_scales; }
+  /// Whether the input stage has parameters to train; it belongs to layer 0.
+  bool trains_inputs() const { return spec_.trains_inputs() && features_.trains(0); }
   bool by_outputs(std::size_t l) const { return plan_.splits[l] == Split::outputs; }
   /// The share of activation `a` in a pass; each thread may have its own copy of the input.
   Share activation_share(std::size_t a, Share share) const { return a == 0 ? input_share(share) : share; }
@@ -131,15 +135,35 @@ class StepBuilder {
     add(PassKind::sum_penalty, Share::thread_0, std::move(accesses));
   }
 
+  void gather() {
+    if (!spec_.has_input_stage()) {
+      add(PassKind::gather, input_share(Share::rows), {writes(Buffer::activations, 0, input_share(Share::rows))});
+      return;
+    }
+    std::vector<Access> accesses{writes(Buffer::unscaled_input, 0, Share::rows)};
+    if (!spec_.inputs.empty()) {
+      accesses.push_back(writes(Buffer::sample_columns, 0, Share::rows));
+      accesses.push_back(reads(Buffer::parameters, inputs_part(layers_), Share::whole));
+    }
+    add(PassKind::gather, Share::rows, std::move(accesses));
+    add(PassKind::scale_inputs, Share::rows,
+        {reads(Buffer::unscaled_input, 0, spec_.members > 1 ? Share::whole : Share::rows),
+         reads(Buffer::parameters, input_scales_part(layers_, 0), Share::whole),
+         writes(Buffer::activations, 0, Share::rows)});
+  }
+
   void forward(std::size_t l) {
     const Share share = by_outputs(l) ? Share::outputs : Share::rows;
     const Share input = by_outputs(l) ? Share::whole : Share::rows;
     const Share weights = by_outputs(l) ? Share::outputs : Share::whole;
     std::vector<Access> accesses{reads(Buffer::activations, l, activation_share(l, input)),
                                  reads(Buffer::parameters, l, weights), writes(Buffer::activations, l + 1, share)};
-    if (normalizes(l)) {
+    if (scales_outputs(l)) {
       accesses.push_back(writes(Buffer::normalized, l, Share::outputs));
       accesses.push_back(writes(Buffer::batch_moments, l, Share::outputs));
+    }
+    if (scales_inputs(l + 1)) {
+      accesses.push_back(reads(Buffer::parameters, input_scales_part(layers_, l + 1), weights));
     }
     add(PassKind::forward, l, share, std::move(accesses));
   }
@@ -158,6 +182,11 @@ class StepBuilder {
          writes(Buffer::row_results, 0, Share::rows), writes(Buffer::diverged, 0, Share::chunks)});
   }
 
+  /// Taking the derivative of what layer l writes; with mixes their gradients take the place of the residues.
+  Access derivative(std::size_t l, Share share) const {
+    return {Buffer::activations, l + 1, share, spec_.layers[l].mixes ? Mode::writes : Mode::reads};
+  }
+
   /// From dz of layer l to dz of the layer below, or to dx.
   void backward(std::size_t l) {
     std::vector<Access> accesses{reads(Buffer::dz, l, Share::rows), reads(Buffer::parameters, l, Share::whole)};
@@ -165,14 +194,35 @@ class StepBuilder {
       accesses.push_back(writes(Buffer::dx, 0, Share::rows));
     } else {
       accesses.push_back(writes(Buffer::dz, l - 1, Share::rows));
-      accesses.push_back(reads(Buffer::activations, l, Share::rows));
+      if (!scales_inputs(l)) accesses.push_back(derivative(l - 1, Share::rows));
     }
     add(PassKind::backward_data, l, Share::rows, std::move(accesses));
-    if (l == 0 || !normalizes(l - 1)) return;
-    const std::size_t below = l - 1;
-    add(PassKind::batch_norm_backward, below, Share::outputs,
-        {writes(Buffer::dz, below, Share::outputs), reads(Buffer::parameters, below, Share::outputs),
-         reads(Buffer::normalized, below, Share::outputs), writes(Buffer::batch_moments, below, Share::outputs)});
+    finish_backward(l);
+  }
+
+  /// The gradient by the inputs of layer l, as its product gives it, becomes that by the product of the layer below or
+  /// by the inputs before members scale them.
+  void finish_backward(std::size_t l) {
+    const bool sums_members = l == 0 && spec_.members > 1;
+    if (!scales_inputs(l) && !sums_members && (l == 0 || !scales_outputs(l - 1))) return;
+    std::vector<Access> accesses;
+    if (l == 0) {
+      accesses.push_back(writes(Buffer::dx, 0, Share::outputs));
+      accesses.push_back(reads(Buffer::unscaled_input, 0, Share::whole));
+    } else {
+      accesses.push_back(writes(Buffer::dz, l - 1, Share::outputs));
+    }
+    if (scales_inputs(l)) {
+      accesses.push_back(reads(Buffer::parameters, input_scales_part(layers_, l), Share::outputs));
+      accesses.push_back(writes(Buffer::dinput_scales, l, Share::outputs));
+      if (l > 0) accesses.push_back(derivative(l - 1, Share::outputs));
+    }
+    if (l > 0 && scales_outputs(l - 1)) {
+      accesses.push_back(reads(Buffer::parameters, l - 1, Share::outputs));
+      accesses.push_back(reads(Buffer::normalized, l - 1, Share::outputs));
+      accesses.push_back(writes(Buffer::batch_moments, l - 1, Share::outputs));
+    }
+    add(PassKind::finish_backward, l, Share::outputs, std::move(accesses));
   }
 
   /// The running moments move once it is certain that the step counts.
@@ -182,7 +232,7 @@ class StepBuilder {
     add(PassKind::check_stop, Share::whole,
         {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});
     for (std::size_t l = 0; l < layers_; ++l) {
-      if (!normalizes(l)) continue;
+      if (!spec_.layers[l].batch_norm) continue;
       add(PassKind::update_running_moments, l, Share::outputs,
           {reads(Buffer::batch_moments, l, Share::outputs), writes(Buffer::parameters, l, Share::outputs)});
     }
@@ -206,7 +256,19 @@ class StepBuilder {
       accesses.push_back(reads(Buffer::dz, l, own ? Share::outputs : Share::whole));
       accesses.push_back(reads(Buffer::activations, l, activation_share(l, Share::whole)));
       accesses.push_back(writes(target, l, own ? Share::outputs : Share::chunks));
-      if (normalizes(l)) accesses.push_back(reads(Buffer::batch_moments, l, Share::outputs));
+      if (spec_.layers[l].mixes) {
+        accesses.push_back(reads(Buffer::activations, l + 1, own ? Share::outputs : Share::whole));
+      }
+      if (scales_outputs(l)) accesses.push_back(reads(Buffer::batch_moments, l, Share::outputs));
+      if (scales_inputs(l)) {
+        accesses.push_back(reads(Buffer::dinput_scales, l, Share::outputs));
+        accesses.push_back(writes(target, input_scales_part(layers_, l), Share::outputs));
+      }
+    }
+    if (trains_inputs()) {
+      accesses.push_back(reads(Buffer::sample_columns, 0, Share::whole));
+      accesses.push_back(reads(Buffer::dx, 0, Share::whole));
+      accesses.push_back(writes(target, inputs_part(layers_), Share::chunks));
     }
     add(PassKind::update, Share::chunks, std::move(accesses));
   }
@@ -215,11 +277,10 @@ class StepBuilder {
     std::vector<Access> norms{writes(Buffer::column_sums, 0, Share::panels)};
     std::vector<Access> clip;
     if (features_.clips_by_norm) clip.push_back(reads(Buffer::column_sums, 0, Share::whole));
-    for (std::size_t l = 0; l < layers_; ++l) {
-      if (!features_.trains(l)) continue;
-      norms.push_back(reads(Buffer::gradients, l, Share::panels));
-      clip.push_back(writes(Buffer::gradients, l, Share::panels));
-      clip.push_back(writes(Buffer::parameters, l, Share::panels));
+    for (const std::size_t part : trained_parts()) {
+      norms.push_back(reads(Buffer::gradients, part, Share::panels));
+      clip.push_back(writes(Buffer::gradients, part, Share::panels));
+      clip.push_back(writes(Buffer::parameters, part, Share::panels));
     }
     if (features_.clips_by_norm) add(PassKind::measure_norms, Share::panels, std::move(norms));
     add(PassKind::clip, Share::panels, std::move(clip));
@@ -227,12 +288,22 @@ class StepBuilder {
 
   void after_update() {
     std::vector<Access> accesses;
-    for (std::size_t l = 0; l < layers_; ++l) {
-      if (!features_.trains(l)) continue;
-      accesses.push_back(writes(Buffer::parameters, l, Share::panels));
-      if (features_.moves_averages) accesses.push_back(writes(Buffer::averages, l, Share::panels));
+    for (const std::size_t part : trained_parts()) {
+      accesses.push_back(writes(Buffer::parameters, part, Share::panels));
+      if (features_.moves_averages) accesses.push_back(writes(Buffer::averages, part, Share::panels));
     }
     add(PassKind::after_update, Share::panels, std::move(accesses));
+  }
+
+  std::vector<std::size_t> trained_parts() const {
+    std::vector<std::size_t> parts;
+    for (std::size_t l = 0; l < layers_; ++l) {
+      if (!features_.trains(l)) continue;
+      parts.push_back(l);
+      if (scales_inputs(l)) parts.push_back(input_scales_part(layers_, l));
+    }
+    if (trains_inputs()) parts.push_back(inputs_part(layers_));
+    return parts;
   }
 
   const NetworkSpec& spec_;

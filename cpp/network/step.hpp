@@ -2,8 +2,9 @@
 // follow from these accesses. A new pass declares its accesses here; no barrier is placed by hand.
 //
 // Layers are numbered 0..L-1 and activations 0..L: layer l reads activation l and writes activation l + 1, activation 0
-// is the input of the network. dz of layer l is the gradient of the loss by the layer's pre-activations; dx is the
-// gradient by the input of the network.
+// is the input of the first layer. dz of layer l is the gradient of the loss by the layer's pre-activations; dx is the
+// gradient by the input of the first layer. Parameters come in parts: those of each layer, its input scales, and those
+// of the input stage.
 #pragma once
 
 #include <cstddef>
@@ -17,17 +18,20 @@ namespace fastmlp {
 
 /// What the threads of a team share during a step. Some buffers have one part per layer or per activation.
 enum class Buffer {
-  column_marks,   // columns of the next batch that are not zero, as each thread found them in its rows
-  activations,    // per activation: values, and derivatives where they are stored
-  normalized,     // per layer: values before scale and shift
-  batch_moments,  // per layer: moments of the batch, and gradients of scales and shifts
-  dz,             // per layer
+  column_marks,    // columns of the next batch that are not zero, as each thread found them in its rows
+  activations,     // per activation: values, and derivatives where they are stored
+  sample_columns,  // of the samples, where the inputs of the first layer are computed from them
+  unscaled_input,  // inputs of the first layer, a row per sample, before the members scale them
+  normalized,      // per layer: values before scale and shift
+  batch_moments,   // per layer: moments of the batch, and gradients of scales and shifts
+  dinput_scales,   // per layer: gradients of its input scales
+  dz,              // per layer
   dx,
   row_results,  // loss and correctness of each row
-  parameters,   // per layer: with the optimizer's state and the running moments
-  gradients,    // per layer: by the parameters, where an update needs all of them first
+  parameters,   // per part: with the optimizer's state and the running moments
+  gradients,    // per part: by the parameters, where an update needs all of them first
   column_sums,  // sums over the parameters of each unit
-  averages,     // per layer: of the parameters
+  averages,     // per part: of the parameters
   diverged,     // whether a loss was not finite
   stop,         // whether the run is to stop
   next_chunk,   // first block of the update that no thread has taken yet
@@ -46,9 +50,13 @@ enum class Share {
 
 enum class Mode { reads, writes };
 
+// Parts of the parameters of a network with that many layers; part l is that of layer l.
+inline std::size_t input_scales_part(std::size_t layers, std::size_t l) { return layers + l; }
+inline std::size_t inputs_part(std::size_t layers) { return 2 * layers; }
+
 struct Access {
   Buffer buffer;
-  std::size_t part;  // number of the layer or activation; 0 for buffers without parts
+  std::size_t part;  // number of the layer, activation or part of the parameters; 0 for buffers without parts
   Share share;
   Mode mode;
 };
@@ -57,11 +65,12 @@ enum class PassKind {
   collect_columns,
   sum_penalty,
   gather,
+  scale_inputs,  // for each member of the network
   forward,
   user_loss,
   loss,
   backward_data,
-  batch_norm_backward,
+  finish_backward,  // between two products, what needs all rows of a unit
   report_progress,  // progress, signals, and what the next passes start from
   check_stop,       // whether all threads go on
   update_running_moments,

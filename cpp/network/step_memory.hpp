@@ -18,8 +18,10 @@ struct Batch {
   std::int64_t index = 0;                                   // in the epoch
   std::int64_t first = 0;                                   // its first sample, in the order of the epoch
   std::int64_t size = 0;                                    // samples of all threads
+  std::int64_t rows = 0;                                    // size times the members of the network
   double weight = 0;                                        // total weight of its samples
   std::uint32_t step = 0;                                   // of the run; numbers the random masks
+  double dropout_factor = 1;                                // of the rates of dropout
   InputColumns columns{};                                   // of the input
   const std::vector<std::int32_t>* zero_columns = nullptr;  // columns left out of the input; null: none is
 };
@@ -37,7 +39,9 @@ class StepMemory {
   const Worker& worker() const { return worker_; }
 
   /// The rows of the batch that this thread computes: its own, or all in a pass shared by output panels.
-  Range rows() const { return pass_.share == Share::rows ? worker_.share(batch_.size) : Range{0, batch_.size}; }
+  Range rows() const { return pass_.share == Share::rows ? worker_.share(batch_.rows) : Range{0, batch_.rows}; }
+  /// The samples of the batch whose inputs this thread computes.
+  Range samples() const { return pass_.share == Share::rows ? worker_.share(batch_.size) : Range{0, batch_.size}; }
   /// The panels, of `count`, that this thread computes: its own, or all in a pass shared by rows.
   Range panels(std::int64_t count) const { return pass_.share == Share::outputs ? own_panels(count) : Range{0, count}; }
   Range own_panels(std::int64_t count) const { return worker_.share(count); }
@@ -45,35 +49,61 @@ class StepMemory {
   /// What layer l reads: activation l, of the input the columns that are not left out.
   LayerInput<T> layer_input(Mode mode, std::size_t l) const {
     require_declared(Buffer::activations, l, mode);
-    if (l > 0) return {state_.memory.output(l - 1, batch_.size).values};
+    if (l > 0) return {state_.memory.activation(l - 1, batch_.rows)};
     const std::vector<std::int32_t>* nonzero = batch_.columns.nonzero;
     const std::int64_t columns =
-        nonzero == nullptr ? state_.mlp.spec().features() : static_cast<std::int64_t>(nonzero->size());
-    return {state_.memory.input(worker_.index, batch_.size, columns), nonzero == nullptr ? nullptr : nonzero->data()};
+        nonzero == nullptr ? state_.mlp.spec().inputs_of(0) : static_cast<std::int64_t>(nonzero->size());
+    return {state_.memory.input(worker_.index, batch_.rows, columns), nonzero == nullptr ? nullptr : nonzero->data()};
   }
-  /// What layer l writes: activation l + 1.
+  /// What layer l writes: activation l + 1, before it is scaled.
   LayerOutput<T> layer_output(Mode mode, std::size_t l) const {
     require_declared(Buffer::activations, l + 1, mode);
-    return state_.memory.output(l, batch_.size);
+    return state_.memory.output(l, batch_.rows);
+  }
+  /// Activation l + 1.
+  Panels<T> activation(Mode mode, std::size_t l) const {
+    require_declared(Buffer::activations, l + 1, mode);
+    return state_.memory.activation(l, batch_.rows);
+  }
+  SampleColumns<T> sample_columns(Mode mode) const {
+    require_declared(Buffer::sample_columns, 0, mode);
+    return state_.memory.sample_columns();
+  }
+  Panels<T> unscaled_input(Mode mode) const {
+    require_declared(Buffer::unscaled_input, 0, mode);
+    return state_.memory.unscaled_input(batch_.size);
+  }
+  const std::vector<EmbeddedColumns<T>>& input_groups(Mode mode) const {
+    require_declared(Buffer::parameters, inputs_part(layer_count()), mode);
+    return state_.mlp.input_groups();
+  }
+  /// Layer l, whose input scales are used.
+  const DenseLayer<T>& scaling_layer(Mode mode, std::size_t l) const {
+    require_declared(Buffer::parameters, input_scales_part(layer_count(), l), mode);
+    return state_.mlp.layer(l);
+  }
+  T* dinput_scales(Mode mode, std::size_t l) const {
+    require_declared(Buffer::dinput_scales, l, mode);
+    return state_.memory.dinput_scales(l);
   }
   Panels<T> dz(Mode mode, std::size_t l) const {
     require_declared(Buffer::dz, l, mode);
-    return state_.memory.dz(l, batch_.size);
+    return state_.memory.dz(l, batch_.rows);
   }
   Panels<T> dx(Mode mode) const {
     require_declared(Buffer::dx, 0, mode);
-    return state_.memory.dx(batch_.size);
+    return state_.memory.dx(batch_.rows);
   }
   /// `mode` is that of the normalized values; moments and gradients of scales and shifts may be written.
   BatchNormMemory<T> batch_norm(Mode mode, std::size_t l) const {
     require_declared(Buffer::normalized, l, mode);
     require_declared(Buffer::batch_moments, l, Mode::writes);
-    return state_.memory.batch_norm(l, batch_.size);
+    return state_.memory.batch_norm(l, batch_.rows);
   }
   /// The same without the normalized values.
   BatchNormMemory<T> batch_moments(Mode mode, std::size_t l) const {
     require_declared(Buffer::batch_moments, l, mode);
-    BatchNormMemory<T> moments = state_.memory.batch_norm(l, batch_.size);
+    BatchNormMemory<T> moments = state_.memory.batch_norm(l, batch_.rows);
     moments.normalized.data = nullptr;
     return moments;
   }
@@ -95,29 +125,31 @@ class StepMemory {
     require_declared(Buffer::column_sums, 0, mode);
     return state_.memory.column_sums();
   }
-  T* averages(Mode mode, std::size_t l) const {
-    require_declared(Buffer::averages, l, mode);
+  T* averages(Mode mode, std::size_t part) const {
+    require_declared(Buffer::averages, part, mode);
     return state_.memory.averages();
   }
-  /// The sink for the gradients of layer l, which updates its parameters or keeps its gradients.
-  GradientSink<T> sink(std::size_t l, const UpdateSettings<T>& settings) const {
+  /// The sink for the gradients of a part of the parameters, which updates them or keeps their gradients.
+  GradientSink<T> sink(std::size_t part, const KindSettings<T>& settings) const {
     GradientSink<T> sink = state_.sink;
-    require_declared(sink.gradients == nullptr ? Buffer::parameters : Buffer::gradients, l, Mode::writes);
-    sink.settings = settings;
+    require_declared(sink.gradients == nullptr ? Buffer::parameters : Buffer::gradients, part, Mode::writes);
+    sink.settings = &settings;
     return sink;
   }
-  /// The sink with the kept gradients of layer l and its optimizer's state.
-  GradientSink<T> kept_gradients(Mode mode, std::size_t l, const UpdateSettings<T>& settings) const {
-    require_declared(Buffer::gradients, l, mode);
+  /// The sink with the kept gradients of a part and its optimizer's state.
+  GradientSink<T> kept_gradients(Mode mode, std::size_t part, const KindSettings<T>& settings) const {
+    require_declared(Buffer::gradients, part, mode);
     GradientSink<T> sink = state_.sink;
-    sink.settings = settings;
+    sink.settings = &settings;
     return sink;
   }
+  std::size_t layer_count() const { return state_.mlp.layers().size(); }
 
   // Private to the thread.
   T* transposed() const { return state_.memory.transposed(worker_); }
   T* scratch() const { return state_.memory.scratch(worker_.index); }
   T* loss_scratch() const { return state_.memory.loss_scratch(worker_.index); }
+  T* input_scratch() const { return state_.memory.input_scratch(worker_.index); }
 
   void require_declared([[maybe_unused]] Buffer buffer, [[maybe_unused]] std::size_t part,
                         [[maybe_unused]] Mode mode) const {

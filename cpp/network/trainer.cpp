@@ -30,13 +30,15 @@ bool uses_batch_moments(const NetworkSpec& spec, const std::vector<bool>& traina
   return false;
 }
 
-/// The layer above the lowest one whose dz is needed; 0 where dx is needed.
+/// The lowest layer whose backward-data pass is needed.
 template <typename T>
-std::size_t backward_end(const EpochRequest<T>& request, std::size_t layers) {
+std::size_t backward_end(const EpochRequest<T>& request, const NetworkSpec& spec) {
   if (request.differentiates_input) return 0;
   std::size_t lowest = 0;
-  while (!request.trainable.empty() && lowest + 1 < layers && !request.trainable[lowest]) ++lowest;
-  return lowest + 1;
+  while (!request.trainable.empty() && lowest + 1 < spec.layers.size() && !request.trainable[lowest]) ++lowest;
+  // Scales of inputs are trained with the layer that reads them.
+  const bool trains_below = spec.layers[lowest].input_scales || (lowest == 0 && spec.trains_inputs());
+  return trains_below ? lowest : lowest + 1;
 }
 
 }  // namespace
@@ -45,7 +47,7 @@ template <typename T>
 StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& request, bool scans_columns) {
   const StepSettings& settings = request.settings;
   return {.trained = request.trainable,
-          .backward_end = backward_end(request, state.mlp.spec().layers.size()),
+          .backward_end = backward_end(request, state.mlp.spec()),
           .scans_columns = scans_columns,
           .with_penalty = request.with_penalty,
           .updates = state.updates,
@@ -130,8 +132,10 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   if (request.training) smallest_batch(request.samples.count, request.drop_last, request.trainable);
   const std::int64_t* order = order_of(request);
   const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
-  state_.memory.require_input(most_nonzero_columns(mlp.spec(), request.samples, rows));
-  if (request.differentiates_input) state_.memory.require_dx();
+  const bool staged = mlp.spec().has_input_stage();
+  state_.memory.require_input(staged ? mlp.spec().inputs_of(0)
+                                     : most_nonzero_columns(mlp.spec(), request.samples, rows));
+  if (backward_end(request, mlp.spec()) == 0) state_.memory.require_dx();
   if (state_.updates) {
     state_.sink.gradients = request.settings.clips() ? state_.memory.require_gradients() : nullptr;
     if (request.settings.moves_averages()) state_.memory.require_averages();

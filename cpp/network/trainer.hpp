@@ -48,8 +48,11 @@ struct EpochRequest {
   const T* sample_weights = nullptr;  // null: all 1
   UserLoss<T> user_loss;              // for Loss::user_defined
   StepSettings settings;
-  std::vector<double> learning_rates;  // of each step; empty: that of the settings
-  std::vector<bool> trainable;         // per layer; empty: all
+  std::vector<double> learning_rates;   // of each step; empty: that of the settings
+  std::vector<double> decays;           // likewise
+  std::vector<double> dropout_factors;  // likewise, of the rates of dropout; empty: 1
+  std::vector<ArrayRate> rates;         // of arrays that differ from the settings
+  std::vector<bool> trainable;          // per layer; empty: all
   // With dropout, noise and, in batch normalization, the moments of the batch; otherwise as in prediction.
   bool training = true;
   const std::int64_t* order = nullptr;  // of the samples; null: shuffled by (seed, epoch), or as they are

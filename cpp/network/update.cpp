@@ -10,16 +10,6 @@ namespace {
 /// Chunks that a thread takes in an update on average.
 constexpr std::int64_t kChunksPerThread = 32;
 
-/// work(parameters, count, penalized) for the arrays of panel p of a layer: weights, bias and, where they exist,
-/// scales.
-template <typename T, typename Work>
-void for_arrays(const DenseLayer<T>& layer, std::int64_t p, Work work) {
-  const std::int64_t panel = layer.weights.panel;
-  work(layer.weights.at(p), layer.weights.stride(), true);
-  work(layer.bias + p * panel, panel, false);
-  if (layer.normalizes()) work(layer.scales + p * panel, panel, false);
-}
-
 }  // namespace
 
 template <typename T>
@@ -27,87 +17,153 @@ Update<T>::Update(RunState<T>& state, const EpochRequest<T>& request)
     : state_(state), request_(request), kernels_(state.mlp.kernels()), layers_(state.mlp.spec().layers.size()) {}
 
 template <typename T>
-void Update<T>::run(const StepMemory<T>& memory, const UpdateSettings<T>& settings) {
+void Update<T>::run(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   update_own_panels(memory, settings);
   update_chunks(memory, settings);
   if (memory.batch().zero_columns != nullptr && trains(0)) update_zero_columns(memory, settings);
 }
 
-/// In layers split by outputs each thread updates the panels that it has computed.
 template <typename T>
-void Update<T>::update_own_panels(const StepMemory<T>& memory, const UpdateSettings<T>& settings) {
+LayerGradient<T> Update<T>::gradient(const StepMemory<T>& memory, std::size_t l) const {
+  if (memory.layer_shape(l).mixes == nullptr) return {memory.dz(Mode::reads, l)};
+  return {memory.dz(Mode::reads, l), memory.layer_output(Mode::reads, l).residues};
+}
+
+/// In layers split by outputs each thread updates the panels that it has computed; of the scales of inputs those whose
+/// gradients it has computed.
+template <typename T>
+void Update<T>::update_own_panels(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   for (std::size_t l = 0; l < layers_; ++l) {
-    if (!by_outputs(l) || !trains(l)) continue;
+    if (!trains(l)) continue;
+    if (memory.layer_shape(l).input_scales != nullptr) update_input_scales(l, memory, settings);
+    if (!by_outputs(l)) continue;
     const DenseLayer<T>& layer = memory.layer_shape(l);
     const Range own = memory.own_panels(layer.weights.count());
     if (own.size() == 0) continue;
     const LayerInput<T> input = memory.layer_input(Mode::reads, l);
     const DenseLayer<T> slice = output_slice(layer, own);
-    const GradientSink<T> sink = memory.sink(l, settings);
-    dense_backward_weights(kernels_, slice, input, memory.dz(Mode::reads, l).slice(own),
-                           {0, weight_blocks(input, slice.weights)}, state_.plan.panel_group, sink, memory.scratch());
-    if (slice.normalizes()) update_batch_norm(l, memory, sink);
+    const GradientSink<T> sink = memory.sink(l, settings.of_layer(l));
+    dense_backward_weights(kernels_, slice, input, gradient(memory, l).slice(own), {0, weight_blocks(input, slice)},
+                           state_.plan.panel_group, sink, memory.scratch());
+    if (slice.scales_outputs()) update_scales(l, memory, sink);
   }
 }
 
-/// Scales and biases of a layer with batch normalization, whose gradients the backward pass has computed.
+/// Scales and biases of a layer with output scales, whose gradients the backward pass has computed.
 template <typename T>
-void Update<T>::update_batch_norm(std::size_t l, const StepMemory<T>& memory, const GradientSink<T>& sink) {
+void Update<T>::update_scales(std::size_t l, const StepMemory<T>& memory, const GradientSink<T>& sink) {
   const DenseLayer<T>& layer = memory.layer_shape(l);
   const BatchNormMemory<T> moments = memory.batch_moments(Mode::reads, l);
   const Range own = memory.own_panels(layer.weights.count());
-  const std::int64_t first = own.begin * layer.weights.panel;
   const std::int64_t count = own.size() * layer.weights.panel;
-  const UpdateSettings<T> settings = without_penalties(sink.settings);
-  deliver(kernels_, sink, settings, count, layer.scales + first, moments.dscales + first);
-  deliver(kernels_, sink, settings, count, layer.bias + first, moments.dbias + first);
+  for (std::int64_t member = 0; member < layer.vector_copies(); ++member) {
+    const std::int64_t first = member * layer.output_stride + own.begin * layer.weights.panel;
+    deliver(kernels_, sink, ParameterKind::scales, count, layer.scales + first, moments.dscales + first);
+    deliver(kernels_, sink, ParameterKind::biases, count, layer.bias + first, moments.dbias + first);
+  }
 }
 
-/// The blocks of the other layers differ in size, so threads take chunks of them until none is left.
 template <typename T>
-void Update<T>::update_chunks(const StepMemory<T>& memory, const UpdateSettings<T>& settings) {
-  std::int64_t blocks = 0;
+void Update<T>::update_input_scales(std::size_t l, const StepMemory<T>& memory, const StepUpdate<T>& settings) {
+  const DenseLayer<T>& layer = memory.layer_shape(l);
+  const std::int64_t panel = layer.weights.panel;
+  const Range own = memory.own_panels(ceil_div(layer.weights.rows, panel));
+  const GradientSink<T> sink = memory.sink(input_scales_part(layers_, l), settings.of_layer(l));
+  const T* gradients = memory.dinput_scales(Mode::reads, l);
+  for (std::int64_t member = 0; member < layer.members && own.size() > 0; ++member) {
+    const std::int64_t first = member * layer.input_stride + own.begin * panel;
+    deliver(kernels_, sink, ParameterKind::input_scales, own.size() * panel, layer.input_scales + first,
+            gradients + first);
+  }
+}
+
+template <typename T>
+std::int64_t Update<T>::embedded_columns() const {
+  std::int64_t columns = 0;
+  for (const InputGroup& group : state_.mlp.spec().inputs) {
+    if (group.is_trained() && trains(0)) columns += group.columns;
+  }
+  return columns;
+}
+
+/// The blocks of the other layers and the columns of the samples differ in size, so threads take chunks of them until
+/// none is left.
+template <typename T>
+void Update<T>::update_chunks(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
+  const std::int64_t columns = embedded_columns();
+  std::int64_t blocks = columns;
   for (std::size_t l = 0; l < layers_; ++l) {
     if (by_outputs(l) || !trains(l)) continue;
-    blocks += weight_blocks(memory.layer_input(Mode::reads, l), memory.layer_shape(l).weights);
+    blocks += weight_blocks(memory.layer_input(Mode::reads, l), memory.layer_shape(l));
   }
   memory.require_declared(Buffer::next_chunk, 0, Mode::reads);
   const std::int64_t chunk = std::max<std::int64_t>(1, blocks / (memory.worker().count * kChunksPerThread));
   const auto take = [&] { return next_block_.fetch_add(chunk, std::memory_order_relaxed); };
   for (std::int64_t first = take(); first < blocks; first = take()) {
-    update_blocks(memory, {first, std::min(first + chunk, blocks)}, settings);
+    const Range taken{first, std::min(first + chunk, blocks)};
+    if (taken.begin < columns) update_embeddings(memory, {taken.begin, std::min(taken.end, columns)}, settings);
+    update_blocks(memory, {taken.begin - columns, taken.end - columns}, settings);
   }
 }
 
 /// The given blocks, numbered consecutively through all layers that are split by rows.
 template <typename T>
-void Update<T>::update_blocks(const StepMemory<T>& memory, Range blocks, const UpdateSettings<T>& settings) {
+void Update<T>::update_blocks(const StepMemory<T>& memory, Range blocks, const StepUpdate<T>& settings) {
   std::int64_t before = 0;
   for (std::size_t l = 0; l < layers_; ++l) {
     if (by_outputs(l) || !trains(l)) continue;
     const DenseLayer<T>& layer = memory.layer_shape(l);
     const LayerInput<T> input = memory.layer_input(Mode::reads, l);
-    const std::int64_t count = weight_blocks(input, layer.weights);
+    const std::int64_t count = weight_blocks(input, layer);
     const Range own{std::clamp<std::int64_t>(blocks.begin - before, 0, count),
                     std::clamp<std::int64_t>(blocks.end - before, 0, count)};
     before += count;
     if (own.size() == 0) continue;
-    dense_backward_weights(kernels_, layer, input, memory.dz(Mode::reads, l), own, state_.plan.panel_group,
-                           memory.sink(l, settings), memory.scratch());
+    dense_backward_weights(kernels_, layer, input, gradient(memory, l), own, state_.plan.panel_group,
+                           memory.sink(l, settings.of_layer(l)), memory.scratch());
+  }
+}
+
+/// The given columns, numbered consecutively through the groups with embeddings.
+template <typename T>
+void Update<T>::update_embeddings(const StepMemory<T>& memory, Range columns, const StepUpdate<T>& settings) {
+  const std::vector<EmbeddedColumns<T>>& groups = state_.mlp.input_groups();
+  std::int64_t before = 0;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (!groups[g].group.is_trained()) continue;
+    const std::int64_t count = groups[g].group.columns;
+    const GradientSink<T> sink = memory.sink(inputs_part(layers_), settings.of_inputs(g));
+    for (std::int64_t j = std::max<std::int64_t>(columns.begin - before, 0); j < std::min(columns.end - before, count);
+         ++j) {
+      embed_backward(kernels_, groups[g], j, memory.sample_columns(Mode::reads), memory.dx(Mode::reads),
+                     memory.batch().size, sink, memory.input_scratch());
+    }
+    before += count;
   }
 }
 
 /// Rows of the first layer's weights whose input is zero: each thread updates them in its panels, or its share of them.
 template <typename T>
-void Update<T>::update_zero_columns(const StepMemory<T>& memory, const UpdateSettings<T>& settings) {
+void Update<T>::update_zero_columns(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   const Panels<T>& weights = memory.layer_shape(0).weights;
   const std::vector<std::int32_t>& zero_columns = *memory.batch().zero_columns;
   const auto count = static_cast<std::int64_t>(zero_columns.size());
   const Range own = by_outputs(0) ? memory.own_panels(weights.count()) : Range{0, weights.count()};
   const Range rows = by_outputs(0) ? Range{0, count} : memory.worker().share(count);
   if (own.size() == 0) return;
-  dense_update_zero_rows(kernels_, weights.slice(own), zero_columns.data(), rows, memory.sink(0, settings),
+  dense_update_zero_rows(kernels_, weights.slice(own), zero_columns.data(), rows, memory.sink(0, settings.of_layer(0)),
                          memory.scratch());
+}
+
+template <typename T>
+std::size_t Update<T>::part_of(const ParameterArray<T>& array) const {
+  if (is_of_inputs(array.kind)) return inputs_part(layers_);
+  return array.kind == ParameterKind::input_scales ? input_scales_part(layers_, array.index) : array.index;
+}
+
+template <typename T>
+const KindSettings<T>& Update<T>::settings_of(const ParameterArray<T>& array, const StepUpdate<T>& settings) const {
+  return is_of_inputs(array.kind) ? settings.of_inputs(array.index) : settings.of_layer(array.index);
 }
 
 template <typename T>
@@ -115,11 +171,15 @@ template <typename Work>
 void Update<T>::for_panels(int index, int count, Work work) const {
   std::int64_t number = 0;
   std::int64_t column = 0;
-  for (std::size_t l = 0; l < layers_; ++l) {
-    const Panels<T>& weights = state_.mlp.layer(l).weights;
-    for (std::int64_t p = 0; p < weights.count(); ++p, ++number) {
-      if (trains(l) && number % count == index) work(l, p, column);
-      column += weights.width(p);
+  for (const ParameterArray<T>& array : state_.mlp.arrays()) {
+    const bool trained = is_of_inputs(array.kind) ? trains(0) : trains(array.index);
+    for (std::int64_t copy = 0; copy < array.copies; ++copy) {
+      for (std::int64_t p = 0; p < array.first.count(); ++p, ++number) {
+        if (trained && number % count == index) {
+          work(array, copy * array.stride() + p * array.first.stride(), p, column);
+        }
+        column += array.first.width(p);
+      }
     }
   }
 }
@@ -128,65 +188,63 @@ void Update<T>::for_panels(int index, int count, Work work) const {
 template <typename T>
 void Update<T>::measure_norms(const StepMemory<T>& memory) {
   double* sums = memory.column_sums(Mode::writes);
-  for_panels(memory.worker().index, memory.worker().count, [&](std::size_t l, std::int64_t p, std::int64_t column) {
-    const DenseLayer<T>& layer = memory.layer_shape(l);
-    const GradientSink<T> kept = memory.kept_gradients(Mode::reads, l, {});
-    const std::int64_t width = layer.weights.width(p);
-    std::fill_n(sums + column, width, 0.0);
-    for_arrays(layer, p, [&](T* parameters, std::int64_t count, bool) {
-      T squares[kWidestPanel];
-      kernels_.column_squares(count / layer.weights.panel, vectors_for(kernels_, width),
-                              parallel_element(kept, kept.gradients, parameters), squares);
-      for (std::int64_t j = 0; j < width; ++j) sums[column + j] += static_cast<double>(squares[j]);
-    });
+  const auto measure = [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t p, std::int64_t column) {
+    const GradientSink<T> kept = memory.kept_gradients(Mode::reads, part_of(array), {});
+    const std::int64_t width = array.first.width(p);
+    T squares[kWidestPanel];
+    kernels_.column_squares(array.first.rows, vectors_for(kernels_, width),
+                            parallel_element(kept, kept.gradients, array.first.data + offset), squares);
+    std::copy_n(squares, width, sums + column);
+  };
+  for_panels(memory.worker().index, memory.worker().count, [&](const auto& array, auto... place) {
+    if (array.is_trained()) measure(array, place...);
   });
 }
 
 /// Scales gradients whose norm exceeds a bound to that norm, bounds their elements, and updates the parameters:
 /// R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
 template <typename T>
-void Update<T>::clip(const StepMemory<T>& memory, const UpdateSettings<T>& settings) {
+void Update<T>::clip(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   const StepSettings& wanted = request_.settings;
   T factor = 1;
   if (wanted.clip_norm > 0) {
     const double* sums = memory.column_sums(Mode::reads);
     double total = 0;
-    for_panels(0, 1, [&](std::size_t l, std::int64_t p, std::int64_t column) {
-      for (std::int64_t j = 0; j < memory.layer_shape(l).weights.width(p); ++j) total += sums[column + j];
+    for_panels(0, 1, [&](const ParameterArray<T>& array, std::int64_t, std::int64_t p, std::int64_t column) {
+      for (std::int64_t j = 0; array.is_trained() && j < array.first.width(p); ++j) total += sums[column + j];
     });
     const double norm = std::sqrt(total);
     if (norm > wanted.clip_norm) factor = static_cast<T>(wanted.clip_norm / norm);
   }
   const auto bound = wanted.clip_value > 0 ? static_cast<T>(wanted.clip_value) : std::numeric_limits<T>::infinity();
-  for_panels(memory.worker().index, memory.worker().count, [&](std::size_t l, std::int64_t p, std::int64_t) {
-    const GradientSink<T> kept = memory.kept_gradients(Mode::writes, l, settings);
-    for_arrays(memory.layer(Mode::writes, l), p, [&](T* parameters, std::int64_t count, bool penalized) {
-      kernels_.clip(count, factor, bound, parallel_element(kept, kept.gradients, parameters));
-      update_from_kept(kernels_, kept, penalized ? settings : without_penalties(settings), count, parameters);
-    });
-  });
+  for_panels(memory.worker().index, memory.worker().count,
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
+               if (!array.is_trained()) return;
+               const std::size_t part = part_of(array);
+               memory.require_declared(Buffer::parameters, part, Mode::writes);
+               const GradientSink<T> kept = memory.kept_gradients(Mode::writes, part, settings_of(array, settings));
+               T* parameters = array.first.data + offset;
+               kernels_.clip(array.first.stride(), factor, bound, parallel_element(kept, kept.gradients, parameters));
+               update_from_kept(kernels_, kept, array.kind, array.first.stride(), parameters);
+             });
 }
 
 template <typename T>
 void Update<T>::after_update(const StepMemory<T>& memory) {
   const auto bound = static_cast<T>(request_.settings.max_norm);
   const auto decay = static_cast<T>(request_.settings.average_decay);
-  for_panels(memory.worker().index, memory.worker().count, [&](std::size_t l, std::int64_t p, std::int64_t) {
-    const DenseLayer<T>& layer = memory.layer(Mode::writes, l);
-    if (request_.settings.bounds_norms()) {
-      kernels_.limit_norms(layer.weights.rows, vectors_for(kernels_, layer.weights.width(p)), bound,
-                           layer.weights.at(p));
-    }
-    if (!request_.settings.moves_averages()) return;
-    T* averages = memory.averages(Mode::writes, l);
-    const auto move = [&](T* parameters, std::int64_t count, bool) {
-      kernels_.move_averages(count, decay, parameters, parallel_element(state_.sink, averages, parameters));
-    };
-    for_arrays(layer, p, move);
-    if (!layer.normalizes()) return;
-    move(layer.means + p * layer.weights.panel, layer.weights.panel, false);
-    move(layer.variances + p * layer.weights.panel, layer.weights.panel, false);
-  });
+  for_panels(memory.worker().index, memory.worker().count,
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t p, std::int64_t) {
+               const std::size_t part = part_of(array);
+               memory.require_declared(Buffer::parameters, part, Mode::writes);
+               T* parameters = array.first.data + offset;
+               if (request_.settings.bounds_norms() && array.kind == ParameterKind::weights) {
+                 kernels_.limit_norms(array.first.rows, vectors_for(kernels_, array.first.width(p)), bound, parameters);
+               }
+               if (!request_.settings.moves_averages()) return;
+               kernels_.move_averages(array.first.stride(), decay, parameters,
+                                      parallel_element(state_.sink, memory.averages(Mode::writes, part), parameters));
+             });
 }
 
 template class Update<float>;

@@ -21,20 +21,28 @@ class Update {
   void restart_chunks() { next_block_.store(0, std::memory_order_relaxed); }
 
   // Passes of a step.
-  void run(const StepMemory<T>& memory, const UpdateSettings<T>& settings);
+  void run(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void measure_norms(const StepMemory<T>& memory);
-  void clip(const StepMemory<T>& memory, const UpdateSettings<T>& settings);
+  void clip(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void after_update(const StepMemory<T>& memory);
 
  private:
   bool by_outputs(std::size_t l) const { return state_.plan.splits[l] == Split::outputs; }
-  void update_own_panels(const StepMemory<T>& memory, const UpdateSettings<T>& settings);
-  void update_batch_norm(std::size_t l, const StepMemory<T>& memory, const GradientSink<T>& sink);
-  void update_chunks(const StepMemory<T>& memory, const UpdateSettings<T>& settings);
-  void update_blocks(const StepMemory<T>& memory, Range blocks, const UpdateSettings<T>& settings);
-  void update_zero_columns(const StepMemory<T>& memory, const UpdateSettings<T>& settings);
-  /// work(layer, panel, first column) for every `count`-th panel of the trained layers. Panels and columns are numbered
-  /// consecutively through all layers.
+  void update_own_panels(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void update_scales(std::size_t l, const StepMemory<T>& memory, const GradientSink<T>& sink);
+  void update_input_scales(std::size_t l, const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void update_chunks(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void update_blocks(const StepMemory<T>& memory, Range blocks, const StepUpdate<T>& settings);
+  void update_embeddings(const StepMemory<T>& memory, Range columns, const StepUpdate<T>& settings);
+  void update_zero_columns(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  LayerGradient<T> gradient(const StepMemory<T>& memory, std::size_t l) const;
+  /// Columns of the samples whose embeddings are trained.
+  std::int64_t embedded_columns() const;
+  /// The part of the parameters that holds an array.
+  std::size_t part_of(const ParameterArray<T>& array) const;
+  const KindSettings<T>& settings_of(const ParameterArray<T>& array, const StepUpdate<T>& settings) const;
+  /// work(array, offset, panel, first column) for every `count`-th panel of the trained arrays, beginning with number
+  /// `index`; offset is that of the panel in the array. Panels and columns are numbered through all of them.
   template <typename Work>
   void for_panels(int index, int count, Work work) const;
 

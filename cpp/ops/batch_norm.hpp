@@ -1,5 +1,7 @@
 // Batch normalization of one panel of a layer's product, all rows of a batch at once: S. Ioffe, C. Szegedy, "Batch
-// normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015.
+// normalization: accelerating deep network training by reducing internal covariate shift", ICML 2015. Output scales are
+// its scales without normalization, of each member of an ensemble: Y. Wen, D. Tran, J. Ba, "BatchEnsemble: an
+// alternative approach to efficient ensemble and lifelong learning", ICLR 2020.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +17,16 @@ struct BatchNormSettings {
   bool updates_running = true;  // with from_batch: the step updates the running moments
 };
 
-/// Written by the forward pass for the backward pass, and by the backward pass for the update.
+/// Written by the forward pass for the backward pass, and by the backward pass for the update. Arrays of (out,) are
+/// padded; those of a member follow one another as in the layer.
 template <typename T>
 struct BatchNormMemory {
   Panels<T> normalized;
-  T* inverses = nullptr;   // (out,) padded: 1 / sqrt(variance + epsilon)
-  T* dscales = nullptr;    // (out,) padded
-  T* dbias = nullptr;      // (out,) padded
-  T* means = nullptr;      // (out,) padded, of the batch
-  T* variances = nullptr;  // (out,) padded, unbiased
+  T* inverses = nullptr;  // 1 / sqrt(variance + epsilon)
+  T* dscales = nullptr;
+  T* dbias = nullptr;
+  T* means = nullptr;      // of the batch
+  T* variances = nullptr;  // unbiased
 };
 
 /// values = scales * normalized values, for panel p; the values are the product X W.

@@ -13,18 +13,21 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
   const bool listed = input.weight_rows != nullptr;
   for (std::int64_t p = panels.begin; p < panels.end; ++p) {
     const std::int64_t first_row = listed ? 0 : depth.begin;
-    Product<T> product{.rows = rows.size(),
-                       .depth = depth.size(),
-                       .vectors = vectors_for(kernels, output.values.width(p)),
-                       .a = x.at(depth.begin / x.panel, rows.begin),
-                       .a_panel_stride = x.stride(),
-                       .b = layer.weights.at(p, first_row),
-                       .b_rows = listed ? input.weight_rows + depth.begin : nullptr,
-                       .c = output.values.at(p, rows.begin),
-                       .accumulate = depth.begin > 0};
-    if (p + 1 < panels.end && !listed) product.next_b = layer.weights.at(p + 1, first_row);
-    kernels.gemm_nn(product);
-    if (depth.end < x.cols || layer.normalizes()) continue;
+    for_members(layer.weight_copies(), x.rows, rows, [&](std::int64_t copy, Range part) {
+      const Panels<T> weights = layer.weights_of(copy);
+      Product<T> product{.rows = part.size(),
+                         .depth = depth.size(),
+                         .vectors = vectors_for(kernels, output.values.width(p)),
+                         .a = x.at(depth.begin / x.panel, part.begin),
+                         .a_panel_stride = x.stride(),
+                         .b = weights.at(p, first_row),
+                         .b_rows = listed ? input.weight_rows + depth.begin : nullptr,
+                         .c = output.values.at(p, part.begin),
+                         .accumulate = depth.begin > 0};
+      if (p + 1 < panels.end && !listed) product.next_b = weights.at(p + 1, first_row);
+      kernels.gemm_nn(product);
+    });
+    if (depth.end < x.cols || layer.scales_outputs()) continue;
     dense_finish(kernels, layer, output, dropout, rows, p);
   }
 }
@@ -32,10 +35,22 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
 template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p) {
-  T* derivatives = output.derivatives.data == nullptr ? nullptr : output.derivatives.at(p, rows.begin);
-  kernels.activate[static_cast<int>(layer.activation)](rows.size(), vectors_for(kernels, output.values.width(p)),
-                                                       layer.parameter, layer.bias + p * output.values.panel,
-                                                       output.values.at(p, rows.begin), derivatives);
+  const std::int64_t vectors = vectors_for(kernels, output.values.width(p));
+  const auto function = static_cast<int>(layer.activation);
+  for_members(layer.vector_copies(), output.values.rows, rows, [&](std::int64_t member, Range part) {
+    const auto first_of = [&](const Panels<T>& panels) {
+      return panels.data == nullptr ? nullptr : panels.at(p, part.begin);
+    };
+    const std::int64_t first = member * layer.output_stride + p * output.values.panel;
+    T* z = output.values.at(p, part.begin);
+    T* derivatives = first_of(output.derivatives);
+    if (layer.mixes == nullptr) {
+      kernels.activate[function](part.size(), vectors, layer.parameter, layer.bias + first, z, derivatives);
+    } else {
+      kernels.activate_mixed[function](part.size(), vectors, layer.parameter, layer.bias + first, layer.mixes + first,
+                                       z, derivatives, first_of(output.residues));
+    }
+  });
   if (dropout.rate > 0) drop_values(kernels, output, dropout, rows, p);
 }
 
@@ -44,17 +59,23 @@ void drop_values(const KernelTable<T>& kernels, const LayerOutput<T>& output, co
                  std::int64_t p) {
   const RandomBlock block =
       random_block(output.values, RandomPurpose::dropout, dropout.seed, dropout.level, dropout.step, rows, p);
+  const auto first_of = [&](const Panels<T>& panels) {
+    return panels.data == nullptr ? nullptr : panels.at(p, rows.begin);
+  };
   const auto threshold = static_cast<std::uint32_t>(dropout.rate * 0x1p32);
   kernels.dropout(block, rows.size(), vectors_for(kernels, output.values.width(p)), threshold,
-                  static_cast<T>(1 / (1 - dropout.rate)), output.values.at(p, rows.begin),
-                  output.derivatives.data == nullptr ? nullptr : output.derivatives.at(p, rows.begin));
+                  static_cast<T>(1 / (1 - dropout.rate)), output.values.at(p, rows.begin), first_of(output.derivatives),
+                  first_of(output.residues));
 }
 
 template <typename T>
 void apply_derivative(const KernelTable<T>& kernels, const Derivative<T>& derivative, Range rows, std::int64_t p,
                       T* dz) {
   const std::int64_t vectors = vectors_for(kernels, derivative.output.values.width(p));
-  if (derivative.output.derivatives.data != nullptr) {
+  if (derivative.output.residues.data != nullptr) {
+    kernels.multiply_mixed(rows.size(), vectors, derivative.output.derivatives.at(p, rows.begin),
+                           derivative.output.residues.at(p, rows.begin), dz);
+  } else if (derivative.output.derivatives.data != nullptr) {
     kernels.multiply(rows.size(), vectors, derivative.output.derivatives.at(p, rows.begin), dz);
   } else if (derivative.activation != Activation::identity) {
     kernels.activate_backward[static_cast<int>(derivative.activation)](rows.size(), vectors, derivative.parameter,
@@ -146,19 +167,36 @@ void update_from_scratch(const KernelTable<T>& kernels, const GradientSink<T>& s
     std::int64_t run = 1;
     while (row + run < product.rows && (rows == nullptr || rows[row + run] == rows[row] + run)) ++run;
     const std::int64_t first = rows == nullptr ? row : rows[row];
-    deliver(kernels, sink, sink.settings, run * panel, parameters + first * panel, scratch + row * panel);
+    deliver(kernels, sink, ParameterKind::weights, run * panel, parameters + first * panel, scratch + row * panel);
     row += run;
   }
 }
 
+/// Sums of the columns of panel p of `values`, of the given rows of each copy of an array, go to the sink as its
+/// gradients.
+template <typename T>
+void deliver_sums(const KernelTable<T>& kernels, const GradientSink<T>& sink, ParameterKind kind, Range rows,
+                  std::int64_t copies, std::int64_t stride, const Panels<T>& values, std::int64_t p, T* array,
+                  T* scratch) {
+  for_members(copies, values.rows, rows, [&](std::int64_t copy, Range part) {
+    std::fill(scratch, scratch + values.panel, T{0});
+    kernels.column_sums(part.size(), vectors_for(kernels, values.width(p)), values.at(p, part.begin), scratch);
+    deliver(kernels, sink, kind, values.panel, array + copy * stride + p * values.panel, scratch);
+  });
+}
+
 }  // namespace
 
+namespace {
+
+/// dense_backward_weights for one copy of the weights and the rows that it computes; blocks are numbered in the copy.
 template <typename T>
-void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
-                            const Panels<T>& dz, Range blocks, std::int64_t panel_group, const GradientSink<T>& sink,
-                            T* scratch) {
-  const Panels<T>& weights = layer.weights;
+void backward_weights_of(const KernelTable<T>& kernels, const DenseLayer<T>& layer, std::int64_t copy, Range rows,
+                         const LayerInput<T>& input, const LayerGradient<T>& gradient, Range blocks,
+                         std::int64_t panel_group, const GradientSink<T>& sink, T* scratch) {
   const Panels<T>& x = input.values;
+  const Panels<T>& dz = gradient.dz;
+  const Panels<T> weights = layer.weights_of(copy);
   const std::int64_t panel = weights.panel;
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
     // The gradients of a group of output panels stay in cache while the input is read once.
@@ -167,27 +205,48 @@ void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& 
     const std::int64_t in_panel = (block - first * x.count()) / group;
     const std::int64_t out_panel = first + (block - first * x.count()) % group;
     const Product<T> product{.rows = x.width(in_panel),
-                             .depth = dz.rows,
+                             .depth = rows.size(),
                              .vectors = vectors_for(kernels, weights.width(out_panel)),
-                             .a = x.at(in_panel),
-                             .b = dz.at(out_panel),
+                             .a = x.at(in_panel, rows.begin),
+                             .b = dz.at(out_panel, rows.begin),
                              .c = scratch};
     const bool listed = input.weight_rows != nullptr;
     T* parameters = weights.at(out_panel, listed ? 0 : in_panel * panel);
-    const std::int32_t* rows = listed ? input.weight_rows + in_panel * panel : nullptr;
+    const std::int32_t* weight_rows = listed ? input.weight_rows + in_panel * panel : nullptr;
     const auto update_product = kernels.gemm_tn_update[static_cast<int>(sink.optimizer)];
     if (sink.gradients != nullptr) {
-      kernels.gemm_tn(product, parallel_element(sink, sink.gradients, parameters), rows);
+      kernels.gemm_tn(product, parallel_element(sink, sink.gradients, parameters), weight_rows);
     } else if (update_product != nullptr) {
-      update_product(product, parameters, parallel_element(sink, sink.slots, parameters), sink.slot_stride, rows,
-                     sink.settings);
+      update_product(product, parameters, parallel_element(sink, sink.slots, parameters), sink.slot_stride, weight_rows,
+                     (*sink.settings)[ParameterKind::weights]);
     } else {
-      update_from_scratch(kernels, sink, product, parameters, rows, panel, scratch);
+      update_from_scratch(kernels, sink, product, parameters, weight_rows, panel, scratch);
     }
-    if (in_panel > 0 || layer.normalizes()) continue;
-    std::fill(scratch, scratch + panel, T{0});
-    kernels.column_sums(dz.rows, product.vectors, dz.at(out_panel), scratch);
-    deliver(kernels, sink, without_penalties(sink.settings), panel, layer.bias + out_panel * panel, scratch);
+    if (in_panel > 0) continue;
+    const auto deliver_columns = [&](ParameterKind kind, const Panels<T>& values, T* array) {
+      deliver_sums(kernels, sink, kind, rows, layer.vector_copies(), layer.output_stride, values, out_panel, array,
+                   scratch);
+    };
+    if (!layer.scales_outputs()) deliver_columns(ParameterKind::biases, dz, layer.bias);
+    if (layer.mixes != nullptr) deliver_columns(ParameterKind::mixes, gradient.dmixes, layer.mixes);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
+                            const LayerGradient<T>& gradient, Range blocks, std::int64_t panel_group,
+                            const GradientSink<T>& sink, T* scratch) {
+  const std::int64_t copies = layer.weight_copies();
+  const std::int64_t copy_blocks = layer.weights.count() * input.values.count();
+  const std::int64_t copy_rows = gradient.dz.rows / copies;
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    const Range own{std::max<std::int64_t>(blocks.begin - copy * copy_blocks, 0),
+                    std::min(blocks.end - copy * copy_blocks, copy_blocks)};
+    if (own.begin >= own.end) continue;
+    backward_weights_of(kernels, layer, copy, {copy * copy_rows, (copy + 1) * copy_rows}, input, gradient, own,
+                        panel_group, sink, scratch);
   }
 }
 
@@ -201,7 +260,7 @@ void dense_update_zero_rows(const KernelTable<T>& kernels, const Panels<T>& weig
       // Adjacent rows are updated together.
       std::int64_t run = 1;
       while (row + run < rows.end && run < panel && weight_rows[row + run] == weight_rows[row] + run) ++run;
-      deliver(kernels, sink, sink.settings, run * panel, weights.at(p, weight_rows[row]), scratch);
+      deliver(kernels, sink, ParameterKind::weights, run * panel, weights.at(p, weight_rows[row]), scratch);
       row += run;
     }
   }
@@ -222,7 +281,7 @@ void dense_update_zero_rows(const KernelTable<T>& kernels, const Panels<T>& weig
   template void dense_backward_data_by_rows(const KernelTable<T>&, const Panels<T>&, const Panels<T>&,           \
                                             const Derivative<T>&, const Panels<T>&, Range, Range, Range, T*);    \
   template void dense_backward_weights(const KernelTable<T>&, const DenseLayer<T>&, const LayerInput<T>&,        \
-                                       const Panels<T>&, Range, std::int64_t, const GradientSink<T>&, T*);
+                                       const LayerGradient<T>&, Range, std::int64_t, const GradientSink<T>&, T*);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)
 #undef FASTMLP_INSTANTIATE

@@ -2,8 +2,10 @@
 // memory and give disjoint ranges to the threads.
 // Shapes: x and dx (batch, in), weights (in, out), y and dz (batch, out), all in panels. dz is the gradient of the loss
 // by the pre-activations z = x W + b.
+// The members of an ensemble follow one another in the rows: the first `rows / members` belong to the first one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/matrix_view.hpp"
@@ -12,42 +14,77 @@
 
 namespace fastmlp {
 
-/// Arrays of (out,) are padded to whole panels.
+/// Arrays of (out,) are padded to whole panels; null: there are none.
 template <typename T>
 struct DenseLayer {
-  Panels<T> weights;  // (in, out)
+  Panels<T> weights;  // (in, out), of the first member if each has its own
   T* bias = nullptr;
   Activation activation = Activation::identity;
-  T parameter = 0;  // of the activation
-  // Batch normalization between product and bias; null without it.
-  T* scales = nullptr;
-  T* means = nullptr;      // running
-  T* variances = nullptr;  // running
+  T parameter = 0;            // of the activation
+  T* mixes = nullptr;         // share of the activation in y = z + mix (act(z) - z)
+  T* scales = nullptr;        // factors between product and bias
+  T* means = nullptr;         // running; with batch normalization before the scales
+  T* variances = nullptr;     // running
+  T* input_scales = nullptr;  // (in,): factors of the inputs
+  std::int64_t members = 1;   // each has its own input scales
+  bool own_weights = false;
+  bool own_vectors = false;  // arrays of (out,)
+  // From an array of one member to that of the next.
+  std::int64_t weights_stride = 0;
+  std::int64_t output_stride = 0;
+  std::int64_t input_stride = 0;
 
-  bool normalizes() const { return scales != nullptr; }
+  bool batch_normalizes() const { return means != nullptr; }
+  bool scales_outputs() const { return scales != nullptr; }
+  std::int64_t weight_copies() const { return own_weights ? members : 1; }
+  std::int64_t vector_copies() const { return own_vectors ? members : 1; }
+  /// Weights of copy i: those of member i, or those of all.
+  Panels<T> weights_of(std::int64_t i) const {
+    Panels<T> own = weights;
+    own.data += i * weights_stride;
+    return own;
+  }
 };
 
 /// The part of a layer that computes output panels `panels`.
 template <typename T>
 inline DenseLayer<T> output_slice(const DenseLayer<T>& layer, Range panels) {
   DenseLayer<T> slice = layer;
-  const std::int64_t first = panels.begin * layer.weights.panel;
   slice.weights = layer.weights.slice(panels);
-  slice.bias += first;
-  if (layer.normalizes()) {
-    slice.scales += first;
-    slice.means += first;
-    slice.variances += first;
+  for (T* DenseLayer<T>::* array : {&DenseLayer<T>::bias, &DenseLayer<T>::mixes, &DenseLayer<T>::scales,
+                                    &DenseLayer<T>::means, &DenseLayer<T>::variances}) {
+    if (slice.*array != nullptr) slice.*array += panels.begin * layer.weights.panel;
   }
   return slice;
 }
 
-/// What a layer writes. `derivatives` holds act'(z), times the dropout mask, where the backward pass cannot compute it
-/// from the values; it has no data otherwise.
+/// The part of a layer that scales input panels `panels`.
+template <typename T>
+inline DenseLayer<T> input_slice(const DenseLayer<T>& layer, Range panels) {
+  DenseLayer<T> slice = layer;
+  if (slice.input_scales != nullptr) slice.input_scales += panels.begin * layer.weights.panel;
+  return slice;
+}
+
+/// work(i, part) for each member i with rows among `rows`, of `all` rows of all members.
+template <typename Work>
+inline void for_members(std::int64_t members, std::int64_t all, Range rows, Work work) {
+  if (rows.size() == 0) return;
+  if (members == 1) return work(std::int64_t{0}, rows);
+  const std::int64_t own = all / members;
+  for (std::int64_t i = rows.begin / own; i * own < rows.end; ++i) {
+    work(i, Range{std::max(rows.begin, i * own), std::min(rows.end, (i + 1) * own)});
+  }
+}
+
+/// What a layer writes. `derivatives` holds dy/dz, times the dropout mask, where the backward pass cannot compute it
+/// from the values; it has no data otherwise. `residues` is for mixes: dy/dmix, times the mask, which the backward pass
+/// multiplies by the gradient by y.
 template <typename T>
 struct LayerOutput {
   Panels<T> values;
   Panels<T> derivatives{};
+  Panels<T> residues{};
 };
 
 /// Dropout of an activation: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
@@ -74,8 +111,7 @@ inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t widt
 
 /// Rows `rows` and output panels `panels` of output = dropout(act(input W + b)). `depth` is the block of the inner
 /// dimension that this call adds. Callers pass the blocks in ascending order; each begins at a whole panel, and the
-/// last one also applies bias, activation and dropout. With batch normalization it does not: call dense_finish
-/// afterwards.
+/// last one also applies bias, activation and dropout. With output scales it does not: call dense_finish afterwards.
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                    const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels);
@@ -85,7 +121,7 @@ template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p);
 
-/// Applies dropout to panel p of the values on the given rows, and of the derivatives unless these have no data.
+/// Applies dropout to panel p of the values on the given rows, and of derivatives and residues that have data.
 template <typename T>
 void drop_values(const KernelTable<T>& kernels, const LayerOutput<T>& output, const Dropout& dropout, Range rows,
                  std::int64_t p);
@@ -128,19 +164,31 @@ void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>&
                                  const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth,
                                  Range panels, T* scratch);
 
-/// Number of blocks of the weights in dense_backward_weights: panels of input x panels of output.
+/// The gradient by what a layer computes.
 template <typename T>
-inline std::int64_t weight_blocks(const LayerInput<T>& input, const Panels<T>& weights) {
-  return weights.count() * input.values.count();
+struct LayerGradient {
+  Panels<T> dz;
+  Panels<T> dmixes{};  // of each row, where the layer has mixes
+
+  LayerGradient slice(Range panels) const {
+    return {dz.slice(panels), dmixes.data == nullptr ? dmixes : dmixes.slice(panels)};
+  }
+};
+
+/// Number of blocks of the weights in dense_backward_weights: copies x panels of input x panels of output.
+template <typename T>
+inline std::int64_t weight_blocks(const LayerInput<T>& input, const DenseLayer<T>& layer) {
+  return layer.weight_copies() * layer.weights.count() * input.values.count();
 }
 
-/// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also computes dbias, the column
-/// sums of dz, except with batch normalization. Each block goes to the sink once it is complete. Blocks are numbered by
-/// groups of `panel_group` output panels, within a group by input panels. scratch: panel * panel elements.
+/// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also sums the columns of dz, the
+/// gradient of the bias, except with output scales, and those of dmixes. Each block goes to the sink once it is
+/// complete. Blocks are numbered by copies of the weights, in a copy by groups of `panel_group` output panels, within a
+/// group by input panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
-                            const Panels<T>& dz, Range blocks, std::int64_t panel_group, const GradientSink<T>& sink,
-                            T* scratch);
+                            const LayerGradient<T>& gradient, Range blocks, std::int64_t panel_group,
+                            const GradientSink<T>& sink, T* scratch);
 
 /// Delivers a gradient of zero for the rows weight_rows[rows] of the weights, whose input columns are zero.
 template <typename T>

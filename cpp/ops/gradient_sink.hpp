@@ -1,11 +1,46 @@
 // What happens to a block of gradients once it is complete: it updates the parameters, or it is kept.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "kernels/kernel_table.hpp"
 
 namespace fastmlp {
+
+/// Arrays of a layer: weights (in, out), input_scales (in,), all others (out,); scales exist with batch normalization
+/// or output scales, means and variances with batch normalization. Arrays of a group of inputs: frequencies, phases,
+/// maps and their biases, tables of categories.
+enum class ParameterKind : int {
+  weights,
+  biases,
+  scales,
+  mixes,
+  input_scales,
+  frequencies,
+  phases,
+  maps,
+  map_biases,
+  tables,
+  means,
+  variances,
+  count
+};
+/// Whether the array belongs to a group of inputs; otherwise it belongs to a layer.
+inline constexpr bool is_of_inputs(ParameterKind kind) {
+  return kind >= ParameterKind::frequencies && kind <= ParameterKind::tables;
+}
+/// Those before the moments are trained.
+inline constexpr std::size_t kTrainedKinds = static_cast<std::size_t>(ParameterKind::means);
+
+/// Settings of one step for each kind of array.
+template <typename T>
+struct KindSettings {
+  std::array<UpdateSettings<T>, kTrainedKinds> of_kind{};
+
+  const UpdateSettings<T>& operator[](ParameterKind kind) const { return of_kind[static_cast<std::size_t>(kind)]; }
+  UpdateSettings<T>& operator[](ParameterKind kind) { return of_kind[static_cast<std::size_t>(kind)]; }
+};
 
 /// All arrays have the layout of the parameters: element i belongs to parameter i.
 template <typename T>
@@ -15,7 +50,7 @@ struct GradientSink {
   T* slots = nullptr;             // the optimizer's state; null if it has none
   std::int64_t slot_stride = 0;   // from one array of the state to the next
   Optimizer optimizer = Optimizer::sgd;
-  UpdateSettings<T> settings{};
+  const KindSettings<T>* settings = nullptr;  // of the layer, or of the group of inputs
 };
 
 /// The element of `array` that belongs to `parameter`; null if the array is null.
@@ -24,22 +59,14 @@ inline T* parallel_element(const GradientSink<T>& sink, T* array, const T* param
   return array == nullptr ? nullptr : array + (parameter - sink.parameters);
 }
 
-/// Settings for parameters that are not weights: no penalties.
+/// Updates `count` parameters of one kind from `gradient`, or copies `gradient` to where the sink keeps gradients.
 template <typename T>
-inline UpdateSettings<T> without_penalties(UpdateSettings<T> settings) {
-  settings.l1 = settings.l2 = 0;
-  settings.shrink = 1;
-  return settings;
-}
-
-/// Updates `count` parameters from `gradient`, or copies `gradient` to where the sink keeps gradients.
-template <typename T>
-void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, const UpdateSettings<T>& settings,
-             std::int64_t count, T* parameters, const T* gradient);
+void deliver(const KernelTable<T>& kernels, const GradientSink<T>& sink, ParameterKind kind, std::int64_t count,
+             T* parameters, const T* gradient);
 
 /// Updates `count` parameters from the gradients that the sink has kept.
 template <typename T>
-void update_from_kept(const KernelTable<T>& kernels, const GradientSink<T>& sink, const UpdateSettings<T>& settings,
+void update_from_kept(const KernelTable<T>& kernels, const GradientSink<T>& sink, ParameterKind kind,
                       std::int64_t count, T* parameters);
 
 }  // namespace fastmlp

@@ -55,6 +55,63 @@ void add_batch_norm(NetworkSpec& spec) {
   for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) spec.layers[l].batch_norm = true;
 }
 
+/// Embeddings of numbers, codes of categories, and numbers as they are.
+void add_inputs(NetworkSpec& spec) {
+  spec.inputs = {{.columns = 5, .clip = 3, .basis = Basis::cosine, .bases = 8, .outputs = 3, .keeps_value = true},
+                 {.columns = 2, .basis = Basis::periodic, .bases = 4},
+                 {.kind = InputKind::one_hot, .edges = {0, 1, 0, 1, 0, 1}, .levels = 3},
+                 {.kind = InputKind::category, .outputs = 4, .levels = 2},
+                 {.columns = 1, .basis = Basis::piecewise_linear, .bases = 2, .outputs = 3, .edges = {-1, 0, 1}}};
+  std::int64_t columns = 0;
+  for (InputGroup& group : spec.inputs) {
+    group.deviation = group.has_frequencies() ? 0.5 : 0;
+    columns += group.columns;
+  }
+  spec.inputs.push_back({.columns = spec.features() - columns});
+}
+
+void add_scales(NetworkSpec& spec) { spec.layers.front().input_scales = true; }
+
+void add_mixes(NetworkSpec& spec) {
+  for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) spec.layers[l].mixes = true;
+}
+
+void add_table(NetworkSpec& spec) {
+  add_inputs(spec);
+  add_scales(spec);
+  add_mixes(spec);
+}
+
+constexpr std::int64_t kMembers = 4;
+
+/// All hidden layers with scales of each member before and after shared weights.
+void add_tabm(NetworkSpec& spec) {
+  spec.members = kMembers;
+  for (LayerSpec& layer : spec.layers) layer.input_scales = layer.output_scales = layer.own_vectors = true;
+  spec.layers.back() = {Activation::identity};
+  spec.layers.back().own_weights = spec.layers.back().own_vectors = true;
+}
+
+/// One scale for each input and member, shared hidden layers.
+void add_tabm_mini(NetworkSpec& spec) {
+  spec.members = kMembers;
+  spec.layers.front().input_scales = true;
+  spec.layers.back().own_weights = spec.layers.back().own_vectors = true;
+}
+
+void add_packed(NetworkSpec& spec) {
+  spec.members = kMembers;
+  for (LayerSpec& layer : spec.layers) layer.own_weights = layer.own_vectors = true;
+}
+
+/// Both, one after the other.
+std::function<void(NetworkSpec&)> with(void (*first)(NetworkSpec&), void (*second)(NetworkSpec&)) {
+  return [=](NetworkSpec& spec) {
+    first(spec);
+    second(spec);
+  };
+}
+
 std::vector<Configuration> configurations() {
   const auto clip_norm = [](EpochRequest<float>& request) { request.settings.clip_norm = 0.1; };
   const auto after_update = [](EpochRequest<float>& request) {
@@ -134,6 +191,37 @@ std::vector<Configuration> configurations() {
       {.name = "gradients", .plan = by_outputs(0), .gradients = true},
       {.name = "gradients-outputs", .plan = by_outputs(kAllByOutputs, true), .gradients = true},
       {.name = "gradients-batch-norm", .gradients = true, .network = add_batch_norm},
+      {.name = "inputs", .plan = by_outputs(0), .network = add_inputs},
+      {.name = "inputs-outputs", .plan = by_outputs(kAllByOutputs), .network = add_inputs},
+      {.name = "inputs-clipped", .plan = by_outputs(1), .network = add_inputs, .training = clip_norm},
+      {.name = "inputs-frozen", .plan = by_outputs(0), .network = add_inputs, .training = freeze},
+      {.name = "inputs-gradients", .plan = by_outputs(0), .gradients = true, .network = add_inputs},
+      {.name = "scales", .plan = by_outputs(0), .network = add_scales},
+      {.name = "scales-outputs", .plan = by_outputs(kAllByOutputs), .network = add_scales},
+      {.name = "mixes", .plan = by_outputs(0), .network = add_mixes},
+      {.name = "mixes-outputs", .plan = by_outputs(kAllByOutputs, true), .network = add_mixes},
+      {.name = "mixes-batch-norm", .network = with(add_batch_norm, add_mixes)},
+      {.name = "table", .plan = by_outputs(0), .optimizer = Optimizer::adam, .network = add_table},
+      {.name = "table-clipped", .plan = by_outputs(kAllByOutputs), .network = add_table, .training = clip_norm},
+      {.name = "table-averages", .plan = by_outputs(0), .network = add_table, .training = after_update},
+      {.name = "tabm", .plan = by_outputs(0), .network = add_tabm},
+      {.name = "tabm-outputs", .plan = by_outputs(kAllByOutputs), .network = add_tabm},
+      {.name = "tabm-clipped", .plan = by_outputs(0), .network = add_tabm, .training = clip_norm},
+      {.name = "tabm-averages", .network = add_tabm, .training = after_update},
+      {.name = "tabm-frozen", .plan = by_outputs(0), .network = add_tabm, .training = freeze},
+      {.name = "tabm-frozen-middle", .network = add_tabm, .training = freeze_middle},
+      {.name = "tabm-gradients", .plan = by_outputs(0), .gradients = true, .network = add_tabm},
+      {.name = "tabm-batch-norm", .network = with(add_batch_norm, add_tabm)},
+      {.name = "tabm-table", .plan = by_outputs(0), .network = with(add_table, add_tabm), .training = clip_norm},
+      {.name = "tabm-mini", .plan = by_outputs(0), .network = add_tabm_mini},
+      {.name = "tabm-mini-outputs", .plan = by_outputs(kAllByOutputs), .network = add_tabm_mini},
+      {.name = "tabm-mini-clipped", .plan = by_outputs(1), .network = add_tabm_mini, .training = clip_norm},
+      {.name = "tabm-mini-table", .plan = by_outputs(0), .network = with(add_table, add_tabm_mini)},
+      {.name = "packed", .plan = by_outputs(0), .network = add_packed},
+      {.name = "packed-outputs", .plan = by_outputs(kAllByOutputs), .network = add_packed},
+      {.name = "packed-clipped", .plan = by_outputs(0), .network = add_packed, .training = clip_norm},
+      {.name = "packed-batch-norm", .network = with(add_batch_norm, add_packed)},
+      {.name = "packed-table", .plan = by_outputs(0), .network = with(add_table, add_packed)},
   };
   return all;
 }
@@ -238,9 +326,10 @@ void run(const Configuration& configuration) {
   }
 }
 
-/// Steps scan columns at first, unless the input is disturbed; if no column is zero, plain steps follow.
+/// Steps scan columns at first, unless the input is disturbed or embedded; if no column is zero, plain steps follow.
 const char* kinds_of_steps(const Configuration& configuration) {
-  if (make_spec(configuration).disturbs_input()) return "plain";
+  const NetworkSpec spec = make_spec(configuration);
+  if (spec.disturbs_input() || spec.has_input_stage()) return "plain";
   return configuration.input == Input::dense ? "scanning plain" : "scanning";
 }
 

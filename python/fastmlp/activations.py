@@ -129,6 +129,14 @@ def _onnx_softplus(graph: OnnxNodes, z: str, _: float) -> str:
     return graph.add("Add", graph.add("Relu", z), tail)
 
 
+def _onnx_mish(graph: OnnxNodes, z: str, _: float) -> str:
+    # Mish is an operator from opset 18 on only.  e^min(z, 20): beyond, the quotient is 1.
+    e = graph.add("Exp", graph.add("Min", z, 20.0))
+    numerator = graph.add("Mul", e, graph.add("Add", e, 2.0))
+    quotient = graph.add("Div", numerator, graph.add("Add", numerator, 2.0))
+    return graph.add("Mul", z, quotient)
+
+
 def _onnx_threshold(below: float) -> Callable[[OnnxNodes, str, float], str]:
     def nodes(graph: OnnxNodes, z: str, _: float) -> str:
         return graph.add("Where", graph.add("Greater", z, 0.0), 1.0, below)
@@ -165,6 +173,12 @@ PLAIN: Mapping[str, Form] = {
         summary="z sigmoid(z) (Hendrycks and Gimpel 2016)",
         c="z / (1.0 + exp(-z))",
         onnx=_onnx_silu,
+        initializer="he_normal",
+    ),
+    "mish": Form(
+        summary="z tanh(log(1 + exp(z))) (Misra 2020)",
+        c="z * tanh(log1p(exp(z)))",
+        onnx=_onnx_mish,
         initializer="he_normal",
     ),
     "selu": Form(

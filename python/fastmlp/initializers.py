@@ -19,7 +19,8 @@ class Initializer:
 
     ``zeros``; ``glorot_uniform`` and ``glorot_normal`` of variance 2 / (in + out) (Glorot and
     Bengio 2010); ``he_uniform`` and ``he_normal`` of variance 2 / in (He et al. 2015);
-    ``lecun_uniform`` and ``lecun_normal`` of variance 1 / in (LeCun et al. 1998).
+    ``lecun_uniform`` and ``lecun_normal`` of variance 1 / in (LeCun et al. 1998);
+    ``rsqrt_uniform`` between -1 / sqrt(in) and 1 / sqrt(in), biases too, as PyTorch has it.
 
     Examples
     --------
@@ -151,7 +152,7 @@ class Orthogonal(Initializer):
 # Each name has a formula in cpp/network/initializer.cpp.
 _PLAIN = (
     "he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "lecun_normal", "lecun_uniform",
-    "zeros",
+    "rsqrt_uniform", "zeros",
 )  # fmt: skip
 
 INITIALIZERS: Mapping[str, Callable[..., Initializer]] = {

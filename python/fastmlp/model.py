@@ -17,6 +17,7 @@ from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.data import Preprocessing
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
+from fastmlp.inputs import InputGroup
 from fastmlp.losses import Loss
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.network import (
@@ -27,7 +28,8 @@ from fastmlp.network.network import (
 )
 from fastmlp.network.plan import Plan
 from fastmlp.network.samples import column_names
-from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer
+from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
+from fastmlp.schedules import Schedule
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
 from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
@@ -56,8 +58,9 @@ class MLP(Network):
         Features, units of each hidden layer, outputs: two or more numbers >= 1.
     activation : str, Activation or list of these
         Activation of the hidden layers, one for all or one for each: "relu", "sigmoid", "tanh",
-        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid",
-        "step", "sign", "identity", or an object such as ``fastmlp.LeakyReLU(slope=0.1)``.
+        "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish", "softplus",
+        "hard_sigmoid", "step", "sign", "identity", or an object such as
+        ``fastmlp.LeakyReLU(slope=0.1)``.
     loss : str, Loss, callable or list of Loss
         "softmax_cross_entropy" and "hinge" take class labels 0..outputs-1 and read the outputs as
         scores, the first also rows of probabilities; "binary_cross_entropy" takes values in [0, 1]
@@ -88,6 +91,22 @@ class MLP(Network):
     batch_normalization : bool or list of bool
         Whether the hidden layers normalize between product and activation (Ioffe and Szegedy
         2015). Running moments keep 0.9 of their value per step; 1e-5 is added to variances.
+    inputs : sequence of InputGroup, optional
+        How the columns of ``x``, in order, become inputs of the first layer: `fastmlp.inputs`. By
+        default each column is an input as it is.
+    input_scaling : bool
+        Whether each input of the first layer has a trained factor, initially 1.
+    parametric : bool or list of bool
+        Whether each unit of the hidden layers trains a mix a, initially 1, in
+        ``z + a (activation(z) - z)`` (RealMLP, Holzmueller et al. 2024).
+    members : int
+        Members of an ensemble that is trained as one network. Each is trained on its own loss;
+        predictions average their probabilities, rates or values.
+    sharing : {"tabm", "tabm-mini", "packed"}
+        What the members share. "tabm": the weights of the hidden layers; a member has factors of
+        the inputs and outputs of each and biases of its own. "tabm-mini": everything but factors of
+        the first inputs. "packed": nothing. The last layer is always a member's own (Gorishniy,
+        Kotelnikov and Babenko 2025; BatchEnsemble: Wen, Tran and Ba 2020).
 
     Attributes
     ----------
@@ -136,6 +155,11 @@ class MLP(Network):
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
         batch_normalization: bool | Sequence[bool] = False,
+        inputs: Sequence[InputGroup] | None = None,
+        input_scaling: bool = False,
+        parametric: bool | Sequence[bool] = False,
+        members: int = 1,
+        sharing: str = "tabm",
     ) -> None:
         super().__init__(
             checked_architecture(
@@ -151,6 +175,11 @@ class MLP(Network):
                 input_dropout=input_dropout,
                 input_noise=input_noise,
                 batch_normalization=batch_normalization,
+                inputs=inputs,
+                input_scaling=input_scaling,
+                parametric=parametric,
+                members=members,
+                sharing=sharing,
             )
         )
         self._continuation = Continuation()  # of the last fit, from which another may go on
@@ -161,11 +190,21 @@ class MLP(Network):
         sizes = "-".join(str(size) for size in architecture.layer_sizes)
         names = list(dict.fromkeys(a.name for a in architecture.activations)) or ["none"]
         losses = " + ".join(loss.name for loss in architecture.losses)
-        return f"MLP({sizes}, activation={'/'.join(names)!r}, loss={losses!r}, {self.dtype})"
+        further = f", {architecture.first_inputs} inputs" if architecture.inputs else ""
+        if architecture.members > 1:
+            further += f", {architecture.members} members, sharing={architecture.sharing!r}"
+        described = f"activation={'/'.join(names)!r}, loss={losses!r}, {self.dtype}"
+        return f"MLP({sizes}, {described}{further})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the parameters and the state that ``fit(resume=True)`` needs."""
         return _restored, (self._stored(self.training_state()),)
+
+    def _in_units(self, targets: Array, outputs: Array) -> tuple[Array, Array]:
+        pre = self.preprocessing
+        if pre is None or pre.task != "regression" or pre.outputs != outputs.shape[1]:
+            return targets, outputs
+        return pre.in_units(targets), pre.decode(outputs)
 
     def _stored(self, state: Mapping[str, Array]) -> StoredModel:
         return StoredModel(
@@ -214,6 +253,7 @@ class MLP(Network):
         threads: int | None = None,
         callbacks: Sequence[Callback | Function] = (),
         averaging: Averaging | None = None,
+        dropout_schedule: Schedule | None = None,
         resume: bool = False,
         total_epochs: int | None = None,
         verbose: int = 1,
@@ -261,6 +301,9 @@ class MLP(Network):
             val_accuracy.
         averaging : EMA or SWA, optional
             Average of the parameters that the model ends with.
+        dropout_schedule : Schedule, optional
+            Factor from 0 to 1 of the rates of dropout for every step, such as
+            ``fastmlp.schedules.FlatCosine(1.0)``.
         resume : bool
             Continue where the last `fit` (or `restore_training_state`) stopped, within an epoch
             too: optimizer, averages, schedule and callbacks keep their state, and epochs are
@@ -318,6 +361,7 @@ class MLP(Network):
             require_fields_held(optimizer, self.dtype, below_one=SHARES)
         if averaging is not None:
             require_fields_held(averaging, self.dtype, below_one=("decay",))
+        require_plain_schedule("dropout_schedule", dropout_schedule)
         names = self.feature_names
         if not resume:
             self.feature_names = column_names(x)
@@ -330,8 +374,9 @@ class MLP(Network):
         if total_epochs is not None:
             total_epochs = integer("total_epochs", total_epochs, max(epochs, 1))
         if isinstance(optimizer, LBFGS):
-            if hooks or averaging is not None or resume or total_epochs is not None:
-                refused = "callbacks nor averaging nor resume nor total_epochs"
+            others = (averaging, total_epochs, dropout_schedule)
+            if hooks or resume or any(other is not None for other in others):
+                refused = "callbacks nor averaging nor resume nor total_epochs nor dropout_schedule"
                 raise ValueError(f"LBFGS takes neither {refused}")
             iterations = epochs
             return self._network.exclusively(
@@ -359,6 +404,7 @@ class MLP(Network):
                 threads=team,
                 verbose=bool(verbose),
                 progress=progress,
+                dropout_schedule=dropout_schedule,
             )
             return training.fit()
 
@@ -475,6 +521,9 @@ class MLP(Network):
         optimizer = checked_optimizer(optimizer)
         return Plan(
             layer_sizes=self._architecture.layer_sizes,
+            first_inputs=self._architecture.first_inputs,
+            members=self._architecture.members,
+            trains_inputs=self._architecture.trains_inputs,
             batch_size=batch_size,
             dtype=str(self.dtype),
             optimizer=optimizer.rule,
@@ -532,6 +581,81 @@ class MLP(Network):
             threads=threads,
         )
 
+    def initialize_from(self, x: npt.ArrayLike) -> None:
+        """Fit weights and biases to samples, layer by layer, before the training.
+
+        The pre-activations of each unit get the standard deviation 1 over the samples, and its bias
+        becomes minus a random convex combination of five of them, so that kinks lie where the data
+        lie. Source: D. Holzmueller, L. Grinsztajn, I. Steinwart, "Better by default: strong
+        pre-tuned MLPs and boosted trees on tabular data", NeurIPS 2024.
+
+        Parameters
+        ----------
+        x : array or SciPy sparse matrix of shape (samples, features)
+            Samples; some thousands are enough. Memory grows with their number.
+
+        Raises
+        ------
+        ValueError
+            The network has members or batch normalization.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((500, 3))
+        >>> model = MLP([3, 8, 1], loss="mse", activation="identity")
+        >>> model.initialize_from(x)
+        >>> float(model.hidden_activations(x)[0].std(axis=0).round(3).max())
+        1.0
+        """
+        architecture = self._architecture
+        if architecture.members > 1 or any(architecture.batch_normalization):
+            raise ValueError(
+                "initialize_from needs a network without members and batch normalization"
+            )
+        self._network.initialize_from_samples(self._rows(x), architecture.seed)
+        now = self._continuation.progress
+        if now.kept is not None:
+            self._continuation.settle(replace(now, kept=None))
+
+    def keep_members(self, members: Sequence[int]) -> MLP:
+        """Return an ensemble of some members of this one, which predicts faster.
+
+        Parameters
+        ----------
+        members : sequence of int
+            Numbers of two or more members to keep, from 0, without repetition.
+
+        Returns
+        -------
+        MLP
+            A model with the preprocessing and the history of this one.
+
+        Examples
+        --------
+        >>> model = MLP([4, 8, 2], members=8)
+        >>> model.keep_members([0, 3, 5]).architecture.members
+        3
+        """
+        count = self._architecture.members
+        kept = [integer("members", member, 0, count - 1) for member in members]
+        if len(kept) < 2 or len(set(kept)) != len(kept):
+            raise ValueError(f"members must name two or more different members, got {kept}")
+        architecture = replace(self._architecture, members=len(kept))
+        shapes = self._architecture.parameter_shapes()
+        more = replace(self._architecture, members=count + 1).parameter_shapes()
+        new = MLP(self.layer_sizes, **architecture.arguments())
+        new.set_parameters(
+            {
+                name: array if shapes[name] == more[name] else array[kept]
+                for name, array in self.parameters().items()
+            }
+        )
+        new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
+        new.feature_names = self.feature_names
+        self._refuse_resume_of(new, "keep_members")
+        return new
+
     def replace_head(
         self, outputs: int, *, loss: str | Loss | None = None, seed: int | None = None
     ) -> MLP:
@@ -572,7 +696,8 @@ class MLP(Network):
         Returns
         -------
         MLP
-            A model without batch normalization whose predictions are equal up to rounding.
+            A model without batch normalization whose predictions are equal up to rounding. Where
+            members share weights, it is part of their factors of outputs.
 
         Examples
         --------

@@ -13,6 +13,7 @@ names the place.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -33,6 +34,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Group",
     "Lion",
     "Nadam",
     "Optimizer",
@@ -41,12 +43,56 @@ __all__ = [
 ]
 
 Rate: TypeAlias = "float | Callable[[int], float] | Schedule"
+# Kind and index of an array; factors of rate, decay and epsilon.
+ArrayRate: TypeAlias = "tuple[str, int, float, float, float]"
 # Positive in float32, because the step of a parameter with zero gradients divides by epsilon.
 _LEAST_EPSILON = 1e-30
 # Settings in [0, 1).
 SHARES = ("momentum", "rho", "beta1", "beta2")
 # Names of settings in other libraries, which constructors accept too.
 ALIASES = {"lr": "learning_rate", "weight_decay": "decay", "centered": "centred"}
+
+
+# Kinds of parameters that `Group` calls embeddings.
+_EMBEDDINGS = ("frequencies", "phases", "maps", "map_biases", "tables")
+
+
+@dataclass(frozen=True)
+class Group:
+    """What some parameters have instead of the settings of the optimizer.
+
+    Parameters
+    ----------
+    rate : float
+        Factor >= 0 of the learning rate; 0 freezes the parameters.
+    decay : float, optional
+        Factor >= 0 of the decay. The default is 1 for weights and 0 for all others. Parameters
+        shrink by ``learning_rate * rate * decay * optimizer.decay`` of their value per step.
+    ntk : bool
+        Whether the optimizer sees the weights of a layer multiplied by the root of its number of
+        inputs, the "neural tangent" parametrization of RealMLP: steps of Adam become smaller by
+        that root in wide layers.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> groups = {"biases": fastmlp.Group(rate=0.1), "layers.0.weights": fastmlp.Group(rate=0)}
+    >>> optimizer = fastmlp.Adam(0.01, groups=groups)
+    >>> model = fastmlp.MLP([2, 4, 2])
+    >>> before = model.weights[0]
+    >>> history = model.fit([[0.0, 1.0]], [1], epochs=1, optimizer=optimizer, verbose=0)
+    >>> bool((model.weights[0] == before).all())
+    True
+    """
+
+    rate: float = 1.0
+    decay: float | None = None
+    ntk: bool = False
+
+    def __post_init__(self) -> None:
+        keep(self, rate=real("rate", self.rate, 0.0), ntk=flag("ntk", self.ntk))
+        if self.decay is not None:
+            keep(self, decay=real("decay", self.decay, 0.0))
 
 
 @dataclass(frozen=True)
@@ -76,6 +122,12 @@ class Optimizer:
     max_norm : float, optional
         Largest norm, > 0, to which the incoming weights of each unit are scaled down after each
         step (N. Srivastava et al., "Dropout", 2014).
+    decay_schedule : Schedule, optional
+        Factor of the decay for every step, such as ``fastmlp.schedules.FlatCosine(1.0)``.
+    groups : mapping of str to Group, optional
+        What parameters have instead of these settings: by kind ("weights", "biases", "scales",
+        "mixes", "input_scales", "embeddings" or a kind of these), or by the name that
+        `MLP.parameters` gives, which counts more.
 
     Raises
     ------
@@ -96,6 +148,8 @@ class Optimizer:
     clip_value: float | None = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
     max_norm: float | None = field(default=None, kw_only=True)
+    decay_schedule: Schedule | None = field(default=None, kw_only=True)
+    groups: Mapping[str, Group] | None = field(default=None, kw_only=True)
 
     RULE: ClassVar[str]  # name of the update rule in the core
 
@@ -114,6 +168,10 @@ class Optimizer:
                 keep(self, **{name: real(name, value, 0.0, 1.0, below=True)})
             elif name in ("nesterov", "centred", "amsgrad"):
                 keep(self, **{name: flag(name, value)})
+            elif name == "decay_schedule":
+                require_plain_schedule(name, value)
+            elif name == "groups":
+                keep(self, groups=_checked_groups(value))
             elif name != "learning_rate" and value is not None:
                 limit = real(name, value, 0.0)
                 if limit == 0:
@@ -145,6 +203,51 @@ class Optimizer:
         shared = ("l2", "l1", "decay", "clip_value", "clip_norm", "max_norm")
         return {name: getattr(self, name) or 0.0 for name in shared} | self._settings()
 
+    def decays(self, first: int, count: int, steps_per_epoch: int, epochs: int) -> list[float]:
+        """Return the decays of steps of one epoch; empty if there is no schedule."""
+        if self.decay_schedule is None:
+            return []
+        factors = self.decay_schedule.rates(first, count, steps_per_epoch, epochs)
+        return [self.decay * float(factor) for factor in factors]
+
+    def array_rates(self, shapes: Mapping[str, tuple[int, ...]]) -> list[ArrayRate]:
+        """Return kind, index and factors of rate, decay and epsilon of parameters in groups.
+
+        Parameters
+        ----------
+        shapes : mapping of str to tuple of int
+            Names and shapes of the parameters of a network.
+
+        Raises
+        ------
+        ValueError
+            A group has no parameters in this network by its name.
+        """
+        groups = dict(self.groups or {})
+        rates: list[ArrayRate] = []
+        for name, shape in shapes.items():
+            _, index, kind = name.split(".")
+            shared = groups.get("embeddings") if kind in _EMBEDDINGS else None
+            group = groups.get(name, groups.get(kind, shared))
+            if group is not None and kind not in ("means", "variances"):
+                rates.append((kind, int(index), *self._factors(group, kind, shape)))
+        for name in groups:
+            if "." in name and name not in shapes:
+                raise ValueError(f"groups: the network has no parameters {name!r}")
+        return rates
+
+    def _factors(
+        self, group: Group, kind: str, shape: tuple[int, ...]
+    ) -> tuple[float, float, float]:
+        """Return the factors of rate, decay and epsilon of an array."""
+        decay = group.decay if group.decay is not None else float(kind == "weights")
+        if not group.ntk or kind != "weights":
+            return group.rate, decay, 1.0
+        root = math.sqrt(shape[-2])
+        # A step of SGD grows with the gradient, one of the others does not.
+        factor = root * root if isinstance(self, SGD) else root
+        return group.rate / factor, decay * factor, root
+
     def rates(
         self, first: int, count: int, steps_per_epoch: int, epochs: int
     ) -> NDArray[np.float64]:
@@ -158,6 +261,39 @@ class Optimizer:
             return rate.rates(first, count, steps_per_epoch, epochs)
         value = rate(first // steps_per_epoch) if callable(rate) else rate
         return np.full(count, real("learning_rate", value, 0.0))
+
+
+def require_plain_schedule(name: str, value: object) -> None:
+    """Require None or a schedule that depends on nothing but the step.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    from fastmlp.schedules import Schedule
+
+    if value is None:
+        return
+    if not isinstance(value, Schedule) or type(value).observe is not Schedule.observe:
+        raise TypeError(
+            f"{name} must be a schedule that observes no epochs, such as "
+            f"fastmlp.schedules.FlatCosine, or None, got {type(value).__name__}"
+        )
+
+
+def _checked_groups(groups: object) -> dict[str, Group] | None:
+    if groups is None:
+        return None
+    if not isinstance(groups, Mapping) or not all(isinstance(g, Group) for g in groups.values()):
+        raise TypeError("groups must be a mapping of names of parameters to fastmlp.Group")
+    kinds = ("weights", "biases", "scales", "mixes", "input_scales", "embeddings", *_EMBEDDINGS)
+    for name in groups:
+        if not isinstance(name, str) or ("." not in name and name not in kinds):
+            raise ValueError(
+                f"groups must be named {', '.join(kinds)} or as parameters, got {name!r}"
+            )
+    return dict(groups)
 
 
 @dataclass(frozen=True)

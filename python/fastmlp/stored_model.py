@@ -25,7 +25,6 @@ from fastmlp.network.architecture import (
     architecture_from_config,
     checked_architecture,
 )
-from fastmlp.network.parameters import parameter_shape
 from fastmlp.validation import integer, layer_sizes
 
 __all__ = [
@@ -137,8 +136,8 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
     sizes = layer_sizes(arguments.pop("layer_sizes"))
-    _require_shapes(sizes, tensors)
     architecture = checked_architecture(sizes, **arguments)
+    _require_shapes(architecture, tensors)
     if any(tensor.dtype != architecture.dtype for tensor in tensors.values()):
         raise ValueError(f"a tensor is not {architecture.dtype}")
     if preprocessing and (preprocessing.features, preprocessing.outputs) != (sizes[0], sizes[-1]):
@@ -177,19 +176,16 @@ def _feature_names(names: object) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def _require_shapes(sizes: list[int], tensors: Mapping[str, Array]) -> None:
+def _require_shapes(architecture: Architecture, tensors: Mapping[str, Array]) -> None:
     """Require that the tensors match the layers, before memory is allocated for the layers.
 
     A few bytes suffice to describe layers that no machine can hold.
     """
-    for layer in range(len(sizes) - 1):
-        for kind in ("weights", "biases"):
-            name = f"layers.{layer}.{kind}"
-            shape = parameter_shape(kind, layer, sizes)
-            if name not in tensors:
-                raise ValueError(f"{name} is missing")
-            if tensors[name].shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, got {tensors[name].shape}")
+    for name, shape in architecture.parameter_shapes().items():
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {tensors[name].shape}")
 
 
 def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:

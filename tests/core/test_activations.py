@@ -17,7 +17,7 @@ from support.activation_bounds import (
     assert_value_and_derivative,
 )
 from support.strategies import ALL_ACTIVATIONS, dtypes, edge, normals, seeds
-from support.tolerance import assert_same_bits, unit_roundoff
+from support.tolerance import assert_same_bits, gamma, unit_roundoff
 
 kernels = _core.kernels
 names = pytest.mark.parametrize("name", ALL_ACTIVATIONS)
@@ -89,6 +89,7 @@ def test_tails_and_tiny_arguments(name, isa, dtype):
         ("softplus", -30, 9.357622968839737e-14),  # log(1 + exp(z)) would be 0
         ("sigmoid", -30, 9.357622968839299e-14),
         ("silu", -30, -2.8072868906517897e-12),
+        ("mish", -30, -2.8072868906519209e-12),
         ("gelu", -5, -1.4332578593959696e-06),  # (1 + erf) / 2 would be 0
         ("gelu", -10, -7.619853024160526e-23),
     ],
@@ -179,6 +180,110 @@ def test_nan_is_not_swallowed(name, isa, dtype):
     z[1, 16] = np.nan
     actual = kernels.activation(name, z, np.zeros(17, dtype), parameter=0.5, isa=isa)[0]
     np.testing.assert_array_equal(np.isnan(actual), np.isnan(z))
+
+
+# ---------------------------------------------------------------- mixed with the identity
+
+
+def mixes_of(columns, dtype, seed=0):
+    """With both ends, and beyond."""
+    mixes = np.random.default_rng(seed).uniform(-0.5, 1.5, columns).astype(dtype)
+    mixes[::3], mixes[1::5] = 1, 0
+    return mixes
+
+
+@names
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mixed_with_the_identity(name, shape, isa, dtype):
+    """v + mix (act(v) - v) of the values and derivatives that are held to the oracle above."""
+    z, bias = sample(shape, dtype)
+    mixes = mixes_of(shape[1], dtype)
+    v, u = z + bias, 1.01 * unit_roundoff(dtype)
+    for parameter in parameters_of(name, dtype):
+        value, derivative = kernels.activation(name, z, bias, parameter=parameter)
+        mixed, slope, residues, alone = kernels.activation_mixed(
+            name, z, bias, mixes, parameter=parameter, isa=isa
+        )
+        assert_same_bits(alone, mixed, "without derivatives")
+        assert_same_bits(residues, value - v, "residues")
+        for got, start, end in ((mixed, v, value), (slope, np.ones_like(v), derivative)):
+            start, end, mix = (one.astype(np.longdouble) for one in (start, end, mixes))
+            rest = (1 - mix) * start
+            exact = mix * end + rest
+            assert np.all(np.abs(got - exact) <= u * (np.abs(rest) + np.abs(exact)))
+        np.testing.assert_array_equal(mixed[:, mixes == 1], value[:, mixes == 1])
+        np.testing.assert_array_equal(slope[:, mixes == 1], derivative[:, mixes == 1])
+        assert_same_bits(mixed[:, mixes == 0], v[:, mixes == 0])
+        assert np.all(slope[:, mixes == 0] == 1)
+
+
+@names
+@given(rows=edge, columns=edge, seed=seeds, dtype_name=dtypes)
+def test_mixed_has_the_same_bits_on_every_isa(name, rows, columns, seed, dtype_name):
+    z, bias = sample((rows, columns), dtype_name, seed)
+    mixes = mixes_of(columns, dtype_name, seed)
+    parameter = parameters_of(name, dtype_name)[-1]
+    expected = kernels.activation_mixed(name, z, bias, mixes, parameter=parameter)
+    for isa in _core.isas():
+        actual = kernels.activation_mixed(name, z, bias, mixes, parameter=parameter, isa=isa)
+        for one, other in zip(actual, expected, strict=True):
+            assert_same_bits(one, other, isa)
+
+
+@names
+def test_gradients_of_mixed_are_central_differences(name, isa):
+    """By the pre-activation and by the mixes, of a weighted sum; away from kinks."""
+    z = np.linspace(-6, 6, 241).reshape(241, 1) + np.linspace(0.005, 0.02, 5)
+    parameter = reference_activations.DEFAULT_PARAMETERS[name]
+    mixes, bias = np.array([0, 0.3, 1, 1.4, -0.5]), np.zeros(5)
+    gradient, _ = sample(z.shape, "float64", seed=2)
+
+    def total(z, mixes):
+        mixed = kernels.activation_mixed(name, z, bias, mixes, parameter=parameter, isa=isa)
+        return mixed[0] * gradient
+
+    _, slope, residues, _ = kernels.activation_mixed(
+        name, z, bias, mixes, parameter=parameter, isa=isa
+    )
+    terms, dz = kernels.multiply_mixed(slope, residues, gradient, isa=isa)
+    step = 1e-5
+    by_z = (total(z + step, mixes) - total(z - step, mixes)) / (2 * step)
+    by_mix = (total(z, mixes + step) - total(z, mixes - step)) / (2 * step)
+    np.testing.assert_allclose(dz, by_z, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(terms, by_mix, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_multiply_mixed(shape, isa, dtype):
+    slope, _ = sample(shape, dtype, 1)
+    residues, _ = sample(shape, dtype, 2)
+    gradient, _ = sample(shape, dtype, 3)
+    terms, dz = kernels.multiply_mixed(slope, residues, gradient, isa=isa)
+    assert_same_bits(terms, residues * gradient)
+    assert_same_bits(dz, slope * gradient)
+
+
+# ---------------------------------------------------------------- factors of columns
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_scaled_columns(shape, isa, dtype):
+    x, scales = sample(shape, dtype)
+    assert_same_bits(kernels.scale_columns(scales, x, isa=isa), scales * x)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (129, 20), (1000, 3)])
+def test_dot_products_of_columns(shape, isa, dtype):
+    a, _ = sample(shape, dtype, 1)
+    b, _ = sample(shape, dtype, 2)
+    actual = kernels.dot_columns(a, b, isa=isa)
+    assert_same_bits(actual, kernels.dot_columns(a, b))
+    wide = a.astype(np.longdouble) * b
+    assert np.all(np.abs(actual - wide.sum(0)) <= gamma(140, dtype) * np.abs(wide).sum(0))
+    # With ones, and with itself, it is a sum that the tests of sums hold to its order.
+    sums, squares, *_ = kernels.column_sums(a, isa=isa)
+    assert_same_bits(kernels.dot_columns(a, np.ones_like(a), isa=isa), sums)
+    assert_same_bits(kernels.dot_columns(a, a, isa=isa), squares)
 
 
 def test_an_unknown_activation_is_refused():

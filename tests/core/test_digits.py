@@ -46,8 +46,9 @@ class Digits:
 
 
 # Derivatives of sigmoid and tanh come from the stored output, which costs nothing and keeps the
-# digits of 1 - output: u absolute. Those of silu and both gelus cross zero, where terms of size 1
-# cancel. The exponent of the tanh form of gelu is a rounded polynomial, whose error grows with it.
+# digits of 1 - output: u absolute. Those of silu, mish and both gelus cross zero, where terms of
+# size 1 cancel. The exponent of the tanh form of gelu is a rounded polynomial, whose error grows
+# with it.
 ROOT = (-2, 0)
 ACTIVATION_DIGITS = {
     "identity": Digits(0, 0),
@@ -62,6 +63,7 @@ ACTIVATION_DIGITS = {
     "selu": Digits(2, 2.5),
     "softplus": Digits(2, 3),
     "silu": Digits(4, 6, absolute=4, between=ROOT, from_z=-87),
+    "mish": Digits(4, 6, absolute=4, between=(-3, 0), from_z=-87),
     "gelu": Digits(8, 10, absolute=4, between=ROOT),
     "gelu_tanh": Digits(200, 250, absolute=8, between=ROOT),
 }
@@ -133,6 +135,7 @@ def test_corners_are_exact(isa, dtype):
         "tanh": (-1, 1),
         "elu": (-1, 1e4),
         "silu": (0, 1e4),
+        "mish": (0, 1e4),
     }.items():
         far = np.array([-1e4, 1e4], dtype)
         value, derivative = kernels.activation(name, far[None], 0 * far, parameter=1.0, isa=isa)

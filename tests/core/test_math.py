@@ -20,9 +20,11 @@ from support.elementwise import (
     exact_normal_cdf,
     normal_cdf_roundoffs,
 )
+from support.embeddings import TURN_ERROR, TWO_PI
 from support.tolerance import assert_same_bits, ulp_errors, unit_roundoff
 
-FUNCTIONS = (*MAX_ULP, "normal_cdf", "inverse_normal_cdf")
+TURNS = ("cos_turns", "sin_turns")
+FUNCTIONS = (*MAX_ULP, "normal_cdf", "inverse_normal_cdf", *TURNS)
 
 pytestmark = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant < 63, reason="needs 80-bit long double as the reference"
@@ -81,6 +83,45 @@ def test_error_of_the_inverse_normal_cdf(dtype):
     assert np.all(np.abs(actual - expected) <= bound), f"{actual[worst]} at {p[worst]!r}"
 
 
+def angles(dtype):
+    """In turns: up to 2^20, beside quarters and eighths, and tiny ones."""
+    rng = np.random.default_rng(2)
+    spread = [rng.uniform(-r, r, 50_000) for r in (1e-3, 0.2, 1, 20, 2.0**20)]
+    corners = (np.arange(-64, 65) / 8).astype(dtype)
+    beside = [np.nextafter(corners, to) for to in (-np.inf, np.inf)]
+    tiny = np.finfo(dtype).smallest_subnormal * np.array([-1, 1, 1000])
+    return np.concatenate([*spread, corners, *beside, tiny]).astype(dtype)
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_error_of_cosine_and_sine_of_turns(name, isa, dtype):
+    """Absolute; whole turns are subtracted without an error.  Seen: 8.4e-8 and 1.4e-16."""
+    t = angles(dtype)
+    wide = t.astype(np.longdouble)
+    function = np.cos if name == "cos_turns" else np.sin
+    error = np.abs(
+        _core.kernels.elementwise(name, t, isa=isa) - function(TWO_PI * (wide - np.rint(wide)))
+    )
+    worst = int(np.argmax(error))
+    assert error[worst] <= TURN_ERROR[dtype], f"{name}({t[worst]!r}) is off by {error[worst]}"
+
+
+def test_identities_of_turns(dtype):
+    t = angles(dtype)
+    cosine, sine = (_core.kernels.elementwise(name, t) for name in TURNS)
+    assert np.all(np.abs(cosine) <= 1)
+    assert np.all(np.abs(sine) <= 1)
+    assert_same_bits(_core.kernels.elementwise("cos_turns", -t), cosine)
+    assert_same_bits(_core.kernels.elementwise("sin_turns", -t), -sine)
+    # Beyond, every number is whole, then half of a turn is one.
+    whole = 2.0 ** np.arange(np.finfo(dtype).nmant, 120)
+    whole = whole.astype(dtype)
+    assert np.all(_core.kernels.elementwise("cos_turns", whole) == 1)
+    assert np.all(_core.kernels.elementwise("sin_turns", whole) == 0)
+    halves = 2.0 ** np.arange(np.finfo(dtype).nmant) + 0.5
+    assert np.all(_core.kernels.elementwise("cos_turns", halves.astype(dtype)) == -1)
+
+
 # ---------------------------------------------------------------- the same on every ISA, edges
 
 
@@ -102,6 +143,9 @@ SPECIAL = {
     "normal_cdf": [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1), (-np.inf, 0), (1e30, 1), (-1e30, 0)]
     + [(40, 1), (-40, 0)],
     "inverse_normal_cdf": [(0.5, 0.0)],
+    "cos_turns": [(0.0, 1), (-0.0, 1), (0.5, -1), (-3, 1), (np.inf, np.nan), (-np.inf, np.nan)],
+    "sin_turns": [(0.0, 0.0), (-0.0, -0.0), (0.25, 1), (-0.25, -1), (0.75, -1), (5.25, 1)]
+    + [(np.inf, np.nan), (-np.inf, np.nan)],
 }
 
 
@@ -146,6 +190,55 @@ def test_a_value_does_not_depend_on_its_place(name, length, isa, dtype):
     x = np.linspace(0.01, 0.99, 33).astype(dtype)
     whole = _core.kernels.elementwise(name, x, isa=isa)
     assert_same_bits(_core.kernels.elementwise(name, x[:length].copy(), isa=isa), whole[:length])
+
+
+# ---------------------------------------------------------------- smooth clip
+
+
+def clipped(x, bound):
+    """x / sqrt(1 + (x / bound)^2) and its derivative, without overflow."""
+    x, bound = x.astype(np.longdouble), np.longdouble(bound)
+    return x / np.hypot(1, x / bound), np.hypot(1, x / bound) ** -3
+
+
+@pytest.mark.parametrize("bound", [3.0, 0.1, 1e4])
+def test_smooth_clip(bound, isa, dtype):
+    x = SAMPLES[dtype]
+    x = x[np.isfinite(x)]
+    bound = float(np.dtype(dtype).type(bound))
+    value, derivative = clipped(x, bound)
+    actual = _core.kernels.smooth_clip(x, bound, isa=isa)
+    # A quotient, its square's half at most, a sum, a root and a quotient.
+    assert ulp_errors(actual, value).max() <= 3
+    assert np.all(np.abs(actual) <= bound)
+    assert_same_bits(_core.kernels.smooth_clip(-x, bound, isa=isa), -actual)
+    slope = _core.kernels.smooth_clip_backward(x, np.ones_like(x), bound, isa=isa)
+    assert ulp_errors(slope, derivative)[np.abs(x) < 1e8].max() <= 7
+    gradient = np.random.default_rng(0).standard_normal(len(x)).astype(dtype)
+    product = _core.kernels.smooth_clip_backward(x, gradient, bound, isa=isa)
+    assert_same_bits(product, gradient * slope)
+    for of_isa, of_active in (
+        (actual, _core.kernels.smooth_clip(x, bound)),
+        (slope, _core.kernels.smooth_clip_backward(x, np.ones_like(x), bound)),
+    ):
+        assert_same_bits(of_isa, of_active)
+
+
+def test_smooth_clip_at_the_ends(isa, dtype):
+    huge = np.finfo(dtype).max
+    x = np.array([np.inf, -np.inf, huge, -huge, 0.0, -0.0, np.nan], dtype)
+    expected = np.array([3, -3, 3, -3, 0.0, -0.0, np.nan], dtype)
+    assert_same_bits(_core.kernels.smooth_clip(x, 3.0, isa=isa), expected)
+    slopes = _core.kernels.smooth_clip_backward(x, np.ones_like(x), 3.0, isa=isa)
+    np.testing.assert_allclose(slopes[:6], [0, 0, 0, 0, 1, 1], rtol=0)
+    assert np.isnan(slopes[6])
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 15, 16, 17, 33])
+def test_smooth_clip_does_not_depend_on_the_place(length, isa, dtype):
+    x = np.linspace(-9, 9, 33).astype(dtype)
+    whole = _core.kernels.smooth_clip(x, 3.0)
+    assert_same_bits(_core.kernels.smooth_clip(x[:length].copy(), 3.0, isa=isa), whole[:length])
 
 
 # ---------------------------------------------------------------- the reference itself

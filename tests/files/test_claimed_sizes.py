@@ -81,6 +81,40 @@ def claimed_normalization(path):
     )
 
 
+_PAIR = {"layers.0.weights": (2, 2), "layers.0.biases": (2,)}
+
+
+def claimed_input_levels(path):
+    model_file(path, [2, 2], _PAIR, inputs=[{"kind": "one_hot", "levels": 1 << 24}] * 2)
+
+
+def claimed_input_table(path):
+    group = {"kind": "category", "levels": 1 << 24, "size": 1 << 40}
+    model_file(path, [1, 2], _PAIR, inputs=[group])
+
+
+def claimed_input_columns(path):
+    bins = {"kind": "piecewise_linear", "edges": [[0.0, 1.0, 2.0]], "outputs": 1 << 20}
+    group = {"kind": "numbers", "columns": 1 << 30, "embedding": bins}
+    model_file(path, [1 << 30, 2], _PAIR, inputs=[group])
+
+
+def claimed_input_bases(path):
+    embedding = {"kind": "periodic", "bases": 1 << 40, "outputs": 0}
+    group = {"kind": "numbers", "columns": 1, "embedding": embedding}
+    model_file(path, [1, 2], _PAIR, inputs=[group])
+
+
+def claimed_input_groups(path):
+    model_file(path, [25_000, 2], _PAIR, inputs=[{"kind": "category", "levels": 9}] * 25_000)
+
+
+def claimed_members(path):
+    sizes = [2, 1 << 13, 1 << 13, 2]
+    names = ("layers.0.weights", "layers.0.biases", "layers.1.weights")
+    model_file(path, sizes, dict.fromkeys(names, (2, 2)), members=1 << 16, sharing="packed")
+
+
 def claimed_features_of_preprocessing(path):
     from fastmlp.data import Preprocessing
 
@@ -192,6 +226,12 @@ CASES = [
     ("load", "m.fastmlp", claimed_outputs, "layers.0.weights must have shape"),
     ("load", "m.fastmlp", claimed_depth, "layers.1.weights is missing"),
     ("load", "m.fastmlp", claimed_normalization, "layers.0.weights must have shape"),
+    ("load", "m.fastmlp", claimed_input_levels, "layers.0.weights must have shape (33554432, 2)"),
+    ("load", "m.fastmlp", claimed_input_table, "must have shape"),
+    ("load", "m.fastmlp", claimed_input_columns, "must have shape"),
+    ("load", "m.fastmlp", claimed_input_bases, "must have shape"),
+    ("load", "m.fastmlp", claimed_input_groups, "must have shape"),
+    ("load", "m.fastmlp", claimed_members, "must have shape (65536, 2, 8192)"),
     ("load", "m.fastmlp", claimed_features_of_preprocessing, "preprocessing"),
     ("load", "m.fastmlp", claimed_image_of_preprocessing, ""),
     ("load", "m.fastmlp", claimed_header, "header"),

@@ -432,7 +432,7 @@ def test_variances_are_not_negative(tmp_path):
     wrong = model.parameters()
     wrong["layers.0.variances"][2] = -0.5
     for use in (model.set_parameters, lambda p: model.save(tmp_path / "m", parameters=p)):
-        with pytest.raises(ValueError, match=r"variances\[0\] must be >= 0, got -0.5"):
+        with pytest.raises(ValueError, match=r"layers\.0\.variances must be >= 0, got -0\.5"):
             use(wrong)
     model.save(tmp_path / "m")
     tensors, config = read_model(tmp_path / "m")

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from mutations.planted_borders import BORDER_MUTATIONS
 from mutations.planted_bugs import MUTATIONS
+from mutations.planted_embeddings import EMBEDDING_MUTATIONS
 from mutations.planted_input_bugs import INPUT_MUTATIONS
+from mutations.planted_members import MEMBER_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
 from mutations.planted_tables import TABLE_MUTATIONS
@@ -27,6 +29,7 @@ TESTS = [
     "core/test_gemm.py",
     "core/test_math.py",
     "core/test_activations.py",
+    "core/test_embeddings.py",
     "core/test_losses.py",
     "core/test_digits.py",
     "core/test_row_sums.py",
@@ -44,6 +47,10 @@ TESTS = [
     "network/test_transfer.py",
     "estimators/test_estimators.py",
     "network/test_random_networks.py",
+    "network/test_lockstep.py",
+    "network/test_tables.py",
+    "network/test_table_oracles.py",
+    "network/test_fitted_start.py",
     "network/test_batches.py",
     "network/test_kept_arguments.py",
     "network/test_values_that_fit.py",
@@ -114,7 +121,15 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    planted = [*MUTATIONS, *INPUT_MUTATIONS, *BORDER_MUTATIONS, *PASS_MUTATIONS, *TABLE_MUTATIONS]
+    planted = [
+        *MUTATIONS,
+        *EMBEDDING_MUTATIONS,
+        *MEMBER_MUTATIONS,
+        *INPUT_MUTATIONS,
+        *BORDER_MUTATIONS,
+        *PASS_MUTATIONS,
+        *TABLE_MUTATIONS,
+    ]
     chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:

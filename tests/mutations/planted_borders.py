@@ -58,8 +58,8 @@ BORDER_MUTATIONS = [
     Mutation(
         "a state restored as far as it goes",
         "cpp/bindings/bind_training.cpp",
-        "      replacements.push_back({kind, l, values, arrays});\n",
-        "      replacements.push_back({kind, l, values, arrays});\n      if (arrays != nullptr) state.mlp.set(kind, l, values.data(), arrays);\n",
+        "      replacements.push_back({&array, values, arrays});\n",
+        "      replacements.push_back({&array, values, arrays});\n      if (arrays != nullptr) state.mlp.set(array, values.data(), arrays);\n",
     ),
     Mutation(
         "first step not bounded",

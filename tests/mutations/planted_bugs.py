@@ -67,13 +67,13 @@ MUTATIONS = [
     Mutation(
         "missing division by the batch",
         "cpp/network/epoch.cpp",
-        "static_cast<T>(1 / batch.weight)",
+        "static_cast<T>(1 / weight)",
         "T{1}",
     ),
     Mutation(
         "ragged last batch divided by the full batch size",
         "cpp/network/epoch.cpp",
-        "static_cast<T>(1 / batch.weight)",
+        "static_cast<T>(1 / weight)",
         "static_cast<T>(1.0 / static_cast<double>(state_.batch_size))",
     ),
     Mutation(
@@ -90,8 +90,8 @@ MUTATIONS = [
     ),
     Mutation(
         "L2 on the biases",
-        "cpp/ops/gradient_sink.hpp",
-        "settings.l1 = settings.l2 = 0;",
+        "cpp/network/step_settings.cpp",
+        "step.l1 = step.l2 = 0;",
         "",
     ),
     Mutation(
@@ -103,8 +103,8 @@ MUTATIONS = [
     Mutation(
         "first bias gradient only",
         "cpp/ops/dense.cpp",
-        "if (in_panel > 0 || layer.normalizes()) continue;",
-        "if (in_panel > 0 || layer.normalizes() || out_panel > 0) continue;",
+        "if (in_panel > 0) continue;",
+        "if (in_panel > 0 || out_panel > 0) continue;",
     ),
     Mutation(
         "shuffle ignores the epoch",
@@ -138,8 +138,8 @@ MUTATIONS = [
     ),
     Mutation(
         "decay on the biases",
-        "cpp/ops/gradient_sink.hpp",
-        "settings.shrink = 1;",
+        "cpp/network/step_settings.cpp",
+        "step.shrink = 1;",
         "",
     ),
     Mutation(
@@ -199,14 +199,14 @@ MUTATIONS = [
     Mutation(
         "the same dropout mask in every step",
         "cpp/network/epoch.cpp",
-        "make_batch(i, static_cast<std::uint32_t>(thread.moments.steps))",
-        "make_batch(i, 0)",
+        ".step = static_cast<std::uint32_t>(thread.moments.steps)",
+        ".step = 0",
     ),
     Mutation(
         "the same dropout mask in every layer",
         "cpp/network/epoch.cpp",
-        "static_cast<std::uint32_t>(activation), batch.step",
-        "1, batch.step",
+        "request_.seed, static_cast<std::uint32_t>(activation),",
+        "request_.seed, 1,",
     ),
     Mutation(
         "a mask begins anew with each thread's rows",
@@ -223,7 +223,7 @@ MUTATIONS = [
     Mutation(
         "biased running variance",
         "cpp/ops/batch_norm.cpp",
-        "values.rows > 1 ? rows / (rows - 1) : T{1}",
+        "rows.size() > 1 ? count / (count - 1) : T{1}",
         "T{1}",
     ),
     Mutation(
@@ -235,8 +235,8 @@ MUTATIONS = [
     Mutation(
         "bias of a normalized layer updated twice",
         "cpp/ops/dense.cpp",
-        "if (in_panel > 0 || layer.normalizes()) continue;",
-        "if (in_panel > 0) continue;",
+        "if (!layer.scales_outputs()) deliver_columns(",
+        "deliver_columns(",
     ),
     Mutation(
         "frozen layers are trained",
@@ -259,8 +259,8 @@ MUTATIONS = [
     Mutation(
         "average moves by its decay",
         "cpp/network/update.cpp",
-        "kernels_.move_averages(count, decay,",
-        "kernels_.move_averages(count, 1 - decay,",
+        "kernels_.move_averages(array.first.stride(), decay,",
+        "kernels_.move_averages(array.first.stride(), 1 - decay,",
     ),
     Mutation(
         "sample weights do not enter the gradient",
@@ -289,8 +289,8 @@ MUTATIONS = [
     Mutation(
         "a resumed run forgets its velocities",
         "cpp/bindings/bind_training.cpp",
-        "    state.mlp.set(part.kind, part.layer, part.values.data(), arrays);\n",
-        "    (void)arrays;\n",
+        "    state.mlp.set(*part.array, part.values.data(), replaced);\n",
+        "    (void)replaced;\n",
     ),
     Mutation(
         "resumed schedule forgets the losses",

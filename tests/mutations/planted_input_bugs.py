@@ -94,7 +94,7 @@ INPUT_MUTATIONS = [
     Mutation(
         "layers are made before their tensors are counted",
         "python/fastmlp/stored_model.py",
-        "    _require_shapes(sizes, tensors)\n",
+        "    _require_shapes(architecture, tensors)\n",
         "",
     ),
     Mutation(

@@ -29,14 +29,14 @@ PASS_MUTATIONS = [
     Mutation(
         "clipping begins before all gradients are kept",
         STEP,
-        "norms.push_back(reads(Buffer::gradients, l, Share::panels));",
+        "norms.push_back(reads(Buffer::gradients, part, Share::panels));",
         "",
     ),
     Mutation(
         "a block of rows that is no whole panel",
         "cpp/network/plan.cpp",
-        "plan.row_block = round_up(std::min(any_outputs ? batch_size : thread_rows, kMostRows), panel);",
-        "plan.row_block = std::min(any_outputs ? batch_size : thread_rows, kMostRows);",
+        "plan.row_block = round_up(std::min(any_outputs ? rows : thread_rows, kMostRows), panel);",
+        "plan.row_block = std::min(any_outputs ? rows : thread_rows, kMostRows);",
     ),
     Mutation(
         "a last batch of few samples is normalized",

@@ -40,8 +40,8 @@ TABLE_MUTATIONS = [
     Mutation(
         "inputs are standardized by the test part",
         "python/fastmlp/data/preparation.py",
-        'x["train"], schema, notes)',
-        "x[min(x)], schema, notes)",
+        'x["train"], schema, notes, whole)',
+        "x[min(x)], schema, notes, whole)",
     ),
     Mutation(
         "weights of samples are ignored",
@@ -139,9 +139,9 @@ TABLE_MUTATIONS = [
     Mutation(
         "exported ONNX: the missing level is that of values",
         "python/fastmlp/export/onnx_columns.py",
-        "graph.cast(missing, np.float64), axis=1)\n    return _with_missing(graph, column",
+        "graph.cast(missing, np.float64), axis=1)\n    return _with_missing(graph, column, missing, ones",
         'graph.cast(graph.add("Not", missing), np.float64), axis=1)\n'
-        "    return _with_missing(graph, column",
+        "    return _with_missing(graph, column, missing, ones",
     ),
     Mutation(
         "a service reads a body by its own cells",

@@ -147,7 +147,10 @@ def test_wrong_answers_of_a_function_raise_with_any_number_of_threads():
     assert lines[::2] == lines[1::2]
 
 
-@pytest.mark.parametrize("name", ["mixed layers", "mse of softmax", "output groups", "hinge"])
+ALONE = ["mixed layers", "mse of softmax", "output groups", "hinge", "embedded tabm", "tabm-mini"]
+
+
+@pytest.mark.parametrize("name", [*ALONE, "packed", "tabm of groups"])
 def test_a_row_has_the_bits_alone_that_it_has_in_a_batch(name, dtype):
     x, model = samples(dtype), new_model(name, dtype)
     fit(model, name, 1)
@@ -209,7 +212,15 @@ def test_an_epoch_in_pieces(pieces, dtype):
 
 
 RESUMED = ["mixed layers", "clips", "clipped RMSprop", "frozen in the middle", "output groups"]
-RESUMED += ["EMA", "SWA", "frozen"]
+RESUMED += [
+    "EMA",
+    "SWA",
+    "frozen",
+    "embedded tabm",
+    "tabm-mini",
+    "packed, clipped",
+    "frozen inputs",
+]
 
 
 @cache

@@ -76,9 +76,10 @@ def strange(value):
 
 # Results of computations, errors and bases take no settings; the last ones are tested below.
 NO_SETTINGS = {"Callback", "History", "LearningRates", "Plan", "Schedule"}
-NO_SETTINGS |= {"DataUnavailableError", "DivergedError", "FormatError"}
+NO_SETTINGS |= {"CrossValidation", "DataUnavailableError", "DivergedError", "FormatError"}
 ELSEWHERE = {"MLP", "MLPClassifier", "MLPRegressor", "Model", "ModelClassifier"}
-ELSEWHERE |= {"ModelRegressor", "TensorBoard"}
+ELSEWHERE |= {"ModelRegressor", "TabularClassifier", "TabularRegressor", "TensorBoard"}
+ELSEWHERE |= {"BaggedModel"}
 
 
 def public_classes():

@@ -51,7 +51,13 @@ import fastmlp
 from fastmlp.network.samples import Data
 from fastmlp.training.run import Run
 
+from fastmlp.inputs import Category, Numbers, OneHot, Periodic, PiecewiseLinear
+
 threads, sparse, sizes, options, settings = json.loads(sys.argv[1])
+if options.pop("embeds", False):
+    periodic, linear = Periodic(), PiecewiseLinear([0.0, 0.1, 0.5], outputs=2)
+    inputs = [Numbers(5, embedding=periodic, clip=3.0), Numbers(4, embedding=linear), OneHot(3)]
+    options["inputs"] = [*inputs, Category(5), Numbers(sizes[0] - 11)]
 calls = ctypes.CDLL(None).allocation_calls
 calls.restype = ctypes.c_long
 rng = np.random.default_rng(0)
@@ -88,8 +94,14 @@ def counter(tmp_path_factory):
     return library
 
 
+TABLE = {"embeds": True, "input_scaling": True, "parametric": True, "dropout": 0.1}
+CLIPPED = {"clip_norm": 1.0, "max_norm": 2.0, "average_decay": 0.9}
 FEATURES = {
     "plain": ({}, {}),
+    "table": (TABLE, {}),
+    "tabm": ({**TABLE, "members": 4, "sharing": "tabm"}, CLIPPED),
+    "tabm-mini": ({"members": 3, "sharing": "tabm-mini", "batch_normalization": True}, {}),
+    "packed": ({**TABLE, "members": 3, "sharing": "packed"}, CLIPPED),
     "regularized": (
         {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1, "batch_normalization": True},
         {"clip_norm": 1.0, "clip_value": 0.1, "max_norm": 2.0, "average_decay": 0.9},

@@ -19,6 +19,8 @@ import pytest
 from fastmlp.experiment.checkpoint import Checkpoint, CheckpointStore
 from support.cli_process import answer_signals, command, environment, write_idx_directory
 from support.crash_runs import (
+    ARCHITECTURES,
+    COMMON,
     SETTINGS,
     digests,
     finish,
@@ -47,6 +49,27 @@ def test_killed_trainings_end_as_uninterrupted_ones(tmp_path):
     for number, threads in enumerate((2, 1)):
         run = tmp_path / f"run-{number}"
         killed_and_resumed(data, run, chance, seconds, threads)
+        assert digests(run) == expected
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_killed_trainings_of_networks_for_tables_end_as_uninterrupted_ones(tmp_path, architecture):
+    pytest.importorskip("polars")
+    chance = random.Random(2)
+    lines = ["size,town,code,sold"]
+    for _ in range(400):
+        size, town = chance.gauss(0, 1), chance.choice("ABC")
+        sold = size + (town == "C") + chance.gauss(0, 0.5) > 0.3
+        lines.append(
+            f"{size if chance.random() < 0.9 else ''},{town},c{chance.randrange(12)},{sold}"
+        )
+    data = tmp_path / "flats.csv"
+    data.write_text("\n".join(lines) + "\n")
+    settings = ("--architecture", architecture, *ARCHITECTURES[architecture], *COMMON)
+    expected, seconds = uninterrupted(data, tmp_path / "expected", settings)
+    for number, threads in enumerate((2, 1)):
+        run = tmp_path / f"run-{number}"
+        killed_and_resumed(data, run, chance, seconds, threads, settings)
         assert digests(run) == expected
 
 

@@ -115,7 +115,8 @@ def test_settings_of_openmp_change_no_result(environment, expected):
 def test_random_networks_on_teams_smaller_than_planned(limit):
     """Blocks, shares and memory were laid out for more members."""
     done = subprocess.run(
-        [sys.executable, str(TESTS / "support" / "random_networks.py"), "40"],
+        [sys.executable, "-m", "support.random_networks", "40"],
+        cwd=TESTS,
         env={**os.environ, "OMP_THREAD_LIMIT": str(limit)},
         capture_output=True,
         text=True,

@@ -28,7 +28,7 @@ def exact(name, z, parameter):
 # series, measured.  Seen, float32 / float64: elu 1.4 / 1.9, selu 3.1 / 3.5, silu 3.6 / 3.6,
 # softplus 3.2 / 3.2, derivatives of elu 1.4 / 1.3, of selu 2.8 / 2.8, of softplus 3.1 / 3.1.
 VALUE_ROUNDOFFS = {"sigmoid": 6, "tanh": 6, "leaky_relu": 1, "elu": 3, "selu": 5, "silu": 5}
-VALUE_ROUNDOFFS |= {"softplus": 5, "hard_sigmoid": 2}
+VALUE_ROUNDOFFS |= {"softplus": 5, "hard_sigmoid": 2, "mish": 8}
 DERIVATIVE_ROUNDOFFS = {"hard_sigmoid": 1, "elu": 3, "selu": 5, "softplus": 6}
 
 
@@ -59,6 +59,9 @@ def derivative_roundoffs(name, z, value, derivative):
     if name == "silu":  # s (1 + z (1 - s)), s and 1 - s within 6 u of themselves
         s, rest = reference_activations.sigmoid(z), reference_activations.sigmoid(-z)
         return 8 * np.abs(derivative) + 6 * s * size * rest
+    if name == "mish":  # tanh and z times its derivative, each within 8 u and 14 u of itself
+        tanh = value / np.where(z == 0, 1, z)
+        return 8 * np.abs(tanh) + 14 * np.abs(derivative - tanh) + np.abs(derivative)
     return DERIVATIVE_ROUNDOFFS.get(name, 0) * np.abs(derivative)
 
 

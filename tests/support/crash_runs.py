@@ -25,6 +25,12 @@ SETTINGS = (
     "plateau", "--set", "schedule.patience=2", "--set", "schedule.factor=0.5", "--checkpoint-every",
     "1", "--validation-fraction", "0.2", "--no-report", "--quiet",
 )  # fmt: skip
+# Networks for tables: embeddings, mixes, groups of rates, schedules of decay and dropout; members.
+ARCHITECTURES = {
+    "realmlp": ("--hidden", "24,16", "--epochs", "60", "--batch-size", "64"),
+    "tabm": ("--hidden", "24,16", "--epochs", "40", "--members", "3", "--batch-size", "64"),
+}
+COMMON = ("--target", "sold", "--checkpoint-every", "1", "--no-report", "--quiet")
 RESULTS = ("last.safetensors", "best.safetensors")
 
 
@@ -48,19 +54,26 @@ def wait_for_start(process: subprocess.Popen[bytes], run: Path) -> float:
     return time.monotonic()
 
 
-def uninterrupted(data: Path, run: Path) -> tuple[dict[str, str], float]:
+def uninterrupted(
+    data: Path, run: Path, settings: tuple[str, ...] = SETTINGS
+) -> tuple[dict[str, str], float]:
     """Train; return digests of the models and the seconds that the training took."""
-    process = start("train", data, *SETTINGS, "--threads", 1, "--out", run)
+    process = start("train", data, *settings, "--threads", 1, "--out", run)
     began = wait_for_start(process, run)
     finish(process)
     return digests(run), time.monotonic() - began
 
 
 def killed_and_resumed(
-    data: Path, run: Path, chance: random.Random, seconds: float, threads: int
+    data: Path,
+    run: Path,
+    chance: random.Random,
+    seconds: float,
+    threads: int,
+    settings: tuple[str, ...] = SETTINGS,
 ) -> int:
     """Train, kill up to three processes at random moments, and return the number of kills."""
-    process = start("train", data, *SETTINGS, "--threads", 1, "--out", run)
+    process = start("train", data, *settings, "--threads", 1, "--out", run)
     wait_for_start(process, run)
     for kills in range(3):
         time.sleep(chance.uniform(0, seconds))

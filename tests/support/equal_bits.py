@@ -10,6 +10,7 @@ import numpy as np
 
 import fastmlp
 from fastmlp import schedules
+from fastmlp.inputs import Category, Numbers, OneHot, Periodic, PiecewiseLinear
 
 # For two threads the first layer is split by outputs, the others by rows; the last batch is short.
 FEATURES, HIDDEN, OUTPUTS = 70, (64, 33), 5
@@ -62,6 +63,26 @@ GROUPS = [
     fastmlp.Quantile(outputs=2, weight=0.7, levels=(0.2, 0.8)),
     fastmlp.BinaryCrossEntropy(outputs=1, weight=2.0),
 ]
+EMBEDDED = [
+    Numbers(9, embedding=Periodic(bases=16, outputs=3), clip=3.0),
+    Numbers(3, embedding=Periodic(bases=6, outputs=0, phases=False, keeps_value=False)),
+    OneHot(2),
+    OneHot(5, values=tuple(0.1 * i for i in range(10))),
+    Category(7, 9),
+    Numbers(4, embedding=PiecewiseLinear([-1.0, -0.3, 0.0, 0.7], outputs=5, relu=True)),
+    Numbers(2, embedding=PiecewiseLinear([[-1.0, 0.0, 1.0], [0.0, 0.5, 2.0]], keeps_value=True)),
+    Category(2, 1),
+    Numbers(48, clip=2.0),
+]
+TABLE = {
+    "inputs": EMBEDDED,
+    "input_scaling": True,
+    "parametric": True,
+    "activation": ["mish", "selu"],
+}
+TABM = {"members": 5, "sharing": "tabm"}
+MINI = {"members": 4, "sharing": "tabm-mini"}
+PACKED = {"members": 3, "sharing": "packed"}
 STRAIGHT = [fastmlp.Step(straight_through=True), fastmlp.Sign(straight_through=True)]
 SETTINGS = {
     "dropout": Setting({"dropout": 0.4}),
@@ -72,6 +93,7 @@ SETTINGS = {
     "elu and selu": Setting({"activation": [fastmlp.ELU(0.5), "selu"], "dropout": 0.2}),
     "both gelus": Setting({"activation": ["gelu", "gelu_tanh"]}),
     "silu and softplus": Setting({"activation": ["silu", "softplus"], **BN}),
+    "mish": Setting({"activation": "mish", "dropout": 0.2}),
     "piecewise": Setting({"activation": ["hard_sigmoid", fastmlp.LeakyReLU(0.2)]}),
     "smoothing": of_loss(fastmlp.SoftmaxCrossEntropy(smoothing=0.1), "classes"),
     "probabilities": of_loss("softmax_cross_entropy", "probabilities"),
@@ -91,6 +113,18 @@ SETTINGS = {
     "weights": Setting(BN, fit={**WEIGHTS, "class_weight": "balanced"}),
     "frozen": Setting(MIXED, ADAM, {"averaging": fastmlp.EMA(0.9)}, frozen=(0,)),
     "frozen in the middle": Setting(BN, fastmlp.SGD(0.1, 0.9, **CLIPS), frozen=(1,)),
+    "embedded inputs": Setting({**TABLE, "dropout": 0.2}, ADAM),
+    "scaled inputs": Setting({"input_scaling": True, "parametric": True, **BN}),
+    "tabm": Setting({**TABM, "dropout": 0.1, "parametric": True}, ADAM),
+    "tabm of groups": of_loss(GROUPS, ("classes", "values", "values"), **TABM, **BN),
+    "embedded tabm": Setting(
+        {**TABLE, **TABM}, fastmlp.AdamW(0.01), {"averaging": fastmlp.EMA(0.9)}
+    ),
+    "tabm-mini": Setting({**MINI, **BN, "inputs": EMBEDDED}, fastmlp.SGD(0.1, 0.9, **CLIPS)),
+    "packed": Setting({**PACKED, **BN, "parametric": True}, ADAM, WEIGHTS),
+    "packed, clipped": Setting({**TABLE, **PACKED}, fastmlp.RMSprop(0.01, **CLIPS)),
+    "frozen inputs": Setting({**TABLE, **TABM}, ADAM, {"averaging": fastmlp.EMA(0.9)}, frozen=(0,)),
+    "tabm, frozen in the middle": Setting(TABM, fastmlp.SGD(0.1, 0.9, **CLIPS), frozen=(1,)),
     "rates by step": Setting(MIXED, fastmlp.Nadam(schedules.Cosine(0.02))),
 }
 
@@ -130,13 +164,12 @@ def trained_digest(name, dtype, threads, make=np.asarray):
     """Return the SHA-256 of all results of training, prediction and differentiation."""
     x, model = make(samples(dtype)), new_model(name, dtype)
     history = fit(model, name, threads, x)
-    loss, dweights, dbiases = model.loss_and_gradients(
-        x, targets_of(name), training=True, threads=threads
-    )
+    data = model._data(x, targets_of(name))
+    loss, gradients = model._gradients(data, True, False, threads)
     measured = model.evaluate(x, targets_of(name), threads=threads)
     numbers = [history.loss, loss, *measured.values()]
     outputs = [model.forward(x, threads=threads), *model.hidden_activations(x, threads=threads)]
-    arrays = [*model.parameters().values(), *dweights, *dbiases, *outputs]
+    arrays = [*model.parameters().values(), *sum(gradients.values(), []), *outputs]
     return digest([*arrays, *map(np.array, numbers)])
 
 

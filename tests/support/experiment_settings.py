@@ -54,6 +54,9 @@ SCHEDULES = {
     "length": ({"name": "linear", "length": 9}, schedules.Linear(0.05, length=9)),
     "cosine": ({"name": "cosine", "per": "step"}, schedules.Cosine(0.05)),
     "cosine by epoch": ({"name": "cosine", "per": "epoch"}, schedules.Cosine(0.05, per="epoch")),
+    "cos_log": ({"name": "cos_log"}, schedules.CosLog(0.05)),
+    "cycles": ({"name": "cos_log", "cycles": 2}, schedules.CosLog(0.05, 2)),
+    "flat_cosine": ({"name": "flat_cosine"}, schedules.FlatCosine(0.05)),
     "one_cycle": ({"name": "one_cycle"}, schedules.OneCycle(0.05)),
     "warm_fraction": (
         {"name": "one_cycle", "warm_fraction": 0.5}, schedules.OneCycle(0.05, warm_fraction=0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastmlp.data.columns import CategoryColumn, DateColumn, NumberColumn
 from fastmlp.data.options import Options
 from fastmlp.data.preparation import prepare
 from fastmlp.data.table import Part, RawData, Table
+from fastmlp.experiment.architectures import ARCHITECTURES
 
 TASKS = ("classification", "multilabel", "regression")
 POLICIES = ("auto", "error", "median", "most_frequent")
@@ -41,12 +42,19 @@ BLANKS = ("", " ", "\u2003", "\t\r")
 
 # Of the largest output. Seen: 1.8e-7 and 5.5e-16.
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
-# Every task, every treatment of missing values, every dtype, known and unknown categories.
+# Every task, every treatment of missing values, every dtype, known and unknown categories, both
+# scalings.
 CASES = [
-    (100 * i + seed, {"task": task, "missing": missing, "unknown": unknown, "dtype": dtype})
+    (
+        100 * i + seed,
+        {"task": task, "missing": missing, "unknown": unknown, "dtype": dtype, "scaling": scaling},
+    )
     for i, (task, missing) in enumerate(itertools.product(TASKS, POLICIES))
     for seed, (unknown, dtype) in enumerate((("ignore", "float32"), ("error", "float64")))
+    for scaling in (("standard", "robust")[(i + seed) % 2],)
 ]
+# Categories as codes, which a network embeds or spreads over inputs.
+CASES += [(seed + 100, chosen | {"category_inputs": "code"}) for seed, chosen in CASES]
 cases = pytest.mark.parametrize(
     ("seed", "chosen"), CASES, ids=lambda v: "-".join(v.values()) if isinstance(v, dict) else v
 )
@@ -72,7 +80,9 @@ class Subject:
 
 def subject(
     seed: int, *, task: str, dtype: str = "float32", missing: str = "auto",
-    unknown: str = "ignore", activation: Any = "relu", standardize: bool = True, **arguments: Any,
+    unknown: str = "ignore", activation: Any = "relu", standardize: bool = True,
+    scaling: str = "standard", standardize_target: bool = True, category_inputs: str = "one_hot",
+    **arguments: Any,
 ) -> Subject:  # fmt: skip
     """Return a random network on a random table."""
     random = np.random.Generator(np.random.PCG64(seed))
@@ -83,12 +93,16 @@ def subject(
     train = Table("train", table | targets)
     options = Options(
         target=tuple(targets), task=task, missing=missing, missing_token=TOKENS,
-        unknown_categories=unknown, standardize=standardize, test_fraction=0.0,
-        validation_fraction=0.0, categorical=tuple(n for n in names if kinds[n] == "code"),
+        unknown_categories=unknown, standardize=standardize, scaling=scaling,
+        standardize_target=standardize_target, category_inputs=category_inputs,
+        test_fraction=0.0, validation_fraction=0.0,
+        categorical=tuple(n for n in names if kinds[n] == "code"),
     )  # fmt: skip
     prepared = prepare(RawData("random", Part(train)), options)
     preprocessing = prepared.preprocessing
     loss = {"classification": "softmax_cross_entropy", "multilabel": "binary_cross_entropy"}
+    if category_inputs == "code":
+        arguments["inputs"] = ARCHITECTURES["realmlp"].inputs(prepared)
     model = fastmlp.MLP(
         [preprocessing.features, 11, 8, preprocessing.outputs], loss=loss.get(task, "mse"),
         dtype=dtype, activation=activation, seed=seed, **arguments,
@@ -101,6 +115,20 @@ def subject(
     inputs, problems = preprocessing.served_inputs(rows)
     values = {c.name: _values(c, rows.columns[c.name]) for c in preprocessing.columns}
     return Subject(model, rows, inputs, problems.mask, values)
+
+
+def limited(case):
+    """Return a subject of a regression with a range that cuts off many of its predictions."""
+    preprocessing = case.model.preprocessing
+    _, x = served(case)
+    values = preprocessing.decode(case.model.predict(x))
+    low, high = np.quantile(values, (0.3, 0.6), axis=0)
+    case.model.preprocessing = replace(preprocessing, target_low=low, target_high=high)
+    cut = case.model.preprocessing.decode(case.model.predict(x))
+    assert (cut.min(axis=0) == low).all()
+    assert (cut.max(axis=0) == high).all()
+    assert 0.5 < (cut != values).mean() < 0.9
+    return case
 
 
 def _values(column, cells):

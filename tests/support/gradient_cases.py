@@ -23,7 +23,7 @@ DISTANCE, LEAST_DEVIATION = 1e-3, 0.1
 # Activation, the oracle's parameter, and where its derivative jumps.
 ACTIVATIONS: dict[str, tuple[Any, float | None, tuple[float, ...]]] = {
     **{name: (name, None, ()) for name in ("identity", "sigmoid", "tanh", "softplus")},
-    **{name: (name, None, ()) for name in ("gelu", "gelu_tanh", "silu")},
+    **{name: (name, None, ()) for name in ("gelu", "gelu_tanh", "silu", "mish")},
     **{name: (name, None, (0.0,)) for name in ("relu", "selu")},
     "hard_sigmoid": ("hard_sigmoid", None, (-3.0, 3.0)),
     "leaky_relu": (fastmlp.LeakyReLU(slope=0.1), 0.1, (0.0,)),

@@ -82,6 +82,8 @@ class Arguments:
             return self.any_of(ODD)
         if self.rng.random() < 0.3:
             return self.sparse()
+        if self.rng.random() < 0.3:
+            return self.codes()
         if self.rng.random() < 0.5:
             return self.rng.random((SAMPLES, FEATURES)).astype(self.any_of(["f4", "f8"]))
         return self.array()
@@ -95,6 +97,7 @@ class Arguments:
 
     def name(self) -> Any:
         known = ["sgd", "momentum", "adam", "weights", "biases", "softmax", "none", "relu", "tanh"]
+        known += ["mixes", "scales", "input_scales", "frequencies", "phases", "maps", "tables"]
         known += ["softmax_cross_entropy", "hinge", "mse", "quantile", "exp", "log", "he_normal"]
         return self.any_of(known if self.rng.random() < 0.9 else ODD)
 
@@ -106,6 +109,76 @@ class Arguments:
         chosen = self.rng.choice(names[:-1], 3, replace=False)
         return {name: self.any_of(REALS + ["a"] * (self.rng.random() < 0.1)) for name in chosen}
 
+    def members(self) -> Any:
+        if self.rng.random() < 0.7:
+            return 1
+        return self.any_of([2, 3, 5]) if self.rng.random() < 0.8 else self.count()
+
+    def group(self, kind: str, columns: int) -> Any:
+        """Return a group of inputs that is right, or wrong in one place."""
+        basis, bases, edges = "value", 1, []
+        if kind == "number":
+            basis = self.any_of(["value", "cosine", "periodic", "piecewise_linear"])
+            bases = 1 if basis == "value" else self.any_of([2, 4, 16])
+        if basis == "piecewise_linear":
+            edges = [float(i) for _ in range(columns) for i in range(bases + 1)]
+        levels = 0 if kind == "number" else self.any_of([1, 2, 3, 40])
+        if kind == "one_hot":
+            edges = [0.0] * (3 if levels == 2 else 2 * levels)
+        group = {
+            "kind": kind,
+            "columns": columns,
+            "clip": self.any_of([0.0, 3.0]),
+            "basis": basis,
+            "bases": bases,
+            "outputs": 2 if kind == "category" else self.any_of([0, 3]),
+            "relu": bool(self.rng.random() < 0.5),
+            "keeps_value": bool(self.rng.random() < 0.5),
+            "edges": edges,
+            "levels": levels,
+            "deviation": self.any_of([0.0, 1.0]),
+        }
+        if self.rng.random() < 0.2:
+            name = self.any_of(list(group))
+            values = {
+                "edges": [[], [0.0] * 3, [float("nan")] * len(edges), [1.0] * len(edges)],
+                "kind": ["number", "one_hot", "category", "x"],
+                "basis": ["value", "cosine", "periodic", "piecewise_linear", "x"],
+                "clip": REALS,
+                "deviation": REALS,
+                "relu": [None, 2],
+                "keeps_value": [None, 2],
+            }
+            group[name] = self.any_of([*values.get(name, NUMBERS), self.any_of(ODD)])
+        return group
+
+    def groups(self) -> Any:
+        """Return groups that cover the columns, or nearly."""
+        left = FEATURES if self.rng.random() < 0.9 else FEATURES + self.any_of([-1, 1])
+        groups = []
+        while left > 0:
+            kind = self.any_of(["number", "one_hot", "category"])
+            columns = int(self.rng.integers(1, left + 1)) if kind == "number" else 1
+            groups.append(self.group(kind, columns))
+            left -= columns
+        return groups
+
+    def rates(self) -> Any:
+        kinds = ["weights", "biases", "mixes", "tables", "maps", "input_scales", "means", "x"]
+        rate = (self.any_of(kinds), self.any_of([0, 1, -1, 2**62]), *self.factors())
+        return self.any_of([[], [], [rate], [rate, rate], [rate[:3]], self.any_of(ODD)])
+
+    def factors(self) -> Any:
+        return tuple(self.any_of(REALS) for _ in range(3))
+
+    def codes(self) -> Any:
+        """Return samples whose columns of codes hold what is no code."""
+        x = self.rng.integers(-2, 5, (SAMPLES, FEATURES)).astype(self.any_of(["f4", "f8"]))
+        wrong = [np.nan, np.inf, -np.inf, 1e30, -1e30, 0.5, -0.5, 2.0**24, 1e-40, 39.999]
+        for _ in range(self.rng.integers(0, 9)):
+            x[self.rng.integers(SAMPLES), self.rng.integers(FEATURES)] = self.any_of(wrong)
+        return x
+
     def spec(self) -> Any:
         chance = self.rng.random() < 0.5
         layers = [
@@ -114,6 +187,11 @@ class Arguments:
                 "parameter": self.any_of(REALS) if chance else 0.0,
                 "batch_norm": bool(self.rng.random() < 0.3) and i == 0,
                 "dropout": self.any_of(REALS) if chance and i == 0 else 0.0,
+                "mixes": bool(self.rng.random() < 0.2) and i == 0,
+                "input_scales": bool(self.rng.random() < 0.2),
+                "output_scales": bool(self.rng.random() < 0.2) and i == 0,
+                "own_weights": bool(self.rng.random() < 0.2),
+                "own_vectors": bool(self.rng.random() < 0.2),
             }
             for i in range(2)
         ]
@@ -133,6 +211,8 @@ class Arguments:
             "layer_sizes": sizes,
             "layers": layers,
             "losses": [losses],
+            "inputs": self.groups() if self.rng.random() < 0.4 else [],
+            "members": self.members(),
             "softmax_output": bool(self.rng.random() < 0.2),
             "input_scale": self.any_of(REALS) if chance else 1.0,
             "input_dropout": self.any_of(REALS) if chance else 0.0,
@@ -176,9 +256,21 @@ def calls(a: Arguments) -> list[Any]:
             assert all(before[key].tobytes() == after[key].tobytes() for key in before)
             raise
 
+    def set_one() -> None:
+        arrays = network.arrays()
+        kind, index, shape = arrays[a.rng.integers(len(arrays))]
+        chance = a.rng.random()
+        values = np.ones(shape if chance < 0.7 else shape[::-1], "f4" if single else "f8")
+        network.set(kind, index if chance < 0.9 else a.count(), values)
+        network.set_all([(kind, index, values), (kind, index, a.array())])
+
     threads = lambda: a.any_of([1, 2, 3, 0]) if a.rng.random() < 0.8 else a.count()  # noqa: E731
     return [
         lambda: network.initialize(a.name(), a.any_of(REALS), a.count()),
+        lambda: network.initialize_from_samples(a.rows(), a.count()),
+        network.arrays,
+        lambda: [network.get(kind, index) for kind, index, _ in network.arrays()],
+        set_one,
         lambda: network.get(a.name(), a.count()),
         lambda: network.set(a.name(), a.any_of([0, 1, -1, 2**62]), a.array()),
         lambda: network.forward(a.rows(), a.name(), threads()),
@@ -204,6 +296,9 @@ def calls(a: Arguments) -> list[Any]:
                 first_step=a.any_of([0, 1, a.count()]),
                 steps=a.any_of([-1, 1, a.count()]),
                 learning_rates=a.any_of([[], [0.1], [1e300] * 30, a.any_of(ODD)]),
+                decays=a.any_of([[], [], [0.1], [1e300] * 30, a.any_of(ODD)]),
+                dropout_factors=a.any_of([[], [], [0.5], [1.0, -1.0], [a.any_of(REALS)] * 9]),
+                rates=a.rates(),
                 trainable=a.any_of([[], [True, False], [False, False], [True] * 3]),
                 with_penalty=bool(a.rng.random() < 0.3),
                 record_losses=bool(a.rng.random() < 0.3),

@@ -201,6 +201,12 @@ OF_A_MODEL: Fields = {
     **each(NAMED, "output_activation initializer"),
     "dropout": {"type": ["number", "array"]},
     "batch_normalization": {"type": ["boolean", "array"]},
+    "inputs": many({"type": "object"}),
+    "input_scaling": FLAG,
+    "parametric": {"type": ["boolean", "array"]},
+    "members": COUNT,
+    "sharing": maybe(TEXT),
+    "first_inputs": COUNT,
     "layers": many(LAYER, 1),
     "preprocessing": maybe(PREPROCESSING),
 }
@@ -300,11 +306,39 @@ INFO_COMMAND: Fields = INFO | {
     "checks": maybe(many(record({"name": TEXT, "passed": FLAG, "detail": TEXT}), 1)),
 }
 
+SCORE = record({name: maybe(NUMBER) for name in ("mean", "std", "low", "high")})
+CV: Fields = {
+    **each(TEXT, "directory data"),
+    "task": TASK,
+    **each(COUNT, "samples folds_per_repeat repeats"),
+    **each(maybe(TEXT), "group time"),
+    "scores": mapping(SCORE),
+    "folds": many(
+        record(
+            each(COUNT, "repeat fold training test epochs")
+            | {"best_epoch": maybe(COUNT), "seconds": NUMBER}
+            | {"measures": mapping(maybe(NUMBER)), "unknown": many(TEXT)}
+        ),
+        2,
+    ),
+}
+
 # By the field "schema": the fields besides schema, schema_version and command.
 REQUIRED: dict[str, Fields] = {
     "fastmlp.train": TRAIN,
     "fastmlp.plan": {"config": CONFIG, "out": TEXT},
     "fastmlp.evaluate": EVALUATE,
+    "fastmlp.importance": each(TEXT, "model data metric")
+    | {
+        "score": NUMBER,
+        "samples": COUNT,
+        "columns": many(
+            record(
+                {"column": TEXT, "mean": NUMBER, "deviation": NUMBER, "values": many(NUMBER, 1)}
+            ),
+            1,
+        ),
+    },
     "fastmlp.predict": each(TEXT, "model data")
     | {"samples": COUNT, "rows": many(mapping(ANYTHING), 1)},
     "fastmlp.serve": each(TEXT, "model url"),
@@ -314,6 +348,7 @@ REQUIRED: dict[str, Fields] = {
     "fastmlp.report": each(TEXT, "run report part") | {"plots": many(TEXT, 1)},
     "fastmlp.look": LOOK,
     "fastmlp.lr-find": LR_FIND,
+    "fastmlp.cv": CV,
     "fastmlp.sweep": SWEEP,
     "fastmlp.compare": {
         "runs": many(COMPARED, 1),

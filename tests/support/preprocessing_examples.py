@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from fastmlp.data import Part, Preprocessing, RawData, Table
@@ -73,6 +75,13 @@ def quantities():
     )
 
 
+def limited():
+    """Quantities with the range of the training part."""
+    return dataclasses.replace(
+        quantities(), target_low=np.array([1e5, -3.0]), target_high=np.array([2e6, -3.0])
+    )
+
+
 def labels():
     return Preprocessing(
         task="multilabel",
@@ -83,4 +92,7 @@ def labels():
     )
 
 
-EXAMPLES = {"tabular": tabular, "images": images, "quantities": quantities, "labels": labels}
+EXAMPLES = {
+    "tabular": tabular, "images": images, "quantities": quantities, "limited": limited,
+    "labels": labels,
+}  # fmt: skip

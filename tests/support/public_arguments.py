@@ -15,6 +15,8 @@ def nothing(*_):
 
 SHARED = {"learning_rate": 0.125, "l2": 0.5, "l1": 0.25, "decay": 0.25}
 SHARED |= {"clip_value": 4.0, "clip_norm": 8.0, "max_norm": 2.0}
+SHARED |= {"decay_schedule": schedules.FlatCosine(0.5)}
+SHARED |= {"groups": {"biases": fastmlp.Group(rate=0.5, decay=0.25, ntk=True)}}
 BETAS = {"beta1": 0.5, "beta2": 0.75}
 EPSILON = {"epsilon": 0.0009765625}
 PER = {"per": "epoch"}
@@ -30,6 +32,7 @@ ARGUMENTS = {
     fastmlp.Nadam: {**SHARED, **BETAS, **EPSILON},
     fastmlp.Lion: {**SHARED, **BETAS},
     fastmlp.LBFGS: {"l2": 0.5, "memory": 20, "tolerance": 0.0009765625, "evaluations": 100},
+    fastmlp.Group: {"rate": 0.5, "decay": 0.25, "ntk": True},
     fastmlp.EMA: {"decay": 0.5},
     fastmlp.SWA: {"start": 2, "every": 3},
     fastmlp.Constant: {"value": 0.5},
@@ -75,6 +78,8 @@ ARGUMENTS = {
     schedules.InverseScaling: {"rate": 0.5, "power": 0.75, **PER},
     schedules.Linear: {"rate": 0.5, "end": 0.25, "length": 100, **PER},
     schedules.Cosine: {"rate": 0.5, "end": 0.25, "length": 100, **PER},
+    schedules.CosLog: {"rate": 0.5, "cycles": 3, **PER},
+    schedules.FlatCosine: {"rate": 0.5, **PER},
     schedules.WarmUp: {
         "schedule": schedules.Constant(0.5),
         "length": 3,
@@ -111,7 +116,9 @@ ARGUMENTS = {
         "stratify": False,
         "split_seed": 7,
         "standardize": True,
+        "scaling": "robust",
         "standardize_target": False,
+        "clamp_target": True,
         "missing": "mean",
         "missing_token": ("-999",),
         "decimal": ",",

@@ -4,8 +4,8 @@ A case is a network with its data, optimizer and everything that a training can 
 number of threads and overridden decisions of the plan, so that every path is taken at every size.
 `differences` computes a case in several ways and names the results that differ in any bit.
 
-    python tests/support/random_networks.py 2000          # cases, from a fresh seed
-    python tests/support/random_networks.py 1 --seed 123  # one case again
+    PYTHONPATH=tests python -m support.random_networks 2000  # cases, from a fresh seed
+    PYTHONPATH=tests python -m support.random_networks 1 --seed 123  # one case again
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ import numpy as np
 
 import fastmlp
 from fastmlp import _core, schedules
+from support import random_inputs
 
 __all__ = ["Case", "Way", "case", "differences", "forced", "new_seed", "run", "ways"]
 
 THREADS = (1, 2, 3, 4, 7)
 ACTIVATIONS = [
     "relu", "sigmoid", "tanh", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus",
-    "hard_sigmoid", "step", "sign", "identity", fastmlp.LeakyReLU(0.2), fastmlp.ELU(0.5),
+    "mish", "hard_sigmoid", "step", "sign", "identity", fastmlp.LeakyReLU(0.2), fastmlp.ELU(0.5),
     fastmlp.Step(straight_through=True), fastmlp.Sign(straight_through=True),
 ]  # fmt: skip
 OPTIMIZERS = [
@@ -94,6 +95,7 @@ class Case:
     x: Any
     y: Any
     fit: dict[str, Any]
+    fits_samples: bool = False  # the initial weights are fitted to the samples
 
     def __str__(self) -> str:
         options = {k: v for k, v in self.model.items() if k not in ("seed", "loss")}
@@ -200,6 +202,25 @@ def _optimizer(rng: np.random.Generator) -> Any:
     return kind(rate, **options)
 
 
+def _table_options(
+    rng: np.random.Generator, features: int, hidden: int, inputs_scale: float, several: bool
+) -> dict[str, Any]:
+    """Return what networks for tables have besides: usually nothing."""
+    options: dict[str, Any] = {}
+    if rng.random() < 0.5:
+        return options
+    if rng.random() < 0.5:
+        options["inputs"] = random_inputs.groups(rng, features, inputs_scale)
+    if rng.random() < 0.4:
+        options["input_scaling"] = True
+    if rng.random() < 0.5 and hidden:
+        options["parametric"] = [bool(rng.integers(2)) for _ in range(hidden)]
+    if rng.random() < 0.5 and several:
+        options["members"] = int(rng.integers(2, 6))
+        options["sharing"] = str(rng.choice(["tabm", "tabm-mini", "packed"]))
+    return options
+
+
 def case(seed: int) -> Case:
     """Return the case of a seed."""
     rng = np.random.default_rng([seed, 0])
@@ -228,8 +249,17 @@ def case(seed: int) -> Case:
     if isinstance(loss, (fastmlp.MSE, fastmlp.MAE)) and rng.random() < 0.3:
         model["output_activation"] = str(rng.choice(["softmax", "tanh", "sigmoid"]))
     x = _inputs(rng, samples, sizes[0])
-    if x.dtype == np.uint8:
+    magnitude = 100.0 if x.dtype == np.uint8 else 1.0
+    table = _table_options(rng, sizes[0], depth - 1, magnitude, loss is not _log_cosh)
+    model |= table
+    if "inputs" in table:
+        sparse = not isinstance(x, np.ndarray)
+        dense = random_inputs.with_codes(rng, x.toarray() if sparse else x, table["inputs"])
+        x = type(x)(dense) if sparse else dense
+    elif x.dtype == np.uint8:
         model["input_scale"] = 1 / 255
+    if table.keys() - {"parametric"}:
+        model["input_dropout"] = model["input_noise"] = 0.0
     targets = [_targets(rng, kind, samples, width) for kind, width in kinds]
     fit: dict[str, Any] = {
         "epochs": 2,
@@ -251,7 +281,9 @@ def case(seed: int) -> Case:
     frozen = [layer for layer in range(depth) if rng.random() < 0.15]
     if len(frozen) == depth:
         frozen = []
-    return Case(seed, model, frozen, x, targets[0] if len(targets) == 1 else targets, fit)
+    fits_samples = "members" not in table and not any(normalized) and rng.random() < 0.15
+    y = targets[0] if len(targets) == 1 else targets
+    return Case(seed, model, frozen, x, y, fit, fits_samples)
 
 
 def _digest(*arrays: Any) -> str:
@@ -273,13 +305,17 @@ def _results(drawn: Case, threads: int) -> Iterator[tuple[str, str]]:
     if drawn.frozen:
         model.freeze(drawn.frozen)
     x, y = drawn.x, drawn.y
+    if drawn.fits_samples:
+        model._network.initialize_from_samples(model._rows(x), 3)
+        yield "weights fitted to samples", _digest(*model.parameters().values())
     weights = drawn.fit.get("sample_weight")
+    data = model._data(x, y, weights)
     for training in (False, True):
-        loss, dweights, dbiases = model.loss_and_gradients(
-            x, y, sample_weight=weights, training=training, threads=threads
-        )
-        yield f"gradients, training={training}", _digest(loss, *dweights, *dbiases)
-    yield "input gradients", _digest(model.input_gradients(x, y, threads=threads))
+        loss, gradients = model._gradients(data, training, False, threads)
+        arrays = [array for kind in sorted(gradients) for array in gradients[kind]]
+        yield f"gradients, training={training}", _digest(loss, *arrays)
+    if not model.architecture.inputs:
+        yield "input gradients", _digest(model.input_gradients(x, y, threads=threads))
     try:
         history = model.fit(x, y, threads=threads, verbose=0, **drawn.fit)
         yield "records", _digest(history.loss, history.accuracy)

@@ -35,6 +35,7 @@ DEFAULT_PARAMETERS = {
     "gelu_tanh": 0.0,
     "silu": 0.0,
     "softplus": 0.0,
+    "mish": 0.0,
 }
 
 
@@ -132,6 +133,25 @@ def silu_derivative(z: Array) -> Array:
     return sigmoid(z) * (1 + z * sigmoid(-z))
 
 
+def _tanh_of_softplus(z: Array) -> tuple[Array, Array]:
+    """tanh(log(1 + e^z)), and 1 minus its square, of the exponential of a non-positive number."""
+    e = np.exp(-np.abs(z))
+    numerator = np.where(z > 0, 1 + 2 * e, e * (e + 2))
+    denominator = numerator + np.where(z > 0, 2 * e**2, 2)
+    complement = 4 * (1 + e) ** 2 * np.where(z > 0, e**2, 1) / denominator**2
+    return numerator / denominator, complement
+
+
+def mish(z: Array) -> Array:
+    """D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020."""
+    return z * _tanh_of_softplus(z)[0]
+
+
+def mish_derivative(z: Array) -> Array:
+    tanh, complement = _tanh_of_softplus(z)
+    return tanh + z * sigmoid(z) * complement
+
+
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
@@ -189,6 +209,7 @@ PLAIN: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "gelu_tanh": (gelu_tanh, gelu_tanh_derivative),
     "silu": (silu, silu_derivative),
     "softplus": (softplus, sigmoid),
+    "mish": (mish, mish_derivative),
 }
 
 

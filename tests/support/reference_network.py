@@ -1,8 +1,9 @@
 """Oracle of the whole network beyond plain layers, in NumPy float64.
 
-Batch normalization, dropout by given masks, noise, a softmax output, several losses and sample
-weights; the constraints on gradients and weights; and the counter-based random numbers that masks
-and noise are drawn from.
+Embedded inputs, scales of inputs and outputs, activations mixed with the identity, members of an
+ensemble, batch normalization, dropout by given masks, noise, a softmax output, several losses and
+sample weights; the constraints on gradients and weights; and the counter-based random numbers that
+masks and noise are drawn from.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from support import reference_activations as activations
+from support import reference_inputs
 from support import reference_losses as losses
-from support.reference import Array, gemm_nn, gemm_nt, gemm_tn, softmax
+from support.reference import Array, sigmoid, softmax
 
 # ---------------------------------------------------------------- batch normalization
 
@@ -50,23 +52,30 @@ def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
 
 
 class Trace(NamedTuple):
-    """Values of a layer for back-propagation; the last three only with normalization."""
+    """Values of a layer for back-propagation; the last two only where outputs are scaled.
+
+    With several members all arrays have the member as their first dimension.
+    """
 
     inputs: Array
     pre_activation: Array
     product: Array
+    unscaled: Array
     normalized: Array | None = None
     deviation: Array | None = None
 
 
 class Gradients(NamedTuple):
-    """Loss of a batch and its derivatives; `dscales` is None at layers without normalization."""
+    """Loss of a batch and its derivatives; None where a layer does not have the array."""
 
     loss: float
     dweights: list[Array]
     dbiases: list[Array]
     dscales: list[Array | None]
     dinput: Array
+    dmixes: list[Array | None]
+    dinput_scales: list[Array | None]
+    dinputs: list[dict[str, Array]]
 
 
 Masks = Sequence[Array | None]
@@ -76,8 +85,15 @@ Masks = Sequence[Array | None]
 class Network:
     """An MLP with everything that may surround a layer.
 
-    Every list has one entry per layer of weights.  A layer with `scales` is normalized before its
-    activation: scale * normalized + bias; it has running statistics, which start at 0 and 1.
+    Every list has one entry per layer of weights.  A layer with `scales` multiplies its product by
+    them; one that also `normalizes`, which it does unless told otherwise, normalizes it before, and
+    has running statistics, which start at 0 and 1.  `mixes` is the share of the activation in
+    z + mix (f(z) - z), `input_scales` are factors of what a layer reads.
+
+    A `frozen` layer is normalized by its running statistics, which stand still.
+
+    `members` networks are trained together.  What each has for itself has one more dimension, the
+    first: weights (members, in, out), vectors (members, out), input scales (members, in).
     """
 
     weights: list[Array]
@@ -91,43 +107,101 @@ class Network:
     momentum: float = 0.9
     running_means: list[Array] = field(default_factory=list)
     running_variances: list[Array] = field(default_factory=list)
+    normalizes: list[bool] = field(default_factory=list)
+    mixes: list[Array | None] = field(default_factory=list)
+    input_scales: list[Array | None] = field(default_factory=list)
+    inputs: list[reference_inputs.InputColumns] = field(default_factory=list)
+    members: int = 1
+    frozen: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.parameters = self.parameters or [None] * len(self.weights)
-        self.scales = self.scales or [None] * len(self.weights)
-        self.running_means = self.running_means or [np.zeros(len(b)) for b in self.biases]
-        self.running_variances = self.running_variances or [np.ones(len(b)) for b in self.biases]
+        nothing: list[Any] = [None] * len(self.weights)
+        self.parameters = self.parameters or list(nothing)
+        self.scales = self.scales or list(nothing)
+        self.mixes = self.mixes or list(nothing)
+        self.input_scales = self.input_scales or list(nothing)
+        self.frozen = self.frozen or [False] * len(self.weights)
+        self.normalizes = self.normalizes or [scale is not None for scale in self.scales]
+        self.running_means = self.running_means or [np.zeros(b.shape) for b in self.biases]
+        self.running_variances = self.running_variances or [np.ones(b.shape) for b in self.biases]
 
-    def _layer(self, layer: int, inputs: Array, training: bool) -> Trace:
+    def _rows(self, layer: int, values: Array) -> Array:
+        """Return values (members, B, out) as (copies, rows, out) of the layer's vectors."""
+        copies = len(self.biases[layer]) if self.biases[layer].ndim == 2 else 1
+        return values.reshape(copies, -1, values.shape[-1])
+
+    def _vector(self, layer: int, vector: Array) -> Array:
+        """Return a vector of the layer as (copies, 1, out)."""
+        return vector.reshape(-1, 1, vector.shape[-1])
+
+    def _sums(self, layer: int, values: Array) -> Array:
+        """Return the sums over the rows that share a vector, of the vector's shape."""
+        return self._rows(layer, values).sum(axis=1).reshape(self.biases[layer].shape)
+
+    def _layer(self, layer: int, unscaled: Array, training: bool) -> Trace:
         """Return all values up to the pre-activation, in training with statistics of the batch."""
-        z = gemm_nn(inputs, self.weights[layer])
-        scale, bias = self.scales[layer], self.biases[layer]
+        factors = self.input_scales[layer]
+        inputs = (
+            unscaled if factors is None else unscaled * factors.reshape(-1, 1, unscaled.shape[2])
+        )
+        product = np.matmul(inputs, self.weights[layer])
+        z = self._rows(layer, product)
+        scale, bias = self.scales[layer], self._vector(layer, self.biases[layer])
         if scale is None:
-            return Trace(inputs, z + bias, z)
-        mean = z.mean(axis=0) if training else self.running_means[layer]
-        variance = z.var(axis=0) if training else self.running_variances[layer]
-        deviation = np.sqrt(variance + self.epsilon)
+            return Trace(inputs, (z + bias).reshape(product.shape), product, unscaled)
+        mean, deviation = np.zeros_like(bias), np.ones_like(bias)
+        if self.normalizes[layer]:
+            mean = self._vector(layer, self.running_means[layer])
+            variance = self._vector(layer, self.running_variances[layer])
+            if training:
+                mean, variance = z.mean(axis=1, keepdims=True), z.var(axis=1, keepdims=True)
+            deviation = np.sqrt(variance + self.epsilon)
         normalized = (z - mean) / deviation
-        return Trace(inputs, scale * normalized + bias, z, normalized, deviation)
+        pre_activation = (self._vector(layer, scale) * normalized + bias).reshape(product.shape)
+        return Trace(inputs, pre_activation, product, unscaled, normalized, deviation)
+
+    def _activated(self, layer: int, z: Array) -> Array:
+        value = activations.value(self.activations[layer], z, self.parameters[layer])
+        mix = self.mixes[layer]
+        if mix is None:
+            return value
+        rows = self._rows(layer, z)
+        mixed = rows + self._vector(layer, mix) * (self._rows(layer, value) - rows)
+        return mixed.reshape(z.shape)
+
+    def _trace(
+        self, x: NDArray, training: bool, masks: Masks | None, noise: Array | None
+    ) -> tuple[list[Trace], Array]:
+        """`trace` with a dimension for the members in all arrays."""
+        level = np.asarray(x, np.float64)
+        if self.inputs:
+            level = reference_inputs.values(self.inputs, level)
+        if noise is not None:
+            level = level + noise
+        level = np.broadcast_to(level, (self.members, *level.shape))
+        traces: list[Trace] = []
+        for layer in range(len(self.weights)):
+            mask = None if masks is None else masks[layer]
+            inputs = level if mask is None else level * mask.reshape(level.shape)
+            traces.append(self._layer(layer, inputs, training and not self.frozen[layer]))
+            level = self._activated(layer, traces[-1].pre_activation)
+        if self.softmax_output:
+            level = np.stack([softmax(own) for own in level])
+        return traces, level
 
     def trace(
         self, x: NDArray, training: bool, masks: Masks | None = None, noise: Array | None = None
     ) -> tuple[list[Trace], Array]:
-        """Return every layer's trace, and the outputs (B, K).
+        """Return every layer's trace, and the outputs (B, K), of members (members, B, K).
 
         `masks` holds one factor array or None per level: the input, then each hidden layer's
-        output.  `noise` is added to the input, before its mask.
+        output; its rows are those of all members.  `noise` is added to the input, before its mask.
         """
-        level = np.asarray(x, np.float64)
-        if noise is not None:
-            level = level + noise
-        traces: list[Trace] = []
-        for layer, name in enumerate(self.activations):
-            mask = None if masks is None else masks[layer]
-            inputs = level if mask is None else level * mask
-            traces.append(self._layer(layer, inputs, training))
-            level = activations.value(name, traces[-1].pre_activation, self.parameters[layer])
-        return traces, softmax(level) if self.softmax_output else level
+        traces, outputs = self._trace(x, training, masks, noise)
+        if self.members > 1:
+            return traces, outputs
+        flat = [Trace(*(None if value is None else value[0] for value in t)) for t in traces]
+        return flat, outputs[0]
 
     def forward(
         self,
@@ -136,8 +210,20 @@ class Network:
         masks: Masks | None = None,
         noise: Array | None = None,
     ) -> Array:
-        """Return outputs (B, K); `training` only selects batch or running statistics."""
-        return self.trace(x, training, masks, noise)[1]
+        """Return outputs (B, K); `training` only selects batch or running statistics.
+
+        Those of an ensemble are what gives the mean of its members' probabilities and rates.
+        """
+        outputs = self._trace(x, training, masks, noise)[1]
+        return outputs[0] if self.members == 1 else mean_outputs(self.groups, outputs)
+
+    def _losses(
+        self, outputs: Array, targets: Sequence[NDArray], sample_weights: ArrayLike | None
+    ) -> tuple[float, Array]:
+        """Return the mean of the members' losses, and its derivative."""
+        found = [losses.total(self.groups, own, targets, sample_weights) for own in outputs]
+        gradient = np.stack([own for _, own in found]) / self.members
+        return float(np.mean([loss for loss, _ in found])), gradient
 
     def loss_and_gradients(
         self,
@@ -148,29 +234,63 @@ class Network:
         masks: Masks | None = None,
         noise: Array | None = None,
     ) -> Gradients:
-        """Return the loss of the batch and its derivatives by all parameters and by x."""
-        traces, outputs = self.trace(x, training, masks, noise)
-        loss, dlevel = losses.total(self.groups, outputs, targets, sample_weights)
+        """Return the loss of the batch and its derivatives by all parameters and by the inputs."""
+        traces, outputs = self._trace(x, training, masks, noise)
+        loss, dlevel = self._losses(outputs, targets, sample_weights)
         if self.softmax_output:
-            dlevel = softmax_backward(outputs, dlevel)
-        dweights: list[Array] = []
-        dbiases: list[Array] = []
-        dscales: list[Array | None] = []
-        for layer in reversed(range(len(self.weights))):
+            both = zip(outputs, dlevel, strict=True)
+            dlevel = np.stack([softmax_backward(p, dp) for p, dp in both])
+        count = len(self.weights)
+        dweights: list[Any] = [None] * count
+        dbiases: list[Any] = [None] * count
+        dscales: list[Array | None] = [None] * count
+        dmixes: list[Array | None] = [None] * count
+        dinput_scales: list[Array | None] = [None] * count
+        for layer in reversed(range(count)):
             t = traces[layer]
-            name, parameter = self.activations[layer], self.parameters[layer]
-            dz = dlevel * activations.derivative(name, t.pre_activation, parameter)
-            dbiases.insert(0, dz.sum(axis=0))
-            dscales.insert(0, None)
+            dz, dmixes[layer] = self._through_activation(layer, t.pre_activation, dlevel)
+            dbiases[layer] = self._sums(layer, dz)
             if t.normalized is not None:
-                dscales[0] = (dz * t.normalized).sum(axis=0)
-                dnormalized = dz * self.scales[layer]
-                dz = batch_norm_backward(dnormalized, t.normalized, t.deviation, training)
-            dweights.insert(0, gemm_tn(t.inputs, dz))
-            dlevel = gemm_nt(dz, self.weights[layer])
-            if masks is not None and masks[layer] is not None:
-                dlevel = dlevel * masks[layer]
-        return Gradients(loss, dweights, dbiases, dscales, dlevel)
+                rows = self._rows(layer, dz)
+                dscales[layer] = self._sums(layer, rows * t.normalized)
+                from_batch = training and not self.frozen[layer]
+                dz = self._through_scales(layer, t, rows, from_batch).reshape(dz.shape)
+            own = np.matmul(t.inputs.transpose(0, 2, 1), dz)
+            dweights[layer] = own if self.weights[layer].ndim == 3 else own.sum(axis=0)
+            dlevel = np.matmul(dz, np.swapaxes(self.weights[layer], -1, -2))
+            factors = self.input_scales[layer]
+            if factors is not None:
+                by_factors = (dlevel * t.unscaled).sum(axis=1)
+                dinput_scales[layer] = by_factors.reshape(factors.shape)
+                dlevel = dlevel * factors.reshape(-1, 1, dlevel.shape[2])
+            mask = None if masks is None else masks[layer]
+            if mask is not None:
+                dlevel = dlevel * mask.reshape(dlevel.shape)
+        dinput = dlevel.sum(axis=0)
+        dinputs = reference_inputs.gradients(self.inputs, x, dinput) if self.inputs else []
+        return Gradients(loss, dweights, dbiases, dscales, dinput, dmixes, dinput_scales, dinputs)
+
+    def _through_activation(self, layer: int, z: Array, dy: Array) -> tuple[Array, Array | None]:
+        """Return the gradients by the pre-activation and by the mixes."""
+        name, parameter = self.activations[layer], self.parameters[layer]
+        derivative = activations.derivative(name, z, parameter)
+        mix = self.mixes[layer]
+        if mix is None:
+            return dy * derivative, None
+        dmix = self._sums(layer, dy * (activations.value(name, z, parameter) - z))
+        mixed = 1 + self._vector(layer, mix) * (self._rows(layer, derivative) - 1)
+        return dy * mixed.reshape(z.shape), dmix
+
+    def _through_scales(self, layer: int, t: Trace, dz: Array, training: bool) -> Array:
+        scale = self.scales[layer]
+        assert scale is not None
+        assert t.normalized is not None
+        assert t.deviation is not None
+        dnormalized = dz * self._vector(layer, scale)
+        if not self.normalizes[layer]:
+            return dnormalized
+        each = zip(dnormalized, t.normalized, t.deviation, strict=True)
+        return np.stack([batch_norm_backward(d, n, s, training) for d, n, s in each])
 
     def update_running(
         self, x: NDArray, masks: Masks | None = None, noise: Array | None = None
@@ -179,14 +299,38 @@ class Network:
 
         The running variance uses the unbiased variance of the batch, except for a single row.
         """
-        for layer, t in enumerate(self.trace(x, True, masks, noise)[0]):
-            if t.normalized is not None:
-                z = t.product
-                mean, variance = z.mean(axis=0), z.var(axis=0, ddof=min(1, len(z) - 1))
-                self.running_means[layer] = ema(self.running_means[layer], mean, self.momentum)
-                self.running_variances[layer] = ema(
-                    self.running_variances[layer], variance, self.momentum
-                )
+        for layer, t in enumerate(self._trace(x, True, masks, noise)[0]):
+            if t.normalized is None or not self.normalizes[layer] or self.frozen[layer]:
+                continue
+            z, shape = self._rows(layer, t.product), self.biases[layer].shape
+            mean, variance = z.mean(axis=1), z.var(axis=1, ddof=min(1, z.shape[1] - 1))
+            self.running_means[layer] = ema(
+                self.running_means[layer], mean.reshape(shape), self.momentum
+            )
+            self.running_variances[layer] = ema(
+                self.running_variances[layer], variance.reshape(shape), self.momentum
+            )
+
+
+def mean_outputs(groups: Sequence[losses.Group], outputs: Array) -> Array:
+    """Return outputs (B, K) whose probabilities and rates are the means of those of the members.
+
+    What a loss reads as it is, is averaged as it is.
+    """
+    parts, first = [], 0
+    for name, count, _, _ in groups:
+        own = outputs[:, :, first : first + count]
+        first += count
+        if name == "softmax_cross_entropy":
+            parts.append(np.log(np.mean([softmax(each) for each in own], axis=0)))
+        elif name == "binary_cross_entropy":
+            p, others = sigmoid(own).mean(axis=0), sigmoid(-own).mean(axis=0)
+            parts.append(np.log(p) - np.log(others))
+        elif name == "poisson":
+            parts.append(np.log(np.exp(own).mean(axis=0)))
+        else:
+            parts.append(own.mean(axis=0))
+    return np.concatenate(parts, axis=1)
 
 
 # ---------------------------------------------------------------- constraints

@@ -17,7 +17,7 @@ ALIKE = {
     "data.source data.test data.sample_weight data.encoding data.index_column data.thousands "
     "data.data_dir schedule.monitor training.monitor training.initial_model": TEXT,
     "optimizer.memory optimizer.evaluations schedule.every schedule.length training.epochs "
-    "training.batch_size training.patience training.checkpoint_every": COUNT,
+    "training.batch_size training.patience training.checkpoint_every network.members": COUNT,
     "data.split_seed schedule.patience schedule.cooldown schedule.warmup": INDEX,
     "data.test_fraction data.validation_fraction network.input_dropout optimizer.momentum "
     "optimizer.beta1 optimizer.beta2 optimizer.rho schedule.warm_fraction": RATE,
@@ -25,8 +25,8 @@ ALIKE = {
     "network.input_noise optimizer.learning_rate optimizer.l2 optimizer.l1 optimizer.decay "
     "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
     "schedule.minimum": NOT_NEGATIVE,
-    "data.standardize data.header optimizer.nesterov optimizer.amsgrad optimizer.centred "
-    "training.tensorboard training.drop_last": SWITCHED_OFF,
+    "data.standardize data.clamp_target data.header optimizer.nesterov optimizer.amsgrad "
+    "optimizer.centred training.tensorboard training.drop_last": SWITCHED_OFF,
     "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
     "data.target data.features data.exclude data.categorical data.numeric data.date data.id "
     "data.missing_token": COLUMNS,
@@ -34,10 +34,13 @@ ALIKE = {
 CASES = {
     **{key: case for keys, case in ALIKE.items() for key in keys.split()},
     "data.task": ("regression", "other", NOT_ONE_OF),
+    "data.category_inputs": ("code", "other", NOT_ONE_OF),
+    "data.scaling": ("robust", "other", NOT_ONE_OF),
     "data.missing": ("median", "other", NOT_ONE_OF),
     "data.decimal": (",", "other", NOT_ONE_OF),
     "data.unknown_categories": ("error", "other", NOT_ONE_OF),
     "data.separator": (";", 3, "valid string, got 3"),
+    "network.architecture": ("realmlp", "other", NOT_ONE_OF),
     "network.hidden": ([5, 4], [5, 0], "greater than or equal to 1, got 0"),
     "network.activation": ([{"name": "elu", "alpha": 0.5}, "tanh"], 3, "got 3"),
     "network.loss": ({"name": "huber", "delta": 2.0}, 3, "got 3"),
@@ -53,6 +56,7 @@ CASES = {
     "schedule.start_divisor": (25.0, 0.5, "greater than or equal to 1, got 0.5"),
     "schedule.end_divisor": (1e4, 0.5, "greater than or equal to 1, got 0.5"),
     "schedule.mode": ("max", "other", NOT_ONE_OF),
+    "schedule.cycles": (7, 51, "less than or equal to 50, got 51"),
     "training.threads": (7, 1025, "less than or equal to 1024, got 1025"),
     "training.class_weight": ({"a.b": 2.0, 'c "d"': 0.5}, "other", NOT_ONE_OF),
     "training.averaging": ({"name": "ema", "decay": 0.99}, 3, "got 3"),

@@ -15,10 +15,10 @@ from support.cli_process import TIMEOUT, answer_signals, command, environment
 
 
 @contextlib.contextmanager
-def started(*args: object, cwd: Path) -> Iterator[subprocess.Popen]:
-    """Start a sweep in a new process group, as a terminal does; end all its processes after."""
+def started(*args: object, cwd: Path, name: str = "sweep") -> Iterator[subprocess.Popen]:
+    """Start a command in a new process group, as a terminal does; end all its processes after."""
     process = subprocess.Popen(
-        command("sweep", *args), cwd=cwd, env=environment(), text=True, start_new_session=True,
+        command(name, *args), cwd=cwd, env=environment(), text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=answer_signals,
     )  # fmt: skip
     try:

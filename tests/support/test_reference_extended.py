@@ -12,8 +12,9 @@ from support import reference_activations as activations
 from support import reference_losses as losses
 from support import reference_network as network
 from support.differences import central_differences
+from support.reference_inputs import InputColumns
 
-SMOOTH = ("identity", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu", "softplus")
+SMOOTH = ("identity", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu", "mish", "softplus")
 KINKS = {"hard_sigmoid": (-3.0, 3.0), "relu": (0.0,), "leaky_relu": (0.0,), "elu": (0.0,)}
 KINKS |= {"selu": (0.0,)} | dict.fromkeys(SMOOTH, ())
 PARAMETERS = {"leaky_relu": 0.1, "elu": 0.5}
@@ -40,6 +41,7 @@ TORCH_ACTIVATIONS = {
     "gelu": ([-0.0155241633144, 0.530625443444], [-0.0376110859081, 0.976614101134]),
     "gelu_tanh": ([-0.01508426609, 0.530570134705], [-0.0379515762127, 0.976357218656]),
     "silu": ([-0.189645450053, 0.467731440518], [-0.0994011113415, 0.823386783473]),
+    "mish": ([-0.196816203907, 0.561148377644], [-0.109743572750, 0.968794868200]),
     "softplus": ([0.0788897342925, 1.10318604889], [0.0758581800212, 0.668187772168]),
 }
 
@@ -399,3 +401,105 @@ def test_noise_is_standard_normal():
     assert noise.var() == pytest.approx(1, abs=5 * np.sqrt(2 / n))
     assert np.mean(np.abs(noise) > 1.96) == pytest.approx(0.05, abs=5 * np.sqrt(0.0475 / n))
     assert noise.argmin() == network.random_words(4, 4, 0, 0, 500, 100).argmin()
+
+
+# ---------------------------------------------------------------- inputs, mixes and members
+
+
+def table_network(rng, members, own_weights, own_vectors):
+    """Return a network with everything that networks for tables have, and samples."""
+
+    def drawn(*shape):
+        return rng.standard_normal(shape)
+
+    def arrays(**shapes):
+        return {name: drawn(*shape) for name, shape in shapes.items()}
+
+    groups = [
+        InputColumns(
+            "number", 2, clip=1.5, basis="cosine", keeps_value=True,
+            arrays=arrays(frequencies=(2, 3), phases=(2, 3), maps=(2, 3, 2), map_biases=(2, 2)),
+        ),
+        InputColumns("number", basis="periodic", arrays=arrays(frequencies=(1, 2))),
+        InputColumns(
+            "number", basis="piecewise_linear", edges=np.array([[-1.0, 0.1, 1.0]]),
+            arrays=arrays(maps=(1, 2, 3), map_biases=(1, 3)),
+        ),
+        InputColumns("one_hot", levels=3, values=np.array([0, 1, -1, 2, 0, 0.5])),
+        InputColumns("one_hot", levels=2, values=np.array([-1, 1, 0.0])),
+        InputColumns("category", levels=3, arrays=arrays(tables=(1, 4, 2))),
+    ]  # fmt: skip
+    width, sizes = 19, (4, 3)
+    one = (members,) if members > 1 else ()
+    weights = one if own_weights else ()
+    vectors = one if own_vectors else ()
+    net = network.Network(
+        weights=[drawn(*weights, width, 4) / 3, drawn(*weights, 4, 3), drawn(*one, 3, 2)],
+        biases=[*(drawn(*vectors, size) for size in sizes), drawn(*one, 2)],
+        activations=["mish", "tanh", "identity"],
+        groups=[("softmax_cross_entropy", 2, 1.0, {})],
+        scales=[*(1 + 0.3 * drawn(*vectors, size) for size in sizes), None],
+        normalizes=[True, False, False],
+        mixes=[*(drawn(*vectors, size) for size in sizes), None],
+        input_scales=[drawn(*one, width), drawn(*one, 4), None],
+        inputs=groups,
+        members=members,
+    )
+    x = np.hstack([drawn(9, 4), rng.integers(-1, 4, (9, 3))])
+    return net, x, rng.integers(0, 2, 9)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("own", [(False, False), (False, True), (True, True)])
+def test_gradients_of_networks_for_tables_match_central_differences(members, own):
+    net, x, classes = table_network(np.random.default_rng(members), members, *own)
+    found = net.loss_and_gradients(x, [classes])
+    lists = [
+        (net.weights, found.dweights),
+        (net.biases, found.dbiases),
+        (net.scales, found.dscales),
+        (net.mixes, found.dmixes),
+        (net.input_scales, found.dinput_scales),
+        *(
+            ([group.arrays[name]], [gradients[name]])
+            for group, gradients in zip(net.inputs, found.dinputs, strict=True)
+            for name in group.arrays
+        ),
+    ]
+    compared = 0
+    for arrays, gradients in lists:
+        for array, gradient in zip(arrays, gradients, strict=True):
+            assert (array is None) == (gradient is None)
+            if array is None:
+                continue
+            (numeric,) = central_differences(
+                lambda: net.loss_and_gradients(x, [classes]).loss, [array]
+            )
+            assert gradient.shape == array.shape
+            error = np.max(np.abs(gradient - numeric))
+            assert error < 1e-7 * max(np.max(np.abs(numeric)), 0.1)
+            compared += np.any(gradient)
+    assert compared >= 18
+
+
+def test_members_of_equal_weights_are_one_network():
+    net, x, classes = table_network(np.random.default_rng(5), 1, False, False)
+    each = {
+        name: [None if a is None else np.stack([a] * 4) for a in getattr(net, name)]
+        for name in ("weights", "biases", "scales", "mixes", "input_scales")
+    }
+    several = network.Network(
+        activations=net.activations,
+        groups=net.groups,
+        normalizes=net.normalizes,
+        inputs=net.inputs,
+        members=4,
+        **each,
+    )
+    shares = [np.exp(n.forward(x, True)) for n in (net, several)]
+    shares = [own / own.sum(axis=1, keepdims=True) for own in shares]
+    np.testing.assert_allclose(shares[0], shares[1], rtol=1e-13)
+    one, found = net.loss_and_gradients(x, [classes]), several.loss_and_gradients(x, [classes])
+    assert one.loss == pytest.approx(found.loss, rel=1e-13)
+    np.testing.assert_allclose(found.dweights[0].sum(axis=0), one.dweights[0], atol=1e-15)
+    np.testing.assert_allclose(found.dinput, one.dinput, atol=1e-15)

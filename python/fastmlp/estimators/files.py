@@ -21,7 +21,6 @@ from fastmlp.estimators.policy import Plateau
 from fastmlp.estimators.session import COUNTERS, CURVES
 from fastmlp.estimators.stored_parameters import from_file, in_file
 from fastmlp.model_file import read_model, write_model
-from fastmlp.network.parameters import parameter_shape
 from fastmlp.stored_model import state_in_file, state_of_file, text_array
 from fastmlp.training.states import packed, unpacked
 from fastmlp.validation import flag, integer, real
@@ -206,8 +205,9 @@ def _layer_sizes(tensors: Mapping[str, Array]) -> list[int]:
         raise ValueError("weights must be matrices")
     sizes = [integer("layer size", size, 1) for size in (shapes[0][0], *(s[1] for s in shapes))]
     for layer in layers:
-        for kind in ("weights", "biases"):
-            wanted, found = parameter_shape(kind, layer, sizes), tensors[f"layers.{layer}.{kind}"]
+        inputs, outputs = sizes[layer : layer + 2]
+        for kind, wanted in (("weights", (inputs, outputs)), ("biases", (outputs,))):
+            found = tensors[f"layers.{layer}.{kind}"]
             if found.shape != wanted:
                 raise ValueError(
                     f"layers.{layer}.{kind} must have shape {wanted}, got {found.shape}"

@@ -11,9 +11,17 @@ import numpy as np
 from fastmlp._named import as_config, from_config, named
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.initializers import INITIALIZERS, Initializer
+from fastmlp.inputs import (
+    InputGroup,
+    Numbers,
+    checked_inputs,
+    inputs_as_config,
+    inputs_from_config,
+)
 from fastmlp.losses import (
     Link,
     Loss,
+    UserLoss,
     checked_losses,
     losses_as_config,
     losses_from_config,
@@ -31,6 +39,16 @@ from fastmlp.validation import (
 
 __all__ = ["Architecture", "architecture_from_config", "checked_architecture"]
 
+# Kinds of parameters; the last two are running moments.
+KINDS = (
+    "weights", "biases", "scales", "mixes", "input_scales", "frequencies", "phases", "maps",
+    "map_biases", "tables", "means", "variances",
+)  # fmt: skip
+TRAINED_KINDS = KINDS[:-2]
+INPUT_KINDS = ("frequencies", "phases", "maps", "map_biases", "tables")  # of groups of inputs
+# How the members of an ensemble share a network.
+SHARINGS = ("tabm", "tabm-mini", "packed")
+_MOST_MEMBERS = 2**16
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
 
@@ -51,11 +69,56 @@ class Architecture:
     input_dropout: float
     input_noise: float
     batch_normalization: tuple[bool, ...]
+    inputs: tuple[InputGroup, ...] = ()
+    input_scaling: bool = False
+    parametric: tuple[bool, ...] = ()
+    members: int = 1
+    sharing: str = "tabm"
 
     @property
     def layers(self) -> int:
         """Number of layers with weights."""
         return len(self.layer_sizes) - 1
+
+    @property
+    def first_inputs(self) -> int:
+        """Number of inputs of the first layer."""
+        return sum(group.width for group in self.inputs) or self.layer_sizes[0]
+
+    @property
+    def has_input_stage(self) -> bool:
+        """Whether the first layer reads something else than the samples."""
+        return bool(self.inputs) or self.input_scaling or self.members > 1
+
+    @property
+    def trains_inputs(self) -> bool:
+        """Whether there are parameters between the samples and the first layer."""
+        scaled = self._layer_specs()[0]["input_scales"]
+        return scaled or any(group.parameter_shapes() for group in self.inputs)
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the names and shapes of all parameters, kind by kind."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, spec in enumerate(self._layer_specs()):
+            inputs = self.first_inputs if layer == 0 else self.layer_sizes[layer]
+            outputs = self.layer_sizes[layer + 1]
+            own = (self.members,) if self.members > 1 else ()
+            of_outputs = (*(own if spec["own_vectors"] else ()), outputs)
+            name = f"layers.{layer}."
+            shapes[name + "weights"] = (*(own if spec["own_weights"] else ()), inputs, outputs)
+            shapes[name + "biases"] = of_outputs
+            if spec["batch_norm"] or spec["output_scales"]:
+                shapes[name + "scales"] = of_outputs
+            if spec["mixes"]:
+                shapes[name + "mixes"] = of_outputs
+            if spec["input_scales"]:
+                shapes[name + "input_scales"] = (*own, inputs)
+            if spec["batch_norm"]:
+                shapes |= {name + "means": of_outputs, name + "variances": of_outputs}
+        for number, group in enumerate(self.inputs):
+            for kind, shape in group.parameter_shapes().items():
+                shapes[f"inputs.{number}.{kind}"] = (group.columns, *shape)
+        return dict(sorted(shapes.items(), key=lambda item: KINDS.index(item[0].split(".")[2])))
 
     @property
     def groups(self) -> list[slice]:
@@ -83,13 +146,11 @@ class Architecture:
         """Return the description that the core takes."""
         fused = self.link != "none"
         softmax = self._output_name == "softmax"
-        output = Activation("identity") if fused or softmax else self.output_activation
-        assert isinstance(output, Activation)
-        hidden = zip(self.activations, self.batch_normalization, self.dropout, strict=True)
-        layers = [_layer(*arguments) for arguments in hidden]
         return {
             "layer_sizes": list(self.layer_sizes),
-            "layers": [*layers, _layer(output, False, 0.0)],
+            "layers": self._layer_specs(),
+            "inputs": [group.spec() for group in self.inputs],
+            "members": self.members,
             "losses": [
                 loss.spec(group.stop - group.start)
                 for loss, group in zip(self.losses, self.groups, strict=True)
@@ -100,6 +161,44 @@ class Architecture:
             "input_noise": self.input_noise,
             "batch_norm_momentum": BATCH_NORM_MOMENTUM,
             "batch_norm_epsilon": BATCH_NORM_EPSILON,
+        }
+
+    def _layer_specs(self) -> list[dict[str, Any]]:
+        fused = self.link != "none" or self._output_name == "softmax"
+        output = Activation("identity") if fused else self.output_activation
+        assert isinstance(output, Activation)
+        last = self.layers - 1
+        hidden = (self.batch_normalization, self.dropout, self.parametric or (False,) * last)
+        specs = [
+            {
+                "activation": activation.name,
+                "parameter": activation.parameter,
+                "batch_norm": batch_norm,
+                "dropout": dropout,
+                "mixes": mixes,
+            }
+            for activation, batch_norm, dropout, mixes in zip(
+                (*self.activations, output),
+                *(
+                    (*values, default)
+                    for values, default in zip(hidden, (False, 0.0, False), strict=True)
+                ),
+                strict=True,
+            )
+        ]
+        return [spec | self._shares(layer, layer == last) for layer, spec in enumerate(specs)]
+
+    def _shares(self, layer: int, is_last: bool) -> dict[str, bool]:
+        """Return what the members of a layer share, and whether inputs are scaled."""
+        several = self.members > 1
+        batch = several and self.sharing == "tabm" and not is_last
+        first = several and self.sharing == "tabm-mini" and layer == 0 and not is_last
+        own = several and (self.sharing == "packed" or is_last)
+        return {
+            "input_scales": batch or first or (self.input_scaling and layer == 0),
+            "output_scales": batch,
+            "own_weights": own,
+            "own_vectors": own or batch,
         }
 
     def arguments(self) -> dict[str, Any]:
@@ -116,6 +215,11 @@ class Architecture:
             "input_dropout": self.input_dropout,
             "input_noise": self.input_noise,
             "batch_normalization": list(self.batch_normalization),
+            "inputs": list(self.inputs) or None,
+            "input_scaling": self.input_scaling,
+            "parametric": list(self.parametric),
+            "members": self.members,
+            "sharing": self.sharing,
         }
 
     def config(self) -> dict[str, Any]:
@@ -136,17 +240,13 @@ class Architecture:
             "input_dropout": self.input_dropout,
             "input_noise": self.input_noise,
             "batch_normalization": _shared(list(self.batch_normalization), False),
+            "inputs": inputs_as_config(self.inputs),
+            "input_scaling": self.input_scaling,
+            "parametric": _shared(list(self.parametric), False),
         }
+        if self.members > 1:
+            extras |= {"members": self.members, "sharing": self.sharing}
         return config | {key: value for key, value in extras.items() if value}
-
-
-def _layer(activation: Activation, batch_norm: bool, dropout: float) -> dict[str, Any]:
-    return {
-        "activation": activation.name,
-        "parameter": activation.parameter,
-        "batch_norm": batch_norm,
-        "dropout": dropout,
-    }
 
 
 def _shared(values: list[Any], default: Any) -> Any:
@@ -221,6 +321,11 @@ def checked_architecture(
     input_dropout: float = 0.0,
     input_noise: float = 0.0,
     batch_normalization: object = False,
+    inputs: object = None,
+    input_scaling: object = False,
+    parametric: object = False,
+    members: int = 1,
+    sharing: object = "tabm",
 ) -> Architecture:
     """Check the arguments of `fastmlp.MLP`.
 
@@ -262,9 +367,33 @@ def checked_architecture(
         input_dropout=real("input_dropout", input_dropout, 0.0, 1.0, below=True),
         input_noise=real("input_noise", input_noise, 0.0),
         batch_normalization=tuple(flag("batch_normalization", item) for item in normalized),
+        inputs=checked_inputs(inputs, checked_sizes[0]),
+        input_scaling=flag("input_scaling", input_scaling),
+        parametric=tuple(
+            flag("parametric", item) for item in _per_hidden_layer("parametric", parametric, hidden)
+        ),
+        members=integer("members", members, 1, _MOST_MEMBERS),
+        sharing=choice("sharing", sharing, SHARINGS),
     )
+    _require_fitting_inputs(architecture)
     _require_numbers_held(architecture)
     return architecture
+
+
+def _require_fitting_inputs(architecture: Architecture) -> None:
+    disturbs = architecture.input_dropout > 0 or architecture.input_noise > 0
+    if disturbs and architecture.has_input_stage:
+        raise ValueError(
+            "input_dropout and input_noise need a network without inputs, input_scaling and members"
+        )
+    codes = [group for group in architecture.inputs if not isinstance(group, Numbers)]
+    if codes and architecture.input_scale != 1:
+        raise ValueError(
+            "input_scale must be 1 where inputs have codes, OneHot or Category, which it would "
+            f"change, got {architecture.input_scale!r}: scale the numbers beforehand"
+        )
+    if architecture.members > 1 and isinstance(architecture.losses[0], UserLoss):
+        raise ValueError("members need a loss of fastmlp, got a user-defined one")
 
 
 def _require_numbers_held(architecture: Architecture) -> None:
@@ -282,6 +411,8 @@ def _require_numbers_held(architecture: Architecture) -> None:
     for choice_made in {id(item): item for item in (*activations, *architecture.losses)}.values():
         require_fields_held(choice_made, dtype, below_one=("smoothing", "levels"))
     require_fields_held(architecture.initializer, dtype)
+    for group in architecture.inputs:
+        group.require_held(dtype)
 
 
 def architecture_from_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -301,6 +432,8 @@ def architecture_from_config(config: dict[str, Any]) -> dict[str, Any]:
         elif value is not None and value != "softmax":
             arguments[key] = from_config(key, value, known)
 
+    if "inputs" in arguments:
+        arguments["inputs"] = inputs_from_config(arguments["inputs"])
     convert("activation", ACTIVATIONS)
     convert("output_activation", ACTIVATIONS)
     convert("initializer", INITIALIZERS)

@@ -12,8 +12,14 @@ from numpy.linalg import norm
 
 from fastmlp import _core
 from fastmlp.losses import Loss, UserLoss, core_function
+from fastmlp.metrics import get_metric, measures
 from fastmlp.network.architecture import BATCH_NORM_EPSILON, Architecture
-from fastmlp.network.parameters import Parameters, checked_parameter, checked_parameters
+from fastmlp.network.parameters import (
+    Parameters,
+    checked_parameter,
+    checked_parameters,
+    parameter_place,
+)
 from fastmlp.network.samples import (
     Data,
     Rows,
@@ -27,7 +33,6 @@ from fastmlp.validation import core_array, integer, sample_weights, thread_count
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
 
 Array = npt.NDArray[Any]
-_KINDS = ("weights", "biases", "scales", "means", "variances")
 _SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
 
 
@@ -37,6 +42,7 @@ class Network:
     def __init__(self, architecture: Architecture) -> None:
         self._architecture = architecture
         self._trainable = [True] * architecture.layers
+        self._shapes = architecture.parameter_shapes()
         # Names of the columns of the frame that the network was trained with, in its order.
         self.feature_names: tuple[str, ...] | None = None
         single = architecture.dtype == np.float32
@@ -159,7 +165,7 @@ class Network:
 
     @property
     def weights(self) -> list[Array]:
-        """Read-only copies of the weights, shape (in, out) each.
+        """Read-only copies of the weights, shape (in, out), or (members, in, out) if each has own.
 
         Assigning a list, or one item of the list, sets the weights of the network.
 
@@ -180,7 +186,7 @@ class Network:
 
     @property
     def biases(self) -> list[Array]:
-        """Read-only copies of the biases, shape (out,) each.
+        """Read-only copies of the biases, shape (out,), or (members, out) if each has its own.
 
         Assigning a list, or one item of the list, sets the biases of the network.
 
@@ -200,22 +206,24 @@ class Network:
 
     def _list(self, kind: str) -> list[Array]:
         def assign(layer: int, value: object) -> None:
-            sizes = self._architecture.layer_sizes
-            self._assign(kind, layer, checked_parameter(kind, layer, value, sizes, self.dtype))
+            shape = self._shapes[f"layers.{layer}.{kind}"]
+            checked = checked_parameter(f"{kind}[{layer}]", value, shape, self.dtype)
+            self._assign(kind, layer, checked)
 
         return Parameters((array for _, array in self._layer_arrays(kind)), assign)
 
     def _set_list(self, kind: str, values: object) -> None:
-        sizes = self._architecture.layer_sizes
-        checked = checked_parameters(kind, values, sizes, self.dtype)
+        layers = range(self._architecture.layers)
+        shapes = [self._shapes[f"layers.{layer}.{kind}"] for layer in layers]
+        checked = checked_parameters(kind, values, shapes, self.dtype)
         self._assign_all([(kind, layer, value) for layer, value in enumerate(checked)])
 
     def _layer_arrays(self, kind: str) -> Iterator[tuple[int, Array]]:
-        """Yield each layer that has an array of this kind, and a copy of the array."""
-        normalized = (*self._architecture.batch_normalization, False)
-        for layer in range(self._architecture.layers):
-            if kind in ("weights", "biases") or normalized[layer]:
-                yield layer, self._network.get(kind, layer)
+        """Yield each index that has an array of this kind, and a copy of the array."""
+        for name in self._shapes:
+            own, index = parameter_place(name)
+            if own == kind:
+                yield index, self._network.get(kind, index)
 
     def _assign(self, kind: str, layer: int, values: Array) -> None:
         """Set one array, whose shape has been checked."""
@@ -234,8 +242,12 @@ class Network:
         -------
         dict of str to array
             ``layers.<i>.weights`` of shape (in, out) and ``layers.<i>.biases`` of shape (out,) of
-            each layer i, and ``scales`` and running ``means`` and ``variances`` of shape (out,) of
-            layers with batch normalization.
+            each layer i; ``scales``, (out,), with batch normalization or members, ``mixes``,
+            (out,), of parametric activations, ``input_scales``, (in,), and running ``means`` and
+            ``variances``, (out,), of batch normalization, where a layer has them. What each member
+            has for itself has the members as its first dimension. Of group g of ``inputs`` the
+            arrays ``inputs.<g>.frequencies``, ``phases``, ``maps``, ``map_biases`` and ``tables``,
+            whose first dimension is the column.
 
         Examples
         --------
@@ -243,11 +255,7 @@ class Network:
         >>> {name: array.shape for name, array in MLP([2, 3]).parameters().items()}
         {'layers.0.weights': (2, 3), 'layers.0.biases': (3,)}
         """
-        return {
-            f"layers.{layer}.{kind}": array
-            for kind in _KINDS
-            for layer, array in self._layer_arrays(kind)
-        }
+        return {name: self._network.get(*parameter_place(name)) for name in self._shapes}
 
     def set_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> None:
         """Set all parameters.
@@ -269,36 +277,27 @@ class Network:
         >>> model.set_parameters(MLP([2, 3], seed=2).parameters())
         """
         checked = self._checked_parameters(parameters)
-        places = (name.split(".") for name in checked)
-        self._assign_all(
-            [(kind, int(layer), checked[f"layers.{layer}.{kind}"]) for _, layer, kind in places]
-        )
+        self._assign_all([(*parameter_place(name), array) for name, array in checked.items()])
 
     def _checked_parameters(self, parameters: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Return the arrays in the model's dtype, or raise."""
-        places = {
-            f"layers.{layer}.{kind}": (kind, layer)
-            for kind in _KINDS
-            for layer, _ in self._layer_arrays(kind)
-        }
         if not isinstance(parameters, Mapping):
             raise TypeError(f"parameters must be a mapping, got {type(parameters).__name__}")
-        if set(parameters) != set(places):
+        if set(parameters) != set(self._shapes):
             raise ValueError(
-                f"parameters must be {', '.join(sorted(places))}, got "
+                f"parameters must be {', '.join(sorted(self._shapes))}, got "
                 f"{', '.join(sorted(map(str, parameters))) or 'none'}"
             )
-        sizes = self._architecture.layer_sizes
         return {
-            name: checked_parameter(kind, layer, parameters[name], sizes, self.dtype)
-            for name, (kind, layer) in places.items()
+            name: checked_parameter(name, parameters[name], shape, self.dtype)
+            for name, shape in self._shapes.items()
         }
 
     def _put_parameters(self, parameters: Mapping[str, Array]) -> None:
         """Set parameters without changing what a resumed training continues from."""
-        places = (name.split(".") for name in parameters)
-        arrays = [(kind, int(layer)) for _, layer, kind in places]
-        self._network.set_all([(*p, a) for p, a in zip(arrays, parameters.values(), strict=True)])
+        self._network.set_all(
+            [(*parameter_place(name), array) for name, array in parameters.items()]
+        )
 
     # Samples
 
@@ -395,6 +394,7 @@ class Network:
         Returns
         -------
         list of arrays of shape (samples, units)
+            Of a network with members, of shape (samples, members, units).
 
         Examples
         --------
@@ -402,7 +402,10 @@ class Network:
         >>> [array.shape for array in MLP([2, 8, 4, 1]).hidden_activations([[0.0, 1.0]])]
         [(1, 8), (1, 4)]
         """
-        return self._network.hidden_outputs(self._rows(x), thread_count(threads))
+        arrays: list[Array] = self._network.hidden_outputs(self._rows(x), thread_count(threads))
+        if self._architecture.members == 1:
+            return arrays
+        return [np.ascontiguousarray(array.swapaxes(0, 1)) for array in arrays]
 
     def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
         """Predict classes or values.
@@ -520,6 +523,51 @@ class Network:
             measured["accuracy"] = correct / weight_sum
         return measured
 
+    @property
+    def _task(self) -> str:
+        """The task of the loss, as metrics know it."""
+        loss = self._architecture.losses[0]
+        if loss.takes_classes:
+            return "classification"
+        return "multilabel" if loss.link == "sigmoid" else "regression"
+
+    def _require_metrics(self, names: Sequence[str]) -> None:
+        """Raise ValueError if a metric is not one of this network's task and outputs."""
+        losses = self._architecture.losses
+        if names and len(losses) > 1:
+            raise ValueError(f"metric must be left out with several losses, got {names[0]!r}")
+        for name in names:
+            metric = get_metric(name)
+            metric.require(self._task)
+            if metric.needs == "probabilities" and losses[0].link not in ("softmax", "sigmoid"):
+                raise ValueError(
+                    f"metric {name} needs probabilities, which loss {losses[0].name} does not make"
+                )
+
+    def _measure(self, names: Sequence[str], data: Data, threads: int) -> dict[str, float]:
+        """Compute metrics that `_require_metrics` accepted for samples that have been checked."""
+        loss, task = self._architecture.losses[0], self._task
+        truth, predicted = data.targets[0], None
+        probabilities = None
+        if any(get_metric(name).needs == "probabilities" for name in names):
+            probabilities = self._outputs_of(data.rows, loss.link, threads)
+        if task == "classification":
+            predicted = self._classes_of(data.rows, threads).astype(np.int64)
+        elif task == "multilabel":
+            predicted = (self._outputs_of(data.rows, "none", threads) > 0).astype(np.int64)
+        else:
+            link = "exp" if loss.link == "exp" else "none"
+            outputs = self._outputs_of(data.rows, link, threads)
+            truth, predicted = self._in_units(truth, outputs)
+        return measures(
+            names, task, truth, predicted, probabilities=probabilities,
+            sample_weight=data.sample_weight,
+        )  # fmt: skip
+
+    def _in_units(self, targets: Array, outputs: Array) -> tuple[Array, Array]:
+        """Return targets and outputs of a regression in the units of the data."""
+        return targets, outputs
+
     def _gradients(
         self, data: Data, training: bool, wants_input: bool, threads: int | None
     ) -> tuple[float, dict[str, Any]]:
@@ -582,6 +630,11 @@ class Network:
         -------
         array of shape (samples, features)
 
+        Raises
+        ------
+        ValueError
+            The network has ``inputs``, which make other numbers of the features.
+
         Examples
         --------
         >>> from fastmlp import MLP
@@ -590,6 +643,11 @@ class Network:
         >>> model.input_gradients([[3.0]], [[5.0]])
         array([[2.]], dtype=float32)
         """
+        if self._architecture.inputs:
+            raise ValueError(
+                "input_gradients needs a network without inputs=[...], whose codes and bins have "
+                "no gradient; pass the numbers that they become to a network without inputs"
+            )
         _, arrays = self._gradients(self._data(x, y), False, True, threads)
         scaled: Array = arrays["input"] * self.dtype.type(self._architecture.input_scale)
         return scaled
@@ -665,18 +723,24 @@ def hidden_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
 
 
 def folded_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
-    """Return weights and biases that include batch normalization, computed in float64."""
-    old = network.parameters()
-    parameters = {k: v for k, v in old.items() if k.endswith((".weights", ".biases"))}
+    """Return parameters that include batch normalization, computed in float64.
+
+    Weights take it, or the factors of outputs where members have their own but share the weights.
+    """
+    parameters = network.parameters()
     for layer, normalized in enumerate(network.architecture.batch_normalization):
         if not normalized:
             continue
         name = f"layers.{layer}."
         weights, biases, scales, means, variances = (
-            old[name + kind].astype(np.float64)
+            parameters.pop(name + kind).astype(np.float64)
             for kind in ("weights", "biases", "scales", "means", "variances")
         )
         factors = scales / np.sqrt(variances + BATCH_NORM_EPSILON)
-        parameters[name + "weights"] = weights * factors
+        if factors.ndim == weights.ndim:  # of the members, whose weights are shared
+            parameters[name + "scales"] = factors
+        else:
+            weights = weights * factors[..., np.newaxis, :]
+        parameters[name + "weights"] = weights
         parameters[name + "biases"] = biases - means * factors
     return parameters

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from fastmlp.validation import finite_array
 
-__all__ = ["Parameters", "checked_parameter", "checked_parameters", "parameter_shape"]
+__all__ = ["Parameters", "checked_parameter", "checked_parameters", "parameter_place"]
 
 Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
 
 
 class Parameters(list[Array]):
@@ -38,34 +39,33 @@ class Parameters(list[Array]):
         super().__setitem__(layer, copy)
 
 
-def parameter_shape(kind: str, layer: int, layer_sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return (in, out) for the weights of a layer, (out,) for its other arrays."""
-    inputs, outputs = layer_sizes[layer : layer + 2]
-    return (inputs, outputs) if kind == "weights" else (outputs,)
+def parameter_place(name: str) -> tuple[str, int]:
+    """Return kind and index of a parameter from its name, as `Network.parameters` has it."""
+    _, index, kind = name.split(".")
+    return kind, int(index)
 
 
-def checked_parameter(
-    name: str, layer: int, value: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
-) -> Array:
-    """Return one array of a layer in `dtype`, or raise."""
-    array = finite_array(f"{name}[{layer}]", value, dtype)
-    shape = parameter_shape(name, layer, layer_sizes)
+def checked_parameter(name: str, value: object, shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """Return one array of parameters in `dtype`, or raise."""
+    array = finite_array(name, value, dtype)
     if array.shape != shape:
-        raise ValueError(f"{name}[{layer}] must have shape {shape}, got {array.shape}")
-    if name == "variances" and array.min() < 0:
-        raise ValueError(f"{name}[{layer}] must be >= 0, got {array.min()}")
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if "variances" in name and array.min() < 0:
+        raise ValueError(f"{name} must be >= 0, got {array.min()}")
     return array
 
 
 def checked_parameters(
-    name: str, values: object, layer_sizes: Sequence[int], dtype: np.dtype[Any]
+    name: str, values: object, shapes: Sequence[Shape], dtype: np.dtype[Any]
 ) -> list[Array]:
     """Return one array per layer in `dtype`, or raise."""
     if not isinstance(values, (list, tuple)):
         raise TypeError(
             f"{name} must be a list of one array per layer, got {type(values).__name__}"
         )
-    layers = len(layer_sizes) - 1
-    if len(values) != layers:
-        raise ValueError(f"{name} must have {layers} arrays, got {len(values)}")
-    return [checked_parameter(name, i, v, layer_sizes, dtype) for i, v in enumerate(values)]
+    if len(values) != len(shapes):
+        raise ValueError(f"{name} must have {len(shapes)} arrays, got {len(values)}")
+    return [
+        checked_parameter(f"{name}[{i}]", value, shape, dtype)
+        for i, (value, shape) in enumerate(zip(values, shapes, strict=True))
+    ]

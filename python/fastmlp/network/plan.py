@@ -17,6 +17,12 @@ class Plan:
     ----------
     layer_sizes : tuple of int
         Features, units of each hidden layer, outputs.
+    first_inputs : int
+        Inputs of the first layer: what the input stage makes of the features.
+    members : int
+        Members of the ensemble; each layer has a row of every member for each sample.
+    trains_inputs : bool
+        Whether parameters before the first layer, of embeddings or factors of inputs, are trained.
     batch_size : int
         Samples per step.
     dtype, optimizer, isa : str
@@ -30,7 +36,7 @@ class Plan:
     transposes_weights : tuple of bool
         Whether the gradient of each layer's input is computed from transposed blocks of the
         weights; otherwise the batch is in the SIMD lanes and the weights are read as they are.
-        The entry of the first layer has no meaning.
+        The entry of the first layer has no meaning unless `trains_inputs`.
     own_input : bool
         Whether each thread gathers the whole batch for itself.
     barriers : int
@@ -56,6 +62,9 @@ class Plan:
     """
 
     layer_sizes: tuple[int, ...]
+    first_inputs: int
+    members: int
+    trains_inputs: bool
     batch_size: int
     dtype: str
     optimizer: str
@@ -75,19 +84,27 @@ class Plan:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of a step.
+        """Floating-point operations of the layers in a step.
 
-        Each of three products takes two per weight and sample; the first layer needs no gradient
-        of its input.
+        Each of three products takes two per weight and row; the first layer needs no gradient of
+        its input where nothing before it is trained.
         """
-        sizes = self.layer_sizes
+        sizes = self._sizes
         weights = sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
-        return self.batch_size * (6 * weights - 2 * sizes[0] * sizes[1])
+        unused = 0 if self.trains_inputs else 2 * sizes[0] * sizes[1]
+        return self.batch_size * self.members * (6 * weights - unused)
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """Inputs of the first layer and outputs of all layers."""
+        return (self.first_inputs, *self.layer_sizes[1:])
 
     def __str__(self) -> str:
         sizes = "-".join(map(str, self.layer_sizes))
+        ensemble = f" x {self.members} members" if self.members > 1 else ""
+        columns = self.layer_sizes[0]
         lines = [
-            f"{sizes} in {self.dtype}, batches of {self.batch_size}, {self.optimizer}",
+            f"{sizes}{ensemble} in {self.dtype}, batches of {self.batch_size}, {self.optimizer}",
             f"  work      {self.flops / 1e6:,.3g} MFLOP per step",
             f"  threads   {self._team()}",
             *(f"  layer {i:<3} {self._layer(i)}" for i in range(1, len(self.layer_sizes))),
@@ -95,11 +112,20 @@ class Plan:
             f"            blocks of {self.row_block} samples x {self.depth_block} inputs in cache",
             f"  update    {self.optimizer} on the registers that hold the gradient, "
             f"{self.panel_group} x {self.panel} outputs at a time",
-            "  input     columns that are zero in the whole batch are left out where they are many",
+            f"  input     {self._input(columns)}",
             f"  memory    {_mib(self.parameter_bytes)} of parameters and {_mib(self.run_bytes)} "
             "for the training",
         ]
         return "\n".join(lines)
+
+    def _input(self, columns: int) -> str:
+        if self.first_inputs != columns:
+            return f"{columns} columns become {self.first_inputs} inputs of the first layer"
+        if self.trains_inputs:
+            return f"{columns} columns, with trained parameters before the first layer"
+        if self.members > 1:
+            return f"{columns} columns, the same for all members"
+        return "columns that are zero in the whole batch are left out where they are many"
 
     def _team(self) -> str:
         if self.threads == 1:
@@ -107,9 +133,9 @@ class Plan:
         return f"{self.threads}, one team for the whole epoch, {self.barriers} barriers per step"
 
     def _layer(self, layer: int) -> str:
-        inputs, outputs = self.layer_sizes[layer - 1 : layer + 1]
+        inputs, outputs = self._sizes[layer - 1 : layer + 1]
         notes = [self._share(layer)] if self.threads > 1 else []
-        if layer > 1:
+        if layer > 1 or self.trains_inputs:
             transposed = "weights" if self.transposes_weights[layer - 1] else "gradients"
             notes.append(f"backward transposes {transposed}")
         return "; ".join([f"{inputs} -> {outputs}", *notes])

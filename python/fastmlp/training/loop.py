@@ -14,6 +14,7 @@ from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
+from fastmlp.metrics import is_greater_better
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
@@ -71,21 +72,33 @@ class Policy:
         self.has_accuracy = model._has_accuracy
         self._model = model
         self._validation = validation
+        # Metrics of the validation samples that a callback or schedule watches.
+        self._metrics: tuple[str, ...] = ()
         self._threads = threads
         self._verbose = verbose
 
     def require_measured(self, watchers: Iterable[object]) -> None:
         """Raise ValueError if a callback or schedule needs a value that will not be measured."""
+        wanted = [name for watcher in watchers for name in getattr(watcher, "watches", ())]
+        metrics = [name for name in wanted if self._is_metric_of_validation(name)]
         if self._validation is not None:
+            names = dict.fromkeys(name.removeprefix("val_") for name in metrics)
+            # The loop measures an accuracy itself where there is one.
+            own = {"accuracy"} if self.has_accuracy else set()
+            self._metrics = tuple(name for name in names if name not in own)
+            self._model._require_metrics(self._metrics)
             return
-        for watcher in watchers:
-            for name in getattr(watcher, "watches", ()):
-                if name in ("val_loss", "val_accuracy"):
-                    accuracy = "accuracy, " if self.has_accuracy else ""
-                    raise ValueError(
-                        f"monitor must be one of epoch, epochs, loss, {accuracy}seconds, "
-                        f"learning_rate, got {name!r}; val_ needs validation_data"
-                    )
+        for name in wanted:
+            if name in ("val_loss", "val_accuracy") or name in metrics:
+                accuracy = "accuracy, " if self.has_accuracy else ""
+                raise ValueError(
+                    f"monitor must be one of epoch, epochs, loss, {accuracy}seconds, "
+                    f"learning_rate, got {name!r}; val_ needs validation_data"
+                )
+
+    def _is_metric_of_validation(self, name: str) -> bool:
+        known = is_greater_better(name.removeprefix("val_")) is not None
+        return name.startswith("val_") and known
 
     def order(self) -> npt.NDArray[np.int64] | None:
         """Return the order of the samples in the running epoch; None for the core's own order."""
@@ -107,6 +120,8 @@ class Policy:
         if self._validation is None:
             return record
         values = self._model._evaluate_data(self._validation, self._threads)
+        if self._metrics:
+            values |= self._model._measure(self._metrics, self._validation, self._threads)
         return record | {f"val_{name}": value for name, value in values.items()}
 
     def observe(self, record: Record, now: Progress) -> dict[str, Any]:
@@ -164,6 +179,8 @@ class TrainingLoop(Dispatch):
         mean loss and the accuracy or None.
     uncounted : int
         Number of completed epochs of the continuation that callbacks do not count.
+    dropout_schedule : Schedule, optional
+        Factor of the rates of dropout for every step.
     """
 
     def __init__(
@@ -185,6 +202,7 @@ class TrainingLoop(Dispatch):
         verbose: bool = False,
         progress: ProgressFunction | None = None,
         uncounted: int = 0,
+        dropout_schedule: Schedule | None = None,
     ) -> None:
         if verbose and in_notebook():
             verbose = False
@@ -204,6 +222,8 @@ class TrainingLoop(Dispatch):
         self._averaging = averaging
         self._settings["average_decay"] = averaging.step_decay if averaging is not None else 0.0
         self._progress = progress
+        self._dropout_schedule = dropout_schedule
+        self._array_rates = optimizer.array_rates(model.architecture.parameter_shapes())
 
     def fit(self) -> History:
         """Train all epochs and return the history.
@@ -268,8 +288,17 @@ class TrainingLoop(Dispatch):
         """Return the learning rates of the next `count` steps."""
         if self._override is not None:
             return np.full(count, self._override)
+        return self._optimizer.rates(*self._times(count))
+
+    def _times(self, count: int) -> tuple[int, int, int, int]:
+        """Return the arguments of a schedule for the next `count` steps."""
         first = self._now.epoch * self.steps_per_epoch + self._steps_done()
-        return self._optimizer.rates(first, count, self.steps_per_epoch, self.epochs)
+        return first, count, self.steps_per_epoch, self.epochs
+
+    def _dropout_factors(self, count: int) -> list[float]:
+        if self._dropout_schedule is None:
+            return []
+        return [float(f) for f in self._dropout_schedule.rates(*self._times(count))]
 
     def _call_missed(self) -> None:
         """Call the callbacks that were not called because of an exception in the last fit."""
@@ -351,6 +380,9 @@ class TrainingLoop(Dispatch):
             steps=count,
             drop_last=self._planned.drop_last,
             learning_rates=() if constant else rates.tolist(),
+            decays=self._optimizer.decays(*self._times(count)),
+            dropout_factors=self._dropout_factors(count),
+            rates=self._array_rates,
             trainable=self.model._trainable_flags(),
             with_penalty=self._policy.with_penalty,
             progress=report,

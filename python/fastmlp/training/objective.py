@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from fastmlp.losses import core_function
 from fastmlp.network import Network
+from fastmlp.network.architecture import INPUT_KINDS, TRAINED_KINDS
 from fastmlp.network.samples import Data
 from fastmlp.validation import thread_count
 
 __all__ = ["Objective"]
 
 Array = npt.NDArray[Any]
-_KINDS = ("weights", "biases", "scales")
 
 
 class Objective:
@@ -51,12 +51,15 @@ class Objective:
         self._gradient = model._core_gradient(len(data), thread_count(threads))
         self._shapes = [
             (kind, layer, array.shape)
-            for kind in _KINDS
+            for kind in TRAINED_KINDS
             for layer, array in model._layer_arrays(kind)
         ]
         trainable = model.trainable
         self._frozen = np.concatenate(
-            [np.full(np.prod(shape), not trainable[layer]) for _, layer, shape in self._shapes]
+            [
+                np.full(np.prod(shape), not trainable[0 if kind in INPUT_KINDS else layer])
+                for kind, layer, shape in self._shapes
+            ]
         )
         self._weights = sum(
             int(np.prod(shape)) for kind, _, shape in self._shapes if kind == "weights"
@@ -64,7 +67,7 @@ class Objective:
 
     def flat(self) -> npt.NDArray[np.float64]:
         """Return the model's parameters as a float64 array of shape (parameters,)."""
-        arrays = [array for kind in _KINDS for _, array in self._model._layer_arrays(kind)]
+        arrays = [array for kind in TRAINED_KINDS for _, array in self._model._layer_arrays(kind)]
         return _joined(arrays)
 
     def assign(self, flat: npt.NDArray[np.float64]) -> None:
@@ -85,7 +88,7 @@ class Objective:
             sample_weight=self._data.sample_weight,
             loss_function=self._loss_function,
         )
-        gradient = _joined([array for kind in _KINDS for array in arrays[kind]])
+        gradient = _joined([array for kind in TRAINED_KINDS for array in arrays[kind]])
         if self._l2:
             weights = flat[: self._weights]
             loss += self._l2 / 2 * float(weights @ weights)

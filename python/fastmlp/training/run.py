@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastmlp.losses import core_function
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
+from fastmlp.optimizers import ArrayRate
 from fastmlp.validation import core_array, require_held, thread_count
 
 __all__ = ["Report", "Run", "StepSums"]
@@ -98,6 +99,9 @@ class Run:
         steps: int = -1,
         drop_last: bool = False,
         learning_rates: Sequence[float] = (),
+        decays: Sequence[float] = (),
+        dropout_factors: Sequence[float] = (),
+        rates: Sequence[ArrayRate] = (),
         trainable: Sequence[bool] = (),
         with_penalty: bool = False,
         record_losses: bool = False,
@@ -124,6 +128,11 @@ class Run:
             Leave out the samples that do not fill the last batch.
         learning_rates : sequence of float
             Learning rate of each step; if empty, that of the settings.
+        decays, dropout_factors : sequence of float
+            Decay and factor of the rates of dropout of each step; if empty, the decay of the
+            settings and 1.
+        rates : sequence of tuple
+            Arrays with factors of their own, as `Optimizer.array_rates` returns them.
         trainable : sequence of bool
             Whether each layer is trained; if empty, all layers are.
         with_penalty, record_losses : bool
@@ -151,6 +160,9 @@ class Run:
                 steps=steps,
                 drop_last=drop_last,
                 learning_rates=learning_rates,
+                decays=decays,
+                dropout_factors=dropout_factors,
+                rates=list(rates),
                 trainable=trainable,
                 with_penalty=with_penalty,
                 record_losses=record_losses,
