@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from fastmlp.metrics import is_greater_better
 from fastmlp.validation import choice, real
 
 __all__ = ["BestValue", "History", "Record", "epoch_line"]
@@ -88,8 +89,9 @@ class BestValue:
     monitor : str
         Name of the quantity in the record of an epoch.
     mode : {"auto", "min", "max"}
-        Direction of an improvement. "auto" is "max" for accuracy, precision, recall and f1, with or
-        without a prefix such as ``val_``, and "min" for other quantities.
+        Direction of an improvement. "auto" is that of the metric of this name, with or without the
+        prefix ``val_``; "max" for accuracy, precision, recall and f1 with any prefix; and "min" for
+        other quantities.
     minimum_change : float
         Change of the value, >= 0, that an improvement must exceed.
     relative : bool
@@ -104,7 +106,8 @@ class BestValue:
         mode = choice("mode", mode, _MODES)
         larger = mode == "max"
         if mode == "auto":
-            larger = monitor.rpartition("_")[2] in _LARGER_IS_BETTER
+            known = is_greater_better(monitor.removeprefix("val_"))
+            larger = monitor.rpartition("_")[2] in _LARGER_IS_BETTER if known is None else known
         self.monitor = str(monitor)
         self.value: float | None = None
         self._sign = 1.0 if larger else -1.0

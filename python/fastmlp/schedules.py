@@ -17,13 +17,16 @@ import numpy as np
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 
+from fastmlp._logarithm import fraction_of_log2
 from fastmlp.history import BestValue
 from fastmlp.validation import choice, integer, keep, real
 
 __all__ = [
     "Constant",
+    "CosLog",
     "Cosine",
     "Exponential",
+    "FlatCosine",
     "InverseScaling",
     "Linear",
     "OneCycle",
@@ -39,6 +42,7 @@ def __dir__() -> list[str]:
 
 
 PERIODS = ("epoch", "step")
+_MOST_CYCLES = 50  # 2**cycles stays exact in float64
 Times = NDArray[np.int64]
 Rates = NDArray[np.float64]
 
@@ -133,6 +137,8 @@ class _Timed(Schedule):
                 keep(self, per=choice(name, value, PERIODS))
             elif name == "every" or (name == "length" and value is not None):
                 keep(self, **{name: integer(name, value, 1)})
+            elif name == "cycles":
+                keep(self, cycles=integer(name, value, 1, _MOST_CYCLES))
             elif name != "length":
                 keep(self, **{name: real(name, value, 0.0)})
 
@@ -291,6 +297,77 @@ class Cosine(_Falling):
 
     def _left(self, done: Rates) -> Rates:
         return _half_cosine(done)
+
+
+@dataclass(frozen=True)
+class CosLog(_Timed):
+    """A rate that swings between 0 and `rate`, in cycles of which each is twice as long.
+
+    ``rate * (1 - cos(2 pi log2(1 + (2**cycles - 1) t))) / 2``, where t is the number of completed
+    steps divided by the planned steps of the training: 0 in the first step, whose rate is 0, and
+    below 1 in the last one. The first cycle takes ``1 / (2**cycles - 1)`` of the training.
+
+    Source: D. Holzmüller, L. Grinsztajn, I. Steinwart, "Better by default: strong pre-tuned MLPs
+    and boosted trees on tabular data", 2024 ("coslog4"). The package pytabkit of its authors
+    evaluates it at the same times.
+
+    Parameters
+    ----------
+    rate : float
+        Highest learning rate, >= 0.
+    cycles : int
+        Number of cycles, from 1 to 50.
+    per : {"step", "epoch"}
+        Unit of the completed time in ``t``.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import CosLog
+    >>> CosLog(0.4).rates(0, 8, steps_per_epoch=5, epochs=3).round(4).tolist()
+    [0.0, 0.0, 0.3722, 0.0, 0.2873, 0.3722, 0.1295, 0.0]
+    """
+
+    rate: float
+    cycles: int = 4
+    per: str = field(default="step", kw_only=True)
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        done = np.minimum(times / float(planned), 1.0)
+        # The cosine has period 1 in the logarithm, so that its whole part does not matter.
+        turned = fraction_of_log2(1.0 + (2.0**self.cycles - 1.0) * done)
+        return self.rate * (1.0 - _half_cosine(2.0 * np.minimum(turned, 1.0 - turned)))
+
+
+@dataclass(frozen=True)
+class FlatCosine(_Timed):
+    """A constant rate up to the middle of the training, then half a cosine to 0.
+
+    With t the completed steps divided by the planned steps: `rate` for t <= 1/2, else
+    ``rate * (1 + cos(pi (2 t - 1))) / 2``.
+
+    Source: D. Holzmüller, L. Grinsztajn, I. Steinwart, "Better by default: strong pre-tuned MLPs
+    and boosted trees on tabular data", 2024 ("flat_cos").
+
+    Parameters
+    ----------
+    rate : float
+        Learning rate of the first half, >= 0.
+    per : {"step", "epoch"}
+        Unit of the completed time in ``t``.
+
+    Examples
+    --------
+    >>> from fastmlp.schedules import FlatCosine
+    >>> FlatCosine(0.4).rates(0, 8, steps_per_epoch=4, epochs=2).round(4).tolist()
+    [0.4, 0.4, 0.4, 0.4, 0.4, 0.3414, 0.2, 0.0586]
+    """
+
+    rate: float
+    per: str = field(default="step", kw_only=True)
+
+    def _rates_at(self, times: Times, planned: int) -> Rates:
+        done = np.minimum(times / float(planned), 1.0)
+        return self.rate * _half_cosine(np.maximum(2.0 * done - 1.0, 0.0))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from support.preprocessing_examples import (
     classes,
     images,
     labels,
+    limited,
     numbers,
     quantities,
     table,
@@ -342,6 +343,21 @@ MALFORMED = {
     "mean alone": (
         lambda: (tabular().config() | {"arrays": ["input_mean"]}, {"input_mean": FOUR}),
         "input_scale",
+    ),
+    "low alone": (
+        lambda: (quantities().config() | {"arrays": ["target_low"]}, {"target_low": np.ones(2)}),
+        "target_high",
+    ),
+    "low NaN": (changed_arrays(limited, target_low=np.ones(2) * np.nan), "target_low"),
+    "high infinite": (changed_arrays(limited, target_high=np.ones(2) * np.inf), "target_high"),
+    "high too short": (changed_arrays(limited, target_high=np.ones(1)), "target_high"),
+    "high below low": (changed_arrays(limited, target_high=np.array([0.0, 0.0])), "target_high"),
+    "range of classes": (
+        lambda: (
+            images().config() | {"arrays": ["target_low", "target_high"]},
+            {"target_low": np.ones(3), "target_high": np.ones(3)},
+        ),
+        "target_low",
     ),
     "target mean of classes": (
         lambda: (

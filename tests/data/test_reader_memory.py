@@ -92,7 +92,8 @@ def test_wanted_columns_alone_take_memory(tmp_path, numbers):
     assert peak < RESULT_BYTES / COLUMNS + SPARE_BYTES / 2 < RESULT_BYTES
 
 
-def test_prepared_tables_take_less_than_three_times_their_arrays(tmp_path):
+@pytest.mark.parametrize("scaling", ["standard", "robust"])
+def test_prepared_tables_take_less_than_three_times_their_arrays(tmp_path, scaling):
     """Numbers and a target of two texts: the table, its arrays, and little on the way to them."""
     rows, columns = 1_000_000, 11
     values = np.random.Generator(np.random.PCG64(4)).normal(size=(1000, columns))
@@ -104,13 +105,11 @@ def test_prepared_tables_take_less_than_three_times_their_arrays(tmp_path):
         stream.write(head)
         for at in range(rows // 1000):  # numbers that differ, so that they are kept as numbers
             stream.write(block.replace(".", f".{at:03d}"))
-    code = CHILD.replace(
-        "read_samples(sys.argv[1])",
-        "prepare(read(sys.argv[1]), Options(target=('target',)))",
-    )
+    options = f"Options(target=('target',), scaling={scaling!r})"
+    code = CHILD.replace("read_samples(sys.argv[1])", f"prepare(read(sys.argv[1]), {options})")
     code = code.replace(
         "table = read_samples(sys.argv[2])",
-        "table = prepare(read(sys.argv[2]), Options(target=('target',)))\n"
+        f"table = prepare(read(sys.argv[2]), {options})\n"
         "parts = (table.train, table.validation, table.test)\n"
         "table = range(sum(part.x.nbytes + part.y.nbytes for part in parts))",
     ).replace("import read_samples", "import Options, prepare, read")

@@ -291,3 +291,27 @@ def test_templates_refuse():
         plot.weight_templates(model, layer=1)
     with pytest.raises(ValueError, match="titles must have one entry per unit: 3 needed, got 1"):
         plot.weight_templates(model, image_shape=(3, 4), titles=["a"])
+
+
+def test_importance_is_drawn_from_the_most_important_column_down():
+    names = [f"c{i}" for i in range(40)]
+    means = np.linspace(-0.01, 0.8, 40)
+    ax = plot.importance(names, means, means / 10 + 0.1, label="loss of auc")
+    assert [label.get_text() for label in ax.get_yticklabels()] == names[:9:-1]
+    widths = [bar.get_width() for bar in ax.patches]
+    np.testing.assert_allclose(widths, means[:9:-1])
+    assert ax.get_ylim() == (29.5, -0.5)
+    assert ax.get_xlabel() == "loss of auc"
+    assert ax.get_title() == "Importance of the columns (10 more)"
+    assert plot.importance(["a"], [0.0]).get_title() == "Importance of the columns"
+    for arguments, message in (
+        ((["a", "b"], [1.0]), "means must have a value for each of 2 names"),
+        (([], []), "means must have a value for each of 0 names, at least one"),
+        ((["a"], [np.nan]), "means"),
+        ((["a"], [1.0], [-1.0]), "deviations must be >= 0, got -1"),
+        ((["a"], [1.0], [1.0, 2.0]), "deviations must have a value for each of 1 names"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot.importance(*arguments)
+    with pytest.raises(ValueError, match="most must be >= 1, got 0"):
+        plot.importance(["a"], [1.0], most=0)

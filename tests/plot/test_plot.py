@@ -48,6 +48,7 @@ ALBUM = {
     "predictions": lambda **o: plot.predictions(POINTS, POINTS + 0.1, **o),
     "confusion_matrix": lambda **o: plot.confusion_matrix(SIDES, SIDES[::-1], **o),
     "class_scores": lambda **o: plot.class_scores(SCORES, **o),
+    "importance": lambda **o: plot.importance(["size", "$x$"], [0.1, 0.5], [0.02, 0.1], **o),
     "activation_functions": lambda **o: plot.activation_functions(["relu", "tanh"], **o),
     "gradient_norms": lambda **o: plot.gradient_norms([0.1, 0.02, 0.004], **o),
     "images": lambda **o: plot.images(RNG.integers(0, 256, (6, 16)).astype(np.uint8), **o),

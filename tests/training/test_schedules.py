@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from fastmlp.schedules import (
     Constant,
     Cosine,
+    CosLog,
     Exponential,
+    FlatCosine,
     InverseScaling,
     Linear,
     OneCycle,
@@ -45,6 +47,10 @@ SCHEDULES = {
     "cosine": Cosine(0.1, 0.01),
     "cosine by epochs": Cosine(0.1, 0.01, per="epoch"),
     "cosine of its own length": Cosine(0.1, 0.01, 20),
+    "cosine of the logarithm": CosLog(0.1),
+    "cosine of the logarithm by epochs": CosLog(0.1, 2, per="epoch"),
+    "flat cosine": FlatCosine(0.1),
+    "flat cosine by epochs": FlatCosine(0.1, per="epoch"),
     "linear": Linear(0.1, 0.01),
     "linear by epochs": Linear(0.1, 0.01, 4, per="epoch"),
     "warm-up": WarmUp(Cosine(0.1), 10),
@@ -110,7 +116,8 @@ def test_same_bits_without_the_vector_instructions_of_numpy():
     code = """
 from fastmlp.schedules import *
 for s in (Cosine(0.1), OneCycle(0.1), Exponential(0.1, 0.97, per="step"), InverseScaling(0.1),
-          StepDecay(0.1, 0.97, 3, per="step"), InverseScaling(0.3, 1.0, per="step")):
+          StepDecay(0.1, 0.97, 3, per="step"), InverseScaling(0.3, 1.0, per="step"),
+          CosLog(0.1), CosLog(0.1, 7), FlatCosine(0.1)):
     print(s.rates(0, 4000, 100, 40).tobytes().hex())
 """
     features = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
@@ -205,6 +212,92 @@ def test_cosine_by_epochs(base):
         rates = by_epoch(Cosine(base, per="epoch"), epochs)
         assert_within(rates, expected, base * HALF_COSINE_ERROR)
         assert_same_bits(rates.astype(np.float32), expected.astype(np.float32))
+
+
+# ---------------------------------------------------------------- schedules of RealMLP
+
+# Besides that of the half cosine: the logarithm is off by 2 u and its argument by 2 u, which is 3 u
+# of the logarithm; the slope of the squared sine is at most pi.
+COS_LOG_ERROR = HALF_COSINE_ERROR + 5 * math.pi * U
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 4, 7, 20, 50])
+def test_cos_log_is_its_formula(cycles):
+    """Against extended precision, in which the cosine of large angles is right."""
+    steps = 20_000
+    t = np.arange(steps, dtype=np.longdouble) / steps
+    turns = np.log2(1 + (np.longdouble(2) ** cycles - 1) * t)
+    expected = 0.3 * np.sin(np.longdouble(np.pi) * (turns - np.round(turns))) ** 2
+    rates = CosLog(0.3, cycles).rates(0, steps, 100, steps // 100)
+    assert_within(rates, expected, 0.3 * COS_LOG_ERROR)
+    assert (rates >= 0).all()
+    assert rates.max() <= 0.3
+
+
+@pytest.mark.parametrize("cycles", [1, 4, 9])
+def test_cos_log_is_zero_between_its_cycles_and_highest_in_them(cycles):
+    steps = 2**cycles - 1
+    rates = CosLog(0.3, cycles).rates(0, steps + 3, steps, 1)
+    between = [2**k - 1 for k in range(cycles)]
+    assert (rates[[*between, steps, steps + 1, steps + 2]] == 0).all()
+    middles = [(math.sqrt(2) * 2**k - 1) / steps for k in range(cycles)]
+    fine = CosLog(0.3, cycles).rates(0, 1 << 20, 1 << 20, 1)
+    at = [round(t * (1 << 20)) for t in middles]
+    np.testing.assert_allclose(fine[at], 0.3, rtol=1e-5)
+
+
+def test_flat_cosine_is_constant_and_falls_from_the_middle():
+    for steps in (1, 2, 7, 64, 1001):
+        t = np.arange(steps) / steps
+        falling = 0.5 * (1 + np.array([math.cos(math.pi * (2 * x - 1)) for x in t]))
+        expected = 0.3 * np.where(t <= 0.5, 1.0, falling)
+        rates = whole(FlatCosine(0.3), steps, 1)
+        # The reference itself rounds the angle: 4 u more.
+        assert_within(rates, expected, 0.3 * (HALF_COSINE_ERROR + 4 * U))
+        assert (rates[t <= 0.5] == 0.3).all()
+        assert (np.diff(rates) <= 0).all()
+    assert (FlatCosine(0.3).rates(64, 3, 64, 1) == 0).all()
+
+
+# get_schedule("coslog4") and get_schedule("flat_cos") of pytabkit 1.8.0 at t = 0, 1/12, ..., 11/12.
+# A training of pytabkit updates them before each step: t is the share of samples seen by then.
+COS_LOG_OF_PYTABKIT = [
+    0.0, 0.2589167187746043, 0.3236890042288717, 0.49348927546479743, 0.9304309704312057,
+    0.18620080012567697, 0.07361893418585597, 0.6103044471301952, 0.9838444269228753,
+    0.8756577310807727, 0.4846478723391397, 0.12988214820511346,
+]  # fmt: skip
+FLAT_COSINE_OF_PYTABKIT = [
+    1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9330127018922193, 0.7500000000000002, 0.5,
+    0.2499999999999999, 0.06698729810778081,
+]  # fmt: skip
+# NumPy rounds an angle of up to 8 pi and its logarithm there.
+ERROR_OF_PYTABKIT = 8 * math.pi * U
+
+
+def test_the_schedules_are_those_of_pytabkit():
+    rates = whole(CosLog(1.0), 4, 3)
+    assert_within(rates, COS_LOG_OF_PYTABKIT, COS_LOG_ERROR + ERROR_OF_PYTABKIT)
+    rates = whole(FlatCosine(1.0), 4, 3)
+    assert_within(rates, FLAT_COSINE_OF_PYTABKIT, HALF_COSINE_ERROR + ERROR_OF_PYTABKIT)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [(f"coslog{n}", CosLog(0.04, n)) for n in range(1, 7)] + [("flat_cos", FlatCosine(0.04))],
+)
+def test_pytabkit_agrees_step_by_step(name, schedule):
+    scheduling = pytest.importorskip("pytabkit.models.training.scheduling")
+    theirs = scheduling.get_schedule(name)
+    learner = type("Learner", (), {"progress": scheduling.LearnerProgress()})()
+    learner.progress.max_epochs = 5
+    expected = []
+    for step in range(35):  # as a training does: 7 batches of 16 rows in each epoch
+        theirs.update(learner)
+        expected.append(0.04 * float(theirs.get_value()))
+        learner.progress.total_samples = (step + 1) * 16
+        learner.progress.epoch_float = learner.progress.total_samples / (7 * 16)
+    tolerance = 0.04 * (COS_LOG_ERROR + 2 * ERROR_OF_PYTABKIT)
+    assert_within(whole(schedule, 7, 5), expected, tolerance)
 
 
 # ---------------------------------------------------------------- warm-up
@@ -379,6 +472,12 @@ def test_a_missing_value_is_named_with_those_there_are():
         (lambda: InverseScaling(0.1, -1), "power must be finite and >= 0, got -1"),
         (lambda: Cosine(0.1, -0.1), "end must be finite and >= 0, got -0.1"),
         (lambda: Cosine(0.1, length=0), "length must be >= 1, got 0"),
+        (lambda: CosLog(-0.1), "rate must be finite and >= 0, got -0.1"),
+        (lambda: CosLog(0.1, 0), "cycles must be >= 1, got 0"),
+        (lambda: CosLog(0.1, 51), "cycles must be <= 50, got 51"),
+        (lambda: CosLog(0.1, 2.5), "cycles must be an integer"),
+        (lambda: FlatCosine(0.1, per="steps"), "per must be one of"),
+        (lambda: FlatCosine(float("nan")), "rate must be finite"),
         (lambda: WarmUp(0.1, 5), "schedule must be a fastmlp.Schedule .* got float"),
         (lambda: WarmUp(Constant(0.1), 0), "length must be >= 1, got 0"),
         (lambda: WarmUp(Constant(0.1), 1, -1), "start must be finite and >= 0, got -1"),

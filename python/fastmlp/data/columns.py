@@ -86,6 +86,11 @@ class Column(Protocol):
         """Names of its inputs."""
         ...
 
+    @property
+    def quantities(self) -> int:
+        """Number of its first inputs that are quantities; the others are 0 or 1."""
+        ...
+
     def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
         """Write the inputs of all cells; note the rows whose cell cannot be read.
 
@@ -142,6 +147,11 @@ class NumberColumn:
         return (self.name, f"{self.name} is missing") if self.indicator else (self.name,)
 
     @property
+    def quantities(self) -> int:
+        """Number of its first inputs that are quantities: the number itself."""
+        return 1
+
+    @property
     def reads_plain_numbers(self) -> bool:
         """Whether its texts are plain numbers."""
         return self.format == PLAIN
@@ -193,6 +203,9 @@ class CategoryColumn:
     refuses_missing : bool
         Whether missing values are refused. If not, and without `fill` and `missing_level`, a
         missing value has zeros.
+    as_code : bool
+        Whether the column has one input instead, the position of the category; after all
+        categories comes that of a missing value with `missing_level`. Others are -1.
     """
 
     kind: ClassVar[str] = "category"
@@ -203,6 +216,7 @@ class CategoryColumn:
     fill: str | None = None
     missing_level: bool = False
     refuses_missing: bool = False
+    as_code: bool = False
     _numbers: tuple[Floats, Codes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -211,8 +225,20 @@ class CategoryColumn:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of its inputs: ``color=blue``, ``color=red``, perhaps ``color is missing``."""
+        if self.as_code:
+            return (self.name,)
         names = tuple(f"{self.name}={category}" for category in self.categories)
         return (*names, f"{self.name} is missing") if self.missing_level else names
+
+    @property
+    def levels(self) -> int:
+        """Number of its categories, with that of missing values."""
+        return len(self.categories) + self.missing_level
+
+    @property
+    def quantities(self) -> int:
+        """Number of its inputs that are quantities: none."""
+        return 0
 
     @property
     def reads_plain_numbers(self) -> bool:
@@ -276,6 +302,9 @@ class CategoryColumn:
             names = listed(self.categories)
             problem = f"{{}} does not occur in the training part, which has {names}"
             problems.add(codes == UNKNOWN, self.name, problem)
+        if self.as_code:
+            inputs[:, 0] = np.maximum(codes, -1)
+            return
         known = np.flatnonzero(codes >= 0)
         inputs[known, codes[known]] = 1.0
 
@@ -362,6 +391,11 @@ class DateColumn:
         """Names of its inputs: ``sold (days)``, ``sold (month)``, perhaps ``sold is missing``."""
         names = tuple(f"{self.name} ({part})" for part in self.parts)
         return (*names, f"{self.name} is missing") if self.indicator else names
+
+    @property
+    def quantities(self) -> int:
+        """Number of its first inputs that are quantities: the parts of the date."""
+        return len(self.parts)
 
     @property
     def reads_plain_numbers(self) -> bool:

@@ -20,6 +20,7 @@ def require_consistent(preprocessing: Any) -> None:
     _require_known_outputs(preprocessing)
     _require_matching_inputs(preprocessing)
     _require_usable_moments(preprocessing)
+    _require_usable_range(preprocessing)
 
 
 def _require_known_outputs(preprocessing: Any) -> None:
@@ -119,6 +120,25 @@ def _require_usable_moments(preprocessing: Any) -> None:
                 raise ValueError(f"{name} must be finite, got NaN or infinite values")
         if scale.min() <= 0:
             raise ValueError(f"{kind}_scale must be > 0, got {scale.min()}")
+
+
+def _require_usable_range(preprocessing: Any) -> None:
+    low, high = preprocessing.target_low, preprocessing.target_high
+    if (low is None) != (high is None):
+        raise ValueError("target_low and target_high must be given together")
+    if low is None:
+        return
+    if preprocessing.task != "regression":
+        raise ValueError("target_low must be given only for regression")
+    for name, array in (("target_low", low), ("target_high", high)):
+        if array.shape != (preprocessing.outputs,):
+            raise ValueError(
+                f"{name} must have shape ({preprocessing.outputs},), got {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinite values")
+    if (low > high).any():
+        raise ValueError("target_high must be >= target_low")
 
 
 def _require_given(field: str, value: object, wanted: bool) -> None:

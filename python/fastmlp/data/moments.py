@@ -1,4 +1,4 @@
-"""Means and deviations of inputs, learned from the training part, and their application."""
+"""Centers and scales of inputs, learned from the training part, and their application."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["column_moments", "standardize"]
+__all__ = ["column_moments", "column_quartiles", "standardize"]
 
 # Number of values in a block, few enough that its float64 copy stays in the cache.
 _BLOCK = 1 << 17
+
+# Number of values whose float64 copy is sorted at a time, unless one column has more.
+_SORTED_BLOCK = 1 << 21
+# A quartile distance below this share of the range counts as 0: values outside the quartiles would
+# leave the numbers that float32 has.
+_SMALLEST_SHARE = 1e-30
 
 Floats = NDArray[np.float64]
 
@@ -56,6 +62,42 @@ def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
     return mean, scale
 
 
+def column_quartiles(x: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Return the median of each column and the distance of its quartiles, in float64.
+
+    Parameters
+    ----------
+    x : array of shape (samples, features)
+        Finite real numbers of any dtype, at least one sample.
+
+    Returns
+    -------
+    median, scale : float64 arrays of shape (features,)
+        Quantiles are interpolated linearly between neighbors. The scale is half the range where the
+        first and the third quartile are equal, as in a column of mostly one value; of a column
+        without variation it is 1, and the median is its value to the last bit. Both are infinite or
+        NaN where the numbers are too large.
+    """
+    count, features = x.shape
+    median, scale = np.empty(features), np.empty(features)
+    step = max(1, _SORTED_BLOCK // count)
+    for start in range(0, features, step):
+        columns = slice(start, min(start + step, features))
+        # Columns become rows, because whole columns are sorted; the copy is sorted in place.
+        values = np.array(x[:, columns].T, np.float64, order="C")
+        low, high = values.min(axis=1), values.max(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            first, middle, third = np.quantile(
+                values, (0.25, 0.5, 0.75), axis=1, overwrite_input=True
+            )
+            distance, half = third - first, 0.5 * high - 0.5 * low
+        narrow = distance <= _SMALLEST_SHARE * half
+        distance = np.where(narrow, half, distance)
+        median[columns] = np.where(low == high, low, middle)
+        scale[columns] = np.where(distance == 0.0, 1.0, distance)
+    return median, scale
+
+
 def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool) -> NDArray[Any]:
     """Return ``(x - mean) / scale``, computed in float64 and rounded once.
 
@@ -64,7 +106,7 @@ def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool)
     x : array of shape (samples, features)
         Real numbers.
     mean, scale : float64 arrays of shape (features,)
-        Mean and standard deviation of each column.
+        Center and scale of each column, such as mean and standard deviation.
     in_place : bool
         Whether to overwrite `x` if it has the dtype of the result.
 

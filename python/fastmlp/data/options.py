@@ -8,13 +8,15 @@ from fastmlp.data.cells import NumberFormat, listed
 from fastmlp.data.columns import UNKNOWN_CATEGORIES
 from fastmlp.validation import choice, flag, integer, keep, real
 
-__all__ = ["MISSING_VALUES", "TASKS", "TEST_FRACTION", "VALIDATION_FRACTION", "Options"]
+__all__ = ["MISSING_VALUES", "SCALINGS", "TASKS", "TEST_FRACTION", "VALIDATION_FRACTION", "Options"]
 
 TASKS = ("classification", "multilabel", "regression")
 # Default fractions for a source without a test part.
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
 MISSING_VALUES = ("auto", "error", "mean", "median", "most_frequent")
+SCALINGS = ("standard", "robust")
+CATEGORY_INPUTS = ("one_hot", "code")
 _NAMES = ("target", "features", "exclude", "categorical", "numeric", "date", "id", "missing_token")
 _GROUP_SIGNS = (",", ".", "'", " ", "")
 _FORCED = ("categorical", "numeric", "date", "id")
@@ -53,10 +55,19 @@ class Options:
     split_seed : int
         Seed of the split into parts.
     standardize : bool, optional
-        Whether to scale each input to mean 0 and standard deviation 1 in the training part; by
-        default unless inputs are bytes.
+        Whether to scale inputs as `scaling` says; by default unless inputs are bytes and `scaling`
+        is "standard".
+    scaling : {"standard", "robust"}
+        "standard": each input has mean 0 and standard deviation 1 in the training part. "robust":
+        quantities have median 0 and quartiles at a distance of 1, whatever outliers do (range 2
+        where most values are equal); inputs for categories and missing values stay 0 and 1.
     standardize_target : bool
         Whether to scale the targets of a regression to mean 0 and standard deviation 1.
+    category_inputs : {"one_hot", "code"}
+        Whether a category becomes one input per name, or its code for a network that embeds it.
+    clamp_target : bool
+        Whether predictions of a regression are limited to the range of the targets in the training
+        part.
     missing : {"auto", "error", "mean", "median", "most_frequent"}
         Treatment of missing values in a table. "auto": the median replaces numbers and dates, with
         an indicator as further input if the training part lacks some, and a missing category is a
@@ -100,7 +111,10 @@ class Options:
     stratify: bool = True
     split_seed: int = 0
     standardize: bool | None = None
+    scaling: str = "standard"
     standardize_target: bool = True
+    clamp_target: bool = False
+    category_inputs: str = "one_hot"
     missing: str = "auto"
     missing_token: tuple[str, ...] = ()
     decimal: str | None = None
@@ -124,13 +138,20 @@ class Options:
             unknown_categories=choice("unknown_categories", self.unknown_categories, known),
             split_seed=integer("split_seed", self.split_seed, 0),
             stratify=flag("stratify", self.stratify),
+            scaling=choice("scaling", self.scaling, SCALINGS),
             standardize_target=flag("standardize_target", self.standardize_target),
+            clamp_target=flag("clamp_target", self.clamp_target),
+            category_inputs=choice("category_inputs", self.category_inputs, CATEGORY_INPUTS),
         )
         for field in ("test_fraction", "validation_fraction"):
             if getattr(self, field) is not None:
                 keep(self, **{field: real(field, getattr(self, field), 0.0, 1.0, below=True)})
         if self.standardize is not None:
             keep(self, standardize=flag("standardize", self.standardize))
+            if self.scaling != "standard" and not self.standardize:
+                raise ValueError(
+                    f"scaling must be left out where standardize is off, got {self.scaling!r}"
+                )
         if self.decimal is not None:
             keep(self, decimal=choice("decimal", self.decimal, (".", ",")))
         if self.thousands is not None:

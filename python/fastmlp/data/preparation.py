@@ -17,12 +17,12 @@ from fastmlp.data.cells import PLAIN, NumberFormat
 from fastmlp.data.columns import Column
 from fastmlp.data.heading import USUAL_SEPARATORS
 from fastmlp.data.inference import find_kind
-from fastmlp.data.moments import column_moments
+from fastmlp.data.moments import column_moments, column_quartiles
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION, Options
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.data.schema import Schema, learn_columns
 from fastmlp.data.split import split
-from fastmlp.data.table import Problems, RawData, Table
+from fastmlp.data.table import Part, Problems, RawData, Table
 from fastmlp.data.table_inputs import encode_table, rows_of_unknown_categories
 from fastmlp.data.targets import Targets, known_targets, learn_targets
 
@@ -116,7 +116,13 @@ class Prepared:
         return f"Prepared({self.name!r}, {self.task!r}, {sizes})"
 
 
-def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None = None) -> Prepared:
+def prepare(
+    raw: RawData,
+    options: Options,
+    preprocessing: Preprocessing | None = None,
+    *,
+    whole: Part | None = None,
+) -> Prepared:
     """Find the targets, split the samples into parts, and learn the preprocessing.
 
     Arrays that need neither a split nor a change are passed on without a copy.
@@ -129,6 +135,10 @@ def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None 
         Choices; each has a default.
     preprocessing : Preprocessing, optional
         Preprocessing of a model, which is applied instead of learning one.
+    whole : Part, optional
+        Samples of which `raw` holds a part, as in a cross-validation. They decide what a schema
+        has to read: the task, the kinds of columns and their formats. Everything else is learned
+        from `raw`.
 
     Returns
     -------
@@ -156,7 +166,7 @@ def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None 
     if isinstance(raw.train.x, Table):
         notes.extend(raw.train.x.notes)
     if preprocessing is None:
-        raw, targets = learn_targets(raw, options, notes)
+        raw, targets = learn_targets(raw, options, notes, whole)
     else:
         raw, targets = known_targets(raw, options, preprocessing, notes)
     parts = _split(raw, options, targets.codes, notes)
@@ -166,10 +176,10 @@ def prepare(raw: RawData, options: Options, preprocessing: Preprocessing | None 
         x = _inputs(raw, columns, unknown, parts, options)
     else:
         targets.require_training(raw, train)
-        schema = _learned_schema(raw, options, targets.names, train, notes)
+        schema = _learned_schema(raw, options, targets.names, train, notes, whole)
         columns = () if schema is None else schema.columns
         x = _inputs(raw, columns, options.unknown_categories, parts, options)
-        preprocessing = _learned(raw, options, targets, train, x["train"], schema, notes)
+        preprocessing = _learned(raw, options, targets, train, x["train"], schema, notes, whole)
     del targets  # its targets are not needed beside those of the samples
     samples = _samples(raw, preprocessing, x, parts)
     if preprocessing.unknown_categories == "ignore":
@@ -236,12 +246,17 @@ def _rows(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
 
 
 def _learned_schema(
-    raw: RawData, options: Options, targets: Sequence[str], train: Indices, notes: list[str]
+    raw: RawData,
+    options: Options,
+    targets: Sequence[str],
+    train: Indices,
+    notes: list[str],
+    whole: Part | None,
 ) -> Schema | None:
     """Return the columns of a table as its training part makes them; None for arrays."""
     if not isinstance(raw.train.x, Table):
         return None
-    schema = learn_columns(raw.train.x, options, targets, train)
+    schema = learn_columns(raw.train.x, options, targets, train, _table_of(whole))
     notes.extend(schema.notes)
     return schema
 
@@ -286,6 +301,7 @@ def _learned(
     x: NDArray[Any],
     schema: Schema | None,
     notes: list[str],
+    whole: Part | None,
 ) -> Preprocessing:
     """Return the preprocessing that the training part makes."""
     table = raw.train.x if isinstance(raw.train.x, Table) else None
@@ -312,14 +328,18 @@ def _learned(
         label_type=targets.label_type,
         target_names=targets.names if regression else None,
         weight=options.sample_weight,
-        weight_format=_weight_format(table, options),
+        weight_format=_weight_format(_table_of(whole) or table, options),
         left_out=() if schema is None else schema.left_out,
         source_names=source_names,
         encoding=encoding,
         separator=separator,
-        **_learned_inputs(options, x, names, notes),
+        **_learned_inputs(options, x, columns, names, notes),
         **(_learned_targets(options, targets, train) if regression else {}),
     )
+
+
+def _table_of(part: Part | None) -> Table | None:
+    return part.x if part is not None and isinstance(part.x, Table) else None
 
 
 def _weight_format(table: Table | None, options: Options) -> NumberFormat:
@@ -331,37 +351,67 @@ def _weight_format(table: Table | None, options: Options) -> NumberFormat:
     return found.format if found.kind == "number" else PLAIN
 
 
+_SCALED_TO = {
+    "standard": "standardized to mean 0 and standard deviation 1",
+    "robust": "centered at the median and divided by the distance of the quartiles",
+}
+
+
 def _learned_inputs(
-    options: Options, x: NDArray[Any], names: Sequence[str] | None, notes: list[str]
+    options: Options,
+    x: NDArray[Any],
+    columns: Sequence[Column] | None,
+    names: Sequence[str] | None,
+    notes: list[str],
 ) -> dict[str, Any]:
-    standardized = x.dtype != np.uint8 if options.standardize is None else options.standardize
+    robust = options.scaling == "robust"
+    standardized = options.standardize
+    if standardized is None:
+        standardized = robust or x.dtype != np.uint8
     if not standardized:
         return {}
-    mean, scale = column_moments(x)
+    mean, scale = column_quartiles(x) if robust else column_moments(x)
     usable = np.isfinite(mean) & np.isfinite(scale)
     if not usable.all():
         at = int(np.argmin(usable))
         where = f"input {at} (counted from 0)" if names is None else f"column {names[at]!r}"
+        what = "quartiles" if robust else "a mean and a standard deviation"
         raise ValueError(
             f"standardize must be off (--no-standardize): {where} holds numbers that are too large "
-            "for a mean and a standard deviation"
+            f"for {what}"
         )
+    if columns is not None and (robust or options.category_inputs == "code"):
+        quantities = _quantities(columns)
+        mean, scale = np.where(quantities, mean, 0.0), np.where(quantities, scale, 1.0)
     if options.standardize is None:
-        notes.append("inputs: standardized to mean 0 and standard deviation 1")
+        notes.append(f"inputs: {_SCALED_TO[options.scaling]}")
     return {"input_mean": mean, "input_scale": scale}
 
 
+def _quantities(columns: Sequence[Column]) -> NDArray[np.bool_]:
+    """Mark the inputs of a table that are quantities; the others are 0 or 1."""
+    marks = [
+        at < column.quantities for column in columns for at in range(len(column.feature_names))
+    ]
+    return np.array(marks, bool)
+
+
 def _learned_targets(options: Options, targets: Targets, train: Indices) -> dict[str, Any]:
-    if not options.standardize_target:
-        return {}
     assert targets.values is not None
-    mean, scale = column_moments(targets.values[train])
+    values = targets.values[train]
+    learned: dict[str, Any] = {}
+    if options.clamp_target:
+        low, high = values.min(axis=0), values.max(axis=0)
+        learned |= {"target_low": low.astype(np.float64), "target_high": high.astype(np.float64)}
+    if not options.standardize_target:
+        return learned
+    mean, scale = column_moments(values)
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
         raise ValueError(
             "standardize_target must be off (--no-standardize-target): targets are too large for a "
             "mean"
         )
-    return {"target_mean": mean, "target_scale": scale}
+    return learned | {"target_mean": mean, "target_scale": scale}
 
 
 # ---------------------------------------------------------------- samples

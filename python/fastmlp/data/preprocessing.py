@@ -26,7 +26,7 @@ from fastmlp.data.cells import PLAIN, NumberFormat, listed
 from fastmlp.data.columns import Column, NumberColumn
 from fastmlp.data.consistency import require_consistent
 from fastmlp.data.moments import standardize
-from fastmlp.data.stored_preprocessing import preprocessing_config, read_config
+from fastmlp.data.stored_preprocessing import ARRAY_NAMES, preprocessing_config, read_config
 from fastmlp.data.table import Part, Problems, Reading, Table, require_columns
 from fastmlp.data.table_inputs import encode_table
 from fastmlp.data.table_targets import column_codes, values_of_columns, weights_of
@@ -36,8 +36,6 @@ __all__ = ["Preprocessing"]
 
 Floats = NDArray[np.float64]
 Names = tuple[str, ...]
-
-_ARRAY_NAMES = ("input_mean", "input_scale", "target_mean", "target_scale")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,8 +60,8 @@ class Preprocessing:
     image_shape : tuple of int or None
         Shape of a sample if samples are images.
     input_mean, input_scale : float64 arrays of shape (features,) or None
-        Mean and divisor of ``(x - mean) / scale``, which standardizes inputs; None: inputs are not
-        standardized.
+        Center and divisor of ``(x - mean) / scale``, which scales inputs: mean and standard
+        deviation, or median and distance of the quartiles; None: inputs are not scaled.
     class_names : tuple of str or None
         Names of the classes or labels; None for regression.
     target_schema : tuple of columns or None
@@ -77,6 +75,9 @@ class Preprocessing:
         Names of the outputs of a regression; None for other tasks.
     target_mean, target_scale : float64 arrays of shape (outputs,) or None
         Mean and divisor that standardize targets of a regression; None: they are not standardized.
+    target_low, target_high : float64 arrays of shape (outputs,) or None
+        Range of the targets in the training part, to which `decode` limits predictions; None: they
+        are not limited.
     weight : str or None
         Column of a table with the weights of the samples.
     weight_format : NumberFormat
@@ -122,6 +123,8 @@ class Preprocessing:
     target_names: Names | None = None
     target_mean: Floats | None = None
     target_scale: Floats | None = None
+    target_low: Floats | None = None
+    target_high: Floats | None = None
     weight: str | None = None
     weight_format: NumberFormat = PLAIN
     left_out: tuple[tuple[str, str], ...] = ()
@@ -134,7 +137,7 @@ class Preprocessing:
         if self.columns is not None:
             names = tuple(name for column in self.columns for name in column.feature_names)
             object.__setattr__(self, "feature_names", names)
-        for name in _ARRAY_NAMES:
+        for name in ARRAY_NAMES:
             array = getattr(self, name)
             if array is not None:
                 own = np.array(array, np.float64)
@@ -180,8 +183,8 @@ class Preprocessing:
         return preprocessing_config(self, list(self.arrays()))
 
     def arrays(self) -> dict[str, Floats]:
-        """Return input_mean, input_scale, target_mean and target_scale unless None, read-only."""
-        return {n: getattr(self, n) for n in _ARRAY_NAMES if getattr(self, n) is not None}
+        """Return the arrays that are not None, input_mean and so on, by name; read-only."""
+        return {n: getattr(self, n) for n in ARRAY_NAMES if getattr(self, n) is not None}
 
     @classmethod
     def from_config(cls, config: object, arrays: Mapping[str, NDArray[Any]]) -> Preprocessing:
@@ -412,7 +415,8 @@ class Preprocessing:
         -------
         array
             Object array (samples,) of class names; or of names of the labels that are 1, joined as
-            in ``a;b``; or float64 (samples, outputs), ``outputs * target_scale + target_mean``.
+            in ``a;b``; or float64 (samples, outputs), ``outputs * target_scale + target_mean``,
+            limited to the range from `target_low` to `target_high` if there is one.
 
         Raises
         ------
@@ -422,19 +426,57 @@ class Preprocessing:
         array = np.asarray(predicted)
         if self.task == "classification":
             return self._named_classes(array)
-        if self.task == "regression" and array.ndim == 1 and self.outputs == 1:
-            array = array[:, np.newaxis]
-        if array.ndim != 2 or array.shape[1] != self.outputs:
-            raise ValueError(
-                f"predicted must have shape (samples, {self.outputs}), got {array.shape}"
-            )
+        array = self._by_output("predicted", array)
         if self.task == "multilabel":
             return self._joined_labels(array)
-        values: Floats = array.astype(np.float64)
+        values = self.in_units(array)
+        if self.target_low is not None and self.target_high is not None:
+            np.clip(values, self.target_low, self.target_high, out=values)
+        return values
+
+    def in_units(self, standardized: NDArray[Any]) -> Floats:
+        """Convert standardized targets of a regression back to their units.
+
+        Unlike `decode`, which is for predictions, it does not limit them to a range.
+
+        Parameters
+        ----------
+        standardized : array of shape (samples, outputs), for a single target also (samples,)
+            Targets as `targets` returns them.
+
+        Returns
+        -------
+        float64 array of shape (samples, outputs)
+            ``standardized * target_scale + target_mean``.
+
+        Raises
+        ------
+        ValueError
+            The task is no regression, or the array has another shape.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> prepared = fastmlp.data.prepare(fastmlp.data.read("sine"), fastmlp.data.Options())
+        >>> values = prepared.preprocessing.in_units(prepared.train.y)
+        >>> values.shape, bool(abs(values).max() < 1.5)
+        ((720, 1), True)
+        """
+        if self.task != "regression":
+            raise ValueError(f"task must be regression for targets in units, got {self.task!r}")
+        values = self._by_output("standardized", np.asarray(standardized)).astype(np.float64)
         if self.target_mean is not None and self.target_scale is not None:
             values *= self.target_scale
             values += self.target_mean
         return values
+
+    def _by_output(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array with a column for each output, checked."""
+        if self.task == "regression" and array.ndim == 1 and self.outputs == 1:
+            array = array[:, np.newaxis]
+        if array.ndim != 2 or array.shape[1] != self.outputs:
+            raise ValueError(f"{name} must have shape (samples, {self.outputs}), got {array.shape}")
+        return array
 
     def _encoded(
         self, x: Table | NDArray[Any], unknown: str

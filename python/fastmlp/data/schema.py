@@ -43,7 +43,7 @@ from fastmlp.data.options import Options
 from fastmlp.data.table import Table
 from fastmlp.errors import did_you_mean
 
-__all__ = ["Schema", "find_features", "learn_columns", "require_options_fit"]
+__all__ = ["Schema", "find_features", "kind_of", "learn_columns", "require_options_fit"]
 
 Indices = NDArray[np.int64]
 
@@ -108,11 +108,12 @@ def find_features(table: Table, options: Options, targets: Sequence[str]) -> dic
         elif name in table.index and name not in options.features:
             found[name] = Finding("identifier", "is the index of the rows")
         else:
-            found[name] = _kind_of(name, cells, options)
+            found[name] = kind_of(name, cells, options)
     return _with_consistent_decimals(table, options, found)
 
 
-def _kind_of(name: str, cells: Any, options: Options) -> Finding:
+def kind_of(name: str, cells: Any, options: Options) -> Finding:
+    """Return the kind of a column: what the options say, or else what its cells are."""
     tokens, form = options.missing_token, options.number_format
     forced = options.dates
     if name in options.categorical:
@@ -190,7 +191,13 @@ def _with_consistent_decimals(
 # ---------------------------------------------------------------- learning
 
 
-def learn_columns(table: Table, options: Options, targets: Sequence[str], rows: Indices) -> Schema:
+def learn_columns(
+    table: Table,
+    options: Options,
+    targets: Sequence[str],
+    rows: Indices,
+    whole: Table | None = None,
+) -> Schema:
     """Learn the columns of the features.
 
     Parameters
@@ -203,6 +210,8 @@ def learn_columns(table: Table, options: Options, targets: Sequence[str], rows: 
         Names of the target columns.
     rows : int64 array
         Positions of the training rows.
+    whole : Table, optional
+        Table in which kinds are found, if `table` holds a part of its rows.
 
     Raises
     ------
@@ -210,8 +219,9 @@ def learn_columns(table: Table, options: Options, targets: Sequence[str], rows: 
         Columns need a decision of the user, or cannot be used although they were named; the
         message names all of them.
     """
-    found = find_features(table, options, targets)
-    _refuse_unclear(table, options, found)
+    whole = table if whole is None else whole
+    found = find_features(whole, options, targets)
+    _refuse_unclear(whole, options, found)
     columns: list[Column] = []
     left_out: list[tuple[str, str]] = []
     for name, finding in found.items():
@@ -331,7 +341,9 @@ def _learned_category(
         reads, categories = "boolean", _truth_categories(present)
     else:
         categories = numeric_order(as_texts(present).unique().to_list())
-    column = CategoryColumn(name, categories, reads, tokens)
+    column = CategoryColumn(
+        name, categories, reads, tokens, as_code=options.category_inputs == "code"
+    )
     if options.missing == "auto":
         return replace(column, missing_level=bool(missing.any()))
     if options.missing == "error":

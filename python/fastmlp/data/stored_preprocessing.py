@@ -26,9 +26,11 @@ from fastmlp.data.columns import (
 )
 from fastmlp.errors import did_you_mean
 
-__all__ = ["preprocessing_config", "read_config"]
+__all__ = ["ARRAY_NAMES", "preprocessing_config", "read_config"]
 
-_ARRAY_NAMES = ("input_mean", "input_scale", "target_mean", "target_scale")
+ARRAY_NAMES = (
+    "input_mean", "input_scale", "target_mean", "target_scale", "target_low", "target_high",
+)  # fmt: skip
 
 # Limits far above any real network, low enough that a small file cannot claim much memory.
 _MOST_FEATURES = 1 << 31
@@ -105,6 +107,7 @@ def _column_config(column: Column) -> dict[str, Any]:
             "missing": list(column.missing),
             "fill": column.fill,
             "missing_level": column.missing_level,
+            **({"as_code": True} if column.as_code else {}),
             "refuses_missing": column.refuses_missing,
         }
     assert isinstance(column, DateColumn)
@@ -208,7 +211,8 @@ def _category_column(field: str, value: object) -> Column:
         "name", "kind", "categories", "reads", "missing", "fill", "missing_level",
         "refuses_missing",
     )  # fmt: skip
-    fields = _mapping(field, value, keys)
+    as_code = isinstance(value, Mapping) and "as_code" in value
+    fields = _mapping(field, value, (*keys, "as_code") if as_code else keys)
     known = _names(f"{field}.categories", fields["categories"], MOST_CATEGORIES)
     reads = _text(f"{field}.reads", fields["reads"])
     if reads not in ("text", "number", "boolean"):
@@ -223,6 +227,7 @@ def _category_column(field: str, value: object) -> Column:
         _category_fill(field, fields["fill"], known),
         _flag(f"{field}.missing_level", fields["missing_level"]),
         _flag(f"{field}.refuses_missing", fields["refuses_missing"]),
+        as_code and _flag(f"{field}.as_code", fields["as_code"]),
     )
 
 
@@ -350,12 +355,12 @@ def _shape(value: object) -> tuple[int, ...]:
 
 
 def _arrays(expected: object, arrays: object) -> dict[str, NDArray[np.float64]]:
-    texts = _sequence("arrays", expected, len(_ARRAY_NAMES), fewest=0)
+    texts = _sequence("arrays", expected, len(ARRAY_NAMES), fewest=0)
     names = [_text(f"arrays[{i}]", name) for i, name in enumerate(texts)]
     if not isinstance(arrays, Mapping):
         raise TypeError(f"arrays must be a mapping, got {type(arrays).__name__}")
-    if len(set(names)) != len(names) or not set(names) <= set(_ARRAY_NAMES):
-        raise ValueError(f"arrays must name some of {', '.join(_ARRAY_NAMES)}, each once")
+    if len(set(names)) != len(names) or not set(names) <= set(ARRAY_NAMES):
+        raise ValueError(f"arrays must name some of {', '.join(ARRAY_NAMES)}, each once")
     for name in names:
         if name not in arrays:
             raise ValueError(f"{name} is missing")

@@ -34,6 +34,7 @@ __all__ = [
     "column_codes",
     "find_targets",
     "labeled_rows",
+    "missing_targets",
     "learn_target",
     "values_of_columns",
     "weights_of",
@@ -188,6 +189,15 @@ def learn_target(table: Table, name: str, options: Options) -> TableTarget:
     return TableTarget(name, table, tokens, kind, form)
 
 
+def missing_targets(table: Table, tokens: Mapping[str, Sequence[str]]) -> NDArray[np.bool_]:
+    """Return the rows of a table that lack one of the targets; see `labeled_rows`."""
+    missing = np.zeros(len(table), bool)
+    for name, texts in tokens.items():
+        if name in table.columns:
+            missing |= missing_cells(table.columns[name], texts)
+    return missing
+
+
 def labeled_rows(table: Table, tokens: Mapping[str, Sequence[str]]) -> Table:
     """Return the rows of a table in which no target is missing; the table itself if none is.
 
@@ -203,10 +213,7 @@ def labeled_rows(table: Table, tokens: Mapping[str, Sequence[str]]) -> Table:
     FormatError
         No row has all targets.
     """
-    missing = np.zeros(len(table), bool)
-    for name, texts in tokens.items():
-        if name in table.columns:
-            missing |= missing_cells(table.columns[name], texts)
+    missing = missing_targets(table, tokens)
     if not missing.any():
         return table
     if missing.all():

@@ -96,7 +96,9 @@ class Targets:
             raise FormatError(f"{self.label}: {problem} at [{row}]")
 
 
-def learn_targets(raw: RawData, options: Options, notes: list[str]) -> tuple[RawData, Targets]:
+def learn_targets(
+    raw: RawData, options: Options, notes: list[str], whole: Part | None = None
+) -> tuple[RawData, Targets]:
     """Find the targets of a source and their task.
 
     Parameters
@@ -107,6 +109,9 @@ def learn_targets(raw: RawData, options: Options, notes: list[str]) -> tuple[Raw
         What the user says about the targets.
     notes : list of str
         Decisions that the options did not make are added to it.
+    whole : Part, optional
+        Samples that decide the task and how targets are read, if the source is a part of them.
+        Classes are those of the source.
 
     Returns
     -------
@@ -125,15 +130,17 @@ def learn_targets(raw: RawData, options: Options, notes: list[str]) -> tuple[Raw
     table = raw.train.x
     if not isinstance(table, Table):
         refuse_column_options(options, raw.name)
-        return raw, _of_arrays(raw, options, notes)
+        return raw, _of_arrays(raw, options, notes, raw.train if whole is None else whole)
     require_options_fit(table, options)
-    columns = [learn_target(table, name, options) for name in find_targets(table, options)]
+    seen = table if whole is None else whole.x
+    assert isinstance(seen, Table)
+    columns = [learn_target(seen, name, options) for name in find_targets(seen, options)]
     if options.missing != "error":
         raw = _labeled(raw, {column.name: column.missing_tokens for column in columns}, notes)
     assert isinstance(raw.train.x, Table)
-    table = raw.train.x
-    columns = [replace(column, table=table) for column in columns]
-    return raw, _of_table(raw, table, columns, options, notes)
+    if whole is None:
+        columns = [replace(column, table=raw.train.x) for column in columns]
+    return raw, _of_table(raw, raw.train.x, columns, options, notes)
 
 
 def known_targets(
@@ -178,7 +185,7 @@ def _of_table(
     known = raw.task if options.task == "auto" else options.task
     task = infer_task(columns) if known is None else known
     require_task(task, columns, asked=known is not None)
-    schema = tuple(column.column(task) for column in columns)
+    schema = tuple(replace(column, table=table).column(task) for column in columns)
     label = columns[0].label
     if task != "classification":
         values, problems = values_of_columns(table, schema)
@@ -195,25 +202,25 @@ def _of_table(
     classes = schema[0].categories
     _note_task(known, task, notes, names, None, len(classes))
     label_type = columns[0].label_type
-    if table.is_untyped and all(map(_WHOLE.fullmatch, classes)):
+    if table.is_untyped and all(map(_WHOLE.fullmatch, columns[0].names())):
         label_type = "integer"  # written as Python writes them, so that nothing is lost
     return Targets(task, names, label, codes, None, classes, label_type=label_type, schema=schema)
 
 
-def _of_arrays(raw: RawData, options: Options, notes: list[str]) -> Targets:
-    columns = target_arrays(raw.train)
+def _of_arrays(raw: RawData, options: Options, notes: list[str], whole: Part) -> Targets:
+    columns, seen = target_arrays(raw.train), target_arrays(whole)
     for column in columns:
         column.refuse_missing()
     known = raw.task if options.task == "auto" else options.task
-    task = infer_task(columns) if known is None else known
-    require_task(task, columns, asked=known is not None)
+    task = infer_task(seen) if known is None else known
+    require_task(task, seen, asked=known is not None)
     names = tuple(column.name for column in columns)
     if task == "classification":
         named = raw.class_names is not None
         classes = raw.class_names or columns[0].names()
         codes = class_codes(columns[0], classes, indices=named)
         _note_task(known, task, notes, names, None, len(classes))
-        label_type = "text" if named else columns[0].label_type
+        label_type = "text" if named else seen[0].label_type
         return Targets(task, names, columns[0].label, codes, None, classes, named, label_type)
     values = value_matrix(columns)
     _note_task(known, task, notes, names, values)

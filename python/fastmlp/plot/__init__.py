@@ -16,7 +16,7 @@ from fastmlp.plot.graph import computational_graph
 from fastmlp.plot.images import images, weight_templates
 from fastmlp.plot.output import svg
 from fastmlp.plot.regions import decision_regions
-from fastmlp.plot.results import class_scores, confusion_matrix, predictions
+from fastmlp.plot.results import class_scores, confusion_matrix, importance, predictions
 from fastmlp.plot.style import OKABE_ITO, STYLE
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "decision_regions",
     "gradient_norms",
     "images",
+    "importance",
     "learning_curves",
     "learning_rate",
     "predictions",

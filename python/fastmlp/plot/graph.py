@@ -101,6 +101,11 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
         raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
     if any(model.architecture.batch_normalization):
         raise ValueError("model must have no batch normalization; pass model.folded() instead")
+    if model.architecture.has_input_stage:
+        raise ValueError(
+            "model must have neither inputs nor input_scaling nor members, whose parameters are no "
+            "part of the graph"
+        )
     exact = _in_float64(model)
     row, target = _one_row(x), _one_target(model, y)
     loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)

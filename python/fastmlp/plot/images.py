@@ -274,7 +274,12 @@ def weight_templates(
     layers = len(model.layer_sizes) - 1
     layer = integer("layer", layer, -layers, layers - 1) % layers
     weights = np.asarray(model.weights[layer], np.float64)
-    preprocessing = getattr(model, "preprocessing", None) if layer == 0 else None
+    if weights.ndim > 2:
+        raise ValueError(
+            f"layer must be one whose weights the members share, in layer {layer} each has its own"
+        )
+    reads_pixels = layer == 0 and not model.architecture.inputs
+    preprocessing = getattr(model, "preprocessing", None) if reads_pixels else None
     known = getattr(preprocessing, "image_shape", None)
     shape = _checked_image_shape(image_shape, weights.shape[0], known)
     chosen = _chosen_units(units, weights.shape[1])

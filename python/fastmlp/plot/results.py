@@ -1,4 +1,4 @@
-"""Results on samples: confusion matrix, scores of classes, predicted against true values."""
+"""Results on samples: confusion matrix, scores of classes, predictions, importance of columns."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from fastmlp.plot.style import (
     styled_axes,
     text_color_on,
 )
-from fastmlp.validation import choice, finite_array
+from fastmlp.validation import choice, finite_array, integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["class_scores", "confusion_matrix", "predictions"]
+__all__ = ["class_scores", "confusion_matrix", "importance", "predictions"]
 
 Floats = NDArray[np.float64]
 
@@ -330,6 +330,85 @@ def predictions(
     add_title(ax, title, "Predictions")
     if targets > 1:
         add_legend(ax)
+    return ax
+
+
+def importance(
+    names: Sequence[str],
+    means: ArrayLike,
+    deviations: ArrayLike | None = None,
+    *,
+    most: int = 30,
+    label: str = "loss of score",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the importance of columns as horizontal bars, the most important one on top.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the columns.
+    means : array of shape (columns,)
+        Importance of each column, such as ``fastmlp.permutation_importance(...).means``.
+    deviations : array of shape (columns,), optional
+        Standard deviations, >= 0, drawn as lines of this length to both sides.
+    most : int
+        Largest number of columns that are drawn, >= 1; the title tells if there are more.
+    label : str
+        Label of the axis of the values.
+    title : str, optional
+        Title of the axes; an empty string sets none.
+    ax : Axes, optional
+        Axes to draw on; by default those of a new figure, which grows with the number of columns.
+
+    Returns
+    -------
+    Axes
+        Axes with one bar per column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There are no columns, or the arrays do not match the names.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.importance(["town", "size"], [0.1, 0.8], [0.02, 0.05])
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['size', 'town']
+    """
+    values: Floats = finite_array("means", means, np.float64)
+    spreads: Floats = finite_array(
+        "deviations", np.zeros(len(names)) if deviations is None else deviations, np.float64
+    )
+    for name, array in (("means", values), ("deviations", spreads)):
+        if array.shape != (len(names),) or len(names) == 0:
+            raise ValueError(
+                f"{name} must have a value for each of {len(names)} names, at least one, got shape "
+                f"{array.shape}"
+            )
+    if spreads.min() < 0:
+        raise ValueError(f"deviations must be >= 0, got {spreads.min()}")
+    order = np.argsort(-values, kind="stable")[: integer("most", most, 1)]
+    ax = styled_axes(
+        ax, (STYLE["figure.figsize"][0], float(np.clip(1.4 + 0.32 * len(order), 2.5, 40)))
+    )
+    rows = np.arange(len(order))
+    ax.barh(
+        rows, values[order], height=0.62, color=OKABE_ITO[0],
+        xerr=None if deviations is None else spreads[order],
+        error_kw={"ecolor": INK, "elinewidth": 1.0, "capsize": 2.0},
+    )  # fmt: skip
+    ax.axvline(0.0, color=INK, linewidth=0.8)
+    ax.set_yticks(rows, [plain(names[i]) for i in order])
+    ax.set(ylim=(len(order) - 0.5, -0.5))
+    ax.grid(False, axis="y")
+    ax.set_xlabel(label)
+    left = len(names) - len(order)
+    usual = f"Importance of the columns ({left} more)" if left else "Importance of the columns"
+    add_title(ax, title, usual)
     return ax
 
 

@@ -1,0 +1,222 @@
+"""Metrics of predicted values. Of several targets each is the mean over the targets.
+
+Predictions that are NaN or infinite make a result that is NaN or infinite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp._logarithm import log
+from fastmlp.metrics.classes import usable_weights
+from fastmlp.validation import finite_array, real
+
+__all__ = ["mae", "mape", "mse", "poisson_deviance", "quantile_loss", "r2", "rmse"]
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+
+def mse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Mean squared error.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,) or (samples, targets)
+        True and predicted values.
+    sample_weight : array of shape (samples,), optional
+        Weights >= 0 of the samples, not all 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The shapes differ, or true values are not finite.
+
+    Examples
+    --------
+    >>> mse([1.0, 2.0], [1.0, 4.0])
+    2.0
+    """
+    return float(_mean_squares(*_pair(y_true, y_pred, sample_weight)).mean())
+
+
+def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Square root of the mean squared error, in the units of the targets.
+
+    Parameters and errors are those of `mse`; of several targets it is the mean of their roots.
+
+    Examples
+    --------
+    >>> rmse([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 8.0])
+    2.0
+    """
+    return float(np.sqrt(_mean_squares(*_pair(y_true, y_pred, sample_weight))).mean())
+
+
+def mae(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Mean absolute error, in the units of the targets.
+
+    Parameters and errors are those of `mse`.
+
+    Examples
+    --------
+    >>> mae([1.0, 2.0], [1.0, 4.0])
+    1.0
+    """
+    truth, predicted, weights = _pair(y_true, y_pred, sample_weight)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(_means(np.abs(truth - predicted), weights).mean())
+
+
+def mape(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Mean absolute error as a share of the true value.
+
+    A true value of 0 counts as the rounding unit 2.2e-16, so that an error there is huge.
+    Parameters and errors are those of `mse`.
+
+    Examples
+    --------
+    >>> mape([10.0, 20.0], [11.0, 18.0])
+    0.1
+    """
+    truth, predicted, weights = _pair(y_true, y_pred, sample_weight)
+    sizes = np.maximum(np.abs(truth), np.finfo(np.float64).eps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(_means(np.abs(truth - predicted) / sizes, weights).mean())
+
+
+def r2(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Share of the variance that is explained, ``1 - mse / variance``.
+
+    For a constant target it is 1 if all predictions are equal to it, else 0. Parameters and errors
+    are those of `mse`.
+
+    Examples
+    --------
+    >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 2.0])
+    0.5
+    """
+    truth, predicted, weights = _pair(y_true, y_pred, sample_weight)
+    squared = _mean_squares(truth, predicted, weights)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = _means(np.square(truth - _means(truth, weights)), weights)
+        whole = np.asarray(squared > 0, np.float64)
+        unexplained = np.divide(squared, spread, out=whole, where=spread > 0)
+        return float(1.0 - unexplained.mean())
+
+
+def quantile_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    quantile: float = 0.5,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Mean pinball loss, which predictions of a quantile minimize.
+
+    ``q (y - p)`` where the true value y is above the prediction p, else ``(1 - q) (p - y)``.
+
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight
+        As for `mse`.
+    quantile : float
+        The quantile q in (0, 1); 0.5 makes half the mean absolute error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `mse`, or the quantile is out of range.
+
+    Notes
+    -----
+    R. Koenker, G. Bassett, "Regression quantiles", 1978.
+
+    Examples
+    --------
+    >>> quantile_loss([1.0, 3.0], [2.0, 2.0], quantile=0.75)
+    0.5
+    """
+    level = real("quantile", quantile, 0.0, 1.0, below=True)
+    if level == 0.0:
+        raise ValueError("quantile must be > 0, got 0.0")
+    truth, predicted, weights = _pair(y_true, y_pred, sample_weight)
+    with np.errstate(over="ignore", invalid="ignore"):
+        above = truth - predicted
+        return float(_means(np.maximum(level * above, (level - 1.0) * above), weights).mean())
+
+
+def poisson_deviance(
+    y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
+    """Mean deviance of counts from predicted rates, ``2 (y log(y / p) - y + p)``.
+
+    It is infinite if a prediction is below 0 or infinite, or is 0 where the count is not.
+
+    Parameters
+    ----------
+    y_true : array of shape (samples,) or (samples, targets)
+        Counts, >= 0.
+    y_pred : array of the same shape
+        Predicted rates.
+    sample_weight
+        As for `mse`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `mse`, or a count is below 0.
+
+    Examples
+    --------
+    >>> round(poisson_deviance([0.0, 2.0], [1.0, 2.0]), 4)
+    1.0
+    """
+    truth, predicted, weights = _pair(y_true, y_pred, sample_weight)
+    if truth.min() < 0:
+        raise ValueError(f"y_true must hold counts >= 0, got {truth.min()}")
+    with np.errstate(all="ignore"):
+        ratio = truth / predicted
+        usable = (truth > 0) & (predicted > 0) & np.isfinite(ratio)
+        lost = truth * log(np.where(usable, ratio, 1.0))
+        deviance = 2.0 * (lost - truth + predicted)
+    # The formula would make a rate of a wrong sign a good one.
+    impossible = (predicted < 0) | np.isinf(predicted) | ((truth > 0) & np.isinf(ratio))
+    deviance = np.where(impossible, np.inf, deviance)
+    return float(_means(deviance, weights).mean())
+
+
+def _pair(
+    y_true: object, y_pred: object, sample_weight: ArrayLike | None
+) -> tuple[Floats, Floats, Floats | None]:
+    """Return values of shape (samples, targets), and weights or None."""
+    truth: Floats = finite_array("y_true", y_true, np.float64)
+    predicted = np.asarray(y_pred, np.float64)
+    if truth.ndim == 1:
+        truth = truth[:, np.newaxis]
+    if predicted.ndim == 1:
+        predicted = predicted[:, np.newaxis]
+    if truth.ndim != 2 or truth.size == 0:
+        raise ValueError(
+            f"y_true must have shape (samples,) or (samples, targets), none 0, got {truth.shape}"
+        )
+    if predicted.shape != truth.shape:
+        raise ValueError(
+            f"y_pred must have the shape of y_true, {truth.shape}, got {predicted.shape}"
+        )
+    return truth, predicted, usable_weights(sample_weight, len(truth))
+
+
+def _means(values: Floats, weights: Floats | None) -> Floats:
+    """Return the mean of each column."""
+    return np.asarray(np.average(values, axis=0, weights=weights))
+
+
+def _mean_squares(truth: Floats, predicted: Floats, weights: Floats | None) -> Floats:
+    # The square of a very large residual overflows to infinity, which is the correct result.
+    with np.errstate(over="ignore", invalid="ignore"):
+        residuals = truth - predicted
+        return _means(residuals * residuals, weights)
