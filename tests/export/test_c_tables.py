@@ -12,7 +12,7 @@ import fastmlp
 from fastmlp.export import to_c
 from fastmlp.export.c_columns import field_names
 from support.c_programs import C_COMPILER, CPP_COMPILER, compiled, rows_in_c
-from support.export_tables import TASKS, TOLERANCES, cases, served, subject
+from support.export_tables import TASKS, TOLERANCES, cases, limited, served, subject
 
 pytest.importorskip("polars")
 pytestmark = pytest.mark.skipif(C_COMPILER is None, reason="needs a C compiler")
@@ -50,6 +50,12 @@ def test_c_reads_raw_rows_as_the_model(seed, chosen, tmp_path):
         problems = case.model.preprocessing.served_inputs(one)[1].of_row(0)
         first = min(names.index(n) for n in names if f"column {n!r}:" in problems)
         assert found["found"][row, 0] == first + 1
+
+
+@pytest.mark.parametrize("standardizes", [True, False])
+def test_predictions_are_limited_to_the_range_of_the_targets(standardizes, dtype, tmp_path):
+    case = limited(subject(11, task="regression", dtype=dtype, standardize_target=standardizes))
+    assert_same_rows(rows_in_c(case, tmp_path), case)
 
 
 @pytest.mark.parametrize("normalizes", [False, True], ids=["", "batch_norm"])

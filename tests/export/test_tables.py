@@ -26,7 +26,7 @@ from fastmlp.export.c_columns import field_names
 from fastmlp.export.onnx_columns import input_names
 from fastmlp.export.table_rows import LATEST, MEANINGS, WHITE_SPACE
 from support.c_programs import C_COMPILER, compiled, rows_in_c
-from support.export_tables import TASKS, TOLERANCES, Subject, cases, served, subject
+from support.export_tables import TASKS, TOLERANCES, Subject, cases, limited, served, subject
 from support.paths import ROOT
 
 pytest.importorskip("polars")
@@ -80,6 +80,25 @@ def test_onnxruntime_reads_raw_rows_as_the_model(seed, chosen, tmp_path):
         if chosen["task"] == "classification":
             labels = case.model.preprocessing.decode(labels)
         np.testing.assert_array_equal(found["label"][kept], labels)
+    assert check(case.model, path)["passed"]
+
+
+@pytest.mark.parametrize("standardizes", [True, False])
+def test_predictions_are_limited_to_the_range_of_the_targets(standardizes, dtype, tmp_path):
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    case = limited(subject(11, task="regression", dtype=dtype, standardize_target=standardizes))
+    path = tmp_path / "model.onnx"
+    to_onnx(case.model, path)
+    proto = graph_of(onnx, path, case.model.dtype, case.inputs.shape[1])
+    kept, x = served(case)
+    expected = case.model.preprocessing.decode(case.model.predict(x))
+    found = run_proto(onnxruntime, proto, feeds(case))["y"][kept]
+    assert np.abs(found - expected).max() <= TOLERANCES[dtype] * np.abs(expected).max()
+    pre = case.model.preprocessing
+    for limit in (pre.target_low, pre.target_high):
+        np.testing.assert_array_equal(
+            (found == limit.astype(dtype)).sum(axis=0), (expected == limit).sum(axis=0)
+        )
     assert check(case.model, path)["passed"]
 
 

@@ -8,12 +8,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fastmlp._files import atomic_write
 from fastmlp.activations import FORMS
 from fastmlp.export.c_columns import RowWriter
 from fastmlp.export.c_comment import introduction
+from fastmlp.export.c_inputs import InputWriter
 from fastmlp.export.c_text import (
     NAME,
     Scalar,
@@ -58,10 +60,13 @@ def to_c(model: MLP | TrainedModel, path: str | PathLike[str], *, name: str | No
     If the macro ``NAME_EXACT`` is defined before the header is included, and the compiler does not
     contract expressions (``-ffp-contract=off``), sums are added up with ``fma`` in the order of
     fastmlp. Networks with the activations relu, leaky_relu, identity, hard_sigmoid, step and sign
-    then compute logits that are equal to those of `MLP.forward` to the last bit. Other activations
-    and probabilities differ by the rounding of the C library's functions. Without the macro batch
-    normalization is folded into weights and biases. Options such as ``-ffast-math`` break the
-    treatment of missing values.
+    then compute logits that are equal to those of `MLP.forward` to the last bit; so do clips, bins,
+    codes, tables, factors and mixes, and members whose values are averaged. Other activations,
+    cosines of inputs, and probabilities, also those that members average, differ by the rounding of
+    the C library's functions: by 1e-5 in float32 and 1e-13 in float64 of the largest output, where
+    no sum cancels.
+    Without the macro batch normalization is folded into weights and biases. Options such as
+    ``-ffast-math`` break the treatment of missing values.
 
     The comment at the top shows the calls and the stack memory of a call.
 
@@ -160,9 +165,16 @@ def _multiply_add(inference: Inference, prefix: str) -> Lines:
     yield "#endif"
 
 
+def _has_stage(inference: Inference) -> bool:
+    """Whether the inputs of the first layer are computed once, before the layers."""
+    return bool(inference.inputs) or inference.members > 1
+
+
 def _stack_numbers(inference: Inference) -> int:
     decides = inference.kind in ("classes", "labels")
     numbers = sum(_hidden_buffers(inference).values()) + (inference.outputs if decides else 0)
+    numbers += inference.first_inputs if _has_stage(inference) else 0
+    numbers += inference.outputs if inference.members > 1 else 0
     return numbers if inference.columns is None else numbers + inference.features
 
 
@@ -171,12 +183,16 @@ def _constants(inference: Inference, unfolded: Inference, prefix: str) -> Lines:
     yield ""
     yield "enum {"
     yield f"    {prefix}_features = {inference.features},"
+    if inference.members > 1:
+        yield f"    {prefix}_members = {inference.members},"
     yield f"    {prefix}_outputs = {inference.outputs}"
     yield "};"
     if inference.class_names is not None:
         yield ""
         yield from names_lines(f"{prefix}_class_names", inference.class_names)
-    for name in ("input_mean", "input_deviation", "target_mean", "target_scale"):
+    for name in (
+        "input_mean", "input_deviation", "target_mean", "target_scale", "target_low", "target_high",
+    ):  # fmt: skip
         array = getattr(inference, name)
         if array is not None:
             yield ""
@@ -196,7 +212,8 @@ def _constants(inference: Inference, unfolded: Inference, prefix: str) -> Lines:
 
 def _layer_arrays(prefix: str, index: int, layer: DenseLayer) -> Lines:
     arrays = {"W": layer.weights, "b": layer.biases, "means": layer.means}
-    arrays |= {"inverses": layer.inverses, "scales": layer.scales}
+    arrays |= {"inverses": layer.inverses, "scales": layer.scales, "mixes": layer.mixes}
+    arrays |= {"input_scales": layer.input_scales}
     for name, array in arrays.items():
         if array is not None:
             yield ""
@@ -207,6 +224,10 @@ def _functions(inference: Inference, unfolded: Inference, prefix: str) -> Lines:
     """Yield the functions that users of the header call."""
     normalizes = [layer.means is not None for layer in unfolded.layers]
     writer = _FunctionWriter(inference, normalizes, prefix)
+    if _has_stage(inference):
+        stage = InputWriter(inference, prefix, writer.sample())
+        yield from stage.constants()
+        yield from stage.function()
     yield from writer.predict()
     if inference.link in ("softmax", "sigmoid"):
         yield from writer.probabilities()
@@ -216,6 +237,11 @@ def _functions(inference: Inference, unfolded: Inference, prefix: str) -> Lines:
         yield from writer.classify_by_threshold()
     if inference.columns is not None:
         yield from writer.functions_of_rows()
+
+
+def _indented(lines: Lines) -> Lines:
+    """Yield lines one level deeper; lines of the preprocessor stay where they are."""
+    yield from (line if line.startswith("#") or not line else f"    {line}" for line in lines)
 
 
 class _FunctionWriter:
@@ -229,23 +255,77 @@ class _FunctionWriter:
 
     def predict(self) -> Lines:
         """Yield NAME_predict: the layers in order, then the function of the outputs."""
-        inference = self._inference
-        yield from self._opening("void", "predict", f", {self._number} *outputs")
+        inference, number = self._inference, self._number
+        ensemble = inference.members > 1
+        yield from self._opening("void", "predict", f", {number} *outputs")
+        if _has_stage(inference):
+            yield f"    {number} inputs[{inference.first_inputs}];"
         for name, size in _hidden_buffers(inference).items():
-            yield f"    {self._number} {name}[{size}];"
-        source, last = "x", len(inference.layers) - 1
-        for index, layer in enumerate(inference.layers):
-            target = "outputs" if index == last else _BUFFERS[index % 2]
-            yield from self._dense(index, layer, source, target)
-            source = target
-        if inference.softmax_output:
-            yield from self._linked("softmax", "outputs")
+            yield f"    {number} {name}[{size}];"
+        if ensemble:
+            yield f"    {number} own[{self._prefix}_outputs];"
+        if _has_stage(inference):
+            yield f"    {self._prefix}_inputs(x, inputs);"
+        if ensemble:
+            yield from self._members()
+        else:
+            yield from self._layers("outputs")
         if inference.kind == "values":
             yield from self._linked(inference.link, "outputs")
             yield from self._in_units()
         else:
             yield from self._linked(inference.output_link, "outputs")
         yield "}"
+
+    def _layers(self, result: str) -> Lines:
+        """Yield the layers in order; the outputs of the last go to `result`."""
+        inference = self._inference
+        source, last = "inputs" if _has_stage(inference) else "x", len(inference.layers) - 1
+        for index, layer in enumerate(inference.layers):
+            target = result if index == last else _BUFFERS[index % 2]
+            yield from self._dense(index, layer, source, target)
+            source = target
+        if inference.softmax_output:
+            yield from self._linked("softmax", result)
+
+    # ------------------------------------------------------------ members
+
+    def _members(self) -> Lines:
+        """Yield the mean of the members' values, probabilities or rates, as `forward` has it."""
+        prefix = self._prefix
+        yield ""
+        yield f"    {self._each_output} outputs[j] = {self._scalar.literal(0)};"
+        yield f"    for (int m = 0; m < {prefix}_members; ++m) {{"
+        yield from _indented(self._layers("own"))
+        for link, group in self._inference.groups:
+            yield from _indented(self._linked(link, "own", group))
+        yield f"        {self._each_output} outputs[j] += own[j];"
+        yield "    }"
+        members = self._scalar.literal(self._inference.members)
+        yield f"    {self._each_output} outputs[j] /= {members};"
+        for link, group in self._inference.groups:
+            yield from self._unlinked(link, group)
+
+    def _unlinked(self, link: Link, group: slice) -> Lines:
+        """Yield the conversion of a mean of probabilities or rates to what the loss reads."""
+        if link == "none":
+            return
+        limits, literal = np.finfo(self._inference.dtype), self._scalar.literal
+        log, one = f"log{self._scalar.suffix}", literal(1)
+        least, least_other = literal(float(limits.tiny)), literal(float(limits.eps) / 2)
+        yield f"    {self._each(group)} {{"
+        if link == "sigmoid":
+            yield f"        const {self._number} other = {one} - outputs[j];"
+        yield f"        outputs[j] = {log}(outputs[j] > {least} ? outputs[j] : {least});"
+        if link == "sigmoid":
+            yield f"        outputs[j] -= {log}(other > {least_other} ? other : {least_other});"
+        yield "    }"
+
+    def _each(self, group: slice | None) -> str:
+        """Return the loop over the outputs of one loss; None: all."""
+        if group is None or len(self._inference.groups) == 1:
+            return self._each_output
+        return f"for (int j = {group.start}; j < {group.stop}; ++j)"
 
     def probabilities(self) -> Lines:
         """Yield NAME_probabilities: NAME_predict, with the link if it does not apply it itself."""
@@ -293,34 +373,57 @@ class _FunctionWriter:
     def _dense(self, index: int, layer: DenseLayer, source: str, target: str) -> Lines:
         # The outer loop runs over rows of the weights, so that the inner loop reads consecutive
         # memory and each input is computed once.
-        inputs, outputs = layer.weights.shape
+        inputs, outputs = layer.weights.shape[-2:]
         each = f"for (int j = 0; j < {outputs}; ++j)"
         yield ""
         yield f"    {each} {target}[j] = {self._scalar.literal(0)};"
         yield f"    for (int i = 0; i < {inputs}; ++i) {{"
-        if index == 0:
-            yield from self._encoded_input()
-        else:
-            yield f"        const {self._number} value = {source}[i];"
-        weight = f"{self._prefix}_W{index}[i][j]"
+        value = self.sample() if source == "x" else f"{source}[i]"
+        if layer.input_scales is not None:
+            value += f" * {self._element('input_scales', index, layer.input_scales, 'i')}"
+        yield f"        const {self._number} value = {value};"
+        weight = self._element("W", index, layer.weights, "i][j", 2)
         yield f"        {each}"
         product = f"{self._prefix}_MULTIPLY_ADD(value, {weight}, {target}[j])"
         yield f"            {target}[j] = {product};"
         yield "    }"
-        if self._normalizes[index]:
-            yield from self._normalized(index, each, target)
+        yield from self._scaled(index, layer, each, target)
+        bias = self._element("b", index, layer.biases)
         yield f"    {each} {{"
-        yield f"        const {self._number} z = {target}[j] + {self._prefix}_b{index}[j];"
+        yield f"        const {self._number} z = {target}[j] + {bias};"
         value = self._scalar.expression(FORMS[layer.activation].c, layer.parameter)
-        yield f"        {target}[j] = {value};"
+        if layer.mixes is None:
+            yield f"        {target}[j] = {value};"
+        else:
+            mix, add = self._element("mixes", index, layer.mixes), f"{self._prefix}_MULTIPLY_ADD"
+            yield f"        const {self._number} value = {value};"
+            yield f"        {target}[j] = {add}({mix}, value, {add}(-{mix}, z, z));"
         yield "    }"
 
-    def _normalized(self, index: int, each: str, target: str) -> Lines:
-        prefix = self._prefix
-        centered = f"({target}[j] - {prefix}_means{index}[j])"
-        factors = f"{prefix}_inverses{index}[j] * {prefix}_scales{index}[j]"
-        yield f"#ifdef {prefix}_EXACT"
-        yield f"    {each} {target}[j] = {centered} * {factors};"
+    def _element(
+        self, kind: str, index: int, array: Array, place: str = "j", dimensions: int = 1
+    ) -> str:
+        """Return an element of an array of a layer, of member m where each has its own."""
+        member = "[m]" if array.ndim > dimensions else ""
+        return f"{self._prefix}_{kind}{index}{member}[{place}]"
+
+    def _scaled(self, index: int, layer: DenseLayer, each: str, target: str) -> Lines:
+        """Yield the normalization of products, and their factors where members have them."""
+        scaled = ""
+        if layer.scales is not None:
+            factor = self._element("scales", index, layer.scales)
+            scaled = f"    {each} {target}[j] *= {factor};"
+        if not self._normalizes[index]:
+            yield from [scaled] if scaled else []
+            return
+        own = "[m]" if layer.biases.ndim > 1 else ""
+        array = f"{self._prefix}_{{}}{index}{own}[j]".format
+        centered = f"({target}[j] - {array('means')})"
+        yield f"#ifdef {self._prefix}_EXACT"
+        yield f"    {each} {target}[j] = {centered} * {array('inverses')} * {array('scales')};"
+        if scaled:
+            yield "#else"
+            yield scaled
         yield "#endif"
 
     def functions_of_rows(self) -> Lines:
@@ -348,7 +451,8 @@ class _FunctionWriter:
         yield "    return 0;"
         yield "}"
 
-    def _encoded_input(self) -> Lines:
+    def sample(self) -> str:
+        """Return the expression of feature i of a sample, standardized and scaled."""
         inference, prefix, number = self._inference, self._prefix, self._number
         value = "x[i]"
         if inference.columns is None and inference.input_mean is not None:
@@ -356,39 +460,50 @@ class _FunctionWriter:
             value = f"({number})({centered} / {prefix}_input_deviation[i])"
         if inference.input_scale != 1:
             value += f" * {self._scalar.literal(inference.input_scale)}"
-        yield f"        const {number} value = {value};"
+        return value
 
-    def _linked(self, link: Link, values: str) -> Lines:
+    def _linked(self, link: Link, values: str, group: slice | None = None) -> Lines:
         """Yield the conversion of outputs to probabilities or rates, in place."""
         if link == "none":
             return
         yield ""
         if link == "softmax":
-            yield from self._softmax(values)
+            yield from self._softmax(values, group)
             return
         exp, one = f"exp{self._scalar.suffix}", self._scalar.literal(1)
         value = f"{values}[j]"
         result = f"{exp}({value})" if link == "exp" else f"{one} / ({one} + {exp}(-{value}))"
-        yield f"    {self._each_output} {value} = {result};"
+        yield f"    {self._each(group)} {value} = {result};"
 
-    def _softmax(self, values: str) -> Lines:
-        number, zero = self._number, self._scalar.literal(0)
+    def _softmax(self, values: str, group: slice | None) -> Lines:
+        number, zero, each = self._number, self._scalar.literal(0), self._each(group)
         yield "    {"
-        yield f"        {number} largest = {values}[0];"
+        yield f"        {number} largest = {values}[{0 if group is None else group.start}];"
         yield f"        {number} sum = {zero};"
-        yield f"        {self._each_output}"
+        yield f"        {each}"
         yield f"            if ({values}[j] > largest) largest = {values}[j];"
-        yield f"        {self._each_output} {{"
+        yield f"        {each} {{"
         yield f"            {values}[j] = exp{self._scalar.suffix}({values}[j] - largest);"
         yield f"            sum += {values}[j];"
         yield "        }"
-        yield f"        {self._each_output} {values}[j] /= sum;"
+        yield f"        {each} {values}[j] /= sum;"
         yield "    }"
 
     def _in_units(self) -> Lines:
-        if self._inference.target_mean is None:
+        inference, prefix = self._inference, self._prefix
+        if inference.target_mean is None and inference.target_low is None:
             return
-        mean, scale = f"{self._prefix}_target_mean[j]", f"{self._prefix}_target_scale[j]"
+        value = "(double)outputs[j]"
+        if inference.target_mean is not None:
+            value += f" * {prefix}_target_scale[j] + {prefix}_target_mean[j]"
         yield ""
-        yield f"    {self._each_output}"
-        yield f"        outputs[j] = ({self._number})((double)outputs[j] * {scale} + {mean});"
+        if inference.target_low is None:
+            yield f"    {self._each_output}"
+            yield f"        outputs[j] = ({self._number})({value});"
+            return
+        yield f"    {self._each_output} {{"
+        yield f"        double value = {value};"
+        for sign, limit in (("<", f"{prefix}_target_low[j]"), (">", f"{prefix}_target_high[j]")):
+            yield f"        if (value {sign} {limit}) value = {limit};"
+        yield f"        outputs[j] = ({self._number})value;"
+        yield "    }"

@@ -215,11 +215,18 @@ class RowWriter:
         yield f"        const int missing = {missing};"
         if replacement is None:
             yield f"        if (missing) return {number};"
-        at = int(np.argmax(replacement)) if replacement is not None and replacement.any() else -1
+        at = -1
+        if replacement is not None and column.as_code:
+            at = int(replacement[0])
+        elif replacement is not None and replacement.any():
+            at = int(np.argmax(replacement))
         yield f"        const int code = missing ? {at} : {code if known else -1};"
         if self._inference.refuses_unknown:
             yield f"        if (!missing && code < 0) return {number};"
-        yield f"        {prefix}_one_hot(x, {first}, {len(column.feature_names)}, code);"
+        if column.as_code:
+            yield f"        {prefix}_put(x, {first}, code);"
+        else:
+            yield f"        {prefix}_one_hot(x, {first}, {len(column.feature_names)}, code);"
         yield "    }"
 
 

@@ -76,9 +76,13 @@ def _headers(inference: Inference) -> str:
 
 def _exactness(inference: Inference) -> str:
     library = [layer.activation for layer in inference.layers if layer.activation not in _EXACT]
+    if any(group.basis in ("cosine", "periodic") for group in inference.inputs):
+        library.append("the cosines and sines of the inputs")
+    if inference.members > 1 and any(link != "none" for link, _ in inference.groups):
+        library.append("the means of the members")
     if library:
         functions = ", ".join(dict.fromkeys(library))
-        return f"{functions} of the C library round otherwise"
+        return f"{functions} are made with functions of the C library, which round otherwise"
     if inference.link in ("softmax", "sigmoid", "exp") or inference.softmax_output:
         return "so are the logits; exp of the C library rounds otherwise"
     return "so are the outputs"

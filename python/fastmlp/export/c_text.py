@@ -51,20 +51,26 @@ class Scalar:
 
 
 def array_lines(name: str, array: npt.NDArray[Any]) -> Iterator[str]:
-    """Yield the definition of a constant array of one or two dimensions: of floats or of int."""
+    """Yield the definition of a constant array: of floats or of int."""
     whole = array.dtype.kind == "i"
     scalar = Scalar(array.dtype)
     literal: Callable[[Any], str] = str if whole else scalar.literal
     dimensions = "".join(f"[{size}]" for size in array.shape)
     yield f"static const {'int' if whole else scalar.type} {name}{dimensions} = {{"
-    if array.ndim == 1:
-        yield from _value_lines(literal, array, "    ")
-    else:
-        for row in array:
-            yield "    {"
-            yield from _value_lines(literal, row, "        ")
-            yield "    },"
+    yield from _rows_lines(literal, array, "    ")
     yield "};"
+
+
+def _rows_lines(
+    literal: Callable[[Any], str], array: npt.NDArray[Any], indent: str
+) -> Iterator[str]:
+    if array.ndim == 1:
+        yield from _value_lines(literal, array, indent)
+        return
+    for row in array:
+        yield f"{indent}{{"
+        yield from _rows_lines(literal, row, f"{indent}    ")
+        yield f"{indent}}},"
 
 
 def _value_lines(

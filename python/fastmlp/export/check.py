@@ -111,7 +111,12 @@ def _comparison(
 
 def _random_samples(inference: Inference, random: np.random.Generator) -> Array:
     """Draw samples that reach the first layer with mean 0 and deviation 1."""
-    x = random.standard_normal((_SAMPLES, inference.features)) / (inference.input_scale or 1.0)
+    x = random.standard_normal((_SAMPLES, inference.features))
+    for group in inference.inputs:
+        if group.kind != "number":  # all codes and unknown ones, in no number that rounds to others
+            codes = random.integers(-1, group.levels + 1, _SAMPLES)
+            x[:, group.first_column] = codes + 0.25
+    x /= inference.input_scale
     if inference.input_mean is not None and inference.input_deviation is not None:
         x = inference.input_mean + inference.input_deviation * x
     limit = np.finfo(inference.dtype).max
@@ -182,22 +187,50 @@ def _clear_of_thresholds(model: MLP, inference: Inference, x: Array) -> Mask:
     The rounding error of a sum of n products is about sqrt(n) unit round-offs of the sum of their
     magnitudes: N. Higham, T. Mary, "A new approach to probabilistic rounding error analysis", 2019.
     """
-    values = [x * inference.dtype.type(inference.input_scale), *model.hidden_activations(x)]
+    values = [_first_inputs(model, x), *model.hidden_activations(x)]
     clear = np.ones(len(x), bool)
     for inputs, layer in zip(values, inference.layers, strict=True):
         if FORMS[layer.activation].jumps:
             z, size = _pre_activations(inputs.astype(np.float64), layer)
-            reach = 2 * np.sqrt(len(layer.weights)) * np.finfo(inference.dtype).eps
+            reach = 2 * np.sqrt(layer.weights.shape[-2]) * np.finfo(inference.dtype).eps
             clear &= ~_in_row(np.abs(z) <= reach * size)
     return clear
 
 
+def _first_inputs(model: MLP, x: Array) -> Array:
+    """Return the inputs of the first layer, without factors: of a network that returns them."""
+    architecture = model.architecture
+    if not architecture.inputs:
+        scaled: Array = x * model.dtype.type(architecture.input_scale)
+        return scaled
+    width = architecture.first_inputs
+    stage = MLP(
+        [architecture.layer_sizes[0], width],
+        loss="mse",
+        dtype=model.dtype.name,
+        input_scale=architecture.input_scale,
+        inputs=architecture.inputs,
+    )
+    own = {name: array for name, array in model.parameters().items() if name.startswith("inputs.")}
+    stage.set_parameters({**stage.parameters(), **own, "layers.0.weights": np.eye(width)})
+    return stage.forward(x)
+
+
 def _pre_activations(inputs: Array, layer: DenseLayer) -> tuple[Array, Array]:
-    """Return the inputs of a layer's activation, and the same sums of magnitudes."""
-    z, size = inputs @ layer.weights, np.abs(inputs) @ np.abs(layer.weights)
-    if layer.means is not None and layer.factors is not None:
-        z = (z - layer.means) * layer.factors
-        size = (size + np.abs(layer.means)) * np.abs(layer.factors)
+    """Return the inputs of a layer's activation, and the same sums of magnitudes.
+
+    Inputs are of shape (samples, units) or (samples, members, units), results always of the latter.
+    """
+    inputs = inputs[:, np.newaxis] if inputs.ndim == 2 else inputs
+    if layer.input_scales is not None:
+        inputs = inputs * layer.input_scales
+    by_member = inputs.swapaxes(0, 1)
+    z, size = by_member @ layer.weights, np.abs(by_member) @ np.abs(layer.weights)
+    z, size = z.swapaxes(0, 1), size.swapaxes(0, 1)
+    if layer.means is not None:
+        z, size = z - layer.means, size + np.abs(layer.means)
+    if layer.factors is not None:
+        z, size = z * layer.factors, size * np.abs(layer.factors)
     return z + layer.biases, size + np.abs(layer.biases)
 
 
@@ -213,5 +246,5 @@ def _decided(model: MLP, inference: Inference, x: Array, tolerance: float) -> Ma
 
 
 def _in_row(places: Array) -> Mask:
-    """Mark the rows with a true element, in arrays of one or two dimensions."""
+    """Mark the rows with a true element."""
     return np.asarray(places.reshape(len(places), -1).any(axis=1))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.export.input_columns import InputColumns, input_columns
 from fastmlp.losses import Link
 from fastmlp.model import MLP
 from fastmlp.network.architecture import BATCH_NORM_EPSILON
@@ -25,7 +26,11 @@ Kind = Literal["classes", "labels", "values", "outputs"]
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """``activation((x @ weights - means) * factors + biases)``; None skips means and factors."""
+    """``act(((x * input_scales) @ weights - means) * factors + biases)``; None skips an array.
+
+    With mixes the result is ``z + mixes * (act(z) - z)``. Of arrays that each member of an ensemble
+    has for itself the members are one more dimension, the first.
+    """
 
     weights: Array  # (in, out)
     biases: Array  # (out,)
@@ -34,8 +39,10 @@ class DenseLayer:
     activation: str
     parameter: float
     # The core multiplies by these two, one after the other, instead of the factors.
-    inverses: Array | None = None  # (out,)
+    inverses: Array | None = None  # (out,), of batch normalization
     scales: Array | None = None  # (out,)
+    mixes: Array | None = None  # (out,)
+    input_scales: Array | None = None  # (in,)
 
 
 class TrainedModel(Protocol):
@@ -66,19 +73,31 @@ class Inference:
     input_mean: Array | None  # (features,)
     input_deviation: Array | None  # (features,)
     input_scale: float
+    inputs: tuple[InputColumns, ...]  # between the scaled samples and the first layer; often none
     layers: tuple[DenseLayer, ...]
+    members: int
+    groups: tuple[
+        tuple[Link, slice], ...
+    ]  # of outputs, with the function whose values are averaged
     softmax_output: bool  # whether the last layer has a softmax besides the links
     output_link: Link  # function that `Network.forward` applies to the last layer
     link: Link  # function of the loss from the last layer to predictions
     kind: Kind
     target_mean: Array | None  # (outputs,), float64: y = mean + scale * output
     target_scale: Array | None
+    target_low: Array | None  # (outputs,), float64: the range to which y is limited
+    target_high: Array | None
     preprocessing: Preprocessing | None
 
     @property
     def features(self) -> int:
         """Number of inputs of the network."""
         return self.layer_sizes[0]
+
+    @property
+    def first_inputs(self) -> int:
+        """Number of inputs of the first layer."""
+        return int(self.layers[0].weights.shape[-2])
 
     @property
     def outputs(self) -> int:
@@ -153,13 +172,21 @@ def describe(model: MLP | TrainedModel, *, folds: bool = False) -> Inference:
         input_mean=None if preprocessing is None else preprocessing.input_mean,
         input_deviation=None if preprocessing is None else preprocessing.input_scale,
         input_scale=architecture.input_scale,
+        inputs=input_columns(architecture, network.parameters()),
         layers=_layers(network.folded() if folds and normalizes else network),
+        members=architecture.members,
+        groups=tuple(
+            (loss.link, group)
+            for loss, group in zip(architecture.losses, architecture.groups, strict=True)
+        ),
         softmax_output=architecture.spec()["softmax_output"],
         output_link=architecture.link,
         link=architecture.losses[0].link if len(architecture.losses) == 1 else "none",
         kind=kind,
         target_mean=None if targets is None else targets.target_mean,
         target_scale=None if targets is None else targets.target_scale,
+        target_low=None if targets is None else targets.target_low,
+        target_high=None if targets is None else targets.target_high,
         preprocessing=preprocessing,
     )
 
@@ -182,18 +209,31 @@ def _layers(model: MLP) -> tuple[DenseLayer, ...]:
     parameters = model.parameters()
     layers = []
     for index, layer in enumerate(model.architecture.spec()["layers"]):
-        prefix = f"layers.{index}."
-        means = factors = inverses = scales = None
+        own = {
+            name.split(".")[2]: array
+            for name, array in parameters.items()
+            if name.startswith(f"layers.{index}.")
+        }
+        scales = own.get("scales")
+        factors, inverses = scales, None
         if layer["batch_norm"]:
-            means = parameters[prefix + "means"]
-            variances = parameters[prefix + "variances"].astype(np.float64)
-            exact = parameters[prefix + "scales"] / np.sqrt(variances + BATCH_NORM_EPSILON)
+            exact = scales / np.sqrt(own["variances"].astype(np.float64) + BATCH_NORM_EPSILON)
             factors = exact.astype(model.dtype)
-            scales, variances = parameters[prefix + "scales"], parameters[prefix + "variances"]
-            inverses = 1 / np.sqrt(variances + model.dtype.type(BATCH_NORM_EPSILON))
-        weights, biases = parameters[prefix + "weights"], parameters[prefix + "biases"]
-        activation = layer["activation"], layer["parameter"]
-        layers.append(DenseLayer(weights, biases, means, factors, *activation, inverses, scales))
+            inverses = 1 / np.sqrt(own["variances"] + model.dtype.type(BATCH_NORM_EPSILON))
+        layers.append(
+            DenseLayer(
+                weights=own["weights"],
+                biases=own["biases"],
+                means=own.get("means"),
+                factors=factors,
+                activation=layer["activation"],
+                parameter=layer["parameter"],
+                inverses=inverses,
+                scales=scales,
+                mixes=own.get("mixes"),
+                input_scales=own.get("input_scales"),
+            )
+        )
     return tuple(layers)
 
 

@@ -130,7 +130,9 @@ def _add_category_number(
 ) -> tuple[str, list[str]]:
     assert isinstance(column, CategoryColumn)
     numbers = category_numbers(column)
-    return _one_hot(graph, column, graph.add("IsNaN", cells), cells, numbers, refuses_unknown)
+    return _category_inputs(
+        graph, column, graph.add("IsNaN", cells), cells, numbers, refuses_unknown
+    )
 
 
 def _add_text(
@@ -144,7 +146,7 @@ def _add_text(
     )  # fmt: skip
     missing = _matches(graph, cells, ["", *map(_quoted, missing_tokens(column))])
     numbers = np.arange(len(column.categories))
-    return _one_hot(graph, column, missing, codes, numbers, refuses_unknown)
+    return _category_inputs(graph, column, missing, codes, numbers, refuses_unknown)
 
 
 def _add_boolean(
@@ -155,10 +157,10 @@ def _add_boolean(
     yes = _matches(graph, cells, map(_in_any_case, TRUE_WORDS))
     no = _matches(graph, cells, map(_in_any_case, FALSE_WORDS))
     codes = graph.add("Where", yes, 1.0, graph.add("Where", no, 0.0, -1.0))
-    return _one_hot(graph, column, missing, codes, np.arange(2.0), refuses_unknown)
+    return _category_inputs(graph, column, missing, codes, np.arange(2.0), refuses_unknown)
 
 
-def _one_hot(
+def _category_inputs(
     graph: Graph,
     column: CategoryColumn,
     missing: str,
@@ -166,7 +168,7 @@ def _one_hot(
     numbers: npt.NDArray[Any],
     refuses_unknown: bool,
 ) -> tuple[str, list[str]]:
-    """Add one input for each number, which is 1 where the code is equal to it."""
+    """Add one input for each number, which is 1 where the code is equal to it, or its place."""
     known = graph.constant(f"{graph.scope}.categories", numbers[np.newaxis])
     ones = graph.cast(graph.add("Equal", codes, known), np.float64)
     problems = []
@@ -174,7 +176,10 @@ def _one_hot(
         most = graph.add("ReduceMax", ones, _axis(graph), keepdims=1)
         unknown = graph.add("Less", most, 0.5)
         problems = [graph.add("And", unknown, graph.add("Not", missing))]
-    if column.missing_level:
+    if column.as_code:
+        places = graph.constant(f"{graph.scope}.places", np.arange(1.0, len(numbers) + 1)[:, None])
+        ones = graph.add("Sub", graph.add("MatMul", ones, places), 1.0)
+    elif column.missing_level:
         ones = graph.add("Concat", ones, graph.cast(missing, np.float64), axis=1)
     return _with_missing(graph, column, missing, ones, problems)
 

@@ -74,6 +74,11 @@ def missing_inputs(column: Column) -> Floats | None:
     if isinstance(column, CategoryColumn):
         if column.refuses_missing:
             return None
+        if column.as_code:
+            known = column.fill is not None or column.missing_level
+            places = (*column.categories, None)
+            inputs[0] = places.index(column.fill) if known else -1.0
+            return inputs
         if column.fill is not None:
             inputs[column.categories.index(column.fill)] = 1.0
         elif column.missing_level:

@@ -316,7 +316,8 @@ def _values(subject: Subject, rows: Indices) -> Verdicts:
 def first_layer(subject: Subject) -> Section:
     """Return the section on the first layer: weights as images, or their norms by input."""
     model = subject.model
-    if subject.image_shape is not None:
+    reads_pixels = not model.architecture.inputs and model.weights[0].ndim == 2
+    if subject.image_shape is not None and reads_pixels:
         titles = subject.outputs if len(model.layer_sizes) == 2 else None
         picture = figures.weight_templates(model, subject.image_shape, titles)
         return Section("first-layer", "First layer", blocks=(picture,))

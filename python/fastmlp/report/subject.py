@@ -97,7 +97,7 @@ class Subject:
         """Targets of a regression in their units, float64 of shape (samples, targets)."""
         targets = np.asarray(self.samples.y, np.float64).reshape(self.predicted_values.shape)
         pre = self.model.preprocessing
-        return targets if pre is None else np.asarray(pre.decode(targets), np.float64)
+        return targets if pre is None else pre.in_units(targets)
 
     @cached_property
     def predicted_values(self) -> Floats:
@@ -236,8 +236,23 @@ def confused_pairs(
 
 
 def input_norms(model: MLP) -> Floats:
-    """Return the Euclidean norm of the first layer's weights of each input, shape (features,)."""
-    norms: Floats = np.linalg.norm(np.asarray(model.weights[0], np.float64), axis=1)
+    """Return the Euclidean norm of the first layer's weights of each feature, shape (features,).
+
+    Factors of inputs count as parts of the weights; of members it is the mean square; of a feature
+    that becomes several inputs it is the norm of all.
+    """
+    architecture, weights = model.architecture, np.asarray(model.weights[0], np.float64)
+    squares = (weights**2).sum(axis=-1)
+    scales = model.parameters().get("layers.0.input_scales")
+    if scales is not None:
+        squares = squares * scales.astype(np.float64) ** 2
+    if squares.ndim > 1:
+        squares = squares.mean(axis=0)
+    if architecture.inputs:
+        groups = architecture.inputs
+        widths = np.repeat([g.width // g.columns for g in groups], [g.columns for g in groups])
+        squares = np.add.reduceat(squares, np.cumsum(widths) - widths)
+    norms: Floats = np.sqrt(squares)
     return norms
 
 
