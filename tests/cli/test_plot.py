@@ -109,6 +109,7 @@ def test_json_names_the_files(draw, tmp_path):
     ("args", "code", "message"),
     [
         (("1", "los"), 2, "no such picture 'los'; did you mean 'loss'?"),
+        (("1", "importance"), 2, "importance: the samples are no tables"),
         (("1", "weights"), 2, "weights: the inputs are no images"),
         (("1", "predictions"), 2, "predictions: the task is classification, not regression"),
         (("2", "accuracy"), 2, "accuracy: the run measured none"),

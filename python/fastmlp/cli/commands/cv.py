@@ -1,0 +1,255 @@
+"""The command `fastmlp cv`: train and test a model on each fold of the data."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastmlp.cli.errors import (
+    CheckFailedError,
+    CliError,
+    ConfigError,
+    ExitCode,
+    Terminated,
+    classify,
+)
+from fastmlp.cli.files import require_free
+from fastmlp.cli.folds import print_cross_validation
+from fastmlp.cli.options import (
+    State,
+    Whole,
+    common_options,
+    offline_option,
+    quiet_option,
+    state_of,
+)
+from fastmlp.cli.runs import held
+from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.sources import complete_source, data_errors, plain_warnings, require_source
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.cross_validation import CrossValidation
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.fold_results import FoldResult
+    from fastmlp.experiment.folds import Division, Plan
+    from fastmlp.experiment.schema import Config
+
+__all__ = ["cv"]
+
+EXAMPLES = """\
+fastmlp cv houses.csv --target price
+fastmlp cv flowers.csv --folds 10 --repeats 3 --epochs 40
+fastmlp cv patients.csv --target outcome --group patient
+fastmlp cv sales.csv --target sold --time date --folds 8 --json
+fastmlp predict cv/001-houses new.csv"""
+PARENT = Path("cv")
+
+
+@click.command(cls=SettingsCommand, examples=EXAMPLES)
+@click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
+@click.option(
+    "--folds", type=Whole(2, 10_000), default=5, show_default=True, metavar="N",
+    help="Number of folds: each sample is tested in one, by a model trained on the others.",
+)  # fmt: skip
+@click.option(
+    "--repeats", type=Whole(1, 5_000), default=1, show_default=True, metavar="N",
+    help="Number of random divisions into folds.",
+)  # fmt: skip
+@click.option(
+    "--group", default=None, metavar="COLUMN",
+    help="Column of groups that stay together, such as patients; it is no input.",
+)  # fmt: skip
+@click.option(
+    "--time", default=None, metavar="COLUMN",
+    help="Column of dates or numbers: train on the past, test on the time that follows; it is no "
+    "input.",
+)  # fmt: skip
+@click.option(
+    "--processes", type=Whole(1, 1024), default=None, metavar="N",
+    help="Number of folds at the same time, in processes that share the CPUs.  [default: one for "
+    "each CPU]",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(), default=None, metavar="DIR",
+    help="Directory of models and tables.  [default: cv/NNN-DATASET]",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Allow --out and --output to replace older files.")
+@click.option(
+    "-o", "--output", type=click.Path(), default=None, metavar="FILE",
+    help="Write the predictions for all tested samples to this CSV file as well.",
+)  # fmt: skip
+@offline_option
+@quiet_option()
+@common_options()
+@click.pass_context
+def cv(
+    ctx: click.Context, /, *, folds: int, repeats: int, group: str | None, time: str | None,
+    processes: int | None, out: str | None, overwrite: bool, output: str | None, quiet: bool,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Train and test a model on each fold of the data.
+
+    DATASET is a source as for `fastmlp train`, and all settings of a training hold for each fold.
+    Preprocessing, training and the choice of the epoch use the training part of the fold alone. The
+    intervals of the scores allow for the overlap of training parts (Nadeau and Bengio, 2003). The
+    directory holds the models, which `fastmlp predict` and `fastmlp evaluate` use together, and
+    the predictions for all samples by models that have not seen them. The same command continues
+    what was interrupted; finished folds are not trained again.
+    """
+    state = state_of(ctx)
+    config = resolve_settings(take_settings(ctx, options))
+    with _wrong():
+        from fastmlp.experiment.folds import Division
+
+        division = Division(folds, repeats, group, time)
+    if output is not None:
+        require_free(Path(output), overwrite=overwrite)
+    plan = _plan(config, division, quiet)
+    place, continues = _place(plan, out, overwrite)
+    with held(place):
+        if continues and not quiet:
+            click.echo(f"continues {place.path}", err=True)
+        result = _run(plan, place, processes, quiet)
+    return _conclude(config, place, result, output, state)
+
+
+@contextlib.contextmanager
+def _wrong() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _plan(config: Config, division: Division, quiet: bool) -> Plan:
+    """Read the data and divide it."""
+    source = str(config.data.source)
+    if source == "-":
+        raise ConfigError("DATASET must be data that can be read again to continue, got -")
+    require_source(source)
+    if not quiet:
+        click.echo(f"loading {source}", err=True)
+    from fastmlp.data import read
+    from fastmlp.experiment.folds import make_plan, reading_of_folds, require_sensible
+
+    def report(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=True)
+
+    with plain_warnings(quiet=quiet), data_errors():
+        require_sensible(config, division)
+        reading = reading_of_folds(config, division)
+        raw = read(source, data_dir=config.data.data_dir, reading=reading, report=report)
+        return make_plan(config, raw, division)
+
+
+# ---------------------------------------------------------------- directory
+
+
+def _place(plan: Plan, out: str | None, overwrite: bool) -> tuple[CrossValidationDirectory, bool]:
+    """Return the directory, and whether it holds an unfinished cross-validation of this plan."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.rundir import next_numbered
+
+    try:
+        if out is None:
+            found = _unfinished(plan)
+            place = found or CrossValidationDirectory(next_numbered(PARENT, plan.raw.name))
+        else:
+            place = CrossValidationDirectory(Path(out))
+            if overwrite and place.definition_path.is_file() and not place.is_of(plan):
+                _clear(place)
+        continues = place.is_of(plan) and not place.is_finished
+        place.begin(plan)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot use the directory of the cross-validation: {error}") from error
+    return place, continues
+
+
+def _unfinished(plan: Plan) -> CrossValidationDirectory | None:
+    """Return the newest directory below `cv` in which this plan was begun and not finished."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+
+    try:
+        entries = sorted(PARENT.iterdir(), key=lambda entry: entry.name, reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    places = map(CrossValidationDirectory, entries)
+    return next((one for one in places if not one.is_finished and one.is_of(plan)), None)
+
+
+def _clear(place: CrossValidationDirectory) -> None:
+    """Remove the files of another cross-validation."""
+    with held(place):
+        place.definition_path.unlink()
+        for path in place.files:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(place.folds_path, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- running
+
+
+def _run(
+    plan: Plan, place: CrossValidationDirectory, processes: int | None, quiet: bool
+) -> CrossValidation:
+    from fastmlp.errors import DivergedError, FormatError
+    from fastmlp.experiment.cross_validation import fold_line, run_folds
+    from fastmlp.experiment.trials import WorkerError
+
+    done = 0
+
+    def announce(notes: tuple[str, ...]) -> None:
+        for note in notes if not quiet else ():
+            click.echo(note, err=True)
+
+    def listener(result: FoldResult) -> None:
+        nonlocal done
+        done += 1
+        if not quiet:
+            click.echo(fold_line(result, plan.division.repeats), err=True)
+
+    def kept() -> str:
+        return f"{done} of {len(plan.folds)} folds finished; the same command continues"
+
+    try:
+        return run_folds(plan, place, processes=processes, listener=listener, announce=announce)
+    except (KeyboardInterrupt, Terminated) as error:
+        code, message = classify(error)
+        raise CliError(f"{message} ({kept()})", code) from error
+    except DivergedError as error:
+        raise CliError(f"{error} ({kept()})", ExitCode.DIVERGED) from error
+    except FormatError as error:
+        raise CliError(str(error), ExitCode.DATA) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    except (OSError, WorkerError) as error:
+        raise CliError(f"{error} ({kept()})") from error
+
+
+def _conclude(
+    config: Config, place: CrossValidationDirectory, result: CrossValidation, output: str | None,
+    state: State,
+) -> int:  # fmt: skip
+    if output is not None:
+        from fastmlp._files import atomic_write
+
+        try:
+            atomic_write(output, place.predictions_path.read_bytes())
+        except OSError as error:
+            raise CliError(f"--output {output}: {error.strerror or error}") from error
+    print_cross_validation(state, "cv", place.result(), str(place.path))
+    wanted = config.training.min_accuracy
+    if wanted is not None:
+        score = result.scores.get("accuracy", result.scores.get("subset_accuracy"))
+        if score is None or not score.mean >= wanted:
+            shown = "unknown for a regression" if score is None else f"{score.mean:.2%}"
+            raise CheckFailedError(
+                f"mean accuracy is {shown}, --min-accuracy requires {wanted:.2%}"
+            )
+    return int(ExitCode.OK)

@@ -1,0 +1,196 @@
+"""The directory of a cross-validation: what it is, its tables, its result and its models."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.errors import FormatError
+from fastmlp.experiment.answer_rows import delimited_lines
+from fastmlp.experiment.fold_results import CrossValidation
+from fastmlp.experiment.fold_training import fold_model_path
+from fastmlp.experiment.folds import Plan
+from fastmlp.experiment.locking import locked
+from fastmlp.experiment.model_lists import write_list
+from fastmlp.experiment.rundir import CROSS_VALIDATION_NAME, MODELS_NAME, clean_json
+from fastmlp.experiment.settings import toml
+
+__all__ = ["CrossValidationDirectory"]
+
+_MAX_BYTES = 1 << 20
+
+
+class CrossValidationDirectory:
+    """The directory of a cross-validation.
+
+    Attributes
+    ----------
+    path, definition_path, result_path, config_path, models_path, folds_path : pathlib.Path
+    predictions_path, out_of_fold_path : pathlib.Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.definition_path = path / CROSS_VALIDATION_NAME
+        self.result_path = path / "result.json"
+        self.config_path = path / "settings.toml"
+        self.predictions_path = path / "predictions.csv"
+        self.out_of_fold_path = path / "out-of-fold.csv"
+        self.models_path = path / MODELS_NAME
+        self.folds_path = path / "folds"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all folds are trained and the result is written."""
+        return self.models_path.is_file()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it has besides its definition and the folds."""
+        return (
+            self.models_path, self.result_path, self.config_path, self.predictions_path,
+            self.out_of_fold_path,
+        )  # fmt: skip
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context manager that locks the directory against other processes.
+
+        Raises
+        ------
+        DirectoryInUseError
+            Another process holds the lock.
+        """
+        return locked(self.path)
+
+    def begin(self, plan: Plan) -> None:
+        """Make the directory of a plan, or check that it is that of the same one.
+
+        Raises
+        ------
+        ValueError
+            The path is a file, holds other files, or another cross-validation.
+        OSError
+            The directory cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path}: is a file, expected a directory")
+        if self.definition_path.is_file():
+            other = self._difference(plan)
+            if other:
+                raise ValueError(f"{self.path}: holds another cross-validation: {other}")
+            return
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise ValueError(f"{self.path}: is not empty, and holds no cross-validation")
+        self.path.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.config_path, toml(plan.config).encode())
+        text = json.dumps(plan.definition, indent=2) + "\n"
+        atomic_write(self.definition_path, text.encode())
+
+    def is_of(self, plan: Plan) -> bool:
+        """Return whether the directory holds the cross-validation of a plan."""
+        try:
+            return self.definition_path.is_file() and not self._difference(plan)
+        except (FormatError, OSError):
+            return False
+
+    def _difference(self, plan: Plan) -> str:
+        """Return the first thing in which the cross-validation differs from a plan, or ""."""
+        stored = _read_json(self.definition_path)
+        for name, value in plan.definition.items():
+            held = stored.get(name)
+            if held == value:
+                continue
+            if name == "settings" and isinstance(held, dict):
+                return _first_setting(held, value)
+            if name == "data_sha256":
+                return "the data has changed"
+            return f"{name} is {held!r} there, and {value!r} here"
+        return ""
+
+    def definition(self) -> dict[str, Any]:
+        """Return the content of cross-validation.json."""
+        return _read_json(self.definition_path)
+
+    def result(self) -> dict[str, Any]:
+        """Return the content of result.json; empty if the cross-validation is not finished.
+
+        Raises
+        ------
+        FormatError
+            The file is damaged.
+        """
+        if not self.result_path.is_file():
+            return {}
+        content = _read_json(self.result_path)
+        try:
+            _require_result(content)
+        except (LookupError, AttributeError, TypeError) as error:
+            raise FormatError(
+                f"{self.result_path}: is not the result of a cross-validation: {error}"
+            ) from None
+        return content
+
+    def write(self, plan: Plan, result: CrossValidation) -> None:
+        """Write tables and result, and the list of the models last."""
+        for path, columns in (
+            (self.out_of_fold_path, result.out_of_fold),
+            (self.predictions_path, result.predictions),
+        ):
+            atomic_write(path, "".join(delimited_lines(columns, ",")).encode())
+        content = {
+            "data": plan.raw.name,
+            "samples": len(plan.rows),
+            **vars(plan.division),
+            "folds_per_repeat": plan.division.folds,
+            **result.as_json(),
+        }
+        text = json.dumps(clean_json(content), indent=2, allow_nan=False) + "\n"
+        atomic_write(self.result_path, text.encode())
+        names = [
+            fold_model_path(self.path, fold).relative_to(self.path).as_posix()
+            for fold in plan.folds
+        ]
+        write_list(self.path, names)
+
+
+def _first_setting(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    for section in {**held, **wanted}:
+        mine, theirs = wanted.get(section), held.get(section)
+        if mine == theirs:
+            continue
+        if not isinstance(mine, dict) or not isinstance(theirs, dict):
+            return f"{section} is {theirs!r} there, and {mine!r} here"
+        for name in {**theirs, **mine}:
+            if mine.get(name) != theirs.get(name):
+                return (
+                    f"{section}.{name} is {theirs.get(name)!r} there, and {mine.get(name)!r} here"
+                )
+    return ""
+
+
+def _require_result(content: Mapping[str, Any]) -> None:
+    """Raise LookupError, AttributeError or TypeError unless scores can be shown."""
+    for score in content["scores"].values():
+        for name in ("mean", "std", "low", "high"):
+            if not isinstance(score[name], (int, float, type(None))):
+                raise TypeError(f"{name} must be a number, got {score[name]!r}")
+    for name in ("samples", "folds_per_repeat", "repeats"):
+        if not isinstance(content[name], int):
+            raise TypeError(f"{name} must be an integer, got {content[name]!r}")
+    for name in ("group", "time", "task", "data"):
+        if not isinstance(content[name], (str, type(None))):
+            raise TypeError(f"{name} must be text, got {content[name]!r}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_regular_file(path, _MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: is not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: must be a JSON object")
+    return content
