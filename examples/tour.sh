@@ -31,6 +31,8 @@ show fastmlp report runs/001-mnist
 show fastmlp plot runs/005-berlin
 show 'fastmlp plot runs/005-berlin --terminal'
 
+show 'fastmlp cv homes.csv --target kind --features area,rooms,city,garden --quiet'
+show 'head -4 homes.csv | fastmlp predict cv/001-homes --probabilities'
 show fastmlp lr-find mnist
 show 'fastmlp sweep digits --epochs 20 --trials 6 --jobs 2 --search optimizer.learning_rate=1e-4..0.1:log'
 show fastmlp train --config sweeps/001-digits/best.toml --quiet

@@ -21,12 +21,12 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 # for types and inside functions too. A name stands for a module, or for all of a folder.
 LEVELS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "_argument_names", "_bytes", "_core", "_files", "_moved_modules", "_named", "_scalars",
-        "_version", "errors", "extras", "validation",
+        "_argument_names", "_bytes", "_core", "_files", "_logarithm", "_moved_modules", "_named",
+        "_scalars", "_version", "errors", "extras", "validation",
     ),
     "blocks": (
-        "activations", "averaging", "history", "initializers", "losses", "metrics", "optimizers",
-        "schedules",
+        "activations", "averaging", "history", "initializers", "inputs", "losses", "metrics",
+        "optimizers", "schedules",
     ),
     "datasets": ("datasets",),
     "data": ("data",),
@@ -44,8 +44,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "package": ("",),
     "bench": ("bench",),
     "command line": (
-        "cli.errors", "cli.files", "cli.options", "cli.printing", "cli.progress", "cli.runs",
-        "cli.screen", "cli.self_test", "cli.settings", "cli.sources",
+        "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing", "cli.progress",
+        "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.sources",
     ),
     "commands": ("cli.commands",),
     "program": ("__main__", "cli"),

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from fastmlp.environment import info
     from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
     from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.experiment.bagging import BaggedModel
+    from fastmlp.experiment.cross_validation import CrossValidation, cross_validate
+    from fastmlp.experiment.importance import permutation_importance
     from fastmlp.experiment.model_estimators import ModelClassifier, ModelRegressor
     from fastmlp.experiment.pipeline import Model
+    from fastmlp.experiment.tabular_estimators import TabularClassifier, TabularRegressor
     from fastmlp.history import History
     from fastmlp.initializers import Constant, Normal, Orthogonal, Uniform
     from fastmlp.loading import load
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
     from fastmlp.model import MLP
     from fastmlp.network.plan import Plan
     from fastmlp.notebook import LiveTable
-    from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+    from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Group, Lion, Nadam, RMSprop
     from fastmlp.training.lbfgs import LBFGS
     from fastmlp.training.lr_finder import LearningRates
 
@@ -58,17 +62,20 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "BaggedModel",
     "BinaryCrossEntropy",
     "CSVLogger",
     "Callback",
     "Constant",
     "ConvergenceWarning",
+    "CrossValidation",
     "DataUnavailableError",
     "DivergedError",
     "ELU",
     "EMA",
     "EarlyStopping",
     "FormatError",
+    "Group",
     "HalfMSE",
     "Hinge",
     "History",
@@ -102,15 +109,19 @@ __all__ = [
     "Sign",
     "SoftmaxCrossEntropy",
     "Step",
+    "TabularClassifier",
+    "TabularRegressor",
     "TensorBoard",
     "Uniform",
     "UserLoss",
+    "cross_validate",
     "data",
     "datasets",
     "export",
     "info",
     "load",
     "metrics",
+    "permutation_importance",
     "plot",
     "schedules",
 ]
@@ -122,6 +133,7 @@ _MODULES = (
     "datasets",
     "export",
     "initializers",
+    "inputs",
     "losses",
     "metrics",
     "optimizers",
@@ -183,11 +195,21 @@ _HOMES = {
         "UserLoss",
     ),
     "training.lr_finder": ("LearningRates",),
+    "experiment.bagging": ("BaggedModel",),
+    "experiment.cross_validation": (
+        "CrossValidation",
+        "cross_validate",
+    ),
     "experiment.model_estimators": (
         "ModelClassifier",
         "ModelRegressor",
     ),
+    "experiment.importance": ("permutation_importance",),
     "experiment.pipeline": ("Model",),
+    "experiment.tabular_estimators": (
+        "TabularClassifier",
+        "TabularRegressor",
+    ),
     "loading": ("load",),
     "model": ("MLP",),
     "optimizers": (
@@ -195,6 +217,7 @@ _HOMES = {
         "Adam",
         "AdamW",
         "Adamax",
+        "Group",
         "Lion",
         "Nadam",
         "RMSprop",

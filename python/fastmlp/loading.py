@@ -9,25 +9,28 @@ from typing import TYPE_CHECKING
 from fastmlp.model import MLP, load_mlp
 
 if TYPE_CHECKING:
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.pipeline import Model
 
 __all__ = ["load"]
 
 
-def load(path: str | PathLike[str]) -> MLP | Model:
+def load(path: str | PathLike[str]) -> MLP | Model | BaggedModel:
     """Read a model: what was saved comes back, and applies what it carries.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A file that `MLP.save`, `Model.save` or a run wrote; or the directory of a run, of which
-        the selected model is read. Nothing in the file is executed.
+        A file that `MLP.save`, `Model.save` or a run wrote; the directory of a run, of which the
+        selected model is read; or that of a cross-validation or of `BaggedModel.save`. Nothing in
+        a file is executed.
 
     Returns
     -------
-    MLP or Model
+    MLP, Model or BaggedModel
         A `Model` if the file holds a preprocessing, as those of ``fastmlp train`` do, else a
-        network. ``fastmlp.MLP.load`` returns the network alone.
+        network. ``fastmlp.MLP.load`` returns the network alone. A `BaggedModel` of a directory
+        with several models.
 
     Raises
     ------
@@ -44,8 +47,12 @@ def load(path: str | PathLike[str]) -> MLP | Model:
     [4, 8, 3]
     """
     if os.path.isdir(path):
+        from fastmlp.experiment.bagging import BaggedModel
+        from fastmlp.experiment.model_lists import holds_models
         from fastmlp.experiment.rundir import model_path
 
+        if holds_models(path):
+            return BaggedModel.load(path)
         path = model_path(path)
     network = load_mlp(path)
     if network.preprocessing is None:

@@ -159,7 +159,7 @@ def test_what_a_library_leaves_out_is_said(tmp_path):
         ({"network": {"activation": "gelu"}}, "scikit-learn has no activation gelu"),
         ({"optimizer": {"name": "lion"}}, "scikit-learn has no optimizer lion in this form"),
         ({"optimizer": {"name": "adam", "amsgrad": True}}, "no optimizer adam in this form"),
-        ({"optimizer": {"name": "lbfgs"}}, "optimizer lbfgs takes no mini-batches"),
+        ({"optimizer": {"name": "lbfgs"}}, "must be left out with lbfgs"),
         ({"network": {"loss": "mae"}}, "scikit-learn is not compared with loss mae"),
         ({"network": {"loss": {"name": "huber", "delta": 2.0}}}, "loss huber is compared without"),
         ({"network": {"output_activation": "tanh"}}, "output_activation tanh is not compared"),

@@ -1,4 +1,4 @@
-"""docs/tables.md: its blocks run in their order, and its commands print what it shows."""
+"""Pages about tables: their blocks run in order, and their commands print what the pages show."""
 
 from __future__ import annotations
 
@@ -23,17 +23,21 @@ def commands(block: str) -> list[tuple[str, str]]:
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def test_the_examples_of_the_page(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [("tables.md", 5), ("cross-validation.md", 7), ("networks-for-tables.md", 5)],
+)
+def test_the_examples_of_the_page(page, count, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     blocks = BLOCK.findall(text)
-    assert len(blocks) == 5
+    assert len(blocks) == count
     names: dict[str, object] = {}
     checker = doctest.OutputChecker()
     program = f'fastmlp() {{ "{sys.executable}" -m fastmlp.cli "$@"; }}; '
     for kind, block in blocks:
         if kind == "python":
-            exec(compile(block, "docs/tables.md", "exec"), names)
+            exec(compile(block, f"docs/{page}", "exec"), names)
             continue
         for command, shown in commands(block):
             done = subprocess.run(

@@ -13,7 +13,6 @@ OWN = "tests/docs/test_words.py"
 _SKIPPED = (".png", ".svg", ".json", ".gz", ".parquet")
 OLD_TERMS = {
     "cpp": (
-        r"\bmembers?\b(?! function)",  # thread, worker
         r"\bhand(s|ed)?( (out|s of))\b",  # chunk
         r"\bslopes?\b(?! of\b)",  # derivative; a leaky ReLU has a slope
         r"\bidle\b",  # zero columns, zero rows

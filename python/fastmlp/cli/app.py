@@ -29,6 +29,7 @@ __all__ = ["cli", "run"]
 COMMANDS = {
     "train": "Train a network and keep the run in a directory.",
     "evaluate": "Measure a model on samples.",
+    "importance": "Show which columns the predictions depend on.",
     "predict": "Predict for new samples, from files or a pipe.",
     "serve": "Answer requests over HTTP.",
     "export": "Write a model as ONNX, NPZ or a C header.",
@@ -37,6 +38,7 @@ COMMANDS = {
     "report": "Write the report of a run as one HTML file.",
     "look": "Show what a table holds, and the command that trains on it.",
     "lr-find": "Find a learning rate by a range test.",
+    "cv": "Train and test a model on each fold of the data.",
     "sweep": "Search for settings with several processes.",
     "compare": "Put runs, or other libraries, side by side.",
     "bench": "Compare the time of training steps with other libraries.",

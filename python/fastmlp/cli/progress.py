@@ -218,7 +218,8 @@ class Display:
         record, best = finished
         monitored = self._monitored(record)
         facts = [Fact(self._epoch_number(record["epoch"]), 0, "title")]
-        for name, need in (("loss", 1), ("accuracy", 2), ("val_accuracy", 1), ("val_loss", 1)):
+        shown = {"loss": 1, "accuracy": 2, "val_accuracy": 1, "val_loss": 1}
+        for name, need in (shown | {monitored: shown.get(monitored, 0)}).items():
             if name not in record:
                 continue
             if name == "val_loss" and name != monitored and "val_accuracy" in record:

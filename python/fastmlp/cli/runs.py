@@ -18,6 +18,8 @@ from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
     from fastmlp.data import Preprocessing
+    from fastmlp.experiment.bagging import BaggedModel
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment
     from fastmlp.experiment.sweep import Sweep
@@ -29,6 +31,7 @@ __all__ = [
     "load_own_data",
     "model_file_errors",
     "open_model",
+    "open_models",
     "open_run",
     "resolve_run",
     "run_errors",
@@ -163,7 +166,9 @@ def run_or_file(argument: str) -> Path:
 
     path = resolve_run(argument)
     if path.is_dir():
-        return RunDirectory.open(path).path
+        from fastmlp.experiment.model_lists import holds_models
+
+        return path if holds_models(path) else RunDirectory.open(path).path
     if not os.path.lexists(path):
         raise CliError(f"{path}: is neither a run nor a file", ExitCode.MODEL_FILE)
     return path
@@ -197,6 +202,25 @@ def open_model(place: Path) -> tuple[MLP, Path]:
             raise NoModelFileError(f"{error}; {hint}") from error
 
 
+def open_models(place: Path) -> tuple[MLP | BaggedModel, Path]:
+    """Load a model as `open_model` does, or the models of a cross-validation as one.
+
+    Raises
+    ------
+    FormatError
+        A file is damaged, or the run or the cross-validation is not finished.
+    CliError
+        A file cannot be opened.
+    """
+    from fastmlp.experiment.bagging import BaggedModel
+    from fastmlp.experiment.model_lists import holds_models
+
+    if not holds_models(place):
+        return open_model(place)
+    with model_file_errors(place):
+        return BaggedModel.load(place), place
+
+
 @contextmanager
 def model_file_errors(path: Path) -> Iterator[None]:
     """Convert OSError about a model file to exit code 4."""
@@ -208,8 +232,8 @@ def model_file_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(directory: RunDirectory | Sweep) -> Iterator[None]:
-    """Lock the directory of a run or a sweep.
+def held(directory: RunDirectory | Sweep | CrossValidationDirectory) -> Iterator[None]:
+    """Lock the directory of a run, a sweep or a cross-validation.
 
     Raises
     ------

@@ -257,7 +257,7 @@ def layers_of(given: Given) -> list[Layer]:
     ConfigError
         A file cannot be read, a setting in it is wrong, or an assignment is malformed.
     """
-    from fastmlp.experiment.settings import LOCAL_NAME, recipe_for
+    from fastmlp.experiment.settings import LOCAL_NAME, recipe_of
 
     if given.config_file is not None:
         layers = [_file_layer("file", Path(given.config_file))]
@@ -271,7 +271,7 @@ def layers_of(given: Given) -> list[Layer]:
     if given.dataset is not None:
         layers.append(Layer.of({"data": {"source": given.dataset}}, "argument", "argument"))
     source = _source_of(layers)
-    recipe = recipe_for(source) if isinstance(source, str) else {}
+    recipe = recipe_of(source, [layer.values for layer in layers])
     return [Layer.of(recipe, "recipe", "recipe"), *layers]
 
 

@@ -12,6 +12,7 @@ from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing, Reading
 from fastmlp.data.table_targets import USUAL_NAMES
 from fastmlp.errors import did_you_mean
+from fastmlp.experiment import architectures
 from fastmlp.experiment.schema import (
     Config,
     DataSection,
@@ -20,6 +21,7 @@ from fastmlp.experiment.schema import (
     TrainingSection,
 )
 from fastmlp.experiment.settings import with_absolute_paths
+from fastmlp.metrics import METRICS, is_greater_better
 from fastmlp.model import MLP, load_mlp
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
@@ -50,9 +52,13 @@ _SCHEDULES: Mapping[str, type[Schedule]] = {
     "inverse_scaling": schedules.InverseScaling,
     "linear": schedules.Linear,
     "cosine": schedules.Cosine,
+    "cos_log": schedules.CosLog,
+    "flat_cosine": schedules.FlatCosine,
     "one_cycle": schedules.OneCycle,
     "plateau": schedules.ReduceOnPlateau,
 }
+# Settings that the architecture turns into arguments.
+_OF_ARCHITECTURE = ("architecture", "members")
 _AVERAGES: Mapping[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
 _LOSSES = {
     "classification": "softmax_cross_entropy",
@@ -106,7 +112,7 @@ def require_valid(config: Config) -> None:
     averaging(config)
     optimizer(config)
     network = config.network
-    by_data = {"hidden", "initializer", "loss", "output_activation"}
+    by_data = {"hidden", "initializer", "loss", "output_activation", *_OF_ARCHITECTURE}
     arguments = architecture_from_config(network.model_dump(exclude=by_data))
     checked_architecture([1, *(network.hidden or ()), 1], **arguments)
 
@@ -127,7 +133,7 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     ValueError
         A setting contradicts another.
     """
-    config = with_absolute_paths(config)
+    config = architectures.completed(with_absolute_paths(config), task)
     averaging(config)  # raises before any file is written
     if config.optimizer.name.lower() == "lbfgs":
         _require_settings_of_lbfgs(config)
@@ -177,13 +183,14 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
     arguments: dict[str, Any] = {
         "layer_sizes": [pre.features, *(network.hidden or ()), pre.outputs],
         "input_scale": prepared.input_scale,
-        **network.model_dump(exclude={"hidden", "initializer"}),
+        **network.model_dump(exclude={"hidden", "initializer", *_OF_ARCHITECTURE}),
     }
     if network.initializer is not None:
         arguments["initializer"] = network.initializer
     arguments = architecture_from_config(arguments)
+    arguments |= architectures.network_arguments(config, prepared)
     sizes = arguments.pop("layer_sizes")
-    model = _initial(config, sizes, arguments)
+    model = _initial(config, sizes, arguments, prepared)
     _require_loss_for(prepared.task, model)
     _require_measured(config, prepared, model)
     class_weights(config, pre)  # raises before any file is written
@@ -208,21 +215,32 @@ def _require_loss_for(task: str, model: MLP) -> None:
 def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
     """Raise ValueError if the training does not measure the monitored quantity."""
     names = ["loss", "accuracy"] if model._has_accuracy else ["loss"]
+    monitor = config.training.monitor or ""
     if prepared.validation is not None or prepared.test is not None:
         names += [f"val_{name}" for name in names]
-    if config.training.monitor not in names:
+        metric = monitor.removeprefix("val_")
+        if metric != monitor and metric != "accuracy" and is_greater_better(metric) is not None:
+            model._require_metrics([metric])
+            return
+        names += [f"val_{m.name}" for m in METRICS.values() if prepared.task in m.functions]
+        names = list(dict.fromkeys(names))
+    if monitor not in names:
         raise ValueError(
             f"monitor must be one of {', '.join(names)}, got {config.training.monitor!r}"
         )
 
 
-def _initial(config: Config, sizes: list[int], arguments: dict[str, Any]) -> MLP:
+def _initial(
+    config: Config, sizes: list[int], arguments: dict[str, Any], prepared: Prepared
+) -> MLP:
     """Return a new model with the parameters of ``initial_model``.
 
     If the numbers of outputs differ, the last layer keeps its own initial parameters.
     """
     if config.training.initial_model is None:
-        return MLP(sizes, **arguments)
+        model = MLP(sizes, **arguments)
+        architectures.initialize(config, prepared, model)
+        return model
     from fastmlp.experiment.rundir import model_path
 
     old = load_mlp(model_path(config.training.initial_model))
@@ -258,6 +276,7 @@ def optimizer(config: Config) -> Optimizer | LBFGS:
         rate = next(f.default for f in dataclasses.fields(kind) if f.name == "learning_rate")
     if section.nesterov and not section.momentum:
         raise ValueError("nesterov needs a momentum above 0")
+    settings |= architectures.optimizer_arguments(config)
     result: Optimizer = kind(learning_rate=_schedule(config, rate), **settings)
     return result
 
@@ -268,7 +287,7 @@ def _explicit_optimizer(config: Config) -> OptimizerSection:
     values = {
         field.name: getattr(rule, field.name)
         for field in dataclasses.fields(rule)
-        if field.name != "learning_rate"
+        if field.name not in ("learning_rate", "decay_schedule", "groups")
     }
     if isinstance(rule, Optimizer):
         default = next(f.default for f in dataclasses.fields(rule) if f.name == "learning_rate")

@@ -203,7 +203,7 @@ def _multilabel(
 def _regression(pre: Preprocessing, samples: Samples, loss: float, predicted: Array) -> Evaluation:
     count = len(samples)
     values = pre.decode(predicted.reshape(count, -1))
-    truth = pre.decode(np.asarray(samples.y).reshape(count, -1))
+    truth = pre.in_units(np.asarray(samples.y).reshape(count, -1))
     rows = [
         {"target": name, **regression_metrics(truth[:, i], values[:, i], samples.weight)}
         for i, name in enumerate(pre.target_names or ())
@@ -253,19 +253,10 @@ def regression_metrics(
         targets the mean of each. For a constant target r2 is 1 if all predictions are equal to it,
         else 0.
     """
-    truth = np.asarray(y_true, np.float64)
-    residuals = truth - np.asarray(y_pred, np.float64)
-    # The square of a very large residual overflows to infinity, which is the correct result.
-    with np.errstate(over="ignore", invalid="ignore"):
-        squared = np.average(residuals * residuals, axis=0, weights=sample_weight)
-        center = np.average(truth, axis=0, weights=sample_weight)
-        spread = np.average(np.square(truth - center), axis=0, weights=sample_weight)
-        unexplained = np.divide(
-            squared, spread, out=np.asarray(squared > 0, np.float64), where=spread > 0
-        )
-        return {
-            "mse": float(squared.mean()),
-            "rmse": float(np.sqrt(squared).mean()),
-            "mae": float(np.average(np.abs(residuals), axis=0, weights=sample_weight).mean()),
-            "r2": float(1.0 - unexplained.mean()),
-        }
+    functions = {
+        "mse": metrics.mse, "rmse": metrics.rmse, "mae": metrics.mae, "r2": metrics.r2,
+    }  # fmt: skip
+    return {
+        name: function(y_true, y_pred, sample_weight=sample_weight)
+        for name, function in functions.items()
+    }

@@ -37,7 +37,14 @@ from fastmlp.history import Record
 from fastmlp.model import MLP
 from fastmlp.training.lbfgs import LBFGS
 
-__all__ = ["Fitted", "fit_network", "raw_data", "target_columns"]
+__all__ = [
+    "Fitted",
+    "config_of",
+    "fit_network",
+    "raw_data",
+    "refuse_file_settings",
+    "target_columns",
+]
 
 Array = npt.NDArray[Any]
 
@@ -126,6 +133,7 @@ def fit_network(
     y: Any = None,
     *,
     test: Any = None,
+    validation: Any = None,
     callbacks: Sequence[Callback] = (),
     verbose: int = 0,
 ) -> Fitted:
@@ -135,18 +143,26 @@ def fit_network(
     """
     source = os.fspath(data) if isinstance(data, (str, PathLike)) else None
     if source is None:
-        _refuse_file_settings(settings)
+        refuse_file_settings(settings)
     targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
-    config = _config(settings, source, targets)
+    config = config_of(settings, source, targets)
     reading = build.reading(config.data)
     if reading.as_text is not None:
         reading = replace(reading, as_text=reading.as_text | columns_to_keep_as_text(settings))
     raw = raw_data(data, y, reading, config.data.data_dir)
     if isinstance(raw.train.x, Table):
-        config = _config(settings, source, targets, raw.train.x.names)
-    if test is not None:
-        raw = replace(raw, test=_test_part(test, y, reading, config, targets))
+        config = config_of(settings, source, targets, raw.train.x.names)
+    if test is not None and validation is not None:
+        raise ValueError("validation must be left out where test is given, and test otherwise")
+    other = test if validation is None else validation
+    if other is not None:
+        raw = replace(raw, test=_test_part(other, y, reading, config, targets))
+    if validation is not None:
+        data = config.data.model_copy(update={"test_fraction": None, "validation_fraction": 0.0})
+        config = config.model_copy(update={"data": data})
     experiment = prepare_experiment(config, raw)
+    if validation is not None:
+        experiment = experiment.with_test_as_validation()
     network = experiment.new_model()
     if verbose:
         for note in experiment.prepared.notes:
@@ -155,7 +171,8 @@ def fit_network(
     return Fitted(network, experiment.prepared.notes, experiment.prepared.test)
 
 
-def _refuse_file_settings(settings: Mapping[str, Any]) -> None:
+def refuse_file_settings(settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings that say how a file is read, for samples in memory."""
     for name in FILE_SETTINGS:
         if settings.get(name) is not None:
             raise ValueError(
@@ -164,17 +181,34 @@ def _refuse_file_settings(settings: Mapping[str, Any]) -> None:
             )
 
 
-def _config(
+def config_of(
     settings: Mapping[str, Any],
     source: str | None,
     targets: list[str] | None,
     columns: Sequence[str] | None = None,
+    *,
+    tests: bool = False,
 ) -> Config:
+    """Return the settings of a training on data of any kind, given by keyword.
+
+    Parameters
+    ----------
+    settings : mapping
+        Settings by keyword.
+    source : str or None
+        The file or named set; None for samples in memory.
+    targets : list of str or None
+        Names of targets that are apart from the samples.
+    columns : sequence of str, optional
+        Columns of the data, which tell whether "a,b" is one name or two.
+    tests : bool
+        Whether samples in memory are divided like those of a file.
+    """
     layers: list[Mapping[str, Any]] = [settings_by_section(settings, columns)]
     if targets is not None:
         layers.append({"data": {"target": targets}})
     config = resolve(source or "data.csv", layers)
-    if source is not None or config.data.test_fraction is not None:
+    if tests or source is not None or config.data.test_fraction is not None:
         return config
     # Who passes a frame has set aside what is to be tested on.
     given = config.data.model_copy(update={"test_fraction": 0.0})
@@ -198,8 +232,13 @@ class _Selection(Callback):
     """A callback that keeps the parameters of the best epoch and ends without patience."""
 
     def __init__(self, experiment: Experiment, outcome: Outcome) -> None:
-        self._rule = StopRule(experiment.config.training)
+        self._rule = StopRule(experiment.config)
         self._outcome = outcome
+        self._monitor = experiment.config.training.monitor or "loss"
+
+    @property
+    def watches(self) -> tuple[str, ...]:
+        return (self._monitor,)
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
         if self._rule.update(record):

@@ -239,6 +239,7 @@ def _torch_activation(nn: Any, activation: Activation) -> Any:
         "gelu": lambda a: nn.GELU(),
         "gelu_tanh": lambda a: nn.GELU(approximate="tanh"),
         "silu": lambda a: nn.SiLU(),
+        "mish": lambda a: nn.Mish(),
         "selu": lambda a: nn.SELU(),
         "softplus": lambda a: nn.Softplus(),
         "leaky_relu": lambda a: nn.LeakyReLU(a.slope),

@@ -197,6 +197,7 @@ class Model:
         y: Any = None,
         *,
         test: Any = None,
+        validation: Any = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> Model:
@@ -214,6 +215,9 @@ class Model:
             Samples that are not trained on, for `evaluate` without an argument. By default the
             test part of a source that has one, or else the share ``test_fraction``: 0.2 of a file,
             none of a frame.
+        validation : as `test`, optional
+            Samples that are not trained on, by which the best epoch is chosen. By default the share
+            ``validation_fraction`` of the samples.
         callbacks : sequence of Callback
             Callbacks of the training.
         verbose : int
@@ -233,7 +237,13 @@ class Model:
             The data does not fit the settings.
         """
         fitted = fit_network(
-            self._keywords, data, y, test=test, callbacks=callbacks, verbose=verbose
+            self._keywords,
+            data,
+            y,
+            test=test,
+            validation=validation,
+            callbacks=callbacks,
+            verbose=verbose,
         )
         self._network, self._notes, self._test = fitted.network, fitted.notes, fitted.test
         self._has_samples = True
@@ -370,7 +380,7 @@ class Model:
         (250, True)
         """
         if data is None:
-            return evaluate(self.network, self._samples_set_aside(y), threads=threads)
+            return evaluate(self.network, self.samples_set_aside(y), threads=threads)
         names = self.preprocessing.target_columns
         raw = raw_data(data, y, self.preprocessing.reading(), None, names)
         part = part_of(raw, "auto")
@@ -378,7 +388,19 @@ class Model:
             part = replace(part, x=complete_rows(self.preprocessing, part.x))
         return evaluate_part(self.network, part, class_names=raw.class_names, threads=threads)
 
-    def _samples_set_aside(self, y: Any) -> Samples:
+    def samples_set_aside(self, y: Any = None) -> Samples:
+        """Return the samples that the last `fit` set aside, as the network takes them.
+
+        Parameters
+        ----------
+        y : None
+            Must be None: these samples have their targets.
+
+        Raises
+        ------
+        ValueError
+            None were set aside; the message says how they are.
+        """
         if y is not None:
             raise ValueError("data must be given with y")
         if self._test is not None:

@@ -22,12 +22,17 @@ from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.history import Record
 
 __all__ = [
+    "CROSS_VALIDATION_NAME",
+    "MODELS_NAME",
     "RunDirectory",
     "clean_json",
     "model_path",
     "next_numbered",
 ]
 
+# Files that mark a directory as a bag of models, and as a cross-validation.
+MODELS_NAME = "models.json"
+CROSS_VALIDATION_NAME = "cross-validation.json"
 _MOST_SLUG_BYTES = 200
 _NUMBERED = re.compile(r"(\d+)-")
 
@@ -268,7 +273,14 @@ def model_path(argument: str | os.PathLike[str]) -> Path:
         The directory holds no run, or the run has no model.
     """
     path = Path(os.path.expanduser(argument))
-    return RunDirectory.open(path).selected_model() if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    if any((path / name).is_file() for name in (MODELS_NAME, CROSS_VALIDATION_NAME)):
+        raise FormatError(
+            f"{path}: holds several models, of which one is needed here; name its file. "
+            "'fastmlp predict', 'fastmlp evaluate' and fastmlp.load take all of them together"
+        )
+    return RunDirectory.open(path).selected_model()
 
 
 def _line(record: Record) -> bytes:

@@ -17,11 +17,11 @@ from fastmlp.data import Part, Prepared, Preprocessing, RawData, Samples, prepar
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
 from fastmlp.environment import info
 from fastmlp.errors import FormatError
-from fastmlp.experiment import build
+from fastmlp.experiment import architectures, build
 from fastmlp.experiment.checkpoint import Checkpoint
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.rundir import RunDirectory
-from fastmlp.experiment.schema import Config, DataSection, TrainingSection
+from fastmlp.experiment.schema import Config, DataSection
 from fastmlp.history import BestValue, History, Record
 from fastmlp.model import MLP
 from fastmlp.optimizers import Optimizer
@@ -96,6 +96,11 @@ class Experiment:
         completed = build.completed(config, self.prepared.task, measured=measured)
         return Experiment(completed, self.prepared)
 
+    def with_test_as_validation(self) -> Experiment:
+        """Return an experiment whose test part selects the best epoch."""
+        prepared = replace(self.prepared, validation=self.prepared.test, test=None)
+        return Experiment(self.config, prepared)
+
     def new_model(self) -> MLP:
         """Return the model with its initial parameters."""
         return build.new_model(self.config, self.prepared)
@@ -141,7 +146,11 @@ def load_experiment(
 
 
 def prepare_experiment(
-    config: Config, raw: RawData, preprocessing: Preprocessing | None = None
+    config: Config,
+    raw: RawData,
+    preprocessing: Preprocessing | None = None,
+    *,
+    whole: Part | None = None,
 ) -> Experiment:
     """Prepare the data of a run that was read already.
 
@@ -151,6 +160,8 @@ def prepare_experiment(
     raw : RawData
     preprocessing : Preprocessing, optional
         Preprocessing of a model, which is applied instead of learning one.
+    whole : Part, optional
+        Samples of which `raw` holds a part; see `fastmlp.data.prepare`.
 
     Raises
     ------
@@ -160,7 +171,7 @@ def prepare_experiment(
         A setting does not fit the data.
     """
     data = build.with_targets_as_needed(config)
-    prepared = prepare(raw, build.data_options(data), preprocessing)
+    prepared = prepare(raw, build.data_options(data), preprocessing, whole=whole)
     explicit = data.model_copy(update=_explicit_split(data, raw, prepared))
     config = config.model_copy(update={"data": explicit})
     return Experiment(config, prepared).with_settings(config)
@@ -239,8 +250,8 @@ class StopRule:
 
     Parameters
     ----------
-    training : TrainingSection
-        Settings, of which ``monitor``, ``patience`` and ``max_time`` are used.
+    config : Config
+        Settings, of which ``monitor``, ``patience``, ``max_time`` and the architecture are used.
     records : sequence of dict
         Records of the epochs before a resumption.
 
@@ -254,10 +265,14 @@ class StopRule:
         Number of epochs after the best one.
     """
 
-    def __init__(self, training: TrainingSection, records: Sequence[Record] = ()) -> None:
+    def __init__(self, config: Config, records: Sequence[Record] = ()) -> None:
+        training = config.training
+        architecture = architectures.architecture_of(config)
         self._patience = training.patience
         self._max_time = training.max_time
-        self._best = BestValue(training.monitor or "loss", "auto")
+        self._monitor = training.monitor or "loss"
+        self._best = BestValue(self._monitor, "auto")
+        self._keeps_last = architecture is not None and architecture.keeps_last
         self._started = time.monotonic()
         self.best_epoch = self.since_best = 0
         for record in records:
@@ -271,6 +286,8 @@ class StopRule:
     def update(self, record: Record) -> bool:
         """Add the record of an epoch; return True if the epoch is the best so far."""
         is_best = self._best.update(record)
+        if self._keeps_last and self._best.value is not None:
+            is_best = is_best or record.get(self._monitor) == self._best.value
         if is_best:
             self.best_epoch = record["epoch"]
         self.since_best = record["epoch"] - self.best_epoch
@@ -291,7 +308,7 @@ class RunRecorder(Callback):
 
     Parameters
     ----------
-    training : TrainingSection
+    config : Config
     run : RunDirectory
     outcome : Outcome
         Outcome that is updated after each epoch. In a resumed run it already holds the earlier
@@ -302,19 +319,24 @@ class RunRecorder(Callback):
 
     def __init__(
         self,
-        training: TrainingSection,
+        config: Config,
         run: RunDirectory,
         outcome: Outcome,
         listener: Callable[[Record, bool], object],
     ) -> None:
-        self._training = training
+        self._training = config.training
         self._run = run
         self._outcome = outcome
         self._listener = listener
-        self._rule = StopRule(training, outcome.records)
+        self._rule = StopRule(config, outcome.records)
         self._saved = time.monotonic()
         self._save_seconds = 0.0
         outcome.best_value = self._rule.best_value
+
+    @property
+    def watches(self) -> tuple[str, ...]:
+        """Name of the monitored quantity, which is measured because of it."""
+        return (self._training.monitor or "loss",)
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
         """Record the epoch and save a checkpoint if it is due; return True to end the training."""
@@ -411,6 +433,7 @@ def fit(
         "averaging": build.averaging(config),
         "callbacks": callbacks,
         "verbose": 0,
+        **architectures.training_arguments(config),
     }
     model.fit(train.x, train.y, **(arguments | options))
 
@@ -479,7 +502,7 @@ def train(
             return
         if checkpoint is not None:
             _restore(checkpoint, model, outcome)
-        recorder = RunRecorder(experiment.config.training, run, outcome, listener)
+        recorder = RunRecorder(experiment.config, run, outcome, listener)
         left = epochs - len(outcome.records)
         # A run may have been killed between its last checkpoint and its result.
         if left < 1 or recorder.is_out_of_patience():

@@ -177,13 +177,28 @@ class DataSection(Section):
     split_seed: Seed = _setting(0, "Seed of the split.", "--split-seed", "N")
     standardize: bool | None = _setting(
         None,
-        "Scale inputs to mean 0 and standard deviation 1; by default unless they are bytes.",
+        "Scale inputs as scaling says; by default unless they are bytes.",
         "--standardize",
     )
+    scaling: Literal["standard", "robust"] = _setting(
+        "standard", "Scale of inputs: standard (mean 0, standard deviation 1) or robust (median 0, "
+        "quartiles at a distance of 1; categories stay 0 and 1).",
+        "--scaling", "HOW",
+    )  # fmt: skip
+    category_inputs: Literal["one_hot", "code"] = _setting(
+        "one_hot", "Inputs of a category: one_hot, one per name, or code, for networks that embed "
+        "it.",
+        "--category-inputs", "HOW",
+    )  # fmt: skip
     standardize_target: bool = _setting(
         True,
         "Scale the targets of a regression to mean 0 and standard deviation 1.",
         "--standardize-target",
+    )
+    clamp_target: bool = _setting(
+        False,
+        "Limit the predictions of a regression to the range of the targets in the training part.",
+        "--clamp-target",
     )
     missing: Literal["auto", "error", "mean", "median", "most_frequent"] = _setting(
         "auto",
@@ -240,6 +255,14 @@ class DataSection(Section):
 class NetworkSection(Section):
     """The arguments of `fastmlp.MLP`."""
 
+    architecture: Literal["mlp", "realmlp", "realmlp-s", "tabm"] | None = _setting(
+        None, "Architecture: mlp, or for tables realmlp, realmlp-s or tabm, with its own defaults "
+        "of other settings.",
+        "--architecture", "NAME",
+    )  # fmt: skip
+    members: Count | None = _setting(
+        None, "Members of an ensemble that is trained as one network.", "--members", "N"
+    )
     hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
     )
@@ -324,11 +347,11 @@ class ScheduleSection(Section):
     """The learning-rate schedule; a setting that it lacks is an error."""
 
     name: Literal[
-        "constant", "step", "exponential", "inverse_scaling", "linear", "cosine", "one_cycle",
-        "plateau",
+        "constant", "step", "exponential", "inverse_scaling", "linear", "cosine", "cos_log",
+        "flat_cosine", "one_cycle", "plateau",
     ] = _setting(
-        "constant", "constant, step, exponential, inverse_scaling, linear, cosine, one_cycle or "
-        "plateau.", "--lr-schedule", "NAME",
+        "constant", "constant, step, exponential, inverse_scaling, linear, cosine, cos_log, "
+        "flat_cosine, one_cycle or plateau.", "--lr-schedule", "NAME",
     )  # fmt: skip
     per: Literal["epoch", "step"] | None = _setting(
         None, "Unit of the schedule: the rate changes after each epoch or each step."
@@ -343,6 +366,9 @@ class ScheduleSection(Section):
     end: NotNegative | None = _setting(None, "Last rate of linear and cosine.")
     length: Count | None = _setting(
         None, "Epochs or steps of linear and cosine; the whole training by default."
+    )
+    cycles: Annotated[Count, Field(le=50)] | None = _setting(
+        None, "Cycles of cos_log, of which each is twice as long as the one before."
     )
     warm_fraction: Share | None = _setting(None, "Share of one_cycle in which the rate rises.")
     start_divisor: Annotated[Real, Field(ge=1)] | None = _setting(
@@ -387,8 +413,9 @@ class TrainingSection(Section):
         None, "Stop after this number of epochs without an improvement.", "--patience", "N"
     )
     monitor: str | None = _setting(
-        None, "Quantity that determines the best epoch, such as val_accuracy, val_loss or loss; "
-        "by default val_loss, or loss if there is no other part.",
+        None, "Quantity that determines the best epoch, such as val_loss, loss, or val_ with a "
+        "metric: val_accuracy, val_auc, val_f1, val_rmse, val_mae; by default val_loss, or loss if "
+        "there is no other part.",
         "--monitor", "NAME",
     )  # fmt: skip
     averaging: Choice | None = _setting(

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,20 +23,38 @@ from fastmlp.experiment.evaluation import Evaluation, evaluate, has_probabilitie
 from fastmlp.model import MLP
 
 __all__ = [
+    "HasPreprocessing",
     "Predictions",
     "answers_for",
+    "columns_of",
     "complete_rows",
     "evaluate_part",
+    "faults_of_samples",
+    "labeled_part",
+    "labeled_samples",
+    "network_inputs",
     "part_of",
+    "plain_preprocessing",
     "plain_values",
     "predict_samples",
     "read_for",
     "reading_for",
     "samples_of",
+    "weights_of_part",
+    "with_blanks",
     "with_missing_keys",
 ]
 
 Array = npt.NDArray[Any]
+
+
+class HasPreprocessing(Protocol):
+    """What reads samples: a network, or networks together."""
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What is done with samples before the network."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,7 @@ def plain_values(values: Array) -> list[Any]:
 
 
 def read_for(
-    model: MLP,
+    model: HasPreprocessing,
     source: str,
     options: Reading | None = None,
     also: Sequence[str] = (),
@@ -86,7 +104,7 @@ def read_for(
 
     Parameters
     ----------
-    model : MLP
+    model : MLP or BaggedModel
     source : str
         A file, as `fastmlp.data.read_samples` takes it; or, for a model of images, an image or a
         directory of images.
@@ -111,14 +129,16 @@ def read_for(
     return samples, None
 
 
-def reading_for(model: MLP, options: Reading | None = None, also: Sequence[str] = ()) -> Reading:
+def reading_for(
+    model: HasPreprocessing, options: Reading | None = None, also: Sequence[str] = ()
+) -> Reading:
     """Return how a table is read for a model; `options` and `also` are those of `read_for`."""
     if model.preprocessing is not None:
         return model.preprocessing.reading(options, also)
     return replace(options or Reading(), as_text=frozenset(also))
 
 
-def samples_of(model: MLP, x: Any) -> Table | Array:
+def samples_of(model: HasPreprocessing, x: Any) -> Table | Array:
     """Return samples of any kind, a file or a frame or an array, as a table or an array."""
     if isinstance(x, (str, PathLike)):
         return read_for(model, os.fspath(x))[0]
@@ -200,7 +220,7 @@ def predict_samples(
     if probabilities and not has_probabilities(model):
         names = ", ".join(loss.name for loss in model.architecture.losses)
         raise ValueError(f"probabilities must be False for a model with loss {names}, got True")
-    x, problems = _network_inputs(model, samples, unknown_categories)
+    x, problems = network_inputs(model, samples, unknown_categories)
     predicted = model.predict(x, threads=threads)
     columns = _named(model, predicted, len(x))
     pre = model.preprocessing
@@ -211,15 +231,27 @@ def predict_samples(
         shares = {
             f"p({name})": share for name, share in zip(_output_names(model), values.T, strict=True)
         }
+    return with_blanks(Predictions(columns, shares, labels=labels), problems)
+
+
+def with_blanks(answers: Predictions, problems: Problems | None) -> Predictions:
+    """Return answers without those of rows that cannot be served, with the problems of these.
+
+    Raises
+    ------
+    FormatError
+        No row can be served.
+    """
     if problems is None or not len(problems):
-        return Predictions(columns, shares, labels=labels)
+        return answers
     if problems.mask.all():
         raise problems.error()
-    texts = np.array([problems.of_row(row) for row in range(len(x))], object)
-    blank = {name: _without(values, problems.mask) for name, values in columns.items()}
+    texts = np.array([problems.of_row(row) for row in range(len(problems.mask))], object)
+    blank = {name: _without(values, problems.mask) for name, values in answers.columns.items()}
+    shares = answers.probabilities
     if shares is not None:
         shares = {name: _without(values, problems.mask) for name, values in shares.items()}
-    return Predictions(blank, shares, texts, labels)
+    return Predictions(blank, shares, texts, answers.labels)
 
 
 def _without(values: Array, mask: Array) -> Array:
@@ -230,15 +262,22 @@ def _without(values: Array, mask: Array) -> Array:
     return held
 
 
-def _network_inputs(
-    model: MLP, samples: Table | Array, unknown_categories: str | None
+def network_inputs(
+    model: MLP, samples: Table | Array, unknown_categories: str | None = None
 ) -> tuple[Array, Problems | None]:
+    """Return the inputs of a network for samples, and the rows that cannot be served.
+
+    Raises
+    ------
+    FormatError
+        A column is missing, or the number of features differs.
+    """
     pre = model.preprocessing
     if pre is None:
         # Any task will do: only the number of features is used.
         features = model.layer_sizes[0]
         pre = Preprocessing("regression", features, target_names=("any",))
-    with _faults_of_samples():
+    with faults_of_samples():
         x, problems = pre.served_inputs(samples, unknown_categories=unknown_categories)
     if problems is not None and isinstance(samples, Table):
         _note_too_large(pre, samples, x, problems, model.dtype)
@@ -263,7 +302,7 @@ def _note_too_large(
 
 
 @contextlib.contextmanager
-def _faults_of_samples() -> Iterator[None]:
+def faults_of_samples() -> Iterator[None]:
     """Convert ValueError to FormatError, because the arguments come from files."""
     try:
         yield
@@ -285,18 +324,18 @@ def _output_names(model: MLP) -> Sequence[str]:
 def _named(model: MLP, predicted: Any, count: int) -> dict[str, Array]:
     """Return columns of predictions with the names and units of the data."""
     if isinstance(predicted, list):
-        parts = (_columns(part, str(i)) for i, part in enumerate(predicted))
+        parts = (columns_of(part, str(i)) for i, part in enumerate(predicted))
         return {name: column for part in parts for name, column in part.items()}
     pre = model.preprocessing
     if pre is None:
-        return _columns(predicted)
+        return columns_of(predicted)
     if pre.task == "classification":
         return {"prediction": pre.decode(predicted)}
     decoded = pre.decode(predicted.reshape(count, -1))
-    return _columns(decoded, names=pre.target_names)
+    return columns_of(decoded, names=pre.target_names)
 
 
-def _columns(
+def columns_of(
     values: Array, prefix: str = "", names: Sequence[str] | None = None
 ) -> dict[str, Array]:
     """Return one column "prediction", or a named one for each of several columns of `values`."""
@@ -356,30 +395,62 @@ def evaluate_part(
     ValueError
         The model has several losses.
     """
-    pre = model.preprocessing or _plain_preprocessing(model)
-    if isinstance(part.x, Table):
-        _require_target_columns(pre, part.x)
-        part = _labeled(pre, complete_rows(pre, part.x) if part.x.has_keys else part.x)
-    with _faults_of_samples():
+    pre = model.preprocessing or plain_preprocessing(model)
+    names = None if model.preprocessing is None else class_names
+    samples = labeled_samples(pre, part, class_names=names)
+    return evaluate(model, samples, preprocessing=pre, threads=threads)
+
+
+def labeled_samples(
+    pre: Preprocessing, part: Part, *, class_names: Sequence[str] | None = None
+) -> Samples:
+    """Return the rows of a part that have targets, as a network takes them.
+
+    Parameters
+    ----------
+    pre : Preprocessing
+    part : Part
+        Samples with their targets.
+    class_names : sequence of str, optional
+        Names of the integers in ``part.y``, if the source has names.
+
+    Raises
+    ------
+    FormatError
+        The samples do not fit the model, or have no targets.
+    """
+    part = labeled_part(pre, part)
+    with faults_of_samples():
         x = pre.inputs(part.x)
-        y = pre.targets(part, None if model.preprocessing is None else class_names)
-        weight = _weights(pre, part)
-    return evaluate(model, Samples(x, y, weight), preprocessing=pre, threads=threads)
+        y = pre.targets(part, class_names)
+        return Samples(x, y, weights_of_part(pre, part))
 
 
-def _labeled(pre: Preprocessing, table: Table) -> Part:
-    """Return the rows of a table that have targets; warn if some have none."""
+def labeled_part(pre: Preprocessing, part: Part) -> Part:
+    """Return the rows of a table that have targets, and warn if some have none; arrays as they are.
+
+    Raises
+    ------
+    FormatError
+        The table lacks a column of the targets.
+    """
+    table = part.x
+    if not isinstance(table, Table):
+        return part
+    _require_target_columns(pre, table)
+    if table.has_keys:
+        table = complete_rows(pre, table)
     rows = labeled_rows(table, {column.name: column.missing for column in pre.target_schema or ()})
     left = len(table) - len(rows)
     if left:
         warnings.warn(
             f"{table.origin}: {left} of {len(table)} rows have no target and are left out",
-            stacklevel=3,
+            stacklevel=4,
         )
     return Part(rows)
 
 
-def _weights(pre: Preprocessing, part: Part) -> Array | None:
+def weights_of_part(pre: Preprocessing, part: Part) -> Array | None:
     """Return the weights of samples; warn if a table lacks their column."""
     if isinstance(part.x, Table) and pre.weight is not None and pre.weight not in part.x.columns:
         warnings.warn(
@@ -405,7 +476,7 @@ def _require_target_columns(pre: Preprocessing, table: Table) -> None:
         )
 
 
-def _plain_preprocessing(model: MLP) -> Preprocessing:
+def plain_preprocessing(model: MLP) -> Preprocessing:
     """Return preprocessing for the task of the loss, with unchanged inputs and numbered outputs."""
     if len(model.architecture.losses) > 1:
         raise ValueError("a model with several losses has no single task to be measured by")

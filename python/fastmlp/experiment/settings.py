@@ -10,6 +10,7 @@ from typing import Any
 
 from fastmlp._files import read_regular_file
 from fastmlp.errors import FormatError
+from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.schema import Config, Section
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "merged",
     "read_settings",
     "recipe_for",
+    "recipe_of",
     "resolve",
     "toml",
     "user_settings_path",
@@ -59,6 +61,14 @@ RECIPES: dict[str, Values] = {
         "training": {"epochs": 20, "batch_size": 128},
     },
 }
+
+
+def recipe_of(source: object, layers: Sequence[Mapping[str, Any]]) -> Values:
+    """Return the default settings: those of the architecture that layers name, or of the source."""
+    architecture = merged(*layers).get("network", {}).get("architecture")
+    if architecture in ARCHITECTURES:
+        return dict(ARCHITECTURES[architecture].recipe)
+    return recipe_for(source) if isinstance(source, str) else {}
 
 
 def recipe_for(source: str) -> Values:
@@ -181,7 +191,7 @@ def resolve(
         source = merged(*layers).get("data", {}).get("source")
     if source is None:
         raise ValueError("DATASET must be a data set, file or directory, got none")
-    recipe = recipe_for(source) if defaults else {}
+    recipe = recipe_of(source, layers) if defaults else {}
     return Config.checked(merged(recipe, *layers, {"data": {"source": source}}))
 
 

@@ -21,7 +21,7 @@ from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.experiment.study import Study, Trial
 from fastmlp.experiment.trials import run_here, run_in_processes, trial_experiment
 
-__all__ = ["Search", "Sweep", "require_trainable"]
+__all__ = ["Search", "Sweep", "require_trainable", "sharing_threads"]
 
 _MAX_BYTES = 1 << 20
 
@@ -267,7 +267,7 @@ class Sweep:
             if jobs == 1:
                 run_here(config, experiment.prepared, study, total, listener)
             else:
-                run_in_processes(_sharing_threads(config, jobs), study, total, jobs, listener)
+                run_in_processes(sharing_threads(config, jobs), study, total, jobs, listener)
         finally:
             self._write_best(study)
 
@@ -278,7 +278,7 @@ class Sweep:
             atomic_write(self.best_path, text.encode())
 
 
-def _sharing_threads(config: Config, jobs: int) -> Config:
+def sharing_threads(config: Config, jobs: int) -> Config:
     """Return the settings with the CPUs divided between the processes, unless threads are set."""
     threads = config.training.threads or max(1, _core.available_threads() // jobs)
     training = config.training.model_copy(update={"threads": threads})

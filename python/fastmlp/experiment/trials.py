@@ -23,7 +23,7 @@ from fastmlp.experiment.study import Pending, Study, Trial
 from fastmlp.history import Record
 from fastmlp.training.lbfgs import LBFGS
 
-__all__ = ["WorkerError", "run_here", "run_in_processes", "trial_experiment"]
+__all__ = ["WorkerError", "interrupts_ignored", "run_here", "run_in_processes", "trial_experiment"]
 
 Listener = Callable[[Trial], object]
 Report = Callable[[int, float], bool]
@@ -55,7 +55,7 @@ class _TrialCallback(Callback):
 
     def __init__(self, experiment: Experiment, report: Report) -> None:
         self.status = "complete"
-        self.rule = StopRule(experiment.config.training)
+        self.rule = StopRule(experiment.config)
         self._report = report
         self._monitor = experiment.config.training.monitor or "loss"
 
@@ -194,7 +194,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
     processes = []
     connections = []
     try:
-        with _interrupts_ignored():
+        with interrupts_ignored():
             for _ in range(count):
                 connection, other = context.Pipe()
                 process = context.Process(target=_work, args=(other, config), daemon=True)
@@ -213,7 +213,7 @@ def _workers(config: Config, count: int) -> Iterator[list[Connection]]:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
+def interrupts_ignored() -> Iterator[None]:
     """Ignore Ctrl-C; processes started in the meantime inherit this."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
+from fastmlp.cli.folds import print_cross_validation
 from fastmlp.cli.options import (
     CommandBase,
     Fraction,
@@ -23,13 +25,14 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
-from fastmlp.cli.runs import complete_run, load_own_data, open_model, run_or_file
+from fastmlp.cli.runs import complete_run, load_own_data, open_models, run_or_file
 from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fastmlp.data import Reading
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.model import MLP
 
@@ -71,15 +74,18 @@ def evaluate(
 ) -> int:  # fmt: skip
     """Measure a model on samples with known targets.
 
-    MODEL is the directory or number of a run, or a model file. Without DATASET, a run is measured
-    on its own data, divided as for the training. DATASET is a source as for `fastmlp train`; all
-    samples of a file are used.
+    MODEL is the directory or number of a run, the directory of a cross-validation, or a model
+    file. Without DATASET, a run is measured on its own data, divided as for the training, and of a
+    cross-validation the scores of its folds are shown. DATASET is a source as for `fastmlp train`;
+    all samples of a file are used.
     """
     from fastmlp.data import Reading
 
     place = run_or_file(model)
-    network, path = open_model(place)
+    network, path = open_models(place)
     if dataset is None:
+        from fastmlp.experiment.bagging import BaggedModel
+
         given = {
             "--data-dir": data_dir, "--separator": separator, "--encoding": encoding,
             "--header": header,
@@ -87,6 +93,8 @@ def evaluate(
         for option, value in given.items():
             if value is not None:
                 raise ConfigError(f"{option} needs a DATASET, got none")
+        if isinstance(network, BaggedModel):
+            return _of_folds(state_of(ctx), place, part, min_accuracy)
         data, part, measured = _on_own_data(network, place, part, threads, quiet)
     else:
         with plain_warnings(quiet=quiet):
@@ -101,9 +109,12 @@ def evaluate(
 
 def _shortfall(measured: Evaluation, wanted: float | None) -> str:
     """Return the message about an accuracy that is too low, or an empty text."""
-    if wanted is None or (measured.accuracy is not None and measured.accuracy >= wanted):
+    return _too_low(measured.accuracy, wanted)
+
+
+def _too_low(reached: float | None, wanted: float | None) -> str:
+    if wanted is None or (reached is not None and reached >= wanted):
         return ""
-    reached = measured.accuracy
     shown = "unknown for a regression" if reached is None else f"{100 * reached:.6g}%"
     return f"accuracy is {shown}, --min-accuracy requires {100 * wanted:.6g}%"
 
@@ -112,11 +123,12 @@ def _shortfall(measured: Evaluation, wanted: float | None) -> str:
 
 
 def _on(
-    model: MLP, place: Path, dataset: str, part: str, data_dir: str | None, options: Reading,
-    threads: int | None,
+    model: MLP | BaggedModel, place: Path, dataset: str, part: str, data_dir: str | None,
+    options: Reading, threads: int | None,
 ) -> tuple[str, str, Evaluation]:  # fmt: skip
     """Measure on a data set or file; return its name, the part and the measures."""
     from fastmlp.data import read
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.serving import evaluate_part, part_of
 
     if part == "validation":
@@ -125,7 +137,11 @@ def _on(
     with data_errors(dataset):
         raw = read(dataset, data_dir=data_dir, reading=reading)
         samples = part_of(raw, part)
-        measured = evaluate_part(model, samples, class_names=raw.class_names, threads=threads)
+        names = raw.class_names
+        if isinstance(model, BaggedModel):
+            measured = model.evaluate_part(samples, class_names=names, threads=threads)
+        else:
+            measured = evaluate_part(model, samples, class_names=names, threads=threads)
     _warn_of_unknown_categories(model, samples.x)
     if samples is raw.test:
         return raw.name, "test", measured
@@ -134,7 +150,7 @@ def _on(
     return raw.name, "training" if raw.test is not None else "all", measured
 
 
-def _warn_of_unknown_categories(model: MLP, x: Any) -> None:
+def _warn_of_unknown_categories(model: MLP | BaggedModel, x: Any) -> None:
     from fastmlp.data import Table
     from fastmlp.data.table_inputs import unknown_categories_in
 
@@ -147,15 +163,41 @@ def _warn_of_unknown_categories(model: MLP, x: Any) -> None:
 
 
 def _warn_of_known_samples(place: Path, sha256: dict[str, str]) -> None:
-    from fastmlp.experiment.rundir import RunDirectory
-
-    known = RunDirectory(place).environment().get("data_sha256") if place.is_dir() else None
+    known = _known_digests(place) if place.is_dir() else None
     if isinstance(known, dict) and not set(sha256.values()).isdisjoint(known.values()):
         warnings.warn(
             "the model was trained on some of these samples; leave DATASET out to measure it on "
             "samples that were not used for the training",
             stacklevel=2,
         )
+
+
+def _known_digests(place: Path) -> Any:
+    """Return the digests of the data of a run or a cross-validation."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.rundir import RunDirectory
+
+    folds = CrossValidationDirectory(place)
+    known = folds.definition() if folds.definition_path.is_file() else None
+    return (RunDirectory(place).environment() if known is None else known).get("data_sha256")
+
+
+def _of_folds(state: State, place: Path, part: str, min_accuracy: float | None) -> int:
+    """Show the scores of a cross-validation, which were measured on samples new to each model."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+
+    result = CrossValidationDirectory(place).result()
+    if not result:
+        raise ConfigError("a DATASET is needed for models whose cross-validation is not here")
+    if part != "auto":
+        raise ConfigError(f"--part {part}: a cross-validation is tested on each of its folds")
+    print_cross_validation(state, "evaluate", result, str(place))
+    scores = result["scores"]
+    score = scores.get("accuracy", scores.get("subset_accuracy")) or {}
+    problem = _too_low(score.get("mean"), min_accuracy)
+    if problem:
+        raise CheckFailedError(problem)
+    return int(ExitCode.OK)
 
 
 def _on_own_data(
@@ -199,7 +241,8 @@ def _print(
         return
     where = data if part == "all" else f"{data}, {part} part"
     rows = [("model", str(path)), ("data", f"{where}: {measured.samples:,} samples")]
-    rows.append(("loss", f"{measured.loss:.6g}"))
+    if not math.isnan(measured.loss):  # several models together have one for classes alone
+        rows.append(("loss", f"{measured.loss:.6g}"))
     form = ".6g" if measured.task == "regression" else ".2%"
     rows += [(key.replace("_", " "), f"{value:{form}}") for key, value in measured.metrics.items()]
     print_pairs(rows)

@@ -87,13 +87,17 @@ def _model_facts(path: Path) -> Facts:
     model = load_mlp(path)
     config = model.architecture.config()
     given = ("loss", "dtype", "seed", "input_scale", "initializer", "activation")
-    noise = {"dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0, "batch_normalization": False}
+    further = {
+        "dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0, "batch_normalization": False,
+        "inputs": [], "input_scaling": False, "parametric": False, "members": 1, "sharing": None,
+    }  # fmt: skip
     return {
         "kind": "model",
         "layer_sizes": list(model.layer_sizes),
         "parameters": parameter_count(model),
         **{name: config[name] for name in (*given, "output_activation")},
-        **{name: config.get(name, default) for name, default in noise.items()},
+        **{name: config.get(name, default) for name, default in further.items()},
+        "first_inputs": model.architecture.first_inputs,
         "layers": _layers(model),
         "preprocessing": None if model.preprocessing is None else model.preprocessing.config(),
         "history": {name: getattr(model.history, name) for name in MEASURES},
@@ -111,8 +115,8 @@ def _layers(model: MLP) -> list[Facts]:
     arrays = model.parameters()
     return [
         {
-            "inputs": weights.shape[0],
-            "outputs": weights.shape[1],
+            "inputs": weights.shape[-2],
+            "outputs": weights.shape[-1],
             "activation": activations[i],
             "batch_normalization": normalizes[i],
             "parameters": sum(a.size for n, a in arrays.items() if n.startswith(f"layers.{i}.")),
@@ -179,8 +183,32 @@ def _model_rows(facts: Facts) -> list[tuple[str, str]]:
     ]
     rows += [(n, _shown(facts[n])) for n in ("loss", "dtype", "seed", "input_scale", "initializer")]
     rows += [(n, _shown(facts[n])) for n in ("dropout", "input_dropout", "input_noise") if facts[n]]
+    rows += _input_rows(facts)
     rows += _preprocessing_rows(facts["preprocessing"])
     return [(name.replace("_", " "), value) for name, value in rows]
+
+
+def _input_rows(facts: Facts) -> list[tuple[str, str]]:
+    """Return what stands before the first layer, and the members, of networks that have them."""
+    rows = []
+    if facts["inputs"]:
+        kinds = [_input_group(group) for group in facts["inputs"]]
+        rows.append(("input groups", _listed(kinds)))
+        rows.append(("first inputs", str(facts["first_inputs"])))
+    if facts["input_scaling"]:
+        rows.append(("input scaling", "one factor per input"))
+    if facts["members"] > 1:
+        rows.append(("members", f"{facts['members']} ({facts['sharing']})"))
+    return rows
+
+
+def _input_group(group: Facts) -> str:
+    if group["kind"] != "numbers":
+        size = f" of {group['size']}" if "size" in group else ""
+        return f"{group['kind'].replace('_', '-')}{size} for {group['levels']} levels"
+    embedding = group["embedding"]
+    kind = "" if embedding is None else f" ({embedding['kind'].replace('_', ' ')})"
+    return f"{group['columns']} numbers{kind}"
 
 
 def _preprocessing_rows(pre: Facts | None) -> list[tuple[str, str]]:

@@ -149,7 +149,7 @@ def _scores(subject: Subject) -> Axes:
 
 def _predictions(subject: Subject) -> Axes:
     pre = subject.require_task("regression")
-    truth = pre.decode(subject.samples.y.reshape(len(subject.samples), -1))
+    truth = pre.in_units(subject.samples.y.reshape(len(subject.samples), -1))
     predicted = subject.measured.predictions
     return fastmlp.plot.predictions(truth, predicted, target_names=pre.target_names)
 
@@ -173,6 +173,18 @@ def _regions(subject: Subject) -> Axes:
     return fastmlp.plot.decision_regions(subject.model, x, y, preprocessing=pre)
 
 
+def _importance(subject: Subject) -> Axes:
+    from fastmlp.experiment.importance import importance_of
+
+    pre = subject.model.preprocessing
+    if pre is None or pre.columns is None:
+        raise NotInRunError("the samples are no tables")
+    found = importance_of(subject.model, subject.samples)
+    return fastmlp.plot.importance(
+        found.names, found.means, found.deviations, label=f"loss of {found.metric}"
+    )
+
+
 KINDS: dict[str, Callable[[Subject], Axes]] = {
     "loss": _loss,
     "accuracy": _accuracy,
@@ -180,6 +192,7 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
     "confusion": _confusion,
     "scores": _scores,
     "predictions": _predictions,
+    "importance": _importance,
     "weights": _weights,
     "gradients": _gradients,
     "regions": _regions,
@@ -212,8 +225,9 @@ def plot(
     """Draw pictures of a run.
 
     RUN is the directory or number of a run. KIND is loss, accuracy, learning-rate, confusion,
-    scores, predictions, weights, gradients or regions (of a model with two inputs). Without KIND,
-    all pictures for which the run has the data are drawn. --terminal can draw the first three.
+    scores, predictions, importance (of the columns of a table), weights, gradients or regions (of
+    a model with two inputs). Without KIND, all pictures for which the run has the data are drawn.
+    --terminal can draw the first three.
     """
     for kind in kinds:
         if kind not in KINDS:

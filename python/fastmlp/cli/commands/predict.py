@@ -26,12 +26,13 @@ from fastmlp.cli.options import (
     unknown,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.runs import complete_run, open_models, run_or_file
 from fastmlp.cli.sources import data_errors
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
     from fastmlp.data import Reading
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.model import MLP
 
 __all__ = ["predict"]
@@ -83,7 +84,8 @@ def predict(
 ) -> int:  # fmt: skip
     """Predict for new samples.
 
-    MODEL is the directory or number of a run, or a model file. SAMPLES is a table (CSV, TSV, JSON
+    MODEL is the directory or number of a run, the directory of a cross-validation, whose models
+    answer together, or a model file. SAMPLES is a table (CSV, TSV, JSON
     lines, Parquet, Feather), also in several files, which a folder or a pattern in quotes such as
     'part-*.csv' names, a file of arrays (NPZ, NPY, IDX), an image or a folder of images, or -
     for a table on standard input. Columns are found by name, in any order, and read as the model
@@ -96,7 +98,7 @@ def predict(
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
     if samples == "-" and sys.stdin.isatty():
         click.echo("reading samples from standard input", err=True)
-    network, path = open_model(run_or_file(model))
+    network, path = open_models(run_or_file(model))
     if probabilities:
         _require_probabilities(network, path)
     from fastmlp.data import Reading
@@ -135,10 +137,12 @@ def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: 
 
 
 def _require_probabilities(network: Any, path: Path) -> None:
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.evaluation import has_probabilities
 
-    if not has_probabilities(network):
-        names = ", ".join(loss.name for loss in network.architecture.losses)
+    first = network.networks[0] if isinstance(network, BaggedModel) else network
+    if not has_probabilities(first):
+        names = ", ".join(loss.name for loss in first.architecture.losses)
         raise ConfigError(f"--probabilities: {path} has none, because its loss is {names}")
 
 
@@ -146,11 +150,12 @@ def _require_probabilities(network: Any, path: Path) -> None:
 
 
 def _columns(
-    network: MLP, source: str, options: Reading, keep: str, unknown_categories: str | None,
-    probabilities: bool, threads: int | None,
+    network: MLP | BaggedModel, source: str, options: Reading, keep: str,
+    unknown_categories: str | None, probabilities: bool, threads: int | None,
 ) -> Columns:  # fmt: skip
     """Return the columns of the output: those of --keep, answers, probabilities, problems."""
-    from fastmlp.experiment.serving import predict_samples, read_for
+    from fastmlp.experiment.bagging import predictions_of
+    from fastmlp.experiment.serving import read_for
 
     # The name of a column may contain a comma.
     wanted = [keep, *(name.strip() for name in keep.split(","))] if keep else []
@@ -160,7 +165,7 @@ def _columns(
     if names is not None:
         kept = {"file": names}
     with data_errors(source):
-        answers = predict_samples(
+        answers = predictions_of(
             network, samples, probabilities=probabilities, unknown_categories=unknown_categories,
             threads=threads,
         )  # fmt: skip
@@ -180,7 +185,9 @@ def _columns(
     return kept | columns
 
 
-def _warn_of_unknown_categories(network: MLP, samples: Any, treatment: str | None) -> None:
+def _warn_of_unknown_categories(
+    network: MLP | BaggedModel, samples: Any, treatment: str | None
+) -> None:
     """Print a line if rows were answered although they have categories that are not known."""
     from fastmlp.data import Table
     from fastmlp.data.table_inputs import unknown_categories_in
@@ -236,9 +243,11 @@ def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
     if kind == "parquet":
         yield _parquet(columns)
         return
+    from fastmlp.experiment.answer_rows import delimited_lines
+
     encoders: dict[str, Callable[[Columns], Iterable[str]]] = {
-        "csv": lambda given: _delimited(given, ","),
-        "tsv": lambda given: _delimited(given, "\t"),
+        "csv": lambda given: delimited_lines(given, ","),
+        "tsv": lambda given: delimited_lines(given, "\t"),
         "json": _json,
         "jsonl": _json_lines,
     }
@@ -249,23 +258,6 @@ def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
             yield "".join(lines).encode()
             lines.clear()
     yield "".join(lines).encode()
-
-
-def _delimited(columns: Columns, separator: str) -> Iterator[str]:
-    """Yield lines in the format of RFC 4180, but with line feeds as line ends."""
-    from fastmlp.experiment.serving import plain_values
-
-    def field(value: object) -> str:
-        if value is None:
-            return ""
-        text = str(value)
-        # Readers skip empty lines, so a single empty text must be quoted.
-        quoted = not text or any(mark in text for mark in (separator, '"', "\n", "\r"))
-        return '"' + text.replace('"', '""') + '"' if quoted else text
-
-    yield separator.join(map(field, columns)) + "\n"
-    for row in zip(*map(plain_values, columns.values()), strict=True):
-        yield separator.join(map(field, row)) + "\n"
 
 
 def _rows(columns: Columns) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,293 @@
+"""Architectures of networks for tables: their settings, networks and optimizers.
+
+- RealMLP: D. Holzmueller, L. Grinsztajn, I. Steinwart, "Better by default: strong pre-tuned MLPs
+  and boosted trees on tabular data", NeurIPS 2024.
+- TabM: Y. Gorishniy, A. Kotelnikov, A. Babenko, "TabM: advancing tabular deep learning with
+  parameter-efficient ensembling", ICLR 2025.
+
+A new architecture is an entry of `ARCHITECTURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data.columns import CategoryColumn
+from fastmlp.inputs import Category, InputGroup, Numbers, OneHot, Periodic
+from fastmlp.optimizers import Group
+from fastmlp.schedules import FlatCosine
+
+if TYPE_CHECKING:
+    from fastmlp.data import Prepared
+    from fastmlp.experiment.schema import Config
+    from fastmlp.model import MLP
+
+__all__ = ["ARCHITECTURES", "Architecture", "architecture_of", "completed"]
+
+Values = dict[str, Any]
+# Samples that the initial weights are fitted to, at most.
+_FITTED_SAMPLES = 10_000
+# A category with more levels has a trained embedding.
+_MOST_ONE_HOT = 8
+_EMBEDDING_SIZE = 8
+_CLIP = 3.0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What an architecture adds to the settings of a run.
+
+    Attributes
+    ----------
+    recipe : mapping
+        Settings by section, which settings of the user replace.
+    by_task : mapping of str to mapping
+        The same for "classification", "multilabel" and "regression".
+    inputs : callable or None
+        Function of the prepared data that returns groups of inputs; None: samples as they are.
+    network : mapping
+        Further arguments of `fastmlp.MLP`.
+    optimizer : mapping
+        Further arguments of the optimizer.
+    fits_samples : bool
+        Whether the initial weights are fitted to samples.
+    fades_dropout : bool
+        Whether dropout fades in the second half of the training.
+    members : int
+        Members of an ensemble, unless the settings say otherwise.
+    keeps_last : bool
+        Whether the last one of several equally good epochs is the best.
+    """
+
+    recipe: Mapping[str, Values]
+    by_task: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
+    inputs: Callable[[Prepared], list[InputGroup]] | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    fits_samples: bool = False
+    fades_dropout: bool = False
+    members: int = 1
+    keeps_last: bool = False
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def _columns(prepared: Prepared) -> list[CategoryColumn | None]:
+    """Return the column of each input that is a code, None for the others."""
+    columns = prepared.preprocessing.columns
+    if columns is None:
+        return [None] * prepared.preprocessing.features
+    return [
+        column if isinstance(column, CategoryColumn) and column.as_code else None
+        for column in columns
+        for _ in column.feature_names
+    ]
+
+
+def _robust_values(codes: NDArray[Any], levels: int) -> tuple[float, ...]:
+    """Return the values of one-hot inputs, centered, scaled and clipped as numbers are."""
+    if levels == 2:
+        column = np.select([codes == 0, codes == 1], [-1.0, 1.0], 0.0)
+        return _clipped(column, np.array([-1.0, 1.0, 0.0]))
+    pairs = [_clipped(codes == level, np.array([0.0, 1.0])) for level in range(levels)]
+    return tuple(value for pair in pairs for value in pair)
+
+
+def _clipped(column: NDArray[Any], values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return values in the scale of a column: median, distance of quartiles, smooth clip."""
+    column = column.astype(np.float64)
+    first, middle, third = np.quantile(column, (0.25, 0.5, 0.75))
+    distance = third - first or (column.max() - column.min()) / 2
+    scaled = (values - middle) / distance if distance else np.zeros(len(values))
+    return tuple(float(v) for v in scaled / np.sqrt(1 + (scaled / _CLIP) ** 2))
+
+
+def _inputs(embedding: Periodic | None, prepared: Prepared) -> list[InputGroup]:
+    """Return embedded numbers, and categories that are one-hot or embedded."""
+    groups: list[InputGroup] = []
+    x = prepared.train.x
+    for at, column in enumerate(_columns(prepared)):
+        if column is None:
+            last = groups[-1] if groups else None
+            if isinstance(last, Numbers):
+                groups[-1] = Numbers(last.columns + 1, embedding, _CLIP)
+            else:
+                groups.append(Numbers(1, embedding, _CLIP))
+        elif column.levels <= _MOST_ONE_HOT or embedding is None:
+            groups.append(OneHot(column.levels, _robust_values(x[:, at], column.levels)))
+        else:
+            groups.append(Category(column.levels, _EMBEDDING_SIZE))
+    return groups
+
+
+def _realmlp_inputs(prepared: Prepared) -> list[InputGroup]:
+    return _inputs(Periodic(bases=16, outputs=3, deviation=0.1), prepared)
+
+
+def _scaled_inputs(prepared: Prepared) -> list[InputGroup]:
+    return _inputs(None, prepared)
+
+
+# ---------------------------------------------------------------- architectures
+
+_TABLE = {"scaling": "robust", "category_inputs": "code", "clamp_target": True}
+_REALMLP_TRAINING = {"epochs": 256, "batch_size": 256, "drop_last": True}
+_SMOOTHED = {"name": "softmax_cross_entropy", "smoothing": 0.1}
+
+
+def _realmlp_by_task(classes: float, numbers: float) -> Mapping[str, Mapping[str, Values]]:
+    selu = {"activation": "selu"}
+    return {
+        "classification": {
+            "network": {**selu, "loss": _SMOOTHED},
+            "optimizer": {"learning_rate": classes},
+        },
+        "multilabel": {"network": selu, "optimizer": {"learning_rate": classes}},
+        "regression": {
+            "network": {"activation": "mish"},
+            "optimizer": {"learning_rate": numbers},
+        },
+    }
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "realmlp": Architecture(
+        recipe={
+            "data": _TABLE,
+            "network": {"hidden": [256, 256, 256], "dropout": 0.15, "initializer": "normal"},
+            "optimizer": {"name": "adam", "beta2": 0.95, "decay": 0.02},
+            "schedule": {"name": "cos_log"},
+            "training": _REALMLP_TRAINING,
+        },
+        by_task=_realmlp_by_task(0.04, 0.2),
+        inputs=_realmlp_inputs,
+        network={"input_scaling": True, "parametric": True},
+        # In pytabkit the factors of rate and decay enter the decay twice.
+        optimizer={
+            "groups": {
+                "weights": Group(ntk=True),
+                "biases": Group(rate=0.1),
+                "mixes": Group(rate=0.1, decay=0.1),
+                "input_scales": Group(rate=6.0, decay=6.0),
+                "embeddings": Group(rate=0.1, decay=0.1),
+                "tables": Group(decay=1.0),
+            },
+            "decay_schedule": FlatCosine(1.0),
+        },
+        fits_samples=True,
+        fades_dropout=True,
+        keeps_last=True,
+    ),
+    "realmlp-s": Architecture(
+        recipe={
+            "data": _TABLE,
+            "network": {"hidden": [256, 256, 256], "initializer": "lecun_normal"},
+            "optimizer": {"name": "adam", "beta2": 0.95},
+            "schedule": {"name": "cos_log"},
+            "training": _REALMLP_TRAINING,
+        },
+        by_task=_realmlp_by_task(0.04, 0.07),
+        inputs=_scaled_inputs,
+        network={"input_scaling": True},
+        optimizer={
+            "groups": {
+                "weights": Group(ntk=True),
+                "biases": Group(rate=0.1),
+                "input_scales": Group(rate=6.0),
+            }
+        },
+        keeps_last=True,
+    ),
+    "tabm": Architecture(
+        recipe={
+            "data": _TABLE,
+            "network": {
+                "hidden": [512, 512, 512],
+                "dropout": 0.1,
+                "initializer": "rsqrt_uniform",
+            },
+            "optimizer": {"name": "adam", "learning_rate": 0.002},
+            "schedule": {"name": "constant"},
+            "training": {"epochs": 1000, "batch_size": 256, "patience": 16},
+        },
+        inputs=_scaled_inputs,
+        network={"sharing": "tabm"},
+        members=32,
+        keeps_last=False,
+    ),
+}
+
+
+def architecture_of(config: Config) -> Architecture | None:
+    """Return the architecture that the settings name; None for a plain network."""
+    name = config.network.architecture
+    return None if name in (None, "mlp") else ARCHITECTURES[str(name)]
+
+
+def completed(config: Config, task: str) -> Config:
+    """Return the settings with those of the architecture that depend on the task.
+
+    Settings that were given stay.
+    """
+    architecture = architecture_of(config)
+    if architecture is None:
+        return config
+    for section, values in architecture.by_task.get(task, {}).items():
+        present = getattr(config, section)
+        missing = {k: v for k, v in values.items() if k not in present.model_fields_set}
+        checked = type(present).model_validate(
+            {**present.model_dump(exclude_unset=True), **missing}
+        )
+        config = config.model_copy(update={section: checked})
+    return config
+
+
+def network_arguments(config: Config, prepared: Prepared) -> Values:
+    """Return further arguments of `fastmlp.MLP`."""
+    architecture = architecture_of(config)
+    members = config.network.members
+    if architecture is None:
+        return {} if members is None else {"members": members, "sharing": "packed"}
+    if members is not None and architecture.members == 1:
+        raise ValueError(
+            f"members must be left out with the architecture {config.network.architecture}, which "
+            f"is a single network, got {members}"
+        )
+    arguments = dict(architecture.network) | {"members": members or architecture.members}
+    if architecture.inputs is not None:
+        arguments["inputs"] = architecture.inputs(prepared)
+    return arguments
+
+
+def initialize(config: Config, prepared: Prepared, model: MLP) -> None:
+    """Fit the initial weights of a new model to samples if its architecture does so."""
+    architecture = architecture_of(config)
+    if architecture is None or not architecture.fits_samples:
+        return
+    x = prepared.train.x
+    if len(x) > _FITTED_SAMPLES:
+        rows = np.random.default_rng(config.network.seed).choice(
+            len(x), _FITTED_SAMPLES, replace=False
+        )
+        x = x[np.sort(rows)]
+    model.initialize_from(x)
+
+
+def optimizer_arguments(config: Config) -> Values:
+    """Return further arguments of the optimizer."""
+    architecture = architecture_of(config)
+    return {} if architecture is None else dict(architecture.optimizer)
+
+
+def training_arguments(config: Config) -> Values:
+    """Return further arguments of `MLP.fit`."""
+    architecture = architecture_of(config)
+    if architecture is None or not architecture.fades_dropout:
+        return {}
+    return {"dropout_schedule": FlatCosine(1.0)}
