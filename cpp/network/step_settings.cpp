@@ -86,13 +86,16 @@ StepUpdate<T>::StepUpdate(std::size_t layers, std::size_t groups, bool has_rates
 
 template <typename T>
 void StepUpdate<T>::set(const UpdateSettings<double>& step, const std::vector<ArrayRate>& rates) {
-  const auto penalized = rounded<T>(step);
-  const auto others = rounded<T>(of_kind(step, ParameterKind::biases));
-  common_.of_kind.fill(others);
-  common_[ParameterKind::weights] = penalized;
-  std::fill(own_.begin(), own_.end(), common_);
+  common_.weights = rounded<T>(step);
+  common_.others = rounded<T>(of_kind(step, ParameterKind::biases));
+  for (KindSettings<T>& settings : own_) {
+    settings.own.fill(common_.others);
+    settings.own[static_cast<std::size_t>(ParameterKind::weights)] = common_.weights;
+    settings.has_own = true;
+  }
   for (const ArrayRate& array : rates) {
-    own_[array.index + (is_of_inputs(array.kind) ? layers_ : 0)][array.kind] = rounded<T>(of_array(step, array));
+    KindSettings<T>& settings = own_[array.index + (is_of_inputs(array.kind) ? layers_ : 0)];
+    settings.own[static_cast<std::size_t>(array.kind)] = rounded<T>(of_array(step, array));
   }
 }
 

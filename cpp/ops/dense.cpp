@@ -198,12 +198,16 @@ void backward_weights_of(const KernelTable<T>& kernels, const DenseLayer<T>& lay
   const Panels<T>& dz = gradient.dz;
   const Panels<T> weights = layer.weights_of(copy);
   const std::int64_t panel = weights.panel;
+  const std::int64_t in_panels = x.count();
+  const std::int64_t out_panels = weights.count();
+  const UpdateSettings<T>* settings = sink.settings == nullptr ? nullptr : &(*sink.settings)[ParameterKind::weights];
+  const auto update_product = kernels.gemm_tn_update[static_cast<int>(sink.optimizer)];
   for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
     // The gradients of a group of output panels stay in cache while the input is read once.
-    const std::int64_t first = block / (x.count() * panel_group) * panel_group;
-    const std::int64_t group = std::min(panel_group, weights.count() - first);
-    const std::int64_t in_panel = (block - first * x.count()) / group;
-    const std::int64_t out_panel = first + (block - first * x.count()) % group;
+    const std::int64_t first = block / (in_panels * panel_group) * panel_group;
+    const std::int64_t group = std::min(panel_group, out_panels - first);
+    const std::int64_t in_panel = (block - first * in_panels) / group;
+    const std::int64_t out_panel = first + (block - first * in_panels) % group;
     const Product<T> product{.rows = x.width(in_panel),
                              .depth = rows.size(),
                              .vectors = vectors_for(kernels, weights.width(out_panel)),
@@ -213,12 +217,11 @@ void backward_weights_of(const KernelTable<T>& kernels, const DenseLayer<T>& lay
     const bool listed = input.weight_rows != nullptr;
     T* parameters = weights.at(out_panel, listed ? 0 : in_panel * panel);
     const std::int32_t* weight_rows = listed ? input.weight_rows + in_panel * panel : nullptr;
-    const auto update_product = kernels.gemm_tn_update[static_cast<int>(sink.optimizer)];
     if (sink.gradients != nullptr) {
       kernels.gemm_tn(product, parallel_element(sink, sink.gradients, parameters), weight_rows);
     } else if (update_product != nullptr) {
       update_product(product, parameters, parallel_element(sink, sink.slots, parameters), sink.slot_stride, weight_rows,
-                     (*sink.settings)[ParameterKind::weights]);
+                     *settings);
     } else {
       update_from_scratch(kernels, sink, product, parameters, weight_rows, panel, scratch);
     }

@@ -33,13 +33,18 @@ inline constexpr bool is_of_inputs(ParameterKind kind) {
 /// Those before the moments are trained.
 inline constexpr std::size_t kTrainedKinds = static_cast<std::size_t>(ParameterKind::means);
 
-/// Settings of one step for each kind of array.
+/// Settings of one step for each kind of array: those of weights, and those of all others unless kinds have their own.
 template <typename T>
 struct KindSettings {
-  std::array<UpdateSettings<T>, kTrainedKinds> of_kind{};
+  UpdateSettings<T> weights{};
+  UpdateSettings<T> others{};
+  bool has_own = false;
+  std::array<UpdateSettings<T>, kTrainedKinds> own{};
 
-  const UpdateSettings<T>& operator[](ParameterKind kind) const { return of_kind[static_cast<std::size_t>(kind)]; }
-  UpdateSettings<T>& operator[](ParameterKind kind) { return of_kind[static_cast<std::size_t>(kind)]; }
+  const UpdateSettings<T>& operator[](ParameterKind kind) const {
+    if (has_own) return own[static_cast<std::size_t>(kind)];
+    return kind == ParameterKind::weights ? weights : others;
+  }
 };
 
 /// All arrays have the layout of the parameters: element i belongs to parameter i.
