@@ -65,7 +65,8 @@ x = rng.integers(0, 256, (4000, sizes[0]), np.uint8)
 if sparse:
     x *= rng.random(x.shape) < 0.01
 y = rng.integers(0, sizes[-1], 4000)
-run = Run(fastmlp.MLP(sizes, input_scale=1 / 255, **options), 20, "momentum", threads)
+scale = 1 if "inputs" in options else 1 / 255  # codes are not scaled
+run = Run(fastmlp.MLP(sizes, input_scale=scale, **options), 20, "momentum", threads)
 
 def count(samples):
     before = calls()

@@ -229,9 +229,9 @@ def test_samples_of_bytes_and_floats_have_the_same_codes() -> None:
 @pytest.mark.parametrize(
     ("group", "message"),
     [
-        (Numbers(embedding=PiecewiseLinear([1.0, 1.0 + 1e-9, 2.0])), "edges must be farther"),
-        (Numbers(embedding=PiecewiseLinear([0.0, 1e-40])), "edges must be farther"),
-        (Numbers(embedding=PiecewiseLinear([0.0, 1e300])), "edges must be finite in float32"),
+        (Numbers(embedding=PiecewiseLinear([1.0, 1.0 + 1e-9, 2.0])), "edges must be apart"),
+        (Numbers(embedding=PiecewiseLinear([0.0, 1e-40])), "edges must be apart"),
+        (Numbers(embedding=PiecewiseLinear([0.0, 1e300])), "edges must be apart, and not too far"),
         (Numbers(clip=1e-300), "clip must not be rounded to 0"),
         (Numbers(clip=1e300), "clip must be finite in float32"),
         (Numbers(embedding=Periodic(deviation=1e300)), "deviation must be finite in float32"),
