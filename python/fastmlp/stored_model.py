@@ -38,9 +38,13 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 M = TypeVar("M")
-# Without seconds, so that the same training writes the same bytes.
 _MAX_CHARACTERS = 2**28
-_STATE = "state."  # begins the names of the tensors of a training state
+# Beginnings of names of tensors.
+_STATE = "state."
+_HISTORY = "history."
+# The description of tensors of which each is stored as it is.
+_ALL_FINITE = "{}"
+# Without seconds, so that the same training writes the same bytes.
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -91,10 +95,11 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
     path = text_path("path", path)
     tensors = dict(stored.parameters)
     config = stored.architecture.config()
-    for name in _MEASURES:
-        values = np.array(getattr(stored.history, name), np.float64)
-        if values.size:
-            tensors[f"history.{name}"] = values
+    measured = {name: np.array(getattr(stored.history, name), np.float64) for name in _MEASURES}
+    history, forms = state_in_file({k: v for k, v in measured.items() if v.size}, _HISTORY)
+    tensors |= history
+    if forms != _ALL_FINITE:
+        config["history"] = forms
     if stored.preprocessing is not None:
         config["preprocessing"] = stored.preprocessing.config()
         for name, array in stored.preprocessing.arrays().items():
@@ -126,7 +131,8 @@ def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> 
 
 
 def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
-    history = _history(_taken(tensors, "history."))
+    forms = config.pop("history", _ALL_FINITE)
+    history = _history(state_of_file(_taken(tensors, _HISTORY), forms))
     preprocessing = _preprocessing(
         config.pop("preprocessing", None), _taken(tensors, "preprocessing.")
     )
@@ -226,21 +232,24 @@ def text_array(texts: Any) -> npt.NDArray[np.str_]:
     return array.astype(np.str_)
 
 
-def state_in_file(state: Mapping[str, Array]) -> tuple[dict[str, Array], str]:
-    """Return the tensors of a training state, and a JSON text that describes the other entries."""
+def state_in_file(state: Mapping[str, Array], prefix: str = _STATE) -> tuple[dict[str, Array], str]:
+    """Return the tensors of a state, and a JSON text that describes those of another type.
+
+    Names of tensors begin with `prefix`.
+    """
     tensors: dict[str, Array] = {}
     others: dict[str, Any] = {}
     for name, value in state.items():
         array = np.asarray(value)
         if array.dtype in (np.float32, np.float64) and np.isfinite(array).all():
-            tensors[_STATE + name] = array
+            tensors[prefix + name] = array
             continue
         if array.dtype.kind == "U":
             others[name] = {"text": array.tolist()}
             continue
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
         others[name] = {"dtype": little.dtype.str, "shape": list(array.shape)}
-        tensors[_STATE + name] = little.view(np.uint8).astype(np.float32)
+        tensors[prefix + name] = little.view(np.uint8).astype(np.float32)
     return tensors, json.dumps(others)
 
 
@@ -257,7 +266,7 @@ def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array
             raise ValueError("a state has tensors but no description")
         return {}
     if not isinstance(text, str):
-        raise ValueError("training_state must be a text")
+        raise ValueError("the description of a state must be a text")
     try:
         state = dict(tensors)
         for name, form in json.loads(text).items():
@@ -273,5 +282,5 @@ def state_of_file(tensors: Mapping[str, Array], text: object) -> dict[str, Array
             array = content.view(dtype).reshape(form["shape"])
             state[name] = array.astype(dtype.newbyteorder("="))
     except (AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"training_state does not describe its tensors: {error!r}") from None
+        raise ValueError(f"a state does not describe its tensors: {error!r}") from None
     return state

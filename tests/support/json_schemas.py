@@ -94,7 +94,7 @@ EPOCH = record(
     each(SHARE, "accuracy val_accuracy") | {"learning_rate": NUMBER, "val_loss": maybe(NUMBER)},
 )
 CONFIG = record(
-    {"schema_version": constant(1)}
+    {"schema_version": constant(2)}
     | each({"type": "object"}, "data network optimizer schedule training")
 )
 RUN_SUMMARY = (
@@ -312,6 +312,8 @@ CV: Fields = {
     "task": TASK,
     **each(COUNT, "samples folds_per_repeat repeats"),
     **each(maybe(TEXT), "group time"),
+    "chooses_epoch": FLAG,
+    "test": maybe({"type": "object"}),
     "scores": mapping(SCORE),
     "folds": many(
         record(

@@ -60,6 +60,7 @@ CASES = {
     "training.threads": (7, 1025, "less than or equal to 1024, got 1025"),
     "training.class_weight": ({"a.b": 2.0, 'c "d"': 0.5}, "other", NOT_ONE_OF),
     "training.averaging": ({"name": "ema", "decay": 0.99}, 3, "got 3"),
+    "training.time_limit": (90.0, 0, "greater than 0, got 0"),
     "training.max_time": (90.0, 0, "greater than 0, got 0"),
     "training.min_accuracy": (0.98, 1.5, "less than or equal to 1, got 1.5"),
     "training.freeze": ([0, -1], ["x"], "valid integer"),

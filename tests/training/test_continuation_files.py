@@ -432,3 +432,19 @@ def test_what_is_not_measured_is_refused_before_anything_changes(watcher, resume
     for old, new in zip(before[:2], after[:2], strict=True):
         assert all(np.array_equal(new[name], old[name]) for name in old if name != "progress")
     assert after[2] == before[2]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_loss_that_is_not_finite_is_kept_as_it_was(tmp_path, dtype):
+    """A sample far from the others makes the loss of the validation part infinite, no other."""
+    model = fastmlp.MLP([2, 4, 1], loss="mse", dtype=dtype)
+    x, y = np.zeros((8, 2), dtype), np.zeros(8)
+    far = np.full((1, 2), np.finfo(dtype).max / 4, dtype)
+    model.fit(x, y, epochs=3, validation_data=(far, np.zeros(1)))
+    assert np.isinf(model.history.val_loss).all()
+    assert np.isfinite(model.history.loss).all()
+    for state in (False, True):
+        model.save(tmp_path / "model.safetensors", training_state=state)
+        kept = fastmlp.load(tmp_path / "model.safetensors").history
+        assert kept.val_loss == model.history.val_loss
+        assert kept.loss == model.history.loss

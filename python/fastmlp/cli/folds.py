@@ -1,19 +1,155 @@
-"""Scores of a cross-validation on standard output, for the commands that show them."""
+"""Trainings on folds and their scores, for the commands that run or show them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
 from fastmlp.cli.options import State
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.runs import held
 
-__all__ = ["print_cross_validation"]
+if TYPE_CHECKING:
+    from fastmlp.experiment.cross_validation import CrossValidation
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.fold_results import FoldResult
+    from fastmlp.experiment.folds import Plan
+
+__all__ = ["folds_directory", "print_cross_validation", "run_plan", "wrong_settings"]
 
 SHARES = ("accuracy", "subset_accuracy", "macro_f1")
 NUMBERS = ("loss", "rmse", "mae", "r2")
+
+
+@contextlib.contextmanager
+def wrong_settings() -> Iterator[None]:
+    """Convert TypeError and ValueError to exit code 2."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+# ---------------------------------------------------------------- directory
+
+
+@contextlib.contextmanager
+def folds_directory(
+    plan: Plan, out: str | None, *, parent: Path, overwrite: bool, quiet: bool
+) -> Iterator[CrossValidationDirectory]:
+    """Lock the directory of a plan, which may hold finished folds of it.
+
+    Without `out` it is the unfinished one of this plan in `parent`, or a new one there.
+
+    Raises
+    ------
+    ConfigError
+        The directory cannot be used.
+    """
+    place, continues = _place(plan, out, parent, overwrite)
+    with held(place):
+        if continues and not quiet:
+            click.echo(f"continues {place.path}", err=True)
+        yield place
+
+
+def _place(
+    plan: Plan, out: str | None, parent: Path, overwrite: bool
+) -> tuple[CrossValidationDirectory, bool]:
+    """Return the directory, and whether it holds unfinished trainings of this plan."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.rundir import next_numbered
+
+    try:
+        if out is None:
+            found = _unfinished(plan, parent)
+            place = found or CrossValidationDirectory(next_numbered(parent, plan.raw.name))
+        else:
+            place = CrossValidationDirectory(Path(out))
+            if overwrite and place.definition_path.is_file() and not place.is_of(plan):
+                _clear(place)
+        continues = place.is_of(plan) and not place.is_finished
+        place.begin(plan)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot use the directory: {error}") from error
+    return place, continues
+
+
+def _unfinished(plan: Plan, parent: Path) -> CrossValidationDirectory | None:
+    """Return the newest directory in `parent` in which this plan was begun and not finished."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+
+    try:
+        entries = sorted(parent.iterdir(), key=lambda entry: entry.name, reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    places = map(CrossValidationDirectory, entries)
+    return next((one for one in places if not one.is_finished and one.is_of(plan)), None)
+
+
+def _clear(place: CrossValidationDirectory) -> None:
+    """Remove the files of another cross-validation."""
+    with held(place):
+        place.definition_path.unlink()
+        for path in place.files:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(place.folds_path, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- running
+
+
+def run_plan(
+    plan: Plan, place: CrossValidationDirectory, processes: int | None, quiet: bool
+) -> CrossValidation:
+    """Train the folds that are not trained yet, and print a line about each.
+
+    Raises
+    ------
+    CliError
+        A training failed or was interrupted; finished folds stay.
+    """
+    from fastmlp.errors import DivergedError, FormatError
+    from fastmlp.experiment.cross_validation import fold_line, run_folds
+    from fastmlp.experiment.trials import WorkerError
+
+    done = 0
+
+    def announce(notes: tuple[str, ...]) -> None:
+        for note in notes if not quiet else ():
+            click.echo(note, err=True)
+
+    def listener(result: FoldResult) -> None:
+        nonlocal done
+        done += 1
+        if not quiet:
+            click.echo(fold_line(result, plan.division.repeats), err=True)
+
+    def kept() -> str:
+        return f"{done} of {len(plan.folds)} folds finished; the same command continues"
+
+    try:
+        return run_folds(plan, place, processes=processes, listener=listener, announce=announce)
+    except (KeyboardInterrupt, Terminated) as error:
+        code, message = classify(error)
+        raise CliError(f"{message} ({kept()})", code) from error
+    except DivergedError as error:
+        raise CliError(f"{error} ({kept()})", ExitCode.DIVERGED) from error
+    except FormatError as error:
+        raise CliError(str(error), ExitCode.DATA) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    except (OSError, WorkerError) as error:
+        raise CliError(f"{error} ({kept()})") from error
+
+
+# ---------------------------------------------------------------- result
 
 
 def print_cross_validation(
@@ -35,6 +171,10 @@ def print_cross_validation(
         head = document_head("cv") | {"command": command}
         print_json(state, head | {"directory": directory} | dict(result))
         return
+    test = result.get("test")
+    if test:
+        print_pairs([(f"test {name}".replace("_", " "), shown) for name, shown in _shown(test)])
+        click.echo()
     header = ("measure", "mean", "deviation", "95 % interval")
     lines = [
         _line(name, result["scores"][name])
@@ -44,6 +184,12 @@ def print_cross_validation(
     print_table(header, lines, header[1:], state)
     click.echo()
     print_pairs(_facts(result, directory))
+
+
+def _shown(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the most important measures as names and texts."""
+    forms = [(name, ".2%") for name in SHARES] + [(name, ".6g") for name in NUMBERS[1:]]
+    return [(name, f"{measured[name]:{form}}") for name, form in forms if name in measured]
 
 
 def _line(name: str, score: Mapping[str, float | None]) -> Sequence[str]:
@@ -64,6 +210,8 @@ def _facts(result: Mapping[str, Any], directory: str) -> list[tuple[str, str]]:
     for name in ("group", "time"):
         if result[name] is not None:
             folds += f", by {name} {result[name]}"
+    if result.get("chooses_epoch"):
+        folds += ", of which each chose the epoch of its model"
     return [
         ("folds", folds),
         ("predictions", f"{directory}/predictions.csv"),

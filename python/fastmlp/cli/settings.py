@@ -147,9 +147,9 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
 
 
 def _shown_default(section: str, name: str, default: Any) -> str:
-    from fastmlp.experiment.settings import IMAGES, RECIPES, TABLES
+    from fastmlp.experiment.settings import IMAGES, RECIPES, TABLES, recipe_of
 
-    recipes = (TABLES, IMAGES, *RECIPES.values())
+    recipes = (recipe_of("table.csv", []), TABLES, IMAGES, *RECIPES.values())
     first, *others = (recipe.get(section, {}).get(name, default) for recipe in recipes)
     if any(other != first for other in others):
         return "  [default: depends on the data]"

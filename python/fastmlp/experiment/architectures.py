@@ -32,6 +32,9 @@ __all__ = ["ARCHITECTURES", "Architecture", "architecture_of", "completed"]
 Values = dict[str, Any]
 # Samples that the initial weights are fitted to, at most.
 _FITTED_SAMPLES = 10_000
+# A training sees as many samples, unless these are fewer than so many epochs.
+_SEEN_SAMPLES = 256 * 20_000
+_FEWEST_EPOCHS = 32
 # A category with more levels has a trained embedding.
 _MOST_ONE_HOT = 8
 _EMBEDDING_SIZE = 8
@@ -48,6 +51,8 @@ class Architecture:
         Settings by section, which settings of the user replace.
     by_task : mapping of str to mapping
         The same for "classification", "multilabel" and "regression".
+    epochs : int
+        Epochs, fewer of many samples.
     inputs : callable or None
         Function of the prepared data that returns groups of inputs; None: samples as they are.
     network : mapping
@@ -66,6 +71,7 @@ class Architecture:
 
     recipe: Mapping[str, Values]
     by_task: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
+    epochs: int = 256
     inputs: Callable[[Prepared], list[InputGroup]] | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
@@ -137,7 +143,7 @@ def _scaled_inputs(prepared: Prepared) -> list[InputGroup]:
 # ---------------------------------------------------------------- architectures
 
 _TABLE = {"scaling": "robust", "category_inputs": "code", "clamp_target": True}
-_REALMLP_TRAINING = {"epochs": 256, "batch_size": 256, "drop_last": True}
+_REALMLP_TRAINING = {"batch_size": 256, "drop_last": True}
 _SMOOTHED = {"name": "softmax_cross_entropy", "smoothing": 0.1}
 
 
@@ -214,8 +220,9 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             },
             "optimizer": {"name": "adam", "learning_rate": 0.002},
             "schedule": {"name": "constant"},
-            "training": {"epochs": 1000, "batch_size": 256, "patience": 16},
+            "training": {"batch_size": 256, "patience": 16},
         },
+        epochs=1000,
         inputs=_scaled_inputs,
         network={"sharing": "tabm"},
         members=32,
@@ -230,15 +237,19 @@ def architecture_of(config: Config) -> Architecture | None:
     return None if name in (None, "mlp") else ARCHITECTURES[str(name)]
 
 
-def completed(config: Config, task: str) -> Config:
-    """Return the settings with those of the architecture that depend on the task.
+def completed(config: Config, task: str, samples: int) -> Config:
+    """Return the settings with those of the architecture that depend on task and samples.
 
     Settings that were given stay.
     """
     architecture = architecture_of(config)
     if architecture is None:
         return config
-    for section, values in architecture.by_task.get(task, {}).items():
+    by_task = dict(architecture.by_task.get(task, {}))
+    if not _has_own_optimizer(config, architecture):
+        by_task.pop("optimizer", None)
+    training = {"epochs": _usual_epochs(architecture, samples)}
+    for section, values in {**by_task, "training": training}.items():
         present = getattr(config, section)
         missing = {k: v for k, v in values.items() if k not in present.model_fields_set}
         checked = type(present).model_validate(
@@ -246,6 +257,18 @@ def completed(config: Config, task: str) -> Config:
         )
         config = config.model_copy(update={section: checked})
     return config
+
+
+def _usual_epochs(architecture: Architecture, samples: int) -> int:
+    """Return the number of epochs for so many training samples."""
+    affordable = -(-_SEEN_SAMPLES // samples)
+    return min(architecture.epochs, max(affordable, _FEWEST_EPOCHS))
+
+
+def _has_own_optimizer(config: Config, architecture: Architecture) -> bool:
+    """Return whether the optimizer is that of the architecture, for which its rates are made."""
+    own: str = architecture.recipe["optimizer"]["name"]
+    return config.optimizer.name.lower() == own
 
 
 def network_arguments(config: Config, prepared: Prepared) -> Values:
@@ -282,7 +305,9 @@ def initialize(config: Config, prepared: Prepared, model: MLP) -> None:
 def optimizer_arguments(config: Config) -> Values:
     """Return further arguments of the optimizer."""
     architecture = architecture_of(config)
-    return {} if architecture is None else dict(architecture.optimizer)
+    if architecture is None or not _has_own_optimizer(config, architecture):
+        return {}
+    return dict(architecture.optimizer)
 
 
 def training_arguments(config: Config) -> Values:

@@ -41,8 +41,8 @@ __all__ = [
 
 # Settings of a training in epochs of mini-batches, which L-BFGS is not.
 _NOT_OF_LBFGS = (
-    "batch_size", "shuffle", "drop_last", "patience", "averaging", "max_time", "checkpoint_every",
-    "tensorboard",
+    "batch_size", "shuffle", "drop_last", "patience", "averaging", "time_limit", "max_time",
+    "checkpoint_every", "tensorboard",
 )  # fmt: skip
 _OPTIMIZERS: Mapping[str, Callable[..., Any]] = {**OPTIMIZERS, "lbfgs": LBFGS}
 _SCHEDULES: Mapping[str, type[Schedule]] = {
@@ -58,7 +58,7 @@ _SCHEDULES: Mapping[str, type[Schedule]] = {
     "plateau": schedules.ReduceOnPlateau,
 }
 # Settings that the architecture turns into arguments.
-_OF_ARCHITECTURE = ("architecture", "members")
+OF_ARCHITECTURES = ("architecture", "members")
 _AVERAGES: Mapping[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
 _LOSSES = {
     "classification": "softmax_cross_entropy",
@@ -112,12 +112,12 @@ def require_valid(config: Config) -> None:
     averaging(config)
     optimizer(config)
     network = config.network
-    by_data = {"hidden", "initializer", "loss", "output_activation", *_OF_ARCHITECTURE}
+    by_data = {"hidden", "initializer", "loss", "output_activation", *OF_ARCHITECTURES}
     arguments = architecture_from_config(network.model_dump(exclude=by_data))
     checked_architecture([1, *(network.hidden or ()), 1], **arguments)
 
 
-def completed(config: Config, task: str, *, measured: bool) -> Config:
+def completed(config: Config, task: str, samples: int, *, measured: bool) -> Config:
     """Return the settings with those resolved that depend on the data or on another setting.
 
     Parameters
@@ -125,6 +125,8 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     config : Config
     task : str
         Inferred task: "classification", "multilabel" or "regression".
+    samples : int
+        Number of training samples.
     measured : bool
         Whether epochs are measured on a validation or test part.
 
@@ -133,12 +135,13 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     ValueError
         A setting contradicts another.
     """
-    config = architectures.completed(with_absolute_paths(config), task)
+    config = architectures.completed(with_absolute_paths(config), task, samples)
     averaging(config)  # raises before any file is written
     if config.optimizer.name.lower() == "lbfgs":
         _require_settings_of_lbfgs(config)
     network = config.network
     data = {"task": task}
+    named = network.architecture or "mlp"
     loss = _LOSSES[task] if network.loss is None else network.loss
     # Accuracies of two epochs are often equal, losses hardly ever.
     usual = "val_loss" if measured and config.optimizer.name.lower() != "lbfgs" else "loss"
@@ -146,7 +149,7 @@ def completed(config: Config, task: str, *, measured: bool) -> Config:
     return config.model_copy(
         update={
             "data": config.data.model_copy(update=data),
-            "network": network.model_copy(update={"loss": loss}),
+            "network": network.model_copy(update={"loss": loss, "architecture": named}),
             "training": config.training.model_copy(update=training),
             "optimizer": _explicit_optimizer(config),
             "schedule": _explicit_schedule(config),
@@ -183,7 +186,7 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
     arguments: dict[str, Any] = {
         "layer_sizes": [pre.features, *(network.hidden or ()), pre.outputs],
         "input_scale": prepared.input_scale,
-        **network.model_dump(exclude={"hidden", "initializer", *_OF_ARCHITECTURE}),
+        **network.model_dump(exclude={"hidden", "initializer", *OF_ARCHITECTURES}),
     }
     if network.initializer is not None:
         arguments["initializer"] = network.initializer
@@ -333,19 +336,19 @@ def _require_known(
 
 def _schedule(config: Config, rate: float) -> Schedule:
     section = config.schedule
-    epochs = config.training.epochs or 1
+    epochs = config.training.epochs
     kind = _SCHEDULES[section.name]
     settings = _given(section)
     _require_known(section, kind, settings)
     if section.name == "step" and settings.get("per") != "step":
-        settings.setdefault("every", math.ceil(epochs / 3))
+        settings.setdefault("every", math.ceil((epochs or 1) / 3))
     if section.name == "exponential" and "factor" not in settings:
         raise ValueError("exponential needs schedule.factor")
     first = "peak" if section.name == "one_cycle" else "rate"
     made = kind(**{first: rate}, **settings)
     if not section.warmup:
         return made
-    if section.warmup >= epochs:
+    if epochs is not None and section.warmup >= epochs:
         raise ValueError(f"schedule.warmup must be < {epochs}, the epochs, got {section.warmup}")
     return schedules.WarmUp(made, section.warmup, per="epoch")
 

@@ -200,7 +200,8 @@ def _plan_of(data: Any, y: Any, division: Division, settings: Mapping[str, Any])
     if source is None:
         refuse_file_settings(settings)
     targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
-    config = config_of(settings, source, targets, tests=True)
+    arrays = isinstance(data, np.ndarray)
+    config = config_of(settings, source, targets, arrays=arrays, tests=True)
     require_sensible(config, division)
     reading = reading_of_folds(config, division)
     if reading.as_text is not None:

@@ -134,6 +134,14 @@ class CrossValidationDirectory:
             ) from None
         return content
 
+    def add_test(self, measures: Mapping[str, Any] | None) -> None:
+        """Add the measures of the models together on a test part to the result."""
+        self._write_result({**self.result(), "test": measures})
+
+    def _write_result(self, content: Mapping[str, Any]) -> None:
+        text = json.dumps(clean_json(dict(content)), indent=2, allow_nan=False) + "\n"
+        atomic_write(self.result_path, text.encode())
+
     def write(self, plan: Plan, result: CrossValidation) -> None:
         """Write tables and result, and the list of the models last."""
         for path, columns in (
@@ -147,9 +155,9 @@ class CrossValidationDirectory:
             **vars(plan.division),
             "folds_per_repeat": plan.division.folds,
             **result.as_json(),
+            "test": None,
         }
-        text = json.dumps(clean_json(content), indent=2, allow_nan=False) + "\n"
-        atomic_write(self.result_path, text.encode())
+        self._write_result(content)
         names = [
             fold_model_path(self.path, fold).relative_to(self.path).as_posix()
             for fold in plan.folds

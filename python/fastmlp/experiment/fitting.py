@@ -33,6 +33,7 @@ from fastmlp.experiment.runner import (
 )
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import resolve
+from fastmlp.experiment.time_limit import within_time_limit
 from fastmlp.history import Record
 from fastmlp.model import MLP
 from fastmlp.training.lbfgs import LBFGS
@@ -145,7 +146,7 @@ def fit_network(
     if source is None:
         refuse_file_settings(settings)
     targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
-    config = config_of(settings, source, targets)
+    config = config_of(settings, source, targets, arrays=isinstance(data, np.ndarray))
     reading = build.reading(config.data)
     if reading.as_text is not None:
         reading = replace(reading, as_text=reading.as_text | columns_to_keep_as_text(settings))
@@ -163,10 +164,11 @@ def fit_network(
     experiment = prepare_experiment(config, raw)
     if validation is not None:
         experiment = experiment.with_test_as_validation()
+    experiment, note = within_time_limit(experiment)
     network = experiment.new_model()
     if verbose:
-        for note in experiment.prepared.notes:
-            print(note, file=sys.stderr)
+        for line in (*experiment.prepared.notes, *([note] if note else [])):
+            print(line, file=sys.stderr)
     _train(experiment, network, callbacks, verbose)
     return Fitted(network, experiment.prepared.notes, experiment.prepared.test)
 
@@ -187,6 +189,7 @@ def config_of(
     targets: list[str] | None,
     columns: Sequence[str] | None = None,
     *,
+    arrays: bool = False,
     tests: bool = False,
 ) -> Config:
     """Return the settings of a training on data of any kind, given by keyword.
@@ -201,13 +204,15 @@ def config_of(
         Names of targets that are apart from the samples.
     columns : sequence of str, optional
         Columns of the data, which tell whether "a,b" is one name or two.
+    arrays : bool
+        Whether samples in memory are an array, without names and kinds of columns.
     tests : bool
         Whether samples in memory are divided like those of a file.
     """
     layers: list[Mapping[str, Any]] = [settings_by_section(settings, columns)]
     if targets is not None:
         layers.append({"data": {"target": targets}})
-    config = resolve(source or "data.csv", layers)
+    config = resolve(source or ("data.npz" if arrays else "data.csv"), layers)
     if tests or source is not None or config.data.test_fraction is not None:
         return config
     # Who passes a frame has set aside what is to be tested on.

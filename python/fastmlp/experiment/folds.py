@@ -62,12 +62,16 @@ class Division:
         Column of a table whose cells name groups that no division separates.
     time : str or None
         Column of a table that orders the samples in time.
+    chooses_epoch : bool
+        Whether each fold chooses the epoch of its model, as in bagging, instead of a validation
+        part of the other samples. Scores on folds then favor the models a little.
     """
 
     folds: int = 5
     repeats: int = 1
     group: str | None = None
     time: str | None = None
+    chooses_epoch: bool = False
 
     def __post_init__(self) -> None:
         keep(
@@ -168,6 +172,16 @@ def require_sensible(config: Config, division: Division) -> None:
             "test_fraction must be 0 or left out, as each fold is tested on its own samples, got "
             f"{data.test_fraction}"
         )
+    if division.chooses_epoch and data.validation_fraction:
+        raise ValueError(
+            "validation_fraction must be 0 or left out, as each fold chooses the epoch of its "
+            f"model, got {data.validation_fraction}"
+        )
+    if config.training.time_limit is not None:
+        raise ValueError(
+            "time_limit must be left out, as the same number of epochs holds for all folds; epochs "
+            "sets it"
+        )
     if config.training.tensorboard:
         raise ValueError("tensorboard must be off: the events of folds are not written")
     if division.time is not None and data.stratify and "stratify" in data.model_fields_set:
@@ -199,7 +213,9 @@ def _settings_of_folds(config: Config, division: Division, raw: RawData) -> Conf
     data = config.data
     others = [name for name in division.columns if name not in data.exclude]
     validation = data.validation_fraction
-    if validation is None and raw.test is not None:
+    if division.chooses_epoch:
+        validation = 0.0
+    elif validation is None and raw.test is not None:
         validation = 0.0  # as in a training on a source with a test part of its own
     changed = data.model_copy(
         update={
@@ -318,13 +334,20 @@ def fold_part(raw: RawData, rows: Indices) -> Part:
 def fold_experiment(plan: Plan, fold: Fold) -> Experiment:
     """Return the experiment of a fold, which holds nothing of the samples that it is tested on.
 
+    If the fold chooses the epoch, its samples are the validation part, and serve nothing else.
+
     Raises
     ------
     FormatError, ValueError
         The training part of the fold cannot be learned from.
     """
     raw = replace(plan.raw, train=fold_part(plan.raw, fold.train), test=None)
-    return prepare_experiment(plan.config, raw, whole=plan.raw.train)
+    if not plan.division.chooses_epoch:
+        return prepare_experiment(plan.config, raw, whole=plan.raw.train)
+    data = plan.config.data.model_copy(update={"test_fraction": None})
+    config = plan.config.model_copy(update={"data": data})
+    raw = replace(raw, test=fold_part(plan.raw, fold.test))
+    return prepare_experiment(config, raw, whole=plan.raw.train).with_test_as_validation()
 
 
 # ---------------------------------------------------------------- definition

@@ -8,7 +8,7 @@ from typing import Any
 from fastmlp.errors import did_you_mean
 from fastmlp.experiment import build
 from fastmlp.experiment.schema import Config
-from fastmlp.experiment.settings import IMAGES, TABLES, merged
+from fastmlp.experiment.settings import merged, recipe_of
 
 __all__ = [
     "FILE_SETTINGS",
@@ -21,6 +21,8 @@ __all__ = [
 
 Settings = dict[str, dict[str, Any]]
 _SECTIONS = ("data", "network", "optimizer", "schedule", "training")
+# Names of sources of each kind: tables, arrays, images.
+_ANY_DATA = ("data.csv", "data.npz", "data.idx")
 _NAME_LISTS = (
     "target", "features", "exclude", "categorical", "numeric", "date", "id", "missing_token",
 )  # fmt: skip
@@ -104,15 +106,14 @@ def settings_by_section(
 def _require_valid(values: Settings) -> None:
     """Raise unless the settings are right for some data, whose recipe fills the rest in."""
     Config.checked(values)
-    try:
-        build.require_valid(Config.checked(merged(TABLES, values)))
-    except (TypeError, ValueError):
+    errors = []
+    for source in _ANY_DATA:
         try:
-            build.require_valid(Config.checked(merged(IMAGES, values)))
+            build.require_valid(Config.checked(merged(recipe_of(source, [values]), values)))
             return
-        except (TypeError, ValueError):
-            pass
-        raise
+        except (TypeError, ValueError) as error:
+            errors.append(error)
+    raise errors[0]
 
 
 # ---------------------------------------------------------------- names of columns

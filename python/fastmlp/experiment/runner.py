@@ -40,6 +40,7 @@ __all__ = [
     "load_experiment",
     "parameter_count",
     "prepare_experiment",
+    "read_data",
     "require_digests",
     "require_same_data",
     "save_checkpoint",
@@ -93,7 +94,8 @@ class Experiment:
             A setting contradicts another.
         """
         measured = self.monitored is not None
-        completed = build.completed(config, self.prepared.task, measured=measured)
+        samples = len(self.prepared.train)
+        completed = build.completed(config, self.prepared.task, samples, measured=measured)
         return Experiment(completed, self.prepared)
 
     def with_test_as_validation(self) -> Experiment:
@@ -129,6 +131,17 @@ def load_experiment(
     ValueError
         A setting does not fit the data.
     """
+    raw = read_data(config, report, preprocessing=preprocessing)
+    return prepare_experiment(config, raw, preprocessing)
+
+
+def read_data(
+    config: Config,
+    report: Callable[[str], None] | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+) -> RawData:
+    """Read the data of a run, with the file of test samples; see `load_experiment`."""
     data = config.data
     if data.source is None:
         raise ValueError("data.source must be named")
@@ -136,13 +149,13 @@ def load_experiment(
     if preprocessing is not None:
         reading = preprocessing.reading(reading)
     raw = read(data.source, data_dir=data.data_dir, reading=reading, report=report)
-    if data.test is not None:
-        # The schema that reads these cells is learned from others, so they are kept as written.
-        as_written = reading if preprocessing is not None else replace(reading, as_text=None)
-        other = read(data.test, reading=as_written)
-        part = with_names(other.train, other.class_names)
-        raw = replace(raw, test=part, sha256={**raw.sha256, **other.sha256})
-    return prepare_experiment(config, raw, preprocessing)
+    if data.test is None:
+        return raw
+    # The schema that reads these cells is learned from others, so they are kept as written.
+    as_written = reading if preprocessing is not None else replace(reading, as_text=None)
+    other = read(data.test, reading=as_written)
+    part = with_names(other.train, other.class_names)
+    return replace(raw, test=part, sha256={**raw.sha256, **other.sha256})
 
 
 def prepare_experiment(

@@ -256,8 +256,8 @@ class NetworkSection(Section):
     """The arguments of `fastmlp.MLP`."""
 
     architecture: Literal["mlp", "realmlp", "realmlp-s", "tabm"] | None = _setting(
-        None, "Architecture: mlp, or for tables realmlp, realmlp-s or tabm, with its own defaults "
-        "of other settings.",
+        None, "Architecture: mlp, or for tables realmlp (the default), realmlp-s or tabm, with its "
+        "own defaults of other settings.",
         "--architecture", "NAME",
     )  # fmt: skip
     members: Count | None = _setting(
@@ -421,9 +421,16 @@ class TrainingSection(Section):
     averaging: Choice | None = _setting(
         None, "Average the weights: ema or swa.", "--averaging", "NAME"
     )
+    time_limit: Seconds | None = _setting(
+        None,
+        "Train as many epochs as fit into this time (90s, 5m, 2h), at most those of epochs; the "
+        "schedule has their length. The result depends on the machine.",
+        "--time-limit",
+        "TIME",
+    )
     max_time: Seconds | None = _setting(
         None,
-        "Time limit (90s, 5m, 2h); no epoch is started that would end later.",
+        "End the training at this time (90s, 5m, 2h); no epoch is started that would end later.",
         "--max-time",
         "TIME",
     )
@@ -450,7 +457,7 @@ class TrainingSection(Section):
 class Config(Section):
     """All settings of a run: the content of fastmlp.toml and of a run's config.toml."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     data: DataSection = DataSection()
     network: NetworkSection = NetworkSection()
     optimizer: OptimizerSection = OptimizerSection()

@@ -22,6 +22,7 @@ _FIXED = {
     "training.min_accuracy": "changes nothing that a trial measures",
     "training.monitor": "is the quantity by which all trials are compared",
     "training.tensorboard": "changes nothing that a trial measures",
+    "training.time_limit": "is the same for all trials",
     "training.threads": "changes nothing that a trial measures",
 }
 

@@ -14,10 +14,12 @@ from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.schema import Config, Section
 
 __all__ = [
+    "ARRAYS",
     "IMAGES",
     "LOCAL_NAME",
     "RECIPES",
     "TABLES",
+    "TABLE_ARCHITECTURE",
     "assign",
     "merged",
     "read_settings",
@@ -34,6 +36,13 @@ _MAX_BYTES = 1 << 20
 # In these sections the other settings depend on ``name``.
 _CHOICES = ("optimizer", "schedule")
 
+# Settings that ask for a plain network: the usual architecture for tables comes with its optimizer
+# and its start, is a single network, and has no batch normalization.
+_OF_PLAIN_NETWORKS = (
+    ("network", "batch_normalization"), ("network", "members"), ("optimizer", "name"),
+    ("training", "initial_model"),
+)  # fmt: skip
+
 Values = dict[str, Any]
 
 IMAGES: Values = {
@@ -42,14 +51,21 @@ IMAGES: Values = {
     "schedule": {"name": "cosine", "per": "epoch"},
     "training": {"epochs": 6, "batch_size": 64},
 }
+# A plain network for tables, which settings that name an optimizer get too.
 TABLES: Values = {
-    "network": {"hidden": [64, 64]},
+    "network": {"architecture": "mlp", "hidden": [64, 64]},
     "optimizer": {"name": "adam", "learning_rate": 0.003},
     "schedule": {"name": "cosine", "per": "epoch"},
     "training": {"epochs": 60, "batch_size": 32},
 }
 
-# Recipes by data set. Directories of images and IDX files get IMAGES, all other data TABLES.
+# The usual architecture for tables. Its settings replace TABLES.
+TABLE_ARCHITECTURE = "realmlp"
+# The same settings for arrays, whose columns have neither names nor kinds.
+ARRAYS: Values = dict(TABLES)
+
+# Recipes by data set. Directories of images and IDX files get IMAGES, arrays ARRAYS, and all other
+# data TABLES.
 RECIPES: dict[str, Values] = {
     "mnist": IMAGES,
     "fashion-mnist": IMAGES,
@@ -64,11 +80,20 @@ RECIPES: dict[str, Values] = {
 
 
 def recipe_of(source: object, layers: Sequence[Mapping[str, Any]]) -> Values:
-    """Return the default settings: those of the architecture that layers name, or of the source."""
-    architecture = merged(*layers).get("network", {}).get("architecture")
-    if architecture in ARCHITECTURES:
-        return dict(ARCHITECTURES[architecture].recipe)
-    return recipe_for(source) if isinstance(source, str) else {}
+    """Return the default settings: those of the source, with those of the architecture."""
+    usual = recipe_for(source) if isinstance(source, str) else {}
+    given = merged(*layers)
+    named: Any = given.get("network", {}).get("architecture")
+    if named is None and usual is TABLES and not _names_plain_network(given):
+        named = TABLE_ARCHITECTURE
+    if named in ARCHITECTURES:
+        return merged(ARCHITECTURES[named].recipe, {"network": {"architecture": named}})
+    return usual
+
+
+def _names_plain_network(given: Mapping[str, Any]) -> bool:
+    """Return whether a setting is given that the usual architecture for tables does not have."""
+    return any(given.get(section, {}).get(name) for section, name in _OF_PLAIN_NETWORKS)
 
 
 def recipe_for(source: str) -> Values:
@@ -82,6 +107,8 @@ def recipe_for(source: str) -> Values:
         from fastmlp.data.reading import holds_tables
 
         return TABLES if holds_tables(path) else IMAGES
+    if stem.endswith((".npz", ".npy")):
+        return ARRAYS
     return IMAGES if stem.endswith((".idx", "-ubyte")) else TABLES
 
 
@@ -118,6 +145,9 @@ def read_settings(path: str | os.PathLike[str]) -> Values:
         Config.checked(values, name)
     except ValueError as error:
         raise FormatError(str(error)) from None
+    if values.get("schema_version") == 1:  # when the usual network for tables was a plain one
+        values["schema_version"] = 2
+        values.setdefault("network", {}).setdefault("architecture", "mlp")
     return values
 
 
@@ -125,13 +155,14 @@ def merged(*layers: Mapping[str, Any]) -> Values:
     """Merge layers of settings; later layers take precedence, setting by setting.
 
     If a layer names another optimizer or schedule, the settings of the previous one are discarded;
-    if it names lbfgs, also the schedule and the batch size, which that does not have.
+    if it names lbfgs, also the schedule and what concerns batches, which that does not have.
     """
     result: Values = {}
     for layer in layers:
         if str(layer.get("optimizer", {}).get("name")).lower() == "lbfgs":
             result.pop("schedule", None)
-            result.get("training", {}).pop("batch_size", None)
+            for setting in ("batch_size", "drop_last", "patience"):
+                result.get("training", {}).pop(setting, None)
         for section, content in layer.items():
             if not isinstance(content, Mapping):
                 result[section] = content

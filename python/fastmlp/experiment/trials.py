@@ -20,6 +20,7 @@ from fastmlp.experiment.runner import Experiment, StopRule, fit, load_experiment
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Value, changed
 from fastmlp.experiment.study import Pending, Study, Trial
+from fastmlp.experiment.time_limit import within_time_limit
 from fastmlp.history import Record
 from fastmlp.training.lbfgs import LBFGS
 
@@ -88,6 +89,7 @@ def train_trial(experiment: Experiment, report: Report) -> str:
     ValueError
         A setting is out of range.
     """
+    experiment, _ = within_time_limit(experiment)
     optimizer = build.optimizer(experiment.config)
     assert not isinstance(optimizer, LBFGS)
     callback = _TrialCallback(experiment, report)

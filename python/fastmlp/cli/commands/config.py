@@ -309,9 +309,10 @@ def _contradictions(values: Values, file: str) -> list[str]:
 
 def _build_network(settings: Config) -> None:
     """Build a model with these settings and layers of one unit, so that it checks its arguments."""
+    from fastmlp.experiment.build import OF_ARCHITECTURES
     from fastmlp.network.architecture import architecture_from_config
 
-    given = settings.network.model_dump(exclude={"hidden"}, exclude_none=True)
+    given = settings.network.model_dump(exclude={"hidden", *OF_ARCHITECTURES}, exclude_none=True)
     arguments = architecture_from_config(given)
     hidden = settings.network.hidden
     if hidden is None:

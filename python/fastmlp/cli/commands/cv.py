@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import (
-    CheckFailedError,
-    CliError,
-    ConfigError,
-    ExitCode,
-    Terminated,
-    classify,
-)
+from fastmlp.cli.errors import CheckFailedError, CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
-from fastmlp.cli.folds import print_cross_validation
+from fastmlp.cli.folds import (
+    folds_directory,
+    print_cross_validation,
+    run_plan,
+    wrong_settings,
+)
 from fastmlp.cli.options import (
     State,
     Whole,
@@ -28,14 +23,12 @@ from fastmlp.cli.options import (
     quiet_option,
     state_of,
 )
-from fastmlp.cli.runs import held
 from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
 from fastmlp.cli.sources import complete_source, data_errors, plain_warnings, require_source
 
 if TYPE_CHECKING:
     from fastmlp.experiment.cross_validation import CrossValidation
     from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
-    from fastmlp.experiment.fold_results import FoldResult
     from fastmlp.experiment.folds import Division, Plan
     from fastmlp.experiment.schema import Config
 
@@ -103,27 +96,16 @@ def cv(
     """
     state = state_of(ctx)
     config = resolve_settings(take_settings(ctx, options))
-    with _wrong():
+    with wrong_settings():
         from fastmlp.experiment.folds import Division
 
         division = Division(folds, repeats, group, time)
     if output is not None:
         require_free(Path(output), overwrite=overwrite)
     plan = _plan(config, division, quiet)
-    place, continues = _place(plan, out, overwrite)
-    with held(place):
-        if continues and not quiet:
-            click.echo(f"continues {place.path}", err=True)
-        result = _run(plan, place, processes, quiet)
+    with folds_directory(plan, out, parent=PARENT, overwrite=overwrite, quiet=quiet) as place:
+        result = run_plan(plan, place, processes, quiet)
     return _conclude(config, place, result, output, state)
-
-
-@contextlib.contextmanager
-def _wrong() -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ConfigError(str(error)) from error
 
 
 def _plan(config: Config, division: Division, quiet: bool) -> Plan:
@@ -148,88 +130,7 @@ def _plan(config: Config, division: Division, quiet: bool) -> Plan:
         return make_plan(config, raw, division)
 
 
-# ---------------------------------------------------------------- directory
-
-
-def _place(plan: Plan, out: str | None, overwrite: bool) -> tuple[CrossValidationDirectory, bool]:
-    """Return the directory, and whether it holds an unfinished cross-validation of this plan."""
-    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
-    from fastmlp.experiment.rundir import next_numbered
-
-    try:
-        if out is None:
-            found = _unfinished(plan)
-            place = found or CrossValidationDirectory(next_numbered(PARENT, plan.raw.name))
-        else:
-            place = CrossValidationDirectory(Path(out))
-            if overwrite and place.definition_path.is_file() and not place.is_of(plan):
-                _clear(place)
-        continues = place.is_of(plan) and not place.is_finished
-        place.begin(plan)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot use the directory of the cross-validation: {error}") from error
-    return place, continues
-
-
-def _unfinished(plan: Plan) -> CrossValidationDirectory | None:
-    """Return the newest directory below `cv` in which this plan was begun and not finished."""
-    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
-
-    try:
-        entries = sorted(PARENT.iterdir(), key=lambda entry: entry.name, reverse=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    places = map(CrossValidationDirectory, entries)
-    return next((one for one in places if not one.is_finished and one.is_of(plan)), None)
-
-
-def _clear(place: CrossValidationDirectory) -> None:
-    """Remove the files of another cross-validation."""
-    with held(place):
-        place.definition_path.unlink()
-        for path in place.files:
-            path.unlink(missing_ok=True)
-        shutil.rmtree(place.folds_path, ignore_errors=True)
-
-
-# ---------------------------------------------------------------- running
-
-
-def _run(
-    plan: Plan, place: CrossValidationDirectory, processes: int | None, quiet: bool
-) -> CrossValidation:
-    from fastmlp.errors import DivergedError, FormatError
-    from fastmlp.experiment.cross_validation import fold_line, run_folds
-    from fastmlp.experiment.trials import WorkerError
-
-    done = 0
-
-    def announce(notes: tuple[str, ...]) -> None:
-        for note in notes if not quiet else ():
-            click.echo(note, err=True)
-
-    def listener(result: FoldResult) -> None:
-        nonlocal done
-        done += 1
-        if not quiet:
-            click.echo(fold_line(result, plan.division.repeats), err=True)
-
-    def kept() -> str:
-        return f"{done} of {len(plan.folds)} folds finished; the same command continues"
-
-    try:
-        return run_folds(plan, place, processes=processes, listener=listener, announce=announce)
-    except (KeyboardInterrupt, Terminated) as error:
-        code, message = classify(error)
-        raise CliError(f"{message} ({kept()})", code) from error
-    except DivergedError as error:
-        raise CliError(f"{error} ({kept()})", ExitCode.DIVERGED) from error
-    except FormatError as error:
-        raise CliError(str(error), ExitCode.DATA) from error
-    except (TypeError, ValueError) as error:
-        raise ConfigError(str(error)) from error
-    except (OSError, WorkerError) as error:
-        raise CliError(f"{error} ({kept()})") from error
+# ---------------------------------------------------------------- result
 
 
 def _conclude(

@@ -454,7 +454,8 @@ def _as_completed(config: Config, run: RunDirectory) -> Config:
     if task == "auto":
         return config
     measured = any("val_loss" in record for record in run.records())
-    return completed(config, task, measured=measured)
+    samples = int(run.result().get("samples", {}).get("training", 1))
+    return completed(config, task, samples, measured=measured)
 
 
 def _files_of(path: Path) -> Iterator[tuple[Path, int]]:

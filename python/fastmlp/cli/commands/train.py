@@ -25,8 +25,10 @@ from fastmlp.cli.errors import (
     ExitCode,
     Terminated,
 )
+from fastmlp.cli.folds import folds_directory, print_cross_validation, run_plan
 from fastmlp.cli.options import (
     State,
+    Whole,
     common_options,
     offline_option,
     quiet_option,
@@ -64,6 +66,7 @@ EXAMPLES = """\
 fastmlp train mnist
 fastmlp train mnist --hidden 256,128 --epochs 5 --lr 0.05 --seed 1
 fastmlp train houses.csv --target price --exclude street --optimizer adam
+fastmlp train houses.csv --target price --folds 5
 fastmlp train photos/ --validation-fraction 20% --patience 5
 fastmlp train --config runs/001-mnist/config.toml
 fastmlp train --resume runs/001-mnist
@@ -88,6 +91,7 @@ class Request:
 
     given: Given
     resume: str | None
+    folds: int | None
     out: str | None
     overwrite: bool
     report: bool | None
@@ -101,6 +105,11 @@ class Request:
 @click.option(
     "--resume", type=click.Path(), default=None, metavar="RUN",
     help="Continue a run that was interrupted, from its newest checkpoint, to the same result.",
+)  # fmt: skip
+@click.option(
+    "--folds", type=Whole(2, 10_000), default=None, metavar="N",
+    help="Train N networks that answer together, each without a fold of the samples, which chooses "
+    "its epoch.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(), default=None, metavar="DIR",
@@ -135,7 +144,7 @@ def _run(request: Request, state: State) -> int:
     if request.resume is not None:
         return _resume(request, state)
     config = resolve_settings(request.given)
-    if request.out is not None:
+    if request.out is not None and request.folds is None:
         _check_out(request.out, overwrite=request.overwrite)
     if request.dry_run:
         from fastmlp.experiment import build
@@ -145,8 +154,16 @@ def _run(request: Request, state: State) -> int:
             build.require_valid(config)
         _print_plan(config, request.out, state)
         return int(ExitCode.OK)
+    if request.folds is not None:
+        return _train_on_folds(config, request, state)
     experiment = load_experiment(config, quiet=request.quiet)
     model = _new_model(experiment)
+    if config.training.time_limit is not None:
+        from fastmlp.experiment.time_limit import within_time_limit
+
+        experiment, note = within_time_limit(experiment)
+        if not request.quiet:
+            _say(note)
     run = _create_run(experiment, request)
     with held(run):
         from fastmlp.experiment import runner
@@ -155,6 +172,47 @@ def _run(request: Request, state: State) -> int:
         run.write_json(run.environment_path, runner.facts(experiment))
         run.write_config(experiment.config)
         return _train(request, state, experiment, model, run, None)
+
+
+def _train_on_folds(config: Config, request: Request, state: State) -> int:
+    """Train a network without each fold, and measure them together on the test part."""
+    if config.data.source == "-":
+        raise ConfigError("DATASET must be data that can be read again with --folds, got -")
+    if request.report:
+        raise ConfigError("--report must be left out with --folds: it describes a single network")
+    require_source(str(config.data.source))
+    with plain_warnings(quiet=request.quiet), data_errors():
+        from fastmlp.experiment.fold_bagging import make_bagging
+        from fastmlp.experiment.runner import read_data
+
+        raw = read_data(config, None if request.quiet else _say)
+        bagging = make_bagging(config, raw, request.folds or 2)
+    with folds_directory(
+        bagging.plan, request.out, parent=runs_directory(), overwrite=request.overwrite,
+        quiet=request.quiet,
+    ) as place:  # fmt: skip
+        result = run_plan(bagging.plan, place, None, request.quiet)
+        measured = bagging.measured(result.model)
+        place.add_test(None if measured is None else measured.as_json())
+        document = place.result()
+    print_cross_validation(state, "train", document, str(place.path))
+    return _require_accuracy(config, document["test"])
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _require_accuracy(config: Config, test: Mapping[str, Any] | None) -> int:
+    wanted = config.training.min_accuracy
+    if wanted is not None:
+        reached = (test or {}).get("accuracy", (test or {}).get("subset_accuracy"))
+        if reached is None or reached < wanted:
+            shown = "unknown" if reached is None else f"{reached:.2%}"
+            raise CheckFailedError(
+                f"test accuracy is {shown}, --min-accuracy requires {wanted:.2%}"
+            )
+    return int(ExitCode.OK)
 
 
 def _resume(request: Request, state: State) -> int:
@@ -208,7 +266,8 @@ def _require_resumable(request: Request) -> None:
     given = request.given
     named = {name for section in given.options.values.values() for name in section}
     assigned = given.assignments or variable_assignments()
-    if given.dataset or given.config_file or assigned or request.out or named - RESUMABLE:
+    others = request.out or request.folds
+    if given.dataset or given.config_file or assigned or others or named - RESUMABLE:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(RESUMABLE))
         raise ConfigError(f"--resume takes the settings of the run; only {allowed} may be added")
 
