@@ -16,7 +16,7 @@ python "$here/homes.py" .
 
 show fastmlp train mnist --epochs 3
 show fastmlp train fashion-mnist --epochs 3
-show fastmlp train digits
+show fastmlp train digits --architecture mlp
 show fastmlp look homes.csv --target kind
 show 'fastmlp train homes.csv --target kind --features area,rooms,city,garden | tail -12'
 show 'fastmlp train berlin.parquet --target price | tail -12'
@@ -34,7 +34,7 @@ show 'fastmlp plot runs/005-berlin --terminal'
 show 'fastmlp cv homes.csv --target kind --features area,rooms,city,garden --quiet'
 show 'head -4 homes.csv | fastmlp predict cv/001-homes --probabilities'
 show fastmlp lr-find mnist
-show 'fastmlp sweep digits --epochs 20 --trials 6 --jobs 2 --search optimizer.learning_rate=1e-4..0.1:log'
+show 'fastmlp sweep digits --architecture mlp --epochs 20 --trials 6 --jobs 2 --search optimizer.learning_rate=1e-4..0.1:log'
 show fastmlp train --config sweeps/001-digits/best.toml --quiet
 show fastmlp compare runs/003-digits runs/006-digits --with sklearn
 

@@ -16,7 +16,10 @@ from fastmlp.experiment.runner import load_experiment
 from fastmlp.experiment.settings import resolve
 from support.cli_process import run
 
-SETTINGS = ("--hidden", "6,5", "--batch-size", "20", "--epochs", "8", "--no-report", "-q")
+SETTINGS = (
+    "--architecture", "mlp", "--hidden", "6,5", "--batch-size", "20", "--epochs", "8",
+    "--no-report", "-q",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +167,8 @@ def test_with_sklearn_is_sklearn_called_directly(compare):
     assert library["epochs"] == 8
     assert library["seconds"] > 0
     assert library["left_out"] == ["schedule", "choice of the best epoch"]
-    experiment = load_experiment(resolve("moons", []))
+    plain = {"network": {"architecture": "mlp"}}
+    experiment = load_experiment(resolve("moons", [plain]))
     train, (_, test) = experiment.prepared.train, experiment.evaluated
     inputs = test.x.astype(np.float32)
     direct = networks.MLPClassifier(

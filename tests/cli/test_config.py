@@ -246,7 +246,7 @@ def test_every_bad_value_is_told_at_once(tmp_path):
         ("[network]\nhidden = [0, 5, 0]\n", ["network.hidden: "]),
         ("[training]\nepochs = 1\nepochs = 2\n", ["epochs"]),
         ("[training\n", ["line 1"]),
-        ("schema_version = 2\n", ["schema_version: "]),
+        ("schema_version = 3\n", ["schema_version: "]),
         # Right one by one, wrong together.
         ('[network]\nactivation = "rleu"\n', ["network: activation must be one of .*'rleu'"]),
         ('[network]\nhidden = [5]\nactivation = ["relu", "tanh"]\n', ["network: activation .* 1"]),

@@ -23,9 +23,10 @@ from support.sweep_processes import descendants, is_alive, started, wait_until
 pytest.importorskip("polars")
 
 SETTINGS = (
-    "--target", "kind", "--exclude", "price", "--hidden", "16,8", "--lr", "0.02",
-    "--dropout", "0.2", "--averaging", "ema", "--lr-schedule", "plateau", "--checkpoint-every", "1",
-    "--epochs", "60", "--batch-size", "8", "--folds", "3", "--repeats", "2",
+    "--target", "kind", "--exclude", "price", "--architecture", "mlp", "--hidden", "16,8",
+    "--lr", "0.02", "--dropout", "0.2", "--averaging", "ema", "--lr-schedule", "plateau",
+    "--checkpoint-every", "1", "--epochs", "60", "--batch-size", "8", "--folds", "3",
+    "--repeats", "2",
 )  # fmt: skip
 TABLES = ("predictions.csv", "out-of-fold.csv", "models.json")
 

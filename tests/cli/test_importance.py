@@ -29,7 +29,7 @@ def work(tmp_path_factory):
     path = tmp_path_factory.mktemp("importance")
     write_csv(path / "houses.csv", houses(0))
     write_csv(path / "later.csv", houses(1))
-    train(path, "houses.csv", "--target", "price", "--epochs", 30)
+    train(path, "houses.csv", "--target", "price", "--architecture", "mlp", "--epochs", 30)
     train(path, "moons", "--epochs", 20)
     return path
 

@@ -23,7 +23,7 @@ DOCUMENTATION = ROOT / "docs" / "json-output.md"
 
 # The first four make what others read.
 COMMANDS = [
-    ("train", "train iris --epochs 2 --checkpoint-every 2 --no-report -q"),
+    ("train", "train iris --architecture mlp --epochs 2 --checkpoint-every 2 --no-report -q"),
     ("train regression", "train t.csv --target price,size --epochs 1 --no-report -q"),
     ("train diverged", "train iris --optimizer sgd --lr 1e30 --no-report -q"),
     ("config init", "config init iris"),

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.experiment import build
+from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.runner import load_experiment
 from fastmlp.experiment.settings import resolve
 from support.cli_process import run
+
+PLAIN = ("--architecture", "mlp", "--hidden", 5)
 
 
 @pytest.fixture
@@ -29,8 +33,9 @@ def lr_find(tmp_path, monkeypatch, capsys):
 
 
 def moons():
-    """Samples as the command trains on them."""
-    return load_experiment(resolve("moons", [])).prepared.train
+    """Samples as the command trains a plain network on them."""
+    plain = {"network": {"architecture": "mlp"}}
+    return load_experiment(resolve("moons", [plain])).prepared.train
 
 
 def directly(train, model: dict, **arguments) -> fastmlp.LearningRates:
@@ -61,9 +66,23 @@ def assert_same(output: str, expected: fastmlp.LearningRates) -> None:
     ],
 )  # fmt: skip
 def test_rates_and_losses_are_those_of_the_api(args, model, arguments, lr_find):
-    code, out, err = lr_find("moons", "--hidden", 5, *args, "--json")
+    code, out, err = lr_find("moons", *PLAIN, *args, "--json")
     assert (code, err) == (0, "loading moons\n")
     assert_same(out, directly(moons(), model, **arguments))
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_the_network_is_that_of_a_training(architecture, lr_find):
+    network = {"architecture": architecture, "hidden": [5]}
+    experiment = load_experiment(resolve("moons", [{"network": network}]))
+    train, config = experiment.prepared.train, experiment.config
+    expected = experiment.new_model().lr_find(
+        train.x, train.y, optimizer=build.optimizer(config), batch_size=256, steps=20
+    )
+    options = ("--architecture", architecture, "--hidden", 5, "--steps", 20, "--json")
+    code, out, _ = lr_find("moons", *options)
+    assert code == 0
+    assert_same(out, expected)
 
 
 def test_weights_of_samples_and_classes_count(lr_find, tmp_path):
@@ -71,8 +90,8 @@ def test_weights_of_samples_and_classes_count(lr_find, tmp_path):
     random = np.random.Generator(np.random.PCG64(2)).normal(size=(200, 2)).tolist()
     rows = [f"{a},{b},{abs(b)},{'yes' if a > 0.7 else 'no'}" for a, b in random]
     (tmp_path / "t.csv").write_text("\n".join(["a,b,w,class", *rows]) + "\n")
-    data = {"sample_weight": "w"}
-    train = load_experiment(resolve("t.csv", [{"data": data}])).prepared.train
+    settings = {"data": {"sample_weight": "w"}, "network": {"architecture": "mlp"}}
+    train = load_experiment(resolve("t.csv", [settings])).prepared.train
     counts = np.bincount(train.y)
     balanced = (len(train) / (2 * counts))[train.y]
     by_name = np.array([3.0, 0.5])[train.y]
@@ -81,14 +100,14 @@ def test_weights_of_samples_and_classes_count(lr_find, tmp_path):
         (("--class-weight", "balanced"), train.weight * balanced),
         (("-s", "training.class_weight={no = 3.0, yes = 0.5}"), train.weight * by_name),
     ):
-        args = ("t.csv", "--sample-weight", "w", "--hidden", 5, *extra, "--json")
+        args = ("t.csv", "--sample-weight", "w", *PLAIN, *extra, "--json")
         code, out, err = lr_find(*args)
         assert code == 0, err
         assert_same(out, directly(train, {}, sample_weight=weights))
 
 
 def test_the_suggestion_is_printed_and_nothing_is_kept(tmp_path):
-    done = run("lr-find", "moons", "--hidden", 5, cwd=tmp_path)
+    done = run("lr-find", "moons", *PLAIN, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "loading moons\n")
     expected = directly(moons(), {})
     lowest = expected.rates[expected.losses.argmin()]

@@ -184,7 +184,7 @@ def test_a_real_run(runs):
     changed = {
         row["setting"]: (row["value"], row["recipe"]) for row in document["settings_changed"]
     }
-    assert changed == {"training.epochs": (2, 60), "optimizer.learning_rate": (0.01, 0.003)}
+    assert changed == {"training.epochs": (2, 256), "optimizer.learning_rate": (0.01, 0.04)}
     assert document["epochs_completed"] == 2
     assert document["value"] == document["result"]["test"]["accuracy"]
     assert document["best_epoch"] == document["result"]["best_epoch"]
@@ -195,7 +195,7 @@ def test_a_real_run(runs):
     assert document["checkpoints"]
     text = run("runs", "show", "001-iris").stdout
     assert "training.epochs" in text
-    assert "2 instead of 60" in text
+    assert "2 instead of 256" in text
     assert f"{document['value']:.6g}" in text
     assert "best.safetensors" in text
     assert listed()[0]["status"] == "completed"
@@ -207,6 +207,7 @@ def test_differences_are_from_the_defaults_of_what_was_chosen(runs):
     assert done.returncode == 0, done.stderr
     found = {d.setting: (d.value, d.recipe) for d in differences(RunDirectory(runs / "001-iris"))}
     assert found == {
+        "network.architecture": ("mlp", "realmlp"),
         "optimizer.name": ("sgd", "adam"),
         "optimizer.momentum": (0.8, 0.0),
         "schedule.name": ("constant", "cosine"),

@@ -8,7 +8,8 @@ import random
 import pytest
 
 from fastmlp.cli import main
-from fastmlp.experiment.settings import RECIPES, TABLES
+from fastmlp.experiment.architectures import ARCHITECTURES
+from fastmlp.experiment.settings import RECIPES, TABLE_ARCHITECTURE, TABLES
 
 # Of each setting its flag, and values in the form of a file.
 SETTINGS = {
@@ -45,9 +46,11 @@ def drawn(generator):
 
 def expected(source, places):
     """Value and place of each setting: the model."""
+    named = any("optimizer.name" in content for content in places.values())
+    usual = TABLES if named else ARCHITECTURES[TABLE_ARCHITECTURE].recipe
     recipe = {
         f"{section}.{name}": value
-        for section, content in RECIPES.get(source, TABLES).items()
+        for section, content in RECIPES.get(source, usual).items()
         for name, value in content.items()
     }
     files = ["config"] if "config" in places else ["user", "local"]

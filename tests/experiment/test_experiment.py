@@ -127,8 +127,10 @@ def test_lbfgs_takes_weights_of_classes(tmp_path):
 @pytest.mark.parametrize("name", sorted({*TrainingSection.model_fields} - OF_LBFGS))
 def test_lbfgs_refuses_the_settings_of_a_training_in_mini_batches(name):
     """Every setting that is not one of L-BFGS, also one that will be added."""
-    values = {"batch_size": 8, "checkpoint_every": 1, "patience": 3, "shuffle": False,
-              "averaging": "ema", "monitor": "val_loss", "max_time": "9s"}  # fmt: skip
+    values = {
+        "batch_size": 8, "checkpoint_every": 1, "patience": 3, "shuffle": False, "averaging": "ema",
+        "monitor": "val_loss", "time_limit": "9s", "max_time": "9s",
+    }  # fmt: skip
     layer = {"optimizer": {"name": "lbfgs"}, "training": {name: values.get(name, True)}}
     with pytest.raises(ValueError, match=f"training.{name} must be left out with lbfgs"):
         experiment_of("iris", layer)

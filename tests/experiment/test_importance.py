@@ -34,7 +34,7 @@ def houses(seed, count=240, missing=True):
 @pytest.fixture(scope="module")
 def regression():
     frame, price = houses(0)
-    model = fastmlp.Model(target="price", epochs=30, seed=1)
+    model = fastmlp.Model(target="price", architecture="mlp", epochs=30, seed=1)
     return model.fit({**frame, "price": price}, verbose=0)
 
 

@@ -18,6 +18,7 @@ from fastmlp.experiment.keywords import settings_by_keyword
 
 pl = pytest.importorskip("polars")
 ROWS = 240
+PLAIN = {"architecture": "mlp", "epochs": 30, "seed": 1}
 
 
 def columns(seed: int = 0) -> dict[str, list]:
@@ -35,8 +36,7 @@ def columns(seed: int = 0) -> dict[str, list]:
 @pytest.fixture(scope="module")
 def model():
     """A classifier that has learned its rule."""
-    settings = {"target": "kind", "exclude": "price", "epochs": 30, "seed": 1}
-    return fastmlp.Model(**settings).fit(columns(), verbose=0)
+    return fastmlp.Model(target="kind", exclude="price", **PLAIN).fit(columns(), verbose=0)
 
 
 # ---------------------------------------------------------------- settings
@@ -223,7 +223,7 @@ def test_a_model_that_is_not_trained_says_so():
 def test_targets_apart_are_targets_inside(model):
     data = columns()
     labels = data.pop("kind")
-    apart = fastmlp.Model(exclude="price", epochs=30, seed=1).fit(data, labels, verbose=0)
+    apart = fastmlp.Model(exclude="price", **PLAIN).fit(data, labels, verbose=0)
     assert (apart.predict(data) == model.predict(columns())).all()
     assert np.array_equal(apart.predict_proba(data), model.predict_proba(columns()))
     assert apart.evaluate(data, labels).metrics == model.evaluate(columns()).metrics
@@ -329,7 +329,7 @@ def test_evaluate_says_that_nothing_was_set_aside(model, tmp_path):
         model.evaluate()
     with pytest.raises(ValueError, match="data must be given with y"):
         model.evaluate(y=[1])
-    held = fastmlp.Model(target="kind", epochs=1).fit(columns(), test=columns(7), verbose=0)
+    held = fastmlp.Model(target="kind", **PLAIN).fit(columns(), test=columns(7), verbose=0)
     held.save(tmp_path / "m.safetensors")
     size = len(pickle.dumps(model))
     assert len(pickle.dumps(held)) < 2 * size
@@ -515,7 +515,7 @@ def test_estimators(model):
     x = np.stack([data["size"], data["price"]], axis=1)
     free = clone(estimator).set_params(exclude=None)
     assert cross_val_score(free, x, labels).min() > 0.9
-    prices = fastmlp.Model(target="price", epochs=30).fit(data, verbose=0).to_estimator()
+    prices = fastmlp.Model(target="price").fit(data, verbose=0).to_estimator()
     assert prices.score(data, data["price"]) > 0.9
 
 
@@ -525,9 +525,10 @@ def test_settings_are_parameters_of_estimators(model):
     from sklearn.model_selection import GridSearchCV
 
     estimator = model.to_estimator()
-    assert repr(estimator) == "ModelClassifier(epochs=30, exclude='price', seed=1)"
+    shown = "ModelClassifier(architecture='mlp', epochs=30, exclude='price', seed=1)"
+    assert repr(estimator) == shown
     given = {name: value for name, value in estimator.get_params().items() if value is not None}
-    assert given == {"epochs": 30, "exclude": "price", "seed": 1}
+    assert given == {"architecture": "mlp", "epochs": 30, "exclude": "price", "seed": 1}
     assert set(estimator.get_params()) < set(fastmlp.Model.settings_available())
     assert not {"target", "task", "separator"} & set(estimator.get_params())
     assert clone(estimator).get_params() == estimator.get_params()
@@ -548,7 +549,7 @@ def test_estimators_of_models_that_are_not_trained():
     pytest.importorskip("sklearn")
     data = columns()
     price, kind = data.pop("price"), data.pop("kind")
-    regressor = fastmlp.Model(task="regression", epochs=20).to_estimator()
+    regressor = fastmlp.Model(task="regression").to_estimator()
     assert isinstance(regressor, fastmlp.ModelRegressor)
     assert regressor.fit(data, price).score(data, price) > 0.9
     assert isinstance(fastmlp.Model(task="multilabel").to_estimator(), fastmlp.ModelClassifier)

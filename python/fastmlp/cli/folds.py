@@ -117,21 +117,19 @@ def run_plan(
     """
     from fastmlp.errors import DivergedError, FormatError
     from fastmlp.experiment.cross_validation import fold_line, run_folds
+    from fastmlp.experiment.fold_training import is_trained
     from fastmlp.experiment.trials import WorkerError
-
-    done = 0
 
     def announce(notes: tuple[str, ...]) -> None:
         for note in notes if not quiet else ():
             click.echo(note, err=True)
 
     def listener(result: FoldResult) -> None:
-        nonlocal done
-        done += 1
         if not quiet:
             click.echo(fold_line(result, plan.division.repeats), err=True)
 
     def kept() -> str:
+        done = sum(is_trained(place.path, fold) for fold in plan.folds)
         return f"{done} of {len(plan.folds)} folds finished; the same command continues"
 
     try:

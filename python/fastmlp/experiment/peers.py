@@ -66,13 +66,21 @@ class _Training:
     Raises
     ------
     ValueError
-        No other library has the optimizer, or the loss with these parameters.
+        No other library has the architecture, the optimizer, or the loss with these parameters.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.config = experiment.config
         self.task = experiment.prepared.task
+        network = self.config.network
+        if network.architecture not in (None, "mlp"):
+            raise ValueError(
+                f"architecture {network.architecture} is in none of the other libraries; plain "
+                "networks (--architecture mlp) are compared"
+            )
+        if network.members is not None:
+            raise ValueError("members are in none of the other libraries; one network is compared")
         self.architecture: Architecture = experiment.new_model().architecture
         rule = build.optimizer(self.config)
         if not isinstance(rule, Optimizer):

@@ -106,7 +106,10 @@ def _command(config: Config, profile: Profile) -> str:
 
     Options of which one is to be chosen are in braces.
     """
+    from fastmlp.experiment.settings import resolve
+
     data = config.data
+    usual = resolve(data.source, []).data
     source = str(data.source)
     parts = ["fastmlp", "train", shlex.quote(source)]
     target = data.target or profile.targets
@@ -116,8 +119,8 @@ def _command(config: Config, profile: Profile) -> str:
         for name, field in type(data).model_fields.items()
         if isinstance(field.json_schema_extra, dict) and "flag" in field.json_schema_extra
     }
-    for name, value in data.model_dump(exclude_defaults=True).items():
-        if name in ("source", "target"):
+    for name, value in data.model_dump().items():
+        if name in ("source", "target") or value == getattr(usual, name):
             continue
         if isinstance(value, bool):
             parts.append(flags[name] if value else re.sub("^--", "--no-", flags[name]))

@@ -406,7 +406,8 @@ class Difference:
 def differences(run: RunDirectory) -> list[Difference]:
     """Return the settings of a run that differ from the recipe of its data.
 
-    If the run has another optimizer or schedule, its settings are compared with its defaults.
+    If the run has another architecture, optimizer or schedule, its settings are compared with the
+    defaults of that.
 
     Raises
     ------
@@ -419,11 +420,14 @@ def differences(run: RunDirectory) -> list[Difference]:
 
     config = run.config()
     source = config.data.source
+    architecture = {"network": {"architecture": config.network.architecture}}
     choices = {name: {"name": getattr(config, name).name} for name in ("optimizer", "schedule")}
-    recipe = resolve(source, []).model_dump(mode="json")
-    usual = _as_completed(resolve(source, [choices]), run).model_dump(mode="json")
+    usual = _as_completed(resolve(source, [architecture, choices]), run).model_dump(mode="json")
+    recipe = resolve(source, [architecture]).model_dump(mode="json")
     for name in choices:
         usual[name]["name"] = recipe[name]["name"]
+    default = _as_completed(resolve(source, []), run)
+    usual["network"]["architecture"] = default.network.architecture
     actual = config.model_dump(mode="json")
     return [
         Difference(f"{section}.{name}", value, usual[section][name])
