@@ -256,6 +256,7 @@ def test_every_bad_value_is_told_at_once(tmp_path):
         ('[data]\nsource = "iris"\n[optimizer]\nmomentum = 0.9\n', ["optimizer: adam has no mom"]),
         ('[schedule]\nname = "exponential"\n', ["schedule: exponential needs schedule.factor"]),
         ('[schedule]\nname = "constant"\nevery = 3\n', ["schedule: constant has no every"]),
+        ('[network]\nembedding = "cosine"\n', ["network.embedding: embedding must be one of"]),
         ('[training]\naveraging = "emma"\n', ["training.averaging: .*did you mean 'ema'"]),
     ],
 )

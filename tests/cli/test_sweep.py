@@ -108,6 +108,9 @@ def test_one_job_and_the_same_seed_give_the_same_trials(here):
          "--monitor", "val_accuracy", "--averaging", "swa"),
         ("spirals", "--search", f"{RATE}=0.01..0.5:log", "--epochs", 3,
          "--set", "training.class_weight={first = 5.0}"),
+        # The usual activation of the architecture depends on the task.
+        ("spirals", "--search", f"{RATE}=0.01..0.1:log", "--hidden", "8", "--epochs", 3),
+        ("sine", "--hidden", "8,8", "--lr", 0.1, "--epochs", 2),
         ("sine", "--search", "schedule.name=cosine|linear", "--lr-schedule", "constant",
          "--epochs", 9, "--validation-fraction", "20%"),
     ],
@@ -155,6 +158,47 @@ def test_diverging_trials_do_not_end_the_sweep(here, tmp_path):
 
 # ---------------------------------------------------------------- what a sweep survives
 
+
+def test_the_default_search_is_that_of_the_architecture_and_is_resumed(here, tmp_path):
+    args = ("moons", "--epochs", 1, "--hidden", 4, "--set", f"{RATE}=0.1")
+    whole = result_of(here("sweep", *args, "--trials", 4, "--out", "whole", "--json"))
+    names = [text.partition("=")[0] for text in whole["search"]]
+    assert names == [
+        "optimizer.decay", "network.activation", "network.dropout", "network.input_scaling",
+        "network.embedding",
+    ]  # fmt: skip
+    assert all(list(trial["settings"]) == names for trial in whole["trials"])
+    first = result_of(here("sweep", *args, "--trials", 2, "--out", "parts", "--json"))
+    assert first["search"] == whole["search"]
+    both = result_of(here("sweep", "--resume", "parts", "--trials", 4, "--json"))
+    assert both["trials"] == whole["trials"]
+    assert both["search"] == whole["search"]
+    named = result_of(here("sweep", *args, *SEARCH_DROPOUT, "--trials", 1, "--json"))
+    assert named["search"] == ["network.dropout=0.0..0.5"]
+    jobs = result_of(here("sweep", *args, "--trials", 3, "--jobs", 2, "--json"))
+    assert jobs["trials"][0] == whole["trials"][0]
+
+
+@pytest.mark.parametrize("origin", ["fastmlp.toml", "--config", "FASTMLP_SET", "--dropout"])
+def test_settings_given_anywhere_are_not_searched(origin, here, tmp_path, monkeypatch):
+    args = ["moons", "--architecture", "mlp", "--epochs", 1, "--trials", 1, "--json"]
+    text = "[network]\ndropout = 0.25\n"
+    if origin == "FASTMLP_SET":
+        monkeypatch.setenv(origin, "network.dropout=0.25")
+    elif origin == "--dropout":
+        args += [origin, 0.25]
+    else:
+        (tmp_path / "fastmlp.toml").write_text(text)
+        if origin == "--config":
+            (tmp_path / "fastmlp.toml").rename(tmp_path / "other.toml")
+            args += [origin, "other.toml"]
+    found = result_of(here("sweep", *args))
+    names = [text.partition("=")[0] for text in found["search"]]
+    assert names == [RATE, "optimizer.decay", "network.hidden"]
+    assert "dropout = 0.25" in Path(found["best_config"]).read_text()
+
+
+SEARCH_DROPOUT = ("--search", "network.dropout=0..0.5")
 SLOW = ("moons", "--search", f"{RATE}=1e-3..0.1:log", "--search", "network.hidden=32|64",
         "--batch-size", "8", "--epochs", "20", "--trials", "13")  # fmt: skip
 
@@ -246,7 +290,11 @@ SEARCH = ("--search", f"{RATE}=0.01..0.1")
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (("moons",), 2, "--search: needs a setting to search, such as"),
+        (
+            ("moons", "--architecture", "mlp", "--lr", "0.1", "--decay", "0", "--hidden", "8",
+             "--dropout", "0"),
+            2, "error: all settings of the search space of mlp are given; leave one out",
+        ),
         (("moons", "--search", "lr=0..1"), 2, "--search: a setting must be written SECTION.NAME"),
         (("moons", *SEARCH, *SEARCH), 2, f"--search: {RATE}: is given 2 times"),
         # What only the data or the other settings tell:

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp.experiment import architectures
 from fastmlp.experiment.architectures import ARCHITECTURES, _clipped, _robust_values
-from fastmlp.experiment.settings import resolve
-from fastmlp.inputs import Category, Numbers, OneHot
+from fastmlp.experiment.runner import load_experiment
+from fastmlp.experiment.search import distinct, usual_dimensions
+from fastmlp.experiment.settings import merged, resolve
+from fastmlp.experiment.sweep import require_trainable
+from fastmlp.experiment.trials import train_trial, trial_experiment
+from fastmlp.inputs import Category, Numbers, OneHot, Periodic
 
 NAMES = tuple(ARCHITECTURES)
+RATE, WIDTHS = "optimizer.learning_rate", "network.hidden"
 
 
 def frame(seed: int, rows: int = 200) -> dict[str, object]:
@@ -114,3 +120,159 @@ def test_members_are_for_ensembles():
     plain = fastmlp.Model(target="sold", members=3, epochs=1, hidden=[4]).fit(data, verbose=0)
     assert plain.network.architecture.members == 3
     assert plain.network.architecture.sharing == "packed"
+
+
+# ---------------------------------------------------------------- embeddings of numbers
+
+
+def network_of(data, **settings):
+    model = fastmlp.Model(target="price", epochs=1, hidden=[8], **settings)
+    return model.fit(data, verbose=0).network.architecture
+
+
+def test_settings_choose_the_embedding_of_numbers():
+    data = frame(7)
+    assert network_of(data, architecture="realmlp", embedding="none").inputs[0] == Numbers(
+        2, None, 3
+    )
+    plain = network_of(data, architecture="realmlp-s", input_scaling=False)
+    assert (plain.inputs[0].embedding, plain.input_scaling) == (None, False)
+    own = {"name": "periodic", "bases": 4, "phases": False, "outputs": 2}
+    made = network_of(data, architecture="tabm", members=2, embedding=own).inputs
+    assert made[0] == Numbers(2, Periodic(4, 2, phases=False), 3)
+    # Categories are as before.
+    assert [type(group) for group in made[1:]] == [OneHot, OneHot, OneHot]
+
+
+def test_bins_are_quantiles_in_the_scale_of_the_clip():
+    data = frame(8)
+    inputs = network_of(
+        data,
+        architecture="realmlp",
+        embedding={"name": "piecewise_linear", "bins": 4, "outputs": 5},
+    ).inputs
+    size, is_missing = inputs[:2]
+    assert (size.width, len(size.embedding.edges[0])) == (6, 5)
+    assert size.embedding.edges[0][0] >= -3
+    assert size.embedding.edges[0][-1] <= 3
+    assert len(is_missing.embedding.edges[0]) <= 3  # of an indicator few quantiles differ
+    with pytest.raises(ValueError, match="bins must be >= 1, got 0"):
+        network_of(data, embedding={"name": "piecewise_linear", "bins": 0})
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_bins_of_a_column_are_apart(seed):
+    """Numbers that float32 cannot tell apart become one edge."""
+    random = np.random.default_rng(seed)
+    column = (random.choice([0.0, 1.0], 100) + random.normal(0, 1e-9, 100)).astype(np.float32)
+    embedding = architectures._Bins(bins=16).of(column)
+    embedding.require_held("float32")
+    clipped = column / np.sqrt(1 + (column / 3.0) ** 2)
+    expected = np.unique(np.round(np.quantile(clipped.astype(float), np.linspace(0, 1, 17)), 6))
+    assert np.allclose(embedding.edges[0], expected, atol=2e-6), f"seed {seed}"
+    constant = architectures._Bins().of(np.full(5, 2.0)).edges[0]
+    assert constant[1] - constant[0] == pytest.approx(1)
+
+
+def test_a_wrong_embedding_is_named():
+    with pytest.raises(
+        ValueError, match="embedding must be one of none, periodic, piecewise_linea"
+    ):
+        fastmlp.Model(architecture="realmlp", embedding="cosine")
+    with pytest.raises(ValueError, match="embedding must be left out or none with the architectur"):
+        network_of(frame(9), architecture="mlp", embedding="periodic")
+
+
+# ---------------------------------------------------------------- search spaces
+
+TASKS = ("classification", "multilabel", "regression")
+ALL = (*NAMES, "mlp")
+
+
+def experiment_of(name: str, task: str, tmp_path, **sections):
+    """Settings and a small table of each task."""
+    random = np.random.default_rng(11)
+    rows = [
+        f"{random.normal():.3f},{random.integers(0, 9)},{random.choice(['a', 'b', 'c'])},"
+        f"{random.choice([f'l{i}' for i in range(12)])},{random.integers(0, 2)},"
+        f"{random.integers(0, 2)},{random.normal():.4f}"
+        for _ in range(60)
+    ]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["x,n,kind,letter,first,second,price", *rows]) + "\n")
+    target = {"classification": "kind", "multilabel": "first,second", "regression": "price"}[task]
+    layer = merged(
+        {
+            "data": {"source": str(table), "target": target, "task": task},
+            "network": {"architecture": name} | ({"members": 2} if name == "tabm" else {}),
+            "training": {"epochs": 1, "batch_size": 16},
+        },
+        sections,
+    )
+    config = resolve(None, [layer])
+    return config, load_experiment(config)
+
+
+def drawn(dimension, random):
+    if dimension.choices:
+        return dimension.choices[random.integers(len(dimension.choices))]
+    low, high = dimension.ends
+    if dimension.log:
+        return float(np.exp(random.uniform(np.log(low), np.log(high))))
+    return float(random.uniform(low, high))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", ALL)
+def test_every_point_of_a_space_trains(name, task, tmp_path):
+    monitor = {"training": {"monitor": "val_accuracy"}} if task == "classification" else {}
+    config, experiment = experiment_of(name, task, tmp_path, **monitor)
+    dimensions = usual_dimensions(experiment.config)
+    assert distinct([d.text() for d in dimensions]) == dimensions
+    assert ("network.loss" in {d.key for d in dimensions}) == (
+        task == "classification" and name.startswith("realmlp")
+    )
+    require_trainable(config, experiment, dimensions)
+    random = np.random.default_rng(seed := 12)
+    for _ in range(6):
+        point = {d.key: drawn(d, random) for d in dimensions}
+        trial = trial_experiment(config, point, experiment.prepared)
+        values = []
+        train_trial(trial, lambda epoch, value, values=values: values.append(value))
+        assert len(values) == 1, f"seed {seed}: {point}"
+        assert np.isfinite(values[0]), f"seed {seed}: {point}"
+
+
+def test_settings_that_are_given_drop_out(tmp_path):
+    _, experiment = experiment_of("realmlp", "classification", tmp_path)
+    keys = [d.key for d in usual_dimensions(experiment.config)]
+    assert keys == [text.partition("=")[0] for text in ARCHITECTURES["realmlp"].space]
+    left = usual_dimensions(experiment.config, {RATE, "network.dropout", "training.epochs"})
+    assert [d.key for d in left] == [k for k in keys if k not in (RATE, "network.dropout")]
+    with pytest.raises(ValueError, match="all settings of the search space of realmlp are given"):
+        usual_dimensions(experiment.config, keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "rate"),
+    [
+        ("realmlp", "adam", "0.02..0.3"), ("realmlp", "sgd", "0.001..0.5"),
+        ("tabm", "adam", "0.0001..0.005"), ("tabm", "lion", "0.0001..0.01"),
+        ("mlp", "adam", "0.0001..0.01"), ("mlp", "SGD", "0.001..0.5"),
+    ],
+)  # fmt: skip
+def test_rates_are_those_of_the_optimizer(name, optimizer, rate, tmp_path):
+    _, experiment = experiment_of(name, "regression", tmp_path, optimizer={"name": optimizer})
+    dimensions = usual_dimensions(experiment.config)
+    assert dimensions[0].text() == f"{RATE}={rate}:log"
+    assert len({d.key for d in dimensions}) == len(dimensions)
+
+
+@pytest.mark.parametrize(
+    ("task", "activation"), [("regression", "mish"), ("classification", "selu")]
+)
+def test_a_trial_keeps_what_the_architecture_chooses_by_task(task, activation, tmp_path):
+    config, experiment = experiment_of("realmlp", task, tmp_path)
+    trial = trial_experiment(config, {"network.dropout": 0.25}, experiment.prepared)
+    assert trial.config.network.activation == activation
+    assert trial.config.network.model_copy(update={"dropout": 0.15}) == experiment.config.network

@@ -37,6 +37,7 @@ __all__ = [
     "Origin",
     "Setting",
     "SettingsCommand",
+    "given_keys",
     "layers_of",
     "require_name_or_path",
     "resolve_settings",
@@ -273,6 +274,11 @@ def layers_of(given: Given) -> list[Layer]:
     source = _source_of(layers)
     recipe = recipe_of(source, [layer.values for layer in layers])
     return [Layer.of(recipe, "recipe", "recipe"), *layers]
+
+
+def given_keys(given: Given) -> set[str]:
+    """Return the settings that a file, variable or argument names, as ``section.name``."""
+    return {key for layer in layers_of(given)[1:] for key in layer.origins}
 
 
 def user_layers() -> list[Layer]:

@@ -10,24 +10,41 @@ A new architecture is an entry of `ARCHITECTURES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp._named import from_config
 from fastmlp.data.columns import CategoryColumn
-from fastmlp.inputs import Category, InputGroup, Numbers, OneHot, Periodic
+from fastmlp.inputs import (
+    Category,
+    InputGroup,
+    Numbers,
+    OneHot,
+    Periodic,
+    PiecewiseLinear,
+    quantile_edges,
+)
 from fastmlp.optimizers import Group
 from fastmlp.schedules import FlatCosine
+from fastmlp.validation import integer, keep
 
 if TYPE_CHECKING:
     from fastmlp.data import Prepared
     from fastmlp.experiment.schema import Config
     from fastmlp.model import MLP
 
-__all__ = ["ARCHITECTURES", "Architecture", "architecture_of", "completed"]
+__all__ = [
+    "ARCHITECTURES",
+    "EMBEDDINGS",
+    "Architecture",
+    "architecture_of",
+    "completed",
+    "search_space",
+]
 
 Values = dict[str, Any]
 # Samples that the initial weights are fitted to, at most.
@@ -35,10 +52,10 @@ _FITTED_SAMPLES = 10_000
 # A training sees as many samples, unless these are fewer than so many epochs.
 _SEEN_SAMPLES = 256 * 20_000
 _FEWEST_EPOCHS = 32
-# A category with more levels has a trained embedding.
-_MOST_ONE_HOT = 8
 _EMBEDDING_SIZE = 8
 _CLIP = 3.0
+# Edges of bins that are closer are one; numbers lie within the clip.
+_EDGE_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -51,10 +68,14 @@ class Architecture:
         Settings by section, which settings of the user replace.
     by_task : mapping of str to mapping
         The same for "classification", "multilabel" and "regression".
+    space : sequence of str
+        Settings that a sweep searches, each as text that `search.Dimension.parse` accepts.
+    space_by_task : mapping of str to sequence of str
+        Further ones for "classification", "multilabel" or "regression".
     epochs : int
         Epochs, fewer of many samples.
-    inputs : callable or None
-        Function of the prepared data that returns groups of inputs; None: samples as they are.
+    most_one_hot : int or None
+        A category with more levels has a trained embedding; None: no category has one.
     network : mapping
         Further arguments of `fastmlp.MLP`.
     optimizer : mapping
@@ -71,8 +92,10 @@ class Architecture:
 
     recipe: Mapping[str, Values]
     by_task: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
+    space: Sequence[str] = ()
+    space_by_task: Mapping[str, Sequence[str]] = field(default_factory=dict)
     epochs: int = 256
-    inputs: Callable[[Prepared], list[InputGroup]] | None = None
+    most_one_hot: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     fits_samples: bool = False
@@ -114,30 +137,72 @@ def _clipped(column: NDArray[Any], values: NDArray[np.float64]) -> tuple[float, 
     return tuple(float(v) for v in scaled / np.sqrt(1 + (scaled / _CLIP) ** 2))
 
 
-def _inputs(embedding: Periodic | None, prepared: Prepared) -> list[InputGroup]:
-    """Return embedded numbers, and categories that are one-hot or embedded."""
+@dataclass(frozen=True)
+class _Bins:
+    """The embedding of numbers by piecewise linear functions between quantiles."""
+
+    bins: int = 48
+    outputs: int = 16
+    relu: bool = False
+    keeps_value: bool = True
+
+    name = "piecewise_linear"
+
+    def __post_init__(self) -> None:
+        keep(self, bins=integer("bins", self.bins, 1))
+        self.of(np.zeros(1))  # which checks the rest
+
+    def of(self, column: NDArray[Any]) -> PiecewiseLinear:
+        """Return the embedding of a column, in the scale of the clip."""
+        clipped = column / np.sqrt(1 + np.square(column / _CLIP, dtype=np.float64))
+        edges = quantile_edges(clipped, self.bins)
+        apart = np.unique(np.round(edges, _EDGE_DECIMALS))
+        if len(apart) == 1:
+            apart = apart[0] + np.array([-0.5, 0.5])
+        return PiecewiseLinear(apart, self.outputs, self.relu, self.keeps_value)
+
+
+EMBEDDINGS: Mapping[str, Callable[..., Any]] = {
+    "none": lambda: None,
+    "periodic": Periodic,
+    _Bins.name: _Bins,
+}
+
+
+def embedding_of(config: Config) -> Periodic | _Bins | None:
+    """Return the embedding of numbers that the settings name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such embedding, or it lacks a parameter.
+    """
+    choice = config.network.embedding
+    if choice is None:
+        return None
+    made: Periodic | _Bins | None = from_config("embedding", choice, EMBEDDINGS)
+    return made
+
+
+def _inputs(
+    embedding: Periodic | _Bins | None, most_one_hot: int | None, prepared: Prepared
+) -> list[InputGroup]:
+    """Return numbers, perhaps embedded, and categories that are one-hot or embedded."""
     groups: list[InputGroup] = []
     x = prepared.train.x
     for at, column in enumerate(_columns(prepared)):
         if column is None:
+            own = embedding.of(x[:, at]) if isinstance(embedding, _Bins) else embedding
             last = groups[-1] if groups else None
-            if isinstance(last, Numbers):
-                groups[-1] = Numbers(last.columns + 1, embedding, _CLIP)
+            if isinstance(last, Numbers) and last.embedding == own:
+                groups[-1] = Numbers(last.columns + 1, own, _CLIP)
             else:
-                groups.append(Numbers(1, embedding, _CLIP))
-        elif column.levels <= _MOST_ONE_HOT or embedding is None:
+                groups.append(Numbers(1, own, _CLIP))
+        elif most_one_hot is None or column.levels <= most_one_hot:
             groups.append(OneHot(column.levels, _robust_values(x[:, at], column.levels)))
         else:
             groups.append(Category(column.levels, _EMBEDDING_SIZE))
     return groups
-
-
-def _realmlp_inputs(prepared: Prepared) -> list[InputGroup]:
-    return _inputs(Periodic(bases=16, outputs=3, deviation=0.1), prepared)
-
-
-def _scaled_inputs(prepared: Prepared) -> list[InputGroup]:
-    return _inputs(None, prepared)
 
 
 # ---------------------------------------------------------------- architectures
@@ -162,18 +227,102 @@ def _realmlp_by_task(classes: float, numbers: float) -> Mapping[str, Mapping[str
     }
 
 
+# ---------------------------------------------------------------- search spaces
+
+# The space of RealMLP in its paper. There the deviation of the frequencies is drawn from a range
+# and shares of the choices differ.
+_REALMLP_SPACE = (
+    "optimizer.learning_rate=2e-2..0.3:log",
+    "optimizer.decay=0|0.02",
+    "network.hidden=256,256,256|64,64,64,64,64|512",
+    "network.activation=selu|mish|relu",
+    "network.dropout=0|0.15|0.3",
+    "network.input_scaling=true|false",
+)
+_SMOOTHING = {
+    "classification": (
+        'network.loss=softmax_cross_entropy|{name = "softmax_cross_entropy", smoothing = 0.1}',
+    )
+}
+_PAIRS = "phases = false, keeps_value = false, outputs = 4"
+_PERIODIC = "|".join(
+    (
+        "none",
+        *(f'{{name = "periodic", deviation = {d}}}' for d in (0.05, 0.1, 0.2, 0.5)),
+        *(f'{{name = "periodic", {_PAIRS}, relu = {relu}}}' for relu in ("false", "true")),
+    )
+)
+_BINNED = "|".join(
+    (
+        "none",
+        *(
+            f'{{name = "piecewise_linear", bins = {bins}, outputs = {outputs}}}'
+            for bins, outputs in ((8, 8), (48, 16), (128, 32))
+        ),
+    )
+)
+
+
+def _grid(widths: Sequence[int], layers: int) -> str:
+    """Return the choices of up to so many layers of the same width."""
+    return "|".join(",".join([str(w)] * n) for n in range(1, layers + 1) for w in widths)
+
+
+# The space of a multi-layer perceptron in Y. Gorishniy, I. Rubachev, V. Khrulkov, A. Babenko,
+# "Revisiting deep learning models for tabular data", NeurIPS 2021, within what a CPU trains.
+_PLAIN_SPACE = (
+    "optimizer.learning_rate=1e-4..1e-2:log",
+    "optimizer.decay=1e-6..1e-3:log",
+    f"network.hidden={_grid((64, 128, 256, 512), 4)}",
+    "network.dropout=0..0.5",
+)
+# The rates above are for optimizers that divide by the magnitude of gradients.
+_SGD_RATE = "optimizer.learning_rate=1e-3..0.5:log"
+
+
+def search_space(config: Config) -> tuple[str, ...]:
+    """Return the settings that a sweep searches unless others are named, each with its values.
+
+    Parameters
+    ----------
+    config : Config
+        Settings with those resolved that depend on the data.
+    """
+    architecture = architecture_of(config)
+    plain = _PLAIN_SPACE
+    if config.optimizer.name.lower() == "sgd":
+        plain = (_SGD_RATE, *plain[1:])
+    if architecture is None:
+        return plain
+    own = (*architecture.space, *architecture.space_by_task.get(config.data.task, ()))
+    if _has_own_optimizer(config, architecture):
+        return own
+    rates = (text for text in plain if text.startswith("optimizer."))
+    return (*rates, *(text for text in own if not text.startswith("optimizer.")))
+
+
+# ---------------------------------------------------------------- the architectures
+
 ARCHITECTURES: Mapping[str, Architecture] = {
     "realmlp": Architecture(
         recipe={
             "data": _TABLE,
-            "network": {"hidden": [256, 256, 256], "dropout": 0.15, "initializer": "normal"},
+            "network": {
+                "hidden": [256, 256, 256],
+                "dropout": 0.15,
+                "initializer": "normal",
+                "input_scaling": True,
+                "embedding": "periodic",
+            },
             "optimizer": {"name": "adam", "beta2": 0.95, "decay": 0.02},
             "schedule": {"name": "cos_log"},
             "training": _REALMLP_TRAINING,
         },
         by_task=_realmlp_by_task(0.04, 0.2),
-        inputs=_realmlp_inputs,
-        network={"input_scaling": True, "parametric": True},
+        space=(*_REALMLP_SPACE, f"network.embedding={_PERIODIC}"),
+        space_by_task=_SMOOTHING,
+        most_one_hot=8,
+        network={"parametric": True},
         # In pytabkit the factors of rate and decay enter the decay twice.
         optimizer={
             "groups": {
@@ -193,14 +342,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "realmlp-s": Architecture(
         recipe={
             "data": _TABLE,
-            "network": {"hidden": [256, 256, 256], "initializer": "lecun_normal"},
+            "network": {
+                "hidden": [256, 256, 256],
+                "initializer": "lecun_normal",
+                "input_scaling": True,
+            },
             "optimizer": {"name": "adam", "beta2": 0.95},
             "schedule": {"name": "cos_log"},
             "training": _REALMLP_TRAINING,
         },
         by_task=_realmlp_by_task(0.04, 0.07),
-        inputs=_scaled_inputs,
-        network={"input_scaling": True},
+        space=_REALMLP_SPACE,
+        space_by_task=_SMOOTHING,
         optimizer={
             "groups": {
                 "weights": Group(ntk=True),
@@ -223,7 +376,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "training": {"batch_size": 256, "patience": 16},
         },
         epochs=1000,
-        inputs=_scaled_inputs,
+        space=(
+            "optimizer.learning_rate=1e-4..5e-3:log",
+            "optimizer.decay=1e-4..0.1:log",
+            f"network.hidden={_grid((128, 256, 512, 1024), 4)}",
+            "network.dropout=0..0.5",
+            f"network.embedding={_BINNED}",
+        ),
         network={"sharing": "tabm"},
         members=32,
         keeps_last=False,
@@ -275,17 +434,24 @@ def network_arguments(config: Config, prepared: Prepared) -> Values:
     """Return further arguments of `fastmlp.MLP`."""
     architecture = architecture_of(config)
     members = config.network.members
+    embedding = embedding_of(config)
     if architecture is None:
+        if embedding is not None:
+            raise ValueError(
+                "embedding must be left out or none with the architecture mlp, got "
+                f"{config.network.embedding!r}; the others embed numbers"
+            )
         return {} if members is None else {"members": members, "sharing": "packed"}
     if members is not None and architecture.members == 1:
         raise ValueError(
             f"members must be left out with the architecture {config.network.architecture}, which "
             f"is a single network, got {members}"
         )
-    arguments = dict(architecture.network) | {"members": members or architecture.members}
-    if architecture.inputs is not None:
-        arguments["inputs"] = architecture.inputs(prepared)
-    return arguments
+    return {
+        **architecture.network,
+        "members": members or architecture.members,
+        "inputs": _inputs(embedding, architecture.most_one_hot, prepared),
+    }
 
 
 def initialize(config: Config, prepared: Prepared, model: MLP) -> None:

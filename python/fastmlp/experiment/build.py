@@ -58,7 +58,7 @@ _SCHEDULES: Mapping[str, type[Schedule]] = {
     "plateau": schedules.ReduceOnPlateau,
 }
 # Settings that the architecture turns into arguments.
-OF_ARCHITECTURES = ("architecture", "members")
+OF_ARCHITECTURES = ("architecture", "members", "embedding")
 _AVERAGES: Mapping[str, type[Averaging]] = {"ema": EMA, "swa": SWA}
 _LOSSES = {
     "classification": "softmax_cross_entropy",
@@ -111,6 +111,7 @@ def require_valid(config: Config) -> None:
     """Raise TypeError or ValueError if the settings are wrong for any data."""
     averaging(config)
     optimizer(config)
+    architectures.embedding_of(config)
     network = config.network
     by_data = {"hidden", "initializer", "loss", "output_activation", *OF_ARCHITECTURES}
     arguments = architecture_from_config(network.model_dump(exclude=by_data))

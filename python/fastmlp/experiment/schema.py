@@ -263,6 +263,12 @@ class NetworkSection(Section):
     members: Count | None = _setting(
         None, "Members of an ensemble that is trained as one network.", "--members", "N"
     )
+    embedding: Choice | None = _setting(
+        None, "Embedding of each number of an architecture for tables: none, periodic or "
+        "piecewise_linear.",
+        "--embedding", "NAME",
+    )  # fmt: skip
+    input_scaling: bool = _setting(False, "Train a factor of each input.", "--input-scaling")
     hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
     )
@@ -489,6 +495,13 @@ class Config(Section):
     def values(self) -> dict[str, Any]:
         """Return the settings as a nested mapping, without those that are None."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def given(self) -> dict[str, Any]:
+        """Return the settings that were given, as a nested mapping, without those that are None.
+
+        Defaults are left out, some of which the architecture replaces when the task is known.
+        """
+        return self.model_dump(mode="json", exclude_none=True, exclude_unset=True)
 
 
 def _message(error: ValidationError, origin: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastmlp.experiment.architectures import search_space
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import assign, merged, resolve
 
-__all__ = ["Dimension", "Value", "changed", "distinct"]
+__all__ = ["Dimension", "Value", "changed", "distinct", "is_comparable", "usual_dimensions"]
 
 Value = float | int | str
 
@@ -143,6 +144,39 @@ def distinct(texts: Sequence[str]) -> tuple[Dimension, ...]:
     return dimensions
 
 
+def usual_dimensions(config: Config, given: Collection[str] = ()) -> tuple[Dimension, ...]:
+    """Return the search space of the architecture, without the settings that were given.
+
+    Losses are left out if they cannot be compared.
+
+    Parameters
+    ----------
+    config : Config
+        Settings with those resolved that depend on the data.
+    given : collection of str
+        Settings as ``section.name``.
+
+    Raises
+    ------
+    ValueError
+        All settings of the space were given.
+    """
+    space = map(Dimension.parse, search_space(config))
+    left = tuple(d for d in space if d.key not in given and is_comparable(d, config))
+    if not left:
+        raise ValueError(
+            f"all settings of the search space of {config.network.architecture} are given; leave "
+            "one out, or name others to search, such as network.seed=0..9"
+        )
+    return left
+
+
+def is_comparable(dimension: Dimension, config: Config) -> bool:
+    """Return whether the monitored quantity ranks trials with different values of the setting."""
+    by_loss = config.training.monitor in ("loss", "val_loss")
+    return not (by_loss and dimension.key == "network.loss")
+
+
 def changed(config: Config, changes: Mapping[str, Value]) -> Config:
     """Return the settings with some of them changed.
 
@@ -162,7 +196,7 @@ def changed(config: Config, changes: Mapping[str, Value]) -> Config:
         A value does not fit its setting.
     """
     # The changes are merged before the recipe is applied, like those of a settings file.
-    return resolve(config.data.source, [merged(config.values(), _layer(changes))])
+    return resolve(config.data.source, [merged(config.given(), _layer(changes))])
 
 
 def _layer(changes: Mapping[str, Value]) -> dict[str, Any]:

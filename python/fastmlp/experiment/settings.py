@@ -21,6 +21,7 @@ __all__ = [
     "TABLES",
     "TABLE_ARCHITECTURE",
     "assign",
+    "given_toml",
     "merged",
     "read_settings",
     "recipe_for",
@@ -253,6 +254,15 @@ def toml(config: Config) -> str:
 
     Settings that are None are omitted: TOML has no null, and None is their default.
     """
+    return _toml(config.values())
+
+
+def given_toml(config: Config) -> str:
+    """Return the settings that were given as TOML; the architecture may replace the defaults."""
+    return _toml(config.given())
+
+
+def _toml(values: Values) -> str:
     import tomlkit
 
-    return tomlkit.dumps(config.values())
+    return tomlkit.dumps(values)

@@ -16,8 +16,8 @@ from fastmlp.experiment import build
 from fastmlp.experiment.locking import locked
 from fastmlp.experiment.runner import Experiment, require_digests
 from fastmlp.experiment.schema import Config
-from fastmlp.experiment.search import Dimension, Value, changed, distinct
-from fastmlp.experiment.settings import read_settings, toml
+from fastmlp.experiment.search import Dimension, Value, changed, distinct, is_comparable
+from fastmlp.experiment.settings import given_toml, read_settings
 from fastmlp.experiment.study import Study, Trial
 from fastmlp.experiment.trials import run_here, run_in_processes, trial_experiment
 
@@ -94,7 +94,7 @@ def require_trainable(
     """
     _try(config, {}, experiment)
     monitor = experiment.config.training.monitor
-    if monitor in ("loss", "val_loss") and any(d.key == "network.loss" for d in dimensions):
+    if not all(is_comparable(dimension, experiment.config) for dimension in dimensions):
         raise ValueError(f"network.loss: {monitor} of different losses cannot be compared")
     first = {dimension.key: dimension.ends[0] for dimension in dimensions}
     for dimension in dimensions:
@@ -152,7 +152,7 @@ class Sweep:
         sweep = cls(path)
         with sweep.locked():
             cls.require_free(path)  # again, because the first check had no lock
-            atomic_write(sweep.config_path, toml(config).encode())
+            atomic_write(sweep.config_path, given_toml(config).encode())
             sweep.write(search)
         return sweep
 
@@ -274,7 +274,7 @@ class Sweep:
     def _write_best(self, study: Study) -> None:
         best = study.best()
         if best is not None:
-            text = toml(changed(self.config(), best.settings))
+            text = given_toml(changed(self.config(), best.settings))
             atomic_write(self.best_path, text.encode())
 
 

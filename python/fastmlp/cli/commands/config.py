@@ -284,6 +284,7 @@ def _faults(values: Values, file: str) -> list[str]:
 def _contradictions(values: Values, file: str) -> list[str]:
     """Return the contradictions between settings that are valid one by one."""
     from fastmlp.experiment import build
+    from fastmlp.experiment.architectures import embedding_of
     from fastmlp.experiment.schema import Config, OptimizerSection, ScheduleSection
     from fastmlp.experiment.settings import resolve
 
@@ -297,6 +298,7 @@ def _contradictions(values: Values, file: str) -> list[str]:
     if known or "name" in values.get("schedule", {}):
         plain = settings.model_copy(update={"optimizer": OptimizerSection()})
         checks["schedule"] = lambda: build.optimizer(plain)
+    checks["network.embedding"] = lambda: embedding_of(settings)
     checks["training.averaging"] = lambda: build.averaging(settings)
     lines = []
     for place, check in checks.items():

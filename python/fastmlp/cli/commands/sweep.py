@@ -24,6 +24,7 @@ from fastmlp.cli.runs import held, run_errors
 from fastmlp.cli.settings import (
     Given,
     SettingsCommand,
+    given_keys,
     resolve_settings,
     take_settings,
     variable_assignments,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 EXAMPLES = """\
+fastmlp sweep flats.csv --target rent --trials 50
 fastmlp sweep digits --search optimizer.learning_rate=1e-4..0.1:log
 fastmlp sweep mnist --epochs 3 --trials 50 --jobs 2 --search "network.hidden=256|512|512,512" \
 --search network.dropout=0..0.5
@@ -54,7 +56,7 @@ FINISHED = ("complete", "pruned", "diverged")
 @click.option(
     "--search", "searches", multiple=True, metavar="SECTION.NAME=SPEC",
     help="Setting to search and its values: LOW..HIGH, LOW..HIGH:log, or ONE|OTHER|THIRD; may be "
-    "repeated.",
+    "repeated.  [default: the space of the architecture, without settings that are given]",
 )  # fmt: skip
 @click.option(
     "--trials", type=Whole(1, 1_000_000), default=None, metavar="N",
@@ -94,7 +96,8 @@ def sweep(
     DATASET is a source as for `fastmlp train`. Optuna's tree-structured Parzen estimator draws the
     values. The result of a trial is the value of --monitor in its best epoch. If the data has no
     validation part, one is split off (--validation-fraction, 0.1), so that the test samples do not
-    influence the search. Finished trials are kept if the sweep is interrupted; best.toml in its
+    influence the search. Without --search, the space is that of the architecture, without the
+    settings that are given. Finished trials are kept if the sweep is interrupted; best.toml in its
     directory holds the best settings so far.
     """
     require("sweep", "optuna")
@@ -113,15 +116,16 @@ def _new_sweep(
     given: Given, options: dict[str, Any], trials: int, quiet: bool
 ) -> tuple[Sweep, Experiment]:
     """Check all arguments, the fast checks first, and then create the directory of the sweep."""
-    from fastmlp.experiment.search import distinct
+    from fastmlp.experiment.search import distinct, usual_dimensions
     from fastmlp.experiment.sweep import Search, require_trainable
 
     config = _base_settings(given)
     with _wrong("--search"):
-        dimensions = distinct(options["searches"])
+        dimensions = distinct(options["searches"]) if options["searches"] else ()
     _require_free(options["out"])
     experiment = load_experiment(config, quiet=quiet)
     try:
+        dimensions = dimensions or usual_dimensions(experiment.config, given_keys(given))
         require_trainable(config, experiment, dimensions)
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -263,6 +267,7 @@ def _print(found: Sweep, study: Study, monitor: str, state: State) -> None:
         content = {
             "directory": str(found.path),
             "monitor": monitor,
+            "search": [dimension.text() for dimension in found.search().dimensions],
             "best": None if best is None else asdict(best),
             "best_config": None if best is None else str(found.best_path),
             "trials": [asdict(trial) for trial in trials],
