@@ -26,7 +26,7 @@ ALIKE = {
     "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
     "schedule.minimum": NOT_NEGATIVE,
     "data.standardize data.clamp_target data.header optimizer.nesterov optimizer.amsgrad "
-    "optimizer.centred training.tensorboard training.drop_last": SWITCHED_OFF,
+    "optimizer.centred network.input_scaling training.tensorboard training.drop_last": SWITCHED_OFF,
     "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
     "data.target data.features data.exclude data.categorical data.numeric data.date data.id "
     "data.missing_token": COLUMNS,
@@ -41,6 +41,7 @@ CASES = {
     "data.unknown_categories": ("error", "other", NOT_ONE_OF),
     "data.separator": (";", 3, "valid string, got 3"),
     "network.architecture": ("realmlp", "other", NOT_ONE_OF),
+    "network.embedding": ({"name": "periodic", "bases": 8}, 3, "got 3"),
     "network.hidden": ([5, 4], [5, 0], "greater than or equal to 1, got 0"),
     "network.activation": ([{"name": "elu", "alpha": 0.5}, "tanh"], 3, "got 3"),
     "network.loss": ({"name": "huber", "delta": 2.0}, 3, "got 3"),
