@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastmlp._files import atomic_write, read_regular_file
+from fastmlp._files import atomic_write
 from fastmlp.errors import FormatError
 from fastmlp.experiment.answer_rows import delimited_lines
+from fastmlp.experiment.definitions import (
+    first_difference,
+    has_begun,
+    read_json,
+    write_definition,
+)
 from fastmlp.experiment.fold_results import CrossValidation
 from fastmlp.experiment.fold_training import fold_model_path
 from fastmlp.experiment.folds import Plan
@@ -20,8 +26,6 @@ from fastmlp.experiment.rundir import CROSS_VALIDATION_NAME, MODELS_NAME, clean_
 from fastmlp.experiment.settings import toml
 
 __all__ = ["CrossValidationDirectory"]
-
-_MAX_BYTES = 1 << 20
 
 
 class CrossValidationDirectory:
@@ -76,44 +80,24 @@ class CrossValidationDirectory:
         OSError
             The directory cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"{self.path}: is a file, expected a directory")
-        if self.definition_path.is_file():
-            other = self._difference(plan)
-            if other:
-                raise ValueError(f"{self.path}: holds another cross-validation: {other}")
+        if has_begun(self.definition_path, plan.definition, "cross-validation"):
             return
-        if self.path.is_dir() and any(self.path.iterdir()):
-            raise ValueError(f"{self.path}: is not empty, and holds no cross-validation")
         self.path.mkdir(parents=True, exist_ok=True)
         atomic_write(self.config_path, toml(plan.config).encode())
-        text = json.dumps(plan.definition, indent=2) + "\n"
-        atomic_write(self.definition_path, text.encode())
+        write_definition(self.definition_path, plan.definition)
 
     def is_of(self, plan: Plan) -> bool:
         """Return whether the directory holds the cross-validation of a plan."""
         try:
-            return self.definition_path.is_file() and not self._difference(plan)
+            return self.definition_path.is_file() and not first_difference(
+                self.definition(), plan.definition
+            )
         except (FormatError, OSError):
             return False
 
-    def _difference(self, plan: Plan) -> str:
-        """Return the first thing in which the cross-validation differs from a plan, or ""."""
-        stored = _read_json(self.definition_path)
-        for name, value in plan.definition.items():
-            held = stored.get(name)
-            if held == value:
-                continue
-            if name == "settings" and isinstance(held, dict):
-                return _first_setting(held, value)
-            if name == "data_sha256":
-                return "the data has changed"
-            return f"{name} is {held!r} there, and {value!r} here"
-        return ""
-
     def definition(self) -> dict[str, Any]:
         """Return the content of cross-validation.json."""
-        return _read_json(self.definition_path)
+        return read_json(self.definition_path)
 
     def result(self) -> dict[str, Any]:
         """Return the content of result.json; empty if the cross-validation is not finished.
@@ -125,7 +109,7 @@ class CrossValidationDirectory:
         """
         if not self.result_path.is_file():
             return {}
-        content = _read_json(self.result_path)
+        content = read_json(self.result_path)
         try:
             _require_result(content)
         except (LookupError, AttributeError, TypeError) as error:
@@ -165,21 +149,6 @@ class CrossValidationDirectory:
         write_list(self.path, names)
 
 
-def _first_setting(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    for section in {**held, **wanted}:
-        mine, theirs = wanted.get(section), held.get(section)
-        if mine == theirs:
-            continue
-        if not isinstance(mine, dict) or not isinstance(theirs, dict):
-            return f"{section} is {theirs!r} there, and {mine!r} here"
-        for name in {**theirs, **mine}:
-            if mine.get(name) != theirs.get(name):
-                return (
-                    f"{section}.{name} is {theirs.get(name)!r} there, and {mine.get(name)!r} here"
-                )
-    return ""
-
-
 def _require_result(content: Mapping[str, Any]) -> None:
     """Raise LookupError, AttributeError or TypeError unless scores can be shown."""
     for score in content["scores"].values():
@@ -192,13 +161,3 @@ def _require_result(content: Mapping[str, Any]) -> None:
     for name in ("group", "time", "task", "data"):
         if not isinstance(content[name], (str, type(None))):
             raise TypeError(f"{name} must be text, got {content[name]!r}")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_regular_file(path, _MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: is not valid JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise FormatError(f"{path}: must be a JSON object")
-    return content

@@ -1,4 +1,4 @@
-"""Training of a network with its preprocessing on data of any kind, without a run directory."""
+"""Training of a network with its preprocessing on data of any kind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from fastmlp.experiment.keywords import (
     columns_to_keep_as_text,
     settings_by_section,
 )
+from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.runner import (
     Experiment,
     Outcome,
@@ -29,6 +31,8 @@ from fastmlp.experiment.runner import (
     fit,
     fit_at_once,
     prepare_experiment,
+    save_checkpoint,
+    train,
     with_names,
 )
 from fastmlp.experiment.schema import Config
@@ -137,10 +141,11 @@ def fit_network(
     validation: Any = None,
     callbacks: Sequence[Callback] = (),
     verbose: int = 0,
+    directory: Path | None = None,
 ) -> Fitted:
     """Learn the preprocessing of data of any kind and train a network; see `Model.fit`.
 
-    `settings` are by keyword.
+    `settings` are by keyword. A directory keeps checkpoints, from which the same call continues.
     """
     source = os.fspath(data) if isinstance(data, (str, PathLike)) else None
     if source is None:
@@ -169,7 +174,7 @@ def fit_network(
     if verbose:
         for line in (*experiment.prepared.notes, *([note] if note else [])):
             print(line, file=sys.stderr)
-    _train(experiment, network, callbacks, verbose)
+    _train(experiment, network, callbacks, verbose, directory)
     return Fitted(network, experiment.prepared.notes, experiment.prepared.test)
 
 
@@ -253,17 +258,50 @@ class _Selection(Callback):
 
 
 def _train(
-    experiment: Experiment, network: MLP, callbacks: Sequence[Callback], verbose: int
+    experiment: Experiment,
+    network: MLP,
+    callbacks: Sequence[Callback],
+    verbose: int,
+    directory: Path | None,
 ) -> None:
-    optimizer = build.optimizer(experiment.config)
-    if isinstance(optimizer, LBFGS):
-        fit_at_once(network, experiment, optimizer, verbose=verbose)
-        return
     outcome = Outcome()
-    hooks = [*callbacks, _Selection(experiment, outcome)]
-    fit(network, experiment, optimizer, hooks, verbose=verbose)
+    optimizer = build.optimizer(experiment.config)
+    if directory is not None:
+        _train_in(directory, experiment, network, outcome, callbacks, verbose)
+    elif isinstance(optimizer, LBFGS):
+        fit_at_once(network, experiment, optimizer, verbose=verbose)
+    else:
+        hooks = [*callbacks, _Selection(experiment, outcome)]
+        fit(network, experiment, optimizer, hooks, verbose=verbose)
     if experiment.selects_best and outcome.best_parameters is not None:
         network.set_parameters(outcome.best_parameters)
         if verbose:
             monitor = experiment.config.training.monitor
             print(f"kept epoch {outcome.best_epoch}, the best by {monitor}", file=sys.stderr)
+
+
+def _train_in(
+    directory: Path,
+    experiment: Experiment,
+    network: MLP,
+    outcome: Outcome,
+    callbacks: Sequence[Callback],
+    verbose: int,
+) -> None:
+    """Train with checkpoints; of a training that is finished the last one is read."""
+    run = RunDirectory(directory)
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.sweep()
+    checkpoint, _ = run.checkpoints.newest()
+    run.write_records(checkpoint.records if checkpoint is not None else [])
+    try:
+        train(
+            experiment, network, run, outcome,
+            checkpoint=checkpoint, callbacks=callbacks, verbose=verbose,
+        )  # fmt: skip
+    except BaseException as error:
+        if not isinstance(error, Exception):  # a signal
+            save_checkpoint(network, run, outcome)
+        raise
+    if checkpoint is None or len(outcome.records) > checkpoint.epoch:
+        save_checkpoint(network, run, outcome)

@@ -34,6 +34,7 @@ __all__ = [
     "Division",
     "Fold",
     "Plan",
+    "digest",
     "fold_experiment",
     "fold_part",
     "make_plan",
@@ -254,7 +255,7 @@ def make_plan(config: Config, raw: RawData, division: Division) -> Plan:
             require_column(_table(raw, what, name), what, name)
     settings = _settings_of_folds(config, division, raw)
     options = build.data_options(build.with_targets_as_needed(settings))
-    digests = raw.sha256 or {"data": _digest(raw.train)}
+    digests = raw.sha256 or {"data": digest(raw.train)}
     all_rows = raw.train
     raw, targets = learn_targets(replace(raw, test=None), options, [])
     rows = np.arange(1, len(all_rows.x) + 1)
@@ -368,20 +369,20 @@ def _definition(config: Config, division: Division, digests: Mapping[str, str]) 
     return dict(json.loads(json.dumps(content)))
 
 
-def _digest(part: Part) -> str:
-    """Return a digest of samples in memory."""
-    digest = hashlib.sha256()
+def digest(part: Part) -> str:
+    """Return a digest of samples in memory; of a table with all its columns."""
+    found = hashlib.sha256()
     if isinstance(part.x, Table):
         polars = require("data", "polars")
         buffer = io.BytesIO()
-        polars.DataFrame(list(part.x.columns.values())).write_ipc(buffer)
-        digest.update(buffer.getbuffer())
-        return digest.hexdigest()
+        polars.DataFrame(list(part.x.columns.values())).rechunk().write_ipc(buffer)
+        found.update(buffer.getbuffer())
+        return found.hexdigest()
     for array in (part.x, part.y):
         values = np.asarray(array)
-        digest.update(f"{values.dtype.str} {values.shape}".encode())
+        found.update(f"{values.dtype.str} {values.shape}".encode())
         if values.dtype == object:
-            digest.update(repr(values.tolist()).encode())
+            found.update(repr(values.tolist()).encode())
         else:
-            digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()

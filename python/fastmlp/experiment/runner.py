@@ -478,6 +478,7 @@ def train(
     listener: Callable[[Record, bool], object] = lambda record, is_best: None,
     progress: ProgressFunction | None = None,
     callbacks: Sequence[Callback] = (),
+    verbose: int = 0,
 ) -> None:
     """Train a run to its end, or continue it from a checkpoint.
 
@@ -499,6 +500,8 @@ def train(
         Argument ``progress`` of `MLP.fit`.
     callbacks : sequence of Callback
         Callbacks that are called before the epoch is recorded.
+    verbose : int
+        Argument ``verbose`` of `MLP.fit`.
 
     Raises
     ------
@@ -510,7 +513,7 @@ def train(
     start = time.perf_counter()
     try:
         if isinstance(optimizer, LBFGS):
-            history = fit_at_once(model, experiment, optimizer)
+            history = fit_at_once(model, experiment, optimizer, verbose=verbose)
             _record_at_once(history, epochs, run, outcome, listener)
             return
         if checkpoint is not None:
@@ -529,6 +532,7 @@ def train(
             total_epochs=epochs,
             resume=checkpoint is not None,
             progress=progress,
+            verbose=verbose,
         )
     finally:
         outcome.wall_seconds = time.perf_counter() - start

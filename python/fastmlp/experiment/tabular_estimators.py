@@ -7,19 +7,24 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._named import as_config
+from fastmlp.data import Part
 from fastmlp.data.folds import random_folds
 from fastmlp.data.frames import table_of
 from fastmlp.data.table import Table
 from fastmlp.experiment.bagging import BaggedModel
+from fastmlp.experiment.fit_directory import FitDirectory
 from fastmlp.experiment.fitting import fit_network, target_columns
+from fastmlp.experiment.folds import digest
 from fastmlp.experiment.importance import permutation_importance
 from fastmlp.experiment.pipeline import Model
+from fastmlp.experiment.rundir import clean_json
 from fastmlp.extras import require
 from fastmlp.losses import Loss
 from fastmlp.metrics import get_metric
@@ -76,6 +81,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
+        directory: Any = None,
     ) -> None:
         self.architecture = architecture
         self.n_cv = n_cv
@@ -95,6 +101,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.directory = directory
 
     # ------------------------------------------------------------ training
 
@@ -129,7 +136,10 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         TypeError, ValueError
-            A parameter or an argument is wrong; the message names it.
+            A parameter or an argument is wrong; the message names it. Or `directory` holds the
+            fit of other data or settings.
+        DirectoryInUseError
+            Another process fits in `directory`.
         """
         n_cv, n_ens = integer("n_cv", self.n_cv, 1), integer("n_ens", self.n_ens, 1)
         table = self._table(X, reset=True)
@@ -143,9 +153,16 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         if X_val is not None:
             held = (self._table(X_val, reset=False), np.asarray(y_val))
             check_consistent_length(*held)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        place = self._place()
+        seed = place.seed if place is not None and self.random_state is None else None
+        if seed is None:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         jobs = self._jobs(table, y, weights, held, n_cv, n_ens, seed)
-        networks = self._trained(jobs)
+        if place is None:
+            networks = self._trained(jobs)
+        else:
+            with place.held(self._definition(jobs, seed)):
+                networks = self._trained(jobs, place)
         self.model_ = BaggedModel(networks)
         self._held_out = jobs[0].held
         self.n_iter_ = [len(network.history.loss) for network in networks]
@@ -192,7 +209,39 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             jobs += [_Job(data, validation, seed + len(jobs) + e) for e in range(n_ens)]
         return jobs
 
-    def _trained(self, jobs: list[_Job]) -> list[MLP]:
+    def _place(self) -> FitDirectory | None:
+        """Return the directory of the fit, or None."""
+        if self.directory is None:
+            return None
+        if self.time_limit is not None:
+            raise ValueError(
+                "time_limit must be None with a directory, because a fit that goes on cannot have "
+                f"the epochs that the clock chose before, got {self.time_limit!r}; give epochs"
+            )
+        return FitDirectory(Path(os.path.expanduser(self.directory)))
+
+    def _definition(self, jobs: list[_Job], seed: int) -> dict[str, Any]:
+        """Return what two fits must have in common so that one goes on where the other stopped."""
+        from fastmlp._version import __version__
+
+        digests = [
+            {
+                "training": digest(Part(table_of(job.data, "X"))),
+                "validation": None if job.held is None else digest(Part(table_of(job.held, "X"))),
+            }
+            for job in jobs[:: integer("n_ens", self.n_ens, 1)]
+        ]
+        return {
+            "version": __version__,
+            "n_cv": self.n_cv,
+            "n_ens": self.n_ens,
+            "validation_fraction": self.validation_fraction,
+            "random_state": seed,
+            "settings": clean_json(self._settings(jobs[0], 1)),
+            "data_sha256": digests,
+        }
+
+    def _trained(self, jobs: list[_Job], place: FitDirectory | None = None) -> list[MLP]:
         """Return the networks of the trainings, of which several run at the same time."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         workers = cores if self.n_jobs in (None, -1) else integer("n_jobs", self.n_jobs, 1)
@@ -202,10 +251,14 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             settings["threads"] = 1
         elif self.n_jobs not in (None, -1):
             settings["threads"] = self.n_jobs
+        places = [None if place is None else place.network(n) for n in range(1, len(jobs) + 1)]
         if workers == 1:
-            return [job.run(settings, self.verbose) for job in jobs]
+            return [
+                job.run(settings, self.verbose, place)
+                for job, place in zip(jobs, places, strict=True)
+            ]
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda job: job.run(settings, 0), jobs))
+            return list(pool.map(lambda job, place: job.run(settings, 0, place), jobs, places))
 
     def _settings(self, job: _Job, rounds: int) -> dict[str, Any]:
         """Return the settings of `fastmlp.Model` for one of `rounds` trainings after another."""
@@ -365,13 +418,16 @@ class _Job:
         self.held = held
         self.seed = seed
 
-    def run(self, settings: Mapping[str, Any], verbose: int) -> MLP:
+    def run(self, settings: Mapping[str, Any], verbose: int, directory: Path | None = None) -> MLP:
         """Return the trained network with its preprocessing."""
         targets = [name for name in self.data if name.startswith("target")]
         own = {**settings, "seed": self.seed, "target": targets}
         if self.held is None:
             own |= {"validation_fraction": 0.0, "test_fraction": 0.0}
-        return fit_network(own, self.data, validation=self.held, verbose=verbose).network
+        fitted = fit_network(
+            own, self.data, validation=self.held, verbose=verbose, directory=directory
+        )
+        return fitted.network
 
 
 def _rows(table: Table, rows: Indices) -> Table:
@@ -422,6 +478,10 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         Seed of folds and initial weights.
     verbose : int
         Whether to print a line per epoch.
+    directory : str or os.PathLike, optional
+        Directory for checkpoints. A fit that was stopped, however that was, goes on when the same
+        estimator is fitted to the same data again, and ends with the same bits as one that was
+        never stopped. Without ``random_state``, the seed is that of the directory.
     class_weight : dict or "balanced", optional
         Factors of the classes' losses.
 
@@ -469,6 +529,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
+        directory: Any = None,
         class_weight: Any = None,
     ) -> None:
         super().__init__(
@@ -490,6 +551,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
             n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,
+            directory=directory,
         )
         self.class_weight = class_weight
 
@@ -586,6 +648,10 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
         Seed of folds and initial weights.
     verbose : int
         Whether to print a line per epoch.
+    directory : str or os.PathLike, optional
+        Directory for checkpoints. A fit that was stopped, however that was, goes on when the same
+        estimator is fitted to the same data again, and ends with the same bits as one that was
+        never stopped. Without ``random_state``, the seed is that of the directory.
 
     Attributes
     ----------
