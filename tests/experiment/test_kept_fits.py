@@ -16,24 +16,9 @@ from sklearn.base import clone
 
 import fastmlp
 from fastmlp.experiment.locking import DirectoryInUseError, locked
+from support.kept_fits import data, estimator
 
 TIMEOUT = 120.0
-
-
-def data(task: str, rows: int = 160):
-    made = np.random.default_rng(1)
-    size, town = made.gamma(4.0, 25.0, rows), made.choice(["Ada", "Bo", "Cy"], rows)
-    value = size * np.where(town == "Cy", 2.0, 1.0) + made.normal(0, 5, rows)
-    labels = np.where(value > 100, "much", "little")
-    return {"size": size, "town": town}, labels if task == "classification" else value
-
-
-def estimator(task: str = "classification", **settings):
-    kinds = {
-        "classification": fastmlp.TabularClassifier, "regression": fastmlp.TabularRegressor,
-    }  # fmt: skip
-    own = {"epochs": 80, "hidden": [32, 32], "batch_size": 8, "random_state": 3}
-    return kinds[task](**{**own, **settings})
 
 
 def assert_same(found, expected):
@@ -51,7 +36,7 @@ def assert_same(found, expected):
 CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
-from experiment.test_kept_fits import data, estimator
+from support.kept_fits import data, estimator
 estimator({task!r}, directory={directory!r}, **{settings!r}).fit(*data({task!r}))
 """
 
