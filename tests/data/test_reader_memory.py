@@ -92,7 +92,7 @@ def test_wanted_columns_alone_take_memory(tmp_path, numbers):
     assert peak < RESULT_BYTES / COLUMNS + SPARE_BYTES / 2 < RESULT_BYTES
 
 
-@pytest.mark.parametrize("scaling", ["standard", "robust"])
+@pytest.mark.parametrize("scaling", ["standard", "robust", "quantile"])
 def test_prepared_tables_take_less_than_three_times_their_arrays(tmp_path, scaling):
     """Numbers and a target of two texts: the table, its arrays, and little on the way to them."""
     rows, columns = 1_000_000, 11

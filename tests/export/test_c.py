@@ -11,7 +11,15 @@ import fastmlp
 from fastmlp.data import Preprocessing
 from fastmlp.export import to_c
 from support.c_programs import C_COMPILER, CPP_COMPILER, compiled
-from support.export_models import ALL_ACTIVATIONS, FEATURES, LOSSES, far_and_near, samples, trained
+from support.export_models import (
+    ALL_ACTIVATIONS,
+    FEATURES,
+    LOSSES,
+    far_and_near,
+    quantiles_of,
+    samples,
+    trained,
+)
 
 COUNT = 20
 # By the largest output. Seen: 4.2e-7 and 1.0e-15.
@@ -186,11 +194,13 @@ def test_the_header_is_valid_cpp(standard, dtype, tmp_path):
 
 def test_preprocessing_is_part_of_it(dtype, tmp_path):
     moments = {"input_mean": np.linspace(1900.123, 2100.456, 7), "input_scale": np.full(7, 1.7)}
+    mapped = quantiles_of(samples("float64", 90, seed=1))
     names = {"class_names": ("a", "b", "c", "d")}
     units = {"target_mean": np.array([1e3, -2]), "target_scale": np.array([30, 0.5])}
     chosen = {
         "standardized": ("softmax_cross_entropy", "classification", moments | names),
         "units": ("mse", "regression", moments | units | {"target_names": ("y", "z")}),
+        "mapped": ("softmax_cross_entropy", "classification", moments | names | mapped),
         "bytes": ("softmax_cross_entropy", "classification", names),
     }
     models = {}

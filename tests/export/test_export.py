@@ -21,6 +21,7 @@ from support.export_models import (
     classes,
     far_and_near,
     predictions,
+    quantiles_of,
     samples,
     trained,
 )
@@ -159,6 +160,22 @@ def test_standardization_keeps_digits_that_single_precision_loses(onnxruntime, t
     to_onnx(model, tmp_path / "model.onnx")
     found = run_file(onnxruntime, tmp_path / "model.onnx", raw)
     assert_same(found, predictions(model, model.preprocessing.inputs(raw)), "float32")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 40, 3000])
+def test_normal_quantiles(rows, dtype, onnxruntime, tmp_path):
+    """Some columns have ties, one is constant; samples lie on quantiles, between and beyond."""
+    mean, scale = np.linspace(-2, 3, FEATURES), np.linspace(0.5, 3, FEATURES)
+    scaled = samples("float64", rows, seed=6)
+    scaled[:, 1], scaled[:, 2] = 0.0, np.round(scaled[:, 2])
+    model = trained(dtype=dtype)
+    model.preprocessing = classes(4, input_mean=mean, input_scale=scale, **quantiles_of(scaled))
+    raw = mean + scale * np.concatenate([scaled[:500], 2 * samples("float64", 500, seed=7)])
+    raw = raw.astype(dtype)
+    to_onnx(model, tmp_path / "model.onnx")
+    found = run_file(onnxruntime, tmp_path / "model.onnx", raw)
+    assert_same(found, predictions(model, model.preprocessing.inputs(raw)), dtype)
+    assert check(model, tmp_path / "model.onnx")["passed"]
 
 
 @pytest.mark.parametrize("loss", ["mse", "poisson", "user_defined"])

@@ -7,6 +7,7 @@ import numpy as np
 import fastmlp
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.data import Preprocessing
+from fastmlp.data.normal_map import NormalMap
 
 FEATURES = 7
 SAMPLES = 120
@@ -39,6 +40,12 @@ LOSSES = {
 def samples(dtype, count=SAMPLES, seed=1):
     random = np.random.Generator(np.random.PCG64(seed))
     return random.standard_normal((count, FEATURES)).astype(dtype)
+
+
+def quantiles_of(scaled):
+    """Fields of a preprocessing that map scaled samples to normal quantiles."""
+    found = NormalMap.of(scaled.astype(np.float64).T)
+    return {"input_quantiles": found.quantiles, "normal_quantiles": found.normal_quantiles}
 
 
 def far_and_near(dtype):

@@ -42,8 +42,8 @@ BLANKS = ("", " ", "\u2003", "\t\r")
 
 # Of the largest output. Seen: 1.8e-7 and 5.5e-16.
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
-# Every task, every treatment of missing values, every dtype, known and unknown categories, both
-# scalings.
+# Every task, every treatment of missing values, every dtype, known and unknown categories, every
+# scaling.
 CASES = [
     (
         100 * i + seed,
@@ -51,7 +51,7 @@ CASES = [
     )
     for i, (task, missing) in enumerate(itertools.product(TASKS, POLICIES))
     for seed, (unknown, dtype) in enumerate((("ignore", "float32"), ("error", "float64")))
-    for scaling in (("standard", "robust")[(i + seed) % 2],)
+    for scaling in (("standard", "robust", "quantile")[(i + seed) % 3],)
 ]
 # Categories as codes, which a network embeds or spreads over inputs.
 CASES += [(seed + 100, chosen | {"category_inputs": "code"}) for seed, chosen in CASES]

@@ -82,6 +82,16 @@ def limited():
     )
 
 
+def mapped():
+    """Numbers whose quantiles are mapped to those of the normal distribution."""
+    return tabular(
+        input_mean=np.array([40.0, 0.0, 0.0, 0.0]),
+        input_scale=np.array([10.0, 1.0, 1.0, 1.0]),
+        input_quantiles=np.array([[-2.0, 0.0, 0.5, 6.0]]),
+        normal_quantiles=np.array([[-5.0, 0.0, 1.0, 1.0]]),
+    )
+
+
 def labels():
     return Preprocessing(
         task="multilabel",
@@ -94,5 +104,5 @@ def labels():
 
 EXAMPLES = {
     "tabular": tabular, "images": images, "quantities": quantities, "limited": limited,
-    "labels": labels,
+    "labels": labels, "mapped": mapped,
 }  # fmt: skip

@@ -49,6 +49,7 @@ __all__ = [
     "NumberColumn",
     "codes_of_numbers",
     "date_parts",
+    "quantities_of",
 ]
 
 # Categories of one column: those that are recognized, and those that may be asked for.
@@ -457,6 +458,14 @@ def date_parts(seconds: Floats) -> dict[str, Floats]:
         "weekday": ((days + 3) % 7).astype(np.float64),
         "hour": (seconds - whole * 86400.0) / 3600.0,
     }
+
+
+def quantities_of(columns: Sequence[Column]) -> Mask:
+    """Return a mask of the inputs of columns that are quantities; others are 0 or 1, or codes."""
+    marks = [
+        at < column.quantities for column in columns for at in range(len(column.feature_names))
+    ]
+    return np.array(marks, bool)
 
 
 KINDS: dict[str, type[Column]] = {c.kind: c for c in (NumberColumn, CategoryColumn, DateColumn)}

@@ -20,6 +20,7 @@ def require_consistent(preprocessing: Any) -> None:
     _require_known_outputs(preprocessing)
     _require_matching_inputs(preprocessing)
     _require_usable_moments(preprocessing)
+    _require_usable_quantiles(preprocessing)
     _require_usable_range(preprocessing)
 
 
@@ -120,6 +121,33 @@ def _require_usable_moments(preprocessing: Any) -> None:
                 raise ValueError(f"{name} must be finite, got NaN or infinite values")
         if scale.min() <= 0:
             raise ValueError(f"{kind}_scale must be > 0, got {scale.min()}")
+
+
+def _require_usable_quantiles(preprocessing: Any) -> None:
+    known, normal = preprocessing.input_quantiles, preprocessing.normal_quantiles
+    if (known is None) != (normal is None):
+        raise ValueError("input_quantiles and normal_quantiles must be given together")
+    if known is None:
+        return
+    if preprocessing.input_mean is None:
+        raise ValueError("input_mean must be given where input_quantiles are")
+    count = int(np.count_nonzero(preprocessing.quantities))
+    for name, array in (("input_quantiles", known), ("normal_quantiles", normal)):
+        if array.ndim != 2 or len(array) != count or array.shape[1] < 2:
+            raise ValueError(
+                f"{name} must have shape ({count}, points) with 2 or more points, got {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinite values")
+    if known.shape != normal.shape:
+        raise ValueError(
+            f"normal_quantiles must have shape {known.shape}, that of input_quantiles, "
+            f"got {normal.shape}"
+        )
+    if (np.diff(known) <= 0).any():
+        raise ValueError("input_quantiles must increase along each row")
+    if (np.diff(normal) < 0).any():
+        raise ValueError("normal_quantiles must not decrease along a row")
 
 
 def _require_usable_range(preprocessing: Any) -> None:

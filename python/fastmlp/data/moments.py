@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,14 @@ def column_quartiles(x: NDArray[Any]) -> tuple[Floats, Floats]:
     return median, scale
 
 
-def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool) -> NDArray[Any]:
+def standardize(
+    x: NDArray[Any],
+    mean: Floats,
+    scale: Floats,
+    *,
+    in_place: bool,
+    then: Callable[[Floats], Floats] | None = None,
+) -> NDArray[Any]:
     """Return ``(x - mean) / scale``, computed in float64 and rounded once.
 
     Parameters
@@ -109,6 +116,8 @@ def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool)
         Center and scale of each column, such as mean and standard deviation.
     in_place : bool
         Whether to overwrite `x` if it has the dtype of the result.
+    then : callable, optional
+        Function that is applied to blocks of scaled rows before they are rounded.
 
     Returns
     -------
@@ -119,7 +128,8 @@ def standardize(x: NDArray[Any], mean: Floats, scale: Floats, *, in_place: bool)
     result = x if in_place and x.dtype == dtype else np.empty(x.shape, dtype)
     with np.errstate(over="ignore"):  # the network refuses infinite inputs
         for rows, block in _blocks(x):
-            result[rows] = (block - mean) / scale
+            scaled = (block - mean) / scale
+            result[rows] = scaled if then is None else then(scaled)
     return result
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
 from fastmlp.data.cells import PLAIN, NumberFormat
-from fastmlp.data.columns import Column
+from fastmlp.data.columns import Column, quantities_of
 from fastmlp.data.heading import USUAL_SEPARATORS
 from fastmlp.data.inference import find_kind
 from fastmlp.data.moments import column_moments, column_quartiles
+from fastmlp.data.normal_map import NormalMap
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION, Options
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.data.schema import Schema, learn_columns
@@ -354,6 +355,7 @@ def _weight_format(table: Table | None, options: Options) -> NumberFormat:
 _SCALED_TO = {
     "standard": "standardized to mean 0 and standard deviation 1",
     "robust": "centered at the median and divided by the distance of the quartiles",
+    "quantile": "mapped from their quantiles to those of the standard normal distribution",
 }
 
 
@@ -364,7 +366,7 @@ def _learned_inputs(
     names: Sequence[str] | None,
     notes: list[str],
 ) -> dict[str, Any]:
-    robust = options.scaling == "robust"
+    robust = options.scaling != "standard"
     standardized = options.standardize
     if standardized is None:
         standardized = robust or x.dtype != np.uint8
@@ -372,6 +374,10 @@ def _learned_inputs(
         return {}
     mean, scale = column_quartiles(x) if robust else column_moments(x)
     usable = np.isfinite(mean) & np.isfinite(scale)
+    if options.scaling == "quantile":
+        with np.errstate(over="ignore", invalid="ignore"):
+            usable &= np.isfinite((x.max(axis=0) - mean) / scale)
+            usable &= np.isfinite((x.min(axis=0) - mean) / scale)
     if not usable.all():
         at = int(np.argmin(usable))
         where = f"input {at} (counted from 0)" if names is None else f"column {names[at]!r}"
@@ -380,20 +386,28 @@ def _learned_inputs(
             f"standardize must be off (--no-standardize): {where} holds numbers that are too large "
             f"for {what}"
         )
-    if columns is not None and (robust or options.category_inputs == "code"):
-        quantities = _quantities(columns)
+    quantities = np.ones(len(mean), bool) if columns is None else quantities_of(columns)
+    if robust or options.category_inputs == "code":
         mean, scale = np.where(quantities, mean, 0.0), np.where(quantities, scale, 1.0)
     if options.standardize is None:
         notes.append(f"inputs: {_SCALED_TO[options.scaling]}")
-    return {"input_mean": mean, "input_scale": scale}
+    learned = {"input_mean": mean, "input_scale": scale}
+    return learned | (
+        _learned_map(x, mean, scale, quantities) if options.scaling == "quantile" else {}
+    )
 
 
-def _quantities(columns: Sequence[Column]) -> NDArray[np.bool_]:
-    """Mark the inputs of a table that are quantities; the others are 0 or 1."""
-    marks = [
-        at < column.quantities for column in columns for at in range(len(column.feature_names))
-    ]
-    return np.array(marks, bool)
+def _learned_map(
+    x: NDArray[Any], mean: NDArray[Any], scale: NDArray[Any], quantities: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return the map of the scaled quantities; nothing if there are none."""
+    if not quantities.any():
+        return {}
+    learned = NormalMap.of((x[:, at] - mean[at]) / scale[at] for at in np.flatnonzero(quantities))
+    return {
+        "input_quantiles": learned.quantiles,
+        "normal_quantiles": learned.normal_quantiles,
+    }
 
 
 def _learned_targets(options: Options, targets: Targets, train: Indices) -> dict[str, Any]:

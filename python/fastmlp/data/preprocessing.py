@@ -23,9 +23,10 @@ from fastmlp.data.array_targets import (
 )
 from fastmlp.data.arrays import plain_inputs, refuse_non_finite
 from fastmlp.data.cells import PLAIN, NumberFormat, listed
-from fastmlp.data.columns import Column, NumberColumn
+from fastmlp.data.columns import Column, NumberColumn, quantities_of
 from fastmlp.data.consistency import require_consistent
 from fastmlp.data.moments import standardize
+from fastmlp.data.normal_map import NormalMap
 from fastmlp.data.stored_preprocessing import ARRAY_NAMES, preprocessing_config, read_config
 from fastmlp.data.table import Part, Problems, Reading, Table, require_columns
 from fastmlp.data.table_inputs import encode_table
@@ -62,6 +63,9 @@ class Preprocessing:
     input_mean, input_scale : float64 arrays of shape (features,) or None
         Center and divisor of ``(x - mean) / scale``, which scales inputs: mean and standard
         deviation, or median and distance of the quartiles; None: inputs are not scaled.
+    input_quantiles, normal_quantiles : float64 arrays of shape (quantities, points) or None
+        Quantiles of the scaled inputs that are quantities, which are all of an array, and the
+        quantiles of the normal distribution that they are mapped to; None: they are not mapped.
     class_names : tuple of str or None
         Names of the classes or labels; None for regression.
     target_schema : tuple of columns or None
@@ -116,6 +120,8 @@ class Preprocessing:
     image_shape: tuple[int, ...] | None = None
     input_mean: Floats | None = None
     input_scale: Floats | None = None
+    input_quantiles: Floats | None = None
+    normal_quantiles: Floats | None = None
     class_names: Names | None = None
     target_schema: tuple[Column, ...] | None = None
     indexed_classes: bool = False
@@ -299,10 +305,54 @@ class Preprocessing:
         return self.standardized(encoded, in_place=not given), problems
 
     def standardized(self, encoded: NDArray[Any], *, in_place: bool) -> NDArray[Any]:
-        """Return inputs (samples, features) as ``(x - mean) / scale``, unchanged without a mean."""
+        """Return inputs (samples, features) scaled and mapped, unchanged without a mean."""
         if self.input_mean is None or self.input_scale is None:
             return encoded
-        return standardize(encoded, self.input_mean, self.input_scale, in_place=in_place)
+        mean, scale = self.input_mean, self.input_scale
+        then = None if self.input_quantiles is None else self._mapped
+        return standardize(encoded, mean, scale, in_place=in_place, then=then)
+
+    def original_inputs(self, standardized: NDArray[Any]) -> Floats:
+        """Convert inputs of the network back to the units of the data.
+
+        Parameters
+        ----------
+        standardized : array of shape (samples, features)
+            Inputs as `inputs` returns them.
+
+        Returns
+        -------
+        float64 array of shape (samples, features)
+            With scaling by quantiles, values beyond the first and last quantile are these.
+        """
+        values = np.array(standardized, np.float64)
+        if self.input_mean is None or self.input_scale is None:
+            return values
+        at = self.quantities
+        normal_map = self._normal_map
+        if normal_map is not None:
+            values[:, at] = normal_map.invert(values[:, at])
+        return values * self.input_scale + self.input_mean
+
+    @property
+    def quantities(self) -> NDArray[np.bool_]:
+        """Mask of the inputs that are quantities; others of a table are 0 or 1, or codes."""
+        if self.columns is None:
+            return np.ones(self.features, bool)
+        return quantities_of(self.columns)
+
+    @property
+    def _normal_map(self) -> NormalMap | None:
+        if self.input_quantiles is None or self.normal_quantiles is None:
+            return None
+        return NormalMap(self.input_quantiles, self.normal_quantiles)
+
+    def _mapped(self, scaled: Floats) -> Floats:
+        normal_map = self._normal_map
+        assert normal_map is not None
+        at = self.quantities
+        scaled[:, at] = normal_map.apply(scaled[:, at])
+        return scaled
 
     def has_targets(self, part: Part) -> bool:
         """Return whether a part holds the targets of this preprocessing."""

@@ -29,7 +29,8 @@ from fastmlp.errors import did_you_mean
 __all__ = ["ARRAY_NAMES", "preprocessing_config", "read_config"]
 
 ARRAY_NAMES = (
-    "input_mean", "input_scale", "target_mean", "target_scale", "target_low", "target_high",
+    "input_mean", "input_scale", "input_quantiles", "normal_quantiles",
+    "target_mean", "target_scale", "target_low", "target_high",
 )  # fmt: skip
 
 # Limits far above any real network, low enough that a small file cannot claim much memory.

@@ -63,6 +63,8 @@ def common_preprocessing(pres: Sequence[Preprocessing]) -> Preprocessing:
         target_schema=schema,
         input_mean=None,
         input_scale=None,
+        input_quantiles=None,
+        normal_quantiles=None,
         target_mean=None,
         target_scale=None,
         left_out=tuple(pair for pair in left_out.items() if pair[0] not in used),

@@ -16,6 +16,7 @@ from fastmlp.activations import FORMS
 from fastmlp.export.c_columns import RowWriter
 from fastmlp.export.c_comment import introduction
 from fastmlp.export.c_inputs import InputWriter
+from fastmlp.export.c_normal_map import normal_map
 from fastmlp.export.c_text import (
     NAME,
     Scalar,
@@ -118,6 +119,7 @@ def write_c(
         *(f"#include <{header}.h>" for header in headers),
         *_multiply_add(inference, prefix),
         *_constants(inference, unfolded, prefix),
+        *normal_map(inference, prefix),
         *(() if writer is None else (*writer.constants(), *writer.struct(), *writer.functions())),
         *_functions(inference, unfolded, prefix),
         "",
@@ -457,7 +459,10 @@ class _FunctionWriter:
         value = "x[i]"
         if inference.columns is None and inference.input_mean is not None:
             centered = f"((double)x[i] - {prefix}_input_mean[i])"
-            value = f"({number})({centered} / {prefix}_input_deviation[i])"
+            value = f"({centered} / {prefix}_input_deviation[i])"
+            if inference.input_quantiles is not None:
+                value = f"{prefix}_normal(i, {value})"
+            value = f"({number}){value}"
         if inference.input_scale != 1:
             value += f" * {self._scalar.literal(inference.input_scale)}"
         return value

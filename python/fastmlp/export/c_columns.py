@@ -148,6 +148,8 @@ class RowWriter:
         if self._inference.input_mean is not None:
             mean, deviation = f"{self._prefix}_input_mean", f"{self._prefix}_input_deviation"
             value = f"((value - {mean}[i]) / {deviation}[i])"
+        if self._inference.input_quantiles is not None:
+            value = f"{self._prefix}_normal(i, {value})"
         yield ""
         yield f"static inline void {self._prefix}_put({self._number} *x, int i, double value)"
         yield "{"

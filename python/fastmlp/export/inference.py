@@ -72,6 +72,10 @@ class Inference:
     # Inputs are (x - mean) / deviation in float64; None: x.
     input_mean: Array | None  # (features,)
     input_deviation: Array | None  # (features,)
+    # Then those that are quantities are mapped by these; None: they are not.
+    quantities: Array | None  # (features,), bool
+    input_quantiles: Array | None  # (quantities, points), float64
+    normal_quantiles: Array | None
     input_scale: float
     inputs: tuple[InputColumns, ...]  # between the scaled samples and the first layer; often none
     layers: tuple[DenseLayer, ...]
@@ -171,6 +175,9 @@ def describe(model: MLP | TrainedModel, *, folds: bool = False) -> Inference:
         refuses_unknown=preprocessing is not None and preprocessing.unknown_categories == "error",
         input_mean=None if preprocessing is None else preprocessing.input_mean,
         input_deviation=None if preprocessing is None else preprocessing.input_scale,
+        quantities=None if preprocessing is None else preprocessing.quantities,
+        input_quantiles=None if preprocessing is None else preprocessing.input_quantiles,
+        normal_quantiles=None if preprocessing is None else preprocessing.normal_quantiles,
         input_scale=architecture.input_scale,
         inputs=input_columns(architecture, network.parameters()),
         layers=_layers(network.folded() if folds and normalizes else network),

@@ -24,6 +24,7 @@ from fastmlp.export.inference import (
 )
 from fastmlp.export.onnx_columns import add_columns, input_names
 from fastmlp.export.onnx_inputs import add_inputs, add_mean
+from fastmlp.export.onnx_normal_map import add_normal_map
 from fastmlp.extras import require
 from fastmlp.model import MLP
 
@@ -171,6 +172,7 @@ def _inputs(graph: Graph, inference: Inference) -> tuple[str, str | None]:
         x = graph.cast(x, np.float64)
         x = graph.add("Sub", x, graph.constant("inputs.mean", inference.input_mean))
         x = graph.add("Div", x, graph.constant("inputs.deviation", inference.input_deviation))
+        x = add_normal_map(graph, inference, x)
     x = graph.cast(x, inference.dtype, "inputs.encoded")
     return (
         x if inference.input_scale == 1 else graph.add("Mul", x, inference.input_scale)

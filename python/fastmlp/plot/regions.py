@@ -98,19 +98,21 @@ def decision_regions(
     resolution = integer("resolution", resolution, 2)
     _require_preprocessing(preprocessing)
     names = _class_names(class_names, preprocessing, classes)
-    scale, shift = _units(preprocessing)
+    if preprocessing is not None:
+        points = preprocessing.original_inputs(points)
     ax = styled_axes(ax, grid=False)
     low, high = _limits(points)
     cell = (high - low) / resolution
     lines = [low[i] + cell[i] * (np.arange(resolution) + 0.5) for i in range(2)]
     grid = np.stack(np.meshgrid(*lines), axis=-1).reshape(-1, 2)
+    if preprocessing is not None:
+        grid = preprocessing.standardized(grid, in_place=True)
     predicted = np.asarray(model.predict(grid)).reshape(resolution, resolution)
-    ends = np.stack([low, high]) * scale + shift
+    ends = np.stack([low, high])
     _fill(ax, predicted, classes, ends)
-    along = [line * scale[i] + shift[i] for i, line in enumerate(lines)]
-    _outline(ax, along, _margins(model, grid).reshape(-1, resolution, resolution))
+    _outline(ax, lines, _margins(model, grid).reshape(-1, resolution, resolution))
     for label in range(classes):
-        of_class = points[labels == label] * scale + shift
+        of_class = points[labels == label]
         look = point_look(label, points=len(points))
         ax.plot(of_class[:, 0], of_class[:, 1], label=names[label], **look)
     ax.set(xlim=ends[:, 0], ylim=ends[:, 1])
@@ -159,14 +161,6 @@ def _class_names(
             f"class_names must have one entry per class: {classes} needed, got {len(names)}"
         )
     return [plain(name) for name in names]
-
-
-def _units(preprocessing: Preprocessing | None) -> tuple[Floats, Floats]:
-    """Return the scale and shift that convert inputs of the model to the units of the data."""
-    if preprocessing is None or preprocessing.input_mean is None:
-        return np.ones(2), np.zeros(2)
-    assert preprocessing.input_scale is not None  # set whenever input_mean is set
-    return np.asarray(preprocessing.input_scale), np.asarray(preprocessing.input_mean)
 
 
 def _limits(points: Floats) -> tuple[Floats, Floats]:

@@ -258,11 +258,9 @@ def input_norms(model: MLP) -> Floats:
 
 def original_inputs(x: Array, preprocessing: Preprocessing | None) -> Floats:
     """Return inputs of the network in the units of the data, without standardization."""
-    values = np.asarray(x, np.float64)
-    if preprocessing is None or preprocessing.input_mean is None:
-        return values
-    assert preprocessing.input_scale is not None  # set whenever input_mean is set
-    return values * preprocessing.input_scale + preprocessing.input_mean
+    if preprocessing is None:
+        return np.asarray(x, np.float64)
+    return preprocessing.original_inputs(x)
 
 
 @dataclass(frozen=True)
