@@ -73,6 +73,19 @@ def test_columns_become_the_inputs_that_realmlp_makes():
     assert network.architecture.parametric == (True,)
 
 
+def test_columns_become_the_inputs_that_tabm_takes():
+    """Numbers have normal quantiles, categories are 0 and 1."""
+    model = fastmlp.Model(architecture="tabm", target="price", epochs=1, hidden=[8], members=2)
+    model.fit(frame(2), verbose=0)
+    inputs = model.network.architecture.inputs
+    assert inputs == (Numbers(2), OneHot(3), OneHot(30), OneHot(2))
+    assert len(model.preprocessing.input_quantiles) == 1  # the size
+    with_quartiles = fastmlp.Model(
+        architecture="tabm", target="price", epochs=1, hidden=[8], members=2, scaling="robust"
+    )
+    assert with_quartiles.fit(frame(2), verbose=0).preprocessing.input_quantiles is None
+
+
 def test_a_run_repeats_to_the_bit_and_resumes(tmp_path):
     data = frame(4)
     settings = {"architecture": "realmlp", "target": "sold", "hidden": [16], "seed": 5}

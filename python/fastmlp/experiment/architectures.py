@@ -152,10 +152,11 @@ class _Bins:
         keep(self, bins=integer("bins", self.bins, 1))
         self.of(np.zeros(1))  # which checks the rest
 
-    def of(self, column: NDArray[Any]) -> PiecewiseLinear:
-        """Return the embedding of a column, in the scale of the clip."""
-        clipped = column / np.sqrt(1 + np.square(column / _CLIP, dtype=np.float64))
-        edges = quantile_edges(clipped, self.bins)
+    def of(self, column: NDArray[Any], clip: float = 0.0) -> PiecewiseLinear:
+        """Return the embedding of a column, in the scale of the clip; 0: not clipped."""
+        if clip:
+            column = column / np.sqrt(1 + np.square(column / clip, dtype=np.float64))
+        edges = quantile_edges(column, self.bins)
         apart = np.unique(np.round(edges, _EDGE_DECIMALS))
         if len(apart) == 1:
             apart = apart[0] + np.array([-0.5, 0.5])
@@ -184,24 +185,27 @@ def embedding_of(config: Config) -> Periodic | _Bins | None:
     return made
 
 
-def _inputs(
-    embedding: Periodic | _Bins | None, most_one_hot: int | None, prepared: Prepared
-) -> list[InputGroup]:
+def _inputs(config: Config, prepared: Prepared, most_one_hot: int | None) -> list[InputGroup]:
     """Return numbers, perhaps embedded, and categories that are one-hot or embedded."""
     groups: list[InputGroup] = []
     x = prepared.train.x
+    embedding = embedding_of(config)
+    is_normal = config.data.scaling == "quantile"  # without outliers
+    clip = 0.0 if is_normal else _CLIP
     for at, column in enumerate(_columns(prepared)):
         if column is None:
-            own = embedding.of(x[:, at]) if isinstance(embedding, _Bins) else embedding
+            own = embedding.of(x[:, at], clip) if isinstance(embedding, _Bins) else embedding
             last = groups[-1] if groups else None
             if isinstance(last, Numbers) and last.embedding == own:
-                groups[-1] = Numbers(last.columns + 1, own, _CLIP)
+                groups[-1] = Numbers(last.columns + 1, own, clip)
             else:
-                groups.append(Numbers(1, own, _CLIP))
-        elif most_one_hot is None or column.levels <= most_one_hot:
-            groups.append(OneHot(column.levels, _robust_values(x[:, at], column.levels)))
-        else:
+                groups.append(Numbers(1, own, clip))
+        elif most_one_hot is not None and column.levels > most_one_hot:
             groups.append(Category(column.levels, _EMBEDDING_SIZE))
+        elif is_normal:
+            groups.append(OneHot(column.levels))
+        else:
+            groups.append(OneHot(column.levels, _robust_values(x[:, at], column.levels)))
     return groups
 
 
@@ -365,7 +369,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     ),
     "tabm": Architecture(
         recipe={
-            "data": _TABLE,
+            "data": _TABLE | {"scaling": "quantile"},
             "network": {
                 "hidden": [512, 512, 512],
                 "dropout": 0.1,
@@ -434,9 +438,8 @@ def network_arguments(config: Config, prepared: Prepared) -> Values:
     """Return further arguments of `fastmlp.MLP`."""
     architecture = architecture_of(config)
     members = config.network.members
-    embedding = embedding_of(config)
     if architecture is None:
-        if embedding is not None:
+        if embedding_of(config) is not None:
             raise ValueError(
                 "embedding must be left out or none with the architecture mlp, got "
                 f"{config.network.embedding!r}; the others embed numbers"
@@ -450,7 +453,7 @@ def network_arguments(config: Config, prepared: Prepared) -> Values:
     return {
         **architecture.network,
         "members": members or architecture.members,
-        "inputs": _inputs(embedding, architecture.most_one_hot, prepared),
+        "inputs": _inputs(config, prepared, architecture.most_one_hot),
     }
 
 
