@@ -226,7 +226,7 @@ def test_files_and_copies_hold_the_map(tmp_path):
     far = {name: cells[:3].copy() for name, cells in frame.items() if name != "y"}
     near = {name: cells.copy() for name, cells in far.items()}
     far["x"][:] = 1e9
-    near["x"][:] = frame["x"].max()  # beyond the training part, too, or its end
+    near["x"][:] = frame["x"].max()  # the last quantile, or beyond it
     np.testing.assert_allclose(twin.predict(far), twin.predict(near), rtol=1e-6)
 
 
