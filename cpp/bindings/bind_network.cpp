@@ -172,8 +172,9 @@ void initialize_from_samples(Network<T>& network, const py::object& x, std::uint
   const auto lock = lock_alone(network);
   const NetworkSpec& spec = network.mlp.spec();
   require(spec.members == 1, "a network with members is not fitted to samples");
-  for (const LayerSpec& layer : spec.layers) {
-    require(!layer.batch_norm, "a network with batch normalization is not fitted to samples");
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    require(!spec.layers[l].batch_norm && !spec.finishes_rows(l),
+            "a network with normalization or residual blocks is not fitted to samples");
   }
   KeptArguments kept;
   const SampleRows samples = sample_rows<T>(x, spec.features(), kept);

@@ -54,7 +54,9 @@ inline LayerSpec layer_spec(const py::dict& layer) {
           named<bool>(layer, "input_scales"),
           named<bool>(layer, "output_scales"),
           named<bool>(layer, "own_weights"),
-          named<bool>(layer, "own_vectors")};
+          named<bool>(layer, "own_vectors"),
+          named<bool>(layer, "layer_norm"),
+          named<bool>(layer, "residual")};
 }
 
 inline InputGroup input_group(const py::dict& group) {
@@ -96,7 +98,7 @@ inline NetworkSpec network_spec(const py::dict& network) {
   spec.input_dropout = named<double>(network, "input_dropout");
   spec.input_noise = named<double>(network, "input_noise");
   spec.batch_norm_momentum = named<double>(network, "batch_norm_momentum");
-  spec.batch_norm_epsilon = named<double>(network, "batch_norm_epsilon");
+  spec.normalization_epsilon = named<double>(network, "normalization_epsilon");
   return spec;
 }
 

@@ -41,8 +41,8 @@ std::shared_lock<std::shared_mutex> lock_shared(Network<T>& network) {
 
 /// In the order of ParameterKind.
 inline constexpr auto kParameterKinds =
-    std::to_array<const char*>({"weights", "biases", "scales", "mixes", "input_scales", "frequencies", "phases", "maps",
-                                "map_biases", "tables", "means", "variances"});
+    std::to_array<const char*>({"weights", "biases", "scales", "shifts", "mixes", "input_scales", "frequencies",
+                                "phases", "maps", "map_biases", "tables", "means", "variances"});
 
 /// Returns the array of a layer or group of inputs after a check that it exists.
 template <typename T>

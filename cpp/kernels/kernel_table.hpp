@@ -264,6 +264,17 @@ struct KernelTable {
   void (*normalize_backward)(std::int64_t rows, std::int64_t vectors, const T* inverse, const T* scales,
                              const T* normalized, bool from_batch, T* dz, T* dscales, T* dshift);
 
+  /// Each row over its `outputs`: normalized = (z - mean) * inverse with inverse = 1 / sqrt(variance + epsilon), and
+  /// z = scales * normalized in place. Lanes of z and normalized beyond `outputs` become +0. normalized and inverses are
+  /// both null or both written. The order of sums is that of the sums over outputs below.
+  void (*normalize_rows)(std::int64_t rows, std::int64_t outputs, T epsilon, const T* scales, T* z, T* normalized,
+                         std::int64_t panel_stride, T* inverses);
+  /// dz, the gradient by what was normalized, from that by scales * normalized; +0 beyond `outputs`.
+  void (*normalize_rows_backward)(std::int64_t rows, std::int64_t outputs, const T* scales, const T* normalized,
+                                  const T* inverses, const T* gradient, T* dz, std::int64_t panel_stride);
+  /// sums += source.
+  void (*add_rows)(std::int64_t rows, std::int64_t vectors, const T* source, T* sums);
+
   /// sums[lane] = sum over rows of one panel's rows, in the order of row_sums.inl.hpp, as all sums over rows here.
   void (*column_sums)(std::int64_t rows, std::int64_t vectors, const T* values, T* sums);
 

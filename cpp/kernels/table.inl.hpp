@@ -22,6 +22,7 @@
 #include "kernels/elementwise_loss.inl.hpp"
 #include "kernels/embedding.inl.hpp"
 #include "kernels/gemm.inl.hpp"
+#include "kernels/layer_norm.inl.hpp"
 
 #define FASTMLP_STRING_(x) #x
 #define FASTMLP_STRING(x) FASTMLP_STRING_(x)
@@ -75,6 +76,9 @@ static constexpr KernelTable<T> make_table() {
       .column_moments = column_moments<T>,
       .normalize = normalize<T>,
       .normalize_backward = normalize_backward<T>,
+      .normalize_rows = normalize_rows<T>,
+      .normalize_rows_backward = normalize_rows_backward<T>,
+      .add_rows = add_rows<T>,
       .column_sums = column_sums<T>,
       .loss = {FASTMLP_LOSSES(FASTMLP_LOSS) nullptr},  // the last one is the user's
       .softmax = softmax<T>,

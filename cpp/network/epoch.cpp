@@ -4,7 +4,9 @@
 #include <chrono>
 #include <numeric>
 
+#include "ops/layer_norm.hpp"
 #include "ops/random.hpp"
+#include "ops/residual.hpp"
 
 namespace fastmlp {
 namespace {
@@ -107,6 +109,9 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
       return;
     case PassKind::finish_backward:
       if (thread.computes) finish_backward(memory);
+      return;
+    case PassKind::finish_rows:
+      if (thread.computes) finish_rows(memory);
       return;
     case PassKind::report_progress:
       return report_progress();
@@ -251,6 +256,7 @@ bool Epoch<T>::forward(const StepMemory<T>& memory) {
     batch_norm_forward(kernels_, layer, batch_norm_settings(l), memory.batch_norm(Mode::writes, l), output.values, p);
     dense_finish(kernels_, layer, output, drop, rows, p);
   }
+  if (spec_.finishes_rows(l)) forward_rows(memory, own);
   if (l + 1 < spec_.layers.size() && spec_.layers[l + 1].input_scales) {
     const DenseLayer<T>& above = memory.scaling_layer(Mode::reads, l + 1);
     const DenseLayer<T> slice = input_slice(above, own);
@@ -260,10 +266,33 @@ bool Epoch<T>::forward(const StepMemory<T>& memory) {
   return true;
 }
 
+/// From the product of a layer to its output, through the ends of residual blocks and layer normalization.
+template <typename T>
+void Epoch<T>::forward_rows(const StepMemory<T>& memory, Range panels) {
+  const std::size_t l = memory.pass().layer;
+  const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
+  const LayerOutput<T> output = memory.layer_output(Mode::writes, l);
+  const Range rows = memory.rows();
+  const bool ends = spec_.layers[l].residual;
+  const Dropout drop = dropout(l + 1, memory.batch());
+  const BlockEnds<T> blocks{ends ? memory.skips(Mode::reads, l - kBlockLayers) : Panels<T>{},
+                            spec_.begins_block(l) ? memory.skips(Mode::writes, l) : Panels<T>{}};
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    residual_forward(kernels_, layer, blocks, output.values, drop, rows, p);
+  }
+  if (layer.normalizes_rows()) {
+    layer_norm_forward(kernels_, layer, spec_.normalization_epsilon, memory.layer_norm(Mode::writes, l), output.values,
+                       rows);
+  }
+  for (std::int64_t p = panels.begin; p < panels.end; ++p) {
+    dense_finish(kernels_, biased_by_shifts(layer), output, ends ? Dropout{} : drop, rows, p);
+  }
+}
+
 template <typename T>
 BatchNormSettings Epoch<T>::batch_norm_settings(std::size_t l) const {
   const bool from_batch = request_.training && update_.trains(l);
-  return {spec_.batch_norm_epsilon, spec_.batch_norm_momentum, from_batch, from_batch && state_.updates};
+  return {spec_.normalization_epsilon, spec_.batch_norm_momentum, from_batch, from_batch && state_.updates};
 }
 
 /// Calls the user's function on the whole batch, from thread 0.
@@ -341,7 +370,9 @@ bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
   const std::size_t l = memory.pass().layer;
   const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
   const Panels<T> dz = memory.dz(Mode::reads, l);
-  const Panels<T> below_dz = l == 0 ? memory.dx(Mode::writes) : memory.dz(Mode::writes, l - 1);
+  const Panels<T> below_dz = l == 0
+                                 ? memory.dx(Mode::writes)
+                                 : memory.gradient(Mode::writes, activation_gradient(spec_, l - 1), l - 1);
   const bool finishes = l > 0 && layer.input_scales == nullptr;
   const Derivative<T> below = finishes ? derivative(memory, l - 1) : Derivative<T>{Activation::identity, 0, {below_dz}};
   T* transposed = memory.transposed();
@@ -388,6 +419,25 @@ void Epoch<T>::finish_backward(const StepMemory<T>& memory) {
                           gradient, p);
     }
   }
+}
+
+/// From the gradient by what the activation function of a layer reads to that by its product, for this thread's rows.
+template <typename T>
+void Epoch<T>::finish_rows(const StepMemory<T>& memory) {
+  const std::size_t l = memory.pass().layer;
+  const LayerSpec& layer = spec_.layers[l];
+  const Range rows = memory.rows();
+  const Panels<T> dsum = memory.gradient(Mode::writes, sum_gradient(spec_, l), l);
+  if (layer.layer_norm) {
+    layer_norm_backward(kernels_, memory.layer(Mode::reads, l), memory.layer_norm(Mode::reads, l),
+                        memory.gradient(Mode::reads, Buffer::dshifted, l), dsum, rows);
+  }
+  const std::size_t end = l + kBlockLayers;
+  const Panels<T> dskip =
+      spec_.begins_block(l) ? memory.gradient(Mode::reads, sum_gradient(spec_, end), end) : Panels<T>{};
+  const Panels<T> dz = layer.drops_branch() ? memory.dz(Mode::writes, l) : dsum;
+  const Dropout drop = dropout(l + 1, memory.batch());
+  for (std::int64_t p = 0; p < dz.count(); ++p) residual_backward(kernels_, dskip, dsum, dz, drop, rows, p);
 }
 
 template <typename T>

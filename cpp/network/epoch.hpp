@@ -48,11 +48,13 @@ class Epoch {
   void take_samples(const StepMemory<T>& memory);
   void scale_inputs(const StepMemory<T>& memory);
   bool forward(const StepMemory<T>& memory);
+  void forward_rows(const StepMemory<T>& memory, Range panels);
   BatchNormSettings batch_norm_settings(std::size_t l) const;
   void user_loss(const StepMemory<T>& memory);
   void loss(const StepMemory<T>& memory);
   bool backward_data(const StepMemory<T>& memory);
   void finish_backward(const StepMemory<T>& memory);
+  void finish_rows(const StepMemory<T>& memory);
   void report_progress();
   void check_stop(ThreadState& thread);
   void update_running_moments(const StepMemory<T>& memory);

@@ -10,8 +10,10 @@
 #include "network/input.hpp"
 #include "network/plan.hpp"
 #include "ops/batch_norm.hpp"
+#include "ops/layer_norm.hpp"
 #include "ops/members.hpp"
 #include "ops/pack.hpp"
+#include "ops/residual.hpp"
 
 namespace fastmlp {
 namespace {
@@ -58,6 +60,22 @@ void check_inputs(const NetworkSpec& spec) {
   }
 }
 
+/// Layer normalization and residual blocks.
+void check_rows(const NetworkSpec& spec) {
+  require(!spec.layers.back().layer_norm && !spec.layers.back().residual,
+          "the last layer neither has layer normalization nor ends a residual block");
+  for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) {
+    const LayerSpec& layer = spec.layers[l];
+    require(!layer.residual || l >= kBlockLayers, "a residual block must begin at a layer");
+    require(!layer.residual || spec.layer_sizes[l + 1] == spec.layer_sizes[l + 1 - kBlockLayers],
+            "a residual block must begin and end at layers of one width");
+    if (!spec.finishes_rows(l)) continue;
+    require(spec.members == 1, "layer normalization and residual blocks need a network without members");
+    require(!layer.batch_norm && !layer.output_scales && !spec.layers[l + 1].input_scales,
+            "layer normalization and residual blocks exclude batch normalization and scales");
+  }
+}
+
 void check_spec(const NetworkSpec& spec) {
   require(spec.layer_sizes.size() >= 2, "layer_sizes must have at least 2 entries (features and outputs), got " +
                                             std::to_string(spec.layer_sizes.size()));
@@ -80,6 +98,7 @@ void check_spec(const NetworkSpec& spec) {
   const LayerSpec& last = spec.layers.back();
   require(!last.batch_norm && !last.output_scales && !last.mixes && last.dropout == 0,
           "the last layer has neither batch normalization nor scales, mixes or dropout");
+  check_rows(spec);
   check_inputs(spec);
 }
 
@@ -121,6 +140,9 @@ void place(const ParameterArray<T>& array, DenseLayer<T>& layer) {
     case ParameterKind::scales:
       layer.scales = data;
       return fill(array, T{1});
+    case ParameterKind::shifts:
+      layer.shifts = data;
+      return;
     case ParameterKind::mixes:
       layer.mixes = data;
       return fill(array, T{1});
@@ -211,7 +233,8 @@ void Mlp<T>::describe_layer(std::size_t l) {
   };
   const auto of_outputs = [&](ParameterKind kind, bool exists) { vector(kind, exists, outputs, layer.own_vectors); };
   of_outputs(ParameterKind::biases, true);
-  of_outputs(ParameterKind::scales, layer.batch_norm || layer.output_scales);
+  of_outputs(ParameterKind::scales, layer.batch_norm || layer.output_scales || layer.layer_norm);
+  of_outputs(ParameterKind::shifts, layer.layer_norm);
   of_outputs(ParameterKind::mixes, layer.mixes);
   vector(ParameterKind::input_scales, layer.input_scales, inputs, true);
   of_outputs(ParameterKind::means, layer.batch_norm);
@@ -276,6 +299,7 @@ void Mlp<T>::allocate() {
     layers_[l].members = spec_.members;
     layers_[l].own_weights = spec_.layers[l].own_weights;
     layers_[l].own_vectors = spec_.layers[l].own_vectors;
+    layers_[l].product_only = layers_[l].scales_outputs() || spec_.finishes_rows(l);
   }
 }
 
@@ -321,6 +345,9 @@ class InferenceBlock {
     for (const DenseLayer<T>& layer : mlp.layers()) widest = std::max({widest, layer.weights.rows, layer.weights.cols});
     widest = round_up(widest, panel);
     for (std::size_t& offset : offsets_) offset = arena_.template reserve<T>(checked_product(widest, rows));
+    const bool has_blocks =
+        std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.residual; });
+    for (std::size_t& offset : kept_) offset = arena_.template reserve<T>(has_blocks ? checked_product(widest, rows) : 0);
     if (spec.has_input_stage()) {
       inputs_ = arena_.template reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), samples));
       sample_columns_ = arena_.template reserve<T>(checked_product(spec.features(), samples));
@@ -342,9 +369,10 @@ class InferenceBlock {
       const Panels<T> next = buffer(l + 1, count, layer.weights.cols);
       dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, {0, next.count()});
       for (std::int64_t p = 0; layer.scales_outputs() && p < next.count(); ++p) {
-        batch_norm_infer(kernels, layer, spec.batch_norm_epsilon, next, {0, count}, p);
+        batch_norm_infer(kernels, layer, spec.normalization_epsilon, next, {0, count}, p);
         dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
       }
+      if (spec.finishes_rows(l)) finish_rows(l, next);
       values = {next};
       if (l + 1 == layers) break;
       if (!outputs.hidden.empty()) write_hidden(next, samples.count, rows, outputs.hidden[l]);
@@ -358,6 +386,22 @@ class InferenceBlock {
  private:
   Panels<T> buffer(std::size_t activation, std::int64_t rows, std::int64_t cols) {
     return {arena_.template at<T>(offsets_[activation % 2]), rows, cols, mlp_.kernels().panel};
+  }
+
+  /// From the product of a layer to its output, through the ends of residual blocks and layer normalization.
+  void finish_rows(std::size_t l, const Panels<T>& values) {
+    const KernelTable<T>& kernels = mlp_.kernels();
+    const NetworkSpec& spec = mlp_.spec();
+    const DenseLayer<T>& layer = mlp_.layer(l);
+    const Range rows{0, values.rows};
+    Panels<T> kept = values;  // a block ends before the next one of its buffer begins
+    kept.data = arena_.template at<T>(kept_[l % kBlockLayers]);
+    const BlockEnds<T> ends{spec.layers[l].residual ? kept : Panels<T>{}, spec.begins_block(l) ? kept : Panels<T>{}};
+    for (std::int64_t p = 0; p < values.count(); ++p) residual_forward(kernels, layer, ends, values, {}, rows, p);
+    if (layer.normalizes_rows()) layer_norm_forward<T>(kernels, layer, spec.normalization_epsilon, {}, values, rows);
+    for (std::int64_t p = 0; p < values.count(); ++p) {
+      dense_finish<T>(kernels, biased_by_shifts(layer), {values}, {}, rows, p);
+    }
   }
 
   LayerInput<T> plain_input(const SampleRows& samples, Range rows) {
@@ -444,6 +488,7 @@ class InferenceBlock {
   ZeroColumns columns_;
   Arena arena_;
   std::size_t offsets_[2];
+  std::size_t kept_[kBlockLayers];
   std::size_t inputs_ = 0;
   std::size_t sample_columns_ = 0;
   std::size_t input_scratch_ = 0;

@@ -38,7 +38,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
 
 /// Decisions that a test makes in place of the plan, so that small networks take every path.
 struct PlanOverrides {
-  std::optional<std::uint64_t> split_by_outputs;  // bit l: layer l; layers with batch normalization always are
+  std::optional<std::uint64_t> split_by_outputs;  // bit l: layer l; normalization decides alone
   std::optional<std::uint64_t> transposes_weights;
   std::optional<bool> own_input;
   std::optional<bool> leaves_out_columns;

@@ -69,7 +69,11 @@ void RunMemory<T>::reserve_layer(std::size_t l) {
   memory.dz = arena_.reserve<T>(elements);
   memory.derivatives = reserve(stores_derivatives(mlp_.kernels(), layer), elements);
   memory.residues = reserve(layer.mixes, elements);
-  memory.normalized = reserve(scales, elements);
+  memory.normalized = reserve(scales || layer.layer_norm, elements);
+  memory.row_moments = reserve(layer.layer_norm, rows_);
+  memory.skips = reserve(spec.begins_block(l), elements);
+  memory.dsum = reserve(layer.drops_branch(), elements);
+  memory.dshifted = reserve(layer.layer_norm, elements);
   memory.moments = reserve(scales, 5 * mlp_.layer(l).vector_copies() * padded);
   memory.dinput_scales = reserve(layer.input_scales, mlp_.layer(l).members * mlp_.layer(l).input_stride);
   widest_layer_ = std::max(widest_layer_, outputs);

@@ -13,9 +13,11 @@
 #include "base/team.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
+#include "network/step.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/dense.hpp"
 #include "ops/input_stage.hpp"
+#include "ops/layer_norm.hpp"
 
 namespace fastmlp {
 
@@ -69,6 +71,18 @@ class RunMemory {
   /// Activation l + 1: the same, unless the next layer scales it.
   Panels<T> activation(std::size_t l, std::int64_t rows) const { return layer_panels(layers_[l].scaled, l, rows); }
   Panels<T> dz(std::size_t l, std::int64_t rows) const { return layer_panels(layers_[l].dz, l, rows); }
+  Panels<T> gradient(Buffer buffer, std::size_t l, std::int64_t rows) const {
+    const LayerMemory& layer = layers_[l];
+    return layer_panels(buffer == Buffer::dsum       ? layer.dsum
+                        : buffer == Buffer::dshifted ? layer.dshifted
+                                                     : layer.dz,
+                        l, rows);
+  }
+  Panels<T> skips(std::size_t l, std::int64_t rows) const { return layer_panels(layers_[l].skips, l, rows); }
+  Panels<T> normalized(std::size_t l, std::int64_t rows) const { return layer_panels(layers_[l].normalized, l, rows); }
+  LayerNormMemory<T> layer_norm(std::size_t l, std::int64_t rows) const {
+    return {normalized(l, rows), arena_.at<T>(layers_[l].row_moments)};
+  }
   Panels<T> dx(std::int64_t rows) const;
   BatchNormMemory<T> batch_norm(std::size_t l, std::int64_t rows) const;
   /// The thread's part of one block. The fewer threads the team has, the larger are the parts.
@@ -101,6 +115,10 @@ class RunMemory {
     std::size_t dz = 0;
     std::size_t normalized = 0;
     std::size_t moments = 0;
+    std::size_t row_moments = 0;
+    std::size_t skips = 0;
+    std::size_t dsum = 0;
+    std::size_t dshifted = 0;
     std::size_t dinput_scales = 0;
     LayerOutput<T> output{};
   };
@@ -138,7 +156,8 @@ class RunMemory {
 /// Whether the backward pass needs the derivative of the activation function, rather than the output alone.
 template <typename T>
 bool stores_derivatives(const KernelTable<T>& kernels, const LayerSpec& layer) {
-  return layer.dropout > 0 || layer.mixes || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
+  const bool drops = layer.dropout > 0 && !layer.residual;
+  return drops || layer.mixes || !kernels.derivative_from_output[static_cast<int>(layer.activation)];
 }
 
 }  // namespace fastmlp

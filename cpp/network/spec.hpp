@@ -38,7 +38,14 @@ struct LayerSpec {
   bool output_scales = false;  // a trained factor for each output, between product and bias
   bool own_weights = false;    // each member has weights of its own
   bool own_vectors = false;    // and arrays of one element per output
+  bool layer_norm = false;     // of each row, between bias and activation
+  bool residual = false;       // ends a residual block; its dropout then comes before the sum
+
+  bool drops_branch() const { return residual && dropout > 0; }
 };
+
+/// Layers of a residual block: it ends two layers above the one where it begins.
+inline constexpr std::size_t kBlockLayers = 2;
 
 /// Consecutive outputs under one loss; groups follow one another.
 struct LossSpec {
@@ -61,7 +68,7 @@ struct NetworkSpec {
   double input_dropout = 0;
   double input_noise = 0;  // deviation of normal noise, after scaling
   double batch_norm_momentum = 0.9;
-  double batch_norm_epsilon = 1e-5;
+  double normalization_epsilon = 1e-5;
 
   std::int64_t layer_count() const { return static_cast<std::int64_t>(layer_sizes.size()) - 1; }
   std::int64_t features() const { return layer_sizes.front(); }
@@ -78,6 +85,12 @@ struct NetworkSpec {
   bool trains_inputs() const {
     return std::any_of(inputs.begin(), inputs.end(), [](const InputGroup& group) { return group.is_trained(); });
   }
+  /// Whether the pre-activations of layer l are added to those of the layer where a residual block ends.
+  bool begins_block(std::size_t l) const {
+    return l + kBlockLayers < layers.size() && layers[l + kBlockLayers].residual;
+  }
+  /// Whether something happens to the pre-activations of layer l between its product and its activation, row by row.
+  bool finishes_rows(std::size_t l) const { return layers[l].layer_norm || layers[l].residual || begins_block(l); }
   const LayerSpec& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
   /// The input differs from step to step.
   bool disturbs_input() const { return input_dropout > 0 || input_noise > 0; }

@@ -19,7 +19,8 @@ bool parts_overlap(Share a, Share b) {
 bool depends_on_batch_size(Buffer buffer) {
   return buffer == Buffer::activations || buffer == Buffer::dz || buffer == Buffer::dx ||
          buffer == Buffer::normalized || buffer == Buffer::row_results || buffer == Buffer::sample_columns ||
-         buffer == Buffer::unscaled_input;
+         buffer == Buffer::unscaled_input || buffer == Buffer::row_moments || buffer == Buffer::skips ||
+         buffer == Buffer::dsum || buffer == Buffer::dshifted;
 }
 
 /// Whether threads race when one makes access `a` and another makes access `b`.
@@ -165,6 +166,12 @@ class StepBuilder {
     if (scales_inputs(l + 1)) {
       accesses.push_back(reads(Buffer::parameters, input_scales_part(layers_, l + 1), weights));
     }
+    if (spec_.layers[l].layer_norm) {
+      accesses.push_back(writes(Buffer::normalized, l, share));
+      accesses.push_back(writes(Buffer::row_moments, l, share));
+    }
+    if (spec_.layers[l].residual) accesses.push_back(reads(Buffer::skips, l - kBlockLayers, share));
+    if (spec_.begins_block(l)) accesses.push_back(writes(Buffer::skips, l, share));
     add(PassKind::forward, l, share, std::move(accesses));
   }
 
@@ -193,11 +200,29 @@ class StepBuilder {
     if (l == 0) {
       accesses.push_back(writes(Buffer::dx, 0, Share::rows));
     } else {
-      accesses.push_back(writes(Buffer::dz, l - 1, Share::rows));
+      accesses.push_back(writes(activation_gradient(spec_, l - 1), l - 1, Share::rows));
       if (!scales_inputs(l)) accesses.push_back(derivative(l - 1, Share::rows));
     }
     add(PassKind::backward_data, l, Share::rows, std::move(accesses));
     finish_backward(l);
+    if (l > 0 && spec_.finishes_rows(l - 1)) finish_rows(l - 1);
+  }
+
+  /// From the gradient by what the activation function of layer l reads to that by its product.
+  void finish_rows(std::size_t l) {
+    const LayerSpec& layer = spec_.layers[l];
+    std::vector<Access> accesses{writes(sum_gradient(spec_, l), l, Share::rows)};
+    if (layer.layer_norm) {
+      accesses.push_back(reads(Buffer::dshifted, l, Share::rows));
+      accesses.push_back(reads(Buffer::normalized, l, Share::rows));
+      accesses.push_back(reads(Buffer::row_moments, l, Share::rows));
+      accesses.push_back(reads(Buffer::parameters, l, Share::whole));
+    }
+    if (spec_.begins_block(l)) {
+      accesses.push_back(reads(sum_gradient(spec_, l + kBlockLayers), l + kBlockLayers, Share::rows));
+    }
+    if (layer.drops_branch()) accesses.push_back(writes(Buffer::dz, l, Share::rows));
+    add(PassKind::finish_rows, l, Share::rows, std::move(accesses));
   }
 
   /// The gradient by the inputs of layer l, as its product gives it, becomes that by the product of the layer below or
@@ -260,6 +285,10 @@ class StepBuilder {
         accesses.push_back(reads(Buffer::activations, l + 1, own ? Share::outputs : Share::whole));
       }
       if (scales_outputs(l)) accesses.push_back(reads(Buffer::batch_moments, l, Share::outputs));
+      if (spec_.layers[l].layer_norm) {
+        accesses.push_back(reads(Buffer::dshifted, l, Share::whole));
+        accesses.push_back(reads(Buffer::normalized, l, Share::whole));
+      }
       if (scales_inputs(l)) {
         accesses.push_back(reads(Buffer::dinput_scales, l, Share::outputs));
         accesses.push_back(writes(target, input_scales_part(layers_, l), Share::outputs));

@@ -2,8 +2,8 @@
 // follow from these accesses. A new pass declares its accesses here; no barrier is placed by hand.
 //
 // Layers are numbered 0..L-1 and activations 0..L: layer l reads activation l and writes activation l + 1, activation 0
-// is the input of the first layer. dz of layer l is the gradient of the loss by the layer's pre-activations; dx is the
-// gradient by the input of the first layer. Parameters come in parts: those of each layer, its input scales, and those
+// is the input of the first layer. dz of layer l is the gradient of the loss by the layer's pre-activations, or by its
+// product where something lies between the two; dx is the gradient by the input of the first layer. Parameters come in parts: those of each layer, its input scales, and those
 // of the input stage.
 #pragma once
 
@@ -24,8 +24,12 @@ enum class Buffer {
   unscaled_input,  // inputs of the first layer, a row per sample, before the members scale them
   normalized,      // per layer: values before scale and shift
   batch_moments,   // per layer: moments of the batch, and gradients of scales and shifts
+  row_moments,     // per layer: deviation of each row
+  skips,           // per layer: pre-activations where a residual block begins
   dinput_scales,   // per layer: gradients of its input scales
   dz,              // per layer
+  dsum,            // per layer: gradient by the sum that ends a residual block, where dropout lies between it and dz
+  dshifted,        // per layer: gradient by what layer normalization gives
   dx,
   row_results,  // loss and correctness of each row
   parameters,   // per part: with the optimizer's state and the running moments
@@ -54,6 +58,15 @@ enum class Mode { reads, writes };
 inline std::size_t input_scales_part(std::size_t layers, std::size_t l) { return layers + l; }
 inline std::size_t inputs_part(std::size_t layers) { return 2 * layers; }
 
+/// The buffer of the gradient by the sum of bias, product and skip of layer l.
+inline Buffer sum_gradient(const NetworkSpec& spec, std::size_t l) {
+  return spec.layers[l].drops_branch() ? Buffer::dsum : Buffer::dz;
+}
+/// The buffer of the gradient by what the activation function of layer l reads.
+inline Buffer activation_gradient(const NetworkSpec& spec, std::size_t l) {
+  return spec.layers[l].layer_norm ? Buffer::dshifted : sum_gradient(spec, l);
+}
+
 struct Access {
   Buffer buffer;
   std::size_t part;  // number of the layer, activation or part of the parameters; 0 for buffers without parts
@@ -71,6 +84,7 @@ enum class PassKind {
   loss,
   backward_data,
   finish_backward,  // between two products, what needs all rows of a unit
+  finish_rows,      // between two products, what needs all units of a row, and ends of residual blocks
   report_progress,  // progress, signals, and what the next passes start from
   check_stop,       // whether all threads go on
   update_running_moments,

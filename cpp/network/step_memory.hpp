@@ -90,6 +90,25 @@ class StepMemory {
     require_declared(Buffer::dz, l, mode);
     return state_.memory.dz(l, batch_.rows);
   }
+  /// The gradient of layer l in Buffer::dz, dsum or dshifted.
+  Panels<T> gradient(Mode mode, Buffer buffer, std::size_t l) const {
+    require_declared(buffer, l, mode);
+    return state_.memory.gradient(buffer, l, batch_.rows);
+  }
+  Panels<T> skips(Mode mode, std::size_t l) const {
+    require_declared(Buffer::skips, l, mode);
+    return state_.memory.skips(l, batch_.rows);
+  }
+  LayerNormMemory<T> layer_norm(Mode mode, std::size_t l) const {
+    require_declared(Buffer::normalized, l, mode);
+    require_declared(Buffer::row_moments, l, mode);
+    return state_.memory.layer_norm(l, batch_.rows);
+  }
+  /// Values before scales and shifts.
+  Panels<T> normalized(Mode mode, std::size_t l) const {
+    require_declared(Buffer::normalized, l, mode);
+    return state_.memory.normalized(l, batch_.rows);
+  }
   Panels<T> dx(Mode mode) const {
     require_declared(Buffer::dx, 0, mode);
     return state_.memory.dx(batch_.rows);

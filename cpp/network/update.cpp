@@ -25,8 +25,14 @@ void Update<T>::run(const StepMemory<T>& memory, const StepUpdate<T>& settings) 
 
 template <typename T>
 LayerGradient<T> Update<T>::gradient(const StepMemory<T>& memory, std::size_t l) const {
-  if (memory.layer_shape(l).mixes == nullptr) return {memory.dz(Mode::reads, l)};
-  return {memory.dz(Mode::reads, l), memory.layer_output(Mode::reads, l).residues};
+  const DenseLayer<T>& layer = memory.layer_shape(l);
+  LayerGradient<T> gradient{memory.dz(Mode::reads, l)};
+  if (layer.mixes != nullptr) gradient.dmixes = memory.layer_output(Mode::reads, l).residues;
+  if (layer.normalizes_rows()) {
+    gradient.dshifted = memory.gradient(Mode::reads, Buffer::dshifted, l);
+    gradient.normalized = memory.normalized(Mode::reads, l);
+  }
+  return gradient;
 }
 
 /// In layers split by outputs each thread updates the panels that it has computed; of the scales of inputs those whose

@@ -27,7 +27,7 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
       if (p + 1 < panels.end && !listed) product.next_b = weights.at(p + 1, first_row);
       kernels.gemm_nn(product);
     });
-    if (depth.end < x.cols || layer.scales_outputs()) continue;
+    if (depth.end < x.cols || layer.product_only) continue;
     dense_finish(kernels, layer, output, dropout, rows, p);
   }
 }
@@ -35,6 +35,7 @@ void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, co
 template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p) {
+  static constexpr T kNoBias[kWidestPanel] = {};
   const std::int64_t vectors = vectors_for(kernels, output.values.width(p));
   const auto function = static_cast<int>(layer.activation);
   for_members(layer.vector_copies(), output.values.rows, rows, [&](std::int64_t member, Range part) {
@@ -42,13 +43,14 @@ void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, con
       return panels.data == nullptr ? nullptr : panels.at(p, part.begin);
     };
     const std::int64_t first = member * layer.output_stride + p * output.values.panel;
+    const T* bias = layer.bias == nullptr ? kNoBias : layer.bias + first;
     T* z = output.values.at(p, part.begin);
     T* derivatives = first_of(output.derivatives);
     if (layer.mixes == nullptr) {
-      kernels.activate[function](part.size(), vectors, layer.parameter, layer.bias + first, z, derivatives);
+      kernels.activate[function](part.size(), vectors, layer.parameter, bias, z, derivatives);
     } else {
-      kernels.activate_mixed[function](part.size(), vectors, layer.parameter, layer.bias + first, layer.mixes + first,
-                                       z, derivatives, first_of(output.residues));
+      kernels.activate_mixed[function](part.size(), vectors, layer.parameter, bias, layer.mixes + first, z, derivatives,
+                                       first_of(output.residues));
     }
   });
   if (dropout.rate > 0) drop_values(kernels, output, dropout, rows, p);
@@ -232,6 +234,12 @@ void backward_weights_of(const KernelTable<T>& kernels, const DenseLayer<T>& lay
     };
     if (!layer.scales_outputs()) deliver_columns(ParameterKind::biases, dz, layer.bias);
     if (layer.mixes != nullptr) deliver_columns(ParameterKind::mixes, gradient.dmixes, layer.mixes);
+    if (!layer.normalizes_rows()) continue;
+    deliver_columns(ParameterKind::shifts, gradient.dshifted, layer.shifts);
+    std::fill(scratch, scratch + panel, T{0});
+    kernels.dot_columns(rows.size(), product.vectors, gradient.dshifted.at(out_panel, rows.begin),
+                        gradient.normalized.at(out_panel, rows.begin), scratch);
+    deliver(kernels, sink, ParameterKind::scales, panel, layer.scales + out_panel * panel, scratch);
   }
 }
 

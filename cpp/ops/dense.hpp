@@ -22,20 +22,23 @@ struct DenseLayer {
   Activation activation = Activation::identity;
   T parameter = 0;            // of the activation
   T* mixes = nullptr;         // share of the activation in y = z + mix (act(z) - z)
-  T* scales = nullptr;        // factors between product and bias
+  T* scales = nullptr;        // factors between product and bias, or of what layer normalization gives
+  T* shifts = nullptr;        // of layer normalization, after its scales
   T* means = nullptr;         // running; with batch normalization before the scales
   T* variances = nullptr;     // running
   T* input_scales = nullptr;  // (in,): factors of the inputs
   std::int64_t members = 1;   // each has its own input scales
   bool own_weights = false;
-  bool own_vectors = false;  // arrays of (out,)
+  bool own_vectors = false;   // arrays of (out,)
+  bool product_only = false;  // dense_forward ends with the product; an op between it and dense_finish follows
   // From an array of one member to that of the next.
   std::int64_t weights_stride = 0;
   std::int64_t output_stride = 0;
   std::int64_t input_stride = 0;
 
   bool batch_normalizes() const { return means != nullptr; }
-  bool scales_outputs() const { return scales != nullptr; }
+  bool normalizes_rows() const { return shifts != nullptr; }
+  bool scales_outputs() const { return scales != nullptr && !normalizes_rows(); }
   std::int64_t weight_copies() const { return own_weights ? members : 1; }
   std::int64_t vector_copies() const { return own_vectors ? members : 1; }
   /// Weights of copy i: those of member i, or those of all.
@@ -52,7 +55,7 @@ inline DenseLayer<T> output_slice(const DenseLayer<T>& layer, Range panels) {
   DenseLayer<T> slice = layer;
   slice.weights = layer.weights.slice(panels);
   for (T* DenseLayer<T>::* array : {&DenseLayer<T>::bias, &DenseLayer<T>::mixes, &DenseLayer<T>::scales,
-                                    &DenseLayer<T>::means, &DenseLayer<T>::variances}) {
+                                    &DenseLayer<T>::shifts, &DenseLayer<T>::means, &DenseLayer<T>::variances}) {
     if (slice.*array != nullptr) slice.*array += panels.begin * layer.weights.panel;
   }
   return slice;
@@ -64,6 +67,14 @@ inline DenseLayer<T> input_slice(const DenseLayer<T>& layer, Range panels) {
   DenseLayer<T> slice = layer;
   if (slice.input_scales != nullptr) slice.input_scales += panels.begin * layer.weights.panel;
   return slice;
+}
+
+/// The layer once its bias has been added: what its activation adds are the shifts of layer normalization, or nothing.
+template <typename T>
+inline DenseLayer<T> biased_by_shifts(const DenseLayer<T>& layer) {
+  DenseLayer<T> rest = layer;
+  rest.bias = layer.shifts;
+  return rest;
 }
 
 /// work(i, part) for each member i with rows among `rows`, of `all` rows of all members.
@@ -111,12 +122,13 @@ inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t widt
 
 /// Rows `rows` and output panels `panels` of output = dropout(act(input W + b)). `depth` is the block of the inner
 /// dimension that this call adds. Callers pass the blocks in ascending order; each begins at a whole panel, and the
-/// last one also applies bias, activation and dropout. With output scales it does not: call dense_finish afterwards.
+/// last one also applies bias, activation and dropout. With product_only it does not: call dense_finish afterwards.
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                    const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels);
 
-/// From the product, or its normalized form, to the layer's output: applies bias, activation and dropout to panel p.
+/// From the product, or its normalized form, to the layer's output: applies bias (null: none), activation and dropout to
+/// panel p.
 template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p);
@@ -169,6 +181,9 @@ template <typename T>
 struct LayerGradient {
   Panels<T> dz;
   Panels<T> dmixes{};  // of each row, where the layer has mixes
+  // With layer normalization: the gradient by what it gives, and the values before scales and shifts.
+  Panels<T> dshifted{};
+  Panels<T> normalized{};
 
   LayerGradient slice(Range panels) const {
     return {dz.slice(panels), dmixes.data == nullptr ? dmixes : dmixes.slice(panels)};
@@ -182,8 +197,8 @@ inline std::int64_t weight_blocks(const LayerInput<T>& input, const DenseLayer<T
 }
 
 /// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also sums the columns of dz, the
-/// gradient of the bias, except with output scales, and those of dmixes. Each block goes to the sink once it is
-/// complete. Blocks are numbered by copies of the weights, in a copy by groups of `panel_group` output panels, within a
+/// gradient of the bias, except with output scales, those of dmixes, and those of layer normalization. Each block goes to
+/// the sink once it is complete. Blocks are numbered by copies of the weights, in a copy by groups of `panel_group` output panels, within a
 /// group by input panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,

@@ -8,13 +8,14 @@
 
 namespace fastmlp {
 
-/// Arrays of a layer: weights (in, out), input_scales (in,), all others (out,); scales exist with batch normalization
-/// or output scales, means and variances with batch normalization. Arrays of a group of inputs: frequencies, phases,
-/// maps and their biases, tables of categories.
+/// Arrays of a layer: weights (in, out), input_scales (in,), all others (out,); scales exist with batch or layer
+/// normalization or output scales, shifts with layer normalization, means and variances with batch normalization.
+/// Arrays of a group of inputs: frequencies, phases, maps and their biases, tables of categories.
 enum class ParameterKind : int {
   weights,
   biases,
   scales,
+  shifts,
   mixes,
   input_scales,
   frequencies,

@@ -31,6 +31,8 @@ _SAME: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hidden_layer_sizes", ("layer_sizes",)),
     ("hidden_layers", ("layer_sizes",)),
     ("kernel_initializer", ("initializer",)),
+    ("layer_norm", ("layer_normalization",)),
+    ("layernorm", ("layer_normalization",)),
     ("loss_fn", ("loss",)),
     ("loss_function", ("loss",)),
     ("max_epochs", ("epochs",)),

@@ -107,6 +107,17 @@ class MLP(Network):
         the inputs and outputs of each and biases of its own. "tabm-mini": everything but factors of
         the first inputs. "packed": nothing. The last layer is always a member's own (Gorishniy,
         Kotelnikov and Babenko 2025; BatchEnsemble: Wen, Tran and Ba 2020).
+    layer_normalization : bool or list of bool
+        Whether the hidden layers normalize the pre-activations of each sample, over all units, to
+        mean 0 and variance 1 before a trained factor and shift of each unit and the activation (Ba,
+        Kiros and Hinton 2016). 1e-5 is added to variances. Not with `members` or
+        `batch_normalization`.
+    residual : bool or list of bool
+        Whether a residual block ends at each hidden layer: the layer adds to its own
+        pre-activations those of the layer two below, before both are normalized and activated (He,
+        Zhang, Ren and Sun 2016). `dropout` of the layer then applies to its own part of the sum.
+        True: blocks end at hidden layers 2, 4, and so on. Both layers need as many units. Not with
+        `members` or `batch_normalization`.
 
     Attributes
     ----------
@@ -160,6 +171,8 @@ class MLP(Network):
         parametric: bool | Sequence[bool] = False,
         members: int = 1,
         sharing: str = "tabm",
+        layer_normalization: bool | Sequence[bool] = False,
+        residual: bool | Sequence[bool] = False,
     ) -> None:
         super().__init__(
             checked_architecture(
@@ -180,6 +193,8 @@ class MLP(Network):
                 parametric=parametric,
                 members=members,
                 sharing=sharing,
+                layer_normalization=layer_normalization,
+                residual=residual,
             )
         )
         self._continuation = Continuation()  # of the last fit, from which another may go on
@@ -597,7 +612,7 @@ class MLP(Network):
         Raises
         ------
         ValueError
-            The network has members or batch normalization.
+            The network has members, normalization or residual blocks.
 
         Examples
         --------
@@ -609,9 +624,10 @@ class MLP(Network):
         1.0
         """
         architecture = self._architecture
-        if architecture.members > 1 or any(architecture.batch_normalization):
+        normalizes = any(architecture.batch_normalization) or architecture.finishes_rows
+        if architecture.members > 1 or normalizes:
             raise ValueError(
-                "initialize_from needs a network without members and batch normalization"
+                "initialize_from needs a network without members, normalization and residual blocks"
             )
         self._network.initialize_from_samples(self._rows(x), architecture.seed)
         now = self._continuation.progress

@@ -126,7 +126,7 @@ class Optimizer:
         Factor of the decay for every step, such as ``fastmlp.schedules.FlatCosine(1.0)``.
     groups : mapping of str to Group, optional
         What parameters have instead of these settings: by kind ("weights", "biases", "scales",
-        "mixes", "input_scales", "embeddings" or a kind of these), or by the name that
+        "shifts", "mixes", "input_scales", "embeddings" or a kind of these), or by the name that
         `MLP.parameters` gives, which counts more.
 
     Raises
@@ -287,7 +287,9 @@ def _checked_groups(groups: object) -> dict[str, Group] | None:
         return None
     if not isinstance(groups, Mapping) or not all(isinstance(g, Group) for g in groups.values()):
         raise TypeError("groups must be a mapping of names of parameters to fastmlp.Group")
-    kinds = ("weights", "biases", "scales", "mixes", "input_scales", "embeddings", *_EMBEDDINGS)
+    kinds = (
+        "weights", "biases", "scales", "shifts", "mixes", "input_scales", "embeddings", *_EMBEDDINGS
+    )  # fmt: skip
     for name in groups:
         if not isinstance(name, str) or ("." not in name and name not in kinds):
             raise ValueError(

@@ -28,6 +28,8 @@ LAYERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "dropout": {"dropout": 0.3},
     "batch normalization": {"batch_normalization": True},
+    "layer normalization": {"layer_normalization": True},
+    "dropout and layer normalization": {"dropout": [0.3, 0.2], "layer_normalization": True},
     "both": {"dropout": [0.3, 0.2], "batch_normalization": True},
     "input dropout": {"input_dropout": 0.25},
     "input noise": {"input_noise": NOISE},
@@ -84,9 +86,14 @@ def check(case, training, label, worst):
     )
     assert loss == pytest.approx(exact.loss, rel=1e-12), label
     _, arrays = case.compute(training)
-    actual = {"weights": dweights, "biases": dbiases, "scales": arrays["scales"]}
-    dscales = [d for d in exact.dscales if d is not None]
-    oracle = {"weights": exact.dweights, "biases": exact.dbiases, "scales": dscales}
+    kept = {kind: arrays[kind] for kind in ("scales", "shifts")}
+    actual = {"weights": dweights, "biases": dbiases, **kept}
+    oracle = {
+        "weights": exact.dweights,
+        "biases": exact.dbiases,
+        "scales": [d for d in exact.dscales if d is not None],
+        "shifts": [d for d in exact.dshifts if d is not None],
+    }
     largest = max(np.max(np.abs(g)) for g in exact.dweights)
     *_, last = activations = case.net.activations
     has_thresholds = any(name in THRESHOLDS for name in activations)
@@ -138,6 +145,31 @@ def test_gradients_where_every_layer_is_another(worst):
         for name, problem in PROBLEMS.items():
             case = smooth_case(training, hidden, problem, **options)
             check(case, training, f"mixed, {name}, training {training}", worst)
+
+
+RESIDUAL: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "dropout": {"dropout": [0.2, 0.3, 0.25, 0.1, 0.3]},
+    "normalized": {"layer_normalization": [True, False, True, False, True]},
+    "all": {"layer_normalization": True, "dropout": 0.2, "input_noise": NOISE},
+    "one block": {"residual": [False, False, False, False, True], "dropout": 0.2},
+    "interleaved": {
+        "residual": [False, False, True, True, True],
+        "layer_normalization": [False, True, True, False, False],
+        "sizes": (5, 5, 5, 5, 5),
+        "dropout": [0.0, 0.2, 0.0, 0.2, 0.3],
+    },
+}
+
+
+@pytest.mark.parametrize("layers", RESIDUAL)
+def test_gradients_of_residual_blocks(layers, worst):
+    hidden = ["identity", "gelu", "softplus", "leaky_relu", "tanh"]
+    options = {"residual": True, "sizes": (6, 9, 6, 11, 6)} | RESIDUAL[layers]
+    for training in (False, True):
+        for name, problem in PROBLEMS.items():
+            case = smooth_case(training, hidden, problem, **options)
+            check(case, training, f"residual, {layers}, {name}, training {training}", worst)
 
 
 @pytest.mark.parametrize("layers", LAYERS)

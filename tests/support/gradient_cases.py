@@ -146,6 +146,7 @@ DRAWS = {
     "weights": lambda rng, shape: rng.normal(0, 1.5 / np.sqrt(shape[0]), shape),
     "biases": lambda rng, shape: rng.normal(0, 0.5, shape),
     "scales": lambda rng, shape: rng.uniform(0.5, 2, shape),
+    "shifts": lambda rng, shape: rng.normal(0, 0.5, shape),
     "means": lambda rng, shape: rng.normal(0, 0.5, shape),
     "variances": lambda rng, shape: rng.uniform(0.5, 2, shape),
 }
@@ -191,6 +192,8 @@ class Case:
             groups=self.problem.groups,
             scales=[arrays["scales"].get(i) for i in layers],
             softmax_output=self.problem.output == "softmax",
+            shifts=[arrays["shifts"].get(i) for i in layers],
+            residual=[*self.model.architecture.residual, False],
             running_means=[arrays["means"].get(i, np.zeros(sizes[i])) for i in layers],
             running_variances=[arrays["variances"].get(i, np.ones(sizes[i])) for i in layers],
         )

@@ -218,7 +218,7 @@ class Arguments:
             "input_dropout": self.any_of(REALS) if chance else 0.0,
             "input_noise": self.any_of(REALS) if chance else 0.0,
             "batch_norm_momentum": 0.9,
-            "batch_norm_epsilon": 1e-5,
+            "normalization_epsilon": 1e-5,
         }
         if self.rng.random() < 0.1:
             spec[self.any_of(list(spec))] = self.any_of(ODD)

@@ -20,6 +20,7 @@ OF_LAYERS = {
     "weights": ("weights", "dweights"),
     "biases": ("biases", "dbiases"),
     "scales": ("scales", "dscales"),
+    "shifts": ("shifts", "dshifts"),
     "mixes": ("mixes", "dmixes"),
     "input_scales": ("input_scales", "dinput_scales"),
     "means": ("running_means", None),
@@ -126,6 +127,7 @@ def oracle_of(
         inputs=inputs_of(model),
         members=architecture.members,
         frozen=[not trained for trained in model.trainable],
+        residual=[*architecture.residual, False],
     )
     for name, array in own.items():
         container, key = place(net, name)

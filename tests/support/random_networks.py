@@ -221,6 +221,17 @@ def _table_options(
     return options
 
 
+def _row_options(rng: np.random.Generator, sizes: list[int]) -> dict[str, Any]:
+    """Return layer normalization and residual blocks; layers of `sizes` may get other widths."""
+    hidden = len(sizes) - 2
+    ends = [i >= 2 and bool(rng.random() < 0.6) for i in range(hidden)]
+    for i, is_end in enumerate(ends):
+        if is_end:
+            sizes[i + 1] = sizes[i - 1]
+    normalized = [bool(rng.random() < 0.5) and sizes[i + 1] > 1 for i in range(hidden)]
+    return {"layer_normalization": normalized, "residual": ends}
+
+
 def case(seed: int) -> Case:
     """Return the case of a seed."""
     rng = np.random.default_rng([seed, 0])
@@ -258,6 +269,8 @@ def case(seed: int) -> Case:
         x = type(x)(dense) if sparse else dense
     elif x.dtype == np.uint8:
         model["input_scale"] = 1 / 255
+    if depth > 1 and not any(normalized) and "members" not in table and rng.random() < 0.5:
+        model |= _row_options(rng, sizes)
     if table.keys() - {"parametric"}:
         model["input_dropout"] = model["input_noise"] = 0.0
     targets = [_targets(rng, kind, samples, width) for kind, width in kinds]
@@ -281,7 +294,10 @@ def case(seed: int) -> Case:
     frozen = [layer for layer in range(depth) if rng.random() < 0.15]
     if len(frozen) == depth:
         frozen = []
-    fits_samples = "members" not in table and not any(normalized) and rng.random() < 0.15
+    row_options = any(model.get("layer_normalization", ())) or any(model.get("residual", ()))
+    fits_samples = (
+        "members" not in table and not any(normalized) and rng.random() < 0.15 and not row_options
+    )
     y = targets[0] if len(targets) == 1 else targets
     return Case(seed, model, frozen, x, y, fit, fits_samples)
 

@@ -1,8 +1,8 @@
 """Oracle of the whole network beyond plain layers, in NumPy float64.
 
 Embedded inputs, scales of inputs and outputs, activations mixed with the identity, members of an
-ensemble, batch normalization, dropout by given masks, noise, a softmax output, several losses and
-sample weights; the constraints on gradients and weights; and the counter-based random numbers that
+ensemble, batch normalization, layer normalization, residual blocks, dropout by given masks, noise,
+a softmax output, several losses and sample weights; the constraints on gradients and weights; and the counter-based random numbers that
 masks and noise are drawn from.
 """
 
@@ -42,6 +42,15 @@ def batch_norm_backward(
     return dnormalized / deviation
 
 
+def layer_norm_backward(dnormalized: Array, normalized: Array, deviation: Array) -> Array:
+    """Return the gradient by z of (z - mean) / deviation over the units of each row.
+
+    J. Ba, J. Kiros, G. Hinton, "Layer normalization", 2016.
+    """
+    along = normalized * (dnormalized * normalized).mean(axis=-1, keepdims=True)
+    return (dnormalized - dnormalized.mean(axis=-1, keepdims=True) - along) / deviation
+
+
 def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
     """Return the gradient by the logits: J_ij = p_i (delta_ij - p_j) applied to every row."""
     along = (probabilities * dprobabilities).sum(axis=1, keepdims=True)
@@ -52,9 +61,11 @@ def softmax_backward(probabilities: Array, dprobabilities: Array) -> Array:
 
 
 class Trace(NamedTuple):
-    """Values of a layer for back-propagation; the last two only where outputs are scaled.
+    """Values of a layer for back-propagation.
 
-    With several members all arrays have the member as their first dimension.
+    `normalized` and `deviation` exist where outputs are scaled or normalized, `total`, the sum of
+    product, bias and skip, where batch normalization does not come between product and bias.  With
+    several members all arrays have the member as their first dimension.
     """
 
     inputs: Array
@@ -63,6 +74,7 @@ class Trace(NamedTuple):
     unscaled: Array
     normalized: Array | None = None
     deviation: Array | None = None
+    total: Array | None = None
 
 
 class Gradients(NamedTuple):
@@ -76,6 +88,7 @@ class Gradients(NamedTuple):
     dmixes: list[Array | None]
     dinput_scales: list[Array | None]
     dinputs: list[dict[str, Array]]
+    dshifts: list[Array | None]
 
 
 Masks = Sequence[Array | None]
@@ -89,6 +102,10 @@ class Network:
     them; one that also `normalizes`, which it does unless told otherwise, normalizes it before, and
     has running statistics, which start at 0 and 1.  `mixes` is the share of the activation in
     z + mix (f(z) - z), `input_scales` are factors of what a layer reads.
+
+    A layer with `shifts` normalizes each row over its units, then scales and shifts.  At a layer with
+    `residual` ends a block: the sum of its product and bias, masked, and that of the layer two below
+    takes the place of its own.
 
     A `frozen` layer is normalized by its running statistics, which stand still.
 
@@ -113,6 +130,8 @@ class Network:
     inputs: list[reference_inputs.InputColumns] = field(default_factory=list)
     members: int = 1
     frozen: list[bool] = field(default_factory=list)
+    shifts: list[Array | None] = field(default_factory=list)
+    residual: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         nothing: list[Any] = [None] * len(self.weights)
@@ -121,6 +140,8 @@ class Network:
         self.mixes = self.mixes or list(nothing)
         self.input_scales = self.input_scales or list(nothing)
         self.frozen = self.frozen or [False] * len(self.weights)
+        self.shifts = self.shifts or list(nothing)
+        self.residual = self.residual or [False] * len(self.weights)
         self.normalizes = self.normalizes or [scale is not None for scale in self.scales]
         self.running_means = self.running_means or [np.zeros(b.shape) for b in self.biases]
         self.running_variances = self.running_variances or [np.ones(b.shape) for b in self.biases]
@@ -138,8 +159,13 @@ class Network:
         """Return the sums over the rows that share a vector, of the vector's shape."""
         return self._rows(layer, values).sum(axis=1).reshape(self.biases[layer].shape)
 
-    def _layer(self, layer: int, unscaled: Array, training: bool) -> Trace:
-        """Return all values up to the pre-activation, in training with statistics of the batch."""
+    def _layer(
+        self, layer: int, unscaled: Array, training: bool, mask: Array | None, skip: Array | None
+    ) -> Trace:
+        """Return all values up to the pre-activation, in training with statistics of the batch.
+
+        `mask` and `skip` are for the end of a residual block.
+        """
         factors = self.input_scales[layer]
         inputs = (
             unscaled if factors is None else unscaled * factors.reshape(-1, 1, unscaled.shape[2])
@@ -147,8 +173,17 @@ class Network:
         product = np.matmul(inputs, self.weights[layer])
         z = self._rows(layer, product)
         scale, bias = self.scales[layer], self._vector(layer, self.biases[layer])
-        if scale is None:
-            return Trace(inputs, (z + bias).reshape(product.shape), product, unscaled)
+        shift = self.shifts[layer]
+        if scale is None or shift is not None:
+            total = (z + bias).reshape(product.shape)
+            if skip is not None:
+                total = skip + (total if mask is None else total * mask.reshape(total.shape))
+            if scale is None or shift is None:
+                return Trace(inputs, total, product, unscaled, total=total)
+            deviation = np.sqrt(total.var(axis=-1, keepdims=True) + self.epsilon)
+            normalized = (total - total.mean(axis=-1, keepdims=True)) / deviation
+            pre_activation = scale * normalized + shift
+            return Trace(inputs, pre_activation, product, unscaled, normalized, deviation, total)
         mean, deviation = np.zeros_like(bias), np.ones_like(bias)
         if self.normalizes[layer]:
             mean = self._vector(layer, self.running_means[layer])
@@ -181,13 +216,25 @@ class Network:
         level = np.broadcast_to(level, (self.members, *level.shape))
         traces: list[Trace] = []
         for layer in range(len(self.weights)):
-            mask = None if masks is None else masks[layer]
+            mask = self._input_mask(layer, masks)
             inputs = level if mask is None else level * mask.reshape(level.shape)
-            traces.append(self._layer(layer, inputs, training and not self.frozen[layer]))
+            skip = traces[layer - 2].total if self.residual[layer] else None
+            branch_mask = self._branch_mask(layer, masks)
+            from_batch = training and not self.frozen[layer]
+            traces.append(self._layer(layer, inputs, from_batch, branch_mask, skip))
             level = self._activated(layer, traces[-1].pre_activation)
         if self.softmax_output:
             level = np.stack([softmax(own) for own in level])
         return traces, level
+
+    def _branch_mask(self, layer: int, masks: Masks | None) -> Array | None:
+        """Return the mask of what a layer adds at the end of a residual block."""
+        return masks[layer + 1] if masks is not None and self.residual[layer] else None
+
+    def _input_mask(self, layer: int, masks: Masks | None) -> Array | None:
+        """Return the mask of what a layer reads."""
+        ends = layer > 0 and self.residual[layer - 1]
+        return None if masks is None or ends else masks[layer]
 
     def trace(
         self, x: NDArray, training: bool, masks: Masks | None = None, noise: Array | None = None
@@ -195,7 +242,8 @@ class Network:
         """Return every layer's trace, and the outputs (B, K), of members (members, B, K).
 
         `masks` holds one factor array or None per level: the input, then each hidden layer's
-        output; its rows are those of all members.  `noise` is added to the input, before its mask.
+        output, or where a residual block ends its part of the sum; its rows are those of all
+        members.  `noise` is added to the input, before its mask.
         """
         traces, outputs = self._trace(x, training, masks, noise)
         if self.members > 1:
@@ -246,11 +294,23 @@ class Network:
         dscales: list[Array | None] = [None] * count
         dmixes: list[Array | None] = [None] * count
         dinput_scales: list[Array | None] = [None] * count
+        dshifts: list[Array | None] = [None] * count
+        dtotals: list[Any] = [None] * count
         for layer in reversed(range(count)):
             t = traces[layer]
             dz, dmixes[layer] = self._through_activation(layer, t.pre_activation, dlevel)
+            if t.normalized is not None and t.total is not None:
+                dshifts[layer] = self._sums(layer, dz)
+                dscales[layer] = self._sums(layer, self._rows(layer, dz * t.normalized))
+                dz = layer_norm_backward(dz * self.scales[layer], t.normalized, t.deviation)
+            if layer + 2 < count and self.residual[layer + 2]:
+                dz = dz + dtotals[layer + 2]
+            dtotals[layer] = dz
+            branch_mask = self._branch_mask(layer, masks)
+            if branch_mask is not None:
+                dz = dz * branch_mask.reshape(dz.shape)
             dbiases[layer] = self._sums(layer, dz)
-            if t.normalized is not None:
+            if t.normalized is not None and t.total is None:
                 rows = self._rows(layer, dz)
                 dscales[layer] = self._sums(layer, rows * t.normalized)
                 from_batch = training and not self.frozen[layer]
@@ -263,12 +323,14 @@ class Network:
                 by_factors = (dlevel * t.unscaled).sum(axis=1)
                 dinput_scales[layer] = by_factors.reshape(factors.shape)
                 dlevel = dlevel * factors.reshape(-1, 1, dlevel.shape[2])
-            mask = None if masks is None else masks[layer]
+            mask = self._input_mask(layer, masks)
             if mask is not None:
                 dlevel = dlevel * mask.reshape(dlevel.shape)
         dinput = dlevel.sum(axis=0)
         dinputs = reference_inputs.gradients(self.inputs, x, dinput) if self.inputs else []
-        return Gradients(loss, dweights, dbiases, dscales, dinput, dmixes, dinput_scales, dinputs)
+        return Gradients(
+            loss, dweights, dbiases, dscales, dinput, dmixes, dinput_scales, dinputs, dshifts
+        )
 
     def _through_activation(self, layer: int, z: Array, dy: Array) -> tuple[Array, Array | None]:
         """Return the gradients by the pre-activation and by the mixes."""
@@ -300,7 +362,9 @@ class Network:
         The running variance uses the unbiased variance of the batch, except for a single row.
         """
         for layer, t in enumerate(self._trace(x, True, masks, noise)[0]):
-            if t.normalized is None or not self.normalizes[layer] or self.frozen[layer]:
+            if t.normalized is None or t.total is not None:
+                continue
+            if not self.normalizes[layer] or self.frozen[layer]:
                 continue
             z, shape = self._rows(layer, t.product), self.biases[layer].shape
             mean, variance = z.mean(axis=1), z.var(axis=1, ddof=min(1, z.shape[1] - 1))

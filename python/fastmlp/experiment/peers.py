@@ -123,6 +123,8 @@ class _Training:
             "input_scaling": architecture.input_scaling,
             "parametric": any(architecture.parametric),
             "members": architecture.members > 1,
+            "layer_normalization": any(architecture.layer_normalization),
+            "residual": any(architecture.residual),
             **{name: getattr(rule, name) > 0 for name in ("l1", "l2", "decay")},
             **{name: bool(getattr(rule, name)) for name in ("clip_norm", "clip_value", "max_norm")},
             "weights of samples": self.weights is not None,

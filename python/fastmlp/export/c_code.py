@@ -26,6 +26,7 @@ from fastmlp.export.c_text import (
 from fastmlp.export.inference import DenseLayer, Inference, TrainedModel, describe
 from fastmlp.losses import Link
 from fastmlp.model import MLP
+from fastmlp.network.architecture import NORMALIZATION_EPSILON
 
 __all__ = ["to_c", "write_c"]
 
@@ -33,6 +34,7 @@ Array = npt.NDArray[Any]
 Lines = Iterator[str]
 
 _BUFFERS = ("even", "odd")  # arrays that alternate as outputs of the hidden layers
+_SKIPS = ("even_skip", "odd_skip")  # and what residual blocks add, where they begin
 
 
 def to_c(model: MLP | TrainedModel, path: str | PathLike[str], *, name: str | None = None) -> None:
@@ -62,7 +64,8 @@ def to_c(model: MLP | TrainedModel, path: str | PathLike[str], *, name: str | No
     contract expressions (``-ffp-contract=off``), sums are added up with ``fma`` in the order of
     fastmlp. Networks with the activations relu, leaky_relu, identity, hard_sigmoid, step and sign
     then compute logits that are equal to those of `MLP.forward` to the last bit; so do clips, bins,
-    codes, tables, factors and mixes, and members whose values are averaged. Other activations,
+    codes, tables, factors and mixes, layer normalization and residual blocks, and members whose
+    values are averaged. Other activations,
     cosines of inputs, and probabilities, also those that members average, differ by the rounding of
     the C library's functions: by 1e-5 in float32 and 1e-13 in float64 of the largest output, where
     no sum cancels.
@@ -155,6 +158,11 @@ def _hidden_buffers(inference: Inference) -> dict[str, int]:
     """Return the sizes of the arrays on the stack that hold outputs of hidden layers."""
     hidden = inference.layer_sizes[1:-1]
     parts = {name: hidden[first::2] for first, name in enumerate(_BUFFERS)}
+    layers = [layer for layer in range(len(hidden)) if inference.begins_block(layer)]
+    parts |= {
+        name: tuple(hidden[layer] for layer in layers if layer % 2 == first)
+        for first, name in enumerate(_SKIPS)
+    }
     return {name: max(sizes) for name, sizes in parts.items() if sizes}
 
 
@@ -216,6 +224,11 @@ def _layer_arrays(prefix: str, index: int, layer: DenseLayer) -> Lines:
     arrays = {"W": layer.weights, "b": layer.biases, "means": layer.means}
     arrays |= {"inverses": layer.inverses, "scales": layer.scales, "mixes": layer.mixes}
     arrays |= {"input_scales": layer.input_scales}
+    if layer.layer_normalization is not None:
+        arrays |= {
+            "norm_scales": layer.layer_normalization.scales,
+            "shifts": layer.layer_normalization.shifts,
+        }
     for name, array in arrays.items():
         if array is not None:
             yield ""
@@ -391,8 +404,12 @@ class _FunctionWriter:
         yield "    }"
         yield from self._scaled(index, layer, each, target)
         bias = self._element("b", index, layer.biases)
+        value = f"{target}[j] + {bias}"
+        if layer.ends_block or layer.layer_normalization or self._inference.begins_block(index):
+            yield from self._finished_rows(index, layer, each, target, value)
+            value = f"{target}[j]"
         yield f"    {each} {{"
-        yield f"        const {self._number} z = {target}[j] + {bias};"
+        yield f"        const {self._number} z = {value};"
         value = self._scalar.expression(FORMS[layer.activation].c, layer.parameter)
         if layer.mixes is None:
             yield f"        {target}[j] = {value};"
@@ -400,6 +417,43 @@ class _FunctionWriter:
             mix, add = self._element("mixes", index, layer.mixes), f"{self._prefix}_MULTIPLY_ADD"
             yield f"        const {self._number} value = {value};"
             yield f"        {target}[j] = {add}({mix}, value, {add}(-{mix}, z, z));"
+        yield "    }"
+
+    def _finished_rows(
+        self, index: int, layer: DenseLayer, each: str, target: str, value: str
+    ) -> Lines:
+        """Yield the sums of residual blocks and layer normalization, which end in `target`."""
+        skip = f"{_SKIPS[index % 2]}[j]"
+        if layer.ends_block:
+            value = f"{value} + {skip}"
+        yield f"    {each} {target}[j] = {value};"
+        if self._inference.begins_block(index):
+            yield f"    {each} {skip} = {target}[j];"
+        if layer.layer_normalization is None:
+            return
+        number, literal = self._number, self._scalar.literal
+        units, zero = len(layer.layer_normalization.scales), literal(0)
+        add = f"{self._prefix}_MULTIPLY_ADD"
+        root = f"sqrt{self._scalar.suffix}"
+        # Sums of 16 lanes and their tree are those of fastmlp.
+        yield "    {"
+        yield f"        {number} lanes[16] = {{{zero}}}, mean, inverse;"
+        tree = [
+            "        for (int half = 8; half > 0; half /= 2)",
+            "            for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];",
+        ]
+        yield f"        {each} lanes[j % 16] += {target}[j];"
+        yield from tree
+        yield f"        mean = lanes[0] / {literal(units)};"
+        yield f"        {each} {target}[j] -= mean;"
+        yield f"        for (int i = 0; i < 16; ++i) lanes[i] = {zero};"
+        yield f"        {each}"
+        yield f"            lanes[j % 16] = {add}({target}[j], {target}[j], lanes[j % 16]);"
+        yield from tree
+        variance = f"lanes[0] / {literal(units)} + {literal(NORMALIZATION_EPSILON)}"
+        yield f"        inverse = {literal(1)} / {root}({variance});"
+        scale, shift = (f"{self._prefix}_{name}{index}[j]" for name in ("norm_scales", "shifts"))
+        yield f"        {each} {target}[j] = {scale} * ({target}[j] * inverse) + {shift};"
         yield "    }"
 
     def _element(

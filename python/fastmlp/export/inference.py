@@ -12,23 +12,35 @@ import numpy.typing as npt
 from fastmlp.export.input_columns import InputColumns, input_columns
 from fastmlp.losses import Link
 from fastmlp.model import MLP
-from fastmlp.network.architecture import BATCH_NORM_EPSILON
+from fastmlp.network.architecture import NORMALIZATION_EPSILON, BLOCK_LAYERS
 
 if TYPE_CHECKING:
     from fastmlp.data import Preprocessing
     from fastmlp.data.columns import Column
 
-__all__ = ["DenseLayer", "Inference", "Kind", "TrainedModel", "describe", "preprocessing_json"]
+__all__ = [
+    "DenseLayer", "Inference", "Kind", "LayerNormalization", "TrainedModel", "describe",
+    "preprocessing_json",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Kind = Literal["classes", "labels", "values", "outputs"]
 
 
 @dataclass(frozen=True)
+class LayerNormalization:
+    """``(z - mean(z)) / sqrt(var(z) + 1e-5) * scales + shifts`` over the units of a row."""
+
+    scales: Array  # (out,)
+    shifts: Array  # (out,)
+
+
+@dataclass(frozen=True)
 class DenseLayer:
     """``act(((x * input_scales) @ weights - means) * factors + biases)``; None skips an array.
 
-    With mixes the result is ``z + mixes * (act(z) - z)``. Of arrays that each member of an ensemble
+    At the end of a residual block that argument of ``act`` gets the one of the layer two below
+    added; then it is normalized. With mixes the result is ``z + mixes * (act(z) - z)``. Of arrays that each member of an ensemble
     has for itself the members are one more dimension, the first.
     """
 
@@ -43,6 +55,8 @@ class DenseLayer:
     scales: Array | None = None  # (out,)
     mixes: Array | None = None  # (out,)
     input_scales: Array | None = None  # (in,)
+    ends_block: bool = False  # a residual block
+    layer_normalization: LayerNormalization | None = None
 
 
 class TrainedModel(Protocol):
@@ -102,6 +116,12 @@ class Inference:
     def first_inputs(self) -> int:
         """Number of inputs of the first layer."""
         return int(self.layers[0].weights.shape[-2])
+
+    def begins_block(self, layer: int) -> bool:
+        """Whether a residual block begins at a layer."""
+        return layer + BLOCK_LAYERS < len(self.layers) and (
+            self.layers[layer + BLOCK_LAYERS].ends_block
+        )
 
     @property
     def outputs(self) -> int:
@@ -221,12 +241,15 @@ def _layers(model: MLP) -> tuple[DenseLayer, ...]:
             for name, array in parameters.items()
             if name.startswith(f"layers.{index}.")
         }
+        normalization = None
+        if layer["layer_norm"]:
+            normalization = LayerNormalization(own.pop("scales"), own.pop("shifts"))
         scales = own.get("scales")
         factors, inverses = scales, None
         if layer["batch_norm"]:
-            exact = scales / np.sqrt(own["variances"].astype(np.float64) + BATCH_NORM_EPSILON)
+            exact = scales / np.sqrt(own["variances"].astype(np.float64) + NORMALIZATION_EPSILON)
             factors = exact.astype(model.dtype)
-            inverses = 1 / np.sqrt(own["variances"] + model.dtype.type(BATCH_NORM_EPSILON))
+            inverses = 1 / np.sqrt(own["variances"] + model.dtype.type(NORMALIZATION_EPSILON))
         layers.append(
             DenseLayer(
                 weights=own["weights"],
@@ -239,6 +262,8 @@ def _layers(model: MLP) -> tuple[DenseLayer, ...]:
                 scales=scales,
                 mixes=own.get("mixes"),
                 input_scales=own.get("input_scales"),
+                ends_block=layer["residual"],
+                layer_normalization=normalization,
             )
         )
     return tuple(layers)

@@ -16,7 +16,7 @@ from fastmlp._files import atomic_write
 from fastmlp._version import __version__
 from fastmlp.export.inference import TrainedModel, describe
 from fastmlp.model import MLP
-from fastmlp.network.architecture import BATCH_NORM_EPSILON
+from fastmlp.network.architecture import NORMALIZATION_EPSILON
 
 __all__ = ["to_npz", "write_npz"]
 
@@ -29,7 +29,7 @@ def to_npz(model: MLP | TrainedModel, path: str | PathLike[str]) -> None:
     The arrays are those of `MLP.parameters` under its names, ``preprocessing.<name>`` for the
     arrays of the preprocessing, and ``config``: JSON text in an array without dimensions, with
     the keys ``format``, ``fastmlp_version``, ``model`` (arguments of `MLP`),
-    ``batch_normalization_epsilon`` and ``preprocessing`` (or null): all that `Preprocessing.config`
+    ``batch_normalization_epsilon``, which layer normalization has too, and ``preprocessing`` (or null): all that `Preprocessing.config`
     returns, for a table each column with its format, categories and replacement. The same model
     writes the same bytes.
 
@@ -77,7 +77,7 @@ def write_npz(
         "format": "fastmlp-npz",
         "fastmlp_version": __version__,
         "model": network.architecture.config(),
-        "batch_normalization_epsilon": BATCH_NORM_EPSILON,
+        "batch_normalization_epsilon": NORMALIZATION_EPSILON,
         "preprocessing": None if preprocessing is None else preprocessing.config(),
     }
     arrays["config"] = np.array(json.dumps(config, sort_keys=True))

@@ -18,6 +18,7 @@ from fastmlp.export.inference import (
     DenseLayer,
     Inference,
     Kind,
+    LayerNormalization,
     TrainedModel,
     describe,
     preprocessing_json,
@@ -27,6 +28,7 @@ from fastmlp.export.onnx_inputs import add_inputs, add_mean
 from fastmlp.export.onnx_normal_map import add_normal_map
 from fastmlp.extras import require
 from fastmlp.model import MLP
+from fastmlp.network.architecture import BLOCK_LAYERS, NORMALIZATION_EPSILON
 
 __all__ = ["IR_VERSION", "OPSET", "network_outputs", "require_size", "to_onnx"]
 
@@ -185,9 +187,16 @@ def network_outputs(graph: Graph, inference: Inference, x: str) -> str:
     if inference.members > 1:
         # The members are a dimension in front of the samples from here on.
         x = graph.add("Unsqueeze", x, graph.constant("members.axis", np.array([0])))
+    sums: list[str] = []  # of the layers, where residual blocks begin and end
     for index, layer in enumerate(inference.layers):
         graph.scope = f"layers.{index}"
-        x = _activated(graph, layer, _product(graph, inference, layer, x))
+        z = _product(graph, inference, layer, x)
+        if layer.ends_block:
+            z = graph.add("Add", z, sums[index - BLOCK_LAYERS])
+        sums.append(z)
+        if layer.layer_normalization is not None:
+            z = _normalized(graph, layer.layer_normalization, z)
+        x = _activated(graph, layer, z)
     if inference.softmax_output:
         x = graph.add("Softmax", x, axis=-1)
     return x if inference.members == 1 else add_mean(graph, inference, x)
@@ -214,6 +223,23 @@ def _product(graph: Graph, inference: Inference, layer: DenseLayer, x: str) -> s
     if layer.factors is not None:
         z = graph.add("Mul", z, vector("factors", layer.factors))
     return graph.add("Add", z, biases)
+
+
+def _normalized(graph: Graph, normalization: LayerNormalization, z: str) -> str:
+    """Add layer normalization, in the type of the graph: ONNX's own operator is float32 inside."""
+    axis = graph.constant(f"{graph.scope}.axis", np.array([-1]))
+    units = float(len(normalization.scales))
+
+    def mean(values: str) -> str:
+        return graph.add("Div", graph.add("ReduceSum", values, axis, keepdims=1), units)
+
+    centered = graph.add("Sub", z, mean(z))
+    variance = mean(graph.add("Mul", centered, centered))
+    deviation = graph.add("Sqrt", graph.add("Add", variance, NORMALIZATION_EPSILON))
+    scales = graph.constant(f"{graph.scope}.scales", normalization.scales)
+    shifts = graph.constant(f"{graph.scope}.shifts", normalization.shifts)
+    scaled = graph.add("Mul", graph.add("Div", centered, deviation), scales)
+    return graph.add("Add", scaled, shifts)
 
 
 def _activated(graph: Graph, layer: DenseLayer, z: str) -> str:

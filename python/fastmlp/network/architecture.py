@@ -41,16 +41,17 @@ __all__ = ["Architecture", "architecture_from_config", "checked_architecture"]
 
 # Kinds of parameters; the last two are running moments.
 KINDS = (
-    "weights", "biases", "scales", "mixes", "input_scales", "frequencies", "phases", "maps",
-    "map_biases", "tables", "means", "variances",
+    "weights", "biases", "scales", "shifts", "mixes", "input_scales", "frequencies", "phases",
+    "maps", "map_biases", "tables", "means", "variances",
 )  # fmt: skip
 TRAINED_KINDS = KINDS[:-2]
 INPUT_KINDS = ("frequencies", "phases", "maps", "map_biases", "tables")  # of groups of inputs
 # How the members of an ensemble share a network.
 SHARINGS = ("tabm", "tabm-mini", "packed")
 _MOST_MEMBERS = 2**16
+BLOCK_LAYERS = 2  # a residual block ends two layers above the one where it begins
 BATCH_NORM_MOMENTUM = 0.9
-BATCH_NORM_EPSILON = 1e-5
+NORMALIZATION_EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ class Architecture:
     parametric: tuple[bool, ...] = ()
     members: int = 1
     sharing: str = "tabm"
+    layer_normalization: tuple[bool, ...] = ()
+    residual: tuple[bool, ...] = ()
+
+    @property
+    def finishes_rows(self) -> bool:
+        """Whether a layer has layer normalization or is part of a residual block."""
+        return any(self.layer_normalization) or any(self.residual)
 
     @property
     def layers(self) -> int:
@@ -107,8 +115,10 @@ class Architecture:
             name = f"layers.{layer}."
             shapes[name + "weights"] = (*(own if spec["own_weights"] else ()), inputs, outputs)
             shapes[name + "biases"] = of_outputs
-            if spec["batch_norm"] or spec["output_scales"]:
+            if spec["batch_norm"] or spec["output_scales"] or spec["layer_norm"]:
                 shapes[name + "scales"] = of_outputs
+            if spec["layer_norm"]:
+                shapes[name + "shifts"] = of_outputs
             if spec["mixes"]:
                 shapes[name + "mixes"] = of_outputs
             if spec["input_scales"]:
@@ -160,7 +170,7 @@ class Architecture:
             "input_dropout": self.input_dropout,
             "input_noise": self.input_noise,
             "batch_norm_momentum": BATCH_NORM_MOMENTUM,
-            "batch_norm_epsilon": BATCH_NORM_EPSILON,
+            "normalization_epsilon": NORMALIZATION_EPSILON,
         }
 
     def _layer_specs(self) -> list[dict[str, Any]]:
@@ -168,7 +178,11 @@ class Architecture:
         output = Activation("identity") if fused else self.output_activation
         assert isinstance(output, Activation)
         last = self.layers - 1
-        hidden = (self.batch_normalization, self.dropout, self.parametric or (False,) * last)
+        none = (False,) * last
+        hidden = (
+            self.batch_normalization, self.dropout, self.parametric or none,
+            self.layer_normalization or none, self.residual or none,
+        )  # fmt: skip
         specs = [
             {
                 "activation": activation.name,
@@ -176,12 +190,16 @@ class Architecture:
                 "batch_norm": batch_norm,
                 "dropout": dropout,
                 "mixes": mixes,
+                "layer_norm": layer_norm,
+                "residual": residual,
             }
-            for activation, batch_norm, dropout, mixes in zip(
+            for activation, batch_norm, dropout, mixes, layer_norm, residual in zip(
                 (*self.activations, output),
                 *(
                     (*values, default)
-                    for values, default in zip(hidden, (False, 0.0, False), strict=True)
+                    for values, default in zip(
+                        hidden, (False, 0.0, False, False, False), strict=True
+                    )
                 ),
                 strict=True,
             )
@@ -220,6 +238,8 @@ class Architecture:
             "parametric": list(self.parametric),
             "members": self.members,
             "sharing": self.sharing,
+            "layer_normalization": list(self.layer_normalization),
+            "residual": list(self.residual),
         }
 
     def config(self) -> dict[str, Any]:
@@ -243,6 +263,8 @@ class Architecture:
             "inputs": inputs_as_config(self.inputs),
             "input_scaling": self.input_scaling,
             "parametric": _shared(list(self.parametric), False),
+            "layer_normalization": _shared(list(self.layer_normalization), False),
+            "residual": _shared(list(self.residual), False),
         }
         if self.members > 1:
             extras |= {"members": self.members, "sharing": self.sharing}
@@ -270,6 +292,39 @@ def _per_hidden_layer(name: str, value: object, layers: int) -> list[Any]:
 def _checked_rates(name: str, value: object, layers: int) -> tuple[float, ...]:
     rates = _per_hidden_layer(name, value, layers)
     return tuple(real(name, rate, 0.0, 1.0, below=True) for rate in rates)
+
+
+def _checked_flags(name: str, value: object, layers: int) -> tuple[bool, ...]:
+    return tuple(flag(name, item) for item in _per_hidden_layer(name, value, layers))
+
+
+def _checked_residual(value: object, sizes: Sequence[int]) -> tuple[bool, ...]:
+    """Return whether a residual block ends at each hidden layer."""
+    hidden = sizes[1:-1]
+    if isinstance(value, (list, tuple)):
+        ends = _checked_flags("residual", value, len(hidden))
+    else:
+        every = flag("residual", value)
+        ends = tuple(
+            every and i > 0 and i % BLOCK_LAYERS == 0 for i in range(len(hidden))
+        )
+        if every and not any(ends):
+            raise ValueError(
+                f"residual needs 3 or more hidden layers, where a block can begin and end, got "
+                f"{len(hidden)}"
+            )
+    for i, is_end in enumerate(ends):
+        if is_end and i < BLOCK_LAYERS:
+            raise ValueError(
+                f"residual[{i}] must be False: a block that ends at a hidden layer begins two "
+                "hidden layers below"
+            )
+        if is_end and hidden[i] != hidden[i - BLOCK_LAYERS]:
+            raise ValueError(
+                f"residual needs hidden layers {i - BLOCK_LAYERS} and {i}, where a block begins "
+                f"and ends, to have as many units, got {hidden[i - BLOCK_LAYERS]} and {hidden[i]}"
+            )
+    return ends
 
 
 def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation:
@@ -326,6 +381,8 @@ def checked_architecture(
     parametric: object = False,
     members: int = 1,
     sharing: object = "tabm",
+    layer_normalization: object = False,
+    residual: object = False,
 ) -> Architecture:
     """Check the arguments of `fastmlp.MLP`.
 
@@ -347,7 +404,6 @@ def checked_architecture(
         ]
         initial = default_initializer(activations)
     losses = checked_losses(loss, checked_sizes[-1])
-    normalized = _per_hidden_layer("batch_normalization", batch_normalization, hidden)
     dtype_name = dtype if isinstance(dtype, str) else _dtype_name(dtype)
     architecture = Architecture(
         layer_sizes=tuple(checked_sizes),
@@ -366,16 +422,17 @@ def checked_architecture(
         dropout=_checked_rates("dropout", dropout, hidden),
         input_dropout=real("input_dropout", input_dropout, 0.0, 1.0, below=True),
         input_noise=real("input_noise", input_noise, 0.0),
-        batch_normalization=tuple(flag("batch_normalization", item) for item in normalized),
+        batch_normalization=_checked_flags("batch_normalization", batch_normalization, hidden),
         inputs=checked_inputs(inputs, checked_sizes[0]),
         input_scaling=flag("input_scaling", input_scaling),
-        parametric=tuple(
-            flag("parametric", item) for item in _per_hidden_layer("parametric", parametric, hidden)
-        ),
+        parametric=_checked_flags("parametric", parametric, hidden),
         members=integer("members", members, 1, _MOST_MEMBERS),
         sharing=choice("sharing", sharing, SHARINGS),
+        layer_normalization=_checked_flags("layer_normalization", layer_normalization, hidden),
+        residual=_checked_residual(residual, checked_sizes),
     )
     _require_fitting_inputs(architecture)
+    _require_fitting_rows(architecture)
     _require_numbers_held(architecture)
     return architecture
 
@@ -394,6 +451,26 @@ def _require_fitting_inputs(architecture: Architecture) -> None:
         )
     if architecture.members > 1 and isinstance(architecture.losses[0], UserLoss):
         raise ValueError("members need a loss of fastmlp, got a user-defined one")
+
+
+def _require_fitting_rows(architecture: Architecture) -> None:
+    """Require that layer normalization and residual blocks fit the rest of the network."""
+    if not architecture.finishes_rows:
+        return
+    names = " and ".join(
+        name for name in ("layer_normalization", "residual") if any(getattr(architecture, name))
+    )
+    if architecture.members > 1:
+        raise ValueError(f"{names} must be left out with members, got {architecture.members}")
+    if any(architecture.batch_normalization):
+        raise ValueError(f"{names} must be left out with batch_normalization")
+    for layer, normalizes in enumerate(architecture.layer_normalization):
+        units = architecture.layer_sizes[layer + 1]
+        if normalizes and units < 2:
+            raise ValueError(
+                f"layer_normalization needs 2 or more units, which it compares, got {units} in "
+                f"hidden layer {layer}"
+            )
 
 
 def _require_numbers_held(architecture: Architecture) -> None:

@@ -13,7 +13,7 @@ from numpy.linalg import norm
 from fastmlp import _core
 from fastmlp.losses import Loss, UserLoss, core_function
 from fastmlp.metrics import get_metric, measures
-from fastmlp.network.architecture import BATCH_NORM_EPSILON, Architecture
+from fastmlp.network.architecture import NORMALIZATION_EPSILON, Architecture
 from fastmlp.network.parameters import (
     Parameters,
     checked_parameter,
@@ -242,9 +242,10 @@ class Network:
         -------
         dict of str to array
             ``layers.<i>.weights`` of shape (in, out) and ``layers.<i>.biases`` of shape (out,) of
-            each layer i; ``scales``, (out,), with batch normalization or members, ``mixes``,
-            (out,), of parametric activations, ``input_scales``, (in,), and running ``means`` and
-            ``variances``, (out,), of batch normalization, where a layer has them. What each member
+            each layer i; ``scales``, (out,), with normalization or members, ``shifts``, (out,), of
+            layer normalization, ``mixes``, (out,), of parametric activations, ``input_scales``,
+            (in,), and running ``means`` and ``variances``, (out,), of batch normalization, where a
+            layer has them. What each member
             has for itself has the members as its first dimension. Of group g of ``inputs`` the
             arrays ``inputs.<g>.frequencies``, ``phases``, ``maps``, ``map_biases`` and ``tables``,
             whose first dimension is the column.
@@ -736,7 +737,7 @@ def folded_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
             parameters.pop(name + kind).astype(np.float64)
             for kind in ("weights", "biases", "scales", "means", "variances")
         )
-        factors = scales / np.sqrt(variances + BATCH_NORM_EPSILON)
+        factors = scales / np.sqrt(variances + NORMALIZATION_EPSILON)
         if factors.ndim == weights.ndim:  # of the members, whose weights are shared
             parameters[name + "scales"] = factors
         else:

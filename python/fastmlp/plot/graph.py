@@ -85,7 +85,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     Parameters
     ----------
     model : MLP
-        Model without batch normalization.
+        Model without batch or layer normalization and residual blocks.
     x : array of shape (features,) or (1, features)
         Inputs of the sample.
     y : int, array of shape (outputs,) or (1, outputs), or a list of these
@@ -101,6 +101,11 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
         raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
     if any(model.architecture.batch_normalization):
         raise ValueError("model must have no batch normalization; pass model.folded() instead")
+    if model.architecture.finishes_rows:
+        raise ValueError(
+            "model must have neither layer_normalization nor residual blocks, which are no part of "
+            "the graph"
+        )
     if model.architecture.has_input_stage:
         raise ValueError(
             "model must have neither inputs nor input_scaling nor members, whose parameters are no "
