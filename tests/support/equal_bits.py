@@ -88,6 +88,7 @@ SETTINGS = {
     "dropout": Setting({"dropout": 0.4}),
     "disturbed input": Setting({"input_dropout": 0.3, "input_noise": 0.5}),
     "batch normalization": Setting(BN),
+    "layer normalization": Setting({"layer_normalization": True, "dropout": 0.3}, ADAM),
     "mixed layers": Setting(MIXED, ADAM),
     "thresholds": Setting({"activation": STRAIGHT}),
     "elu and selu": Setting({"activation": [fastmlp.ELU(0.5), "selu"], "dropout": 0.2}),
