@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import fastmlp
 
-ARCHITECTURES = ("realmlp", "realmlp-s", "tabm", "mlp")
+ARCHITECTURES = ("realmlp", "realmlp-s", "tabm", "resnet", "mlp")
 # A network sees mini-batches: a weight of 2 is not the same as two equal samples.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data"}
 

@@ -4,6 +4,8 @@
   and boosted trees on tabular data", NeurIPS 2024.
 - TabM: Y. Gorishniy, A. Kotelnikov, A. Babenko, "TabM: advancing tabular deep learning with
   parameter-efficient ensembling", ICLR 2025.
+- ResNet for tables: Y. Gorishniy, I. Rubachev, V. Khrulkov, A. Babenko, "Revisiting deep learning
+  models for tabular data", NeurIPS 2021, with layer normalization instead of batch normalization.
 
 A new architecture is an entry of `ARCHITECTURES`.
 """
@@ -78,6 +80,9 @@ class Architecture:
         A category with more levels has a trained embedding; None: no category has one.
     network : mapping
         Further arguments of `fastmlp.MLP`.
+    layers : callable or None
+        Function of the arguments of `fastmlp.MLP` that returns those of its layers; None: the
+        settings are those of the layers.
     optimizer : mapping
         Further arguments of the optimizer.
     fits_samples : bool
@@ -97,6 +102,7 @@ class Architecture:
     epochs: int = 256
     most_one_hot: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
+    layers: Callable[[Values], Values] | None = None
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     fits_samples: bool = False
     fades_dropout: bool = False
@@ -207,6 +213,37 @@ def _inputs(config: Config, prepared: Prepared, most_one_hot: int | None) -> lis
         else:
             groups.append(OneHot(column.levels, _robust_values(x[:, at], column.levels)))
     return groups
+
+
+# ---------------------------------------------------------------- layers
+
+
+def _residual_layers(arguments: Values) -> Values:
+    """Return the layers of a network of residual blocks, one for each hidden layer of `arguments`.
+
+    x + linear(dropout(activation(linear(norm(x))))), the inner layer twice as wide; before the
+    first block a linear layer, after the last one activation(norm(x)).
+    """
+    features, *widths, outputs = arguments["layer_sizes"]
+    if len(set(widths)) != 1:
+        raise ValueError(
+            "hidden must have one width for each residual block, all the same, with the "
+            f"architecture resnet, got {', '.join(map(str, widths)) or 'none'}"
+        )
+
+    def of_blocks(value: Any) -> list[Any]:
+        return list(value) if isinstance(value, (list, tuple)) else [value] * len(widths)
+
+    activations, rates = of_blocks(arguments["activation"]), of_blocks(arguments["dropout"])
+    inner_and_end = [[activation, "identity"] for activation in activations]
+    inner_and_end[-1][1] = activations[-1]
+    return {
+        "layer_sizes": [features, widths[0], *(2 * widths[0], widths[0]) * len(widths), outputs],
+        "activation": ["identity", *(item for pair in inner_and_end for item in pair)],
+        "dropout": [0.0, *(item for rate in rates for item in (rate, 0.0))],
+        "layer_normalization": [True, *(False, True) * len(widths)],
+        "residual": True,
+    }
 
 
 # ---------------------------------------------------------------- architectures
@@ -391,6 +428,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         members=32,
         keeps_last=False,
     ),
+    "resnet": Architecture(
+        recipe={
+            "data": _TABLE | {"scaling": "quantile"},
+            "network": {"hidden": [192, 192], "dropout": 0.3, "initializer": "rsqrt_uniform"},
+            "optimizer": {"name": "adamw", "learning_rate": 0.001, "decay": 0.0001},
+            "schedule": {"name": "constant"},
+            "training": {"batch_size": 256, "patience": 16},
+        },
+        epochs=1000,
+        space=_PLAIN_SPACE,  # that of the paper, within what a CPU trains, is the same
+        layers=_residual_layers,
+    ),
 }
 
 
@@ -455,6 +504,14 @@ def network_arguments(config: Config, prepared: Prepared) -> Values:
         "members": members or architecture.members,
         "inputs": _inputs(config, prepared, architecture.most_one_hot),
     }
+
+
+def layer_arguments(config: Config, arguments: Values) -> Values:
+    """Return the arguments of `fastmlp.MLP` for its layers where they differ from the settings."""
+    architecture = architecture_of(config)
+    if architecture is None or architecture.layers is None:
+        return {}
+    return architecture.layers(arguments)
 
 
 def initialize(config: Config, prepared: Prepared, model: MLP) -> None:

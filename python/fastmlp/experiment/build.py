@@ -193,6 +193,7 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
         arguments["initializer"] = network.initializer
     arguments = architecture_from_config(arguments)
     arguments |= architectures.network_arguments(config, prepared)
+    arguments |= architectures.layer_arguments(config, arguments)
     sizes = arguments.pop("layer_sizes")
     model = _initial(config, sizes, arguments, prepared)
     _require_loss_for(prepared.task, model)

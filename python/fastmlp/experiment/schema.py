@@ -256,9 +256,9 @@ class DataSection(Section):
 class NetworkSection(Section):
     """The arguments of `fastmlp.MLP`."""
 
-    architecture: Literal["mlp", "realmlp", "realmlp-s", "tabm"] | None = _setting(
-        None, "Architecture: mlp, or for tables realmlp (the default), realmlp-s or tabm, with its "
-        "own defaults of other settings.",
+    architecture: Literal["mlp", "realmlp", "realmlp-s", "tabm", "resnet"] | None = _setting(
+        None, "Architecture: mlp, or for tables realmlp (the default), realmlp-s, tabm or resnet, "
+        "with its own defaults of other settings.",
         "--architecture", "NAME",
     )  # fmt: skip
     members: Count | None = _setting(

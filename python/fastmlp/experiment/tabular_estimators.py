@@ -18,6 +18,7 @@ from fastmlp.data import Part
 from fastmlp.data.folds import random_folds
 from fastmlp.data.frames import table_of
 from fastmlp.data.table import Table
+from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.fit_directory import FitDirectory
 from fastmlp.experiment.fitting import fit_network, target_columns
@@ -291,7 +292,8 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         trial = job.run({**settings, "epochs": _CALIBRATION_EPOCHS}, 0)
         epoch = (time.perf_counter() - start) / _CALIBRATION_EPOCHS
         left = max(limit - (time.perf_counter() - start), 0.0)
-        usual = self.epochs or (1000 if self.architecture == "tabm" else 256)
+        architecture = ARCHITECTURES.get(self.architecture)
+        usual = self.epochs or (256 if architecture is None else architecture.epochs)
         del trial
         epochs = int(np.clip(left / epoch, min(_FEWEST_EPOCHS, usual), usual))
         return {"epochs": epochs, "max_time": max(limit, 1e-3)}
@@ -449,9 +451,10 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
 
     Parameters
     ----------
-    architecture : {"realmlp", "realmlp-s", "tabm", "mlp"}
+    architecture : {"realmlp", "realmlp-s", "tabm", "resnet", "mlp"}
         Network: RealMLP and its simple form (Holzmueller, Grinsztajn and Steinwart, NeurIPS 2024),
-        TabM (Gorishniy, Kotelnikov and Babenko, ICLR 2025), or a plain network.
+        TabM (Gorishniy, Kotelnikov and Babenko, ICLR 2025), residual blocks (Gorishniy, Rubachev,
+        Khrulkov and Babenko, NeurIPS 2021), or a plain network.
     n_cv : int
         Networks that are trained each without one of so many folds, which chooses its epoch; 1
         trains one network.
@@ -619,9 +622,10 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    architecture : {"realmlp", "realmlp-s", "tabm", "mlp"}
+    architecture : {"realmlp", "realmlp-s", "tabm", "resnet", "mlp"}
         Network: RealMLP and its simple form (Holzmueller, Grinsztajn and Steinwart, NeurIPS 2024),
-        TabM (Gorishniy, Kotelnikov and Babenko, ICLR 2025), or a plain network.
+        TabM (Gorishniy, Kotelnikov and Babenko, ICLR 2025), residual blocks (Gorishniy, Rubachev,
+        Khrulkov and Babenko, NeurIPS 2021), or a plain network.
     n_cv : int
         Networks that are trained each without one of so many folds, which chooses its epoch; 1
         trains one network.
