@@ -30,6 +30,7 @@ constexpr std::int64_t kBatch = 18;
 constexpr std::int64_t kSamples = 9 * kBatch + 1;  // the last batch has fewer rows than the team has threads
 constexpr int kEpochs = 2;
 constexpr std::uint64_t kAllByOutputs = ~std::uint64_t{0};
+const std::vector<std::int64_t> kBlockSizes{70, 65, 100, 65, 100, 65, 33};
 
 enum class Input { dense, zero_columns, sparse };
 
@@ -53,6 +54,22 @@ PlanOverrides by_outputs(std::uint64_t layers, bool own_input = false) {
 
 void add_batch_norm(NetworkSpec& spec) {
   for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) spec.layers[l].batch_norm = true;
+}
+
+void add_layer_norm(NetworkSpec& spec) {
+  for (std::size_t l = 0; l + 1 < spec.layers.size(); ++l) spec.layers[l].layer_norm = true;
+}
+
+/// Of kBlockSizes: a block of layers 1 and 2 that drops its part of the sum, and blocks that overlap above it.
+void add_residual(NetworkSpec& spec) {
+  for (std::size_t l = 2; l + 1 < spec.layers.size(); ++l) spec.layers[l].residual = true;
+  spec.layers[2].dropout = 0.3;
+}
+
+/// The same with layer normalization where blocks begin and end.
+void add_normalized_blocks(NetworkSpec& spec) {
+  add_residual(spec);
+  for (std::size_t l = 0; l + 1 < spec.layers.size(); l += 2) spec.layers[l].layer_norm = true;
 }
 
 /// Embeddings of numbers, codes of categories, and numbers as they are.
@@ -222,6 +239,24 @@ std::vector<Configuration> configurations() {
       {.name = "packed-clipped", .plan = by_outputs(0), .network = add_packed, .training = clip_norm},
       {.name = "packed-batch-norm", .network = with(add_batch_norm, add_packed)},
       {.name = "packed-table", .plan = by_outputs(0), .network = with(add_table, add_packed)},
+      {.name = "layer-norm", .plan = by_outputs(kAllByOutputs, true), .network = add_layer_norm},
+      {.name = "layer-norm-clipped", .plan = by_outputs(4), .network = add_layer_norm, .training = clip_norm},
+      {.name = "layer-norm-frozen", .network = add_layer_norm, .training = freeze},
+      {.name = "layer-norm-table", .plan = by_outputs(0), .network = with(add_table, add_layer_norm)},
+      {.name = "residual", .sizes = kBlockSizes, .plan = by_outputs(0), .network = add_residual},
+      {.name = "residual-outputs", .sizes = kBlockSizes, .plan = by_outputs(kAllByOutputs), .network = add_residual},
+      {.name = "residual-some-outputs", .sizes = kBlockSizes, .plan = by_outputs(5), .network = add_residual},
+      {.name = "residual-normalized", .sizes = kBlockSizes, .plan = by_outputs(0), .network = add_normalized_blocks},
+      {.name = "residual-mixed",
+       .sizes = kBlockSizes,
+       .plan = by_outputs(kAllByOutputs),
+       .network = add_normalized_blocks,
+       .training = after_update},
+      {.name = "residual-gradients",
+       .sizes = kBlockSizes,
+       .plan = by_outputs(2),
+       .gradients = true,
+       .network = add_normalized_blocks},
   };
   return all;
 }

@@ -182,7 +182,8 @@ TRAIN: Fields = {
 }
 LAYER = record(
     each(COUNT, "inputs outputs parameters")
-    | {"activation": TEXT, "batch_normalization": FLAG, "weight_norm": NUMBER}
+    | each(FLAG, "batch_normalization layer_normalization residual")
+    | {"activation": TEXT, "weight_norm": NUMBER}
 )
 NAMED: Schema = {"type": ["string", "object"]}
 INSPECT: Fields = {
@@ -200,7 +201,7 @@ OF_A_MODEL: Fields = {
     **each({"type": ["string", "object", "array"]}, "loss activation"),
     **each(NAMED, "output_activation initializer"),
     "dropout": {"type": ["number", "array"]},
-    "batch_normalization": {"type": ["boolean", "array"]},
+    **each({"type": ["boolean", "array"]}, "batch_normalization layer_normalization residual"),
     "inputs": many({"type": "object"}),
     "input_scaling": FLAG,
     "parametric": {"type": ["boolean", "array"]},

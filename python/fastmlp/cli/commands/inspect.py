@@ -90,6 +90,7 @@ def _model_facts(path: Path) -> Facts:
     further = {
         "dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0, "batch_normalization": False,
         "inputs": [], "input_scaling": False, "parametric": False, "members": 1, "sharing": None,
+        "layer_normalization": False, "residual": False,
     }  # fmt: skip
     return {
         "kind": "model",
@@ -111,14 +112,15 @@ def _layers(model: MLP) -> list[Facts]:
     output = architecture.output_activation
     activations = [activation.name for activation in architecture.activations]
     activations.append(output if isinstance(output, str) else output.name)
-    normalizes = [*architecture.batch_normalization, False]
+    flags = ("batch_normalization", "layer_normalization", "residual")
+    of_layers = {name: [*getattr(architecture, name), False] for name in flags}
     arrays = model.parameters()
     return [
         {
             "inputs": weights.shape[-2],
             "outputs": weights.shape[-1],
             "activation": activations[i],
-            "batch_normalization": normalizes[i],
+            **{name: values[i] for name, values in of_layers.items()},
             "parameters": sum(a.size for n, a in arrays.items() if n.startswith(f"layers.{i}.")),
             "weight_norm": float(np.linalg.norm(weights.astype(np.float64))),
         }
@@ -260,10 +262,19 @@ def _shown(value: Any) -> str:
 
 
 def _layer_row(number: int, layer: Facts) -> list[str]:
-    normalizes = " with batch normalization" if layer["batch_normalization"] else ""
+    parts = [
+        text
+        for name, text in {
+            "batch_normalization": "batch normalization",
+            "layer_normalization": "layer normalization",
+            "residual": "skip",
+        }.items()
+        if layer[name]
+    ]
+    further = f" with {' and '.join(parts)}" if parts else ""
     return [
         str(number), f"{layer['inputs']:,}", f"{layer['outputs']:,}",
-        layer["activation"] + normalizes, f"{layer['parameters']:,}", f"{layer['weight_norm']:.4g}",
+        layer["activation"] + further, f"{layer['parameters']:,}", f"{layer['weight_norm']:.4g}",
     ]  # fmt: skip
 
 
