@@ -265,8 +265,8 @@ struct KernelTable {
                              const T* normalized, bool from_batch, T* dz, T* dscales, T* dshift);
 
   /// Each row over its `outputs`: normalized = (z - mean) * inverse with inverse = 1 / sqrt(variance + epsilon), and
-  /// z = scales * normalized in place. Lanes of z and normalized beyond `outputs` become +0. normalized and inverses are
-  /// both null or both written. The order of sums is that of the sums over outputs below.
+  /// z = scales * normalized in place. Lanes of z and normalized beyond `outputs` become +0. normalized and inverses
+  /// are both null or both written. The order of sums is that of the sums over outputs below.
   void (*normalize_rows)(std::int64_t rows, std::int64_t outputs, T epsilon, const T* scales, T* z, T* normalized,
                          std::int64_t panel_stride, T* inverses);
   /// dz, the gradient by what was normalized, from that by scales * normalized; +0 beyond `outputs`.

@@ -370,9 +370,8 @@ bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
   const std::size_t l = memory.pass().layer;
   const DenseLayer<T>& layer = memory.layer(Mode::reads, l);
   const Panels<T> dz = memory.dz(Mode::reads, l);
-  const Panels<T> below_dz = l == 0
-                                 ? memory.dx(Mode::writes)
-                                 : memory.gradient(Mode::writes, activation_gradient(spec_, l - 1), l - 1);
+  const Panels<T> below_dz =
+      l == 0 ? memory.dx(Mode::writes) : memory.gradient(Mode::writes, activation_gradient(spec_, l - 1), l - 1);
   const bool finishes = l > 0 && layer.input_scales == nullptr;
   const Derivative<T> below = finishes ? derivative(memory, l - 1) : Derivative<T>{Activation::identity, 0, {below_dz}};
   T* transposed = memory.transposed();

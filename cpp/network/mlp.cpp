@@ -347,7 +347,8 @@ class InferenceBlock {
     for (std::size_t& offset : offsets_) offset = arena_.template reserve<T>(checked_product(widest, rows));
     const bool has_blocks =
         std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.residual; });
-    for (std::size_t& offset : kept_) offset = arena_.template reserve<T>(has_blocks ? checked_product(widest, rows) : 0);
+    for (std::size_t& offset : kept_)
+      offset = arena_.template reserve<T>(has_blocks ? checked_product(widest, rows) : 0);
     if (spec.has_input_stage()) {
       inputs_ = arena_.template reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), samples));
       sample_columns_ = arena_.template reserve<T>(checked_product(spec.features(), samples));

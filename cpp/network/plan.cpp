@@ -33,11 +33,13 @@ Split choose_split(std::int64_t batch_size, std::int64_t inputs, std::int64_t ou
   return threads > 1 && pays && imbalance <= kMostImbalance ? Split::outputs : Split::rows;
 }
 
-/// Whether the gradients of a unit are sums over all rows between two products.
-bool needs_all_rows(const LayerSpec& layer) { return layer.batch_norm || layer.output_scales; }
-
-/// Whether each row is normalized over all units.
-bool needs_all_units(const LayerSpec& layer) { return layer.layer_norm; }
+/// By outputs where the gradients of a unit are sums over all rows between two products, by rows where each row is
+/// normalized over all units; null: the layer can be split either way.
+std::optional<Split> required_split(const LayerSpec& layer) {
+  if (layer.batch_norm || layer.output_scales) return Split::outputs;
+  if (layer.layer_norm) return Split::rows;
+  return std::nullopt;
+}
 
 /// Whether the weights have fewer blocks to transpose than gradients and results together.
 bool choose_transposed_weights(std::int64_t thread_rows, std::int64_t inputs, std::int64_t outputs, int panel) {
@@ -54,7 +56,7 @@ bool bit(std::uint64_t bits, std::size_t place) { return (bits >> (place % 64) &
 
 void apply(const PlanOverrides& forced, const NetworkSpec& spec, int panel, Plan& plan) {
   for (std::size_t l = 0; l < plan.splits.size(); ++l) {
-    if (forced.split_by_outputs && !needs_all_rows(spec.layers[l]) && !needs_all_units(spec.layers[l])) {
+    if (forced.split_by_outputs && !required_split(spec.layers[l])) {
       plan.splits[l] = bit(*forced.split_by_outputs, l) ? Split::outputs : Split::rows;
     }
     if (forced.transposes_weights) plan.transposes_weights[l] = bit(*forced.transposes_weights, l);
@@ -79,11 +81,8 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
     const std::int64_t inputs = spec.inputs_of(l);
     const std::int64_t outputs = spec.layer_sizes[l + 1];
-    const LayerSpec& layer = spec.layers[l];
-    plan.splits.push_back(needs_all_rows(layer)    ? Split::outputs
-                          : needs_all_units(layer) ? Split::rows
-                                                   : choose_split(rows, inputs, outputs, plan.threads, panel,
-                                                                  element_bytes));
+    plan.splits.push_back(required_split(spec.layers[l])
+                              .value_or(choose_split(rows, inputs, outputs, plan.threads, panel, element_bytes)));
     plan.transposes_weights.push_back(choose_transposed_weights(thread_rows, inputs, outputs, panel));
   }
   plan.own_input =

@@ -3,8 +3,8 @@
 //
 // Layers are numbered 0..L-1 and activations 0..L: layer l reads activation l and writes activation l + 1, activation 0
 // is the input of the first layer. dz of layer l is the gradient of the loss by the layer's pre-activations, or by its
-// product where something lies between the two; dx is the gradient by the input of the first layer. Parameters come in parts: those of each layer, its input scales, and those
-// of the input stage.
+// product where something lies between the two; dx is the gradient by the input of the first layer. Parameters come in
+// parts: those of each layer, its input scales, and those of the input stage.
 #pragma once
 
 #include <cstddef>

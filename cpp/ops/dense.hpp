@@ -127,8 +127,8 @@ template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                    const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels);
 
-/// From the product, or its normalized form, to the layer's output: applies bias (null: none), activation and dropout to
-/// panel p.
+/// From the product, or its normalized form, to the layer's output: applies bias (null: none), activation and dropout
+/// to panel p.
 template <typename T>
 void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerOutput<T>& output,
                   const Dropout& dropout, Range rows, std::int64_t p);
@@ -197,9 +197,9 @@ inline std::int64_t weight_blocks(const LayerInput<T>& input, const DenseLayer<T
 }
 
 /// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also sums the columns of dz, the
-/// gradient of the bias, except with output scales, those of dmixes, and those of layer normalization. Each block goes to
-/// the sink once it is complete. Blocks are numbered by copies of the weights, in a copy by groups of `panel_group` output panels, within a
-/// group by input panels. scratch: panel * panel elements.
+/// gradient of the bias, except with output scales, those of dmixes, and those of layer normalization. Each block goes
+/// to the sink once it is complete. Blocks are numbered by copies of the weights, in a copy by groups of `panel_group`
+/// output panels, within a group by input panels. scratch: panel * panel elements.
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                             const LayerGradient<T>& gradient, Range blocks, std::int64_t panel_group,

@@ -29,18 +29,17 @@ template <typename T>
 void residual_backward(const KernelTable<T>& kernels, const Panels<T>& dskip, const Panels<T>& dsum,
                        const Panels<T>& dz, const Dropout& dropout, Range rows, std::int64_t p) {
   if (dskip.data != nullptr) {
-    kernels.add_rows(rows.size(), vectors_for(kernels, dsum.width(p)), dskip.at(p, rows.begin),
-                     dsum.at(p, rows.begin));
+    kernels.add_rows(rows.size(), vectors_for(kernels, dsum.width(p)), dskip.at(p, rows.begin), dsum.at(p, rows.begin));
   }
   if (dz.data == dsum.data) return;
   copy_rows(dsum, dz, rows, p);
   if (dropout.rate > 0) drop_values<T>(kernels, {dz}, dropout, rows, p);
 }
 
-#define FASTMLP_INSTANTIATE(T)                                                                               \
-  template void residual_forward(const KernelTable<T>&, const DenseLayer<T>&, const BlockEnds<T>&,           \
-                                 const Panels<T>&, const Dropout&, Range, std::int64_t);                     \
-  template void residual_backward(const KernelTable<T>&, const Panels<T>&, const Panels<T>&, const Panels<T>&, \
+#define FASTMLP_INSTANTIATE(T)                                                                                       \
+  template void residual_forward(const KernelTable<T>&, const DenseLayer<T>&, const BlockEnds<T>&, const Panels<T>&, \
+                                 const Dropout&, Range, std::int64_t);                                               \
+  template void residual_backward(const KernelTable<T>&, const Panels<T>&, const Panels<T>&, const Panels<T>&,       \
                                   const Dropout&, Range, std::int64_t);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)

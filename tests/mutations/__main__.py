@@ -22,6 +22,7 @@ from mutations.planted_input_bugs import INPUT_MUTATIONS
 from mutations.planted_members import MEMBER_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
+from mutations.planted_residual import RESIDUAL_MUTATIONS
 from mutations.planted_tables import TABLE_MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,7 @@ TESTS = [
     "network/test_reproducible.py",
     "network/test_memory.py",
     "network/test_gradients.py",
+    "network/test_residual_networks.py",
     "training/test_regularization.py",
     "network/test_equal_bits.py",
     "network/test_transfer.py",
@@ -128,6 +130,7 @@ def main() -> int:
         *INPUT_MUTATIONS,
         *BORDER_MUTATIONS,
         *PASS_MUTATIONS,
+        *RESIDUAL_MUTATIONS,
         *TABLE_MUTATIONS,
     ]
     chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]

@@ -310,8 +310,8 @@ def test_instruction_sets_give_the_same_bits():
         f"for seed in {SEEDS}:\n"
         "    model, x, y = drawn(seed)\n"
         "    model.fit(x, y, epochs=2, batch_size=17, optimizer='adam', verbose=0)\n"
-        "    joined = b''.join(a.tobytes() for a in (*model.parameters().values(), model.forward(x)))\n"
-        "    print(hashlib.sha256(joined).hexdigest())\n"
+        "    arrays = (*model.parameters().values(), model.forward(x))\n"
+        "    print(hashlib.sha256(b''.join(a.tobytes() for a in arrays)).hexdigest())\n"
     )
     found = {}
     for isa in fastmlp.info()["isas_available"]:

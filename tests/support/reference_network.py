@@ -2,8 +2,8 @@
 
 Embedded inputs, scales of inputs and outputs, activations mixed with the identity, members of an
 ensemble, batch normalization, layer normalization, residual blocks, dropout by given masks, noise,
-a softmax output, several losses and sample weights; the constraints on gradients and weights; and the counter-based random numbers that
-masks and noise are drawn from.
+a softmax output, several losses and sample weights; the constraints on gradients and weights; and
+the counter-based random numbers that masks and noise are drawn from.
 """
 
 from __future__ import annotations
@@ -103,9 +103,8 @@ class Network:
     has running statistics, which start at 0 and 1.  `mixes` is the share of the activation in
     z + mix (f(z) - z), `input_scales` are factors of what a layer reads.
 
-    A layer with `shifts` normalizes each row over its units, then scales and shifts.  At a layer with
-    `residual` ends a block: the sum of its product and bias, masked, and that of the layer two below
-    takes the place of its own.
+    A layer with `shifts` normalizes each row over its units, then scales and shifts.  A layer with
+    `residual` masks its product with bias and adds that of the layer two below.
 
     A `frozen` layer is normalized by its running statistics, which stand still.
 

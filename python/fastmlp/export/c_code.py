@@ -65,10 +65,9 @@ def to_c(model: MLP | TrainedModel, path: str | PathLike[str], *, name: str | No
     fastmlp. Networks with the activations relu, leaky_relu, identity, hard_sigmoid, step and sign
     then compute logits that are equal to those of `MLP.forward` to the last bit; so do clips, bins,
     codes, tables, factors and mixes, layer normalization and residual blocks, and members whose
-    values are averaged. Other activations,
-    cosines of inputs, and probabilities, also those that members average, differ by the rounding of
-    the C library's functions: by 1e-5 in float32 and 1e-13 in float64 of the largest output, where
-    no sum cancels.
+    values are averaged. Other activations, cosines of inputs, and probabilities, also those that
+    members average, differ by the rounding of the C library's functions: by 1e-5 in float32 and
+    1e-13 in float64 of the largest output, where no sum cancels.
     Without the macro batch normalization is folded into weights and biases. Options such as
     ``-ffast-math`` break the treatment of missing values.
 

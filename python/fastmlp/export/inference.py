@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastmlp.export.input_columns import InputColumns, input_columns
 from fastmlp.losses import Link
 from fastmlp.model import MLP
-from fastmlp.network.architecture import NORMALIZATION_EPSILON, BLOCK_LAYERS
+from fastmlp.network.architecture import BLOCK_LAYERS, NORMALIZATION_EPSILON
 
 if TYPE_CHECKING:
     from fastmlp.data import Preprocessing
@@ -39,9 +39,9 @@ class LayerNormalization:
 class DenseLayer:
     """``act(((x * input_scales) @ weights - means) * factors + biases)``; None skips an array.
 
-    At the end of a residual block that argument of ``act`` gets the one of the layer two below
-    added; then it is normalized. With mixes the result is ``z + mixes * (act(z) - z)``. Of arrays that each member of an ensemble
-    has for itself the members are one more dimension, the first.
+    At the end of a residual block the argument of ``act`` gets that of the layer two below added,
+    and then it is normalized. With mixes the result is ``z + mixes * (act(z) - z)``. Of arrays that
+    each member of an ensemble has for itself the members are one more dimension, the first.
     """
 
     weights: Array  # (in, out)

@@ -29,9 +29,9 @@ def to_npz(model: MLP | TrainedModel, path: str | PathLike[str]) -> None:
     The arrays are those of `MLP.parameters` under its names, ``preprocessing.<name>`` for the
     arrays of the preprocessing, and ``config``: JSON text in an array without dimensions, with
     the keys ``format``, ``fastmlp_version``, ``model`` (arguments of `MLP`),
-    ``batch_normalization_epsilon``, which layer normalization has too, and ``preprocessing`` (or null): all that `Preprocessing.config`
-    returns, for a table each column with its format, categories and replacement. The same model
-    writes the same bytes.
+    ``batch_normalization_epsilon``, which layer normalization has too, and ``preprocessing`` (or
+    null): all that `Preprocessing.config` returns, for a table each column with its format,
+    categories and replacement. The same model writes the same bytes.
 
     Parameters
     ----------

@@ -305,9 +305,7 @@ def _checked_residual(value: object, sizes: Sequence[int]) -> tuple[bool, ...]:
         ends = _checked_flags("residual", value, len(hidden))
     else:
         every = flag("residual", value)
-        ends = tuple(
-            every and i > 0 and i % BLOCK_LAYERS == 0 for i in range(len(hidden))
-        )
+        ends = tuple(every and i > 0 and i % BLOCK_LAYERS == 0 for i in range(len(hidden)))
         if every and not any(ends):
             raise ValueError(
                 f"residual needs 3 or more hidden layers, where a block can begin and end, got "
