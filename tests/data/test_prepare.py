@@ -49,7 +49,7 @@ def test_parts_of_a_table():
         "target: column 'label'",
         "task: classification, 3 classes of 'label'",
         "split: 43 samples for training, 5 for validation, 12 for test",
-        "text: 'color' as 3 inputs, one for each value",
+        "categories: 'color' (3 values)",
         "missing values: 'color' 9, 'width' 6",
         "inputs: standardized to mean 0 and standard deviation 1",
     )

@@ -179,7 +179,8 @@ class Origin(NamedTuple):
     """The source of the value of a setting.
 
     `kind` is "default", "recipe", "user file", "file", "variable" or "argument"; `place` is the
-    name of the file, variable or flag.
+    name of the file, variable or flag. A setting without a value, which the architecture sets once
+    the data is known, has the kind "architecture"; `place` tells the values.
     """
 
     kind: str
@@ -360,16 +361,20 @@ def settings_of(given: Given) -> Iterator[Setting]:
     """
     if given.dataset is not None:
         require_name_or_path(given.dataset)
+    from fastmlp.experiment.architectures import by_data
+
     layers = layers_of(given)
-    resolved = _resolved(layers, needs_source=False).model_dump(mode="json")
+    config = _resolved(layers, needs_source=False)
+    resolved = config.model_dump(mode="json")
     default = Origin("default", "default")
+    unset = {key: Origin("architecture", text) for key, text in by_data(config).items()}
     for section, values in resolved.items():
         if not isinstance(values, dict):
             continue
         for name, value in values.items():
             # A setting with a value has the origin of the last layer that names it.
             key = f"{section}.{name}"
-            origin = _origin_of(key, layers) if value is not None else None
+            origin = _origin_of(key, layers) if value is not None else unset.get(key)
             yield Setting(section, name, value, origin or default)
 
 

@@ -374,13 +374,9 @@ def _notes(
     formats = [f"{c.name!r} {found[c.name].detail}" for c in columns if _is_formatted(c)]
     if formats:
         notes.append(f"numbers: {listed(formats)}")
-    texts = [
-        f"{c.name!r} as {len(c.feature_names)} inputs"
-        for c in columns
-        if isinstance(c, CategoryColumn)
-    ]
+    texts = [f"{c.name!r} ({c.levels} values)" for c in columns if isinstance(c, CategoryColumn)]
     if texts:
-        notes.append(f"text: {listed(texts)}, one for each value")
+        notes.append(f"categories: {listed(texts)}")
     dates = [f"{c.name!r} as {', '.join(c.parts)}" for c in columns if isinstance(c, DateColumn)]
     if dates:
         notes.append(f"dates: {listed(dates)}")

@@ -463,12 +463,41 @@ def completed(config: Config, task: str, samples: int) -> Config:
     training = {"epochs": _usual_epochs(architecture, samples)}
     for section, values in {**by_task, "training": training}.items():
         present = getattr(config, section)
-        missing = {k: v for k, v in values.items() if k not in present.model_fields_set}
+        missing = {k: v for k, v in values.items() if getattr(present, k) is None}
         checked = type(present).model_validate(
             {**present.model_dump(exclude_unset=True), **missing}
         )
         config = config.model_copy(update={section: checked})
     return config
+
+
+def by_data(config: Config) -> dict[str, str]:
+    """Return the settings without a value that `completed` gives one, each with what it becomes."""
+    architecture = architecture_of(config)
+    if architecture is None:
+        return {}
+    choices: dict[str, dict[str, str]] = {}
+    for task, sections in architecture.by_task.items():
+        for section, values in sections.items():
+            for name, value in values.items():
+                shown = value["name"] if isinstance(value, Mapping) else str(value)
+                choices.setdefault(f"{section}.{name}", {})[shown] = task
+    if not _has_own_optimizer(config, architecture):
+        choices = {key: v for key, v in choices.items() if not key.startswith("optimizer.")}
+    texts = {key: _by_task(tasks) for key, tasks in choices.items()}
+    most = _SEEN_SAMPLES // architecture.epochs
+    texts["training.epochs"] = f"{architecture.epochs}, fewer of more than {most:,} samples"
+    return {
+        key: text
+        for key, text in texts.items()
+        if getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) is None
+    }
+
+
+def _by_task(tasks: Mapping[str, str]) -> str:
+    """Return values with the last task of each, as in "selu, or mish for regression"."""
+    (first, _), *others = tasks.items()
+    return ", ".join([first, *(f"or {value} for {task}" for value, task in others)])
 
 
 def _usual_epochs(architecture: Architecture, samples: int) -> int:

@@ -114,7 +114,7 @@ def require_valid(config: Config) -> None:
     architectures.embedding_of(config)
     network = config.network
     by_data = {"hidden", "initializer", "loss", "output_activation", *OF_ARCHITECTURES}
-    arguments = architecture_from_config(network.model_dump(exclude=by_data))
+    arguments = architecture_from_config(network.model_dump(exclude=by_data, exclude_none=True))
     checked_architecture([1, *(network.hidden or ()), 1], **arguments)
 
 
@@ -142,15 +142,18 @@ def completed(config: Config, task: str, samples: int, *, measured: bool) -> Con
         _require_settings_of_lbfgs(config)
     network = config.network
     data = {"task": task}
-    named = network.architecture or "mlp"
-    loss = _LOSSES[task] if network.loss is None else network.loss
+    resolved = {
+        "architecture": network.architecture or "mlp",
+        "activation": network.activation or "relu",
+        "loss": network.loss or _LOSSES[task],
+    }
     # Accuracies of two epochs are often equal, losses hardly ever.
     usual = "val_loss" if measured and config.optimizer.name.lower() != "lbfgs" else "loss"
     training = {"monitor": config.training.monitor or usual}
     return config.model_copy(
         update={
             "data": config.data.model_copy(update=data),
-            "network": network.model_copy(update={"loss": loss, "architecture": named}),
+            "network": network.model_copy(update=resolved),
             "training": config.training.model_copy(update=training),
             "optimizer": _explicit_optimizer(config),
             "schedule": _explicit_schedule(config),

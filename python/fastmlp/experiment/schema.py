@@ -273,9 +273,9 @@ class NetworkSection(Section):
     hidden: Annotated[tuple[Width, ...], BeforeValidator(_widths)] | None = _setting(
         None, "Widths of the hidden layers, or none.", "--hidden", "N,N"
     )
-    activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] = _setting(
-        "relu", "Activation of the hidden layers, one for all or one for each: "
-        f"{', '.join(ACTIVATIONS)}.",
+    activation: Annotated[Choice | list[Choice], BeforeValidator(_one_or_many)] | None = _setting(
+        None, "Activation of the hidden layers, one for all or one for each: "
+        f"{', '.join(ACTIVATIONS)}; by default that of the architecture, or relu.",
         "--activation", "NAME",
     )  # fmt: skip
     loss: Choice | None = _setting(

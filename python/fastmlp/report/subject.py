@@ -280,9 +280,11 @@ class SourceColumn:
         """Return the value of this column in a row of `original_inputs` as text."""
         values, column = row[self.inputs], self.column
         if isinstance(column, CategoryColumn):
-            # All inputs of an unknown category are 0, or nearly so after rounding.
             names = (*column.categories, "missing")
-            return names[int(values.argmax())] if values.max() > 0.5 else "-"
+            # All inputs of an unknown category are 0, or nearly so after rounding; its code is -1.
+            code = round(float(values[0])) if column.as_code else int(values.argmax())
+            known = code >= 0 if column.as_code else values[code] > 0.5
+            return names[code] if known else "-"
         if isinstance(column, (NumberColumn, DateColumn)) and column.indicator and values[-1] > 0.5:
             return "missing"
         if isinstance(column, DateColumn):

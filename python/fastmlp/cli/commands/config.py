@@ -132,7 +132,8 @@ def _print_settings(rows: Sequence[Setting], state: State) -> None:
             gap = "\n" if section else ""
             click.echo(gap + styled(f"[{row.section}]", bold=True), color=color)
             section = row.section
-        note = "" if row.value is None else styled(f"  # {row.origin.place}", fg="bright_black")
+        is_told = row.value is not None or row.origin.kind == "architecture"
+        note = styled(f"  # {row.origin.place}", fg="bright_black") if is_told else ""
         click.echo(f"{line:<{width}}{note}".rstrip(), color=color)
 
 

@@ -349,17 +349,26 @@ def _announce(
         display.say(note)
     parts = {"training": prepared.train, "validation": prepared.validation, "test": prepared.test}
     counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None]
-    network = experiment.config.network
-    layers = "-".join(map(str, model.layer_sizes))
     display.say(
-        f"{prepared.name}: {', '.join(counts)} samples; network {layers}, "
-        f"{model.architecture.config()['activation']}, {network.dtype}; {model.isa}, run {run.path}"
+        f"{prepared.name}: {', '.join(counts)} samples; {_network_text(experiment, model)}; "
+        f"{model.isa}, run {run.path}"
     )
     if request.verbose:
         for section, values in experiment.config.values().items():
             display.say(f"  {section}: {values}")
         for name, value in run.environment().items():
             display.say(f"  {name}: {value}")
+
+
+def _network_text(experiment: Experiment, model: Any) -> str:
+    """Return the kind of the network, its layers, activations and dtype."""
+    network = experiment.config.network
+    kind = "network" if network.architecture in (None, "mlp") else str(network.architecture)
+    if model.architecture.members > 1:
+        kind = f"{model.architecture.members} members of {kind}"
+    names = dict.fromkeys(activation.name for activation in model.architecture.activations)
+    layers = "-".join(map(str, model.layer_sizes))
+    return ", ".join([f"{kind} {layers}", *names, network.dtype])
 
 
 def _fit(
