@@ -135,6 +135,22 @@ def test_members_are_for_ensembles():
     assert plain.network.architecture.sharing == "packed"
 
 
+def test_resnet_has_a_block_for_each_hidden_width():
+    settings = {"architecture": "resnet", "target": "price", "epochs": 1, "hidden": [8, 8]}
+    made = fastmlp.Model(**settings, dropout=[0.1, 0.2]).fit(frame(9), verbose=0).network
+    architecture = made.architecture
+    assert architecture.layer_sizes[1:-1] == (8, 16, 8, 16, 8)
+    names = [activation.name for activation in architecture.activations]
+    assert names == ["identity", "relu", "identity", "relu", "relu"]
+    assert architecture.dropout == (0.0, 0.1, 0.0, 0.2, 0.0)
+    assert architecture.layer_normalization == (True, False, True, False, True)
+    assert architecture.residual == (False, False, True, False, True)
+    with pytest.raises(ValueError, match="hidden must have one width for each residual block"):
+        fastmlp.Model(**settings | {"hidden": [8, 9]}).fit(frame(9), verbose=0)
+    with pytest.raises(ValueError, match="hidden must have one width.*got none"):
+        fastmlp.Model(**settings | {"hidden": []}).fit(frame(9), verbose=0)
+
+
 # ---------------------------------------------------------------- embeddings of numbers
 
 
