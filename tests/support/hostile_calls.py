@@ -192,6 +192,8 @@ class Arguments:
                 "output_scales": bool(self.rng.random() < 0.2) and i == 0,
                 "own_weights": bool(self.rng.random() < 0.2),
                 "own_vectors": bool(self.rng.random() < 0.2),
+                "layer_norm": bool(self.rng.random() < 0.1),
+                "residual": bool(self.rng.random() < 0.05),
             }
             for i in range(2)
         ]
