@@ -11,7 +11,6 @@ RESIDUAL = "cpp/ops/residual.cpp"
 DENSE = "cpp/ops/dense.cpp"
 EPOCH = "cpp/network/epoch.cpp"
 MLP = "cpp/network/mlp.cpp"
-STEP = "cpp/network/step.cpp"
 ARCHITECTURE = "python/fastmlp/network/architecture.py"
 C = "python/fastmlp/export/c_code.py"
 ONNX = "python/fastmlp/export/onnx_graph.py"
@@ -118,12 +117,6 @@ RESIDUAL_MUTATIONS = [
         MLP,
         "kept_[l % kBlockLayers]",
         "kept_[0]",
-    ),
-    Mutation(
-        "layer normalization split by outputs",
-        "cpp/network/plan.cpp",
-        "if (layer.layer_norm) return Split::rows;",
-        "if (layer.layer_norm && layer.residual) return Split::rows;",
     ),
     Mutation(
         "blocks of layers of different widths",
