@@ -168,7 +168,9 @@ def test_settings_choose_the_embedding_of_numbers():
     assert (plain.inputs[0].embedding, plain.input_scaling) == (None, False)
     own = {"name": "periodic", "bases": 4, "phases": False, "outputs": 2}
     made = network_of(data, architecture="tabm", members=2, embedding=own).inputs
-    assert made[0] == Numbers(2, Periodic(4, 2, phases=False), 3)
+    assert made[0] == Numbers(2, Periodic(4, 2, phases=False))  # normal quantiles need no clip
+    robust = network_of(data, architecture="tabm", members=2, scaling="robust").inputs
+    assert robust[0] == Numbers(2, None, 3)
     # Categories are as before.
     assert [type(group) for group in made[1:]] == [OneHot, OneHot, OneHot]
 
@@ -194,7 +196,7 @@ def test_bins_of_a_column_are_apart(seed):
     """Numbers that float32 cannot tell apart become one edge."""
     random = np.random.default_rng(seed)
     column = (random.choice([0.0, 1.0], 100) + random.normal(0, 1e-9, 100)).astype(np.float32)
-    embedding = architectures._Bins(bins=16).of(column)
+    embedding = architectures._Bins(bins=16).of(column, clip=3.0)
     embedding.require_held("float32")
     clipped = column / np.sqrt(1 + (column / 3.0) ** 2)
     expected = np.unique(np.round(np.quantile(clipped.astype(float), np.linspace(0, 1, 17)), 6))
@@ -305,3 +307,23 @@ def test_a_trial_keeps_what_the_architecture_chooses_by_task(task, activation, t
     trial = trial_experiment(config, {"network.dropout": 0.25}, experiment.prepared)
     assert trial.config.network.activation == activation
     assert trial.config.network.model_copy(update={"dropout": 0.15}) == experiment.config.network
+
+
+# ---------------------------------------------------------------- losses of results
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_loss_of_a_result_is_without_smoothing(weighted):
+    log_loss = pytest.importorskip("sklearn.metrics").log_loss
+    random = np.random.default_rng(3)
+    size = random.normal(size=200)
+    kind = np.array(["low", "mid", "high"])[np.digitize(size + random.normal(0, 0.5, 200), [-1, 1])]
+    weight = random.uniform(0.5, 2.0, 200)
+    data = {"size": size, "kind": kind} | ({"w": weight} if weighted else {})
+    settings = {"target": "kind", "architecture": "realmlp", "hidden": [8], "epochs": 5}
+    model = fastmlp.Model(**settings, **({"sample_weight": "w"} if weighted else {}))
+    model.fit(data, verbose=0)
+    assert model.network.architecture.losses[0].smoothing == 0.1
+    assert list(model.classes) == sorted(model.classes)  # as scikit-learn orders them
+    expected = log_loss(kind, model.predict_proba(data), sample_weight=weight if weighted else None)
+    assert model.evaluate(data).loss == pytest.approx(expected, rel=1e-5)

@@ -472,7 +472,7 @@ def completed(config: Config, task: str, samples: int) -> Config:
 
 
 def by_data(config: Config) -> dict[str, str]:
-    """Return the settings without a value that `completed` gives one, each with what it becomes."""
+    """Return the settings without a value that have one in a training, each with what it becomes."""
     architecture = architecture_of(config)
     if architecture is None:
         return {}
@@ -487,6 +487,8 @@ def by_data(config: Config) -> dict[str, str]:
     texts = {key: _by_task(tasks) for key, tasks in choices.items()}
     most = _SEEN_SAMPLES // architecture.epochs
     texts["training.epochs"] = f"{architecture.epochs}, fewer of more than {most:,} samples"
+    if architecture.members > 1:
+        texts["network.members"] = str(architecture.members)
     return {
         key: text
         for key, text in texts.items()

@@ -33,7 +33,8 @@ class Evaluation:
     samples : int
         Number of samples.
     loss : float
-        Mean value of the training loss.
+        Mean value of the training loss; of cross-entropy without the smoothing of its targets, so
+        that it compares with models that are trained without.
     metrics : dict of str to float
         If the samples have weights, these and the loss are weighted means.
         Classification: accuracy, macro_precision, macro_recall, macro_f1, the last three as means
@@ -119,7 +120,8 @@ def evaluate(
         raise ValueError("the model must have its preprocessing, got None")
     if len(model.architecture.losses) > 1:
         raise ValueError("a model with several losses has no single task to be measured by")
-    loss = model.evaluate(samples.x, samples.y, sample_weight=samples.weight, threads=threads)
+    measured = model.evaluate(samples.x, samples.y, sample_weight=samples.weight, threads=threads)
+    loss = measured["loss"]
     predicted = np.asarray(model.predict(samples.x, threads=threads))
     probabilities = None
     if pre.task != "regression":
@@ -128,7 +130,14 @@ def evaluate(
             raise ValueError(f"loss {name} predicts quantities, not the classes of a {pre.task}")
         if has_probabilities(model):
             probabilities = model.predict_proba(samples.x, threads=threads)
-    return evaluation_of(pre, samples, predicted, loss=loss["loss"], probabilities=probabilities)
+            if getattr(model.architecture.losses[0], "smoothing", 0.0):
+                loss = metrics.log_loss(
+                    samples.y,
+                    probabilities,
+                    classes=np.arange(pre.outputs),
+                    sample_weight=samples.weight,
+                )
+    return evaluation_of(pre, samples, predicted, loss=loss, probabilities=probabilities)
 
 
 def evaluation_of(

@@ -17,6 +17,7 @@ __all__ = ["within_time_limit"]
 _TRIAL_SAMPLES = 20_000
 # Shares of the limit: what the epochs may take, as their times differ.
 _USED = 0.9
+_FEWEST_EPOCHS = 10
 
 
 def within_time_limit(experiment: Experiment) -> tuple[Experiment, str]:
@@ -45,6 +46,8 @@ def within_time_limit(experiment: Experiment) -> tuple[Experiment, str]:
     changed = training.model_copy(update={"epochs": epochs, "time_limit": None})
     config = experiment.config.model_copy(update={"training": changed})
     note = f"time limit: {epochs} of {usual} epochs, as one takes about {seconds:.3g} s"
+    if epochs < min(usual, _FEWEST_EPOCHS):
+        note += "; so few rarely learn: allow more time, or choose a smaller network"
     return replace(experiment, config=config), note
 
 
