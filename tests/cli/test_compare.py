@@ -75,7 +75,7 @@ def test_table_of_runs_and_of_the_settings_that_differ(trained):
     assert [line.split() for line in settings.splitlines()] == [
         ["setting", "runs/001-moons", "runs/002-moons"],
         ["optimizer.learning_rate", "0.02", "0.002"],
-        ["optimizer.l2", "0.0", "0.01"],
+        ["optimizer.l2", "0", "0.01"],
     ]
 
 

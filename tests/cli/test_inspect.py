@@ -91,7 +91,7 @@ def test_the_text_has_the_same_in_words(look):
     assert pairs["parameters"] == str(found["parameters"])
     assert pairs["task"] == "classification"
     assert pairs["classes"] == "setosa, versicolor, virginica"
-    assert pairs["standardized"] == "inputs"
+    assert pairs["scaled"] == "inputs"
     layers = lines[lines.index("") + 2 :][:3]
     assert [line.split()[:3] for line in layers] == [
         ["1", "4", "7"],

@@ -108,6 +108,8 @@ def test_one_job_and_the_same_seed_give_the_same_trials(here):
          "--monitor", "val_accuracy", "--averaging", "swa"),
         ("spirals", "--search", f"{RATE}=0.01..0.5:log", "--epochs", 3,
          "--set", "training.class_weight={first = 5.0}"),
+        # A metric that is measured because it is monitored.
+        ("spirals", "--search", f"{RATE}=0.01..0.5:log", "--epochs", 3, "--monitor", "val_auc"),
         # The usual activation of the architecture depends on the task.
         ("spirals", "--search", f"{RATE}=0.01..0.1:log", "--hidden", "8", "--epochs", 3),
         ("sine", "--hidden", "8,8", "--lr", 0.1, "--epochs", 2),

@@ -259,6 +259,7 @@ LR_FIND: Fields = {
     "picture": maybe(TEXT),
 }
 SWEEP: Fields = each(TEXT, "directory monitor best_config") | {
+    "search": many(TEXT, 1),
     "best": TRIAL,
     "trials": many(TRIAL, 1),
 }

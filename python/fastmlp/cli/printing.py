@@ -21,6 +21,7 @@ __all__ = [
     "print_pairs",
     "print_section",
     "print_table",
+    "shown_setting",
     "shown_size",
     "text_width",
 ]
@@ -63,6 +64,24 @@ def shown_size(count: int) -> str:
             return f"{count} bytes" if unit == "bytes" else f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.3g} TB"
+
+
+def shown_setting(value: Any) -> str:
+    """Return a value as text: a name with its parameters, a number, or a list of these."""
+    if isinstance(value, (list, tuple)):
+        are_widths = all(isinstance(item, int) for item in value)
+        return ("," if are_widths else ", ").join(map(shown_setting, value)) or "none"
+    if isinstance(value, dict):
+        rest = [
+            f"{k} {shown_setting(v)}" for k, v in value.items() if k != "name" and v is not None
+        ]
+        name = str(value.get("name", ""))
+        return f"{name} ({', '.join(rest)})" if rest else name
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def print_pairs(rows: Sequence[tuple[str, str]], indent: str = "") -> None:

@@ -472,7 +472,7 @@ def completed(config: Config, task: str, samples: int) -> Config:
 
 
 def by_data(config: Config) -> dict[str, str]:
-    """Return the settings without a value that have one in a training, each with what it becomes."""
+    """Return the settings without a value that get one in a training, each with that value."""
     architecture = architecture_of(config)
     if architecture is None:
         return {}

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 import fastmlp.schedules as schedules
 from fastmlp.averaging import EMA, SWA, Averaging
 from fastmlp.data import Options, Prepared, Preprocessing, Reading
@@ -149,7 +151,8 @@ def completed(config: Config, task: str, samples: int, *, measured: bool) -> Con
     }
     # Accuracies of two epochs are often equal, losses hardly ever.
     usual = "val_loss" if measured and config.optimizer.name.lower() != "lbfgs" else "loss"
-    training = {"monitor": config.training.monitor or usual}
+    monitor = _with_level(config.training.monitor or usual, resolved["loss"])
+    training = {"monitor": monitor}
     return config.model_copy(
         update={
             "data": config.data.model_copy(update=data),
@@ -159,6 +162,14 @@ def completed(config: Config, task: str, samples: int, *, measured: bool) -> Con
             "schedule": _explicit_schedule(config),
         }
     )
+
+
+def _with_level(monitor: str, loss: Any) -> str:
+    """Return the monitored quantity; the quantile loss is that of the level that is trained."""
+    if monitor.removeprefix("val_") != "quantile_loss" or not isinstance(loss, Mapping):
+        return monitor
+    levels = np.unique(loss.get("levels", ()))
+    return f"{monitor}:{float(levels[0])!r}" if len(levels) == 1 else monitor
 
 
 def _require_settings_of_lbfgs(config: Config) -> None:
@@ -200,11 +211,13 @@ def new_model(config: Config, prepared: Prepared) -> MLP:
     sizes = arguments.pop("layer_sizes")
     model = _initial(config, sizes, arguments, prepared)
     _require_loss_for(prepared.task, model)
+    _require_targets(prepared, model)
     _require_measured(config, prepared, model)
     class_weights(config, pre)  # raises before any file is written
     if config.training.freeze:
         model.freeze(list(config.training.freeze))
     model.preprocessing = pre
+    _require_defined(config, prepared, model)
     return model
 
 
@@ -218,6 +231,32 @@ def _require_loss_for(task: str, model: MLP) -> None:
         kind = "multilabel"
     if kind != task:
         raise ValueError(f"loss {loss.name} is for {kind}, the task is {task}")
+
+
+def _require_targets(prepared: Prepared, model: MLP) -> None:
+    """Raise ValueError if the loss is not defined for the targets of a part."""
+    (loss,) = model.architecture.losses
+    parts = {"training": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    for name, part in parts.items():
+        if part is not None:
+            loss.targets(
+                f"targets of the {name} part", part.y, len(part), model.layer_sizes[-1], model.dtype
+            )
+
+
+def _require_defined(config: Config, prepared: Prepared, model: MLP) -> None:
+    """Raise ValueError if the monitored metric is not defined on the samples that it measures."""
+    metric = (config.training.monitor or "").removeprefix("val_")
+    part = prepared.validation or prepared.test
+    if part is None or metric == config.training.monitor or is_greater_better(metric) is None:
+        return
+    data = model._data(part.x, part.y, part.weight)
+    if math.isnan(model._measure([metric], data, 0)[metric]):
+        name = "test" if prepared.validation is None else "validation"
+        raise ValueError(
+            f"monitor must be a metric that is defined on the {name} part, got val_{metric}, which "
+            f"its {len(part)} samples do not determine; a larger part may"
+        )
 
 
 def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
@@ -248,6 +287,7 @@ def _initial(
     if config.training.initial_model is None:
         model = MLP(sizes, **arguments)
         architectures.initialize(config, prepared, model)
+        _start_at_mean_rate(model, prepared)
         return model
     from fastmlp.experiment.rundir import model_path
 
@@ -262,6 +302,20 @@ def _initial(
     kept = {k: v.astype(new.dtype) for k, v in old.parameters().items() if not k.startswith(head)}
     new.set_parameters({**new.parameters(), **kept})
     return new
+
+
+def _start_at_mean_rate(model: MLP, prepared: Prepared) -> None:
+    """Let the rates that the network predicts begin at their mean, however large counts are."""
+    losses = model.architecture.losses
+    if len(losses) != 1 or losses[0].link != "exp":
+        return
+    train = prepared.train
+    counts = np.asarray(train.y, np.float64).reshape(len(train), -1)
+    means = np.average(counts, axis=0, weights=train.weight)
+    name = f"layers.{len(model.layer_sizes) - 2}.biases"
+    biases = model.parameters()[name]
+    begun = biases + np.log(means, where=means > 0, out=np.zeros_like(means))
+    model.set_parameters({**model.parameters(), name: begun.astype(model.dtype)})
 
 
 def optimizer(config: Config) -> Optimizer | LBFGS:

@@ -60,6 +60,11 @@ class _TrialCallback(Callback):
         self._report = report
         self._monitor = experiment.config.training.monitor or "loss"
 
+    @property
+    def watches(self) -> tuple[str, ...]:
+        """Name of the monitored quantity, which is measured because of it."""
+        return (self._monitor,)
+
     def on_epoch_end(self, training: Training, record: Record) -> bool:
         """Report the epoch; return True to end the trial."""
         self.rule.update(record)

@@ -76,7 +76,10 @@ def _course(values: list[float], write: Callable[[float], str]) -> str:
 
 def learning_rate(records: Records) -> Picture:
     """Draw the learning rate of each epoch."""
-    shown = f"Learning rate by epoch: {_course(_known(records, 'learning_rate'), number)}"
+    rates = _known(records, "learning_rate")
+    shown = f"Learning rate by epoch: {_course(rates, number)}"
+    if max(rates) > max(rates[0], rates[-1]):
+        shown += f", at most {number(max(rates))}"
     axes = plot.learning_rate(records, title="")
     return Picture("learning_rate", f"{shown}.", shown, plot.svg(axes))
 

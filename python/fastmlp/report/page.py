@@ -38,6 +38,9 @@ __all__ = [
     "rendered",
 ]
 
+# Larger numbers are written with an exponent.
+_MOST_WRITTEN_OUT = 1e12
+
 _TEMPLATE = "template.html.jinja"
 
 
@@ -157,8 +160,12 @@ class Section:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Return a measurement as text with `digits` significant digits."""
-    return f"{value:.{digits}g}" if math.isfinite(value) else "not finite"
+    """Return a measurement as text with `digits` significant digits, and all before the point."""
+    if not math.isfinite(value):
+        return "not finite"
+    if 10**digits <= abs(value) < _MOST_WRITTEN_OUT:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
 
 
 def percent(share: float) -> str:

@@ -16,7 +16,7 @@ from fastmlp.cli.options import (
     quiet_option,
     state_of,
 )
-from fastmlp.cli.printing import document_head, print_json, print_table
+from fastmlp.cli.printing import document_head, print_json, print_table, shown_setting
 from fastmlp.cli.runs import complete_run, open_run, run_errors
 from fastmlp.cli.sources import data_errors, load_experiment
 
@@ -147,7 +147,7 @@ def _print(
     if differing:
         click.echo()
         names = [row["run"] for row in rows]
-        settings = [[key, *(_setting(v) for v in values)] for key, values in differing.items()]
+        settings = [[key, *(shown_setting(v) for v in values)] for key, values in differing.items()]
         print_table(["setting", *names], settings, names, state)
 
 
@@ -159,9 +159,3 @@ def _shown(name: str, value: Any) -> str:
     if name == "seconds":
         return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
     return f"{value:.5g}" if name in MEASURES else str(value)
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value)) or "none"
-    return "-" if value is None else str(value)

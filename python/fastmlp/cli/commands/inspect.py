@@ -12,7 +12,13 @@ import click
 
 from fastmlp._files import read_regular_file
 from fastmlp.cli.options import CommandBase, State, common_options, state_of
-from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
+from fastmlp.cli.printing import (
+    document_head,
+    print_json,
+    print_pairs,
+    print_table,
+    shown_setting,
+)
 from fastmlp.cli.runs import complete_run, model_file_errors, run_or_file
 
 if TYPE_CHECKING:
@@ -183,8 +189,15 @@ def _model_rows(facts: Facts) -> list[tuple[str, str]]:
         ("network", "-".join(map(str, facts["layer_sizes"]))),
         ("parameters", f"{facts['parameters']:,}"),
     ]
-    rows += [(n, _shown(facts[n])) for n in ("loss", "dtype", "seed", "input_scale", "initializer")]
-    rows += [(n, _shown(facts[n])) for n in ("dropout", "input_dropout", "input_noise") if facts[n]]
+    rows += [
+        (n, shown_setting(facts[n]))
+        for n in ("loss", "dtype", "seed", "input_scale", "initializer")
+    ]
+    rows += [
+        (n, shown_setting(facts[n]))
+        for n in ("dropout", "input_dropout", "input_noise")
+        if facts[n]
+    ]
     rows += _input_rows(facts)
     rows += _preprocessing_rows(facts["preprocessing"])
     return [(name.replace("_", " "), value) for name, value in rows]
@@ -196,18 +209,21 @@ def _input_rows(facts: Facts) -> list[tuple[str, str]]:
     if facts["inputs"]:
         kinds = [_input_group(group) for group in facts["inputs"]]
         rows.append(("input groups", _listed(kinds)))
-        rows.append(("first inputs", str(facts["first_inputs"])))
+        rows.append(("inputs of layer 1", str(facts["first_inputs"])))
     if facts["input_scaling"]:
         rows.append(("input scaling", "one factor per input"))
     if facts["members"] > 1:
         rows.append(("members", f"{facts['members']} ({facts['sharing']})"))
+    if facts["parametric"]:
+        rows.append(("parametric", "units train their share of the activation"))
     return rows
 
 
 def _input_group(group: Facts) -> str:
-    if group["kind"] != "numbers":
-        size = f" of {group['size']}" if "size" in group else ""
-        return f"{group['kind'].replace('_', '-')}{size} for {group['levels']} levels"
+    if group["kind"] == "one_hot":
+        return f"one-hot of {group['levels']} names"
+    if group["kind"] == "category":
+        return f"vectors of {group['size']} for {group['levels']} names"
     embedding = group["embedding"]
     kind = "" if embedding is None else f" ({embedding['kind'].replace('_', ' ')})"
     return f"{group['columns']} numbers{kind}"
@@ -231,7 +247,10 @@ def _preprocessing_rows(pre: Facts | None) -> list[tuple[str, str]]:
     if pre["image_shape"]:
         rows.append(("image", " x ".join(map(str, pre["image_shape"]))))
     scaled = [kind for kind in ("input", "target") if f"{kind}_mean" in pre["arrays"]]
-    rows.append(("standardized", " and ".join(f"{kind}s" for kind in scaled) or "nothing"))
+    shown = " and ".join(f"{kind}s" for kind in scaled) or "nothing"
+    if "input_quantiles" in pre["arrays"]:
+        shown += ", by quantiles"
+    rows.append(("scaled", shown))
     if pre["lacks"]:
         rows.append(("lacks", pre["lacks"]))
     return rows
@@ -247,18 +266,6 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:MOST_SHOWN])
     more = len(names) - MOST_SHOWN
     return f"{shown}, and {more} more" if more > 0 else shown
-
-
-def _shown(value: Any) -> str:
-    """Return a value as text: a name with its parameters, a number, or a list of these."""
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value))
-    if isinstance(value, dict):
-        rest = [
-            f"{key} {item}" for key, item in value.items() if key != "name" and item is not None
-        ]
-        return f"{value['name']} ({', '.join(rest)})" if rest else str(value["name"])
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _layer_row(number: int, layer: Facts) -> list[str]:

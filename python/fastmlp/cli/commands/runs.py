@@ -190,7 +190,9 @@ def _print_summary(row: RunSummary, run: RunDirectory) -> None:
     ]
     sizes = result.get("layer_sizes")
     if isinstance(sizes, list):
-        rows.append(("network", "-".join(map(str, sizes))))
+        kind = run.config().network.architecture
+        layers = "-".join(map(str, sizes))
+        rows.append(("network", layers if kind in (None, "mlp") else f"{kind} {layers}"))
     if row.best_epoch is not None:
         rows.append(("best epoch", f"{row.best_epoch}, {row.monitor} {row.best_value:.6g}"))
     if row.seconds is not None:

@@ -578,10 +578,11 @@ def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _print_plan(config: Config, out: str | None, state: State) -> None:
     """Print the settings and the directory of a run without reading data or writing files."""
+    from fastmlp.data.reading import suffix_of
     from fastmlp.experiment.settings import toml
 
     name = str(config.data.source).rstrip("/").rpartition("/")[2]
-    out = out or f"runs/NNN-{name}"
+    out = out or f"runs/NNN-{name.removesuffix(suffix_of(name) or '')}"
     if state.json:
         head = document_head("train") | {"schema": "fastmlp.plan"}
         print_json(state, head | {"config": config.values(), "out": out})
