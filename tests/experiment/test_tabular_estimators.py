@@ -208,8 +208,11 @@ def test_it_works_in_cross_validation_of_scikit_learn():
     random = np.random.default_rng(14)
     x = random.normal(size=(200, 3))
     y = x[:, 0] * x[:, 1]
-    scores = cross_val_score(small(fastmlp.TabularRegressor, epochs=60), x, y, cv=3)
-    assert scores.mean() > 0.3
+    scores = [
+        cross_val_score(small(fastmlp.TabularRegressor, epochs=60, random_state=s), x, y, cv=3)
+        for s in range(3)
+    ]
+    assert np.median(scores) > 0.6
 
 
 @pytest.mark.parametrize(

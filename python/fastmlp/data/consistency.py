@@ -50,7 +50,7 @@ def _require_label_type(preprocessing: Any) -> None:
     names = preprocessing.class_names or ()
     fits = {
         "text": True,
-        "integer": all(re.fullmatch("-?[0-9]{1,18}", name) for name in names),
+        "integer": all(map(_is_int64, names)),
         "number": all(as_number(name) is not None for name in names),
         "boolean": {name.lower() for name in names} == {"false", "true"},
     }
@@ -58,6 +58,10 @@ def _require_label_type(preprocessing: Any) -> None:
         raise ValueError(
             f"label_type must fit the class_names, got {preprocessing.label_type[:40]!r}"
         )
+
+
+def _is_int64(name: str) -> bool:
+    return bool(re.fullmatch("-?[0-9]{1,19}", name)) and -(2**63) <= int(name) < 2**63
 
 
 def _require_matching_targets(preprocessing: Any) -> None:

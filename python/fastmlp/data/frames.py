@@ -26,7 +26,13 @@ _LONGEST_NAME = 100
 _MOST_NAMES = 50
 
 
-def table_of(x: Any, origin: str = "x", *, decimal_comma: Collection[str] = ()) -> Table:
+def table_of(
+    x: Any,
+    origin: str = "x",
+    *,
+    decimal_comma: Collection[str] = (),
+    blank_names: bool = False,
+) -> Table:
     """Return a frame, or columns or rows of Python, as a table.
 
     Parameters
@@ -39,6 +45,8 @@ def table_of(x: Any, origin: str = "x", *, decimal_comma: Collection[str] = ()) 
         Name of the argument, for messages.
     decimal_comma : collection of str
         Columns whose texts have decimal commas: numbers beside texts are written so.
+    blank_names : bool
+        Whether names of columns may be blank.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def table_of(x: Any, origin: str = "x", *, decimal_comma: Collection[str] = ()) 
         columns = [(name, _series(str(name), cells, origin)) for name, cells in x.items()]
     else:
         columns = _columns_of_frame(x, origin)
-    return Table(origin, _named(columns, origin))
+    return Table(origin, _named(columns, origin, blank_names))
 
 
 def is_frame(x: Any) -> bool:
@@ -163,11 +171,11 @@ def _misspelled(name: str, absent: Sequence[str]) -> str | None:
     return lowered[near[0]] if near else None
 
 
-def _named(columns: list[tuple[Any, Any]], origin: str) -> dict[str, Any]:
+def _named(columns: list[tuple[Any, Any]], origin: str, blank_names: bool) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for name, cells in columns:
         text = str(name)
-        if not text.strip():
+        if not (text.strip() or blank_names):
             raise ValueError(f"{origin}: column {len(named) + 1} must have a name, got {name!r}")
         if text in named:
             raise ValueError(f"{origin}: the names of columns must differ, got {text!r} twice")

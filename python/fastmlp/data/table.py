@@ -125,6 +125,8 @@ class Table:
         Whether rows name their cells, as in JSON, so that a row may lack some.
     is_untyped : bool
         Whether all cells are text because the source holds nothing else.
+    row_numbers : int64 array of shape (rows,) or None
+        For rows that were taken from another table, their numbers there, from 1.
 
     Examples
     --------
@@ -147,6 +149,7 @@ class Table:
     separator: str | None = None
     is_untyped: bool = False
     has_keys: bool = False
+    row_numbers: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         columns = {name: series_of(name, cells) for name, cells in self.columns.items()}
@@ -163,22 +166,27 @@ class Table:
         """Return "line N", or "row N" where rows are not lines, for a row counted from 0."""
         if self.lines is not None:
             return f"line {self.lines[row]}"
-        return f"row {row + 1}" if self.first_line is None else f"line {self.first_line + row}"
+        if self.first_line is not None:
+            return f"line {self.first_line + row}"
+        return f"row {row + 1 if self.row_numbers is None else self.row_numbers[row]}"
 
     def error(self, row: int, column: str, problem: str) -> FormatError:
         """Return an error that names the place of a value in its file. `row` is from 0."""
         return FormatError(f"{self.origin}: {self.place(row)}, column {column!r}: {problem}")
 
     def rows(self, rows: NDArray[np.int64]) -> Table:
-        """Return a table of some rows, with their lines."""
-        lines = self.lines
+        """Return a table of some rows, which keep their lines, or else their numbers."""
+        lines, numbers = self.lines, self.row_numbers
         if lines is None and self.first_line is not None:
             lines = np.arange(self.first_line, self.first_line + len(self))
+        if numbers is None:
+            numbers = np.arange(1, len(self) + 1)
         return replace(
             self,
             columns={name: cells[rows] for name, cells in self.columns.items()},
             first_line=None,
             lines=None if lines is None else lines[rows],
+            row_numbers=numbers[rows],
         )
 
 

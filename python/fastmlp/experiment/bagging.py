@@ -205,7 +205,7 @@ class BaggedModel:
         FormatError
             A column is missing, or rows cannot be served; the message names the first of them.
         """
-        averages = self._complete(samples_of(self, x), threads)
+        averages = self.complete_averages(samples_of(self, x), threads)
         if self.task == "classification":
             return self._preprocessing.labels(self._preprocessing.decode(self.decided(averages)))
         if self.task == "multilabel":
@@ -224,7 +224,7 @@ class BaggedModel:
             The loss of the models defines no probabilities.
         """
         self._require_probabilities()
-        return self._complete(samples_of(self, x), threads).values
+        return self.complete_averages(samples_of(self, x), threads).values
 
     def evaluate(self, data: Any, y: Any = None, *, threads: int | None = None) -> Evaluation:
         """Measure the models together on samples with targets, as `Model.evaluate` does.
@@ -257,7 +257,7 @@ class BaggedModel:
     ) -> Evaluation:
         """Measure the models together on raw samples; see `serving.evaluate_part`."""
         part = labeled_part(self._preprocessing, part)
-        return self.measure(self._complete(part.x, threads), part, class_names)
+        return self.measure(self.complete_averages(part.x, threads), part, class_names)
 
     def export(self, path: str | PathLike[str], *, name: str | None = None) -> None:
         """Refuse to write the models for other programs; each of `models` can be exported.
@@ -377,7 +377,14 @@ class BaggedModel:
             loss = float(np.average(-np.log(np.maximum(true, _SMALLEST)), weights=weight))
         return evaluation_of(pre, samples, self.decided(averages), loss=loss, probabilities=shares)
 
-    def _complete(self, samples: Table | Array, threads: int | None) -> Averages:
+    def complete_averages(self, samples: Table | Array, threads: int | None = None) -> Averages:
+        """Return the mean outputs for samples that all can be served.
+
+        Raises
+        ------
+        FormatError
+            Rows cannot be served; the message names the first of them.
+        """
         averages = self.averages(samples, threads=threads)
         if averages.problems is not None and len(averages.problems):
             raise averages.problems.error()

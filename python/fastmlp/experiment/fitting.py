@@ -125,11 +125,14 @@ class Fitted:
         Decisions that the settings left open, one line each.
     test : Samples or None
         The part that was set aside; None if there is none.
+    validation : Samples or None
+        The part that selected the epoch; None if there is none.
     """
 
     network: MLP
     notes: tuple[str, ...]
     test: Samples | None
+    validation: Samples | None
 
 
 def fit_network(
@@ -175,7 +178,8 @@ def fit_network(
         for line in (*experiment.prepared.notes, *([note] if note else [])):
             print(line, file=sys.stderr)
     _train(experiment, network, callbacks, verbose, directory)
-    return Fitted(network, experiment.prepared.notes, experiment.prepared.test)
+    prepared = experiment.prepared
+    return Fitted(network, prepared.notes, prepared.test, prepared.validation)
 
 
 def refuse_file_settings(settings: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ from fastmlp.metrics import Metric, get_metric
 from fastmlp.model import MLP
 from fastmlp.validation import finite_array, integer
 
-__all__ = ["Importance", "importance_of", "permutation_importance"]
+__all__ = ["Importance", "importance_of", "permutation_importance", "score_of"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -238,6 +238,23 @@ def importance_of(
     values = _losses(x, list(blocks.values()), permutations, score, before, _team(threads, x))
     sign = 1.0 if chosen.greater_is_better else -1.0
     return Importance(chosen.name, before, len(samples), tuple(blocks), sign * values)
+
+
+def score_of(
+    network: MLP, samples: Samples, *, metric: str | None = None, threads: int | None = None
+) -> float:
+    """Return the score of a network on inputs that the preprocessing has made.
+
+    Parameters
+    ----------
+    network, samples, metric, threads
+        As for `importance_of`.
+    """
+    pre = network.preprocessing or plain_preprocessing(network)
+    chosen = _chosen(metric, pre.task, has_probabilities(network))
+    x = samples.x if samples.x.dtype == np.uint8 else samples.x.astype(network.dtype, copy=False)
+    truth = pre.in_units(samples.y) if pre.task == "regression" else samples.y
+    return chosen(pre.task, truth, _answers(network, pre, chosen, x, threads), samples.weight)
 
 
 # ---------------------------------------------------------------- samples

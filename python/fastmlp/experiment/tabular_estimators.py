@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._named import as_config
-from fastmlp.data import Part
+from fastmlp.data import CategoryColumn, Part, Samples
+from fastmlp.data.cells import as_texts
 from fastmlp.data.folds import random_folds
-from fastmlp.data.frames import table_of
-from fastmlp.data.table import Table
+from fastmlp.data.frames import is_frame, table_of
+from fastmlp.data.split import split
+from fastmlp.data.table import Table, series_of
+from fastmlp.errors import FormatError
 from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.fit_directory import FitDirectory
-from fastmlp.experiment.fitting import fit_network, target_columns
+from fastmlp.experiment.fitting import fit_network
 from fastmlp.experiment.folds import digest
-from fastmlp.experiment.importance import permutation_importance
+from fastmlp.experiment.importance import importance_of, score_of
 from fastmlp.experiment.pipeline import Model
 from fastmlp.experiment.rundir import clean_json
 from fastmlp.extras import require
+from fastmlp.history import History
+from fastmlp.loading import load
 from fastmlp.losses import Loss
 from fastmlp.metrics import get_metric
 from fastmlp.model import MLP
@@ -49,10 +56,13 @@ __all__ = ["TabularClassifier", "TabularRegressor"]
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
-# Name of the column of weights in the tables that networks are trained on.
-_WEIGHT = "fastmlp sample weight"
+E = TypeVar("E", bound="_TabularEstimator")
 _FEWEST_EPOCHS = 8
 _CALIBRATION_EPOCHS = 2
+
+
+# Integers up to here are exact as float64.
+_MOST_EXACT = 2**53
 
 
 class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
@@ -60,6 +70,13 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
 
     model_: BaggedModel
     n_features_in_: int
+    histories_: list[History]
+    validation_scores_: list[float] | None
+    _columns: tuple[str, ...]
+    _has_names: bool
+    _has_order: bool
+    _numeric: bool
+    _held_out: Samples | None
 
     def __init__(
         self,
@@ -123,7 +140,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             Samples. Columns of frames are numbers, categories, truth values or dates, as
             `fastmlp.Model` finds them; cells may be missing. Arrays hold numbers.
         y : array of shape (samples,), for several targets of a regression (samples, targets)
-            Labels or numbers.
+            Labels, which are taken as they are, or numbers.
         X_val, y_val : as `X` and `y`, optional
             Samples that choose the epoch; by default a part of `X`, or its folds.
         sample_weight : array of shape (samples,), optional
@@ -143,8 +160,11 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             Another process fits in `directory`.
         """
         n_cv, n_ens = integer("n_cv", self.n_cv, 1), integer("n_ens", self.n_ens, 1)
+        if self.metric is not None:
+            get_metric(str(self.metric)).require(self._task)
         table = self._table(X, reset=True)
-        y = self._checked_targets(y, table)
+        y = self._learned_targets(y)
+        check_consistent_length(table, y)
         weights = self._weights(y, sample_weight)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together")
@@ -152,22 +172,37 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError("X_val must be left out with n_cv > 1, whose folds choose the epochs")
         held = None
         if X_val is not None:
-            held = (self._table(X_val, reset=False), np.asarray(y_val))
+            held = (self._table(X_val, reset=False, name="X_val"), self._held_targets(y_val, y))
             check_consistent_length(*held)
         place = self._place()
         seed = place.seed if place is not None and self.random_state is None else None
         if seed is None:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         jobs = self._jobs(table, y, weights, held, n_cv, n_ens, seed)
+        if self.metric is not None and jobs[0].held is None:
+            raise ValueError(
+                "metric must be None without samples that choose the epoch, got "
+                f"{self.metric!r} with validation_fraction=0"
+            )
         if place is None:
-            networks = self._trained(jobs)
+            trained = self._trained(jobs)
         else:
             with place.held(self._definition(jobs, seed)):
-                networks = self._trained(jobs, place)
-        self.model_ = BaggedModel(networks)
-        self._held_out = jobs[0].held
-        self.n_iter_ = [len(network.history.loss) for network in networks]
+                trained = self._trained(jobs, place)
+        networks = [one.network for one in trained]
+        for network in networks:
+            self._name_outputs(network)
+        self._take(BaggedModel(networks))
+        scores = [one.score for one in trained if one.score is not None]
+        self.validation_scores_ = scores or None
+        self._held_out = trained[0].held
         return self
+
+    def _take(self, model: BaggedModel) -> None:
+        """Keep the trained networks and what they tell of their training."""
+        self.model_ = model
+        self.histories_ = [network.history for network in model.networks]
+        self.n_iter_ = [len(history.loss) for history in self.histories_]
 
     def _jobs(
         self,
@@ -180,35 +215,80 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         seed: int,
     ) -> list[_Job]:
         """Return the trainings, one for each fold and repetition."""
-        everything = np.arange(len(table))
-        parts: list[tuple[Indices, dict[str, Any] | None]] = []
-
-        def part(rows: Indices) -> dict[str, Any]:
-            return _frame(_rows(table, rows), y[rows], None if weights is None else weights[rows])
-
+        names = self._added_names(table, y)
+        whole = names.added_to(table, y, weights)
+        pairs: list[tuple[Table, Table | None]] = []
         if held is not None:
             own = None if weights is None else self._weights(held[1], None)
             if weights is not None and own is None:
                 own = np.ones(len(held[1]))
-            parts = [(everything, _frame(*held, own))]
+            pairs = [(whole, names.added_to(*held, own))]
         else:
-            share = real("validation_fraction", self.validation_fraction, 0.0, 1.0, below=True)
-            folds = n_cv if n_cv > 1 else max(2, round(1 / share)) if share else 1
-            if folds > 1 and len(table) >= folds:
-                fold_of = random_folds(len(table), self._strata(y), folds, seed)
-                for fold in range(n_cv):
-                    inside = np.flatnonzero(fold_of == fold)
-                    rows = np.flatnonzero(fold_of != fold)
-                    parts.append((rows, part(inside)))
-            elif n_cv > 1:
-                raise ValueError(f"n_cv must be at most {len(table)}, the samples, got {n_cv}")
-            else:
-                parts.append((everything, None))
+            for rows, inside in self._parts(y, n_cv, seed):
+                self._require_weights(weights, rows, inside, n_cv)
+                pairs.append((whole.rows(rows), whole.rows(inside) if len(inside) else None))
         jobs: list[_Job] = []
-        for rows, validation in parts:
-            data = part(rows)
-            jobs += [_Job(data, validation, seed + len(jobs) + e) for e in range(n_ens)]
+        for data, validation in pairs:
+            weight = None if weights is None else names.weight
+            jobs += [
+                _Job(data, validation, names.targets, weight, seed + len(jobs) + e)
+                for e in range(n_ens)
+            ]
         return jobs
+
+    def _added_names(self, table: Table, y: Array) -> _AddedNames:
+        """Return names for targets and weights that no column of the samples has."""
+        taken = set(table.columns)
+        targets: list[str] = []
+        for name in self._target_names(y):
+            targets.append(_free_name(name, taken))
+            taken.add(targets[-1])
+        return _AddedNames(tuple(targets), _free_name("sample weight", taken))
+
+    def _target_names(self, y: Array) -> list[str]:
+        return ["target"] if y.ndim == 1 else [f"target_{j}" for j in range(y.shape[1])]
+
+    def _parts(self, y: Array, n_cv: int, seed: int) -> list[tuple[Indices, Indices]]:
+        """Return the samples of each training, and those that choose its epoch."""
+        share = real("validation_fraction", self.validation_fraction, 0.0, 1.0, below=True)
+        if n_cv == 1:
+            rows, inside = split(len(y), self._strata(y), share, seed)
+            if share and not len(inside):
+                shown = f"{len(y)} sample{'s' if len(y) > 1 else ''}"
+                raise ValueError(
+                    f"validation_fraction must be 0 for {shown}, of which none can be spared, "
+                    f"got {self.validation_fraction}"
+                )
+            return [(rows, inside)]
+        # The only sample of a class is in the training part of all folds.
+        strata = self._strata(y)
+        free = np.ones(len(y), bool) if strata is None else np.bincount(strata)[strata] > 1
+        if free.sum() < n_cv:
+            others = "" if free.all() else " that are not the only one of their class"
+            raise ValueError(f"n_cv must be at most {free.sum()}, the samples{others}, got {n_cv}")
+        fold_of = np.full(len(y), -1)
+        labels = None if strata is None else strata[free]
+        fold_of[free] = random_folds(int(free.sum()), labels, n_cv, seed)
+        return [
+            (np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+            for fold in range(n_cv)
+        ]
+
+    def _require_weights(
+        self, weights: Array | None, rows: Indices, inside: Indices, n_cv: int
+    ) -> None:
+        """Raise ValueError if all samples that train, or all that choose the epoch, weigh 0."""
+        if weights is None:
+            return
+        for part, does in ((rows, "train a network"), (inside, "choose an epoch")):
+            if len(part) and not weights[part].any():
+                origin = f"n_cv={n_cv}"
+                if n_cv == 1:
+                    origin = f"validation_fraction={self.validation_fraction}"
+                raise ValueError(
+                    f"sample_weight must not be 0 for all of the {len(part)} samples that {does} "
+                    f"({origin}); leave samples of weight 0 out, or give X_val and y_val"
+                )
 
     def _place(self) -> FitDirectory | None:
         """Return the directory of the fit, or None."""
@@ -227,8 +307,8 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
 
         digests = [
             {
-                "training": digest(Part(table_of(job.data, "X"))),
-                "validation": None if job.held is None else digest(Part(table_of(job.held, "X"))),
+                "training": digest(Part(job.data)),
+                "validation": None if job.held is None else digest(Part(job.held)),
             }
             for job in jobs[:: integer("n_ens", self.n_ens, 1)]
         ]
@@ -242,8 +322,8 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             "data_sha256": digests,
         }
 
-    def _trained(self, jobs: list[_Job], place: FitDirectory | None = None) -> list[MLP]:
-        """Return the networks of the trainings, of which several run at the same time."""
+    def _trained(self, jobs: list[_Job], place: FitDirectory | None = None) -> list[_Trained]:
+        """Return what the trainings leave, of which several run at the same time."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         workers = cores if self.n_jobs in (None, -1) else integer("n_jobs", self.n_jobs, 1)
         workers = max(1, min(len(jobs), workers or 1))
@@ -255,18 +335,20 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         places = [None if place is None else place.network(n) for n in range(1, len(jobs) + 1)]
         if workers == 1:
             return [
-                job.run(settings, self.verbose, place)
+                job.run(settings, self.verbose, place, self.metric)
                 for job, place in zip(jobs, places, strict=True)
             ]
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda job, place: job.run(settings, 0, place), jobs, places))
+            return list(
+                pool.map(lambda job, place: job.run(settings, 0, place, self.metric), jobs, places)
+            )
 
     def _settings(self, job: _Job, rounds: int) -> dict[str, Any]:
         """Return the settings of `fastmlp.Model` for one of `rounds` trainings after another."""
         given = {
             "architecture": self.architecture,
-            "monitor": None if self.metric is None else self._monitor(),
-            "loss": as_config(self.loss) if isinstance(self.loss, Loss) else self.loss,
+            "monitor": None if self.metric is None else f"val_{self.metric}",
+            "loss": self._loss(),
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
@@ -276,11 +358,11 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             "patience": self.patience,
             "dtype": self.dtype,
             "task": self._task,
-            "sample_weight": _WEIGHT if _WEIGHT in job.data else None,
+            "sample_weight": job.weight,
         }
         settings = {name: value for name, value in given.items() if value is not None}
-        if getattr(self, "_numeric", False):
-            settings["numeric"] = [name for name in job.data if name.startswith("x")]
+        if self._numeric:
+            settings["numeric"] = list(self._columns)
         if self.time_limit is not None:
             limit = real("time_limit", self.time_limit, 0.0) / rounds
             settings |= self._fitting_into(limit, job, settings)
@@ -298,43 +380,98 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         epochs = int(np.clip(left / epoch, min(_FEWEST_EPOCHS, usual), usual))
         return {"epochs": epochs, "max_time": max(limit, 1e-3)}
 
-    def _monitor(self) -> str:
-        get_metric(str(self.metric))
-        return f"val_{self.metric}"
+    def _loss(self) -> Any:
+        return as_config(self.loss) if isinstance(self.loss, Loss) else self.loss
 
     # ------------------------------------------------------------ data
 
-    def _table(self, X: Any, *, reset: bool) -> Table:
+    def _table(self, X: Any, *, reset: bool, name: str = "X") -> Table:
         """Return samples as a table, after scikit-learn's checks of arrays and names."""
         if hasattr(X, "tocsr"):
             raise TypeError(
-                "X must be dense, got a sparse matrix: use fastmlp.MLPClassifier for it"
+                f"{name} must be dense, got a sparse matrix: use fastmlp.MLPClassifier for it"
             )
-        is_array = not hasattr(X, "columns") and not isinstance(X, (Mapping, Table))
-        rows = isinstance(X, list) and X and isinstance(X[0], Mapping)
-        if is_array and not rows and not hasattr(X, "__arrow_c_stream__"):
-            array = check_array(
-                X, dtype=None, ensure_all_finite=False, estimator=self, input_name="X"
+        if not isinstance(X, Table) and not is_frame(X):
+            return self._table_of_array(X, reset=reset, name=name)
+        table = table_of(X, name, blank_names=True)
+        if not len(table):
+            raise ValueError(
+                f"Found a table with 0 sample(s) in {name} while a minimum of 1 is required by "
+                f"{type(self).__name__}."
             )
-            if array.dtype.kind in "OUS":
-                array = np.asarray(array, object)
-            elif array.dtype.kind == "c":
-                raise ValueError("Complex data not supported")
-            validate_data(self, array, reset=reset, skip_check_array=True)
-            if array.dtype.kind == "f" and np.isinf(array).any():
-                raise ValueError("Input X contains infinity or a value too large")
-            if reset:
-                self._numeric = array.dtype.kind in "fiub"
-            return table_of({f"x{i}": array[:, i] for i in range(array.shape[1])}, "X")
-        table = table_of(X, "X")
         if reset:
             self._numeric = False
-            self.n_features_in_ = len(table.names)
-            self.feature_names_in_ = np.array(table.names, object)
+            self._has_names = self._has_order = True
+            self._columns = tuple(table.columns)
+            self.n_features_in_ = len(self._columns)
+            self.feature_names_in_ = np.array(self._columns, object)
+        elif not self._has_names and not set(self._columns) <= set(table.columns):
+            return self._without_names(table)
         return table
 
-    def _checked_targets(self, y: Any, table: Table) -> Array:
+    def _table_of_array(self, X: Any, *, reset: bool, name: str) -> Table:
+        array = check_array(X, dtype=None, ensure_all_finite=False, estimator=self, input_name=name)
+        if array.dtype.kind in "OUS":
+            array = np.asarray(array, object)
+        elif array.dtype.kind == "c":
+            raise ValueError("Complex data not supported")
+        validate_data(self, array, reset=reset, skip_check_array=True)
+        if array.dtype.kind == "f" and np.isinf(array).any():
+            row, column = np.argwhere(np.isinf(array))[0].tolist()
+            raise ValueError(
+                f"Input {name} contains infinity or a value too large, first in row {row + 1}, "
+                f"column {column + 1}"
+            )
+        if reset:
+            self._numeric = array.dtype.kind in "fiub"
+            self._has_names, self._has_order = False, True
+            self._columns = tuple(f"x{i}" for i in range(array.shape[1]))
+        elif not self._has_order:
+            raise ValueError(
+                f"{name} must be a frame with the columns {', '.join(self._columns)}, got an array"
+            )
+        elif array.dtype.kind in "fiub":
+            self._require_numbers(name)
+        return table_of({text: array[:, i] for i, text in enumerate(self._columns)}, name)
+
+    def _require_numbers(self, name: str) -> None:
+        """Raise ValueError if a column of the fit holds no numbers, unlike an array."""
+        model = getattr(self, "model_", None)
+        for column in () if model is None else model.preprocessing.columns or ():
+            names = column.categories if isinstance(column, CategoryColumn) else ()
+            if column.kind == "date" or (names and not any(map(_is_number, names))):
+                raise ValueError(
+                    f"{name} must be a frame, or an array of objects, because column "
+                    f"{column.name!r} holds {'dates' if column.kind == 'date' else 'text'}; got "
+                    "an array of numbers"
+                )
+
+    def _without_names(self, table: Table) -> Table:
+        """Return a table whose columns have the places of those of the array of the fit."""
+        if len(table.columns) != self.n_features_in_:
+            raise ValueError(
+                f"{table.origin} has {len(table.columns)} features, but {type(self).__name__} is "
+                f"expecting {self.n_features_in_} features as input"
+            )
+        warnings.warn(
+            f"{table.origin} has feature names, but {type(self).__name__} was fitted without "
+            "feature names",
+            UserWarning,
+            stacklevel=4,
+        )
+        cells = zip(self._columns, table.columns.values(), strict=True)
+        return replace(table, columns=dict(cells), names=self._columns)
+
+    def _learned_targets(self, y: Any) -> Array:
+        """Return the targets of the training as numbers: classes counted from 0, or quantities."""
         raise NotImplementedError
+
+    def _held_targets(self, y_val: Any, y: Array) -> Array:
+        """Return the targets of the samples that choose the epoch as those of the training."""
+        raise NotImplementedError
+
+    def _name_outputs(self, network: MLP) -> None:
+        """Give the outputs of a trained network the names that files shall hold."""
 
     def _weights(self, y: Array, given: Any) -> Array | None:
         """Return the weights of samples; None if all are equal."""
@@ -373,17 +510,9 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "model_")
         if self._held_out is None:
             raise AttributeError("feature_importances_ needs held-out samples, there are none")
-        network = Model.of(self.model_.networks[0])
-        found = permutation_importance(network, self._held_out, metric=self.metric)
+        found = importance_of(self.model_.networks[0], self._held_out, metric=self.metric)
         means = dict(zip(found.names, found.means, strict=True))
-        names = self._names()
-        return np.array([means.get(name, 0.0) for name in names])
-
-    def _names(self) -> list[str]:
-        named = getattr(self, "feature_names_in_", None)
-        if named is not None and not self._numeric:
-            return [str(name) for name in named]
-        return [f"x{i}" for i in range(self.n_features_in_)]
+        return np.array([means.get(name, 0.0) for name in self._columns])
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model: a file of one network, a directory of several.
@@ -395,6 +524,66 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             self.model_.networks[0].save(path)
         else:
             self.model_.save(path)
+
+    @classmethod
+    def load(cls: type[E], path: str | PathLike[str]) -> E:
+        """Read a fitted estimator from what `save` wrote; nothing in the files is executed.
+
+        Predictions are those of the saved estimator, to the last bit. Parameters are not saved:
+        those of the estimator have their defaults. A classifier has its labels as int64, float64,
+        bool or str.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            File or directory.
+
+        Returns
+        -------
+        estimator
+            An estimator of the class on which the method is called.
+
+        Raises
+        ------
+        FormatError
+            The file is damaged, or holds no model of this kind.
+        OSError
+            A file cannot be opened.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> x, y = [[0.0], [1.0]] * 20, ["low", "high"] * 20
+        >>> fastmlp.TabularClassifier(epochs=2, random_state=0).fit(x, y).save("m.safetensors")
+        >>> fastmlp.TabularClassifier.load("m.safetensors").classes_
+        array(['high', 'low'], dtype='<U4')
+        """
+        found = load(path)
+        if isinstance(found, Model):
+            found = BaggedModel([found])
+        if not isinstance(found, BaggedModel) or found.preprocessing.columns is None:
+            raise FormatError(f"{path}: must hold a model of a table, got another model")
+        if found.task != cls._task:
+            raise FormatError(f"{path}: must hold a model of {cls._task}, got one of {found.task}")
+        estimator = cls()
+        estimator._take(found)
+        estimator._held_out = None
+        estimator.validation_scores_ = None
+        pre = found.preprocessing
+        used = [column.name for column in pre.columns or ()]
+        left_out = [name for name, _ in pre.left_out]
+        estimator._numeric = False
+        estimator._columns = tuple(used + left_out)
+        estimator.n_features_in_ = len(estimator._columns)
+        numbered = {f"x{i}": i for i in range(estimator.n_features_in_)}
+        estimator._has_names = set(estimator._columns) != set(numbered)
+        if estimator._has_names:
+            estimator.feature_names_in_ = np.array(estimator._columns, object)
+        else:
+            estimator._columns = tuple(numbered)
+        # The place of a column that is left out is not known.
+        estimator._has_order = not (estimator._has_names and left_out)
+        return estimator
 
     def export(self, path: str | PathLike[str]) -> None:
         """Write the model as ONNX, C or NPZ, by the suffix of the path; of one network only."""
@@ -412,38 +601,78 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
+@dataclass(frozen=True)
+class _AddedNames:
+    """Names of the columns that are added to the samples; the samples have others."""
+
+    targets: tuple[str, ...]
+    weight: str
+
+    def added_to(self, table: Table, y: Array, weights: Array | None) -> Table:
+        """Return a table of samples with their targets and weights."""
+        values = np.reshape(y, (len(y), -1))
+        columns = {**table.columns}
+        for j, name in enumerate(self.targets):
+            columns[name] = values[:, min(j, values.shape[1] - 1)]
+        if weights is not None:
+            columns[self.weight] = weights
+        return replace(table, columns=columns, names=tuple(columns))
+
+
+def _free_name(wanted: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: the wanted one, if need be with a number."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted} ({number})", number + 1
+    return name
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a training leaves: the network, its samples that chose the epoch, its score on them."""
+
+    network: MLP
+    held: Samples | None
+    score: float | None
+
+
+@dataclass(frozen=True)
 class _Job:
     """One training: its samples with their targets, those that choose the epoch, its seed."""
 
-    def __init__(self, data: dict[str, Any], held: dict[str, Any] | None, seed: int) -> None:
-        self.data = data
-        self.held = held
-        self.seed = seed
+    data: Table
+    held: Table | None
+    targets: tuple[str, ...]
+    weight: str | None
+    seed: int
 
-    def run(self, settings: Mapping[str, Any], verbose: int, directory: Path | None = None) -> MLP:
+    def run(
+        self,
+        settings: Mapping[str, Any],
+        verbose: int,
+        directory: Path | None = None,
+        metric: str | None = None,
+    ) -> _Trained:
         """Return the trained network with its preprocessing."""
-        targets = [name for name in self.data if name.startswith("target")]
-        own = {**settings, "seed": self.seed, "target": targets}
+        own = {**settings, "seed": self.seed, "target": list(self.targets)}
         if self.held is None:
             own |= {"validation_fraction": 0.0, "test_fraction": 0.0}
         fitted = fit_network(
             own, self.data, validation=self.held, verbose=verbose, directory=directory
         )
-        return fitted.network
-
-
-def _rows(table: Table, rows: Indices) -> Table:
-    """Return some rows of a table."""
-    return table_of({name: table.columns[name][rows] for name in table.names}, "X")
-
-
-def _frame(table: Table, y: Array, weights: Array | None = None) -> dict[str, Any]:
-    """Return the columns of a table with targets and weights."""
-    data: dict[str, Any] = {name: table.columns[name] for name in table.names}
-    data |= target_columns(y, ["target"] if np.ndim(y) == 1 else None)
-    if weights is not None:
-        data[_WEIGHT] = weights
-    return data
+        network, held = fitted.network, fitted.validation
+        score = None
+        if held is not None:
+            score = score_of(network, held, metric=metric, threads=settings.get("threads"))
+        return _Trained(network, held, score)
 
 
 class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[misc]
@@ -457,11 +686,12 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         Khrulkov and Babenko, NeurIPS 2021), or a plain network.
     n_cv : int
         Networks that are trained each without one of so many folds, which chooses its epoch; 1
-        trains one network.
+        trains one network. The only sample of a class is in no fold: all networks train on it.
     n_ens : int
         Networks of different seeds for each of these; predictions are averaged.
     validation_fraction : float
-        Share of the samples that chooses the epoch, with ``n_cv=1``; 0 keeps the last epoch.
+        Share of the samples in [0, 1) that chooses the epoch, with ``n_cv=1``; 0 keeps the last
+        epoch.
     metric : str, optional
         Metric by which the epoch is chosen, one of `fastmlp.metrics.METRICS`; the default is the
         loss.
@@ -496,6 +726,11 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         The trained networks.
     feature_importances_ : array of shape (features,)
         Importance of the columns by permutation on held-out samples, computed when it is read.
+    histories_ : list of History
+        Losses of the epochs of each network.
+    validation_scores_ : list of float or None
+        Score of each network on the samples that chose its epoch: `metric`, by default accuracy.
+        None without such samples, and after `load`.
     n_features_in_, feature_names_in_, n_iter_
         As in scikit-learn; epochs of each network.
 
@@ -558,26 +793,44 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         )
         self.class_weight = class_weight
 
-    def _checked_targets(self, y: Any, table: Table) -> Array:
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(table, y)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
+    def _learned_targets(self, y: Any) -> Array:
+        self.classes_, codes = _distinct_labels(y, "y")
         if len(self.classes_) < 2:
             raise ValueError(f"y must hold two or more classes, got {len(self.classes_)} class")
-        return np.asarray(y)
+        return codes
+
+    def _held_targets(self, y_val: Any, y: Array) -> Array:
+        labels, codes = _distinct_labels(y_val, "y_val")
+        code_of = {label: code for code, label in enumerate(self.classes_.tolist())}
+        for label in labels.tolist():
+            if label not in code_of:
+                raise ValueError(f"y_val must hold labels that y holds, got {label!r}")
+        return np.array([code_of[label] for label in labels.tolist()], np.int64)[codes]
+
+    def _take(self, model: BaggedModel) -> None:
+        super()._take(model)
+        if not hasattr(self, "classes_"):
+            labels = model.classes
+            self.classes_ = np.array(labels.tolist(), str) if labels.dtype == object else labels
+
+    def _name_outputs(self, network: MLP) -> None:
+        pre = network.preprocessing
+        assert pre is not None
+        assert pre.target_schema is not None
+        names, label_type, reads = _names_of_labels(self.classes_)
+        schema = CategoryColumn(pre.target_schema[0].name, names, reads, refuses_missing=True)
+        network.preprocessing = replace(
+            pre, class_names=names, target_schema=(schema,), label_type=label_type
+        )
 
     def _strata(self, y: Array) -> Indices | None:
-        codes: Indices = np.searchsorted(self.classes_, y).astype(np.int64)
-        return codes
+        return y
 
     def _weights(self, y: Array, given: Any) -> Array | None:
         weights = super()._weights(y, given)
         if self.class_weight is None:
             return weights
-        of_class = compute_sample_weight(self.class_weight, y)
+        of_class = compute_sample_weight(self.class_weight, self.classes_[y])
         return np.asarray(of_class if weights is None else of_class * weights, np.float64)
 
     def predict(self, X: Any) -> Array:
@@ -591,7 +844,12 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         -------
         array of shape (samples,)
         """
-        best = self.predict_proba(X).argmax(axis=1)
+        check_is_fitted(self, "model_")
+        averages = self.model_.complete_averages(self._table(X, reset=False))
+        if self.model_.has_probabilities:
+            best = averages.values.argmax(axis=1)
+        else:
+            best = self.model_.decided(averages)
         labels: Array = self.classes_[best]
         return labels
 
@@ -607,18 +865,47 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         array of shape (samples, classes)
         """
         check_is_fitted(self, "model_")
-        found = self.model_.predict_proba(self._table(X, reset=False))
-        column_of = {label: at for at, label in enumerate(self.classes_.tolist())}
-        probabilities = np.zeros((len(found), len(self.classes_)), found.dtype)
-        for at, label in enumerate(self.model_.classes.tolist()):
-            probabilities[:, column_of[label]] = found[:, at]
-        return probabilities
+        return self.model_.predict_proba(self._table(X, reset=False))
+
+
+def _distinct_labels(y: Any, name: str) -> tuple[Array, Indices]:
+    """Return the different labels of an argument in order, and the position of each label."""
+    if y is None:
+        raise ValueError(f"requires y to be passed, but the target {name} is None")
+    labels = column_or_1d(y, warn=True)
+    if labels.dtype.kind == "f":
+        assert_all_finite(labels, input_name=name)
+    try:
+        check_classification_targets(labels)
+        classes, codes = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} must hold labels of one type, all text or all numbers, and no missing "
+            f"values: {error}"
+        ) from None
+    return classes, codes.reshape(-1).astype(np.int64)
+
+
+def _names_of_labels(classes: Array) -> tuple[tuple[str, ...], str, str]:
+    """Return names of labels, the type that makes labels of names, and how cells are compared."""
+    kind = classes.dtype.kind
+    if kind == "b":
+        return ("false", "true"), "boolean", "boolean"
+    if kind == "f":
+        return tuple(as_texts(series_of("", classes.astype(np.float64)))), "number", "number"
+    names = tuple(map(str, classes.tolist()))
+    if kind not in "iu":
+        return names, "text", "text"
+    low, high = int(classes[0]), int(classes[-1])
+    label_type = "integer" if high < 2**63 else "text"
+    return names, label_type, "number" if max(high, -low) < _MOST_EXACT else "text"
 
 
 class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
     """A regressor for tables: RealMLP or TabM, trained in seconds on a CPU.
 
-    Targets are scaled, and predictions limited to the range of the targets.
+    Targets are scaled, and predictions limited to the range of the targets of the training, except
+    by ``architecture="mlp"``.
 
     Parameters
     ----------
@@ -632,12 +919,15 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
     n_ens : int
         Networks of different seeds for each of these; predictions are averaged.
     validation_fraction : float
-        Share of the samples that chooses the epoch, with ``n_cv=1``; 0 keeps the last epoch.
+        Share of the samples in [0, 1) that chooses the epoch, with ``n_cv=1``; 0 keeps the last
+        epoch.
     metric : str, optional
         Metric by which the epoch is chosen, one of `fastmlp.metrics.METRICS`; the default is the
         loss.
     loss : str or Loss, optional
-        Another loss: "mae", "poisson", ``fastmlp.Quantile(0.9)`` ...
+        Another loss: "mae", "poisson", ``fastmlp.Quantile(levels=0.9)`` ... With several levels,
+        such as ``fastmlp.Quantile(levels=[0.1, 0.9])``, a single target has so many quantiles, and
+        `predict` returns an array of shape (samples, levels).
     epochs, batch_size, learning_rate, hidden, dropout, members, patience : optional
         Other values than those of the architecture.
     time_limit : float, optional
@@ -663,6 +953,11 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
         The trained networks.
     feature_importances_ : array of shape (features,)
         Importance of the columns by permutation on held-out samples, computed when it is read.
+    histories_ : list of History
+        Losses of the epochs of each network.
+    validation_scores_ : list of float or None
+        Score of each network on the samples that chose its epoch: `metric`, by default R2. None
+        without such samples, and after `load`.
     n_features_in_, feature_names_in_, n_iter_
         As in scikit-learn; epochs of each network.
 
@@ -678,14 +973,31 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
 
     _task = "regression"
 
-    def _checked_targets(self, y: Any, table: Table) -> Array:
+    def _learned_targets(self, y: Any) -> Array:
+        return self._quantities(y, "y")
+
+    def _held_targets(self, y_val: Any, y: Array) -> Array:
+        held = self._quantities(y_val, "y_val")
+        if held.shape[1:] != y.shape[1:]:
+            raise ValueError(
+                f"y_val must have as many targets as y, whose shape is {y.shape}, got {held.shape}"
+            )
+        return held
+
+    def _quantities(self, y: Any, name: str) -> Array:
         if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        array = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=self)
-        check_consistent_length(table, array)
+            raise ValueError(f"requires y to be passed, but the target {name} is None")
+        array = check_array(y, ensure_2d=False, dtype="numeric", input_name=name, estimator=self)
         if array.ndim == 2 and array.shape[1] == 1:
             array = column_or_1d(array, warn=True)
         return np.asarray(array, np.float64)
+
+    def _target_names(self, y: Array) -> list[str]:
+        loss = self._loss()
+        levels = loss.get("levels") if isinstance(loss, Mapping) else None
+        if y.ndim == 1 and isinstance(levels, Sequence) and len(levels) > 1:
+            return [f"quantile {level}" for level in levels]
+        return super()._target_names(y)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
