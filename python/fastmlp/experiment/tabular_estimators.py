@@ -33,10 +33,9 @@ from fastmlp.experiment.pipeline import Model
 from fastmlp.experiment.rundir import clean_json
 from fastmlp.extras import require
 from fastmlp.history import History
-from fastmlp.loading import load
 from fastmlp.losses import Loss
 from fastmlp.metrics import get_metric
-from fastmlp.model import MLP
+from fastmlp.model import MLP, load_mlp
 from fastmlp.validation import integer, real, sample_weights
 
 require("sklearn", "sklearn")
@@ -558,11 +557,15 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         >>> fastmlp.TabularClassifier.load("m.safetensors").classes_
         array(['high', 'low'], dtype='<U4')
         """
-        found = load(path)
-        if isinstance(found, Model):
-            found = BaggedModel([found])
-        if not isinstance(found, BaggedModel) or found.preprocessing.columns is None:
-            raise FormatError(f"{path}: must hold a model of a table, got another model")
+        if os.path.isdir(path):
+            found = BaggedModel.load(path)
+        else:
+            network = load_mlp(path)
+            if network.preprocessing is None:
+                raise FormatError(f"{path}: must hold a model of a table, got a network alone")
+            found = BaggedModel([network])
+        if found.preprocessing.columns is None:
+            raise FormatError(f"{path}: must hold a model of a table, got one of arrays")
         if found.task != cls._task:
             raise FormatError(f"{path}: must hold a model of {cls._task}, got one of {found.task}")
         estimator = cls()
