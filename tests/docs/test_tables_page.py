@@ -25,7 +25,7 @@ def commands(block: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("page", "count"),
-    [("tables.md", 5), ("cross-validation.md", 7), ("networks-for-tables.md", 7)],
+    [("tables.md", 5), ("cross-validation.md", 7), ("networks-for-tables.md", 8)],
 )
 def test_the_examples_of_the_page(page, count, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -139,6 +139,11 @@ def test_labels_that_are_missing_are_refused(gap):
         classifier().fit(x, whole, X_val=x, y_val=broken)
 
 
+def test_labels_that_no_file_can_hold_are_refused():
+    with pytest.raises(ValueError, match="y must hold text that UTF-8 can hold"):
+        classifier().fit(numbers(4, 12), ["a", "\ud800"] * 6)
+
+
 # ---------------------------------------------------------------- samples that choose the epoch
 
 
@@ -175,7 +180,7 @@ def test_validation_has_the_share_that_is_asked_for(make, fraction):
 
 
 def test_validation_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="validation_fraction must be 0 for 2 samples, of which"):
+    with pytest.raises(ValueError, match="must be 0 for 2 samples, each the only one of its"):
         classifier().fit([[0.0], [1.0]], ["a", "b"])
     assert (
         regressor(validation_fraction=0).fit([[0.0], [1.0]], [0.0, 1.0]).validation_scores_ is None

@@ -254,9 +254,10 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             rows, inside = split(len(y), self._strata(y), share, seed)
             if share and not len(inside):
                 shown = f"{len(y)} sample{'s' if len(y) > 1 else ''}"
+                if self._strata(y) is not None:
+                    shown += ", each the only one of its class"
                 raise ValueError(
-                    f"validation_fraction must be 0 for {shown}, of which none can be spared, "
-                    f"got {self.validation_fraction}"
+                    f"validation_fraction must be 0 for {shown}, got {self.validation_fraction}"
                 )
             return [(rows, inside)]
         # The only sample of a class is in the training part of all folds.
@@ -886,6 +887,11 @@ def _distinct_labels(y: Any, name: str) -> tuple[Array, Indices]:
             f"{name} must hold labels of one type, all text or all numbers, and no missing "
             f"values: {error}"
         ) from None
+    for label in classes.tolist() if classes.dtype.kind in "OU" else ():
+        try:
+            str(label).encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{name} must hold text that UTF-8 can hold, got {label!r}") from None
     return classes, codes.reshape(-1).astype(np.int64)
 
 
