@@ -48,8 +48,7 @@ def load(path: str | PathLike[str]) -> MLP | Model | BaggedModel:
     """
     if os.path.isdir(path):
         from fastmlp.experiment.bagging import BaggedModel
-        from fastmlp.experiment.model_lists import holds_models
-        from fastmlp.experiment.rundir import model_path
+        from fastmlp.experiment.rundir import holds_models, model_path
 
         if holds_models(path):
             return BaggedModel.load(path)

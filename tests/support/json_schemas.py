@@ -100,7 +100,7 @@ CONFIG = record(
 RUN_SUMMARY = (
     each(TEXT, "name path status")
     | each(maybe(TEXT), "data task measure part monitor started problem")
-    | each(maybe(COUNT), "epochs_completed epochs best_epoch")
+    | each(maybe(COUNT), "epochs_completed epochs folds_completed folds best_epoch")
     | each(maybe(NUMBER), "value best_value seconds")
 )
 OF_NUMBERS: Fields = {
@@ -316,6 +316,7 @@ CV: Fields = {
     **each(maybe(TEXT), "group time"),
     "chooses_epoch": FLAG,
     "test": maybe({"type": "object"}),
+    "validation": maybe(mapping(record({name: maybe(NUMBER) for name in ("mean", "std")}))),
     "scores": mapping(SCORE),
     "folds": many(
         record(

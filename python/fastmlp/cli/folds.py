@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,10 @@ from fastmlp.cli.printing import document_head, print_json, print_pairs, print_t
 from fastmlp.cli.runs import held
 
 if TYPE_CHECKING:
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.cross_validation import CrossValidation
     from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.evaluation import Evaluation
     from fastmlp.experiment.fold_results import FoldResult
     from fastmlp.experiment.folds import Plan
 
@@ -106,8 +108,9 @@ def _clear(place: CrossValidationDirectory) -> None:
 
 
 def run_plan(
-    plan: Plan, place: CrossValidationDirectory, processes: int | None, quiet: bool
-) -> CrossValidation:
+    plan: Plan, place: CrossValidationDirectory, processes: int | None, quiet: bool,
+    measure: Callable[[BaggedModel], Evaluation | None] = lambda model: None,
+) -> CrossValidation:  # fmt: skip
     """Train the folds that are not trained yet, and print a line about each.
 
     Raises
@@ -126,14 +129,16 @@ def run_plan(
 
     def listener(result: FoldResult) -> None:
         if not quiet:
-            click.echo(fold_line(result, plan.division.repeats), err=True)
+            click.echo(fold_line(result, plan.division), err=True)
 
     def kept() -> str:
         done = sum(is_trained(place.path, fold) for fold in plan.folds)
         return f"{done} of {len(plan.folds)} folds finished; the same command continues"
 
     try:
-        return run_folds(plan, place, processes=processes, listener=listener, announce=announce)
+        return run_folds(
+            plan, place, processes=processes, listener=listener, announce=announce, measure=measure
+        )
     except (KeyboardInterrupt, Terminated) as error:
         code, message = classify(error)
         raise CliError(f"{message} ({kept()})", code) from error
@@ -169,10 +174,9 @@ def print_cross_validation(
         head = document_head("cv") | {"command": command}
         print_json(state, head | {"directory": directory} | dict(result))
         return
-    test = result.get("test")
-    if test:
-        print_pairs([(f"test {name}".replace("_", " "), shown) for name, shown in _shown(test)])
-        click.echo()
+    if result.get("chooses_epoch"):
+        print_pairs([*_together(result), *_facts(result, directory)])
+        return
     header = ("measure", "mean", "deviation", "95 % interval")
     lines = [
         _line(name, result["scores"][name])
@@ -184,10 +188,21 @@ def print_cross_validation(
     print_pairs(_facts(result, directory))
 
 
-def _shown(measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _together(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the measures of networks that answer together, and what their folds tell."""
+    rows = [(f"test {name}".replace("_", " "), shown) for name, shown in _shown(result["test"])]
+    means = {name: score["mean"] for name, score in (result.get("validation") or {}).items()}
+    for name, shown in _shown(means)[:1]:
+        note = "mean of the folds, which chose the epochs"
+        rows.append((f"validation {name}".replace("_", " "), f"{shown}, {note}"))
+    return rows
+
+
+def _shown(measured: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Return the most important measures as names and texts."""
     forms = [(name, ".2%") for name in SHARES] + [(name, ".6g") for name in NUMBERS[1:]]
-    return [(name, f"{measured[name]:{form}}") for name, form in forms if name in measured]
+    held = {name: value for name, value in (measured or {}).items() if value is not None}
+    return [(name, f"{held[name]:{form}}") for name, form in forms if name in held]
 
 
 def _line(name: str, score: Mapping[str, float | None]) -> Sequence[str]:
@@ -209,7 +224,12 @@ def _facts(result: Mapping[str, Any], directory: str) -> list[tuple[str, str]]:
         if result[name] is not None:
             folds += f", by {name} {result[name]}"
     if result.get("chooses_epoch"):
-        folds += ", of which each chose the epoch of its model"
+        return [
+            ("networks", f"{result['folds_per_repeat']}, each without a fold of "
+             f"{result['samples']:,} samples"),
+            ("predictions", f"{directory}/predictions.csv"),
+            ("run", directory),
+        ]  # fmt: skip
     return [
         ("folds", folds),
         ("predictions", f"{directory}/predictions.csv"),

@@ -7,19 +7,21 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
-from fastmlp.cli.sources import data_errors, load_experiment
+from fastmlp.cli.sources import data_errors, load_experiment, plain_warnings, require_source
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
     from fastmlp.data import Preprocessing
     from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.fold_bagging import Bagging
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment
     from fastmlp.experiment.sweep import Sweep
@@ -29,7 +31,9 @@ __all__ = [
     "complete_run",
     "held",
     "load_own_data",
+    "load_own_folds",
     "model_file_errors",
+    "open_any_run",
     "open_model",
     "open_models",
     "open_run",
@@ -58,8 +62,12 @@ def run_paths(parent: str | os.PathLike[str]) -> list[Path]:
         entries = list(Path(parent).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    runs = [entry for entry in entries if os.path.isfile(entry / "config.toml")]
-    return sorted(runs, key=_place)
+    return sorted(filter(_is_run, entries), key=_place)
+
+
+def _is_run(path: Path) -> bool:
+    """Return whether a directory holds a run, of one network or of networks on folds."""
+    return any(map(os.path.isfile, (path / "config.toml", path / "cross-validation.json")))
 
 
 def _place(path: Path) -> tuple[bool, int, str, str]:
@@ -145,6 +153,17 @@ def open_run(argument: str, parent: str | os.PathLike[str] | None = None) -> Run
     return _opened(resolve_run(argument, parent))
 
 
+def open_any_run(
+    argument: str, parent: str | os.PathLike[str] | None = None
+) -> RunDirectory | CrossValidationDirectory:
+    """Open a run of one network as `open_run` does, or one of networks on folds."""
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+
+    path = resolve_run(argument, parent)
+    folds = CrossValidationDirectory(path)
+    return folds if folds.definition_path.is_file() else _opened(path)
+
+
 def _opened(path: Path) -> RunDirectory:
     from fastmlp.experiment.rundir import RunDirectory
 
@@ -166,7 +185,7 @@ def run_or_file(argument: str) -> Path:
 
     path = resolve_run(argument)
     if path.is_dir():
-        from fastmlp.experiment.model_lists import holds_models
+        from fastmlp.experiment.rundir import holds_models
 
         return path if holds_models(path) else RunDirectory.open(path).path
     if not os.path.lexists(path):
@@ -213,7 +232,7 @@ def open_models(place: Path) -> tuple[MLP | BaggedModel, Path]:
         A file cannot be opened.
     """
     from fastmlp.experiment.bagging import BaggedModel
-    from fastmlp.experiment.model_lists import holds_models
+    from fastmlp.experiment.rundir import holds_models
 
     if not holds_models(place):
         return open_model(place)
@@ -280,6 +299,32 @@ def load_own_data(
     with data_errors():
         require_same_data(experiment, run)
     return experiment
+
+
+def load_own_folds(place: Path, *, quiet: bool) -> Bagging | None:
+    """Read the data of networks on folds again, with the part that none of them has seen.
+
+    Returns
+    -------
+    Bagging or None
+        None if the directory has set nothing aside.
+
+    Raises
+    ------
+    DataError
+        The data is missing or has changed.
+    FormatError
+        A file of the directory is damaged.
+    """
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+    from fastmlp.experiment.fold_bagging import bagging_of, sets_aside
+
+    directory = CrossValidationDirectory(place)
+    if not directory.definition_path.is_file() or not sets_aside(directory):
+        return None
+    require_source(str(directory.config().data.source))
+    with plain_warnings(quiet=quiet), data_errors():
+        return bagging_of(directory, None if quiet else partial(click.echo, err=True))
 
 
 def _pipes_data() -> bool:

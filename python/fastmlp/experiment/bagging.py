@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -25,7 +25,7 @@ from fastmlp.experiment.common_schema import (
 from fastmlp.experiment.evaluation import Evaluation, evaluation_of, has_probabilities
 from fastmlp.experiment.fitting import raw_data
 from fastmlp.experiment.model_lists import listed_models, write_list
-from fastmlp.experiment.pipeline import Model
+from fastmlp.experiment.pipeline import Model, schema_of
 from fastmlp.experiment.serving import (
     Predictions,
     columns_of,
@@ -144,6 +144,15 @@ class BaggedModel:
     def has_probabilities(self) -> bool:
         """Whether the losses of all models define probabilities of classes or labels."""
         return all(map(has_probabilities, self._networks))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The narrowest scalar type of the networks."""
+        return min((network.dtype for network in self._networks), key=lambda kind: kind.itemsize)
+
+    def schema(self) -> dict[str, Any]:
+        """Return what the models read together, as `Model.schema` does."""
+        return schema_of(self._preprocessing)
 
     def __len__(self) -> int:
         return len(self._networks)
@@ -282,22 +291,35 @@ class BaggedModel:
         threads: int | None = None,
     ) -> Averages:
         """Return the mean outputs of the models for samples as they come."""
+        problems: Problems | None = None
+
+        def inputs() -> Iterator[Array]:
+            nonlocal problems
+            for network in self._networks:
+                x, found = network_inputs(network, samples, unknown_categories)
+                if problems is None:
+                    problems = found
+                elif found is not None:
+                    problems.absorb(found)
+                yield x
+
+        means = self.averages_of_inputs(inputs(), threads=threads)
+        return replace(means, problems=problems)
+
+    def averages_of_inputs(
+        self, inputs: Iterable[Array], *, threads: int | None = None
+    ) -> Averages:
+        """Return the mean outputs of the models for inputs that each one's preprocessing made."""
         total: Array | None = None
         decided: Array | None = None
-        problems: Problems | None = None
-        for network, positions in zip(self._networks, self._positions, strict=True):
-            x, found = network_inputs(network, samples, unknown_categories)
-            if problems is None:
-                problems = found
-            elif found is not None:
-                problems.absorb(found)
+        for network, positions, x in zip(self._networks, self._positions, inputs, strict=True):
             values, decided = self._outputs(network, positions, x, threads)
             # The sum goes in the order of the models, so that its bits are always the same.
             total = values if total is None else total + values
         assert total is not None
         if len(self) == 1:
-            return Averages(total, decided, problems)
-        return Averages(total / len(self), None, problems)
+            return Averages(total, decided)
+        return Averages(total / len(self))
 
     def _outputs(
         self, network: MLP, positions: Array, x: Array, threads: int | None

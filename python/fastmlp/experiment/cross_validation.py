@@ -16,7 +16,9 @@ import numpy as np
 
 from fastmlp import _core
 from fastmlp.data import Table
+from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.fitting import config_of, raw_data, refuse_file_settings, target_columns
 from fastmlp.experiment.fold_results import (
     Answers,
@@ -63,6 +65,7 @@ def run_folds(
     processes: int | None = None,
     listener: Callable[[FoldResult], object] = lambda result: None,
     announce: Callable[[tuple[str, ...]], object] = lambda notes: None,
+    measure: Callable[[BaggedModel], Evaluation | None] = lambda model: None,
 ) -> CrossValidation:
     """Train the folds that are not trained yet, measure all, and write the result.
 
@@ -77,6 +80,8 @@ def run_folds(
         Function that is called with the result of each fold, finished ones first.
     announce : callable
         Function that is called with the decisions about the data, before anything is trained.
+    measure : callable
+        Function that measures the models together on samples that none of them has seen.
 
     Raises
     ------
@@ -107,7 +112,8 @@ def run_folds(
             shared = replace(plan, config=sharing_threads(plan.config, count))
         train_folds(shared, pending, path, count, answer)
     result = replace(result_of(plan, path, answers), notes=notes)
-    directory.write(plan, result)
+    measured = measure(result.model)
+    directory.write(plan, result, None if measured is None else measured.as_json())
     return result
 
 
@@ -230,22 +236,23 @@ def _reports(plan: Plan, verbose: int) -> dict[str, Any]:
             print(note, file=sys.stderr)
 
     def show(result: FoldResult) -> None:
-        print(fold_line(result, plan.division.repeats), file=sys.stderr)
+        print(fold_line(result, plan.division), file=sys.stderr)
 
     return {"announce": announce, "listener": show}
 
 
-def fold_line(result: FoldResult, repeats: int) -> str:
+def fold_line(result: FoldResult, division: Division) -> str:
     """Return the line about a fold that is finished."""
     which = f"fold {result.fold}"
-    if repeats > 1:
+    if division.repeats > 1:
         which += f" of repeat {result.repeat}"
+    which += ": validation " if division.chooses_epoch else ": "
     shown = ", ".join(
         f"{name.replace('_', ' ')} {result.measures[name]:{form}}"
         for name, form in _SHOWN.items()
         if name in result.measures
     )
-    line = f"{which}: {shown}; {result.epochs} epochs, {result.seconds:.1f} s"
+    line = f"{which}{shown}; {result.epochs} epochs, {result.seconds:.1f} s"
     if result.unknown:
         line += f"; its training part lacks the classes {', '.join(result.unknown)}"
     return line

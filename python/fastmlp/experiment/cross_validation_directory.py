@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from fastmlp.experiment.folds import Plan
 from fastmlp.experiment.locking import locked
 from fastmlp.experiment.model_lists import write_list
 from fastmlp.experiment.rundir import CROSS_VALIDATION_NAME, MODELS_NAME, clean_json
-from fastmlp.experiment.settings import toml
+from fastmlp.experiment.schema import Config
+from fastmlp.experiment.settings import read_settings, toml
 
 __all__ = ["CrossValidationDirectory"]
 
@@ -86,6 +88,21 @@ class CrossValidationDirectory:
         atomic_write(self.config_path, toml(plan.config).encode())
         write_definition(self.definition_path, plan.definition)
 
+    @property
+    def epochs(self) -> int | None:
+        """The number of epochs that a time limit has set; None if it has set none yet."""
+        epochs = self.definition().get("epochs")
+        return epochs if isinstance(epochs, int) and epochs > 0 else None
+
+    def set_epochs(self, plan: Plan, epochs: int) -> Plan:
+        """Keep the number of epochs that a time limit has set, and return the plan with it."""
+        training = plan.config.training.model_copy(update={"epochs": epochs, "time_limit": None})
+        changed = replace(plan, config=plan.config.model_copy(update={"training": training}))
+        if self.epochs is None:
+            atomic_write(self.config_path, toml(changed.config).encode())
+            write_definition(self.definition_path, {**plan.definition, "epochs": epochs})
+        return changed
+
     def is_of(self, plan: Plan) -> bool:
         """Return whether the directory holds the cross-validation of a plan."""
         try:
@@ -94,6 +111,20 @@ class CrossValidationDirectory:
             )
         except (FormatError, OSError):
             return False
+
+    def config(self) -> Config:
+        """Return the settings of each training.
+
+        Raises
+        ------
+        FormatError
+            settings.toml is damaged.
+        """
+        return Config.checked(read_settings(self.config_path))
+
+    def trained(self) -> int:
+        """Return the number of folds that are trained."""
+        return sum(1 for _ in self.folds_path.glob("*/model.safetensors"))
 
     def definition(self) -> dict[str, Any]:
         """Return the content of cross-validation.json."""
@@ -118,16 +149,13 @@ class CrossValidationDirectory:
             ) from None
         return content
 
-    def add_test(self, measures: Mapping[str, Any] | None) -> None:
-        """Add the measures of the models together on a test part to the result."""
-        self._write_result({**self.result(), "test": measures})
+    def write(
+        self, plan: Plan, result: CrossValidation, test: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write tables and result, and the list of the models last.
 
-    def _write_result(self, content: Mapping[str, Any]) -> None:
-        text = json.dumps(clean_json(dict(content)), indent=2, allow_nan=False) + "\n"
-        atomic_write(self.result_path, text.encode())
-
-    def write(self, plan: Plan, result: CrossValidation) -> None:
-        """Write tables and result, and the list of the models last."""
+        `test` holds measures of the models together on samples that none of them has seen.
+        """
         for path, columns in (
             (self.out_of_fold_path, result.out_of_fold),
             (self.predictions_path, result.predictions),
@@ -139,9 +167,18 @@ class CrossValidationDirectory:
             **vars(plan.division),
             "folds_per_repeat": plan.division.folds,
             **result.as_json(),
-            "test": None,
+            "validation": None,
+            "test": test,
         }
-        self._write_result(content)
+        if plan.division.chooses_epoch:
+            # Scores on samples that have chosen the epochs are too good for an interval.
+            content["scores"] = {}
+            content["validation"] = {
+                name: {"mean": score.mean, "std": score.std}
+                for name, score in result.scores.items()
+            }
+        text = json.dumps(clean_json(content), indent=2, allow_nan=False) + "\n"
+        atomic_write(self.result_path, text.encode())
         names = [
             fold_model_path(self.path, fold).relative_to(self.path).as_posix()
             for fold in plan.folds
@@ -151,10 +188,17 @@ class CrossValidationDirectory:
 
 def _require_result(content: Mapping[str, Any]) -> None:
     """Raise LookupError, AttributeError or TypeError unless scores can be shown."""
-    for score in content["scores"].values():
-        for name in ("mean", "std", "low", "high"):
-            if not isinstance(score[name], (int, float, type(None))):
-                raise TypeError(f"{name} must be a number, got {score[name]!r}")
+    validation = content.get("validation") or {}
+    for scores, names in (
+        (content["scores"], ("mean", "std", "low", "high")),
+        (validation, ("mean", "std")),
+    ):
+        for score in scores.values():
+            for name in names:
+                if not isinstance(score[name], (int, float, type(None))):
+                    raise TypeError(f"{name} must be a number, got {score[name]!r}")
+    if not isinstance(content.get("test"), (dict, type(None))):
+        raise TypeError(f"test must be an object, got {content['test']!r}")
     for name in ("samples", "folds_per_repeat", "repeats"):
         if not isinstance(content[name], int):
             raise TypeError(f"{name} must be an integer, got {content[name]!r}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +14,27 @@ from fastmlp.data.options import TEST_FRACTION, Options
 from fastmlp.data.split import split
 from fastmlp.data.table_targets import missing_targets
 from fastmlp.data.targets import learn_targets
+from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.bagging import BaggedModel
+from fastmlp.experiment.cross_validation import usual_processes
+from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
 from fastmlp.experiment.evaluation import Evaluation
-from fastmlp.experiment.folds import Division, Indices, Plan, fold_part, make_plan
+from fastmlp.experiment.folds import (
+    Division,
+    Indices,
+    Plan,
+    fold_experiment,
+    fold_part,
+    make_plan,
+)
+from fastmlp.experiment.runner import read_data
 from fastmlp.experiment.schema import Config
+from fastmlp.experiment.settings import read_settings, with_absolute_paths
+from fastmlp.experiment.sweep import sharing_threads
+from fastmlp.experiment.time_limit import within_time_limit
 
-__all__ = ["Bagging", "make_bagging"]
+__all__ = ["Bagging", "bagging_of", "make_bagging", "plan_within_time_limit", "sets_aside"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +94,70 @@ def make_bagging(config: Config, raw: RawData, folds: int) -> Bagging:
     )
     if rows is not None:
         plan = replace(plan, rows=rows[plan.rows - 1])
-    held_out = {"test_fraction": share, "split_seed": data.split_seed, "test": data.test}
+    test_file = with_absolute_paths(config).data.test
+    held_out = {"test_fraction": share, "split_seed": data.split_seed, "test": test_file}
     definition = {**plan.definition, **json.loads(json.dumps({"test_part": held_out}))}
     return Bagging(replace(plan, definition=definition), test)
+
+
+def sets_aside(directory: CrossValidationDirectory) -> bool:
+    """Return whether the networks of a directory were trained without a test part."""
+    return isinstance(directory.definition().get("test_part"), dict)
+
+
+def bagging_of(
+    directory: CrossValidationDirectory, report: Callable[[str], None] | None = None
+) -> Bagging:
+    """Read the data of a directory again, and divide it as for its trainings.
+
+    Raises
+    ------
+    FormatError
+        A file of the directory is damaged, or the data has changed.
+    OSError
+        The data cannot be read.
+    ValueError
+        The directory set no samples aside.
+    """
+    definition = directory.definition()
+    held_out = definition.get("test_part")
+    if not isinstance(held_out, dict):
+        raise ValueError(f"{directory.path}: a cross-validation sets no samples aside")
+    settings = dict(read_settings(directory.config_path))
+    parts = {name: value for name, value in held_out.items() if value is not None}
+    settings["data"] = {**settings["data"], **parts}
+    config = Config.checked(settings)
+    bagging = make_bagging(config, read_data(config, report), int(definition["folds"]))
+    if definition.get("data_sha256") != bagging.plan.definition["data_sha256"]:
+        raise FormatError(f"{directory.path}: the data has changed since the training")
+    return bagging
+
+
+def plan_within_time_limit(plan: Plan, directory: CrossValidationDirectory) -> tuple[Plan, str]:
+    """Choose the number of epochs by ``training.time_limit``, once for a directory.
+
+    The networks are trained in rounds, of one network for each process, which share the time.
+
+    Returns
+    -------
+    plan : Plan
+        The same plan with the number of epochs in place of the limit.
+    note : str
+        What was chosen; empty without a limit, or if it was chosen before.
+    """
+    limit = plan.config.training.time_limit
+    if limit is None:
+        return plan, ""
+    epochs, note = directory.epochs, ""
+    if epochs is None:
+        processes = usual_processes(len(plan.folds))
+        rounds = math.ceil(len(plan.folds) / processes)
+        training = plan.config.training.model_copy(update={"time_limit": limit / rounds})
+        config = plan.config.model_copy(update={"training": training})
+        trial = replace(plan, config=sharing_threads(config, processes))
+        experiment, note = within_time_limit(fold_experiment(trial, plan.folds[0]))
+        epochs = experiment.config.training.epochs or 1
+    return directory.set_epochs(plan, epochs), note
 
 
 def _without_test_part(

@@ -178,7 +178,7 @@ def require_sensible(config: Config, division: Division) -> None:
             "validation_fraction must be 0 or left out, as each fold chooses the epoch of its "
             f"model, got {data.validation_fraction}"
         )
-    if config.training.time_limit is not None:
+    if config.training.time_limit is not None and not division.chooses_epoch:
         raise ValueError(
             "time_limit must be left out, as the same number of epochs holds for all folds; epochs "
             "sets it"

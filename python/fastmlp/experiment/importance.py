@@ -7,7 +7,7 @@ permuting the inputs that the column makes. A table is therefore encoded once.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,25 +15,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.data import Preprocessing, Samples, Table
+from fastmlp.data import Part, Preprocessing, RawData, Samples, Table
 from fastmlp.data.frames import are_rows
+from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.evaluation import has_probabilities
 from fastmlp.experiment.fitting import raw_data
 from fastmlp.experiment.pipeline import Model
 from fastmlp.experiment.serving import (
     complete_rows,
+    faults_of_samples,
+    labeled_part,
     labeled_samples,
     part_of,
     plain_preprocessing,
+    weights_of_part,
 )
 from fastmlp.metrics import Metric, get_metric
 from fastmlp.model import MLP
 from fastmlp.validation import finite_array, integer
 
-__all__ = ["Importance", "importance_of", "permutation_importance", "score_of"]
+__all__ = [
+    "Importance",
+    "importance_of",
+    "importance_of_bag",
+    "permutation_importance",
+    "score_of",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Inputs = Sequence[Array]
 Permutations = npt.NDArray[np.int64]
 
 _USUAL_METRICS = {"classification": "accuracy", "multilabel": "accuracy", "regression": "r2"}
@@ -135,7 +146,7 @@ def permutation_importance(
 
     Parameters
     ----------
-    model : Model, MLP, or estimator
+    model : Model, BaggedModel, MLP, or estimator
         Trained model; an estimator of fastmlp or another one with scikit-learn's conventions.
     x : data frame, dict of columns, list of rows, str, os.PathLike or array, optional
         Samples as the model takes them: for a `Model` with their target, or a file; for an `MLP`
@@ -193,6 +204,14 @@ def permutation_importance(
         if sample_weight is not None:
             samples = replace(samples, weight=finite_array("sample_weight", sample_weight, "f8"))
         return importance_of(model.network, samples, threads=threads, **options)
+    if isinstance(model, BaggedModel):
+        if sample_weight is not None:
+            raise ValueError("sample_weight must be None for a BaggedModel, which finds its column")
+        raw = _raw_of(model.preprocessing, x, y)
+        part = _part_of(model.preprocessing, raw, x)
+        return importance_of_bag(
+            model, part, class_names=raw.class_names, threads=threads, **options
+        )
     if x is None or y is None:
         raise ValueError("x and y must be given for a model that holds no samples")
     if isinstance(model, MLP):
@@ -225,19 +244,89 @@ def importance_of(
     """
     pre = network.preprocessing or plain_preprocessing(network)
     chosen = _chosen(metric, pre.task, has_probabilities(network))
+    x = _as_taken(network, samples.x)
+
+    def answers(inputs: Inputs, team: int | None) -> Array:
+        return _answers(network, pre, chosen, inputs[0], team)
+
+    parts = [(x, _blocks(pre))]
+    return _importance(pre, chosen, samples, parts, answers, repeats, seed, threads)
+
+
+def importance_of_bag(
+    bag: BaggedModel,
+    part: Part,
+    *,
+    class_names: Sequence[str] | None = None,
+    metric: str | None = None,
+    repeats: int = 5,
+    seed: int = 0,
+    threads: int | None = None,
+) -> Importance:
+    """Measure the importance of columns for models that answer together.
+
+    Each model reads the samples by its own schema; a column is permuted for all at once.
+
+    Parameters
+    ----------
+    bag : BaggedModel
+    part : Part
+        Samples with targets as they come.
+    class_names : sequence of str, optional
+        Names of the integers in ``part.y``, if the source has names.
+    metric, repeats, seed, threads
+        As for `permutation_importance`.
+    """
+    pre = bag.preprocessing
+    chosen = _chosen(metric, pre.task, bag.has_probabilities)
+    part = labeled_part(pre, part)
+    parts = []
+    for network in bag.networks:
+        own = network.preprocessing
+        assert own is not None  # of every model of a bag
+        with faults_of_samples():
+            parts.append((_as_taken(network, own.inputs(part.x)), _blocks(own)))
+    with faults_of_samples():
+        targets, weight = pre.targets(part, class_names), weights_of_part(pre, part)
+    samples = Samples(parts[0][0], targets, weight)
+
+    def answers(inputs: Inputs, team: int | None) -> Array:
+        means = bag.averages_of_inputs(inputs, threads=team)
+        if pre.task == "regression" or chosen.needs == "probabilities":
+            return means.values
+        return bag.decided(means)
+
+    return _importance(pre, chosen, samples, parts, answers, repeats, seed, threads)
+
+
+def _as_taken(network: MLP, x: Array) -> Array:
+    return x if x.dtype == np.uint8 else x.astype(network.dtype, copy=False)
+
+
+def _importance(
+    pre: Preprocessing,
+    metric: Metric,
+    samples: Samples,
+    parts: Sequence[tuple[Array, Mapping[str, slice]]],
+    answers: Callable[[Inputs, int | None], Array],
+    repeats: int,
+    seed: int,
+    threads: int | None,
+) -> Importance:
+    """Measure importance on inputs of one network or of several, with the places of columns."""
     permutations = _permutations(len(samples), repeats, seed)
-    x = samples.x if samples.x.dtype == np.uint8 else samples.x.astype(network.dtype, copy=False)
     truth = pre.in_units(samples.y) if pre.task == "regression" else samples.y
 
-    def score(rows: Array, team: int | None = 1) -> float:
-        given = _answers(network, pre, chosen, rows, team)
-        return chosen(pre.task, truth, given, samples.weight)
+    def score(inputs: Inputs, team: int | None = 1) -> float:
+        return metric(pre.task, truth, answers(inputs, team), samples.weight)
 
-    before = score(x, threads)
-    blocks = _blocks(pre)
-    values = _losses(x, list(blocks.values()), permutations, score, before, _team(threads, x))
-    sign = 1.0 if chosen.greater_is_better else -1.0
-    return Importance(chosen.name, before, len(samples), tuple(blocks), sign * values)
+    inputs = [x for x, _ in parts]
+    before = score(inputs, threads)
+    names = tuple(dict.fromkeys(name for _, places in parts for name in places))
+    blocks = [[places.get(name) for _, places in parts] for name in names]
+    values = _losses(inputs, blocks, permutations, score, before, _team(threads, inputs))
+    sign = 1.0 if metric.greater_is_better else -1.0
+    return Importance(metric.name, before, len(samples), names, sign * values)
 
 
 def score_of(
@@ -252,7 +341,7 @@ def score_of(
     """
     pre = network.preprocessing or plain_preprocessing(network)
     chosen = _chosen(metric, pre.task, has_probabilities(network))
-    x = samples.x if samples.x.dtype == np.uint8 else samples.x.astype(network.dtype, copy=False)
+    x = _as_taken(network, samples.x)
     truth = pre.in_units(samples.y) if pre.task == "regression" else samples.y
     return chosen(pre.task, truth, _answers(network, pre, chosen, x, threads), samples.weight)
 
@@ -264,11 +353,21 @@ def _samples_of_model(model: Model, x: Any, y: Any) -> Samples:
     if x is None:
         return model.samples_set_aside(y)
     pre = model.preprocessing
-    raw = raw_data(x, y, pre.reading(), None, pre.target_columns)
+    raw = _raw_of(pre, x, y)
+    return labeled_samples(pre, _part_of(pre, raw, x), class_names=raw.class_names)
+
+
+def _raw_of(pre: Preprocessing, x: Any, y: Any) -> RawData:
+    if x is None:
+        raise ValueError("x must be given for several models together, which hold no samples")
+    return raw_data(x, y, pre.reading(), None, pre.target_columns)
+
+
+def _part_of(pre: Preprocessing, raw: RawData, x: Any) -> Part:
     part = part_of(raw, "auto")
     if are_rows(x) and isinstance(part.x, Table):
         part = replace(part, x=complete_rows(pre, part.x))
-    return labeled_samples(pre, part, class_names=raw.class_names)
+    return part
 
 
 def _samples_of_network(x: Any, y: Any, sample_weight: npt.ArrayLike | None) -> Samples:
@@ -341,34 +440,45 @@ def _permutations(count: int, repeats: int, seed: int) -> Permutations:
     return found
 
 
-def _team(threads: int | None, x: Array) -> int:
+def _team(threads: int | None, inputs: Inputs) -> int:
     """Return the number of threads; each has a copy of the samples."""
     if threads is not None:
         return integer("threads", threads, 1)
     affinity = getattr(os, "sched_getaffinity", None)
     present = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return max(1, min(present, _MOST_COPIED_BYTES // max(1, x.nbytes)))
+    size = sum(x.nbytes for x in inputs)
+    return max(1, min(present, _MOST_COPIED_BYTES // max(1, size)))
 
 
 def _losses(
-    x: Array,
-    blocks: Sequence[slice],
+    inputs: Inputs,
+    blocks: Sequence[Sequence[slice | None]],
     permutations: Permutations,
-    score: Callable[[Array], float],
+    score: Callable[[Inputs], float],
     before: float,
     team: int,
 ) -> Floats:
-    """Return the score before minus that after each permutation, of shape (columns, repeats)."""
+    """Return the score before minus that after each permutation, of shape (columns, repeats).
+
+    `blocks` holds, for each column, its place in each of the inputs; None where it has none.
+    """
     values = np.empty((len(blocks), len(permutations)))
     team = min(team, len(blocks))
 
     def measure(first: int) -> None:
-        own = x.copy()
+        own = [x.copy() for x in inputs]
         for i in range(first, len(blocks), team):
+            places = [
+                (mine[:, block], x[:, block])
+                for mine, x, block in zip(own, inputs, blocks[i], strict=True)
+                if block is not None
+            ]
             for repeat, order in enumerate(permutations):
-                own[:, blocks[i]] = x[order, blocks[i]]
+                for mine, given in places:
+                    mine[:] = given[order]
                 values[i, repeat] = score(own)
-            own[:, blocks[i]] = x[:, blocks[i]]
+            for mine, given in places:
+                mine[:] = given
 
     # Predictions release the GIL, and each is computed by one thread of the core.
     with ThreadPoolExecutor(team) as pool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,11 @@ from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment.rundir import CROSS_VALIDATION_NAME, MODELS_NAME
 
-__all__ = ["holds_models", "listed_models", "write_list"]
+__all__ = ["listed_models", "write_list"]
 
 _FORMAT = "fastmlp bagged model"
 _MAX_BYTES = 1 << 20
 _MOST_MODELS = 10_000
-
-
-def holds_models(path: str | PathLike[str]) -> bool:
-    """Return whether a path is the directory of a bag of models or of a cross-validation."""
-    directory = Path(os.path.expanduser(path))
-    return any((directory / name).is_file() for name in (MODELS_NAME, CROSS_VALIDATION_NAME))
 
 
 def write_list(directory: Path, names: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ from fastmlp.model import MLP, load_mlp
 if TYPE_CHECKING:
     from fastmlp.experiment.model_estimators import ModelClassifier, ModelRegressor
 
-__all__ = ["Model"]
+__all__ = ["Model", "schema_of"]
 
 Array = npt.NDArray[Any]
 
@@ -496,10 +496,11 @@ class Model:
         >>> model.schema()["columns"][0]["format"]["decimal"]
         ','
         """
-        return _schema(self.preprocessing)
+        return schema_of(self.preprocessing)
 
 
-def _schema(preprocessing: Preprocessing) -> dict[str, Any]:
+def schema_of(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return what a preprocessing reads and answers in types that JSON can represent."""
     config = preprocessing.config()
     shown = ("task", "columns", "target_schema", "class_names", "target_names", "left_out")
     schema = {name: config[name] for name in shown}

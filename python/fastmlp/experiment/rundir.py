@@ -26,6 +26,7 @@ __all__ = [
     "MODELS_NAME",
     "RunDirectory",
     "clean_json",
+    "holds_models",
     "model_path",
     "next_numbered",
 ]
@@ -135,10 +136,15 @@ class RunDirectory:
         Raises
         ------
         FormatError
-            The directory has no config.toml.
+            The directory has no config.toml, or holds several networks.
         """
         run = cls(Path(path))
         if not run.config_path.is_file():
+            if holds_models(run.path):
+                raise FormatError(
+                    f"{path}: holds several networks, expected the run of a single one; "
+                    f"{_commands_for(run.path)}"
+                )
             problem = "has no config.toml" if run.path.is_dir() else "is no directory"
             raise FormatError(f"{path}: {problem}; expected the directory of a run")
         return run
@@ -275,12 +281,31 @@ def model_path(argument: str | os.PathLike[str]) -> Path:
     path = Path(os.path.expanduser(argument))
     if not path.is_dir():
         return path
-    if any((path / name).is_file() for name in (MODELS_NAME, CROSS_VALIDATION_NAME)):
+    if holds_models(path):
         raise FormatError(
-            f"{path}: holds several models, of which one is needed here; name its file. "
-            "'fastmlp predict', 'fastmlp evaluate' and fastmlp.load take all of them together"
+            f"{path}: holds several networks, of which one is needed here; {_commands_for(path)}"
         )
     return RunDirectory.open(path).selected_model()
+
+
+def holds_models(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is the directory of a bag of models or of a cross-validation."""
+    directory = Path(os.path.expanduser(path))
+    return any((directory / name).is_file() for name in (MODELS_NAME, CROSS_VALIDATION_NAME))
+
+
+def _commands_for(directory: Path) -> str:
+    """Return the end of a message: what takes one network of a directory, and what takes all."""
+    files = sorted(directory.glob("folds/*/model.safetensors")) or sorted(
+        directory.glob("*.safetensors")
+    )
+    together = (
+        "'fastmlp predict', 'evaluate', 'importance' and 'serve' and fastmlp.load take all of them "
+        "together"
+    )
+    if not files:
+        return together
+    return f"'fastmlp inspect' and 'export' take the file of one, such as {files[0]}; {together}"
 
 
 def _line(record: Record) -> bytes:

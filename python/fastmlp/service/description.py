@@ -13,7 +13,7 @@ from fastmlp.data.columns import CategoryColumn, Column, DateColumn, NumberColum
 from fastmlp.data.table import series_of
 from fastmlp.experiment.pipeline import Model
 from fastmlp.model import MLP
-from fastmlp.service.samples import IMAGES, input_names
+from fastmlp.service.samples import IMAGES, Served, input_names, sizes_of
 
 __all__ = ["accepts_missing", "answer_schema", "describe", "example_row", "row_schema"]
 
@@ -23,12 +23,12 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 _USUAL_MOMENT = datetime.datetime(2024, 1, 31, 12)
 
 
-def describe(model: MLP, name: str) -> Json:
+def describe(model: Served, name: str) -> Json:
     """Return the description of a model that clients read.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP or BaggedModel
     name : str
         Name of the model for users.
 
@@ -39,12 +39,12 @@ def describe(model: MLP, name: str) -> Json:
         nothing is known; and "name", "example" (a row), "row_schema" (a JSON Schema of rows) and
         "images" (types of images that the model takes).
     """
-    if model.preprocessing is None:
+    if isinstance(model, MLP) and model.preprocessing is None:
         absent = ("task", "columns", "target_schema", "class_names", "target_names", "image_shape")
         schema: Json = dict.fromkeys(absent) | {"left_out": [], "features": model.layer_sizes[0]}
         schema["outputs"] = model.layer_sizes[-1]
     else:
-        schema = Model.of(model).schema()
+        schema = (Model.of(model) if isinstance(model, MLP) else model).schema()
     shape = schema["image_shape"]
     return {
         "name": name,
@@ -58,12 +58,12 @@ def describe(model: MLP, name: str) -> Json:
 # ---------------------------------------------------------------- an example
 
 
-def example_row(model: MLP) -> Any:
+def example_row(model: Served) -> Any:
     """Return a row that the model answers: an object, or a list for a model of arrays."""
     pre = model.preprocessing
     if pre is None or pre.columns is None:
         means = None if pre is None else pre.input_mean
-        return [0] * model.layer_sizes[0] if means is None else [_rounded(v) for v in means]
+        return [0] * sizes_of(model)[0] if means is None else [_rounded(v) for v in means]
     row: Json = {}
     position = 0
     for column in pre.columns:
@@ -126,7 +126,7 @@ def _date_text(column: DateColumn, moment: datetime.datetime) -> str:
 # ---------------------------------------------------------------- JSON Schemas
 
 
-def row_schema(model: MLP) -> Json:
+def row_schema(model: Served) -> Json:
     """Return a JSON Schema of the rows that a model takes."""
     pre = model.preprocessing
     if pre is not None and pre.columns is not None:

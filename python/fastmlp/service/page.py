@@ -17,7 +17,7 @@ from fastmlp.data.cells import PLAIN, listed
 from fastmlp.data.columns import CategoryColumn, Column, DateColumn, NumberColumn
 from fastmlp.model import MLP
 from fastmlp.service.description import accepts_missing, example_row
-from fastmlp.service.samples import IMAGES, input_names
+from fastmlp.service.samples import IMAGES, Served, input_names
 
 __all__ = ["page", "security_policy"]
 
@@ -31,7 +31,7 @@ _MOST_SUGGESTIONS = 1000
 _MOST_FIELDS = 32
 
 
-def page(model: MLP, name: str) -> str:
+def page(model: Served, name: str) -> str:
     """Return the page of a model as HTML."""
     body = "\n".join(_fields(model))
     return f"""<!DOCTYPE html>
@@ -87,17 +87,18 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _title(model: MLP, name: str) -> str:
+def _title(model: Served, name: str) -> str:
     pre = model.preprocessing
     targets = None if pre is None else pre.target_columns or pre.target_names
     return f"{name}: {listed(targets)} - fastmlp" if targets else f"{name} - fastmlp"
 
 
-def _about(model: MLP) -> str:
+def _about(model: Served) -> str:
     pre = model.preprocessing
-    if pre is None:
+    if isinstance(model, MLP) and pre is None:
         sizes = "-".join(map(str, model.layer_sizes))
         return f"Network {sizes} without preprocessing."
+    assert pre is not None  # of several networks together
     if pre.task == "classification" and pre.target_columns is not None:
         return f"Classes of {pre.target_columns[0]}: {listed(pre.class_names or ())}."
     kinds = {"classification": "Classes", "multilabel": "Labels", "regression": "Values"}
@@ -107,7 +108,7 @@ def _about(model: MLP) -> str:
 # ---------------------------------------------------------------- fields
 
 
-def _fields(model: MLP) -> Iterator[str]:
+def _fields(model: Served) -> Iterator[str]:
     pre = model.preprocessing
     example = example_row(model)
     if pre is not None and pre.columns is not None:

@@ -7,12 +7,12 @@ import math
 from typing import Any
 
 from fastmlp.errors import FormatError
+from fastmlp.experiment.bagging import BaggedModel, predictions_of
 from fastmlp.experiment.evaluation import has_probabilities
-from fastmlp.experiment.serving import Predictions, plain_values, predict_samples
+from fastmlp.experiment.serving import Predictions, plain_values
 from fastmlp.extras import MissingExtraError
-from fastmlp.model import MLP
 from fastmlp.service.limits import Limits, RequestError
-from fastmlp.service.samples import ORIGIN, Given, read_body
+from fastmlp.service.samples import ORIGIN, Given, Served, read_body, sizes_of
 
 __all__ = ["Predictor"]
 
@@ -24,7 +24,7 @@ class Predictor:
 
     Parameters
     ----------
-    model : MLP
+    model : MLP or BaggedModel
     name : str
         Name of the model for users.
     limits : Limits, optional
@@ -36,7 +36,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: MLP,
+        model: Served,
         name: str,
         *,
         limits: Limits | None = None,
@@ -46,7 +46,9 @@ class Predictor:
         self.model = model
         self.name = name
         self.limits = limits or Limits()
-        self.has_probabilities = has_probabilities(model)
+        self.has_probabilities = (
+            model.has_probabilities if isinstance(model, BaggedModel) else has_probabilities(model)
+        )
         self._unknown_categories = unknown_categories
         self._threads = threads
 
@@ -80,7 +82,7 @@ class Predictor:
         return json.dumps(answer, allow_nan=False).encode()
 
     def _rows(self, given: Given, probabilities: bool) -> list[Row]:
-        count, outputs = len(given.samples), self.model.layer_sizes[-1]
+        count, outputs = len(given.samples), sizes_of(self.model)[1]
         if probabilities and count * outputs > self.limits.probabilities:
             raise RequestError(
                 413,
@@ -99,7 +101,7 @@ class Predictor:
 
     def _predictions(self, given: Given, probabilities: bool) -> Predictions:
         try:
-            return predict_samples(
+            return predictions_of(
                 self.model,
                 given.samples,
                 probabilities=probabilities,
@@ -113,7 +115,7 @@ class Predictor:
 # ---------------------------------------------------------------- rows of answers
 
 
-def _answers(answers: Predictions, model: MLP) -> list[Row]:
+def _answers(answers: Predictions, model: Served) -> list[Row]:
     """Return one object per row: prediction and probabilities, or the problem."""
     names = list(answers.columns)
     predicted = list(zip(*map(plain_values, answers.columns.values()), strict=True))
@@ -140,7 +142,7 @@ def _answers(answers: Predictions, model: MLP) -> list[Row]:
     ]
 
 
-def _labels(answers: Predictions, model: MLP) -> list[Row]:
+def _labels(answers: Predictions, model: Served) -> list[Row]:
     assert answers.labels is not None
     assert model.preprocessing is not None
     names = model.preprocessing.class_names or ()

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,12 @@ from fastmlp.data.images import image_pixels
 from fastmlp.data.jsonl import TooManyRowsError, read_json, read_json_rows
 from fastmlp.data.table import require_columns
 from fastmlp.errors import FormatError
+from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.serving import reading_for, with_missing_keys
 from fastmlp.model import MLP
 from fastmlp.service.limits import Limits, RequestError
 
-__all__ = ["IMAGES", "ORIGIN", "Given", "input_names", "read_body"]
+__all__ = ["IMAGES", "ORIGIN", "Given", "Served", "input_names", "read_body", "sizes_of"]
 
 # The name of the body in messages.
 ORIGIN = "body"
@@ -35,6 +36,8 @@ _JSON_LINES = (
 _DELIMITED = {"text/csv": None, "text/tab-separated-values": "\t"}
 
 Array = npt.NDArray[Any]
+# One network, or several that answer together.
+Served: TypeAlias = MLP | BaggedModel
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,29 @@ class Given:
     notes: tuple[str, ...] = ()
 
 
-def input_names(model: MLP) -> tuple[str, ...]:
+def sizes_of(model: Served) -> tuple[int, int]:
+    """Return the numbers of features and outputs."""
+    pre = model.preprocessing
+    if pre is not None:
+        return pre.features, pre.outputs
+    assert isinstance(model, MLP)  # several networks together have a preprocessing
+    return model.layer_sizes[0], model.layer_sizes[-1]
+
+
+def input_names(model: Served) -> tuple[str, ...]:
     """Return the names of the inputs of a model of arrays, by default x0, x1, ..."""
     pre = model.preprocessing
     if pre is not None and pre.feature_names is not None:
         return pre.feature_names
-    return tuple(f"x{i}" for i in range(model.layer_sizes[0]))
+    return tuple(f"x{i}" for i in range(sizes_of(model)[0]))
 
 
-def read_body(model: MLP, body: bytes, content_type: str, limits: Limits) -> Given:
+def read_body(model: Served, body: bytes, content_type: str, limits: Limits) -> Given:
     """Read the samples of a request as `fastmlp predict` reads them from a file.
 
     Parameters
     ----------
-    model : MLP
+    model : MLP or BaggedModel
     body : bytes
         At most ``limits.max_bytes``.
     content_type : str
@@ -95,7 +107,7 @@ def read_body(model: MLP, body: bytes, content_type: str, limits: Limits) -> Giv
     return given
 
 
-def _require_type(model: MLP, kind: str) -> None:
+def _require_type(model: Served, kind: str) -> None:
     known = [*_JSON, *_JSON_LINES, *_DELIMITED]
     if _image_shape(model) is not None:
         known += IMAGES
@@ -109,11 +121,11 @@ def _require_type(model: MLP, kind: str) -> None:
     raise RequestError(415, f"Content-Type: must be one of {named}{images}{got}")
 
 
-def _image_shape(model: MLP) -> tuple[int, ...] | None:
+def _image_shape(model: Served) -> tuple[int, ...] | None:
     return None if model.preprocessing is None else model.preprocessing.image_shape
 
 
-def _read(model: MLP, body: bytes, kind: str, charset: str | None, most: int) -> Given:
+def _read(model: Served, body: bytes, kind: str, charset: str | None, most: int) -> Given:
     reading = reading_for(model, Reading(encoding=charset))
     shape = _image_shape(model)
     if kind in IMAGES and shape is not None:
@@ -131,14 +143,14 @@ def _read(model: MLP, body: bytes, kind: str, charset: str | None, most: int) ->
     return _of_objects(model, read_json_rows(body, ORIGIN, reading, most=most))
 
 
-def _of_objects(model: MLP, table: Table) -> Given:
+def _of_objects(model: Served, table: Table) -> Given:
     if not _takes_tables(model):
         return Given(_in_order(model, table))
     completed, notes = with_missing_keys(model.preprocessing, table)
     return Given(completed, notes=notes)
 
 
-def _takes_tables(model: MLP) -> bool:
+def _takes_tables(model: Served) -> bool:
     return model.preprocessing is not None and model.preprocessing.columns is not None
 
 
@@ -149,7 +161,7 @@ def _too_many(most: int) -> TooManyRowsError:
 # ---------------------------------------------------------------- rows for models of arrays
 
 
-def _in_order(model: MLP, table: Table) -> Table:
+def _in_order(model: Served, table: Table) -> Table:
     """Return the inputs of a model of arrays in their order, which keys of objects do not have."""
     names = input_names(model)
     try:
@@ -159,7 +171,7 @@ def _in_order(model: MLP, table: Table) -> Table:
     return dataclasses.replace(table, columns={name: table.columns[name] for name in names})
 
 
-def _lists(model: MLP, body: bytes, most: int) -> Given | None:
+def _lists(model: Served, body: bytes, most: int) -> Given | None:
     """Return rows that are lists of numbers; None if there is none, or the text is broken."""
     try:
         document = json.loads(

@@ -189,12 +189,14 @@ def _of_folds(state: State, place: Path, part: str, min_accuracy: float | None) 
     result = CrossValidationDirectory(place).result()
     if not result:
         raise ConfigError("a DATASET is needed for models whose cross-validation is not here")
-    if part != "auto":
-        raise ConfigError(f"--part {part}: a cross-validation is tested on each of its folds")
+    together = result.get("chooses_epoch")
+    if part != "auto" and not (together and part == "test"):
+        measured_on = "their test part" if together else "each of the folds"
+        raise ConfigError(f"--part {part}: networks on folds are measured on {measured_on}")
     print_cross_validation(state, "evaluate", result, str(place))
-    scores = result["scores"]
-    score = scores.get("accuracy", scores.get("subset_accuracy")) or {}
-    problem = _too_low(score.get("mean"), min_accuracy)
+    scores = {name: score["mean"] for name, score in result["scores"].items()}
+    measures = (result.get("test") or {}) if together else scores
+    problem = _too_low(measures.get("accuracy", measures.get("subset_accuracy")), min_accuracy)
     if problem:
         raise CheckFailedError(problem)
     return int(ExitCode.OK)

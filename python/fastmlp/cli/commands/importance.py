@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,15 +21,24 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
-from fastmlp.cli.runs import complete_run, load_own_data, open_model, run_or_file
+from fastmlp.cli.runs import (
+    complete_run,
+    load_own_data,
+    load_own_folds,
+    open_models,
+    run_or_file,
+)
 from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fastmlp.data import Reading, Samples
+    from fastmlp.data import Part, Reading, Samples
+    from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.importance import Importance
     from fastmlp.model import MLP
+
+    Names = tuple[str, ...] | None
 
 __all__ = ["importance"]
 
@@ -71,15 +80,18 @@ def importance(
 ) -> int:  # fmt: skip
     """Show how much worse a model predicts when the cells of one column are permuted.
 
-    MODEL is the directory or number of a run, or a model file. Without DATASET, a run is measured
-    on its own data that was set aside. DATASET is a source as for `fastmlp train`, with targets;
+    MODEL is the directory or number of a run, the directory of a cross-validation, or a model file.
+    Several networks are measured together. Without DATASET, a run is measured on its own data that
+    was set aside. DATASET is a source as for `fastmlp train`, with targets;
     all samples of a file are used, or the test part of a source that has one.
     """
     from fastmlp.data import Reading
-    from fastmlp.experiment.importance import importance_of
+    from fastmlp.experiment.bagging import BaggedModel
+    from fastmlp.experiment.importance import importance_of, importance_of_bag
+    from fastmlp.experiment.serving import labeled_samples, plain_preprocessing
 
     place = run_or_file(model)
-    network, path = open_model(place)
+    network, path = open_models(place)
     if dataset is None:
         given = {
             "--data-dir": data_dir, "--separator": separator, "--encoding": encoding,
@@ -88,17 +100,28 @@ def importance(
         for option, value in given.items():
             if value is not None:
                 raise ConfigError(f"{option} needs a DATASET, got none")
-        name, samples = _own_samples(place, quiet)
-    else:
-        with plain_warnings(quiet=quiet):
-            options = Reading(separator=separator, encoding=encoding, header=header)
-            name, samples = _samples_of(network, dataset, data_dir, options)
-    try:
-        found = importance_of(
-            network, samples, metric=metric, repeats=repeats, seed=seed, threads=threads
+    options: dict[str, Any] = {
+        "metric": metric, "repeats": repeats, "seed": seed, "threads": threads,
+    }  # fmt: skip
+    reading = Reading(separator=separator, encoding=encoding, header=header)
+    if isinstance(network, BaggedModel):
+        name, part, class_names = (
+            _own_part(place, quiet)
+            if dataset is None
+            else _part_of(network, dataset, data_dir, reading, quiet)
         )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+        with data_errors(dataset or ""), plain_warnings(quiet=quiet):
+            found = importance_of_bag(network, part, class_names=class_names, **options)
+    else:
+        if dataset is None:
+            name, samples = _own_samples(place, quiet)
+        else:
+            name, part, class_names = _part_of(network, dataset, data_dir, reading, quiet)
+            with data_errors(dataset), plain_warnings(quiet=quiet):
+                pre = network.preprocessing or plain_preprocessing(network)
+                samples = labeled_samples(pre, part, class_names=class_names)
+        with data_errors():
+            found = importance_of(network, samples, **options)
     _print(state_of(ctx), path, name, found)
     return int(ExitCode.OK)
 
@@ -116,19 +139,25 @@ def _own_samples(place: Path, quiet: bool) -> tuple[str, Samples]:
     return f"{experiment.prepared.name}, {part} part", samples
 
 
-def _samples_of(
-    model: MLP, dataset: str, data_dir: str | None, options: Reading
-) -> tuple[str, Samples]:
+def _own_part(place: Path, quiet: bool) -> tuple[str, Part, Names]:
+    """Return a name for the samples that networks on folds have not seen, and the samples."""
+    bagging = load_own_folds(place, quiet=quiet)
+    if bagging is None or bagging.test is None:
+        raise ConfigError(f"a DATASET is needed: {place} set no samples aside")
+    return f"{bagging.plan.raw.name}, test part", bagging.test, bagging.plan.raw.class_names
+
+
+def _part_of(
+    model: MLP | BaggedModel, dataset: str, data_dir: str | None, options: Reading, quiet: bool
+) -> tuple[str, Part, Names]:
     from fastmlp.data import read
-    from fastmlp.experiment.serving import labeled_samples, part_of, plain_preprocessing
+    from fastmlp.experiment.serving import part_of
 
     pre = model.preprocessing
-    with data_errors(dataset):
+    with data_errors(dataset), plain_warnings(quiet=quiet):
         reading = options if pre is None else pre.reading(options)
         raw = read(dataset, data_dir=data_dir, reading=reading)
-        names = None if pre is None else raw.class_names
-        part = part_of(raw, "auto")
-        return raw.name, labeled_samples(pre or plain_preprocessing(model), part, class_names=names)
+        return raw.name, part_of(raw, "auto"), None if pre is None else raw.class_names
 
 
 def _print(state: State, path: Path, data: str, found: Importance) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,13 +25,16 @@ from fastmlp.cli.printing import (
     print_table,
     shown_size,
 )
-from fastmlp.cli.runs import complete_run, held, open_run, run_paths, runs_directory
+from fastmlp.cli.runs import complete_run, held, open_any_run, run_paths, runs_directory
 from fastmlp.cli.settings import toml_line
 
 if TYPE_CHECKING:
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.schema import Config
     from fastmlp.history import Record
+
+    AnyRun = RunDirectory | CrossValidationDirectory
 
 __all__ = ["differences", "runs", "summary_of"]
 
@@ -85,14 +88,12 @@ def _parent(given: str | None) -> Path:
 @common_options()
 @click.pass_context
 def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
-    """List the runs in a directory: state, epochs, results.
+    """List the runs in a directory: state, epochs or folds, results.
 
     For a run that was made with --out DIR, name the directory that contains DIR with --runs.
     """
-    from fastmlp.experiment.rundir import RunDirectory
-
     parent = _parent(runs)
-    rows = [summary_of(RunDirectory(path)) for path in run_paths(parent)]
+    rows = [summary_of(open_any_run(str(path.absolute()))) for path in run_paths(parent)]
     if sort != "name":  # `run_paths` returns them sorted by number and name
         rows.sort(key=lambda row: _sort_key(row, sort))
     state = state_of(ctx)
@@ -120,6 +121,8 @@ def _sort_key(row: RunSummary, key: str) -> tuple[bool, Any]:
 
 def _cells(row: RunSummary) -> list[str]:
     epochs = "-" if row.epochs is None else f"{row.epochs_completed}/{row.epochs}"
+    if row.folds is not None:
+        epochs = f"{row.folds_completed}/{row.folds} folds"
     best = "-" if row.best_epoch is None else f"{row.best_epoch} ({row.monitor})"
     seconds = "-" if row.seconds is None else f"{row.seconds:.2f}"
     texts = (row.name, row.data or "-", row.status, epochs, _result(row), best, seconds)
@@ -151,7 +154,9 @@ def _shown_time(started: str | None) -> str:
 @click.pass_context
 def show(ctx: click.Context, /, run: str, runs: str | None) -> None:
     """Show the result of a run, the settings that differ from the recipe, and the files."""
-    opened = open_run(run, _parent(runs))
+    from fastmlp.experiment.rundir import RunDirectory
+
+    opened = open_any_run(run, _parent(runs))
     summary = summary_of(opened)
     if summary.problem is not None:
         raise ConfigError(summary.problem)
@@ -165,7 +170,7 @@ def show(ctx: click.Context, /, run: str, runs: str | None) -> None:
         content = asdict(summary) | {
             "settings_changed": None if doubt else [asdict(each) for each in changed],
             "result": opened.result(),
-            "environment": opened.environment(),
+            "environment": opened.environment() if isinstance(opened, RunDirectory) else {},
             "files": [{"file": name, "bytes": size} for name, size in files],
             "checkpoints": [name for name, _ in files if name.startswith("checkpoints/epoch-")],
         }
@@ -179,15 +184,18 @@ def show(ctx: click.Context, /, run: str, runs: str | None) -> None:
     print_section("files", _file_rows(files))
 
 
-def _print_summary(row: RunSummary, run: RunDirectory) -> None:
+def _print_summary(row: RunSummary, run: AnyRun) -> None:
     result = run.result()
     rows = [
         ("run", row.path),
         ("status", row.status),
         ("data", f"{row.data}, {row.task}"),
         ("started", _shown_time(row.started)),
-        ("epochs", f"{row.epochs_completed} of {row.epochs}"),
     ]
+    if row.folds is None:
+        rows.append(("epochs", f"{row.epochs_completed} of {row.epochs}"))
+    else:
+        rows.append(("networks", f"{row.folds_completed} of {row.folds}, each without one fold"))
     sizes = result.get("layer_sizes")
     if isinstance(sizes, list):
         kind = run.config().network.architecture
@@ -244,7 +252,7 @@ def rm(
     """
     parent = _parent(runs)
     opened = {
-        os.path.realpath(each.path): each for each in (open_run(name, parent) for name in run)
+        os.path.realpath(each.path): each for each in (open_any_run(name, parent) for name in run)
     }
     for each in opened.values():
         _require_removable(each)
@@ -264,19 +272,22 @@ def rm(
         print_json(state, document_head("runs rm") | {"dry_run": dry_run, "removed": rows})
 
 
-def _require_removable(run: RunDirectory) -> None:
+def _require_removable(run: AnyRun) -> None:
     """Raise ConfigError unless the directory is certainly that of a run and not in use."""
+    from fastmlp.experiment.rundir import RunDirectory
+
     path = run.path
     if path.is_symlink():
         raise ConfigError(f"{path}: is a link; name the directory itself")
-    if not run.environment_path.is_file():
+    own = OWN_DIRECTORIES if isinstance(run, RunDirectory) else (run.folds_path.name,)
+    if isinstance(run, RunDirectory) and not run.environment_path.is_file():
         raise ConfigError(f"{path}: has no environment.json, as the directory of a run would")
     if Path.cwd().is_relative_to(path.resolve()):
         raise ConfigError(f"{path}: is the directory you are in, or holds it")
     foreign = [
         entry.name
         for entry in os.scandir(path)
-        if entry.is_dir(follow_symlinks=False) and entry.name not in OWN_DIRECTORIES
+        if entry.is_dir(follow_symlinks=False) and entry.name not in own
     ]
     if foreign:
         raise ConfigError(f"{path}: holds {sorted(foreign)[0]}/, which is no part of a run")
@@ -292,7 +303,7 @@ def _confirmed(sizes: dict[Path, int]) -> bool:
     return click.confirm(f"Remove {'this run' if len(sizes) == 1 else 'these runs'}?", err=True)
 
 
-def _remove(run: RunDirectory) -> None:
+def _remove(run: AnyRun) -> None:
     """Remove the directory of a run; links in it are removed but not followed."""
     path = run.path.resolve()
     # Renamed first, so that the rest of an interrupted removal is not listed as a run.
@@ -314,7 +325,8 @@ class RunSummary:
 
     ``status`` is the status of the result, "running" while a process trains the run, "cut off" if
     there is no result, or "damaged" with the reason in ``problem``. ``value`` is the value of
-    ``measure`` on ``part``.
+    ``measure`` on ``part``. Runs of networks on folds have ``folds`` and no epochs; where each fold
+    is tested, the value is their mean.
     """
 
     name: str
@@ -324,6 +336,8 @@ class RunSummary:
     task: str | None = None
     epochs_completed: int | None = None
     epochs: int | None = None
+    folds_completed: int | None = None
+    folds: int | None = None
     measure: str | None = None
     value: float | None = None
     part: str | None = None
@@ -335,8 +349,47 @@ class RunSummary:
     problem: str | None = None
 
 
-def summary_of(run: RunDirectory) -> RunSummary:
+def summary_of(run: AnyRun) -> RunSummary:
     """Return the summary of a run; if it cannot be read, the status is "damaged"."""
+    from fastmlp.experiment.rundir import RunDirectory
+
+    return _summary_of_one(run) if isinstance(run, RunDirectory) else _summary_of_folds(run)
+
+
+def _summary_of_folds(run: CrossValidationDirectory) -> RunSummary:
+    name, path, status = run.path.name, str(run.path), None
+    try:
+        status = "running" if is_locked(run.path) else None
+        config, result, definition = run.config(), run.result(), run.definition()
+        begun = run.config_path.stat().st_mtime
+    except (OSError, ValueError) as error:
+        return RunSummary(name, path, status or "damaged", problem=str(error))
+    finished = status is None and run.is_finished
+    measured: Mapping[str, Any] = {}
+    if finished:
+        means = {key: score["mean"] for key, score in result.get("scores", {}).items()}
+        measured = result.get("test") or means
+    measure = next((m for m in MEASURES if _number(measured.get(m)) is not None), None)
+    part = ("test" if result.get("test") else "fold") if measure else None
+    seconds = [_number(fold.get("seconds")) or 0.0 for fold in result.get("folds", [])]
+    return RunSummary(
+        name=name,
+        path=path,
+        status=status or ("completed" if finished else "cut off"),
+        data=_text(result.get("data")) or Path(config.data.source or "").name or "?",
+        task=_text(result.get("task")) or config.data.task,
+        folds_completed=run.trained(),
+        folds=int(definition.get("folds", 0)) * int(definition.get("repeats", 1)),
+        measure=measure,
+        value=_number(measured[measure]) if measure else None,
+        part=part,
+        monitor=config.training.monitor,
+        seconds=sum(seconds) if finished else None,
+        started=datetime.fromtimestamp(begun, timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _summary_of_one(run: RunDirectory) -> RunSummary:
     name, path, status = run.path.name, str(run.path), None
     try:
         status = "running" if is_locked(run.path) else None
@@ -405,7 +458,7 @@ class Difference:
     recipe: Any
 
 
-def differences(run: RunDirectory) -> list[Difference]:
+def differences(run: AnyRun) -> list[Difference]:
     """Return the settings of a run that differ from the recipe of its data.
 
     If the run has another architecture, optimizer or schedule, its settings are compared with the
@@ -452,10 +505,13 @@ def _is_implied(setting: str, value: Any) -> bool:
     return value in implied.get(setting, ())
 
 
-def _as_completed(config: Config, run: RunDirectory) -> Config:
+def _as_completed(config: Config, run: AnyRun) -> Config:
     """Fill in the settings that depend on the data, as in the settings of the run."""
     from fastmlp.experiment.build import completed
+    from fastmlp.experiment.rundir import RunDirectory
 
+    if not isinstance(run, RunDirectory):
+        return config  # each network has its own
     task = run.config().data.task
     if task == "auto":
         return config

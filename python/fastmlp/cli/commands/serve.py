@@ -18,7 +18,7 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.runs import complete_run, open_models, run_or_file
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def serve(
 ) -> int:  # fmt: skip
     """Answer requests over HTTP.
 
-    MODEL is the directory or number of a run, or a model file. POST /predict takes rows as JSON,
+    MODEL is the directory or number of a run, the directory of a cross-validation, whose models
+    answer together, or a model file. POST /predict takes rows as JSON,
     JSON lines, CSV or TSV, or an image, which are read like the files of 'fastmlp predict', and
     answers with JSON. GET /schema tells what a row is, GET /health whether the service runs, GET
     /openapi.json is for generators of clients, and GET / is a page with a form. The service knows
@@ -78,7 +79,7 @@ def serve(
     or SIGTERM ends it.
     """
     place = run_or_file(model)
-    network, path = open_model(place)
+    network, path = open_models(place)
     for package in ("fastapi", "uvicorn"):
         require("serve", package)
     require("data", "polars")

@@ -36,7 +36,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.progress import Display
-from fastmlp.cli.runs import held, open_run, run_errors, runs_directory
+from fastmlp.cli.runs import held, open_any_run, run_errors, runs_directory
 from fastmlp.cli.settings import (
     Given,
     SettingsCommand,
@@ -182,7 +182,7 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         raise ConfigError("--report must be left out with --folds: it describes a single network")
     require_source(str(config.data.source))
     with plain_warnings(quiet=request.quiet), data_errors():
-        from fastmlp.experiment.fold_bagging import make_bagging
+        from fastmlp.experiment.fold_bagging import make_bagging, plan_within_time_limit
         from fastmlp.experiment.runner import read_data
 
         raw = read_data(config, None if request.quiet else _say)
@@ -191,9 +191,11 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         bagging.plan, request.out, parent=runs_directory(), overwrite=request.overwrite,
         quiet=request.quiet,
     ) as place:  # fmt: skip
-        result = run_plan(bagging.plan, place, None, request.quiet)
-        measured = bagging.measured(result.model)
-        place.add_test(None if measured is None else measured.as_json())
+        with data_errors():
+            plan, note = plan_within_time_limit(bagging.plan, place)
+        if note and not request.quiet:
+            _say(note)
+        run_plan(plan, place, None, request.quiet, bagging.measured)
         document = place.result()
     print_cross_validation(state, "train", document, str(place.path))
     return _require_accuracy(config, document["test"])
@@ -216,9 +218,17 @@ def _require_accuracy(config: Config, test: Mapping[str, Any] | None) -> int:
 
 
 def _resume(request: Request, state: State) -> int:
+    from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
+
     assert request.resume is not None
     _require_resumable(request)
-    run = open_run(request.resume)
+    found = open_any_run(request.resume)
+    if isinstance(found, CrossValidationDirectory):
+        raise ConfigError(
+            f"{found.path}: holds networks on folds; the command that began them continues them, "
+            "without --resume"
+        )
+    run = found
     with run_errors():
         config, result = run.config(), run.result()
     if result.get("status") in ("completed", "stopped_early", "check_failed"):
