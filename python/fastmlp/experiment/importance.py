@@ -292,8 +292,10 @@ def importance_of_bag(
 
     def answers(inputs: Inputs, team: int | None) -> Array:
         means = bag.averages_of_inputs(inputs, threads=team)
-        if pre.task == "regression" or chosen.needs == "probabilities":
+        if pre.task == "regression":
             return means.values
+        if chosen.needs == "probabilities":
+            return means.values.astype(bag.dtype)  # their sums are exact only to that precision
         return bag.decided(means)
 
     return _importance(pre, chosen, samples, parts, answers, repeats, seed, threads)
