@@ -436,6 +436,8 @@ def test_the_same_call_continues_and_another_one_is_refused(tmp_path):
         ({"processes": 0}, "processes must be >= 1"),
         ({"group": 3}, "group must be the name of a column"),
         ({"epoch": 3}, "no setting 'epoch'; did you mean 'epochs'"),
+        ({"fold": 3}, "no setting 'fold'; did you mean 'folds'"),
+        ({"process": 3}, "no setting 'process'; did you mean 'processes'"),
         ({"lr": 0.1, "learning_rate": 0.1}, "are one setting"),
         ({"hidden": [0]}, "hidden"),
         ({"optimizer": "none"}, "optimizer"),

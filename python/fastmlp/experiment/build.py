@@ -230,7 +230,10 @@ def _require_loss_for(task: str, model: MLP) -> None:
     elif loss.link == "sigmoid":
         kind = "multilabel"
     if kind != task:
-        raise ValueError(f"loss {loss.name} is for {kind}, the task is {task}")
+        raise ValueError(
+            f"loss {loss.name} is for {kind}, the task is {task}; task must be {kind} for it "
+            f"(--task {kind})"
+        )
 
 
 def _require_targets(prepared: Prepared, model: MLP) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sys
 import tempfile
@@ -37,7 +38,11 @@ from fastmlp.experiment.folds import (
     reading_of_folds,
     require_sensible,
 )
-from fastmlp.experiment.keywords import columns_to_keep_as_text
+from fastmlp.experiment.keywords import (
+    columns_to_keep_as_text,
+    require_known,
+    settings_by_keyword,
+)
 from fastmlp.experiment.sweep import sharing_threads
 from fastmlp.validation import integer
 
@@ -190,6 +195,8 @@ def cross_validate(
     >>> result.model
     BaggedModel(classification, 3 models)
     """
+    own = inspect.signature(cross_validate).parameters
+    require_known(settings, {*settings_by_keyword(), *own}, "cross_validate")
     division = Division(folds, repeats, group, time)
     if processes is not None:
         processes = integer("processes", processes, 1)

@@ -590,10 +590,16 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         return estimator
 
     def export(self, path: str | PathLike[str]) -> None:
-        """Write the model as ONNX, C or NPZ, by the suffix of the path; of one network only."""
+        """Write the model as ONNX, C or NPZ, by the suffix of the path; of one network only.
+
+        Several networks (n_cv, n_ens) are exported one by one: ``model_.models[0].export(path)``.
+        """
         check_is_fitted(self, "model_")
         if len(self.model_) > 1:
-            raise ValueError(f"export needs a single network, got {len(self.model_)} (n_cv, n_ens)")
+            raise ValueError(
+                f"export needs a single network, got {len(self.model_)} (n_cv, n_ens); "
+                "model_.models[0].export(path) writes one of them"
+            )
         Model.of(self.model_.networks[0]).export(path)
 
     def __sklearn_tags__(self) -> Any:
