@@ -11,7 +11,7 @@ import pytest
 import fastmlp
 from fastmlp import permutation_importance
 from fastmlp.data import Samples
-from fastmlp.experiment.importance import importance_of
+from fastmlp.experiment.importance import _permutations, importance_of
 from fastmlp.metrics import METRICS
 
 pytest.importorskip("polars")
@@ -201,6 +201,64 @@ def test_samples_that_were_set_aside_and_files(tmp_path):
             for row in zip(*frame.values(), price, strict=True)]  # fmt: skip
     np.testing.assert_array_equal(permutation_importance(model, rows).values, whole.values)
     np.testing.assert_array_equal(permutation_importance(model, frame, price).values, whole.values)
+
+
+# ---------------------------------------------------------------- several models together
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification", "multilabel"])
+def test_one_model_together_is_that_model(kind, regression, classification):
+    frame, price = houses(3)
+    if kind == "regression":
+        model, data = regression, {**frame, "price": price}
+    elif kind == "classification":
+        model, data = classification[0], {**classification[1], "kind": classification[2]}
+    else:
+        data = {**frame, "dear": (price > 3e5) * 1, "big": (price > 4e5) * 1}
+        model = fastmlp.Model(target=["dear", "big"], epochs=20, seed=1, task="multilabel")
+        model.fit(data, verbose=0)
+    alone = permutation_importance(model, data, repeats=2, seed=3)
+    together = permutation_importance(fastmlp.BaggedModel([model]), data, repeats=2, seed=3)
+    assert together.as_json() == alone.as_json()
+
+
+@pytest.mark.parametrize("metric", ["r2", "rmse"])
+def test_models_that_know_other_names_and_columns_are_permuted_together(metric):
+    """One has not seen a town, and another lacks a column, which is permuted for the others."""
+    frame, price = houses(4, missing=False)
+    data = {**frame, "price": price}
+    some = {name: cells[frame["town"] != "Ulm"] for name, cells in data.items()}
+    settings = {"target": "price", "architecture": "mlp", "epochs": 20}
+    models = [
+        fastmlp.Model(**settings, seed=0).fit(data, verbose=0),
+        fastmlp.Model(**settings, seed=1).fit(some, verbose=0),
+        fastmlp.Model(**settings, seed=2, exclude="size").fit(data, verbose=0),
+    ]
+    bag = fastmlp.BaggedModel(models)
+
+    def score(columns):
+        squares = np.mean((bag.predict(columns) - price) ** 2)
+        return 1 - squares / np.var(price) if metric == "r2" else float(np.sqrt(squares))
+
+    found = permutation_importance(bag, data, metric=metric, repeats=2, seed=6, threads=2)
+    assert set(found.names) == {"size", "town", "noise"}
+    before = score(frame)
+    assert found.score == pytest.approx(before, rel=1e-6)
+    sign = 1 if metric == "r2" else -1
+    for name, values in zip(found.names, found.values, strict=True):
+        for order, value in zip(_permutations(len(price), 2, 6), values, strict=True):
+            after = score({**frame, name: frame[name][order]})
+            assert value == pytest.approx(sign * (before - after), abs=1e-5 * before)
+    alone = permutation_importance(bag, data, metric=metric, repeats=2, seed=6, threads=1)
+    assert np.array_equal(alone.values, found.values)
+
+
+def test_several_models_need_samples(regression):
+    bag = fastmlp.BaggedModel([regression])
+    with pytest.raises(ValueError, match="x must be given for several models"):
+        permutation_importance(bag)
+    with pytest.raises(ValueError, match="sample_weight must be None"):
+        permutation_importance(bag, {}, sample_weight=[1.0])
 
 
 def test_weights_count(regression):

@@ -23,6 +23,7 @@ from support.services import (
     service,
     table_model,
 )
+from support.serving_models import table
 
 for package in ("fastapi", "uvicorn", "polars"):
     pytest.importorskip(package)
@@ -173,6 +174,34 @@ def test_a_table_as_csv_and_tsv(named, predicted):
         assert list(map(flat, running.predict(text, kind).rows)) == expected
         with_charset = running.predict(text.encode("utf-16"), f"{kind}; charset=utf-16")
         assert list(map(flat, with_charset.rows)) == expected
+
+
+def test_several_models_answer_together(tmp_path):
+    """Each knows other categories and classes; the answers are those of all in one process."""
+    columns = table()
+    models = []
+    for seed in range(3):
+        rows = [i for i in range(len(columns["a"])) if (i + seed) % 3]
+        part = {name: [columns[name][i] for i in rows] for name in ("a", "color", "note", "kind")}
+        model = fastmlp.Model(target="kind", architecture="mlp", epochs=2, seed=seed)
+        models.append(model.fit(part, verbose=0))
+    bag = fastmlp.BaggedModel(models)
+    bag.save(tmp_path / "bag")
+    samples = [
+        {name: columns[name][i] for name in ("a", "color", "note")}
+        for i in range(len(columns["a"]))
+    ]
+    with service("bag", cwd=tmp_path) as running:
+        answered = running.predict([*samples, {"a": "x"}]).rows
+        schema = running.get("/schema").json
+        assert running.predict([schema["example"]]).rows[0]["prediction"] in bag.classes
+        assert running.get("/").status == 200
+    assert schema["class_names"] == list(bag.class_names)
+    assert [row["prediction"] for row in answered[:-1]] == bag.predict(samples).tolist()
+    expected = bag.predict_proba(samples)
+    for row, shares in zip(answered, expected, strict=False):
+        assert list(row["probabilities"].values()) == shares.tolist()
+    assert "must be a number" in answered[-1]["problem"]
 
 
 def test_labels_are_a_list_even_if_a_name_holds_the_sign_that_joins_them(work):
