@@ -92,7 +92,10 @@ def people(tmp_path):
 
 
 def train(directory, *settings):
-    common = ("--target", "bought", "--test", "later.csv", "--epochs", 1, "--no-report")
+    common = (
+        "--target", "bought", "--test", "later.csv", "--architecture", "mlp", "--epochs", 1,
+        "--no-report",
+    )  # fmt: skip
     return run("train", "people.csv", *common, *settings, cwd=directory)
 
 

@@ -225,7 +225,13 @@ def test_predictions_are_limited_and_truths_are_not(standardizes):
 
 def test_a_model_keeps_the_range_in_its_file(tmp_path):
     frame = {"x": np.linspace(-1, 1, 80), "y": np.linspace(-1, 1, 80) ** 3}
-    settings = {"target": "y", "epochs": 3, "scaling": "robust", "hidden": "8"}
+    settings = {
+        "target": "y",
+        "architecture": "mlp",
+        "epochs": 3,
+        "scaling": "robust",
+        "hidden": "8",
+    }
     model = fastmlp.Model(**settings, clamp_target=True).fit(frame, verbose=0)
     model.save(tmp_path / "model.safetensors")
     twin = fastmlp.load(tmp_path / "model.safetensors")
