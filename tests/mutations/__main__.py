@@ -26,6 +26,16 @@ from mutations.planted_residual import RESIDUAL_MUTATIONS
 from mutations.planted_tables import TABLE_MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
+PLANTED = [
+    *MUTATIONS,
+    *EMBEDDING_MUTATIONS,
+    *MEMBER_MUTATIONS,
+    *INPUT_MUTATIONS,
+    *BORDER_MUTATIONS,
+    *PASS_MUTATIONS,
+    *RESIDUAL_MUTATIONS,
+    *TABLE_MUTATIONS,
+]
 TESTS = [
     "core/test_gemm.py",
     "core/test_math.py",
@@ -123,17 +133,7 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 def main() -> int:
     wanted = sys.argv[1:]
-    planted = [
-        *MUTATIONS,
-        *EMBEDDING_MUTATIONS,
-        *MEMBER_MUTATIONS,
-        *INPUT_MUTATIONS,
-        *BORDER_MUTATIONS,
-        *PASS_MUTATIONS,
-        *RESIDUAL_MUTATIONS,
-        *TABLE_MUTATIONS,
-    ]
-    chosen = [m for m in planted if not wanted or any(part in m.name for part in wanted)]
+    chosen = [m for m in PLANTED if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)

@@ -163,8 +163,8 @@ MUTATIONS = [
     Mutation(
         "blocks of a group counted wrong",
         "cpp/ops/dense.cpp",
-        "in_panel = (block - first * x.count()) / group",
-        "in_panel = (block - first * x.count()) % x.count()",
+        "in_panel = (block - first * in_panels) / group",
+        "in_panel = (block - first * in_panels) % in_panels",
     ),
     Mutation(
         "partial sums of backward-data start anew",
