@@ -111,7 +111,7 @@ def test_scores_files_and_the_commands_that_take_them(here, tmp_path):
     assert header == "town,prediction,p(large),p(small)"
     low = here("evaluate", "cv/001-houses", "--min-accuracy", "100%")
     assert low.returncode == 6
-    for command in ("export", "inspect", "report", "serve"):
+    for command in ("export", "inspect", "report"):
         refused = here(command, "cv/001-houses")
         assert refused.returncode in (2, 4), command
         assert "Traceback" not in refused.stderr
