@@ -28,8 +28,9 @@ dev:  ## compile what changed in cpp/ and place the module in python/fastmlp
 	  cmake --build --preset dev; \
 	  cmake --install build/dev --prefix python'
 
+# One thread each unless a test names threads: the teams of two processes on two cores would wait for each other.
 test:  ## run the test suite in two processes
-	$(BIN)/python -m pytest -n 2 -p no:benchmark
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -p no:benchmark
 
 test-isa:  ## run the test suite once for each instruction set of this machine
 	for isa in $$($(BIN)/python -c 'from fastmlp import _core; print(*_core.isas())'); do \
