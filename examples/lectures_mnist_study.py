@@ -51,11 +51,12 @@ def main() -> None:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--epochs", type=int, default=6)
     arguments = parser.parse_args()
+    plain = {"network": {"architecture": "mlp"}}
     common = {"training": {"epochs": arguments.epochs}}
     print(f"{'network':<28}{'accuracy':>9}{'seconds':>9}")
     first: runner.Experiment | None = None
     for name, changes in NETWORKS.items():
-        config = settings.resolve(arguments.data, [common, changes])
+        config = settings.resolve(arguments.data, [settings.merged(plain, common, changes)])
         experiment = runner.load_experiment(config)
         first = first or experiment
         accuracy, seconds = trained(experiment)

@@ -25,7 +25,7 @@ def work(tmp_path_factory):
         model.save(path / f"{name}.safetensors")
     write_csv(path / "t.csv", table())
     write_csv(path / "houses.csv", houses())
-    train(path, "houses.csv", "--target", "dear", "--epochs", 3)
+    train(path, "houses.csv", "--target", "dear", "--architecture", "mlp", "--epochs", 3)
     return path
 
 

@@ -138,7 +138,8 @@ def test_what_it_prints_and_the_commands_that_take_it(here, tmp_path):
 def test_the_epoch_of_a_fold_is_the_best_of_its_own_samples(here, tmp_path):
     homes(tmp_path / "homes.csv", 150)
     arguments = ("train", "homes.csv", "--target", "kind", "--id", "number", "--folds", 2)
-    assert here(*arguments, "--hidden", 4, "--epochs", 12, "--quiet").returncode == 0
+    plain = ("--architecture", "mlp", "--hidden", 4, "--epochs", 12)
+    assert here(*arguments, *plain, "--quiet").returncode == 0
     place = tmp_path / "runs" / "001-homes"
     result = json.loads((place / "result.json").read_text())
     for fold in result["folds"]:
@@ -319,7 +320,7 @@ def test_importance_of_models_that_set_nothing_aside(trained, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_same_command_continues_what_was_interrupted_and_no_more(tmp_path, number):
     homes(tmp_path / "homes.csv", 150)
-    flags = "--target kind --id number --architecture mlp --hidden 4 --epochs 600 --folds 2"
+    flags = "--target kind --id number --architecture mlp --hidden 4 --epochs 2000 --folds 2"
     command = [sys.executable, "-m", "fastmlp", "train", "homes.csv", *flags.split()]
     first = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE

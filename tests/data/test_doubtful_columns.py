@@ -126,7 +126,8 @@ def test_weights_are_written_like_other_numbers(tmp_path):
 
 
 def test_truth_values_keep_their_names():
-    model = fastmlp.Model(target="y", epochs=1).fit({"b": ["yes", "No"] * 30, "y": Y}, verbose=0)
+    model = fastmlp.Model(target="y", architecture="mlp", epochs=1)
+    model.fit({"b": ["yes", "No"] * 30, "y": Y}, verbose=0)
     assert model.preprocessing.feature_names == ("b=No", "b=yes")
     given = model.predict_proba({"b": ["YES", "true", "1", "1.0", "t"]})
     assert (given == given[0]).all()

@@ -231,7 +231,8 @@ def test_labels_of_frames_keep_their_type(labels):
     x = random_of(7).normal(size=200)
     label = [labels[int(v > 0)] for v in x]
     settings = {} if not isinstance(labels[0], float) else {"categorical": "label"}
-    model = trained({"x": x, "label": label}, epochs=40, lr=0.05, **settings)
+    plain = {"architecture": "mlp", "epochs": 40, "lr": 0.05}
+    model = trained({"x": x, "label": label}, **plain, **settings)
     predicted = model.predict({"x": x}).tolist()
     assert {(type(p), p) for p in predicted} == {(type(one), one) for one in labels}
     assert model.evaluate({"x": x, "label": label}).accuracy > 0.95
@@ -319,8 +320,8 @@ def test_weights_choose_the_epoch_and_count_in_every_measure(work, capsys):
     right = columns.pop("right")
     write(work / "t.csv", columns)
     command_line(
-        "train", "t.csv", "--target", "label", "--sample-weight", "w", "--epochs", 40,
-        "--no-report", "-q", "--lr", 0.02,
+        "train", "t.csv", "--target", "label", "--sample-weight", "w", "--architecture", "mlp",
+        "--epochs", 40, "--no-report", "-q", "--lr", 0.02,
     )  # fmt: skip
     capsys.readouterr()
     model = fastmlp.load("runs/001-t")
@@ -356,8 +357,8 @@ def test_weights_count_in_the_measures_of_a_regression(work, capsys):
     columns = {name: cells.tolist() for name, cells in columns.items()}
     write(work / "t.csv", columns)
     command_line(
-        "train", "t.csv", "--target", "price", "--sample-weight", "w", "--epochs", 60,
-        "--no-report", "-q", "--lr", 0.02,
+        "train", "t.csv", "--target", "price", "--sample-weight", "w", "--architecture", "mlp",
+        "--epochs", 60, "--no-report", "-q", "--lr", 0.02,
     )  # fmt: skip
     capsys.readouterr()
     found = printed(capsys, "evaluate", "1", "t.csv", "-q")

@@ -146,7 +146,10 @@ def batch_of_one(y):
 def rest_of(model, layer):
     """Arguments of the network behind a hidden layer."""
     arguments = model.architecture.arguments()
-    for name in ("activation", "dropout", "batch_normalization", "parametric"):
+    for name in (
+        "activation", "dropout", "batch_normalization", "parametric", "layer_normalization",
+        "residual",
+    ):  # fmt: skip
         arguments[name] = arguments[name][layer:]
     return arguments | {"input_scale": 1.0, "activation": arguments["activation"] or "relu"}
 

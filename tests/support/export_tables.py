@@ -16,7 +16,8 @@ from fastmlp.data.columns import CategoryColumn, DateColumn, NumberColumn
 from fastmlp.data.options import Options
 from fastmlp.data.preparation import prepare
 from fastmlp.data.table import Part, RawData, Table
-from fastmlp.experiment.architectures import ARCHITECTURES
+from fastmlp.experiment.architectures import network_arguments
+from fastmlp.experiment.settings import resolve
 
 TASKS = ("classification", "multilabel", "regression")
 POLICIES = ("auto", "error", "median", "most_frequent")
@@ -102,7 +103,9 @@ def subject(
     preprocessing = prepared.preprocessing
     loss = {"classification": "softmax_cross_entropy", "multilabel": "binary_cross_entropy"}
     if category_inputs == "code":
-        arguments["inputs"] = ARCHITECTURES["realmlp"].inputs(prepared)
+        sections = {"data": {"scaling": scaling}, "network": {"architecture": "realmlp"}}
+        config = resolve("table.csv", [sections])
+        arguments["inputs"] = network_arguments(config, prepared)["inputs"]
     model = fastmlp.MLP(
         [preprocessing.features, 11, 8, preprocessing.outputs], loss=loss.get(task, "mse"),
         dtype=dtype, activation=activation, seed=seed, **arguments,

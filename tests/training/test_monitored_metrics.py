@@ -154,7 +154,8 @@ def table():
 def test_models_measure_in_the_units_of_the_target(monitor, capsys):
     pytest.importorskip("polars")
     watcher = Watcher()
-    model = fastmlp.Model(target="price", epochs=6, monitor=monitor, clamp_target=True)
+    settings = {"target": "price", "architecture": "mlp", "clamp_target": True}
+    model = fastmlp.Model(**settings, epochs=6, monitor=monitor)
     model.fit(table(), callbacks=[watcher], verbose=1)
     values = [record[monitor] for record in watcher.records]
     assert max(values) > 5000 if monitor != "val_mape" else max(values) < 100
