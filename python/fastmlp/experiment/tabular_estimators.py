@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,20 +17,25 @@ from numpy.typing import NDArray
 
 from fastmlp._named import as_config
 from fastmlp.data import CategoryColumn, Part, Samples
-from fastmlp.data.cells import as_texts
 from fastmlp.data.folds import random_folds
 from fastmlp.data.frames import is_frame, table_of
 from fastmlp.data.split import split
-from fastmlp.data.table import Table, series_of
+from fastmlp.data.table import Table
 from fastmlp.errors import FormatError
 from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.fit_directory import FitDirectory
-from fastmlp.experiment.fitting import fit_network
 from fastmlp.experiment.folds import digest
-from fastmlp.experiment.importance import importance_of, score_of
+from fastmlp.experiment.importance import importance_of
 from fastmlp.experiment.pipeline import Model
 from fastmlp.experiment.rundir import clean_json
+from fastmlp.experiment.tabular_labels import distinct_labels, names_of_labels
+from fastmlp.experiment.tabular_training import (
+    AddedNames,
+    TrainedNetwork,
+    TrainingJob,
+    free_name,
+)
 from fastmlp.extras import require
 from fastmlp.history import History
 from fastmlp.losses import Loss
@@ -40,9 +45,8 @@ from fastmlp.validation import integer, real, sample_weights
 
 require("sklearn", "sklearn")
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
-from sklearn.utils import assert_all_finite, check_random_state  # noqa: E402
+from sklearn.utils import check_random_state  # noqa: E402
 from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
-from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import (  # noqa: E402
     check_array,
     check_consistent_length,
@@ -58,10 +62,6 @@ Indices = NDArray[np.int64]
 E = TypeVar("E", bound="_TabularEstimator")
 _FEWEST_EPOCHS = 8
 _CALIBRATION_EPOCHS = 2
-
-
-# Integers up to here are exact as float64.
-_MOST_EXACT = 2**53
 
 
 class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
@@ -212,7 +212,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         n_cv: int,
         n_ens: int,
         seed: int,
-    ) -> list[_Job]:
+    ) -> list[TrainingJob]:
         """Return the trainings, one for each fold and repetition."""
         names = self._added_names(table, y)
         whole = names.added_to(table, y, weights)
@@ -226,23 +226,23 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             for rows, inside in self._parts(y, n_cv, seed):
                 self._require_weights(weights, rows, inside, n_cv)
                 pairs.append((whole.rows(rows), whole.rows(inside) if len(inside) else None))
-        jobs: list[_Job] = []
+        jobs: list[TrainingJob] = []
         for data, validation in pairs:
             weight = None if weights is None else names.weight
             jobs += [
-                _Job(data, validation, names.targets, weight, seed + len(jobs) + e)
+                TrainingJob(data, validation, names.targets, weight, seed + len(jobs) + e)
                 for e in range(n_ens)
             ]
         return jobs
 
-    def _added_names(self, table: Table, y: Array) -> _AddedNames:
+    def _added_names(self, table: Table, y: Array) -> AddedNames:
         """Return names for targets and weights that no column of the samples has."""
         taken = set(table.columns)
         targets: list[str] = []
         for name in self._target_names(y):
-            targets.append(_free_name(name, taken))
+            targets.append(free_name(name, taken))
             taken.add(targets[-1])
-        return _AddedNames(tuple(targets), _free_name("sample weight", taken))
+        return AddedNames(tuple(targets), free_name("sample weight", taken))
 
     def _target_names(self, y: Array) -> list[str]:
         return ["target"] if y.ndim == 1 else [f"target_{j}" for j in range(y.shape[1])]
@@ -301,7 +301,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             )
         return FitDirectory(Path(os.path.expanduser(self.directory)))
 
-    def _definition(self, jobs: list[_Job], seed: int) -> dict[str, Any]:
+    def _definition(self, jobs: list[TrainingJob], seed: int) -> dict[str, Any]:
         """Return what two fits must have in common so that one goes on where the other stopped."""
         from fastmlp._version import __version__
 
@@ -322,7 +322,9 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             "data_sha256": digests,
         }
 
-    def _trained(self, jobs: list[_Job], place: FitDirectory | None = None) -> list[_Trained]:
+    def _trained(
+        self, jobs: list[TrainingJob], place: FitDirectory | None = None
+    ) -> list[TrainedNetwork]:
         """Return what the trainings leave, of which several run at the same time."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         workers = cores if self.n_jobs in (None, -1) else integer("n_jobs", self.n_jobs, 1)
@@ -343,7 +345,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
                 pool.map(lambda job, place: job.run(settings, 0, place, self.metric), jobs, places)
             )
 
-    def _settings(self, job: _Job, rounds: int) -> dict[str, Any]:
+    def _settings(self, job: TrainingJob, rounds: int) -> dict[str, Any]:
         """Return the settings of `fastmlp.Model` for one of `rounds` trainings after another."""
         given = {
             "architecture": self.architecture,
@@ -368,7 +370,9 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             settings |= self._fitting_into(limit, job, settings)
         return settings
 
-    def _fitting_into(self, limit: float, job: _Job, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def _fitting_into(
+        self, limit: float, job: TrainingJob, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Return the number of epochs that take `limit` seconds, by the time of a few."""
         start = time.perf_counter()
         trial = job.run({**settings, "epochs": _CALIBRATION_EPOCHS}, 0)
@@ -611,78 +615,12 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-@dataclass(frozen=True)
-class _AddedNames:
-    """Names of the columns that are added to the samples; the samples have others."""
-
-    targets: tuple[str, ...]
-    weight: str
-
-    def added_to(self, table: Table, y: Array, weights: Array | None) -> Table:
-        """Return a table of samples with their targets and weights."""
-        values = np.reshape(y, (len(y), -1))
-        columns = {**table.columns}
-        for j, name in enumerate(self.targets):
-            columns[name] = values[:, min(j, values.shape[1] - 1)]
-        if weights is not None:
-            columns[self.weight] = weights
-        return replace(table, columns=columns, names=tuple(columns))
-
-
-def _free_name(wanted: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken: the wanted one, if need be with a number."""
-    name, number = wanted, 2
-    while name in taken:
-        name, number = f"{wanted} ({number})", number + 1
-    return name
-
-
 def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """What a training leaves: the network, its samples that chose the epoch, its score on them."""
-
-    network: MLP
-    held: Samples | None
-    score: float | None
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One training: its samples with their targets, those that choose the epoch, its seed."""
-
-    data: Table
-    held: Table | None
-    targets: tuple[str, ...]
-    weight: str | None
-    seed: int
-
-    def run(
-        self,
-        settings: Mapping[str, Any],
-        verbose: int,
-        directory: Path | None = None,
-        metric: str | None = None,
-    ) -> _Trained:
-        """Return the trained network with its preprocessing."""
-        own = {**settings, "seed": self.seed, "target": list(self.targets)}
-        if self.held is None:
-            own |= {"validation_fraction": 0.0, "test_fraction": 0.0}
-        fitted = fit_network(
-            own, self.data, validation=self.held, verbose=verbose, directory=directory
-        )
-        network, held = fitted.network, fitted.validation
-        score = None
-        if held is not None:
-            score = score_of(network, held, metric=metric, threads=settings.get("threads"))
-        return _Trained(network, held, score)
 
 
 class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[misc]
@@ -804,13 +742,13 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         self.class_weight = class_weight
 
     def _learned_targets(self, y: Any) -> Array:
-        self.classes_, codes = _distinct_labels(y, "y")
+        self.classes_, codes = distinct_labels(y, "y")
         if len(self.classes_) < 2:
             raise ValueError(f"y must hold two or more classes, got {len(self.classes_)} class")
         return codes
 
     def _held_targets(self, y_val: Any, y: Array) -> Array:
-        labels, codes = _distinct_labels(y_val, "y_val")
+        labels, codes = distinct_labels(y_val, "y_val")
         code_of = {label: code for code, label in enumerate(self.classes_.tolist())}
         for label in labels.tolist():
             if label not in code_of:
@@ -827,7 +765,7 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         pre = network.preprocessing
         assert pre is not None
         assert pre.target_schema is not None
-        names, label_type, reads = _names_of_labels(self.classes_)
+        names, label_type, reads = names_of_labels(self.classes_)
         schema = CategoryColumn(pre.target_schema[0].name, names, reads, refuses_missing=True)
         network.preprocessing = replace(
             pre, class_names=names, target_schema=(schema,), label_type=label_type
@@ -876,44 +814,6 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         """
         check_is_fitted(self, "model_")
         return self.model_.predict_proba(self._table(X, reset=False))
-
-
-def _distinct_labels(y: Any, name: str) -> tuple[Array, Indices]:
-    """Return the different labels of an argument in order, and the position of each label."""
-    if y is None:
-        raise ValueError(f"requires y to be passed, but the target {name} is None")
-    labels = column_or_1d(y, warn=True)
-    if labels.dtype.kind == "f":
-        assert_all_finite(labels, input_name=name)
-    try:
-        check_classification_targets(labels)
-        classes, codes = np.unique(labels, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(
-            f"{name} must hold labels of one type, all text or all numbers, and no missing "
-            f"values: {error}"
-        ) from None
-    for label in classes.tolist() if classes.dtype.kind in "OU" else ():
-        try:
-            str(label).encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{name} must hold text that UTF-8 can hold, got {label!r}") from None
-    return classes, codes.reshape(-1).astype(np.int64)
-
-
-def _names_of_labels(classes: Array) -> tuple[tuple[str, ...], str, str]:
-    """Return names of labels, the type that makes labels of names, and how cells are compared."""
-    kind = classes.dtype.kind
-    if kind == "b":
-        return ("false", "true"), "boolean", "boolean"
-    if kind == "f":
-        return tuple(as_texts(series_of("", classes.astype(np.float64)))), "number", "number"
-    names = tuple(map(str, classes.tolist()))
-    if kind not in "iu":
-        return names, "text", "text"
-    low, high = int(classes[0]), int(classes[-1])
-    label_type = "integer" if high < 2**63 else "text"
-    return names, label_type, "number" if max(high, -low) < _MOST_EXACT else "text"
 
 
 class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
