@@ -46,13 +46,13 @@ PYBIND11_MODULE(_core, module) {
   bindings::register_kernels(kernels);
   module.def(
       "permutation",
-      [](std::int64_t count, std::uint64_t seed, std::uint32_t epoch) {
+      [](std::int64_t count, std::uint64_t seed, std::uint32_t epoch, std::int64_t member) {
         require(count >= 0, "count must not be negative, got " + std::to_string(count));
         checked_product(count, sizeof(std::int64_t));
         py::array_t<std::int64_t> order(count);
-        shuffled_order(seed, epoch, count, order.mutable_data());
+        shuffled_order(seed, epoch, member, count, order.mutable_data());
         return order;
       },
-      py::arg("count"), py::arg("seed"), py::arg("epoch"));
+      py::arg("count"), py::arg("seed"), py::arg("epoch"), py::arg("member") = 0);
   module.def("inverse_normal_cdf", inverse_normal_cdf, py::arg("p"));
 }

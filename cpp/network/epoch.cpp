@@ -41,7 +41,7 @@ double sum_of(const T* values, std::int64_t count) {
 }  // namespace
 
 template <typename T>
-Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::int64_t* order)
+Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const SampleOrder& order)
     : state_(state),
       request_(request),
       spec_(state.mlp.spec()),
@@ -137,14 +137,22 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
 template <typename T>
 Batch<T> Epoch<T>::make_batch(std::int64_t index, const ThreadState& thread) const {
   const Range rows = batches_.rows(index);
-  double weight = request_.sample_weights == nullptr ? static_cast<double>(rows.size()) : 0;
-  for (std::int64_t row = rows.begin; request_.sample_weights != nullptr && row < rows.end; ++row) {
-    weight += static_cast<double>(request_.sample_weights[order_ == nullptr ? row : order_[row]]);
+  double weight = static_cast<double>(rows.size());
+  if (request_.sample_weights != nullptr) {
+    const std::int64_t orders = order_.stride == 0 ? 1 : spec_.members;
+    weight = 0;
+    for (std::int64_t member = 0; member < orders; ++member) {
+      for (std::int64_t place = rows.begin; place < rows.end; ++place) {
+        weight += static_cast<double>(request_.sample_weights[order_.sample(member, place)]);
+      }
+    }
+    weight /= static_cast<double>(orders);
   }
   const std::vector<double>& factors = request_.dropout_factors;
   return {.index = index,
           .first = rows.begin,
           .size = rows.size(),
+          .inputs = rows.size() * spec_.input_copies(),
           .rows = rows.size() * spec_.members,
           .weight = weight,
           .step = static_cast<std::uint32_t>(thread.moments.steps),
@@ -194,10 +202,13 @@ template <typename T>
 void Epoch<T>::gather(const StepMemory<T>& memory) {
   const Batch<T>& batch = memory.batch();
   if (spec_.has_input_stage()) {
-    const Range own = memory.samples();
+    const Range own = memory.input_rows();
     const Panels<T> inputs = memory.unscaled_input(Mode::writes);
     if (spec_.inputs.empty()) {
-      gather_rows(kernels_, spec_, request_.samples, order_, batch.first + own.begin, {}, inputs, own);
+      for_members(spec_.input_copies(), batch.inputs, own, [&](std::int64_t member, Range part) {
+        const std::int64_t first = batch.first + part.begin - member * batch.size;
+        gather_rows(kernels_, spec_, request_.samples, order_.of_member(member), first, {}, inputs, part);
+      });
       return;
     }
     take_samples(memory);
@@ -207,7 +218,7 @@ void Epoch<T>::gather(const StepMemory<T>& memory) {
   }
   const Range rows = memory.rows();
   const Panels<T> values = memory.layer_input(Mode::writes, 0).values;
-  gather_rows(kernels_, spec_, request_.samples, order_, batch.first + rows.begin, batch.columns, values, rows);
+  gather_rows(kernels_, spec_, request_.samples, order_.samples, batch.first + rows.begin, batch.columns, values, rows);
   if (!request_.training || !spec_.disturbs_input()) return;
   for (std::int64_t p = 0; p < values.count(); ++p) {
     if (spec_.input_noise > 0) {
@@ -220,15 +231,18 @@ void Epoch<T>::gather(const StepMemory<T>& memory) {
 /// Gathers this thread's samples, some rows at a time, and takes their columns.
 template <typename T>
 void Epoch<T>::take_samples(const StepMemory<T>& memory) {
-  const Range own = memory.samples();
+  const Batch<T>& batch = memory.batch();
   const SampleColumns<T> columns = memory.sample_columns(Mode::writes);
   const std::int64_t features = spec_.features();
   const Panels<T> gathered{memory.input_scratch(), kernels_.panel, features, kernels_.panel};
-  for (std::int64_t row = own.begin; row < own.end; row += gathered.rows) {
-    const Range part{0, std::min(gathered.rows, own.end - row)};
-    gather_rows(kernels_, spec_, request_.samples, order_, memory.batch().first + row, {}, gathered, part);
-    take_columns(kernels_, memory.input_groups(Mode::reads), gathered, part, columns, row);
-  }
+  for_members(spec_.input_copies(), batch.inputs, memory.input_rows(), [&](std::int64_t member, Range own) {
+    for (std::int64_t row = own.begin; row < own.end; row += gathered.rows) {
+      const Range part{0, std::min(gathered.rows, own.end - row)};
+      const std::int64_t first = batch.first + row - member * batch.size;
+      gather_rows(kernels_, spec_, request_.samples, order_.of_member(member), first, {}, gathered, part);
+      take_columns(kernels_, memory.input_groups(Mode::reads), gathered, part, columns, row);
+    }
+  });
 }
 
 template <typename T>
@@ -303,7 +317,7 @@ void Epoch<T>::user_loss(const StepMemory<T>& memory) {
   const Panels<T> outputs = memory.layer_output(Mode::writes, last).values;
   if (spec_.softmax_output) kernels_.softmax(batch.size, outputs.cols, outputs.data, outputs.stride());
   T loss = 0;
-  const std::int64_t* index = order_ == nullptr ? nullptr : order_ + batch.first;
+  const std::int64_t* index = order_.samples == nullptr ? nullptr : order_.samples + batch.first;
   const Panels<T> doutputs = memory.dz(Mode::writes, last);
   if (!request_.user_loss(outputs, index, batch.first, doutputs, loss)) stop_.store(true, std::memory_order_relaxed);
   // Each row gets the mean loss, so that the sum over the rows is right.
@@ -324,7 +338,7 @@ void Epoch<T>::loss(const StepMemory<T>& memory) {
   if (!request_.user_loss) {
     if (spec_.softmax_output) kernels_.softmax(rows.size(), output.values.cols, first_row, stride);
     for_members(spec_.members, memory.batch().rows, rows,
-                [&](std::int64_t, Range part) { measure_rows(memory, part); });
+                [&](std::int64_t member, Range part) { measure_rows(memory, member, part); });
   }
   if (spec_.softmax_output) {
     kernels_.softmax_backward(rows.size(), output.values.cols, first_row, dz.at(0, rows.begin), stride);
@@ -339,15 +353,16 @@ void Epoch<T>::loss(const StepMemory<T>& memory) {
   if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
 }
 
-/// Losses of some rows of one member, whose samples are those of the batch in their order.
+/// Losses of some rows of one member.
 template <typename T>
-void Epoch<T>::measure_rows(const StepMemory<T>& memory, Range rows) {
+void Epoch<T>::measure_rows(const StepMemory<T>& memory, std::int64_t member, Range rows) {
   const Batch<T>& batch = memory.batch();
   const std::size_t last = memory.pass().layer;
-  const std::int64_t first = batch.first + rows.begin % batch.size;
+  const std::int64_t first = batch.first + rows.begin - member * batch.size;
+  const std::int64_t* order = order_.of_member(member);
   const double weight = batch.weight * static_cast<double>(spec_.members);
   const MeasuredRows<T> measured{.rows = rows,
-                                 .index = order_ == nullptr ? nullptr : order_ + first,
+                                 .index = order == nullptr ? nullptr : order + first,
                                  .first_sample = first,
                                  .sample_weights = request_.sample_weights,
                                  .scale = weight > 0 ? static_cast<T>(1 / weight) : T{0},
@@ -411,7 +426,7 @@ void Epoch<T>::finish_backward(const StepMemory<T>& memory) {
       if (l > 0) apply_derivative(kernels_, derivative(memory, l - 1), rows, p, gradient.at(p));
     }
     if (l == 0) {
-      add_members(spec_.members, gradient, p);
+      if (spec_.adds_input_gradients()) add_members(spec_.members, gradient, p);
     } else if (memory.layer_shape(l - 1).scales_outputs()) {
       const BatchNormSettings settings{.from_batch = request_.training && update_.trains(l - 1)};
       batch_norm_backward(kernels_, memory.layer(Mode::reads, l - 1), settings, memory.batch_norm(Mode::reads, l - 1),
@@ -485,27 +500,30 @@ void Epoch<T>::prepare_next_batch(const StepMemory<T>& memory, const ThreadState
     return;
   }
   const Range share = state_.plan.own_input ? Range{0, next.size()} : memory.worker().share(next.size());
-  prefetch_rows({next.begin + share.begin, next.begin + share.end});
+  for (std::int64_t member = 0; member < spec_.input_copies(); ++member) {
+    prefetch_rows({next.begin + share.begin, next.begin + share.end}, member);
+  }
 }
 
 /// Marks the nonzero columns of this thread's rows of a batch.
 template <typename T>
 void Epoch<T>::mark_columns(Range batch, const Worker& worker) {
   const Range rows = worker.share(batch.size());
-  state_.columns.mark(kernels_, request_.samples, order_, {batch.begin + rows.begin, batch.begin + rows.end},
+  state_.columns.mark(kernels_, request_.samples, order_.samples, {batch.begin + rows.begin, batch.begin + rows.end},
                       worker.index);
 }
 
 /// Prefetches samples, because no hardware predicts their random order. Always inline: GCC removes calls of a function
 /// that only prefetches.
 template <typename T>
-__attribute__((always_inline)) inline void Epoch<T>::prefetch_rows(Range rows) {
+__attribute__((always_inline)) inline void Epoch<T>::prefetch_rows(Range rows, std::int64_t member) {
   constexpr auto kLine = static_cast<std::int64_t>(kCacheLine);
   constexpr std::int64_t kMostBytes = 128 << 10;  // part of the second-level cache; hardware prefetches long rows
   const SampleRows& samples = request_.samples;
-  if (order_ == nullptr || rows.size() * samples.row_bytes > kMostBytes) return;
+  const std::int64_t* order = order_.of_member(member);
+  if (order == nullptr || rows.size() * spec_.input_copies() * samples.row_bytes > kMostBytes) return;
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-    const auto* sample = static_cast<const unsigned char*>(samples.data) + order_[row] * samples.row_bytes;
+    const auto* sample = static_cast<const unsigned char*>(samples.data) + order[row] * samples.row_bytes;
     for (std::int64_t byte = 0; byte < samples.row_bytes; byte += kLine) __builtin_prefetch(sample + byte, 0, 2);
   }
 }
@@ -553,8 +571,7 @@ double Epoch<T>::correct_weight(const Batch<T>& batch, const std::int32_t* corre
   }
   double weight = 0;
   for (std::int64_t row = 0; row < batch.rows; ++row) {
-    const std::int64_t place = batch.first + row % batch.size;
-    const std::int64_t sample = order_ == nullptr ? place : order_[place];
+    const std::int64_t sample = order_.sample(row / batch.size, batch.first + row % batch.size);
     weight += correct[row] * static_cast<double>(request_.sample_weights[sample]);
   }
   return weight;

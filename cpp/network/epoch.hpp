@@ -19,8 +19,7 @@ namespace fastmlp {
 template <typename T>
 class Epoch {
  public:
-  /// order: of the samples; null: as they are.
-  Epoch(RunState<T>& state, const EpochRequest<T>& request, const std::int64_t* order);
+  Epoch(RunState<T>& state, const EpochRequest<T>& request, const SampleOrder& order);
 
   void run(const Worker& worker);
   EpochResult result() const;
@@ -62,8 +61,8 @@ class Epoch {
   void record_results(const StepMemory<T>& memory, const ThreadState& thread);
 
   void mark_columns(Range batch, const Worker& worker);
-  void prefetch_rows(Range rows);
-  void measure_rows(const StepMemory<T>& memory, Range rows);
+  void prefetch_rows(Range rows, std::int64_t member);
+  void measure_rows(const StepMemory<T>& memory, std::int64_t member, Range rows);
   double correct_weight(const Batch<T>& batch, const std::int32_t* correct) const;
   template <typename Work>
   bool in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Worker& worker, Work work);
@@ -73,7 +72,7 @@ class Epoch {
   const EpochRequest<T>& request_;
   const NetworkSpec& spec_;
   const KernelTable<T>& kernels_;
-  const std::int64_t* order_;
+  const SampleOrder order_;
   const Batches batches_;
   const Range steps_;
   const Moments first_moments_;  // at the start of this call

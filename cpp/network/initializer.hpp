@@ -55,7 +55,8 @@ void initialize_from_samples(Mlp<T>& mlp, const SampleRows& samples, std::uint64
 /// AS 241: the percentage points of the normal distribution", Applied Statistics 37, 1988. 0 < p < 1.
 double inverse_normal_cdf(double p);
 
-/// A random order of 0..count-1: the Fisher-Yates shuffle driven by (seed, epoch).
-void shuffled_order(std::uint64_t seed, std::uint32_t epoch, std::int64_t count, std::int64_t* order);
+/// A random order of 0..count-1 for a member: the Fisher-Yates shuffle driven by (seed, epoch, member).
+void shuffled_order(std::uint64_t seed, std::uint32_t epoch, std::int64_t member, std::int64_t count,
+                    std::int64_t* order);
 
 }  // namespace fastmlp

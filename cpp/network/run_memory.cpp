@@ -10,7 +10,7 @@ namespace fastmlp {
 template <typename T>
 RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates)
     : mlp_(mlp),
-      batch_size_(batch_size),
+      input_rows_(checked_product(batch_size, mlp.spec().input_copies())),
       rows_(checked_product(batch_size, mlp.spec().members)),
       input_copies_(plan.own_input ? plan.threads : 1),
       slot_count_(slots) {
@@ -23,14 +23,14 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& 
   }
   transposed_ = arena_.reserve<T>(transposed);
   if (spec.has_input_stage()) {
-    sample_columns_ = arena_.reserve<T>(spec.inputs.empty() ? 0 : checked_product(spec.features(), batch_size));
-    unscaled_input_ = arena_.reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), batch_size));
+    sample_columns_ = arena_.reserve<T>(spec.inputs.empty() ? 0 : checked_product(spec.features(), input_rows_));
+    unscaled_input_ = arena_.reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), input_rows_));
   }
   for (int thread = 0; thread < plan.threads; ++thread) {
     ThreadMemory& memory = threads_.emplace_back();
     memory.scratch = arena_.reserve<T>(panel * panel);
     memory.loss_scratch = arena_.reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
-    memory.input_scratch = arena_.reserve<T>(input_scratch_size(mlp.kernels(), mlp.input_groups(), batch_size));
+    memory.input_scratch = arena_.reserve<T>(input_scratch_size(mlp.kernels(), mlp.input_groups(), input_rows_));
   }
   row_loss_ = arena_.reserve<T>(rows_);
   correct_ = arena_.reserve<std::int32_t>(rows_);

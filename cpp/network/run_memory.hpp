@@ -54,10 +54,10 @@ class RunMemory {
   friend class StepMemory<T>;
 
   Panels<T> input(int thread, std::int64_t rows, std::int64_t columns) const;
-  SampleColumns<T> sample_columns() const { return {arena_.at<T>(sample_columns_), batch_size_}; }
-  /// The inputs of the first layer before its scales, a row per sample.
-  Panels<T> unscaled_input(std::int64_t samples) const {
-    return {arena_.at<T>(unscaled_input_), samples, mlp_.spec().inputs_of(0), mlp_.kernels().panel};
+  SampleColumns<T> sample_columns() const { return {arena_.at<T>(sample_columns_), input_rows_}; }
+  /// The inputs of the first layer before its scales.
+  Panels<T> unscaled_input(std::int64_t rows) const {
+    return {arena_.at<T>(unscaled_input_), rows, mlp_.spec().inputs_of(0), mlp_.kernels().panel};
   }
   T* input_scratch(int thread) const { return arena_.at<T>(threads_[static_cast<std::size_t>(thread)].input_scratch); }
   /// Gradients of the input scales of layer l.
@@ -129,8 +129,8 @@ class RunMemory {
   };
 
   const Mlp<T>& mlp_;
-  std::int64_t batch_size_;
-  std::int64_t rows_;  // of all members
+  std::int64_t input_rows_;  // of the unscaled input
+  std::int64_t rows_;        // of all members
   int input_copies_;
   int slot_count_;
   std::int64_t widest_layer_ = 1;

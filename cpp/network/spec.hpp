@@ -63,6 +63,7 @@ struct NetworkSpec {
   std::vector<LossSpec> losses;
   std::vector<InputGroup> inputs;  // empty: the columns of the samples are the inputs of the first layer
   std::int64_t members = 1;        // of an ensemble that is trained as one network
+  bool own_batches = false;        // each member is trained on batches that are drawn for it alone
   bool softmax_output = false;     // before a loss that does not compute it itself
   double input_scale = 1.0;
   double input_dropout = 0;
@@ -82,6 +83,11 @@ struct NetworkSpec {
   }
   /// Whether the inputs of the first layer are computed from the samples before each member scales them.
   bool has_input_stage() const { return !inputs.empty() || layers.front().input_scales || members > 1; }
+  /// Rows of the unscaled input for each sample of a batch.
+  std::int64_t input_copies() const { return own_batches ? members : 1; }
+  /// Whether the gradients of the members by the unscaled input are added up: by the inputs that they share, or by the
+  /// samples themselves. Embedded columns of own batches need each member's.
+  bool adds_input_gradients() const { return members > 1 && (!own_batches || inputs.empty()); }
   bool trains_inputs() const {
     return std::any_of(inputs.begin(), inputs.end(), [](const InputGroup& group) { return group.is_trained(); });
   }

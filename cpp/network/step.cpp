@@ -148,7 +148,7 @@ class StepBuilder {
     }
     add(PassKind::gather, Share::rows, std::move(accesses));
     add(PassKind::scale_inputs, Share::rows,
-        {reads(Buffer::unscaled_input, 0, spec_.members > 1 ? Share::whole : Share::rows),
+        {reads(Buffer::unscaled_input, 0, spec_.members > spec_.input_copies() ? Share::whole : Share::rows),
          reads(Buffer::parameters, input_scales_part(layers_, 0), Share::whole),
          writes(Buffer::activations, 0, Share::rows)});
   }
@@ -228,7 +228,7 @@ class StepBuilder {
   /// The gradient by the inputs of layer l, as its product gives it, becomes that by the product of the layer below or
   /// by the inputs before members scale them.
   void finish_backward(std::size_t l) {
-    const bool sums_members = l == 0 && spec_.members > 1;
+    const bool sums_members = l == 0 && spec_.adds_input_gradients();
     if (!scales_inputs(l) && !sums_members && (l == 0 || !scales_outputs(l - 1))) return;
     std::vector<Access> accesses;
     if (l == 0) {

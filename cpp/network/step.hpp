@@ -21,7 +21,7 @@ enum class Buffer {
   column_marks,    // columns of the next batch that are not zero, as each thread found them in its rows
   activations,     // per activation: values, and derivatives where they are stored
   sample_columns,  // of the samples, where the inputs of the first layer are computed from them
-  unscaled_input,  // inputs of the first layer, a row per sample, before the members scale them
+  unscaled_input,  // inputs of the first layer before the members scale them: a row per sample, for all or for each
   normalized,      // per layer: values before scale and shift
   batch_moments,   // per layer: moments of the batch, and gradients of scales and shifts
   row_moments,     // per layer: deviation of each row

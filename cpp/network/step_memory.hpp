@@ -15,14 +15,15 @@ namespace fastmlp {
 /// A mini-batch as one thread sees it.
 template <typename T>
 struct Batch {
-  std::int64_t index = 0;                                   // in the epoch
-  std::int64_t first = 0;                                   // its first sample, in the order of the epoch
-  std::int64_t size = 0;                                    // samples of all threads
-  std::int64_t rows = 0;                                    // size times the members of the network
-  double weight = 0;                                        // total weight of its samples
-  std::uint32_t step = 0;                                   // of the run; numbers the random masks
-  double dropout_factor = 1;                                // of the rates of dropout
-  InputColumns columns{};                                   // of the input
+  std::int64_t index = 0;     // in the epoch
+  std::int64_t first = 0;     // its first sample, in the order of the epoch or of a member
+  std::int64_t size = 0;      // samples of all threads
+  std::int64_t inputs = 0;    // rows of the unscaled input
+  std::int64_t rows = 0;      // size times the members of the network
+  double weight = 0;          // total weight of its samples
+  std::uint32_t step = 0;     // of the run; numbers the random masks
+  double dropout_factor = 1;  // of the rates of dropout
+  InputColumns columns{};     // of the input
   const std::vector<std::int32_t>* zero_columns = nullptr;  // columns left out of the input; null: none is
 };
 
@@ -40,8 +41,10 @@ class StepMemory {
 
   /// The rows of the batch that this thread computes: its own, or all in a pass shared by output panels.
   Range rows() const { return pass_.share == Share::rows ? worker_.share(batch_.rows) : Range{0, batch_.rows}; }
-  /// The samples of the batch whose inputs this thread computes.
-  Range samples() const { return pass_.share == Share::rows ? worker_.share(batch_.size) : Range{0, batch_.size}; }
+  /// The rows of the unscaled input that this thread computes.
+  Range input_rows() const {
+    return pass_.share == Share::rows ? worker_.share(batch_.inputs) : Range{0, batch_.inputs};
+  }
   /// The panels, of `count`, that this thread computes: its own, or all in a pass shared by rows.
   Range panels(std::int64_t count) const { return pass_.share == Share::outputs ? own_panels(count) : Range{0, count}; }
   Range own_panels(std::int64_t count) const { return worker_.share(count); }
@@ -71,7 +74,7 @@ class StepMemory {
   }
   Panels<T> unscaled_input(Mode mode) const {
     require_declared(Buffer::unscaled_input, 0, mode);
-    return state_.memory.unscaled_input(batch_.size);
+    return state_.memory.unscaled_input(batch_.inputs);
   }
   const std::vector<EmbeddedColumns<T>>& input_groups(Mode mode) const {
     require_declared(Buffer::parameters, inputs_part(layer_count()), mode);

@@ -100,17 +100,21 @@ Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, i
     : state_(mlp, batch_size, optimizer, threads, gradients) {}
 
 template <typename T>
-const std::int64_t* Trainer<T>::order_of(const EpochRequest<T>& request) {
-  if (request.order != nullptr) return request.order;
-  if (!request.shuffle) return nullptr;
-  const auto count = static_cast<std::size_t>(request.samples.count);
-  if (order_.size() != count || order_seed_ != request.seed || order_epoch_ != request.epoch) {
-    order_.resize(count);
-    shuffled_order(request.seed, request.epoch, request.samples.count, order_.data());
+SampleOrder Trainer<T>::order_of(const EpochRequest<T>& request) {
+  if (request.order != nullptr) return {request.order};
+  if (!request.shuffle) return {};
+  const std::int64_t count = request.samples.count;
+  const std::int64_t orders = state_.mlp.spec().input_copies();
+  const auto size = static_cast<std::size_t>(checked_product(count, orders));
+  if (order_.size() != size || order_seed_ != request.seed || order_epoch_ != request.epoch) {
+    order_.resize(size);
+    for (std::int64_t member = 0; member < orders; ++member) {
+      shuffled_order(request.seed, request.epoch, member, count, order_.data() + member * count);
+    }
     order_seed_ = request.seed;
     order_epoch_ = request.epoch;
   }
-  return order_.data();
+  return {order_.data(), orders > 1 ? count : 0};
 }
 
 template <typename T>
@@ -130,7 +134,7 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
   if (request.training) smallest_batch(request.samples.count, request.drop_last, request.trainable);
-  const std::int64_t* order = order_of(request);
+  const SampleOrder order = order_of(request);
   const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
   const bool staged = mlp.spec().has_input_stage();
   state_.memory.require_input(staged ? mlp.spec().inputs_of(0)

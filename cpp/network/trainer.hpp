@@ -55,7 +55,7 @@ struct EpochRequest {
   std::vector<bool> trainable;          // per layer; empty: all
   // With dropout, noise and, in batch normalization, the moments of the batch; otherwise as in prediction.
   bool training = true;
-  const std::int64_t* order = nullptr;  // of the samples; null: shuffled by (seed, epoch), or as they are
+  const std::int64_t* order = nullptr;  // of the samples, for all members; null: shuffled by (seed, epoch), or not
   bool shuffle = true;
   std::uint64_t seed = 0;
   std::uint32_t epoch = 0;
@@ -66,6 +66,19 @@ struct EpochRequest {
   bool differentiates_input = false;
   std::vector<double>* step_losses = nullptr;  // mean loss of each step
   Monitor monitor;
+};
+
+/// The order of the samples in an epoch: one for all members, or one after the other for each of them.
+struct SampleOrder {
+  const std::int64_t* samples = nullptr;  // null: as they are
+  std::int64_t stride = 0;                // from the order of a member to that of the next; 0: all have the same
+
+  const std::int64_t* of_member(std::int64_t member) const {
+    return samples == nullptr ? nullptr : samples + member * stride;
+  }
+  std::int64_t sample(std::int64_t member, std::int64_t place) const {
+    return samples == nullptr ? place : of_member(member)[place];
+  }
 };
 
 /// How the samples of an epoch are divided into batches.
@@ -158,11 +171,11 @@ class Trainer {
   const RunState<T>& state() const { return state_; }
 
  private:
-  const std::int64_t* order_of(const EpochRequest<T>& request);
+  SampleOrder order_of(const EpochRequest<T>& request);
   void swap_averages(bool shown);
 
   RunState<T> state_;
-  // The last shuffled order, its seed and its epoch.
+  // The last shuffled orders, their seed and their epoch.
   std::vector<std::int64_t> order_;
   std::uint64_t order_seed_ = 0;
   std::uint32_t order_epoch_ = 0;

@@ -142,7 +142,7 @@ void Update<T>::update_embeddings(const StepMemory<T>& memory, Range columns, co
     for (std::int64_t j = std::max<std::int64_t>(columns.begin - before, 0); j < std::min(columns.end - before, count);
          ++j) {
       embed_backward(kernels_, groups[g], j, memory.sample_columns(Mode::reads), memory.dx(Mode::reads),
-                     memory.batch().size, sink, memory.input_scratch());
+                     memory.batch().inputs, sink, memory.input_scratch());
     }
     before += count;
   }

@@ -121,6 +121,8 @@ void add_packed(NetworkSpec& spec) {
   for (LayerSpec& layer : spec.layers) layer.own_weights = layer.own_vectors = true;
 }
 
+void draw_own_batches(NetworkSpec& spec) { spec.own_batches = true; }
+
 /// Both, one after the other.
 std::function<void(NetworkSpec&)> with(void (*first)(NetworkSpec&), void (*second)(NetworkSpec&)) {
   return [=](NetworkSpec& spec) {
@@ -230,6 +232,7 @@ std::vector<Configuration> configurations() {
       {.name = "tabm-gradients", .plan = by_outputs(0), .gradients = true, .network = add_tabm},
       {.name = "tabm-batch-norm", .network = with(add_batch_norm, add_tabm)},
       {.name = "tabm-table", .plan = by_outputs(0), .network = with(add_table, add_tabm), .training = clip_norm},
+      {.name = "tabm-own-batches", .plan = by_outputs(0), .network = with(add_tabm, draw_own_batches)},
       {.name = "tabm-mini", .plan = by_outputs(0), .network = add_tabm_mini},
       {.name = "tabm-mini-outputs", .plan = by_outputs(kAllByOutputs), .network = add_tabm_mini},
       {.name = "tabm-mini-clipped", .plan = by_outputs(1), .network = add_tabm_mini, .training = clip_norm},
@@ -239,6 +242,9 @@ std::vector<Configuration> configurations() {
       {.name = "packed-clipped", .plan = by_outputs(0), .network = add_packed, .training = clip_norm},
       {.name = "packed-batch-norm", .network = with(add_batch_norm, add_packed)},
       {.name = "packed-table", .plan = by_outputs(0), .network = with(add_table, add_packed)},
+      {.name = "packed-table-own-batches",
+       .plan = by_outputs(0),
+       .network = with(draw_own_batches, with(add_table, add_packed))},
       {.name = "layer-norm", .plan = by_outputs(kAllByOutputs, true), .network = add_layer_norm},
       {.name = "layer-norm-clipped", .plan = by_outputs(4), .network = add_layer_norm, .training = clip_norm},
       {.name = "layer-norm-frozen", .network = add_layer_norm, .training = freeze},

@@ -107,6 +107,9 @@ class MLP(Network):
         the inputs and outputs of each and biases of its own. "tabm-mini": everything but factors of
         the first inputs. "packed": nothing. The last layer is always a member's own (Gorishniy,
         Kotelnikov and Babenko 2025; BatchEnsemble: Wen, Tran and Ba 2020).
+    own_batches : bool
+        Whether each member is trained on batches that are drawn for it alone, which makes members
+        more different from each other. By default a batch is that of all members.
     layer_normalization : bool or list of bool
         Whether the hidden layers normalize the pre-activations of each sample, over all units, to
         mean 0 and variance 1 before a trained factor and shift of each unit and the activation (Ba,
@@ -171,6 +174,7 @@ class MLP(Network):
         parametric: bool | Sequence[bool] = False,
         members: int = 1,
         sharing: str = "tabm",
+        own_batches: bool = False,
         layer_normalization: bool | Sequence[bool] = False,
         residual: bool | Sequence[bool] = False,
     ) -> None:
@@ -193,6 +197,7 @@ class MLP(Network):
                 parametric=parametric,
                 members=members,
                 sharing=sharing,
+                own_batches=own_batches,
                 layer_normalization=layer_normalization,
                 residual=residual,
             )

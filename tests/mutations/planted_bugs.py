@@ -121,7 +121,7 @@ MUTATIONS = [
     Mutation(
         "targets not shuffled with the samples",
         "cpp/network/epoch.cpp",
-        ".index = order_ == nullptr ? nullptr : order_ + first,",
+        ".index = order == nullptr ? nullptr : order + first,",
         ".index = nullptr,",
     ),
     Mutation(

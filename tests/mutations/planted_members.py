@@ -107,8 +107,44 @@ MEMBER_MUTATIONS = [
     Mutation(
         "members have the targets of the batch's first rows",
         EPOCH,
-        "const std::int64_t first = batch.first + rows.begin % batch.size;",
+        "const std::int64_t first = batch.first + rows.begin - member * batch.size;",
         "const std::int64_t first = batch.first;",
+    ),
+    Mutation(
+        "members measure their batches by the order of the first",
+        EPOCH,
+        "const std::int64_t* order = order_.of_member(member);\n  const double",
+        "const std::int64_t* order = order_.of_member(0);\n  const double",
+    ),
+    Mutation(
+        "members take the samples of the first",
+        EPOCH,
+        "request_.samples, order_.of_member(member), first, {}, inputs, part);",
+        "request_.samples, order_.of_member(0), first, {}, inputs, part);",
+    ),
+    Mutation(
+        "members take the columns of the samples of the first",
+        EPOCH,
+        "request_.samples, order_.of_member(member), first, {}, gathered, part);",
+        "request_.samples, order_.of_member(0), first, {}, gathered, part);",
+    ),
+    Mutation(
+        "weight of a batch is that of the first member's",
+        EPOCH,
+        "weight += static_cast<double>(request_.sample_weights[order_.sample(member, place)]);",
+        "weight += static_cast<double>(request_.sample_weights[order_.sample(0, place)]);",
+    ),
+    Mutation(
+        "embeddings learn from the batch of the first member",
+        "cpp/network/update.cpp",
+        "memory.batch().inputs, sink, memory.input_scratch());",
+        "memory.batch().size, sink, memory.input_scratch());",
+    ),
+    Mutation(
+        "all members draw the same order",
+        INITIALIZER,
+        "random.below(static_cast<std::uint64_t>(member * count + i), i + 1)",
+        "random.below(static_cast<std::uint64_t>(i), i + 1)",
     ),
     Mutation(
         "factor of dropout ignored",
@@ -173,7 +209,7 @@ MEMBER_MUTATIONS = [
     Mutation(
         "members scale inputs that others have still to embed",
         "cpp/network/step.cpp",
-        "spec_.members > 1 ? Share::whole : Share::rows)",
+        "spec_.members > spec_.input_copies() ? Share::whole : Share::rows)",
         "Share::rows)",
     ),
     Mutation(

@@ -102,6 +102,7 @@ FEATURES = {
     "table": (TABLE, {}),
     "tabm": ({**TABLE, "members": 4, "sharing": "tabm"}, CLIPPED),
     "tabm-mini": ({"members": 3, "sharing": "tabm-mini", "batch_normalization": True}, {}),
+    "own batches": ({**TABLE, "members": 4, "own_batches": True}, {}),
     "packed": ({**TABLE, "members": 3, "sharing": "packed"}, CLIPPED),
     "regularized": (
         {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1, "batch_normalization": True},

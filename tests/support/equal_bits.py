@@ -117,6 +117,7 @@ SETTINGS = {
     "embedded inputs": Setting({**TABLE, "dropout": 0.2}, ADAM),
     "scaled inputs": Setting({"input_scaling": True, "parametric": True, **BN}),
     "tabm": Setting({**TABM, "dropout": 0.1, "parametric": True}, ADAM),
+    "tabm, own batches": Setting({**TABM, "own_batches": True}, ADAM, WEIGHTS),
     "tabm of groups": of_loss(GROUPS, ("classes", "values", "values"), **TABM, **BN),
     "embedded tabm": Setting(
         {**TABLE, **TABM}, fastmlp.AdamW(0.01), {"averaging": fastmlp.EMA(0.9)}
@@ -124,6 +125,7 @@ SETTINGS = {
     "tabm-mini": Setting({**MINI, **BN, "inputs": EMBEDDED}, fastmlp.SGD(0.1, 0.9, **CLIPS)),
     "packed": Setting({**PACKED, **BN, "parametric": True}, ADAM, WEIGHTS),
     "packed, clipped": Setting({**TABLE, **PACKED}, fastmlp.RMSprop(0.01, **CLIPS)),
+    "packed, own batches": Setting({**TABLE, **PACKED, "own_batches": True}, ADAM),
     "frozen inputs": Setting({**TABLE, **TABM}, ADAM, {"averaging": fastmlp.EMA(0.9)}, frozen=(0,)),
     "tabm, frozen in the middle": Setting(TABM, fastmlp.SGD(0.1, 0.9, **CLIPS), frozen=(1,)),
     "rates by step": Setting(MIXED, fastmlp.Nadam(schedules.Cosine(0.02))),

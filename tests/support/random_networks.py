@@ -218,6 +218,7 @@ def _table_options(
     if rng.random() < 0.5 and several:
         options["members"] = int(rng.integers(2, 6))
         options["sharing"] = str(rng.choice(["tabm", "tabm-mini", "packed"]))
+        options["own_batches"] = bool(rng.integers(2))
     return options
 
 

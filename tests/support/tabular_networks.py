@@ -57,7 +57,10 @@ class Drawn:
 
     def __str__(self) -> str:
         options = self.model.architecture.arguments()
-        shown = ("inputs", "input_scaling", "parametric", "members", "sharing", "loss", "dtype")
+        shown = (
+            "inputs", "input_scaling", "parametric", "members", "sharing", "own_batches", "loss",
+            "dtype",
+        )  # fmt: skip
         rest = {key: options[key] for key in (*shown, "batch_normalization", "output_activation")}
         return f"seed {self.seed}: {self.model.layer_sizes} {rest}"
 
@@ -185,6 +188,7 @@ def drawn(seed: int, *, exact: bool = False, **fixed: Any) -> Drawn:
         "batch_normalization": [bool(rng.random() < 0.3) for _ in hidden],
         "members": int(rng.choice([1, 2, 3, 5])),
         "sharing": str(rng.choice(["tabm", "tabm-mini", "packed"])),
+        "own_batches": bool(rng.integers(2)),
     }
     if loss_name in ("softmax_output", "multilabel"):
         options["output_activation"] = "softmax" if loss_name == "softmax_output" else "sigmoid"

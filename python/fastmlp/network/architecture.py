@@ -75,6 +75,7 @@ class Architecture:
     parametric: tuple[bool, ...] = ()
     members: int = 1
     sharing: str = "tabm"
+    own_batches: bool = False
     layer_normalization: tuple[bool, ...] = ()
     residual: tuple[bool, ...] = ()
 
@@ -161,6 +162,7 @@ class Architecture:
             "layers": self._layer_specs(),
             "inputs": [group.spec() for group in self.inputs],
             "members": self.members,
+            "own_batches": self.own_batches,
             "losses": [
                 loss.spec(group.stop - group.start)
                 for loss, group in zip(self.losses, self.groups, strict=True)
@@ -238,6 +240,7 @@ class Architecture:
             "parametric": list(self.parametric),
             "members": self.members,
             "sharing": self.sharing,
+            "own_batches": self.own_batches,
             "layer_normalization": list(self.layer_normalization),
             "residual": list(self.residual),
         }
@@ -267,7 +270,11 @@ class Architecture:
             "residual": _shared(list(self.residual), False),
         }
         if self.members > 1:
-            extras |= {"members": self.members, "sharing": self.sharing}
+            extras |= {
+                "members": self.members,
+                "sharing": self.sharing,
+                "own_batches": self.own_batches,
+            }
         return config | {key: value for key, value in extras.items() if value}
 
 
@@ -379,6 +386,7 @@ def checked_architecture(
     parametric: object = False,
     members: int = 1,
     sharing: object = "tabm",
+    own_batches: object = False,
     layer_normalization: object = False,
     residual: object = False,
 ) -> Architecture:
@@ -426,6 +434,7 @@ def checked_architecture(
         parametric=_checked_flags("parametric", parametric, hidden),
         members=integer("members", members, 1, _MOST_MEMBERS),
         sharing=choice("sharing", sharing, SHARINGS),
+        own_batches=flag("own_batches", own_batches),
         layer_normalization=_checked_flags("layer_normalization", layer_normalization, hidden),
         residual=_checked_residual(residual, checked_sizes),
     )
