@@ -391,9 +391,10 @@ void initialize_from_samples(Mlp<T>& mlp, const SampleRows& samples, std::uint64
 void shuffled_order(std::uint64_t seed, std::uint32_t epoch, std::int64_t member, std::int64_t count,
                     std::int64_t* order) {
   const RandomStream random(seed, RandomPurpose::shuffle, epoch);
+  const auto first = static_cast<std::uint64_t>(member * count);
   for (std::int64_t i = 0; i < count; ++i) order[i] = i;
   for (std::int64_t i = count - 1; i > 0; --i) {
-    std::swap(order[i], order[random.below(static_cast<std::uint64_t>(member * count + i), i + 1)]);
+    std::swap(order[i], order[random.below(first + static_cast<std::uint64_t>(i), i + 1)]);
   }
 }
 

@@ -103,7 +103,8 @@ void Update<T>::update_chunks(const StepMemory<T>& memory, const StepUpdate<T>& 
     blocks += weight_blocks(memory.layer_input(Mode::reads, l), memory.layer_shape(l));
   }
   memory.require_declared(Buffer::next_chunk, 0, Mode::reads);
-  const std::int64_t chunk = std::max<std::int64_t>(1, blocks / (memory.worker().count * kChunksPerThread));
+  const int threads = memory.worker().count;
+  const std::int64_t chunk = threads == 1 ? blocks : std::max<std::int64_t>(1, blocks / (threads * kChunksPerThread));
   const auto take = [&] { return next_block_.fetch_add(chunk, std::memory_order_relaxed); };
   for (std::int64_t first = take(); first < blocks; first = take()) {
     const Range taken{first, std::min(first + chunk, blocks)};

@@ -123,6 +123,12 @@ void add_packed(NetworkSpec& spec) {
 
 void draw_own_batches(NetworkSpec& spec) { spec.own_batches = true; }
 
+void add_table_of_own_batches(NetworkSpec& spec) {
+  add_table(spec);
+  add_packed(spec);
+  draw_own_batches(spec);
+}
+
 /// Both, one after the other.
 std::function<void(NetworkSpec&)> with(void (*first)(NetworkSpec&), void (*second)(NetworkSpec&)) {
   return [=](NetworkSpec& spec) {
@@ -242,9 +248,7 @@ std::vector<Configuration> configurations() {
       {.name = "packed-clipped", .plan = by_outputs(0), .network = add_packed, .training = clip_norm},
       {.name = "packed-batch-norm", .network = with(add_batch_norm, add_packed)},
       {.name = "packed-table", .plan = by_outputs(0), .network = with(add_table, add_packed)},
-      {.name = "packed-table-own-batches",
-       .plan = by_outputs(0),
-       .network = with(draw_own_batches, with(add_table, add_packed))},
+      {.name = "packed-table-own-batches", .plan = by_outputs(0), .network = add_table_of_own_batches},
       {.name = "layer-norm", .plan = by_outputs(kAllByOutputs, true), .network = add_layer_norm},
       {.name = "layer-norm-clipped", .plan = by_outputs(4), .network = add_layer_norm, .training = clip_norm},
       {.name = "layer-norm-frozen", .network = add_layer_norm, .training = freeze},

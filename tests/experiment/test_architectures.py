@@ -53,6 +53,7 @@ def test_a_model_is_trained_saved_and_loaded(name, target, tmp_path):
     )
     model.fit(data, verbose=0)
     assert model.network.architecture.members == members.get("members", 1)
+    assert model.network.architecture.own_batches == (name == "tabm")
     model.save(tmp_path / "model.safetensors")
     loaded = fastmlp.load(tmp_path / "model.safetensors")
     assert np.array_equal(loaded.predict(data), model.predict(data))

@@ -143,8 +143,8 @@ MEMBER_MUTATIONS = [
     Mutation(
         "all members draw the same order",
         INITIALIZER,
-        "random.below(static_cast<std::uint64_t>(member * count + i), i + 1)",
-        "random.below(static_cast<std::uint64_t>(i), i + 1)",
+        "random.below(first + static_cast<std::uint64_t>(i), i + 1)",
+        "random.below(0 * first + static_cast<std::uint64_t>(i), i + 1)",
     ),
     Mutation(
         "factor of dropout ignored",

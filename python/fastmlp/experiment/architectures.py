@@ -424,7 +424,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "network.dropout=0..0.5",
             f"network.embedding={_BINNED}",
         ),
-        network={"sharing": "tabm"},
+        network={"sharing": "tabm", "own_batches": True},
         members=32,
         keeps_last=False,
     ),
