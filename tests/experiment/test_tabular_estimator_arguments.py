@@ -298,7 +298,8 @@ def test_arrays_of_numbers_do_not_stand_for_text():
 def test_training_is_told(make, n_cv, tmp_path):
     x = numbers(14)
     frame = {"a": x[:, 0], "b": np.where(x[:, 1] > 0, "p", "q"), "c": np.full(80, 5.0)}
-    fitted = make(n_cv=n_cv, n_ens=2).fit(frame, (x[:, 0] > 0).astype(int))
+    with pytest.warns(UserWarning, match=r"not used: 'c' is 5\.0 in every row"):
+        fitted = make(n_cv=n_cv, n_ens=2).fit(frame, (x[:, 0] > 0).astype(int))
     assert [len(history.val_loss) for history in fitted.histories_] == [3] * 2 * n_cv
     assert len(fitted.validation_scores_) == 2 * n_cv
     network, held = fitted.model_.networks[0], fitted._held_out
@@ -359,3 +360,35 @@ def test_a_loss_without_probabilities_predicts_labels():
     for n_cv in (1, 3):
         fitted = classifier(loss="hinge", epochs=30, n_cv=n_cv).fit(x, y)
         assert fitted.score(x, y) > 0.8
+
+
+# ---------------------------------------------------------------- columns that no network reads
+
+
+def test_columns_that_are_not_used_are_named_with_the_reason():
+    random = np.random.default_rng(0)
+    columns = {
+        "size": random.standard_normal(40),
+        "name": [f"house {i}" for i in range(40)],
+        "country": ["here"] * 40,
+    }
+    y = (columns["size"] > 0).astype(int)
+    with pytest.warns(UserWarning, match="columns of X are not used") as caught:
+        fastmlp.TabularClassifier(epochs=1, random_state=0).fit(columns, y)
+    assert "'name' is text that differs in every row" in str(caught[0].message)
+    assert "'country' is 'here' in every row" in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fastmlp.TabularClassifier(epochs=1, random_state=0).fit({"size": columns["size"]}, y)
+
+
+def test_a_type_is_taken_as_numpy_has_it():
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    made = fastmlp.TabularRegressor(epochs=1, random_state=0, dtype=np.float64).fit(x, x[:, 0])
+    assert made.model_.networks[0].dtype == np.float64
+
+
+def test_a_function_as_loss_is_refused_with_where_it_is_taken():
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    with pytest.raises(TypeError, match=r"loss must be a name or .*fastmlp\.MLP takes functions"):
+        fastmlp.TabularRegressor(loss=lambda outputs, targets: 0.0).fit(x, x[:, 0])

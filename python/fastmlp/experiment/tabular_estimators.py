@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp._named import as_config
+from fastmlp._scalars import shown
 from fastmlp.data import CategoryColumn, Part, Samples
 from fastmlp.data.folds import random_folds
 from fastmlp.data.frames import is_frame, table_of
@@ -41,6 +42,7 @@ from fastmlp.history import History
 from fastmlp.losses import Loss
 from fastmlp.metrics import get_metric
 from fastmlp.model import MLP, load_mlp
+from fastmlp.network.architecture import dtype_name
 from fastmlp.validation import integer, real, sample_weights
 
 require("sklearn", "sklearn")
@@ -192,10 +194,19 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         for network in networks:
             self._name_outputs(network)
         self._take(BaggedModel(networks))
+        self._warn_of_unused_columns()
         scores = [one.score for one in trained if one.score is not None]
         self.validation_scores_ = scores or None
         self._held_out = trained[0].held
         return self
+
+    def _warn_of_unused_columns(self) -> None:
+        """Warn if columns of a frame hold what no network reads."""
+        unused = self.model_.preprocessing.left_out if self._has_names else ()
+        if unused:
+            reasons = ", ".join(f"{name!r} {reason}" for name, reason in unused[:10])
+            more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
+            warnings.warn(f"columns of X are not used: {reasons}{more}", UserWarning, stacklevel=3)
 
     def _take(self, model: BaggedModel) -> None:
         """Keep the trained networks and what they tell of their training."""
@@ -358,7 +369,7 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
             "dropout": self.dropout,
             "members": self.members,
             "patience": self.patience,
-            "dtype": self.dtype,
+            "dtype": dtype_name(self.dtype),
             "task": self._task,
             "sample_weight": job.weight,
         }
@@ -385,6 +396,11 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         return {"epochs": epochs, "max_time": max(limit, 1e-3)}
 
     def _loss(self) -> Any:
+        if callable(self.loss) and not isinstance(self.loss, Loss):
+            raise TypeError(
+                "loss must be a name or an object such as fastmlp.Huber(), got "
+                f"{shown(self.loss)}; fastmlp.MLP takes functions"
+            )
         return as_config(self.loss) if isinstance(self.loss, Loss) else self.loss
 
     # ------------------------------------------------------------ data

@@ -37,7 +37,7 @@ from fastmlp.validation import (
     shown,
 )
 
-__all__ = ["Architecture", "architecture_from_config", "checked_architecture"]
+__all__ = ["Architecture", "architecture_from_config", "checked_architecture", "dtype_name"]
 
 # Kinds of parameters; the last two are running moments.
 KINDS = (
@@ -355,7 +355,10 @@ def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation
     return named("output_activation", value, Activation, ACTIVATIONS)
 
 
-def _dtype_name(dtype: object) -> str:
+def dtype_name(dtype: object) -> str:
+    """Return the name of a type, given as a name or as anything that NumPy takes for a type."""
+    if isinstance(dtype, str):
+        return dtype
     try:
         return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError):
@@ -410,13 +413,12 @@ def checked_architecture(
         ]
         initial = default_initializer(activations)
     losses = checked_losses(loss, checked_sizes[-1])
-    dtype_name = dtype if isinstance(dtype, str) else _dtype_name(dtype)
     architecture = Architecture(
         layer_sizes=tuple(checked_sizes),
         activations=tuple(activations),
         losses=losses,
         input_scale=real("input_scale", input_scale, -np.inf),
-        dtype=np.dtype(choice("dtype", dtype_name, ("float32", "float64"))),
+        dtype=np.dtype(choice("dtype", dtype_name(dtype), ("float32", "float64"))),
         seed=integer("seed", seed, 0, 2**64 - 1),
         initializer=named(
             "initializer",
