@@ -7,6 +7,7 @@ import itertools
 import json
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -334,7 +335,10 @@ def test_a_changed_config_is_refused_or_makes_a_whole_estimator(kind, path):
         except FormatError:
             refused += 1
         else:
-            assert loaded.predict(x).shape[0] == x.shape[0], f"{words}, {cases[index]}"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # such as feature names that the samples lack
+                predicted = loaded.predict(x)
+            assert predicted.shape[0] == x.shape[0], f"{words}, {cases[index]}"
     assert refused > 200
 
 
