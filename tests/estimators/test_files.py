@@ -381,3 +381,8 @@ def test_a_short_text_among_a_long_one_asks_for_no_memory(path):
     write_model(path, tensors, config, kind=KIND)
     with pytest.raises(FormatError, match="text must have at most"):
         MLPClassifier.load(path)
+
+
+def test_numbers_that_their_type_cannot_hold_are_refused():
+    with pytest.raises(ValueError, match="an array of float32 cannot hold its numbers"):
+        from_file({"array": ["float32", [1e300], False]})

@@ -117,7 +117,11 @@ def _array(content: Any) -> Any:
     if dtype.kind not in "biufU":
         raise ValueError(f"arrays must hold numbers or text, got {dtype}")
     is_text = dtype.kind == "U"  # whose length in a file could ask for any memory
-    array = text_array(from_file(values)) if is_text else np.array(from_file(values), dtype)
+    try:
+        with np.errstate(over="raise"):
+            array = text_array(from_file(values)) if is_text else np.array(from_file(values), dtype)
+    except FloatingPointError:
+        raise ValueError(f"an array of {dtype} cannot hold its numbers") from None
     return array[()] if is_scalar else array
 
 
