@@ -52,6 +52,7 @@ TESTS = [
     "network/test_sparse_input.py",
     "network/test_reproducible.py",
     "network/test_memory.py",
+    "network/test_own_batches.py",
     "network/test_gradients.py",
     "network/test_residual_networks.py",
     "training/test_regularization.py",

@@ -215,6 +215,7 @@ class Arguments:
             "losses": [losses],
             "inputs": self.groups() if self.rng.random() < 0.4 else [],
             "members": self.members(),
+            "own_batches": bool(self.rng.random() < 0.5),
             "softmax_output": bool(self.rng.random() < 0.2),
             "input_scale": self.any_of(REALS) if chance else 1.0,
             "input_dropout": self.any_of(REALS) if chance else 0.0,
