@@ -106,8 +106,8 @@ CHOSEN = [
 def test_a_training_in_pieces_is_one_in_one_piece(way, cut, tmp_path):
     compared = 0
     for trial in range(TRIALS):
-        # Every schedule, optimizer, averaging and callback in turn, over all ways and cuts; the rest
-        # by chance.
+        # Every schedule, optimizer, averaging and callback in turn, over all ways and cuts; the
+        # rest by chance.
         cell = list(WAYS).index(way) * len(CUTS) + CUTS.index(cut)
         random = np.random.default_rng([SEED, trial, cell])
         case = Case(random, **CHOSEN[(cell * TRIALS + trial) % len(CHOSEN)])
