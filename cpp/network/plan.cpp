@@ -11,7 +11,9 @@ namespace {
 /// Half of the second-level cache of current x86 and Arm server cores; the other half is for operands that stream.
 constexpr std::int64_t kCacheBytes = 256 << 10;
 constexpr std::int64_t kMostRows = 256;
-constexpr std::int64_t kMostPanelGroup = 4;
+/// Output panels whose gradients are used for each panel of the input that is read. With more rows than the cache holds
+/// it saves reads of the input from memory.
+constexpr std::int64_t kPanelGroup = 4;
 /// With more threads the repeated gathering costs more than it saves.
 constexpr int kMostOwnInputs = 4;
 constexpr std::int64_t kLeastDepth = 128;
@@ -92,7 +94,7 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   // thread take several blocks.
   plan.row_block = round_up(std::min(any_outputs ? rows : thread_rows, kMostRows), panel);
   plan.depth_block = std::max(kLeastDepth, kCacheBytes / (plan.row_block * element_bytes) / panel * panel);
-  plan.panel_group = std::clamp<std::int64_t>(2 * kCacheBytes / element_bytes / panel / rows, 1, kMostPanelGroup);
+  plan.panel_group = kPanelGroup;
   apply(overrides(), spec, panel, plan);
   return plan;
 }
