@@ -89,7 +89,7 @@ def imputed(frames: list[pd.DataFrame], numeric: list[str]) -> list[pd.DataFrame
     ]
 
 
-def _pytabkit(family: str) -> Method:
+def _pytabkit(family: str, **settings: Any) -> Method:
     def method(split: Split, seed: int) -> Prediction:
         import numpy as np
         import pandas as pd
@@ -99,7 +99,7 @@ def _pytabkit(family: str) -> Method:
         classes = split.table.task != "regression"
         kind = "Classifier" if classes else "Regressor"
         model = getattr(sklearn_interfaces, f"{family}_{kind}")(
-            random_state=seed, n_threads=THREADS, device="cpu"
+            random_state=seed, n_threads=THREADS, device="cpu", **settings
         )
         x = pd.concat([data.x_train, data.x_validation], ignore_index=True)
         y = np.concatenate([data.y_train, data.y_validation])
@@ -192,6 +192,7 @@ METHODS: dict[str, Method] = {
     "lightgbm": _trees(_lightgbm),
     "lightgbm-all": _trees(_lightgbm, everything=True),
     "tabm-d": _pytabkit("TabM_D"),
+    "tabm-d-small": _pytabkit("TabM_D", d_block=128, tabm_k=8),
     "realmlp-td-s": _pytabkit("RealMLP_TD_S"),
     "catboost": _trees(_CatBoost),
     "hist-gradient-boosting": _trees(_hist_gradient_boosting),

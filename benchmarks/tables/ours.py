@@ -99,7 +99,7 @@ def _fastmlp(*arguments: str) -> None:
         raise RuntimeError(f"{' '.join(call)}:\n{done.stderr}")
 
 
-def model(split: Split, seed: int, architecture: str) -> Prediction:
+def model(split: Split, seed: int, architecture: str, **settings: Any) -> Prediction:
     """`fastmlp.Model` with an architecture for tables; the validation rows choose the epoch."""
     import numpy as np
 
@@ -108,7 +108,12 @@ def model(split: Split, seed: int, architecture: str) -> Prediction:
     target = split.table.target
     task = "regression" if split.table.task == "regression" else "classification"
     made = fastmlp.Model(
-        architecture=architecture, seed=seed, target=target, task=task, threads=THREADS
+        architecture=architecture,
+        seed=seed,
+        target=target,
+        task=task,
+        threads=THREADS,
+        **settings,
     )
     start = time.perf_counter()
     made.fit(split.train, validation=split.validation, verbose=0)
@@ -123,9 +128,9 @@ def model(split: Split, seed: int, architecture: str) -> Prediction:
     return Prediction(values, seconds)
 
 
-def of_architecture(architecture: str) -> Method:
-    """Return `model` for an architecture as a method."""
-    return lambda split, seed: model(split, seed, architecture)
+def of_architecture(architecture: str, **settings: Any) -> Method:
+    """Return `model` for an architecture and settings as a method."""
+    return lambda split, seed: model(split, seed, architecture, **settings)
 
 
 def bagged(split: Split, seed: int) -> Prediction:
@@ -154,5 +159,6 @@ METHODS: dict[str, Method] = {
     "fastmlp-realmlp": of_architecture("realmlp"),
     "fastmlp-realmlp-s": of_architecture("realmlp-s"),
     "fastmlp-tabm": of_architecture("tabm"),
+    "fastmlp-tabm-small": of_architecture("tabm", hidden=[128, 128, 128], members=8),
     "fastmlp-realmlp-folds": bagged,
 }

@@ -96,10 +96,18 @@ class BestValue:
         Change of the value, >= 0, that an improvement must exceed.
     relative : bool
         Whether `minimum_change` is a fraction of the magnitude of the best value.
+    takes_ties : bool
+        Whether a value equal to the best one is the best, too.
     """
 
     def __init__(
-        self, monitor: str, mode: str, minimum_change: float = 0.0, *, relative: bool = False
+        self,
+        monitor: str,
+        mode: str,
+        minimum_change: float = 0.0,
+        *,
+        relative: bool = False,
+        takes_ties: bool = False,
     ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be a string, got {type(monitor).__name__}")
@@ -113,6 +121,7 @@ class BestValue:
         self._sign = 1.0 if larger else -1.0
         self._minimum_change = real("minimum_change", minimum_change, 0.0)
         self._relative = relative
+        self._takes_ties = takes_ties
 
     def reset(self) -> None:
         """Discard the best value."""
@@ -135,7 +144,7 @@ class BestValue:
         value = float(record[self.monitor])
         if not math.isfinite(value):
             return False
-        if self.value is not None:
+        if self.value is not None and not (self._takes_ties and value == self.value):
             margin = self._minimum_change * (abs(self.value) if self._relative else 1.0)
             if self._sign * (value - self.value) <= margin:
                 return False

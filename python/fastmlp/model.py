@@ -109,7 +109,8 @@ class MLP(Network):
         Kotelnikov and Babenko 2025; BatchEnsemble: Wen, Tran and Ba 2020).
     own_batches : bool
         Whether each member is trained on batches that are drawn for it alone, which makes members
-        more different from each other. By default a batch is that of all members.
+        more different from each other. By default a batch is that of all members. No effect
+        without members.
     layer_normalization : bool or list of bool
         Whether the hidden layers normalize the pre-activations of each sample, over all units, to
         mean 0 and variance 1 before a trained factor and shift of each unit and the activation (Ba,

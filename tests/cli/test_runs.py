@@ -46,7 +46,7 @@ def make_run(path, source="iris", layers=(), records=(), result=None, **environm
 
 
 def finished(path, accuracy=0.9125, **more):
-    records = [record(e, val_accuracy=v) for e, v in enumerate((0.5, 0.8, 0.8, 0.7), 1)]
+    records = [record(e, val_accuracy=v) for e, v in enumerate((0.5, 0.8, 0.75, 0.7), 1)]
     result = {"status": "completed", "dataset": "iris", "evaluated_on": "test"}
     result["test"] = {"accuracy": accuracy, "loss": 0.25}
     return make_run(path, records=records, result=result, **more)
@@ -391,3 +391,16 @@ def test_a_table_on_a_terminal(runs):
     assert "\x1b[1m" in drawn
     assert "001-[b]iris" in drawn
     assert "91.25%" in drawn
+
+
+@pytest.mark.parametrize(("architecture", "best"), [("realmlp", 5), ("mlp", 1)])
+def test_of_equally_good_epochs_all_commands_name_the_same(runs, architecture, best):
+    """A rate that changes no weight makes all epochs equal."""
+    flags = ("--architecture", architecture, "--hidden", 4, "--lr", 1e-30)
+    done = run("train", "iris", *flags, "--epochs", 5, "--no-report", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best_epoch"] == listed()[0]["best_epoch"] == best
+    flags = (*flags[:-2], "--search", "optimizer.learning_rate=1e-30|2e-30", "--trials", 1)
+    done = run("sweep", "iris", *flags, "--epochs", 5, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best"]["best_epoch"] == best

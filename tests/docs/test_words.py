@@ -81,3 +81,8 @@ def test_old_terms_are_gone(part, term):
 
 def test_spelling_is_american():
     assert not found(BRITISH, tracked())
+
+
+def test_no_file_has_marks_of_a_merge():
+    """Pages run as tests even with them."""
+    assert not found(r"^(<{7}|={7}|>{7}|\|{7})( |$)", tracked())

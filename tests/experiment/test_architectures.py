@@ -131,9 +131,11 @@ def test_members_are_for_ensembles():
     data = frame(6)
     with pytest.raises(ValueError, match="members must be left out with the architecture realmlp"):
         fastmlp.Model(architecture="realmlp", target="sold", members=2).fit(data, verbose=0)
-    plain = fastmlp.Model(target="sold", members=3, epochs=1, hidden=[4]).fit(data, verbose=0)
-    assert plain.network.architecture.members == 3
-    assert plain.network.architecture.sharing == "packed"
+    few = {"target": "sold", "members": 3, "epochs": 1, "hidden": [4]}
+    for architecture, sharing in ((None, "tabm"), ("mlp", "packed")):
+        named = {"architecture": architecture} if architecture else {}
+        network = fastmlp.Model(**named, **few).fit(data, verbose=0).network
+        assert (network.architecture.members, network.architecture.sharing) == (3, sharing)
 
 
 def test_resnet_has_a_block_for_each_hidden_width():

@@ -77,3 +77,16 @@ def test_a_metric_that_the_validation_part_does_not_determine_is_refused():
     model = fastmlp.Model(target="kind", monitor="val_auc", epochs=2, **PLAIN)
     with pytest.raises(ValueError, match="monitor must be a metric that is defined on the valida"):
         model.fit(data, validation=held, verbose=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("epochs", [20, None])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_poisson_learns_in_few_epochs_too(seed, epochs, scale):
+    """The exponential of the rates does not blow up the training."""
+    random = np.random.default_rng(1)
+    x = random.standard_normal((700, 2))
+    counts = scale * random.poisson(np.exp(x[:, 0]))
+    regressor = fastmlp.TabularRegressor(loss="poisson", epochs=epochs, random_state=seed)
+    rates = regressor.fit(x[:500], counts[:500]).predict(x[500:])
+    assert np.corrcoef(rates, np.exp(x[500:, 0]))[0, 1] > 0.9

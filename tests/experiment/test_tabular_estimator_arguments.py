@@ -392,3 +392,17 @@ def test_a_function_as_loss_is_refused_with_where_it_is_taken():
     x = np.random.default_rng(0).standard_normal((40, 2))
     with pytest.raises(TypeError, match=r"loss must be a name or .*fastmlp\.MLP takes functions"):
         fastmlp.TabularRegressor(loss=lambda outputs, targets: 0.0).fit(x, x[:, 0])
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf, 1e308])
+def test_weights_of_classes_are_named_as_they_were_given(weight):
+    x = numbers(0)
+    with pytest.raises(ValueError, match=r"class_weight\[0\] must be"):
+        classifier(class_weight={0: weight, 1: 1.0}).fit(x, (x[:, 0] > 0).astype(int))
+
+
+@pytest.mark.parametrize("unit", ["datetime64[us]", "timedelta64[s]"])
+def test_times_are_no_quantities(unit):
+    x = numbers(0)
+    with pytest.raises(TypeError, match=r"y must be numbers, got (date|time)"):
+        regressor().fit(x, np.arange(len(x)).astype(unit))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 
 import numpy as np
 import pytest
@@ -152,12 +151,52 @@ def test_other_losses_predict_other_quantities():
     assert abs(rates.mean() - counts.mean()) < 0.5
 
 
-def test_a_time_limit_shortens_the_training():
-    frame, labels, _ = table(10, 4000)
-    start = time.perf_counter()
-    classifier = fastmlp.TabularClassifier(time_limit=2.0, random_state=0).fit(frame, labels)
-    assert time.perf_counter() - start < 30.0
-    assert classifier.n_iter_[0] < 256
+def test_the_score_of_several_quantiles():
+    x = np.random.default_rng(3).normal(size=(200, 3))
+    y = x[:, 0] + 0.1 * x[:, 1]
+    loss = fastmlp.Quantile(levels=[0.1, 0.9])
+    regressor = small(fastmlp.TabularRegressor, loss=loss, epochs=60).fit(x, y)
+    predicted = regressor.predict(x)
+
+    def lost(level, values):
+        return np.mean(np.maximum(level * (y - values), (level - 1) * (y - values)))
+
+    saved = [
+        1 - lost(level, predicted[:, j]) / lost(level, np.quantile(y, level))
+        for j, level in enumerate((0.1, 0.9))
+    ]
+    np.testing.assert_allclose(regressor.score(x, y), np.mean(saved), rtol=1e-6)
+    assert np.isfinite(cross_val_score(regressor, x, y, cv=2)).all()
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_mean_probabilities_sum_to_1(folds):
+    frame, labels, _ = table(3, 120)
+    classifier = small(fastmlp.TabularClassifier, n_cv=folds, epochs=3).fit(frame, labels)
+    sums = classifier.predict_proba(frame).sum(axis=1)
+    np.testing.assert_allclose(sums, 1.0, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_time_limit_that_suffices_changes_nothing(folds):
+    frame, labels, _ = table(10, 200)
+    free, limited = (
+        small(fastmlp.TabularClassifier, epochs=5, n_cv=folds, **limit).fit(frame, labels)
+        for limit in ({}, {"time_limit": 600.0})
+    )
+    assert limited.n_iter_ == [5] * folds
+    assert (limited.predict_proba(frame) == free.predict_proba(frame)).all()
+
+
+@pytest.mark.parametrize("architecture", ["realmlp", "tabm"])
+def test_a_time_limit_shortens_the_training(architecture):
+    frame, labels, _ = table(10, 600)
+    classifier = small(
+        fastmlp.TabularClassifier, architecture=architecture, epochs=100_000, time_limit=1e-3
+    )
+    with pytest.warns(UserWarning, match="leaves 1 of 100000 epochs, which rarely learn"):
+        classifier.fit(frame, labels)
+    assert classifier.n_iter_ == [1]
 
 
 def test_importance_finds_the_columns_that_count():

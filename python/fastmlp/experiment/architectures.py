@@ -70,6 +70,8 @@ class Architecture:
         Settings by section, which settings of the user replace.
     by_task : mapping of str to mapping
         The same for "classification", "multilabel" and "regression".
+    by_loss : mapping of str to mapping
+        The same for a loss that the settings name; they replace those of the task.
     space : sequence of str
         Settings that a sweep searches, each as text that `search.Dimension.parse` accepts.
     space_by_task : mapping of str to sequence of str
@@ -97,6 +99,7 @@ class Architecture:
 
     recipe: Mapping[str, Values]
     by_task: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
+    by_loss: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
     space: Sequence[str] = ()
     space_by_task: Mapping[str, Sequence[str]] = field(default_factory=dict)
     epochs: int = 256
@@ -360,6 +363,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "training": _REALMLP_TRAINING,
         },
         by_task=_realmlp_by_task(0.04, 0.2),
+        # Rates are exponentials, which the rate of regression drives beyond all bounds.
+        by_loss={"poisson": {"optimizer": {"learning_rate": 0.04, "clip_norm": 10.0}}},
         space=(*_REALMLP_SPACE, f"network.embedding={_PERIODIC}"),
         space_by_task=_SMOOTHING,
         most_one_hot=8,
@@ -449,6 +454,12 @@ def architecture_of(config: Config) -> Architecture | None:
     return None if name in (None, "mlp") else ARCHITECTURES[str(name)]
 
 
+def keeps_last(config: Config) -> bool:
+    """Return whether the last one of several equally good epochs is the best."""
+    architecture = architecture_of(config)
+    return architecture is not None and architecture.keeps_last
+
+
 def completed(config: Config, task: str, samples: int) -> Config:
     """Return the settings with those of the architecture that depend on task and samples.
 
@@ -457,7 +468,7 @@ def completed(config: Config, task: str, samples: int) -> Config:
     architecture = architecture_of(config)
     if architecture is None:
         return config
-    by_task = dict(architecture.by_task.get(task, {}))
+    by_task = _of_task_and_loss(architecture, task, config.network.loss)
     if not _has_own_optimizer(config, architecture):
         by_task.pop("optimizer", None)
     training = {"epochs": _usual_epochs(architecture, samples)}
@@ -469,6 +480,15 @@ def completed(config: Config, task: str, samples: int) -> Config:
         )
         config = config.model_copy(update={section: checked})
     return config
+
+
+def _of_task_and_loss(architecture: Architecture, task: str, loss: Any) -> dict[str, Values]:
+    """Return the settings by section that depend on the task and the loss."""
+    name = loss.get("name") if isinstance(loss, Mapping) else loss
+    sections = dict(architecture.by_task.get(task, {}))
+    for section, values in architecture.by_loss.get(str(name), {}).items():
+        sections[section] = {**sections.get(section, {}), **values}
+    return sections
 
 
 def by_data(config: Config) -> dict[str, str]:

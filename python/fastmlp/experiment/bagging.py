@@ -341,8 +341,11 @@ class BaggedModel:
                 decided = positions[decided]
             else:
                 decided = decided.reshape(len(x), -1)
-        kind = shares.dtype if single else np.float64
-        spread = np.zeros((len(x), self._preprocessing.outputs), kind)
+        else:
+            shares = shares.astype(np.float64)
+            if self.task == "classification":  # to the precision of float64
+                shares /= shares.sum(axis=1, keepdims=True)
+        spread = np.zeros((len(x), self._preprocessing.outputs), shares.dtype)
         spread[:, positions] = shares
         return spread, decided
 

@@ -280,12 +280,10 @@ class StopRule:
 
     def __init__(self, config: Config, records: Sequence[Record] = ()) -> None:
         training = config.training
-        architecture = architectures.architecture_of(config)
         self._patience = training.patience
         self._max_time = training.max_time
-        self._monitor = training.monitor or "loss"
-        self._best = BestValue(self._monitor, "auto")
-        self._keeps_last = architecture is not None and architecture.keeps_last
+        takes_ties = architectures.keeps_last(config)
+        self._best = BestValue(training.monitor or "loss", "auto", takes_ties=takes_ties)
         self._started = time.monotonic()
         self.best_epoch = self.since_best = 0
         for record in records:
@@ -299,8 +297,6 @@ class StopRule:
     def update(self, record: Record) -> bool:
         """Add the record of an epoch; return True if the epoch is the best so far."""
         is_best = self._best.update(record)
-        if self._keeps_last and self._best.value is not None:
-            is_best = is_best or record.get(self._monitor) == self._best.value
         if is_best:
             self.best_epoch = record["epoch"]
         self.since_best = record["epoch"] - self.best_epoch

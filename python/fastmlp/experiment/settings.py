@@ -38,10 +38,9 @@ _MAX_BYTES = 1 << 20
 _CHOICES = ("optimizer", "schedule")
 
 # Settings that ask for a plain network: the usual architecture for tables comes with its optimizer
-# and its start, is a single network, and has no batch normalization.
+# and its start, and has no batch normalization.
 _OF_PLAIN_NETWORKS = (
-    ("network", "batch_normalization"), ("network", "members"), ("optimizer", "name"),
-    ("training", "initial_model"),
+    ("network", "batch_normalization"), ("optimizer", "name"), ("training", "initial_model"),
 )  # fmt: skip
 
 Values = dict[str, Any]
@@ -60,8 +59,9 @@ TABLES: Values = {
     "training": {"epochs": 60, "batch_size": 32},
 }
 
-# The usual architecture for tables. Its settings replace TABLES.
-TABLE_ARCHITECTURE = "realmlp"
+# The usual architectures for tables: of a network, and of an ensemble in one. Their settings
+# replace TABLES.
+TABLE_ARCHITECTURE, TABLE_ENSEMBLE = "realmlp", "tabm"
 # The same settings for arrays, whose columns have neither names nor kinds.
 ARRAYS: Values = dict(TABLES)
 
@@ -86,7 +86,8 @@ def recipe_of(source: object, layers: Sequence[Mapping[str, Any]]) -> Values:
     given = merged(*layers)
     named: Any = given.get("network", {}).get("architecture")
     if named is None and usual is TABLES and not _names_plain_network(given):
-        named = TABLE_ARCHITECTURE
+        several = given.get("network", {}).get("members")
+        named = TABLE_ENSEMBLE if several else TABLE_ARCHITECTURE
     if named in ARCHITECTURES:
         return merged(ARCHITECTURES[named].recipe, {"network": {"architecture": named}})
     return usual

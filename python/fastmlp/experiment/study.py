@@ -82,6 +82,8 @@ class Study:
         Seed of the drawn values.
     prune : bool
         Whether to stop trials that are worse than the median.
+    keeps_last : bool
+        Whether the last one of several equally good epochs of a trial is the best.
 
     Raises
     ------
@@ -101,10 +103,12 @@ class Study:
         monitor: str,
         seed: int,
         prune: bool,
+        keeps_last: bool = False,
     ) -> None:
         self._optuna = optuna = require("sweep", "optuna")
         self._dimensions = dimensions
         self._monitor = monitor
+        self._keeps_last = keeps_last
         self._seed = seed
         _cut_torn_line(journal)
         pruners = optuna.pruners
@@ -156,7 +160,8 @@ class Study:
         return sorted(map(self._trial, self._kept()), key=lambda trial: trial.number)
 
     def _trial(self, trial: Any) -> Trial:
-        best, epoch = BestValue(self._monitor, "auto"), None
+        best = BestValue(self._monitor, "auto", takes_ties=self._keeps_last)
+        epoch = None
         for step, value in sorted(trial.intermediate_values.items()):
             if best.update({self._monitor: value}):
                 epoch = step

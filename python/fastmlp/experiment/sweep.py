@@ -13,6 +13,7 @@ from fastmlp import _core
 from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
+from fastmlp.experiment.architectures import keeps_last
 from fastmlp.experiment.locking import locked
 from fastmlp.experiment.runner import Experiment, require_digests
 from fastmlp.experiment.schema import Config
@@ -231,6 +232,7 @@ class Sweep:
             monitor=monitor,
             seed=search.seed,
             prune=search.prune,
+            keeps_last=keeps_last(self.config()),
         )
 
     def run(

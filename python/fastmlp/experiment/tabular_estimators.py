@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,6 @@ from fastmlp.data.frames import is_frame, table_of
 from fastmlp.data.split import split
 from fastmlp.data.table import Table
 from fastmlp.errors import FormatError
-from fastmlp.experiment.architectures import ARCHITECTURES
 from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.fit_directory import FitDirectory
 from fastmlp.experiment.folds import digest
@@ -47,6 +45,7 @@ from fastmlp.validation import integer, real, sample_weights
 
 require("sklearn", "sklearn")
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
+from sklearn.metrics import d2_pinball_score  # noqa: E402
 from sklearn.utils import check_random_state  # noqa: E402
 from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn.utils.validation import (  # noqa: E402
@@ -62,8 +61,6 @@ __all__ = ["TabularClassifier", "TabularRegressor"]
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
 E = TypeVar("E", bound="_TabularEstimator")
-_FEWEST_EPOCHS = 8
-_CALIBRATION_EPOCHS = 2
 
 
 class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
@@ -377,23 +374,8 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         if self._numeric:
             settings["numeric"] = list(self._columns)
         if self.time_limit is not None:
-            limit = real("time_limit", self.time_limit, 0.0) / rounds
-            settings |= self._fitting_into(limit, job, settings)
+            settings["time_limit"] = real("time_limit", self.time_limit, 0.0) / rounds
         return settings
-
-    def _fitting_into(
-        self, limit: float, job: TrainingJob, settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return the number of epochs that take `limit` seconds, by the time of a few."""
-        start = time.perf_counter()
-        trial = job.run({**settings, "epochs": _CALIBRATION_EPOCHS}, 0)
-        epoch = (time.perf_counter() - start) / _CALIBRATION_EPOCHS
-        left = max(limit - (time.perf_counter() - start), 0.0)
-        architecture = ARCHITECTURES.get(self.architecture)
-        usual = self.epochs or (256 if architecture is None else architecture.epochs)
-        del trial
-        epochs = int(np.clip(left / epoch, min(_FEWEST_EPOCHS, usual), usual))
-        return {"epochs": epochs, "max_time": max(limit, 1e-3)}
 
     def _loss(self) -> Any:
         if callable(self.loss) and not isinstance(self.loss, Loss):
@@ -794,6 +776,10 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         weights = super()._weights(y, given)
         if self.class_weight is None:
             return weights
+        if isinstance(self.class_weight, Mapping):
+            most = float(np.finfo(np.float32).max)
+            for label, value in self.class_weight.items():
+                real(f"class_weight[{label!r}]", value, 0.0, most)
         of_class = compute_sample_weight(self.class_weight, self.classes_[y])
         return np.asarray(of_class if weights is None else of_class * weights, np.float64)
 
@@ -918,6 +904,9 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
     def _quantities(self, y: Any, name: str) -> Array:
         if y is None:
             raise ValueError(f"requires y to be passed, but the target {name} is None")
+        kind = getattr(getattr(y, "dtype", None), "kind", "")
+        if kind in ("m", "M"):
+            raise TypeError(f"{name} must be numbers, got {y.dtype}; subtract a date and divide")
         array = check_array(y, ensure_2d=False, dtype="numeric", input_name=name, estimator=self)
         if array.ndim == 2 and array.shape[1] == 1:
             array = column_or_1d(array, warn=True)
@@ -929,6 +918,22 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
         if y.ndim == 1 and isinstance(levels, Sequence) and len(levels) > 1:
             return [f"quantile {level}" for level in levels]
         return super()._target_names(y)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R2; of several quantiles of one target, the mean of their D2.
+
+        D2 is the share of the quantile loss that the predictions save, beside that of the quantile
+        of `y`: `sklearn.metrics.d2_pinball_score`.
+        """
+        loss = self.model_.networks[0].architecture.losses[0]
+        levels = getattr(loss, "levels", None)
+        if np.ndim(y) > 1 or not isinstance(levels, Sequence) or len(levels) < 2:
+            return float(super().score(X, y, sample_weight))
+        scores = [
+            d2_pinball_score(y, values, sample_weight=sample_weight, alpha=level)
+            for level, values in zip(levels, self.predict(X).T, strict=True)
+        ]
+        return float(np.mean(scores))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

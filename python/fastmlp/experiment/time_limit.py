@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,10 @@ from fastmlp.training.lbfgs import LBFGS
 
 __all__ = ["within_time_limit"]
 
-# The trial trains for two epochs, of which the second is measured, on at most so many samples.
-_TRIAL_SAMPLES = 20_000
+# A trial trains on one batch, then on more samples and for more epochs, until it takes this share
+# of the limit.
+_TRIAL = 0.04
+_GROWTH = 4
 # Shares of the limit: what the epochs may take, as their times differ.
 _USED = 0.9
 _FEWEST_EPOCHS = 10
@@ -33,13 +36,18 @@ def within_time_limit(experiment: Experiment) -> tuple[Experiment, str]:
         The same experiment with the number of epochs, at most as many as before and at least one.
     note : str
         What was chosen; empty without a limit.
+
+    Warns
+    -----
+    UserWarning
+        There is time for few epochs only.
     """
     training = experiment.config.training
     limit = training.time_limit
     if limit is None:
         return experiment, ""
     start = time.perf_counter()
-    seconds = _seconds_per_epoch(experiment)
+    seconds = _seconds_per_epoch(experiment, limit)
     left = _USED * (limit - (time.perf_counter() - start))
     usual = training.epochs or 1
     epochs = max(1, min(usual, int(left / seconds)))
@@ -47,13 +55,39 @@ def within_time_limit(experiment: Experiment) -> tuple[Experiment, str]:
     config = experiment.config.model_copy(update={"training": changed})
     note = f"time limit: {epochs} of {usual} epochs, as one takes about {seconds:.3g} s"
     if epochs < min(usual, _FEWEST_EPOCHS):
-        note += "; so few rarely learn: allow more time, or choose a smaller network"
+        warnings.warn(
+            f"a time limit of {limit:.3g} s leaves {epochs} of {usual} epochs, which rarely learn: "
+            "allow more time, or choose a smaller network",
+            UserWarning,
+            stacklevel=2,
+        )
     return replace(experiment, config=config), note
 
 
-def _seconds_per_epoch(experiment: Experiment) -> float:
+def _seconds_per_epoch(experiment: Experiment, limit: float) -> float:
+    """Measure a training that takes a small share of the limit, or that of one batch."""
+    optimizer = build.optimizer(experiment.config)
+    assert not isinstance(optimizer, LBFGS)  # refuses a time limit
+    total = len(experiment.prepared.train)
+    rows, epochs = min(experiment.config.training.batch_size or 1, total), 1
+    model = experiment.new_model()
+    fit(model, _of_samples(experiment, rows / total), optimizer, [], epochs=1)  # allocates
+    while True:
+        trial = _of_samples(experiment, rows / total)
+        start = time.perf_counter()
+        fit(model, trial, optimizer, [], epochs=epochs)
+        seconds = time.perf_counter() - start
+        if seconds >= _TRIAL * limit or epochs >= (experiment.config.training.epochs or 1):
+            return seconds / epochs * total / rows
+        if rows < total:
+            rows = min(_GROWTH * rows, total)
+        else:
+            epochs *= _GROWTH
+
+
+def _of_samples(experiment: Experiment, share: float) -> Experiment:
+    """Return the experiment on the first samples of each part."""
     prepared = experiment.prepared
-    share = min(1.0, _TRIAL_SAMPLES / len(prepared.train))
     parts: dict[str, Any] = {
         name: None if part is None else _first(part, share)
         for name, part in (
@@ -62,17 +96,10 @@ def _seconds_per_epoch(experiment: Experiment) -> float:
             ("test", prepared.test),
         )
     }
-    trial = replace(experiment, prepared=replace(prepared, **parts))
-    model = trial.new_model()
-    optimizer = build.optimizer(trial.config)
-    assert not isinstance(optimizer, LBFGS)  # refuses a time limit
-    fit(model, trial, optimizer, [], epochs=1)
-    start = time.perf_counter()
-    fit(model, trial, optimizer, [], epochs=1)
-    return (time.perf_counter() - start) / share
+    return replace(experiment, prepared=replace(prepared, **parts))
 
 
 def _first(part: Samples, share: float) -> Samples:
-    count = max(1, int(share * len(part)))
+    count = max(1, round(share * len(part)))
     weight = None if part.weight is None else part.weight[:count]
     return Samples(part.x[:count], part.y[:count], weight)

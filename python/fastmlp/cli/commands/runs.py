@@ -400,7 +400,7 @@ def _summary_of_one(run: RunDirectory) -> RunSummary:
     test = result.get("test")
     measured = test if isinstance(test, Mapping) and status is None else {}
     measure = next((m for m in MEASURES if _number(measured.get(m)) is not None), None)
-    best_epoch, best_value = _best(config.training.monitor or "loss", records)
+    best_epoch, best_value = _best(config, records)
     return RunSummary(
         name=name,
         path=path,
@@ -420,15 +420,15 @@ def _summary_of_one(run: RunDirectory) -> RunSummary:
     )
 
 
-def _best(monitor: str, records: list[Record]) -> tuple[int | None, float | None]:
+def _best(config: Config, records: list[Record]) -> tuple[int | None, float | None]:
     """Return the best epoch so far and its value, by the rule of the training."""
-    from fastmlp.history import BestValue
+    from fastmlp.experiment.runner import StopRule
 
-    best, epoch = BestValue(monitor, "auto"), None
-    for record in records:
-        if _number(record.get(monitor)) is not None and best.update(record):
-            epoch = _number(record.get("epoch"))
-    return (None if epoch is None else int(epoch)), best.value
+    needed = ("epoch", config.training.monitor or "loss")
+    rule = StopRule(
+        config, [one for one in records if None not in (_number(one.get(n)) for n in needed)]
+    )
+    return rule.best_epoch or None, rule.best_value
 
 
 def _number(value: object) -> float | None:

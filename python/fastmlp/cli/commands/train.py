@@ -161,7 +161,8 @@ def _run(request: Request, state: State) -> int:
     if config.training.time_limit is not None:
         from fastmlp.experiment.time_limit import within_time_limit
 
-        experiment, note = within_time_limit(experiment)
+        with plain_warnings(quiet=request.quiet):
+            experiment, note = within_time_limit(experiment)
         if not request.quiet:
             _say(note)
     run = _create_run(experiment, request)
@@ -191,7 +192,7 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         bagging.plan, request.out, parent=runs_directory(), overwrite=request.overwrite,
         quiet=request.quiet,
     ) as place:  # fmt: skip
-        with data_errors():
+        with plain_warnings(quiet=request.quiet), data_errors():
             plan, note = plan_within_time_limit(bagging.plan, place)
         if note and not request.quiet:
             _say(note)
