@@ -207,6 +207,7 @@ OF_A_MODEL: Fields = {
     "parametric": {"type": ["boolean", "array"]},
     "members": COUNT,
     "sharing": maybe(TEXT),
+    "own_batches": FLAG,
     "first_inputs": COUNT,
     "layers": many(LAYER, 1),
     "preprocessing": maybe(PREPROCESSING),

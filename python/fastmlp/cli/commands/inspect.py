@@ -96,7 +96,7 @@ def _model_facts(path: Path) -> Facts:
     further = {
         "dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0, "batch_normalization": False,
         "inputs": [], "input_scaling": False, "parametric": False, "members": 1, "sharing": None,
-        "layer_normalization": False, "residual": False,
+        "own_batches": False, "layer_normalization": False, "residual": False,
     }  # fmt: skip
     return {
         "kind": "model",
@@ -213,7 +213,8 @@ def _input_rows(facts: Facts) -> list[tuple[str, str]]:
     if facts["input_scaling"]:
         rows.append(("input scaling", "one factor per input"))
     if facts["members"] > 1:
-        rows.append(("members", f"{facts['members']} ({facts['sharing']})"))
+        batches = ", batches of their own" if facts["own_batches"] else ""
+        rows.append(("members", f"{facts['members']} ({facts['sharing']}{batches})"))
     if facts["parametric"]:
         rows.append(("parametric", "units train their share of the activation"))
     return rows
