@@ -776,11 +776,14 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):  # type: ignore[mis
         weights = super()._weights(y, given)
         if self.class_weight is None:
             return weights
-        if isinstance(self.class_weight, Mapping):
+        class_weight = self.class_weight
+        if isinstance(class_weight, Mapping):
             most = float(np.finfo(np.float32).max)
-            for label, value in self.class_weight.items():
-                real(f"class_weight[{label!r}]", value, 0.0, most)
-        of_class = compute_sample_weight(self.class_weight, self.classes_[y])
+            class_weight = {
+                label: real(f"class_weight[{label!r}]", value, 0.0, most)
+                for label, value in class_weight.items()
+            }
+        of_class = compute_sample_weight(class_weight, self.classes_[y])
         return np.asarray(of_class if weights is None else of_class * weights, np.float64)
 
     def predict(self, X: Any) -> Array:
