@@ -132,6 +132,8 @@ def test_members_are_for_ensembles():
     with pytest.raises(ValueError, match="members must be left out with the architecture realmlp"):
         fastmlp.Model(architecture="realmlp", target="sold", members=2).fit(data, verbose=0)
     few = {"target": "sold", "members": 3, "epochs": 1, "hidden": [4]}
+    single = fastmlp.Model(**{**few, "members": 1}).fit(data, verbose=0).network
+    assert (single.architecture.members, single.architecture.parametric) == (1, (True,))
     for architecture, sharing in ((None, "tabm"), ("mlp", "packed")):
         named = {"architecture": architecture} if architecture else {}
         network = fastmlp.Model(**named, **few).fit(data, verbose=0).network

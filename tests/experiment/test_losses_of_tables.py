@@ -7,7 +7,7 @@ import pytest
 
 import fastmlp
 from fastmlp.experiment import build
-from fastmlp.experiment.architectures import ARCHITECTURES
+from fastmlp.experiment.architectures import ARCHITECTURES, by_data, completed
 from fastmlp.experiment.settings import resolve
 
 pytest.importorskip("polars")
@@ -90,3 +90,14 @@ def test_poisson_learns_in_few_epochs_too(seed, epochs, scale):
     regressor = fastmlp.TabularRegressor(loss="poisson", epochs=epochs, random_state=seed)
     rates = regressor.fit(x[:500], counts[:500]).predict(x[500:])
     assert np.corrcoef(rates, np.exp(x[500:, 0]))[0, 1] > 0.9
+
+
+def test_settings_show_what_the_loss_sets():
+    """`config show` tells the rate that the training has."""
+    for loss, told, used in (
+        ("mse", "0.04, or 0.2 for regression", 0.2),
+        ("poisson", "0.04", 0.04),
+    ):
+        config = resolve("data.csv", [{"network": {"loss": loss}}])
+        assert by_data(config)["optimizer.learning_rate"] == told
+        assert completed(config, "regression", 100).optimizer.learning_rate == used

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -166,6 +167,8 @@ def test_the_score_of_several_quantiles():
         for j, level in enumerate((0.1, 0.9))
     ]
     np.testing.assert_allclose(regressor.score(x, y), np.mean(saved), rtol=1e-6)
+    with pytest.raises(NotFittedError):
+        fastmlp.TabularRegressor().score(x, y)
     assert np.isfinite(cross_val_score(regressor, x, y, cv=2)).all()
 
 
@@ -186,6 +189,15 @@ def test_a_time_limit_that_suffices_changes_nothing(folds):
     )
     assert limited.n_iter_ == [5] * folds
     assert (limited.predict_proba(frame) == free.predict_proba(frame)).all()
+
+
+def test_a_training_that_diverges_says_so_with_a_time_limit_too():
+    frame, _, values = table(10, 300)
+    settings = {"optimizer": "sgd", "learning_rate": 1e6, "standardize_target": False}
+    settings |= {"target": "y", "task": "regression", "architecture": "mlp", "time_limit": 1}
+    model = fastmlp.Model(**settings)
+    with pytest.raises(fastmlp.DivergedError, match="diverged in epoch 1"):
+        model.fit({**frame, "y": values}, verbose=0)
 
 
 @pytest.mark.parametrize("architecture", ["realmlp", "tabm"])

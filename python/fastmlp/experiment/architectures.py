@@ -497,8 +497,8 @@ def by_data(config: Config) -> dict[str, str]:
     if architecture is None:
         return {}
     choices: dict[str, dict[str, str]] = {}
-    for task, sections in architecture.by_task.items():
-        for section, values in sections.items():
+    for task in architecture.by_task:
+        for section, values in _of_task_and_loss(architecture, task, config.network.loss).items():
             for name, value in values.items():
                 shown = value["name"] if isinstance(value, Mapping) else str(value)
                 choices.setdefault(f"{section}.{name}", {})[shown] = task
@@ -545,7 +545,7 @@ def network_arguments(config: Config, prepared: Prepared) -> Values:
                 f"{config.network.embedding!r}; the others embed numbers"
             )
         return {} if members is None else {"members": members, "sharing": "packed"}
-    if members is not None and architecture.members == 1:
+    if members not in (None, 1) and architecture.members == 1:
         raise ValueError(
             f"members must be left out with the architecture {config.network.architecture}, which "
             f"is a single network, got {members}"

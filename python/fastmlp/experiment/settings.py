@@ -86,8 +86,8 @@ def recipe_of(source: object, layers: Sequence[Mapping[str, Any]]) -> Values:
     given = merged(*layers)
     named: Any = given.get("network", {}).get("architecture")
     if named is None and usual is TABLES and not _names_plain_network(given):
-        several = given.get("network", {}).get("members")
-        named = TABLE_ENSEMBLE if several else TABLE_ARCHITECTURE
+        members = given.get("network", {}).get("members")
+        named = TABLE_ARCHITECTURE if members in (None, 1) else TABLE_ENSEMBLE
     if named in ARCHITECTURES:
         return merged(ARCHITECTURES[named].recipe, {"network": {"architecture": named}})
     return usual

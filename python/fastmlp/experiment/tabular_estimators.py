@@ -928,9 +928,10 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
         D2 is the share of the quantile loss that the predictions save, beside that of the quantile
         of `y`: `sklearn.metrics.d2_pinball_score`.
         """
-        loss = self.model_.networks[0].architecture.losses[0]
-        levels = getattr(loss, "levels", None)
-        if np.ndim(y) > 1 or not isinstance(levels, Sequence) or len(levels) < 2:
+        check_is_fitted(self, "model_")
+        levels = getattr(self.model_.networks[0].architecture.losses[0], "levels", None)
+        y = self._quantities(y, "y")
+        if y.ndim > 1 or not isinstance(levels, Sequence) or len(levels) < 2:
             return float(super().score(X, y, sample_weight))
         scores = [
             d2_pinball_score(y, values, sample_weight=sample_weight, alpha=level)

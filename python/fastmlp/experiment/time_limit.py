@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from fastmlp.data import Samples
+from fastmlp.errors import DivergedError
 from fastmlp.experiment import build
 from fastmlp.experiment.runner import Experiment, fit
 from fastmlp.training.lbfgs import LBFGS
@@ -71,16 +73,19 @@ def _seconds_per_epoch(experiment: Experiment, limit: float) -> float:
     total = len(experiment.prepared.train)
     rows, epochs = min(experiment.config.training.batch_size or 1, total), 1
     model = experiment.new_model()
-    fit(model, _of_samples(experiment, rows / total), optimizer, [], epochs=1)  # allocates
+    trial = _of_samples(experiment, rows / total)
+    with suppress(DivergedError):  # which is for the training itself to tell
+        fit(model, trial, optimizer, [], epochs=1)  # allocates
     while True:
-        trial = _of_samples(experiment, rows / total)
         start = time.perf_counter()
-        fit(model, trial, optimizer, [], epochs=epochs)
+        with suppress(DivergedError):
+            fit(model, trial, optimizer, [], epochs=epochs)
         seconds = time.perf_counter() - start
         if seconds >= _TRIAL * limit or epochs >= (experiment.config.training.epochs or 1):
             return seconds / epochs * total / rows
         if rows < total:
             rows = min(_GROWTH * rows, total)
+            trial = _of_samples(experiment, rows / total)
         else:
             epochs *= _GROWTH
 
