@@ -205,6 +205,13 @@ void register_network_type(py::module_& module, const char* name) {
           },
           py::arg("initializer"), py::arg("parameter"), py::arg("seed"))
       .def("initialize_from_samples", initialize_from_samples<T>, x, py::arg("seed"))
+      .def(
+          "set_input_scale",
+          [](Net& network, double scale) {
+            const auto lock = lock_alone(network);
+            network.mlp.set_input_scale(scale);
+          },
+          py::arg("scale"))
       .def("arrays", parameter_list<T>)
       .def("get", get_parameter<T>, kind, index)
       .def("set", set_parameter<T>, kind, index, py::arg("values").noconvert())

@@ -58,6 +58,8 @@ class Mlp {
   Mlp(NetworkSpec spec, const std::string& isa);
 
   const NetworkSpec& spec() const { return spec_; }
+  /// Of a network that has not been trained: its weights are for the inputs as they are scaled.
+  void set_input_scale(double scale) { spec_.input_scale = scale; }
   const KernelTable<T>& kernels() const { return kernels_; }
   const DenseLayer<T>& layer(std::size_t l) const { return layers_[l]; }
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -27,11 +28,18 @@ from fastmlp.network.network import (
     hidden_parameters,
 )
 from fastmlp.network.plan import Plan
-from fastmlp.network.samples import column_names
+from fastmlp.network.samples import Data, column_names
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
 from fastmlp.schedules import Schedule
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
 from fastmlp.training.continuation import Continuation, Planned, Progress
+from fastmlp.training.defaults import (
+    DEFAULT_ITERATIONS,
+    DEFAULT_OPTIMIZER,
+    default_epochs,
+    default_optimizer,
+    started_at_targets,
+)
 from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.training.loop import ProgressFunction, TrainingLoop
 from fastmlp.training.lr_finder import LearningRates, find_learning_rates
@@ -43,6 +51,7 @@ __all__ = ["MLP", "History", "load_mlp"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
+_LINES = 20  # that a fit of default length prints
 _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
 
@@ -68,8 +77,12 @@ class MLP(Network):
         take values, (samples, outputs). Or an object such as ``fastmlp.Huber(delta=2.0)``; a
         function as `UserLoss` describes it; or a list of objects that say their ``outputs``, which
         are added.
-    input_scale : float
-        Factor of every input; 1/255 turns bytes into numbers from 0 to 1.
+    input_scale : float, optional
+        Factor of every input; 1/255 turns bytes into numbers from 0 to 1. By default the first
+        `fit` looks at its samples. Images of bytes get 1/255. Inputs that are far from unit scale
+        (a column with a root mean square above 4, no number as large as 0.5, or a mean of 1 or more
+        that is 20 deviations) are standardized by `standardization`. Others stay as they are, as
+        all do with 1.
     dtype : {"float32", "float64"}
         Scalar type in which parameters are stored and all arithmetic is done.
     seed : int
@@ -132,6 +145,10 @@ class MLP(Network):
         Conversion of samples as they come into ``x``, which the network carries and stores in its
         file. `fastmlp.Model` and the command line apply it; the methods of a network take ``x``.
 
+    standardization : Standardization or None
+        ``mean`` and ``deviation`` of each input, by which the network standardizes samples before
+        all else; None: it does not.
+
     feature_names : tuple of str or None
         Names of the columns if `fit` got a data frame of numbers. Later frames may have these
         columns in any order; arrays have no names and are taken as they are.
@@ -161,7 +178,7 @@ class MLP(Network):
         *,
         activation: str | Activation | Sequence[str | Activation] = "relu",
         loss: Any = "softmax_cross_entropy",
-        input_scale: float = 1.0,
+        input_scale: float | None = None,
         dtype: str = "float32",
         seed: int = 0,
         initializer: str | Initializer | None = None,
@@ -184,7 +201,7 @@ class MLP(Network):
                 layer_sizes,
                 activation=activation,
                 loss=loss,
-                input_scale=input_scale,
+                input_scale=1.0 if input_scale is None else input_scale,
                 dtype=dtype,
                 seed=seed,
                 initializer=initializer,
@@ -204,6 +221,9 @@ class MLP(Network):
             )
         )
         self._continuation = Continuation()  # of the last fit, from which another may go on
+        # Whether the first fit decides how inputs are scaled, and whether its time has come.
+        self._scales_inputs = input_scale is None and inputs is None
+        self._is_as_drawn = True
         self.preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
@@ -238,7 +258,16 @@ class MLP(Network):
             training_state=state,
             refusal=self._refusal,
             feature_names=self.feature_names,
+            standardization=self.standardization,
+            scales_inputs=self._scales_inputs and self._is_new,
         )
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether the parameters are the initial ones, which no step has changed."""
+        last = self._continuation
+        stepped = last.progress.epoch > 0 or (last.steps > 0 and not last.has_diverged)
+        return self._is_as_drawn and last.refusal is None and not stepped
 
     @property
     def history(self) -> History:
@@ -252,6 +281,7 @@ class MLP(Network):
 
     def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
         super()._assign_all(arrays)
+        self._is_as_drawn = False
         # A training that is resumed continues from the parameters that were assigned last.
         now = self._continuation.progress
         if now.kept is not None:
@@ -263,7 +293,7 @@ class MLP(Network):
         x: npt.ArrayLike,
         y: Any,
         *,
-        epochs: int = 5,
+        epochs: int | None = None,
         batch_size: int = 128,
         optimizer: str | Optimizer | LBFGS | None = None,
         validation_data: Sequence[Any] | None = None,
@@ -289,17 +319,20 @@ class MLP(Network):
             sparse matrix stays sparse.
         y : array, or list of arrays with several losses
             Labels of shape (samples,) or values of shape (samples, outputs), as the loss needs.
-        epochs : int
+        epochs : int, optional
             Passes over the samples, >= 1. With `resume`, the number of further epochs; 0 completes
-            what an exception interrupted, such as the callbacks of the last epoch.
+            what an exception interrupted, such as the callbacks of the last epoch. The default is
+            as many as make 1,000 steps, but at least 5; of `LBFGS` it is 200.
         batch_size : int
             Samples per step, >= 1. The last batch of an epoch may be smaller; its loss is averaged
             over its own size. With batch normalization the batches of an epoch have at least 2
             samples and differ by at most one, because moments of a few samples are unreliable.
         optimizer : str, Optimizer or LBFGS, optional
             The name of an optimizer, with its default settings, or an object. The default is
-            ``SGD(learning_rate=0.1, momentum=0.9)``. `LBFGS` uses all samples in every iteration,
-            and `epochs` is its number of iterations.
+            ``Adam(learning_rate=0.002)``; for losses of values the outputs then begin at the mean
+            of the targets, and steps of the last layer are in units of their deviation, so that
+            targets may have any scale. `LBFGS` uses all samples in every iteration, and `epochs` is
+            its number of iterations.
         validation_data : (x, y) or (x, y, sample_weight), optional
             Samples that are evaluated after each epoch; the weights count in loss and accuracy.
         sample_weight : array of shape (samples,), optional
@@ -334,7 +367,8 @@ class MLP(Network):
             Epochs of this fit and all that resume it, for which schedules are planned. The default
             is the number of epochs of this fit, or that of the fit that it resumes.
         verbose : int
-            0 prints nothing, 1 prints a line per epoch to standard error.
+            0 prints nothing, 1 prints a line per epoch to standard error, or 20 lines if `epochs`
+            is the default.
         progress : callable, optional
             Function called at most every 25 ms as ``progress(samples_done, samples, mean_loss,
             accuracy)``.
@@ -365,7 +399,8 @@ class MLP(Network):
         (50, True)
         """
         resume = flag("resume", resume)
-        epochs = integer("epochs", epochs, 0 if resume else 1, _MOST_EPOCHS)
+        if epochs is not None:
+            epochs = integer("epochs", epochs, 0 if resume else 1, _MOST_EPOCHS)
         batch_size = integer("batch_size", batch_size, 1)
         team = thread_count(threads)
         hooks = as_callbacks(callbacks)
@@ -377,59 +412,118 @@ class MLP(Network):
         drop_last = flag("drop_last", drop_last)
         if isinstance(optimizer, str) and optimizer.lower() == "lbfgs":
             optimizer = LBFGS()
-        if not isinstance(optimizer, LBFGS):
+        if optimizer is not None and not isinstance(optimizer, LBFGS):
             optimizer = checked_optimizer(optimizer)
             require_fields_held(optimizer, self.dtype, below_one=SHARES)
         if averaging is not None:
             require_fields_held(averaging, self.dtype, below_one=("decay",))
         require_plain_schedule("dropout_schedule", dropout_schedule)
-        names = self.feature_names
-        if not resume:
-            self.feature_names = column_names(x)
-        try:
-            data = self._training_data(x, y, sample_weight, class_weight)
-            validation = self._checked_validation(validation_data)
-        except BaseException:
-            self.feature_names = names
-            raise
         if total_epochs is not None:
-            total_epochs = integer("total_epochs", total_epochs, max(epochs, 1))
+            total_epochs = integer("total_epochs", total_epochs, max(epochs or 1, 1))
         if isinstance(optimizer, LBFGS):
             others = (averaging, total_epochs, dropout_schedule)
             if hooks or resume or any(other is not None for other in others):
                 refused = "callbacks nor averaging nor resume nor total_epochs nor dropout_schedule"
                 raise ValueError(f"LBFGS takes neither {refused}")
-            iterations = epochs
-            return self._network.exclusively(
-                lambda: fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
-            )
 
         def train() -> History:
-            planned = Planned(len(data), min(batch_size, len(data)), epochs, drop_last, shuffle)
+            begins = self._is_new and not resume
+            data, validation = self._fitting_data(
+                x, y, sample_weight, class_weight, validation_data, resume=resume
+            )
+            if isinstance(optimizer, LBFGS):
+                iterations = DEFAULT_ITERATIONS if epochs is None else epochs
+                return fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
+            batch = min(batch_size, len(data))
+            count = default_epochs(len(data), batch) if epochs is None else epochs
+            planned = Planned(len(data), batch, count, drop_last, shuffle)
+            rule = optimizer
+            if rule is None:
+                rule = default_optimizer(self.architecture, data)
             continuation = prepared(
-                self, self._continuation, planned, optimizer, threads, resume, total_epochs
+                self, self._continuation, planned, rule, threads, resume, total_epochs
             )
             assert continuation.run is not None
+
+            def begin() -> None:
+                if begins and optimizer is None:
+                    self._start_at_targets(data)
+                self._continuation = continuation
+
+            if verbose and (note := self._note(begins, count if epochs is None else None, rule)):
+                print(note, file=sys.stderr, flush=True)
             training = TrainingLoop(
                 self,
                 continuation.run,
                 data,
-                optimizer,
+                rule,
                 continuation=continuation,
-                begin=lambda: setattr(self, "_continuation", continuation),
+                begin=begin,
                 resumes=resume,
-                epochs=epochs,
+                epochs=count,
                 callbacks=hooks,
                 validation=validation,
                 averaging=averaging,
                 threads=team,
                 verbose=bool(verbose),
+                print_every=max(1, count // _LINES) if epochs is None else 1,
                 progress=progress,
                 dropout_schedule=dropout_schedule,
             )
             return training.fit()
 
         return self._network.exclusively(train)
+
+    def _fitting_data(
+        self,
+        x: npt.ArrayLike,
+        y: Any,
+        sample_weight: object,
+        class_weight: object,
+        validation_data: object,
+        *,
+        resume: bool,
+    ) -> tuple[Data, Data | None]:
+        """Return the data of a fit, after its samples decided what is left to decide.
+
+        Nothing is changed if they cannot be used.
+        """
+        before = self.feature_names, self._standardization, self._architecture.input_scale
+        if not resume:
+            self.feature_names = column_names(x)
+        try:
+            if self._scales_inputs and self._is_new:
+                self._choose_scale(x)
+            data = self._training_data(x, y, sample_weight, class_weight)
+            return data, self._checked_validation(validation_data)
+        except BaseException:
+            self.feature_names, self._standardization, scale = before
+            self._set_input_scale(scale)
+            raise
+
+    def _start_at_targets(self, data: Data) -> None:
+        """Let the outputs of initial parameters begin at the means of values."""
+        initializer = self._architecture.initializer
+        self._network.initialize(initializer.name, initializer.parameter, self._architecture.seed)
+        self._put_parameters(started_at_targets(self.architecture, self.parameters(), data))
+
+    def _note(self, begins: bool, epochs: int | None, rule: Optimizer) -> str:
+        """Return a line about what `fit` has decided itself; empty if that is nothing."""
+        parts = []
+        scale = self.standardization
+        if begins and scale is not None:
+            low, high = scale.deviation.min(), scale.deviation.max()
+            parts.append(
+                f"inputs are standardized, their deviations are {low:.3g} to {high:.3g} "
+                "(input_scale=1 leaves them as they are)"
+            )
+        elif begins and self._scales_inputs and self._architecture.input_scale != 1:
+            parts.append("bytes are multiplied by 1/255 (input_scale=1 leaves them as they are)")
+        if epochs is not None:
+            rate = rule.learning_rate
+            shown = f"{rate:g}" if isinstance(rate, float) else "a schedule"
+            parts.append(f"{epochs:,} epochs of {type(rule).__name__}({shown})")
+        return "; ".join(parts)
 
     def _forget(self, history: History) -> None:
         """Give up the state of another optimizer, because L-BFGS begins."""
@@ -539,7 +633,7 @@ class MLP(Network):
         958800
         """
         batch_size = integer("batch_size", batch_size, 1)
-        optimizer = checked_optimizer(optimizer)
+        optimizer = DEFAULT_OPTIMIZER if optimizer is None else checked_optimizer(optimizer)
         return Plan(
             layer_sizes=self._architecture.layer_sizes,
             first_inputs=self._architecture.first_inputs,
@@ -591,10 +685,17 @@ class MLP(Network):
         >>> MLP([1, 8, 1], loss="mse").lr_find(x, x**2, batch_size=8).suggestion > 1e-6
         True
         """
+        model = self
+        if self._scales_inputs and self._is_new:
+            model = deepcopy(self)
+            model._choose_scale(x)
+        data = model._training_data(x, y, sample_weight, None)
         return find_learning_rates(
-            self,
-            self._training_data(x, y, sample_weight, None),
-            checked_optimizer(optimizer),
+            model,
+            data,
+            default_optimizer(self.architecture, data)
+            if optimizer is None
+            else checked_optimizer(optimizer),
             lowest=lowest,
             highest=highest,
             steps=steps,
@@ -635,7 +736,10 @@ class MLP(Network):
             raise ValueError(
                 "initialize_from needs a network without members, normalization and residual blocks"
             )
+        if self._scales_inputs and self._is_new:
+            self._choose_scale(x)
         self._network.initialize_from_samples(self._rows(x), architecture.seed)
+        self._is_as_drawn = False
         now = self._continuation.progress
         if now.kept is not None:
             self._continuation.settle(replace(now, kept=None))
@@ -675,6 +779,7 @@ class MLP(Network):
         )
         new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
         new.feature_names = self.feature_names
+        new._standardization = self.standardization
         self._refuse_resume_of(new, "keep_members")
         return new
 
@@ -709,6 +814,7 @@ class MLP(Network):
         new = MLP(sizes, **head_arguments(self, loss, seed))
         new.set_parameters({**new.parameters(), **hidden_parameters(self)})
         new.feature_names = self.feature_names
+        new._standardization = self.standardization
         self._refuse_resume_of(new, "replace_head")
         return new
 
@@ -731,6 +837,7 @@ class MLP(Network):
         new.set_parameters(folded_parameters(self))
         new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
         new.feature_names = self.feature_names
+        new._standardization = self.standardization
         self._refuse_resume_of(new, "fold_batch_norm")
         return new
 
@@ -833,6 +940,8 @@ def _restored(stored: StoredModel) -> MLP:
     model.freeze(stored.frozen)
     model.history, model.preprocessing = stored.history, stored.preprocessing
     model.feature_names = stored.feature_names
+    model._standardization = stored.standardization
+    model._scales_inputs = model._is_as_drawn = stored.scales_inputs
     if stored.training_state:
         model.restore_training_state(stored.training_state)
     elif stored.refusal is not None:

@@ -601,8 +601,8 @@ for _kind in OPTIMIZERS.values():
     _take_aliases(_kind)
 
 
-def checked_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
-    """Return an optimizer unchanged, the optimizer of a name, or the default optimizer for None.
+def checked_optimizer(optimizer: Optimizer | str) -> Optimizer:
+    """Return an optimizer unchanged, or the optimizer of a name.
 
     Raises
     ------
@@ -613,11 +613,7 @@ def checked_optimizer(optimizer: Optimizer | str | None) -> Optimizer:
     --------
     >>> checked_optimizer("adam") == Adam()
     True
-    >>> checked_optimizer(None) == SGD(learning_rate=0.1, momentum=0.9)
-    True
     """
-    if optimizer is None:
-        return SGD(learning_rate=0.1, momentum=0.9)
     if isinstance(optimizer, str):
         kind: Callable[[], Optimizer] = OPTIMIZERS[
             choice("optimizer", optimizer.lower(), OPTIMIZERS)

@@ -25,7 +25,8 @@ from fastmlp.network.architecture import (
     architecture_from_config,
     checked_architecture,
 )
-from fastmlp.validation import integer, layer_sizes
+from fastmlp.network.standardization import Standardization
+from fastmlp.validation import flag, integer, layer_sizes
 
 __all__ = [
     "StoredModel",
@@ -42,6 +43,7 @@ _MAX_CHARACTERS = 2**28
 # Beginnings of names of tensors.
 _STATE = "state."
 _HISTORY = "history."
+_STANDARDIZATION = "standardization."
 # The description of tensors of which each is stored as it is.
 _ALL_FINITE = "{}"
 # Without seconds, so that the same training writes the same bytes.
@@ -69,6 +71,10 @@ class StoredModel:
         Reason why ``fit(resume=True)`` is refused.
     feature_names : tuple of str or None
         Names of the columns of the frame that the network was trained with.
+    standardization : Standardization or None
+        Of the inputs of the network.
+    scales_inputs : bool
+        Whether the first training will decide how inputs are scaled.
     """
 
     architecture: Architecture
@@ -80,6 +86,8 @@ class StoredModel:
     training_state: Mapping[str, Array] = field(default_factory=dict)
     refusal: str | None = None
     feature_names: tuple[str, ...] | None = None
+    standardization: Standardization | None = None
+    scales_inputs: bool = False
 
 
 def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
@@ -110,6 +118,11 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
         config["trained"] = True
     if stored.feature_names is not None:
         config["feature_names"] = list(stored.feature_names)
+    if stored.standardization is not None:
+        arrays = vars(stored.standardization)
+        tensors |= {_STANDARDIZATION + name: array for name, array in arrays.items()}
+    if stored.scales_inputs:
+        config["scales_inputs"] = True
     if stored.training_state:
         state, config["training_state"] = state_in_file(stored.training_state)
         tensors |= state
@@ -139,6 +152,8 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     was_trained = config.pop("trained", bool(history.loss))
     frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
     feature_names = _feature_names(config.pop("feature_names", None))
+    standardization = _standardization(_taken(tensors, _STANDARDIZATION))
+    scales_inputs = flag("scales_inputs", config.pop("scales_inputs", False))
     state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
     sizes = layer_sizes(arguments.pop("layer_sizes"))
@@ -159,6 +174,8 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
         )
     if feature_names is not None and len(feature_names) != sizes[0]:
         raise ValueError(f"feature_names must be {sizes[0]}, got {len(feature_names)}")
+    if standardization is not None and len(standardization.mean) != sizes[0]:
+        raise ValueError(f"standardization must be of {sizes[0]} features")
     return StoredModel(
         architecture,
         tensors,
@@ -169,7 +186,13 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
         state,
         refusal,
         feature_names,
+        standardization,
+        scales_inputs,
     )
+
+
+def _standardization(arrays: dict[str, Array]) -> Standardization | None:
+    return Standardization(**arrays) if arrays else None
 
 
 def _feature_names(names: object) -> tuple[str, ...] | None:

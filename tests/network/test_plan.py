@@ -57,7 +57,7 @@ def test_memory_grows_with_the_optimizer():
 
 def test_it_reads_as_words():
     text = str(plan([784, 512, 512, 10], threads=2))
-    for part in ("784-512-512-10", "batches of 128", "momentum", "411 MFLOP", "barriers per step",
+    for part in ("784-512-512-10", "batches of 128", "adam", "411 MFLOP", "barriers per step",
                  "layer 2   512 -> 512; each thread has outputs of its own; backward "
         "transposes gradients", "layer 3   512 -> 10; threads share rows, then weights; backward "
         "transposes weights",

@@ -89,7 +89,11 @@ def test_data_may_turn_from_dense_to_sparse_and_back(dtype):
     digests = []
     for threads in (1, 3):
         model = fastmlp.MLP([50, HIDDEN, CLASSES], dtype=dtype)
-        model.fit(x, y, batch_size=16, epochs=2, shuffle=False, threads=threads, verbose=0)
+        optimizer = fastmlp.SGD(0.1, momentum=0.9)
+        model.fit(
+            x, y, batch_size=16, epochs=2, optimizer=optimizer, shuffle=False, threads=threads,
+            verbose=0,
+        )  # fmt: skip
         digests.append([w.tobytes() for w in model.weights])
     assert digests[0] == digests[1]
     oracle = reference.Network(

@@ -208,6 +208,7 @@ OF_A_MODEL: Fields = {
     "members": COUNT,
     "sharing": maybe(TEXT),
     "own_batches": FLAG,
+    "standardizes": FLAG,
     "first_inputs": COUNT,
     "layers": many(LAYER, 1),
     "preprocessing": maybe(PREPROCESSING),

@@ -186,6 +186,7 @@ def describe(model: MLP | TrainedModel, *, folds: bool = False) -> Inference:
     if preprocessing is not None:
         _require_fitting(network, preprocessing, kind)
     targets = preprocessing if kind == "values" else None
+    mean, deviation = _input_moments(network, preprocessing)
     normalizes = any(architecture.batch_normalization)
     return Inference(
         network=network,
@@ -193,8 +194,8 @@ def describe(model: MLP | TrainedModel, *, folds: bool = False) -> Inference:
         layer_sizes=architecture.layer_sizes,
         columns=None if preprocessing is None else preprocessing.columns,
         refuses_unknown=preprocessing is not None and preprocessing.unknown_categories == "error",
-        input_mean=None if preprocessing is None else preprocessing.input_mean,
-        input_deviation=None if preprocessing is None else preprocessing.input_scale,
+        input_mean=mean,
+        input_deviation=deviation,
         quantities=None if preprocessing is None else preprocessing.quantities,
         input_quantiles=None if preprocessing is None else preprocessing.input_quantiles,
         normal_quantiles=None if preprocessing is None else preprocessing.normal_quantiles,
@@ -216,6 +217,26 @@ def describe(model: MLP | TrainedModel, *, folds: bool = False) -> Inference:
         target_high=None if targets is None else targets.target_high,
         preprocessing=preprocessing,
     )
+
+
+def _input_moments(
+    network: MLP, preprocessing: Preprocessing | None
+) -> tuple[Array | None, Array | None]:
+    """Return mean and deviation of preprocessing and network together."""
+    own = network.standardization
+    if preprocessing is None:
+        return (None, None) if own is None else (own.mean, own.deviation)
+    if own is None:
+        return preprocessing.input_mean, preprocessing.input_scale
+    if preprocessing.input_quantiles is not None:
+        raise ValueError(
+            "model must not standardize inputs itself after a preprocessing with quantiles; train "
+            "it with input_scale=1"
+        )
+    if preprocessing.input_mean is None or preprocessing.input_scale is None:
+        return own.mean, own.deviation
+    mean = preprocessing.input_mean + preprocessing.input_scale * own.mean
+    return mean, preprocessing.input_scale * own.deviation
 
 
 def _require_fitting(network: MLP, preprocessing: Preprocessing, kind: Kind) -> None:

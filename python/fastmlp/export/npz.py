@@ -27,7 +27,8 @@ def to_npz(model: MLP | TrainedModel, path: str | PathLike[str]) -> None:
     """Write a model as arrays that ``numpy.load(path, allow_pickle=False)`` reads.
 
     The arrays are those of `MLP.parameters` under its names, ``preprocessing.<name>`` for the
-    arrays of the preprocessing, and ``config``: JSON text in an array without dimensions, with
+    arrays of the preprocessing, ``standardization.mean`` and ``.deviation`` where the network
+    standardizes its inputs, and ``config``: JSON text in an array without dimensions, with
     the keys ``format``, ``fastmlp_version``, ``model`` (arguments of `MLP`),
     ``batch_normalization_epsilon``, which layer normalization has too, and ``preprocessing`` (or
     null): all that `Preprocessing.config` returns, for a table each column with its format,
@@ -70,6 +71,9 @@ def write_npz(
     inference = describe(model)
     network, preprocessing = inference.network, inference.preprocessing
     arrays = {**network.parameters(), **further}
+    if network.standardization is not None:
+        for name, array in vars(network.standardization).items():
+            arrays[f"standardization.{name}"] = array
     if preprocessing is not None:
         for name, array in preprocessing.arrays().items():
             arrays[f"preprocessing.{name}"] = array

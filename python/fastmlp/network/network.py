@@ -28,6 +28,7 @@ from fastmlp.network.samples import (
     row_count,
     samples,
 )
+from fastmlp.network.standardization import Standardization, fitting_scale
 from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
@@ -45,6 +46,7 @@ class Network:
         self._shapes = architecture.parameter_shapes()
         # Names of the columns of the frame that the network was trained with, in its order.
         self.feature_names: tuple[str, ...] | None = None
+        self._standardization: Standardization | None = None
         single = architecture.dtype == np.float32
         network_type = _core.Network32 if single else _core.Network64
         self._run_type = _core.Run32 if single else _core.Run64
@@ -90,6 +92,14 @@ class Network:
     def _has_accuracy(self) -> bool:
         """Whether training and `evaluate` measure an accuracy; the first loss decides."""
         return self._architecture.losses[0].has_accuracy
+
+    @property
+    def standardization(self) -> Standardization | None:
+        """How the network standardizes its samples; None: it takes them as they are.
+
+        The first `fit` decides it, unless ``input_scale`` was given.
+        """
+        return self._standardization
 
     @property
     def isa(self) -> str:
@@ -305,7 +315,27 @@ class Network:
     def _rows(self, x: object, name: str = "x") -> Rows:
         if self.feature_names is not None:
             x = in_named_order(name, x, self.feature_names)
-        return samples(name, x, self._architecture.layer_sizes[0], self.dtype)
+        features = self._architecture.layer_sizes[0]
+        if self._standardization is None:
+            return samples(name, x, features, self.dtype)
+        rows = samples(name, x, features, _exact_dtype(x))
+        return self._standardization.of_rows(name, rows, self.dtype)
+
+    def _choose_scale(self, x: object) -> None:
+        """Decide by samples how the network scales its inputs; its parameters are initial."""
+        self._standardization = None
+        features = self._architecture.layer_sizes[0]
+        rows, exact = samples("x", x, features, self.dtype), _exact_dtype(x)
+        if exact != self.dtype:
+            rows = samples("x", x, features, exact)
+        scale = fitting_scale(rows, features)
+        if isinstance(scale, Standardization):
+            self._standardization = scale
+        self._set_input_scale(scale if isinstance(scale, float) else 1.0)
+
+    def _set_input_scale(self, scale: float) -> None:
+        self._architecture = dataclasses.replace(self._architecture, input_scale=scale)
+        self._network.set_input_scale(scale)
 
     def _data(
         self,
@@ -651,6 +681,8 @@ class Network:
             )
         _, arrays = self._gradients(self._data(x, y), False, True, threads)
         scaled: Array = arrays["input"] * self.dtype.type(self._architecture.input_scale)
+        if self._standardization is not None:
+            scaled = (scaled / self._standardization.deviation).astype(self.dtype)
         return scaled
 
     def gradient_norms(
@@ -696,6 +728,11 @@ class Network:
     def _core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
         """Make a training run of the core; with 0 threads the core chooses their number."""
         return self._run_type(self._network, batch_size, rule, threads)
+
+
+def _exact_dtype(x: object) -> np.dtype[Any]:
+    """Return the dtype that holds all numbers of the samples."""
+    return np.dtype(np.float32 if getattr(x, "dtype", None) == np.float32 else np.float64)
 
 
 def _decided(link: str, takes_classes: bool, outputs: Array) -> Array:

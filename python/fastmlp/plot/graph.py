@@ -137,6 +137,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
 def _in_float64(model: Network) -> MLP:
     exact = MLP(model.layer_sizes, **(model.architecture.arguments() | {"dtype": "float64"}))
     exact.set_parameters(model.parameters())
+    exact._standardization = model.standardization
     return exact
 
 
@@ -391,6 +392,8 @@ def _write_captions(
         heads[-1] = "softmax"
     scale = architecture.input_scale
     inputs = "inputs" if scale == 1 else f"inputs, used\ntimes {short_number(scale)}"
+    if model.standardization is not None:
+        inputs = "inputs, used\nstandardized"
     losses = "\n+ ".join(loss.name for loss in architecture.losses)
     captions = [f"layer {index + 1}\n{name}" for index, name in enumerate(heads)]
     top = plan.body + _HEADING / 2

@@ -43,7 +43,9 @@ class Policy:
     threads : int
         Number of threads of the validation; 0 for the default.
     verbose : bool
-        Whether to print a line per epoch to standard error.
+        Whether to print lines about epochs to standard error.
+    print_every : int
+        Number of epochs for each line.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class Policy:
         validation: Data | None = None,
         threads: int = 0,
         verbose: bool = False,
+        print_every: int = 1,
     ) -> None:
         self.has_accuracy = model._has_accuracy
         self._model = model
@@ -76,6 +79,7 @@ class Policy:
         self._metrics: tuple[str, ...] = ()
         self._threads = threads
         self._verbose = verbose
+        self._print_every = print_every
 
     def require_measured(self, watchers: Iterable[object]) -> None:
         """Raise ValueError if a callback or schedule needs a value that will not be measured."""
@@ -132,8 +136,9 @@ class Policy:
         return {"history": now.history.with_record(record)}
 
     def announce(self, record: Record) -> None:
-        """Print the record of an epoch if `verbose` is set."""
-        if self._verbose:
+        """Print the record of an epoch if it is one to print."""
+        is_last = record["epoch"] == record["epochs"]
+        if self._verbose and (is_last or record["epoch"] % self._print_every == 0):
             print(epoch_line(record), file=sys.stderr, flush=True)
 
     def diverged(self, epoch: int, step: int, rate: float) -> DivergedError:
@@ -171,7 +176,8 @@ class TrainingLoop(Dispatch):
     begin : callable
         Function called without arguments before the model changes.
     policy : Policy, optional
-        Policy of the training; by default a `Policy` with `validation`, `threads` and `verbose`.
+        Policy of the training; by default a `Policy` with `validation`, `threads`, `verbose` and
+        `print_every`.
     averaging : Averaging, optional
         Averages of the parameters that validation, callbacks and the trained model use.
     progress : callable, optional
@@ -200,6 +206,7 @@ class TrainingLoop(Dispatch):
         averaging: Averaging | None = None,
         threads: int = 0,
         verbose: bool = False,
+        print_every: int = 1,
         progress: ProgressFunction | None = None,
         uncounted: int = 0,
         dropout_schedule: Schedule | None = None,
@@ -210,7 +217,13 @@ class TrainingLoop(Dispatch):
                 callbacks = [LiveTable(), *callbacks]
         super().__init__(model, callbacks, continuation, uncounted=uncounted)
         if policy is None:
-            policy = Policy(model, validation=validation, threads=threads, verbose=verbose)
+            policy = Policy(
+                model,
+                validation=validation,
+                threads=threads,
+                verbose=verbose,
+                print_every=print_every,
+            )
         self._policy = policy
         self._last_epoch = continuation.progress.epoch + epochs
         self._begin = begin

@@ -104,6 +104,7 @@ def _model_facts(path: Path) -> Facts:
         "parameters": parameter_count(model),
         **{name: config[name] for name in (*given, "output_activation")},
         **{name: config.get(name, default) for name, default in further.items()},
+        "standardizes": model.standardization is not None,
         "first_inputs": model.architecture.first_inputs,
         "layers": _layers(model),
         "preprocessing": None if model.preprocessing is None else model.preprocessing.config(),
@@ -198,6 +199,8 @@ def _model_rows(facts: Facts) -> list[tuple[str, str]]:
         for n in ("dropout", "input_dropout", "input_noise")
         if facts[n]
     ]
+    if facts["standardizes"]:
+        rows.append(("inputs", "standardized by the network"))
     rows += _input_rows(facts)
     rows += _preprocessing_rows(facts["preprocessing"])
     return [(name.replace("_", " "), value) for name, value in rows]

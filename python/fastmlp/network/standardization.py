@@ -1,0 +1,147 @@
+"""Scaling of inputs that belongs to a network: what the first training sees decides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.data.moments import column_moments, standardize
+from fastmlp.network.samples import Rows
+
+__all__ = ["BYTE_SCALE", "Standardization", "fitting_scale"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+BYTE_SCALE = 1 / 255
+# Root mean square of a column above which steps of usual size are too large for its weights.
+_LARGE = 4.0
+# Largest number of all columns below which they are too small.
+_SMALL = 0.5
+# Mean of a column, in its deviations, above which it is nearly a second bias.
+_FAR = 20.0
+# Arrays of at least as many bytes per row, some of them bright, are images.
+_FEWEST_PIXELS, _BRIGHT = 16, 128
+
+
+@dataclass(frozen=True, eq=False)
+class Standardization:
+    """Mean and deviation of each input, by which a network standardizes its samples.
+
+    Attributes
+    ----------
+    mean, deviation : float64 arrays of shape (features,)
+        Of the samples of the first training. Means are 0 if these were sparse, and deviations then
+        are root mean squares, so that zeros stay zeros. The deviation of a constant input is 1.
+    """
+
+    mean: Floats
+    deviation: Floats
+
+    def __post_init__(self) -> None:
+        mean, deviation = (np.asarray(a, np.float64) for a in (self.mean, self.deviation))
+        if mean.ndim != 1 or mean.shape != deviation.shape:
+            raise ValueError(
+                "mean and deviation must have shape (features,), got "
+                f"{mean.shape} and {deviation.shape}"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and deviation.all()):
+            raise ValueError("mean and deviation must be finite, and deviation not 0")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "deviation", deviation)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Standardization) and (
+            np.array_equal(self.mean, other.mean)
+            and np.array_equal(self.deviation, other.deviation)
+        )
+
+    def __repr__(self) -> str:
+        low, high = self.deviation.min(), self.deviation.max()
+        return f"Standardization(features={len(self.mean)}, deviations {low:.3g} to {high:.3g})"
+
+    def of_rows(self, name: str, rows: Rows, dtype: npt.DTypeLike) -> Rows:
+        """Return samples standardized in float64 and rounded once to `dtype`.
+
+        Raises
+        ------
+        ValueError
+            A number is too large for `dtype` after it.
+        """
+        if isinstance(rows, tuple):
+            elements, columns, starts = rows
+            if not self.mean.any():
+                return (
+                    self._finite(name, elements / self.deviation[columns], dtype),
+                    columns,
+                    starts,
+                )
+            rows = _dense(rows, len(self.mean))
+        scaled = standardize(rows, self.mean, self.deviation, in_place=False)
+        return self._finite(name, scaled, dtype)
+
+    @staticmethod
+    def _finite(name: str, scaled: Array, dtype: npt.DTypeLike) -> Array:
+        with np.errstate(over="ignore"):
+            rounded: Array = np.ascontiguousarray(scaled, dtype)
+        if not np.isfinite(rounded).all():
+            raise ValueError(
+                f"{name} must hold numbers that the network can represent after it has "
+                "standardized them, got one that is too far from those of its first training"
+            )
+        return rounded
+
+
+def _dense(rows: tuple[Array, Array, Array], features: int) -> Array:
+    elements, columns, starts = rows
+    dense = np.zeros((len(starts) - 1, features), elements.dtype)
+    dense[np.repeat(np.arange(len(dense)), np.diff(starts)), columns] = elements
+    return dense
+
+
+def fitting_scale(rows: Rows, features: int) -> Standardization | float | None:
+    """Return the standardization or the factor that samples need; None if they need none.
+
+    They need one if the root mean square of a column is above 4, if no number is as large as 0.5,
+    or if the mean of a column is at least 1 and 20 of its deviations: a look at the samples that
+    costs less than an epoch. Images of bytes need the factor 1/255.
+
+    Parameters
+    ----------
+    rows : array of shape (samples, features), or the parts of a sparse matrix
+        Finite numbers.
+    features : int
+    """
+    if isinstance(rows, tuple):
+        return _of_sparse(*rows, features)
+    mean, deviation = column_moments(rows)
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
+        return None  # the training will say that the numbers are too large
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    varies = low < high
+    if not varies.any():
+        return None
+    sizes = np.hypot(mean, np.where(varies, deviation, 0.0))
+    largest = max(abs(float(low.min())), abs(float(high.max())))
+    far = varies & (np.abs(mean) >= np.maximum(1.0, _FAR * deviation))
+    if sizes.max() <= _LARGE and largest >= _SMALL and not far.any():
+        return None
+    if rows.dtype == np.uint8 and rows.shape[1] >= _FEWEST_PIXELS and largest >= _BRIGHT:
+        return BYTE_SCALE
+    return Standardization(mean, deviation)
+
+
+def _of_sparse(
+    elements: Array, columns: Array, starts: Array, features: int
+) -> Standardization | None:
+    if not len(elements):
+        return None
+    count = len(starts) - 1
+    values = elements.astype(np.float64)
+    with np.errstate(over="ignore"):
+        sizes = np.sqrt(np.bincount(columns, values**2, minlength=features) / count)
+    if not np.isfinite(sizes).all() or (sizes.max() <= _LARGE and np.abs(values).max() >= _SMALL):
+        return None
+    return Standardization(np.zeros(features), np.where(sizes > 0, sizes, 1.0))
