@@ -8,26 +8,53 @@ from __future__ import annotations
 from fastmlp.metrics.classes import (
     accuracy,
     balanced_accuracy,
+    cohen_kappa,
     confusion_matrix,
     f1,
+    mcc,
     precision,
     recall,
 )
 from fastmlp.metrics.distributions import cross_entropy, entropy, kl_divergence
-from fastmlp.metrics.probabilities import auc, brier, log_loss
+from fastmlp.metrics.probabilities import (
+    auc,
+    average_precision,
+    brier,
+    calibration_error,
+    log_loss,
+    top_k_accuracy,
+)
 from fastmlp.metrics.registry import METRICS, Metric, get_metric, is_greater_better, measures
-from fastmlp.metrics.values import mae, mape, mse, poisson_deviance, quantile_loss, r2, rmse
+from fastmlp.metrics.values import (
+    coverage,
+    explained_variance,
+    mae,
+    mape,
+    max_error,
+    median_absolute_error,
+    mse,
+    poisson_deviance,
+    quantile_loss,
+    r2,
+    rmse,
+    rmsle,
+)
 
 __all__ = [
     "METRICS",
     "Metric",
     "accuracy",
     "auc",
+    "average_precision",
     "balanced_accuracy",
     "brier",
+    "calibration_error",
+    "cohen_kappa",
     "confusion_matrix",
+    "coverage",
     "cross_entropy",
     "entropy",
+    "explained_variance",
     "f1",
     "get_metric",
     "is_greater_better",
@@ -35,7 +62,10 @@ __all__ = [
     "log_loss",
     "mae",
     "mape",
+    "max_error",
+    "mcc",
     "measures",
+    "median_absolute_error",
     "mse",
     "poisson_deviance",
     "precision",
@@ -43,6 +73,8 @@ __all__ = [
     "r2",
     "recall",
     "rmse",
+    "rmsle",
+    "top_k_accuracy",
 ]
 
 
