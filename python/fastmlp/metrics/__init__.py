@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from fastmlp.metrics.bootstrap import BootstrapInterval, bootstrap_interval
 from fastmlp.metrics.classes import (
     accuracy,
     balanced_accuracy,
@@ -14,6 +15,13 @@ from fastmlp.metrics.classes import (
     mcc,
     precision,
     recall,
+)
+from fastmlp.metrics.curves import (
+    ThresholdTable,
+    calibration_curve,
+    precision_recall_curve,
+    roc_curve,
+    threshold_table,
 )
 from fastmlp.metrics.distributions import cross_entropy, entropy, kl_divergence
 from fastmlp.metrics.probabilities import (
@@ -42,12 +50,16 @@ from fastmlp.metrics.values import (
 
 __all__ = [
     "METRICS",
+    "BootstrapInterval",
     "Metric",
+    "ThresholdTable",
     "accuracy",
     "auc",
     "average_precision",
     "balanced_accuracy",
+    "bootstrap_interval",
     "brier",
+    "calibration_curve",
     "calibration_error",
     "cohen_kappa",
     "confusion_matrix",
@@ -69,11 +81,14 @@ __all__ = [
     "mse",
     "poisson_deviance",
     "precision",
+    "precision_recall_curve",
     "quantile_loss",
     "r2",
     "recall",
     "rmse",
     "rmsle",
+    "roc_curve",
+    "threshold_table",
     "top_k_accuracy",
 ]
 

@@ -27,45 +27,46 @@ class Ranking:
     """
 
     def __init__(self, is_positive: Array, scores: Floats) -> None:
-        positive, negative = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
-        # From the highest score to the lowest.
-        self._positive = positive[np.argsort(-scores[positive], kind="stable")]
-        self._negative = negative[np.argsort(-scores[negative], kind="stable")]
-        own, others = -scores[self._positive], -scores[self._negative]
-        self._above = np.searchsorted(others, own, side="left")
-        self._not_below = np.searchsorted(others, own, side="right")
-        self._hits = np.searchsorted(own, own, side="right")
+        # The scores of positive samples, from the highest to the lowest, are steps. A positive
+        # sample is on its step; a negative one is on a step or above it, or below the last one.
+        steps = np.unique(-scores[is_positive])
+        self._steps = len(steps)
+        places = np.searchsorted(steps, -scores)
+        on_step = np.append(steps, np.nan)[places] == -scores
+        self._groups = np.where(is_positive, places, places + (2 - on_step) * (self._steps + 1))
 
     def area(self, weights: Floats) -> float:
         """Return the share of pairs in which the positive sample has the higher score.
 
         Equal scores count one half. It is NaN unless both kinds have a weight.
         """
-        positive, others = weights[self._positive], _sums(weights[self._negative])
-        pairs = positive.sum() * others[-1]
+        positive, equal, above, total = self._by_step(weights)
+        pairs = positive.sum() * total
         if not pairs > 0:
             return float("nan")
-        # Both sums are counted from the highest score, so that none is a difference.
-        ahead = 0.5 * (others[self._above] + others[self._not_below])
-        return float(1.0 - (positive * ahead).sum() / pairs)
+        return float(1.0 - (positive * (above + 0.5 * equal)).sum() / pairs)
 
     def average_precision(self, weights: Floats) -> float:
         """Return the mean over the positive samples of the precision at the score of each.
 
         It is NaN unless positive samples have a weight.
         """
-        positive, others = weights[self._positive], _sums(weights[self._negative])
-        found = _sums(positive)
-        if not found[-1] > 0:
+        positive, equal, above, _ = self._by_step(weights)
+        hits = np.cumsum(positive)
+        if not len(hits) or not hits[-1] > 0:
             return float("nan")
-        hits = found[self._hits]
-        chosen = hits + others[self._not_below]
+        chosen = hits + above + equal
         precisions = np.divide(hits, chosen, out=np.zeros_like(hits), where=chosen > 0)
-        return float((positive * precisions).sum() / found[-1])
+        return float((positive * precisions).sum() / hits[-1])
 
+    def _by_step(self, weights: Floats) -> tuple[Floats, Floats, Floats, float]:
+        """Return the weights of positive samples, of equal and of higher negative ones, by step.
 
-def _sums(values: Floats) -> Floats:
-    """Return the sums of the first 0, 1, ... values."""
-    sums = np.zeros(len(values) + 1)
-    np.cumsum(values, out=sums[1:])
-    return sums
+        The last number is the weight of all negative samples.
+        """
+        columns = self._steps + 1
+        sums = np.bincount(self._groups, weights, minlength=3 * columns)
+        positive, equal, between = np.asarray(sums, np.float64).reshape(3, columns)
+        above = np.cumsum(between)
+        above[1:] += np.cumsum(equal)[:-1]
+        return positive[:-1], equal[:-1], above[:-1], float(above[-1])

@@ -394,7 +394,9 @@ def _pair(
 
 
 def _means(values: Floats, weights: Floats | None) -> Floats:
-    """Return the mean of each column."""
+    """Return the mean of each column, in which samples with a weight of 0 do not count."""
+    if weights is not None and not np.isfinite(values).all():
+        values, weights = values[weights > 0], weights[weights > 0]
     return np.asarray(np.average(values, axis=0, weights=weights))
 
 
