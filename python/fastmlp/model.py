@@ -19,6 +19,7 @@ from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.inputs import InputGroup
 from fastmlp.losses import Loss
+from fastmlp.metrics.chosen import MetricLike, chosen_metrics
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.network import (
     Network,
@@ -279,6 +280,7 @@ class MLP(Network):
         total_epochs: int | None = None,
         verbose: int = 1,
         progress: ProgressFunction | None = None,
+        metrics: Sequence[MetricLike] = (),
     ) -> History:
         """Train on mini-batches.
 
@@ -319,7 +321,7 @@ class MLP(Network):
             A callable is called as ``callback(model, record)`` after each epoch and ends the
             training by returning True. ``record`` holds epoch (from 1), epochs, loss, seconds,
             learning_rate (of the epoch's first step) and, where they exist, accuracy, val_loss,
-            val_accuracy.
+            val_accuracy and what `metrics` and callbacks ask for.
         averaging : EMA or SWA, optional
             Average of the parameters that the model ends with.
         dropout_schedule : Schedule, optional
@@ -338,6 +340,14 @@ class MLP(Network):
         progress : callable, optional
             Function called at most every 25 ms as ``progress(samples_done, samples, mean_loss,
             accuracy)``.
+        metrics : sequence of str, callable or (str, callable), optional
+            Further measures of the validation samples, which the record of an epoch and the history
+            contain as ``val_`` with the name: names of `fastmlp.metrics.METRICS`, such as "auc" or
+            "top_k:3"; functions ``f(y_true, y_pred) -> float``, whose name is ``__name__``; or
+            pairs of a name and such a function. A function gets the targets in the shape of what
+            `predict` returns for the samples, and that: classes, labels 0 and 1, or values. It gets
+            no weights. Callbacks and schedules can watch all of them; for a function, say whether
+            larger is better by their ``mode``.
 
         Returns
         -------
@@ -369,6 +379,7 @@ class MLP(Network):
         batch_size = integer("batch_size", batch_size, 1)
         team = thread_count(threads)
         hooks = as_callbacks(callbacks)
+        chosen = chosen_metrics(metrics)
         if averaging is not None and not isinstance(averaging, Averaging):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
@@ -396,9 +407,9 @@ class MLP(Network):
             total_epochs = integer("total_epochs", total_epochs, max(epochs, 1))
         if isinstance(optimizer, LBFGS):
             others = (averaging, total_epochs, dropout_schedule)
-            if hooks or resume or any(other is not None for other in others):
+            if hooks or chosen or resume or any(other is not None for other in others):
                 refused = "callbacks nor averaging nor resume nor total_epochs nor dropout_schedule"
-                raise ValueError(f"LBFGS takes neither {refused}")
+                raise ValueError(f"LBFGS takes neither {refused} nor metrics")
             iterations = epochs
             return self._network.exclusively(
                 lambda: fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
@@ -426,6 +437,7 @@ class MLP(Network):
                 verbose=bool(verbose),
                 progress=progress,
                 dropout_schedule=dropout_schedule,
+                metrics=chosen,
             )
             return training.fit()
 
