@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, KeysView, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fastmlp.errors import did_you_mean
+from fastmlp.extras import MissingExtraError
 from fastmlp.metrics import is_greater_better
 from fastmlp.validation import choice, real
 
@@ -22,12 +25,15 @@ _LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall")
 class History:
     """Measures of a training, one entry per epoch.
 
-    ``loss`` and ``accuracy`` are means over the training samples; each sample is measured before
-    the step that uses it. A list is empty if its quantity is not measured: accuracy for regression,
-    ``val_*`` without validation data. ``epoch_seconds`` excludes validation and callbacks.
-    ``ending`` is the reason why `LBFGS` ended; it is empty for other optimizers. Saved models
-    contain neither ``epoch_seconds`` nor ``ending``, so that equal trainings write equal files;
-    after `fastmlp.load` ``epoch_seconds`` contains only the epochs trained since.
+    ``history["loss"]`` is a list, as ``history.loss`` is. ``loss`` and ``accuracy`` are means over
+    the training samples; each sample is measured before the step that uses it. A list is empty if
+    its quantity is not measured: accuracy for regression, ``val_*`` without validation data.
+    ``metrics`` contains what the argument of `MLP.fit` of this name and callbacks asked for, by its
+    name in the record, such as ``val_auc``. Where a quantity was measured in other epochs only, it
+    is NaN. ``epoch_seconds`` excludes validation and callbacks. ``ending`` is the reason why
+    `LBFGS` ended; it is empty for other optimizers. Saved models contain neither ``epoch_seconds``
+    nor ``ending``, so that equal trainings write equal files; after `fastmlp.load`
+    ``epoch_seconds`` contains only the epochs trained since.
 
     Examples
     --------
@@ -36,9 +42,11 @@ class History:
     >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
     >>> y = (x[:, 0] > 0).astype(int)
     >>> model = fastmlp.MLP([1, 4, 2], seed=0)
-    >>> history = model.fit(x, y, epochs=3, verbose=0)
-    >>> len(history.loss), len(history.accuracy), len(history.val_loss)
-    (3, 3, 0)
+    >>> history = model.fit(x, y, epochs=3, validation_data=(x, y), metrics=["auc"], verbose=0)
+    >>> list(history)
+    ['loss', 'accuracy', 'val_loss', 'val_accuracy', 'val_auc']
+    >>> len(history["val_auc"]), history["loss"] == history.loss
+    (3, True)
     >>> fastmlp.History(loss=[0.5, 0.25], accuracy=[0.75, 0.875])
     History(epochs=2, loss=0.25, accuracy=0.875)
     """
@@ -49,35 +57,121 @@ class History:
     val_accuracy: list[float] = field(default_factory=list)
     epoch_seconds: list[float] = field(default_factory=list)
     ending: str = ""
+    metrics: dict[str, list[float]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the number of epochs and the measures of the last one."""
-        lists = {name: getattr(self, name) for name in _MEASURES}
         shown = [f"epochs={len(self.loss)}"]
-        shown += [f"{name}={values[-1]:.4g}" for name, values in lists.items() if values]
+        shown += [f"{name}={values[-1]:.4g}" for name, values in self._measured().items()]
         shown += [f"ending={self.ending!r}"] if self.ending else []
         return f"History({', '.join(shown)})"
 
+    def __getitem__(self, name: str) -> list[float]:
+        """Return the values of a measure.
+
+        Raises
+        ------
+        KeyError
+            It was not measured.
+        """
+        measured = self._measured()
+        if name in measured:
+            return measured[name]
+        hint = did_you_mean(str(name), measured)
+        known = ", ".join(measured) or "nothing"
+        raise KeyError(f"{name!r} was not measured; the history has {known}{hint}")
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a measure of this name has values."""
+        return name in self._measured()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of what was measured."""
+        return iter(self._measured())
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of what was measured."""
+        return self._measured().keys()
+
+    def to_frame(self) -> Any:
+        """Return a data frame with a row for each epoch and a column for each measure.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+            Of pandas if it is installed, with the index ``epoch``, from 1; else of polars, with
+            ``epoch`` as the first column.
+
+        Raises
+        ------
+        MissingExtraError
+            Neither pandas nor polars is installed.
+
+        Examples
+        --------
+        >>> import fastmlp
+        >>> frame = fastmlp.History(loss=[0.5, 0.25]).to_frame()
+        >>> frame["loss"].to_list()
+        [0.5, 0.25]
+        """
+        epochs = list(range(1, len(self.loss) + 1))
+        # A history that was put together by hand may have shorter lists.
+        columns = {
+            name: [*values, *[math.nan] * (len(epochs) - len(values))]
+            for name, values in self._measured().items()
+        }
+        try:
+            pandas = importlib.import_module("pandas")
+        except ModuleNotFoundError:
+            pass
+        else:
+            return pandas.DataFrame(columns, index=pandas.Index(epochs, name="epoch"))
+        try:
+            polars = importlib.import_module("polars")
+        except ModuleNotFoundError:
+            raise MissingExtraError(
+                'to_frame needs pandas or polars; run "pip install pandas" or '
+                "\"pip install 'fastmlp[data]'\"",
+                name="pandas",
+            ) from None
+        return polars.DataFrame({"epoch": epochs, **columns})
+
     def append(self, record: Record) -> None:
         """Append the measures of an epoch."""
-        for name in _MEASURES:
-            if name in record:
-                getattr(self, name).append(record[name])
+        before = len(self.loss)
+        for name in _names_of_measures(record):
+            values = getattr(self, name) if name in _MEASURES else self.metrics.setdefault(name, [])
+            values += [math.nan] * (before - len(values))
+            values.append(record[name])
+        for values in self._measured().values():
+            values += [math.nan] * (before + 1 - len(values))
         self.epoch_seconds.append(record["seconds"])
 
     def with_record(self, record: Record) -> History:
         """Return a copy of this history with one more epoch."""
-        names = [entry.name for entry in fields(self) if entry.name != "ending"]
-        lists: dict[str, Any] = {name: list(getattr(self, name)) for name in names}
-        longer = replace(self, **lists)
+        lists: dict[str, Any] = {
+            name: list(getattr(self, name)) for name in (*_MEASURES, "epoch_seconds")
+        }
+        metrics = {name: list(values) for name, values in self.metrics.items()}
+        longer = replace(self, **lists, metrics=metrics)
         longer.append(record)
         return longer
+
+    def _measured(self) -> dict[str, list[float]]:
+        """Return the lists that have values, by name."""
+        lists = {name: getattr(self, name) for name in _MEASURES} | self.metrics
+        return {name: values for name, values in lists.items() if values}
+
+
+def _names_of_measures(record: Record) -> list[str]:
+    further = [name for name in record if name.startswith("val_") and name not in _MEASURES]
+    return [*(name for name in _MEASURES if name in record), *further]
 
 
 def epoch_line(record: Record) -> str:
     """Return the line of text that `MLP.fit` prints for a record."""
     parts = [f"epoch {record['epoch']}/{record['epochs']}", f"{record['seconds']:.2f} s"]
-    parts += [f"{name} {record[name]:.4f}" for name in _MEASURES if name in record]
+    parts += [f"{name} {record[name]:.4f}" for name in _names_of_measures(record)]
     return "  ".join(parts)
 
 

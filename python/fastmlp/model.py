@@ -20,6 +20,7 @@ from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.inputs import InputGroup
 from fastmlp.losses import Loss
+from fastmlp.metrics.chosen import MetricLike, chosen_metrics
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.network import (
     Network,
@@ -309,6 +310,7 @@ class MLP(Network):
         total_epochs: int | None = None,
         verbose: int = 1,
         progress: ProgressFunction | None = None,
+        metrics: Sequence[MetricLike] = (),
     ) -> History:
         """Train on mini-batches.
 
@@ -352,7 +354,7 @@ class MLP(Network):
             A callable is called as ``callback(model, record)`` after each epoch and ends the
             training by returning True. ``record`` holds epoch (from 1), epochs, loss, seconds,
             learning_rate (of the epoch's first step) and, where they exist, accuracy, val_loss,
-            val_accuracy.
+            val_accuracy and what `metrics` and callbacks ask for.
         averaging : EMA or SWA, optional
             Average of the parameters that the model ends with.
         dropout_schedule : Schedule, optional
@@ -372,6 +374,14 @@ class MLP(Network):
         progress : callable, optional
             Function called at most every 25 ms as ``progress(samples_done, samples, mean_loss,
             accuracy)``.
+        metrics : sequence of str, callable or (str, callable), optional
+            Further measures of the validation samples, which the record of an epoch and the history
+            contain as ``val_`` with the name: names of `fastmlp.metrics.METRICS`, such as "auc" or
+            "top_k:3"; functions ``f(y_true, y_pred) -> float``, whose name is ``__name__``; or
+            pairs of a name and such a function. A function gets the targets in the shape of what
+            `predict` returns for the samples, and that: classes, labels 0 and 1, or values. It gets
+            no weights. Callbacks and schedules can watch all of them; for a function, say whether
+            larger is better by their ``mode``.
 
         Returns
         -------
@@ -404,6 +414,7 @@ class MLP(Network):
         batch_size = integer("batch_size", batch_size, 1)
         team = thread_count(threads)
         hooks = as_callbacks(callbacks)
+        chosen = chosen_metrics(metrics)
         if averaging is not None and not isinstance(averaging, Averaging):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
@@ -422,9 +433,9 @@ class MLP(Network):
             total_epochs = integer("total_epochs", total_epochs, max(epochs or 1, 1))
         if isinstance(optimizer, LBFGS):
             others = (averaging, total_epochs, dropout_schedule)
-            if hooks or resume or any(other is not None for other in others):
+            if hooks or chosen or resume or any(other is not None for other in others):
                 refused = "callbacks nor averaging nor resume nor total_epochs nor dropout_schedule"
-                raise ValueError(f"LBFGS takes neither {refused}")
+                raise ValueError(f"LBFGS takes neither {refused} nor metrics")
 
         def train() -> History:
             begins = self._is_new and not resume
@@ -435,7 +446,10 @@ class MLP(Network):
                 iterations = DEFAULT_ITERATIONS if epochs is None else epochs
                 return fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
             batch = min(batch_size, len(data))
-            count = default_epochs(len(data), batch) if epochs is None else epochs
+            count = epochs
+            if count is None:
+                count = default_epochs(len(data), batch)
+                count = count if total_epochs is None else min(count, total_epochs)
             planned = Planned(len(data), batch, count, drop_last, shuffle)
             rule = optimizer
             if rule is None:
@@ -446,8 +460,11 @@ class MLP(Network):
             assert continuation.run is not None
 
             def begin() -> None:
+                if begins:
+                    self._draw_parameters()  # again, if a first epoch diverged
                 if begins and optimizer is None:
-                    self._start_at_targets(data)
+                    start = started_at_targets(self.architecture, self.parameters(), data)
+                    self._put_parameters(start)
                 self._continuation = continuation
 
             if verbose and (note := self._note(begins, count if epochs is None else None, rule)):
@@ -469,6 +486,7 @@ class MLP(Network):
                 print_every=max(1, count // _LINES) if epochs is None else 1,
                 progress=progress,
                 dropout_schedule=dropout_schedule,
+                metrics=chosen,
             )
             return training.fit()
 
@@ -500,12 +518,6 @@ class MLP(Network):
             self.feature_names, self._standardization, scale = before
             self._set_input_scale(scale)
             raise
-
-    def _start_at_targets(self, data: Data) -> None:
-        """Let the outputs of initial parameters begin at the means of values."""
-        initializer = self._architecture.initializer
-        self._network.initialize(initializer.name, initializer.parameter, self._architecture.seed)
-        self._put_parameters(started_at_targets(self.architecture, self.parameters(), data))
 
     def _note(self, begins: bool, epochs: int | None, rule: Optimizer) -> str:
         """Return a line about what `fit` has decided itself; empty if that is nothing."""

@@ -46,7 +46,7 @@ _HISTORY = "history."
 _STANDARDIZATION = "standardization."
 # The description of tensors of which each is stored as it is.
 _ALL_FINITE = "{}"
-# Without seconds, so that the same training writes the same bytes.
+# Of the history; without seconds, so that the same training writes the same bytes. Others are val_.
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -103,8 +103,8 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
     path = text_path("path", path)
     tensors = dict(stored.parameters)
     config = stored.architecture.config()
-    measured = {name: np.array(getattr(stored.history, name), np.float64) for name in _MEASURES}
-    history, forms = state_in_file({k: v for k, v in measured.items() if v.size}, _HISTORY)
+    measured = {name: np.array(stored.history[name], np.float64) for name in stored.history}
+    history, forms = state_in_file(measured, _HISTORY)
     tensors |= history
     if forms != _ALL_FINITE:
         config["history"] = forms
@@ -224,9 +224,12 @@ def _taken(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 
 def _history(arrays: dict[str, Array]) -> History:
-    if any(name not in _MEASURES or array.ndim != 1 for name, array in arrays.items()):
-        raise ValueError(f"history must have lists of {', '.join(_MEASURES)}")
-    return History(**{name: array.tolist() for name, array in arrays.items()})
+    lists = {name: array.tolist() for name, array in arrays.items()}
+    metrics = {name: lists.pop(name) for name in arrays if name not in _MEASURES}
+    wrong = any(array.ndim != 1 for array in arrays.values())
+    if wrong or not all(name.startswith("val_") for name in metrics):
+        raise ValueError(f"history must have lists of {', '.join(_MEASURES)} and others of val_")
+    return History(**lists, metrics=metrics)
 
 
 def _preprocessing(config: Any, arrays: dict[str, Array]) -> Preprocessing | None:

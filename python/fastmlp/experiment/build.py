@@ -24,6 +24,7 @@ from fastmlp.experiment.schema import (
 )
 from fastmlp.experiment.settings import with_absolute_paths
 from fastmlp.metrics import METRICS, is_greater_better
+from fastmlp.metrics.chosen import ChosenMetrics
 from fastmlp.model import MLP, load_mlp
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
@@ -254,7 +255,7 @@ def _require_defined(config: Config, prepared: Prepared, model: MLP) -> None:
     if part is None or metric == config.training.monitor or is_greater_better(metric) is None:
         return
     data = model._data(part.x, part.y, part.weight)
-    if math.isnan(model._measure([metric], data, 0)[metric]):
+    if math.isnan(model._measure(ChosenMetrics((metric,)), data, 0)[metric]):
         name = "test" if prepared.validation is None else "validation"
         raise ValueError(
             f"monitor must be a metric that is defined on the {name} part, got val_{metric}, which "
@@ -270,7 +271,7 @@ def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
         names += [f"val_{name}" for name in names]
         metric = monitor.removeprefix("val_")
         if metric != monitor and metric != "accuracy" and is_greater_better(metric) is not None:
-            model._require_metrics([metric])
+            model._require_metrics(ChosenMetrics((metric,)))
             return
         names += [f"val_{m.name}" for m in METRICS.values() if prepared.task in m.functions]
         names = list(dict.fromkeys(names))

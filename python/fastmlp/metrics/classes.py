@@ -5,6 +5,9 @@ Labels may be integers, strings or anything else that NumPy can sort. Zero divid
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,12 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.validation import choice, finite_array, integer
 
 __all__ = [
+    "OF_COUNTS",
+    "ClassPairs",
+    "Counts",
     "accuracy",
     "balanced_accuracy",
     "class_labels",
+    "cohen_kappa",
     "confusion_matrix",
     "f1",
     "label_positions",
+    "mcc",
     "precision",
     "recall",
     "require_labels",
@@ -26,6 +34,7 @@ __all__ = [
 ]
 
 AVERAGES = ("macro", "micro", "weighted", "binary")
+_DISTANCES = ("linear", "quadratic")
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -81,9 +90,84 @@ def balanced_accuracy(
     >>> balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
     0.5
     """
-    counts = _Counts(y_true, y_pred, None, sample_weight)
-    occurs = counts.true > 0
-    return float(np.mean(counts.hits[occurs] / counts.true[occurs]))
+    return _mean_recall(ClassPairs(y_true, y_pred).counts(sample_weight))
+
+
+def mcc(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
+    """Matthews correlation coefficient: the correlation of true and predicted classes.
+
+    It is 1 for perfect predictions and 0 for such that tell nothing about the class, also if only
+    one class occurs or only one is predicted.
+
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight
+        As for `accuracy`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `accuracy`.
+
+    Notes
+    -----
+    B. W. Matthews, "Comparison of the predicted and observed secondary structure of T4 phage
+    lysozyme", 1975; for more than two classes J. Gorodkin, "Comparing two K-category assignments by
+    a K-category correlation coefficient", 2004.
+
+    Examples
+    --------
+    >>> round(mcc([0, 0, 1, 1], [0, 1, 1, 1]), 4)
+    0.5774
+    """
+    return _correlation(ClassPairs(y_true, y_pred).counts(sample_weight))
+
+
+def cohen_kappa(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    weights: str | None = None,
+    classes: Classes = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Cohen's kappa: the agreement of true and predicted classes beyond that by chance.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,)
+        Labels.
+    weights : {"linear", "quadratic"}, optional
+        How much a confusion counts: as the distance of the two classes in their order, or its
+        square. By default all confusions count the same.
+    classes : int or array, optional
+        As in `confusion_matrix`; their order matters with `weights`.
+    sample_weight : array of shape (samples,), optional
+        Weights >= 0 of the samples, not all 0.
+
+    Returns
+    -------
+    float
+        1 for perfect predictions, 0 for an agreement by chance; NaN if only one class occurs and it
+        alone is predicted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Labels have a wrong shape or are not among `classes`, or `weights` is unknown.
+
+    Notes
+    -----
+    J. Cohen, "A coefficient of agreement for nominal scales", 1960.
+
+    Examples
+    --------
+    >>> cohen_kappa([0, 0, 1, 1], [0, 1, 1, 1])
+    0.5
+    """
+    if weights is not None:
+        weights = choice("weights", weights, _DISTANCES)
+    return _agreement(ClassPairs(y_true, y_pred, classes).counts(sample_weight), weights)
 
 
 def confusion_matrix(
@@ -121,13 +205,7 @@ def confusion_matrix(
     array([[1, 0],
            [1, 1]])
     """
-    truth, predicted = _label_pair(y_true, y_pred)
-    labels = class_labels(classes, truth, predicted)
-    rows = label_positions("y_true", truth, labels)
-    columns = label_positions("y_pred", predicted, labels)
-    size = len(labels)
-    cells, weights = rows * size + columns, usable_weights(sample_weight, len(truth))
-    return np.bincount(cells, weights, minlength=size * size).reshape(size, size)
+    return ClassPairs(y_true, y_pred, classes).matrix(sample_weight)
 
 
 def precision(
@@ -176,8 +254,7 @@ def precision(
     >>> precision([0, 1, 1, 1], [0, 0, 1, 1], average=None)
     array([0.5, 1. ])
     """
-    counts = _Counts(y_true, y_pred, classes, sample_weight)
-    return counts.averaged(counts.hits, counts.predicted, average)
+    return ClassPairs(y_true, y_pred, classes).counts(sample_weight).precision(average)
 
 
 def recall(
@@ -198,8 +275,7 @@ def recall(
     >>> recall([0, 0, 1, 1], [0, 1, 1, 1], average=None)
     array([0.5, 1. ])
     """
-    counts = _Counts(y_true, y_pred, classes, sample_weight)
-    return counts.averaged(counts.hits, counts.true, average)
+    return ClassPairs(y_true, y_pred, classes).counts(sample_weight).recall(average)
 
 
 def f1(
@@ -220,24 +296,39 @@ def f1(
     >>> f1([0, 1, 1, 1], [0, 0, 1, 1], average="binary")
     0.8
     """
-    counts = _Counts(y_true, y_pred, classes, sample_weight)
-    return counts.averaged(2 * counts.hits, counts.true + counts.predicted, average)
+    return ClassPairs(y_true, y_pred, classes).counts(sample_weight).f1(average)
 
 
-class _Counts:
-    """True positives, true and predicted samples of each class."""
+class Counts:
+    """A confusion matrix, with true positives, true and predicted samples of each class.
 
-    def __init__(
-        self, y_true: object, y_pred: object, classes: object, weight: ArrayLike | None = None
-    ) -> None:
-        truth, predicted = _label_pair(y_true, y_pred)
-        self.labels = class_labels(classes, truth, predicted)
-        matrix = confusion_matrix(truth, predicted, self.labels, sample_weight=weight)
+    Parameters
+    ----------
+    labels : array of shape (classes,)
+    matrix : array of shape (classes, classes)
+        As `confusion_matrix` returns it.
+    """
+
+    def __init__(self, labels: Array, matrix: Array) -> None:
+        self.labels = labels
+        self.matrix = matrix
         self.hits = matrix.diagonal()
         self.true = matrix.sum(axis=1)
         self.predicted = matrix.sum(axis=0)
 
-    def averaged(
+    def precision(self, average: str | None) -> float | Floats:
+        """Return the precision of each class, or an average of them."""
+        return self._averaged(self.hits, self.predicted, average)
+
+    def recall(self, average: str | None) -> float | Floats:
+        """Return the recall of each class, or an average of them."""
+        return self._averaged(self.hits, self.true, average)
+
+    def f1(self, average: str | None) -> float | Floats:
+        """Return the F1 of each class, or an average of them."""
+        return self._averaged(2 * self.hits, self.true + self.predicted, average)
+
+    def _averaged(
         self, numerators: Array, denominators: Array, average: str | None
     ) -> float | Floats:
         if average is not None:
@@ -255,6 +346,68 @@ class _Counts:
                 )
             return float(values[self.labels == 1].sum())
         return float(np.average(values, weights=self.true if average == "weighted" else None))
+
+
+class ClassPairs:
+    """True and predicted classes of samples, which can be counted with several weights.
+
+    Parameters are those of `confusion_matrix`, and so are the errors.
+    """
+
+    def __init__(self, y_true: object, y_pred: object, classes: object = None) -> None:
+        truth, predicted = _label_pair(y_true, y_pred)
+        self._labels = class_labels(classes, truth, predicted)
+        rows = label_positions("y_true", truth, self._labels)
+        columns = label_positions("y_pred", predicted, self._labels)
+        self._cells = rows * len(self._labels) + columns
+
+    def matrix(self, sample_weight: ArrayLike | None) -> NDArray[np.int64] | Floats:
+        """Return the confusion matrix of these weights, or of counts without."""
+        weights, size = usable_weights(sample_weight, len(self._cells)), len(self._labels)
+        return np.bincount(self._cells, weights, minlength=size * size).reshape(size, size)
+
+    def counts(self, sample_weight: ArrayLike | None) -> Counts:
+        """Return the confusion matrix with its sums."""
+        return Counts(self._labels, self.matrix(sample_weight))
+
+
+def _mean_recall(counts: Counts) -> float:
+    occurs = counts.true > 0
+    return float(np.mean(counts.hits[occurs] / counts.true[occurs]))
+
+
+def _correlation(counts: Counts) -> float:
+    # Each by its own sum, so that the share of a class that is alone is 1 exactly.
+    true, predicted = counts.true / counts.true.sum(), counts.predicted / counts.predicted.sum()
+    spreads = (true * (1.0 - true)).sum() * (predicted * (1.0 - predicted)).sum()
+    shared = counts.hits.sum() / counts.true.sum() - true @ predicted
+    return float(shared / math.sqrt(spreads)) if spreads > 0 else 0.0
+
+
+def _agreement(counts: Counts, weights: str | None = None) -> float:
+    places = np.arange(len(counts.labels), dtype=np.float64)
+    distances = np.abs(places[:, np.newaxis] - places)
+    distances = distances**2 if weights == "quadratic" else distances
+    if weights is None:
+        distances = np.minimum(distances, 1.0)
+    total = counts.matrix.sum()
+    by_chance = (distances * np.outer(counts.true, counts.predicted / total)).sum()
+    if by_chance == 0:
+        return math.nan
+    return float(1.0 - (distances * counts.matrix).sum() / by_chance)
+
+
+# Measures of classes that the confusion matrix determines, by name.
+OF_COUNTS: Mapping[str, Callable[[Counts], float]] = MappingProxyType(
+    {
+        "balanced_accuracy": _mean_recall,
+        "precision": lambda counts: float(counts.precision("macro")),
+        "recall": lambda counts: float(counts.recall("macro")),
+        "f1": lambda counts: float(counts.f1("macro")),
+        "mcc": _correlation,
+        "cohen_kappa": _agreement,
+    }
+)
 
 
 def usable_weights(sample_weight: ArrayLike | None, count: int) -> Floats | None:

@@ -6,19 +6,41 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.errors import did_you_mean
-from fastmlp.metrics.classes import accuracy, balanced_accuracy, f1
-from fastmlp.metrics.probabilities import auc, brier, log_loss
-from fastmlp.metrics.values import mae, mape, mse, poisson_deviance, quantile_loss, r2, rmse
+from fastmlp.metrics.classes import OF_COUNTS, ClassPairs, Counts, accuracy
+from fastmlp.metrics.probabilities import (
+    Statistic,
+    area_statistic,
+    average_precision_statistic,
+    brier_statistic,
+    calibration_statistic,
+    log_loss_statistic,
+    top_k_statistic,
+)
+from fastmlp.metrics.values import (
+    explained_variance,
+    mae,
+    mape,
+    max_error,
+    median_absolute_error,
+    mse,
+    poisson_deviance,
+    quantile_loss,
+    r2,
+    rmse,
+    rmsle,
+)
 
 __all__ = ["METRICS", "Metric", "get_metric", "is_greater_better", "measures"]
 
 Array = NDArray[Any]
+# Of targets and of predictions or probabilities.
+Prepared = Callable[[Array, Array], Statistic]
 CLASSES, LABELS, VALUES = "classification", "multilabel", "regression"
 
 
@@ -36,7 +58,8 @@ class Metric:
         What it compares with the targets.
     functions : mapping of str to callable
         For each task that it measures, "classification", "multilabel" or "regression", a function
-        of targets, predictions or probabilities, and weights or None.
+        of targets and of predictions or probabilities that returns a function of weights or None.
+        What does not depend on the weights is computed once.
 
     Examples
     --------
@@ -51,7 +74,7 @@ class Metric:
     name: str
     greater_is_better: bool
     needs: str
-    functions: Mapping[str, Callable[..., float]]
+    functions: Mapping[str, Prepared]
 
     def __call__(
         self, task: str, y_true: ArrayLike, y_pred: ArrayLike, weight: ArrayLike | None = None
@@ -74,8 +97,31 @@ class Metric:
         ValueError
             The metric does not measure this task, or the arrays do not fit.
         """
+        return self.statistic(task, y_true, y_pred)(weight)
+
+    def statistic(self, task: str, y_true: ArrayLike, y_pred: ArrayLike) -> Statistic:
+        """Return the measure of predictions as a function of weights; see `__call__`."""
         self.require(task)
-        return self.functions[task](y_true, y_pred, weight)
+        return self.functions[task](np.asarray(y_true), np.asarray(y_pred))
+
+    def given(
+        self, task: str, predictions: ArrayLike, probabilities: ArrayLike | None
+    ) -> ArrayLike | None:
+        """Return what the metric compares with the targets; None if it is not finite.
+
+        Raises
+        ------
+        ValueError
+            The metric is for another task, or needs probabilities that were not given.
+        """
+        self.require(task)
+        if self.needs != "probabilities":
+            return predictions
+        if probabilities is None:
+            raise ValueError(
+                f"metric {self.name} needs probabilities, which the loss does not define"
+            )
+        return probabilities if np.isfinite(np.asarray(probabilities)).all() else None
 
     def require(self, task: str) -> None:
         """Raise ValueError if the metric does not measure a task."""
@@ -87,82 +133,134 @@ class Metric:
             )
 
 
-def _of_labels(function: Callable[..., float]) -> Callable[..., float]:
-    """Return the mean of a metric over labels, which are columns."""
+def _of_each_label(prepare: Prepared) -> Prepared:
+    """Return the mean of a metric of the classes 0 and 1 over labels, which are columns."""
 
-    def mean(y_true: ArrayLike, y_pred: ArrayLike, weight: ArrayLike | None) -> float:
-        truth, given = _columns(y_true), _columns(y_pred)
-        values = [function(*pair, weight) for pair in zip(truth.T, given.T, strict=True)]
-        known = [value for value in values if not math.isnan(value)]
-        return float(np.mean(known)) if known else math.nan
+    def of_labels(y_true: Array, given: Array) -> Statistic:
+        pairs = zip(_columns(y_true).T, _columns(given).T, strict=True)
+        statistics = [prepare(truth.astype(np.int64), values) for truth, values in pairs]
 
-    return mean
+        def mean(weight: ArrayLike | None) -> float:
+            values = [statistic(weight) for statistic in statistics]
+            known = [value for value in values if not math.isnan(value)]
+            return float(np.mean(known)) if known else math.nan
 
+        return mean
 
-def _columns(values: ArrayLike) -> Array:
-    array = np.asarray(values)
-    return array[:, np.newaxis] if array.ndim == 1 else array
-
-
-def _all_labels_right(y_true: ArrayLike, y_pred: ArrayLike, weight: ArrayLike | None) -> float:
-    right = (_columns(y_true) == _columns(y_pred)).all(axis=1)
-    return accuracy(np.ones(len(right), np.int64), right.astype(np.int64), sample_weight=weight)
+    return of_labels
 
 
-def _of_classes(function: Callable[..., float], **options: Any) -> Callable[..., float]:
-    def measure(y_true: ArrayLike, y_pred: ArrayLike, weight: ArrayLike | None) -> float:
-        return function(y_true, y_pred, sample_weight=weight, **options)
-
-    return measure
+def _columns(values: Array) -> Array:
+    return values[:, np.newaxis] if values.ndim == 1 else values
 
 
-def _of_probabilities(function: Callable[..., float]) -> dict[str, Callable[..., float]]:
+def _plain(function: Callable[..., float], **options: Any) -> Prepared:
+    """Return a function of which nothing is computed once."""
+
+    def prepare(y_true: Array, given: Array) -> Statistic:
+        return lambda weight: function(y_true, given, sample_weight=weight, **options)
+
+    return prepare
+
+
+def _all_labels_right(y_true: Array, y_pred: Array) -> Statistic:
+    right = (_columns(y_true) == _columns(y_pred)).all(axis=1).astype(np.int64)
+    return lambda weight: accuracy(np.ones_like(right), right, sample_weight=weight)
+
+
+def _of_counts(measure: Callable[[Counts], float]) -> Prepared:
+    """Return a measure of the confusion matrix of the classes that occur."""
+
+    def prepare(y_true: Array, y_pred: Array) -> Statistic:
+        pairs = ClassPairs(y_true, y_pred)
+        return lambda weight: measure(pairs.counts(weight))
+
+    return prepare
+
+
+def _of_positives(name: str) -> Prepared:
+    """Return precision, recall or F1 of the class 1."""
+
+    def prepare(y_true: Array, y_pred: Array) -> Statistic:
+        pairs = ClassPairs(y_true, y_pred.astype(np.int64), 2)
+        return lambda weight: float(getattr(pairs.counts(weight), name)("binary"))
+
+    return prepare
+
+
+def _of_probabilities(prepare: Callable[..., Statistic], **options: Any) -> dict[str, Prepared]:
     """Return a metric of classes that count from 0 to the number of columns, and of labels."""
 
-    def of_classes(y_true: ArrayLike, given: ArrayLike, weight: ArrayLike | None) -> float:
-        classes = max(2, _columns(given).shape[1])
-        return function(y_true, given, classes=classes, sample_weight=weight)
+    def of_classes(y_true: Array, given: Array) -> Statistic:
+        return prepare(y_true, given, max(2, _columns(given).shape[1]), **options)
 
-    def of_label(y_true: Array, given: Array, weight: ArrayLike | None) -> float:
-        return function(y_true.astype(np.int64), given, classes=2, sample_weight=weight)
-
-    return {CLASSES: of_classes, LABELS: _of_labels(of_label)}
-
-
-def _macro_f1(y_true: ArrayLike, y_pred: ArrayLike, weight: ArrayLike | None) -> float:
-    return float(f1(y_true, y_pred, sample_weight=weight))
-
-
-def _f1_of_label(y_true: Array, y_pred: Array, weight: ArrayLike | None) -> float:
-    labels = y_true.astype(np.int64), y_pred.astype(np.int64)
-    return float(f1(*labels, average="binary", classes=2, sample_weight=weight))
+    return {CLASSES: of_classes, LABELS: _of_each_label(of_classes)}
 
 
 def _metrics() -> list[Metric]:
     decided, likely = "predictions", "probabilities"
-    by_classes = {CLASSES: _of_classes(accuracy), LABELS: _all_labels_right}
-    f1s = {CLASSES: _macro_f1, LABELS: _of_labels(_f1_of_label)}
     found = [
-        Metric("accuracy", True, decided, by_classes),
-        Metric("balanced_accuracy", True, decided, {CLASSES: _of_classes(balanced_accuracy)}),
-        Metric("f1", True, decided, f1s),
-        Metric("auc", True, likely, _of_probabilities(auc)),
-        Metric("log_loss", False, likely, _of_probabilities(log_loss)),
-        Metric("brier", False, likely, _of_probabilities(brier)),
+        Metric("accuracy", True, decided, {CLASSES: _plain(accuracy), LABELS: _all_labels_right})
+    ]
+    for name, measure in OF_COUNTS.items():
+        of_classes = _of_counts(measure)
+        of_label = _of_positives(name) if hasattr(Counts, name) else of_classes
+        by_task = {CLASSES: of_classes, LABELS: _of_each_label(of_label)}
+        found.append(Metric(name, True, decided, by_task))
+    found += [
+        Metric("auc", True, likely, _of_probabilities(area_statistic)),
+        Metric("average_precision", True, likely, _of_probabilities(average_precision_statistic)),
+        Metric("log_loss", False, likely, _of_probabilities(log_loss_statistic)),
+        Metric("brier", False, likely, _of_probabilities(brier_statistic)),
+        _calibration_error("calibration_error"),
+        _top_k("top_k:5", 5),
     ]
     values: dict[str, Callable[..., float]] = {
-        "mse": mse, "rmse": rmse, "mae": mae, "mape": mape, "r2": r2,
-        "quantile_loss": quantile_loss, "poisson_deviance": poisson_deviance,
+        "mse": mse, "rmse": rmse, "rmsle": rmsle, "mae": mae, "mape": mape,
+        "median_absolute_error": median_absolute_error, "max_error": max_error, "r2": r2,
+        "explained_variance": explained_variance, "poisson_deviance": poisson_deviance,
     }  # fmt: skip
+    greater = ("r2", "explained_variance")
     found += [
-        Metric(name, name == "r2", decided, {VALUES: _of_classes(function)})
+        Metric(name, name in greater, decided, {VALUES: _plain(function)})
         for name, function in values.items()
     ]
-    return found
+    return [*found, _quantile_loss("quantile_loss")]
+
+
+def _calibration_error(name: str, bins: int = 10) -> Metric:
+    by_task = _of_probabilities(calibration_statistic, bins=bins)
+    return Metric(name, False, "probabilities", by_task)
+
+
+def _top_k(name: str, k: int) -> Metric:
+    by_task = _of_probabilities(top_k_statistic, k=k)
+    return Metric(name, True, "probabilities", {CLASSES: by_task[CLASSES]})
+
+
+def _quantile_loss(name: str, level: float = 0.5) -> Metric:
+    return Metric(name, False, "predictions", {VALUES: _plain(quantile_loss, quantile=level)})
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _metrics()})
-_QUANTILE = "quantile_loss:"
+
+
+class _Family(NamedTuple):
+    """Metrics that have a number after the colon in their name."""
+
+    make: Callable[[str, Any], Metric]
+    kind: Callable[[str], float]
+    described: str
+    low: float
+    high: float = math.inf
+
+
+# The number is above the low end and below the high one.
+_FAMILIES: Mapping[str, _Family] = {
+    "quantile_loss": _Family(_quantile_loss, float, "a quantile in (0, 1)", 0.0, 1.0),
+    "top_k": _Family(_top_k, int, "a number of classes >= 1", 0),
+    "calibration_error": _Family(_calibration_error, int, "a number of bins >= 1", 0),
+}
 
 
 def get_metric(name: str) -> Metric:
@@ -171,7 +269,8 @@ def get_metric(name: str) -> Metric:
     Parameters
     ----------
     name : str
-        One of `METRICS`; or ``quantile_loss:0.9`` for the quantile 0.9.
+        One of `METRICS`; or ``quantile_loss:0.9`` for the quantile 0.9, ``top_k:3`` for the three
+        most likely classes, ``calibration_error:15`` for 15 bins.
 
     Raises
     ------
@@ -188,15 +287,16 @@ def get_metric(name: str) -> Metric:
         raise TypeError(f"metric must be a string, got {type(name).__name__}")
     if name in METRICS:
         return METRICS[name]
-    if name.startswith(_QUANTILE):
+    base, _, text = name.partition(":")
+    if base in _FAMILIES:
+        family = _FAMILIES[base]
         try:
-            level = float(name.removeprefix(_QUANTILE))
+            number = family.kind(text)
         except ValueError:
-            level = math.nan
-        if 0.0 < level < 1.0:
-            measure = _of_classes(quantile_loss, quantile=level)
-            return Metric(name, False, "predictions", {VALUES: measure})
-        raise ValueError(f"metric must have a quantile in (0, 1) after the colon, got {name!r}")
+            number = math.nan
+        if family.low < number < family.high:
+            return family.make(name, number)
+        raise ValueError(f"metric must have {family.described} after the colon, got {name!r}")
     hint = did_you_mean(name, METRICS)
     raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {name!r}{hint}")
 
@@ -262,15 +362,6 @@ def measures(
     found = {}
     for name in names:
         metric = get_metric(name)
-        given: ArrayLike = predictions
-        if metric.needs == "probabilities" and task in metric.functions:
-            if probabilities is None:
-                raise ValueError(
-                    f"metric {name} needs probabilities, which the loss does not define"
-                )
-            given = probabilities
-            if not np.isfinite(np.asarray(given)).all():
-                found[name] = math.nan
-                continue
-        found[name] = metric(task, y_true, given, sample_weight)
+        given = metric.given(task, predictions, probabilities)
+        found[name] = math.nan if given is None else metric(task, y_true, given, sample_weight)
     return found

@@ -13,6 +13,7 @@ from numpy.linalg import norm
 from fastmlp import _core
 from fastmlp.losses import Loss, UserLoss, core_function
 from fastmlp.metrics import get_metric, measures
+from fastmlp.metrics.chosen import ChosenMetrics
 from fastmlp.network.architecture import NORMALIZATION_EPSILON, Architecture
 from fastmlp.network.parameters import (
     Parameters,
@@ -52,10 +53,14 @@ class Network:
         self._run_type = _core.Run32 if single else _core.Run64
         self._gradient_type = _core.Gradient32 if single else _core.Gradient64
         self._network = network_type(architecture.spec())
-        initializer = architecture.initializer
-        self._network.initialize(initializer.name, initializer.parameter, architecture.seed)
-        if abs(initializer.parameter) > _SAFE_PARAMETER:
+        self._draw_parameters()
+        if abs(architecture.initializer.parameter) > _SAFE_PARAMETER:
             self._require_finite_weights()
+
+    def _draw_parameters(self) -> None:
+        """Set all parameters to their initial values."""
+        architecture, initializer = self._architecture, self._architecture.initializer
+        self._network.initialize(initializer.name, initializer.parameter, architecture.seed)
 
     def _require_finite_weights(self) -> None:
         initializer = self._architecture.initializer
@@ -562,12 +567,13 @@ class Network:
             return "classification"
         return "multilabel" if loss.link == "sigmoid" else "regression"
 
-    def _require_metrics(self, names: Sequence[str]) -> None:
+    def _require_metrics(self, chosen: ChosenMetrics) -> None:
         """Raise ValueError if a metric is not one of this network's task and outputs."""
         losses = self._architecture.losses
-        if names and len(losses) > 1:
-            raise ValueError(f"metric must be left out with several losses, got {names[0]!r}")
-        for name in names:
+        if chosen and len(losses) > 1:
+            name = [*chosen.names, *chosen.functions][0]
+            raise ValueError(f"metric must be left out with several losses, got {name!r}")
+        for name in chosen.names:
             metric = get_metric(name)
             metric.require(self._task)
             if metric.needs == "probabilities" and losses[0].link not in ("softmax", "sigmoid"):
@@ -575,25 +581,29 @@ class Network:
                     f"metric {name} needs probabilities, which loss {losses[0].name} does not make"
                 )
 
-    def _measure(self, names: Sequence[str], data: Data, threads: int) -> dict[str, float]:
+    def _measure(self, chosen: ChosenMetrics, data: Data, threads: int) -> dict[str, float]:
         """Compute metrics that `_require_metrics` accepted for samples that have been checked."""
         loss, task = self._architecture.losses[0], self._task
         truth, predicted = data.targets[0], None
         probabilities = None
-        if any(get_metric(name).needs == "probabilities" for name in names):
+        if any(get_metric(name).needs == "probabilities" for name in chosen.names):
             probabilities = self._outputs_of(data.rows, loss.link, threads)
         if task == "classification":
             predicted = self._classes_of(data.rows, threads).astype(np.int64)
         elif task == "multilabel":
-            predicted = (self._outputs_of(data.rows, "none", threads) > 0).astype(np.int64)
+            predicted = _decided(loss.link, False, self._outputs_of(data.rows, "none", threads))
+            truth = truth.reshape(predicted.shape)
         else:
             link = "exp" if loss.link == "exp" else "none"
             outputs = self._outputs_of(data.rows, link, threads)
             truth, predicted = self._in_units(truth, outputs)
-        return measures(
-            names, task, truth, predicted, probabilities=probabilities,
+        found = measures(
+            chosen.names, task, truth, predicted, probabilities=probabilities,
             sample_weight=data.sample_weight,
         )  # fmt: skip
+        truth = truth.view()
+        truth.flags.writeable = False  # functions of the user get it
+        return found | chosen.values_of_functions(truth, predicted)
 
     def _in_units(self, targets: Array, outputs: Array) -> tuple[Array, Array]:
         """Return targets and outputs of a regression in the units of the data."""

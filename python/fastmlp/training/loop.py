@@ -15,6 +15,7 @@ from fastmlp.callbacks import Callback
 from fastmlp.errors import DivergedError
 from fastmlp.history import History, Record, epoch_line
 from fastmlp.metrics import is_greater_better
+from fastmlp.metrics.chosen import ChosenMetrics
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
@@ -46,6 +47,8 @@ class Policy:
         Whether to print lines about epochs to standard error.
     print_every : int
         Number of epochs for each line.
+    metrics : ChosenMetrics
+        Further measures of the validation samples.
 
     Attributes
     ----------
@@ -71,12 +74,13 @@ class Policy:
         threads: int = 0,
         verbose: bool = False,
         print_every: int = 1,
+        metrics: ChosenMetrics = ChosenMetrics(),  # noqa: B008 - it is immutable
     ) -> None:
         self.has_accuracy = model._has_accuracy
         self._model = model
         self._validation = validation
-        # Metrics of the validation samples that a callback or schedule watches.
-        self._metrics: tuple[str, ...] = ()
+        # Those of the argument, and from `require_measured` on those that are watched, too.
+        self._metrics = metrics
         self._threads = threads
         self._verbose = verbose
         self._print_every = print_every
@@ -85,13 +89,25 @@ class Policy:
         """Raise ValueError if a callback or schedule needs a value that will not be measured."""
         wanted = [name for watcher in watchers for name in getattr(watcher, "watches", ())]
         metrics = [name for name in wanted if self._is_metric_of_validation(name)]
+        # What the loop measures itself.
+        own = ("loss", "accuracy") if self.has_accuracy else ("loss",)
         if self._validation is not None:
-            names = dict.fromkeys(name.removeprefix("val_") for name in metrics)
-            # The loop measures an accuracy itself where there is one.
-            own = {"accuracy"} if self.has_accuracy else set()
-            self._metrics = tuple(name for name in names if name not in own)
+            for name in own:
+                if name in self._metrics.functions:
+                    raise ValueError(
+                        f"metrics must not have the name {name!r}, which is that of another "
+                        f'measure of every epoch; pass ("another_name", function)'
+                    )
+            chosen = self._metrics.with_names(name.removeprefix("val_") for name in metrics)
+            names = tuple(name for name in chosen.names if name not in own)
+            self._metrics = ChosenMetrics(names, chosen.functions)
             self._model._require_metrics(self._metrics)
             return
+        if self._metrics:
+            raise ValueError(
+                "metrics are measured after each epoch on validation samples, got none; pass "
+                "validation_data=(x, y)"
+            )
         for name in wanted:
             if name in ("val_loss", "val_accuracy") or name in metrics:
                 accuracy = "accuracy, " if self.has_accuracy else ""
@@ -176,8 +192,8 @@ class TrainingLoop(Dispatch):
     begin : callable
         Function called without arguments before the model changes.
     policy : Policy, optional
-        Policy of the training; by default a `Policy` with `validation`, `threads`, `verbose` and
-        `print_every`.
+        Policy of the training; by default a `Policy` with `validation`, `threads`, `verbose`,
+        `print_every` and `metrics`.
     averaging : Averaging, optional
         Averages of the parameters that validation, callbacks and the trained model use.
     progress : callable, optional
@@ -207,6 +223,7 @@ class TrainingLoop(Dispatch):
         threads: int = 0,
         verbose: bool = False,
         print_every: int = 1,
+        metrics: ChosenMetrics = ChosenMetrics(),  # noqa: B008 - it is immutable
         progress: ProgressFunction | None = None,
         uncounted: int = 0,
         dropout_schedule: Schedule | None = None,
@@ -223,6 +240,7 @@ class TrainingLoop(Dispatch):
                 threads=threads,
                 verbose=verbose,
                 print_every=print_every,
+                metrics=metrics,
             )
         self._policy = policy
         self._last_epoch = continuation.progress.epoch + epochs
