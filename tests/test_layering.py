@@ -32,6 +32,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "data": ("data",),
     "network": ("network",),
     "files": ("model_file", "stored_model"),
+    "diagnosis": ("diagnosis",),
     "training": ("callbacks", "loggers", "notebook", "training"),
     "model": ("environment", "model"),
     "exports": ("export",),

@@ -112,6 +112,7 @@ __all__ = [
     "TabularClassifier",
     "TabularRegressor",
     "TensorBoard",
+    "TrainingWarning",
     "Uniform",
     "UserLoss",
     "cross_validate",
@@ -164,6 +165,7 @@ _HOMES = {
         "DataUnavailableError",
         "DivergedError",
         "FormatError",
+        "TrainingWarning",
     ),
     "estimators": (
         "MLPClassifier",

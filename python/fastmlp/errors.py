@@ -7,6 +7,7 @@ __all__ = [
     "DataUnavailableError",
     "DivergedError",
     "FormatError",
+    "TrainingWarning",
     "did_you_mean",
 ]
 
@@ -24,6 +25,13 @@ class DataUnavailableError(RuntimeError):
 
 class ConvergenceWarning(UserWarning):
     """An optimizer stopped before it converged; the message says why and suggests a cure."""
+
+
+class TrainingWarning(UserWarning):
+    """A training has learned nothing or much less than it could; the message names the cure.
+
+    It begins with the code of the finding, by which `warnings.filterwarnings` can select it.
+    """
 
 
 class DivergedError(RuntimeError):

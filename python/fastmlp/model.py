@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -16,6 +18,9 @@ from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.data import Preprocessing
+from fastmlp.diagnosis import Evidence, Finding
+from fastmlp.diagnosis import diagnose as diagnosis
+from fastmlp.errors import TrainingWarning
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.inputs import InputGroup
@@ -52,6 +57,7 @@ __all__ = ["MLP", "History", "load_mlp"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
+_MOST_COPIED = 1 << 22  # parameters of which a diagnosis keeps the initial values
 _LINES = 20  # that a fit of default length prints
 _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
@@ -225,6 +231,7 @@ class MLP(Network):
         # Whether the first fit decides how inputs are scaled, and whether its time has come.
         self._scales_inputs = input_scale is None and inputs is None
         self._is_as_drawn = True
+        self._findings: tuple[Finding, ...] = ()
         self.preprocessing: Preprocessing | None = None
 
     def __repr__(self) -> str:
@@ -311,6 +318,7 @@ class MLP(Network):
         verbose: int = 1,
         progress: ProgressFunction | None = None,
         metrics: Sequence[MetricLike] = (),
+        diagnose: bool = True,
     ) -> History:
         """Train on mini-batches.
 
@@ -383,6 +391,11 @@ class MLP(Network):
             no weights. Callbacks and schedules can watch all of them; for a function, say whether
             larger is better by their ``mode``.
 
+        diagnose : bool
+            Whether to look for problems after the training: `findings`. One that makes the model
+            worthless is a `TrainingWarning`. It takes less than 1 % of the training and changes
+            nothing.
+
         Returns
         -------
         History
@@ -415,6 +428,7 @@ class MLP(Network):
         team = thread_count(threads)
         hooks = as_callbacks(callbacks)
         chosen = chosen_metrics(metrics)
+        diagnoses = flag("diagnose", diagnose)
         if averaging is not None and not isinstance(averaging, Averaging):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
@@ -444,6 +458,7 @@ class MLP(Network):
             )
             if isinstance(optimizer, LBFGS):
                 iterations = DEFAULT_ITERATIONS if epochs is None else epochs
+                self._findings = ()
                 return fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
             batch = min(batch_size, len(data))
             count = epochs
@@ -458,13 +473,18 @@ class MLP(Network):
                 self, self._continuation, planned, rule, threads, resume, total_epochs
             )
             assert continuation.run is not None
+            initial: dict[str, Array] | None = None
 
             def begin() -> None:
+                nonlocal initial
+                self._findings = ()
                 if begins:
                     self._draw_parameters()  # again, if a first epoch diverged
                 if begins and optimizer is None:
                     start = started_at_targets(self.architecture, self.parameters(), data)
                     self._put_parameters(start)
+                if diagnoses and not resume and self._network_is_small():
+                    initial = self.parameters()
                 self._continuation = continuation
 
             if verbose and (note := self._note(begins, count if epochs is None else None, rule)):
@@ -488,9 +508,51 @@ class MLP(Network):
                 dropout_schedule=dropout_schedule,
                 metrics=chosen,
             )
-            return training.fit()
+            fitted = training.fit()
+            if diagnoses:
+                evidence = Evidence(
+                    self,
+                    {name: fitted[name] for name in fitted},
+                    data,
+                    batch,
+                    rate=rule.learning_rate if isinstance(rule.learning_rate, float) else None,
+                    validation=validation,
+                    initial=initial,
+                    threads=team,
+                    names=self.feature_names,
+                )
+                self._findings = tuple(diagnosis(evidence))
+            return fitted
 
-        return self._network.exclusively(train)
+        history: History = self._network.exclusively(train)
+        for finding in self._findings:
+            if finding.level == "problem":
+                warnings.warn(str(finding), TrainingWarning, stacklevel=3)
+            elif finding.level == "warning" and verbose:
+                print(finding, file=sys.stderr, flush=True)
+        return history
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a look at the last `fit` found, problems first: code, level, message and cure.
+
+        Examples
+        --------
+        >>> import warnings
+        >>> model = MLP([2, 8, 2])
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", fastmlp.TrainingWarning)
+        ...     history = model.fit(
+        ...         [[0.0, 1.0], [1.0, 0.0]] * 50, [0, 1] * 50, optimizer=fastmlp.SGD(0), verbose=0
+        ...     )
+        >>> model.findings[0].code
+        'rate-too-low'
+        """
+        return self._findings
+
+    def _network_is_small(self) -> bool:
+        shapes = self._architecture.parameter_shapes().values()
+        return sum(math.prod(shape) for shape in shapes) <= _MOST_COPIED
 
     def _fitting_data(
         self,

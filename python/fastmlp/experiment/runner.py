@@ -52,6 +52,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 # Checkpoints are written as often as possible while they take at most this share of the time.
 CHECKPOINT_SHARE = 0.01
+_MOST_KEPT = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,8 @@ class Outcome:
         Measures of the selected model.
     wall_seconds : float
         Time of the training including all measuring and saving.
+    initial_parameters : dict of str to array, or None
+        Parameters before the first step, if they are not too many to keep.
     """
 
     status: str = "completed"
@@ -247,6 +250,7 @@ class Outcome:
     best_parameters: dict[str, Array] | None = None
     evaluation: Evaluation | None = None
     wall_seconds: float = 0.0
+    initial_parameters: dict[str, Array] | None = None
 
     @property
     def training_seconds(self) -> float:
@@ -441,6 +445,7 @@ def fit(
         "threads": settings.threads,
         "averaging": build.averaging(config),
         "callbacks": callbacks,
+        "diagnose": False,  # by those who know the whole run
         "verbose": 0,
         **architectures.training_arguments(config),
     }
@@ -507,6 +512,8 @@ def train(
     optimizer = build.optimizer(experiment.config)
     epochs = experiment.config.training.epochs or 1
     start = time.perf_counter()
+    if parameter_count(model) <= _MOST_KEPT:
+        outcome.initial_parameters = model.parameters()
     try:
         if isinstance(optimizer, LBFGS):
             history = fit_at_once(model, experiment, optimizer, verbose=verbose)

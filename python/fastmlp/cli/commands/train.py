@@ -493,8 +493,10 @@ def _document_of(
     run: RunDirectory,
 ) -> dict[str, Any]:
     """Evaluate the model and return the content of result.json and of `--json`."""
+    from fastmlp.experiment.judgement import Judgement, judge
     from fastmlp.experiment.runner import evaluate_selected, parameter_count
 
+    judgement = Judgement([], {})
     part, samples = experiment.evaluated
     finished = outcome.status in ("completed", "stopped_early", "time_limit")
     selected = "last"
@@ -502,6 +504,7 @@ def _document_of(
     if finished:
         selected, outcome.evaluation = evaluate_selected(experiment, model, outcome)
         measures = outcome.evaluation.as_json()
+        judgement = judge(experiment, model, outcome)
         _check_accuracy(experiment, outcome, part)
     seconds = outcome.training_seconds
     trained = len(outcome.records) * len(experiment.prepared.train)
@@ -526,6 +529,7 @@ def _document_of(
         "measured_on": experiment.monitored_name if experiment.monitored else None,
         "samples": {"training": len(experiment.prepared.train), part: len(samples)},
         "test": measures,
+        **judgement.as_json(),
         "training_seconds": seconds,
         "wall_seconds": outcome.wall_seconds,
         "samples_per_second": trained / seconds if seconds > 0 else None,
@@ -576,7 +580,23 @@ def _print_result(document: dict[str, Any], state: State) -> None:
     if document["samples_per_second"] is not None:
         rows.append(("speed", f"{document['samples_per_second']:,.0f} samples/s"))
     rows += [("model", document["model"]), ("run", document["directory"])]
+    rows += _against_baselines(document)
     print_pairs(rows)
+    for finding in document["findings"]:
+        click.echo(
+            f"{finding['level']}: {finding['message']}; {finding['cure']} ({finding['page']})",
+            err=True,
+        )
+
+
+def _against_baselines(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a row for each baseline with the first measure of the result."""
+    shown = _measures(document["test"])[:1]
+    rows = []
+    for baseline in document["baselines"]:
+        measures = dict(_measures(baseline["metrics"]))
+        rows += [(baseline["name"], measures[name]) for name, _ in shown if name in measures]
+    return rows
 
 
 def _measures(measured: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,478 @@
+"""The checks of a diagnosis: functions of the evidence, each with the findings of one kind.
+
+A new check is a function with a line in `CHECKS`, and a section in docs/findings.md. The numbers at
+the top decide when a check speaks; benchmarks/diagnosis.py measures how often it is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.diagnosis.evidence import Evidence
+from fastmlp.diagnosis.finding import LEVELS, Finding
+
+__all__ = ["CHECKS", "diagnose", "is_failure"]
+
+Findings = Iterator[Finding]
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+# Share of the loss of a constant prediction that a training has to avoid to be more than chance.
+_NO_SKILL = 0.01
+_GOOD_SKILL = 0.8
+_LITTLE_SKILL, _FEW_STEPS_SKILL = 0.5, 0.25
+_STANDARD_ERRORS = 2.0
+# Inputs whose root mean square is above or whose largest number is below.
+_LARGE_INPUT, _SMALL_INPUT = 10.0, 0.05
+# Shares of units of a layer, and of the sample.
+_MANY_UNITS, _MOST_UNITS, _ALL_SAMPLES = 0.5, 0.75, 0.95
+_FEWEST_UNITS = 4
+_SATURATED = 0.99
+_BOUNDED = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+_DYING = ("relu", "hard_sigmoid", "step")
+# Changes of a loss, relative to it.
+_NO_CHANGE, _RISE, _STILL_FALLS = 0.01, 0.2, 0.05
+_OVERFIT = 0.1
+_FEWEST_STEPS = 200
+_FEWEST_EPOCHS_OF_A_COURSE = 4
+# Movements of the weights, by their size.
+_NO_MOVEMENT, _NO_MOVEMENT_AT_ONCE, _EXPLOSION = 3e-3, 1e-4, 30.0
+# Gradients of the first layer by those of the last, and those by the weights.
+_VANISHED, _EXPLODED = 1e-3, 1e3
+# Classes: of held-out samples, of which a share is found.
+_FEWEST_OF_CLASS, _HARDLY_FOUND = 5, 0.02
+_GAP = 0.15
+_LEAK = 0.98
+_FEWEST_OTHERS = 20  # samples that are not of the most frequent class
+_FEWEST_FEATURES = 3
+_FEWEST_TESTED = 100
+_MOST_COLUMNS = 30  # of a table; more are often pixels
+
+
+def diagnose(evidence: Evidence) -> list[Finding]:
+    """Return the findings about a training, problems first.
+
+    The network is not changed.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The training.
+    """
+    if not evidence.epochs:
+        return []
+    found = [finding for check in CHECKS for finding in check(evidence)]
+    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
+
+
+def is_failure(findings: list[Finding]) -> bool:
+    """Return whether a finding makes the result worthless."""
+    return any(finding.level == "problem" for finding in findings)
+
+
+# ---------------------------------------------------------------- what the result is worth
+
+
+def no_better_than_constant(evidence: Evidence) -> Findings:
+    """The network does not beat the majority class, or the mean of the targets."""
+    skill = evidence.skill
+    level = "problem" if evidence.steps >= _FEWEST_STEPS else "warning"
+    where = "held-out" if evidence.held_out is not None else "training"
+    if evidence.task == "classification" and evidence.decided is not None:
+        true, predicted, _ = evidence.decided
+        majority = np.bincount(true).max() / len(true)
+        accuracy = float(np.mean(true == predicted))
+        error = np.sqrt(majority * (1 - majority) / len(true))
+        by_luck = accuracy <= majority + _STANDARD_ERRORS * error
+        if by_luck and (skill is None or skill <= _NO_SKILL):
+            yield Finding(
+                "no-better-than-constant", level,
+                f"the accuracy of {accuracy:.1%} on {len(true):,} {where} samples is that of "
+                f"always predicting the most frequent class ({majority:.1%})",
+                "see the other findings; if there are none, the inputs may not tell the classes",
+                "see the other findings; if there are none, the inputs may not tell the classes",
+            )  # fmt: skip
+    elif skill is not None and skill <= _NO_SKILL:
+        constant = {"regression": "the mean", "multilabel": "the frequencies of the labels"}
+        yield Finding(
+            "no-better-than-constant", level,
+            f"the loss on {where} samples is {1 - skill:.1%} of that of always predicting "
+            f"{constant.get(evidence.task, 'the most frequent class')}",
+            "see the other findings; if there are none, the inputs may not tell the targets",
+            "see the other findings; if there are none, the inputs may not tell the targets",
+        )  # fmt: skip
+
+
+def missing_classes(evidence: Evidence) -> Findings:
+    """Classes that the network never or hardly ever predicts."""
+    has_no_skill = evidence.skill is not None and evidence.skill <= _NO_SKILL
+    if evidence.decided is None or evidence.task != "classification" or has_no_skill:
+        return
+    true, predicted, _ = evidence.decided
+    classes = evidence.network.layer_sizes[-1]
+    counts = np.bincount(true, minlength=classes)
+    found = np.bincount(true[true == predicted], minlength=classes)
+    often = counts >= _FEWEST_OF_CLASS
+    missed = np.flatnonzero(often & (found <= _HARDLY_FOUND * counts))
+    if 0 < len(missed) < often.sum():
+        shown = ", ".join(str(c) for c in missed[:5]) + (" ..." if len(missed) > 5 else "")
+        share = counts[missed].sum() / len(true)
+        yield Finding(
+            "missing-classes", "warning",
+            f"of {counts[missed].sum():,} samples of class {shown} ({share:.1%} of all) "
+            f"{found[missed].sum():,} are found",
+            'class_weight="balanced"', "--set training.class_weight=balanced",
+        )  # fmt: skip
+
+
+def overfitting(evidence: Evidence) -> Findings:
+    """The validation loss rises while the training loss falls, or the gap between both is wide."""
+    losses, other = evidence.course("loss"), evidence.course("val_loss")
+    if len(other) >= _FEWEST_EPOCHS_OF_A_COURSE and not evidence.selects_best:
+        best = int(np.argmin(other))
+        constants = evidence.constant_losses
+        unit = abs(other[best]) if constants is None else abs(constants[1])
+        rise = (other[-1] - other[best]) / max(unit, 1e-30)
+        if best < len(other) - 1 and rise > _OVERFIT and losses[-1] < losses[best]:
+            yield Finding(
+                "overfitting", "warning",
+                f"the validation loss rises from {other[best]:.4g} in epoch {best + 1} to "
+                f"{other[-1]:.4g}, while the training loss falls",
+                "callbacks=[fastmlp.EarlyStopping(restore_best=True)], dropout=0.2 or fewer epochs",
+                f"--epochs {best + 1}, --dropout 0.2 or a validation part",
+            )  # fmt: skip
+            return
+    right, measured = evidence.course("accuracy"), evidence.measured.get("accuracy")
+    if evidence.held_out is None or not right or measured is None:
+        return
+    error = np.sqrt(measured * (1 - measured) / len(evidence.held_out))
+    gap = right[-1] - measured
+    if gap > max(_GAP, 3 * error):
+        yield Finding(
+            "overfitting", "warning",
+            f"the accuracy is {right[-1]:.1%} on training samples and {measured:.1%} on "
+            f"{len(evidence.held_out):,} others",
+            "dropout=0.2, a smaller network, or more samples",
+            "--dropout 0.2, smaller --hidden, or more samples",
+        )  # fmt: skip
+
+
+def small_test(evidence: Evidence) -> Findings:
+    """So few samples are tested that the digits of the result are chance."""
+    data, right = evidence.held_out, evidence.measured.get("accuracy")
+    if data is None or len(data) >= _FEWEST_TESTED:
+        return
+    error = "" if right is None else (
+        f": an accuracy of {right:.0%} is known to "
+        f"{1.96 * np.sqrt(max(right * (1 - right), 0.25 / len(data)) / len(data)):.0%}"
+    )  # fmt: skip
+    yield Finding(
+        "small-test", "hint",
+        f"{len(data):,} held-out samples tell little{error}",
+        "fastmlp.cross_validate, which tests every sample", "fastmlp cv",
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- the course of the training
+
+
+def rate_too_low(evidence: Evidence) -> Findings:
+    """The weights have hardly moved."""
+    moved, skill = evidence.movement, evidence.training_skill
+    least = _NO_MOVEMENT if evidence.steps >= _FEWEST_STEPS else _NO_MOVEMENT_AT_ONCE
+    if moved is None or moved >= least or (skill is not None and skill > _LITTLE_SKILL):
+        return
+    rate = "" if evidence.rate is None else f" at a learning rate of {evidence.rate:g}"
+    yield Finding(
+        "rate-too-low", "problem",
+        f"the weights have moved by {moved:.2g} of their size in {evidence.steps:,} steps{rate}",
+        "a larger learning_rate; MLP.lr_find suggests one",
+        "a larger --lr; fastmlp lr-find suggests one",
+    )  # fmt: skip
+
+
+def rate_too_high(evidence: Evidence) -> Findings:
+    """The training loss rises, jumps, or ended far above that of a constant."""
+    losses = evidence.course("loss")
+    moved, skill = evidence.movement, evidence.training_skill
+    is_bad = skill is None or skill < _LITTLE_SKILL
+    symptom = ""
+    if len(losses) >= _FEWEST_EPOCHS_OF_A_COURSE:
+        lowest = int(np.argmin(losses))
+        fallen = max(losses) - losses[lowest]
+        rise = losses[-1] - losses[lowest]
+        jumps = sum(b > a * (1 + _RISE) for a, b in zip(losses, losses[1:], strict=False))
+        if is_bad and rise > _RISE * max(fallen, abs(losses[lowest])) and lowest < len(losses) - 1:
+            symptom = (
+                f"the training loss rises from {losses[lowest]:.4g} in epoch {lowest + 1} to "
+                f"{losses[-1]:.4g}"
+            )
+        elif jumps >= max(2, len(losses) // 5) and is_bad:
+            symptom = f"the training loss jumps up in {jumps} of {len(losses)} epochs"
+    has_moved = moved is None or moved > _NO_MOVEMENT
+    is_above = skill is not None and skill < -_RISE and evidence.steps >= _FEWEST_STEPS
+    if not symptom and is_above and has_moved:
+        symptom = f"the training loss, {losses[-1]:.4g}, is above that of a constant prediction"
+    if not symptom and moved is not None and moved > _EXPLOSION and is_bad:
+        symptom = f"the weights have grown {moved:.0f} times"
+    if symptom:
+        rate = "" if evidence.rate is None else f", at a learning rate of {evidence.rate:g}"
+        yield Finding(
+            "rate-too-high", "problem", symptom + rate,
+            "a learning_rate 10 times smaller; MLP.lr_find suggests one",
+            "a --lr 10 times smaller; fastmlp lr-find suggests one",
+        )  # fmt: skip
+
+
+def loss_does_not_move(evidence: Evidence) -> Findings:
+    """The training loss stays what it was."""
+    losses, skill = evidence.course("loss"), evidence.training_skill
+    if len(losses) < 2 or skill is None or skill > _NO_SKILL:
+        return
+    if abs(losses[-1] - losses[0]) <= _NO_CHANGE * abs(losses[0]):
+        yield Finding(
+            "loss-does-not-move", "problem",
+            f"the training loss is {losses[0]:.5g} in the first epoch and {losses[-1]:.5g} in the "
+            f"last, about that of a constant prediction",
+            "another learning_rate (MLP.lr_find), standardized inputs, or targets that fit x",
+            "another --lr (fastmlp lr-find), or targets that fit the inputs",
+        )  # fmt: skip
+
+
+def few_epochs(evidence: Evidence) -> Findings:
+    """The loss still falls at the end."""
+    skill = evidence.training_skill
+    if skill is not None and skill > _GOOD_SKILL:
+        return
+    moved = evidence.movement
+    if moved is not None and moved < _NO_MOVEMENT:
+        return  # more epochs would not help
+    more = f"epochs={max(10, 4 * evidence.epochs)}"
+    command = f"--epochs {max(10, 4 * evidence.epochs)}"
+    if evidence.steps < _FEWEST_STEPS:
+        if skill is not None and (skill > _FEW_STEPS_SKILL or skill < -_RISE):
+            return
+        yield Finding(
+            "few-epochs", "warning",
+            f"the training had {evidence.steps:,} steps, which is few", more, command,
+        )  # fmt: skip
+        return
+    name = "val_loss" if evidence.course("val_loss") else "loss"
+    course = evidence.course(name)
+    if len(course) < 3:
+        return
+    back = max(1, len(course) // 5)
+    before, now = course[-1 - back], course[-1]
+    fell = before - now
+    still = now <= min(course) and fell > _STILL_FALLS * max(abs(before), 1e-30)
+    if still and fell > _STILL_FALLS * (max(course) - now):
+        what = "validation loss" if name == "val_loss" else "loss"
+        epochs = "the last epoch" if back == 1 else f"the last {back} epochs"
+        yield Finding(
+            "few-epochs", "warning",
+            f"the {what} still falls: from {before:.4g} to {now:.4g} in {epochs}", more, command,
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------- inputs
+
+
+def input_scale(evidence: Evidence) -> Findings:
+    """Inputs far from unit scale."""
+    inputs = evidence.inputs
+    if inputs is None:
+        return
+    sizes = np.sqrt(np.mean(np.square(inputs, dtype=np.float64), axis=0))
+    largest = float(np.abs(inputs).max())
+    column = int(sizes.argmax())
+    cures = (
+        "leave input_scale out, which standardizes inputs that need it",
+        "--standardize",
+    )
+    if sizes[column] > _LARGE_INPUT:
+        named = _named(evidence, column)
+        yield Finding(
+            "input-scale", "warning",
+            f"inputs are far from unit scale: {named} has a root mean square of "
+            f"{sizes[column]:.3g}",
+            *cures,
+        )  # fmt: skip
+    elif 0 < largest < _SMALL_INPUT:
+        yield Finding(
+            "input-scale", "warning",
+            f"inputs are far from unit scale: the largest number is {largest:.2g}", *cures,
+        )  # fmt: skip
+
+
+def leaking_columns(evidence: Evidence) -> Findings:
+    """One of several columns tells the target alone."""
+    inputs, data = evidence.inputs, evidence.sample
+    if inputs is None or data is None or inputs.shape[1] < _FEWEST_FEATURES:
+        return
+    rows = data.rows
+    if len(evidence.network.architecture.losses) > 1 or isinstance(rows, tuple):
+        return
+    told = _told_by_columns(rows.astype(np.float64), data.targets[0], evidence.task)
+    leaks = np.flatnonzero(told >= _LEAK)
+    if 0 < len(leaks) <= max(1, inputs.shape[1] // 5):
+        named = ", ".join(_named(evidence, int(column)) for column in leaks[:3])
+        names = [_name(evidence, int(column)) for column in leaks[:3]]
+        yield Finding(
+            "leaking-columns", "warning",
+            f"{named} alone {'tells' if len(leaks) == 1 else 'tell'} "
+            f"{told[leaks].min():.1%} of the targets, which may not be known when predicting",
+            "leave the column out of x if it is made from the target",
+            " ".join(f"--exclude {name}" for name in names),
+        )  # fmt: skip
+
+
+def _told_by_columns(inputs: Floats, targets: Array, task: str) -> Floats:
+    """Return the share of the targets that each column tells by its order alone."""
+    count = len(targets)
+    if targets.ndim > 1 and targets.shape[1] > 1:
+        return np.zeros(inputs.shape[1])
+    flat = targets.reshape(count)
+    if task == "regression":
+        centered = inputs - inputs.mean(axis=0)
+        goal = flat.astype(np.float64) - flat.mean(dtype=np.float64)
+        spread = np.sqrt((centered**2).sum(axis=0) * (goal @ goal))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            told: Floats = np.nan_to_num((goal @ centered) ** 2 / spread**2)
+            return told
+    classes = np.round(flat).astype(np.int64)
+    counts = np.bincount(classes)
+    if count - counts.max() < _FEWEST_OTHERS:
+        return np.zeros(inputs.shape[1])
+    order = np.argsort(inputs, axis=0, kind="stable")
+    told = np.empty(inputs.shape[1])
+    for column in range(inputs.shape[1]):
+        places = order[:, column]
+        ordered, values = classes[places], inputs[places, column]
+        # Of neighbors with different values, those that belong to one class.
+        apart = values[1:] != values[:-1]
+        changes = int(np.count_nonzero((ordered[1:] != ordered[:-1]) & apart))
+        mixed = _mixed(ordered, values)
+        expected = count * (1 - ((counts / count) ** 2).sum())
+        told[column] = 1 - (max(0, changes - len(counts[counts > 0]) + 1) + mixed) / expected
+    return told
+
+
+def _mixed(ordered: Array, values: Array) -> float:
+    """Return the number of samples that equal values of a column leave undecided."""
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    if len(starts) == len(values):
+        return 0.0
+    group = np.cumsum(np.r_[True, values[1:] != values[:-1]]) - 1
+    classes = int(ordered.max()) + 1
+    table = np.bincount(group * classes + ordered, minlength=len(starts) * classes)
+    return float(len(values) - table.reshape(len(starts), classes).max(axis=1).sum())
+
+
+def constant_columns(evidence: Evidence) -> Findings:
+    """Columns of a table that are the same in all samples."""
+    rows = evidence.train.rows
+    if isinstance(rows, tuple) or evidence.sample is None or rows.dtype == np.uint8:
+        return
+    if rows.shape[1] > _MOST_COLUMNS:
+        return
+    constant = np.flatnonzero((rows == rows[0]).all(axis=0))
+    if len(constant) and len(constant) < rows.shape[1]:
+        named = ", ".join(_named(evidence, int(column)) for column in constant[:3])
+        yield Finding(
+            "constant-columns", "hint",
+            f"{len(constant)} of {rows.shape[1]} columns have one value only: {named}",
+            "leave them out of x",
+            " ".join(f"--exclude {_name(evidence, int(c))}" for c in constant[:3]),
+        )  # fmt: skip
+
+
+def _name(evidence: Evidence, column: int) -> str:
+    return str(column) if evidence.names is None else str(evidence.names[column])
+
+
+def _named(evidence: Evidence, column: int) -> str:
+    return f"column {column}" if evidence.names is None else f"{evidence.names[column]!r}"
+
+
+# ---------------------------------------------------------------- the network
+
+
+def idle_units(evidence: Evidence) -> Findings:
+    """Units that are 0 for all samples, or at an end of their range for nearly all."""
+    activations = evidence.network.architecture.activations
+    is_good = evidence.training_skill is not None and evidence.training_skill > _GOOD_SKILL
+    for layer, (activation, outputs) in enumerate(
+        zip(activations, evidence.activations, strict=False)
+    ):
+        units = outputs.shape[1]
+        if units < _FEWEST_UNITS:
+            continue
+        if activation.name in _DYING:
+            dead = int((~outputs.any(axis=0)).sum())
+            if dead >= (_MOST_UNITS if is_good else _MANY_UNITS) * units:
+                yield Finding(
+                    "dead-units", "warning" if dead < 0.9 * units else "problem",
+                    f"{dead:,} of {units:,} units of hidden layer {layer + 1} are 0 for all "
+                    f"{len(outputs):,} samples that were tried",
+                    'a smaller learning_rate, standardized inputs, or activation="leaky_relu"',
+                    "a smaller --lr or --activation leaky_relu",
+                )  # fmt: skip
+        if activation.name in _BOUNDED:
+            low, high = _BOUNDED[activation.name]
+            middle, half = (low + high) / 2, (high - low) / 2
+            at_end = np.abs(outputs - middle) >= _SATURATED * half
+            stuck = int((at_end.mean(axis=0) >= _ALL_SAMPLES).sum())
+            if stuck >= _MANY_UNITS * units:
+                yield Finding(
+                    "saturated-units", "warning",
+                    f"{stuck:,} of {units:,} units of hidden layer {layer + 1} "
+                    f"({activation.name}) are at an end of their range for nearly all samples",
+                    "standardized inputs (leave input_scale out) or a smaller learning_rate",
+                    "--standardize or a smaller --lr",
+                )  # fmt: skip
+
+
+def gradients(evidence: Evidence) -> Findings:
+    """Gradients that vanish or explode on their way to the first layer."""
+    skill = evidence.training_skill
+    if skill is not None and skill > _LITTLE_SKILL:
+        return
+    sizes = evidence.gradients
+    if len(sizes) < 3 or not np.isfinite(sizes).all() or sizes[-1] <= 0:
+        return
+    ratio = sizes[0] / sizes[-1]
+    if ratio < _VANISHED:
+        yield Finding(
+            "vanishing-gradients", "problem" if skill is not None and skill < 0.1 else "warning",
+            f"the gradient of the first layer is {ratio:.1g} of that of the last",
+            'activation="relu", residual=True, layer_normalization=True or fewer layers',
+            "--activation relu or fewer layers",
+        )  # fmt: skip
+    elif ratio > _EXPLODED:
+        yield Finding(
+            "exploding-gradients", "warning",
+            f"the gradient of the first layer is {ratio:.1g} times that of the last",
+            "clip_norm=1 of the optimizer, another initializer, or layer_normalization=True",
+            "--clip-norm 1 or another --initializer",
+        )  # fmt: skip
+
+
+CHECKS: tuple[Callable[[Evidence], Findings], ...] = (
+    input_scale,
+    idle_units,
+    rate_too_low,
+    rate_too_high,
+    gradients,
+    loss_does_not_move,
+    no_better_than_constant,
+    missing_classes,
+    few_epochs,
+    overfitting,
+    leaking_columns,
+    constant_columns,
+    small_test,
+)

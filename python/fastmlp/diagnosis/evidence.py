@@ -1,0 +1,288 @@
+"""What a diagnosis looks at: records of the epochs, the network, and a few of its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.losses import Loss, UserLoss
+from fastmlp.network import Network
+from fastmlp.network.architecture import checked_architecture
+from fastmlp.network.samples import Data, row_count
+
+__all__ = ["Evidence"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+# Samples on which the network is examined: one of 100 that the training saw. A forward pass is a
+# third of the work of a step, so it costs 0.3 % of the training.
+_MOST_SAMPLES = 2_000
+_SAMPLES_SEEN_FOR_ONE = 100
+_FEWEST_SAMPLES = 50
+_LOOKED_AT = 1_000  # samples whose inputs are looked at
+_TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A training that has ended, and what it can be judged by.
+
+    Parameters
+    ----------
+    network : Network
+        The trained network.
+    courses : mapping of str to sequence of float
+        What was measured in each epoch: loss, and where they exist accuracy, val_loss and
+        val_accuracy.
+    train : Data
+        Samples of the training.
+    batch_size : int
+        Samples per step.
+    rate : float, optional
+        Learning rate of the first step.
+    validation : Data, optional
+        Samples that were measured after each epoch.
+    test : Data, optional
+        Samples on which the result is measured.
+    initial : Mapping of str to array, optional
+        Parameters before the first step; None: unknown.
+    selects_best : bool
+        Whether the network is that of the best epoch of the validation samples.
+    threads : int
+        Number of threads; 0 for the default.
+    names : sequence of str, optional
+        Names of the features.
+    """
+
+    network: Network
+    courses: Mapping[str, Sequence[float]]
+    train: Data
+    batch_size: int
+    rate: float | None = None
+    validation: Data | None = None
+    test: Data | None = None
+    initial: Mapping[str, Array] | None = field(default=None, repr=False)
+    selects_best: bool = False
+    threads: int = 0
+    names: Sequence[str] | None = None
+
+    # ------------------------------------------------------------ the course of the training
+
+    def course(self, name: str) -> list[float]:
+        """Return a quantity of each epoch; empty if it was not measured."""
+        return [float(value) for value in self.courses.get(name, ())]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of the training."""
+        return len(self.courses.get("loss", ()))
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the training."""
+        return self.epochs * -(-len(self.train) // max(1, self.batch_size))
+
+    @cached_property
+    def movement(self) -> float | None:
+        """Distance of the weights from the initial ones, by the size of these; None: unknown."""
+        if self.initial is None:
+            return None
+        names = [name for name in self.initial if name.endswith(".weights")]
+        now = self.network.parameters()
+        size = sum(float(np.square(self.initial[n], dtype=np.float64).sum()) for n in names)
+        moved = sum(
+            float(np.square(now[n].astype(np.float64) - self.initial[n]).sum()) for n in names
+        )
+        return float(np.sqrt(moved / size)) if size > 0 else None
+
+    # ------------------------------------------------------------ what the result is worth
+
+    @property
+    def loss(self) -> Loss:
+        """The first loss."""
+        return self.network.architecture.losses[0]
+
+    @property
+    def task(self) -> str:
+        """The task of the loss: "classification", "multilabel" or "regression"."""
+        return self.network._task
+
+    @property
+    def held_out(self) -> Data | None:
+        """Samples that were not trained, if there are any."""
+        return self.test if self.test is not None else self.validation
+
+    @cached_property
+    def constant_losses(self) -> tuple[float, float] | None:
+        """Loss of the best constant prediction: of the training samples, and where it is held out.
+
+        It is None for losses that no constant is known for.
+        """
+        architecture = self.network.architecture
+        if len(architecture.losses) > 1 or isinstance(self.loss, UserLoss):
+            return None
+        output = architecture.output_activation
+        if (output if isinstance(output, str) else output.name) not in (
+            "identity", "softmax", "sigmoid",
+        ):  # fmt: skip
+            return None
+        outputs = architecture.layer_sizes[-1]
+        biases = best_constant(self.loss, self.train, outputs)
+        if biases is None:
+            return None
+        constant = Network(
+            checked_architecture(
+                [1, outputs],
+                loss=self.loss,
+                dtype="float64",
+                output_activation=architecture.output_activation,
+                initializer="zeros",
+            )
+        )
+        constant.biases = [biases]
+
+        def loss_on(data: Data) -> float:
+            rows = np.zeros((len(data), 1))
+            exact = replace(data, rows=rows).in_double_precision()
+            return constant._evaluate_data(exact, self.threads)["loss"]
+
+        other = self.held_out
+        of_training = loss_on(self.train)
+        return of_training, of_training if other is None else loss_on(other)
+
+    @cached_property
+    def measured(self) -> dict[str, float]:
+        """Loss and accuracy of the network on held-out samples, or else those of the last epoch."""
+        other = self.held_out
+        if other is not None:
+            return self.network._evaluate_data(other, self.threads)
+        return {name: self.course(name)[-1] for name in ("loss", "accuracy") if self.course(name)}
+
+    @cached_property
+    def skill(self) -> float | None:
+        """Share of the loss of a constant prediction that the network avoids, where it is measured.
+
+        It is 1 for a loss of 0, and 0 or less if the network is no better than a constant.
+        """
+        return self._skill(self.measured.get("loss"), 1)
+
+    @cached_property
+    def training_skill(self) -> float | None:
+        """The same on training samples, in the last epoch."""
+        losses = self.course("loss")
+        return self._skill(losses[-1] if losses else None, 0)
+
+    def _skill(self, loss: float | None, part: int) -> float | None:
+        constants = self.constant_losses
+        if constants is None or loss is None or not np.isfinite(loss):
+            return None
+        constant = constants[part]
+        if self.loss.link == "exp":  # the loss of counts has no floor of 0
+            return (constant - loss) / max(abs(constant), _TINY)
+        return 1.0 - loss / constant if constant > _TINY else None
+
+    # ------------------------------------------------------------ a look into the network
+
+    @cached_property
+    def sample(self) -> Data | None:
+        """Some training samples at equal distances; None if the training was too short for it."""
+        count = len(self.train)
+        members = self.network.architecture.members
+        wanted = min(
+            max(_MOST_SAMPLES // members, 1), count, count * self.epochs // _SAMPLES_SEEN_FOR_ONE
+        )
+        if wanted < min(_FEWEST_SAMPLES, count):
+            return None
+        return taken(self.train, np.linspace(0, count - 1, wanted).astype(np.int64))
+
+    @cached_property
+    def inputs(self) -> Array | None:
+        """Some inputs as the first layer reads them; None if it does not read plain numbers."""
+        rows = self.train.rows
+        if self.network.architecture.inputs or isinstance(rows, tuple):
+            return None
+        places = np.linspace(0, len(rows) - 1, min(_LOOKED_AT, len(rows))).astype(np.int64)
+        return rows[places] * np.float64(self.network.architecture.input_scale)
+
+    @cached_property
+    def activations(self) -> list[Array]:
+        """Outputs of the hidden layers for the sample, members one after the other."""
+        if self.sample is None:
+            return []
+        arrays = self.network._network.hidden_outputs(self.sample.rows, self.threads)
+        return [array.reshape(-1, array.shape[-1]) for array in arrays]
+
+    @cached_property
+    def gradients(self) -> list[float]:
+        """Root mean square of the gradient by the weights of each layer, for the sample."""
+        if self.sample is None or isinstance(self.loss, UserLoss):
+            return []
+        _, arrays = self.network._gradients(self.sample, False, False, self.threads or None)
+        return [
+            float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
+            for array in arrays["weights"]
+        ]
+
+    @cached_property
+    def decided(self) -> tuple[Array, Array, bool] | None:
+        """True and predicted classes, and whether they are of held-out samples."""
+        if not self.network.is_classifier:
+            return None
+        data = self.held_out or self.sample
+        if data is None or data.targets[0].dtype != np.int64:
+            return None
+        predicted = self.network._classes_of(data.rows, self.threads).astype(np.int64)
+        return data.targets[0], predicted, data is not self.sample
+
+
+def taken(data: Data, rows: npt.NDArray[np.int64]) -> Data:
+    """Return some samples of data."""
+    weights = data.sample_weight
+    samples = data.rows
+    if isinstance(samples, tuple):
+        elements, columns, starts = samples
+        places = np.concatenate([np.arange(starts[r], starts[r + 1]) for r in rows])
+        lengths = np.concatenate([[0], np.cumsum(starts[rows + 1] - starts[rows])])
+        chosen: Any = (
+            np.ascontiguousarray(elements[places]),
+            np.ascontiguousarray(columns[places]),
+            lengths.astype(np.int64),
+        )
+    else:
+        chosen = np.ascontiguousarray(samples[rows])
+    if row_count(chosen) != len(rows):
+        raise AssertionError("samples were lost")
+    return Data(
+        chosen,
+        [np.ascontiguousarray(targets[rows]) for targets in data.targets],
+        None if weights is None else np.ascontiguousarray(weights[rows]),
+    )
+
+
+def best_constant(loss: Loss, data: Data, outputs: int) -> Floats | None:
+    """Return the outputs of the network that predicts best without looking at its inputs."""
+    targets, weights = data.targets[0], data.sample_weight
+    if loss.takes_classes and targets.dtype == np.int64:
+        shares = np.bincount(targets, weights, minlength=outputs) / data.total_weight
+        if loss.link != "softmax":  # scores, of which the largest counts
+            return np.where(np.arange(outputs) == shares.argmax(), 1.0, 0.0)
+        return np.log(np.maximum(shares, _TINY))
+    values = np.asarray(targets, np.float64).reshape(len(targets), -1)
+    if loss.link == "softmax":
+        shares = np.average(values, axis=0, weights=weights)
+        return np.log(np.maximum(shares, _TINY))
+    if loss.name in ("mae", "huber"):
+        return np.median(values, axis=0)
+    if loss.name == "quantile":
+        levels = np.broadcast_to(np.asarray(loss.levels, np.float64), (outputs,))  # type: ignore[attr-defined]
+        return np.array([np.quantile(c, q) for c, q in zip(values.T, levels, strict=True)])
+    mean = np.average(values, axis=0, weights=weights)
+    if loss.link == "sigmoid":
+        mean = np.clip(mean, _TINY, 1 - _TINY)
+        return np.log(mean) - np.log1p(-mean)
+    return np.log(np.maximum(mean, _TINY)) if loss.link == "exp" else mean

@@ -1,0 +1,456 @@
+"""Trainings that are healthy, and trainings that are not, each with the findings it should have."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import fastmlp
+from fastmlp import SGD, Adam
+
+
+@dataclass
+class Situation:
+    """A training and the codes of which one has to be found; none: the training is healthy."""
+
+    name: str
+    data: Callable[[], tuple[Any, ...]]  # x, y and perhaps x, y of a validation
+    network: dict[str, Any]
+    fit: dict[str, Any]
+    codes: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def findings(self) -> tuple[fastmlp.diagnosis.Finding, ...]:
+        x, y, *held_out = self.data()
+        options = {"verbose": 0, **self.fit}
+        if held_out:
+            options["validation_data"] = tuple(held_out)
+        model = fastmlp.MLP(**({"seed": 1} | self.network))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastmlp.TrainingWarning)
+            try:
+                model.fit(x, y, **options)
+            except fastmlp.DivergedError:
+                return ()
+        return model.findings
+
+
+# ---------------------------------------------------------------- data
+
+
+def split(x, y, share=0.25, seed=0):
+    order = np.random.default_rng(seed).permutation(len(x))
+    cut = int(len(x) * share)
+    return x[order[cut:]], y[order[cut:]], x[order[:cut]], y[order[:cut]]
+
+
+def sklearn_set(name, scaled=True):
+    def load():
+        from sklearn import datasets
+
+        x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+        if scaled:
+            deviation = x.std(axis=0)
+            x = (x - x.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+        if name == "diabetes":
+            y = ((y - y.mean()) / y.std())[:, None]
+        return split(x, y)
+
+    return load
+
+
+def named_set(name, **options):
+    def load():
+        data = fastmlp.datasets.load(name)
+        y = (
+            data.y_train
+            if data.task == "classification"
+            else data.y_train.reshape(len(data.x_train), -1)
+        )
+        return split(np.asarray(data.x_train, np.float64), y)
+
+    return load
+
+
+def blobs(classes=3, features=8, rows=1200, distance=3.0, seed=0, counts=None, noise=1.0):
+    def load():
+        rng = np.random.default_rng(seed)
+        centers = rng.standard_normal((classes, features))
+        centers *= distance / np.linalg.norm(centers, axis=1, keepdims=True)
+        y = rng.choice(classes, rows, p=counts)
+        x = centers[y] + noise * rng.standard_normal((rows, features))
+        return split(x, y)
+
+    return load
+
+
+def values(rows=1500, features=6, noise=0.3, seed=0, outputs=1, kind="smooth"):
+    def load():
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((rows, features))
+        goal = x[:, 0] + np.sin(2 * x[:, 1]) + x[:, 2] * x[:, 3]
+        y = np.stack([goal * (i + 1) for i in range(outputs)], axis=1)
+        y = y / y.std(axis=0) + noise * rng.standard_normal((rows, outputs))
+        return split(x, y)
+
+    return load
+
+
+def counts(rows=1500, seed=0):
+    def load():
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((rows, 4))
+        y = rng.poisson(np.exp(1 + 0.5 * x[:, :1]))
+        return split(x, y.astype(float))
+
+    return load
+
+
+def labels(rows=1500, seed=0):
+    def load():
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((rows, 6))
+        y = (x[:, :3] + 0.3 * rng.standard_normal((rows, 3)) > 0).astype(float)
+        return split(x, y)
+
+    return load
+
+
+def noise(classes=2, rows=1200, seed=0):
+    def load():
+        rng = np.random.default_rng(seed)
+        return split(rng.standard_normal((rows, 8)), rng.integers(0, classes, rows))
+
+    return load
+
+
+def no_validation(load):
+    return lambda: load()[:2]
+
+
+def changed(load, change):
+    def changed_load():
+        x, y, xv, yv = load()
+        return change(x), y, change(xv), yv
+
+    return changed_load
+
+
+def leaking(load, column=0, noise=0.0):
+    def leaking_load():
+        x, y, xv, yv = load()
+        rng = np.random.default_rng(5)
+
+        def put(x, y):
+            x = np.array(x)
+            x[:, column] = np.ravel(y) + noise * rng.standard_normal(len(x))
+            return x
+
+        return put(x, y), y, put(xv, yv), yv
+
+    return leaking_load
+
+
+def digits_as_bytes():
+    from sklearn import datasets
+
+    x, y = datasets.load_digits(return_X_y=True)
+    return split((x * 15).astype(np.uint8), y)
+
+
+CE = {"layer_sizes": [8, 32, 3]}
+TANH = {"activation": "tanh"}
+MOMENTUM = SGD(0.1, momentum=0.9)
+
+HEALTHY = [
+    Situation("iris", sklearn_set("iris"), {"layer_sizes": [4, 16, 3]}, {}),
+    Situation("iris as it comes", sklearn_set("iris", False), {"layer_sizes": [4, 16, 3]}, {}),
+    Situation(
+        "wine", sklearn_set("wine"), {"layer_sizes": [13, 32, 3]}, {"epochs": 30, "batch_size": 16}
+    ),
+    Situation("wine as it comes", sklearn_set("wine", False), {"layer_sizes": [13, 32, 3]}, {}),
+    Situation(
+        "breast cancer",
+        sklearn_set("breast_cancer"),
+        {"layer_sizes": [30, 32, 2]},
+        {"epochs": 20, "batch_size": 32},
+    ),
+    Situation(
+        "breast cancer, sigmoid",
+        sklearn_set("breast_cancer"),
+        {"layer_sizes": [30, 16, 1], "loss": "binary_cross_entropy", "activation": "sigmoid"},
+        {"epochs": 60, "batch_size": 32, "optimizer": Adam(0.01)},
+    ),
+    Situation(
+        "digits",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 64, 10], "input_scale": 1 / 16},
+        {"epochs": 30, "batch_size": 32, "optimizer": MOMENTUM},
+    ),
+    Situation(
+        "digits by default",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 100, 10]},
+        {"epochs": 20},
+    ),
+    Situation("digits as bytes", digits_as_bytes, {"layer_sizes": [64, 64, 10]}, {"epochs": 30}),
+    Situation(
+        "digits, deep",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 64, 64, 64, 10], "input_scale": 1 / 16},
+        {"epochs": 20, "batch_size": 32},
+    ),
+    Situation(
+        "digits, dropout",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 128, 10], "input_scale": 1 / 16, "dropout": 0.3},
+        {"epochs": 30, "batch_size": 32},
+    ),
+    Situation(
+        "digits, batch normalization",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 64, 64, 10], "batch_normalization": True, "input_scale": 1 / 16},
+        {"epochs": 20, "batch_size": 64},
+    ),
+    Situation(
+        "digits, tanh",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 64, 10], "input_scale": 1 / 16, **TANH},
+        {"epochs": 30, "batch_size": 32},
+    ),
+    Situation(
+        "digits, no validation",
+        no_validation(sklearn_set("digits", False)),
+        {"layer_sizes": [64, 64, 10], "input_scale": 1 / 16},
+        {"epochs": 30, "batch_size": 32},
+    ),
+    Situation(
+        "digits, gelu",
+        sklearn_set("digits", False),
+        {"layer_sizes": [64, 64, 10], "input_scale": 1 / 16, "activation": "gelu"},
+        {"epochs": 30, "batch_size": 32},
+    ),
+    Situation("xor", named_set("xor"), {"layer_sizes": [2, 16, 2]}, {}),
+    Situation("circles", named_set("circles"), {"layer_sizes": [2, 16, 2]}, {}),
+    Situation("moons", named_set("moons"), {"layer_sizes": [2, 32, 2]}, {}),
+    Situation("gaussians", named_set("gaussians"), {"layer_sizes": [2, 8, 3]}, {}),
+    Situation(
+        "sine",
+        named_set("sine"),
+        {"layer_sizes": [1, 32, 32, 1], "loss": "mse"},
+        {"epochs": 300, "batch_size": 32, "optimizer": Adam(0.005)},
+    ),
+    Situation("three blobs", blobs(), CE, {}),
+    Situation(
+        "three blobs, momentum",
+        blobs(),
+        CE,
+        {"epochs": 20, "batch_size": 32, "optimizer": SGD(0.05, momentum=0.9)},
+    ),
+    Situation("blobs that overlap", blobs(distance=1.5), CE, {"epochs": 15, "batch_size": 32}),
+    Situation("ten blobs", blobs(classes=10, distance=4.0), {"layer_sizes": [8, 64, 10]}, {}),
+    Situation("unequal classes", blobs(counts=[0.85, 0.1, 0.05]), CE, {}),
+    Situation(
+        "two classes, 3 % positive",
+        blobs(classes=2, counts=[0.97, 0.03], distance=4.0, rows=4000),
+        {"layer_sizes": [8, 32, 2]},
+        {"epochs": 20},
+    ),
+    Situation("hinge", blobs(), {**CE, "loss": "hinge"}, {}),
+    Situation("smoothing", blobs(), {**CE, "loss": fastmlp.SoftmaxCrossEntropy(smoothing=0.1)}, {}),
+    Situation("values", values(), {"layer_sizes": [6, 64, 1], "loss": "mse"}, {"epochs": 60}),
+    Situation(
+        "values in thousands",
+        changed(values(), lambda x: x * 1000),
+        {"layer_sizes": [6, 64, 1], "loss": "mse"},
+        {"epochs": 60},
+    ),
+    Situation(
+        "noisy values",
+        values(noise=1.5),
+        {"layer_sizes": [6, 16, 1], "loss": "mse"},
+        {"epochs": 30},
+    ),
+    Situation(
+        "mean absolute error", values(), {"layer_sizes": [6, 64, 1], "loss": "mae"}, {"epochs": 60}
+    ),
+    Situation("huber", values(), {"layer_sizes": [6, 64, 1], "loss": "huber"}, {"epochs": 60}),
+    Situation(
+        "quantiles",
+        values(outputs=1),
+        {"layer_sizes": [6, 64, 1], "loss": fastmlp.Quantile(levels=0.9)},
+        {"epochs": 60},
+    ),
+    Situation(
+        "two targets", values(outputs=2), {"layer_sizes": [6, 64, 2], "loss": "mse"}, {"epochs": 60}
+    ),
+    Situation("counts", counts(), {"layer_sizes": [4, 32, 1], "loss": "poisson"}, {"epochs": 60}),
+    Situation(
+        "several labels",
+        labels(),
+        {"layer_sizes": [6, 32, 3], "loss": "binary_cross_entropy"},
+        {"epochs": 40},
+    ),
+    Situation(
+        "diabetes",
+        sklearn_set("diabetes"),
+        {"layer_sizes": [10, 8, 1], "loss": "mse"},
+        {"epochs": 30},
+    ),
+    Situation("members", blobs(), {**CE, "members": 4}, {"epochs": 20, "batch_size": 64}),
+    Situation(
+        "float64, L2",
+        blobs(),
+        {**CE, "dtype": "float64"},
+        {"epochs": 20, "batch_size": 64, "optimizer": Adam(0.003, l2=1e-3)},
+    ),
+]
+
+DIGITS = {"layer_sizes": [64, 64, 10], "input_scale": 1 / 16}
+UNHEALTHY = [
+    Situation(
+        "inputs in hundreds",
+        changed(sklearn_set("digits", False), lambda x: x * 20),
+        {**DIGITS, "input_scale": 1},
+        {"epochs": 20, "optimizer": MOMENTUM},
+        ("input-scale",),
+    ),
+    Situation(
+        "wine without standardization",
+        sklearn_set("wine", False),
+        {"layer_sizes": [13, 32, 3], "input_scale": 1},
+        {"epochs": 300},
+        ("input-scale",),
+    ),
+    Situation(
+        "tiny inputs",
+        changed(blobs(), lambda x: x * 1e-4),
+        {**CE, "input_scale": 1},
+        {"epochs": 50},
+        ("input-scale",),
+    ),
+    Situation(
+        "bytes without scale",
+        digits_as_bytes,
+        {**DIGITS, "input_scale": 1},
+        {"epochs": 20, "optimizer": MOMENTUM},
+        ("input-scale",),
+    ),
+    Situation("rate 0", blobs(), CE, {"epochs": 20, "optimizer": SGD(0.0)}, ("rate-too-low",)),
+    Situation("rate 1e-7", blobs(), CE, {"epochs": 50, "optimizer": SGD(1e-7)}, ("rate-too-low",)),
+    Situation(
+        "rate 1e-5 of Adam",
+        sklearn_set("digits", False),
+        DIGITS,
+        {"epochs": 20, "optimizer": Adam(1e-6)},
+        ("rate-too-low",),
+    ),
+    Situation(
+        "rate 5",
+        sklearn_set("digits", False),
+        DIGITS,
+        {"epochs": 20, "optimizer": SGD(5.0, momentum=0.9)},
+        ("rate-too-high", "dead-units"),
+    ),
+    Situation(
+        "rate 1 of Adam",
+        sklearn_set("digits", False),
+        DIGITS,
+        {"epochs": 20, "optimizer": Adam(1.0)},
+        ("rate-too-high", "dead-units"),
+    ),
+    Situation(
+        "dead units",
+        sklearn_set("digits", False),
+        {**DIGITS, "input_scale": 1},
+        {"epochs": 20, "optimizer": SGD(1.0, momentum=0.9)},
+        ("dead-units",),
+    ),
+    Situation(
+        "saturated sigmoid",
+        changed(blobs(), lambda x: x * 100),
+        {**CE, "activation": "sigmoid", "input_scale": 1},
+        {"epochs": 20},
+        ("saturated-units", "input-scale"),
+    ),
+    Situation(
+        "ten layers of sigmoid",
+        blobs(),
+        {"layer_sizes": [8, *[32] * 10, 3], "activation": "sigmoid"},
+        {"epochs": 20, "optimizer": SGD(0.1)},
+        ("vanishing-gradients",),
+    ),
+    Situation(
+        "labels by chance",
+        noise(),
+        {"layer_sizes": [8, 32, 2]},
+        {"epochs": 30},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "five classes by chance",
+        noise(classes=5),
+        {"layer_sizes": [8, 32, 5]},
+        {"epochs": 30},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "values by chance",
+        lambda: split(
+            np.random.default_rng(0).standard_normal((1200, 6)),
+            np.random.default_rng(1).standard_normal((1200, 1)),
+        ),
+        {"layer_sizes": [6, 16, 1], "loss": "mse"},
+        {"epochs": 30},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "overfit",
+        blobs(distance=1.2, rows=300),
+        {"layer_sizes": [8, 256, 3]},
+        {"epochs": 300, "batch_size": 16},
+        ("overfitting",),
+    ),
+    Situation(
+        "overfit values",
+        values(noise=1.5, rows=200),
+        {"layer_sizes": [6, 256, 1], "loss": "mse"},
+        {"epochs": 300, "batch_size": 16},
+        ("overfitting",),
+    ),
+    Situation("a leak", leaking(blobs(distance=1.0)), CE, {"epochs": 30}, ("leaking-columns",)),
+    Situation(
+        "a leak of values",
+        leaking(values(noise=1.0)),
+        {"layer_sizes": [6, 32, 1], "loss": "mse"},
+        {"epochs": 30},
+        ("leaking-columns",),
+    ),
+    Situation(
+        "a rare class",
+        blobs(classes=2, counts=[0.97, 0.03], distance=1.0, rows=3000),
+        {"layer_sizes": [8, 16, 2]},
+        {"epochs": 10},
+        ("missing-classes",),
+    ),
+    Situation("one epoch", blobs(), CE, {"epochs": 1}, ("few-epochs",)),
+    Situation(
+        "three epochs of a slow optimizer",
+        sklearn_set("digits", False),
+        DIGITS,
+        {"epochs": 10, "optimizer": SGD(0.01)},
+        ("few-epochs", "rate-too-low"),
+    ),
+    Situation("thirty rows tested", blobs(rows=120), CE, {"epochs": 100}, ("small-test",)),
+    Situation(
+        "a constant column",
+        changed(blobs(), lambda x: np.hstack([x[:, :7], np.ones((len(x), 1))])),
+        CE,
+        {"epochs": 30},
+        ("constant-columns",),
+    ),
+]
