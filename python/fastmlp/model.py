@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -18,9 +17,8 @@ from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.data import Preprocessing
-from fastmlp.diagnosis import Evidence, Finding
+from fastmlp.diagnosis import Evidence, Finding, tell
 from fastmlp.diagnosis import diagnose as diagnosis
-from fastmlp.errors import TrainingWarning
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.inputs import InputGroup
@@ -525,11 +523,7 @@ class MLP(Network):
             return fitted
 
         history: History = self._network.exclusively(train)
-        for finding in self._findings:
-            if finding.level == "problem":
-                warnings.warn(str(finding), TrainingWarning, stacklevel=3)
-            elif finding.level == "warning" and verbose:
-                print(finding, file=sys.stderr, flush=True)
+        tell(self._findings, verbose=verbose, stacklevel=4)
         return history
 
     @property

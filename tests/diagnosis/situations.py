@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import fastmlp
 from fastmlp import SGD, Adam
+from fastmlp.diagnosis import Finding
 
 
 @dataclass
@@ -22,9 +23,8 @@ class Situation:
     network: dict[str, Any]
     fit: dict[str, Any]
     codes: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
 
-    def findings(self) -> tuple[fastmlp.diagnosis.Finding, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         x, y, *held_out = self.data()
         options = {"verbose": 0, **self.fit}
         if held_out:
@@ -34,8 +34,8 @@ class Situation:
             warnings.simplefilter("ignore", fastmlp.TrainingWarning)
             try:
                 model.fit(x, y, **options)
-            except fastmlp.DivergedError:
-                return ()
+            except fastmlp.DivergedError as error:
+                return (Finding("diverged", "problem", str(error), "", ""),)
         return model.findings
 
 
@@ -454,3 +454,211 @@ UNHEALTHY = [
         ("constant-columns",),
     ),
 ]
+
+
+# ---------------------------------------------------------------- chosen after the checks
+
+
+def relabeled(load, share, seed=3):
+    """Return the set with a share of its training labels drawn anew."""
+
+    def noisy():
+        x, y, xv, yv = load()
+        rng = np.random.default_rng(seed)
+        wrong = rng.random(len(y)) < share
+        return x, np.where(wrong, rng.permutation(y), y), xv, yv
+
+    return noisy
+
+
+def one_large_column(x):
+    x = np.array(x)
+    x[:, 0] *= 5000
+    return x
+
+
+def far_away(x):
+    return x + 1000
+
+
+LATER = [
+    Situation(
+        "one column in thousands",
+        changed(blobs(), one_large_column),
+        {**CE, "input_scale": 1},
+        {"epochs": 40},
+        ("input-scale",),
+    ),
+    Situation(
+        "a mean of 1000",
+        changed(blobs(), far_away),
+        {**CE, "input_scale": 1},
+        {"epochs": 40},
+        ("input-scale",),
+    ),
+    Situation(
+        "values of tiny inputs",
+        changed(values(), lambda x: x / 1e5),
+        {"layer_sizes": [6, 32, 1], "loss": "mse", "input_scale": 1},
+        {"epochs": 40},
+        ("input-scale",),
+    ),
+    Situation(
+        "tanh, saturated",
+        changed(sklearn_set("digits", False), lambda x: x * 3),
+        {**DIGITS, **TANH, "input_scale": 1},
+        {"epochs": 20, "optimizer": MOMENTUM},
+        ("saturated-units", "input-scale"),
+    ),
+    Situation(
+        "mse at rate 0.5",
+        values(),
+        {"layer_sizes": [6, 64, 1], "loss": "mse"},
+        {"epochs": 40, "optimizer": SGD(0.35)},
+        ("diverged",),
+    ),
+    Situation(
+        "wine at rate 10 of Adam",
+        sklearn_set("wine"),
+        {"layer_sizes": [13, 32, 3]},
+        {"epochs": 200, "batch_size": 16, "optimizer": Adam(10.0)},
+        ("rate-too-high", "dead-units"),
+    ),
+    Situation(
+        "values at rate 1e-6",
+        values(),
+        {"layer_sizes": [6, 32, 1], "loss": "mse"},
+        {"epochs": 60, "optimizer": SGD(1e-6)},
+        ("rate-too-low",),
+    ),
+    Situation(
+        "momentum at rate 1e-8",
+        sklearn_set("breast_cancer"),
+        {"layer_sizes": [30, 32, 2]},
+        {"epochs": 40, "batch_size": 32, "optimizer": SGD(1e-8, momentum=0.9)},
+        ("rate-too-low",),
+    ),
+    Situation(
+        "twelve layers of tanh, small weights",
+        sklearn_set("digits", False),
+        {
+            "layer_sizes": [64, *[32] * 12, 10],
+            **TANH,
+            "initializer": fastmlp.Normal(0.05),
+            "input_scale": 1 / 16,
+        },
+        {"epochs": 20, "optimizer": SGD(0.05)},
+        ("vanishing-gradients",),
+    ),
+    Situation(
+        "shuffled digits",
+        relabeled(sklearn_set("digits", False), 1.0),
+        {**DIGITS},
+        {"epochs": 20},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "half the labels wrong",
+        relabeled(blobs(rows=600), 0.6),
+        {"layer_sizes": [8, 256, 256, 3]},
+        {"epochs": 200, "batch_size": 32},
+        ("overfitting",),
+    ),
+    Situation(
+        "one target of noise, mae",
+        lambda: split(
+            np.random.default_rng(4).standard_normal((1000, 5)),
+            np.random.default_rng(5).standard_normal((1000, 1)),
+        ),
+        {"layer_sizes": [5, 16, 1], "loss": "mae"},
+        {"epochs": 40},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "counts by chance",
+        lambda: split(
+            np.random.default_rng(6).standard_normal((1200, 5)),
+            np.random.default_rng(7).poisson(4.0, (1200, 1)).astype(float),
+        ),
+        {"layer_sizes": [5, 16, 1], "loss": "poisson"},
+        {"epochs": 30},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "labels of noise",
+        lambda: split(
+            np.random.default_rng(8).standard_normal((1200, 5)),
+            np.random.default_rng(9).integers(0, 2, (1200, 3)).astype(float),
+        ),
+        {"layer_sizes": [5, 16, 3], "loss": "binary_cross_entropy"},
+        {"epochs": 30},
+        ("no-better-than-constant",),
+    ),
+    Situation(
+        "a leak with noise",
+        leaking(blobs(classes=2, distance=0.5), column=3, noise=0.05),
+        {"layer_sizes": [8, 32, 2]},
+        {"epochs": 30},
+        ("leaking-columns",),
+    ),
+    Situation(
+        "two rare classes of five",
+        blobs(classes=5, counts=[0.4, 0.35, 0.22, 0.02, 0.01], distance=1.5, rows=3000),
+        {"layer_sizes": [8, 16, 5]},
+        {"epochs": 10},
+        ("missing-classes",),
+    ),
+    Situation("two epochs", sklearn_set("digits", False), DIGITS, {"epochs": 2}, ("few-epochs",)),
+    Situation(
+        "a slow rate, still falling",
+        values(),
+        {"layer_sizes": [6, 32, 1], "loss": "mse"},
+        {"epochs": 30, "optimizer": SGD(0.0005)},
+        ("few-epochs", "rate-too-low"),
+    ),
+    Situation(
+        "fifty rows tested",
+        values(rows=200),
+        {"layer_sizes": [6, 16, 1], "loss": "mse"},
+        {"epochs": 100, "optimizer": Adam(0.003)},
+        ("small-test",),
+    ),
+    Situation(
+        "two constant columns",
+        changed(values(), lambda x: np.hstack([x[:, :4], np.zeros((len(x), 2))])),
+        {"layer_sizes": [6, 32, 1], "loss": "mse"},
+        {"epochs": 40},
+        ("constant-columns",),
+    ),
+]
+
+
+def healthy_at_random(seed: int) -> Situation:
+    """Return a training with usual settings on data that can be learned."""
+    rng = np.random.default_rng([2027, seed])
+    hidden = [int(h) for h in rng.choice([16, 32, 64, 128], int(rng.integers(1, 4)))]
+    rows = int(rng.integers(600, 4000))
+    features = int(rng.integers(3, 25))
+    batch = int(rng.choice([16, 32, 64, 128]))
+    epochs = max(10, int(1500 * batch / rows * rng.uniform(0.7, 1.5)))
+    optimizer = [None, Adam(0.002), Adam(0.005), SGD(0.05, momentum=0.9), fastmlp.RMSprop(0.001)][
+        seed % 5
+    ]
+    network = {
+        "activation": str(rng.choice(["relu", "tanh", "gelu", "silu", "elu"])),
+        "dropout": float(rng.choice([0.0, 0.0, 0.1, 0.2])),
+        "seed": seed,
+    }
+    fit = {"epochs": epochs, "batch_size": batch, "optimizer": optimizer}
+    if seed % 3 == 2:
+        if isinstance(optimizer, SGD):
+            fit["optimizer"] = SGD(0.005, momentum=0.9)
+        data = values(
+            rows=rows, features=max(4, features), noise=float(rng.uniform(0.1, 0.6)), seed=seed
+        )
+        network |= {"layer_sizes": [max(4, features), *hidden, 1], "loss": "mse"}
+    else:
+        classes = int(rng.integers(2, 8))
+        data = blobs(classes, features, rows, float(rng.uniform(3.0, 5.0)), seed)
+        network |= {"layer_sizes": [features, *hidden, classes]}
+    return Situation(f"random {seed}", data, network, fit)

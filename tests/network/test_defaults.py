@@ -327,7 +327,7 @@ def test_the_default_number_of_epochs(samples, batch, epochs):
 
 def test_one_line_says_what_was_decided(capsys):
     x, y = table(12)
-    fastmlp.MLP([5, 8, 2]).fit(x, y)
+    fastmlp.MLP([5, 8, 2]).fit(x, y, diagnose=False)
     lines = capsys.readouterr().err.splitlines()
     assert "standardized" in lines[0]
     assert "input_scale=1" in lines[0]
@@ -335,7 +335,7 @@ def test_one_line_says_what_was_decided(capsys):
     assert len(lines) == 21
     assert lines[-1].startswith("epoch 500/500")
     z = np.random.default_rng(0).standard_normal((200, 5))
-    fastmlp.MLP([5, 8, 2]).fit(z, y, epochs=2, optimizer=ADAM)
+    fastmlp.MLP([5, 8, 2]).fit(z, y, epochs=2, optimizer=ADAM, diagnose=False)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == ["epoch", "epoch"]
     fastmlp.MLP([5, 8, 2]).fit(x, y, verbose=0)

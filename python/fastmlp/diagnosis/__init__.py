@@ -2,6 +2,6 @@
 
 from fastmlp.diagnosis.checks import CHECKS, diagnose, is_failure
 from fastmlp.diagnosis.evidence import Evidence
-from fastmlp.diagnosis.finding import LEVELS, Finding
+from fastmlp.diagnosis.finding import LEVELS, Finding, tell
 
-__all__ = ["CHECKS", "LEVELS", "Evidence", "Finding", "diagnose", "is_failure"]
+__all__ = ["CHECKS", "LEVELS", "Evidence", "Finding", "diagnose", "is_failure", "tell"]

@@ -35,7 +35,7 @@ _SATURATED = 0.99
 _BOUNDED = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _DYING = ("relu", "hard_sigmoid", "step")
 # Changes of a loss, relative to it.
-_NO_CHANGE, _RISE, _STILL_FALLS = 0.01, 0.2, 0.05
+_NO_CHANGE, _RISE, _STILL_FALLS, _FALLS_FAST = 0.01, 0.2, 0.05, 0.15
 _OVERFIT = 0.1
 _FEWEST_STEPS = 200
 _FEWEST_EPOCHS_OF_A_COURSE = 4
@@ -199,13 +199,14 @@ def rate_too_high(evidence: Evidence) -> Findings:
     """The training loss rises, jumps, or ended far above that of a constant."""
     losses = evidence.course("loss")
     moved, skill = evidence.movement, evidence.training_skill
-    is_bad = skill is None or skill < _LITTLE_SKILL
+    skills = [value for value in (skill, evidence.skill) if value is not None]
+    is_bad = not skills or min(skills) < _LITTLE_SKILL
     symptom = ""
     if len(losses) >= _FEWEST_EPOCHS_OF_A_COURSE:
         lowest = int(np.argmin(losses))
         fallen = max(losses) - losses[lowest]
         rise = losses[-1] - losses[lowest]
-        jumps = sum(b > a * (1 + _RISE) for a, b in zip(losses, losses[1:], strict=False))
+        jumps = sum(b - a > _RISE * abs(a) for a, b in zip(losses, losses[1:], strict=False))
         if is_bad and rise > _RISE * max(fallen, abs(losses[lowest])) and lowest < len(losses) - 1:
             symptom = (
                 f"the training loss rises from {losses[lowest]:.4g} in epoch {lowest + 1} to "
@@ -269,11 +270,13 @@ def few_epochs(evidence: Evidence) -> Findings:
     before, now = course[-1 - back], course[-1]
     fell = before - now
     still = now <= min(course) and fell > _STILL_FALLS * max(abs(before), 1e-30)
-    if still and fell > _STILL_FALLS * (max(course) - now):
+    constants = evidence.constant_losses
+    start = max(course) if constants is None else min(max(course), max(constants))
+    if still and fell > _STILL_FALLS * (start - now):
         what = "validation loss" if name == "val_loss" else "loss"
         epochs = "the last epoch" if back == 1 else f"the last {back} epochs"
         yield Finding(
-            "few-epochs", "warning",
+            "few-epochs", "warning" if fell > _FALLS_FAST * abs(before) else "hint",
             f"the {what} still falls: from {before:.4g} to {now:.4g} in {epochs}", more, command,
         )  # fmt: skip
 

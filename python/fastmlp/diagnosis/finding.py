@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fastmlp.errors import TrainingWarning
 from fastmlp.validation import choice
 
-__all__ = ["LEVELS", "Finding"]
+__all__ = ["LEVELS", "Finding", "tell"]
 
 # From what makes a result worthless over what weakens it to what is worth knowing.
 LEVELS = ("problem", "warning", "hint")
@@ -62,3 +66,12 @@ class Finding:
         entry = asdict(self)
         entry["cure"] = entry.pop("command")
         return {**entry, "page": self.page}
+
+
+def tell(findings: Iterable[Finding], *, verbose: int, stacklevel: int) -> None:
+    """Warn of problems, and print warnings if `verbose` is set; hints are for those who ask."""
+    for finding in findings:
+        if finding.level == "problem":
+            warnings.warn(str(finding), TrainingWarning, stacklevel=stacklevel)
+        elif finding.level == "warning" and verbose:
+            print(finding, file=sys.stderr, flush=True)

@@ -17,7 +17,9 @@ from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Part, RawData, Reading, Samples, Table, read
 from fastmlp.data.frames import table_of
 from fastmlp.data.reading import with_index
+from fastmlp.diagnosis import Finding
 from fastmlp.experiment import build
+from fastmlp.experiment.judgement import findings_of
 from fastmlp.experiment.keywords import (
     FILE_SETTINGS,
     columns_to_keep_as_text,
@@ -127,12 +129,15 @@ class Fitted:
         The part that was set aside; None if there is none.
     validation : Samples or None
         The part that selected the epoch; None if there is none.
+    findings : tuple of Finding
+        What a look at the training found, problems first.
     """
 
     network: MLP
     notes: tuple[str, ...]
     test: Samples | None
     validation: Samples | None
+    findings: tuple[Finding, ...] = ()
 
 
 def fit_network(
@@ -177,9 +182,10 @@ def fit_network(
     if verbose:
         for line in (*experiment.prepared.notes, *([note] if note else [])):
             print(line, file=sys.stderr)
-    _train(experiment, network, callbacks, verbose, directory)
+    outcome = _train(experiment, network, callbacks, verbose, directory)
     prepared = experiment.prepared
-    return Fitted(network, prepared.notes, prepared.test, prepared.validation)
+    findings = tuple(findings_of(experiment, network, outcome))
+    return Fitted(network, prepared.notes, prepared.test, prepared.validation, findings)
 
 
 def refuse_file_settings(settings: Mapping[str, Any]) -> None:
@@ -255,6 +261,7 @@ class _Selection(Callback):
         return (self._monitor,)
 
     def on_epoch_end(self, training: Training, record: Record) -> bool:
+        self._outcome.records.append(dict(record))
         if self._rule.update(record):
             self._outcome.best_epoch = self._rule.best_epoch
             self._outcome.best_parameters = training.model.parameters()
@@ -267,7 +274,7 @@ def _train(
     callbacks: Sequence[Callback],
     verbose: int,
     directory: Path | None,
-) -> None:
+) -> Outcome:
     outcome = Outcome()
     optimizer = build.optimizer(experiment.config)
     if directory is not None:
@@ -275,6 +282,7 @@ def _train(
     elif isinstance(optimizer, LBFGS):
         fit_at_once(network, experiment, optimizer, verbose=verbose)
     else:
+        outcome.keep_initial(network)
         hooks = [*callbacks, _Selection(experiment, outcome)]
         fit(network, experiment, optimizer, hooks, verbose=verbose)
     if experiment.selects_best and outcome.best_parameters is not None:
@@ -282,6 +290,7 @@ def _train(
         if verbose:
             monitor = experiment.config.training.monitor
             print(f"kept epoch {outcome.best_epoch}, the best by {monitor}", file=sys.stderr)
+    return outcome
 
 
 def _train_in(

@@ -17,11 +17,10 @@ from fastmlp.experiment.runner import Experiment, Outcome
 from fastmlp.history import Record
 from fastmlp.inputs import InputGroup, Numbers
 from fastmlp.model import MLP
-from fastmlp.network.samples import Data
 from fastmlp.optimizers import Adam
 from fastmlp.schedules import Cosine
 
-__all__ = ["Judgement", "judge"]
+__all__ = ["Judgement", "findings_of", "judge"]
 
 Array = npt.NDArray[Any]
 # The training of a linear model, which reaches its best in fewer steps than a network.
@@ -72,32 +71,53 @@ def judge(experiment: Experiment, model: MLP, outcome: Outcome) -> Judgement:
     outcome : Outcome
         The outcome with its evaluation.
     """
-    evaluation, prepared = outcome.evaluation, experiment.prepared
+    evaluation = outcome.evaluation
     if evaluation is None or not outcome.records:
         return Judgement([], {})
-    part, samples = experiment.evaluated
-    training = experiment.config.training
-    evidence = Evidence(
-        model,
-        courses_of(outcome.records),
-        _data(model, prepared.train),
-        training.batch_size or 1,
-        rate=experiment.config.optimizer.learning_rate,
-        validation=None if prepared.validation is None else _data(model, prepared.validation),
-        test=_data(model, samples) if part == "test" else None,
-        initial=outcome.initial_parameters,
-        selects_best=experiment.selects_best,
-        threads=training.threads or 0,
-        names=prepared.preprocessing.feature_names,
-    )
-    findings = diagnose(evidence)
-    baselines = {_CONSTANTS[prepared.task]: _measures(_constant(experiment, samples))}
+    _, samples = experiment.evaluated
+    findings = findings_of(experiment, model, outcome)
+    baselines = {_CONSTANTS[evaluation.task]: _measures(_constant(experiment, samples))}
     linear = _linear(experiment, model, samples)
     if linear is not None:
         baselines["linear model"] = _measures(linear)
         findings += _against_linear(evaluation, linear)
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
     return Judgement(findings, baselines)
+
+
+def findings_of(experiment: Experiment, model: MLP, outcome: Outcome) -> list[Finding]:
+    """Return what a diagnosis finds about a training, without baselines.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    model : MLP
+        The selected model.
+    outcome : Outcome
+        The outcome with its records.
+    """
+    if not outcome.records:
+        return []
+    prepared, training = experiment.prepared, experiment.config.training
+    parts = [
+        None if part is None else model._data(part.x, part.y, part.weight)
+        for part in (prepared.train, prepared.validation, prepared.test)
+    ]
+    assert parts[0] is not None
+    evidence = Evidence(
+        model,
+        courses_of(outcome.records),
+        parts[0],
+        training.batch_size or 1,
+        rate=experiment.config.optimizer.learning_rate,
+        validation=parts[1],
+        test=parts[2],
+        initial=outcome.initial_parameters,
+        selects_best=experiment.selects_best,
+        threads=training.threads or 0,
+        names=prepared.preprocessing.feature_names,
+    )
+    return diagnose(evidence)
 
 
 def courses_of(records: Sequence[Record]) -> Mapping[str, list[float]]:
@@ -108,10 +128,6 @@ def courses_of(records: Sequence[Record]) -> Mapping[str, list[float]]:
         for name in names
         if all(record.get(name) is not None for record in records)
     }
-
-
-def _data(model: MLP, samples: Samples) -> Data:
-    return model._data(samples.x, samples.y, samples.weight)
 
 
 def _measures(evaluation: Evaluation) -> dict[str, float]:

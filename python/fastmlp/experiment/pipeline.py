@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastmlp.callbacks import Callback
 from fastmlp.data import Preprocessing, Samples, Table
 from fastmlp.data.frames import are_rows
+from fastmlp.diagnosis import Finding, tell
 from fastmlp.experiment.evaluation import Evaluation, evaluate
 from fastmlp.experiment.fitting import fit_network, raw_data
 from fastmlp.experiment.keywords import settings_by_keyword, settings_by_section
@@ -84,6 +85,7 @@ class Model:
         settings_by_section(settings)
         self._network: MLP | None = None
         self._notes: tuple[str, ...] = ()
+        self._findings: tuple[Finding, ...] = ()
         self._test: Samples | None = None
         self._has_samples = False
 
@@ -180,6 +182,11 @@ class Model:
         """Decisions about the data that the settings left open, one line each."""
         return self._notes
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a look at the last training found, problems first; see docs/findings.md."""
+        return self._findings
+
     def __repr__(self) -> str:
         if self._network is None:
             given = [f"{name}={value!r}" for name, value in self._keywords.items()]
@@ -246,7 +253,8 @@ class Model:
             verbose=verbose,
         )
         self._network, self._notes, self._test = fitted.network, fitted.notes, fitted.test
-        self._has_samples = True
+        self._findings, self._has_samples = fitted.findings, True
+        tell(self._findings, verbose=verbose, stacklevel=3)
         return self
 
     # ------------------------------------------------------------ answers

@@ -252,6 +252,11 @@ class Outcome:
     wall_seconds: float = 0.0
     initial_parameters: dict[str, Array] | None = None
 
+    def keep_initial(self, model: MLP) -> None:
+        """Keep the parameters before the first step, unless they are too many."""
+        if parameter_count(model) <= _MOST_KEPT:
+            self.initial_parameters = model.parameters()
+
     @property
     def training_seconds(self) -> float:
         """Total time of the epochs in seconds."""
@@ -512,8 +517,7 @@ def train(
     optimizer = build.optimizer(experiment.config)
     epochs = experiment.config.training.epochs or 1
     start = time.perf_counter()
-    if parameter_count(model) <= _MOST_KEPT:
-        outcome.initial_parameters = model.parameters()
+    outcome.keep_initial(model)
     try:
         if isinstance(optimizer, LBFGS):
             history = fit_at_once(model, experiment, optimizer, verbose=verbose)

@@ -1,0 +1,201 @@
+"""What a diagnosis says about trainings that went wrong, and that it is silent about others."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.diagnosis import LEVELS, Finding
+from support.paths import ROOT
+
+pytest.importorskip("sklearn")
+from diagnosis.situations import (  # noqa: E402
+    HEALTHY,
+    LATER,
+    UNHEALTHY,
+    healthy_at_random,
+)
+
+ALARMS = ("problem", "warning")
+
+
+def names(situation):
+    return situation.name
+
+
+@pytest.mark.parametrize("situation", [*UNHEALTHY, *LATER], ids=names)
+def test_it_finds_what_is_wrong(situation):
+    found = situation.findings()
+    assert {finding.code for finding in found} & set(situation.codes), found
+
+
+@pytest.mark.parametrize("situation", HEALTHY, ids=names)
+def test_it_is_silent_about_healthy_trainings(situation):
+    alarms = [finding for finding in situation.findings() if finding.level in ALARMS]
+    assert not alarms
+
+
+def test_it_is_silent_about_healthy_trainings_at_random():
+    alarms = {}
+    for seed in range(12):
+        found = [f for f in healthy_at_random(seed).findings() if f.level in ALARMS]
+        if found:
+            alarms[seed] = found
+    assert len(alarms) <= 1, alarms
+
+
+# ---------------------------------------------------------------- it changes nothing
+
+
+def data(seed=0, rows=400):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, 6)).astype(np.float32)
+    return x, (x[:, 0] + 0.5 * rng.standard_normal(rows) > 0).astype(int)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_it_changes_no_bit(seed):
+    rng = np.random.default_rng(seed)
+    x, y = data(seed)
+    options = {
+        "dropout": float(rng.choice([0.0, 0.3])),
+        "batch_normalization": bool(rng.integers(2)),
+        "members": int(rng.choice([1, 3])),
+        "seed": seed,
+    }
+    models = []
+    for diagnose in (False, True):
+        model = fastmlp.MLP([6, 16, 8, 2], **options)
+        for resume in (False, True):
+            model.fit(
+                x, y, epochs=25, total_epochs=50, batch_size=16, resume=resume, verbose=0,
+                validation_data=data(seed + 100), diagnose=diagnose,
+            )  # fmt: skip
+        models.append(model)
+    plain, diagnosed = models
+    for name, array in plain.parameters().items():
+        assert array.tobytes() == diagnosed.parameters()[name].tobytes(), (seed, name)
+    assert plain.history == diagnosed.history or plain.history.loss == diagnosed.history.loss
+    assert plain.findings == ()
+
+
+LOSSES = ["softmax_cross_entropy", "hinge", "binary_cross_entropy", "mse", "half_mse", "mae",
+          "huber", "poisson", "quantile"]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_it_stands_any_network(seed):
+    """No error, and only finite numbers, whatever is trained."""
+    rng = np.random.default_rng([31, seed])
+    loss = LOSSES[seed % len(LOSSES)]
+    rows, features = int(rng.integers(1, 300)), int(rng.integers(1, 8))
+    outputs = int(rng.integers(2 if loss in LOSSES[:2] else 1, 4))
+    x = rng.standard_normal((rows, features)) * 10.0 ** rng.integers(-3, 4)
+    if rng.integers(4) == 0:
+        x = pytest.importorskip("scipy.sparse").csr_matrix(x * (rng.random(x.shape) < 0.3))
+    y = (
+        rng.integers(0, outputs, rows)
+        if loss in LOSSES[:2]
+        else rng.integers(0, 2, (rows, outputs)).astype(float)
+    )
+    hidden = [int(h) for h in rng.integers(1, 20, int(rng.integers(0, 4)))]
+    model = fastmlp.MLP(
+        [features, *hidden, outputs],
+        loss=loss,
+        activation=str(rng.choice(["relu", "tanh", "sigmoid", "gelu", "step"])),
+        members=int(rng.choice([1, 1, 2])),
+        dtype=str(rng.choice(["float32", "float64"])),
+    )
+    rate = float(10.0 ** rng.uniform(-6, 0))
+    weight = rng.random(rows) + 0.1 if rng.integers(2) else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastmlp.TrainingWarning)
+        try:
+            model.fit(
+                x, y, epochs=int(rng.integers(1, 60)), optimizer=fastmlp.SGD(rate), verbose=0,
+                batch_size=int(rng.integers(1, 64)), sample_weight=weight,
+                validation_data=(x, y) if rng.integers(2) else None,
+            )  # fmt: skip
+        except fastmlp.DivergedError:
+            return
+    for finding in model.findings:
+        assert not re.search(r"\b(nan|inf)\b", finding.message), (seed, finding)
+
+
+# ---------------------------------------------------------------- how it is told
+
+
+def broken():
+    x, y = data()
+    model = fastmlp.MLP([6, 8, 2])
+    return model, lambda **options: model.fit(
+        x, y, epochs=5, optimizer=fastmlp.SGD(0.0), **({"verbose": 0} | options)
+    )
+
+
+def test_a_problem_is_a_warning_with_a_code_at_the_call():
+    model, fit = broken()
+    with pytest.warns(fastmlp.TrainingWarning, match=r"^rate-too-low: .*Cure: .*\.md#rate-") as got:
+        fit()
+    assert got[0].filename == __file__
+    assert model.findings[0].code == "rate-too-low"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "rate-too-low", fastmlp.TrainingWarning)
+        warnings.filterwarnings("ignore", "loss-does-not-move", fastmlp.TrainingWarning)
+        fit()
+
+
+def test_without_diagnose_there_is_nothing():
+    model, fit = broken()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(diagnose=False)
+    assert model.findings == ()
+    with pytest.raises(TypeError, match="diagnose"):
+        fit(diagnose="yes")
+
+
+def test_findings_are_those_of_the_last_fit():
+    model, fit = broken()
+    with pytest.warns(fastmlp.TrainingWarning):
+        fit()
+    x, y = data()
+    model.fit(x, y, epochs=60, verbose=0, diagnose=False)
+    assert model.findings == ()
+
+
+def test_a_model_tells_its_findings_too():
+    x, y = data()
+    frame = {f"c{i}": x[:, i] for i in range(6)} | {"y": y}
+    model = fastmlp.Model(target="y", epochs=4, lr=0.0)
+    with pytest.warns(fastmlp.TrainingWarning, match="rate-too-low"):
+        model.fit(frame, verbose=0)
+    assert model.findings[0].code == "rate-too-low"
+
+
+def test_every_code_has_a_section():
+    text = (ROOT / "docs" / "findings.md").read_text()
+    sections = set(re.findall(r"^## ([a-z-]+)$", text, re.MULTILINE))
+    sources = [*(ROOT / "python/fastmlp/diagnosis").glob("*.py"),
+               ROOT / "python/fastmlp/experiment/judgement.py"]  # fmt: skip
+    codes = {
+        code
+        for source in sources
+        for code in re.findall(r'Finding\(\s*"([a-z-]+)"', source.read_text())
+    }
+    assert len(codes) > 10
+    assert sections == codes
+
+
+def test_a_finding_knows_its_level_and_page():
+    finding = Finding("few-epochs", "hint", "the loss falls", "epochs=9", "--epochs 9")
+    assert finding.to_json() == {
+        "code": "few-epochs", "level": "hint", "message": "the loss falls", "cure": "--epochs 9",
+        "page": "docs/findings.md#few-epochs",
+    }  # fmt: skip
+    assert LEVELS == ("problem", "warning", "hint")
+    with pytest.raises(ValueError, match="level"):
+        Finding("x", "fatal", "", "", "")
