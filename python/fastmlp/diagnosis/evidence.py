@@ -24,7 +24,8 @@ Floats = npt.NDArray[np.float64]
 _MOST_SAMPLES = 2_000
 _SAMPLES_SEEN_FOR_ONE = 100
 _FEWEST_SAMPLES = 50
-_LOOKED_AT = 1_000  # samples whose inputs are looked at
+_MOST_VALUES = 5_000  # of which the loss of a constant is computed
+_LOOKED_AT = 300  # samples whose inputs are looked at
 _TINY = 1e-6
 
 
@@ -147,8 +148,13 @@ class Evidence:
         constant.biases = [biases]
 
         def loss_on(data: Data) -> float:
-            rows = np.zeros((len(data), 1))
-            exact = replace(data, rows=rows).in_double_precision()
+            targets, weights = data.targets[0], data.sample_weight
+            if targets.dtype == np.int64:  # one sample of each class, with the weight of all
+                counts = np.bincount(targets, weights, minlength=outputs)
+                data = Data(np.zeros((outputs, 1)), [np.arange(outputs)], counts.astype(np.float64))
+            else:
+                data = _some(data, min(len(data), _MOST_VALUES))
+            exact = replace(data, rows=np.zeros((len(data), 1))).in_double_precision()
             return constant._evaluate_data(exact, self.threads)["loss"]
 
         other = self.held_out
@@ -158,10 +164,12 @@ class Evidence:
     @cached_property
     def measured(self) -> dict[str, float]:
         """Loss and accuracy of the network on held-out samples, or else those of the last epoch."""
-        other = self.held_out
-        if other is not None:
-            return self.network._evaluate_data(other, self.threads)
-        return {name: self.course(name)[-1] for name in ("loss", "accuracy") if self.course(name)}
+        names, other = ("loss", "accuracy"), self.held_out
+        if other is None:
+            return {name: self.course(name)[-1] for name in names if self.course(name)}
+        if other is self.validation and not self.selects_best and self.course("val_loss"):
+            return {n: self.course(f"val_{n}")[-1] for n in names if self.course(f"val_{n}")}
+        return self.network._evaluate_data(other, self.threads)
 
     @cached_property
     def skill(self) -> float | None:
@@ -198,7 +206,7 @@ class Evidence:
         )
         if wanted < min(_FEWEST_SAMPLES, count):
             return None
-        return taken(self.train, np.linspace(0, count - 1, wanted).astype(np.int64))
+        return _some(self.train, wanted)
 
     @cached_property
     def inputs(self) -> Array | None:
@@ -228,16 +236,28 @@ class Evidence:
             for array in arrays["weights"]
         ]
 
+    @property
+    def classes(self) -> Array | None:
+        """True classes where the result is measured; None if the targets are no classes."""
+        data = self.train if self.held_out is None else self.held_out
+        targets = data.targets[0]
+        return targets if self.network.is_classifier and targets.dtype == np.int64 else None
+
     @cached_property
-    def decided(self) -> tuple[Array, Array, bool] | None:
-        """True and predicted classes, and whether they are of held-out samples."""
-        if not self.network.is_classifier:
+    def decided(self) -> tuple[Array, Array] | None:
+        """True and predicted classes of some samples, held-out ones if there are any."""
+        data = self.sample
+        if self.classes is None or data is None:
             return None
-        data = self.held_out or self.sample
-        if data is None or data.targets[0].dtype != np.int64:
-            return None
+        if self.held_out is not None:
+            data = _some(self.held_out, min(len(self.held_out), _MOST_SAMPLES, 2 * len(data)))
         predicted = self.network._classes_of(data.rows, self.threads).astype(np.int64)
-        return data.targets[0], predicted, data is not self.sample
+        return data.targets[0], predicted
+
+
+def _some(data: Data, count: int) -> Data:
+    """Return samples at equal distances."""
+    return taken(data, np.linspace(0, len(data) - 1, count).astype(np.int64))
 
 
 def taken(data: Data, rows: npt.NDArray[np.int64]) -> Data:
