@@ -74,17 +74,7 @@ def offered(*words):
         (["fastmlp", "train", "--opt"], ["--optimizer"]),
         (["fastmlp", "train", "fashion"], ["fashion-mnist"]),
         (["fastmlp", "train", "mnist", "--lr-"], ["--lr-schedule"]),
-        (
-            ["fastmlp", "train", "mnist", "--monitor", "val_m"],
-            [
-                "val_mcc",
-                "val_mse",
-                "val_mae",
-                "val_mape",
-                "val_median_absolute_error",
-                "val_max_error",
-            ],
-        ),
+        (["fastmlp", "train", "m", "--monitor", "val_b"], ["val_balanced_accuracy", "val_brier"]),
         (["fastmlp", "runs", "show", ""], ["001-mnist", "002-iris"]),
         (["fastmlp", "runs", "rm", "001-mnist", "002"], ["002-iris"]),
         (["fastmlp", "runs", "list", "--sort", "s"], ["status", "seconds", "started"]),
