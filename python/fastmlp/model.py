@@ -385,8 +385,9 @@ class MLP(Network):
             contain as ``val_`` with the name: names of `fastmlp.metrics.METRICS`, such as "auc" or
             "top_k:3"; functions ``f(y_true, y_pred) -> float``, whose name is ``__name__``; or
             pairs of a name and such a function. A function gets the targets in the shape of what
-            `predict` returns for the samples, and that: classes, labels 0 and 1, or values. It gets
-            no weights. Callbacks and schedules can watch all of them; for a function, say whether
+            `predict` returns for the samples, and that: classes, labels 0 and 1, or values; targets
+            that are probabilities are the class or label that they make most likely. It gets no
+            weights. Callbacks and schedules can watch all of them; for a function, say whether
             larger is better by their ``mode``.
 
         diagnose : bool

@@ -74,6 +74,7 @@ def offered(*words):
         (["fastmlp", "train", "--opt"], ["--optimizer"]),
         (["fastmlp", "train", "fashion"], ["fashion-mnist"]),
         (["fastmlp", "train", "mnist", "--lr-"], ["--lr-schedule"]),
+        (["fastmlp", "train", "m", "--monitor", "val_b"], ["val_balanced_accuracy", "val_brier"]),
         (["fastmlp", "runs", "show", ""], ["001-mnist", "002-iris"]),
         (["fastmlp", "runs", "rm", "001-mnist", "002"], ["002-iris"]),
         (["fastmlp", "runs", "list", "--sort", "s"], ["status", "seconds", "started"]),

@@ -143,6 +143,34 @@ def test_a_name_of_the_user_comes_before_one_of_the_library():
     assert history["val_rmse"] == [2.0, 2.0]
 
 
+@pytest.mark.parametrize("task", ["classification", "binary", "multilabel"])
+def test_targets_that_are_probabilities_count_as_what_is_most_likely(task):
+    x, y = samples(0, task)
+    soft = np.random.default_rng(1).random((len(x), LOSSES[task][1]))
+    if task == "classification":
+        soft /= soft.sum(axis=1, keepdims=True)
+        hard = soft.argmax(axis=1)
+    else:
+        soft = soft[:, 0] if task == "binary" else soft
+        hard = (soft > 0.5).astype(np.int64)
+    seen = []
+
+    def labels(y_true, y_pred):
+        seen.append(y_true)
+        return share_wrong(y_true, y_pred)
+
+    histories = [
+        network(task).fit(x, y, epochs=2, validation_data=(x, targets), verbose=0,
+                          metrics=["auc", "mcc", "accuracy", labels])
+        for targets in (soft, hard)
+    ]  # fmt: skip
+    for name in ("val_auc", "val_mcc", "val_accuracy", "val_labels"):
+        assert histories[0][name] == histories[1][name]
+    np.testing.assert_array_equal(seen[0], hard)
+    if task != "multilabel":
+        assert histories[0]["val_labels"] == pytest.approx(1 - np.array(histories[0].val_accuracy))
+
+
 def test_they_change_nothing_else():
     x, y = samples(0, "classification")
     models = [network("classification"), network("classification")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -16,6 +17,7 @@ from fastmlp import metrics
 from fastmlp._logarithm import log
 from fastmlp.history import BestValue
 from fastmlp.metrics import METRICS, get_metric, is_greater_better, measures
+from support.paths import ROOT
 
 SEEDS = range(12)
 seeds = pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed={seed}")
@@ -230,6 +232,63 @@ def test_rates_that_no_count_can_have_are_infinitely_bad():
         metrics.poisson_deviance([-1.0], [1.0])
 
 
+def test_predictions_that_have_no_logarithm_are_infinitely_bad():
+    for wrong in (-1.0, -2.0, -math.inf):
+        assert metrics.rmsle([1.0, 1.0], [wrong, 1.0]) == math.inf
+    assert math.isnan(metrics.rmsle([1.0], [math.nan]))
+    tiny = metrics.rmsle([0.0], [1e-12])
+    assert tiny == pytest.approx(math.log1p(1e-12), rel=1e-14)
+
+
+def test_where_scikit_learn_has_no_value():
+    # One class alone.
+    assert metrics.mcc([1, 1], [1, 1]) == metrics.mcc([1, 1], [0, 1]) == 0
+    assert metrics.mcc([0, 1], [1, 1]) == 0
+    assert math.isnan(metrics.cohen_kappa([1, 1], [1, 1]))
+    assert metrics.cohen_kappa([1, 1], [0, 1]) == 0
+    assert metrics.average_precision([0, 0], [0.5, 0.25], classes=2) == 0
+    assert metrics.average_precision([1, 1], [0.5, 0.25], classes=2) == 1
+    # Classes that do not occur are left out of the mean.
+    likely = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
+    both = [metrics.average_precision(np.array([0, 1, 0]) == k, likely[:, k]) for k in (0, 1)]
+    assert metrics.average_precision([0, 1, 0], likely, classes=3) == np.mean(both)
+    # As many classes as there are.
+    assert metrics.top_k_accuracy([0, 1, 2], likely, k=3) == 1
+    assert metrics.top_k_accuracy([0, 1], [0.1, 0.2], k=9) == 1
+    # One sample.
+    assert metrics.r2([2.0], [2.0]) == metrics.explained_variance([2.0], [5.0]) == 1
+    assert metrics.r2([2.0], [2.5]) == 0
+    # The mean of a constant is rounded.
+    constant, weights = np.full(10, 0.1), np.arange(1.0, 11.0)
+    assert metrics.r2(constant, constant + 1, sample_weight=weights) == 0
+    assert metrics.explained_variance(constant, constant, sample_weight=weights) == 1
+
+
+def test_a_weight_of_zero_is_an_absent_sample():
+    weights = [1.0, 1.0, 0.0]
+    for name in ("mse", "rmse", "mae", "max_error", "median_absolute_error", "r2", "rmsle"):
+        function = getattr(metrics, name)
+        found = function([1.0, 2.0, 3.0], [1.0, 3.0, math.inf], sample_weight=weights)
+        assert found == function([1.0, 2.0], [1.0, 3.0]), name
+
+
+def test_top_k_of_equal_scores_is_that_of_scikit_learn():
+    equal = np.full((3, 3), 1 / 3)
+    assert metrics.top_k_accuracy([0, 1, 2], equal, k=1) == pytest.approx(1 / 3)
+    assert metrics.top_k_accuracy([2, 2, 2], equal, k=1, classes=3) == 1
+    assert metrics.top_k_accuracy([0, 1], [0.5, 0.5], k=1) == 0.5
+    assert metrics.top_k_accuracy([1, 1], [0.5, 0.5], k=1, classes=2) == 0
+    assert metrics.top_k_accuracy([0, 1], [-2.0, 0.25], k=1) == 1  # no probabilities
+
+
+def test_coverage():
+    truth = [1.0, 2.0, 3.0]
+    assert metrics.coverage(truth, [1.0, 3.0, 1.0], [1.0, 4.0, 2.0]) == pytest.approx(1 / 3)
+    assert metrics.coverage(truth, [0, 0, math.nan], [9, 1, 9], sample_weight=[2, 1, 1]) == 0.5
+    assert metrics.coverage([[1.0, 2.0]], [[0.0, 3.0]], [[1.0, 4.0]]) == 0.5
+    assert metrics.coverage(truth, [-math.inf] * 3, [math.inf] * 3) == 1
+
+
 def test_a_constant_target():
     assert metrics.r2([2.0, 2.0], [2.0, 2.0]) == 1
     assert metrics.r2([2.0, 2.0], [2.0, 2.5]) == 0
@@ -254,6 +313,16 @@ def test_probabilities_that_are_no_numbers_are_never_the_best():
 
 
 # ---------------------------------------------------------------- names and directions
+
+
+def test_the_page_on_python_has_every_name_with_its_direction():
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|.*?\| (larger|smaller) \|", page, re.MULTILINE)
+    told = {name: direction for names, direction in rows for name in re.findall("`(.*?)`", names)}
+    assert set(METRICS) <= set(told)
+    assert {name: is_greater_better(name) for name in told} == {
+        name: direction == "larger" for name, direction in told.items()
+    }
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -300,6 +369,17 @@ def test_the_direction_follows_from_the_name(monitor, larger):
         (lambda: get_metric("quantile_loss:1"), ValueError, r"a quantile in \(0, 1\)"),
         (lambda: get_metric("quantile_loss:nan"), ValueError, r"a quantile in \(0, 1\)"),
         (lambda: get_metric("quantile_loss:x"), ValueError, r"a quantile in \(0, 1\)"),
+        (lambda: get_metric("top_k"), ValueError, "a number of classes >= 1 after the colon"),
+        (lambda: get_metric("top_k:0"), ValueError, "a number of classes >= 1 after the colon"),
+        (lambda: get_metric("top_k:1.5"), ValueError, "a number of classes >= 1 after the colon"),
+        (lambda: get_metric("calibration_error:-1"), ValueError, "a number of bins >= 1 after"),
+        (lambda: get_metric("auc:3"), ValueError, "did you mean 'auc'"),
+        (lambda: metrics.top_k_accuracy([0, 1], [0.1, 0.2], k=0), ValueError, "k must be >= 1"),
+        (lambda: metrics.calibration_error([0, 1], [0.1, 0.2], bins=0), ValueError, "bins must"),
+        (lambda: metrics.cohen_kappa([0, 1], [0, 1], weights="linaer"), ValueError, "'linear'"),
+        (lambda: metrics.rmsle([-1.0], [1.0]), ValueError, "y_true must hold values > -1, got -1"),
+        (lambda: metrics.coverage([1.0], [0.0], [1.0, 2.0]), ValueError, "high must have the sha"),
+        (lambda: metrics.coverage([1.0], [0.0, 1.0], [1.0]), ValueError, "low must have the shap"),
         (lambda: measures(["rmse"], "classification", [0], [0]), ValueError,
          "metric must be one of accuracy, balanced_accuracy, .*, auc, .* for classification, got"),
         (lambda: measures(["auc"], "classification", [0], [0]), ValueError, "needs probabilities"),

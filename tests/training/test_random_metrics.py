@@ -56,7 +56,7 @@ def classified(seed):
 
 
 @cache
-def labelled(seed):
+def labeled(seed):
     random = np.random.default_rng([seed, 2])
     shape = int(random.integers(1, 41)), int(random.integers(1, 4))
     truth = (random.random(shape) < random.random(shape[1])).astype(np.int64)
@@ -262,7 +262,7 @@ VALUES = {
 }
 TASKS = {
     "classification": (classified, CLASSES),
-    "multilabel": (labelled, LABELS),
+    "multilabel": (labeled, LABELS),
     "regression": (valued, VALUES),
 }
 CASES = [(task, name) for task, (_, expected) in TASKS.items() for name in expected]

@@ -143,7 +143,8 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
         declaration = f"{flag}/--no-{flag.strip('-')}"
     else:
         keywords["metavar"] = extra.get("metavar", "VALUE")
-        keywords["shell_complete"] = _completion(field.annotation)
+        values = _monitored if name == "monitor" else _values_of(field.annotation)
+        keywords["shell_complete"] = _completion(values)
     return SettingOption([declaration, f"{section}__{name}"], **keywords)
 
 
@@ -160,14 +161,26 @@ def _shown_default(section: str, name: str, default: Any) -> str:
     return f"  [default: {default}]"
 
 
-def _completion(annotation: Any) -> Callable[..., list[str]]:
-    """Return a function that completes the values of a setting with a fixed set of values."""
+def _values_of(annotation: Any) -> Callable[[], list[str]]:
+    """Return a function that lists the values of a setting with a fixed set of values."""
     kinds = (annotation, *typing.get_args(annotation))
     literals = [kind for kind in kinds if typing.get_origin(kind) is Literal]
     values = [value for kind in literals for value in typing.get_args(kind)]
+    return lambda: values
+
+
+def _monitored() -> list[str]:
+    """Return the names of the quantities that can determine the best epoch."""
+    from fastmlp.metrics import METRICS  # only where names are completed: it loads NumPy
+
+    return ["loss", "accuracy", "val_loss", *(f"val_{name}" for name in METRICS)]
+
+
+def _completion(values: Callable[[], list[str]]) -> Callable[..., list[str]]:
+    """Return a function that completes values."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        return [value for value in values if value.startswith(incomplete)]
+        return [value for value in values() if value.startswith(incomplete)]
 
     return complete
 

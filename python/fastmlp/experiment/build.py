@@ -276,9 +276,8 @@ def _require_measured(config: Config, prepared: Prepared, model: MLP) -> None:
         names += [f"val_{m.name}" for m in METRICS.values() if prepared.task in m.functions]
         names = list(dict.fromkeys(names))
     if monitor not in names:
-        raise ValueError(
-            f"monitor must be one of {', '.join(names)}, got {config.training.monitor!r}"
-        )
+        hint = did_you_mean(monitor, names)
+        raise ValueError(f"monitor must be one of {', '.join(names)}, got {monitor!r}{hint}")
 
 
 def _initial(

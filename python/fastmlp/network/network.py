@@ -582,7 +582,10 @@ class Network:
                 )
 
     def _measure(self, chosen: ChosenMetrics, data: Data, threads: int) -> dict[str, float]:
-        """Compute metrics that `_require_metrics` accepted for samples that have been checked."""
+        """Compute metrics that `_require_metrics` accepted for samples that have been checked.
+
+        Targets that are probabilities count as what they make most likely, as in the accuracy.
+        """
         loss, task = self._architecture.losses[0], self._task
         truth, predicted = data.targets[0], None
         probabilities = None
@@ -590,9 +593,10 @@ class Network:
             probabilities = self._outputs_of(data.rows, loss.link, threads)
         if task == "classification":
             predicted = self._classes_of(data.rows, threads).astype(np.int64)
+            truth = truth if truth.ndim == 1 else truth.argmax(axis=1)
         elif task == "multilabel":
             predicted = _decided(loss.link, False, self._outputs_of(data.rows, "none", threads))
-            truth = truth.reshape(predicted.shape)
+            truth = (truth > 0.5).astype(np.int64).reshape(predicted.shape)
         else:
             link = "exp" if loss.link == "exp" else "none"
             outputs = self._outputs_of(data.rows, link, threads)
