@@ -416,9 +416,9 @@ class MLP(Network):
         >>> import numpy as np
         >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
         >>> model = MLP([1, 16, 1], activation="tanh", loss="mse")
-        >>> history = model.fit(x, x**2, epochs=50, batch_size=8, verbose=0)
+        >>> history = model.fit(x, x**2, epochs=500, batch_size=8, verbose=0)
         >>> len(history.loss), history.loss[-1] < 0.01
-        (50, True)
+        (500, True)
         """
         resume = flag("resume", resume)
         if epochs is not None:
@@ -533,15 +533,12 @@ class MLP(Network):
 
         Examples
         --------
-        >>> import warnings
-        >>> model = MLP([2, 8, 2])
-        >>> with warnings.catch_warnings():
-        ...     warnings.simplefilter("ignore", fastmlp.TrainingWarning)
-        ...     history = model.fit(
-        ...         [[0.0, 1.0], [1.0, 0.0]] * 50, [0, 1] * 50, optimizer=fastmlp.SGD(0), verbose=0
-        ...     )
-        >>> model.findings[0].code
-        'rate-too-low'
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((500, 3))
+        >>> model = MLP([3, 8, 2])
+        >>> history = model.fit(x, (x[:, 0] > 0).astype(int), epochs=2, verbose=0)
+        >>> print(model.findings[0])
+        few-epochs: the training had 8 steps, which is few. Cure: epochs=10 (docs/findings.md#few-epochs)
         """
         return self._findings
 

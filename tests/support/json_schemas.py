@@ -75,6 +75,9 @@ BY_TASK: tuple[Fields, ...] = (
     each(SHARE, "subset_accuracy label_accuracy") | MACRO,
     ERRORS,
 )
+FINDING = record(
+    {"level": constant("problem", "warning", "hint")} | each(TEXT, "code message cure page")
+)
 INFO = (
     each(TEXT, "version isa compiler numpy python cpu platform")
     | each(COUNT, "threads openmp")
@@ -172,6 +175,8 @@ TRAIN: Fields = {
     "measured_on": maybe(constant("validation", "test")),
     "samples": mapping(COUNT),
     "test": {"anyOf": [*(record(MEASURES | of_task) for of_task in BY_TASK), record({})]},
+    "findings": many(FINDING),
+    "baselines": many(record({"name": TEXT, "metrics": mapping(NUMBER)})),
     **each(NUMBER, "training_seconds wall_seconds"),
     "samples_per_second": maybe(NUMBER),
     "directory": TEXT,

@@ -421,9 +421,10 @@ def test_a_rate_that_cannot_be_had_gives_nothing_up(rate, resume):
 )
 def test_what_is_not_measured_is_refused_before_anything_changes(watcher, resume):
     model = fastmlp.MLP([X.shape[1], 4, 3], seed=1)
-    model.fit(X, Y, epochs=2, total_epochs=4, verbose=0)
+    momentum = fastmlp.SGD(0.1, 0.9)
+    model.fit(X, Y, epochs=2, total_epochs=4, optimizer=momentum, verbose=0)
     before = model.training_state(), model.parameters(), model.history
-    options = {"callbacks": [watcher]}
+    options = {"callbacks": [watcher], "optimizer": momentum}
     if isinstance(watcher, Schedule):
         options = {"optimizer": fastmlp.SGD(watcher, 0.9)}
     with pytest.raises(ValueError, match="got 'val_loss'; val_ needs validation_data"):

@@ -56,7 +56,8 @@ labels = (x[:, 0] > 0).astype(int)
 def fit(*callbacks, y=labels, loss="softmax_cross_entropy", validation=True, model=None, **options):
     model = model or fastmlp.MLP([4, 5, 1 if loss == "mse" else 2], loss=loss, seed=1)
     data = (x[:40], y[:40]) if validation else None
-    return vars(model.fit(x, y, validation_data=data, callbacks=callbacks, **options))
+    options = {"validation_data": data, "callbacks": callbacks, "diagnose": False} | options
+    return vars(model.fit(x, y, **options))
 
 class StopsAt(Callback):
     def __init__(self, epoch, error=None):
@@ -145,7 +146,7 @@ def test_there_is_a_row_per_epoch_with_all_that_was_measured(results):
         assert values == pytest.approx(history[header[column]], abs=5e-5)
     seconds = [float(row[5]) for row in rows]
     assert seconds == pytest.approx(history["epoch_seconds"], rel=0.06)
-    assert {row[6] for row in rows} == {"0.1"}
+    assert {row[6] for row in rows} == {"0.002"}
     best = max(range(5), key=lambda epoch: history["val_accuracy"][epoch])
     assert [row[7] for row in rows] == ["best" if epoch == best else "" for epoch in range(5)]
     assert bold_rows(last) == [rows[best]]

@@ -81,7 +81,7 @@ def is_failure(findings: list[Finding]) -> bool:
 def no_better_than_constant(evidence: Evidence) -> Findings:
     """The network does not beat the majority class, or the mean of the targets."""
     skill = evidence.skill
-    level = "problem" if evidence.steps >= _FEWEST_STEPS else "warning"
+    level = "problem" if evidence.steps >= _FEWEST_STEPS else "hint"
     where = "held-out" if evidence.held_out is not None else "training"
     true, accuracy = evidence.classes, evidence.measured.get("accuracy")
     if true is not None and accuracy is not None:

@@ -196,7 +196,7 @@ def _against_linear(evaluation: Evaluation, linear: Evaluation) -> list[Finding]
     name = "r2" if evaluation.task == "regression" else "accuracy"
     name = "label_accuracy" if evaluation.task == "multilabel" else name
     own, other = evaluation.metrics[name], linear.metrics[name]
-    if own > other:
+    if own > other or own == 1.0:
         return []
     worse = _WORSE_R2
     shown = f"R2 is {own:.3f} and that of a linear model {other:.3f}"

@@ -24,6 +24,8 @@ from fastmlp.cli.errors import (
     ConfigError,
     ExitCode,
     Terminated,
+    printable,
+    use_color,
 )
 from fastmlp.cli.folds import folds_directory, print_cross_validation, run_plan
 from fastmlp.cli.options import (
@@ -349,6 +351,7 @@ def _train(
     if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
         _write_report(request, experiment, model, run, outcome, display)
     _print_result(document, state)
+    _print_findings(document, state, quiet=request.quiet)
     return _conclude(experiment, outcome, run)
 
 
@@ -566,6 +569,7 @@ def _print_result(document: dict[str, Any], state: State) -> None:
         (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
         for name, shown in _measures(document["test"])
     ]
+    rows += _baselines(document)
     if document["best_epoch"] is not None:
         epochs = document["epochs_completed"]
         last = document["selected"] == "last" and document["best_epoch"] < epochs
@@ -580,22 +584,28 @@ def _print_result(document: dict[str, Any], state: State) -> None:
     if document["samples_per_second"] is not None:
         rows.append(("speed", f"{document['samples_per_second']:,.0f} samples/s"))
     rows += [("model", document["model"]), ("run", document["directory"])]
-    rows += _against_baselines(document)
     print_pairs(rows)
-    for finding in document["findings"]:
-        click.echo(
-            f"{finding['level']}: {finding['message']}; {finding['cure']} ({finding['page']})",
-            err=True,
-        )
 
 
-def _against_baselines(document: dict[str, Any]) -> list[tuple[str, str]]:
+def _print_findings(document: dict[str, Any], state: State, *, quiet: bool) -> None:
+    """Print what a look at the training found; if `quiet`, only what makes it worthless."""
+    color = use_color(no_color=state.no_color)
+    for finding in document.get("findings", ()):  # runs of earlier releases have none
+        level = finding["level"]
+        if quiet and level != "problem":
+            continue
+        head = click.style(level, fg="yellow", bold=True) if color and level != "hint" else level
+        text = f"{finding['message']}. Cure: {finding['cure']} ({finding['page']})"
+        click.echo(f"{head}: {printable(text)}", err=True)
+
+
+def _baselines(document: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a row for each baseline with the first measure of the result."""
-    shown = _measures(document["test"])[:1]
+    (first, _), *_ = _measures(document["test"])
     rows = []
-    for baseline in document["baselines"]:
-        measures = dict(_measures(baseline["metrics"]))
-        rows += [(baseline["name"], measures[name]) for name, _ in shown if name in measures]
+    for baseline in document.get("baselines", ()):
+        shown = dict(_measures(baseline["metrics"]))[first]
+        rows.append((baseline["name"], f"{shown} {first.replace('_', ' ')}"))
     return rows
 
 
