@@ -55,7 +55,7 @@ __all__ = ["MLP", "History", "load_mlp"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
-_MOST_COPIED = 1 << 22  # parameters of which a diagnosis keeps the initial values
+_MOST_COPIED = 1 << 20  # parameters of which a diagnosis keeps the initial values
 _LINES = 20  # that a fit of default length prints
 _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
@@ -537,8 +537,8 @@ class MLP(Network):
         >>> x = np.random.default_rng(0).standard_normal((500, 3))
         >>> model = MLP([3, 8, 2])
         >>> history = model.fit(x, (x[:, 0] > 0).astype(int), epochs=2, verbose=0)
-        >>> print(model.findings[0])
-        few-epochs: the training had 8 steps, which is few. Cure: epochs=10 (docs/findings.md#few-epochs)
+        >>> model.findings[0].message, model.findings[0].cure
+        ('the training had 8 steps, which is few', 'epochs=10')
         """
         return self._findings
 

@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 # third of the work of a step, so it costs 0.3 % of the training.
 _MOST_SAMPLES = 2_000
 _SAMPLES_SEEN_FOR_ONE = 100
+_MOST_OUTPUTS = 1 << 20  # of all units for all these samples
 _FEWEST_SAMPLES = 50
 _MOST_VALUES = 5_000  # of which the loss of a constant is computed
 _LOOKED_AT = 300  # samples whose inputs are looked at
@@ -200,9 +201,13 @@ class Evidence:
     def sample(self) -> Data | None:
         """Some training samples at equal distances; None if the training was too short for it."""
         count = len(self.train)
-        members = self.network.architecture.members
+        architecture = self.network.architecture
+        units = architecture.members * sum(architecture.layer_sizes[1:])
         wanted = min(
-            max(_MOST_SAMPLES // members, 1), count, count * self.epochs // _SAMPLES_SEEN_FOR_ONE
+            _MOST_SAMPLES,
+            _MOST_OUTPUTS // units,
+            count,
+            count * self.epochs // _SAMPLES_SEEN_FOR_ONE,
         )
         if wanted < min(_FEWEST_SAMPLES, count):
             return None

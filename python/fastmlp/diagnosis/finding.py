@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastmlp.errors import TrainingWarning
-from fastmlp.validation import choice
+from fastmlp.validation import choice, keep
 
 __all__ = ["LEVELS", "Finding", "tell"]
 
@@ -51,7 +51,7 @@ class Finding:
     command: str
 
     def __post_init__(self) -> None:
-        choice("level", self.level, LEVELS)
+        keep(self, level=choice("level", self.level, LEVELS))
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}. Cure: {self.cure} ({self.page})"

@@ -52,7 +52,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 # Checkpoints are written as often as possible while they take at most this share of the time.
 CHECKPOINT_SHARE = 0.01
-_MOST_KEPT = 1 << 22
+_MOST_KEPT = 1 << 20
 
 
 @dataclass(frozen=True)
