@@ -711,6 +711,7 @@ class MLP(Network):
             **Run(self, batch_size, optimizer.rule, threads).plan,
         )
 
+    @suggests_names
     def lr_find(
         self,
         x: npt.ArrayLike,
