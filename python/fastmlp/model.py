@@ -743,7 +743,8 @@ class MLP(Network):
         Returns
         -------
         LearningRates
-            Rates, losses and a suggested rate.
+            Rates, losses and a suggested rate, which is None if the curve tells none:
+            ``problem`` says why.
 
         Examples
         --------

@@ -156,6 +156,11 @@ class Optimizer:
     def __post_init__(self) -> None:
         from fastmlp.schedules import Schedule
 
+        if self.learning_rate is None:
+            raise TypeError(
+                "learning_rate must be a real number, got None; where lr_find suggests none, its "
+                "result says why: LearningRates.problem"
+            )
         if isinstance(self.learning_rate, type):
             name = self.learning_rate.__name__
             raise TypeError(
