@@ -32,7 +32,7 @@ _INSTEAD = {
     "set_weights": _PARAMETERS,
     "state_dict": _PARAMETERS,
     "step": _STEP,
-    "summary": "print(model) shows the layers, fastmlp.plot.computational_graph(model) a drawing",
+    "summary": "print(model) shows the layers, print(model.plan()) a training step",
     "to": _CPU,
     "train": _MODE,
     "train_on_batch": _STEP,

@@ -408,7 +408,7 @@ def class_targets(
         elif array.ndim == 2 and array.shape[1] == classes:
             cure = f"; np.argmax({own}, axis=1) makes labels of one-hot rows"
         raise ValueError(
-            f"{name} must have 1 dimension (one label per sample), got {array.ndim}{cure}"
+            f"{name} must have 1 dimension (one label per sample), got shape {array.shape}{cure}"
         )
     _require_length(name, array, samples)
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
