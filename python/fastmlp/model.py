@@ -564,6 +564,7 @@ class MLP(Network):
         if not resume:
             self.feature_names = column_names(x)
         try:
+            self._refuse_swapped(x, y)
             if self._scales_inputs and self._is_new:
                 self._choose_scale(x)
             data = self._training_data(x, y, sample_weight, class_weight)

@@ -357,12 +357,8 @@ class Network:
         class_weight: object = None,
         prefix: str = "",
     ) -> Data:
-        try:
-            rows = self._rows(x, f"{prefix}x")
-        except ValueError as error:
-            if getattr(y, "shape", ())[1:] != (self._architecture.layer_sizes[0],):
-                raise
-            raise ValueError(f"{error}; y is of that shape: write x before y") from None
+        self._refuse_swapped(x, y, prefix)
+        rows = self._rows(x, f"{prefix}x")
         count = row_count(rows)
         architecture = self._architecture
         losses = architecture.losses
@@ -390,6 +386,14 @@ class Network:
         if weights is not None and isinstance(losses[0], UserLoss):
             raise ValueError("a user-defined loss gets no weights of samples or classes")
         return Data(rows, checked, weights)
+
+    def _refuse_swapped(self, x: object, y: object, prefix: str = "") -> None:
+        features, came = self._architecture.layer_sizes[0], getattr(x, "shape", ())
+        if features > 1 and len(came) == 1 and getattr(y, "shape", ()) == (came[0], features):
+            raise ValueError(
+                f"{prefix}x must have shape (samples, {features}), got {tuple(came)}; y is of that "
+                "shape: write x before y"
+            )
 
     def _training_data(
         self, x: object, y: object, sample_weight: object, class_weight: object
