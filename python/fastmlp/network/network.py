@@ -388,7 +388,8 @@ class Network:
         return Data(rows, checked, weights)
 
     def _refuse_swapped(self, x: object, y: object, prefix: str = "") -> None:
-        features, came = self._architecture.layer_sizes[0], getattr(x, "shape", ())
+        features = self._architecture.layer_sizes[0]
+        came: Any = getattr(x, "shape", ())
         if features > 1 and len(came) == 1 and getattr(y, "shape", ()) == (came[0], features):
             raise ValueError(
                 f"{prefix}x must have shape (samples, {features}), got {tuple(came)}; y is of that "

@@ -128,7 +128,7 @@ def _new_figure(**options: Any) -> Figure:
     """Return a new figure, which is pyplot's where pyplot can show it to somebody.
 
     That is in a notebook, and in a program that uses pyplot with windows. Elsewhere pyplot would
-    keep the figure for ever; and in other threads than the first it must not be used.
+    keep the figure forever; and in other threads than the first it must not be used.
     """
     from matplotlib.figure import Figure
 
