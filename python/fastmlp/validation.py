@@ -241,9 +241,7 @@ def _no_numbers(name: str, value: object, array: npt.NDArray[Any], text_cure: st
     """Say what an array holds in place of real numbers, and what helps."""
     own, kind = _expression(name), array.dtype.kind
     if value is None:
-        return (
-            "None; fit and evaluate need a label or value of each sample" * (own == "y") or "None"
-        )
+        return "None; each sample needs a label or value" if own == "y" else "None"
     if kind == "c":
         return f"dtype {array.dtype}; np.abs({own}) and np.real({own}) are real"
     if kind in "mM":
@@ -259,7 +257,7 @@ def _no_numbers(name: str, value: object, array: npt.NDArray[Any], text_cure: st
     if array.ndim == 0 and isinstance(value, dict):
         return f"a dict; np.column_stack(list({own}.values())) makes columns of it"
     if array.ndim == 0:
-        cure = _collected(name) if hasattr(value, "__iter__") else "np.asarray must understand it"
+        cure = _collected(name) if hasattr(value, "__iter__") else "a list of rows makes an array"
         return f"a {type(value).__name__}; {cure}"
     return _no_number_among(name, value, array, text_cure)
 
@@ -418,11 +416,12 @@ def class_targets(
     low, high = array.min(), array.max()
     if low < 0 or high >= classes:
         if low == 1 and high == classes:
-            cure = f"{own} - 1 counts from 0"
+            cure = f"np.subtract({own}, 1) counts from 0"
         elif low == -1 and np.isin(array, (-1, 1)).all():
             cure = f"np.greater({own}, 0) makes 0 and 1 of -1 and 1"
         elif low >= 0 and high < 2 * classes + 10:
-            cure = f"labels up to {high:g} need {high + 1:g} outputs, the last of layer_sizes"
+            needed = int(high) + 1
+            cure = f"labels up to {needed - 1} need {needed} outputs, the last of layer_sizes"
         else:
             cure = f"{_numbered(name)} numbers classes from 0"
         raise ValueError(
