@@ -21,8 +21,8 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 # for types and inside functions too. A name stands for a module, or for all of a folder.
 LEVELS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "_argument_names", "_bytes", "_core", "_files", "_logarithm", "_moved_modules", "_named",
-        "_scalars", "_version", "errors", "extras", "validation",
+        "_argument_names", "_bytes", "_core", "_files", "_logarithm", "_method_names",
+        "_moved_modules", "_named", "_scalars", "_version", "errors", "extras", "validation",
     ),
     "blocks": (
         "activations", "averaging", "history", "initializers", "inputs", "losses", "metrics",

@@ -62,7 +62,12 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     temporary = os.path.join(directory, f".{stem}.tmp.{os.getpid()}.{os.urandom(6).hex()}")
     sweep(directory, stem)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+    except FileNotFoundError:
+        folder = os.path.dirname(os.fspath(path)) or os.curdir
+        cure = f"no such directory; os.makedirs({folder!r}, exist_ok=True) makes it"
+        raise FileNotFoundError(errno.ENOENT, cure, os.fspath(path)) from None
     try:
         try:
             with contextlib.suppress(OSError):  # a file system without locks
@@ -252,7 +257,9 @@ def _refuse_special_target(target: str, shown: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), shown)
+        within = os.path.join(shown, "model.safetensors")
+        cure = f"{os.strerror(errno.EISDIR)}; a file in it has a name, such as {within!r}"
+        raise IsADirectoryError(errno.EISDIR, cure, shown)
     if not stat.S_ISREG(mode):
         raise FileExistsError(errno.EEXIST, f"exists and is a {_kind(mode)}", shown)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from fastmlp._scalars import choice
+from fastmlp.errors import did_you_mean
 
 __all__ = ["as_config", "from_config", "kinds_of", "named"]
 
@@ -52,9 +53,13 @@ def named(argument: str, value: object, kind: type[N], known: Mapping[str, Calla
     if isinstance(value, kind):
         return value
     if not isinstance(value, str):
+        if isinstance(value, type) and issubclass(value, kind):
+            came = f"the class {value.__name__}; {value.__name__}() is an object of it"
+        else:
+            own = getattr(value, "__name__", type(value).__name__)  # of a function or a class
+            came = f"{type(value).__name__}{did_you_mean(str(own), known)}"
         raise TypeError(
-            f"{argument} must be a name or a fastmlp {kind.__name__.lower()}, "
-            f"got {type(value).__name__}"
+            f"{argument} must be a name or a fastmlp {kind.__name__.lower()}, got {came}"
         )
     return known[choice(argument, value, known)]()
 

@@ -53,11 +53,26 @@ def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTE
     except TypeError:
         raise TypeError(
             f"{name} must be an integer, got {shown(value)} ({type(value).__name__})"
+            f"{_integer_cure(value)}"
         ) from None
     if not minimum <= result <= maximum:
         bound = f">= {minimum}" if result < minimum else f"<= {maximum}"
         raise ValueError(f"{name} must be {bound}, got {shown(result)}")
     return result
+
+
+def _integer_cure(value: object) -> str:
+    """The end of a message: the integer that a float or a text stands for."""
+    if value is None:
+        return "; leave it out for the usual value"
+    if not isinstance(value, (str, float)):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    whole = number.is_integer() and abs(number) < 1e15
+    return f"; write {int(number)}" if whole else ""
 
 
 def real(
@@ -67,6 +82,7 @@ def real(
     if _is_bool(value) or not isinstance(value, numbers.Real):
         raise TypeError(
             f"{name} must be a real number, got {shown(value)} ({type(value).__name__})"
+            f"{_real_cure(value)}"
         )
     try:
         result = float(value)
@@ -78,14 +94,26 @@ def real(
         bound = "" if minimum == -math.inf else f" and >= {minimum:g}"
         raise ValueError(f"{name} must be finite{bound}, got {result}")
     if result > maximum or (below and result == maximum):
-        raise ValueError(f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}")
+        percent = f"; {result:g} % is {result / 100:g}" if maximum == 1 < result < 100 else ""
+        raise ValueError(
+            f"{name} must be {'<' if below else '<='} {maximum:g}, got {result}{percent}"
+        )
     return result
+
+
+def _real_cure(value: object) -> str:
+    """The end of a message: the number that a text stands for."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return ""
+    return f"; write {value.strip()}" if isinstance(value, str) and math.isfinite(number) else ""
 
 
 def flag(name: str, value: object) -> bool:
     """Return `value`, a bool of Python or NumPy, as a Python bool."""
     if not _is_bool(value):
-        raise TypeError(f"{name} must be a bool, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a bool, got {type(value).__name__}; write True or False")
     return bool(value)
 
 

@@ -519,12 +519,22 @@ def as_callbacks(callbacks: Sequence[Callback | Callable[..., object]]) -> list[
     """
     if not isinstance(callbacks, (list, tuple)) or not all(map(_is_usable, callbacks)):
         raise TypeError(
-            f"callbacks must be a list or tuple of callables or fastmlp.Callback, got {callbacks!r}"
+            "callbacks must be a list or tuple of callables or fastmlp.Callback, got "
+            f"{callbacks!r}{_callbacks_cure(callbacks)}"
         )
     hooks = [c if isinstance(c, Callback) else _PlainFunction(c) for c in callbacks]
     for hook in hooks:
         _require_protocol(hook)
     return hooks
+
+
+def _callbacks_cure(callbacks: object) -> str:
+    """The end of a message: the list or the objects that may be meant."""
+    if isinstance(callbacks, Callback) or _is_usable(callbacks):
+        return "; write [...] around it"
+    items = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    kinds = [item.__name__ for item in items if isinstance(item, type)]
+    return f"; {kinds[0]}() is an object of the class" if kinds else ""
 
 
 def _require_protocol(callback: Callback) -> None:

@@ -6,6 +6,7 @@ import os
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from fastmlp._files import text_path
 from fastmlp.model import MLP, load_mlp
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def load(path: str | PathLike[str]) -> MLP | Model | BaggedModel:
     >>> fastmlp.load("model.safetensors").layer_sizes
     [4, 8, 3]
     """
+    path = text_path("path", path)
     if os.path.isdir(path):
         from fastmlp.experiment.bagging import BaggedModel
         from fastmlp.experiment.rundir import holds_models, model_path

@@ -34,6 +34,7 @@ __all__ = [
 
 Array: TypeAlias = "npt.NDArray[Any]"
 Link = Literal["none", "softmax", "sigmoid", "exp"]
+_QUANTITIES = 'loss="mse" with one output takes quantities'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,19 +172,18 @@ class SoftmaxCrossEntropy(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Convert labels to int64 (samples,); check probabilities of shape (samples, outputs)."""
-        import numpy as np
+        from fastmlp.validation import class_targets, label_array, probability_targets
 
-        from fastmlp.validation import class_targets, probability_targets
-
-        shape = np.shape(value)  # type: ignore[call-overload]
-        if len(shape) == 2:
-            if outputs > 1 and shape[1] == 1:
-                raise ValueError(
-                    f"{name} must have shape (samples,) for labels or (samples, {outputs}) for "
-                    f"probabilities, got {shape}; ravel() makes one dimension of it"
-                )
-            return probability_targets(name, value, samples, outputs, dtype)
-        return class_targets(name, value, samples, outputs)
+        array = label_array(name, value)
+        if outputs == 1 and (array != (1 if array.ndim == 2 else 0)).any():
+            raise ValueError(
+                f"loss {self.name!r} needs 2 outputs or more, because a single one always has "
+                f"probability 1, got 1 for {name}; labels 0 and 1 need 2 outputs or "
+                'loss="binary_cross_entropy", quantities loss="mse"'
+            )
+        if array.ndim == 2 and (array.shape[1] > 1 or outputs == 1):
+            return probability_targets(name, array, samples, outputs, dtype)
+        return class_targets(name, array, samples, outputs, fraction_cure=_QUANTITIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ class Hinge(Loss):
         """Check labels and convert them to int64 (samples,)."""
         from fastmlp.validation import class_targets
 
-        return class_targets(name, value, samples, outputs)
+        return class_targets(name, value, samples, outputs, fraction_cure=_QUANTITIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +247,25 @@ class BinaryCrossEntropy(_Elementwise):
 
         array = value_targets(name, value, samples, outputs, dtype)
         if array.min() < 0 or array.max() > 1:
-            raise ValueError(f"{name} must lie in [0, 1], got {array.min()} to {array.max()}")
+            raise ValueError(
+                f"{name} must lie in [0, 1], got {array.min():g} to {array.max():g}; "
+                f"{_binary_cure(name, array)}"
+            )
         return array
+
+
+def _binary_cure(name: str, array: Array) -> str:
+    """Say what makes targets of the binary cross-entropy, or which loss takes these."""
+    import numpy as np
+
+    if np.isin(array, (-1, 1)).all():
+        return f"np.greater({name.rpartition(': ')[2]}, 0) makes 0 and 1 of -1 and 1"
+    classes = int(min(array.max(), 1e9)) + 1
+    if array.min() >= 0 and (array == np.floor(array)).all() and classes <= 1000:
+        return (
+            f'loss="softmax_cross_entropy" with {classes} outputs takes labels 0 to {classes - 1}'
+        )
+    return 'loss="mse" takes quantities'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,7 +386,10 @@ class Poisson(_Elementwise):
 
         array = value_targets(name, value, samples, outputs, dtype)
         if array.min() < 0:
-            raise ValueError(f"{name} must be >= 0 for this loss, got {array.min()}")
+            raise ValueError(
+                f"{name} must be >= 0 for this loss, got {array.min()}; "
+                'loss="mse" takes all numbers'
+            )
         return array
 
 
@@ -455,11 +475,9 @@ class UserLoss(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Check targets: one-dimensional integers are labels, all others are values."""
-        import numpy as np
+        from fastmlp.validation import class_targets, real_array, value_targets
 
-        from fastmlp.validation import class_targets, value_targets
-
-        array = np.asarray(value)
+        array = real_array(name, value)
         if array.ndim == 1 and array.dtype.kind in "iu":
             return class_targets(name, array, samples, outputs)
         return value_targets(name, value, samples, outputs, dtype)
@@ -519,7 +537,8 @@ def checked_losses(value: object, outputs: int) -> tuple[Loss, ...]:
 
 
 def _one_loss(argument: str, value: object) -> Loss:
-    if callable(value) and not isinstance(value, (Loss, type)):
+    of_torch = type(value).__module__.startswith("torch.")  # its losses take tensors
+    if callable(value) and not of_torch and not isinstance(value, (Loss, type)):
         return UserLoss(function=value)
     return named(argument, value, Loss, LOSSES)
 

@@ -564,6 +564,7 @@ class MLP(Network):
         if not resume:
             self.feature_names = column_names(x)
         try:
+            self._refuse_swapped(x, y)
             if self._scales_inputs and self._is_new:
                 self._choose_scale(x)
             data = self._training_data(x, y, sample_weight, class_weight)
@@ -711,6 +712,7 @@ class MLP(Network):
             **Run(self, batch_size, optimizer.rule, threads).plan,
         )
 
+    @suggests_names
     def lr_find(
         self,
         x: npt.ArrayLike,
@@ -742,7 +744,8 @@ class MLP(Network):
         Returns
         -------
         LearningRates
-            Rates, losses and a suggested rate.
+            Rates, losses and a suggested rate, which is None if the curve tells none:
+            ``problem`` says why.
 
         Examples
         --------

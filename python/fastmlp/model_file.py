@@ -37,6 +37,32 @@ _MAX_TENSORS = 10_000
 _MAX_DIMENSIONS = 8
 _MAX_JSON_DEPTH = 16
 
+# Beginnings of files of other libraries, and what is said of them.
+_WEIGHTS = "MLP(...).weights and .biases can be set to its arrays"
+_OTHERS = (
+    (re.compile(rb"\x89HDF"), f"an HDF5 file, as Keras writes; {_WEIGHTS}"),
+    (
+        re.compile(rb"PK\x03\x04.{0,400}?(metadata|config)\.json", re.DOTALL),
+        f"a file of Keras; {_WEIGHTS}",
+    ),
+    (
+        re.compile(rb"PK\x03\x04.{0,400}?data\.pkl", re.DOTALL),
+        f"a file of PyTorch; {_WEIGHTS}, weights transposed",
+    ),
+    (re.compile(rb"PK\x03\x04.{0,400}?\.npy", re.DOTALL), "a NumPy file, which np.load reads"),
+    (re.compile(rb"\x93NUMPY"), "a NumPy file, which np.load reads"),
+    (re.compile(rb"\x80[\x02-\x05]"), "a pickle, which joblib.load or pickle.load reads"),
+    (
+        re.compile(rb"\x08[\x01-\x20][\x12\x3a\x42]"),
+        "a file of ONNX, which onnxruntime runs; fastmlp writes such files but reads none",
+    ),
+)
+_READERS = {
+    "fastmlp-model": "fastmlp.load",
+    "fastmlp-estimator": "MLPClassifier.load or MLPRegressor.load",
+    "fastmlp-checkpoint": "fastmlp train --resume",
+}
+
 _LENGTH_BYTES = 8  # the file begins with the header's length, little-endian
 _JSON_TOKEN = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 
@@ -236,7 +262,9 @@ def _read_header(name: str, content: bytes) -> tuple[dict[str, str], dict[str, A
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
     fits = length <= min(_MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES)
     if not fits and content[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
-        raise NoModelFileError(f"{name}: is no model file of fastmlp")
+        known = next((what for start, what in _OTHERS if start.match(content)), None)
+        but = f", but {known}" if known else ""
+        raise NoModelFileError(f"{name}: is no model file of fastmlp{but}")
     if length > _MAX_HEADER_BYTES:
         _fail(name, "header length", f"is {length}, at most {_MAX_HEADER_BYTES} is allowed")
     if length > len(content) - _LENGTH_BYTES:
@@ -251,7 +279,12 @@ def _read_header(name: str, content: bytes) -> tuple[dict[str, str], dict[str, A
         _fail(name, "header", "must be a JSON object")
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict):
-        _fail(name, "__metadata__", "is missing; this is not a fastmlp model file")
+        _fail(
+            name,
+            "__metadata__",
+            "is missing; this is not a fastmlp model file: safetensors.numpy.load_file reads it, "
+            f"and {_WEIGHTS}",
+        )
     return metadata, header, end
 
 
@@ -263,7 +296,9 @@ def _check_metadata(name: str, metadata: Mapping[str, Any], kind: str) -> None:
         if key not in _METADATA_KEYS:
             _fail(name, key, "is no metadata of a fastmlp model file")
     if metadata["format"] != kind:
-        _fail(name, "format", f"must be {kind!r}, got {metadata['format'][:40]!r}")
+        reader = _READERS.get(metadata["format"])
+        cure = f"; {reader} reads it" if reader else ""
+        _fail(name, "format", f"must be {kind!r}, got {metadata['format'][:40]!r}{cure}")
     version = metadata["format_version"]
     if version != str(FORMAT_VERSION):
         newer = version.isascii() and version.isdigit() and len(version) < 10

@@ -156,6 +156,17 @@ class Optimizer:
     def __post_init__(self) -> None:
         from fastmlp.schedules import Schedule
 
+        if self.learning_rate is None:
+            raise TypeError(
+                "learning_rate must be a real number, got None; where lr_find suggests none, its "
+                "result says why: LearningRates.problem"
+            )
+        if isinstance(self.learning_rate, type):
+            name = self.learning_rate.__name__
+            raise TypeError(
+                f"learning_rate must be a number, a schedule or a function, got the class {name}; "
+                f"{name}(...) makes a schedule"
+            )
         if not callable(self.learning_rate) and not isinstance(self.learning_rate, Schedule):
             keep(self, learning_rate=real("learning_rate", self.learning_rate, 0.0))
         for setting in fields(self):
@@ -620,8 +631,11 @@ def checked_optimizer(optimizer: Optimizer | str) -> Optimizer:
         ]
         return kind()
     if not isinstance(optimizer, Optimizer) or type(optimizer) is Optimizer:
+        came = type(optimizer).__name__
+        if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+            came = f"the class {optimizer.__name__}; {optimizer.__name__}() is an object of it"
         raise TypeError(
             "optimizer must be a name or an optimizer of fastmlp such as fastmlp.SGD or "
-            f"fastmlp.Adam, got {type(optimizer).__name__}"
+            f"fastmlp.Adam, got {came}"
         )
     return optimizer

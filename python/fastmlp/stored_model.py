@@ -6,7 +6,10 @@ stored unchanged; of all other arrays each byte is stored as a float from 0 to 2
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -17,7 +20,7 @@ import numpy.typing as npt
 
 from fastmlp._files import text_path
 from fastmlp.data import Preprocessing
-from fastmlp.errors import FormatError
+from fastmlp.errors import FormatError, did_you_mean
 from fastmlp.history import History
 from fastmlp.model_file import read_model, write_model
 from fastmlp.network.architecture import (
@@ -136,11 +139,24 @@ def read_stored(path: str | PathLike[str], make: Callable[[StoredModel], M]) -> 
     not describe a model.
     """
     path = text_path("path", path)
-    tensors, config = read_model(path)
+    if os.path.isdir(path):
+        raise FormatError(f"{path}: is a directory; fastmlp.load reads the directory of a run")
+    try:
+        tensors, config = read_model(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, _missing(path), path) from None
     try:
         return make(_stored(tensors, config))
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: field config does not describe a model: {error}") from error
+
+
+def _missing(path: str) -> str:
+    """Say which file may be meant in place of one that does not exist."""
+    text, (folder, name) = os.strerror(errno.ENOENT), os.path.split(path)
+    with contextlib.suppress(OSError):
+        text += did_you_mean(name, os.listdir(folder or os.curdir))
+    return text
 
 
 def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -19,14 +21,18 @@ from fastmlp._scalars import choice, flag, integer, keep, real, shown
 __all__ = [
     "choice",
     "class_targets",
+    "column_names",
     "core_array",
     "finite_array",
     "flag",
     "input_rows",
     "integer",
     "keep",
+    "label_array",
     "layer_sizes",
     "probability_targets",
+    "real_array",
+    "require_readable",
     "require_usable_weights",
     "real",
     "require_fields_held",
@@ -38,6 +44,8 @@ __all__ = [
 ]
 
 _MOST_THREADS = 1024
+_OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
+_NO_NUMBER = "must be an array of real numbers, got"
 
 
 def require_held(
@@ -93,31 +101,197 @@ def thread_count(threads: int | None, name: str = "threads") -> int:
 
 def layer_sizes(value: object) -> list[int]:
     """Return layer sizes as a list of at least two positive ints."""
+    form = "; features, units of each hidden layer, outputs are a list such as [4, 16, 3]"
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(
             "layer_sizes must be a sequence of integers, "
-            f"got {shown(value)} ({type(value).__name__})"
+            f"got {shown(value)} ({type(value).__name__}){form}"
         )
-    sizes = [integer(f"layer_sizes[{i}]", size, 1) for i, size in enumerate(value)]
+    sizes = []
+    for i, size in enumerate(value):
+        try:
+            sizes.append(integer(f"layer_sizes[{i}]", size, 1))
+        except TypeError as error:
+            raise TypeError(f"{error}{'' if isinstance(size, float) else form}") from None
     if len(sizes) < 2:
         raise ValueError(
-            f"layer_sizes must have at least 2 entries (features and outputs), got {len(sizes)}"
+            "layer_sizes must have at least 2 entries (features and outputs), "
+            f"got {len(sizes)}{form}"
         )
     return sizes
 
 
-def _numeric(name: str, value: object) -> npt.NDArray[Any]:
+# ---------------------------------------------------------------- arrays of any shape
+
+
+def column_names(value: object) -> tuple[str, ...] | None:
+    """Return the names of the columns of a data frame; None if they have no names.
+
+    Columns of pandas that are numbered have no names.
+    """
+    names = getattr(value, "column_names", None)  # of Arrow
+    if names is None:
+        names = getattr(value, "columns", None)
+    if names is None or callable(names):
+        return None
+    found = tuple(names)
+    return found if found and all(isinstance(name, str) for name in found) else None
+
+
+def _expression(name: str) -> str:
+    """The argument as its user writes it, of a name such as "validation_data: x"."""
+    return name.rpartition(": ")[2]
+
+
+def require_readable(name: str, value: object) -> None:
+    """Require that NumPy can read a tensor of another library.
+
+    Raises
+    ------
+    TypeError
+        The tensor requires gradients, or its numbers, layout or memory are unknown to NumPy; the
+        message names the conversion.
+    """
+    if not hasattr(value, "__array__") or isinstance(value, np.ndarray):
+        return
+    try:
+        np.asarray(value)
+    except (RuntimeError, TypeError) as error:
+        raise _unreadable(name, value, error) from None
+
+
+def _unreadable(name: str, value: Any, error: Exception) -> TypeError:
+    """The error for a tensor that NumPy cannot read, which its attributes of PyTorch explain."""
+    reasons, calls = [], ""
+    if getattr(value, "requires_grad", False):
+        reasons.append("that requires gradients")
+        calls += ".detach()"
+    if "strided" not in str(getattr(value, "layout", "strided")):
+        reasons.append("in a sparse layout")
+        calls += ".to_dense()"
+    if "bfloat16" in (dtype := str(getattr(value, "dtype", ""))) or "float8" in dtype:
+        reasons.append(f"of {dtype}")
+        calls += ".float()"
+    if str(getattr(value, "device", "cpu")) != "cpu":
+        reasons.append(f"on {value.device}")
+        calls += ".cpu()"
+    came = f"{name} {_NO_NUMBER} a {type(value).__name__}"
+    if not reasons:
+        return TypeError(f"{came} that NumPy cannot read: {error}")
+    return TypeError(f"{came} {' '.join(reasons)}; {_expression(name)}{calls}.numpy() is an array")
+
+
+def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[Any]:
+    """Return `value` as an array of real numbers of any shape.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument in messages.
+    value : array-like
+        Numbers of the user.
+    text_cure : str
+        What helps if they are text, for the message.
+
+    Raises
+    ------
+    TypeError, ValueError
+        These are no real numbers, or elements are missing; the message names a cure.
+    """
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array: {error}") from None
+    except (RuntimeError, TypeError) as error:
+        raise _unreadable(name, value, error) from None
+    except ValueError:
+        raise ValueError(f"{name} must be a rectangular array{_uneven(name, value)}") from None
     if isinstance(value, MaskedArray) and is_masked(value):
-        raise ValueError(f"{name} must not have masked elements")
+        raise ValueError(
+            f"{name} must not have masked elements; np.ma.filled({_expression(name)}, 0) "
+            "replaces them"
+        )
     if array.dtype.kind not in "buif":
-        came = "None" if value is None else f"dtype {array.dtype}"
-        names = "; number the classes from 0" if array.dtype.kind in "UST" else ""
-        raise TypeError(f"{name} must be an array of real numbers, got {came}{names}")
+        raise TypeError(f"{name} {_NO_NUMBER} {_no_numbers(name, value, array, text_cure)}")
     return array
+
+
+def _uneven(name: str, value: object) -> str:
+    """Say what makes nested sequences irregular."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return ", got a tuple of two; samples and targets are two arguments: fit(x, y)"
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        own = _expression(name)
+        return (
+            f", got a {type(value).__name__}; x, y = map(np.stack, zip(*{own})) makes arrays of it"
+        )
+    sizes = [len(row) if hasattr(row, "__len__") else None for row in value]
+    other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+    if other is None:
+        return ", got rows whose entries have different lengths; every row needs as many numbers"
+    found = [f"row {i} {'is a number' if sizes[i] is None else f'has {sizes[i]}'}"
+             for i in (0, other)]  # fmt: skip
+    return f": {', '.join(found)}; every row needs as many numbers"
+
+
+def _collected(name: str) -> str:
+    loader = _expression(name)
+    return f"x, y = map(np.concatenate, zip(*{loader})) collects the batches of a loader"
+
+
+def _no_numbers(name: str, value: object, array: npt.NDArray[Any], text_cure: str) -> str:
+    """Say what an array holds in place of real numbers, and what helps."""
+    own, kind = _expression(name), array.dtype.kind
+    if value is None:
+        return "None; each sample needs a label or value" if own == "y" else "None"
+    if kind == "c":
+        return f"dtype {array.dtype}; np.abs({own}) and np.real({own}) are real"
+    if kind in "mM":
+        unit = "timedelta64[D]" if kind == "m" else "datetime64[D]"
+        return f'dtype {array.dtype}; {own}.astype("{unit}").astype(float) counts days'
+    if kind == "V" and array.dtype.names is None:
+        return f'dtype {array.dtype}; {own}.astype("float32") converts it'
+    if kind == "V":
+        fields = "np.lib.recfunctions.structured_to_unstructured"
+        return f"a structured array; {fields}({own}) has a column for each field"
+    if array.ndim == 0 and isinstance(value, (str, bytes)):
+        return f"{shown(value)}; fastmlp.Model().fit(...) reads files and named data sets"
+    if array.ndim == 0 and isinstance(value, dict):
+        return f"a dict; np.column_stack(list({own}.values())) makes columns of it"
+    if array.ndim == 0:
+        cure = _collected(name) if hasattr(value, "__iter__") else "a list of rows makes an array"
+        return f"a {type(value).__name__}; {cure}"
+    return _no_number_among(name, value, array, text_cure)
+
+
+def _no_number_among(name: str, value: object, array: npt.NDArray[Any], text_cure: str) -> str:
+    """Say which entry of an array of texts or objects is no number, and what helps."""
+    own = _expression(name)
+    place, item = next(
+        ((i, item) for i, item in enumerate(islice(array.flat, 10**6))
+         if not isinstance(item, Real) or type(item).__name__ == "NaTType"),
+        (0, None),
+    )  # fmt: skip
+    names = column_names(value)
+    among = f" in column {names[place % len(names)]!r}" if names else ""
+    if isinstance(item, (str, bytes)):
+        try:
+            float(item)
+        except ValueError:
+            return f"strings such as {shown(str(item))}{among}; {text_cure or 'text is no number'}"
+        return (
+            f"numbers as text, such as {shown(str(item))}{among}; np.asarray({own}, float) converts"
+        )
+    if item is None and array.size and array.flat[place] is not None:
+        return f"dtype object; np.asarray({own}, float) converts"
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return f"missing values{among}; {_missing_cure(own, array.ndim)}"
+    return f"objects of type {type(item).__name__}{among}; {_OF_FRAMES}"
+
+
+def _missing_cure(own: str, dimensions: int) -> str:
+    if own == "x":
+        return "fastmlp.Model replaces missing values"
+    rows = "" if dimensions == 1 else ".all(axis=1)"
+    return f"np.isfinite(np.asarray({own}, float)){rows} tells the samples to keep"
 
 
 def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -131,56 +305,128 @@ def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return result if result.flags.aligned and result.flags.c_contiguous else result.copy("C")
 
 
-def finite_array(name: str, value: object, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def finite_array(
+    name: str, value: object, dtype: npt.DTypeLike, *, text_cure: str = ""
+) -> npt.NDArray[Any]:
     """Return `value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
-    array = _numeric(name, value)
+    array = real_array(name, value, text_cure=text_cure)
     with np.errstate(over="ignore"):
         converted = core_array(array, dtype)
     if array.dtype.kind == "f" and not np.isfinite(converted).all():
         where = np.unravel_index(int(np.argmin(np.isfinite(converted))), converted.shape)
         position = ", ".join(str(int(i)) for i in where)
+        found, own = array[where], _expression(name)
+        if np.isfinite(found):
+            cure = 'dtype="float64" holds more numbers'
+        elif np.isnan(found) and own in ("x", "y"):
+            cure = _missing_cure(own, array.ndim)
+        else:
+            cure = f"np.nan_to_num({own}, nan=0, posinf=0, neginf=0) makes 0 of such values"
         raise ValueError(
-            f"{name} must be finite in {np.dtype(dtype).name}, got {array[where]} at [{position}]"
+            f"{name} must be finite in {np.dtype(dtype).name}, got {found} at [{position}]; {cure}"
         )
     return converted
 
 
+# ---------------------------------------------------------------- samples and their targets
+
+
 def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return samples as a C-contiguous array (n, features) of uint8 or else of `dtype`."""
-    array = _numeric(name, value)
+    array = real_array(name, value, text_cure=_OF_FRAMES)
+    own = _expression(name)
     if array.ndim != 2:
-        raise ValueError(f"{name} must have 2 dimensions (samples, features), got {array.ndim}")
+        raise ValueError(
+            f"{name} must have shape (samples, {features}), got {array.shape}"
+            f"{_rows_cure(own, array.shape, features)}"
+        )
     if array.shape[0] == 0:
         raise ValueError(f"{name} must have at least one sample, got shape {array.shape}")
     if array.shape[1] != features:
+        if array.size == features:
+            cure = f"np.reshape({own}, (1, -1)) is one sample"
+        elif array.shape[0] == features:
+            cure = f"np.transpose({own}) has a row for each sample"
+        else:
+            cure = f"layer_sizes[0] is the number of columns of {own}"
         raise ValueError(
-            f"{name} must have {features} features to match the model, got {array.shape[1]}"
+            f"{name} must have {features} features to match the model, got shape {array.shape}; "
+            f"{cure}"
         )
     if array.dtype == np.uint8:
         return core_array(array, np.uint8)
     return finite_array(name, value, dtype)
 
 
+def _rows_cure(own: str, shape: tuple[int, ...], features: int) -> str:
+    """The end of a message: how an array gets a row for each sample."""
+    if len(shape) == 1 and shape[0] == features:
+        return f"; np.reshape({own}, (1, -1)) is one sample"
+    if len(shape) == 1 and features == 1:
+        return f"; np.reshape({own}, (-1, 1)) has a sample in each row"
+    if len(shape) < 2 or 0 in shape:
+        return "; each sample is a row"
+    if math.prod(shape[1:]) != features and shape[-1] == features:
+        return f"; np.reshape({own}, (-1, {features})) has a sample in each row"
+    size = math.prod(shape[1:])
+    others = "" if size == features else f" of {size} features, which layer_sizes[0] counts"
+    return f"; np.reshape({own}, (len({own}), -1)) makes a row of each sample{others}"
+
+
 def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
     if array.shape[0] != samples:
         raise ValueError(
-            f"{name} must have one entry per sample: {samples} needed, got {array.shape[0]}"
+            f"{name} must have one entry per sample: {samples} needed, got {array.shape[0]}; "
+            "take samples and targets of the same rows"
         )
 
 
-def class_targets(name: str, value: object, samples: int, classes: int) -> npt.NDArray[np.int64]:
-    """Return labels as int64 (samples,), each in 0..classes-1."""
-    array = _numeric(name, value)
+def _numbered(name: str) -> str:
+    return f"np.unique({_expression(name)}, return_inverse=True)[1]"
+
+
+def label_array(name: str, value: object) -> npt.NDArray[Any]:
+    """Return labels, or rows of probabilities, as an array of real numbers of any shape."""
+    cure = f"{_numbered(name)} numbers them from 0, and fastmlp.MLPClassifier takes names"
+    return real_array(name, value, text_cure=cure)
+
+
+def class_targets(
+    name: str, value: object, samples: int, classes: int, *, fraction_cure: str = ""
+) -> npt.NDArray[np.int64]:
+    """Return labels as int64 (samples,), each in 0..classes-1.
+
+    `fraction_cure` is what helps if they are no integers, for the message.
+    """
+    own, array = _expression(name), label_array(name, value)
     if array.ndim != 1:
-        raise ValueError(f"{name} must have 1 dimension (one label per sample), got {array.ndim}")
+        cure = "; each sample has one integer"
+        if array.ndim == 2 and array.shape[1] == 1:
+            cure = f"; np.ravel({own}) has one dimension"
+        elif array.ndim == 2 and array.shape[1] == classes:
+            cure = f"; np.argmax({own}, axis=1) makes labels of one-hot rows"
+        raise ValueError(
+            f"{name} must have 1 dimension (one label per sample), got shape {array.shape}{cure}"
+        )
     _require_length(name, array, samples)
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
         wrong = array[~(np.isfinite(array) & (array == np.floor(array)))][0]
-        raise ValueError(f"{name} must hold integer labels, got {wrong}")
+        cure = _missing_cure(own, 1) if np.isnan(wrong) else fraction_cure
+        raise ValueError(f"{name} must hold integer labels, got {wrong}{cure and '; '}{cure}")
     low, high = array.min(), array.max()
     if low < 0 or high >= classes:
+        if low == 1 and high == classes:
+            cure = f"np.subtract({own}, 1) counts from 0"
+        elif low == -1 and np.isin(array, (-1, 1)).all():
+            cure = f"np.greater({own}, 0) makes 0 and 1 of -1 and 1"
+        elif low >= 0 and high < 2 * classes + 10:
+            needed = int(high) + 1
+            cure = f"labels up to {needed - 1} need {needed} outputs, the last of layer_sizes"
+        else:
+            cure = f"{_numbered(name)} numbers classes from 0"
         raise ValueError(
-            f"{name} must hold labels from 0 to {classes - 1}, got {low if low < 0 else high}"
+            f"{name} must hold labels from 0 to {classes - 1}, got "
+            f"{low if low < 0 else high}; {cure}"
         )
     return core_array(array, np.int64)
 
@@ -189,15 +435,41 @@ def value_targets(
     name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:
     """Return targets as (samples, outputs) of `dtype`; one output may have one dimension."""
-    array = finite_array(name, value, dtype)
+    own = _expression(name)
+    array = finite_array(
+        name,
+        value,
+        dtype,
+        text_cure=f'{_numbered(name)} numbers classes for loss="softmax_cross_entropy", and '
+        "fastmlp.MLPClassifier takes names",
+    )
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
     if array.ndim != 2 or array.shape[1] != outputs:
         raise ValueError(
             f"{name} must have shape (samples, {outputs}) for this loss, got {array.shape}"
+            f"{_values_cure(own, array, samples, outputs)}"
         )
     _require_length(name, array, samples)
     return array
+
+
+def _values_cure(own: str, array: npt.NDArray[Any], samples: int, outputs: int) -> str:
+    """The end of a message: how targets and outputs of a network match."""
+    if array.ndim == 1 and len(array) == samples:
+        if np.isin(array, np.arange(outputs)).all():
+            return (
+                f"; np.eye({outputs})[{own}] has a column for each class, and "
+                'loss="softmax_cross_entropy" takes labels'
+            )
+        return "; one value per sample needs 1 output, the last of layer_sizes"
+    if array.ndim == 2 and array.shape == (outputs, samples):
+        return f"; np.transpose({own}) has a row for each sample"
+    if array.ndim == 2 and len(array) == samples:
+        return f"; {array.shape[1]} columns need {array.shape[1]} outputs, the last of layer_sizes"
+    if array.ndim > 2 and array.size == samples * outputs:
+        return f"; np.reshape({own}, (len({own}), -1)) has a row for each sample"
+    return "; each sample has a row of targets"
 
 
 def probability_targets(
@@ -206,7 +478,10 @@ def probability_targets(
     """Return probabilities of the classes as (samples, outputs) of `dtype`, none negative."""
     array = value_targets(name, value, samples, outputs, dtype)
     if array.min() < 0:
-        raise ValueError(f"{name} must hold probabilities, got {array.min()}")
+        raise ValueError(
+            f"{name} must hold probabilities, got {array.min()}; "
+            f"np.argmax({_expression(name)}, axis=1) makes labels of scores"
+        )
     return array
 
 
@@ -216,9 +491,17 @@ def sample_weights(
     """Return one finite weight >= 0 per sample, of `dtype`; None stays None."""
     if value is None:
         return None
+    if isinstance(value, dict):
+        raise TypeError(
+            f"{name} must be an array with one weight per sample, got a dict; class_weight takes "
+            "the weights of classes"
+        )
     array = finite_array(name, value, dtype)
     if array.shape != (samples,):
-        raise ValueError(f"{name} must have shape ({samples},), got {array.shape}")
+        cure = f"; np.ravel({_expression(name)}) has one" if array.shape == (samples, 1) else ""
+        raise ValueError(
+            f"{name} must have shape ({samples},), one weight per sample, got {array.shape}{cure}"
+        )
     if array.min() < 0 or not array.any():
         raise ValueError(f"{name} must be >= 0 and not all 0, got a minimum of {array.min()}")
     require_usable_weights(name, array)

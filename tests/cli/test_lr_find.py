@@ -57,8 +57,8 @@ def assert_same(output: str, expected: fastmlp.LearningRates) -> None:
     [
         ((), {}, {}),
         (("--seed", 4, "--activation", "tanh"), {"seed": 4, "activation": "tanh"}, {}),
-        (("--lowest", 1e-3, "--highest", 0.5, "--steps", 40), {},
-         {"lowest": 1e-3, "highest": 0.5, "steps": 40}),
+        (("--lowest", 1e-3, "--highest", 5, "--steps", 40), {},
+         {"lowest": 1e-3, "highest": 5, "steps": 40}),
         (("--batch-size", 7, "--threads", 2), {}, {"batch_size": 7}),
         # The rate of the optimizer and its schedule are replaced, the rest of it is kept.
         (("--optimizer", "sgd", "--momentum", 0.9, "--lr", 3, "--lr-schedule", "one_cycle"), {},
@@ -77,9 +77,9 @@ def test_the_network_is_that_of_a_training(architecture, lr_find):
     experiment = load_experiment(resolve("moons", [{"network": network}]))
     train, config = experiment.prepared.train, experiment.config
     expected = experiment.new_model().lr_find(
-        train.x, train.y, optimizer=build.optimizer(config), batch_size=256, steps=20
+        train.x, train.y, optimizer=build.optimizer(config), batch_size=256, steps=80
     )
-    options = ("--architecture", architecture, "--hidden", 5, "--steps", 20, "--json")
+    options = ("--architecture", architecture, "--hidden", 5, "--steps", 80, "--json")
     code, out, _ = lr_find("moons", *options)
     assert code == 0
     assert_same(out, expected)
@@ -135,10 +135,33 @@ def test_the_picture(kind, lr_find, tmp_path):
         assert (tmp_path / "rates.svg").read_bytes() == before
 
 
-def test_rates_at_which_the_loss_does_not_fall_are_noted(lr_find):
-    code, _, err = lr_find("moons", "--lowest", 1e30, "--highest", 1e31, "--optimizer", "sgd")
-    assert code == 0
-    assert err.splitlines()[-1] == "fastmlp: warning: the loss falls at none of these rates"
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (
+            ("--lowest", 1e30, "--highest", 1e31, "--optimizer", "sgd"),
+            "steps, from the rate 1e+30 on",
+        ),
+        (("--highest", 1e-5), "the loss does not fall by 5 % and five times its noise"),
+        (
+            ("--steps", 12, "--highest", 1e-3),
+            "steps must be 20 or more to tell a fall from noise, got 12",
+        ),
+    ],
+)
+def test_without_a_suggestion_the_problem_is_an_error(args, problem, lr_find, tmp_path):
+    pytest.importorskip("matplotlib")
+    args = ("moons", *PLAIN, *args)
+    code, out, err = lr_find(*args, "-o", "rates.svg")
+    assert code == 6
+    assert out.splitlines()[0] == "suggested learning rate  none"
+    assert err.splitlines()[-1].startswith("fastmlp: error: no learning rate is suggested: ")
+    assert problem in err
+    assert "No learning rate is suggested" in (tmp_path / "rates.svg").read_text()
+    code, out, _ = lr_find(*args, "--json")
+    found = json.loads(out)
+    assert (code, found["suggestion"]) == (6, None)
+    assert problem in found["problem"]
 
 
 @pytest.mark.parametrize(

@@ -291,7 +291,6 @@ CLASSIFIER_MISUSES = {
         lambda e: e.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X, Y, classes=[0, 1]),
     ),
     "part of lbfgs": ({"solver": "lbfgs"}, lambda e: e.partial_fit(X, Y, classes=[0, 1, 2])),
-    "real targets": ({}, lambda e: e.fit(X, X[:, 0])),
     "several classes at once": ({}, lambda e: e.fit(X, np.stack([Y, Y + 1], axis=1))),
     "changed classes": (
         {"warm_start": True, "max_iter": 200, "tol": 1.0},
@@ -318,6 +317,15 @@ def test_misuse_of_a_classifier_is_answered_as_by_scikit_learn(name):
     expected = outcome(peer_of(estimator), act)
     assert expected
     assert outcome(estimator, act) == expected
+
+
+def test_real_targets_of_a_classifier_name_the_regressor():
+    """scikit-learn's message begins alike, and goes on with all targets."""
+    estimator = MLPClassifier(random_state=0)
+    kind, message = outcome(peer_of(estimator), lambda e: e.fit(X, X[:, 0]))[:2]
+    ours = outcome(estimator, lambda e: e.fit(X, X[:, 0]))
+    assert (ours[0], ours[1][:18]) == (kind, message[:18]) == ("ValueError", "Unknown label type")
+    assert ours[1].endswith("fastmlp.MLPRegressor takes quantities")
 
 
 def test_divergence_is_an_error_and_leaves_finite_weights():

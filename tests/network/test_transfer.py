@@ -330,7 +330,9 @@ def test_the_search_for_a_rate_leaves_the_model_as_it_was(optimizer, dtype):
     assert found.rates.shape == found.losses.shape
     assert 10 < len(found.rates) <= 60
     np.testing.assert_allclose(np.diff(np.log(found.rates)), np.log(1e7) / 59, rtol=1e-9)
-    assert pytest.approx(1e-5) == found.rates[0] <= found.suggestion <= found.rates[-1]
+    assert found.rates[0] == pytest.approx(1e-5)
+    # A model that is trained already may have no rate to suggest.
+    assert (found.suggestion is None) == (found.problem is not None)
     assert np.isfinite(found.losses).all()
     for each in (model, twin):
         each.fit(x, y, epochs=1, optimizer=fastmlp.SGD(0.05, 0.9), resume=True, verbose=0)

@@ -260,7 +260,9 @@ OF_ARRAYS: Fields = {
     "targets": maybe(TEXT),
 }
 LR_FIND: Fields = {
-    **each(NUMBER, "suggestion lowest_loss_at"),
+    "suggestion": maybe(NUMBER),
+    "problem": maybe(TEXT),
+    "lowest_loss_at": NUMBER,
     "rates": many(NUMBER, 2),
     "losses": many(maybe(NUMBER), 2),
     "picture": maybe(TEXT),

@@ -133,13 +133,13 @@ FOUR_ROWS, FOUR_LABELS = np.zeros((4, 3)), np.array([0, 1, 0, 1])
     [
         (
             lambda m: m.fit(FOUR_ROWS, FOUR_LABELS[:, None]),
-            r"y must have shape \(samples,\) .*ravel",
+            r"y must have 1 dimension .*got shape \(4, 1\); np.ravel\(y\)",
         ),
         (lambda m: m.fit(FOUR_ROWS, None), "y must be an array of real numbers, got None"),
         (lambda m: m.fit(None, FOUR_LABELS), "x must be an array of real numbers, got None"),
         (
             lambda m: m.fit(FOUR_ROWS, ["a", "b", "a", "b"]),
-            "y must be .* number the classes from 0",
+            "y must be .*'a'; .* numbers them from 0",
         ),
         (lambda m: m.fit(FOUR_ROWS, [0, np.nan, 1, 0]), "y must hold integer labels, got nan"),
         (lambda m: m.save(None), "path must be a string or os.PathLike, got NoneType"),

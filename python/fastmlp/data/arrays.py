@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.data.cells import LARGEST_INTEGER
 from fastmlp.data.table import Part, RawData
 from fastmlp.errors import FormatError
+from fastmlp.validation import real_array
 
 __all__ = ["as_inputs", "as_targets", "data_of_arrays", "plain_inputs", "refuse_non_finite"]
 
@@ -198,11 +199,10 @@ def plain_inputs(x: object) -> NDArray[Any]:
     TypeError, ValueError
         `x` is not an array of real numbers of this shape.
     """
-    array = np.asarray(x)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"x must be an array of real numbers, got dtype {array.dtype}")
+    array = real_array("x", x)
     if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"x must have shape (samples, features), got {array.shape}")
+        cure = "; np.reshape(x, (len(x), -1)) makes a row of each sample" * (array.ndim > 2)
+        raise ValueError(f"x must have shape (samples, features), got {array.shape}{cure}")
     if array.dtype == np.uint8:
         return array
     single = array.dtype.kind == "f" and array.dtype.itemsize <= 4

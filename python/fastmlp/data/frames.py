@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.table import Table
 from fastmlp.extras import require
+from fastmlp.validation import require_readable
 
 __all__ = ["are_rows", "is_frame", "table_of", "with_absent_keys"]
 
@@ -244,12 +245,21 @@ def _is_known_frame(x: Any) -> bool:
     )
 
 
+def _array_cure(origin: str, x: Any) -> str:
+    """The end of a message: tensors have to be arrays."""
+    if not hasattr(x, "__array__"):
+        return ""
+    require_readable(origin, x)
+    return f"; np.asarray({origin}) is an array"
+
+
 def _columns_of_frame(x: Any, origin: str) -> list[tuple[Any, Any]]:
     polars = require("data", "polars")
     if not _is_known_frame(x):
         raise TypeError(
             f"{origin} must be a table: a frame of pandas, polars or PyArrow, columns as "
             f"{{'age': [31, 45]}}, or rows as [{{'age': 31}}, {{'age': 45}}], got {_described(x)}"
+            f"{_array_cure(origin, x)}"
         )
     if isinstance(x, polars.LazyFrame):
         x = x.collect()

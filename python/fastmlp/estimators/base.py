@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -153,10 +153,9 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _validate(self, X: Any, y: Any, types: list[Any], *, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self,
-            native(X),
-            native(y),
+        X, y = self._checked(
+            native("X", X),
+            native("y", y),
             accept_sparse="csr",
             dtype=types,
             order="C",
@@ -167,6 +166,17 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
+
+    def _checked(self, *data: Any, **options: Any) -> Any:
+        """Apply scikit-learn's checks; its message about text names no cure."""
+        try:
+            return validate_data(self, *data, **options)
+        except ValueError as error:
+            if "could not convert string to float" not in str(error):
+                raise
+            kind = "Classifier" if is_classifier(self) else "Regressor"
+            cure = f"fastmlp.Tabular{kind} takes columns of text"
+            raise ValueError(f"{error}; X must hold numbers, and {cure}") from None
 
     def _encoded(
         self, X: Any, y: Any, sample_weight: Any, first: bool, mode: Mode
@@ -436,9 +446,8 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
     def _network_and_rows(self, X: Any) -> tuple[MLP, Rows]:
         """Return a network with the present parameters, and the samples as rows of the core."""
         check_is_fitted(self)
-        X = validate_data(
-            self,
-            native(X),
+        X = self._checked(
+            native("X", X),
             accept_sparse="csr",
             dtype=self._input_types(X, first=False),
             order="C",

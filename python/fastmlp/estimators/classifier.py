@@ -363,6 +363,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     # ------------------------------------------------------------ targets
 
     def _check_targets(self, y: Any, mode: Mode) -> Any:
+        if y.dtype.kind == "f" and str(type_of_target(y)).startswith("continuous"):
+            raise ValueError(
+                "Unknown label type: continuous. y must hold classes, got quantities such as "
+                f"{np.ravel(y)[0]:g}; fastmlp.MLPRegressor takes quantities"
+            )
         if not hasattr(self, "classes_") or (mode == "fit" and not self._used.warm_start):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_

@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing
 from fastmlp.network import Network
 from fastmlp.network.samples import Data, Rows, require_sound_sparse
 from fastmlp.network.samples import samples as checked_rows
-from fastmlp.validation import core_array, thread_count
+from fastmlp.validation import core_array, require_readable, thread_count
 
 __all__ = [
     "HeldOut",
@@ -36,8 +36,22 @@ def core_rows(rows: Any) -> Rows:
     return checked_rows("X", rows, rows.shape[1], rows.dtype)
 
 
-def native(array: Any) -> Any:
-    """Convert an array or sparse matrix to native byte order, so that equal types compare equal."""
+def native(name: str, array: Any) -> Any:
+    """Convert an array or sparse matrix to native byte order, so that equal types compare equal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        NumPy cannot read a tensor, or samples have more than two dimensions; scikit-learn's
+        messages name no conversion. `name` is that of the argument.
+    """
+    require_readable(name, array)
+    shape = getattr(array, "shape", ())
+    if name == "X" and len(shape) > 2:
+        raise ValueError(
+            f"Found array with dim {len(shape)}, X must have shape (samples, features), got "
+            f"{tuple(shape)}; np.reshape(X, (len(X), -1)) makes a row of each sample"
+        )
     if scipy.sparse.issparse(array) and array.ndim == 2:
         require_sound_sparse("X", array)  # scikit-learn's checks would read beyond it
     if isinstance(array, np.ndarray) or scipy.sparse.issparse(array):

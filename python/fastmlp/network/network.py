@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.linalg import norm
 
 from fastmlp import _core
+from fastmlp._argument_names import suggests_names
+from fastmlp._method_names import missing_attribute
 from fastmlp.losses import Loss, UserLoss, core_function
 from fastmlp.metrics import get_metric, measures
 from fastmlp.metrics.chosen import ChosenMetrics
@@ -71,6 +73,11 @@ class Network:
                     f"initializer: {names[0]} must give weights that are finite in "
                     f"{self.dtype.name}, got {initializer.parameter!r}, too much for layer {layer}"
                 )
+
+    if not TYPE_CHECKING:  # type checkers would take every name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name)
 
     @property
     def architecture(self) -> Architecture:
@@ -350,6 +357,7 @@ class Network:
         class_weight: object = None,
         prefix: str = "",
     ) -> Data:
+        self._refuse_swapped(x, y, prefix)
         rows = self._rows(x, f"{prefix}x")
         count = row_count(rows)
         architecture = self._architecture
@@ -379,6 +387,15 @@ class Network:
             raise ValueError("a user-defined loss gets no weights of samples or classes")
         return Data(rows, checked, weights)
 
+    def _refuse_swapped(self, x: object, y: object, prefix: str = "") -> None:
+        features = self._architecture.layer_sizes[0]
+        came: Any = getattr(x, "shape", ())
+        if features > 1 and len(came) == 1 and getattr(y, "shape", ()) == (came[0], features):
+            raise ValueError(
+                f"{prefix}x must have shape (samples, {features}), got {tuple(came)}; y is of that "
+                "shape: write x before y"
+            )
+
     def _training_data(
         self, x: object, y: object, sample_weight: object, class_weight: object
     ) -> Data:
@@ -389,7 +406,10 @@ class Network:
         if data is None:
             return None
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise TypeError("validation_data must be (x, y) or (x, y, sample_weight)")
+            raise TypeError(
+                "validation_data must be (x, y) or (x, y, sample_weight), got "
+                f"{type(data).__name__}; validation_data=(x_validation, y_validation)"
+            )
         weights = data[2] if len(data) == 3 else None
         return self._data(data[0], data[1], weights, prefix="validation_data: ")
 
@@ -513,10 +533,12 @@ class Network:
         if len(losses) > 1 or link not in ("softmax", "sigmoid"):
             raise ValueError(
                 "predict_proba requires a classification loss that makes probabilities, this is "
-                f"{', '.join(loss.name for loss in losses)}"
+                f"{', '.join(loss.name for loss in losses)}; "
+                f"{_instead_of_probabilities(losses)}"
             )
         return self._outputs_of(self._rows(x), link, thread_count(threads))
 
+    @suggests_names
     def evaluate(
         self,
         x: npt.ArrayLike,
@@ -796,3 +818,10 @@ def folded_parameters(network: Network) -> dict[str, npt.NDArray[Any]]:
         parameters[name + "weights"] = weights
         parameters[name + "biases"] = biases - means * factors
     return parameters
+
+
+def _instead_of_probabilities(losses: Sequence[Loss]) -> str:
+    """Say what a model with other losses predicts, or which loss makes probabilities."""
+    if any(loss.takes_classes for loss in losses):
+        return 'loss="softmax_cross_entropy" makes them of classes'
+    return "predict returns its values"

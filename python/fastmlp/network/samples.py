@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.validation import (
+    column_names,
     core_array,
     finite_array,
     input_rows,
@@ -98,20 +99,6 @@ def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Ro
         core_array(columns[:stored], np.int32),
         starts,
     )
-
-
-def column_names(value: object) -> tuple[str, ...] | None:
-    """Return the names of the columns of a data frame; None if they have no names.
-
-    Columns of pandas that are numbered have no names.
-    """
-    names = getattr(value, "column_names", None)  # of Arrow
-    if names is None:
-        names = getattr(value, "columns", None)
-    if names is None or callable(names):
-        return None
-    found = tuple(names)
-    return found if found and all(isinstance(name, str) for name in found) else None
 
 
 def in_named_order(name: str, value: object, names: tuple[str, ...]) -> object:
@@ -235,7 +222,8 @@ def class_weighted(
             known = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
             if not known or not 0 <= label < classes:
                 raise ValueError(
-                    f"class_weight must name classes 0 to {classes - 1}, got {shown(label)}"
+                    f"class_weight must name classes 0 to {classes - 1}, the labels in y, got "
+                    f"{shown(label)}"
                 )
             name = f"class_weight[{label}]"
             checked = real(name, factor, 0.0)
@@ -245,7 +233,11 @@ def class_weighted(
         counts = np.bincount(labels, minlength=classes)
         factors = len(labels) / (classes * np.maximum(counts, 1))
     else:
-        raise TypeError(f"class_weight must be a mapping or 'balanced', got {shown(class_weight)}")
+        is_list = isinstance(class_weight, (list, tuple, np.ndarray))
+        cure = "; dict(enumerate(class_weight)) is a mapping" if is_list else ""
+        raise TypeError(
+            f"class_weight must be a mapping or 'balanced', got {shown(class_weight)}{cure}"
+        )
     with np.errstate(over="ignore", under="ignore"):
         result: Array = factors.astype(dtype)[labels]
         if weights is not None:

@@ -1,8 +1,10 @@
 """Figures of trainings, results and networks, drawn with matplotlib.
 
 Each function draws on the Axes given as ``ax`` and returns them; without ``ax`` it draws on a new
-figure. New figures are not registered with pyplot, so threads can draw at the same time and figures
-need not be closed. ``ax.figure.savefig(path)`` writes a file; `svg` returns the figure as text.
+figure. In a notebook pyplot has the new figure, so that it is shown when its cell ends and by
+``plt.show()``; so it has in a program that uses pyplot with windows. Elsewhere, and in threads, new
+figures are not pyplot's, so threads can draw at the same time and figures need not be closed.
+``ax.figure.savefig(path)`` writes a file; `svg` returns the figure as text.
 
 >>> from fastmlp import plot
 >>> ax = plot.activation_functions(["sigmoid", "tanh"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -209,7 +210,7 @@ def learning_rate(
     -------
     Axes
         Axes with one line. For `LearningRates` the axis of the rates is logarithmic, and a second
-        line marks the suggestion.
+        line marks the suggestion; without one the title says why.
 
     Raises
     ------
@@ -248,16 +249,21 @@ def learning_rate(
 
 def _draw_search(found: LearningRates, title: str | None, ax: Axes) -> Axes:
     ax.plot(found.rates, found.losses, **line_look(0, points=len(found.rates)), label="loss")
-    ax.axvline(
-        found.suggestion,
-        color=OKABE_ITO[1],
-        linestyle="--",
-        label=f"steepest descent: {short_number(found.suggestion)}",
-    )
+    usual = "Loss while the learning rate grows"
+    if found.suggestion is None:
+        problem = str(found.problem).partition(";")[0]
+        usual = textwrap.fill(f"No learning rate is suggested: {problem}", 70)
+    else:
+        ax.axvline(
+            found.suggestion,
+            color=OKABE_ITO[1],
+            linestyle="--",
+            label=f"steepest descent: {short_number(found.suggestion)}",
+        )
     logarithmic(ax, "x")
     ax.set_xlabel("learning rate")
     ax.set_ylabel("mean loss per sample, smoothed")
-    add_title(ax, title, "Loss while the learning rate grows")
+    add_title(ax, title, usual)
     add_legend(ax)
     return ax
 

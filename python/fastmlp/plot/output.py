@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fastmlp import extras
+from fastmlp.plot.style import take_from_pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ def svg(picture: Axes | Figure) -> str:
 
     The document has no date. The random ids of matplotlib are replaced by ids computed from a
     digest of the document, so that one page can contain several documents. Letters are outlines,
-    unless matplotlib's setting "svg.fonttype" is "none".
+    unless matplotlib's setting "svg.fonttype" is "none". A notebook does not show the figure, too.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ def svg(picture: Axes | Figure) -> str:
     True
     """
     figure = _figure_of(picture)
+    take_from_pyplot(figure)
     titles = [ax.get_title() for ax in figure.axes]
     title = next((text.replace(r"\$", "$") for text in titles if text), "")
     metadata: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}

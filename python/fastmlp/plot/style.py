@@ -5,16 +5,22 @@ No function changes matplotlib's settings, which all threads of a process share.
 
 from __future__ import annotations
 
+import importlib
+import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
 from fastmlp import extras
+from fastmlp.notebook import in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
     from matplotlib.typing import ColorType
 
@@ -60,6 +66,9 @@ STYLE: dict[str, Any] = {
 """The style as matplotlib settings, to use in other figures:
 ``with matplotlib.rc_context(plot.STYLE): ...``."""
 
+_FILE_BACKENDS = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")  # of matplotlib
+_SHOWN: WeakSet[Figure] = WeakSet()  # figures that pyplot shows
+
 _MOST_POINTS_AS_VECTORS = 2000
 _LONGEST_LEGEND_INSIDE = 7
 BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
@@ -88,7 +97,6 @@ def styled_axes(
     """
     extras.require("plot", "matplotlib")
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     if isinstance(ax, Axes):
         if not grid:
@@ -96,7 +104,7 @@ def styled_axes(
         return ax
     if ax is not None:
         raise TypeError(f"ax must be matplotlib Axes or None, got {type(ax).__name__}")
-    figure = Figure(
+    figure = _new_figure(
         figsize=size,
         facecolor=STYLE["figure.facecolor"],
         layout="constrained" if grid else "compressed",  # "compressed" is for fixed aspect ratios
@@ -114,6 +122,32 @@ def styled_axes(
     else:
         new.grid(False)
     return new
+
+
+def _new_figure(**options: Any) -> Figure:
+    """Return a new figure, which is pyplot's where pyplot can show it to somebody.
+
+    That is in a notebook, and in a program that uses pyplot with windows. Elsewhere pyplot would
+    keep the figure forever; and in other threads than the first it must not be used.
+    """
+    from matplotlib.figure import Figure
+
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if threading.current_thread() is threading.main_thread():
+        if pyplot is None and in_notebook():
+            pyplot = importlib.import_module("matplotlib.pyplot")
+        if pyplot is not None and pyplot.get_backend().lower() not in _FILE_BACKENDS:
+            shown: Figure = pyplot.figure(**options)
+            _SHOWN.add(shown)
+            return shown
+    return Figure(**options)
+
+
+def take_from_pyplot(figure: Figure) -> None:
+    """Let pyplot not show a figure of this package, which is used in another way."""
+    if figure in _SHOWN:
+        _SHOWN.discard(figure)
+        sys.modules["matplotlib.pyplot"].close(figure)
 
 
 def line_look(index: int, *, points: int) -> dict[str, Any]:

@@ -20,6 +20,10 @@ __all__ = ["LearningRates", "find_learning_rates"]
 
 _SMOOTHING = 0.9
 _WORSE = 4.0
+_FEWEST = 20
+# A fall counts if it is this share of the loss, and this multiple of the noise of the average.
+_LEAST_SHARE = 0.05
+_LEAST_NOISE = 5.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,11 +34,17 @@ class LearningRates:
     ----------
     rates, losses : float64 arrays of shape (steps,)
         Learning rate of each step, and loss before the step, smoothed by a moving average of decay
-        0.9 with bias correction. The arrays end where the loss is four times the smallest one.
-    suggestion : float
+        0.9 with bias correction.
+    diverged : bool
+        Whether the test ended early: the loss was four times the smallest one, or not finite.
+    suggestion : float or None
         Learning rate at which the loss falls most steeply with the logarithm of the rate. The
         search skips the first tenth of the descent, where the noise of mini-batches dominates, and
-        ends at the lowest loss.
+        ends at the lowest loss. None if there is a `problem`.
+    problem : str or None
+        Why the curve suggests no rate, and what helps: it has less than 20 steps; the loss does not
+        fall by 5 % and by five standard deviations of its average, as with a model that is trained
+        already, or if it grows from the first rate on; or it still falls at the highest rate.
 
     Examples
     --------
@@ -46,26 +56,87 @@ class LearningRates:
     >>> found = model.lr_find(x, y, steps=50, batch_size=8)
     >>> len(found.rates) == len(found.losses), 1e-6 <= found.suggestion <= 10
     (True, True)
+    >>> model.lr_find(x, y, steps=10).problem
+    'steps must be 20 or more to tell a fall from noise, got 10'
     """
 
     rates: npt.NDArray[np.float64]
     losses: npt.NDArray[np.float64]
+    diverged: bool = False
 
     def __repr__(self) -> str:
         rates = f"{self.rates[0]:g} to {self.rates[-1]:g}"
-        return f"LearningRates({rates}, steps={len(self.rates)}, suggestion={self.suggestion:.3g})"
+        suggestion = self.suggestion
+        if suggestion is None:
+            found = f"suggestion=None, problem={self.problem!r}"
+        else:
+            found = f"suggestion={suggestion:.3g}"
+        return f"LearningRates({rates}, steps={len(self.rates)}, {found})"
 
     @property
-    def suggestion(self) -> float:
-        """Learning rate at which the loss falls most steeply."""
-        lowest = int(np.argmin(self.losses))
-        if len(self.rates) < 3 or lowest == 0:
-            return float(self.rates[0])
-        level = np.median(self.losses[: lowest // 2 + 1])
+    def suggestion(self) -> float | None:
+        """Learning rate at which the loss falls most steeply; None if there is a `problem`."""
+        return None if self.problem is not None else float(self.rates[self._steepest()])
+
+    @property
+    def problem(self) -> str | None:
+        """Why the curve suggests no rate, and what helps; None if it suggests one."""
+        steps, losses, end = len(self.rates), self.losses, f"{self.rates[-1]:.3g}"
+        if steps < _FEWEST and self.diverged:
+            return (
+                f"the loss grows from {losses[0]:.3g} to {losses[-1]:.3g} in {steps} steps, from "
+                f"the rate {self.rates[0]:.3g} on; a smaller lowest, standardized samples or an "
+                "untrained model may help"
+            )
+        if steps < _FEWEST:
+            return f"steps must be {_FEWEST} or more to tell a fall from noise, got {steps}"
+        level, lowest, noise = self._level(), float(losses[self._lowest()]), self._noise()
+        if level - lowest < max(_LEAST_SHARE * abs(level), _LEAST_NOISE * noise):
+            return (
+                f"the loss does not fall by 5 % and five times its noise, {noise:.2g}: from "
+                f"{level:.3g} to {lowest:.3g} at best, at rates from {self.rates[0]:.3g} to {end}; "
+                "an untrained model, a larger batch_size or more steps may help"
+            )
+        tenth = max(steps // 10, 2)
+        falls = losses[:-tenth] - losses[tenth:]
+        if self._lowest() >= steps - tenth and falls[-1] > falls.max() / 2:
+            return (
+                f"the loss still falls at the highest rate, {end}; a larger highest shows where it "
+                "falls most steeply"
+            )
+        if self.diverged and self._steepest() >= steps - tenth:
+            return (
+                f"the loss falls most steeply where it diverges, before the rate {end}; more steps "
+                "tell one from the other"
+            )
+        return None
+
+    def _lowest(self) -> int:
+        """Index of the lowest loss, without the first averages, which are of few losses."""
+        return _FEWEST // 2 + int(np.argmin(self.losses[_FEWEST // 2 :]))
+
+    def _level(self) -> float:
+        """Loss before the fall, which does not count where a rise precedes it."""
+        before = np.median(self.losses[: self._lowest() // 2 + 1])
+        return float(min(before, np.median(self.losses[: _FEWEST // 2])))
+
+    def _noise(self) -> float:
+        """Standard deviation of the lowest average, by the differences of the losses before it."""
+        lowest = self._lowest()
+        kept = _SMOOTHING ** np.arange(1, lowest + 2)
+        sums = self.losses[: lowest + 1] * (1 - kept)
+        losses = (sums[1:] - _SMOOTHING * sums[:-1]) / (1 - _SMOOTHING)
+        of_one = float(np.median(np.abs(np.diff(losses)))) / 0.954  # of normal losses
+        squares = (1 - _SMOOTHING) / (1 + _SMOOTHING) * (1 - kept[-1] ** 2)  # of the shares
+        return of_one * math.sqrt(squares) / (1 - float(kept[-1]))
+
+    def _steepest(self) -> int:
+        """Index of the steepest descent after the first tenth of the fall."""
+        lowest, level = self._lowest(), self._level()
         begun = level - 0.1 * (level - self.losses[lowest])
         first = int(np.flatnonzero(self.losses[:lowest] >= begun)[-1])
         steepness = np.gradient(self.losses, np.log(self.rates))
-        return float(self.rates[first + int(np.argmin(steepness[first : lowest + 1]))])
+        return first + int(np.argmin(steepness[first : lowest + 1]))
 
 
 def find_learning_rates(
@@ -122,6 +193,7 @@ def find_learning_rates(
     copy.set_parameters(model.parameters())
     run = Run(copy, batch_size, optimizer.rule, threads)
     losses: list[float] = []
+    status = ""
     per_epoch = math.ceil(len(data) / batch_size)
     for epoch in range(math.ceil(steps / per_epoch)):
         left = rates[epoch * per_epoch : (epoch + 1) * per_epoch]
@@ -135,19 +207,27 @@ def find_learning_rates(
             record_losses=True,
         )
         losses.extend(report.step_losses)
-        if report.status == "diverged":
+        status = report.status
+        if status == "diverged":
             break
     if not losses:
-        raise DivergedError(f"the loss is not finite at the rate {low:g}, the lowest", 1, 1)
-    return _smoothed(rates, np.array(losses))
+        raise DivergedError(
+            f"the loss is not finite at the rate {low:g}, the lowest; standardize the samples",
+            1,
+            1,
+        )
+    return _smoothed(rates, np.array(losses), status == "diverged")
 
 
-def _smoothed(rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64]) -> LearningRates:
+def _smoothed(
+    rates: npt.NDArray[np.float64], losses: npt.NDArray[np.float64], diverged: bool
+) -> LearningRates:
     average = 0.0
     smoothed: list[float] = []
     for step, loss in enumerate(losses):
         average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
         smoothed.append(average / (1 - _SMOOTHING ** (step + 1)))
         if smoothed[-1] > _WORSE * min(smoothed):
+            diverged = True
             break
-    return LearningRates(rates[: len(smoothed)].copy(), np.array(smoothed))
+    return LearningRates(rates[: len(smoothed)].copy(), np.array(smoothed), diverged)

@@ -66,8 +66,8 @@ def lr_find(
 
     DATASET is a source as for `fastmlp train`. The learning rate grows by a constant factor from
     step to step while the loss is recorded (L. N. Smith, "Cyclical learning rates for training
-    neural networks", 2017). The suggestion is the rate at which the loss falls most steeply. The
-    trained model is discarded.
+    neural networks", 2017). The suggestion is the rate at which the loss falls most steeply. If the
+    curve tells none, the command says why and exits with code 6. The trained model is discarded.
     """
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
@@ -75,12 +75,13 @@ def lr_find(
     config = resolve_settings(take_settings(ctx, options))
     experiment = load_experiment(config, quiet=quiet)
     found = _search(experiment, lowest, highest, steps)
-    if not quiet and found.losses.argmin() == 0:
-        click.echo("fastmlp: warning: the loss falls at none of these rates", err=True)
     if output is not None:
         _draw(found, output)
     _print(found, output, state_of(ctx))
-    return int(ExitCode.OK)
+    if found.problem is None:
+        return int(ExitCode.OK)
+    click.echo(f"fastmlp: error: no learning rate is suggested: {found.problem}", err=True)
+    return int(ExitCode.CHECK_FAILED)
 
 
 def _require_drawable(output: str | None) -> None:
@@ -142,6 +143,7 @@ def _print(found: LearningRates, output: str | None, state: State) -> None:
     if state.json:
         content = {
             "suggestion": found.suggestion,
+            "problem": found.problem,
             "lowest_loss_at": lowest,
             "rates": found.rates.tolist(),
             "losses": found.losses.tolist(),
@@ -149,7 +151,8 @@ def _print(found: LearningRates, output: str | None, state: State) -> None:
         }
         print_json(state, document_head("lr-find") | content)
         return
-    rows = [("suggested learning rate", f"{found.suggestion:.3g}")]
+    suggestion = found.suggestion
+    rows = [("suggested learning rate", "none" if suggestion is None else f"{suggestion:.3g}")]
     rows.append(("lowest loss at", f"{lowest:.3g}"))
     if output is not None:
         rows.append(("picture", output))
