@@ -342,4 +342,4 @@ def test_a_closed_pipe_is_no_fault_of_the_data(tmp_path):
         process.stdout.read(1)
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait() == 1
+        assert process.wait() == 141

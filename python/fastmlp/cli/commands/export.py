@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp._files import created
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.options import CommandBase, common_options, state_of
@@ -68,10 +69,11 @@ def export(
     network, source = open_model(run_or_file(model))
     target = source.with_suffix(SUFFIXES[kind]) if output is None else Path(output)
     require_free(target, overwrite=overwrite)
-    _write(network, target, kind, name)
     checks = find_spec("onnxruntime") is not None if checks is None else checks
-    found = _checked(network, target) if kind == "onnx" and checks else None
-    _print(ctx, source, target, kind, found)
+    with created(target):
+        _write(network, target, kind, name)
+        found = _checked(network, target) if kind == "onnx" and checks else None
+        _print(ctx, source, target, kind, found)
     if found is not None and not found["passed"]:
         raise CheckFailedError(f"{target} differs from {source}: {_comparison(found)}")
     return int(ExitCode.OK)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode, classify
 from fastmlp.cli.options import (
     State,
     Whole,
@@ -29,6 +29,7 @@ from fastmlp.cli.settings import (
     take_settings,
     variable_assignments,
 )
+from fastmlp.cli.signals import Terminated, ends_in_order
 from fastmlp.cli.sources import complete_source, data_errors, load_experiment
 from fastmlp.extras import require
 
@@ -219,7 +220,8 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
     if not quiet:
         _announce(found, experiment, done, total)
     try:
-        found.run(study, experiment, jobs=jobs, listener=listener)
+        with ends_in_order():
+            found.run(study, experiment, jobs=jobs, listener=listener)
     except (KeyboardInterrupt, Terminated) as error:
         code, message = classify(error)
         text = f"{message} ({done} of {total} trials finished; {more})"

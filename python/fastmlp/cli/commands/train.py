@@ -8,8 +8,6 @@ after Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +21,6 @@ from fastmlp.cli.errors import (
     CliError,
     ConfigError,
     ExitCode,
-    Terminated,
 )
 from fastmlp.cli.folds import folds_directory, print_cross_validation, run_plan
 from fastmlp.cli.options import (
@@ -45,6 +42,7 @@ from fastmlp.cli.settings import (
     variable_assignments,
     with_options,
 )
+from fastmlp.cli.signals import Terminated, ends_in_order, postponed
 from fastmlp.cli.sources import (
     complete_source,
     data_errors,
@@ -336,7 +334,7 @@ def _train(
     )
     _announce(request, experiment, model, run, display)
     outcome = _fit(request, experiment, model, run, checkpoint, display)
-    with _signals_held():
+    with postponed():
         # A run that diverged in its first epoch has only the initial weights.
         if outcome.status != "diverged" or outcome.records:
             with _writing(run):
@@ -346,9 +344,10 @@ def _train(
         document = _document_of(experiment, model, outcome, run)
         with _writing(run):
             run.write_json(run.result_path, document)
-    if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
-        _write_report(request, experiment, model, run, outcome, display)
-    _print_result(document, state)
+    with _signals_after(outcome):
+        if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
+            _write_report(request, experiment, model, run, outcome, display)
+        _print_result(document, state)
     return _conclude(experiment, outcome, run)
 
 
@@ -400,7 +399,7 @@ def _fit(
 
         callbacks.append(TensorBoard(run.tensorboard_path))
     try:
-        with plain_warnings(quiet=request.quiet), display, _writing(run):
+        with ends_in_order(), plain_warnings(quiet=request.quiet), display, _writing(run):
             train(
                 experiment,
                 model,
@@ -423,6 +422,16 @@ def _fit(
 
 
 @contextlib.contextmanager
+def _signals_after(outcome: Outcome) -> Iterator[None]:
+    """Let a signal after the training replace the status with which the command ends."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        outcome.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
+        outcome.message = outcome.status
+
+
+@contextlib.contextmanager
 def _writing(run: RunDirectory) -> Iterator[None]:
     try:
         yield
@@ -431,21 +440,6 @@ def _writing(run: RunDirectory) -> Iterator[None]:
             f"cannot write to {run.path}: {error}; earlier checkpoints are intact, continue with "
             f"'fastmlp train --resume {run.path}'"
         ) from error
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Ignore a further Ctrl-C or SIGTERM while the model is saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
 
 
 def _write_report(
@@ -475,10 +469,11 @@ def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> in
         return int(code)
     if code == ExitCode.CHECK_FAILED:
         raise CheckFailedError(outcome.message)
-    done = f"{len(outcome.records)} of {experiment.config.training.epochs} epochs finished"
+    epochs = experiment.config.training.epochs or 1
+    done = f"{len(outcome.records)} of {epochs} epochs finished"
     saved = f"model saved to {run.last_model}" if run.last_model.exists() else "no model saved"
     hint = ""
-    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and len(outcome.records) < epochs:
         hint = f"; continue with 'fastmlp train --resume {run.path}'"
     raise CliError(f"{outcome.message} ({done}; {saved}{hint})", code)
 
