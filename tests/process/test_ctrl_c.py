@@ -21,7 +21,7 @@ import pytest
 from fastmlp.experiment.rundir import RunDirectory
 from support.cli_process import TIMEOUT, answer_signals, environment, run
 
-COUNT = int(os.environ.get("FASTMLP_CTRL_C", "16"))
+COUNT = int(os.environ.get("FASTMLP_CTRL_C", "11"))
 # The commands take up to this long on one of two busy cores.
 SECONDS = float(os.environ.get("FASTMLP_CTRL_C_SECONDS", "1.5"))
 SEED = int(os.environ.get("FASTMLP_CTRL_C_SEED", time.time_ns() % 2**32))
@@ -67,7 +67,8 @@ def start(arguments: list[str], directory: Path) -> subprocess.Popen:
     # What pip installs for the entry point; `python -m` runs more of Python's code before ours.
     program = "import sys; from fastmlp.cli import main; sys.exit(main())"
     return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], cwd=directory, env=environment(TMPDIR=str(temporary)),
+        [sys.executable, "-c", program, *arguments],
+        cwd=directory, env=environment(TMPDIR=str(temporary)),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=answer_signals, start_new_session=True,
     )  # fmt: skip
@@ -164,7 +165,8 @@ def test_a_second_signal_ends_a_training_that_saves(work, tmp_path, number):
     assert not [path for path in files(run_directory) if ".tmp." in path]
     checkpoint, problems = RunDirectory.open(run_directory).checkpoints.newest()
     assert not problems
-    assert checkpoint is not None and checkpoint.epoch >= 1
+    assert checkpoint is not None
+    assert checkpoint.epoch >= 1
 
 
 # ---------------------------------------------------------------- closed pipes
