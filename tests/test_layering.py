@@ -22,7 +22,7 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 LEVELS: dict[str, tuple[str, ...]] = {
     "ground": (
         "_argument_names", "_bytes", "_core", "_files", "_logarithm", "_moved_modules", "_named",
-        "_scalars", "_version", "errors", "extras", "validation",
+        "_scalars", "_synonyms", "_version", "errors", "extras", "validation",
     ),
     "blocks": (
         "activations", "averaging", "history", "initializers", "inputs", "losses", "metrics",
@@ -46,7 +46,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "bench": ("bench",),
     "command line": (
         "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing", "cli.progress",
-        "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.sources",
+        "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.signals", "cli.sources",
+        "cli.variables",
     ),
     "commands": ("cli.commands",),
     "program": ("__main__", "cli"),

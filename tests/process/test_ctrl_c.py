@@ -81,9 +81,9 @@ def remove_results(directory: Path) -> None:
 
 def is_before_main(code: int, stderr: str) -> bool:
     """Whether Python, which answers until `main` has begun, ended the process in its own way."""
-    return code in (-signal.SIGINT, -signal.SIGTERM) or (
-        "KeyboardInterrupt" in stderr and ", in main" not in stderr
-    )
+    in_main = re.search(r'cli/__init__\.py", line \d+, in main', stderr)
+    by_default = code in (-signal.SIGINT, -signal.SIGTERM)
+    return by_default or ("KeyboardInterrupt" in stderr and not in_main)
 
 
 def check(arguments: list[str], directory: Path, number: signal.Signals, delay: float) -> str:

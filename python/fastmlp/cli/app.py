@@ -19,7 +19,7 @@ import click
 import fastmlp
 from fastmlp import _files
 from fastmlp.cli.errors import CliError, ExitCode, classify, error_json, printable, use_color
-from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, unknown
+from fastmlp.cli.options import GroupBase, State, common_options
 from fastmlp.cli.signals import Signals, Terminated
 
 __all__ = ["cli", "run"]
@@ -57,7 +57,7 @@ fastmlp report runs/001-mnist
 fastmlp data list"""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(GroupBase):
     """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,15 +73,6 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command; the error about an unknown one suggests the nearest name."""
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, COMMANDS), ctx)
-        return super().resolve_command(ctx, args)
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Complete names of commands without importing them."""
         from click.shell_completion import CompletionItem
@@ -92,10 +83,6 @@ class LazyGroup(click.Group):
             if name.startswith(incomplete)
         ]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help page with the examples before the options."""
-        format_page(self, ctx, formatter, GROUP_EXAMPLES)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
@@ -112,7 +99,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": HELP_NAMES, "auto_envvar_prefix": "FASTMLP"},
+    examples=GROUP_EXAMPLES,
     epilog=(
         "Every long option can also be set by a variable: --epochs by FASTMLP_EPOCHS. "
         "A flag overrides the variable. Exit codes: 0 ok, 1 unexpected, 2 usage, 3 data missing "
@@ -121,6 +108,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     ),
 )
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     is_eager=True,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fastmlp.cli.variables import unknown_variables, variable_of
 from fastmlp.errors import did_you_mean
 
 __all__ = [
-    "HELP_NAMES",
+    "Choice",
     "CommandBase",
     "Fraction",
     "GroupBase",
@@ -34,12 +35,7 @@ __all__ = [
 ]
 
 _DATA_ARGUMENTS = ("dataset", "samples")
-HELP_NAMES = ["-h", "--help"]
-# The prefix lacks the command's name, so that an option has the same variable in all commands.
-CONTEXT_SETTINGS: dict[str, Any] = {
-    "help_option_names": HELP_NAMES,
-    "auto_envvar_prefix": "FASTMLP",
-}
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 # click.ParamType is generic since click 8.4 and not subscriptable in earlier releases.
 if TYPE_CHECKING:
@@ -87,16 +83,43 @@ def format_page(
 
 
 class HelpPage(click.Command):
-    """A command or group whose help page shows examples before the options."""
+    """A command or group whose help page shows examples before the options.
+
+    Its options can be set by variables, and errors about unknown ones suggest names.
+    """
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
         super().__init__(*args, **kwargs)
         self.examples = examples
+        for parameter in self.params:
+            if isinstance(parameter, click.Option) and parameter.allow_from_autoenv:
+                parameter.envvar = parameter.envvar or _variable(parameter)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page with the examples before the options."""
         format_page(self, ctx, formatter, self.examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; the error about an unknown option suggests the one that is meant."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            flags = [
+                flag.lstrip("-")
+                for parameter in self.get_params(ctx)
+                for flag in (*parameter.opts, *parameter.secondary_opts)
+                if flag.startswith("--")
+            ]
+            hint = did_you_mean(name.lstrip("-"), flags).replace("'", "'--", 1)
+            raise click.UsageError(f"no such option '{name}'{hint}", ctx) from None
+
+
+def _variable(option: click.Option) -> str | None:
+    """Return the variable of an option, which is the same in all commands."""
+    flag = next((flag for flag in option.opts if flag.startswith("--")), None)
+    return None if flag is None else variable_of(flag)
 
 
 class CommandBase(HelpPage):
@@ -113,6 +136,9 @@ class CommandBase(HelpPage):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command after storing its name for error reports."""
         state_of(ctx).command = ctx.command_path.removeprefix("fastmlp ")
+        if not ctx.params.get("quiet"):
+            for name, hint in unknown_variables():
+                click.echo(f"fastmlp: warning: unknown variable {name}{hint}", err=True)
         return super().invoke(ctx)
 
 
@@ -133,10 +159,9 @@ class GroupBase(HelpPage, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command; the error about an unknown one suggests the nearest name."""
-        name = args[0]
-        known = name in self.commands or name.startswith("-")
-        if not known and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, self.commands), ctx)
+        name, commands = args[0], self.list_commands(ctx)
+        if name not in commands and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(unknown("command", name, commands), ctx)
         return super().resolve_command(ctx, args)
 
 
@@ -175,6 +200,17 @@ def common_options(*, json_option: bool = True) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+class Choice(click.Choice):  # type: ignore[type-arg]
+    """A name out of several; the error suggests the one that is meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or report one that is none of them."""
+        if value not in self.choices:
+            hint = did_you_mean(str(value), self.choices)
+            self.fail(f"must be one of {', '.join(self.choices)}, got {value!r}{hint}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Number(_ParamType):

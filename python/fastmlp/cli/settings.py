@@ -26,6 +26,7 @@ from click.core import ParameterSource
 from fastmlp.cli.errors import ConfigError
 from fastmlp.cli.options import CommandBase
 from fastmlp.cli.sources import canonical_name
+from fastmlp.cli.variables import variable_of
 
 if TYPE_CHECKING:
     from fastmlp.experiment.schema import Config
@@ -134,7 +135,7 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
     text = " ".join(str(field.description).split())
     keywords: dict[str, Any] = {
         "default": None,
-        "envvar": f"FASTMLP_{flag.strip('-').replace('-', '_').upper()}",
+        "envvar": variable_of(flag),
         "help": text + _shown_default(section, name, field.default),
     }
     declaration = flag

@@ -10,6 +10,7 @@ import click
 
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     State,
     common_options,
@@ -38,7 +39,7 @@ MEASURES = (*SHARES, "rmse", "r2", "loss")
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option(
-    "--with", "peers", multiple=True, type=click.Choice(("sklearn", "torch")),
+    "--with", "peers", multiple=True, type=Choice(("sklearn", "torch")),
     help="Also train the first run's network with this library; may be repeated.",
 )  # fmt: skip
 @quiet_option()

@@ -11,6 +11,7 @@ import click
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.folds import print_cross_validation
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     Fraction,
     State,
@@ -51,7 +52,7 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 @click.argument("model", shell_complete=complete_run)
 @click.argument("dataset", required=False, shell_complete=complete_source)
 @click.option(
-    "--part", type=click.Choice(("auto", "test", "validation", "training")), default="auto",
+    "--part", type=Choice(("auto", "test", "validation", "training")), default="auto",
     show_default=True, help="Part of the data; auto is the test part, or all samples of a file.",
 )  # fmt: skip
 @data_dir_option

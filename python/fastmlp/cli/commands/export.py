@@ -11,7 +11,7 @@ import click
 from fastmlp._files import created
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
-from fastmlp.cli.options import CommandBase, common_options, state_of
+from fastmlp.cli.options import Choice, CommandBase, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import complete_run, open_model, run_or_file
 from fastmlp.errors import FormatError
@@ -32,7 +32,7 @@ SUFFIXES = {"onnx": ".onnx", "npz": ".npz", "c": ".h"}
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("model", shell_complete=complete_run)
 @click.option(
-    "--format", "kind", type=click.Choice(list(SUFFIXES)), default=None,
+    "--format", "kind", type=Choice(list(SUFFIXES)), default=None,
     help="Format of the file.  [default: by the suffix of --output: .onnx, .npz or .h]",
 )  # fmt: skip
 @click.option(

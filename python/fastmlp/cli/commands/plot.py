@@ -17,6 +17,7 @@ import fastmlp
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
 from fastmlp.cli.files import PICTURE_FORMATS, require_free, write_picture
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     State,
     common_options,
@@ -210,7 +211,7 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
     help="Directory, or a file if there is one KIND.  [default: RUN/plots]",
 )  # fmt: skip
 @click.option(
-    "--format", "suffix", type=click.Choice(PICTURE_FORMATS), default=None,
+    "--format", "suffix", type=Choice(PICTURE_FORMATS), default=None,
     help="Format of the files.  [default: by the suffix of --output, else svg]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace files.")

@@ -16,6 +16,7 @@ from fastmlp._files import atomic_write
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     common_options,
     encoding_option,
@@ -58,7 +59,7 @@ Columns = dict[str, Any]
     help="File to write, or - for standard output.  [default: -]",
 )  # fmt: skip
 @click.option(
-    "--format", "kind", type=click.Choice(FORMATS), default=None,
+    "--format", "kind", type=Choice(FORMATS), default=None,
     help="Format of the output.  [default: by the suffix of --output, else csv]",
 )  # fmt: skip
 @click.option("-p", "--probabilities", is_flag=True, help="Add a column p(class) for each class.")
@@ -67,7 +68,7 @@ Columns = dict[str, Any]
 )
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
 @click.option(
-    "--unknown-categories", type=click.Choice(("ignore", "error")), default=None,
+    "--unknown-categories", type=Choice(("ignore", "error")), default=None,
     help="Answer for rows with names that the training did not have, or report them.  "
     "[default: as in the training]",
 )  # fmt: skip

@@ -16,7 +16,7 @@ import click
 
 from fastmlp._files import is_locked
 from fastmlp.cli.errors import CliError, ConfigError
-from fastmlp.cli.options import CommandBase, GroupBase, common_options, state_of
+from fastmlp.cli.options import Choice, CommandBase, GroupBase, common_options, state_of
 from fastmlp.cli.printing import (
     document_head,
     print_json,
@@ -82,7 +82,7 @@ def _parent(given: str | None) -> Path:
 )
 @_runs_option
 @click.option(
-    "--sort", type=click.Choice(SORTS), default="name", show_default=True, metavar="NAME",
+    "--sort", type=Choice(SORTS), default="name", show_default=True, metavar="NAME",
     help=f"{', '.join(SORTS[:-1])} or {SORTS[-1]}; results from the best to the worst.",
 )  # fmt: skip
 @common_options()

@@ -10,6 +10,7 @@ import click
 
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     Number,
     Whole,
@@ -57,7 +58,7 @@ _GIGABYTE = 1_000_000_000
     help="Time for a request to arrive, and for its answer.  [default: 30]",
 )  # fmt: skip
 @click.option(
-    "--unknown-categories", type=click.Choice(("ignore", "error")), default=None,
+    "--unknown-categories", type=Choice(("ignore", "error")), default=None,
     help="Answer for rows with names that the training did not have, or report them.  "
     "[default: as in the training]",
 )  # fmt: skip
