@@ -81,6 +81,8 @@ def offered(*words):
         # What is wrong before the cursor is left out, and nothing is written on the terminal.
         (["fastmlp", "trian", "--v"], ["--version"]),
         (["fastmlp", "data", "lst", "--h"], ["--help"]),
+        (["fastmlp", "help", "tr"], ["train"]),
+        (["fastmlp", "help", "runs", ""], ["list", "rm", "show"]),
     ],
     ids=lambda value: " ".join(value),
 )

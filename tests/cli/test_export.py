@@ -161,7 +161,7 @@ def test_files_are_overwritten_on_request_alone(model_path, tmp_path, capsys):
             "--output a.txt: must end with .onnx, .npz, .h, or --format must be given",
         ),
         (("-o", "a.npz", "--format", "c"), "--output a.npz: has the suffix of npz, --format is c"),
-        (("--format", "pickle"), "'pickle' is not one of 'onnx', 'npz', 'c'"),
+        (("--format", "pickle"), "must be one of onnx, npz, c, got 'pickle'"),
         (("-o", "a.npz", "--name", "x"), "--name: is for C headers, not for npz"),
         (("-o", "a.npz", "--check"), "--check: is for ONNX, not for npz"),
         (("-o", "a.h", "--name", "1x"), "name must be letters, digits and single underscores"),

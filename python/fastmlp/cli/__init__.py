@@ -28,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> int:
     int
         Exit code: 0 ok, 1 unexpected error, 2 usage or configuration, 3 data missing or corrupt,
         4 model file invalid, 5 training diverged, 6 a requested check failed, 7 an extra is
-        missing, 130 Ctrl-C, 143 SIGTERM.
+        missing, 130 Ctrl-C, 141 standard output was closed, 143 SIGTERM.
     """
     from fastmlp.cli.signals import Signals, Terminated
 

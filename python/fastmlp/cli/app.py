@@ -47,6 +47,7 @@ COMMANDS = {
     "runs": "List, show and remove runs.",
     "info": "Show version, CPU, extras; check the installation.",
     "completion": "Print the completion script of a shell.",
+    "help": "Show the help of a command.",
 }
 
 GROUP_EXAMPLES = """\
@@ -104,7 +105,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
         "Every long option can also be set by a variable: --epochs by FASTMLP_EPOCHS. "
         "A flag overrides the variable. Exit codes: 0 ok, 1 unexpected, 2 usage, 3 data missing "
         "or corrupt, 4 model file invalid, 5 diverged, 6 requested check failed, 7 extra missing, "
-        "130 Ctrl-C, 143 SIGTERM."
+        "130 Ctrl-C, 141 the output was closed, 143 SIGTERM."
     ),
 )
 @click.option(

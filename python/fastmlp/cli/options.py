@@ -166,9 +166,9 @@ class GroupBase(HelpPage, click.Group):
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> str:
-    """Return the message about an unknown name, with the nearest known one."""
+    """Return the message about an unknown name, with the one that is meant."""
     known = list(choices)
-    hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
+    hint = did_you_mean(name, known) or (f"; choose from {', '.join(known)}" if known else "")
     return f"no such {what} '{name}'{hint}"
 
 

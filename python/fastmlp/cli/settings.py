@@ -15,6 +15,7 @@ Values remain text here; `fastmlp.experiment.schema` converts and checks them.
 from __future__ import annotations
 
 import os
+import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -53,6 +54,18 @@ __all__ = [
 
 SECTIONS = ("data", "network", "optimizer", "schedule", "training")
 
+# Settings that the short help of a command shows, and options of commands that it leaves out.
+COMMON = {
+    "--target", "--exclude", "--validation-fraction", "--architecture", "--hidden", "--optimizer",
+    "--lr", "--epochs", "--batch-size", "--patience", "--seed", "--threads",
+}  # fmt: skip
+RARE = {
+    "--debug", "--dry-run", "--no-color", "--offline", "--overwrite", "--report", "--set",
+    "--verbose",
+}  # fmt: skip
+_EXAMPLES = 5
+_ALL = "fastmlp.help_all"
+
 Values = Mapping[str, Any]
 
 
@@ -66,8 +79,8 @@ class SettingOption(click.Option):
 class SettingsCommand(CommandBase):
     """A command with an option for each setting that has a flag, and with --config and --set.
 
-    Its help groups these options by section. They are created when first needed, because loading
-    the schema of the settings is slow.
+    Its help shows the most used options; --help-all shows all, grouped by section. They are created
+    when first needed, because loading the schema of the settings is slow.
     """
 
     sections: tuple[str, ...] = SECTIONS
@@ -78,7 +91,31 @@ class SettingsCommand(CommandBase):
         if not self._has_settings:
             self._has_settings = True
             self.params += [config_option(), _set_option(), *_setting_options(self.sections)]
+            self.params.append(_help_all_option())
         return super().get_params(ctx)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a page that fits a screen, or with --help-all everything."""
+        if ctx.meta.get(_ALL):
+            super().format_help(ctx, formatter)
+            return
+        formatter.write_text(" ".join((self.help or "").partition("\n\n")[0].split()))
+        with formatter.section("Examples"):
+            for line in self.examples.strip().splitlines()[:_EXAMPLES]:
+                formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        formatter.write_paragraph()
+        self.format_usage(ctx, formatter)
+        records = [
+            (names, _in_short(text))
+            for parameter in self.get_params(ctx)
+            if _is_common(parameter) and (record := parameter.get_help_record(ctx)) is not None
+            for names, text in [record]
+        ]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        formatter.write_paragraph()
+        count = sum(isinstance(parameter, click.Option) for parameter in self.get_params(ctx))
+        formatter.write_text(f"All {count} options: {ctx.command_path} --help-all")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then those of each section."""
@@ -95,6 +132,34 @@ class SettingsCommand(CommandBase):
             if title in groups:
                 with formatter.section(title):
                     formatter.write_dl(groups[title])
+
+
+def _help_all_option() -> click.Option:
+    def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            ctx.meta[_ALL] = True
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+
+    return click.Option(
+        ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=show,
+        allow_from_autoenv=False, help="Show all options and exit.",
+    )  # fmt: skip
+
+
+def _is_common(parameter: click.Parameter) -> bool:
+    """Whether the short help shows an option: a common setting, or one of the command's own."""
+    if isinstance(parameter, SettingOption):
+        return parameter.opts[0] in COMMON
+    if isinstance(parameter, click.Argument):
+        return False
+    return not RARE.intersection(parameter.opts)
+
+
+def _in_short(text: str) -> str:
+    """Return the first sentence of a help text, or the first part of one."""
+    first = re.split(r"; |\. |\.? \[", text)[0].rstrip(".")
+    return re.sub(r"^([^,]{20,}), .*", r"\1", first)
 
 
 class DataSettingsCommand(SettingsCommand):
