@@ -45,7 +45,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "package": ("",),
     "bench": ("bench",),
     "command line": (
-        "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing", "cli.progress",
+        "cli.completion", "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing",
+        "cli.progress",
         "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.signals", "cli.sources",
         "cli.variables",
     ),

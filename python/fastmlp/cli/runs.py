@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fastmlp.model import MLP
 
 __all__ = [
-    "complete_run",
     "held",
     "load_own_data",
     "load_own_folds",
@@ -119,15 +118,6 @@ def _by_number(argument: str, directory: Path) -> Path:
         raise ConfigError(f"{names} have the number {argument}; name one of them")
     latest = f"; the latest is {runs[-1].name}" if runs else ""
     raise ConfigError(f"no run {argument} in {directory}{latest}")
-
-
-def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Complete names of runs, or files if no name matches."""
-    from click.shell_completion import CompletionItem
-
-    parent = ctx.params.get("runs") or runs_directory()
-    names = [run.name for run in run_paths(parent) if run.name.startswith(incomplete)]
-    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 # ---------------------------------------------------------------- opening

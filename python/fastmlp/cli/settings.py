@@ -17,13 +17,21 @@ from __future__ import annotations
 import os
 import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 from click.core import ParameterSource
 
+from fastmlp.cli.completion import (
+    Completion,
+    complete_columns,
+    complete_file,
+    complete_metric,
+    completes,
+)
 from fastmlp.cli.errors import ConfigError
 from fastmlp.cli.options import CommandBase
 from fastmlp.cli.sources import canonical_name
@@ -63,6 +71,11 @@ RARE = {
     "--debug", "--dry-run", "--no-color", "--offline", "--overwrite", "--report", "--set",
     "--verbose",
 }  # fmt: skip
+COLUMNS = {
+    "data.target", "data.features", "data.exclude", "data.categorical", "data.numeric", "data.date",
+    "data.id", "data.sample_weight", "data.index_column", "data.group",
+}  # fmt: skip
+FILES = {"data.test", "data.data_dir", "training.init"}
 _EXAMPLES = 5
 _ALL = "fastmlp.help_all"
 
@@ -209,7 +222,7 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
         declaration = f"{flag}/--no-{flag.strip('-')}"
     else:
         keywords["metavar"] = extra.get("metavar", "VALUE")
-        keywords["shell_complete"] = _completion(field.annotation)
+        keywords["shell_complete"] = _completion(f"{section}.{name}", field.annotation)
     return SettingOption([declaration, f"{section}__{name}"], **keywords)
 
 
@@ -226,16 +239,36 @@ def _shown_default(section: str, name: str, default: Any) -> str:
     return f"  [default: {default}]"
 
 
-def _completion(annotation: Any) -> Callable[..., list[str]]:
-    """Return a function that completes the values of a setting with a fixed set of values."""
+def _completion(key: str, annotation: Any) -> Completion:
+    """Return what completes the values of a setting."""
+    if key == "training.monitor":
+        return complete_metric
+    if key in COLUMNS:
+        return complete_columns
+    if key in FILES:
+        return complete_file
     kinds = (annotation, *typing.get_args(annotation))
     literals = [kind for kind in kinds if typing.get_origin(kind) is Literal]
     values = [value for kind in literals for value in typing.get_args(kind)]
+    names: Completion = completes(values or partial(_names_of, key), several=not values)
+    return names
 
-    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        return [value for value in values if value.startswith(incomplete)]
 
-    return complete
+def _names_of(key: str) -> Iterable[str]:
+    from fastmlp.activations import ACTIVATIONS
+    from fastmlp.initializers import INITIALIZERS
+    from fastmlp.losses import LOSSES
+    from fastmlp.optimizers import OPTIMIZERS
+
+    return {
+        "network.activation": ACTIVATIONS,
+        "network.output_activation": ACTIVATIONS,
+        "network.loss": LOSSES,
+        "network.initializer": INITIALIZERS,
+        "network.embedding": ("none", "periodic", "piecewise_linear"),
+        "optimizer.name": (*OPTIMIZERS, "lbfgs"),
+        "training.averaging": ("ema", "swa"),
+    }.get(key, ())
 
 
 # ---------------------------------------------------------------- arguments

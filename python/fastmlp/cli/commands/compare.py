@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
     Choice,
@@ -18,7 +19,7 @@ from fastmlp.cli.options import (
     state_of,
 )
 from fastmlp.cli.printing import document_head, print_json, print_table, shown_setting
-from fastmlp.cli.runs import complete_run, open_run, run_errors
+from fastmlp.cli.runs import open_run, run_errors
 from fastmlp.cli.sources import data_errors, load_experiment
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import click
 
 import fastmlp
 from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import ConfigError, ExitCode, use_color
 from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json
@@ -26,7 +27,6 @@ from fastmlp.cli.settings import (
     toml_value,
     user_layers,
 )
-from fastmlp.cli.sources import complete_source
 
 if TYPE_CHECKING:
     from fastmlp.experiment.schema import Config

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_run, complete_source
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.folds import print_cross_validation
 from fastmlp.cli.options import (
@@ -26,8 +27,8 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
-from fastmlp.cli.runs import complete_run, load_own_data, open_models, run_or_file
-from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
+from fastmlp.cli.runs import load_own_data, open_models, run_or_file
+from fastmlp.cli.sources import data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp._files import created
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.options import Choice, CommandBase, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.runs import open_model, run_or_file
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:

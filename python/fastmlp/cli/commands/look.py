@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import ExitCode
 from fastmlp.cli.options import State, common_options, offline_option, quiet_option, state_of
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_section, print_table
 from fastmlp.cli.settings import DataSettingsCommand, resolve_settings, take_settings
-from fastmlp.cli.sources import complete_source, data_errors, require_source
+from fastmlp.cli.sources import data_errors, require_source
 
 if TYPE_CHECKING:
     from fastmlp.data import RawData

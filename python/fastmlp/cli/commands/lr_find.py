@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import fastmlp
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_picture, write_picture
 from fastmlp.cli.options import (
@@ -21,7 +22,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
-from fastmlp.cli.sources import complete_source, load_experiment
+from fastmlp.cli.sources import load_experiment
 from fastmlp.extras import require
 
 if TYPE_CHECKING:

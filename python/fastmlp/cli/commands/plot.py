@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 import fastmlp
+from fastmlp.cli.completion import complete_run, completes
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
 from fastmlp.cli.files import PICTURE_FORMATS, require_free, write_picture
 from fastmlp.cli.options import (
@@ -26,7 +27,7 @@ from fastmlp.cli.options import (
     unknown,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
+from fastmlp.cli.runs import load_own_data, open_run, run_errors
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("run", shell_complete=complete_run)
-@click.argument("kinds", nargs=-1, metavar="[KIND]...")
+@click.argument("kinds", nargs=-1, metavar="[KIND]...", shell_complete=completes(KINDS))
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="PATH",
     help="Directory, or a file if there is one KIND.  [default: RUN/plots]",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp._files import atomic_write
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.options import (
@@ -27,7 +28,7 @@ from fastmlp.cli.options import (
     unknown,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_models, run_or_file
+from fastmlp.cli.runs import open_models, run_or_file
 from fastmlp.cli.sources import data_errors
 from fastmlp.extras import require
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CliError
 from fastmlp.cli.options import (
     CommandBase,
@@ -13,7 +14,7 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
+from fastmlp.cli.runs import load_own_data, open_run, run_errors
 from fastmlp.extras import require
 
 __all__ = ["report"]

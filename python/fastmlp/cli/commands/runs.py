@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fastmlp._files import is_locked
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CliError, ConfigError
 from fastmlp.cli.options import Choice, CommandBase, GroupBase, common_options, state_of
 from fastmlp.cli.printing import (
@@ -25,7 +26,7 @@ from fastmlp.cli.printing import (
     print_table,
     shown_size,
 )
-from fastmlp.cli.runs import complete_run, held, open_any_run, run_paths, runs_directory
+from fastmlp.cli.runs import held, open_any_run, run_paths, runs_directory
 from fastmlp.cli.settings import toml_line
 
 if TYPE_CHECKING:

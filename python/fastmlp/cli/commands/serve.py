@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
     Choice,
@@ -19,7 +20,7 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_models, run_or_file
+from fastmlp.cli.runs import open_models, run_or_file
 from fastmlp.extras import require
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, classify
 from fastmlp.cli.options import (
     State,
@@ -30,7 +31,7 @@ from fastmlp.cli.settings import (
     variable_assignments,
 )
 from fastmlp.cli.signals import Terminated, ends_in_order
-from fastmlp.cli.sources import complete_source, data_errors, load_experiment
+from fastmlp.cli.sources import data_errors, load_experiment
 from fastmlp.extras import require
 
 if TYPE_CHECKING:

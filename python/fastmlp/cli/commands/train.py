@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_run, complete_source
 from fastmlp.cli.errors import (
     CheckFailedError,
     CliError,
@@ -44,7 +45,6 @@ from fastmlp.cli.settings import (
 )
 from fastmlp.cli.signals import Terminated, ends_in_order, postponed
 from fastmlp.cli.sources import (
-    complete_source,
     data_errors,
     load_experiment,
     plain_warnings,
@@ -101,7 +101,7 @@ class Request:
 @click.command(cls=SettingsCommand, examples=EXAMPLES)
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
-    "--resume", type=click.Path(), default=None, metavar="RUN",
+    "--resume", type=click.Path(), default=None, metavar="RUN", shell_complete=complete_run,
     help="Continue a run that was interrupted, from its newest checkpoint, to the same result.",
 )  # fmt: skip
 @click.option(
