@@ -105,7 +105,7 @@ def test_formats_and_file_names(arguments, file_name, begins, model_path, tmp_pa
     content = (tmp_path / file_name).read_bytes()
     assert content.startswith(begins)
     captured = capsys.readouterr()
-    assert captured.out == f"file           {tmp_path / file_name} ({len(content):,} bytes)\n"
+    assert captured.out == f"file  {tmp_path / file_name} ({len(content):,} bytes)\n"
     assert captured.err == ""
 
 
@@ -119,7 +119,7 @@ def test_onnx_is_checked_unless_told_not_to(flags, says, model_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["file", *["check"] * says]
     if says:
-        assert lines[1].startswith("check          256 samples: no labels differ, probabilities")
+        assert lines[1].startswith("check  256 samples: no labels differ, probabilities")
 
 
 def test_a_check_that_fails_is_code_6_and_keeps_the_file(tmp_path, capsys):

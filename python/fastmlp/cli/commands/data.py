@@ -65,7 +65,7 @@ def list_(ctx: click.Context, /) -> None:
         print_json(state, document_head("data list") | {"datasets": rows})
         return
     table = [_list_row(spec, place) for spec, place in zip(specs, places, strict=True)]
-    print_table(HEADER, table, NUMBERS, state)
+    print_table(HEADER, table, NUMBERS, state, least=("features", "kind"))
 
 
 def _list_entry(spec: Spec, place: Path | None) -> dict[str, Any]:

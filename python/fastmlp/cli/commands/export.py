@@ -13,7 +13,7 @@ from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.options import Choice, CommandBase, common_options, state_of
-from fastmlp.cli.printing import document_head, print_json
+from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.runs import open_model, run_or_file
 from fastmlp.errors import FormatError
 
@@ -138,9 +138,10 @@ def _print(
     size = target.stat().st_size
     failed = found is not None and not found["passed"]
     if not state.json:
-        click.echo(f"{'file':<15}{target} ({size:,} bytes)")
+        rows = [("file", f"{target} ({size:,} bytes)")]
         if found is not None and not failed:
-            click.echo(f"{'check':<15}{_comparison(found)}")
+            rows.append(("check", _comparison(found)))
+        print_pairs(rows)
         return
     document = document_head("export") | {
         "status": "check_failed" if failed else "completed",

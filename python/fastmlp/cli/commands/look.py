@@ -83,7 +83,7 @@ def _print_profile(profile: Profile, config: Config, state: State) -> None:
         click.echo(note)
     click.echo()
     rows = [_row(column) for column in profile.columns]
-    print_table(HEADER, rows, ("missing", "distinct"), state)
+    print_table(HEADER, rows, ("missing", "distinct"), state, least=("distinct",))
     if profile.suspicions:
         marks = ["!" if text in profile.obstacles else "-" for text in profile.suspicions]
         print_section("look at", list(zip(marks, profile.suspicions, strict=True)))

@@ -46,6 +46,8 @@ fastmlp runs show 3
 fastmlp runs rm 1 2 --dry-run"""
 HEADER = ("name", "data", "status", "epochs", "result", "best", "seconds", "started")
 NUMBERS = ("epochs", "result", "seconds")
+# Columns that a narrow terminal does not show, the least important one first.
+LEAST = ("best", "seconds", "data", "started", "epochs")
 SORTS = ("name", "data", "status", "epochs", "result", "seconds", "started")
 # Directories that commands create in a run; any other was created by a user.
 OWN_DIRECTORIES = ("checkpoints", "plots", "tensorboard")
@@ -105,7 +107,7 @@ def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
     if not rows:
         click.echo(f"no runs in {parent}; --runs names another directory", err=True)
         return
-    print_table(HEADER, [_cells(row) for row in rows], NUMBERS, state)
+    print_table(HEADER, [_cells(row) for row in rows], NUMBERS, state, least=LEAST)
     for row in rows:
         if row.problem:
             click.echo(f"fastmlp: warning: {row.problem}", err=True)
