@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -48,13 +49,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class State:
-    """The switches needed to report an error, even if the command was never called."""
+    """The switches needed to report an error, even if the command was never called.
+
+    `next_steps` are commands, as words, that a user may want after this one.
+    """
 
     command: str | None = None
     debug: bool = False
     json: bool = False
     no_color: bool = False
     result_printed: bool = False
+    next_steps: list[tuple[str, ...]] = field(default_factory=list)
+
+    def suggest(self, *words: object) -> None:
+        """Add a command that a user may want next; its arguments must exist."""
+        self.next_steps.append(tuple(map(str, words)))
 
 
 def state_of(ctx: click.Context) -> State:
@@ -123,7 +132,7 @@ def _variable(option: click.Option) -> str | None:
 
 
 class CommandBase(HelpPage):
-    """A command whose name appears in error reports, with a hint for patterns of files."""
+    """A command whose name appears in error reports, and after which others are suggested."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; files that are left over probably come from a pattern."""
@@ -134,12 +143,19 @@ class CommandBase(HelpPage):
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command after storing its name for error reports."""
-        state_of(ctx).command = ctx.command_path.removeprefix("fastmlp ")
+        """Run the command; if it succeeds, print what to do next."""
+        state = state_of(ctx)
+        state.command = ctx.command_path.removeprefix("fastmlp ")
         if not ctx.params.get("quiet"):
             for name, hint in unknown_variables():
                 click.echo(f"fastmlp: warning: unknown variable {name}{hint}", err=True)
-        return super().invoke(ctx)
+        outcome = super().invoke(ctx)
+        if not (outcome or state.json or ctx.params.get("quiet")):
+            label = "next:"
+            for words in state.next_steps:
+                click.echo(f"{label} {shlex.join(('fastmlp', *words))}", err=True)
+                label = " " * len(label)
+        return outcome
 
 
 def _leftover(command: click.Command, rest: list[str]) -> str:

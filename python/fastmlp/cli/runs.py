@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.options import State
 from fastmlp.cli.sources import data_errors, load_experiment, plain_warnings, require_source
 from fastmlp.errors import FormatError
 
@@ -42,6 +44,8 @@ __all__ = [
     "run_or_file",
     "run_paths",
     "runs_directory",
+    "suggest_picture",
+    "suggest_prediction",
 ]
 
 _NUMBERED = re.compile(r"([0-9]+)-")
@@ -238,6 +242,19 @@ def model_file_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         text = f"{path}: {error.strerror or error}"
         raise CliError(text, ExitCode.MODEL_FILE) from error
+
+
+def suggest_picture(state: State, place: Path, kind: str) -> None:
+    """Suggest to draw a picture of a run, if it is one and the package is installed."""
+    if (place / "config.toml").is_file() and find_spec("matplotlib") is not None:
+        state.suggest("plot", place, kind)
+
+
+def suggest_prediction(state: State, place: Path, source: object) -> None:
+    """Suggest to predict for the table that a model was trained on, to show how it is done."""
+    if isinstance(source, str) and os.path.isfile(source) and not source.endswith(".npz"):
+        below = os.path.relpath(source)
+        state.suggest("predict", place, source if below.startswith("..") else below)
 
 
 @contextmanager

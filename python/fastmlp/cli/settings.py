@@ -57,6 +57,7 @@ __all__ = [
     "toml_value",
     "user_layers",
     "variable_assignments",
+    "words_of",
     "with_options",
 ]
 
@@ -345,6 +346,25 @@ def take_settings(ctx: click.Context, options: dict[str, Any]) -> Given:
         options.pop("assignments"),
         Layer(values, origins),
     )
+
+
+def words_of(given: Given) -> list[str]:
+    """Return the words of a command line that gives the same, without the learning rate."""
+    words = [] if given.dataset is None else [given.dataset]
+    if given.config_file is not None:
+        words += ["--config", given.config_file]
+    for key, origin in given.options.origins.items():
+        section, _, name = key.partition(".")
+        value = given.options.values[section][name]
+        if origin.kind != "argument" or key == "optimizer.learning_rate":
+            continue
+        if isinstance(value, bool):
+            words.append(origin.place if value else f"--no-{origin.place.lstrip('-')}")
+        else:
+            words += [origin.place, str(value)]
+    for assignment in given.assignments:
+        words += ["--set", assignment]
+    return words
 
 
 # ---------------------------------------------------------------- precedence

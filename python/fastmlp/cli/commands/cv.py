@@ -24,6 +24,7 @@ from fastmlp.cli.options import (
     quiet_option,
     state_of,
 )
+from fastmlp.cli.runs import suggest_prediction
 from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
 from fastmlp.cli.sources import data_errors, plain_warnings, require_source
 
@@ -146,6 +147,7 @@ def _conclude(
         except OSError as error:
             raise CliError(f"--output {output}: {error.strerror or error}") from error
     print_cross_validation(state, "cv", place.result(), str(place.path))
+    suggest_prediction(state, place.path, config.data.source)
     wanted = config.training.min_accuracy
     if wanted is not None:
         score = result.scores.get("accuracy", result.scores.get("subset_accuracy"))

@@ -126,6 +126,7 @@ def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, q
         except FormatError as error:
             raise DataError(str(error)) from error
         rows.append({"name": name, "path": None if place is None else str(place)})
+        state.suggest("train", name)
         if place is None:
             report(_without_files(fastmlp.datasets.get_spec(name)))
         elif not state.json:

@@ -27,7 +27,7 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
-from fastmlp.cli.runs import load_own_data, open_models, run_or_file
+from fastmlp.cli.runs import load_own_data, open_models, run_or_file, suggest_picture
 from fastmlp.cli.sources import data_errors, plain_warnings
 
 if TYPE_CHECKING:
@@ -106,6 +106,9 @@ def evaluate(
     _print(state_of(ctx), path, data, part, measured, problem)
     if problem:
         raise CheckFailedError(problem)
+    if dataset is None and measured.task != "multilabel":
+        picture = "predictions" if measured.task == "regression" else "confusion"
+        suggest_picture(state_of(ctx), place, picture)
     return int(ExitCode.OK)
 
 

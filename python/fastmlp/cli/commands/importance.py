@@ -27,6 +27,7 @@ from fastmlp.cli.runs import (
     load_own_folds,
     open_models,
     run_or_file,
+    suggest_picture,
 )
 from fastmlp.cli.sources import data_errors, plain_warnings
 
@@ -123,6 +124,8 @@ def importance(
         with data_errors():
             found = importance_of(network, samples, **options)
     _print(state_of(ctx), path, name, found)
+    if dataset is None and network.preprocessing and network.preprocessing.columns:
+        suggest_picture(state_of(ctx), place, "importance")
     return int(ExitCode.OK)
 
 

@@ -21,7 +21,7 @@ from fastmlp.cli.options import (
     state_of,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
-from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
+from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings, words_of
 from fastmlp.cli.sources import load_experiment
 from fastmlp.extras import require
 
@@ -73,7 +73,8 @@ def lr_find(
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
     _require_drawable(output)
-    config = resolve_settings(take_settings(ctx, options))
+    given = take_settings(ctx, options)
+    config = resolve_settings(given)
     experiment = load_experiment(config, quiet=quiet)
     found = _search(experiment, lowest, highest, steps)
     if not quiet and found.losses.argmin() == 0:
@@ -81,6 +82,7 @@ def lr_find(
     if output is not None:
         _draw(found, output)
     _print(found, output, state_of(ctx))
+    state_of(ctx).suggest("train", *words_of(given), "--lr", f"{found.suggestion:.3g}")
     return int(ExitCode.OK)
 
 

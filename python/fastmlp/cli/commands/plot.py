@@ -250,6 +250,7 @@ def plot(
     else:
         for path in written.values():
             click.echo(str(path))
+    state.suggest("report", subject.run.path, "--open")
     return int(ExitCode.OK)
 
 

@@ -287,3 +287,4 @@ def _print(found: Sweep, study: Study, monitor: str, state: State) -> None:
     rows += [(key, _short(value)) for key, value in best.settings.items()]
     rows += [("settings", str(found.best_path)), ("sweep", str(found.path))]
     print_pairs(rows)
+    state.suggest("train", "--config", found.best_path)

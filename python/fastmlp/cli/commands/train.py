@@ -34,7 +34,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.progress import Display
-from fastmlp.cli.runs import held, open_any_run, run_errors, runs_directory
+from fastmlp.cli.runs import held, open_any_run, run_errors, runs_directory, suggest_prediction
 from fastmlp.cli.settings import (
     Given,
     SettingsCommand,
@@ -197,6 +197,7 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         run_plan(plan, place, None, request.quiet, bagging.measured)
         document = place.result()
     print_cross_validation(state, "train", document, str(place.path))
+    suggest_prediction(state, place.path, config.data.source)
     return _require_accuracy(config, document["test"])
 
 
@@ -348,6 +349,11 @@ def _train(
         if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
             _write_report(request, experiment, model, run, outcome, display)
         _print_result(document, state)
+        if run.report_path.exists():
+            state.suggest("report", run.path, "--open")
+        else:
+            state.suggest("evaluate", run.path)
+        suggest_prediction(state, run.path, experiment.config.data.source)
     return _conclude(experiment, outcome, run)
 
 
