@@ -7,6 +7,8 @@ The modules beside it hold code that several commands use and import no command;
 
 from __future__ import annotations
 
+from fastmlp.cli.signals import Signals, Terminated
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # as in fastmlp/__init__.py
     from collections.abc import Sequence
@@ -30,8 +32,6 @@ def main(args: Sequence[str] | None = None) -> int:
         4 model file invalid, 5 training diverged, 6 a requested check failed, 7 an extra is
         missing, 130 Ctrl-C, 141 standard output was closed, 143 SIGTERM.
     """
-    from fastmlp.cli.signals import Signals, Terminated
-
     signals = Signals()
     if args is not None:
         from fastmlp.cli.app import run

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # as in fastmlp/__init__.py
     from types import FrameType
     from typing import Any
 
-__all__ = ["Signals", "Terminated", "ends_in_order", "postponed"]
+__all__ = ["Signals", "Terminated", "ends_in_order", "postponed", "stop_counting"]
 
 _NAMES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 _IMPORT = "<frozen importlib._bootstrap>"
@@ -59,6 +59,11 @@ def postponed() -> Iterator[None]:
         yield
     finally:
         _postponed -= 1
+
+
+def stop_counting() -> None:
+    """Let work that sends itself the signals that it has received again do so."""
+    signal.set_wakeup_fd(-1)
 
 
 class Signals:
@@ -173,7 +178,7 @@ class Signals:
             reader, writer = os.pipe()
             os.set_blocking(writer, False)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-            os.register_at_fork(after_in_child=_stop_watching)
+            os.register_at_fork(after_in_child=stop_counting)
             _thread.start_new_thread(self._count, (reader,))
 
     def _count(self, reader: int) -> None:
@@ -191,10 +196,6 @@ class Signals:
 
     def _nothing(self) -> None:
         pass
-
-
-def _stop_watching() -> None:
-    signal.set_wakeup_fd(-1)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -21,6 +21,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import open_models, run_or_file
+from fastmlp.cli.signals import stop_counting
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def serve(
         limits=Limits(max_bytes=max_bytes, max_rows=max_rows, timeout=timeout),
     )  # fmt: skip
     listener = _listen(host, port)
+    stop_counting()  # the server raises a signal again when it has ended
     with listener:
         _announce(ctx, path, listener)
         run_server(predictor, listener, host)
