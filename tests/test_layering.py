@@ -22,7 +22,8 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 LEVELS: dict[str, tuple[str, ...]] = {
     "ground": (
         "_argument_names", "_bytes", "_core", "_files", "_logarithm", "_method_names",
-        "_moved_modules", "_named", "_scalars", "_version", "errors", "extras", "validation",
+        "_moved_modules", "_named", "_scalars", "_synonyms", "_version", "errors", "extras",
+        "validation",
     ),
     "blocks": (
         "activations", "averaging", "history", "initializers", "inputs", "losses", "metrics",
@@ -45,8 +46,10 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "package": ("",),
     "bench": ("bench",),
     "command line": (
-        "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing", "cli.progress",
-        "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.sources",
+        "cli.completion", "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing",
+        "cli.progress",
+        "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.signals", "cli.sources",
+        "cli.variables",
     ),
     "commands": ("cli.commands",),
     "program": ("__main__", "cli"),

@@ -8,12 +8,15 @@ from __future__ import annotations
 import _thread
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
 
 from fastmlp._moved_modules import find_moved_modules as _find_moved_modules
 from fastmlp._version import __version__ as __version__
 
+# As in `typing`, which is slow to load: a signal is answered only after this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastmlp import data, datasets, export, metrics, plot, schedules
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
     from fastmlp.averaging import EMA, SWA

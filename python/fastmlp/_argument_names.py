@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
+from fastmlp._synonyms import synonym
 from fastmlp.errors import did_you_mean
 
 __all__ = ["require_known_names", "suggests_names"]
@@ -14,41 +15,8 @@ __all__ = ["require_known_names", "suggests_names"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What arguments of scikit-learn, Keras, PyTorch and others are called here. The first line counts
-# whose names the called function has: `alpha` is the decay rate of PyTorch's RMSprop.
-_SAME: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("alpha", ("rho",)),
-    ("alpha", ("l2",)),
-    ("batch_norm", ("batch_normalization",)),
-    ("batchnorm", ("batch_normalization",)),
-    ("beta_1", ("beta1",)),
-    ("beta_2", ("beta2",)),
-    ("betas", ("beta1", "beta2")),
-    ("criterion", ("loss",)),
-    ("dropout_rate", ("dropout",)),
-    ("eps", ("epsilon",)),
-    ("epochs", ("steps",)),
-    ("eval_set", ("validation_data",)),
-    ("hidden_layer_sizes", ("layer_sizes",)),
-    ("hidden_layers", ("layer_sizes",)),
-    ("kernel_initializer", ("initializer",)),
-    ("layer_norm", ("layer_normalization",)),
-    ("layernorm", ("layer_normalization",)),
-    ("loss_fn", ("loss",)),
-    ("loss_function", ("loss",)),
-    ("max_epochs", ("epochs",)),
-    ("max_iter", ("epochs",)),
-    ("n_epochs", ("epochs",)),
-    ("n_jobs", ("threads",)),
-    ("n_threads", ("threads",)),
-    ("num_epochs", ("epochs",)),
-    ("num_threads", ("threads",)),
-    ("objective", ("loss",)),
-    ("random_state", ("seed",)),
-    ("solver", ("optimizer",)),
-    ("validation_split", ("validation_data",)),
-    ("weights", ("sample_weight",)),
-)
+# One name of another library that stands for several arguments here.
+_SEVERAL = {"betas": ("beta1", "beta2")}
 _RATE = "optimizer=fastmlp.SGD(learning_rate=...) of fit"
 # What belongs to another call, by the name that people pass to `MLP` or `MLP.fit`.
 _ELSEWHERE = {
@@ -74,9 +42,11 @@ def require_known_names(function: str, given: Iterable[str], known: Iterable[str
     for name in given:
         if name in names:
             continue
-        same = (ours for theirs, ours in _SAME if theirs == name and set(ours) <= set(names))
-        if found := next(same, None):
-            hint = f"; here it is {' and '.join(found)}"
+        several = _SEVERAL.get(name, ())
+        if several and set(several) <= set(names):
+            hint = f"; here it is {' and '.join(several)}"
+        elif (ours := synonym(name, names)) is not None:
+            hint = f"; here it is {ours}"
         elif name in _ELSEWHERE and function.startswith("MLP"):
             hint = f"; here it is {_ELSEWHERE[name]}"
         else:

@@ -20,9 +20,11 @@ from fastmlp.errors import FormatError
 __all__ = [
     "append",
     "atomic_write",
+    "created",
     "is_locked",
     "open_regular_file",
     "read_regular_file",
+    "remove_unfinished",
     "sweep",
     "text_path",
     "try_lock",
@@ -32,6 +34,8 @@ __all__ = [
 _MAX_STEM_BYTES = 160
 # Name of the target, process, random digits.
 _TEMPORARY = re.compile(r"\.(.*)\.tmp\.(\d+)\.[0-9a-f]{12}", re.DOTALL)
+# Files of this process that must not outlive it unless they get finished.
+_unfinished: set[str] = set()
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
@@ -63,12 +67,13 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     sweep(directory, stem)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(temporary, flags, 0o666)
-    except FileNotFoundError:
-        folder = os.path.dirname(os.fspath(path)) or os.curdir
-        cure = f"no such directory; os.makedirs({folder!r}, exist_ok=True) makes it"
-        raise FileNotFoundError(errno.ENOENT, cure, os.fspath(path)) from None
-    try:
+        _unfinished.add(temporary)
+        try:
+            descriptor = os.open(temporary, flags, 0o666)
+        except FileNotFoundError:
+            folder = os.path.dirname(os.fspath(path)) or os.curdir
+            cure = f"no such directory; os.makedirs({folder!r}, exist_ok=True) makes it"
+            raise FileNotFoundError(errno.ENOENT, cure, os.fspath(path)) from None
         try:
             with contextlib.suppress(OSError):  # a file system without locks
                 try_lock(descriptor)
@@ -84,7 +89,38 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     except BaseException:
         _unlink_quietly(temporary)
         raise
+    finally:
+        _unfinished.discard(temporary)
     _sync_directory(directory)
+
+
+@contextlib.contextmanager
+def created(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Remove a file that did not exist before if the work on it ends with any exception.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        File that the work creates. One that exists already is left alone.
+    """
+    target = os.path.abspath(os.fspath(path))
+    if os.path.lexists(target):
+        yield
+        return
+    try:
+        _unfinished.add(target)
+        yield
+    except BaseException:
+        _unlink_quietly(target)
+        raise
+    finally:
+        _unfinished.discard(target)
+
+
+def remove_unfinished() -> None:
+    """Remove the files that an exception at the worst moment, or the end of the process, leaves."""
+    while _unfinished:
+        _unlink_quietly(_unfinished.pop())
 
 
 def sweep(directory: str | os.PathLike[str], name: str | None = None) -> None:

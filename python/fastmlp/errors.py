@@ -54,17 +54,45 @@ class DivergedError(RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or nothing.
+    """The end of a message about an unknown name: the known one that is meant, or nothing.
+
+    It is the name in another spelling, what another library calls so, or the nearest name.
 
     Examples
     --------
     >>> did_you_mean("Trian", ["train", "test"])
     "; did you mean 'train'?"
+    >>> did_you_mean("ReLU", ["elu", "relu"])
+    "; did you mean 'relu'?"
+    >>> did_you_mean("categorical_crossentropy", ["mse", "softmax_cross_entropy"])
+    "; did you mean 'softmax_cross_entropy'?"
     >>> did_you_mean("xyz", ["train", "test"])
     ''
     """
     import difflib  # only where there is an error: it is slow to load
 
-    lowered = {text.lower(): text for text in known}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f"; did you mean {lowered[near[0]]!r}?" if near else ""
+    from fastmlp._synonyms import synonym
+
+    names = list(known)
+    meant = synonym(name, names)
+    if meant is None:
+        lowered = {text.lower(): text for text in names}
+        near = difflib.get_close_matches(name.lower(), lowered, n=3)
+        if not near:
+            return ""
+        meant = lowered[min(near, key=lambda text: _distance(name.lower(), text))]
+    return f"; did you mean {meant!r}?"
+
+
+def _distance(first: str, second: str) -> int:
+    """Return the number of typing errors: characters left out, added, replaced or exchanged."""
+    before: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        before, last, row = row, before, [i]
+        for j, b in enumerate(second, 1):
+            cost = min(row[j - 1] + 1, before[j] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and b == first[i - 2]:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -45,9 +46,43 @@ def test_help_imports_nothing_slow():
     assert result.returncode == 0, result.stderr
 
 
-def test_version():
-    result = run("--version")
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version(flag):
+    result = run(flag)
     assert (result.returncode, result.stdout) == (0, f"fastmlp {fastmlp.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [("train",), ("cv",), ("sweep",), ("lr-find",), ("look",), ("config", "show"), ("predict",),
+     ("evaluate",), ("serve",), ("plot",), ()],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_fits_a_screen(capsys, monkeypatch, path):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*path, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 15 < len(lines) <= 50
+    assert main(["help", *path]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_help_all_has_every_option(capsys):
+    assert main(["train", "--help"]) == 0
+    short = capsys.readouterr().out
+    assert main(["train", "--help-all"]) == 0
+    long = capsys.readouterr().out
+    flags = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", long, re.MULTILINE)
+    assert f"All {len(flags)} options: fastmlp train --help-all" in short
+    assert {"--target", "--lr", "--epochs", "--nesterov", "--freeze"} <= set(flags)
+    assert "--nesterov" not in short
+    assert set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", short, re.MULTILINE)) <= set(flags)
+
+
+def test_help_of_nothing_suggests(capsys):
+    assert main(["help", "trian"]) == 2
+    assert "no such command 'trian'; did you mean 'train'?" in capsys.readouterr().err
+    assert main(["help", "train", "mnist"]) == 2
 
 
 @pytest.mark.parametrize("module", ["fastmlp", "fastmlp.cli"])

@@ -136,7 +136,7 @@ def test_a_run_that_was_cut_off_has_no_result_yet(compare, trained, tmp_path):
         (("nowhere",), 2, "nowhere: is no directory; expected the directory of a run"),
         (("runs",), 2, "runs: has no config.toml; expected the directory of a run"),
         ((), 2, "missing argument 'RUN...'"),
-        (("1", "--with", "jax"), 2, "'jax' is not one of 'sklearn', 'torch'"),
+        (("1", "--with", "jax"), 2, "must be one of sklearn, torch, got 'jax'"),
     ],
 )
 def test_wrong_runs_are_named(args, code, message, compare):

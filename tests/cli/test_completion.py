@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pty
 import select
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars
 import pytest
 
 from fastmlp.cli.app import COMMANDS
@@ -35,6 +37,14 @@ def shell(tmp_path, monkeypatch):
     program.chmod(0o755)
     for name in ("001-mnist", "002-iris", "notes"):
         (tmp_path / "cwd" / "runs" / name).mkdir(parents=True)
+    table = "# a comment\narea,price,sold on,street\n1,2,3,4\n"
+    cwd = tmp_path / "cwd"
+    for name in ("t.csv", "part-1.csv", "part-2.csv"):
+        (cwd / name).write_text(table)
+    (cwd / "t.csv.gz").write_bytes(gzip.compress(table.encode()))
+    (cwd / "t.tsv").write_text("x\ty\n1\t2\n")
+    (cwd / "t.jsonl").write_text('{"u": 1, "v": 2}\n')
+    polars.DataFrame({"left": [1], "right": [2]}).write_parquet(cwd / "t.parquet")
     for name in ("001-mnist", "002-iris"):
         (tmp_path / "cwd" / "runs" / name / "config.toml").touch()
     monkeypatch.chdir(tmp_path / "cwd")
@@ -79,9 +89,39 @@ def offered(*words):
         (["fastmlp", "runs", "rm", "001-mnist", "002"], ["002-iris"]),
         (["fastmlp", "runs", "list", "--sort", "s"], ["status", "seconds", "started"]),
         (["fastmlp", "completion", ""], ["bash", "zsh", "fish"]),
+        (["fastmlp", "train", "t.csv", "--target", ""], ["area", "price", "'sold on'", "street"]),
+        (["fastmlp", "train", "t.csv", "--target", "pr"], ["price"]),
+        (["fastmlp", "train", "t.csv", "--exclude", "area,s"], ["'area,sold on'", "area,street"]),
+        (["fastmlp", "cv", "t.csv", "--target", "price", "--group", "str"], ["street"]),
+        (["fastmlp", "look", "t.tsv", "--target", ""], ["x", "y"]),
+        (["fastmlp", "train", "t.csv.gz", "--sample-weight", "p"], ["price"]),
+        (["fastmlp", "train", "part-*.csv", "--target", "p"], ["price"]),
+        (["fastmlp", "train", "t.jsonl", "--target", ""], ["u", "v"]),
+        (["fastmlp", "train", "t.parquet", "--target", ""], ["left", "right"]),
+        (["fastmlp", "train", "nothing.csv", "--target", ""], []),
+        (["fastmlp", "train", "--target", ""], []),
+        (["fastmlp", "train", "mnist", "--activation", "le"], ["leaky_relu"]),
+        (["fastmlp", "train", "mnist", "--activation", "relu,ta"], ["relu,tanh"]),
+        (["fastmlp", "train", "mnist", "--loss", "m"], ["mse", "mae"]),
+        (["fastmlp", "train", "mnist", "--optimizer", "adam"], ["adam", "adamw", "adamax"]),
+        (["fastmlp", "train", "mnist", "--initializer", "he"], ["he_normal", "he_uniform"]),
+        (["fastmlp", "train", "mnist", "--lr-schedule", "co"], ["constant", "cosine", "cos_log"]),
+        (["fastmlp", "train", "mnist", "--architecture", "real"], ["realmlp", "realmlp-s"]),
+        (["fastmlp", "train", "mnist", "--monitor", "val_a"], ["val_accuracy", "val_auc"]),
+        (["fastmlp", "train", "mnist", "--averaging", ""], ["ema", "swa"]),
+        (["fastmlp", "train", "--resume", "00"], ["001-mnist", "002-iris"]),
+        (["fastmlp", "importance", "1", "--metric", "ra"], []),
+        (["fastmlp", "importance", "1", "--metric", "rm"], ["rmse"]),
+        (["fastmlp", "plot", "001-mnist", "l"], ["loss", "learning-rate"]),
+        (["fastmlp", "plot", "1", "loss", "conf"], ["confusion"]),
+        (["fastmlp", "report", "0"], ["001-mnist", "002-iris"]),
+        (["fastmlp", "export", "1", "--format", ""], ["onnx", "npz", "c"]),
+        (["fastmlp", "data", "fetch", "mn"], ["mnist"]),
         # What is wrong before the cursor is left out, and nothing is written on the terminal.
         (["fastmlp", "trian", "--v"], ["--version"]),
         (["fastmlp", "data", "lst", "--h"], ["--help"]),
+        (["fastmlp", "help", "tr"], ["train"]),
+        (["fastmlp", "help", "runs", ""], ["list", "rm", "show"]),
     ],
     ids=lambda value: " ".join(value),
 )

@@ -96,7 +96,8 @@ def test_a_commented_line_is_the_default(source):
 
 def test_init_writes_the_file_once(tmp_path):
     first = run("config", "init", "iris")
-    assert (first.returncode, first.stdout, first.stderr) == (0, "fastmlp.toml\n", "")
+    assert (first.returncode, first.stdout) == (0, "fastmlp.toml\n")
+    assert first.stderr == "next: fastmlp train --config fastmlp.toml\n"
     path = tmp_path / "cwd" / "fastmlp.toml"
     assert path.read_text() == template("iris")
     assert path.read_text().startswith("#:schema ./fastmlp.schema.json\n")

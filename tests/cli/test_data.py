@@ -144,6 +144,8 @@ def test_fetch_of_sets_without_files(own, cache):
     assert result.stderr.splitlines() == [
         "moons is computed and has no files of its own",
         "sine is computed and has no files of its own",
+        "next: fastmlp train moons",
+        "      fastmlp train sine",
     ]
     result = own("data", "fetch", "moons", "-q", "--json")
     assert result.stderr == ""

@@ -105,7 +105,7 @@ def test_formats_and_file_names(arguments, file_name, begins, model_path, tmp_pa
     content = (tmp_path / file_name).read_bytes()
     assert content.startswith(begins)
     captured = capsys.readouterr()
-    assert captured.out == f"file           {tmp_path / file_name} ({len(content):,} bytes)\n"
+    assert captured.out == f"file  {tmp_path / file_name} ({len(content):,} bytes)\n"
     assert captured.err == ""
 
 
@@ -119,7 +119,7 @@ def test_onnx_is_checked_unless_told_not_to(flags, says, model_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["file", *["check"] * says]
     if says:
-        assert lines[1].startswith("check          256 samples: no labels differ, probabilities")
+        assert lines[1].startswith("check  256 samples: no labels differ, probabilities")
 
 
 def test_a_check_that_fails_is_code_6_and_keeps_the_file(tmp_path, capsys):
@@ -161,7 +161,7 @@ def test_files_are_overwritten_on_request_alone(model_path, tmp_path, capsys):
             "--output a.txt: must end with .onnx, .npz, .h, or --format must be given",
         ),
         (("-o", "a.npz", "--format", "c"), "--output a.npz: has the suffix of npz, --format is c"),
-        (("--format", "pickle"), "'pickle' is not one of 'onnx', 'npz', 'c'"),
+        (("--format", "pickle"), "must be one of onnx, npz, c, got 'pickle'"),
         (("-o", "a.npz", "--name", "x"), "--name: is for C headers, not for npz"),
         (("-o", "a.npz", "--check"), "--check: is for ONNX, not for npz"),
         (("-o", "a.h", "--name", "1x"), "name must be letters, digits and single underscores"),

@@ -224,7 +224,7 @@ def test_a_reader_that_leaves_early_is_no_error(work, tmp_path):
         assert process.stdout.readline().startswith(b"prediction,p(")
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(TIMEOUT) == 1
+        assert process.wait(TIMEOUT) == 141
 
 
 def test_output_that_cannot_be_written_is_code_1(work):

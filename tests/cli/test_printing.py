@@ -60,7 +60,61 @@ def test_a_narrow_terminal_breaks_texts_and_no_numbers(printed):
         "x           -",
     ]
     assert max(map(text_width, lines)) <= 28
-    assert " ".join(printed(10)[2:6]).count("1,234") == 1
+    assert printed(16).count("e\u0301te\u0301     1,234") == 1
+
+
+def test_what_is_least_important_is_left_out_first(printed):
+    whole = printed(None, least=["note"])
+    assert len(whole[0].split()) == 3
+    assert printed(80, least=["note"]) == whole
+    assert printed(27, least=["note", "value"])[2] == "e\u0301te\u0301     1,234"
+    assert printed(12, least=["note", "value"])[2] == "e\u0301te\u0301"
+
+
+def test_long_words_are_shortened_in_the_middle_on_terminals_only(capsys, monkeypatch):
+    path = "runs/001-a-name-that-is-much-too-long/best.safetensors"
+    rows = [(path, "0.5", "日本語日本語日本語日本語")]
+
+    def shown():
+        print_table(("file", "loss", "place"), rows, ("loss",), State())
+        return capsys.readouterr().out.splitlines()
+
+    assert path in shown()[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for columns in range(30, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = shown()
+        assert len(lines) == 2
+        assert max(map(text_width, lines)) <= columns
+        assert "\N{HORIZONTAL ELLIPSIS}" in lines[1]
+        assert lines[1].startswith("run")
+        assert " 0.5 " in lines[1]
+    # What a user may copy stays whole, however long it is.
+    print_pairs([("model", path)])
+    assert capsys.readouterr().out.splitlines()[0] == f"model  {path}"
+
+
+def test_more_columns_than_fit_come_in_blocks(capsys, monkeypatch):
+    header = ["setting", *(f"run-{number}" for number in range(9))]
+    rows = [["rate", *(f"{number}.0001" for number in range(9))]]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(header, rows, header[1:], State())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    starts = [line.split()[0] for line in lines if line]
+    assert starts == ["setting", "rate"] * (len(starts) // 2)
+    words = " ".join(lines).split()
+    assert all(words.count(name) == 1 for name in [*header[1:], *rows[0][1:]])
+
+
+def test_long_values_of_pairs_are_wrapped_at_blanks(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "24")
+    print_pairs([("note", "a note of several words")])
+    assert capsys.readouterr().out == "note  a note of several\n      words\n"
 
 
 def test_a_title_and_bold_rows(printed, monkeypatch):

@@ -270,7 +270,7 @@ def test_one_addition_to_each_family(tmp_path):
         assert re.search(rf"\b{name}\b", found["settings"][family]), family
     assert "``softsign``: z / (1 + |z|)" in found["documentation"]
 
-    page = run(sys.executable, "-m", "fastmlp.cli", "train", "--help", cwd=tmp_path, **source)
+    page = run(sys.executable, "-m", "fastmlp.cli", "train", "--help-all", cwd=tmp_path, **source)
     assert all(re.search(rf"\b{name}\b", page) for name in names.values())
     errors = run(
         sys.executable, "-c",

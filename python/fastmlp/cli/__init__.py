@@ -7,7 +7,11 @@ The modules beside it hold code that several commands use and import no command;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from fastmlp.cli.signals import Signals, Terminated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as in fastmlp/__init__.py
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
@@ -18,15 +22,28 @@ def main(args: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     args : sequence of str, optional
-        Arguments without the program's name; by default ``sys.argv[1:]``.
+        Arguments without the program's name; by default ``sys.argv[1:]``, and then the process is
+        expected to end after the call: it answers Ctrl-C and SIGTERM until its end.
 
     Returns
     -------
     int
         Exit code: 0 ok, 1 unexpected error, 2 usage or configuration, 3 data missing or corrupt,
         4 model file invalid, 5 training diverged, 6 a requested check failed, 7 an extra is
-        missing, 130 Ctrl-C, 143 SIGTERM.
+        missing, 130 Ctrl-C, 141 standard output was closed, 143 SIGTERM.
     """
-    from fastmlp.cli.app import run
+    signals = Signals()
+    if args is not None:
+        from fastmlp.cli.app import run
 
-    return run(args)
+        return run(args, signals)
+    signals.answer()
+    try:
+        signals.start()
+        from fastmlp.cli.app import run
+
+        return run(None, signals)
+    except (KeyboardInterrupt, Terminated) as error:  # while another error was reported
+        code = signals.failed(error)
+        signals.finish(code)
+        return code

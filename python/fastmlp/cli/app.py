@@ -9,22 +9,22 @@ import contextlib
 import importlib
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import click
 
 import fastmlp
-from fastmlp.cli.errors import ExitCode, Terminated, classify, error_json, printable, use_color
-from fastmlp.cli.options import HELP_NAMES, State, common_options, format_page, unknown
+from fastmlp import _files
+from fastmlp.cli.errors import CliError, ExitCode, classify, error_json, printable, use_color
+from fastmlp.cli.options import GroupBase, State, common_options
+from fastmlp.cli.signals import Signals, Terminated
 
 __all__ = ["cli", "run"]
 
+COMPLETION_VARIABLE = "_FASTMLP_COMPLETE"
 # One line of help per command, so that the group's help and completion import no command.
 COMMANDS = {
     "train": "Train a network and keep the run in a directory.",
@@ -47,6 +47,7 @@ COMMANDS = {
     "runs": "List, show and remove runs.",
     "info": "Show version, CPU, extras; check the installation.",
     "completion": "Print the completion script of a shell.",
+    "help": "Show the help of a command.",
 }
 
 GROUP_EXAMPLES = """\
@@ -57,7 +58,7 @@ fastmlp report runs/001-mnist
 fastmlp data list"""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(GroupBase):
     """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,15 +74,6 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command; the error about an unknown one suggests the nearest name."""
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, COMMANDS), ctx)
-        return super().resolve_command(ctx, args)
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Complete names of commands without importing them."""
         from click.shell_completion import CompletionItem
@@ -92,10 +84,6 @@ class LazyGroup(click.Group):
             if name.startswith(incomplete)
         ]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help page with the examples before the options."""
-        format_page(self, ctx, formatter, GROUP_EXAMPLES)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
@@ -112,15 +100,16 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": HELP_NAMES, "auto_envvar_prefix": "FASTMLP"},
+    examples=GROUP_EXAMPLES,
     epilog=(
         "Every long option can also be set by a variable: --epochs by FASTMLP_EPOCHS. "
         "A flag overrides the variable. Exit codes: 0 ok, 1 unexpected, 2 usage, 3 data missing "
         "or corrupt, 4 model file invalid, 5 diverged, 6 requested check failed, 7 extra missing, "
-        "130 Ctrl-C, 143 SIGTERM."
+        "130 Ctrl-C, 141 the output was closed, 143 SIGTERM."
     ),
 )
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     is_eager=True,
@@ -132,28 +121,6 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 @common_options(json_option=False)
 def cli() -> None:
     """Train multi-layer perceptrons on CPUs, fast and reproducible to the last bit."""
-
-
-def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Convert SIGTERM to an exception, so that a training can save its model before it ends."""
-    # A handler of the caller and an ignored signal are kept. Only the main thread may set one.
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    )
-    if not ours:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
@@ -174,9 +141,34 @@ def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
     return int(code)
 
 
+class _Lenient:
+    """Standard error that drops what nobody reads any more: progress must not end work."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write the text, or drop it if the pipe is closed."""
+        try:
+            return int(self._stream.write(text))
+        except BrokenPipeError:
+            _discard(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, or drop its content if the pipe is closed."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            _discard(self._stream)
+
+
 @contextlib.contextmanager
 def _standard_streams() -> Iterator[None]:
-    """Give a process whose standard output or error is closed one that discards everything."""
+    """Give a process without standard output or error one that discards everything."""
     with contextlib.ExitStack() as stack:
         if sys.stdout is None:
             nowhere = stack.enter_context(open(os.devnull, "w"))
@@ -184,30 +176,55 @@ def _standard_streams() -> Iterator[None]:
         if sys.stderr is None:
             nowhere = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(contextlib.redirect_stderr(nowhere))
+        stack.enter_context(contextlib.redirect_stderr(cast("Any", _Lenient(sys.stderr))))
         yield
 
 
 @_standard_streams()
-def run(args: Sequence[str] | None = None) -> int:
+def run(args: Sequence[str] | None, signals: Signals) -> int:
     """Run the command line and convert every error to an exit code; see `fastmlp.cli.main`."""
     arguments = list(sys.argv[1:] if args is None else args)
     state = State()
+    signals.report = lambda error: _report(error, state, arguments)
+    signals.clean_up = _files.remove_unfinished
+    code = _code_of(arguments, state, signals)
+    signals.finish(code)
+    return code
+
+
+def _code_of(arguments: list[str], state: State, signals: Signals) -> int:
+    """Run the command line, report its error, if any, and return the exit code."""
     try:
-        with _sigterm_raises():
-            outcome: Any = cli.main(
-                arguments, prog_name="fastmlp", standalone_mode=False, obj=state
-            )
+        code = _call(arguments, state)
         sys.stdout.flush()  # what cannot be written is an error of the command
-        # click returns the argument of ctx.exit() or the return value of the command.
-        return int(outcome) if isinstance(outcome, int) else 0
+        return code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return int(ExitCode.USAGE)
     except BrokenPipeError:  # without a message: `fastmlp data list | head -1`
         _discard_unwritable_output()
-        return int(ExitCode.UNEXPECTED)
+        return int(ExitCode.PIPE_CLOSED)
     except (Exception, KeyboardInterrupt, Terminated) as error:
-        return _report(error, state, arguments)
+        # Libraries turn the exception of a signal into others.
+        is_other = signals.first is not None and not isinstance(error, (CliError, click.Abort))
+        return _report(signals.exception() if is_other else error, state, arguments)
+    finally:
+        _files.remove_unfinished()
+
+
+def _call(arguments: list[str], state: State) -> int:
+    """Run a command, or complete one for a shell, and return the exit code."""
+    # Not `cli.main`, which ends the process by itself where a pipe is closed.
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, "fastmlp", COMPLETION_VARIABLE, instruction)
+    try:
+        with cli.make_context("fastmlp", arguments, obj=state) as ctx:
+            outcome = cli.invoke(ctx)
+    except click.exceptions.Exit as end:
+        outcome = end.exit_code
+    return int(outcome) if isinstance(outcome, int) else 0
 
 
 def _discard_unwritable_output() -> None:
@@ -218,6 +235,11 @@ def _discard_unwritable_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        os.close(devnull)
+        _discard(sys.stdout)
+
+
+def _discard(stream: Any) -> None:
+    """Let everything that is written to a stream vanish."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import click
 
+from fastmlp.cli.signals import Terminated
 from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
 from fastmlp.extras import MissingExtraError
 
@@ -22,7 +23,6 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ExitCode",
-    "Terminated",
     "classify",
     "error_json",
     "printable",
@@ -42,11 +42,8 @@ class ExitCode(enum.IntEnum):
     CHECK_FAILED = 6
     EXTRA_MISSING = 7
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
     TERMINATED = 143
-
-
-class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, it is not an error
-    """SIGTERM arrived; a BaseException, so that `except Exception` does not catch it."""
 
 
 class CliError(Exception):
@@ -80,9 +77,6 @@ class CheckFailedError(CliError):
 
 def classify(error: BaseException) -> tuple[ExitCode, str]:
     """Return the exit code and the message for the exception that ended a command."""
-    # A signal during an import arrives as the cause of an ImportError.
-    while isinstance(error, ImportError) and error.__cause__ is not None:
-        error = error.__cause__
     if isinstance(error, CliError):
         return error.exit_code, str(error)
     if isinstance(error, (KeyboardInterrupt, click.Abort)):

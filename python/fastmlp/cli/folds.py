@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode, classify
 from fastmlp.cli.options import State
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
 from fastmlp.cli.runs import held
+from fastmlp.cli.signals import Terminated, ends_in_order
 
 if TYPE_CHECKING:
     from fastmlp.experiment.bagging import BaggedModel
@@ -136,9 +137,11 @@ def run_plan(
         return f"{done} of {len(plan.folds)} folds finished; the same command continues"
 
     try:
-        return run_folds(
-            plan, place, processes=processes, listener=listener, announce=announce, measure=measure
-        )
+        with ends_in_order():
+            return run_folds(
+                plan, place, processes=processes, listener=listener, announce=announce,
+                measure=measure,
+            )  # fmt: skip
     except (KeyboardInterrupt, Terminated) as error:
         code, message = classify(error)
         raise CliError(f"{message} ({kept()})", code) from error

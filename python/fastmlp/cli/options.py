@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fastmlp.cli.variables import unknown_variables, variable_of
 from fastmlp.errors import did_you_mean
 
 __all__ = [
-    "HELP_NAMES",
+    "Choice",
     "CommandBase",
     "Fraction",
     "GroupBase",
@@ -34,12 +36,7 @@ __all__ = [
 ]
 
 _DATA_ARGUMENTS = ("dataset", "samples")
-HELP_NAMES = ["-h", "--help"]
-# The prefix lacks the command's name, so that an option has the same variable in all commands.
-CONTEXT_SETTINGS: dict[str, Any] = {
-    "help_option_names": HELP_NAMES,
-    "auto_envvar_prefix": "FASTMLP",
-}
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 # click.ParamType is generic since click 8.4 and not subscriptable in earlier releases.
 if TYPE_CHECKING:
@@ -52,13 +49,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class State:
-    """The switches needed to report an error, even if the command was never called."""
+    """The switches needed to report an error, even if the command was never called.
+
+    `next_steps` are commands, as words, that a user may want after this one.
+    """
 
     command: str | None = None
     debug: bool = False
     json: bool = False
     no_color: bool = False
     result_printed: bool = False
+    next_steps: list[tuple[str, ...]] = field(default_factory=list)
+
+    def suggest(self, *words: object) -> None:
+        """Add a command that a user may want next; its arguments must exist."""
+        self.next_steps.append(tuple(map(str, words)))
 
 
 def state_of(ctx: click.Context) -> State:
@@ -87,20 +92,47 @@ def format_page(
 
 
 class HelpPage(click.Command):
-    """A command or group whose help page shows examples before the options."""
+    """A command or group whose help page shows examples before the options.
+
+    Its options can be set by variables, and errors about unknown ones suggest names.
+    """
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         kwargs["context_settings"] = CONTEXT_SETTINGS | kwargs.get("context_settings", {})
         super().__init__(*args, **kwargs)
         self.examples = examples
+        for parameter in self.params:
+            if isinstance(parameter, click.Option) and parameter.allow_from_autoenv:
+                parameter.envvar = parameter.envvar or _variable(parameter)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page with the examples before the options."""
         format_page(self, ctx, formatter, self.examples)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; the error about an unknown option suggests the one that is meant."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            flags = [
+                flag.lstrip("-")
+                for parameter in self.get_params(ctx)
+                for flag in (*parameter.opts, *parameter.secondary_opts)
+                if flag.startswith("--")
+            ]
+            hint = did_you_mean(name.lstrip("-"), flags).replace("'", "'--", 1)
+            raise click.UsageError(f"no such option '{name}'{hint}", ctx) from None
+
+
+def _variable(option: click.Option) -> str | None:
+    """Return the variable of an option, which is the same in all commands."""
+    flag = next((flag for flag in option.opts if flag.startswith("--")), None)
+    return None if flag is None else variable_of(flag)
+
 
 class CommandBase(HelpPage):
-    """A command whose name appears in error reports, with a hint for patterns of files."""
+    """A command whose name appears in error reports, and after which others are suggested."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; files that are left over probably come from a pattern."""
@@ -111,9 +143,19 @@ class CommandBase(HelpPage):
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command after storing its name for error reports."""
-        state_of(ctx).command = ctx.command_path.removeprefix("fastmlp ")
-        return super().invoke(ctx)
+        """Run the command; if it succeeds, print what to do next."""
+        state = state_of(ctx)
+        state.command = ctx.command_path.removeprefix("fastmlp ")
+        if not ctx.params.get("quiet"):
+            for name, hint in unknown_variables():
+                click.echo(f"fastmlp: warning: unknown variable {name}{hint}", err=True)
+        outcome = super().invoke(ctx)
+        if not (outcome or state.json or ctx.params.get("quiet")):
+            label = "next:"
+            for words in state.next_steps:
+                click.echo(f"{label} {shlex.join(('fastmlp', *words))}", err=True)
+                label = " " * len(label)
+        return outcome
 
 
 def _leftover(command: click.Command, rest: list[str]) -> str:
@@ -133,17 +175,16 @@ class GroupBase(HelpPage, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command; the error about an unknown one suggests the nearest name."""
-        name = args[0]
-        known = name in self.commands or name.startswith("-")
-        if not known and not ctx.resilient_parsing:
-            raise click.UsageError(unknown("command", name, self.commands), ctx)
+        name, commands = args[0], self.list_commands(ctx)
+        if name not in commands and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(unknown("command", name, commands), ctx)
         return super().resolve_command(ctx, args)
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> str:
-    """Return the message about an unknown name, with the nearest known one."""
+    """Return the message about an unknown name, with the one that is meant."""
     known = list(choices)
-    hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
+    hint = did_you_mean(name, known) or (f"; choose from {', '.join(known)}" if known else "")
     return f"no such {what} '{name}'{hint}"
 
 
@@ -175,6 +216,17 @@ def common_options(*, json_option: bool = True) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+class Choice(click.Choice):  # type: ignore[type-arg]
+    """A name out of several; the error suggests the one that is meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or report one that is none of them."""
+        if value not in self.choices:
+            hint = did_you_mean(str(value), self.choices)
+            self.fail(f"must be one of {', '.join(self.choices)}, got {value!r}{hint}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Number(_ParamType):

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import click
@@ -85,10 +85,17 @@ def shown_setting(value: Any) -> str:
 
 
 def print_pairs(rows: Sequence[tuple[str, str]], indent: str = "") -> None:
-    """Print names and values in two columns."""
+    """Print names and values in two columns; a narrow terminal gets long values in lines."""
     width = max((text_width(name) for name, _ in rows), default=0)
+    room = _room()
     for name, value in rows:
-        click.echo(_one_line(f"{indent}{_aligned(name, width)}{GAP}{value}").rstrip())
+        first = f"{indent}{_aligned(_one_line(name), width)}{GAP}"
+        lines = [_one_line(value)]
+        if room is not None and room - text_width(first) >= NARROWEST:
+            lines = _folded(lines[0], room - text_width(first), shorten=False)
+        for line in lines:
+            click.echo(f"{first}{line}".rstrip())
+            first = " " * text_width(first)
 
 
 def print_section(title: str, rows: Sequence[tuple[str, str]]) -> None:
@@ -105,10 +112,13 @@ def print_table(
     *,
     title: str = "",
     bold_rows: Collection[int] = (),
+    least: Sequence[str] = (),
 ) -> None:
     """Print a table on standard output.
 
-    If the terminal is too narrow, long cells are wrapped.
+    A pipe gets all of it. On a terminal that is too narrow, the least important columns are left
+    out; then texts are wrapped at blanks, and longer words are shortened in the middle; at last,
+    columns are printed in several blocks. Numbers are never changed.
 
     Parameters
     ----------
@@ -123,6 +133,8 @@ def print_table(
         Line above the table.
     bold_rows : collection of int
         Indices of the rows that are printed in bold, counted from 0.
+    least : sequence of str
+        Names of the columns that may be left out, the least important one first.
     """
     color = use_color(sys.stdout, no_color=state.no_color)
     lines = [[_one_line(cell) for cell in row] for row in (*([header] if header else []), *rows)]
@@ -130,14 +142,28 @@ def print_table(
         return
     right = [name in numbers for name in header] or [False] * len(lines[0])
     widths = [max(map(text_width, column)) for column in zip(*lines, strict=True)]
-    if sys.stdout.isatty():
-        widths = _narrowed(widths, right, shutil.get_terminal_size().columns)
+    room = _room()
+    blocks = [list(range(len(widths)))]
+    if room is not None:
+        blocks = _blocks(widths, right, room, [header.index(name) for name in least])
     bold = {i + bool(header) for i in bold_rows} | ({0} if header else set())
     if title:
         click.echo(_styled(_one_line(title), color), color=color)
-    for number, cells in enumerate(lines):
-        for line in _row_lines(cells, widths, right):
-            click.echo(_styled(line, color and number in bold), color=color)
+    for place, block in enumerate(blocks):
+        if place:
+            click.echo()
+        flags = [right[i] for i in block]
+        fitted = [widths[i] for i in block]
+        if room is not None:
+            fitted = _narrowed(fitted, flags, room)
+        for number, cells in enumerate(lines):
+            for line in _row_lines([cells[i] for i in block], fitted, flags):
+                click.echo(_styled(line, color and number in bold), color=color)
+
+
+def _room() -> int | None:
+    """Return the columns of the terminal; None if the output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _styled(line: str, bold: bool) -> str:
@@ -148,17 +174,43 @@ def _one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def _blocks(
+    widths: Sequence[int], right: Sequence[bool], room: int, least: Sequence[int]
+) -> list[list[int]]:
+    """Return the columns of each block of a table; every block begins with the first column."""
+    columns = list(range(len(widths)))
+    for column in least:
+        if _total(widths[i] for i in columns) <= room:
+            break
+        columns.remove(column)
+    smallest = [
+        width if number else min(width, NARROWEST)
+        for width, number in zip(widths, right, strict=True)
+    ]
+    first, *others = columns
+    blocks = [[first]]
+    for column in others:
+        block = blocks[-1]
+        if len(block) > 1 and _total(smallest[i] for i in (*block, column)) > room:
+            blocks.append([first, column])
+        else:
+            block.append(column)
+    return blocks
+
+
+def _total(widths: Iterable[int]) -> int:
+    found = list(widths)
+    return sum(found) + len(GAP) * (len(found) - 1)
+
+
 def _narrowed(widths: Sequence[int], right: Sequence[bool], room: int) -> list[int]:
-    """Return widths with which the columns fit; text is narrowed first, then numbers."""
+    """Return widths with which the columns fit; those of numbers stay."""
     fitted = list(widths)
-    excess = sum(fitted) + len(GAP) * (len(fitted) - 1) - room
-    for may_shrink in ([not number for number in right], [True] * len(fitted)):
-        while excess > 0:
-            columns = [i for i, may in enumerate(may_shrink) if may and fitted[i] > NARROWEST]
-            if not columns:
-                break
-            fitted[max(columns, key=fitted.__getitem__)] -= 1
-            excess -= 1
+    for _ in range(_total(fitted) - room):
+        columns = [i for i, number in enumerate(right) if not number and fitted[i] > NARROWEST]
+        if not columns:
+            break
+        fitted[max(columns, key=fitted.__getitem__)] -= 1
     return fitted
 
 
@@ -173,18 +225,36 @@ def _row_lines(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool
     return [GAP.join(parts).rstrip() for parts in zip(*padded, strict=True)]
 
 
-def _folded(text: str, width: int) -> list[str]:
-    """Return the text in lines of at most `width` columns, wrapped at blanks if possible."""
-    lines = []
-    while text_width(text) > width:
-        end = 1
-        while text_width(text[: end + 1]) <= width:
-            end += 1
-        blank = text.rfind(" ", 1, end + 1)
-        cut = blank if blank > 0 else end
-        lines.append(text[:cut])
-        text = text[cut:].lstrip()
-    return [*lines, text]
+def _folded(text: str, width: int, *, shorten: bool = True) -> list[str]:
+    """Return the text in lines of at most `width` columns, wrapped at blanks.
+
+    Words that are longer are shortened in the middle, or else left as they are.
+    """
+    if text_width(text) <= width:
+        return [text]
+    lines: list[str] = []
+    for word in text.split(" "):
+        word = _shortened(word, width) if shorten else word
+        if lines and text_width(lines[-1]) + 1 + text_width(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _shortened(word: str, width: int) -> str:
+    """Return a word with the middle replaced by an ellipsis where it is too long."""
+    if text_width(word) <= width:
+        return word
+    head, tail = "", ""
+    while True:
+        at_head = len(head) <= len(tail)
+        longer = (
+            (word[: len(head) + 1], tail) if at_head else (head, word[len(word) - len(tail) - 1 :])
+        )
+        if sum(map(text_width, longer)) + 1 > width:
+            return f"{head}\N{HORIZONTAL ELLIPSIS}{tail}"
+        head, tail = longer
 
 
 def _aligned(text: str, width: int, *, right: bool = False) -> str:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
+from fastmlp.cli.options import State
 from fastmlp.cli.sources import data_errors, load_experiment, plain_warnings, require_source
 from fastmlp.errors import FormatError
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from fastmlp.model import MLP
 
 __all__ = [
-    "complete_run",
     "held",
     "load_own_data",
     "load_own_folds",
@@ -43,6 +44,8 @@ __all__ = [
     "run_or_file",
     "run_paths",
     "runs_directory",
+    "suggest_picture",
+    "suggest_prediction",
 ]
 
 _NUMBERED = re.compile(r"([0-9]+)-")
@@ -119,15 +122,6 @@ def _by_number(argument: str, directory: Path) -> Path:
         raise ConfigError(f"{names} have the number {argument}; name one of them")
     latest = f"; the latest is {runs[-1].name}" if runs else ""
     raise ConfigError(f"no run {argument} in {directory}{latest}")
-
-
-def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Complete names of runs, or files if no name matches."""
-    from click.shell_completion import CompletionItem
-
-    parent = ctx.params.get("runs") or runs_directory()
-    names = [run.name for run in run_paths(parent) if run.name.startswith(incomplete)]
-    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 # ---------------------------------------------------------------- opening
@@ -248,6 +242,19 @@ def model_file_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         text = f"{path}: {error.strerror or error}"
         raise CliError(text, ExitCode.MODEL_FILE) from error
+
+
+def suggest_picture(state: State, place: Path, kind: str) -> None:
+    """Suggest to draw a picture of a run, if it is one and the package is installed."""
+    if (place / "config.toml").is_file() and find_spec("matplotlib") is not None:
+        state.suggest("plot", place, kind)
+
+
+def suggest_prediction(state: State, place: Path, source: object) -> None:
+    """Suggest to predict for the table that a model was trained on, to show how it is done."""
+    if isinstance(source, str) and os.path.isfile(source) and not source.endswith(".npz"):
+        below = os.path.relpath(source)
+        state.suggest("predict", place, source if below.startswith("..") else below)
 
 
 @contextmanager

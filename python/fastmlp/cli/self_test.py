@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fastmlp
+from fastmlp.cli.signals import ends_in_order
 
 __all__ = ["Check", "run_checks", "trained_digest"]
 
@@ -129,7 +130,7 @@ def _round_trip() -> tuple[bool, str]:
 
     model = fastmlp.MLP([6, 7, 3], seed=3)
     x = np.linspace(-2, 2, 24).reshape(4, 6)
-    with tempfile.TemporaryDirectory(prefix="fastmlp-") as directory:
+    with ends_in_order(), tempfile.TemporaryDirectory(prefix="fastmlp-") as directory:
         path = Path(directory) / "model.safetensors"
         model.save(path)
         other = fastmlp.MLP.load(path)

@@ -15,17 +15,27 @@ Values remain text here; `fastmlp.experiment.schema` converts and checks them.
 from __future__ import annotations
 
 import os
+import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 from click.core import ParameterSource
 
+from fastmlp.cli.completion import (
+    Completion,
+    complete_columns,
+    complete_file,
+    complete_metric,
+    completes,
+)
 from fastmlp.cli.errors import ConfigError
 from fastmlp.cli.options import CommandBase
 from fastmlp.cli.sources import canonical_name
+from fastmlp.cli.variables import variable_of
 
 if TYPE_CHECKING:
     from fastmlp.experiment.schema import Config
@@ -47,10 +57,28 @@ __all__ = [
     "toml_value",
     "user_layers",
     "variable_assignments",
+    "words_of",
     "with_options",
 ]
 
 SECTIONS = ("data", "network", "optimizer", "schedule", "training")
+
+# Settings that the short help of a command shows, and options of commands that it leaves out.
+COMMON = {
+    "--target", "--exclude", "--validation-fraction", "--architecture", "--hidden", "--optimizer",
+    "--lr", "--epochs", "--batch-size", "--patience", "--seed", "--threads",
+}  # fmt: skip
+RARE = {
+    "--debug", "--dry-run", "--no-color", "--offline", "--overwrite", "--report", "--set",
+    "--verbose",
+}  # fmt: skip
+COLUMNS = {
+    "data.target", "data.features", "data.exclude", "data.categorical", "data.numeric", "data.date",
+    "data.id", "data.sample_weight", "data.index_column", "data.group",
+}  # fmt: skip
+FILES = {"data.test", "data.data_dir", "training.init"}
+_EXAMPLES = 5
+_ALL = "fastmlp.help_all"
 
 Values = Mapping[str, Any]
 
@@ -65,8 +93,8 @@ class SettingOption(click.Option):
 class SettingsCommand(CommandBase):
     """A command with an option for each setting that has a flag, and with --config and --set.
 
-    Its help groups these options by section. They are created when first needed, because loading
-    the schema of the settings is slow.
+    Its help shows the most used options; --help-all shows all, grouped by section. They are created
+    when first needed, because loading the schema of the settings is slow.
     """
 
     sections: tuple[str, ...] = SECTIONS
@@ -77,7 +105,31 @@ class SettingsCommand(CommandBase):
         if not self._has_settings:
             self._has_settings = True
             self.params += [config_option(), _set_option(), *_setting_options(self.sections)]
+            self.params.append(_help_all_option())
         return super().get_params(ctx)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a page that fits a screen, or with --help-all everything."""
+        if ctx.meta.get(_ALL):
+            super().format_help(ctx, formatter)
+            return
+        formatter.write_text(" ".join((self.help or "").partition("\n\n")[0].split()))
+        with formatter.section("Examples"):
+            for line in self.examples.strip().splitlines()[:_EXAMPLES]:
+                formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        formatter.write_paragraph()
+        self.format_usage(ctx, formatter)
+        records = [
+            (names, _in_short(text))
+            for parameter in self.get_params(ctx)
+            if _is_common(parameter) and (record := parameter.get_help_record(ctx)) is not None
+            for names, text in [record]
+        ]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        formatter.write_paragraph()
+        count = sum(isinstance(parameter, click.Option) for parameter in self.get_params(ctx))
+        formatter.write_text(f"All {count} options: {ctx.command_path} --help-all")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then those of each section."""
@@ -94,6 +146,34 @@ class SettingsCommand(CommandBase):
             if title in groups:
                 with formatter.section(title):
                     formatter.write_dl(groups[title])
+
+
+def _help_all_option() -> click.Option:
+    def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            ctx.meta[_ALL] = True
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+
+    return click.Option(
+        ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=show,
+        allow_from_autoenv=False, help="Show all options and exit.",
+    )  # fmt: skip
+
+
+def _is_common(parameter: click.Parameter) -> bool:
+    """Whether the short help shows an option: a common setting, or one of the command's own."""
+    if isinstance(parameter, SettingOption):
+        return parameter.opts[0] in COMMON
+    if isinstance(parameter, click.Argument):
+        return False
+    return not RARE.intersection(parameter.opts)
+
+
+def _in_short(text: str) -> str:
+    """Return the first sentence of a help text, or the first part of one."""
+    first = re.split(r"; |\. |\.? \[", text)[0].rstrip(".")
+    return re.sub(r"^([^,]{20,}), .*", r"\1", first)
 
 
 class DataSettingsCommand(SettingsCommand):
@@ -134,7 +214,7 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
     text = " ".join(str(field.description).split())
     keywords: dict[str, Any] = {
         "default": None,
-        "envvar": f"FASTMLP_{flag.strip('-').replace('-', '_').upper()}",
+        "envvar": variable_of(flag),
         "help": text + _shown_default(section, name, field.default),
     }
     declaration = flag
@@ -143,8 +223,7 @@ def _setting_option(section: str, name: str, field: Any, extra: Values) -> Setti
         declaration = f"{flag}/--no-{flag.strip('-')}"
     else:
         keywords["metavar"] = extra.get("metavar", "VALUE")
-        values = _monitored if name == "monitor" else _values_of(field.annotation)
-        keywords["shell_complete"] = _completion(values)
+        keywords["shell_complete"] = _completion(f"{section}.{name}", field.annotation)
     return SettingOption([declaration, f"{section}__{name}"], **keywords)
 
 
@@ -161,28 +240,36 @@ def _shown_default(section: str, name: str, default: Any) -> str:
     return f"  [default: {default}]"
 
 
-def _values_of(annotation: Any) -> Callable[[], list[str]]:
-    """Return a function that lists the values of a setting with a fixed set of values."""
+def _completion(key: str, annotation: Any) -> Completion:
+    """Return what completes the values of a setting."""
+    if key == "training.monitor":
+        return complete_metric
+    if key in COLUMNS:
+        return complete_columns
+    if key in FILES:
+        return complete_file
     kinds = (annotation, *typing.get_args(annotation))
     literals = [kind for kind in kinds if typing.get_origin(kind) is Literal]
     values = [value for kind in literals for value in typing.get_args(kind)]
-    return lambda: values
+    names: Completion = completes(values or partial(_names_of, key), several=not values)
+    return names
 
 
-def _monitored() -> list[str]:
-    """Return the names of the quantities that can determine the best epoch."""
-    from fastmlp.metrics import METRICS  # only where names are completed: it loads NumPy
+def _names_of(key: str) -> Iterable[str]:
+    from fastmlp.activations import ACTIVATIONS
+    from fastmlp.initializers import INITIALIZERS
+    from fastmlp.losses import LOSSES
+    from fastmlp.optimizers import OPTIMIZERS
 
-    return ["loss", "accuracy", "val_loss", *(f"val_{name}" for name in METRICS)]
-
-
-def _completion(values: Callable[[], list[str]]) -> Callable[..., list[str]]:
-    """Return a function that completes values."""
-
-    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        return [value for value in values() if value.startswith(incomplete)]
-
-    return complete
+    return {
+        "network.activation": ACTIVATIONS,
+        "network.output_activation": ACTIVATIONS,
+        "network.loss": LOSSES,
+        "network.initializer": INITIALIZERS,
+        "network.embedding": ("none", "periodic", "piecewise_linear"),
+        "optimizer.name": (*OPTIMIZERS, "lbfgs"),
+        "training.averaging": ("ema", "swa"),
+    }.get(key, ())
 
 
 # ---------------------------------------------------------------- arguments
@@ -259,6 +346,25 @@ def take_settings(ctx: click.Context, options: dict[str, Any]) -> Given:
         options.pop("assignments"),
         Layer(values, origins),
     )
+
+
+def words_of(given: Given) -> list[str]:
+    """Return the words of a command line that gives the same, without the learning rate."""
+    words = [] if given.dataset is None else [given.dataset]
+    if given.config_file is not None:
+        words += ["--config", given.config_file]
+    for key, origin in given.options.origins.items():
+        section, _, name = key.partition(".")
+        value = given.options.values[section][name]
+        if origin.kind != "argument" or key == "optimizer.learning_rate":
+            continue
+        if isinstance(value, bool):
+            words.append(origin.place if value else f"--no-{origin.place.lstrip('-')}")
+        else:
+            words += [origin.place, str(value)]
+    for assignment in given.assignments:
+        words += ["--set", assignment]
+    return words
 
 
 # ---------------------------------------------------------------- precedence

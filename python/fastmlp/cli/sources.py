@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "canonical_name",
-    "complete_source",
     "data_errors",
     "load_experiment",
     "plain_warnings",
@@ -73,16 +72,6 @@ def canonical_name(name: str) -> str:
         return get_spec(name).name
     except ValueError as error:
         raise ConfigError(unknown("data set", name, REGISTRY)) from error
-
-
-def complete_source(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[Any]:
-    """Complete names of data sets, or files if no name matches."""
-    from click.shell_completion import CompletionItem
-
-    from fastmlp.datasets.registry import REGISTRY
-
-    names = [CompletionItem(name) for name in REGISTRY if name.startswith(incomplete)]
-    return names or [CompletionItem(incomplete, type="file")]
 
 
 def require_source(source: str) -> None:

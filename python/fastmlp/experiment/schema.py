@@ -6,6 +6,7 @@ for editors and the resolved config.toml of a run are derived from these declara
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -524,6 +525,8 @@ def _message(error: ValidationError, origin: str) -> str:
     given = first["input"]
     if "got " not in text and isinstance(given, (str, int, float)) and given is not True:
         text += f", got {given!r}"
+    if first["type"] == "literal_error" and isinstance(given, str):
+        text += did_you_mean(given, re.findall("'([^']*)'", first["ctx"]["expected"]))
     return f"{prefix}{name}: {text}"
 
 

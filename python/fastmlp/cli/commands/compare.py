@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     State,
     common_options,
@@ -17,7 +19,7 @@ from fastmlp.cli.options import (
     state_of,
 )
 from fastmlp.cli.printing import document_head, print_json, print_table, shown_setting
-from fastmlp.cli.runs import complete_run, open_run, run_errors
+from fastmlp.cli.runs import open_run, run_errors
 from fastmlp.cli.sources import data_errors, load_experiment
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ MEASURES = (*SHARES, "rmse", "r2", "loss")
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 @click.option(
-    "--with", "peers", multiple=True, type=click.Choice(("sklearn", "torch")),
+    "--with", "peers", multiple=True, type=Choice(("sklearn", "torch")),
     help="Also train the first run's network with this library; may be repeated.",
 )  # fmt: skip
 @quiet_option()

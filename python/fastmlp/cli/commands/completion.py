@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fastmlp.cli.options import CommandBase
+from fastmlp.cli.options import Choice, CommandBase
 
 __all__ = ["completion"]
 
@@ -23,7 +23,7 @@ source <(fastmlp completion bash)"""
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
-@click.argument("shell", type=click.Choice(list(INSTALLATION)))
+@click.argument("shell", type=Choice(list(INSTALLATION)))
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str) -> None:
     """Print the completion script of a shell: bash (4.4 or later), zsh or fish."""

@@ -13,6 +13,7 @@ import click
 
 import fastmlp
 from fastmlp._files import atomic_write, read_regular_file
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import ConfigError, ExitCode, use_color
 from fastmlp.cli.options import CommandBase, GroupBase, State, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json
@@ -26,7 +27,6 @@ from fastmlp.cli.settings import (
     toml_value,
     user_layers,
 )
-from fastmlp.cli.sources import complete_source
 
 if TYPE_CHECKING:
     from fastmlp.experiment.schema import Config
@@ -76,6 +76,8 @@ def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: boo
     setting is a comment, so that each data set keeps its recipe. In both cases trainings are
     unchanged until the file is edited.
     """
+    from fastmlp.datasets.registry import REGISTRY
+
     if os.path.lexists(output) and not overwrite:
         raise ConfigError(f"{output} exists; name another with -o, or replace it with --overwrite")
     if dataset is not None:
@@ -90,6 +92,10 @@ def init(ctx: click.Context, /, dataset: str | None, output: str, overwrite: boo
         print_json(state, document_head("config init") | {"path": output, "dataset": dataset})
     else:
         click.echo(output)
+    if dataset in REGISTRY:
+        state.suggest("train", "--config", output)
+    else:  # a table may need its target first
+        state.suggest("config", "validate", output)
 
 
 @config.command(

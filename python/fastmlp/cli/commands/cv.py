@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_columns, complete_source
 from fastmlp.cli.errors import CheckFailedError, CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.folds import (
@@ -23,8 +24,9 @@ from fastmlp.cli.options import (
     quiet_option,
     state_of,
 )
+from fastmlp.cli.runs import suggest_prediction
 from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
-from fastmlp.cli.sources import complete_source, data_errors, plain_warnings, require_source
+from fastmlp.cli.sources import data_errors, plain_warnings, require_source
 
 if TYPE_CHECKING:
     from fastmlp.experiment.cross_validation import CrossValidation
@@ -54,11 +56,11 @@ PARENT = Path("cv")
     help="Number of random divisions into folds.",
 )  # fmt: skip
 @click.option(
-    "--group", default=None, metavar="COLUMN",
+    "--group", default=None, metavar="COLUMN", shell_complete=complete_columns,
     help="Column of groups that stay together, such as patients; it is no input.",
 )  # fmt: skip
 @click.option(
-    "--time", default=None, metavar="COLUMN",
+    "--time", default=None, metavar="COLUMN", shell_complete=complete_columns,
     help="Column of dates or numbers: train on the past, test on the time that follows; it is no "
     "input.",
 )  # fmt: skip
@@ -145,6 +147,7 @@ def _conclude(
         except OSError as error:
             raise CliError(f"--output {output}: {error.strerror or error}") from error
     print_cross_validation(state, "cv", place.result(), str(place.path))
+    suggest_prediction(state, place.path, config.data.source)
     wanted = config.training.min_accuracy
     if wanted is not None:
         score = result.scores.get("accuracy", result.scores.get("subset_accuracy"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import fastmlp
+from fastmlp.cli.completion import complete_set
 from fastmlp.cli.errors import ConfigError, DataError
 from fastmlp.cli.options import (
     CommandBase,
@@ -64,7 +65,7 @@ def list_(ctx: click.Context, /) -> None:
         print_json(state, document_head("data list") | {"datasets": rows})
         return
     table = [_list_row(spec, place) for spec, place in zip(specs, places, strict=True)]
-    print_table(HEADER, table, NUMBERS, state)
+    print_table(HEADER, table, NUMBERS, state, least=("features", "kind"))
 
 
 def _list_entry(spec: Spec, place: Path | None) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _list_row(spec: Spec, place: Path | None) -> tuple[str, ...]:
 @data.command(
     cls=CommandBase, examples="fastmlp data fetch mnist\nfastmlp data fetch mnist fashion-mnist"
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_set)
 @data_dir_option
 @offline_option
 @quiet_option("directories")
@@ -125,6 +126,7 @@ def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, q
         except FormatError as error:
             raise DataError(str(error)) from error
         rows.append({"name": name, "path": None if place is None else str(place)})
+        state.suggest("train", name)
         if place is None:
             report(_without_files(fastmlp.datasets.get_spec(name)))
         elif not state.json:
@@ -134,7 +136,7 @@ def fetch(ctx: click.Context, /, names: tuple[str, ...], data_dir: str | None, q
 
 
 @data.command(cls=CommandBase, examples="fastmlp data verify\nfastmlp data verify mnist --json")
-@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.argument("names", nargs=-1, metavar="[NAME...]", shell_complete=complete_set)
 @common_options()
 @click.pass_context
 def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
@@ -162,7 +164,7 @@ def verify(ctx: click.Context, /, names: tuple[str, ...]) -> None:
 
 
 @data.command(cls=CommandBase, examples="fastmlp data path mnist")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete_set)
 @common_options()
 @click.pass_context
 def path(ctx: click.Context, /, name: str) -> None:
@@ -183,7 +185,7 @@ def path(ctx: click.Context, /, name: str) -> None:
 @data.command(
     cls=CommandBase, examples="fastmlp data clear kmnist\nfastmlp data clear mnist cifar10 --yes"
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_set)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options()
 @click.pass_context

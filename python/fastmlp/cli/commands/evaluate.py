@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_run, complete_source
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.folds import print_cross_validation
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     Fraction,
     State,
@@ -25,8 +27,8 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
-from fastmlp.cli.runs import complete_run, load_own_data, open_models, run_or_file
-from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
+from fastmlp.cli.runs import load_own_data, open_models, run_or_file, suggest_picture
+from fastmlp.cli.sources import data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +53,7 @@ ERRORS = ("mse", "rmse", "mae", "r2")
 @click.argument("model", shell_complete=complete_run)
 @click.argument("dataset", required=False, shell_complete=complete_source)
 @click.option(
-    "--part", type=click.Choice(("auto", "test", "validation", "training")), default="auto",
+    "--part", type=Choice(("auto", "test", "validation", "training")), default="auto",
     show_default=True, help="Part of the data; auto is the test part, or all samples of a file.",
 )  # fmt: skip
 @data_dir_option
@@ -104,6 +106,9 @@ def evaluate(
     _print(state_of(ctx), path, data, part, measured, problem)
     if problem:
         raise CheckFailedError(problem)
+    if dataset is None and measured.task != "multilabel":
+        picture = "predictions" if measured.task == "regression" else "confusion"
+        suggest_picture(state_of(ctx), place, picture)
     return int(ExitCode.OK)
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp._files import created
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CheckFailedError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
-from fastmlp.cli.options import CommandBase, common_options, state_of
-from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_model, run_or_file
+from fastmlp.cli.options import Choice, CommandBase, common_options, state_of
+from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.runs import open_model, run_or_file
 from fastmlp.errors import FormatError
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ SUFFIXES = {"onnx": ".onnx", "npz": ".npz", "c": ".h"}
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("model", shell_complete=complete_run)
 @click.option(
-    "--format", "kind", type=click.Choice(list(SUFFIXES)), default=None,
+    "--format", "kind", type=Choice(list(SUFFIXES)), default=None,
     help="Format of the file.  [default: by the suffix of --output: .onnx, .npz or .h]",
 )  # fmt: skip
 @click.option(
@@ -68,10 +70,11 @@ def export(
     network, source = open_model(run_or_file(model))
     target = source.with_suffix(SUFFIXES[kind]) if output is None else Path(output)
     require_free(target, overwrite=overwrite)
-    _write(network, target, kind, name)
     checks = find_spec("onnxruntime") is not None if checks is None else checks
-    found = _checked(network, target) if kind == "onnx" and checks else None
-    _print(ctx, source, target, kind, found)
+    with created(target):
+        _write(network, target, kind, name)
+        found = _checked(network, target) if kind == "onnx" and checks else None
+        _print(ctx, source, target, kind, found)
     if found is not None and not found["passed"]:
         raise CheckFailedError(f"{target} differs from {source}: {_comparison(found)}")
     return int(ExitCode.OK)
@@ -135,9 +138,10 @@ def _print(
     size = target.stat().st_size
     failed = found is not None and not found["passed"]
     if not state.json:
-        click.echo(f"{'file':<15}{target} ({size:,} bytes)")
+        rows = [("file", f"{target} ({size:,} bytes)")]
         if found is not None and not failed:
-            click.echo(f"{'check':<15}{_comparison(found)}")
+            rows.append(("check", _comparison(found)))
+        print_pairs(rows)
         return
     document = document_head("export") | {
         "status": "check_failed" if failed else "completed",

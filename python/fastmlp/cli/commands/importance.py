@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_metric, complete_run, complete_source
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
     CommandBase,
@@ -22,13 +23,13 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_table
 from fastmlp.cli.runs import (
-    complete_run,
     load_own_data,
     load_own_folds,
     open_models,
     run_or_file,
+    suggest_picture,
 )
-from fastmlp.cli.sources import complete_source, data_errors, plain_warnings
+from fastmlp.cli.sources import data_errors, plain_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ _BAR = 24
 @click.argument("model", shell_complete=complete_run)
 @click.argument("dataset", required=False, shell_complete=complete_source)
 @click.option(
-    "--metric", default=None, metavar="NAME",
+    "--metric", default=None, metavar="NAME", shell_complete=complete_metric,
     help="Metric that is compared, such as auc, log_loss, rmse or mae.  [default: accuracy or r2]",
 )  # fmt: skip
 @click.option(
@@ -123,6 +124,8 @@ def importance(
         with data_errors():
             found = importance_of(network, samples, **options)
     _print(state_of(ctx), path, name, found)
+    if dataset is None and network.preprocessing and network.preprocessing.columns:
+        suggest_picture(state_of(ctx), place, "importance")
     return int(ExitCode.OK)
 
 

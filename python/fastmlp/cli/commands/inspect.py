@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp._files import read_regular_file
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.options import CommandBase, State, common_options, state_of
 from fastmlp.cli.printing import (
     document_head,
@@ -19,7 +20,7 @@ from fastmlp.cli.printing import (
     print_table,
     shown_setting,
 )
-from fastmlp.cli.runs import complete_run, model_file_errors, run_or_file
+from fastmlp.cli.runs import model_file_errors, run_or_file
 
 if TYPE_CHECKING:
     from fastmlp.model import MLP

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import ExitCode
 from fastmlp.cli.options import State, common_options, offline_option, quiet_option, state_of
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_section, print_table
 from fastmlp.cli.settings import DataSettingsCommand, resolve_settings, take_settings
-from fastmlp.cli.sources import complete_source, data_errors, require_source
+from fastmlp.cli.sources import data_errors, require_source
 
 if TYPE_CHECKING:
     from fastmlp.data import RawData
@@ -82,7 +83,7 @@ def _print_profile(profile: Profile, config: Config, state: State) -> None:
         click.echo(note)
     click.echo()
     rows = [_row(column) for column in profile.columns]
-    print_table(HEADER, rows, ("missing", "distinct"), state)
+    print_table(HEADER, rows, ("missing", "distinct"), state, least=("distinct",))
     if profile.suspicions:
         marks = ["!" if text in profile.obstacles else "-" for text in profile.suspicions]
         print_section("look at", list(zip(marks, profile.suspicions, strict=True)))

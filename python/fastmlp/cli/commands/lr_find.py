@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import fastmlp
+from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_picture, write_picture
 from fastmlp.cli.options import (
@@ -20,8 +21,8 @@ from fastmlp.cli.options import (
     state_of,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
-from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
-from fastmlp.cli.sources import complete_source, load_experiment
+from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings, words_of
+from fastmlp.cli.sources import load_experiment
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -72,16 +73,18 @@ def lr_find(
     if highest <= lowest:
         raise ConfigError(f"--highest must be above --lowest, {lowest:g}, got {highest:g}")
     _require_drawable(output)
-    config = resolve_settings(take_settings(ctx, options))
+    given = take_settings(ctx, options)
+    config = resolve_settings(given)
     experiment = load_experiment(config, quiet=quiet)
     found = _search(experiment, lowest, highest, steps)
     if output is not None:
         _draw(found, output)
     _print(found, output, state_of(ctx))
-    if found.problem is None:
-        return int(ExitCode.OK)
-    click.echo(f"fastmlp: error: no learning rate is suggested: {found.problem}", err=True)
-    return int(ExitCode.CHECK_FAILED)
+    if found.problem is not None:
+        click.echo(f"fastmlp: error: no learning rate is suggested: {found.problem}", err=True)
+        return int(ExitCode.CHECK_FAILED)
+    state_of(ctx).suggest("train", *words_of(given), "--lr", f"{found.suggestion:.3g}")
+    return int(ExitCode.OK)
 
 
 def _require_drawable(output: str | None) -> None:

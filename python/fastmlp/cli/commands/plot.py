@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 import fastmlp
+from fastmlp.cli.completion import complete_run, completes
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode, use_color
 from fastmlp.cli.files import PICTURE_FORMATS, require_free, write_picture
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     State,
     common_options,
@@ -25,7 +27,7 @@ from fastmlp.cli.options import (
     unknown,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
+from fastmlp.cli.runs import load_own_data, open_run, run_errors
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -204,13 +206,13 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("run", shell_complete=complete_run)
-@click.argument("kinds", nargs=-1, metavar="[KIND]...")
+@click.argument("kinds", nargs=-1, metavar="[KIND]...", shell_complete=completes(KINDS))
 @click.option(
     "-o", "--output", type=click.Path(), default=None, metavar="PATH",
     help="Directory, or a file if there is one KIND.  [default: RUN/plots]",
 )  # fmt: skip
 @click.option(
-    "--format", "suffix", type=click.Choice(PICTURE_FORMATS), default=None,
+    "--format", "suffix", type=Choice(PICTURE_FORMATS), default=None,
     help="Format of the files.  [default: by the suffix of --output, else svg]",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace files.")
@@ -248,6 +250,7 @@ def plot(
     else:
         for path in written.values():
             click.echo(str(path))
+    state.suggest("report", subject.run.path, "--open")
     return int(ExitCode.OK)
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastmlp._files import atomic_write
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.files import require_free
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     common_options,
     encoding_option,
@@ -26,7 +28,7 @@ from fastmlp.cli.options import (
     unknown,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_models, run_or_file
+from fastmlp.cli.runs import open_models, run_or_file
 from fastmlp.cli.sources import data_errors
 from fastmlp.extras import require
 
@@ -58,7 +60,7 @@ Columns = dict[str, Any]
     help="File to write, or - for standard output.  [default: -]",
 )  # fmt: skip
 @click.option(
-    "--format", "kind", type=click.Choice(FORMATS), default=None,
+    "--format", "kind", type=Choice(FORMATS), default=None,
     help="Format of the output.  [default: by the suffix of --output, else csv]",
 )  # fmt: skip
 @click.option("-p", "--probabilities", is_flag=True, help="Add a column p(class) for each class.")
@@ -67,7 +69,7 @@ Columns = dict[str, Any]
 )
 @click.option("--overwrite", is_flag=True, help="Allow --output to replace a file.")
 @click.option(
-    "--unknown-categories", type=click.Choice(("ignore", "error")), default=None,
+    "--unknown-categories", type=Choice(("ignore", "error")), default=None,
     help="Answer for rows with names that the training did not have, or report them.  "
     "[default: as in the training]",
 )  # fmt: skip

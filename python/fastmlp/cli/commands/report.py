@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from fastmlp.cli.errors import CliError
+from fastmlp.cli.completion import complete_run
+from fastmlp.cli.errors import CliError, classify
 from fastmlp.cli.options import (
     CommandBase,
     common_options,
@@ -13,31 +18,68 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, load_own_data, open_run, run_errors
-from fastmlp.extras import require
+from fastmlp.cli.runs import load_own_data, open_run, run_errors
+from fastmlp.errors import FormatError
+from fastmlp.extras import MissingExtraError, require
+
+if TYPE_CHECKING:
+    from fastmlp.experiment.rundir import RunDirectory
 
 __all__ = ["report"]
 
 
-@click.command(cls=CommandBase, examples="fastmlp report runs/001-mnist\nfastmlp report 1 --json")
+EXAMPLES = """\
+fastmlp report runs/001-mnist
+fastmlp report 1 --open
+fastmlp report 1 --json"""
+
+
+@click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("run", shell_complete=complete_run)
+@click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
 @threads_option
 @quiet_option("path")
 @common_options()
 @click.pass_context
-def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool) -> None:
+def report(
+    ctx: click.Context, /, *, run: str, opens: bool, threads: int | None, quiet: bool
+) -> None:
     """Write report.html and the plots of a run.
 
     RUN is the directory or number of a run. Its model is measured again on the data of the run. The
-    report is one file without scripts or references to other files.
+    report is one file without scripts or references to other files. If it cannot be written again,
+    because the data is gone, --open shows the one that exists.
     """
+    directory = open_run(run)
+    part = None
+    try:
+        path, part = _written(directory, threads, quiet)
+    except (CliError, FormatError, MissingExtraError) as error:
+        path = directory.report_path
+        if not (opens and path.is_file()):
+            raise
+        click.echo(f"fastmlp: warning: not written again: {classify(error)[1]}", err=True)
+    state = state_of(ctx)
+    if state.json:
+        plots = sorted(map(str, directory.plots_path.glob("*.svg")))
+        content = {"run": str(directory.path), "report": str(path), "part": part, "plots": plots}
+        print_json(state, document_head("report") | content)
+    else:
+        click.echo(str(path))
+    if opens:
+        _open(path)
+    else:
+        state.suggest("report", directory.path, "--open")
+
+
+def _written(directory: RunDirectory, threads: int | None, quiet: bool) -> tuple[Path, str]:
+    """Write the report; return its path and the part of the data that it is about."""
     from fastmlp.experiment.evaluation import evaluate
     from fastmlp.model import load_mlp
     from fastmlp.report import write_report
 
     for package in ("matplotlib", "jinja2"):
         require("plot", package)
-    directory = open_run(run)
     with run_errors():
         path = directory.selected_model()
     model = load_mlp(path)
@@ -52,10 +94,13 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
             )
     except OSError as error:
         raise CliError(f"cannot write the report of {directory.path}: {error}") from error
-    state = state_of(ctx)
-    if state.json:
-        plots = sorted(map(str, directory.plots_path.glob("*.svg")))
-        content = {"run": str(directory.path), "report": str(path), "part": part, "plots": plots}
-        print_json(state, document_head("report") | content)
-    else:
-        click.echo(str(path))
+    return path, part
+
+
+def _open(path: Path) -> None:
+    """Open a file in the user's browser; without one, say so."""
+    import webbrowser
+
+    sys.stdout.flush()  # a browser of the terminal takes it over
+    if not webbrowser.open(path.resolve().as_uri()):
+        click.echo(f"fastmlp: no browser was found; open {path} in one", err=True)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fastmlp._files import is_locked
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CliError, ConfigError
-from fastmlp.cli.options import CommandBase, GroupBase, common_options, state_of
+from fastmlp.cli.options import Choice, CommandBase, GroupBase, common_options, state_of
 from fastmlp.cli.printing import (
     document_head,
     print_json,
@@ -25,7 +26,7 @@ from fastmlp.cli.printing import (
     print_table,
     shown_size,
 )
-from fastmlp.cli.runs import complete_run, held, open_any_run, run_paths, runs_directory
+from fastmlp.cli.runs import held, open_any_run, run_paths, runs_directory
 from fastmlp.cli.settings import toml_line
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ fastmlp runs show 3
 fastmlp runs rm 1 2 --dry-run"""
 HEADER = ("name", "data", "status", "epochs", "result", "best", "seconds", "started")
 NUMBERS = ("epochs", "result", "seconds")
+# Columns that a narrow terminal does not show, the least important one first.
+LEAST = ("best", "seconds", "data", "started", "epochs")
 SORTS = ("name", "data", "status", "epochs", "result", "seconds", "started")
 # Directories that commands create in a run; any other was created by a user.
 OWN_DIRECTORIES = ("checkpoints", "plots", "tensorboard")
@@ -82,7 +85,7 @@ def _parent(given: str | None) -> Path:
 )
 @_runs_option
 @click.option(
-    "--sort", type=click.Choice(SORTS), default="name", show_default=True, metavar="NAME",
+    "--sort", type=Choice(SORTS), default="name", show_default=True, metavar="NAME",
     help=f"{', '.join(SORTS[:-1])} or {SORTS[-1]}; results from the best to the worst.",
 )  # fmt: skip
 @common_options()
@@ -104,7 +107,7 @@ def list_(ctx: click.Context, /, runs: str | None, sort: str) -> None:
     if not rows:
         click.echo(f"no runs in {parent}; --runs names another directory", err=True)
         return
-    print_table(HEADER, [_cells(row) for row in rows], NUMBERS, state)
+    print_table(HEADER, [_cells(row) for row in rows], NUMBERS, state, least=LEAST)
     for row in rows:
         if row.problem:
             click.echo(f"fastmlp: warning: {row.problem}", err=True)

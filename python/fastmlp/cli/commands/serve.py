@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import ConfigError, ExitCode
 from fastmlp.cli.options import (
+    Choice,
     CommandBase,
     Number,
     Whole,
@@ -18,7 +20,8 @@ from fastmlp.cli.options import (
     threads_option,
 )
 from fastmlp.cli.printing import document_head, print_json
-from fastmlp.cli.runs import complete_run, open_models, run_or_file
+from fastmlp.cli.runs import open_models, run_or_file
+from fastmlp.cli.signals import stop_counting
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ _GIGABYTE = 1_000_000_000
     help="Time for a request to arrive, and for its answer.  [default: 30]",
 )  # fmt: skip
 @click.option(
-    "--unknown-categories", type=click.Choice(("ignore", "error")), default=None,
+    "--unknown-categories", type=Choice(("ignore", "error")), default=None,
     help="Answer for rows with names that the training did not have, or report them.  "
     "[default: as in the training]",
 )  # fmt: skip
@@ -92,6 +95,7 @@ def serve(
         limits=Limits(max_bytes=max_bytes, max_rows=max_rows, timeout=timeout),
     )  # fmt: skip
     listener = _listen(host, port)
+    stop_counting()  # the server raises a signal again when it has ended
     with listener:
         _announce(ctx, path, listener)
         run_server(predictor, listener, host)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastmlp.cli.errors import CliError, ConfigError, ExitCode, Terminated, classify
+from fastmlp.cli.completion import complete_source
+from fastmlp.cli.errors import CliError, ConfigError, ExitCode, classify
 from fastmlp.cli.options import (
     State,
     Whole,
@@ -29,7 +30,8 @@ from fastmlp.cli.settings import (
     take_settings,
     variable_assignments,
 )
-from fastmlp.cli.sources import complete_source, data_errors, load_experiment
+from fastmlp.cli.signals import Terminated, ends_in_order
+from fastmlp.cli.sources import data_errors, load_experiment
 from fastmlp.extras import require
 
 if TYPE_CHECKING:
@@ -219,7 +221,8 @@ def _run(found: Sweep, experiment: Experiment, jobs: int, quiet: bool, state: St
     if not quiet:
         _announce(found, experiment, done, total)
     try:
-        found.run(study, experiment, jobs=jobs, listener=listener)
+        with ends_in_order():
+            found.run(study, experiment, jobs=jobs, listener=listener)
     except (KeyboardInterrupt, Terminated) as error:
         code, message = classify(error)
         text = f"{message} ({done} of {total} trials finished; {more})"
@@ -284,3 +287,4 @@ def _print(found: Sweep, study: Study, monitor: str, state: State) -> None:
     rows += [(key, _short(value)) for key, value in best.settings.items()]
     rows += [("settings", str(found.best_path)), ("sweep", str(found.path))]
     print_pairs(rows)
+    state.suggest("train", "--config", found.best_path)

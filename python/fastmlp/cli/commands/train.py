@@ -8,8 +8,6 @@ after Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp.cli.completion import complete_run, complete_source
 from fastmlp.cli.errors import (
     CheckFailedError,
     CliError,
     ConfigError,
     ExitCode,
-    Terminated,
     printable,
     use_color,
 )
@@ -38,7 +36,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.progress import Display
-from fastmlp.cli.runs import held, open_any_run, run_errors, runs_directory
+from fastmlp.cli.runs import held, open_any_run, run_errors, runs_directory, suggest_prediction
 from fastmlp.cli.settings import (
     Given,
     SettingsCommand,
@@ -47,8 +45,8 @@ from fastmlp.cli.settings import (
     variable_assignments,
     with_options,
 )
+from fastmlp.cli.signals import Terminated, ends_in_order, postponed
 from fastmlp.cli.sources import (
-    complete_source,
     data_errors,
     load_experiment,
     plain_warnings,
@@ -105,7 +103,7 @@ class Request:
 @click.command(cls=SettingsCommand, examples=EXAMPLES)
 @click.argument("dataset", metavar="DATASET", required=False, shell_complete=complete_source)
 @click.option(
-    "--resume", type=click.Path(), default=None, metavar="RUN",
+    "--resume", type=click.Path(), default=None, metavar="RUN", shell_complete=complete_run,
     help="Continue a run that was interrupted, from its newest checkpoint, to the same result.",
 )  # fmt: skip
 @click.option(
@@ -201,6 +199,7 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         run_plan(plan, place, None, request.quiet, bagging.measured)
         document = place.result()
     print_cross_validation(state, "train", document, str(place.path))
+    suggest_prediction(state, place.path, config.data.source)
     return _require_accuracy(config, document["test"])
 
 
@@ -338,7 +337,7 @@ def _train(
     )
     _announce(request, experiment, model, run, display)
     outcome = _fit(request, experiment, model, run, checkpoint, display)
-    with _signals_held():
+    with postponed():
         # A run that diverged in its first epoch has only the initial weights.
         if outcome.status != "diverged" or outcome.records:
             with _writing(run):
@@ -348,10 +347,16 @@ def _train(
         document = _document_of(experiment, model, outcome, run)
         with _writing(run):
             run.write_json(run.result_path, document)
-    if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
-        _write_report(request, experiment, model, run, outcome, display)
-    _print_result(document, state)
-    _print_findings(document, state, quiet=request.quiet)
+    with _signals_after(outcome):
+        if outcome.status in ("completed", "stopped_early", "time_limit", "check_failed"):
+            _write_report(request, experiment, model, run, outcome, display)
+        _print_result(document, state)
+        _print_findings(document, state, quiet=request.quiet)
+        if run.report_path.exists():
+            state.suggest("report", run.path, "--open")
+        else:
+            state.suggest("evaluate", run.path)
+        suggest_prediction(state, run.path, experiment.config.data.source)
     return _conclude(experiment, outcome, run)
 
 
@@ -403,7 +408,7 @@ def _fit(
 
         callbacks.append(TensorBoard(run.tensorboard_path))
     try:
-        with plain_warnings(quiet=request.quiet), display, _writing(run):
+        with ends_in_order(), plain_warnings(quiet=request.quiet), display, _writing(run):
             train(
                 experiment,
                 model,
@@ -426,6 +431,16 @@ def _fit(
 
 
 @contextlib.contextmanager
+def _signals_after(outcome: Outcome) -> Iterator[None]:
+    """Let a signal after the training replace the status with which the command ends."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        outcome.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
+        outcome.message = outcome.status
+
+
+@contextlib.contextmanager
 def _writing(run: RunDirectory) -> Iterator[None]:
     try:
         yield
@@ -434,21 +449,6 @@ def _writing(run: RunDirectory) -> Iterator[None]:
             f"cannot write to {run.path}: {error}; earlier checkpoints are intact, continue with "
             f"'fastmlp train --resume {run.path}'"
         ) from error
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Ignore a further Ctrl-C or SIGTERM while the model is saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
 
 
 def _write_report(
@@ -478,10 +478,11 @@ def _conclude(experiment: Experiment, outcome: Outcome, run: RunDirectory) -> in
         return int(code)
     if code == ExitCode.CHECK_FAILED:
         raise CheckFailedError(outcome.message)
-    done = f"{len(outcome.records)} of {experiment.config.training.epochs} epochs finished"
+    epochs = experiment.config.training.epochs or 1
+    done = f"{len(outcome.records)} of {epochs} epochs finished"
     saved = f"model saved to {run.last_model}" if run.last_model.exists() else "no model saved"
     hint = ""
-    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED) and len(outcome.records) < epochs:
         hint = f"; continue with 'fastmlp train --resume {run.path}'"
     raise CliError(f"{outcome.message} ({done}; {saved}{hint})", code)
 
