@@ -316,7 +316,8 @@ def test_numbers_are_written_for_people() -> None:
     assert [percent(p) for p in (0, 1, 0.97931)] == ["0.00\u00a0%", "100.00\u00a0%", "97.93\u00a0%"]
     assert percent(1e-6) == "<\u00a00.01\u00a0%"
     assert percent(1 - 1e-6) == ">\u00a099.99\u00a0%"
-    assert [number(v) for v in (1234.56, -0.000123456)] == ["1235", "-0.0001235"]
+    assert [number(v) for v in (1234.56, -0.000123456)] == ["1,235", "-0.0001235"]
+    assert [number(v) for v in (0, 9999.6, 1e6, 2.5e-7)] == ["0", "10,000", "1,000,000", "2.5·10⁻⁷"]
     assert number(float("nan")) == percent(float("inf")) == "not finite"
     assert [duration(s) for s in (0.25, 5, 119.9)] == ["250 ms", "5.00 s", "119.90 s"]
     assert [duration(s) for s in (125, 7259, 7260)] == ["2 min 5 s", "2 h 0 min", "2 h 1 min"]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import metrics
+from fastmlp.plot.fonts import width_of
+from fastmlp.plot.numbers import written
 from fastmlp.plot.style import (
     BESIDE,
     GRID,
@@ -161,7 +163,7 @@ def _shares(counts: Floats, normalize: str) -> Floats:
 
 def _cell_text(value: float, normalize: str | None) -> str:
     if normalize is None:
-        return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+        return written(value, 3)
     return "0" if value == 0 else f"{value:.1f}"
 
 
@@ -186,7 +188,7 @@ def _name_ticks(ax: Axes, names: list[str]) -> None:
     shown = [names[place] for place in places]
     width, _ = size_in_points(ax)
     room = width / len(names) * places.step / (0.62 * STYLE["xtick.labelsize"])
-    crowded = max(map(len, shown)) > room
+    crowded = max(map(width_of, shown)) > room
     ax.set_xticks(places, shown, rotation=90 if crowded else 0)
     ax.set_yticks(places, shown)
 
@@ -259,7 +261,7 @@ def _score(index: int, entry: object, name: str) -> float:
 
 
 def _class_label(entry: Mapping[str, Any]) -> str:
-    support = f" ({entry['support']:,})" if "support" in entry else ""
+    support = f" ({written(entry['support'], 6)})" if "support" in entry else ""
     return plain(entry["class"]) + support
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp import extras
+from fastmlp.plot.fonts import figure_with_fonts, readable, shortened
+from fastmlp.plot.numbers import plain_ticks, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +90,6 @@ def styled_axes(
     """
     extras.require("plot", "matplotlib")
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     if isinstance(ax, Axes):
         if not grid:
@@ -96,12 +97,12 @@ def styled_axes(
         return ax
     if ax is not None:
         raise TypeError(f"ax must be matplotlib Axes or None, got {type(ax).__name__}")
-    figure = Figure(
+    figure = figure_with_fonts()(
         figsize=size,
         facecolor=STYLE["figure.facecolor"],
         layout="constrained" if grid else "compressed",  # "compressed" is for fixed aspect ratios
     )
-    new = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
+    new: Axes = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
     new.set_axisbelow(True)
     new.spines[:].set_color(INK)
     new.spines[["top", "right"]].set_visible(False)
@@ -109,6 +110,7 @@ def styled_axes(
     new.title.set(size=STYLE["axes.titlesize"], color=INK)
     for axis in (new.xaxis, new.yaxis):
         axis.label.set(size=STYLE["axes.labelsize"], color=INK)
+        plain_ticks(axis)
     if grid:
         new.grid(True, color=GRID, linewidth=STYLE["grid.linewidth"])
     else:
@@ -153,19 +155,16 @@ def point_look(index: int, *, points: int) -> dict[str, Any]:
     }
 
 
-def plain(value: object, longest: int = 28) -> str:
-    """Return text on one line of at most `longest` characters that matplotlib shows literally."""
-    text = " ".join(str(value).split())
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
+def plain(value: object, longest: float = 28) -> str:
+    """Return text on one line, as wide as `longest` letters, that matplotlib shows literally."""
+    text = shortened(readable(" ".join(str(value).split())), longest)
     # A dollar sign starts a formula, and legends omit labels that begin with an underscore.
     return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
 
 
 def short_number(value: float) -> str:
     """Return a number with three significant digits and a typographic minus sign."""
-    text = f"{value:.3g}"
-    return "0" if text == "-0" else text.replace("-", "\u2212")
+    return written(value, 3).replace("-", "\u2212")
 
 
 def ink(ax: Axes) -> ColorType:

@@ -89,8 +89,7 @@ def learning_rate(records: Records) -> Picture:
 
 def confusion_matrix(matrix: NDArray[Any], class_names: Sequence[str]) -> Picture:
     """Draw the confusion matrix in shares of each true class."""
-    names = _drawable(class_names)
-    axes = plot.confusion_matrix(matrix=matrix, class_names=names, normalize="true", title="")
+    axes = plot.confusion_matrix(matrix=matrix, class_names=class_names, normalize="true", title="")
     right, total = int(np.trace(matrix)), int(matrix.sum())
     shown = (
         f"Confusion matrix of {len(matrix)} classes, {total:,} samples: "
@@ -104,8 +103,7 @@ def confusion_matrix(matrix: NDArray[Any], class_names: Sequence[str]) -> Pictur
 
 def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
     """Draw predicted over true values of one target; `suffix` is appended to the file name."""
-    name = _drawable([target])[0]
-    axes = plot.predictions(truth, predicted, target_names=[name], title="")
+    axes = plot.predictions(truth, predicted, target_names=[target], title="")
     shown = f"Predicted against true {target} of {len(truth):,} samples"
     caption = f"{shown}; on the dashed line they are equal."
     return Picture(f"predictions{suffix}", caption, shown, plot.svg(axes))
@@ -122,7 +120,7 @@ def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Pic
     )
     axes.axvline(0, color=INK, linewidth=1.0, linestyle="--")
     axes.grid(False, axis="x")
-    axes.set_xlabel(f"predicted \u2212 true {plain(_drawable([target])[0])}")
+    axes.set_xlabel(f"predicted \u2212 true {plain(target)}")
     axes.set_ylabel("samples")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     mean, deviation = float(errors.mean()), float(errors.std())
@@ -146,7 +144,7 @@ def _bins(errors: Floats) -> Floats:
 def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) -> Picture:
     """Draw the samples with the highest loss as one image."""
     shape = pixels.shape[1:]
-    axes = plot.images(pixels.reshape(len(pixels), -1), shape, _drawable(titles))
+    axes = plot.images(pixels.reshape(len(pixels), -1), shape, titles)
     shown = f"The {len(pixels)} {part} samples with the highest loss"
     return Picture("worst_examples", f"{shown}.", shown, plot.svg(axes), in_page=False)
 
@@ -160,7 +158,7 @@ def weight_templates(
     """Draw the weights of the units of the first layer with the largest norms as images."""
     norms = np.linalg.norm(np.asarray(model.weights[0], np.float64), axis=0)
     units = largest(norms, MOST_UNITS).tolist()
-    titles = None if unit_names is None else _drawable([unit_names[unit] for unit in units])
+    titles = None if unit_names is None else [unit_names[unit] for unit in units]
     axes = plot.weight_templates(
         model, image_shape=image_shape, units=units, titles=titles, title=""
     )
@@ -176,8 +174,7 @@ def input_weights(norms: Floats, names: Sequence[str]) -> Picture:
     chosen = largest(norms, MOST_INPUTS)
     axes = styled_axes(None, (STYLE["figure.figsize"][0], 1.1 + 0.26 * len(chosen)))
     axes.barh(np.arange(len(chosen)), norms[chosen], height=0.7, color=OKABE_ITO[0])
-    labels = _drawable([names[i] for i in chosen])
-    axes.set_yticks(range(len(chosen)), [plain(label) for label in labels])
+    axes.set_yticks(range(len(chosen)), [plain(names[i]) for i in chosen])
     axes.set_ylim(len(chosen) - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.set_xlabel("Euclidean norm of the weights")
@@ -189,17 +186,3 @@ def input_weights(norms: Floats, names: Sequence[str]) -> Picture:
 
 def _some(shown: int, count: int) -> str:
     return f"the {shown} strongest of {count}" if shown < count else f"all {count}"
-
-
-# ---------------------------------------------------------------- names
-
-
-def _drawable(names: Sequence[str]) -> list[str]:
-    """Return names with U+FFFD in place of characters that the font of the figures lacks."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    font = get_font(findfont(FontProperties()))
-    return [
-        "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\ufffd" for c in name)
-        for name in names
-    ]

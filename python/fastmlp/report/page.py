@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastmlp._version import __version__
 from fastmlp.extras import require
+from fastmlp.plot.numbers import written
 
 __all__ = [
     "Block",
@@ -37,9 +38,6 @@ __all__ = [
     "png_uri",
     "rendered",
 ]
-
-# Larger numbers are written with an exponent.
-_MOST_WRITTEN_OUT = 1e12
 
 _TEMPLATE = "template.html.jinja"
 
@@ -163,9 +161,7 @@ def number(value: float, digits: int = 4) -> str:
     """Return a measurement as text with `digits` significant digits, and all before the point."""
     if not math.isfinite(value):
         return "not finite"
-    if 10**digits <= abs(value) < _MOST_WRITTEN_OUT:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    return written(value, digits)
 
 
 def percent(share: float) -> str:
@@ -182,7 +178,7 @@ def percent(share: float) -> str:
 
 def count(value: float) -> str:
     """Return a count, or a sum of weights, as text with commas between thousands."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    return f"{value:,}" if isinstance(value, int) else written(value, 6)
 
 
 def duration(seconds: float) -> str:

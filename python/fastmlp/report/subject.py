@@ -15,6 +15,7 @@ from fastmlp.data.columns import Column as DataColumn
 from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.model import MLP
+from fastmlp.plot.numbers import written
 
 __all__ = [
     "ConfusedPair",
@@ -291,7 +292,7 @@ class SourceColumn:
             minutes = round(float(values[0]) * 1440)  # in case the days were rounded to float32
             moment = datetime(1970, 1, 1) + timedelta(minutes=minutes)
             return moment.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
-        return f"{float(values[0]):.5g}"
+        return written(float(values[0]), 5)
 
 
 def source_columns(features: int, preprocessing: Preprocessing | None) -> list[SourceColumn]:
