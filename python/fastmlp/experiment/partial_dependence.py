@@ -192,4 +192,5 @@ def _answers(network: MLP, pre: Preprocessing, x: Array, threads: int | None) ->
     predicted = np.asarray(network.predict(x, threads=threads))
     if pre.task == "multilabel":
         return predicted.astype(np.float64)
-    return np.eye(pre.outputs)[predicted]
+    shares: Floats = np.eye(pre.outputs)[predicted]
+    return shares

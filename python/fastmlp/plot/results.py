@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["class_scores", "confusion_matrix", "importance", "predictions"]
+__all__ = ["class_scores", "confusion_matrix", "importance", "predictions", "residuals"]
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +46,7 @@ _NORMALIZATIONS = {
 _MOST_NUMBERED_CLASSES = 25
 _SMALLEST_FONT = 4.5
 _MOST_TICKS = 30
+_FEWEST_FOR_MEANS = 50
 
 
 def confusion_matrix(
@@ -332,6 +333,70 @@ def predictions(
     add_title(ax, title, "Predictions")
     if targets > 1:
         add_legend(ax)
+    return ax
+
+
+def residuals(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    target_name: str | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the errors of a regression, predicted minus true values, over the predicted values.
+
+    Errors without a pattern lie around 0 everywhere, equally far. The line tells their mean in ten
+    parts of equally many samples.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,)
+        True and predicted values.
+    target_name : str, optional
+        Name of the target, such as "price (EUR)".
+    title : str, optional
+        Title of the axes; an empty string sets none.
+    ax : Axes, optional
+        Axes to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    Axes
+        Axes with one point per sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes differ, there are no samples or several targets, or a value is not finite.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.residuals([1.0, 2.0, 3.0], [1.1, 1.9, 3.2], target_name="price (EUR)")
+    >>> ax.get_xlabel()
+    'predicted price (EUR)'
+    """
+    truth, predicted = _columns("y_true", y_true), _columns("y_pred", y_pred)
+    if truth.shape != predicted.shape or truth.shape[1] != 1:
+        raise ValueError(
+            f"y_pred must have one column and the shape of y_true, {truth.shape}, got "
+            f"{predicted.shape}"
+        )
+    values, errors = predicted[:, 0], (predicted - truth)[:, 0]
+    ax = styled_axes(ax)
+    ax.plot(values, errors, **point_look(0, points=len(values)))
+    ax.axhline(0.0, color=INK, linewidth=1.0, linestyle="--")
+    order = np.argsort(values, kind="stable")
+    if len(order) >= _FEWEST_FOR_MEANS:
+        parts = np.array_split(order, 10)
+        ax.plot([values[part].mean() for part in parts], [errors[part].mean() for part in parts],
+                color=OKABE_ITO[1], linewidth=STYLE["lines.linewidth"], label="mean")  # fmt: skip
+        add_legend(ax)
+    name = "value" if target_name is None else plain(target_name)
+    ax.set_xlabel(f"predicted {name}")
+    ax.set_ylabel(f"predicted \u2212 true {name}")
+    add_title(ax, title, "Errors")
     return ax
 
 
