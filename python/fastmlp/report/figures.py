@@ -9,18 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastmlp.plot as plot
+from fastmlp.experiment.importance import Importance
+from fastmlp.experiment.partial_dependence import PartialDependence
 from fastmlp.model import MLP
-from fastmlp.plot.style import INK, OKABE_ITO, STYLE, add_legend, plain, styled_axes
+from fastmlp.plot.style import INK, OKABE_ITO, add_legend, plain, styled_axes
 from fastmlp.report.page import Picture, number, percent
 from fastmlp.report.subject import largest
 
 __all__ = [
+    "calibration_curve",
     "confusion_matrix",
-    "input_weights",
+    "error_histogram",
+    "importance",
     "learning_curves",
     "learning_rate",
+    "partial_dependence",
+    "precision_recall_curve",
     "predictions",
     "residuals",
+    "roc_curve",
     "weight_templates",
     "worst_images",
 ]
@@ -29,7 +36,6 @@ Floats = NDArray[np.float64]
 Records = Sequence[dict[str, Any]]
 
 MOST_UNITS = 36
-MOST_INPUTS = 20
 
 
 # ---------------------------------------------------------------- training
@@ -110,6 +116,17 @@ def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> P
 
 
 def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
+    """Draw the errors of one target over the predictions; `suffix` is appended to the file name."""
+    axes = plot.residuals(truth, predicted, target_name=target, title="")
+    shown = f"Errors of {target} by the predicted value"
+    caption = (
+        f"{shown}: a bend of the mean, or a spread that grows, is something the model has not "
+        "learned."
+    )
+    return Picture(f"residuals{suffix}", caption, shown, plot.svg(axes))
+
+
+def error_histogram(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
     """Draw a histogram of the errors of one target; `suffix` is appended to the file name."""
     from matplotlib.ticker import MaxNLocator
 
@@ -129,7 +146,7 @@ def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Pic
         f"standard deviation {number(deviation)}"
     )
     caption = f"Errors of {target}: mean {number(mean)}, standard deviation {number(deviation)}."
-    return Picture(f"residuals{suffix}", caption, shown, plot.svg(axes))
+    return Picture(f"error_histogram{suffix}", caption, shown, plot.svg(axes))
 
 
 def _bins(errors: Floats) -> Floats:
@@ -147,6 +164,85 @@ def worst_images(pixels: NDArray[np.uint8], titles: Sequence[str], part: str) ->
     axes = plot.images(pixels.reshape(len(pixels), -1), shape, titles)
     shown = f"The {len(pixels)} {part} samples with the highest loss"
     return Picture("worst_examples", f"{shown}.", shown, plot.svg(axes), in_page=False)
+
+
+# ---------------------------------------------------------------- probabilities
+
+
+def roc_curve(false_rates: Floats, true_rates: Floats, area: float, positive: str) -> Picture:
+    """Draw the ROC curve of the positive class."""
+    axes = plot.roc_curve(false_rates, true_rates, area=area, title="")
+    shown = f"ROC curve of {positive}: area {area:.3f}"
+    caption = (
+        f"{shown}. The area is the probability that a sample of {positive} gets a higher "
+        "probability than another one; 0.5 is chance, 1 is perfect."
+    )
+    return Picture("roc_curve", caption, shown, plot.svg(axes))
+
+
+def precision_recall_curve(
+    precision: Floats, recall: Floats, share: float, positive: str
+) -> Picture:
+    """Draw precision over recall of the positive class."""
+    axes = plot.precision_recall_curve(precision, recall, share=share, title="")
+    shown = f"Precision and recall of {positive} at all thresholds"
+    caption = f"{shown}; {percent(share)} of the samples belong to it."
+    return Picture("precision_recall_curve", caption, shown, plot.svg(axes))
+
+
+def calibration_curve(predicted: Floats, observed: Floats, weights: Floats, what: str) -> Picture:
+    """Draw what is predicted with some probability against how often it is so."""
+    axes = plot.calibration_curve(predicted, observed, weights, title="")
+    known = np.isfinite(predicted) & (weights > 0)
+    gaps = np.abs(predicted[known] - observed[known])
+    mean = float(np.average(gaps, weights=weights[known])) if known.any() else 0.0
+    shown = f"Calibration of {what}: on average {100 * mean:.1f} points off"
+    caption = (
+        f"{shown}. Below the dashed line the model is too sure, above it not sure enough; bars "
+        "tell how many samples there are."
+    )
+    return Picture("calibration_curve", caption, shown, plot.svg(axes))
+
+
+# ---------------------------------------------------------------- influence
+
+
+def importance(found: Importance, most: int, write: Callable[[float], str]) -> Picture:
+    """Draw the importance of the columns with its spread."""
+    share = found.metric == "accuracy"
+    factor = 100.0 if share else 1.0
+    label = "loss of accuracy (percentage points)" if share else f"loss of {found.metric}"
+    axes = plot.importance(
+        found.names, factor * found.means, factor * found.deviations, most=most, label=label,
+        title="",
+    )  # fmt: skip
+    first = found.names[found.order[0]]
+    some = _some(min(most, len(found)), len(found))
+    shown = f"Importance of {some} columns, largest for {first} ({write(found.means.max().item())})"
+    caption = f"{shown}. Lines are the standard deviations of {found.values.shape[1]} permutations."
+    return Picture("importance", caption, shown, plot.svg(axes))
+
+
+def partial_dependence(
+    found: PartialDependence, means: Floats, outputs: Sequence[str], quantity: str, write: str,
+    place: int,
+) -> Picture:  # fmt: skip
+    """Draw the partial dependence on one column."""
+    axes = plot.partial_dependence(
+        found.values, means, column=found.column, outputs=outputs if len(outputs) > 1 else None,
+        present=None if found.kind == "category" else found.present,
+        dates=found.kind == "date", label=_axis_label(quantity, write), shares=write == "share",
+        title="",
+    )  # fmt: skip
+    format_one = percent if write == "share" else number
+    low, high = format_one(float(means.min())), format_one(float(means.max()))
+    shown = f"{quantity[0].upper()}{quantity[1:]} by {found.column}: from {low} to {high}"
+    return Picture(f"partial_dependence_{place}", f"{shown}.", shown, plot.svg(axes))
+
+
+def _axis_label(quantity: str, write: str) -> str:
+    label = plain(quantity, 34)
+    return f"{label} (%)" if write == "share" else label
 
 
 # ---------------------------------------------------------------- first layer
@@ -167,21 +263,6 @@ def weight_templates(
     signs = "gray is 0" if len(image_shape) == 3 else "red inputs raise a unit, blue ones lower it"
     caption = f"{shown}; {signs}."
     return Picture("weight_templates", caption, shown, plot.svg(axes), wide=True)
-
-
-def input_weights(norms: Floats, names: Sequence[str]) -> Picture:
-    """Draw the norms of the inputs whose weights in the first layer are largest."""
-    chosen = largest(norms, MOST_INPUTS)
-    axes = styled_axes(None, (STYLE["figure.figsize"][0], 1.1 + 0.26 * len(chosen)))
-    axes.barh(np.arange(len(chosen)), norms[chosen], height=0.7, color=OKABE_ITO[0])
-    axes.set_yticks(range(len(chosen)), [plain(names[i]) for i in chosen])
-    axes.set_ylim(len(chosen) - 0.4, -0.6)
-    axes.grid(False, axis="y")
-    axes.set_xlabel("Euclidean norm of the weights")
-    some = _some(len(chosen), len(norms))
-    strongest = f"largest for {names[chosen[0]]} ({number(norms[chosen[0]])})"
-    shown = f"Norms of the first layer's weights of {some} inputs, {strongest}"
-    return Picture("input_weights", f"{shown}.", shown, plot.svg(axes))
 
 
 def _some(shown: int, count: int) -> str:

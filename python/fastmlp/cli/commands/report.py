@@ -48,7 +48,12 @@ def report(ctx: click.Context, /, *, run: str, threads: int | None, quiet: bool)
     try:
         with run_errors():
             path = write_report(
-                directory, model=model, evaluation=measured, samples=samples, threads=threads
+                directory,
+                model=model,
+                evaluation=measured,
+                samples=samples,
+                training=experiment.prepared.train,
+                threads=threads,
             )
     except OSError as error:
         raise CliError(f"cannot write the report of {directory.path}: {error}") from error
