@@ -219,9 +219,9 @@ def whole_numbers(ax: Axes) -> None:
 
 def percent_ticks(axis: Axis) -> None:
     """Write ticks of shares in percent without the sign, which the axis label has."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: written(round(100 * value, 9), 6)))
 
 
 def logarithmic(ax: Axes, which: str) -> None:

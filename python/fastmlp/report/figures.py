@@ -198,8 +198,8 @@ def calibration_curve(predicted: Floats, observed: Floats, weights: Floats, what
     mean = float(np.average(gaps, weights=weights[known])) if known.any() else 0.0
     shown = f"Calibration of {what}: on average {100 * mean:.1f} points off"
     caption = (
-        f"{shown}. Below the dashed line the model is too sure, above it not sure enough; bars "
-        "tell how many samples there are."
+        f"{shown}. Below the dashed line probabilities are too high, above it too low; bars tell "
+        "how many samples there are."
     )
     return Picture("calibration_curve", caption, shown, plot.svg(axes))
 

@@ -55,7 +55,7 @@ def _importance(subject: Subject, found: Importance) -> Section:
     what = "percentage points of accuracy" if share else found.metric.upper()
     of = "" if found.samples == len(subject.samples) else f" {count(len(subject.samples))}"
     text = (
-        f"How much worse the model predicts when the cells of one column are permuted: the loss of "
+        "How much worse the model predicts when the cells of one column are permuted: the loss in "
         f"{what}, mean and standard deviation of {repeats} permutations of "
         f"{count(found.samples)}{of and f' of{of}'} {subject.part} samples. Near 0 the model does "
         "as well without what the column tells; two columns that tell the same can both be near 0.",
@@ -65,7 +65,7 @@ def _importance(subject: Subject, found: Importance) -> Section:
         (found.names[i], write(float(found.means[i])), write(float(found.deviations[i])))
         for i in order[:MOST_ROWS]
     )
-    title = "Importance of the columns"
+    title = "Importance by column"
     if len(order) > MOST_ROWS:
         title = f"The {MOST_ROWS} most important of {len(order)} columns"
     heads = (Column("Column"), Column(f"Loss of {found.metric}", numeric=True),
