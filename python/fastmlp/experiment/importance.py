@@ -50,7 +50,7 @@ Permutations = npt.NDArray[np.int64]
 
 _USUAL_METRICS = {"classification": "accuracy", "multilabel": "accuracy", "regression": "r2"}
 # Multiplications of a measurement that nobody asked for: less than a second on two cores.
-_AFFORDABLE = 1e10
+_AFFORDABLE = 6e9
 _MOST_AFFORDABLE_ROWS, _FEWEST_ROWS = 2000, 100
 # Threads have a copy of the samples each.
 _MOST_COPIED_BYTES = 1 << 29

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.plot.style import (
+    BESIDE,
     INK,
     OKABE_ITO,
     STYLE,
@@ -97,7 +98,9 @@ def partial_dependence(
         raise ValueError(f"outputs must have {heights.shape[1]} names, got {len(names)}")
     labels = [str(value) for value in values] if _are_names(values) else None  # type: ignore[union-attr, unused-ignore]
     tall = 1.1 + 0.24 * len(heights) * max(1, 0.6 * len(names))
-    ax = styled_axes(ax, _SIZE if labels is None else (_SIZE[0], float(np.clip(tall, 2.0, 8.0))))
+    width = _SIZE[0] + (1.2 if len(names) > 1 else 0.0)
+    height = _SIZE[1] if labels is None else float(np.clip(tall, 2.0, 8.0))
+    ax = styled_axes(ax, (width, height))
     if labels is None:
         _lines(ax, finite_array("values", values, np.float64), heights, names, present)
         if dates:
@@ -113,7 +116,7 @@ def partial_dependence(
         percent_ticks(ax.yaxis if labels is None else ax.xaxis)
     add_title(ax, title, "Partial dependence")
     if names[0] is not None and len(names) > 1:
-        add_legend(ax)
+        add_legend(ax, **BESIDE)
     return ax
 
 

@@ -66,23 +66,35 @@ def _locator() -> Any:
     class RoomyLocator(AutoLocator):  # type: ignore[misc, unused-ignore]
         """As many ticks as there is room for by the length of their labels."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self._found: dict[tuple[float, float, float], Any] = {}
+
         def tick_values(self, vmin: float, vmax: float) -> Any:
+            axes: Any = getattr(self.axis, "axes", None)
+            if axes is None:
+                return super().tick_values(vmin, vmax)
+            room = axes.bbox.width * 72 / axes.figure.dpi
+            found = self._found.get((vmin, vmax, room))
+            if found is None:
+                found = self._found[vmin, vmax, room] = self._fitting(vmin, vmax, room)
+            return found
+
+        def _fitting(self, vmin: float, vmax: float, room: float) -> Any:
             ticks = super().tick_values(vmin, vmax)
             for bins in (7, 5, 4, 3, 2):
-                if self._have_room(ticks, vmin, vmax):
+                if self._have_room(ticks, vmin, vmax, room):
                     break
                 ticks = MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(vmin, vmax)
             return ticks
 
-        def _have_room(self, ticks: Any, vmin: float, vmax: float) -> bool:
-            shown = [tick for tick in ticks if vmin <= tick <= vmax]
+        def _have_room(self, ticks: Any, vmin: float, vmax: float, room: float) -> bool:
             axis: Any = self.axis
+            shown = [tick for tick in ticks if vmin <= tick <= vmax]
             if len(shown) < 3:
                 return True
             longest = max(map(len, axis.get_major_formatter().format_ticks(shown)))
             size = axis.get_major_ticks(1)[0].label1.get_size()
-            axes = axis.axes
-            room = axes.bbox.width * 72 / axes.figure.dpi
             share = (shown[1] - shown[0]) / (vmax - vmin)
             return bool(share * room >= 0.64 * size * (longest + 1))
 

@@ -34,7 +34,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 # Samples that are drawn for an interval, in all resamples.
-_RESAMPLED = 4_000_000
+_RESAMPLED = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Subject:
             )  # fmt: skip
         except ValueError:  # too few samples, or classes that do not occur
             return None
-        return (low, high) if np.isfinite([low, high]).all() else None
+        return (low, high) if np.isfinite([low, high]).all() and low < high else None
 
     def place_title(self) -> str:
         """Return what `place` tells: "Line", "Row" or "Index"."""
