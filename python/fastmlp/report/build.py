@@ -36,6 +36,7 @@ from fastmlp.report.page import (
 )
 from fastmlp.report.probabilities import probability_sections
 from fastmlp.report.sections import (
+    data_size_sections,
     result_sections,
     training_sections,
     worst_samples,
@@ -122,6 +123,7 @@ def write_report(
         *influence_sections(subject),
         worst_samples(subject),
         *training_sections(subject),
+        *data_size_sections(subject),
         *data_sections(subject),
     ]
     for picture in (picture for section in sections for picture in section.pictures):

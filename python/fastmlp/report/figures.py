@@ -12,13 +12,23 @@ import fastmlp.plot as plot
 from fastmlp.experiment.importance import Importance
 from fastmlp.experiment.partial_dependence import PartialDependence
 from fastmlp.model import MLP
-from fastmlp.plot.style import INK, OKABE_ITO, add_legend, plain, styled_axes
-from fastmlp.report.page import Picture, number, percent
+from fastmlp.plot.style import (
+    INK,
+    OKABE_ITO,
+    add_legend,
+    line_look,
+    logarithmic,
+    percent_ticks,
+    plain,
+    styled_axes,
+)
+from fastmlp.report.page import Picture, count, number, percent
 from fastmlp.report.subject import largest
 
 __all__ = [
     "calibration_curve",
     "confusion_matrix",
+    "data_sizes",
     "error_histogram",
     "importance",
     "learning_curves",
@@ -88,6 +98,26 @@ def learning_rate(records: Records) -> Picture:
         shown += f", at most {number(max(rates))}"
     axes = plot.learning_rate(records, title="")
     return Picture("learning_rate", f"{shown}.", shown, plot.svg(axes))
+
+
+def data_sizes(points: Records, key: str, title: str, write: Callable[[float], str]) -> Picture:
+    """Draw a measure over the number of training samples."""
+    sizes = [int(point["samples"]) for point in points]
+    values = [float(point[key]) for point in points]
+    axes = styled_axes(None)
+    axes.plot(sizes, values, **line_look(0, points=len(sizes)))
+    logarithmic(axes, "x")
+    axes.minorticks_off()
+    axes.set_xticks(sizes, [count(size) for size in sizes])
+    axes.set_xlabel("training samples")
+    axes.set_ylabel(title if key == "rmse" else f"{title.lower()} (%)")
+    if key != "rmse":
+        percent_ticks(axes.yaxis)
+    shown = (
+        f"{title} by number of training samples: {write(values[0])} of {count(sizes[0])}, "
+        f"{write(values[-1])} of {count(sizes[-1])}"
+    )
+    return Picture("data_sizes", f"{shown}.", shown, plot.svg(axes))
 
 
 # ---------------------------------------------------------------- results

@@ -20,6 +20,7 @@ from fastmlp.report.page import (
     Section,
     Table,
     count,
+    duration,
     number,
     percent,
     png_uri,
@@ -33,7 +34,7 @@ from fastmlp.report.subject import (
     source_columns,
 )
 
-__all__ = ["result_sections", "training_sections", "worst_samples"]
+__all__ = ["data_size_sections", "result_sections", "training_sections", "worst_samples"]
 
 MOST_CLASSES_IN_TABLE = 50
 MOST_COUNTED_CLASSES = 25
@@ -68,6 +69,34 @@ def training_sections(subject: Subject) -> Iterator[Section]:
     if any(record.get("learning_rate") is not None for record in records):
         picture = figures.learning_rate(records)
         yield Section("learning-rate", "Learning rate", blocks=(picture,))
+
+
+def data_size_sections(subject: Subject) -> Iterator[Section]:
+    """Yield the section about what the run reaches with less data, if that was measured."""
+    points = subject.run.learning_curve().get("points") or []
+    if not points:
+        return
+    key = next(key for key in _JUDGED_BY if key in points[-1])
+    title = _JUDGED_BY[key]
+    write = number if key == "rmse" else percent
+    rows = tuple(
+        (count(int(point["samples"])), write(point[key]), number(point["loss"]),
+         duration(point["seconds"]))
+        for point in points
+    )  # fmt: skip
+    heads = (Column("Training samples", numeric=True), Column(title, numeric=True),
+             Column("Loss", numeric=True), Column("Time", numeric=True))  # fmt: skip
+    text = (
+        f"The same settings, trained on parts of the training samples and measured on the "
+        f"{subject.part} part. If the curve still falls or rises at its end, more data may help.",
+    )
+    blocks: list[Block] = [Table("Results by number of training samples", heads, rows)]
+    if len(points) > 1 and all(np.isfinite(point[key]) for point in points):
+        blocks.insert(0, figures.data_sizes(points, key, title, write))
+    yield Section("data-sizes", "Learning curve by data size", text, blocks=tuple(blocks))
+
+
+_JUDGED_BY = {"accuracy": "Accuracy", "subset_accuracy": "Subset accuracy", "rmse": "RMSE"}
 
 
 # ---------------------------------------------------------------- results
