@@ -54,7 +54,12 @@ def width_unknown(letter: str) -> float:
 
 def width_of(text: str) -> float:
     """Return the width of a text in Latin letters, of which one in Chinese takes 1.6."""
-    return sum(1.0 if letter < "\u0300" else width_unknown(letter) / _LATIN for letter in text)
+    return sum(
+        1.0
+        if letter < "\u0300" or "\u2010" <= letter <= "\u2027"  # dashes, quotes, dots
+        else width_unknown(letter) / _LATIN
+        for letter in text
+    )
 
 
 def shortened(text: str, longest: float) -> str:

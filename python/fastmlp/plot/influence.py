@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.plot.fonts import width_of
 from fastmlp.plot.style import (
-    BESIDE,
     INK,
     OKABE_ITO,
     STYLE,
@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 
 _SIZE = (4.6, 3.2)
 _MOST_MARKS = 200
+_LONGEST_IN_PAIRS = 20
 
 
 def partial_dependence(
@@ -98,9 +99,9 @@ def partial_dependence(
         raise ValueError(f"outputs must have {heights.shape[1]} names, got {len(names)}")
     labels = [str(value) for value in values] if _are_names(values) else None  # type: ignore[union-attr, unused-ignore]
     tall = 1.1 + 0.24 * len(heights) * max(1, 0.6 * len(names))
-    width = _SIZE[0] + (1.2 if len(names) > 1 else 0.0)
     height = _SIZE[1] if labels is None else float(np.clip(tall, 2.0, 8.0))
-    ax = styled_axes(ax, (width, height))
+    height += 0.2 * len(names) if len(names) > 1 else 0.0
+    ax = styled_axes(ax, (_SIZE[0], height))
     if labels is None:
         _lines(ax, finite_array("values", values, np.float64), heights, names, present)
         if dates:
@@ -116,7 +117,9 @@ def partial_dependence(
         percent_ticks(ax.yaxis if labels is None else ax.xaxis)
     add_title(ax, title, "Partial dependence")
     if names[0] is not None and len(names) > 1:
-        add_legend(ax, **BESIDE)
+        longest = max(width_of(str(name)) for name in names)
+        add_legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0),
+                   ncols=2 if longest < _LONGEST_IN_PAIRS else 1)  # fmt: skip
     return ax
 
 
@@ -149,10 +152,6 @@ def _bars(ax: Axes, labels: list[str], heights: Floats, names: Sequence[str | No
     ax.set_yticks(rows, [plain(text) for text in labels])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(False, axis="y")
-    low, high = float(heights.min()), float(heights.max())
-    if low > 0 and high - low < 0.5 * high:  # bars from 0 would all look alike
-        margin = 0.15 * (high - low) or 0.05 * high
-        ax.set_xlim(low - margin, high + margin)
 
 
 def _date_ticks(ax: Axes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from fastmlp.plot.style import (
 )
 from fastmlp.report.page import Picture, count, number, percent
 from fastmlp.report.subject import largest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "calibration_curve",
@@ -48,6 +51,11 @@ Records = Sequence[dict[str, Any]]
 MOST_UNITS = 36
 
 
+def _axes(height: float = 3.5) -> Axes:
+    """Return axes whose texts are legible on a phone, too."""
+    return styled_axes(None, (4.8, height))
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -55,7 +63,7 @@ def learning_curves(
     records: Records, quantity: str, monitored: str, chosen_epoch: int | None
 ) -> Picture:
     """Draw loss or accuracy by epoch; `monitored` names the part of the ``val_`` values."""
-    axes = plot.learning_curves(records, quantity=quantity)
+    axes = plot.learning_curves(records, quantity=quantity, title="", ax=_axes())
     for line in axes.get_lines():
         if line.get_label() == "training":
             line.set_linestyle("--")
@@ -96,7 +104,7 @@ def learning_rate(records: Records) -> Picture:
     shown = f"Learning rate by epoch: {_course(rates, number)}"
     if max(rates) > max(rates[0], rates[-1]):
         shown += f", at most {number(max(rates))}"
-    axes = plot.learning_rate(records, title="")
+    axes = plot.learning_rate(records, title="", ax=_axes())
     return Picture("learning_rate", f"{shown}.", shown, plot.svg(axes))
 
 
@@ -104,7 +112,7 @@ def data_sizes(points: Records, key: str, title: str, write: Callable[[float], s
     """Draw a measure over the number of training samples."""
     sizes = [int(point["samples"]) for point in points]
     values = [float(point[key]) for point in points]
-    axes = styled_axes(None)
+    axes = _axes()
     axes.plot(sizes, values, **line_look(0, points=len(sizes)))
     logarithmic(axes, "x")
     axes.minorticks_off()
@@ -147,7 +155,7 @@ def predictions(truth: Floats, predicted: Floats, target: str, suffix: str) -> P
 
 def residuals(truth: Floats, predicted: Floats, target: str, suffix: str) -> Picture:
     """Draw the errors of one target over the predictions; `suffix` is appended to the file name."""
-    axes = plot.residuals(truth, predicted, target_name=target, title="")
+    axes = plot.residuals(truth, predicted, target_name=target, title="", ax=_axes())
     shown = f"Errors of {target} by the predicted value"
     caption = (
         f"{shown}: a bend of the mean, or a spread that grows, is something the model has not "
@@ -161,7 +169,7 @@ def error_histogram(truth: Floats, predicted: Floats, target: str, suffix: str) 
     from matplotlib.ticker import MaxNLocator
 
     errors = predicted - truth
-    axes = styled_axes(None)
+    axes = _axes()
     axes.hist(
         errors, bins=_bins(errors).tolist(), color=OKABE_ITO[0], edgecolor="white", linewidth=0.5
     )
@@ -241,10 +249,10 @@ def importance(found: Importance, most: int, write: Callable[[float], str]) -> P
     """Draw the importance of the columns with its spread."""
     share = found.metric == "accuracy"
     factor = 100.0 if share else 1.0
-    label = "loss of accuracy (percentage points)" if share else f"loss of {found.metric}"
+    label = "loss of accuracy (percentage points)" if share else "loss of R\u00b2"
     axes = plot.importance(
         found.names, factor * found.means, factor * found.deviations, most=most, label=label,
-        title="",
+        title="", ax=_axes(max(2.2, 1.2 + 0.28 * min(most, len(found)))),
     )  # fmt: skip
     first = found.names[found.order[0]]
     some = _some(min(most, len(found)), len(found))

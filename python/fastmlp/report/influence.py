@@ -52,7 +52,7 @@ def _importance(subject: Subject, found: Importance) -> Section:
     repeats = found.values.shape[1]
     share = found.metric == "accuracy"
     write = _points if share else number
-    what = "percentage points of accuracy" if share else found.metric.upper()
+    what = "percentage points of accuracy" if share else "R\u00b2"
     of = "" if found.samples == len(subject.samples) else f" {count(len(subject.samples))}"
     text = (
         "How much worse the model predicts when the cells of one column are permuted: the loss in "
@@ -68,8 +68,8 @@ def _importance(subject: Subject, found: Importance) -> Section:
     title = "Importance by column"
     if len(order) > MOST_ROWS:
         title = f"The {MOST_ROWS} most important of {len(order)} columns"
-    heads = (Column("Column"), Column(f"Loss of {found.metric}", numeric=True),
-             Column("Deviation", numeric=True))  # fmt: skip
+    loss = "Loss of accuracy" if share else "Loss of R\u00b2"
+    heads = (Column("Column"), Column(loss, numeric=True), Column("Deviation", numeric=True))
     blocks: tuple[Block, ...] = (Table(title, heads, rows, collapsed=True),)
     if np.isfinite(found.values).all():
         blocks = (figures.importance(found, MOST_DRAWN, write), *blocks)
