@@ -141,7 +141,7 @@ seeds = pytest.mark.parametrize("seed", range(int(os.environ.get("FASTMLP_REPORT
 def test_page_is_well_formed_and_silent(trained, seed):
     case = trained(seed)
     assert "Glyph" not in case.printed
-    assert "warning" not in case.printed.lower()
+    assert "Warning" not in case.printed
     page = case.page
     ids = [e.attributes["id"] for e in page if "id" in e.attributes]
     assert len(ids) == len(set(ids))
@@ -335,7 +335,7 @@ def test_findings_come_first_and_baselines_beside_the_result(trained):
     assert sections[:3] == ["findings", "key-figures", "baselines"]
     items = [item.text for item in case.section("findings").all("li")]
     assert items[0] == (
-        "Problem It is no better than the mean. Train longer. More: findings.md#y"
+        "Problem It is no better than the mean. What may help: Train longer. More: findings.md#y"
     )  # the worst first
     assert items[1] == "Hint Columns <b>look</b> alike."
     rows = case.rows("baselines")

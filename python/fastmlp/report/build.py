@@ -154,9 +154,15 @@ def _header(subject: Subject) -> Header:
 def _message(result: dict[str, Any]) -> str:
     """Return the message about the end of the run as a sentence."""
     message, status = str(result.get("message") or ""), str(result.get("status"))
-    if not message or message == status:
-        return ""
-    return f"{message[0].upper()}{message[1:].rstrip('.')}."
+    return "" if message == status else _sentence(message)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _cure(text: str) -> str:
+    return f"What may help: {text}" if text else ""
 
 
 def _date(started: object) -> str:
@@ -290,8 +296,10 @@ def _findings(subject: Subject) -> Iterator[Section]:
     )
     items = tuple(
         Finding(
-            *_LEVELS.get(str(one.get("level")), ("hint", "Hint")), str(one.get("message", "")),
-            str(one.get("cure") or ""), str(one.get("page") or ""),
+            *_LEVELS.get(str(one.get("level")), ("hint", "Hint")),
+            _sentence(str(one.get("message") or "")),
+            _cure(str(one.get("cure") or "")),
+            str(one.get("page") or ""),
         )
         for one in ranked
     )  # fmt: skip
