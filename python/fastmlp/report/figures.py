@@ -263,15 +263,21 @@ def importance(found: Importance, most: int, write: Callable[[float], str]) -> P
 
 def partial_dependence(
     found: PartialDependence, means: Floats, outputs: Sequence[str], quantity: str, write: str,
-    place: int,
+    place: int, limits: tuple[float, float],
 ) -> Picture:  # fmt: skip
-    """Draw the partial dependence on one column."""
+    """Draw the partial dependence on one column; `limits` are those of all predictions drawn."""
     axes = plot.partial_dependence(
         found.values, means, column=found.column, outputs=outputs if len(outputs) > 1 else None,
         present=None if found.kind == "category" else found.present,
         dates=found.kind == "date", label=_axis_label(quantity, write), shares=write == "share",
         title="",
     )  # fmt: skip
+    least, most = limits
+    margin = 0.05 * (most - least) or 0.5
+    if found.kind == "category":
+        axes.set_xlim(min(0.0, least - margin), max(0.0, most + margin))
+    else:
+        axes.set_ylim(least - margin, most + margin)
     format_one = percent if write == "share" else number
     low, high = format_one(float(means.min())), format_one(float(means.max()))
     shown = f"{quantity[0].upper()}{quantity[1:]} by {found.column}: from {low} to {high}"

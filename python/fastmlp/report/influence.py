@@ -91,11 +91,13 @@ def _dependence(subject: Subject, found: Importance) -> Iterator[Section]:
     if not drawn:
         return
     outputs, quantity, write = _shown(subject)
+    names = [subject.outputs[i] for i in outputs]
+    means = [one.means[:, outputs] for one in drawn]
+    # One scale for all pictures, so that a column without effect looks like one.
+    low, high = min(each.min() for each in means), max(each.max() for each in means)
     pictures = tuple(
-        figures.partial_dependence(
-            one, one.means[:, outputs], [subject.outputs[i] for i in outputs], quantity, write, i
-        )
-        for i, one in enumerate(drawn, 1)
+        figures.partial_dependence(one, each, names, quantity, write, i, (float(low), float(high)))
+        for i, (one, each) in enumerate(zip(drawn, means, strict=True), 1)
     )
     text = (
         "The mean prediction when all samples get the same value in one column, and keep all "
