@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["plain_ticks", "written"]
 
 _SMALLEST, _LARGEST = 1e-4, 1e12
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPTS = str.maketrans("-\u22120123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _THOUSANDS = re.compile(r"(?<=\d)(?=(?:\d{3})+$)")
 
 
@@ -46,6 +46,10 @@ def _formatter() -> Any:
         def __call__(self, x: float, pos: int | None = None) -> str:
             whole, point, decimals = super().__call__(x, pos).partition(".")
             return _THOUSANDS.sub(",", whole) + point + decimals
+
+        def get_offset(self) -> str:
+            _, exponent, power = super().get_offset().partition("e")
+            return f"·10{power.translate(_SUPERSCRIPTS)}" if exponent else ""
 
     return PlainFormatter
 
