@@ -18,7 +18,7 @@ __all__ = ["PartialDependence", "partial_dependence"]
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-_MOST_ROWS = 400
+_MOST_ROWS = 250
 _MOST_POINTS = 20
 _MOST_CATEGORIES = 12
 _OUTERMOST = 0.02
@@ -68,7 +68,7 @@ def partial_dependence(
     network : MLP
         Network with its preprocessing.
     x : array of shape (samples, features)
-        Inputs that the preprocessing has made; 400 of them, evenly spaced, are used.
+        Inputs that the preprocessing has made; 250 of them, evenly spaced, are used.
     columns : sequence of str
         Names of columns, or of features where samples are arrays.
     threads : int, optional

@@ -273,7 +273,8 @@ def partial_dependence(
         title="",
     )  # fmt: skip
     least, most = limits
-    margin = 0.05 * (most - least) or 0.5
+    # What hardly changes is a straight line.
+    margin = max(0.05 * (most - least), 0.02 * abs(least), 0.02 * abs(most)) or 0.5
     if found.kind == "category":
         axes.set_xlim(min(0.0, least - margin), max(0.0, most + margin))
     else:
