@@ -16,6 +16,7 @@ from support.serving_models import train
 pytest.importorskip("matplotlib")
 
 COMMON = ["loss", "accuracy", "learning-rate", "confusion", "scores", "gradients"]
+CURVES = ["roc", "precision-recall", "calibration"]
 MAGIC = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
 
 
@@ -46,7 +47,9 @@ def draw(work, monkeypatch, capsys):
 
 
 def test_all_that_a_run_has(work, draw):
-    expected = [f"runs/001-moons/plots/{kind}.svg" for kind in [*COMMON, "regions"]]
+    expected = [
+        f"runs/001-moons/plots/{kind}.svg" for kind in [*COMMON[:5], *CURVES, COMMON[5], "regions"]
+    ]
     assert draw("1").splitlines() == expected
     for name in expected:
         text = (work / name).read_text()
@@ -59,7 +62,7 @@ def test_all_that_a_run_has(work, draw):
 def test_runs_without_classes_or_rates_have_other_pictures(draw, tmp_path):
     named = {name: draw(name, "-o", tmp_path / name).split() for name in ("2", "3")}
     kinds = {name: [re.sub(r".*/|\.svg", "", p) for p in paths] for name, paths in named.items()}
-    assert kinds["2"] == ["loss", "learning-rate", "predictions", "gradients"]
+    assert kinds["2"] == ["loss", "learning-rate", "predictions", "residuals", "gradients"]
     assert kinds["3"] == ["loss", "confusion", "scores", "gradients"]
 
 

@@ -18,7 +18,6 @@ from fastmlp.cli import main
 from fastmlp.inputs import Numbers
 from fastmlp.network.network import Network
 from fastmlp.plot.graph import backpropagate
-from fastmlp.report.subject import input_norms
 from support.tabular_networks import drawn, shaken
 
 # Names in a message that tell which argument of the network a function cannot deal with.
@@ -223,26 +222,6 @@ def test_the_graph_of_mixed_activations_is_right():
     x, y = case.x[:1], case.y[:1]
     numbers = backpropagate(case.model, x, y)
     np.testing.assert_allclose(numbers.gradients[0], case.model.input_gradients(x, y)[0])
-
-
-@seeds
-def test_norms_by_feature(seed):
-    """Each feature has the norm of the weights of its inputs, with their factors."""
-    case = drawn(seed)
-    parameters, members = case.model.parameters(), case.model.architecture.members
-    weights = parameters["layers.0.weights"].astype(np.float64)
-    by_member = weights if weights.ndim == 3 else np.repeat(weights[np.newaxis], members, axis=0)
-    scales = parameters.get("layers.0.input_scales")
-    if scales is not None:
-        by_member = by_member * scales.reshape(members, -1, 1)
-    groups = case.model.architecture.inputs or (Numbers(case.model.layer_sizes[0]),)
-    first, expected = 0, []
-    for group in groups:
-        for _ in range(group.columns):
-            own = by_member[:, first : first + group.width // group.columns]
-            expected.append(np.sqrt((own**2).sum() / members))
-            first += own.shape[1]
-    np.testing.assert_allclose(input_norms(case.model), expected, rtol=1e-6)
 
 
 @seeds

@@ -27,7 +27,8 @@ CELLS = {
     "worker = threading.Thread(target=plot.activation_functions, args=('relu',))\n"
     "worker.start(); worker.join()",
     "left": "told = plt.get_fignums()",
-    "fit": "model = fastmlp.MLP([2, 3, 2])\nmodel.fit([[0, 1], [1, 0]], [0, 1], epochs=5, verbose=0)",
+    "fit": "model = fastmlp.MLP([2, 3, 2])\n"
+    "model.fit([[0, 1], [1, 0]], [0, 1], epochs=5, verbose=0)",
     "curves": "plot.learning_curves(model.history)",
 }
 # The number of pictures of each cell.

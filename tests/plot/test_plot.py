@@ -49,6 +49,15 @@ ALBUM = {
     "confusion_matrix": lambda **o: plot.confusion_matrix(SIDES, SIDES[::-1], **o),
     "class_scores": lambda **o: plot.class_scores(SCORES, **o),
     "importance": lambda **o: plot.importance(["size", "$x$"], [0.1, 0.5], [0.02, 0.1], **o),
+    "residuals": lambda **o: plot.residuals(POINTS[:, 0], POINTS[:, 0] + 0.1, **o),
+    "roc_curve": lambda **o: plot.roc_curve([0, 0.2, 1], [0, 0.7, 1], area=0.75, **o),
+    "precision_recall_curve": lambda **o: plot.precision_recall_curve(
+        [0.4, 0.8, 1], [1, 0.6, 0], share=0.4, **o
+    ),
+    "calibration_curve": lambda **o: plot.calibration_curve([0.2, 0.8], [0.3, 0.9], [5, 3], **o),
+    "partial_dependence": lambda **o: plot.partial_dependence(
+        ["a", "$b$"], [[0.2, 0.8], [0.6, 0.4]], column="size", outputs=["x", "y"], **o
+    ),
     "activation_functions": lambda **o: plot.activation_functions(["relu", "tanh"], **o),
     "gradient_norms": lambda **o: plot.gradient_norms([0.1, 0.02, 0.004], **o),
     "images": lambda **o: plot.images(RNG.integers(0, 256, (6, 16)).astype(np.uint8), **o),

@@ -90,13 +90,16 @@ def test_page_can_be_heard(case: Case) -> None:
 
 
 def test_sections_come_in_order(cases: dict[str, Case]) -> None:
-    start = ["key-figures", "notes", "learning-curves", "learning-rate"]
-    end = ["worst-samples", "first-layer", "configuration", "environment", "data", "files"]
+    start = ["key-figures", "notes"]
+    end = ["worst-samples", "learning-curves", "learning-rate", "data", "configuration",
+           "environment", "digests", "files"]  # fmt: skip
+    classes = ["confusion-matrix", "per-class", "confused-pairs", "probabilities"]
+    columns = ["importance", "partial-dependence"]
     middle = {
-        "image": ["confusion-matrix", "per-class", "confused-pairs"],
-        "table": ["confusion-matrix", "per-class", "confused-pairs"],
-        "regression": ["predictions"],
-        "multilabel": ["per-class"],
+        "image": [*classes, "first-layer"],
+        "table": [*classes, *columns],
+        "regression": ["predictions", *columns],
+        "multilabel": ["per-class", "probabilities", *columns],
     }
     for task in TASKS:
         case = cases[task]
@@ -116,7 +119,7 @@ def luminance(color: str) -> float:
 def test_colors_stand_out_by_day_and_night(cases: dict[str, Case]) -> None:
     style = cases["table"].page.one("style").text
     modes = [dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in style.split("@media")[:2]]
-    assert len(modes[0]) == len(modes[1]) == 9
+    assert len(modes[0]) == len(modes[1]) == 10
     assert luminance(modes[0]["paper"]) > 0.9 > 0.05 > luminance(modes[1]["paper"])
     for mode in modes:
         for text in ("ink", "muted", "accent", "good", "notice", "bad"):
@@ -134,7 +137,7 @@ def test_whatever_is_given_shows_as_text(cases: dict[str, Case]) -> None:
         assert name in [row[0] for row in case.rows("per-class")]
     assert case.page.one("h1").text == "<b>&amp;image"
     assert case.section("notes").text == "Notes task: <b>guessed</b>"
-    assert case.rows("data")[1] == ["<i>blobs</i>", "ab" * 32]
+    assert case.rows("digests")[1] == ["<i>blobs</i>", "ab" * 32]
     assert "a <b>" in cases["table"].rows("worst-samples")[0]
     assert "<em>sour</em>" in [row[0] for row in cases["multilabel"].rows("per-class")]
     for other in cases.values():
@@ -165,7 +168,12 @@ def test_accuracy_and_confusion(cases: dict[str, Case]) -> None:
     taken = case.model.forward(case.samples.x).argmax(axis=1)
     right = int((taken == y).sum())
     assert 0 < right < len(y)
-    assert case.tiles["Test accuracy"] == [per_cent(right / 60), f"{right} of 60 samples right"]
+    tile = case.tiles["Test accuracy"]
+    assert tile[:2] == [per_cent(right / 60), f"{right} of 60 samples right"]
+    low, high = (float(text) for text in re.findall(r"[\d.]+(?= %)", tile[2].partition(":")[2]))
+    deviation = 100 * np.sqrt(right * (60 - right) / 60**3)
+    assert low == pytest.approx(100 * right / 60 - 1.96 * deviation, abs=4)
+    assert high == pytest.approx(100 * right / 60 + 1.96 * deviation, abs=4)
     assert per_cent(right / 60) in case.page.with_class("summary")[0].text
     counted = [[int(cell) for cell in row[1:]] for row in case.rows("confusion-matrix")[1:]]
     expected = [[int(((y == t) & (taken == p)).sum()) for p in range(4)] for t in range(4)]
@@ -261,9 +269,15 @@ def test_regression_is_told_in_units_of_the_target(cases: dict[str, Case]) -> No
         [str(i), f"{truth[i]:.4g}", f"{predicted[i]:.4g}", f"{error[i]:.4g}"] for i in order
     ]
     labels = [svg.attributes["aria-label"] for svg in case.section("predictions").all("svg")]
-    assert f"mean {error.mean():.4g}, standard deviation {error.std():.4g}" in labels[1]
+    assert f"mean {error.mean():.4g}, standard deviation {error.std():.4g}" in labels[2]
     names = {path.stem for path in case.run.plots_path.iterdir()}
-    assert names >= {"predictions", "residuals", "input_weights", "learning_curves_loss"}
+    assert names >= {
+        "predictions",
+        "residuals",
+        "error_histogram",
+        "importance",
+        "learning_curves_loss",
+    }
 
 
 def test_several_targets_have_measures_of_their_own(cases: dict[str, Case]) -> None:
@@ -273,7 +287,7 @@ def test_several_targets_have_measures_of_their_own(cases: dict[str, Case]) -> N
     rows = case.rows("predictions")[1:]
     assert [row[0] for row in rows] == ["price ($)", "<u>size</u>"]
     assert [row[1] for row in rows] == [f"{e:.4g}" for e in np.sqrt((error**2).mean(axis=0))]
-    assert len(case.section("predictions").all("svg")) == 4
+    assert len(case.section("predictions").all("svg")) == 6
     worst = int(case.rows("worst-samples")[1][0])
     assert worst == ((error / pre.target_scale) ** 2).sum(axis=1).argmax()
 
@@ -316,7 +330,8 @@ def test_numbers_are_written_for_people() -> None:
     assert [percent(p) for p in (0, 1, 0.97931)] == ["0.00\u00a0%", "100.00\u00a0%", "97.93\u00a0%"]
     assert percent(1e-6) == "<\u00a00.01\u00a0%"
     assert percent(1 - 1e-6) == ">\u00a099.99\u00a0%"
-    assert [number(v) for v in (1234.56, -0.000123456)] == ["1235", "-0.0001235"]
+    assert [number(v) for v in (1234.56, -0.000123456)] == ["1,235", "-0.0001235"]
+    assert [number(v) for v in (0, 9999.6, 1e6, 2.5e-7)] == ["0", "10,000", "1,000,000", "2.5·10⁻⁷"]
     assert number(float("nan")) == percent(float("inf")) == "not finite"
     assert [duration(s) for s in (0.25, 5, 119.9)] == ["250 ms", "5.00 s", "119.90 s"]
     assert [duration(s) for s in (125, 7259, 7260)] == ["2 min 5 s", "2 h 0 min", "2 h 1 min"]

@@ -63,11 +63,12 @@ def test_a_model_without_errors_on_its_training_samples(tmp_path: Path) -> None:
 
 def test_curves_name_the_part_that_was_measured(cases: dict[str, Case]) -> None:
     """``val_`` values are those of the test part where there is no validation part."""
-    label = cases["table"].page.all("svg")[0].attributes["aria-label"]
+    label = cases["table"].section("learning-curves").all("svg")[0].attributes["aria-label"]
     assert "training from" in label
     assert "validation from" in label
     case = cases["hinge"]
-    assert "test from" in case.page.all("svg")[0].attributes["aria-label"]
+    label = case.section("learning-curves").all("svg")[0].attributes["aria-label"]
+    assert "test from" in label
     assert "chose no epoch" in case.section("learning-curves").text
     assert case.tiles["Best epoch"][1] == "of 3, by test loss"
 
@@ -93,9 +94,9 @@ def test_a_run_that_has_nothing_but_its_settings(tmp_path: Path) -> None:
     assert "trained on standard input with sgd for 0 epochs" in summary
     assert "of 60 evaluated samples" in summary
     assert [row[0] for row in case.rows("per-class")][1:-1] == ["0", "1", "2"]
-    assert case.rows("worst-samples")[0][-5:] == [f"input {i}" for i in range(5)]
+    assert case.rows("worst-samples")[0][-5:] == [f"x{i}" for i in range(5)]
     sections = [e.attributes["aria-labelledby"] for e in page.all("section")]
-    assert not {"notes", "environment", "data", "learning-rate"} & set(sections)
+    assert not {"notes", "environment", "digests", "learning-rate"} & set(sections)
 
 
 @pytest.mark.parametrize("count", [1, 60])
@@ -107,7 +108,7 @@ def test_predictions_that_are_not_finite_are_left_out(cases: dict[str, Case], co
     subject = Subject(case.run, case.model, evaluation, case.samples)
     (section,) = result_sections(subject)
     assert section.text == (f"{count} of 60 predictions are not finite and left out.",)
-    assert len(section.blocks) == (5 if count == 1 else 0)
+    assert len(section.blocks) == (7 if count == 1 else 0)
 
 
 def test_many_classes_and_large_pictures(tmp_path: Path) -> None:
@@ -162,7 +163,8 @@ def test_pictures_of_the_page_are_files_too(cases: dict[str, Case], task: str) -
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "script" not in {element.tag.rpartition("}")[2] for element in root.iter()}
         outlines[path.stem] = [e.get("d") for e in root.iter("{http://www.w3.org/2000/svg}path")]
-    shown = [[path.attributes.get("d") for path in svg.all("path")] for svg in case.page.all("svg")]
+    pictures = [svg for svg in case.page.all("svg") if svg.attributes.get("class") != "sketch"]
+    shown = [[path.attributes.get("d") for path in svg.all("path")] for svg in pictures]
     outlines.pop("worst_examples", None)  # the page shows these one by one
     assert len(shown) > 3
     assert sorted(shown) == sorted(outlines.values())
@@ -190,7 +192,7 @@ def test_another_process_writes_the_same_bytes(cases: dict[str, Case], tmp_path:
     run = case.run
     case.model.save(run.last_model)
     np.savez(tmp_path / "samples.npz", x=case.samples.x, y=case.samples.y)
-    case.write(threads=2)
+    case.write(threads=2, training=None)
     files = [run.report_path, *sorted(run.plots_path.iterdir())]
     first = [path.read_bytes() for path in files]
     for path in files:

@@ -39,6 +39,7 @@ class Case:
     evaluation: Evaluation
     table: Table | None = None
     raw: np.ndarray | None = None
+    training: Samples | None = None
 
     def write(self, **options: Any) -> Element:
         path = write_report(
@@ -46,9 +47,9 @@ class Case:
             model=self.model,
             evaluation=self.evaluation,
             samples=self.samples,
-            **options,
+            **({"training": self.training} | options),
         )
-        self.page = read_page(path.read_text())
+        self.page = read_page(path.read_text(encoding="utf-8"))
         return self.page
 
     def section(self, name: str) -> Element:
@@ -119,7 +120,7 @@ def case(
     run.last_model.write_bytes(b"model")
     (run.path / ".hidden").write_text("of no interest")
     os.symlink(run.config_path, run.path / "link")
-    return Case(run, model, samples, evaluation)
+    return Case(run, model, samples, evaluation, training=Samples(x[:cut], y[:cut]))
 
 
 def _blobs(features: int, classes: int, *, noise: float) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from fastmlp.data.normal_map import NormalMap
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION, Options
 from fastmlp.data.preprocessing import Preprocessing
 from fastmlp.data.schema import Schema, learn_columns
+from fastmlp.data.source_rows import SourceRows, source_rows
 from fastmlp.data.split import split
 from fastmlp.data.table import Part, Problems, RawData, Table
 from fastmlp.data.table_inputs import encode_table, rows_of_unknown_categories
@@ -46,6 +47,8 @@ class Samples:
         Classes counted from 0; or labels 0 and 1; or values.
     weight : float64 array of shape (samples,) or None
         Weights of the samples; None: all are 1.
+    source : SourceRows or None
+        Where samples of a table come from; None: it is not known, or they are no rows of a table.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Samples:
     x: NDArray[Any]
     y: NDArray[Any]
     weight: Floats | None = None
+    source: SourceRows | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -447,12 +451,14 @@ def _samples(
             preprocessing.standardized(x[part], in_place=own),
             _rows(y, rows),
             None if weights is None else _rows(weights, rows),
+            _source(given, preprocessing, rows),
         )
     if raw.test is not None:
         samples["test"] = Samples(
             preprocessing.inputs(raw.test.x),
             preprocessing.targets(raw.test, raw.class_names),
             preprocessing.weights(raw.test),
+            _source(raw.test.x, preprocessing),
         )
     for part, made in samples.items():
         if made.weight is not None and not made.weight.any():
@@ -461,6 +467,15 @@ def _samples(
                 f"{part} part"
             )
     return samples
+
+
+def _source(
+    x: Table | NDArray[Any], preprocessing: Preprocessing, rows: Indices | None = None
+) -> SourceRows | None:
+    """Return where samples come from; None for arrays."""
+    if not isinstance(x, Table) or preprocessing.columns is None:
+        return None
+    return source_rows(x, preprocessing.columns, rows)
 
 
 def _note_unknown_categories(

@@ -176,11 +176,7 @@ class Table:
 
     def rows(self, rows: NDArray[np.int64]) -> Table:
         """Return a table of some rows, which keep their lines, or else their numbers."""
-        lines, numbers = self.lines, self.row_numbers
-        if lines is None and self.first_line is not None:
-            lines = np.arange(self.first_line, self.first_line + len(self))
-        if numbers is None:
-            numbers = np.arange(1, len(self) + 1)
+        lines, numbers = self._all_lines(), self._all_numbers()
         return replace(
             self,
             columns={name: cells[rows] for name, cells in self.columns.items()},
@@ -188,6 +184,19 @@ class Table:
             lines=None if lines is None else lines[rows],
             row_numbers=numbers[rows],
         )
+
+    def row_places(self) -> tuple[NDArray[np.int64], bool]:
+        """Return the line of each row and True, or its number from 1 and False; see `place`."""
+        lines = self._all_lines()
+        return (self._all_numbers(), False) if lines is None else (lines, True)
+
+    def _all_lines(self) -> NDArray[np.int64] | None:
+        if self.lines is None and self.first_line is not None:
+            return np.arange(self.first_line, self.first_line + len(self))
+        return self.lines
+
+    def _all_numbers(self) -> NDArray[np.int64]:
+        return np.arange(1, len(self) + 1) if self.row_numbers is None else self.row_numbers
 
 
 def series_of(name: str, cells: Any) -> Any:

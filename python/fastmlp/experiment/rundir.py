@@ -61,7 +61,7 @@ class RunDirectory:
     ----------
     path : pathlib.Path
     config_path, environment_path, metrics_path, result_path, report_path, plots_path : Path
-    tensorboard_path : Path
+    learning_curve_path, tensorboard_path : Path
     best_model, last_model : Path
     checkpoints : CheckpointStore
     """
@@ -74,6 +74,7 @@ class RunDirectory:
         self.result_path = path / "result.json"
         self.report_path = path / "report.html"
         self.plots_path = path / "plots"
+        self.learning_curve_path = path / "learning_curve.json"
         self.tensorboard_path = path / "tensorboard"
         self.best_model = path / "best.safetensors"
         self.last_model = path / "last.safetensors"
@@ -157,7 +158,7 @@ class RunDirectory:
     def _remove_old(self) -> None:
         files = (
             self.config_path, self.environment_path, self.metrics_path, self.result_path,
-            self.report_path, self.best_model, self.last_model,
+            self.report_path, self.learning_curve_path, self.best_model, self.last_model,
         )  # fmt: skip
         for path in files:
             path.unlink(missing_ok=True)
@@ -232,6 +233,16 @@ class RunDirectory:
     def environment(self) -> dict[str, Any]:
         """Return machine, versions and digests of the data; empty if the file is missing."""
         return _read_json(self.environment_path)
+
+    def learning_curve(self) -> dict[str, Any]:
+        """Return the content of learning_curve.json; empty if it was not measured.
+
+        Raises
+        ------
+        FormatError
+            The file is damaged.
+        """
+        return _read_json(self.learning_curve_path)
 
     def result(self) -> dict[str, Any]:
         """Return the result of the run; empty if the run has none yet."""

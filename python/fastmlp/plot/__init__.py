@@ -16,15 +16,18 @@ figures are not pyplot's, so threads can draw at the same time and figures need 
 from fastmlp.plot.curves import activation_functions, gradient_norms, learning_curves, learning_rate
 from fastmlp.plot.graph import computational_graph
 from fastmlp.plot.images import images, weight_templates
+from fastmlp.plot.influence import partial_dependence
 from fastmlp.plot.output import svg
+from fastmlp.plot.probabilities import calibration_curve, precision_recall_curve, roc_curve
 from fastmlp.plot.regions import decision_regions
-from fastmlp.plot.results import class_scores, confusion_matrix, importance, predictions
+from fastmlp.plot.results import class_scores, confusion_matrix, importance, predictions, residuals
 from fastmlp.plot.style import OKABE_ITO, STYLE
 
 __all__ = [
     "OKABE_ITO",
     "STYLE",
     "activation_functions",
+    "calibration_curve",
     "class_scores",
     "computational_graph",
     "confusion_matrix",
@@ -34,7 +37,11 @@ __all__ = [
     "importance",
     "learning_curves",
     "learning_rate",
+    "partial_dependence",
+    "precision_recall_curve",
     "predictions",
+    "residuals",
+    "roc_curve",
     "svg",
     "weight_templates",
 ]

@@ -8,7 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fastmlp import extras
+from fastmlp.plot.fonts import FONT_STACK, readable
 from fastmlp.plot.style import take_from_pyplot
+from fastmlp.plot.svg_text import draw_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +27,9 @@ def svg(picture: Axes | Figure) -> str:
     """Return a figure as a standalone SVG document; the same figure has the same text.
 
     The document has no date. The random ids of matplotlib are replaced by ids computed from a
-    digest of the document, so that one page can contain several documents. Letters are outlines,
-    unless matplotlib's setting "svg.fonttype" is "none". A notebook does not show the figure, too.
+    digest of the document, so that one page can contain several documents. Texts are text, in any
+    script: the program that shows the picture chooses the fonts. Formulas are outlines. A
+    notebook does not show the figure, too.
 
     Parameters
     ----------
@@ -60,11 +63,12 @@ def svg(picture: Axes | Figure) -> str:
     title = next((text.replace(r"\$", "$") for text in titles if text), "")
     metadata: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
     if title:
-        metadata["Title"] = title
+        metadata["Title"] = readable(title)
     _forget_layout(figure)
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata=metadata)
-    return _with_own_ids(stream.getvalue())
+    draw_svg(figure, stream, metadata)
+    document = stream.getvalue().replace("<svg ", f'<svg font-family="{FONT_STACK}" ', 1)
+    return _with_own_ids(document)
 
 
 def _figure_of(picture: object) -> Figure:

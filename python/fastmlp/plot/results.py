@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import metrics
+from fastmlp.plot.fonts import width_of
+from fastmlp.plot.numbers import written
 from fastmlp.plot.style import (
     BESIDE,
     GRID,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["class_scores", "confusion_matrix", "importance", "predictions"]
+__all__ = ["class_scores", "confusion_matrix", "importance", "predictions", "residuals"]
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +46,7 @@ _NORMALIZATIONS = {
 _MOST_NUMBERED_CLASSES = 25
 _SMALLEST_FONT = 4.5
 _MOST_TICKS = 30
+_FEWEST_FOR_MEANS = 50
 
 
 def confusion_matrix(
@@ -161,7 +164,7 @@ def _shares(counts: Floats, normalize: str) -> Floats:
 
 def _cell_text(value: float, normalize: str | None) -> str:
     if normalize is None:
-        return f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+        return written(value, 3)
     return "0" if value == 0 else f"{value:.1f}"
 
 
@@ -186,7 +189,7 @@ def _name_ticks(ax: Axes, names: list[str]) -> None:
     shown = [names[place] for place in places]
     width, _ = size_in_points(ax)
     room = width / len(names) * places.step / (0.62 * STYLE["xtick.labelsize"])
-    crowded = max(map(len, shown)) > room
+    crowded = max(map(width_of, shown)) > room
     ax.set_xticks(places, shown, rotation=90 if crowded else 0)
     ax.set_yticks(places, shown)
 
@@ -259,7 +262,7 @@ def _score(index: int, entry: object, name: str) -> float:
 
 
 def _class_label(entry: Mapping[str, Any]) -> str:
-    support = f" ({entry['support']:,})" if "support" in entry else ""
+    support = f" ({written(entry['support'], 6)})" if "support" in entry else ""
     return plain(entry["class"]) + support
 
 
@@ -330,6 +333,70 @@ def predictions(
     add_title(ax, title, "Predictions")
     if targets > 1:
         add_legend(ax)
+    return ax
+
+
+def residuals(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    target_name: str | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the errors of a regression, predicted minus true values, over the predicted values.
+
+    Errors without a pattern lie around 0 everywhere, equally far. The line tells their mean in ten
+    parts of equally many samples.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (samples,)
+        True and predicted values.
+    target_name : str, optional
+        Name of the target, such as "price (EUR)".
+    title : str, optional
+        Title of the axes; an empty string sets none.
+    ax : Axes, optional
+        Axes to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    Axes
+        Axes with one point per sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes differ, there are no samples or several targets, or a value is not finite.
+
+    Examples
+    --------
+    >>> from fastmlp import plot
+    >>> ax = plot.residuals([1.0, 2.0, 3.0], [1.1, 1.9, 3.2], target_name="price (EUR)")
+    >>> ax.get_xlabel()
+    'predicted price (EUR)'
+    """
+    truth, predicted = _columns("y_true", y_true), _columns("y_pred", y_pred)
+    if truth.shape != predicted.shape or truth.shape[1] != 1:
+        raise ValueError(
+            f"y_pred must have one column and the shape of y_true, {truth.shape}, got "
+            f"{predicted.shape}"
+        )
+    values, errors = predicted[:, 0], (predicted - truth)[:, 0]
+    ax = styled_axes(ax)
+    ax.plot(values, errors, **point_look(0, points=len(values)))
+    ax.axhline(0.0, color=INK, linewidth=1.0, linestyle="--")
+    order = np.argsort(values, kind="stable")
+    if len(order) >= _FEWEST_FOR_MEANS:
+        parts = np.array_split(order, 10)
+        ax.plot([values[part].mean() for part in parts], [errors[part].mean() for part in parts],
+                color=OKABE_ITO[1], linewidth=STYLE["lines.linewidth"], label="mean")  # fmt: skip
+        add_legend(ax)
+    name = "value" if target_name is None else plain(target_name)
+    ax.set_xlabel(f"predicted {name}")
+    ax.set_ylabel(f"predicted \u2212 true {name}")
+    add_title(ax, title, "Errors")
     return ax
 
 

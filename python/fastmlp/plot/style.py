@@ -16,6 +16,8 @@ import numpy as np
 
 from fastmlp import extras
 from fastmlp.notebook import in_notebook
+from fastmlp.plot.fonts import figure_with_fonts, readable, shortened
+from fastmlp.plot.numbers import plain_ticks, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +111,7 @@ def styled_axes(
         facecolor=STYLE["figure.facecolor"],
         layout="constrained" if grid else "compressed",  # "compressed" is for fixed aspect ratios
     )
-    new = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
+    new: Axes = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
     new.set_axisbelow(True)
     new.spines[:].set_color(INK)
     new.spines[["top", "right"]].set_visible(False)
@@ -117,6 +119,7 @@ def styled_axes(
     new.title.set(size=STYLE["axes.titlesize"], color=INK)
     for axis in (new.xaxis, new.yaxis):
         axis.label.set(size=STYLE["axes.labelsize"], color=INK)
+        plain_ticks(axis)
     if grid:
         new.grid(True, color=GRID, linewidth=STYLE["grid.linewidth"])
     else:
@@ -130,17 +133,17 @@ def _new_figure(**options: Any) -> Figure:
     That is in a notebook, and in a program that uses pyplot with windows. Elsewhere pyplot would
     keep the figure forever; and in other threads than the first it must not be used.
     """
-    from matplotlib.figure import Figure
-
+    kind = figure_with_fonts()
     pyplot = sys.modules.get("matplotlib.pyplot")
     if threading.current_thread() is threading.main_thread():
         if pyplot is None and in_notebook():
             pyplot = importlib.import_module("matplotlib.pyplot")
         if pyplot is not None and pyplot.get_backend().lower() not in _FILE_BACKENDS:
-            shown: Figure = pyplot.figure(**options)
+            shown: Figure = pyplot.figure(FigureClass=kind, **options)
             _SHOWN.add(shown)
             return shown
-    return Figure(**options)
+    figure: Figure = kind(**options)
+    return figure
 
 
 def take_from_pyplot(figure: Figure) -> None:
@@ -187,19 +190,16 @@ def point_look(index: int, *, points: int) -> dict[str, Any]:
     }
 
 
-def plain(value: object, longest: int = 28) -> str:
-    """Return text on one line of at most `longest` characters that matplotlib shows literally."""
-    text = " ".join(str(value).split())
-    if len(text) > longest:
-        text = text[: longest - 1] + "…"
+def plain(value: object, longest: float = 28) -> str:
+    """Return text on one line, as wide as `longest` letters, that matplotlib shows literally."""
+    text = shortened(readable(" ".join(str(value).split())), longest)
     # A dollar sign starts a formula, and legends omit labels that begin with an underscore.
     return text.replace("$", r"\$").replace("_", " _", 1 if text.startswith("_") else 0)
 
 
 def short_number(value: float) -> str:
     """Return a number with three significant digits and a typographic minus sign."""
-    text = f"{value:.3g}"
-    return "0" if text == "-0" else text.replace("-", "\u2212")
+    return written(value, 3).replace("-", "\u2212")
 
 
 def ink(ax: Axes) -> ColorType:
@@ -254,9 +254,9 @@ def whole_numbers(ax: Axes) -> None:
 
 def percent_ticks(axis: Axis) -> None:
     """Write ticks of shares in percent without the sign, which the axis label has."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=""))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: written(round(100 * value, 9), 6)))
 
 
 def logarithmic(ax: Axes, which: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,13 @@ from fastmlp.experiment.evaluation import Evaluation
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.extras import require
 from fastmlp.model import MLP
+from fastmlp.report.columns import data_sections
+from fastmlp.report.influence import influence_sections
 from fastmlp.report.page import (
     Code,
     Column,
+    Finding,
+    Findings,
     Header,
     Section,
     Table,
@@ -30,8 +34,9 @@ from fastmlp.report.page import (
     percent,
     rendered,
 )
+from fastmlp.report.probabilities import probability_sections
 from fastmlp.report.sections import (
-    first_layer,
+    data_size_sections,
     result_sections,
     training_sections,
     worst_samples,
@@ -65,6 +70,7 @@ def write_report(
     model: MLP,
     evaluation: Evaluation,
     samples: Samples,
+    training: Samples | None = None,
     threads: int | None = None,
 ) -> Path:
     """Write `run.report_path`, and its figures as SVG files to `run.plots_path`.
@@ -83,6 +89,8 @@ def write_report(
         Measures of `model` on `samples`.
     samples : Samples
         Samples with ``x`` as inputs of the network.
+    training : Samples, optional
+        Samples of the training, with which the data of `samples` is compared.
     threads : int, optional
         Worker threads for the predictions of the model.
 
@@ -102,21 +110,26 @@ def write_report(
     """
     for package in ("matplotlib", "jinja2"):
         require("plot", package)
-    subject = Subject(run, model, evaluation, samples, threads)
+    subject = Subject(run, model, evaluation, samples, training, threads)
     run.plots_path.mkdir(parents=True, exist_ok=True)
     # Read before any file is written, so that a damaged file leaves no incomplete report.
     header, tiles, appendix = _header(subject), _tiles(subject), list(_appendix(subject))
+    first = list(_findings(subject))
     sections = [
+        *_baselines(subject),
         *_notes(subject),
-        *training_sections(subject),
         *result_sections(subject),
+        *probability_sections(subject),
+        *influence_sections(subject),
         worst_samples(subject),
-        first_layer(subject),
+        *training_sections(subject),
+        *data_size_sections(subject),
+        *data_sections(subject),
     ]
     for picture in (picture for section in sections for picture in section.pictures):
         atomic_write(run.plots_path / f"{picture.name}.svg", _utf8(picture.svg))
     sections += [*appendix, _files(subject)]
-    atomic_write(run.report_path, _utf8(rendered(sections, header=header, tiles=tiles)))
+    atomic_write(run.report_path, _utf8(rendered(sections, first, header=header, tiles=tiles)))
     return run.report_path
 
 
@@ -141,9 +154,15 @@ def _header(subject: Subject) -> Header:
 def _message(result: dict[str, Any]) -> str:
     """Return the message about the end of the run as a sentence."""
     message, status = str(result.get("message") or ""), str(result.get("status"))
-    if not message or message == status:
-        return ""
-    return f"{message[0].upper()}{message[1:].rstrip('.')}."
+    return "" if message == status else _sentence(message)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _cure(text: str) -> str:
+    return f"What may help: {text}" if text else ""
 
 
 def _date(started: object) -> str:
@@ -191,26 +210,45 @@ def _quality(subject: Subject) -> Iterator[Tile]:
     evaluation = subject.evaluation
     measures, part = evaluation.metrics, subject.part.capitalize()
     samples = f"of {count(evaluation.samples)} samples"
+
+    def judged(label: str, key: str, detail: str, metric: str, *, share: bool = True) -> Tile:
+        write = percent if share else number
+        beside = _beside(subject, key, metric, write)
+        return Tile(label, write(measures[key]), detail, tuple(beside))
+
     if evaluation.task == "classification":
         assert evaluation.confusion is not None
-        right = count(np.trace(evaluation.confusion).item())
-        yield Tile(f"{part} accuracy", percent(measures["accuracy"]), f"{right} {samples} right")
-        yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the classes")
+        right = f"{count(np.trace(evaluation.confusion).item())} {samples} right"
+        yield judged(f"{part} accuracy", "accuracy", right, "accuracy")
+        yield judged("Macro F1", "macro_f1", "mean over the classes", "f1")
     elif evaluation.task == "multilabel":
-        yield Tile(
-            f"{part} subset accuracy", percent(measures["subset_accuracy"]),
-            f"all labels right, {samples}",
-        )  # fmt: skip
+        detail = f"all labels right, {samples}"
+        yield judged(f"{part} subset accuracy", "subset_accuracy", detail, "accuracy")
         yield Tile("Label accuracy", percent(measures["label_accuracy"]), "single labels right")
-        yield Tile("Macro F1", percent(measures["macro_f1"]), "mean over the labels")
+        yield judged("Macro F1", "macro_f1", "mean over the labels", "f1")
     else:
         targets = len(subject.outputs)
         unit = "in units of the target" if targets == 1 else f"over all {targets} targets"
-        yield Tile(f"{part} RMSE", number(measures["rmse"]), f"{samples}, {unit}")
-        yield Tile("R\u00b2", number(measures["r2"]), "share of the variance explained")
-        yield Tile("Mean absolute error", number(measures["mae"]), unit)
+        yield judged(f"{part} RMSE", "rmse", f"{samples}, {unit}", "rmse", share=False)
+        detail = "share of the variance explained"
+        yield judged("R\u00b2", "r2", detail, "r2", share=False)
+        yield judged("Mean absolute error", "mae", unit, "mae", share=False)
     losses = " + ".join(loss.name.replace("_", " ") for loss in subject.model.architecture.losses)
     yield Tile(f"{part} loss", number(evaluation.loss), losses)
+
+
+def _beside(
+    subject: Subject, key: str, metric: str, write: Callable[[float], str]
+) -> Iterator[str]:
+    """Yield the interval of a measure, and what simple predictions reach."""
+    interval = subject.interval(metric)
+    if interval is not None:
+        low, high = map(write, interval)
+        yield f"95 % interval: {low} to {high}"
+    for baseline in subject.baselines:
+        value = baseline["metrics"].get(key)
+        if value is not None:
+            yield f"{baseline['name']}: {write(float(value))}"
 
 
 def _effort(subject: Subject) -> Iterator[Tile]:
@@ -234,6 +272,66 @@ def _effort(subject: Subject) -> Iterator[Tile]:
     parameters = sum(array.size for array in subject.model.parameters().values())
     sizes = "-".join(map(str, subject.model.layer_sizes))
     yield Tile("Parameters", count(parameters), f"{sizes}, {subject.model.dtype}")
+
+
+# By level of a finding: its level in the page, and its name.
+_LEVELS = {
+    "problem": ("bad", "Problem"),
+    "warning": ("notice", "Warning"),
+    "hint": ("hint", "Hint"),
+}
+
+
+def _findings(subject: Subject) -> Iterator[Section]:
+    """Yield the section about what was found wrong with the run, if it was looked for."""
+    found = subject.result.get("findings")
+    if found is None:
+        return
+    if not found:
+        yield Section("findings", "Findings", ("Nothing to report.",))
+        return
+    order = list(_LEVELS)
+    ranked = sorted(
+        found, key=lambda one: order.index(one["level"]) if one["level"] in order else 9
+    )
+    items = tuple(
+        Finding(
+            *_LEVELS.get(str(one.get("level")), ("hint", "Hint")),
+            _sentence(str(one.get("message") or "")),
+            _cure(str(one.get("cure") or "")),
+            str(one.get("page") or ""),
+        )
+        for one in ranked
+    )  # fmt: skip
+    yield Section("findings", "Findings", blocks=(Findings(items),))
+
+
+_MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "accuracy": ("Accuracy", percent), "subset_accuracy": ("Subset accuracy", percent),
+    "label_accuracy": ("Label accuracy", percent), "macro_f1": ("Macro F1", percent),
+    "auc": ("AUC", number), "log_loss": ("Log loss", number), "rmse": ("RMSE", number),
+    "mae": ("Mean absolute error", number), "r2": ("R\u00b2", number),
+}  # fmt: skip
+
+
+def _baselines(subject: Subject) -> Iterator[Section]:
+    """Yield the section with what simple predictions reach, if they were measured."""
+    if not subject.baselines:
+        return
+    own = subject.evaluation.metrics
+    keys = [key for key in _MEASURES if key in own]
+    rows = [("this model", own), *((str(b["name"]), b["metrics"]) for b in subject.baselines)]
+    texts = tuple(
+        (name, *(_MEASURES[k][1](float(m[k])) if m.get(k) is not None else "" for k in keys))
+        for name, m in rows
+    )
+    columns = (Column("Prediction"), *(Column(_MEASURES[k][0], numeric=True) for k in keys))
+    text = (
+        f"What predictions reach that are as simple as can be, on the same {subject.part} samples. "
+        "A network has to be better than these to be worth its trouble.",
+    )
+    table = Table("The model beside simple predictions", columns, texts)
+    yield Section("baselines", "Beside simple predictions", text, blocks=(table,))
 
 
 def _notes(subject: Subject) -> Iterator[Section]:
@@ -270,7 +368,7 @@ def _appendix(subject: Subject) -> Iterator[Section]:
     if digests:
         columns = (Column("Data"), Column("SHA-256"))
         table = Table("Digests of the data", columns, tuple(digests.items()), digests=True)
-        yield Section("data", "Data", blocks=(table,))
+        yield Section("digests", "Digests", blocks=(table,))
 
 
 def _written(value: Any) -> str:

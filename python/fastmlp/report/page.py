@@ -16,17 +16,21 @@ from numpy.typing import NDArray
 
 from fastmlp._version import __version__
 from fastmlp.extras import require
+from fastmlp.plot.numbers import written
 
 __all__ = [
     "Block",
     "Card",
     "Code",
     "Column",
+    "Finding",
+    "Findings",
     "Gallery",
     "Header",
     "Image",
     "Picture",
     "Section",
+    "Sketch",
     "Table",
     "Tile",
     "count",
@@ -37,9 +41,6 @@ __all__ = [
     "png_uri",
     "rendered",
 ]
-
-# Larger numbers are written with an exponent.
-_MOST_WRITTEN_OUT = 1e12
 
 _TEMPLATE = "template.html.jinja"
 
@@ -63,6 +64,27 @@ class Tile:
     label: str
     value: str
     detail: str = ""
+    comparisons: tuple[str, ...] = ()  # interval and baselines
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a user should look at, with its cure."""
+
+    level: str  # "bad", "notice" or "hint"
+    name: str  # of the level
+    message: str
+    cure: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Findings, the worst first."""
+
+    kind: ClassVar[str] = "findings"
+
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -83,8 +105,35 @@ class Picture:
 class Image:
     """A sample as a small image."""
 
+    kind: ClassVar[str] = "image"
+
     uri: str
     description: str
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A distribution as small bars, and another one as a line, both relative to the largest."""
+
+    kind: ClassVar[str] = "sketch"
+
+    bars: tuple[float, ...]
+    line: tuple[float, ...]
+    description: str
+
+    @property
+    def width(self) -> int:
+        """Width of a bar of a sketch that is 96 wide."""
+        return 96 // max(1, len(self.bars), 6)
+
+    @property
+    def path(self) -> str:
+        """The line as an SVG path, in steps."""
+        steps = [
+            f"{'L' if i else 'M'}{i * self.width} {24 - 23 * share:.1f}h{self.width}"
+            for i, share in enumerate(self.line)
+        ]
+        return "".join(steps)
 
 
 @dataclass(frozen=True)
@@ -115,13 +164,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with rows of texts or images; the first cell of a row is its header."""
+    """A table with rows of texts, images or sketches; the first cell of a row is its header."""
 
     kind: ClassVar[str] = "table"
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str | Image, ...], ...]
+    rows: tuple[tuple[str | Image | Sketch, ...], ...]
     totals: tuple[str, ...] = ()  # last row, which summarizes the others
     collapsed: bool = False
     digests: bool = False  # whether the last column holds digests
@@ -137,7 +186,7 @@ class Code:
     text: str
 
 
-Block = Picture | Gallery | Table | Code
+Block = Picture | Gallery | Table | Code | Findings
 
 
 @dataclass(frozen=True)
@@ -163,9 +212,7 @@ def number(value: float, digits: int = 4) -> str:
     """Return a measurement as text with `digits` significant digits, and all before the point."""
     if not math.isfinite(value):
         return "not finite"
-    if 10**digits <= abs(value) < _MOST_WRITTEN_OUT:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    return written(value, digits)
 
 
 def percent(share: float) -> str:
@@ -182,7 +229,7 @@ def percent(share: float) -> str:
 
 def count(value: float) -> str:
     """Return a count, or a sum of weights, as text with commas between thousands."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    return f"{value:,}" if isinstance(value, int) else written(value, 6)
 
 
 def duration(seconds: float) -> str:
@@ -256,8 +303,17 @@ def png_uri(pixels: NDArray[Any]) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def rendered(sections: Sequence[Section], **facts: Any) -> str:
-    """Return the HTML page with these sections; `facts` are the other template variables."""
+def rendered(sections: Sequence[Section], first: Sequence[Section] = (), **facts: Any) -> str:
+    """Return the HTML page with these sections.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+    first : sequence of Section
+        Sections above the key figures.
+    **facts
+        Other variables of the template.
+    """
     jinja2 = require("plot", "jinja2")
     markupsafe = require("plot", "markupsafe")
     environment = jinja2.Environment(
@@ -271,6 +327,6 @@ def rendered(sections: Sequence[Section], **facts: Any) -> str:
         if picture.in_page
     }
     page: str = environment.from_string(source).render(
-        version=__version__, sections=sections, inline=inline, **facts
+        version=__version__, sections=list(sections), first=list(first), inline=inline, **facts
     )
     return page

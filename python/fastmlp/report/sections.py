@@ -1,7 +1,8 @@
-"""The sections of a report with figures: training, results, worst samples, first layer."""
+"""The sections of a report with figures: training, results, worst samples."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from fastmlp.report.page import (
     Section,
     Table,
     count,
+    duration,
     number,
     percent,
     png_uri,
@@ -27,13 +29,12 @@ from fastmlp.report.subject import (
     SourceColumn,
     Subject,
     confused_pairs,
-    input_norms,
     largest,
     original_inputs,
     source_columns,
 )
 
-__all__ = ["first_layer", "result_sections", "training_sections", "worst_samples"]
+__all__ = ["data_size_sections", "result_sections", "training_sections", "worst_samples"]
 
 MOST_CLASSES_IN_TABLE = 50
 MOST_COUNTED_CLASSES = 25
@@ -68,6 +69,34 @@ def training_sections(subject: Subject) -> Iterator[Section]:
     if any(record.get("learning_rate") is not None for record in records):
         picture = figures.learning_rate(records)
         yield Section("learning-rate", "Learning rate", blocks=(picture,))
+
+
+def data_size_sections(subject: Subject) -> Iterator[Section]:
+    """Yield the section about what the run reaches with less data, if that was measured."""
+    points = subject.run.learning_curve().get("points") or []
+    if not points:
+        return
+    key = next(key for key in _JUDGED_BY if key in points[-1])
+    title = _JUDGED_BY[key]
+    write = number if key == "rmse" else percent
+    rows = tuple(
+        (count(int(point["samples"])), write(point[key]), number(point["loss"]),
+         duration(point["seconds"]))
+        for point in points
+    )  # fmt: skip
+    heads = (Column("Training samples", numeric=True), Column(title, numeric=True),
+             Column("Loss", numeric=True), Column("Time", numeric=True))  # fmt: skip
+    text = (
+        f"The same settings, trained on parts of the training samples and measured on the "
+        f"{subject.part} part. If the curve still falls or rises at its end, more data may help.",
+    )
+    blocks: list[Block] = [Table("Results by number of training samples", heads, rows)]
+    if len(points) > 1 and all(np.isfinite(point[key]) for point in points):
+        blocks.insert(0, figures.data_sizes(points, key, title, write))
+    yield Section("data-sizes", "Learning curve by data size", text, blocks=tuple(blocks))
+
+
+_JUDGED_BY = {"accuracy": "Accuracy", "subset_accuracy": "Subset accuracy", "rmse": "RMSE"}
 
 
 # ---------------------------------------------------------------- results
@@ -130,7 +159,7 @@ def _confused_pairs(subject: Subject, matrix: NDArray[Any]) -> Section:
         text = ("No sample was taken for another class.",)
         return Section("confused-pairs", "Most confused pairs", text)
     names = subject.outputs
-    examples: list[str | Image] = [str(pair.example) for pair in pairs]
+    examples: list[str | Image] = [subject.place(pair.example) for pair in pairs]
     if subject.is_image:
         pixels = subject.pixels(np.array([pair.example for pair in pairs]))
         examples = [
@@ -148,7 +177,7 @@ def _confused_pairs(subject: Subject, matrix: NDArray[Any]) -> Section:
     columns = (
         Column("True class"), Column("Taken for"), Column("Samples", numeric=True),
         Column("Share of the true class", numeric=True),
-        Column("Worst example" if subject.is_image else "Index of the worst", numeric=False),
+        Column("Worst example" if subject.is_image else f"{subject.place_title()} of the worst"),
     )  # fmt: skip
     title = "Pairs of classes by the number of samples confused"
     return Section("confused-pairs", "Most confused pairs", blocks=(Table(title, columns, rows),))
@@ -169,7 +198,9 @@ def _predictions(subject: Subject) -> Section:
         suffix = "" if len(names) == 1 else f"_{i + 1}"
         values = truth[finite, i], predicted[finite, i]
         blocks += [
-            figures.predictions(*values, name, suffix), figures.residuals(*values, name, suffix)
+            figures.predictions(*values, name, suffix),
+            figures.residuals(*values, name, suffix),
+            figures.error_histogram(*values, name, suffix),
         ]  # fmt: skip
     if len(names) > 1 and finite.any():
         blocks.append(_targets(truth[finite], predicted[finite], names))
@@ -201,10 +232,22 @@ def worst_samples(subject: Subject) -> Section:
 
 
 def _worst_section(subject: Subject, title: str, blocks: tuple[Block, ...]) -> Section:
-    text = [f"The worst come first. Index is the place in the {subject.part} part, counted from 0."]
+    text = [f"The worst come first. {_about_places(subject)}"]
+    if subject.samples.source is not None and subject.samples.source.gaps:
+        text.append("Of a value in parentheses the cell is missing: it is the replacement.")
     if subject.evaluation.task == "classification" and subject.evaluation.probabilities is not None:
         text.append("P is the probability that the model gives to a class.")
     return Section("worst-samples", title, (" ".join(text),), blocks=blocks)
+
+
+def _about_places(subject: Subject) -> str:
+    source = subject.samples.source
+    if source is None:
+        return f"Index is the place in the {subject.part} part, counted from 0."
+    name = os.path.basename(source.origin) or source.origin
+    what = "line" if source.are_lines else "row"
+    start = "the header included" if source.are_lines else "counted from 1"
+    return f"{what.capitalize()} is the {what} in {name}, {start}."
 
 
 def _worst_gallery(subject: Subject, rows: Indices) -> tuple[Block, ...]:
@@ -228,23 +271,41 @@ def _worst_table(subject: Subject, rows: Indices) -> Table:
     values = original_inputs(subject.samples.x[rows], subject.model.preprocessing)
     heads = tuple(Column(f.name, numeric=f.is_numeric) for f in features)
     cells = tuple(
-        (str(row), *verdict, *(feature.text(inputs) for feature in features))
+        (subject.place(row), *verdict, *(_cell(subject, f, row, inputs) for f in features))
         for row, verdict, inputs in zip(rows.tolist(), verdicts, values, strict=True)
     )
     total = len(source_columns(values.shape[1], subject.model.preprocessing))
     title = f"The {len(rows)} {subject.part} samples with the highest loss"
     if len(features) < total:
-        title += f", and the {len(features)} of {total} features with the largest weights"
-    return Table(title, (Column("Index"), *columns, *heads), cells)
+        title += f", with {_which(subject)} {len(features)} of {total} columns"
+    return Table(title, (Column(subject.place_title()), *columns, *heads), cells)
+
+
+def _which(subject: Subject) -> str:
+    return "the first" if subject.importance is None else "the most important"
+
+
+def _cell(subject: Subject, column: SourceColumn, sample: int, inputs: NDArray[Any]) -> str:
+    """Return the value of a column that the model reads, in parentheses if it is a replacement."""
+    text, source = column.text(inputs), subject.samples.source
+    if (
+        source is None
+        or text == "missing"
+        or text.startswith("(")
+        or not source.has_gap(column.name, sample)
+    ):
+        return text
+    return f"({text})"
 
 
 def _strongest(subject: Subject) -> list[SourceColumn]:
-    """Return the `MOST_FEATURES` data columns with the largest weights, in their order."""
+    """Return the `MOST_FEATURES` most important data columns, in their order."""
     columns = source_columns(subject.model.layer_sizes[0], subject.model.preprocessing)
-    norms = input_norms(subject.model)
-    strength = np.array([np.linalg.norm(norms[column.inputs]) for column in columns])
-    chosen = np.sort(largest(strength, MOST_FEATURES))
-    return [columns[i] for i in chosen]
+    found = subject.importance
+    if found is None:
+        return columns[:MOST_FEATURES]
+    chosen = {found.names[i] for i in found.order[:MOST_FEATURES]}
+    return [column for column in columns if column.name in chosen]
 
 
 # ---------------------------------------------------------------- verdicts
@@ -308,24 +369,3 @@ def _values(subject: Subject, rows: Indices) -> Verdicts:
     if truth.shape[1] == 1:
         return columns, texts
     return (*columns, Column("Of target")), _joined(texts, [(subject.outputs[t],) for t in targets])
-
-
-# ---------------------------------------------------------------- first layer
-
-
-def first_layer(subject: Subject) -> Section:
-    """Return the section on the first layer: weights as images, or their norms by input."""
-    model = subject.model
-    reads_pixels = not model.architecture.inputs and model.weights[0].ndim == 2
-    if subject.image_shape is not None and reads_pixels:
-        titles = subject.outputs if len(model.layer_sizes) == 2 else None
-        picture = figures.weight_templates(model, subject.image_shape, titles)
-        return Section("first-layer", "First layer", blocks=(picture,))
-    pre = model.preprocessing
-    names = None if pre is None else pre.feature_names
-    names = names or tuple(f"input {i}" for i in range(model.layer_sizes[0]))
-    text: tuple[str, ...] = ()
-    if pre is None or pre.input_mean is None:
-        text = ("The inputs are not standardized: their units decide these norms, too.",)
-    picture = figures.input_weights(input_norms(model), names)
-    return Section("first-layer", "First layer", text, blocks=(picture,))

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import metrics
 from fastmlp.data import CategoryColumn, DateColumn, NumberColumn, Preprocessing, Samples
 from fastmlp.data.columns import Column as DataColumn
 from fastmlp.experiment.evaluation import Evaluation
+from fastmlp.experiment.importance import Importance, affordable_samples, importance_of
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.model import MLP
+from fastmlp.plot.numbers import written
 
 __all__ = [
     "ConfusedPair",
     "SourceColumn",
     "Subject",
     "confused_pairs",
-    "input_norms",
     "largest",
     "original_inputs",
     "sample_losses",
@@ -30,6 +32,9 @@ __all__ = [
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+
+# Samples that are drawn for an interval, in all resamples.
+_RESAMPLED = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Subject:
     model: MLP
     evaluation: Evaluation
     samples: Samples
+    training: Samples | None = None
     threads: int | None = None
 
     @cached_property
@@ -104,6 +110,47 @@ class Subject:
         """Predictions of a regression in units of the targets, shape (samples, targets)."""
         values = np.asarray(self.evaluation.predictions, np.float64)
         return values.reshape(len(values), -1)
+
+    @cached_property
+    def baselines(self) -> list[dict[str, Any]]:
+        """Simple predictions with their measures, as the run has recorded them."""
+        return [one for one in self.result.get("baselines") or [] if one.get("metrics")]
+
+    @cached_property
+    def importance(self) -> Importance | None:
+        """Importance of the columns on some samples; None for images, and if it takes too long."""
+        if self.model.preprocessing is None or self.model.preprocessing.image_shape is not None:
+            return None
+        some = affordable_samples(self.model, self.samples)
+        return None if some is None else importance_of(self.model, some, threads=self.threads)
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """Return the 95 % interval of a metric by resampling the samples; None if it has none."""
+        evaluation, weight = self.evaluation, self.samples.weight
+        if not np.isfinite(np.asarray(evaluation.predictions, np.float64)).all():
+            return None
+        regression = evaluation.task == "regression"
+        truth = self.true_values if regression else np.asarray(self.samples.y)
+        predicted = self.predicted_values if regression else evaluation.predictions
+        try:
+            low, high = metrics.bootstrap_interval(
+                metric, evaluation.task, truth, predicted,
+                probabilities=evaluation.probabilities, sample_weight=weight,
+                resamples=int(np.clip(_RESAMPLED / len(self.samples), 100, 1000)),
+            )  # fmt: skip
+        except ValueError:  # too few samples, or classes that do not occur
+            return None
+        return (low, high) if np.isfinite([low, high]).all() and low < high else None
+
+    def place_title(self) -> str:
+        """Return what `place` tells: "Line", "Row" or "Index"."""
+        source = self.samples.source
+        return "Index" if source is None else "Line" if source.are_lines else "Row"
+
+    def place(self, sample: int) -> str:
+        """Return the line of a sample in its file, or else its index."""
+        source = self.samples.source
+        return str(sample if source is None else source.numbers[sample])
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return samples as images, from 0 (black) to 255 (white).
@@ -235,27 +282,6 @@ def confused_pairs(
     return pairs
 
 
-def input_norms(model: MLP) -> Floats:
-    """Return the Euclidean norm of the first layer's weights of each feature, shape (features,).
-
-    Factors of inputs count as parts of the weights; of members it is the mean square; of a feature
-    that becomes several inputs it is the norm of all.
-    """
-    architecture, weights = model.architecture, np.asarray(model.weights[0], np.float64)
-    squares = (weights**2).sum(axis=-1)
-    scales = model.parameters().get("layers.0.input_scales")
-    if scales is not None:
-        squares = squares * scales.astype(np.float64) ** 2
-    if squares.ndim > 1:
-        squares = squares.mean(axis=0)
-    if architecture.inputs:
-        groups = architecture.inputs
-        widths = np.repeat([g.width // g.columns for g in groups], [g.columns for g in groups])
-        squares = np.add.reduceat(squares, np.cumsum(widths) - widths)
-    norms: Floats = np.sqrt(squares)
-    return norms
-
-
 def original_inputs(x: Array, preprocessing: Preprocessing | None) -> Floats:
     """Return inputs of the network in the units of the data, without standardization."""
     if preprocessing is None:
@@ -277,7 +303,10 @@ class SourceColumn:
         return self.column is None or isinstance(self.column, NumberColumn)
 
     def text(self, row: Floats) -> str:
-        """Return the value of this column in a row of `original_inputs` as text."""
+        """Return the value of this column in a row of `original_inputs` as text.
+
+        The replacement of a missing value is in parentheses, as far as the inputs tell it.
+        """
         values, column = row[self.inputs], self.column
         if isinstance(column, CategoryColumn):
             names = (*column.categories, "missing")
@@ -285,13 +314,16 @@ class SourceColumn:
             code = round(float(values[0])) if column.as_code else int(values.argmax())
             known = code >= 0 if column.as_code else values[code] > 0.5
             return names[code] if known else "-"
-        if isinstance(column, (NumberColumn, DateColumn)) and column.indicator and values[-1] > 0.5:
-            return "missing"
-        if isinstance(column, DateColumn):
+        shown = self._written(values)
+        filled = isinstance(column, (NumberColumn, DateColumn)) and column.indicator
+        return f"({shown})" if filled and values[-1] > 0.5 else shown
+
+    def _written(self, values: Floats) -> str:
+        if isinstance(self.column, DateColumn):
             minutes = round(float(values[0]) * 1440)  # in case the days were rounded to float32
             moment = datetime(1970, 1, 1) + timedelta(minutes=minutes)
             return moment.strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
-        return f"{float(values[0]):.5g}"
+        return written(float(values[0]), 5)
 
 
 def source_columns(features: int, preprocessing: Preprocessing | None) -> list[SourceColumn]:
@@ -305,5 +337,5 @@ def source_columns(features: int, preprocessing: Preprocessing | None) -> list[S
             start = stop
         return found
     names = preprocessing.feature_names if preprocessing is not None else None
-    names = names or tuple(f"input {i}" for i in range(features))
+    names = names or tuple(f"x{i}" for i in range(features))
     return [SourceColumn(name, slice(i, i + 1)) for i, name in enumerate(names)]

@@ -156,6 +156,55 @@ def _predictions(subject: Subject) -> Axes:
     return fastmlp.plot.predictions(truth, predicted, target_names=pre.target_names)
 
 
+def _residuals(subject: Subject) -> Axes:
+    pre = subject.require_task("regression")
+    if len(pre.target_names) > 1:
+        raise NotInRunError(f"the model has {len(pre.target_names)} targets, not 1")
+    truth = pre.in_units(subject.samples.y.reshape(len(subject.samples), -1))
+    return fastmlp.plot.residuals(
+        truth[:, 0], subject.measured.predictions[:, 0], target_name=pre.target_names[0]
+    )
+
+
+def _positive_scores(subject: Subject) -> Any:
+    """Return the probabilities of the second of two classes, which both have to occur."""
+    import numpy as np
+
+    pre = subject.require_task("classification")
+    if pre.outputs != 2:
+        raise NotInRunError(f"the model has {pre.outputs} classes, not 2")
+    if subject.measured.probabilities is None:
+        raise NotInRunError("the model has no probabilities")
+    if len(np.unique(subject.samples.y)) < 2:
+        raise NotInRunError("all samples are of one class")
+    return subject.measured.probabilities[:, 1]
+
+
+def _roc(subject: Subject) -> Axes:
+    from fastmlp import metrics
+
+    scores, samples = _positive_scores(subject), subject.samples
+    rates = metrics.roc_curve(samples.y, scores, samples.weight)
+    area = metrics.auc(samples.y, scores, sample_weight=samples.weight)
+    return fastmlp.plot.roc_curve(*rates[:2], area=area)
+
+
+def _precision_recall(subject: Subject) -> Axes:
+    from fastmlp import metrics
+
+    scores, samples = _positive_scores(subject), subject.samples
+    curve = metrics.precision_recall_curve(samples.y, scores, samples.weight)
+    return fastmlp.plot.precision_recall_curve(*curve[:2])
+
+
+def _calibration(subject: Subject) -> Axes:
+    from fastmlp import metrics
+
+    scores, samples = _positive_scores(subject), subject.samples
+    bins = metrics.calibration_curve(samples.y, scores, sample_weight=samples.weight)
+    return fastmlp.plot.calibration_curve(*bins)
+
+
 def _weights(subject: Subject) -> Axes:
     pre = subject.model.preprocessing
     if pre is None or pre.image_shape is None:
@@ -193,7 +242,11 @@ KINDS: dict[str, Callable[[Subject], Axes]] = {
     "learning-rate": _learning_rate,
     "confusion": _confusion,
     "scores": _scores,
+    "roc": _roc,
+    "precision-recall": _precision_recall,
+    "calibration": _calibration,
     "predictions": _predictions,
+    "residuals": _residuals,
     "importance": _importance,
     "weights": _weights,
     "gradients": _gradients,
@@ -227,9 +280,10 @@ def plot(
     """Draw pictures of a run.
 
     RUN is the directory or number of a run. KIND is loss, accuracy, learning-rate, confusion,
-    scores, predictions, importance (of the columns of a table), weights, gradients or regions (of
-    a model with two inputs). Without KIND, all pictures for which the run has the data are drawn.
-    --terminal can draw the first three.
+    scores, roc, precision-recall, calibration (of two classes), predictions, residuals, importance
+    (of the columns of a table), weights, gradients or regions (of a model with two inputs). Without
+    KIND, all pictures for which the run has the data are drawn. --terminal can draw the first
+    three.
     """
     for kind in kinds:
         if kind not in KINDS:

@@ -90,7 +90,12 @@ def _written(directory: RunDirectory, threads: int | None, quiet: bool) -> tuple
     try:
         with run_errors():
             path = write_report(
-                directory, model=model, evaluation=measured, samples=samples, threads=threads
+                directory,
+                model=model,
+                evaluation=measured,
+                samples=samples,
+                training=experiment.prepared.train,
+                threads=threads,
             )
     except OSError as error:
         raise CliError(f"cannot write the report of {directory.path}: {error}") from error

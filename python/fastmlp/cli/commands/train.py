@@ -468,7 +468,13 @@ def _write_report(
 
     started = time.perf_counter()
     _, samples = experiment.evaluated
-    path = write_report(run, model=model, evaluation=outcome.evaluation, samples=samples)
+    path = write_report(
+        run,
+        model=model,
+        evaluation=outcome.evaluation,
+        samples=samples,
+        training=experiment.prepared.train,
+    )
     display.say(f"report {path} ({time.perf_counter() - started:.1f} s)")
 
 
