@@ -201,7 +201,8 @@ def _against_linear(evaluation: Evaluation, linear: Evaluation) -> list[Finding]
     worse = _WORSE_R2
     shown = f"R2 is {own:.3f} and that of a linear model {other:.3f}"
     if name != "r2":
-        worse = _STANDARD_ERRORS * math.sqrt(max(other * (1 - other), 0.0) / evaluation.samples)
+        variance = own * (1 - own) + other * (1 - other)
+        worse = _STANDARD_ERRORS * math.sqrt(max(variance, 0.0) / evaluation.samples)
         shown = f"the accuracy is {own:.1%} and that of a linear model {other:.1%}"
     level = "warning" if other - own > worse else "hint"
     return [

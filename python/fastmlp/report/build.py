@@ -144,6 +144,11 @@ def _utf8(text: str) -> bytes:
 def _header(subject: Subject) -> Header:
     """Return name, status and date of the run, and a sentence that summarizes it."""
     status, level, meaning = _ENDINGS.get(str(subject.result.get("status")), _UNFINISHED)
+    found = subject.result.get("findings") or ()
+    problems = sum(finding["level"] == "problem" for finding in found)
+    if problems and level == "good":
+        level = "notice"
+        status += f", {problems} problem{'s' if problems > 1 else ''}"
     explanation = " ".join(part for part in (_message(subject.result), meaning) if part)
     return Header(
         subject.run.path.resolve().name, status, level,

