@@ -50,7 +50,7 @@ COMMANDS = [
     ("report", "report 1 -q"),
     ("look", "look t.csv"),
     ("look arrays", "look iris"),
-    ("lr-find", "lr-find iris --steps 5 -q"),
+    ("lr-find", "lr-find iris --steps 60 -q"),
     ("sweep", "sweep iris --search optimizer.learning_rate=0.01..0.1 --trials 1 --epochs 1 -q"),
     ("cv", "cv iris --folds 2 --epochs 1 -q --processes 1"),
     ("evaluate cv", "evaluate cv/001-iris"),

@@ -11,7 +11,7 @@ from fastmlp.diagnosis import LEVELS, Finding
 from support.paths import ROOT
 
 pytest.importorskip("sklearn")
-from diagnosis.situations import (  # noqa: E402
+from support.diagnosis_situations import (  # noqa: E402
     HEALTHY,
     LATER,
     UNHEALTHY,

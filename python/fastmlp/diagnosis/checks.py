@@ -1,7 +1,7 @@
 """The checks of a diagnosis: functions of the evidence, each with the findings of one kind.
 
 A new check is a function with a line in `CHECKS`, and a section in docs/findings.md. The numbers at
-the top decide when a check speaks; benchmarks/diagnosis.py measures how often it is right.
+the top decide when a check speaks; tests/support/diagnosis_situations.py has the trainings they were chosen by.
 """
 
 from __future__ import annotations
