@@ -1,7 +1,8 @@
 """The checks of a diagnosis: functions of the evidence, each with the findings of one kind.
 
 A new check is a function with a line in `CHECKS`, and a section in docs/findings.md. The numbers at
-the top decide when a check speaks; tests/support/diagnosis_situations.py has the trainings they were chosen by.
+the top decide when a check speaks; tests/support/diagnosis_situations.py has the trainings by which
+they were chosen.
 """
 
 from __future__ import annotations
