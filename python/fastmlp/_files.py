@@ -70,10 +70,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
         _unfinished.add(temporary)
         try:
             descriptor = os.open(temporary, flags, 0o666)
-        except FileNotFoundError:
-            folder = os.path.dirname(os.fspath(path)) or os.curdir
-            cure = f"no such directory; os.makedirs({folder!r}, exist_ok=True) makes it"
-            raise FileNotFoundError(errno.ENOENT, cure, os.fspath(path)) from None
+        except FileNotFoundError as error:  # names the target, not the temporary file
+            raise FileNotFoundError(error.errno, error.strerror, os.fspath(path)) from None
         try:
             with contextlib.suppress(OSError):  # a file system without locks
                 try_lock(descriptor)
@@ -293,9 +291,7 @@ def _refuse_special_target(target: str, shown: str) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISDIR(mode):
-        within = os.path.join(shown, "model.safetensors")
-        cure = f"{os.strerror(errno.EISDIR)}; a file in it has a name, such as {within!r}"
-        raise IsADirectoryError(errno.EISDIR, cure, shown)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), shown)
     if not stat.S_ISREG(mode):
         raise FileExistsError(errno.EEXIST, f"exists and is a {_kind(mode)}", shown)
 

@@ -122,7 +122,24 @@ def write_model(
     header = _canonical_header(metadata, entries)
     if len(header) > _MAX_HEADER_BYTES:
         raise ValueError(f"config and tensor names take more than {_MAX_HEADER_BYTES} bytes")
-    atomic_write(path, b"".join((header, memoryview(serialized)[_LENGTH_BYTES + length :])))
+    with _cures_of_paths(path):
+        atomic_write(path, b"".join((header, memoryview(serialized)[_LENGTH_BYTES + length :])))
+
+
+@contextlib.contextmanager
+def _cures_of_paths(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors about the path of a file to write say what to type."""
+    name = os.fsdecode(path)
+    try:
+        yield
+    except FileNotFoundError as error:
+        folder = os.path.dirname(name) or os.curdir
+        cure = f"no such directory; os.makedirs({folder!r}, exist_ok=True) makes it"
+        raise FileNotFoundError(error.errno, cure, name) from None
+    except IsADirectoryError as error:
+        within = os.path.join(name, "model.safetensors")
+        cure = f"{error.strerror}; a file in it has a name, such as {within!r}"
+        raise IsADirectoryError(error.errno, cure, name) from None
 
 
 @contextlib.contextmanager
