@@ -188,7 +188,8 @@ def _linear(experiment: Experiment, model: MLP, samples: Samples) -> Evaluation 
 
 
 def _plain(group: InputGroup) -> InputGroup:
-    return replace(group, embedding=None) if isinstance(group, Numbers) else group
+    """Return inputs that are what the data are."""
+    return replace(group, embedding=None, clip=0.0) if isinstance(group, Numbers) else group
 
 
 def _against_linear(evaluation: Evaluation, linear: Evaluation) -> list[Finding]:

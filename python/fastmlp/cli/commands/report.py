@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,7 @@ from fastmlp.extras import MissingExtraError, require
 
 if TYPE_CHECKING:
     from fastmlp.experiment.rundir import RunDirectory
+    from fastmlp.experiment.runner import Experiment
 
 __all__ = ["report"]
 
@@ -31,18 +32,32 @@ __all__ = ["report"]
 EXAMPLES = """\
 fastmlp report runs/001-mnist
 fastmlp report 1 --open
+fastmlp report 1 --learning-curve
 fastmlp report 1 --json"""
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("run", shell_complete=complete_run)
 @click.option("--open", "opens", is_flag=True, help="Open the report in the browser.")
+@click.option(
+    "--learning-curve",
+    "measures_sizes",
+    is_flag=True,
+    help="Train on 10, 20, 50 and 100 % of the samples too, and show what more data may bring.",
+)
 @threads_option
 @quiet_option("path")
 @common_options()
 @click.pass_context
 def report(
-    ctx: click.Context, /, *, run: str, opens: bool, threads: int | None, quiet: bool
+    ctx: click.Context,
+    /,
+    *,
+    run: str,
+    opens: bool,
+    measures_sizes: bool,
+    threads: int | None,
+    quiet: bool,
 ) -> None:
     """Write report.html and the plots of a run.
 
@@ -53,7 +68,7 @@ def report(
     directory = open_run(run)
     part = None
     try:
-        path, part = _written(directory, threads, quiet)
+        path, part = _written(directory, threads, quiet, measures_sizes=measures_sizes)
     except (CliError, FormatError, MissingExtraError) as error:
         path = directory.report_path
         if not (opens and path.is_file()):
@@ -72,7 +87,9 @@ def report(
         state.suggest("report", directory.path, "--open")
 
 
-def _written(directory: RunDirectory, threads: int | None, quiet: bool) -> tuple[Path, str]:
+def _written(
+    directory: RunDirectory, threads: int | None, quiet: bool, *, measures_sizes: bool
+) -> tuple[Path, str]:
     """Write the report; return its path and the part of the data that it is about."""
     from fastmlp.experiment.evaluation import evaluate
     from fastmlp.model import load_mlp
@@ -85,6 +102,8 @@ def _written(directory: RunDirectory, threads: int | None, quiet: bool) -> tuple
     model = load_mlp(path)
     with run_errors():
         experiment = load_own_data(directory, quiet=quiet)
+    if measures_sizes:
+        _measure_sizes(directory, experiment, threads, quiet)
     part, samples = experiment.evaluated
     measured = evaluate(model, samples, threads=threads)
     try:
@@ -100,6 +119,23 @@ def _written(directory: RunDirectory, threads: int | None, quiet: bool) -> tuple
     except OSError as error:
         raise CliError(f"cannot write the report of {directory.path}: {error}") from error
     return path, part
+
+
+def _measure_sizes(
+    directory: RunDirectory, experiment: Experiment, threads: int | None, quiet: bool
+) -> None:
+    """Train on growing parts of the data and keep what each reaches."""
+    from fastmlp.experiment.learning_curve import learning_curve
+
+    def tell(point: dict[str, Any]) -> None:
+        if not quiet:
+            click.echo(f"{point['samples']:,} samples: loss {point['loss']:.4g}", err=True)
+
+    curve = learning_curve(experiment, threads=threads, listener=tell)
+    try:
+        directory.write_json(directory.learning_curve_path, curve)
+    except OSError as error:
+        raise CliError(f"cannot write to {directory.path}: {error}") from error
 
 
 def _open(path: Path) -> None:

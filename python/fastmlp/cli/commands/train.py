@@ -82,6 +82,7 @@ EXIT_CODES = {
     "check_failed": ExitCode.CHECK_FAILED,
 }
 # These settings may change when a run is resumed, because they do not change its result.
+_FIRST_LOOK = 5  # epochs, at least, after which a training is looked at
 RESUMABLE = {"threads", "max_time", "min_accuracy", "checkpoint_every", "tensorboard"}
 
 
@@ -399,9 +400,19 @@ def _fit(
     display: Display,
 ) -> Outcome:
     """Train the model; return an `Outcome` also after a signal or a divergence."""
+    from fastmlp.experiment.judgement import findings_of
     from fastmlp.experiment.runner import Outcome, train
 
     outcome = Outcome()
+    early = max(_FIRST_LOOK, (experiment.config.training.epochs or 1) // 5)
+
+    def listen(record: dict[str, Any], best: bool) -> None:
+        display.epoch_end(record, best=best)
+        if record["epoch"] == early and not request.quiet:
+            for finding in findings_of(experiment, model, outcome):
+                if finding.level == "problem":
+                    display.say(f"so far: {finding.message}; cure: {finding.command}")
+
     callbacks = []
     if experiment.config.training.tensorboard:
         from fastmlp.loggers import TensorBoard
@@ -415,7 +426,7 @@ def _fit(
                 run,
                 outcome,
                 checkpoint=checkpoint,
-                listener=lambda record, best: display.epoch_end(record, best=best),
+                listener=listen,
                 progress=None if request.quiet else display.progress,
                 callbacks=callbacks,
             )
