@@ -50,10 +50,10 @@ class LearningRates:
     --------
     >>> import numpy as np
     >>> import fastmlp
-    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
-    >>> y = (x[:, 0] > 0).astype(int)
-    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
-    >>> found = model.lr_find(x, y, steps=50, batch_size=8)
+    >>> x = np.random.default_rng(0).standard_normal((400, 4))
+    >>> y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    >>> model = fastmlp.MLP([4, 16, 2], seed=0)
+    >>> found = model.lr_find(x, y, batch_size=16)
     >>> len(found.rates) == len(found.losses), 1e-6 <= found.suggestion <= 10
     (True, True)
     >>> model.lr_find(x, y, steps=10).problem
