@@ -59,6 +59,7 @@ _ENDINGS = {
     ),
     "check_failed": ("check failed", "bad", "The accuracy is lower than required."),
 }  # fmt: skip
+_NETWORKS = {"realmlp": "RealMLP", "tabm": "TabM", "resnet": "residual network"}
 _UNFINISHED = ("unfinished", "notice", "The run has written no result yet.")
 _MONITORS = {"loss": "training loss", "accuracy": "training accuracy"}
 _CHUNK = 1 << 20
@@ -185,7 +186,8 @@ def _summary(subject: Subject) -> str:
     config = subject.run.config()
     sizes = "-".join(map(str, model.layer_sizes))
     names = dict.fromkeys(a.name.replace("_", " ") for a in model.architecture.activations)
-    network = f"network {sizes}" + (f" ({', '.join(names)})" if names else "")
+    kind = _NETWORKS.get(config.network.architecture or "mlp", "network")
+    network = f"{kind} {sizes}" + (f" ({', '.join(names)})" if names else "")
     source = str(config.data.source)
     source = "standard input" if source == "-" else os.path.basename(source.rstrip("/")) or source
     samples = f"{count(evaluation.samples)} {subject.part} samples"
@@ -332,8 +334,8 @@ def _baselines(subject: Subject) -> Iterator[Section]:
     )
     columns = (Column("Prediction"), *(Column(_MEASURES[k][0], numeric=True) for k in keys))
     text = (
-        f"What predictions reach that are as simple as can be, on the same {subject.part} samples. "
-        "A network has to be better than these to be worth its trouble.",
+        f"What the simplest predictions reach on the same {subject.part} samples: a network that is "
+        "no better is not worth its trouble.",
     )
     table = Table("The model beside simple predictions", columns, texts)
     yield Section("baselines", "Beside simple predictions", text, blocks=(table,))

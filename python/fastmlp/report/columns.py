@@ -67,7 +67,7 @@ def data_sections(subject: Subject) -> Iterator[Section]:
     sizes = [f"{count(len(training))} training samples"]
     if not same:
         sizes.append(f"{count(len(subject.samples))} {subject.part} samples")
-    text = [f"The model is of {' and '.join(sizes)}."]
+    text = [f"These are {' and '.join(sizes)}."]
     blocks: list[Block] = []
     found = [*targets(subject, training), *_features(subject, training)]
     if found:

@@ -234,7 +234,7 @@ def worst_samples(subject: Subject) -> Section:
 def _worst_section(subject: Subject, title: str, blocks: tuple[Block, ...]) -> Section:
     text = [f"The worst come first. {_about_places(subject)}"]
     if subject.samples.source is not None and subject.samples.source.gaps:
-        text.append("Of a value in parentheses the cell is missing: it is the replacement.")
+        text.append("A value in parentheses replaces a missing cell.")
     if subject.evaluation.task == "classification" and subject.evaluation.probabilities is not None:
         text.append("P is the probability that the model gives to a class.")
     return Section("worst-samples", title, (" ".join(text),), blocks=blocks)
