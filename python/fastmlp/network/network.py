@@ -337,11 +337,9 @@ class Network:
         """Decide by samples how the network scales its inputs; its parameters are initial."""
         self._standardization = None
         features = self._architecture.layer_sizes[0]
-        rows, exact = samples("x", x, features, self.dtype), _exact_dtype(x)
-        if exact != self.dtype:
-            rows = samples("x", x, features, exact)
-        scale = fitting_scale(rows, features)
+        scale = fitting_scale(samples("x", x, features, _exact_dtype(x)), features)
         if isinstance(scale, Standardization):
+            samples("x", x, features, self.dtype)  # refuses numbers beyond the dtype of the network
             self._standardization = scale
         self._set_input_scale(scale if isinstance(scale, float) else 1.0)
 
