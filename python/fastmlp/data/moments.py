@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["column_moments", "column_quartiles", "standardize"]
+__all__ = ["column_moments", "column_quartiles", "shared_deviation", "standardize"]
 
 # Number of values in a block, few enough that its float64 copy stays in the cache.
 _BLOCK = 1 << 17
@@ -60,6 +60,27 @@ def column_moments(x: NDArray[Any]) -> tuple[Floats, Floats]:
         mean = np.where(constant, mean, mean + spread * (total / count))
     scale[constant | (scale == 0)] = 1.0
     return mean, scale
+
+
+def shared_deviation(x: NDArray[Any], scale: Floats) -> float:
+    """Return the standard deviation of all values from the means of their columns.
+
+    Parameters
+    ----------
+    x : array of shape (samples, features)
+    scale : float64 array of shape (features,)
+        Standard deviation of each column, as `column_moments` returns it.
+
+    Returns
+    -------
+    float
+        Root of the mean of the variances of the columns; 1 if no column varies.
+    """
+    deviations = np.where(x.min(axis=0) == x.max(axis=0), 0.0, scale)
+    largest = float(deviations.max(initial=0.0))
+    if largest == 0.0 or not np.isfinite(largest):
+        return largest or 1.0
+    return largest * float(np.sqrt(np.mean(np.square(deviations / largest))))
 
 
 def column_quartiles(x: NDArray[Any]) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ TASKS = ("classification", "multilabel", "regression")
 TEST_FRACTION = 0.2
 VALIDATION_FRACTION = 0.1
 MISSING_VALUES = ("auto", "error", "mean", "median", "most_frequent")
-SCALINGS = ("standard", "robust", "quantile")
+SCALINGS = ("standard", "shared", "robust", "quantile")
 CATEGORY_INPUTS = ("one_hot", "code")
 _NAMES = ("target", "features", "exclude", "categorical", "numeric", "date", "id", "missing_token")
 _GROUP_SIGNS = (",", ".", "'", " ", "")
@@ -57,8 +57,10 @@ class Options:
     standardize : bool, optional
         Whether to scale inputs as `scaling` says; by default unless inputs are bytes and `scaling`
         is "standard".
-    scaling : {"standard", "robust", "quantile"}
-        "standard": each input has mean 0 and standard deviation 1 in the training part. "robust":
+    scaling : {"standard", "shared", "robust", "quantile"}
+        "standard": each input has mean 0 and standard deviation 1 in the training part. "shared":
+        each input has mean 0, and all are divided by one standard deviation, that of their values
+        from these means, so that a pixel that hardly varies stays small. "robust":
         quantities have median 0 and quartiles at a distance of 1, whatever outliers do (range 2
         where most values are equal). "quantile": quantities are mapped from their quantiles to
         those of the standard normal distribution, between -5.2 and 5.2. With both, inputs for

@@ -17,7 +17,7 @@ from fastmlp.data.cells import PLAIN, NumberFormat
 from fastmlp.data.columns import Column, quantities_of
 from fastmlp.data.heading import USUAL_SEPARATORS
 from fastmlp.data.inference import find_kind
-from fastmlp.data.moments import column_moments, column_quartiles
+from fastmlp.data.moments import column_moments, column_quartiles, shared_deviation
 from fastmlp.data.normal_map import NormalMap
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION, Options
 from fastmlp.data.preprocessing import Preprocessing
@@ -358,6 +358,7 @@ def _weight_format(table: Table | None, options: Options) -> NumberFormat:
 
 _SCALED_TO = {
     "standard": "standardized to mean 0 and standard deviation 1",
+    "shared": "centered at their means and divided by one standard deviation of all inputs",
     "robust": "centered at the median and divided by the distance of the quartiles",
     "quantile": "mapped from their quantiles to those of the standard normal distribution",
 }
@@ -370,10 +371,10 @@ def _learned_inputs(
     names: Sequence[str] | None,
     notes: list[str],
 ) -> dict[str, Any]:
-    robust = options.scaling != "standard"
+    robust = options.scaling in ("robust", "quantile")
     standardized = options.standardize
     if standardized is None:
-        standardized = robust or x.dtype != np.uint8
+        standardized = options.scaling != "standard" or x.dtype != np.uint8
     if not standardized:
         return {}
     mean, scale = column_quartiles(x) if robust else column_moments(x)
@@ -393,6 +394,8 @@ def _learned_inputs(
     quantities = np.ones(len(mean), bool) if columns is None else quantities_of(columns)
     if robust or options.category_inputs == "code":
         mean, scale = np.where(quantities, mean, 0.0), np.where(quantities, scale, 1.0)
+    if options.scaling == "shared" and quantities.any():
+        scale[quantities] = shared_deviation(x[:, quantities], scale[quantities])
     if options.standardize is None:
         notes.append(f"inputs: {_SCALED_TO[options.scaling]}")
     learned = {"input_mean": mean, "input_scale": scale}

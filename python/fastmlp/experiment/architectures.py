@@ -51,13 +51,41 @@ __all__ = [
 Values = dict[str, Any]
 # Samples that the initial weights are fitted to, at most.
 _FITTED_SAMPLES = 10_000
-# A training sees as many samples, unless these are fewer than so many epochs.
-_SEEN_SAMPLES = 256 * 20_000
-_FEWEST_EPOCHS = 32
 _EMBEDDING_SIZE = 8
 _CLIP = 3.0
 # Edges of bins that are closer are one; numbers lie within the clip.
 _EDGE_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """The usual number of epochs, which depends on the number of samples.
+
+    Attributes
+    ----------
+    most : int
+        Number of epochs of few samples.
+    seen : int
+        Samples that a training sees, counted in each epoch, where `most` epochs would see more.
+    fewest : int
+        Number of epochs of very many samples.
+    """
+
+    most: int
+    seen: int
+    fewest: int
+
+    def of(self, samples: int) -> int:
+        """Return the number of epochs for so many training samples."""
+        return min(self.most, max(-(-self.seen // samples), self.fewest))
+
+    def __str__(self) -> str:
+        return f"{self.most}, fewer of more than {self.seen // self.most:,} samples"
+
+
+_OF_TABLES = Epochs(256, seen=256 * 20_000, fewest=32)
+_UNTIL_PATIENCE = Epochs(1000, seen=256 * 20_000, fewest=32)
+_OF_PLAIN_NETWORKS = Epochs(100, seen=6 * 60_000, fewest=6)
 
 
 @dataclass(frozen=True)
@@ -76,8 +104,8 @@ class Architecture:
         Settings that a sweep searches, each as text that `search.Dimension.parse` accepts.
     space_by_task : mapping of str to sequence of str
         Further ones for "classification", "multilabel" or "regression".
-    epochs : int
-        Epochs, fewer of many samples.
+    epochs : Epochs
+        Epochs by the number of samples.
     most_one_hot : int or None
         A category with more levels has a trained embedding; None: no category has one.
     network : mapping
@@ -102,7 +130,7 @@ class Architecture:
     by_loss: Mapping[str, Mapping[str, Values]] = field(default_factory=dict)
     space: Sequence[str] = ()
     space_by_task: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    epochs: int = 256
+    epochs: Epochs = _OF_TABLES
     most_one_hot: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     layers: Callable[[Values], Values] | None = None
@@ -421,7 +449,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "schedule": {"name": "constant"},
             "training": {"batch_size": 256, "patience": 16},
         },
-        epochs=1000,
+        epochs=_UNTIL_PATIENCE,
         space=(
             "optimizer.learning_rate=1e-4..5e-3:log",
             "optimizer.decay=1e-4..0.1:log",
@@ -441,7 +469,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "schedule": {"name": "constant"},
             "training": {"batch_size": 256, "patience": 16},
         },
-        epochs=1000,
+        epochs=_UNTIL_PATIENCE,
         space=_PLAIN_SPACE,  # that of the paper, within what a CPU trains, is the same
         layers=_residual_layers,
     ),
@@ -466,12 +494,12 @@ def completed(config: Config, task: str, samples: int) -> Config:
     Settings that were given stay.
     """
     architecture = architecture_of(config)
-    if architecture is None:
-        return config
-    by_task = _of_task_and_loss(architecture, task, config.network.loss)
-    if not _has_own_optimizer(config, architecture):
-        by_task.pop("optimizer", None)
-    training = {"epochs": _usual_epochs(architecture, samples)}
+    by_task: dict[str, Values] = {}
+    if architecture is not None:
+        by_task = _of_task_and_loss(architecture, task, config.network.loss)
+        if not _has_own_optimizer(config, architecture):
+            by_task.pop("optimizer", None)
+    training = {"epochs": _epochs_of(architecture).of(samples)}
     for section, values in {**by_task, "training": training}.items():
         present = getattr(config, section)
         missing = {k: v for k, v in values.items() if getattr(present, k) is None}
@@ -494,8 +522,18 @@ def _of_task_and_loss(architecture: Architecture, task: str, loss: Any) -> dict[
 def by_data(config: Config) -> dict[str, str]:
     """Return the settings without a value that get one in a training, each with that value."""
     architecture = architecture_of(config)
-    if architecture is None:
-        return {}
+    texts = {"training.epochs": str(_epochs_of(architecture))}
+    if architecture is not None:
+        texts |= _by_task_and_members(config, architecture)
+    return {
+        key: text
+        for key, text in texts.items()
+        if getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) is None
+    }
+
+
+def _by_task_and_members(config: Config, architecture: Architecture) -> dict[str, str]:
+    """Return the values of an architecture that depend on the task, and its members."""
     choices: dict[str, dict[str, str]] = {}
     for task in architecture.by_task:
         for section, values in _of_task_and_loss(architecture, task, config.network.loss).items():
@@ -505,15 +543,9 @@ def by_data(config: Config) -> dict[str, str]:
     if not _has_own_optimizer(config, architecture):
         choices = {key: v for key, v in choices.items() if not key.startswith("optimizer.")}
     texts = {key: _by_task(tasks) for key, tasks in choices.items()}
-    most = _SEEN_SAMPLES // architecture.epochs
-    texts["training.epochs"] = f"{architecture.epochs}, fewer of more than {most:,} samples"
     if architecture.members > 1:
         texts["network.members"] = str(architecture.members)
-    return {
-        key: text
-        for key, text in texts.items()
-        if getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) is None
-    }
+    return texts
 
 
 def _by_task(tasks: Mapping[str, str]) -> str:
@@ -522,10 +554,8 @@ def _by_task(tasks: Mapping[str, str]) -> str:
     return ", ".join([first, *(f"or {value} for {task}" for value, task in others)])
 
 
-def _usual_epochs(architecture: Architecture, samples: int) -> int:
-    """Return the number of epochs for so many training samples."""
-    affordable = -(-_SEEN_SAMPLES // samples)
-    return min(architecture.epochs, max(affordable, _FEWEST_EPOCHS))
+def _epochs_of(architecture: Architecture | None) -> Epochs:
+    return _OF_PLAIN_NETWORKS if architecture is None else architecture.epochs
 
 
 def _has_own_optimizer(config: Config, architecture: Architecture) -> bool:

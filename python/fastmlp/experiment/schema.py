@@ -181,10 +181,11 @@ class DataSection(Section):
         "Scale inputs as scaling says; by default unless they are bytes.",
         "--standardize",
     )
-    scaling: Literal["standard", "robust", "quantile"] = _setting(
-        "standard", "Scale of inputs: standard (mean 0, standard deviation 1), robust (median 0, "
-        "quartiles at a distance of 1) or quantile (quantiles of the standard normal "
-        "distribution); with the last two categories stay 0 and 1.",
+    scaling: Literal["standard", "shared", "robust", "quantile"] = _setting(
+        "standard", "Scale of inputs: standard (mean 0, standard deviation 1), shared (mean 0, one "
+        "standard deviation for all inputs, the default of images), robust (median 0, quartiles at "
+        "a distance of 1) or quantile (quantiles of the standard normal distribution); with the "
+        "last two categories stay 0 and 1.",
         "--scaling", "HOW",
     )  # fmt: skip
     category_inputs: Literal["one_hot", "code"] = _setting(

@@ -45,11 +45,19 @@ _OF_PLAIN_NETWORKS = (
 
 Values = dict[str, Any]
 
-IMAGES: Values = {
+MNIST: Values = {
     "network": {"hidden": [512]},
     "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
     "schedule": {"name": "cosine", "per": "epoch"},
     "training": {"epochs": 6, "batch_size": 64},
+}
+# For images of any brightness, contrast, size and number, which decides the epochs.
+IMAGES: Values = {
+    "data": {"scaling": "shared"},
+    "network": {"hidden": [512], "dropout": 0.3},
+    "optimizer": {"name": "adam", "learning_rate": 0.001},
+    "schedule": {"name": "cosine", "per": "step"},
+    "training": {"batch_size": 64},
 }
 # A plain network for tables, which settings that name an optimizer get too.
 TABLES: Values = {
@@ -68,9 +76,9 @@ ARRAYS: Values = dict(TABLES)
 # Recipes by data set. Directories of images and IDX files get IMAGES, arrays ARRAYS, and all other
 # data TABLES.
 RECIPES: dict[str, Values] = {
-    "mnist": IMAGES,
-    "fashion-mnist": IMAGES,
-    "kmnist": IMAGES,
+    "mnist": MNIST,
+    "fashion-mnist": MNIST,
+    "kmnist": MNIST,
     "cifar10": {
         "network": {"hidden": [1024, 512], "dropout": 0.2},
         "optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.9},
@@ -88,9 +96,13 @@ def recipe_of(source: object, layers: Sequence[Mapping[str, Any]]) -> Values:
     if named is None and usual is TABLES and not _names_plain_network(given):
         members = given.get("network", {}).get("members")
         named = TABLE_ARCHITECTURE if members in (None, 1) else TABLE_ENSEMBLE
+    recipe = usual
     if named in ARCHITECTURES:
-        return merged(ARCHITECTURES[named].recipe, {"network": {"architecture": named}})
-    return usual
+        recipe = merged(ARCHITECTURES[named].recipe, {"network": {"architecture": named}})
+    if given.get("data", {}).get("standardize") is False:  # which excludes a scaling
+        recipe = merged(recipe)
+        recipe.get("data", {}).pop("scaling", None)
+    return recipe
 
 
 def _names_plain_network(given: Mapping[str, Any]) -> bool:
