@@ -522,6 +522,8 @@ def _of_task_and_loss(architecture: Architecture, task: str, loss: Any) -> dict[
 def by_data(config: Config) -> dict[str, str]:
     """Return the settings without a value that get one in a training, each with that value."""
     architecture = architecture_of(config)
+    if architecture is None and config.data.source is None:
+        return {}  # the recipe of the data may name all of them
     texts = {"training.epochs": str(_epochs_of(architecture))}
     if architecture is not None:
         texts |= _by_task_and_members(config, architecture)

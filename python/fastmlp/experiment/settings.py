@@ -85,6 +85,20 @@ RECIPES: dict[str, Values] = {
         "schedule": {"name": "cosine", "per": "epoch"},
         "training": {"epochs": 20, "batch_size": 128},
     },
+    # Its many turns need more steps than the usual architecture for tables makes of few samples.
+    "spirals": {
+        "network": {"architecture": "mlp", "hidden": [64, 64, 64]},
+        "optimizer": {"name": "adam", "learning_rate": 0.005},
+        "schedule": {"name": "cosine", "per": "epoch"},
+        "training": {"epochs": 300, "batch_size": 32},
+    },
+    # Few samples and much noise: nearly linear.
+    "diabetes": {
+        "network": {"architecture": "mlp", "hidden": [64]},
+        "optimizer": {"name": "adam", "learning_rate": 0.003, "l2": 0.1},
+        "schedule": {"name": "cosine", "per": "epoch"},
+        "training": {"epochs": 60, "batch_size": 32},
+    },
 }
 
 
