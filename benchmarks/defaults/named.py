@@ -63,9 +63,11 @@ def scores_of_scikit_learn(name: str, split: int) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of iterations that are used up
         return {
-            key: make_pipeline(StandardScaler(), model).fit(data.train.x, y).score(data.test.x, y_test)
+            key: make_pipeline(StandardScaler(), model)
+            .fit(data.train.x, y)
+            .score(data.test.x, y_test)
             for key, model in models(data.task, split).items()
-        }  # fmt: skip
+        }
 
 
 def references(names: list[str], *, again: bool) -> dict[str, dict[str, float]]:
@@ -106,9 +108,7 @@ def main() -> None:
     print("| set | linear | MLP of scikit-learn | boosting | fastmlp | seconds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in names:
-        runs = [
-            score_at_defaults(name, split, arguments.flag) for split in range(arguments.splits)
-        ]
+        runs = [score_at_defaults(name, split, arguments.flag) for split in range(arguments.splits)]
         score, seconds = np.mean(runs, axis=0)
         columns = " | ".join(f"{known[name][key]:.3f}" for key in ("linear", "MLP", "boosting"))
         print(f"| {name} | {columns} | {score:.3f} | {seconds:.1f} |", flush=True)
