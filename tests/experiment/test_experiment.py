@@ -188,7 +188,7 @@ def test_settings_of_the_network(name, plain, plain_parameters, tmp_path):
 
 
 def test_output_activation(tmp_path):
-    layer = {"network": {"output_activation": "tanh"}}
+    layer = {"network": {"activation": "relu", "output_activation": "tanh"}}
     expected = directly(experiment_of("diabetes"), {"output_activation": "tanh"})
     assert_same(trained(experiment_of("diabetes", layer), tmp_path), expected)
 
