@@ -144,7 +144,16 @@ def photos(rng: np.random.Generator) -> Pictures:
 KINDS: dict[str, Callable[[np.random.Generator], Pictures]] = {
     kind.__name__: kind
     for kind in (
-        bright, mnist, inverted, faint, unequal, digits, textures, photos, large, few,
+        bright,
+        mnist,
+        inverted,
+        faint,
+        unequal,
+        digits,
+        textures,
+        photos,
+        large,
+        few,
     )  # fmt: skip
 }
 

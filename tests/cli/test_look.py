@@ -88,7 +88,8 @@ def parts(tmp_path):
 def test_patterns(parts, arguments, pattern):
     words = [word.format(pattern) for word in arguments.split()]
     result = run(*words, cwd=parts)
-    assert result.returncode == 0, result.stderr
+    # Three steps read the data, but tell no rate.
+    assert result.returncode == (6 if "lr-find" in words else 0), result.stderr
 
 
 def test_pattern_of_no_file(parts):

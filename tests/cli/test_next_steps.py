@@ -75,7 +75,7 @@ def test_what_is_suggested_works(work, tmp_path, arguments, expected):
 
 def test_a_found_rate_comes_with_all_other_options(work):
     done = run("lr-find", TABLE, *SMALL, "--no-shuffle", "-s", "training.batch_size=8",
-               "--steps", "20", cwd=work)  # fmt: skip
+               "--steps", "100", cwd=work)  # fmt: skip
     (words,) = steps(done.stderr)
     rate = words[-1]
     assert rate in done.stdout
