@@ -234,6 +234,8 @@ class BestValue:
         if self.monitor not in record:
             needs = "; val_ needs validation_data" if self.monitor.startswith("val_") else ""
             names = ", ".join(record)
+            known = any(name.startswith("val_") for name in record)
+            needs = did_you_mean(self.monitor, record) if known else needs
             raise ValueError(f"monitor must be one of {names}, got {self.monitor!r}{needs}")
         value = float(record[self.monitor])
         if not math.isfinite(value):

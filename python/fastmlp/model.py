@@ -10,6 +10,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fastmlp._argument_names import suggests_names
@@ -33,6 +34,7 @@ from fastmlp.network.network import (
 )
 from fastmlp.network.plan import Plan
 from fastmlp.network.samples import Data, column_names
+from fastmlp.network.standardization import Standardization
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
 from fastmlp.schedules import Schedule
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
@@ -56,6 +58,9 @@ __all__ = ["MLP", "History", "load_mlp"]
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
 _MOST_COPIED = 1 << 20  # parameters of which a diagnosis keeps the initial values
+# Arrays of a training state that tell how inputs are scaled.
+_OF_INPUTS = ("inputs.scale", "inputs.standardization.")
+_INPUT_SCALE, _STANDARDIZATION = _OF_INPUTS
 _LINES = 20  # that a fit of default length prints
 _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
@@ -566,7 +571,7 @@ class MLP(Network):
         try:
             self._refuse_swapped(x, y)
             if self._scales_inputs and self._is_new:
-                self._choose_scale(x)
+                self._choose_scale(x, sample_weight)
             data = self._training_data(x, y, sample_weight, class_weight)
             return data, self._checked_validation(validation_data)
         except BaseException:
@@ -619,16 +624,24 @@ class MLP(Network):
         >>> other.restore_training_state(model.training_state())
         >>> history = other.fit([[0.0, 1.0]], [[1.0]], epochs=1, resume=True, verbose=0)
         """
-        return self._continuation.to_arrays()
+        state = self._continuation.to_arrays()
+        if state:
+            state[_INPUT_SCALE] = np.array(self._architecture.input_scale)
+        if state and self.standardization is not None:
+            for name, array in vars(self.standardization).items():
+                state[_STANDARDIZATION + name] = array
+        return state
 
     def _checked_state(self, state: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Return a state that a model like this one can continue from, or raise."""
-        continuation = Continuation.from_arrays(state, self.history)
+        own = {name: np.asarray(state[name]) for name in state if name.startswith(_OF_INPUTS)}
+        others = {name: value for name, value in state.items() if name not in own}
+        continuation = Continuation.from_arrays(others, self.history)
         saved, rule = continuation.run_state(), continuation.rule
         assert saved is not None
         assert rule is not None
         Run(Network(self._architecture), 1, rule, 1).restore(saved)
-        return continuation.to_arrays()
+        return continuation.to_arrays() | own
 
     def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Let the next `fit` with ``resume=True`` continue from the state of a model like this one.
@@ -651,7 +664,19 @@ class MLP(Network):
         >>> history = model.fit([[0.0, 1.0]], [[1.0]], epochs=9, resume=True, verbose=0)
         >>> model.restore_training_state(state)  # of the optimizer after the first epoch
         """
-        self._continuation = Continuation.from_arrays(state, self.history)
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a mapping, got {type(state).__name__}")
+        own: dict[str, Any] = {
+            n: state[n] for n in state if isinstance(n, str) and n.startswith(_OF_INPUTS)
+        }
+        others = {name: value for name, value in state.items() if name not in own}
+        continuation = Continuation.from_arrays(others, self.history)
+        scale = float(np.asarray(own.pop(_INPUT_SCALE, self._architecture.input_scale)))
+        moments = {name.removeprefix(_STANDARDIZATION): own[name] for name in own}
+        standardization = Standardization(**moments) if moments else self.standardization
+        self._set_input_scale(scale)
+        self._standardization = standardization
+        self._continuation = continuation
 
     def _refuse_resume(self, reason: str | None) -> None:
         """Let `fit` refuse ``resume=True`` for a reason; None lets it start anew."""

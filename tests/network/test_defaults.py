@@ -124,7 +124,31 @@ def test_constant_columns_and_single_samples():
     model = fitted(x, np.arange(20) % 2, epochs=1)
     assert model.standardization.deviation[[0, 2]].tolist() == [1.0, 1.0]
     assert np.isfinite(model.forward(x)).all()
-    assert fitted(np.full((1, 2), 1e6), np.array([1]), epochs=1).standardization is None
+    alone = fitted(np.full((400, 2), 1e6), np.arange(400) % 2, epochs=1)
+    assert alone.history.loss[0] < 2
+
+
+def test_samples_without_weight_do_not_count():
+    x, _ = np.random.default_rng(0).standard_normal((400, 4)), None
+    y = (x[:, 0] > 0).astype(int)
+    wild = x.copy()
+    wild[:200] *= 1e6
+    weight = np.r_[np.zeros(200), np.ones(200)]
+    model = fitted(wild, y, sample_weight=weight, epochs=None)
+    assert model.evaluate(x[200:], y[200:])["accuracy"] > 0.95
+
+
+def test_a_training_state_tells_how_inputs_are_scaled():
+    for x, y in (table(14), ((np.arange(40 * 20) * 7 % 256).astype(np.uint8).reshape(40, 20),
+                             np.arange(40) % 2)):  # fmt: skip
+        whole, first, second = (fastmlp.MLP([x.shape[1], 8, 2]) for _ in range(3))
+        whole.fit(x, y, epochs=5, verbose=0)
+        first.fit(x, y, epochs=2, total_epochs=5, verbose=0)
+        second.set_parameters(first.parameters())
+        second.restore_training_state(first.training_state())
+        second.fit(x, y, epochs=3, resume=True, verbose=0)
+        assert second.weights[0].tobytes() == whole.weights[0].tobytes()
+        np.testing.assert_array_equal(second.forward(x), whole.forward(x))
 
 
 # ---------------------------------------------------------------- a part of the model
@@ -262,7 +286,9 @@ def test_threads_and_number_types_decide_alike():
 
 
 @pytest.mark.parametrize("loss", ["mse", "half_mse", "mae", "huber", "quantile"])
-@pytest.mark.parametrize(("mean", "deviation"), [(0, 1), (150, 77), (2e5, 8e4), (3, 1e-3)])
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [(0, 1), (150, 77), (2e5, 8e4), (3, 1e-3), (0, 1e-7), (0, 1e7)]
+)
 def test_targets_of_any_scale_are_learned(loss, mean, deviation):
     rng = np.random.default_rng(1)
     x = rng.standard_normal((600, 4))

@@ -633,6 +633,71 @@ LATER = [
 ]
 
 
+def linear(rows=360, features=20, seed=0):
+    def load():
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((rows, features))
+        y = (x @ rng.standard_normal(features) + 0.1 * rng.standard_normal(rows))[:, None]
+        return x[:60], y[:60], x[60:], y[60:]
+
+    return load
+
+
+def flagged(load, right=0.98, seed=6):
+    """Return the set with a column that is the class, but for a few rows."""
+
+    def flagged_load():
+        x, y, xv, yv = load()
+        rng = np.random.default_rng(seed)
+
+        def put(x, y):
+            x = np.array(x)
+            x[:, 2] = np.where(rng.random(len(y)) < right, y, 1 - y)
+            return x
+
+        return put(x, y), y, put(xv, yv), yv
+
+    return flagged_load
+
+
+def unlike_targets():
+    x, y, xv, yv = values()()
+    return x, np.hstack([y * 1e5, y]), xv, np.hstack([yv * 1e5, yv])
+
+
+# Found by others, who had not seen the checks: all of these were missed at first.
+LATER += [
+    Situation(
+        "few rows of a linear truth",
+        linear(),
+        {"layer_sizes": [20, 128, 1], "loss": "mse"},
+        {},
+        ("overfitting",),
+    ),
+    Situation(
+        "a flag that is nearly the class",
+        flagged(blobs(classes=2, distance=0.5)),
+        {"layer_sizes": [8, 32, 2]},
+        {"epochs": 30},
+        ("leaking-columns",),
+    ),
+    Situation(
+        "two targets of unlike scale",
+        unlike_targets,
+        {"layer_sizes": [6, 32, 2], "loss": "mse"},
+        {},
+        ("lost-outputs",),
+    ),
+    Situation(
+        "three epochs above the mean",
+        values(rows=300),
+        {"layer_sizes": [6, 32, 1], "loss": "mse"},
+        {"epochs": 3},
+        ("few-epochs",),
+    ),
+]
+
+
 def healthy_at_random(seed: int) -> Situation:
     """Return a training with usual settings on data that can be learned."""
     rng = np.random.default_rng([2027, seed])

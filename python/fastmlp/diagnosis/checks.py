@@ -7,6 +7,7 @@ they were chosen.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,8 +47,10 @@ _NO_MOVEMENT, _NO_MOVEMENT_AT_ONCE, _EXPLOSION = 3e-3, 1e-4, 30.0
 _VANISHED, _EXPLODED = 1e-3, 1e3
 # Classes: of held-out samples, of which a share is found.
 _FEWEST_OF_CLASS, _HARDLY_FOUND = 5, 0.02
-_GAP = 0.15
-_LEAK = 0.98
+_GAP, _WIDE_GAP = 0.15, 0.4
+_MANY_TIMES = 10.0
+_LEAK, _LEAK_OF_NAMES = 0.98, 0.9
+_FEW_VALUES = 0.05  # different values of a column, by the samples
 _FEWEST_OTHERS = 20  # samples that are not of the most frequent class
 _FEWEST_FEATURES = 3
 _FEWEST_TESTED = 100
@@ -82,13 +85,16 @@ def is_failure(findings: list[Finding]) -> bool:
 def no_better_than_constant(evidence: Evidence) -> Findings:
     """The network does not beat the majority class, or the mean of the targets."""
     skill = evidence.skill
-    level = "problem" if evidence.steps >= _FEWEST_STEPS else "hint"
+    is_final = evidence.steps >= _FEWEST_STEPS or evidence.test is not None
+    level = "problem" if is_final else "warning"
     where = "held-out" if evidence.held_out is not None else "training"
     true, accuracy = evidence.classes, evidence.measured.get("accuracy")
     if true is not None and accuracy is not None:
-        majority = np.bincount(true).max() / len(true)
-        error = np.sqrt(majority * (1 - majority) / len(true))
-        by_luck = accuracy <= majority + _STANDARD_ERRORS * error
+        weights = None if evidence.held_out is None else evidence.held_out.sample_weight
+        majority = float(np.average(true == evidence.frequent_class, weights=weights))
+        best = float(np.bincount(true, weights).max() / np.bincount(true, weights).sum())
+        error = np.sqrt(best * (1 - best) / len(true))
+        by_luck = accuracy <= best + _STANDARD_ERRORS * error
         if by_luck and (skill is None or skill <= _NO_SKILL):
             yield Finding(
                 "no-better-than-constant", level,
@@ -101,10 +107,35 @@ def no_better_than_constant(evidence: Evidence) -> Findings:
         constant = {"regression": "the mean", "multilabel": "the frequencies of the labels"}
         yield Finding(
             "no-better-than-constant", level,
-            f"the loss on {where} samples is {1 - skill:.1%} of that of always predicting "
+            f"the loss on {where} samples is {_percent(1 - skill)} of that of always predicting "
             f"{constant.get(evidence.task, 'the most frequent class')}",
             "see the other findings; if there are none, the inputs may not tell the targets",
             "see the other findings; if there are none, the inputs may not tell the targets",
+        )  # fmt: skip
+
+
+def lost_outputs(evidence: Evidence) -> Findings:
+    """One of several values is no better than its mean, while others are."""
+    data, network = evidence.sample, evidence.network
+    targets = None if data is None else data.targets[0]
+    if data is None or targets is None or targets.ndim != 2 or targets.shape[1] < 2:
+        return
+    if evidence.task != "regression" or len(network.architecture.losses) > 1:
+        return
+    link = "exp" if evidence.loss.link == "exp" else "none"
+    outputs = network._outputs_of(data.rows, link, evidence.threads).astype(np.float64)
+    spread = targets.astype(np.float64).var(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        told = 1 - np.square(outputs - targets).mean(axis=0) / spread
+    lost = np.flatnonzero((spread > 0) & (told <= _NO_SKILL))
+    if 0 < len(lost) < targets.shape[1]:
+        sizes = np.sqrt(spread)
+        yield Finding(
+            "lost-outputs", "warning",
+            f"output {lost[0]} is no better than its mean, while output {int(np.argmax(told))} is; "
+            f"their targets have deviations of {sizes[lost[0]]:.3g} and "
+            f"{sizes[int(np.argmax(told))]:.3g}",
+            "y / y.std(axis=0), so that all targets count alike", "--standardize-target",
         )  # fmt: skip
 
 
@@ -148,24 +179,52 @@ def overfitting(evidence: Evidence) -> Findings:
             )  # fmt: skip
             return
     right, measured = evidence.course("accuracy"), evidence.measured.get("accuracy")
-    if evidence.held_out is None or not right or measured is None:
+    if evidence.held_out is None:
+        return
+    if not right or measured is None:
+        yield from _wide_gap(evidence)
         return
     error = np.sqrt(measured * (1 - measured) / len(evidence.held_out))
-    gap = right[-1] - measured
+    trained = right[(evidence.epoch or 0) - 1]
+    gap = trained - measured
     if gap > max(_GAP, 3 * error):
         yield Finding(
             "overfitting", "warning",
-            f"the accuracy is {right[-1]:.1%} on training samples and {measured:.1%} on "
+            f"the accuracy is {trained:.1%} on training samples and {measured:.1%} on "
             f"{len(evidence.held_out):,} others",
             "dropout=0.2, a smaller network, or more samples",
             "--dropout 0.2, smaller --hidden, or more samples",
         )  # fmt: skip
 
 
+def _wide_gap(evidence: Evidence) -> Findings:
+    """A training loss far below the loss of others, both by that of a constant prediction."""
+    skill, trained = evidence.skill, evidence.training_skill
+    if skill is not None and trained is not None and trained - skill > _WIDE_GAP:
+        yield Finding(
+            "overfitting", "warning",
+            f"the loss is {1 - trained:.1%} of that of a constant prediction on training samples "
+            f"and {_percent(1 - skill)} on others",
+            "dropout=0.2, a smaller network, or more samples",
+            "--dropout 0.2, smaller --hidden, or more samples",
+        )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < _MANY_TIMES else "many times that"
+
+
 def small_test(evidence: Evidence) -> Findings:
     """So few samples are tested that the digits of the result are chance."""
     data, right = evidence.held_out, evidence.measured.get("accuracy")
-    if data is None or len(data) >= _FEWEST_TESTED:
+    if data is None:
+        yield Finding(
+            "small-test", "hint",
+            "nothing was held out, so the measures are those of training samples",
+            "validation_data=(x, y) of other samples", "--test-fraction 0.2",
+        )  # fmt: skip
+        return
+    if len(data) >= _FEWEST_TESTED:
         return
     error = "" if right is None else (
         f": an accuracy of {right:.0%} is known to "
@@ -207,7 +266,11 @@ def rate_too_high(evidence: Evidence) -> Findings:
         lowest = int(np.argmin(losses))
         fallen = max(losses) - losses[lowest]
         rise = losses[-1] - losses[lowest]
-        jumps = sum(b - a > _RISE * abs(a) for a, b in zip(losses, losses[1:], strict=False))
+        rates = evidence.course("learning_rate") or [0.0] * len(losses)
+        jumps = sum(
+            b - a > _RISE * abs(a) and after <= before  # not where a schedule begins anew
+            for a, b, before, after in zip(losses, losses[1:], rates, rates[1:], strict=False)
+        )
         if is_bad and rise > _RISE * max(fallen, abs(losses[lowest])) and lowest < len(losses) - 1:
             symptom = (
                 f"the training loss rises from {losses[lowest]:.4g} in epoch {lowest + 1} to "
@@ -250,13 +313,16 @@ def few_epochs(evidence: Evidence) -> Findings:
     skill = evidence.training_skill
     if skill is not None and skill > _GOOD_SKILL:
         return
-    moved = evidence.movement
-    if moved is not None and moved < _NO_MOVEMENT:
+    moved, constants = evidence.movement, evidence.constant_losses
+    least = _NO_MOVEMENT if evidence.steps >= _FEWEST_STEPS else _NO_MOVEMENT_AT_ONCE
+    if moved is not None and moved < least:
         return  # more epochs would not help
+    if constants is not None and skill is None:
+        return  # the targets are constant
     more = f"epochs={max(10, 4 * evidence.epochs)}"
     command = f"--epochs {max(10, 4 * evidence.epochs)}"
     if evidence.steps < _FEWEST_STEPS:
-        if skill is not None and (skill > _FEW_STEPS_SKILL or skill < -_RISE):
+        if skill is not None and skill > _FEW_STEPS_SKILL:
             return
         yield Finding(
             "few-epochs", "warning",
@@ -271,7 +337,6 @@ def few_epochs(evidence: Evidence) -> Findings:
     before, now = course[-1 - back], course[-1]
     fell = before - now
     still = now <= min(course) and fell > _STILL_FALLS * max(abs(before), 1e-30)
-    constants = evidence.constant_losses
     start = max(course) if constants is None else min(max(course), max(constants))
     if still and fell > _STILL_FALLS * (start - now):
         what = "validation loss" if name == "val_loss" else "loss"
@@ -293,10 +358,10 @@ def input_scale(evidence: Evidence) -> Findings:
     sizes = np.sqrt(np.mean(np.square(inputs, dtype=np.float64), axis=0))
     largest = float(np.abs(inputs).max())
     column = int(sizes.argmax())
-    cures = (
-        "leave input_scale out, which standardizes inputs that need it",
-        "--standardize",
-    )
+    cure = "leave input_scale out, which standardizes inputs that need it"
+    if evidence.network.standardization is not None:
+        cure = "samples of the scale of the first fit, or a new network"
+    cures = (cure, "--standardize")
     if sizes[column] > _LARGE_INPUT:
         named = _named(evidence, column)
         yield Finding(
@@ -314,54 +379,63 @@ def input_scale(evidence: Evidence) -> Findings:
 
 def leaking_columns(evidence: Evidence) -> Findings:
     """One of several columns tells the target alone."""
-    inputs, data = evidence.inputs, evidence.sample
-    if inputs is None or data is None or inputs.shape[1] < _FEWEST_FEATURES:
+    rows, targets = evidence.train.rows, evidence.train.targets[0]
+    if len(evidence.network.architecture.losses) > 1 or isinstance(rows, tuple):
         return
-    if len(evidence.network.architecture.losses) > 1 or inputs.shape[1] > _MOST_COLUMNS:
+    columns = rows.shape[1]
+    if evidence.sample is None or not _FEWEST_FEATURES <= columns <= _MOST_COLUMNS:
         return
-    rows = np.asarray(data.rows[:_MOST_SORTED], np.float64)
-    told = _told_by_columns(rows, data.targets[0][:_MOST_SORTED], evidence.task)
-    leaks = np.flatnonzero(told >= _LEAK)
-    if 0 < len(leaks) <= max(1, inputs.shape[1] // 5):
+    places = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_SORTED)).astype(np.int64)
+    some = np.asarray(rows[places], np.float64)
+    told = _told_by_columns(some, targets[places], evidence.task)
+    leaks = np.flatnonzero(told >= 1.0)
+    if 0 < len(leaks) <= max(1, columns // 5):
         named = ", ".join(_named(evidence, int(column)) for column in leaks[:3])
         names = [_name(evidence, int(column)) for column in leaks[:3]]
         yield Finding(
             "leaking-columns", "warning",
-            f"{named} alone {'tells' if len(leaks) == 1 else 'tell'} "
-            f"{told[leaks].min():.1%} of the targets, which may not be known when predicting",
+            f"{named} alone {'tells' if len(leaks) == 1 else 'tell'} nearly all targets, and may "
+            "not be known when predicting",
             "leave the column out of x if it is made from the target",
-            " ".join(f"--exclude {name}" for name in names),
+            " ".join(f"--exclude {shlex.quote(name)}" for name in names),
         )  # fmt: skip
 
 
-def _told_by_columns(inputs: Floats, targets: Array, task: str) -> Floats:
-    """Return the share of the targets that each column tells by its order alone."""
-    count = len(targets)
+def _told_by_columns(rows: Floats, targets: Array, task: str) -> Floats:
+    """Return how much of the targets each column tells, by what is suspicious: 1 or more."""
+    count, columns = rows.shape
     if targets.ndim > 1 and targets.shape[1] > 1:
-        return np.zeros(inputs.shape[1])
+        return np.zeros(columns)
     flat = targets.reshape(count)
     if task == "regression":
-        centered = inputs - inputs.mean(axis=0)
+        centered = rows - rows.mean(axis=0)
         goal = flat.astype(np.float64) - flat.mean(dtype=np.float64)
         spread = np.sqrt((centered**2).sum(axis=0) * (goal @ goal))
         with np.errstate(invalid="ignore", divide="ignore"):
             told: Floats = np.nan_to_num((goal @ centered) ** 2 / spread**2)
-            return told
+        return told / _LEAK
     classes = np.round(flat).astype(np.int64)
     counts = np.bincount(classes)
-    if count - counts.max() < _FEWEST_OTHERS:
-        return np.zeros(inputs.shape[1])
-    order = np.argsort(inputs, axis=0, kind="stable")
-    told = np.empty(inputs.shape[1])
-    for column in range(inputs.shape[1]):
+    others = count - int(counts.max())
+    if others < _FEWEST_OTHERS:
+        return np.zeros(columns)
+    order = np.argsort(rows, axis=0, kind="stable")
+    told = np.empty(columns)
+    for column in range(columns):
         places = order[:, column]
-        ordered, values = classes[places], inputs[places, column]
-        # Of neighbors with different values, those that belong to one class.
+        ordered, values = classes[places], rows[places, column]
         apart = values[1:] != values[:-1]
-        changes = int(np.count_nonzero((ordered[1:] != ordered[:-1]) & apart))
         mixed = _mixed(ordered, values)
+        if (
+            np.count_nonzero(apart) < _FEW_VALUES * count
+        ):  # names or flags: their order means nothing
+            told[column] = (1 - mixed / others) / _LEAK_OF_NAMES
+            continue
+        # Of neighbors with different values, those that belong to one class.
+        changes = int(np.count_nonzero((ordered[1:] != ordered[:-1]) & apart))
         expected = count * (1 - ((counts / count) ** 2).sum())
-        told[column] = 1 - (max(0, changes - len(counts[counts > 0]) + 1) + mixed) / expected
+        missing = max(0, changes - int((counts > 0).sum()) + 1) + mixed
+        told[column] = (1 - missing / expected) / _LEAK
     return told
 
 
@@ -390,7 +464,7 @@ def constant_columns(evidence: Evidence) -> Findings:
             "constant-columns", "hint",
             f"{len(constant)} of {rows.shape[1]} columns have one value only: {named}",
             "leave them out of x",
-            " ".join(f"--exclude {_name(evidence, int(c))}" for c in constant[:3]),
+            " ".join(f"--exclude {shlex.quote(_name(evidence, int(c)))}" for c in constant[:3]),
         )  # fmt: skip
 
 
@@ -473,6 +547,7 @@ CHECKS: tuple[Callable[[Evidence], Findings], ...] = (
     gradients,
     loss_does_not_move,
     no_better_than_constant,
+    lost_outputs,
     missing_classes,
     few_epochs,
     overfitting,

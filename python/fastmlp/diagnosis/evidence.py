@@ -55,6 +55,8 @@ class Evidence:
         Parameters before the first step; None: unknown.
     selects_best : bool
         Whether the network is that of the best epoch of the validation samples.
+    epoch : int, optional
+        Epoch of the network, from 1; None: the last.
     threads : int
         Number of threads; 0 for the default.
     names : sequence of str, optional
@@ -70,6 +72,7 @@ class Evidence:
     test: Data | None = None
     initial: Mapping[str, Array] | None = field(default=None, repr=False)
     selects_best: bool = False
+    epoch: int | None = None
     threads: int = 0
     names: Sequence[str] | None = None
 
@@ -184,7 +187,7 @@ class Evidence:
     def training_skill(self) -> float | None:
         """The same on training samples, in the last epoch."""
         losses = self.course("loss")
-        return self._skill(losses[-1] if losses else None, 0)
+        return self._skill(losses[(self.epoch or 0) - 1] if losses else None, 0)
 
     def _skill(self, loss: float | None, part: int) -> float | None:
         constants = self.constant_losses
@@ -248,6 +251,12 @@ class Evidence:
         targets = data.targets[0]
         return targets if self.network.is_classifier and targets.dtype == np.int64 else None
 
+    @property
+    def frequent_class(self) -> int:
+        """The class with the largest weight in the training part."""
+        counts = np.bincount(self.train.targets[0], self.train.sample_weight)
+        return int(counts.argmax())
+
     @cached_property
     def decided(self) -> tuple[Array, Array] | None:
         """True and predicted classes of some samples, held-out ones if there are any."""
@@ -255,7 +264,7 @@ class Evidence:
         if self.classes is None or data is None:
             return None
         if self.held_out is not None:
-            data = _some(self.held_out, min(len(self.held_out), _MOST_SAMPLES, 2 * len(data)))
+            data = _some(self.held_out, min(len(self.held_out), _MOST_SAMPLES, 5 * len(data)))
         predicted = self.network._classes_of(data.rows, self.threads).astype(np.int64)
         return data.targets[0], predicted
 

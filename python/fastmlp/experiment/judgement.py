@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastmlp.data import Samples
 from fastmlp.diagnosis import LEVELS, Evidence, Finding, diagnose
+from fastmlp.experiment import build
 from fastmlp.experiment.evaluation import Evaluation, evaluate, evaluation_of
 from fastmlp.experiment.runner import Experiment, Outcome
 from fastmlp.history import Record
@@ -76,11 +77,13 @@ def judge(experiment: Experiment, model: MLP, outcome: Outcome) -> Judgement:
         return Judgement([], {})
     _, samples = experiment.evaluated
     findings = findings_of(experiment, model, outcome)
-    baselines = {_CONSTANTS[evaluation.task]: _measures(_constant(experiment, samples))}
+    constant = _constant(experiment, samples)
+    baselines = {_CONSTANTS[evaluation.task]: _measures(constant)}
     linear = _linear(experiment, model, samples)
     if linear is not None:
         baselines["linear model"] = _measures(linear)
-        findings += _against_linear(evaluation, linear)
+        if len(model.layer_sizes) > 2:
+            findings += _against_linear(evaluation, linear, constant)
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
     return Judgement(findings, baselines)
 
@@ -99,8 +102,9 @@ def findings_of(experiment: Experiment, model: MLP, outcome: Outcome) -> list[Fi
     if not outcome.records:
         return []
     prepared, training = experiment.prepared, experiment.config.training
+    balance = build.class_weights(experiment.config, prepared.preprocessing)
     parts = [
-        None if part is None else model._data(part.x, part.y, part.weight)
+        None if part is None else model._data(part.x, part.y, part.weight, balance)
         for part in (prepared.train, prepared.validation, prepared.test)
     ]
     assert parts[0] is not None
@@ -114,6 +118,7 @@ def findings_of(experiment: Experiment, model: MLP, outcome: Outcome) -> list[Fi
         test=parts[2],
         initial=outcome.initial_parameters,
         selects_best=experiment.selects_best,
+        epoch=(outcome.best_epoch or None) if experiment.selects_best else None,
         threads=training.threads or 0,
         names=prepared.preprocessing.feature_names,
     )
@@ -192,12 +197,14 @@ def _plain(group: InputGroup) -> InputGroup:
     return replace(group, embedding=None, clip=0.0) if isinstance(group, Numbers) else group
 
 
-def _against_linear(evaluation: Evaluation, linear: Evaluation) -> list[Finding]:
+def _against_linear(
+    evaluation: Evaluation, linear: Evaluation, constant: Evaluation
+) -> list[Finding]:
     """Return a finding if the network is no better than the linear model."""
     name = "r2" if evaluation.task == "regression" else "accuracy"
     name = "label_accuracy" if evaluation.task == "multilabel" else name
     own, other = evaluation.metrics[name], linear.metrics[name]
-    if own > other or own == 1.0:
+    if own > other or own == 1.0 or other <= constant.metrics[name]:
         return []
     worse = _WORSE_R2
     shown = f"R2 is {own:.3f} and that of a linear model {other:.3f}"

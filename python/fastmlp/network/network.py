@@ -333,11 +333,16 @@ class Network:
         rows = samples(name, x, features, _exact_dtype(x))
         return self._standardization.of_rows(name, rows, self.dtype)
 
-    def _choose_scale(self, x: object) -> None:
-        """Decide by samples how the network scales its inputs; its parameters are initial."""
+    def _choose_scale(self, x: object, sample_weight: object = None) -> None:
+        """Decide by samples that count how the network scales its inputs."""
         self._standardization = None
         features = self._architecture.layer_sizes[0]
-        scale = fitting_scale(samples("x", x, features, _exact_dtype(x)), features)
+        rows = samples("x", x, features, _exact_dtype(x))
+        if sample_weight is not None and not isinstance(rows, tuple):
+            counts = np.asarray(sample_weight) != 0
+            if counts.shape == (len(rows),) and counts.any() and not counts.all():
+                rows = rows[counts]
+        scale = fitting_scale(rows, features)
         if isinstance(scale, Standardization):
             samples("x", x, features, self.dtype)  # refuses numbers beyond the dtype of the network
             self._standardization = scale

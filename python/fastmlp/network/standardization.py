@@ -124,8 +124,6 @@ def fitting_scale(rows: Rows, features: int) -> Standardization | float | None:
         return None  # the training will say that the numbers are too large
     low, high = some.min(axis=0), some.max(axis=0)
     varies = low < high
-    if not varies.any():
-        return None
     sizes = np.hypot(mean, np.where(varies, deviation, 0.0))
     largest = max(abs(float(low.min())), abs(float(high.max())))
     far = varies & (np.abs(mean) >= np.maximum(1.0, _FAR * deviation))

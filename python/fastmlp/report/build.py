@@ -334,8 +334,8 @@ def _baselines(subject: Subject) -> Iterator[Section]:
     )
     columns = (Column("Prediction"), *(Column(_MEASURES[k][0], numeric=True) for k in keys))
     text = (
-        f"What the simplest predictions reach on the same {subject.part} samples: a network that is "
-        "no better is not worth its trouble.",
+        f"What the simplest predictions reach on the same {subject.part} samples: a network that "
+        "is no better is not worth its trouble.",
     )
     table = Table("The model beside simple predictions", columns, texts)
     yield Section("baselines", "Beside simple predictions", text, blocks=(table,))

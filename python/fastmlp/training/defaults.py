@@ -31,6 +31,7 @@ DEFAULT_OPTIMIZER = Adam(learning_rate=0.002)
 DEFAULT_ITERATIONS = 200  # of L-BFGS
 _STEPS = 1_000
 _FEWEST_EPOCHS = 5
+_SMALLEST_UNIT = 1e-20
 # Arrays of the last layer that set the scale of the outputs.
 _OF_OUTPUTS = ("weights", "biases", "scales")
 
@@ -54,6 +55,8 @@ def default_optimizer(architecture: Architecture, data: Data) -> Optimizer:
     names = [last + kind for kind in _OF_OUTPUTS if last + kind in architecture.parameter_shapes()]
     return Adam(
         learning_rate=DEFAULT_OPTIMIZER.learning_rate,
+        # Gradients of hidden layers are in units of the square.
+        epsilon=DEFAULT_OPTIMIZER.epsilon * max(min(unit, 1.0) ** 2, _SMALLEST_UNIT),
         groups={name: Group(rate=unit) for name in names},
     )
 
