@@ -662,7 +662,8 @@ def flagged(load, right=0.98, seed=6):
 
 def unlike_targets():
     x, y, xv, yv = values()()
-    return x, np.hstack([y * 1e5, y]), xv, np.hstack([yv * 1e5, yv])
+    other, other_v = (z[:, 4:5] * z[:, 5:6] for z in (x, xv))
+    return x, np.hstack([y * 1e6, other]), xv, np.hstack([yv * 1e6, other_v])
 
 
 # Found by others, who had not seen the checks: all of these were missed at first.

@@ -49,6 +49,7 @@ _VANISHED, _EXPLODED = 1e-3, 1e3
 _FEWEST_OF_CLASS, _HARDLY_FOUND = 5, 0.02
 _GAP, _WIDE_GAP = 0.15, 0.4
 _MANY_TIMES = 10.0
+_UNLIKE, _LOST = 0.1, 0.7  # scale and R2 of an output, by those of the best one
 _LEAK, _LEAK_OF_NAMES = 0.98, 0.9
 _FEW_VALUES = 0.05  # different values of a column, by the samples
 _FEWEST_OTHERS = 20  # samples that are not of the most frequent class
@@ -115,7 +116,7 @@ def no_better_than_constant(evidence: Evidence) -> Findings:
 
 
 def lost_outputs(evidence: Evidence) -> Findings:
-    """One of several values is no better than its mean, while others are."""
+    """The errors of large targets drown those of a small one."""
     data, network = evidence.sample, evidence.network
     targets = None if data is None else data.targets[0]
     if data is None or targets is None or targets.ndim != 2 or targets.shape[1] < 2:
@@ -127,14 +128,15 @@ def lost_outputs(evidence: Evidence) -> Findings:
     spread = targets.astype(np.float64).var(axis=0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         told = 1 - np.square(outputs - targets).mean(axis=0) / spread
-    lost = np.flatnonzero((spread > 0) & (told <= _NO_SKILL))
-    if 0 < len(lost) < targets.shape[1]:
-        sizes = np.sqrt(spread)
+    best, sizes = int(np.argmax(np.where(spread > 0, told, -np.inf))), np.sqrt(spread)
+    unlike = sizes < _UNLIKE * sizes[best]
+    lost = np.flatnonzero((spread > 0) & unlike & (told < _LOST * told[best]))
+    if len(lost):
         yield Finding(
             "lost-outputs", "warning",
-            f"output {lost[0]} is no better than its mean, while output {int(np.argmax(told))} is; "
-            f"their targets have deviations of {sizes[lost[0]]:.3g} and "
-            f"{sizes[int(np.argmax(told))]:.3g}",
+            f"R2 of output {lost[0]} is {told[lost[0]]:.3g}, that of output {best} "
+            f"{told[best]:.3g}; their targets have deviations of {sizes[lost[0]]:.3g} and "
+            f"{sizes[best]:.3g}",
             "y / y.std(axis=0), so that all targets count alike", "--standardize-target",
         )  # fmt: skip
 

@@ -83,7 +83,17 @@ def lr_find(
     if found.problem is not None:
         click.echo(f"fastmlp: error: no learning rate is suggested: {found.problem}", err=True)
         return int(ExitCode.CHECK_FAILED)
-    state_of(ctx).suggest("train", *words_of(given), "--lr", f"{found.suggestion:.3g}")
+    rate = ["--lr", f"{found.suggestion:.3g}"]
+    architecture = experiment.config.network.architecture
+    if architecture != "mlp":
+        rate = []
+        if not quiet:
+            click.echo(
+                f"note: {architecture} comes with a rate and a schedule that suit it; --lr is for "
+                "trainings that fail with them",
+                err=True,
+            )
+    state_of(ctx).suggest("train", *words_of(given), *rate)
     return int(ExitCode.OK)
 
 
