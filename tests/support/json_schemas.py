@@ -175,6 +175,7 @@ TRAIN: Fields = {
     "measured_on": maybe(constant("validation", "test")),
     "samples": mapping(COUNT),
     "test": {"anyOf": [*(record(MEASURES | of_task) for of_task in BY_TASK), record({})]},
+    "two_classes": maybe(record(each(NUMBER, "auc average_precision brier"))),
     "findings": many(FINDING),
     "baselines": many(record({"name": TEXT, "metrics": mapping(NUMBER)})),
     **each(NUMBER, "training_seconds wall_seconds"),

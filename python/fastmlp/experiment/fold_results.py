@@ -212,7 +212,7 @@ def result_of(plan: Plan, path: Path, answers: Answers) -> CrossValidation:
     results = tuple(answers.results[fold] for fold in plan.folds)
     share = math.fsum(len(f.test) / len(f.train) for f in plan.folds) / len(plan.folds)
     scores = {
-        name: score_of([one.measures[name] for one in results], share)
+        name: score_of([one.measures[name] for one in results], share, _bounds(name))
         for name in results[0].measures
     }
     bag = BaggedModel([load_mlp(fold_model_path(path, fold)) for fold in plan.folds])
@@ -294,3 +294,12 @@ def _values(plan: Plan) -> Array:
     if isinstance(plan.raw.train.x, Table):
         return values_of_columns(plan.raw.train.x, plan.targets.schema or ())[0]
     return value_matrix(target_arrays(plan.raw.train))
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """Return the range of a measure of a result."""
+    if name.endswith(("accuracy", "precision", "recall", "f1")):
+        return 0.0, 1.0
+    if name == "r2":
+        return -math.inf, 1.0
+    return (-math.inf if name == "loss" else 0.0), math.inf

@@ -33,7 +33,11 @@ class Score:
     high: float
 
 
-def score_of(values: Sequence[float], test_share: float) -> Score:
+def score_of(
+    values: Sequence[float],
+    test_share: float,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Score:
     """Return mean, deviation and 95 % interval of a measure over n >= 2 folds.
 
     Training parts of folds overlap, so that their values are correlated, and s / sqrt(n) is too
@@ -47,6 +51,8 @@ def score_of(values: Sequence[float], test_share: float) -> Score:
         Values of the folds; if one is not finite, neither is the result.
     test_share : float
         Number of test samples by that of training samples, the mean over the folds.
+    bounds : pair of float
+        Lowest and highest value that the measure can have, at which the interval ends.
     """
     count = len(values)
     if not all(map(math.isfinite, values)):
@@ -55,7 +61,8 @@ def score_of(values: Sequence[float], test_share: float) -> Score:
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
     error = math.sqrt((1.0 / count + test_share) * variance)
     margin = t_quantile(0.5 + _CONFIDENCE / 2, count - 1) * error
-    return Score(mean, math.sqrt(variance), mean - margin, mean + margin)
+    low, high = max(mean - margin, bounds[0]), min(mean + margin, bounds[1])
+    return Score(mean, math.sqrt(variance), min(low, mean), max(high, mean))
 
 
 def t_quantile(probability: float, freedom: int) -> float:

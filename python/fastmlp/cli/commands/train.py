@@ -550,6 +550,7 @@ def _document_of(
         "measured_on": experiment.monitored_name if experiment.monitored else None,
         "samples": {"training": len(experiment.prepared.train), part: len(samples)},
         "test": measures,
+        "two_classes": _of_two_classes(outcome.evaluation, samples),
         **judgement.as_json(),
         "training_seconds": seconds,
         "wall_seconds": outcome.wall_seconds,
@@ -559,6 +560,24 @@ def _document_of(
         "config": experiment.config.values(),
         "environment": run.environment(),
         "history": outcome.records,
+    }
+
+
+def _of_two_classes(evaluation: Any, samples: Any) -> dict[str, float] | None:
+    """Return measures of the probabilities of two classes, None where they are not defined."""
+    from fastmlp import metrics
+
+    if evaluation is None or evaluation.task != "classification":
+        return None
+    probabilities = evaluation.probabilities
+    if probabilities is None or probabilities.shape[1] != 2 or samples.y.min() == samples.y.max():
+        return None
+    positive, weight = probabilities[:, 1], samples.weight
+    functions = {"auc": metrics.auc, "average_precision": metrics.average_precision,
+                 "brier": metrics.brier}  # fmt: skip
+    return {
+        name: float(function(samples.y, positive, classes=2, sample_weight=weight))
+        for name, function in functions.items()
     }
 
 
@@ -587,6 +606,8 @@ def _print_result(document: dict[str, Any], state: State) -> None:
         (f"{document['evaluated_on']} {name.replace('_', ' ')}", shown)
         for name, shown in _measures(document["test"])
     ]
+    for name, value in (document.get("two_classes") or {}).items():
+        rows.append((f"{document['evaluated_on']} {name.replace('_', ' ')}", f"{value:.4f}"))
     rows += _baselines(document)
     if document["best_epoch"] is not None:
         epochs = document["epochs_completed"]
