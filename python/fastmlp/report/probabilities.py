@@ -16,6 +16,9 @@ from fastmlp.report.subject import Subject
 __all__ = ["probability_sections"]
 
 THRESHOLDS = tuple(i / 10 for i in range(1, 10))
+# Below this share of a class, thresholds are such that these shares are called positive.
+_RARE = 0.2
+_CALLED = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 def probability_sections(subject: Subject) -> Iterator[Section]:
@@ -53,13 +56,34 @@ def _of_two(subject: Subject, shares: NDArray[np.float64]) -> Iterator[Section]:
     text = (
         f"Positive is the class {positive}, the second one. A sample is called positive if its "
         f"probability reaches a threshold; predictions of the class use 0.5. A lower threshold "
-        "finds more of the positives, a higher one is right more often when it says so.",
+        "finds more of the positives, a higher one is right more often when it says so."
+        f"{_about_smoothing(subject)}",
     )
     yield Section("probabilities", "Probabilities and thresholds", text, blocks=tuple(blocks))
 
 
+def _about_smoothing(subject: Subject) -> str:
+    share = getattr(subject.model.architecture.losses[0], "smoothing", 0.0)
+    if not share:
+        return ""
+    return (
+        f" The training smooths its targets by {number(share)}, which improves decisions and keeps "
+        "probabilities away from 0 and 1."
+    )
+
+
+def _limits(y: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return thresholds that call many and few samples positive, also if one class is rare."""
+    share = float(np.mean(y == 1))
+    if _RARE <= share <= 1 - _RARE:
+        return np.array(THRESHOLDS)
+    called = np.array(_CALLED if share < _RARE else [1 - each for each in _CALLED])
+    return np.unique(np.append(np.quantile(scores, 1 - called).round(4), 0.5))
+
+
 def _thresholds(subject: Subject, y: NDArray[Any], scores: NDArray[np.float64]) -> Table:
-    found = metrics.threshold_table(y, scores, THRESHOLDS, sample_weight=subject.samples.weight)
+    limits, weight = _limits(y, scores), subject.samples.weight
+    found = metrics.threshold_table(y, scores, limits, sample_weight=weight)
     heads = ("Threshold", "Precision", "Recall", "F1", "Called positive", "Accuracy")
     shares = zip(
         found.precisions.tolist(), found.recalls.tolist(), found.f1s.tolist(),
@@ -81,7 +105,8 @@ def _of_many(subject: Subject, shares: NDArray[np.float64]) -> Iterator[Section]
         right, shares.max(axis=1), sample_weight=subject.samples.weight
     )
     text = (
-        "How often the predicted class is right, by the probability that the model gives to it.",
+        "How often the predicted class is right, by the probability that the model gives to it."
+        f"{_about_smoothing(subject)}",
     )
     picture = figures.calibration_curve(*bins, "the probability of the predicted class")
     yield Section("probabilities", "Probabilities", text, blocks=(picture,))
