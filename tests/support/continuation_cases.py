@@ -186,7 +186,7 @@ class Case:
             self.x, self.y, epochs=epochs, batch_size=BATCH, optimizer=optimizer,
             validation_data=(self.x[::2], self.y[::2]), sample_weight=self.weight,
             averaging=AVERAGINGS[self.averaging], callbacks=watchers, verbose=0, threads=1,
-            **options,
+            diagnose=False, **options,
         )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ __all__ = [
 Settings = dict[str, dict[str, Any]]
 _SECTIONS = ("data", "network", "optimizer", "schedule", "training")
 # Names of sources of each kind: tables, arrays, images.
-_ANY_DATA = ("data.csv", "data.npz", "data.idx")
+_ANY_DATA = ("data.csv", "data.npz", "data.idx", "mnist")
 _NAME_LISTS = (
     "target", "features", "exclude", "categorical", "numeric", "date", "id", "missing_token",
 )  # fmt: skip
