@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.diagnosis import LEVELS, Finding
+from fastmlp.diagnosis import LEVELS, Evidence, Finding
 from support.paths import ROOT
 
 pytest.importorskip("sklearn")
@@ -122,6 +122,27 @@ def test_it_stands_any_network(seed):
             return
     for finding in model.findings:
         assert not re.search(r"\b(nan|inf)\b", finding.message), (seed, finding)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_loss_of_a_constant_is_that_of_numpy(seed):
+    rng = np.random.default_rng([7, seed])
+    x = rng.standard_normal((90, 2))
+    weight = rng.random(90) if seed % 2 else None
+    labels = rng.choice(3, 90, p=[0.6, 0.3, 0.1])
+    values = rng.standard_normal((90, 1))
+    for loss, y in (("softmax_cross_entropy", labels), ("mse", values)):
+        model = fastmlp.MLP([2, 4, 3 if loss != "mse" else 1], loss=loss, dtype="float64")
+        data = model._data(x, y, weight)
+        constant, _ = Evidence(model, {"loss": [1.0]}, data, 30).constant_losses
+        if loss == "mse":
+            expected = np.average((values[:, 0] - np.average(values[:, 0], weights=weight)) ** 2,
+                                  weights=weight)  # fmt: skip
+        else:
+            shares = np.bincount(labels, weight, minlength=3)
+            shares = shares / shares.sum()
+            expected = -(shares * np.log(shares)).sum()
+        assert constant == pytest.approx(expected, rel=1e-9), seed
 
 
 # ---------------------------------------------------------------- how it is told

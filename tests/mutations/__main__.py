@@ -19,6 +19,7 @@ from mutations.planted_borders import BORDER_MUTATIONS
 from mutations.planted_bugs import MUTATIONS
 from mutations.planted_embeddings import EMBEDDING_MUTATIONS
 from mutations.planted_input_bugs import INPUT_MUTATIONS
+from mutations.planted_judgement import JUDGEMENT_MUTATIONS
 from mutations.planted_members import MEMBER_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
@@ -35,6 +36,7 @@ PLANTED = [
     *PASS_MUTATIONS,
     *RESIDUAL_MUTATIONS,
     *TABLE_MUTATIONS,
+    *JUDGEMENT_MUTATIONS,
 ]
 TESTS = [
     "core/test_gemm.py",
@@ -49,6 +51,9 @@ TESTS = [
     "lectures/test_known_answers.py",
     "training/test_training.py",
     "training/test_adaptive.py",
+    "network/test_defaults.py",
+    "diagnosis/test_diagnosis.py",
+    "cli/test_findings.py",
     "network/test_sparse_input.py",
     "network/test_reproducible.py",
     "network/test_memory.py",

@@ -192,7 +192,8 @@ def test_later_fits_keep_the_first_decision():
     model = fitted(x, y, epochs=1)
     first = model.standardization
     model.fit(x * 3, y, epochs=1, verbose=0)
-    model.fit(x, y, epochs=1, verbose=0, resume=True)
+    assert model.standardization == first
+    model.fit(x * 5, y, epochs=1, verbose=0, resume=True)
     assert model.standardization == first
 
 
