@@ -199,7 +199,8 @@ def test_json_is_one_object_with_a_schema(tiny, tmp_path):
     model = fastmlp.MLP.load(document["model"])
     images = np.frombuffer((tiny / "t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
     labels = np.frombuffer((tiny / "t10k-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
-    measured = model.evaluate(images.reshape(80, 36), labels.astype(np.int64))
+    x = model.preprocessing.inputs(images.reshape(80, 36))
+    measured = model.evaluate(x, labels.astype(np.int64))
     assert measured["accuracy"] == document["test"]["accuracy"]
 
 
@@ -376,6 +377,7 @@ def test_every_option_of_train_reaches_the_model(tiny, tmp_path, name):
         for key, value in options.items()
         for part in ([f"--{key}"] if value is True else [f"--{key}", value])
     ]
+    args += ["--optimizer", "sgd", "--dropout", "0", "--no-standardize", "-s", "schedule.per=epoch"]
     out = tmp_path / "run"
     assert main(["train", str(tiny), *map(str, args), "--out", str(out), "--no-report"]) == 0
     weights = fastmlp.MLP.load(out / "last.safetensors").weights
