@@ -175,7 +175,8 @@ class SoftmaxCrossEntropy(Loss):
         from fastmlp.validation import class_targets, label_array, probability_targets
 
         array = label_array(name, value)
-        if outputs == 1 and (array != (1 if array.ndim == 2 else 0)).any():
+        only = 1.0 if array.ndim == 2 else 0.0  # a share, up to rounding, or a class
+        if outputs == 1 and (abs(array.astype("float64") - only) > 1e-3).any():
             raise ValueError(
                 f"loss {self.name!r} needs 2 outputs or more, because a single one always has "
                 f"probability 1, got 1 for {name}; labels 0 and 1 need 2 outputs or "
