@@ -416,7 +416,7 @@ def _told_by_columns(rows: Floats, targets: Array, task: str) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
             told: Floats = np.nan_to_num((goal @ centered) ** 2 / spread**2)
         return told / _LEAK
-    classes = np.round(flat).astype(np.int64)
+    classes = np.unique(flat, return_inverse=True)[1]
     counts = np.bincount(classes)
     others = count - int(counts.max())
     if others < _FEWEST_OTHERS:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastmlp.losses import Loss, UserLoss
 from fastmlp.network import Network
 from fastmlp.network.architecture import checked_architecture
-from fastmlp.network.samples import Data, row_count
+from fastmlp.network.samples import Data
 
 __all__ = ["Evidence"]
 
@@ -154,9 +154,9 @@ class Evidence:
         def loss_on(data: Data) -> float:
             targets, weights = data.targets[0], data.sample_weight
             if targets.dtype == np.int64:  # one sample of each class, with the weight of all
-                counts = np.bincount(targets, weights, minlength=outputs)
+                counts = np.bincount(labels_of(data, outputs), weights, minlength=outputs)
                 data = Data(np.zeros((outputs, 1)), [np.arange(outputs)], counts.astype(np.float64))
-            else:
+            elif not isinstance(data.rows, tuple):
                 data = _some(data, min(len(data), _MOST_VALUES))
             exact = replace(data, rows=np.zeros((len(data), 1))).in_double_precision()
             return constant._evaluate_data(exact, self.threads)["loss"]
@@ -202,7 +202,12 @@ class Evidence:
 
     @cached_property
     def sample(self) -> Data | None:
-        """Some training samples at equal distances; None if the training was too short for it."""
+        """Some training samples at equal distances; None if the training was too short for it.
+
+        It is None for sparse samples, too.
+        """
+        if isinstance(self.train.rows, tuple):
+            return None
         count = len(self.train)
         architecture = self.network.architecture
         units = architecture.members * sum(architecture.layer_sizes[1:])
@@ -248,61 +253,54 @@ class Evidence:
     def classes(self) -> Array | None:
         """True classes where the result is measured; None if the targets are no classes."""
         data = self.train if self.held_out is None else self.held_out
-        targets = data.targets[0]
-        return targets if self.network.is_classifier and targets.dtype == np.int64 else None
+        if not self.network.is_classifier or data.targets[0].dtype != np.int64:
+            return None
+        return labels_of(data, self.network.layer_sizes[-1])
 
     @property
     def frequent_class(self) -> int:
         """The class with the largest weight in the training part."""
-        counts = np.bincount(self.train.targets[0], self.train.sample_weight)
+        labels = labels_of(self.train, self.network.layer_sizes[-1])
+        counts = np.bincount(labels, self.train.sample_weight)
         return int(counts.argmax())
 
     @cached_property
     def decided(self) -> tuple[Array, Array] | None:
         """True and predicted classes of some samples, held-out ones if there are any."""
         data = self.sample
-        if self.classes is None or data is None:
+        others = None if self.held_out is None else self.held_out.rows
+        if self.classes is None or data is None or isinstance(others, tuple):
             return None
         if self.held_out is not None:
             data = _some(self.held_out, min(len(self.held_out), _MOST_SAMPLES, 5 * len(data)))
         predicted = self.network._classes_of(data.rows, self.threads).astype(np.int64)
-        return data.targets[0], predicted
+        return labels_of(data, self.network.layer_sizes[-1]), predicted
 
 
 def _some(data: Data, count: int) -> Data:
     """Return samples at equal distances."""
-    return taken(data, np.linspace(0, len(data) - 1, count).astype(np.int64))
-
-
-def taken(data: Data, rows: npt.NDArray[np.int64]) -> Data:
-    """Return some samples of data."""
-    weights = data.sample_weight
-    samples = data.rows
-    if isinstance(samples, tuple):
-        elements, columns, starts = samples
-        places = np.concatenate([np.arange(starts[r], starts[r + 1]) for r in rows])
-        lengths = np.concatenate([[0], np.cumsum(starts[rows + 1] - starts[rows])])
-        chosen: Any = (
-            np.ascontiguousarray(elements[places]),
-            np.ascontiguousarray(columns[places]),
-            lengths.astype(np.int64),
-        )
-    else:
-        chosen = np.ascontiguousarray(samples[rows])
-    if row_count(chosen) != len(rows):
-        raise AssertionError("samples were lost")
+    places = np.linspace(0, len(data) - 1, count).astype(np.int64)
+    rows, weights = data.rows, data.sample_weight
+    assert not isinstance(rows, tuple)
     return Data(
-        chosen,
-        [np.ascontiguousarray(targets[rows]) for targets in data.targets],
-        None if weights is None else np.ascontiguousarray(weights[rows]),
+        np.ascontiguousarray(rows[places]),
+        [np.ascontiguousarray(targets[places]) for targets in data.targets],
+        None if weights is None else np.ascontiguousarray(weights[places]),
     )
+
+
+def labels_of(data: Data, classes: int) -> Array:
+    """Return a copy of the labels, within the classes: another thread may change the originals."""
+    labels: Array = np.clip(np.array(data.targets[0]), 0, classes - 1)
+    return labels
 
 
 def best_constant(loss: Loss, data: Data, outputs: int) -> Floats | None:
     """Return the outputs of the network that predicts best without looking at its inputs."""
     targets, weights = data.targets[0], data.sample_weight
     if loss.takes_classes and targets.dtype == np.int64:
-        shares = np.bincount(targets, weights, minlength=outputs) / data.total_weight
+        labels = labels_of(data, outputs)
+        shares = np.bincount(labels, weights, minlength=outputs) / data.total_weight
         if loss.link != "softmax":  # scores, of which the largest counts
             return np.where(np.arange(outputs) == shares.argmax(), 1.0, 0.0)
         return np.log(np.maximum(shares, _TINY))

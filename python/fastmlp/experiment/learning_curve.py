@@ -95,7 +95,7 @@ def learning_curve(
     >>> [point["samples"] for point in curve["points"]]
     [72, 720]
     """
-    integer("seed", seed, 0)
+    seed = integer("seed", seed, 0)
     if not shares or any(not 0 < share <= 1 for share in shares):
         raise ValueError(f"shares must be in (0, 1], at least one, got {list(shares)}")
     if any(b <= a for a, b in zip(shares, shares[1:], strict=False)):

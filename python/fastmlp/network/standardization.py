@@ -73,13 +73,15 @@ class Standardization:
         """
         if isinstance(rows, tuple):
             elements, columns, starts = rows
+            # Copied and bounded: another thread may change the original.
+            columns = np.clip(np.array(columns), 0, len(self.mean) - 1)
             if not self.mean.any():
                 return (
                     self._finite(name, elements / self.deviation[columns], dtype),
                     columns,
                     starts,
                 )
-            rows = _dense(rows, len(self.mean))
+            rows = _dense((elements, columns, np.array(starts)), len(self.mean))
         scaled = standardize(rows, self.mean, self.deviation, in_place=False)
         return self._finite(name, scaled, dtype)
 
