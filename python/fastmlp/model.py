@@ -397,8 +397,8 @@ class MLP(Network):
 
         diagnose : bool
             Whether to look for problems after the training: `findings`. One that makes the model
-            worthless is a `TrainingWarning`. It takes less than 1 % of the training and changes
-            nothing.
+            worthless is a `TrainingWarning`. It takes about 1 % of a training of seconds, and
+            changes nothing.
 
         Returns
         -------
