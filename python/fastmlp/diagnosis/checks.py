@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fastmlp.diagnosis.evidence import Evidence
 from fastmlp.diagnosis.finding import LEVELS, Finding
 
-__all__ = ["CHECKS", "diagnose", "is_failure"]
+__all__ = ["CHECKS", "diagnose"]
 
 Findings = Iterator[Finding]
 Array = npt.NDArray[Any]
@@ -73,11 +73,6 @@ def diagnose(evidence: Evidence) -> list[Finding]:
         return []
     found = [finding for check in CHECKS for finding in check(evidence)]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
-
-
-def is_failure(findings: list[Finding]) -> bool:
-    """Return whether a finding makes the result worthless."""
-    return any(finding.level == "problem" for finding in findings)
 
 
 # ---------------------------------------------------------------- what the result is worth
