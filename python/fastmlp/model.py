@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -18,7 +17,7 @@ from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.data import Preprocessing
-from fastmlp.diagnosis import Evidence, Finding, tell
+from fastmlp.diagnosis import Evidence, Finding, initial_parameters, tell
 from fastmlp.diagnosis import diagnose as diagnosis
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
@@ -57,7 +56,6 @@ __all__ = ["MLP", "History", "load_mlp"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
-_MOST_COPIED = 1 << 20  # parameters of which a diagnosis keeps the initial values
 # Arrays of a training state that tell how inputs are scaled.
 _OF_INPUTS = ("inputs.scale", "inputs.standardization.")
 _INPUT_SCALE, _STANDARDIZATION = _OF_INPUTS
@@ -484,11 +482,11 @@ class MLP(Network):
                 self._findings = ()
                 if begins:
                     self._draw_parameters()  # again, if a first epoch diverged
-                if begins and optimizer is None:
+                if begins and optimizer is None and self._trainable[-1]:
                     start = started_at_targets(self.architecture, self.parameters(), data)
                     self._put_parameters(start)
-                if diagnoses and not resume and self._network_is_small():
-                    initial = self.parameters()
+                if diagnoses and not resume:
+                    initial = initial_parameters(self)
                 self._continuation = continuation
 
             if verbose and (note := self._note(begins, count if epochs is None else None, rule)):
@@ -546,10 +544,6 @@ class MLP(Network):
         ('the training had 8 steps, which is few', 'epochs=10')
         """
         return self._findings
-
-    def _network_is_small(self) -> bool:
-        shapes = self._architecture.parameter_shapes().values()
-        return sum(math.prod(shape) for shape in shapes) <= _MOST_COPIED
 
     def _fitting_data(
         self,

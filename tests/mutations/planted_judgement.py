@@ -64,7 +64,7 @@ JUDGEMENT_MUTATIONS = [
     Mutation(
         "constants without weights of classes",
         "python/fastmlp/diagnosis/evidence.py",
-        "                counts = np.bincount(targets, weights, minlength=outputs)\n",
+        "                counts = np.bincount(labels_of(data, outputs), weights, minlength=outputs)\n",
         "                counts = np.ones(outputs)\n",
     ),
     Mutation(

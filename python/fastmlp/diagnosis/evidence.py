@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from fastmlp.network import Network
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.samples import Data
 
-__all__ = ["Evidence"]
+__all__ = ["Evidence", "initial_parameters"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -25,6 +26,7 @@ _MOST_SAMPLES = 2_000
 _SAMPLES_SEEN_FOR_ONE = 100
 _MOST_OUTPUTS = 1 << 20  # of all units for all these samples
 _FEWEST_SAMPLES = 50
+_MOST_COPIED = 1 << 20  # parameters of which the initial values are kept
 _MOST_VALUES = 5_000  # of which the loss of a constant is computed
 _LOOKED_AT = 300  # samples whose inputs are looked at
 _TINY = 1e-6
@@ -287,6 +289,12 @@ def _some(data: Data, count: int) -> Data:
         [np.ascontiguousarray(targets[places]) for targets in data.targets],
         None if weights is None else np.ascontiguousarray(weights[places]),
     )
+
+
+def initial_parameters(network: Network) -> dict[str, Array] | None:
+    """Return the parameters before a training, for its evidence; None if they are too many."""
+    shapes = network.architecture.parameter_shapes().values()
+    return network.parameters() if sum(map(math.prod, shapes)) <= _MOST_COPIED else None
 
 
 def labels_of(data: Data, classes: int) -> Array:

@@ -29,6 +29,7 @@ from fastmlp.model import MLP, load_mlp
 from fastmlp.network.architecture import architecture_from_config, checked_architecture
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
 from fastmlp.schedules import Schedule
+from fastmlp.training.defaults import mean_rate_logarithms
 from fastmlp.training.lbfgs import LBFGS
 
 __all__ = [
@@ -313,11 +314,9 @@ def _start_at_mean_rate(model: MLP, prepared: Prepared) -> None:
     if len(losses) != 1 or losses[0].link != "exp":
         return
     train = prepared.train
-    counts = np.asarray(train.y, np.float64).reshape(len(train), -1)
-    means = np.average(counts, axis=0, weights=train.weight)
     name = f"layers.{len(model.layer_sizes) - 2}.biases"
     biases = model.parameters()[name]
-    begun = biases + np.log(means, where=means > 0, out=np.zeros_like(means))
+    begun = biases + mean_rate_logarithms(np.asarray(train.y), train.weight)
     model.set_parameters({**model.parameters(), name: begun.astype(model.dtype)})
 
 

@@ -17,7 +17,7 @@ from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Part, RawData, Reading, Samples, Table, read
 from fastmlp.data.frames import table_of
 from fastmlp.data.reading import with_index
-from fastmlp.diagnosis import Finding
+from fastmlp.diagnosis import Finding, initial_parameters
 from fastmlp.experiment import build
 from fastmlp.experiment.judgement import findings_of
 from fastmlp.experiment.keywords import (
@@ -282,7 +282,7 @@ def _train(
     elif isinstance(optimizer, LBFGS):
         fit_at_once(network, experiment, optimizer, verbose=verbose)
     else:
-        outcome.keep_initial(network)
+        outcome.initial_parameters = initial_parameters(network)
         hooks = [*callbacks, _Selection(experiment, outcome)]
         fit(network, experiment, optimizer, hooks, verbose=verbose)
     if experiment.selects_best and outcome.best_parameters is not None:

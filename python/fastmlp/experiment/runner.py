@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Part, Prepared, Preprocessing, RawData, Samples, prepare, read
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
+from fastmlp.diagnosis import initial_parameters
 from fastmlp.environment import info
 from fastmlp.errors import FormatError
 from fastmlp.experiment import architectures, build
@@ -52,7 +53,6 @@ __all__ = [
 Array = npt.NDArray[Any]
 # Checkpoints are written as often as possible while they take at most this share of the time.
 CHECKPOINT_SHARE = 0.01
-_MOST_KEPT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -251,11 +251,6 @@ class Outcome:
     evaluation: Evaluation | None = None
     wall_seconds: float = 0.0
     initial_parameters: dict[str, Array] | None = None
-
-    def keep_initial(self, model: MLP) -> None:
-        """Keep the parameters before the first step, unless they are too many."""
-        if parameter_count(model) <= _MOST_KEPT:
-            self.initial_parameters = model.parameters()
 
     @property
     def training_seconds(self) -> float:
@@ -517,7 +512,7 @@ def train(
     optimizer = build.optimizer(experiment.config)
     epochs = experiment.config.training.epochs or 1
     start = time.perf_counter()
-    outcome.keep_initial(model)
+    outcome.initial_parameters = initial_parameters(model)
     try:
         if isinstance(optimizer, LBFGS):
             history = fit_at_once(model, experiment, optimizer, verbose=verbose)

@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_OPTIMIZER",
     "default_epochs",
     "default_optimizer",
+    "mean_rate_logarithms",
     "started_at_targets",
 ]
 
@@ -77,11 +78,17 @@ def started_at_targets(
         biases[..., outputs] += mean
     for loss, outputs, targets in _losses(architecture, data):
         if loss.link == "exp":
-            mean, _ = _column_moments(targets, data.sample_weight)
-            biases[..., outputs] += np.log(mean, where=mean > 0, out=np.zeros_like(mean))
+            biases[..., outputs] += mean_rate_logarithms(targets, data.sample_weight)
     started = {last + "weights": weights, last + "biases": biases}
     dtype = architecture.dtype
     return parameters | {name: array.astype(dtype) for name, array in started.items()}
+
+
+def mean_rate_logarithms(counts: Array, weights: Array | None) -> Floats:
+    """Return the logarithm of the mean of each column of counts; 0 where all are 0."""
+    mean, _ = _column_moments(counts, weights)
+    logarithms: Floats = np.log(mean, where=mean > 0, out=np.zeros_like(mean))
+    return logarithms
 
 
 def _losses(architecture: Architecture, data: Data) -> Iterator[tuple[Loss, slice, Array]]:
