@@ -522,6 +522,7 @@ class MLP(Network):
                     initial=initial,
                     threads=team,
                     names=self.feature_names,
+                    optimizer=rule,
                 )
                 self._findings = tuple(diagnosis(evidence))
             return fitted

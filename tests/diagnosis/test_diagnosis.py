@@ -1,5 +1,6 @@
 """What a diagnosis says about trainings that went wrong, and that it is silent about others."""
 
+import dataclasses
 import re
 import warnings
 
@@ -44,6 +45,21 @@ def test_it_is_silent_about_healthy_trainings_at_random():
         if found:
             alarms[seed] = found
     assert len(alarms) <= 1, alarms
+
+
+WRONG_RATES = [
+    s for s in (*UNHEALTHY, *LATER)
+    if "optimizer" in s.fit and s.name.startswith(("rate ", "wine at rate", "values at", "momentum"))
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("situation", WRONG_RATES, ids=names)
+def test_the_rate_that_it_names_cures_the_training(situation):
+    (cure,) = {f.cure for f in situation.findings() if f.code.startswith("rate-too")}
+    rate = float(re.search(r"suggests ([0-9.e-]+)$", cure)[1])
+    optimizer = dataclasses.replace(situation.fit["optimizer"], learning_rate=rate)
+    cured = dataclasses.replace(situation, fit=situation.fit | {"optimizer": optimizer})
+    assert not [f for f in cured.findings() if f.level == "problem"], rate
 
 
 # ---------------------------------------------------------------- it changes nothing

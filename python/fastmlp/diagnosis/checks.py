@@ -238,9 +238,23 @@ def rate_too_low(evidence: Evidence) -> Findings:
     yield Finding(
         "rate-too-low", "problem",
         f"the weights have moved by {moved:.2g} of their size in {evidence.steps:,} steps{rate}",
-        "a larger learning_rate; MLP.lr_find suggests one",
-        "a larger --lr; fastmlp lr-find suggests one",
+        *_cures_of_rate(evidence, "larger"),
     )  # fmt: skip
+
+
+def _cures_of_rate(evidence: Evidence, direction: str) -> tuple[str, str]:
+    """Return cures with the rate of a range test if it lies in the right direction."""
+    found, rate = evidence.better_rate, evidence.rate
+    is_right = found is not None and (rate is None or (found > rate) == (direction == "larger"))
+    if is_right:
+        return (
+            f"a {direction} learning_rate; a range test suggests {found:.2g}",
+            f"--lr {found:.2g}, which a range test suggests",
+        )
+    return (
+        f"a {direction} learning_rate; MLP.lr_find may suggest one",
+        f"a {direction} --lr; fastmlp lr-find may suggest one",
+    )
 
 
 def rate_too_high(evidence: Evidence) -> Findings:
@@ -276,8 +290,7 @@ def rate_too_high(evidence: Evidence) -> Findings:
         rate = "" if evidence.rate is None else f", at a learning rate of {evidence.rate:g}"
         yield Finding(
             "rate-too-high", "problem", symptom + rate,
-            "a learning_rate 10 times smaller; MLP.lr_find suggests one",
-            "a --lr 10 times smaller; fastmlp lr-find suggests one",
+            *_cures_of_rate(evidence, "smaller"),
         )  # fmt: skip
 
 

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.errors import DivergedError
 from fastmlp.losses import Loss, UserLoss
 from fastmlp.network import Network
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.samples import Data
+from fastmlp.optimizers import Optimizer
+from fastmlp.training.lr_finder import find_learning_rates
 
 __all__ = ["Evidence", "initial_parameters"]
 
@@ -26,6 +29,7 @@ _MOST_SAMPLES = 2_000
 _SAMPLES_SEEN_FOR_ONE = 100
 _MOST_OUTPUTS = 1 << 20  # of all units for all these samples
 _FEWEST_SAMPLES = 50
+_TESTED_STEPS = 100  # of a range test, after trainings whose rate seems wrong
 _MOST_COPIED = 1 << 20  # parameters of which the initial values are kept
 _MOST_VALUES = 5_000  # of which the loss of a constant is computed
 _LOOKED_AT = 300  # samples whose inputs are looked at
@@ -63,6 +67,8 @@ class Evidence:
         Number of threads; 0 for the default.
     names : sequence of str, optional
         Names of the features.
+    optimizer : Optimizer, optional
+        Optimizer of the training, for a range test if its rate seems wrong.
     """
 
     network: Network
@@ -77,6 +83,7 @@ class Evidence:
     epoch: int | None = None
     threads: int = 0
     names: Sequence[str] | None = None
+    optimizer: Optimizer | None = None
 
     # ------------------------------------------------------------ the course of the training
 
@@ -106,6 +113,26 @@ class Evidence:
             float(np.square(now[n].astype(np.float64) - self.initial[n]).sum()) for n in names
         )
         return float(np.sqrt(moved / size)) if size > 0 else None
+
+    @cached_property
+    def better_rate(self) -> float | None:
+        """Learning rate that a short range test from the initial parameters suggests, or None."""
+        if self.optimizer is None or self.initial is None:
+            return None
+        start = Network(self.network.architecture)
+        start.set_parameters(self.initial)
+        try:
+            found = find_learning_rates(
+                start,
+                self.train,
+                self.optimizer,
+                steps=_TESTED_STEPS,
+                batch_size=self.batch_size,
+                threads=self.threads or None,
+            )
+        except (DivergedError, ValueError):
+            return None
+        return found.suggestion
 
     # ------------------------------------------------------------ what the result is worth
 

@@ -18,7 +18,7 @@ from fastmlp.experiment.runner import Experiment, Outcome
 from fastmlp.history import Record
 from fastmlp.inputs import InputGroup, Numbers
 from fastmlp.model import MLP
-from fastmlp.optimizers import Adam
+from fastmlp.optimizers import Adam, Optimizer
 from fastmlp.schedules import Cosine
 
 __all__ = ["Judgement", "findings_of", "judge"]
@@ -121,8 +121,16 @@ def findings_of(experiment: Experiment, model: MLP, outcome: Outcome) -> list[Fi
         epoch=(outcome.best_epoch or None) if experiment.selects_best else None,
         threads=training.threads or 0,
         names=prepared.preprocessing.feature_names,
+        optimizer=_tested(experiment),
     )
     return diagnose(evidence)
+
+
+def _tested(experiment: Experiment) -> Optimizer | None:
+    """Return the optimizer for a range test; None for architectures that bring their rates."""
+    optimizer = build.optimizer(experiment.config)
+    is_plain = experiment.config.network.architecture == "mlp"
+    return optimizer if is_plain and isinstance(optimizer, Optimizer) else None
 
 
 def courses_of(records: Sequence[Record]) -> Mapping[str, list[float]]:
