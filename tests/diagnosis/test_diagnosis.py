@@ -47,10 +47,10 @@ def test_it_is_silent_about_healthy_trainings_at_random():
     assert len(alarms) <= 1, alarms
 
 
+OF_RATES = ("rate ", "wine at rate", "values at", "momentum")
 WRONG_RATES = [
-    s for s in (*UNHEALTHY, *LATER)
-    if "optimizer" in s.fit and s.name.startswith(("rate ", "wine at rate", "values at", "momentum"))
-]  # fmt: skip
+    s for s in (*UNHEALTHY, *LATER) if "optimizer" in s.fit and s.name.startswith(OF_RATES)
+]
 
 
 @pytest.mark.parametrize("situation", WRONG_RATES, ids=names)
