@@ -480,8 +480,8 @@ class MLP(Network):
             def begin() -> None:
                 nonlocal initial
                 self._findings = ()
-                if begins:
-                    self._draw_parameters()  # again, if a first epoch diverged
+                if begins and self.was_trained:
+                    self._draw_parameters()  # a first epoch diverged
                 if begins and optimizer is None and self._trainable[-1]:
                     start = started_at_targets(self.architecture, self.parameters(), data)
                     self._put_parameters(start)
@@ -868,8 +868,7 @@ class MLP(Network):
         )
         new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
         new.feature_names = self.feature_names
-        new._standardization = self.standardization
-        self._refuse_resume_of(new, "keep_members")
+        self._hand_over(new, "keep_members")
         return new
 
     def replace_head(
@@ -903,8 +902,7 @@ class MLP(Network):
         new = MLP(sizes, **head_arguments(self, loss, seed))
         new.set_parameters({**new.parameters(), **hidden_parameters(self)})
         new.feature_names = self.feature_names
-        new._standardization = self.standardization
-        self._refuse_resume_of(new, "replace_head")
+        self._hand_over(new, "replace_head")
         return new
 
     def fold_batch_norm(self) -> MLP:
@@ -926,14 +924,16 @@ class MLP(Network):
         new.set_parameters(folded_parameters(self))
         new.history, new.preprocessing = deepcopy(self.history), self.preprocessing
         new.feature_names = self.feature_names
-        new._standardization = self.standardization
-        self._refuse_resume_of(new, "fold_batch_norm")
+        self._hand_over(new, "fold_batch_norm")
         return new
 
     folded = fold_batch_norm
 
-    def _refuse_resume_of(self, new: MLP, maker: str) -> None:
-        """The state of an optimizer does not fit another network."""
+    def _hand_over(self, new: MLP, maker: str) -> None:
+        """Give a model made from this one its scaling; the state of an optimizer does not fit."""
+        new._standardization = self.standardization
+        if self._scales_inputs and self._is_new:
+            new._scales_inputs = new._is_as_drawn = True
         if self.was_trained:
             new._refuse_resume(f"{maker}() made this from a model with other parameters")
 

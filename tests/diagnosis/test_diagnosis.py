@@ -213,6 +213,14 @@ def test_a_model_tells_its_findings_too():
     assert model.findings[0].code == "rate-too-low"
 
 
+def test_a_model_measures_further_metrics():
+    x, y = data()
+    frame = {f"c{i}": x[:, i] for i in range(6)} | {"y": y}
+    model = fastmlp.Model(target="y", epochs=4, validation_fraction=0.3)
+    model.fit(frame, metrics=["auc"], verbose=0)
+    assert len(model.history["val_auc"]) == 4
+
+
 def test_every_code_has_a_section():
     text = (ROOT / "docs" / "findings.md").read_text()
     sections = set(re.findall(r"^## ([a-z-]+)$", text, re.MULTILINE))

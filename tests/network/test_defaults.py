@@ -187,6 +187,36 @@ def test_networks_made_from_it_keep_it():
     assert model.fold_batch_norm().standardization == model.standardization
 
 
+def test_networks_made_from_a_new_one_decide_themselves():
+    x, y = table(15)
+    for new in (fastmlp.MLP([5, 16, 2], seed=0).replace_head(2, seed=1),
+                fastmlp.MLP([5, 16, 2], members=4).keep_members([0, 2])):  # fmt: skip
+        before = new.parameters()["layers.0.weights"]
+        new.fit(x, y, epochs=1, optimizer=fastmlp.SGD(0.0), verbose=0, diagnose=False)
+        assert new.standardization is not None
+        np.testing.assert_array_equal(new.parameters()["layers.0.weights"], before)
+
+
+def test_a_frozen_last_layer_stays_as_it_is():
+    x = np.random.default_rng(0).standard_normal((80, 3))
+    model = fastmlp.MLP([3, 8, 1], loss="mse")
+    model.freeze(-1)
+    before = model.weights[1].copy(), model.biases[1].copy()
+    model.fit(x, x[:, :1] * 50 + 1000, epochs=2, verbose=0, diagnose=False)
+    np.testing.assert_array_equal(model.weights[1], before[0])
+    np.testing.assert_array_equal(model.biases[1], before[1])
+
+
+def test_the_last_line_is_that_of_the_epoch_that_ended_the_training(capsys):
+    x, y = table(16)
+    model = fastmlp.MLP([5, 8, 2])
+    model.fit(x, y, callbacks=[lambda _, record: record["epoch"] == 7], diagnose=False)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("epoch 7/500")
+    model.fit(x, y, epochs=9, callbacks=[lambda _, record: record["epoch"] == 7], diagnose=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == [f"{n}/9" for n in range(1, 8)]
+
+
 def test_later_fits_keep_the_first_decision():
     x, y = table(4)
     model = fitted(x, y, epochs=1)

@@ -218,9 +218,9 @@ class ScikitLearnPolicy(Policy):
         if not ends:
             self._estimator._plateau.count = 0
 
-    def announce(self, record: Record) -> None:
+    def announce(self, record: Record, *, stops: bool = False) -> None:
         """Print scikit-learn's message of the epoch if `verbose` is set."""
-        if self._used.verbose:
+        if self._used.verbose and not stops:
             print(self._message)
 
     # ------------------------------------------------------------ divergence

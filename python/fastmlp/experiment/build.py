@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -334,7 +335,7 @@ def optimizer(config: Config) -> Optimizer | LBFGS:
     if kind is LBFGS:
         _require_known(section, LBFGS, settings)
         return LBFGS(**settings)
-    _require_known(section, kind, settings)
+    _require_known(section, kind, settings, _OPTIMIZERS)
     rate = settings.pop("learning_rate", None)
     if rate is None:
         rate = next(f.default for f in dataclasses.fields(kind) if f.name == "learning_rate")
@@ -386,13 +387,24 @@ def _kind(what: str, name: str, known: Mapping[str, Any]) -> Any:
 
 
 def _require_known(
-    section: OptimizerSection | ScheduleSection, kind: Any, settings: Mapping[str, Any]
+    section: OptimizerSection | ScheduleSection,
+    kind: Any,
+    settings: Mapping[str, Any],
+    others: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
+    """Raise ValueError if a setting is not one of a kind; `others` may have it."""
     known = [field.name for field in dataclasses.fields(kind)]
     for name in settings:
         if name not in known:
             shown = [f for f in known if f in type(section).model_fields]
-            raise ValueError(f"{section.name} has no {name}; it has {', '.join(shown) or 'none'}")
+            having = [
+                n for n, k in others.items() if name in {f.name for f in dataclasses.fields(k)}
+            ]
+            cure = f"; {' and '.join(having)} {'has' if len(having) == 1 else 'have'} it"
+            raise ValueError(
+                f"{section.name} has no {name}; it has {', '.join(shown) or 'none'}"
+                f"{cure if having else ''}"
+            )
 
 
 def _schedule(config: Config, rate: float) -> Schedule:

@@ -41,6 +41,7 @@ from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import resolve
 from fastmlp.experiment.time_limit import within_time_limit
 from fastmlp.history import Record
+from fastmlp.metrics.chosen import MetricLike
 from fastmlp.model import MLP
 from fastmlp.training.lbfgs import LBFGS
 
@@ -148,6 +149,7 @@ def fit_network(
     test: Any = None,
     validation: Any = None,
     callbacks: Sequence[Callback] = (),
+    metrics: Sequence[MetricLike] = (),
     verbose: int = 0,
     directory: Path | None = None,
 ) -> Fitted:
@@ -182,7 +184,7 @@ def fit_network(
     if verbose:
         for line in (*experiment.prepared.notes, *([note] if note else [])):
             print(line, file=sys.stderr)
-    outcome = _train(experiment, network, callbacks, verbose, directory)
+    outcome = _train(experiment, network, callbacks, metrics, verbose, directory)
     prepared = experiment.prepared
     findings = tuple(findings_of(experiment, network, outcome))
     return Fitted(network, prepared.notes, prepared.test, prepared.validation, findings)
@@ -272,6 +274,7 @@ def _train(
     experiment: Experiment,
     network: MLP,
     callbacks: Sequence[Callback],
+    metrics: Sequence[MetricLike],
     verbose: int,
     directory: Path | None,
 ) -> Outcome:
@@ -284,7 +287,7 @@ def _train(
     else:
         outcome.initial_parameters = initial_parameters(network)
         hooks = [*callbacks, _Selection(experiment, outcome)]
-        fit(network, experiment, optimizer, hooks, verbose=verbose)
+        fit(network, experiment, optimizer, hooks, metrics=metrics, verbose=verbose)
     if experiment.selects_best and outcome.best_parameters is not None:
         network.set_parameters(outcome.best_parameters)
         if verbose:

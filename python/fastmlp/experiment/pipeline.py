@@ -30,6 +30,7 @@ from fastmlp.experiment.serving import (
     samples_of,
 )
 from fastmlp.history import History
+from fastmlp.metrics.chosen import MetricLike
 from fastmlp.model import MLP, load_mlp
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class Model:
         test: Any = None,
         validation: Any = None,
         callbacks: Sequence[Callback] = (),
+        metrics: Sequence[MetricLike] = (),
         verbose: int = 1,
     ) -> Model:
         """Learn the schema and train the network; the best epoch by validation is kept.
@@ -227,6 +229,8 @@ class Model:
             ``validation_fraction`` of the samples.
         callbacks : sequence of Callback
             Callbacks of the training.
+        metrics : sequence of str, callable or (str, callable), optional
+            Further measures of the validation part after each epoch, as in `MLP.fit`.
         verbose : int
             0 prints nothing, 1 prints decisions, a line per epoch and the epoch that was kept to
             standard error.
@@ -250,6 +254,7 @@ class Model:
             test=test,
             validation=validation,
             callbacks=callbacks,
+            metrics=metrics,
             verbose=verbose,
         )
         self._network, self._notes, self._test = fitted.network, fitted.notes, fitted.test

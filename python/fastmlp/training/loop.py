@@ -151,10 +151,14 @@ class Policy:
         """
         return {"history": now.history.with_record(record)}
 
-    def announce(self, record: Record) -> None:
-        """Print the record of an epoch if it is one to print."""
+    def announce(self, record: Record, *, stops: bool = False) -> None:
+        """Print the record of an epoch if it is one to print.
+
+        It is called again with `stops` if a callback ended the training with this epoch.
+        """
         is_last = record["epoch"] == record["epochs"]
-        if self._verbose and (is_last or record["epoch"] % self._print_every == 0):
+        is_shown = is_last or record["epoch"] % self._print_every == 0
+        if self._verbose and is_shown != stops:
             print(epoch_line(record), file=sys.stderr, flush=True)
 
     def diverged(self, epoch: int, step: int, rate: float) -> DivergedError:
@@ -353,6 +357,8 @@ class TrainingLoop(Dispatch):
         self._continuation.settle(self._now.with_epoch(record, **changes))
         self._policy.announce(record)
         self._call_epoch_end(record)
+        if self._stops:
+            self._policy.announce(record, stops=True)
 
     def _fit_epoch(self) -> Record | None:
         """Train an epoch and return its record; None if a callback ended the training within it."""
