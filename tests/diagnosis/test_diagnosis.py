@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.diagnosis import LEVELS, Evidence, Finding
+from fastmlp.diagnosis import LEVELS, Evidence, Finding, diagnose
 from support.paths import ROOT
 
 pytest.importorskip("sklearn")
@@ -82,12 +82,12 @@ def test_it_changes_no_bit(seed):
         "seed": seed,
     }
     models = []
-    for diagnose in (False, True):
+    for looks in (False, True):
         model = fastmlp.MLP([6, 16, 8, 2], **options)
         for resume in (False, True):
             model.fit(
                 x, y, epochs=25, total_epochs=50, batch_size=16, resume=resume, verbose=0,
-                validation_data=data(seed + 100), diagnose=diagnose,
+                validation_data=data(seed + 100), diagnose=looks,
             )  # fmt: skip
         models.append(model)
     plain, diagnosed = models
@@ -159,6 +159,20 @@ def test_the_loss_of_a_constant_is_that_of_numpy(seed):
             shares = shares / shares.sum()
             expected = -(shares * np.log(shares)).sum()
         assert constant == pytest.approx(expected, rel=1e-9), seed
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-4, 1.0, 1e6])
+def test_a_network_that_predicts_the_mean_is_found_at_any_scale(scale):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((400, 3)), scale * rng.standard_normal((400, 1))
+    model = fastmlp.MLP([3, 4, 1], loss="mse", dtype="float64")
+    model.fit(x, y, epochs=80, optimizer=fastmlp.SGD(0.0), diagnose=False, verbose=0)
+    model.weights = [np.zeros((3, 4)), np.zeros((4, 1))]
+    model.biases = [np.zeros(4), y.mean(axis=0)]
+    loss = float(np.mean((y - y.mean()) ** 2))
+    evidence = Evidence(model, {"loss": [loss] * 80}, model._data(x, y), 128)
+    assert evidence.skill == pytest.approx(0.0, abs=1e-6)
+    assert "no-better-than-constant" in {f.code for f in diagnose(evidence)}
 
 
 # ---------------------------------------------------------------- how it is told

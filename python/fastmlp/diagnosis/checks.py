@@ -79,7 +79,8 @@ def no_better_than_constant(evidence: Evidence) -> Findings:
     where = "held-out" if evidence.held_out is not None else "training"
     true, accuracy = evidence.classes, evidence.measured.get("accuracy")
     if true is not None and accuracy is not None:
-        weights = None if evidence.held_out is None else evidence.held_out.sample_weight
+        measured = evidence.train if evidence.held_out is None else evidence.held_out
+        weights = measured.sample_weight
         majority = float(np.average(true == evidence.frequent_class, weights=weights))
         best = float(np.bincount(true, weights).max() / np.bincount(true, weights).sum())
         error = np.sqrt(best * (1 - best) / len(true))

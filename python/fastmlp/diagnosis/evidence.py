@@ -225,7 +225,7 @@ class Evidence:
         constant = constants[part]
         if self.loss.link == "exp":  # the loss of counts has no floor of 0
             return (constant - loss) / max(abs(constant), _TINY)
-        return 1.0 - loss / constant if constant > _TINY else None
+        return 1.0 - loss / constant if constant > 0 else None
 
     # ------------------------------------------------------------ a look into the network
 
