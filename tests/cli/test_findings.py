@@ -83,6 +83,32 @@ def test_baselines_of_a_regression_are_those_of_numpy(here):
     assert linear["metrics"]["rmse"] == pytest.approx(error, rel=0.15)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e6])
+def test_a_linear_model_stands_targets_of_any_scale(here, scale):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((500, 3))
+    y = scale * (3 + x @ [1.0, -2.0, 0.5] + 0.1 * rng.standard_normal(500))
+    rows = [",".join(f"{v:.8g}" for v in (*a, b)) for a, b in zip(x, y, strict=True)]
+    Path("t.csv").write_text("a,b,c,y\n" + "\n".join(rows) + "\n")
+    for options in ((), ("--no-standardize-target", "--architecture", "mlp")):
+        done = here("train", "t.csv", "--target", "y", "--epochs", "3", "--no-report", "--json",
+                    *options)  # fmt: skip
+        _, linear = json.loads(done.stdout)["baselines"]
+        assert linear["metrics"]["r2"] > 0.97, options
+
+
+def test_a_linear_model_of_counts(here):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((500, 3))
+    y = rng.poisson(np.exp(6 + 0.5 * x[:, 0]))
+    rows = [",".join(map(str, (*a, b))) for a, b in zip(x, y, strict=True)]
+    Path("t.csv").write_text("a,b,c,y\n" + "\n".join(rows) + "\n")
+    done = here("train", "t.csv", "--target", "y", "--loss", "poisson", "--epochs", "3",
+                "--no-report", "--json")  # fmt: skip
+    _, linear = json.loads(done.stdout)["baselines"]
+    assert linear["metrics"]["r2"] > 0.9
+
+
 def test_a_report_has_no_green_badge_with_problems(here):
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")

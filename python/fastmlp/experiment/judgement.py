@@ -18,8 +18,9 @@ from fastmlp.experiment.runner import Experiment, Outcome
 from fastmlp.history import Record
 from fastmlp.inputs import InputGroup, Numbers
 from fastmlp.model import MLP
-from fastmlp.optimizers import Adam, Optimizer
+from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Cosine
+from fastmlp.training.defaults import default_optimizer, started_at_targets
 
 __all__ = ["Judgement", "findings_of", "judge"]
 
@@ -180,6 +181,11 @@ def _linear(experiment: Experiment, model: MLP, samples: Samples) -> Evaluation 
         seed=architecture.seed,
     )
     linear.preprocessing = prepared.preprocessing
+    # Targets may have any scale, as with the default optimizer.
+    data = linear._data(train.x, train.y, train.weight)
+    start = started_at_targets(linear.architecture, linear.parameters(), data)
+    linear.set_parameters(start)
+    usual = default_optimizer(linear.architecture, data)
     rows = slice(None)
     if len(train) > _STEPS * _BATCH:
         rows = slice(None, None, len(train) // (_STEPS * _BATCH))
@@ -188,9 +194,10 @@ def _linear(experiment: Experiment, model: MLP, samples: Samples) -> Evaluation 
             train.x[rows],
             train.y[rows],
             sample_weight=None if train.weight is None else train.weight[rows],
+            class_weight=build.class_weights(experiment.config, prepared.preprocessing),
             epochs=epochs,
             batch_size=_BATCH,
-            optimizer=Adam(Cosine(_RATE)),
+            optimizer=replace(usual, learning_rate=Cosine(_RATE)),
             threads=experiment.config.training.threads,
             diagnose=False,
             verbose=0,
