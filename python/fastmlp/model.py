@@ -9,7 +9,6 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fastmlp._argument_names import suggests_names
@@ -33,7 +32,7 @@ from fastmlp.network.network import (
 )
 from fastmlp.network.plan import Plan
 from fastmlp.network.samples import Data, column_names
-from fastmlp.network.standardization import Standardization
+from fastmlp.network.standardization import InputScaling
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
 from fastmlp.schedules import Schedule
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
@@ -56,9 +55,6 @@ __all__ = ["MLP", "History", "load_mlp"]
 
 Array = npt.NDArray[Any]
 Function = Callable[["MLP", Record], object]
-# Arrays of a training state that tell how inputs are scaled.
-_OF_INPUTS = ("inputs.scale", "inputs.standardization.")
-_INPUT_SCALE, _STANDARDIZATION = _OF_INPUTS
 _LINES = 20  # that a fit of default length prints
 _MOST_EPOCHS = 2**31 - 1  # steps, counted in 64 bits, stay below 2**63
 
@@ -560,7 +556,7 @@ class MLP(Network):
 
         Nothing is changed if they cannot be used.
         """
-        before = self.feature_names, self._standardization, self._architecture.input_scale
+        before = self.feature_names, self._scaling
         if not resume:
             self.feature_names = column_names(x)
         try:
@@ -570,8 +566,8 @@ class MLP(Network):
             data = self._training_data(x, y, sample_weight, class_weight)
             return data, self._checked_validation(validation_data)
         except BaseException:
-            self.feature_names, self._standardization, scale = before
-            self._set_input_scale(scale)
+            self.feature_names, scaling = before
+            self._put_scaling(scaling)
             raise
 
     def _note(self, begins: bool, epochs: int | None, rule: Optimizer) -> str:
@@ -620,23 +616,18 @@ class MLP(Network):
         >>> history = other.fit([[0.0, 1.0]], [[1.0]], epochs=1, resume=True, verbose=0)
         """
         state = self._continuation.to_arrays()
-        if state:
-            state[_INPUT_SCALE] = np.array(self._architecture.input_scale)
-        if state and self.standardization is not None:
-            for name, array in vars(self.standardization).items():
-                state[_STANDARDIZATION + name] = array
-        return state
+        return state | self._scaling.to_arrays() if state else state
 
     def _checked_state(self, state: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Return a state that a model like this one can continue from, or raise."""
-        own = {name: np.asarray(state[name]) for name in state if name.startswith(_OF_INPUTS)}
-        others = {name: value for name, value in state.items() if name not in own}
-        continuation = Continuation.from_arrays(others, self.history)
+        scaling, rest = InputScaling.from_state(state, self.layer_sizes[0])
+        continuation = Continuation.from_arrays(rest, self.history)
         saved, rule = continuation.run_state(), continuation.rule
         assert saved is not None
         assert rule is not None
-        Run(Network(self._architecture), 1, rule, 1).restore(saved)
-        return continuation.to_arrays() | own
+        scaling = scaling or self._scaling
+        Run(Network(self._architecture.with_input_scale(scaling.factor)), 1, rule, 1).restore(saved)
+        return continuation.to_arrays() | scaling.to_arrays()
 
     def restore_training_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
         """Let the next `fit` with ``resume=True`` continue from the state of a model like this one.
@@ -661,16 +652,10 @@ class MLP(Network):
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"state must be a mapping, got {type(state).__name__}")
-        own: dict[str, Any] = {
-            n: state[n] for n in state if isinstance(n, str) and n.startswith(_OF_INPUTS)
-        }
-        others = {name: value for name, value in state.items() if name not in own}
-        continuation = Continuation.from_arrays(others, self.history)
-        scale = float(np.asarray(own.pop(_INPUT_SCALE, self._architecture.input_scale)))
-        moments = {name.removeprefix(_STANDARDIZATION): own[name] for name in own}
-        standardization = Standardization(**moments) if moments else self.standardization
-        self._set_input_scale(scale)
-        self._standardization = standardization
+        scaling, rest = InputScaling.from_state(state, self.layer_sizes[0])
+        continuation = Continuation.from_arrays(rest, self.history)
+        if scaling is not None:
+            self._put_scaling(scaling)
         self._continuation = continuation
 
     def _refuse_resume(self, reason: str | None) -> None:

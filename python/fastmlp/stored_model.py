@@ -168,7 +168,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     was_trained = config.pop("trained", bool(history.loss))
     frozen = [integer("frozen", layer, 0) for layer in config.pop("frozen", [])]
     feature_names = _feature_names(config.pop("feature_names", None))
-    standardization = _standardization(_taken(tensors, _STANDARDIZATION))
+    moments = _taken(tensors, _STANDARDIZATION)
     scales_inputs = flag("scales_inputs", config.pop("scales_inputs", False))
     state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
@@ -190,8 +190,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
         )
     if feature_names is not None and len(feature_names) != sizes[0]:
         raise ValueError(f"feature_names must be {sizes[0]}, got {len(feature_names)}")
-    if standardization is not None and len(standardization.mean) != sizes[0]:
-        raise ValueError(f"standardization must be of {sizes[0]} features")
+    standardization = Standardization.from_arrays(moments, sizes[0]) if moments else None
     return StoredModel(
         architecture,
         tensors,
@@ -205,10 +204,6 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
         standardization,
         scales_inputs,
     )
-
-
-def _standardization(arrays: dict[str, Array]) -> Standardization | None:
-    return Standardization(**arrays) if arrays else None
 
 
 def _feature_names(names: object) -> tuple[str, ...] | None:

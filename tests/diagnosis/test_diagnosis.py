@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp.diagnosis import LEVELS, Evidence, Finding, diagnose
+from fastmlp.diagnosis import LEVELS, Evidence, Finding, checks, diagnose
 from support.paths import ROOT
 
 pytest.importorskip("sklearn")
@@ -233,6 +233,18 @@ def test_a_model_measures_further_metrics():
     model = fastmlp.Model(target="y", epochs=4, validation_fraction=0.3)
     model.fit(frame, metrics=["auc"], verbose=0)
     assert len(model.history["val_auc"]) == 4
+
+
+@pytest.mark.parametrize("error", [MemoryError, SystemError])  # NumPy raises both
+def test_without_memory_for_it_the_training_stands(monkeypatch, error):
+    def greedy(evidence):
+        raise error("no memory")
+
+    monkeypatch.setattr(checks, "CHECKS", (greedy,))
+    model = fastmlp.MLP([3, 4, 2], seed=0)
+    history = model.fit(np.ones((20, 3)), [0, 1] * 10, epochs=2, verbose=0)
+    assert len(history["loss"]) == 2
+    assert [finding.code for finding in model.findings] == ["no-memory"]
 
 
 def test_every_code_has_a_section():

@@ -39,9 +39,9 @@ JUDGEMENT_MUTATIONS = [
     ),
     Mutation(
         "a training state forgets the standardization",
-        "python/fastmlp/model.py",
-        "                state[_STANDARDIZATION + name] = array\n",
-        "                pass\n",
+        "python/fastmlp/network/standardization.py",
+        "        return {_FACTOR: np.array(self.factor), **named}\n",
+        "        return {_FACTOR: np.array(self.factor)}\n",
     ),
     Mutation(
         "any fit decides about scales again",

@@ -4,12 +4,14 @@ import contextlib
 import copy
 import io
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
 
 import fastmlp
 from fastmlp.training.defaults import default_epochs
+from support.c_programs import C_COMPILER, compiled
 
 sparse = pytest.importorskip("scipy.sparse")
 ADAM = fastmlp.Adam(0.002)
@@ -382,6 +384,41 @@ def test_the_default_number_of_epochs(samples, batch, epochs):
         assert len(model.history.loss) == epochs
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs.scale": [1.0]}, "inputs.scale of a training state must be a number"),
+        ({"inputs.scale": np.nan}, "inputs.scale of a training state must be a number"),
+        ({"inputs.scale": "1"}, "inputs.scale of a training state must be a number"),
+        ({"inputs.scale": 0.0}, "input_scale must not be 0"),
+        ({"inputs.scale": 1e300}, "input_scale must be"),
+        ({"inputs.scalex": 1.0}, "must have mean and deviation, got deviation, mean, scalex"),
+        ({"inputs.standardization.mean": [1.0, 2.0]}, "mean and deviation must have shape"),
+        ({"inputs.standardization.deviation": np.zeros(5)}, "deviation not 0"),
+        (
+            {f"inputs.standardization.{name}": np.ones(7) for name in ("mean", "deviation")},
+            "a standardization must be of 5 features, got 7",
+        ),
+    ],
+)
+def test_a_training_state_with_another_scaling_is_refused(changes, message):
+    x, y = table(3)
+    model, other = fitted(x, y), fitted(x, y)
+    before = other.forward(x)
+    with pytest.raises(ValueError, match=message):
+        other.restore_training_state({**model.training_state(), **changes})
+    np.testing.assert_array_equal(other.forward(x), before)
+
+
+def test_a_training_state_without_standardization_takes_it_away():
+    x, y = table(3)
+    standardized, plain = fitted(x, y), fitted(x / 1e3, y, input_scale=1)
+    assert standardized.standardization is not None
+    standardized.set_parameters(plain.parameters())
+    standardized.restore_training_state(plain.training_state())
+    np.testing.assert_array_equal(standardized.forward(x), plain.forward(x))
+
+
 def test_one_line_says_what_was_decided(capsys):
     x, y = table(12)
     fastmlp.MLP([5, 8, 2]).fit(x, y, diagnose=False)
@@ -399,20 +436,75 @@ def test_one_line_says_what_was_decided(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_exports_standardize_too(tmp_path):
+def far_away(rows=120):
+    """Return times in seconds, whose differences float32 does not hold, and classes."""
+    rng = np.random.default_rng(17)
+    z = rng.standard_normal((rows, 3))
+    return 1.7e9 + 40 * z, (z[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize("samples", [lambda: table(13), far_away], ids=["table", "times"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exports_to_onnx_standardize_too(tmp_path, samples, dtype):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    x, y = table(13)
-    model = fitted(x, y)
+    x, y = samples()
+    model = fitted(x, y, dtype=dtype)
     path = tmp_path / "model.onnx"
     fastmlp.export.to_onnx(model, path)
     session = onnxruntime.InferenceSession(str(path))
-    outputs = session.run(None, {"x": x.astype(np.float32)})
-    np.testing.assert_allclose(
-        next(o for o in outputs if o.ndim == 2),
-        model.predict_proba(x.astype(np.float32)),
-        atol=1e-5,
+    (probabilities,) = (o for o in session.run(None, {"x": x}) if o.ndim == 2)
+    np.testing.assert_allclose(probabilities, model.predict_proba(x), atol=1e-5)
+    assert fastmlp.export.check(model, path)["passed"]
+
+
+@pytest.mark.parametrize("samples", [lambda: table(13), far_away], ids=["table", "times"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exports_to_c_standardize_too(tmp_path, samples, dtype):
+    if C_COMPILER is None:
+        pytest.skip("no C compiler")
+    x, y = samples()
+    model = fitted(x, y, dtype=dtype)
+    fastmlp.export.to_c(model, tmp_path / "net.h")
+    rows = ",".join("{" + ",".join(repr(float(v)) for v in row) + "}" for row in x)
+    number = {"float32": "float", "float64": "double"}[dtype]
+    program = compiled(
+        tmp_path,
+        f"""
+#include <stdio.h>
+#include "net.h"
+static const double x[{len(x)}][{x.shape[1]}] = {{{rows}}};
+int main(void)
+{{
+    for (int n = 0; n < {len(x)}; ++n) {{
+        {number} outputs[2];
+        net_predict(x[n], outputs);
+        fwrite(outputs, sizeof outputs, 1, stdout);
+    }}
+    return 0;
+}}
+""",
     )
+    told = subprocess.run([program], capture_output=True, check=True).stdout
+    outputs = np.frombuffer(told, dtype).reshape(len(x), 2)
+    np.testing.assert_allclose(outputs, model.forward(x), atol=1e-4)
+
+
+def test_exports_to_npz_hold_means_and_deviations(tmp_path):
+    x, y = table(13)
+    model = fitted(x, y)
     fastmlp.export.to_npz(model, tmp_path / "model.npz")
     with np.load(io.BytesIO((tmp_path / "model.npz").read_bytes())) as arrays:
         np.testing.assert_array_equal(arrays["standardization.mean"], model.standardization.mean)
+
+
+def test_the_graph_of_a_network_shows_what_it_computes():
+    pytest.importorskip("matplotlib")
+    from fastmlp.plot.graph import backpropagate
+
+    x, y = table(18)
+    model = fitted(x, y, dtype="float64")
+    shown = backpropagate(model, x[0], y[0])
+    np.testing.assert_allclose(shown.values[-1], model.forward(x[:1])[0])
+    np.testing.assert_allclose(shown.prediction, model.predict_proba(x[:1])[0])
+    assert shown.loss == pytest.approx(model.evaluate(x[:1], y[:1])["loss"])

@@ -54,7 +54,7 @@ def _rewritten(chance: random.Random, content: bytes, kind: str) -> bytes:
         array = arrays.pop(name)
         choice = chance.randrange(5)
         if choice == 0:
-            arrays[name] = array[..., :-1]
+            arrays[name] = np.atleast_1d(array)[..., :-1]
         elif choice == 1:
             arrays[name + "x"] = array
         elif choice == 2:

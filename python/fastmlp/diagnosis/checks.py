@@ -64,7 +64,11 @@ def diagnose(evidence: Evidence) -> list[Finding]:
     """
     if not evidence.epochs:
         return []
-    found = [finding for check in CHECKS for finding in check(evidence)]
+    try:
+        found = [finding for check in CHECKS for finding in check(evidence)]
+    except (MemoryError, SystemError):  # NumPy raises the latter where its loops get no memory
+        message = "no memory was left to look at the training, which is complete"
+        return [Finding("no-memory", "hint", message, "more free memory", "more free memory")]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 

@@ -33,7 +33,7 @@ def input_scale(evidence: Evidence) -> Findings:
     inputs = evidence.inputs
     if inputs is None:
         return
-    sizes = np.sqrt(np.mean(np.square(inputs, dtype=np.float64), axis=0))
+    sizes = np.sqrt(np.mean(np.square(inputs), axis=0))
     largest = float(np.abs(inputs).max())
     column = int(sizes.argmax())
     cure = "leave input_scale out, which standardizes inputs that need it"
@@ -87,7 +87,8 @@ def _told_by_columns(rows: Floats, targets: Array, task: str) -> Floats:
     flat = targets.reshape(count)
     if task == "regression":
         centered = rows - rows.mean(axis=0)
-        goal = flat.astype(np.float64) - flat.mean(dtype=np.float64)
+        goal = flat.astype(np.float64)
+        goal -= goal.mean()
         spread = np.sqrt((centered**2).sum(axis=0) * (goal @ goal))
         with np.errstate(invalid="ignore", divide="ignore"):
             told: Floats = np.nan_to_num((goal @ centered) ** 2 / spread**2)

@@ -85,6 +85,9 @@ class Evidence:
     names: Sequence[str] | None = None
     optimizer: Optimizer | None = None
 
+    # Arrays are converted before they are combined: NumPy crashes if operands of two types get no
+    # memory for its buffers.
+
     # ------------------------------------------------------------ the course of the training
 
     def course(self, name: str) -> list[float]:
@@ -106,12 +109,13 @@ class Evidence:
         """Distance of the weights from the initial ones, by the size of these; None: unknown."""
         if self.initial is None:
             return None
-        names = [name for name in self.initial if name.endswith(".weights")]
         now = self.network.parameters()
-        size = sum(float(np.square(self.initial[n], dtype=np.float64).sum()) for n in names)
-        moved = sum(
-            float(np.square(now[n].astype(np.float64) - self.initial[n]).sum()) for n in names
-        )
+        size = moved = 0.0
+        for name in self.initial:
+            if name.endswith(".weights"):
+                before = self.initial[name].astype(np.float64)
+                size += float(np.square(before).sum())
+                moved += float(np.square(now[name].astype(np.float64) - before).sum())
         return float(np.sqrt(moved / size)) if size > 0 else None
 
     @cached_property
@@ -257,7 +261,7 @@ class Evidence:
         if self.network.architecture.inputs or isinstance(rows, tuple):
             return None
         places = np.linspace(0, len(rows) - 1, min(_LOOKED_AT, len(rows))).astype(np.int64)
-        return rows[places] * np.float64(self.network.architecture.input_scale)
+        return rows[places].astype(np.float64) * self.network.architecture.input_scale
 
     @cached_property
     def activations(self) -> list[Array]:
@@ -274,7 +278,7 @@ class Evidence:
             return []
         _, arrays = self.network._gradients(self.sample, False, False, self.threads or None)
         return [
-            float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
+            float(np.sqrt(np.mean(np.square(array.astype(np.float64)))))
             for array in arrays["weights"]
         ]
 

@@ -380,7 +380,8 @@ class _FunctionWriter:
 
     def _opening(self, result: str, name: str, further_arguments: str = "") -> Lines:
         yield ""
-        arguments = f"const {self._number} *x{further_arguments}"
+        sample = "double" if self._inference.sample_dtype == np.float64 else self._number
+        arguments = f"const {sample} *x{further_arguments}"
         yield f"static inline {result} {self._prefix}_{name}({arguments})"
         yield "{"
 

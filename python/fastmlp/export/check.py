@@ -119,15 +119,16 @@ def _random_samples(inference: Inference, random: np.random.Generator) -> Array:
     x /= inference.input_scale
     if inference.input_mean is not None and inference.input_deviation is not None:
         x = inference.input_mean + inference.input_deviation * x
-    limit = np.finfo(inference.dtype).max
-    return np.clip(x, -limit, limit).astype(inference.dtype)
+    limit = np.finfo(inference.sample_dtype).max
+    return np.clip(x, -limit, limit).astype(inference.sample_dtype)
 
 
 def _encoded(inference: Inference, x: Array) -> Array:
     """Return the network's inputs in its dtype."""
     if inference.preprocessing is not None:
         x = inference.preprocessing.inputs(x)
-    return np.ascontiguousarray(x, inference.dtype)
+        return np.ascontiguousarray(x, inference.dtype)
+    return np.ascontiguousarray(x, inference.sample_dtype)
 
 
 def _encoded_rows(
@@ -201,7 +202,9 @@ def _first_inputs(model: MLP, x: Array) -> Array:
     """Return the inputs of the first layer, without factors: of a network that returns them."""
     architecture = model.architecture
     if not architecture.inputs:
-        scaled: Array = x * model.dtype.type(architecture.input_scale)
+        rows = model._rows(x)
+        assert not isinstance(rows, tuple)
+        scaled: Array = rows * model.dtype.type(architecture.input_scale)
         return scaled
     width = architecture.first_inputs
     stage = MLP(
@@ -236,7 +239,7 @@ def _pre_activations(inputs: Array, layer: DenseLayer) -> tuple[Array, Array]:
 
 def _decided(model: MLP, inference: Inference, x: Array, tolerance: float) -> Mask:
     """Mark the samples whose label does not depend on rounding."""
-    outputs = model._outputs_of(x, "none", 1).astype(np.float64)
+    outputs = model._outputs_of(model._rows(x), "none", 1).astype(np.float64)
     reach = tolerance * max(1.0, float(np.abs(outputs).max()))
     if inference.kind == "labels":
         return ~_in_row(np.abs(outputs) <= reach)

@@ -113,6 +113,15 @@ class Inference:
         return self.layer_sizes[0]
 
     @property
+    def sample_dtype(self) -> np.dtype[Any]:
+        """Type of samples: float64 where the network standardizes them itself.
+
+        It does so before it rounds them, so that large numbers keep their differences.
+        """
+        own = self.columns is None and self.network.standardization is not None
+        return np.dtype(np.float64) if own else self.dtype
+
+    @property
     def first_inputs(self) -> int:
         """Number of inputs of the first layer."""
         return int(self.layers[0].weights.shape[-2])

@@ -42,8 +42,9 @@ _MAX_BYTES = 2**31 - 2**24  # limit of the weights: a protobuf message has at mo
 def to_onnx(model: MLP | TrainedModel, path: str | PathLike[str]) -> None:
     """Write a model as an ONNX file, with the whole preprocessing inside.
 
-    A model of arrays has one input ``x``, (N, features) of the model's dtype, which takes raw
-    samples (opset 17): the graph standardizes them and applies ``input_scale``.
+    A model of arrays has one input ``x``, (N, features) of the model's dtype, or of float64 if the
+    network standardizes its samples (`MLP.standardization`). It takes raw samples (opset 17): the
+    graph standardizes them and applies ``input_scale``.
 
     A model of tables has one input of shape (N, 1) for each column (opset 20 and ai.onnx.ml):
 
@@ -165,7 +166,7 @@ def _inputs(graph: Graph, inference: Inference) -> tuple[str, str | None]:
     """Add the inputs and their conversion for the first layer; name the mask of problems."""
     problem = None
     if inference.columns is None:
-        x = graph.input("x", inference.dtype, inference.features)
+        x = graph.input("x", inference.sample_dtype, inference.features)
     else:
         x, problem = add_columns(graph, inference.columns, inference.refuses_unknown)
     graph.scope = "inputs"

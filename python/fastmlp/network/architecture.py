@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -244,6 +245,19 @@ class Architecture:
             "layer_normalization": list(self.layer_normalization),
             "residual": list(self.residual),
         }
+
+    def with_input_scale(self, scale: float) -> Architecture:
+        """Return the same architecture with another factor of its inputs.
+
+        Raises
+        ------
+        ValueError
+            The factor does not fit the inputs or the dtype.
+        """
+        scaled = dataclasses.replace(self, input_scale=scale)
+        _require_fitting_inputs(scaled)
+        _require_numbers_held(scaled)
+        return scaled
 
     def config(self) -> dict[str, Any]:
         """Return the form in files, which `architecture_from_config` reads."""

@@ -31,7 +31,7 @@ from fastmlp.network.samples import (
     row_count,
     samples,
 )
-from fastmlp.network.standardization import Standardization, fitting_scale
+from fastmlp.network.standardization import InputScaling, Standardization, fitting_scale
 from fastmlp.validation import core_array, integer, sample_weights, thread_count
 
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
@@ -346,11 +346,17 @@ class Network:
         if isinstance(scale, Standardization):
             samples("x", x, features, self.dtype)  # refuses numbers beyond the dtype of the network
             self._standardization = scale
-        self._set_input_scale(scale if isinstance(scale, float) else 1.0)
+        factor = scale if isinstance(scale, float) else 1.0
+        self._put_scaling(InputScaling(factor, self._standardization))
 
-    def _set_input_scale(self, scale: float) -> None:
-        self._architecture = dataclasses.replace(self._architecture, input_scale=scale)
-        self._network.set_input_scale(scale)
+    @property
+    def _scaling(self) -> InputScaling:
+        return InputScaling(self._architecture.input_scale, self._standardization)
+
+    def _put_scaling(self, scaling: InputScaling) -> None:
+        self._architecture = self._architecture.with_input_scale(scaling.factor)
+        self._network.set_input_scale(scaling.factor)
+        self._standardization = scaling.standardization
 
     def _data(
         self,

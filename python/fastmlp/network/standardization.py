@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy.typing as npt
 from fastmlp.data.moments import column_moments, standardize
 from fastmlp.network.samples import Rows
 
-__all__ = ["BYTE_SCALE", "Standardization", "fitting_scale"]
+__all__ = ["BYTE_SCALE", "InputScaling", "Standardization", "fitting_scale"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 BYTE_SCALE = 1 / 255
+# Names in a training state.
+_OF_INPUTS = "inputs."
+_FACTOR, _OF_STANDARDIZATION = f"{_OF_INPUTS}scale", f"{_OF_INPUTS}standardization."
 # Root mean square of a column above which steps of usual size are too large for its weights.
 _LARGE = 4.0
 # Largest number of all columns below which they are too small.
@@ -63,6 +67,26 @@ class Standardization:
         low, high = self.deviation.min(), self.deviation.max()
         return f"Standardization(features={len(self.mean)}, deviations {low:.3g} to {high:.3g})"
 
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike], features: int) -> Standardization:
+        """Make the standardization of a network with so many features from its stored arrays.
+
+        Raises
+        ------
+        ValueError
+            The arrays are not ``mean`` and ``deviation``, or of another number of features.
+        """
+        if set(arrays) != {"mean", "deviation"}:
+            raise ValueError(
+                f"a standardization must have mean and deviation, got {', '.join(sorted(arrays))}"
+            )
+        made = cls(**{name: np.asarray(array) for name, array in arrays.items()})
+        if len(made.mean) != features:
+            raise ValueError(
+                f"a standardization must be of {features} features, got {len(made.mean)}"
+            )
+        return made
+
     def of_rows(self, name: str, rows: Rows, dtype: npt.DTypeLike) -> Rows:
         """Return samples standardized in float64 and rounded once to `dtype`.
 
@@ -102,6 +126,55 @@ def _dense(rows: tuple[Array, Array, Array], features: int) -> Array:
     dense = np.zeros((len(starts) - 1, features), elements.dtype)
     dense[np.repeat(np.arange(len(dense)), np.diff(starts)), columns] = elements
     return dense
+
+
+@dataclass(frozen=True)
+class InputScaling:
+    """How a network scales its inputs, as a training state tells it.
+
+    Attributes
+    ----------
+    factor : float
+        ``input_scale`` of the network.
+    standardization : Standardization or None
+        What precedes the factor.
+    """
+
+    factor: float
+    standardization: Standardization | None
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Return the arrays for a training state."""
+        arrays = {} if self.standardization is None else vars(self.standardization)
+        named = {_OF_STANDARDIZATION + name: array for name, array in arrays.items()}
+        return {_FACTOR: np.array(self.factor), **named}
+
+    @classmethod
+    def from_state(
+        cls, state: Mapping[str, npt.ArrayLike], features: int
+    ) -> tuple[InputScaling | None, dict[str, npt.ArrayLike]]:
+        """Return the scaling in a training state, and the rest of the state.
+
+        States of older releases have no scaling.
+
+        Raises
+        ------
+        ValueError
+            It is none for a network with so many features.
+        """
+        rest, own = dict(state), {}
+        for name in state:
+            if isinstance(name, str) and name.startswith(_OF_INPUTS):
+                own[name.removeprefix(_OF_INPUTS)] = rest.pop(name)
+        if not own:
+            return None, rest
+        factor = np.asarray(own.pop("scale", np.nan))
+        if factor.shape != () or factor.dtype.kind not in "fiu" or not np.isfinite(factor):
+            raise ValueError(f"{_FACTOR} of a training state must be a number, got {factor}")
+        if not own:
+            return cls(float(factor), None), rest
+        moments = {name.removeprefix("standardization."): array for name, array in own.items()}
+        return cls(float(factor), Standardization.from_arrays(moments, features)), rest
 
 
 def fitting_scale(rows: Rows, features: int) -> Standardization | float | None:

@@ -115,7 +115,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     row, target = _one_row(x), _one_target(model, y)
     loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)
     weights = list(exact.weights)
-    outputs = exact._outputs_of(row, "none", 1)
+    outputs = exact._outputs_of(exact._rows(row), "none", 1)
     values = [row, *exact.hidden_activations(row, threads=1), outputs]
     gradients = [exact.input_gradients(row, target, threads=1)]
     for layer in range(1, len(weights)):  # the chain rule sums over the units of the next layer
@@ -130,7 +130,7 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
         weight_gradients=weight_gradients,
         biases=list(exact.biases),
         bias_gradients=bias_gradients,
-        prediction=exact._outputs_of(row, link, 1)[0],
+        prediction=exact._outputs_of(exact._rows(row), link, 1)[0],
     )
 
 
