@@ -195,3 +195,16 @@ def test_a_training_goes_on_when_nobody_reads_its_progress(work, tmp_path):
         stdout = process.stdout.read()
     assert process.returncode == 0
     assert "test accuracy" in stdout
+
+
+def test_the_end_of_python_takes_no_alarm_of_a_signal_that_was_put_off():
+    code = (
+        "import atexit, time\n"
+        "from fastmlp.cli.signals import Signals\n"
+        "atexit.register(time.sleep, 0.2)\n"  # runs after what is registered later
+        "signals = Signals()\n"
+        "signals.answer()\n"
+        "signals._later()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), timeout=TIMEOUT)
+    assert done.returncode == 0

@@ -8,7 +8,6 @@ so a model that stays locked or a lost state is seen by what follows.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import random
 import signal
@@ -291,7 +290,7 @@ import sys
 from trust.worker import plant_fault
 plant_fault()
 from fastmlp.cli import main
-sys.exit(main(sys.argv[1:]))
+sys.exit(main())
 """
 
 
@@ -309,13 +308,7 @@ def command_case(seed: int) -> None:
             process.send_signal(number)
         said = process.communicate(timeout=60)[1].decode()
         ended = process.returncode
-        if ended == -number:  # Python was about to exit: all was written
-            status = json.loads((run / "result.json").read_text())["status"]
-            require(
-                status in ("completed", "interrupted", "terminated"), f"signal {number}: {said}"
-            )
-        else:
-            require(ended in (code, 0), f"exit code {ended}: {said[-500:]}")
+        require(ended in (code, 0), f"exit code {ended}: {said[-500:]}")
         require("Traceback" not in said, said[-800:])
         resumed = _process("train", "--resume", run, "--quiet", "--no-report")
         said = resumed.communicate(timeout=120)[1].decode()

@@ -168,8 +168,8 @@ class Signals:
 
     def _ignore(self) -> None:
         """The interpreter, which is about to end, restores the default of other handlers."""
-        for number in _NAMES:
-            if signal.getsignal(number) == self._arrived:
+        for number in (*_NAMES, signal.SIGALRM):  # an alarm of `_later` may still come
+            if signal.getsignal(number) in (self._arrived, self._again):
                 signal.signal(number, signal.SIG_IGN)
 
     def _watch(self) -> None:
