@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/check.hpp"
+#include "kernels/kernel_table.hpp"
 #include "network/spec.hpp"
 
 namespace fastmlp::bindings {
@@ -48,6 +49,39 @@ Array<T> require_array(const py::handle& object, const std::string& name) {
                                 ", requirements=\"CA\") is");
   }
   return py::reinterpret_borrow<Array<T>>(object);
+}
+
+/// The type of the elements; InputType::count: none that the core reads, or in another byte order.
+inline InputType input_type(const py::array& array) {
+  const py::dtype dtype = array.dtype();
+  if (dtype.byteorder() == '>') return InputType::count;
+  if (dtype.kind() == 'u' && dtype.itemsize() == 1) return InputType::uint8;
+  if (dtype.kind() != 'f') return InputType::count;
+  switch (dtype.itemsize()) {
+    case 2:
+      return InputType::float16;
+    case 4:
+      return InputType::float32;
+    case 8:
+      return InputType::float64;
+    default:
+      return InputType::count;
+  }
+}
+
+/// Checks an array of any type that the core reads.
+inline py::array require_numbers(const py::handle& object, const std::string& name) {
+  const bool is_array = py::isinstance<py::array>(object);
+  if (!is_array || input_type(py::reinterpret_borrow<py::array>(object)) == InputType::count) {
+    throw py::type_error(name + " must be a NumPy array of uint8, float16, float32 or float64 in native byte order");
+  }
+  auto array = py::reinterpret_borrow<py::array>(object);
+  if ((array.flags() & py::array::c_style) == 0) throw std::invalid_argument(name + " must be C-contiguous");
+  if (reinterpret_cast<std::uintptr_t>(array.data()) % static_cast<std::size_t>(array.itemsize()) != 0) {
+    throw std::invalid_argument(name + " must be aligned in memory: numpy.require(" + name +
+                                ", requirements=\"CA\") is");
+  }
+  return array;
 }
 
 template <typename T>

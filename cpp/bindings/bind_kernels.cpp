@@ -170,7 +170,7 @@ Array<T> gemm_nt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_
     }
   });
   // By rows the padding is the product of a gradient and zeros.
-  const bool zero_padding = !by_rows || kernels.all_finite(dz.size(), dz.data());
+  const bool zero_padding = !by_rows || kernels.all_finite[static_cast<int>(kInputType<T>)](dz.size(), dz.data());
   return zero_padding ? result.to_array_with_zero_padding(kernels) : result.to_array();
 }
 

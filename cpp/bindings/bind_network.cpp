@@ -1,16 +1,20 @@
 // _core.Network32 / Network64: the parameters of a network, and inference.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "base/team.hpp"
 #include "bindings/interrupts.hpp"
 #include "bindings/named_args.hpp"
 #include "bindings/network.hpp"
 #include "bindings/register.hpp"
 #include "bindings/sample_args.hpp"
+#include "kernels/dispatch.hpp"
 #include "network/initializer.hpp"
 
 namespace fastmlp::bindings {
@@ -80,11 +84,13 @@ py::object exclusively(Network<T>& network, const py::function& work) {
 template <typename T>
 void run_inference(Network<T>& network, const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads) {
   PythonMonitor monitor;
+  InferenceStatus status;
   {
     const Computation computation;
-    network.mlp.infer(samples, outputs, threads, [&] { return monitor.keep_going(); });
+    status = network.mlp.infer(samples, outputs, threads, [&] { return monitor.keep_going(); });
   }
   monitor.rethrow();
+  if (status == InferenceStatus::not_finite) throw py::value_error("x must be finite");
 }
 
 /// Returns the outputs of the last layer, with `link` applied.
@@ -182,6 +188,27 @@ void initialize_from_samples(Network<T>& network, const py::object& x, std::uint
   fastmlp::initialize_from_samples(network.mlp, samples, seed);
 }
 
+/// Whether all elements of an array are finite after they are rounded to T.
+template <typename T>
+bool all_finite(const py::object& x) {
+  constexpr std::int64_t kElementsPerThread = std::int64_t{1} << 19;
+  const py::array array = require_numbers(x, "x");
+  const auto type = static_cast<std::size_t>(input_type(array));
+  const auto* data = static_cast<const unsigned char*>(array.data());
+  const auto count = static_cast<std::int64_t>(array.size());
+  const std::int64_t bytes = array.itemsize();
+  const std::int64_t worthwhile = count / kElementsPerThread;
+  const KernelTable<T>& kernels = kernel_table<T>();
+  std::atomic<bool> finite{true};
+  const Computation computation;
+  const int threads = worthwhile < 2 ? 1 : static_cast<int>(std::min<std::int64_t>(worthwhile, available_threads()));
+  run_team(threads, [&](const Worker& worker) {
+    const Range own = worker.share(count);
+    if (!kernels.all_finite[type](own.size(), data + own.begin * bytes)) finite.store(false);
+  });
+  return finite.load();
+}
+
 template <typename T>
 void register_network_type(py::module_& module, const char* name) {
   using Net = Network<T>;
@@ -228,6 +255,8 @@ void register_network_type(py::module_& module, const char* name) {
 void register_networks(py::module_& module) {
   register_network_type<float>(module, "Network32");
   register_network_type<double>(module, "Network64");
+  module.def("all_finite32", all_finite<float>, py::arg("x"));
+  module.def("all_finite64", all_finite<double>, py::arg("x"));
 }
 
 }  // namespace fastmlp::bindings

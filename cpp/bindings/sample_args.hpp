@@ -24,6 +24,11 @@ class KeptArguments {
     return array.data();
   }
 
+  const void* borrow(const py::array& array) {
+    arrays_.push_back(array);
+    return array.data();
+  }
+
   /// Copies an array, and returns the data of the copy.
   const std::int64_t* copy(const Array<std::int64_t>& array) {
     copies_.emplace_back(array.data(), array.data() + array.size());
@@ -38,14 +43,9 @@ class KeptArguments {
 template <typename T>
 SampleRows dense_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
   SampleRows rows;
-  const bool bytes = py::isinstance<py::array_t<std::uint8_t>>(x);
-  if (!bytes && !py::isinstance<py::array_t<T>>(x)) {
-    throw py::type_error("x must be a NumPy array of uint8 or of the dtype of the network");
-  }
-  rows.data = bytes ? static_cast<const void*>(kept.borrow(require_array<std::uint8_t>(x, "x")))
-                    : static_cast<const void*>(kept.borrow(require_array<T>(x, "x")));
-  if (bytes) rows.type = InputType::uint8;
-  const auto array = py::reinterpret_borrow<py::array>(x);
+  const auto array = require_numbers(x, "x");
+  rows.type = input_type(array);
+  rows.data = kept.borrow(array);
   if (array.ndim() != 2 || array.shape(1) != features || array.shape(0) < 1) {
     throw std::invalid_argument("x must have shape (samples, " + std::to_string(features) + ")");
   }
@@ -78,7 +78,7 @@ SampleRows sparse_rows(const py::tuple& x, std::int64_t features, KeptArguments&
   return rows;
 }
 
-/// An array (samples, features) of bytes or of T, or compressed sparse rows.
+/// An array (samples, features) of bytes or floating-point numbers, or compressed sparse rows.
 template <typename T>
 SampleRows sample_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
   if (py::isinstance<py::tuple>(x)) return sparse_rows<T>(x.cast<py::tuple>(), features, kept);

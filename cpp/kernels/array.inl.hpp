@@ -59,18 +59,6 @@ static void smooth_clip_backward(std::int64_t n, T bound, const T* x, T* gradien
 }
 
 template <typename T>
-static bool all_finite(std::int64_t n, const T* x) {
-  // x - x is 0 for finite x and NaN otherwise; a NaN in any lane survives the sum.
-  Vec<T> sum{};
-  std::int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) sum += load(x + i) - load(x + i);
-  T total = 0;
-  for (int lane = 0; lane < kLanes<T>; ++lane) total += sum[lane];
-  for (; i < n; ++i) total += x[i] - x[i];
-  return total == 0;
-}
-
-template <typename T>
 static void clip(std::int64_t n, T factor, T bound, T* gradient) {
   for (std::int64_t i = 0; i < n; i += kLanes<T>) {
     Vec<T> g = load(gradient + i) * splat<T>(factor);

@@ -96,8 +96,10 @@ enum class Basis : int { FASTMLP_BASES(FASTMLP_ENUMERATOR) count };
 
 /// What a loss compares outputs with: a value for each, a class, or a class or shares of all classes.
 enum class TargetKind : int { values, classes, classes_or_shares };
-/// Element type of the input rows: bytes, or the scalar type of the network.
-enum class InputType : int { uint8, scalar, count };
+/// Element type of the input rows.
+enum class InputType : int { uint8, float16, float32, float64, count };
+template <typename T>
+constexpr InputType kInputType = sizeof(T) == sizeof(float) ? InputType::float32 : InputType::float64;
 
 /// Settings of one update; an optimizer reads those it knows.
 template <typename T>
@@ -304,9 +306,10 @@ struct KernelTable {
   /// Columns of one panel of weights whose norm exceeds `bound` shrink to it.
   void (*limit_norms)(std::int64_t rows, std::int64_t vectors, T bound, T* weights);
 
-  /// Sample index[r] (r itself when index is null) of the row-major source, times scale, becomes panel row r.
-  /// row_bytes: distance of two samples. Lanes beyond `features` are set to +0.
-  void (*gather[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features, const void* source,
+  /// Sample index[r] (r itself when index is null) of the row-major source, rounded to T, times scale, becomes panel
+  /// row r. row_bytes: distance of two samples. Lanes beyond `features` are set to +0. Returns whether all rounded
+  /// elements are finite.
+  bool (*gather[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features, const void* source,
                                                      std::int64_t row_bytes, const std::int64_t* index, T scale,
                                                      T* destination, std::int64_t panel_stride);
 
@@ -315,7 +318,7 @@ struct KernelTable {
                                                            std::int64_t row_bytes, const std::int64_t* index,
                                                            std::uint8_t* flags);
   /// gather for the listed features only: feature columns[k] becomes column k.
-  void (*gather_columns[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t count,
+  bool (*gather_columns[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t count,
                                                              const std::int32_t* columns, const void* source,
                                                              std::int64_t row_bytes, const std::int64_t* index, T scale,
                                                              T* destination, std::int64_t panel_stride);
@@ -339,8 +342,8 @@ struct KernelTable {
   void (*smooth_clip_backward)(std::int64_t n, T bound, const T* x, T* gradient);
 
   void (*elementwise[static_cast<int>(Elementwise::count)])(std::int64_t n, const T* x, T* y);
-  /// Returns whether no element is NaN or infinite.
-  bool (*all_finite)(std::int64_t n, const T* x);
+  /// Returns whether no element is NaN or infinite after it was rounded to T.
+  bool (*all_finite[static_cast<int>(InputType::count)])(std::int64_t n, const void* x);
 };
 
 }  // namespace fastmlp

@@ -90,9 +90,10 @@ static constexpr KernelTable<T> make_table() {
       .move_averages = move_averages<T>,
       .column_squares = column_squares<T>,
       .limit_norms = limit_norms<T>,
-      .gather = {gather<T, std::uint8_t>, gather<T, T>},
-      .mark_nonzero = {mark_nonzero<std::uint8_t>, mark_nonzero<T>},
-      .gather_columns = {gather_columns<T, std::uint8_t>, gather_columns<T, T>},
+      .gather = {gather<T, std::uint8_t>, gather<T, Half>, gather<T, float>, gather<T, double>},
+      .mark_nonzero = {mark_nonzero<std::uint8_t>, mark_nonzero<Half>, mark_nonzero<float>, mark_nonzero<double>},
+      .gather_columns = {gather_columns<T, std::uint8_t>, gather_columns<T, Half>, gather_columns<T, float>,
+                         gather_columns<T, double>},
       .fma_chains = fma_chains<T>,
       .embedding_scratch = embedding_scratch<T>,
       .embed = {FASTMLP_BASES(FASTMLP_EMBED)},
@@ -100,7 +101,7 @@ static constexpr KernelTable<T> make_table() {
       .smooth_clip = smooth_clip<T>,
       .smooth_clip_backward = smooth_clip_backward<T>,
       .elementwise = {FASTMLP_ELEMENTWISE(FASTMLP_APPLY)},
-      .all_finite = all_finite<T>,
+      .all_finite = {all_finite<T, std::uint8_t>, all_finite<T, Half>, all_finite<T, float>, all_finite<T, double>},
   };
 }
 

@@ -350,7 +350,7 @@ void Epoch<T>::loss(const StepMemory<T>& memory) {
   }
   memory.require_declared(Buffer::diverged, 0, Mode::writes);
   const T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
-  if (!kernels_.all_finite(rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
+  if (!kernels_.all_finite[static_cast<int>(kInputType<T>)](rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
 }
 
 /// Losses of some rows of one member.

@@ -7,6 +7,9 @@
 namespace fastmlp {
 namespace {
 
+/// With a smaller share of zero columns, indirect access costs more than it saves.
+constexpr double kLeastShare = 0.1;
+
 Range stored_elements(const SampleRows& samples, std::int64_t sample) {
   return {samples.row_starts[sample], samples.row_starts[sample + 1]};
 }
@@ -51,6 +54,15 @@ ZeroColumns::ZeroColumns(std::int64_t features, int threads) : threads_(static_c
 }
 
 template <typename T>
+bool ZeroColumns::worth_marking(const KernelTable<T>& kernels, const SampleRows& samples, std::int64_t sample) {
+  if (samples.sparse()) return true;
+  mark(kernels, samples, nullptr, {sample, sample + 1}, 0);
+  const std::vector<std::uint8_t>& marks = lists(0).marks;
+  const auto zeros = std::count(marks.begin(), marks.end(), std::uint8_t{0});
+  return static_cast<double>(zeros) >= kLeastShare * static_cast<double>(marks.size());
+}
+
+template <typename T>
 void ZeroColumns::mark(const KernelTable<T>& kernels, const SampleRows& samples, const std::int64_t* order, Range rows,
                        int thread) {
   std::vector<std::uint8_t>& marks = lists(thread).marks;
@@ -73,8 +85,6 @@ void ZeroColumns::mark(const KernelTable<T>& kernels, const SampleRows& samples,
 }
 
 bool ZeroColumns::collect(const SampleRows& samples, int thread, int threads) {
-  // With a smaller share of zero columns, indirect access costs more than it saves.
-  constexpr double kLeastShare = 0.1;
   ColumnLists& own = lists(thread);
   const std::size_t features = own.marks.size();
   own.nonzero.resize(features);
@@ -114,7 +124,7 @@ std::int64_t most_nonzero_columns(const NetworkSpec& spec, const SampleRows& sam
 }
 
 template <typename T>
-void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
+bool gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
                  const std::int64_t* order, std::int64_t first, const InputColumns& columns, const Panels<T>& panels,
                  Range rows) {
   const auto type = static_cast<int>(samples.type);
@@ -122,23 +132,24 @@ void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const S
   if (samples.sparse()) {
     scatter_rows(samples, order, first, spec.features(), columns.nonzero == nullptr ? nullptr : columns.places, scale,
                  panels, rows);
-    return;
+    return true;
   }
   const auto* data = static_cast<const unsigned char*>(samples.data);
   const std::int64_t* index = order == nullptr ? nullptr : order + first;
   if (order == nullptr) data += first * samples.row_bytes;
   T* destination = panels.at(0, rows.begin);
   if (columns.nonzero == nullptr) {
-    kernels.gather[type](rows.size(), panels.cols, data, samples.row_bytes, index, scale, destination, panels.stride());
-  } else {
-    kernels.gather_columns[type](rows.size(), panels.cols, columns.nonzero->data(), data, samples.row_bytes, index,
-                                 scale, destination, panels.stride());
+    return kernels.gather[type](rows.size(), panels.cols, data, samples.row_bytes, index, scale, destination,
+                                panels.stride());
   }
+  return kernels.gather_columns[type](rows.size(), panels.cols, columns.nonzero->data(), data, samples.row_bytes, index,
+                                      scale, destination, panels.stride());
 }
 
 #define FASTMLP_INSTANTIATE(T)                                                                                 \
+  template bool ZeroColumns::worth_marking(const KernelTable<T>&, const SampleRows&, std::int64_t);            \
   template void ZeroColumns::mark(const KernelTable<T>&, const SampleRows&, const std::int64_t*, Range, int);  \
-  template void gather_rows(const KernelTable<T>&, const NetworkSpec&, const SampleRows&, const std::int64_t*, \
+  template bool gather_rows(const KernelTable<T>&, const NetworkSpec&, const SampleRows&, const std::int64_t*, \
                             std::int64_t, const InputColumns&, const Panels<T>&, Range);
 FASTMLP_INSTANTIATE(float)
 FASTMLP_INSTANTIATE(double)

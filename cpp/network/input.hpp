@@ -19,6 +19,10 @@ class ZeroColumns {
  public:
   ZeroColumns(std::int64_t features, int threads);
 
+  /// Whether a sample is so sparse that marking may find enough columns. A column that is zero in all samples is zero in
+  /// this one.
+  template <typename T>
+  bool worth_marking(const KernelTable<T>& kernels, const SampleRows& samples, std::int64_t sample);
   /// Marks the nonzero columns of rows `rows` of the samples, in the given order unless it is null. This also brings
   /// the rows into the cache.
   template <typename T>
@@ -57,9 +61,9 @@ struct InputColumns {
 };
 
 /// Writes the samples order[first], order[first + 1], ... to rows `rows` of `panels`; order null: the samples
-/// themselves.
+/// themselves. Returns whether all are finite; those of sparse samples are not looked at.
 template <typename T>
-void gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
+bool gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
                  const std::int64_t* order, std::int64_t first, const InputColumns& columns, const Panels<T>& panels,
                  Range rows);
 

@@ -329,15 +329,13 @@ void Mlp<T>::set(const ParameterArray<T>& array, const T* source, T* state) cons
   }
 }
 
-namespace {
-
 /// One thread's buffers for a block of samples. Activations alternate between two buffers; each has a row of every
 /// member for each sample.
 template <typename T>
 class InferenceBlock {
  public:
   InferenceBlock(const Mlp<T>& mlp, std::int64_t samples, std::int64_t input_columns)
-      : mlp_(mlp), columns_(mlp.spec().features(), 1) {
+      : mlp_(mlp), samples_(samples), input_columns_(input_columns), columns_(mlp.spec().features(), 1) {
     const NetworkSpec& spec = mlp.spec();
     const std::int64_t panel = mlp.kernels().panel;
     const std::int64_t rows = checked_product(samples, spec.members);
@@ -359,11 +357,19 @@ class InferenceBlock {
     arena_.allocate();
   }
 
-  void run(const SampleRows& samples, Range rows, const InferenceOutputs<T>& outputs) {
+  bool holds(std::int64_t samples, std::int64_t input_columns) const {
+    return samples <= samples_ && input_columns <= input_columns_;
+  }
+  std::size_t bytes() const { return arena_.bytes(); }
+
+  /// Returns false, and leaves the outputs, if samples are NaN or infinite.
+  bool run(const SampleRows& samples, Range rows, const InferenceOutputs<T>& outputs) {
     const KernelTable<T>& kernels = mlp_.kernels();
     const NetworkSpec& spec = mlp_.spec();
     const std::int64_t count = rows.size() * spec.members;
+    finite_ = true;
     LayerInput<T> values = spec.has_input_stage() ? staged_input(samples, rows) : plain_input(samples, rows);
+    if (!finite_) return false;
     const std::size_t layers = spec.layers.size();
     for (std::size_t l = 0; l < layers; ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
@@ -382,6 +388,7 @@ class InferenceBlock {
     if (spec.softmax_output) softmax_rows(values.values);
     if (spec.members > 1) values.values = mean_of_members(values.values, rows.size());
     write(values.values, rows, outputs);
+    return true;
   }
 
  private:
@@ -407,16 +414,20 @@ class InferenceBlock {
 
   LayerInput<T> plain_input(const SampleRows& samples, Range rows) {
     const KernelTable<T>& kernels = mlp_.kernels();
-    columns_.mark(kernels, samples, nullptr, rows, 0);
-    const bool leaves_out = columns_.collect(samples, 0, 1);
+    const bool leaves_out = columns_.worth_marking(kernels, samples, rows.begin) && marks_columns(samples, rows);
     const InputColumns columns{leaves_out ? &columns_.nonzero(0) : nullptr, columns_.places(0)};
     LayerInput<T> input{buffer(0, rows.size(), mlp_.spec().features())};
     if (leaves_out) {
       input.values.cols = static_cast<std::int64_t>(columns.nonzero->size());
       input.weight_rows = columns.nonzero->data();
     }
-    gather_rows(kernels, mlp_.spec(), samples, nullptr, rows.begin, columns, input.values, {0, rows.size()});
+    finite_ = gather_rows(kernels, mlp_.spec(), samples, nullptr, rows.begin, columns, input.values, {0, rows.size()});
     return input;
+  }
+
+  bool marks_columns(const SampleRows& samples, Range rows) {
+    columns_.mark(mlp_.kernels(), samples, nullptr, rows, 0);
+    return columns_.collect(samples, 0, 1);
   }
 
   LayerInput<T> staged_input(const SampleRows& samples, Range rows) {
@@ -425,10 +436,10 @@ class InferenceBlock {
     const Range own{0, rows.size()};
     const Panels<T> inputs{arena_.template at<T>(inputs_), rows.size(), spec.inputs_of(0), kernels.panel};
     if (spec.inputs.empty()) {
-      gather_rows(kernels, spec, samples, nullptr, rows.begin, {}, inputs, own);
+      finite_ = gather_rows(kernels, spec, samples, nullptr, rows.begin, {}, inputs, own);
     } else {
       const Panels<T> gathered = buffer(1, rows.size(), spec.features());
-      gather_rows(kernels, spec, samples, nullptr, rows.begin, {}, gathered, own);
+      finite_ = gather_rows(kernels, spec, samples, nullptr, rows.begin, {}, gathered, own);
       const SampleColumns<T> columns{arena_.template at<T>(sample_columns_), rows.size()};
       take_columns(kernels, mlp_.input_groups(), gathered, own, columns, 0);
       embed_rows(kernels, mlp_.input_groups(), columns, inputs, own, arena_.template at<T>(input_scratch_));
@@ -486,6 +497,9 @@ class InferenceBlock {
   }
 
   const Mlp<T>& mlp_;
+  const std::int64_t samples_;
+  const std::int64_t input_columns_;
+  bool finite_ = true;  // the samples of this run
   ZeroColumns columns_;
   Arena arena_;
   std::size_t offsets_[2];
@@ -497,10 +511,38 @@ class InferenceBlock {
   std::size_t loss_scratch_offset_ = 0;
 };
 
-}  // namespace
+template <typename T>
+SpareBlocks<T>::SpareBlocks() = default;
 
 template <typename T>
-bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
+SpareBlocks<T>::~SpareBlocks() {
+  for (std::atomic<InferenceBlock<T>*>& block : blocks_) delete block.load();
+}
+
+template <typename T>
+std::unique_ptr<InferenceBlock<T>> SpareBlocks<T>::take(const Mlp<T>& mlp, std::int64_t samples, std::int64_t columns) {
+  for (std::atomic<InferenceBlock<T>*>& place : blocks_) {
+    std::unique_ptr<InferenceBlock<T>> block(place.exchange(nullptr));
+    if (block != nullptr && block->holds(samples, columns)) return block;
+  }
+  return std::make_unique<InferenceBlock<T>>(mlp, samples, columns);
+}
+
+template <typename T>
+void SpareBlocks<T>::leave(std::unique_ptr<InferenceBlock<T>> block) {
+  constexpr std::size_t kMostBytes = std::size_t{16} << 20;
+  if (block->bytes() > kMostBytes) return;
+  for (std::atomic<InferenceBlock<T>*>& place : blocks_) {
+    InferenceBlock<T>* empty = nullptr;
+    if (place.compare_exchange_strong(empty, block.get())) {
+      block.release();
+      return;
+    }
+  }
+}
+
+template <typename T>
+InferenceStatus Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
                    const KeepGoing& keep_going) const {
   threads = choose_threads(threads, forward_flops(spec_) * static_cast<double>(samples.count), samples.count);
   const std::int64_t most = std::max<std::int64_t>(kInferenceRows / spec_.members, kFewestSamples);
@@ -508,18 +550,23 @@ bool Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs
   const std::int64_t blocks = ceil_div(samples.count, block);
   std::vector<std::unique_ptr<InferenceBlock<T>>> buffers;
   const std::int64_t columns = most_nonzero_columns(spec_, samples, block);
-  for (int t = 0; t < threads; ++t) buffers.push_back(std::make_unique<InferenceBlock<T>>(*this, block, columns));
-  std::atomic<bool> stop{false};
+  for (int t = 0; t < threads; ++t) buffers.push_back(spare_blocks_.take(*this, block, columns));
+  std::atomic<InferenceStatus> status{InferenceStatus::completed};
+  const auto goes_on = [&] { return status.load(std::memory_order_relaxed) == InferenceStatus::completed; };
   run_team(threads, [&](const Worker& worker) {
-    for (std::int64_t b = worker.index; b < blocks && !stop.load(std::memory_order_relaxed); b += worker.count) {
-      buffers[static_cast<std::size_t>(worker.index)]->run(
-          samples, {b * block, std::min((b + 1) * block, samples.count)}, outputs);
-      if (worker.index == 0 && !keep_going()) stop.store(true, std::memory_order_relaxed);
+    InferenceBlock<T>& own = *buffers[static_cast<std::size_t>(worker.index)];
+    for (std::int64_t b = worker.index; b < blocks && goes_on(); b += worker.count) {
+      const Range rows{b * block, std::min((b + 1) * block, samples.count)};
+      if (!own.run(samples, rows, outputs)) status.store(InferenceStatus::not_finite);
+      if (worker.index == 0 && !keep_going()) status.store(InferenceStatus::stopped);
     }
   });
-  return !stop.load();
+  for (std::unique_ptr<InferenceBlock<T>>& buffer : buffers) spare_blocks_.leave(std::move(buffer));
+  return status.load();
 }
 
+template class SpareBlocks<float>;
+template class SpareBlocks<double>;
 template class Mlp<float>;
 template class Mlp<double>;
 

@@ -1,6 +1,8 @@
 // The parameters of a network, and inference.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +19,9 @@
 #include "ops/loss.hpp"
 
 namespace fastmlp {
+
+template <typename T>
+class Mlp;
 
 /// Called now and then from the calling thread. Returns false to stop the computation.
 using KeepGoing = std::function<bool()>;
@@ -51,6 +56,30 @@ struct InferenceOutputs {
   std::int32_t* correct = nullptr;       // (count,), with row_loss
 };
 
+enum class InferenceStatus { completed, stopped, not_finite };
+
+template <typename T>
+class InferenceBlock;
+
+/// Buffers that calls leave for later ones, so that a prediction does not fetch fresh pages from the system. Without a
+/// lock, because a fork may come at any time.
+template <typename T>
+class SpareBlocks {
+ public:
+  SpareBlocks();
+  ~SpareBlocks();
+  SpareBlocks(const SpareBlocks&) = delete;
+  SpareBlocks& operator=(const SpareBlocks&) = delete;
+
+  /// A block for so many samples of so many columns.
+  std::unique_ptr<InferenceBlock<T>> take(const Mlp<T>& mlp, std::int64_t samples, std::int64_t columns);
+  void leave(std::unique_ptr<InferenceBlock<T>> block);
+
+ private:
+  static constexpr std::size_t kMost = 16;
+  std::array<std::atomic<InferenceBlock<T>*>, kMost> blocks_{};
+};
+
 template <typename T>
 class Mlp {
  public:
@@ -80,9 +109,9 @@ class Mlp {
   void get(const ParameterArray<T>& array, const T* state, T* destination) const;
   void set(const ParameterArray<T>& array, const T* source, T* state) const;
 
-  /// Computes outputs block by block, so that memory does not grow with the number of samples. Returns false when
-  /// keep_going stopped it.
-  bool infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
+  /// Computes outputs block by block, so that memory does not grow with the number of samples. Stops when keep_going
+  /// says so and, as outputs then mean nothing, at samples that are NaN or infinite.
+  InferenceStatus infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
              const KeepGoing& keep_going) const;
 
  private:
@@ -101,6 +130,7 @@ class Mlp {
   std::vector<OutputGroup<T>> groups_;
   std::vector<EmbeddedColumns<T>> input_groups_;
   std::vector<ParameterArray<T>> arrays_;
+  mutable SpareBlocks<T> spare_blocks_;
 };
 
 }  // namespace fastmlp

@@ -112,7 +112,7 @@ struct SampleRows {
   const void* data = nullptr;  // elements, of the sparse form those that are stored
   std::int64_t count = 0;
   std::int64_t row_bytes = 0;
-  InputType type = InputType::scalar;
+  InputType type = InputType::float32;
   // Sparse form: columns of the stored elements, and where each row begins among them.
   const std::int32_t* columns = nullptr;
   const std::int64_t* row_starts = nullptr;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from numbers import Real
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.ma import MaskedArray, is_masked
 
+from fastmlp import _core
 from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "require_usable_weights",
     "real",
     "require_fields_held",
+    "require_finite",
     "require_held",
     "sample_weights",
     "shown",
@@ -46,6 +48,11 @@ __all__ = [
 _MOST_THREADS = 1024
 _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
 _NO_NUMBER = "must be an array of real numbers, got"
+
+# Types of samples that the core reads.
+_READ_TYPES = frozenset(map(np.dtype, ("uint8", "float16", "float32", "float64")))
+_MOST_COPIED = 2**26  # bytes of samples
+_BLOCK = 2**20
 
 
 def require_held(
@@ -302,7 +309,8 @@ def core_array(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """
     wanted = np.dtype(dtype).newbyteorder("=")
     result = np.asarray(array, dtype=wanted, order="C")
-    return result if result.flags.aligned and result.flags.c_contiguous else result.copy("C")
+    flags = result.flags
+    return result if flags.aligned and flags.c_contiguous else result.copy("C")
 
 
 def finite_array(
@@ -312,37 +320,69 @@ def finite_array(
     array = real_array(name, value, text_cure=text_cure)
     with np.errstate(over="ignore"):
         converted = core_array(array, dtype)
-    if array.dtype.kind == "f" and not np.isfinite(converted).all():
-        where = np.unravel_index(int(np.argmin(np.isfinite(converted))), converted.shape)
-        position = ", ".join(str(int(i)) for i in where)
-        found, own = array[where], _expression(name)
-        if np.isfinite(found):
-            cure = 'dtype="float64" holds more numbers'
-        elif np.isnan(found) and own in ("x", "y"):
-            cure = _missing_cure(own, array.ndim)
-        else:
-            cure = f"np.nan_to_num({own}, nan=0, posinf=0, neginf=0) makes 0 of such values"
-        raise ValueError(
-            f"{name} must be finite in {np.dtype(dtype).name}, got {found} at [{position}]; {cure}"
-        )
+    if array.dtype.kind == "f":
+        require_finite(name, converted, dtype, array)
     return converted
+
+
+def require_finite(
+    name: str,
+    array: npt.NDArray[Any],
+    dtype: npt.DTypeLike,
+    given: npt.NDArray[Any] | None = None,
+) -> None:
+    """Require that an array that the core reads is finite in `dtype`; `given` is the user's own."""
+    wanted = np.dtype(dtype)
+    if (_core.all_finite32 if wanted == np.float32 else _core.all_finite64)(array):
+        return
+    given = array if given is None else given
+    with np.errstate(over="ignore"):
+        places = next(
+            start + np.flatnonzero(~np.isfinite(block.astype(wanted)))[:1]
+            for start, block in _blocks(array.reshape(-1))
+            if not np.isfinite(block.astype(wanted)).all()
+        )
+    where = np.unravel_index(int(places[0]), given.shape)
+    position = ", ".join(str(int(i)) for i in where)
+    found, own = given[where], _expression(name)
+    if np.isfinite(found):
+        cure = 'dtype="float64" holds more numbers'
+    elif np.isnan(found) and own in ("x", "y"):
+        cure = _missing_cure(own, given.ndim)
+    else:
+        cure = f"np.nan_to_num({own}, nan=0, posinf=0, neginf=0) makes 0 of such values"
+    raise ValueError(
+        f"{name} must be finite in {wanted.name}, got {found} at [{position}]; {cure}"
+    )
+
+
+def _blocks(array: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    for start in range(0, len(array), _BLOCK):
+        yield start, array[start : start + _BLOCK]
 
 
 # ---------------------------------------------------------------- samples and their targets
 
 
-def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return samples as a C-contiguous array (n, features) of uint8 or else of `dtype`."""
+def input_rows(
+    name: str, value: object, features: int, dtype: npt.DTypeLike, *, one_pass: bool = False
+) -> npt.NDArray[Any]:
+    """Return samples as a C-contiguous array (n, features) that the core reads.
+
+    Large arrays keep their type, which the core converts while it reads them; others are converted
+    once. For `one_pass` none is converted, and none is looked at: the core finds what is not
+    finite.
+    """
     array = real_array(name, value, text_cure=_OF_FRAMES)
-    own = _expression(name)
     if array.ndim != 2:
         raise ValueError(
             f"{name} must have shape (samples, {features}), got {array.shape}"
-            f"{_rows_cure(own, array.shape, features)}"
+            f"{_rows_cure(_expression(name), array.shape, features)}"
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} must have at least one sample, got shape {array.shape}")
     if array.shape[1] != features:
+        own = _expression(name)
         if array.size == features:
             cure = f"np.reshape({own}, (1, -1)) is one sample"
         elif array.shape[0] == features:
@@ -353,9 +393,17 @@ def input_rows(name: str, value: object, features: int, dtype: npt.DTypeLike) ->
             f"{name} must have {features} features to match the model, got shape {array.shape}; "
             f"{cure}"
         )
-    if array.dtype == np.uint8:
-        return core_array(array, np.uint8)
-    return finite_array(name, value, dtype)
+    if array.dtype not in _READ_TYPES:
+        return finite_array(name, value, dtype)
+    keeps_type = one_pass or array.dtype in (np.uint8, dtype)
+    if keeps_type or array.size * np.dtype(dtype).itemsize > _MOST_COPIED:
+        rows = core_array(array, array.dtype)
+    else:
+        with np.errstate(over="ignore"):
+            rows = core_array(array, dtype)
+    if not one_pass:
+        require_finite(name, rows, dtype, array)
+    return rows
 
 
 def _rows_cure(own: str, shape: tuple[int, ...], features: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from fastmlp.validation import core_array, integer, sample_weights, thread_count
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
 
 Array = npt.NDArray[Any]
+_Result = TypeVar("_Result")
 _SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
 
 
@@ -324,14 +325,22 @@ class Network:
 
     # Samples
 
-    def _rows(self, x: object, name: str = "x") -> Rows:
+    def _rows(self, x: object, name: str = "x", *, one_pass: bool = False) -> Rows:
         if self.feature_names is not None:
             x = in_named_order(name, x, self.feature_names)
         features = self._architecture.layer_sizes[0]
         if self._standardization is None:
-            return samples(name, x, features, self.dtype)
+            return samples(name, x, features, self.dtype, one_pass=one_pass)
         rows = samples(name, x, features, _exact_dtype(x))
         return self._standardization.of_rows(name, rows, self.dtype)
+
+    def _in_one_pass(self, x: object, compute: Callable[[Rows], _Result]) -> _Result:
+        """Return what the core computes of samples, which it checks as it reads them."""
+        try:
+            return compute(self._rows(x, one_pass=True))
+        except ValueError:
+            self._rows(x)  # names what is not finite
+            raise
 
     def _choose_scale(self, x: object, sample_weight: object = None) -> None:
         """Decide by samples that count how the network scales its inputs."""
@@ -368,6 +377,18 @@ class Network:
     ) -> Data:
         self._refuse_swapped(x, y, prefix)
         rows = self._rows(x, f"{prefix}x")
+        return self._data_of(rows, x, y, sample_weight, class_weight, prefix)
+
+    def _data_of(
+        self,
+        rows: Rows,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        prefix: str = "",
+    ) -> Data:
+        """`_data` for samples x that the core can read."""
         count = row_count(rows)
         architecture = self._architecture
         losses = architecture.losses
@@ -444,7 +465,8 @@ class Network:
         >>> MLP([2, 3, 1], loss="mse").forward([[0.0, 0.0]])
         array([[0.]], dtype=float32)
         """
-        return self._outputs_of(self._rows(x), self._architecture.link, thread_count(threads))
+        link, team = self._architecture.link, thread_count(threads)
+        return self._in_one_pass(x, lambda rows: self._outputs_of(rows, link, team))
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
         """Compute the outputs of each hidden layer, without dropout.
@@ -467,7 +489,10 @@ class Network:
         >>> [array.shape for array in MLP([2, 8, 4, 1]).hidden_activations([[0.0, 1.0]])]
         [(1, 8), (1, 4)]
         """
-        arrays: list[Array] = self._network.hidden_outputs(self._rows(x), thread_count(threads))
+        team = thread_count(threads)
+        arrays: list[Array] = self._in_one_pass(
+            x, lambda rows: self._network.hidden_outputs(rows, team)
+        )
         if self._architecture.members == 1:
             return arrays
         return [np.ascontiguousarray(array.swapaxes(0, 1)) for array in arrays]
@@ -497,8 +522,11 @@ class Network:
         >>> model.predict([[-3.0], [3.0]])
         array([0, 1])
         """
-        rows = self._rows(x)
         team = thread_count(threads)
+        return self._in_one_pass(x, lambda rows: self._predicted(rows, team))
+
+    def _predicted(self, rows: Rows, team: int) -> Array | list[Array]:
+        """`predict` for samples that the core can read."""
         if self.is_classifier:
             return self._classes_of(rows, team).astype(np.int64)
         losses = self._architecture.losses
@@ -545,7 +573,8 @@ class Network:
                 f"{', '.join(loss.name for loss in losses)}; "
                 f"{_instead_of_probabilities(losses)}"
             )
-        return self._outputs_of(self._rows(x), link, thread_count(threads))
+        team = thread_count(threads)
+        return self._in_one_pass(x, lambda rows: self._outputs_of(rows, link, team))
 
     @suggests_names
     def evaluate(
@@ -574,7 +603,11 @@ class Network:
         >>> MLP([2, 1], loss="mse").evaluate([[0.0, 0.0]], [[3.0]])
         {'loss': 9.0}
         """
-        return self._evaluate_data(self._data(x, y, sample_weight), thread_count(threads))
+        self._refuse_swapped(x, y)
+        team = thread_count(threads)
+        return self._in_one_pass(
+            x, lambda rows: self._evaluate_data(self._data_of(rows, x, y, sample_weight), team)
+        )
 
     def _evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
         """`evaluate` for samples that have been checked."""

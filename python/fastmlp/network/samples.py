@@ -68,8 +68,12 @@ def _doubled(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
 
-def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Rows:
-    """Return samples (n, features) of uint8 or `dtype`; sparse matrices stay sparse.
+def samples(
+    name: str, value: object, features: int, dtype: npt.DTypeLike, *, one_pass: bool = False
+) -> Rows:
+    """Return samples (n, features) for a network of `dtype`; sparse matrices stay sparse.
+
+    For `one_pass` arrays are neither converted nor looked at: the core does both as it reads them.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def samples(name: str, value: object, features: int, dtype: npt.DTypeLike) -> Ro
         `value` holds no real numbers, is not finite, or has another shape.
     """
     if not hasattr(value, "tocsr"):
-        return input_rows(name, value, features, dtype)
+        return input_rows(name, value, features, dtype, one_pass=one_pass)
     matrix: Any = value
     if len(matrix.shape) != 2 or matrix.shape[0] == 0 or matrix.shape[1] != features:
         raise ValueError(
