@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/parallel_for.hpp"
 #include "base/team.hpp"
 #include "bindings/interrupts.hpp"
 #include "bindings/named_args.hpp"
@@ -191,20 +192,20 @@ void initialize_from_samples(Network<T>& network, const py::object& x, std::uint
 /// Whether all elements of an array are finite after they are rounded to T.
 template <typename T>
 bool all_finite(const py::object& x) {
-  constexpr std::int64_t kElementsPerThread = std::int64_t{1} << 19;
+  constexpr std::int64_t kBlock = std::int64_t{1} << 18;
   const py::array array = require_numbers(x, "x");
   const auto type = static_cast<std::size_t>(input_type(array));
   const auto* data = static_cast<const unsigned char*>(array.data());
   const auto count = static_cast<std::int64_t>(array.size());
   const std::int64_t bytes = array.itemsize();
-  const std::int64_t worthwhile = count / kElementsPerThread;
   const KernelTable<T>& kernels = kernel_table<T>();
   std::atomic<bool> finite{true};
   const Computation computation;
-  const int threads = worthwhile < 2 ? 1 : static_cast<int>(std::min<std::int64_t>(worthwhile, available_threads()));
-  run_team(threads, [&](const Worker& worker) {
-    const Range own = worker.share(count);
-    if (!kernels.all_finite[type](own.size(), data + own.begin * bytes)) finite.store(false);
+  const std::int64_t blocks = ceil_div(std::max<std::int64_t>(count, 1), kBlock);
+  parallel_for(blocks < 4 ? 1 : available_threads(), blocks, [&](int, std::int64_t block) {
+    const std::int64_t first = block * kBlock;
+    const std::int64_t elements = std::min(kBlock, count - first);
+    if (finite.load() && !kernels.all_finite[type](elements, data + first * bytes)) finite.store(false);
   });
   return finite.load();
 }

@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include "base/parallel_for.hpp"
 #include "base/team.hpp"
 #include "bindings/interrupts.hpp"
 #include "bindings/register.hpp"
@@ -30,6 +31,7 @@ PYBIND11_MODULE(_core, module) {
   using namespace fastmlp;
   module.doc() = "The C++ core of fastmlp. Use the package fastmlp instead.";
   install_fork_handler();
+  install_parallel_for_fork_handler();
   bindings::register_computations();
   active_isa();  // an impossible FASTMLP_ISA fails at import
   module.def("isas", [] { return py::tuple(py::cast(available_isas())); });

@@ -29,6 +29,13 @@ class KeptArguments {
     return array.data();
   }
 
+  /// Copies an array and adds `filler` up to a whole panel of any instruction set.
+  const double* copy_padded(const Array<double>& array, double filler) {
+    std::vector<double>& copy = numbers_.emplace_back(array.data(), array.data() + array.size());
+    copy.resize(static_cast<std::size_t>(round_up(array.size(), kWidestPanel)), filler);
+    return copy.data();
+  }
+
   /// Copies an array, and returns the data of the copy.
   const std::int64_t* copy(const Array<std::int64_t>& array) {
     copies_.emplace_back(array.data(), array.data() + array.size());
@@ -38,6 +45,7 @@ class KeptArguments {
  private:
   std::vector<py::array> arrays_;
   std::vector<std::vector<std::int64_t>> copies_;
+  std::vector<std::vector<double>> numbers_;
 };
 
 template <typename T>
@@ -78,10 +86,24 @@ SampleRows sparse_rows(const py::tuple& x, std::int64_t features, KeptArguments&
   return rows;
 }
 
+/// Samples that are standardized while they are read: an object with the arrays rows, mean and deviation.
+template <typename T>
+SampleRows standardized_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
+  SampleRows rows = dense_rows<T>(x.attr("rows"), features, kept);
+  const auto mean = require_array<double>(x.attr("mean"), "mean");
+  const auto deviation = require_array<double>(x.attr("deviation"), "deviation");
+  require_shape<double>(mean, "mean", {features});
+  require_shape<double>(deviation, "deviation", {features});
+  rows.mean = kept.copy_padded(mean, 0);
+  rows.deviation = kept.copy_padded(deviation, 1);
+  return rows;
+}
+
 /// An array (samples, features) of bytes or floating-point numbers, or compressed sparse rows.
 template <typename T>
 SampleRows sample_rows(const py::object& x, std::int64_t features, KeptArguments& kept) {
   if (py::isinstance<py::tuple>(x)) return sparse_rows<T>(x.cast<py::tuple>(), features, kept);
+  if (py::hasattr(x, "deviation")) return standardized_rows<T>(x, features, kept);
   return dense_rows<T>(x, features, kept);
 }
 

@@ -132,6 +132,38 @@ static bool gather(std::int64_t rows, std::int64_t features, const void* source,
   return is_zero_sum<T>(sum);
 }
 
+/// kLanes<double> numbers, rounded to T.
+template <typename T>
+struct FewLanes {
+  typedef T V __attribute__((vector_size(kLanes<double> * sizeof(T))));
+  typedef T InMemory __attribute__((vector_size(kLanes<double> * sizeof(T)), aligned(sizeof(T)), may_alias));
+};
+
+template <typename T, typename Source>
+static bool gather_standardized(std::int64_t rows, std::int64_t features, const void* source, std::int64_t row_bytes,
+                                const std::int64_t* index, const double* mean, const double* deviation, T scale,
+                                T* destination, std::int64_t panel_stride) {
+  using Few = typename FewLanes<T>::V;
+  Few sum{};
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const Source* x = sample_row<Source>(source, row_bytes, index, row);
+    T* panel_row = destination + row * kPanel<T>;
+    for (std::int64_t k = 0; k < features; k += kPanel<T>, panel_row += panel_stride) {
+      for (int j = 0; j < kPanel<T>; j += kLanes<double>) {
+        const std::int64_t at = k + j;
+        const Vec<double> raw = at < features ? load_first_converted<double>(x + at, features - at) : Vec<double>{};
+        const Vec<double> standardized = (raw - load(mean + at)) / load(deviation + at);
+        const Few value = __builtin_convertvector(standardized, Few);
+        sum += value - value;
+        *reinterpret_cast<typename FewLanes<T>::InMemory*>(panel_row + j) = value * (scale - Few{});
+      }
+    }
+  }
+  T total = 0;
+  for (int lane = 0; lane < kLanes<double>; ++lane) total += sum[lane];
+  return total == 0;
+}
+
 template <typename Source>
 static void mark_nonzero(std::int64_t rows, std::int64_t features, const void* source, std::int64_t row_bytes,
                          const std::int64_t* index, std::uint8_t* flags) {

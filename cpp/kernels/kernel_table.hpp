@@ -323,6 +323,14 @@ struct KernelTable {
                                                              std::int64_t row_bytes, const std::int64_t* index, T scale,
                                                              T* destination, std::int64_t panel_stride);
 
+  /// gather of (x - mean) / deviation, computed in double precision, rounded to T, times scale. Both arrays have whole
+  /// panels; a mean of 0 and a deviation of 1 beyond `features`.
+  bool (*gather_standardized[static_cast<int>(InputType::count)])(std::int64_t rows, std::int64_t features,
+                                                                  const void* source, std::int64_t row_bytes,
+                                                                  const std::int64_t* index, const double* mean,
+                                                                  const double* deviation, T scale, T* destination,
+                                                                  std::int64_t panel_stride);
+
   /// `steps` rounds of independent fused multiply-adds in registers, seeded from and summed into sink[0..1];
   /// returns the floating-point operations done.
   double (*fma_chains)(std::int64_t steps, T* sink);

@@ -94,6 +94,8 @@ static constexpr KernelTable<T> make_table() {
       .mark_nonzero = {mark_nonzero<std::uint8_t>, mark_nonzero<Half>, mark_nonzero<float>, mark_nonzero<double>},
       .gather_columns = {gather_columns<T, std::uint8_t>, gather_columns<T, Half>, gather_columns<T, float>,
                          gather_columns<T, double>},
+      .gather_standardized = {gather_standardized<T, std::uint8_t>, gather_standardized<T, Half>,
+                              gather_standardized<T, float>, gather_standardized<T, double>},
       .fma_chains = fma_chains<T>,
       .embedding_scratch = embedding_scratch<T>,
       .embed = {FASTMLP_BASES(FASTMLP_EMBED)},

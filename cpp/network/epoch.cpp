@@ -59,7 +59,8 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const Sample
 
 template <typename T>
 void Epoch<T>::run(const Worker& worker) {
-  const bool fixed_input = !(request_.training && spec_.disturbs_input()) && !spec_.has_input_stage();
+  const bool fixed_input =
+      !(request_.training && spec_.disturbs_input()) && !spec_.has_input_stage() && !request_.samples.standardized();
   ThreadState thread{first_moments_, fixed_input ? kScannedBatches : 0};
   thread.settings = &step_updates_[static_cast<std::size_t>(worker.index)];
   if (thread.scans_left > 0) mark_columns(batches_.rows(steps_.begin), worker);
@@ -350,7 +351,8 @@ void Epoch<T>::loss(const StepMemory<T>& memory) {
   }
   memory.require_declared(Buffer::diverged, 0, Mode::writes);
   const T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
-  if (!kernels_.all_finite[static_cast<int>(kInputType<T>)](rows.size(), row_loss)) diverged_.store(true, std::memory_order_relaxed);
+  if (!kernels_.all_finite[static_cast<int>(kInputType<T>)](rows.size(), row_loss))
+    diverged_.store(true, std::memory_order_relaxed);
 }
 
 /// Losses of some rows of one member.

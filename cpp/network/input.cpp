@@ -56,6 +56,7 @@ ZeroColumns::ZeroColumns(std::int64_t features, int threads) : threads_(static_c
 template <typename T>
 bool ZeroColumns::worth_marking(const KernelTable<T>& kernels, const SampleRows& samples, std::int64_t sample) {
   if (samples.sparse()) return true;
+  if (samples.standardized()) return false;
   mark(kernels, samples, nullptr, {sample, sample + 1}, 0);
   const std::vector<std::uint8_t>& marks = lists(0).marks;
   const auto zeros = std::count(marks.begin(), marks.end(), std::uint8_t{0});
@@ -138,6 +139,10 @@ bool gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const S
   const std::int64_t* index = order == nullptr ? nullptr : order + first;
   if (order == nullptr) data += first * samples.row_bytes;
   T* destination = panels.at(0, rows.begin);
+  if (samples.standardized()) {
+    return kernels.gather_standardized[type](rows.size(), panels.cols, data, samples.row_bytes, index, samples.mean,
+                                             samples.deviation, scale, destination, panels.stride());
+  }
   if (columns.nonzero == nullptr) {
     return kernels.gather[type](rows.size(), panels.cols, data, samples.row_bytes, index, scale, destination,
                                 panels.stride());

@@ -19,8 +19,8 @@ class ZeroColumns {
  public:
   ZeroColumns(std::int64_t features, int threads);
 
-  /// Whether a sample is so sparse that marking may find enough columns. A column that is zero in all samples is zero in
-  /// this one.
+  /// Whether a sample is so sparse that marking may find enough columns. A column that is zero in all samples is zero
+  /// in this one.
   template <typename T>
   bool worth_marking(const KernelTable<T>& kernels, const SampleRows& samples, std::int64_t sample);
   /// Marks the nonzero columns of rows `rows` of the samples, in the given order unless it is null. This also brings

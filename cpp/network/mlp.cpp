@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "base/team.hpp"
+#include "base/parallel_for.hpp"
 #include "kernels/dispatch.hpp"
 #include "network/input.hpp"
 #include "network/plan.hpp"
@@ -20,7 +20,8 @@ namespace {
 
 /// Rows of a block, of all members together.
 constexpr std::int64_t kInferenceRows = 128;
-constexpr std::int64_t kFewestSamples = 16;
+constexpr std::int64_t kFewestSamples = 32;
+constexpr std::int64_t kBlocksPerThread = 2;
 
 void check_group(const InputGroup& group) {
   require(group.columns >= 1, "a group of inputs must have columns");
@@ -543,23 +544,24 @@ void SpareBlocks<T>::leave(std::unique_ptr<InferenceBlock<T>> block) {
 
 template <typename T>
 InferenceStatus Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
-                   const KeepGoing& keep_going) const {
+                              const KeepGoing& keep_going) const {
   threads = choose_threads(threads, forward_flops(spec_) * static_cast<double>(samples.count), samples.count);
   const std::int64_t most = std::max<std::int64_t>(kInferenceRows / spec_.members, kFewestSamples);
-  const std::int64_t block = std::min(most, ceil_div(samples.count, threads));
+  // With several blocks for each thread, one that comes late or is stopped by the system holds up few rows.
+  const std::int64_t even = ceil_div(samples.count, threads == 1 ? 1 : kBlocksPerThread * threads);
+  const std::int64_t block = std::min({most, std::max(even, kFewestSamples), samples.count});
   const std::int64_t blocks = ceil_div(samples.count, block);
   std::vector<std::unique_ptr<InferenceBlock<T>>> buffers;
   const std::int64_t columns = most_nonzero_columns(spec_, samples, block);
   for (int t = 0; t < threads; ++t) buffers.push_back(spare_blocks_.take(*this, block, columns));
   std::atomic<InferenceStatus> status{InferenceStatus::completed};
   const auto goes_on = [&] { return status.load(std::memory_order_relaxed) == InferenceStatus::completed; };
-  run_team(threads, [&](const Worker& worker) {
-    InferenceBlock<T>& own = *buffers[static_cast<std::size_t>(worker.index)];
-    for (std::int64_t b = worker.index; b < blocks && goes_on(); b += worker.count) {
-      const Range rows{b * block, std::min((b + 1) * block, samples.count)};
-      if (!own.run(samples, rows, outputs)) status.store(InferenceStatus::not_finite);
-      if (worker.index == 0 && !keep_going()) status.store(InferenceStatus::stopped);
-    }
+  parallel_for(threads, blocks, [&](int worker, std::int64_t b) {
+    if (!goes_on()) return;
+    const Range rows{b * block, std::min((b + 1) * block, samples.count)};
+    const bool finite = buffers[static_cast<std::size_t>(worker)]->run(samples, rows, outputs);
+    if (!finite) status.store(InferenceStatus::not_finite);
+    if (worker == 0 && !keep_going()) status.store(InferenceStatus::stopped);
   });
   for (std::unique_ptr<InferenceBlock<T>>& buffer : buffers) spare_blocks_.leave(std::move(buffer));
   return status.load();

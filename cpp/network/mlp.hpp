@@ -112,7 +112,7 @@ class Mlp {
   /// Computes outputs block by block, so that memory does not grow with the number of samples. Stops when keep_going
   /// says so and, as outputs then mean nothing, at samples that are NaN or infinite.
   InferenceStatus infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
-             const KeepGoing& keep_going) const;
+                        const KeepGoing& keep_going) const;
 
  private:
   void describe_layer(std::size_t l);

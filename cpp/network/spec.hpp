@@ -117,7 +117,12 @@ struct SampleRows {
   const std::int32_t* columns = nullptr;
   const std::int64_t* row_starts = nullptr;
 
+  // Of samples that are standardized while they are read, in whole panels: see KernelTable::gather_standardized.
+  const double* mean = nullptr;
+  const double* deviation = nullptr;
+
   bool sparse() const { return columns != nullptr; }
+  bool standardized() const { return mean != nullptr; }
 };
 
 }  // namespace fastmlp

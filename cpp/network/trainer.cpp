@@ -153,7 +153,8 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   EpochResult result = epoch.result();
   if (!state_.updates) return result;
   // No loss of this epoch depends on the update of its last step.
-  if (!mlp.kernels().all_finite[static_cast<int>(kInputType<T>)](mlp.state_elements(), mlp.parameters())) result.status = RunStatus::diverged;
+  if (!mlp.kernels().all_finite[static_cast<int>(kInputType<T>)](mlp.state_elements(), mlp.parameters()))
+    result.status = RunStatus::diverged;
   if (result.status == RunStatus::diverged) {
     std::copy_n(state_.memory.start_of_epoch(), mlp.state_elements(), mlp.parameters());
     state_.diverged = true;

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,16 @@ def override_plans(
 
 _Array = npt.NDArray[Any]
 _Result = TypeVar("_Result")
-_Rows = _Array | tuple[_Array, _Array, _Array]
+
+class _StandardizedRows(Protocol):
+    @property
+    def rows(self) -> _Array: ...
+    @property
+    def mean(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def deviation(self) -> npt.NDArray[np.float64]: ...
+
+_Rows = _Array | _StandardizedRows | tuple[_Array, _Array, _Array]
 _UserLoss = Callable[[_Array, _Array], tuple[float, npt.ArrayLike]]
 
 class _Network:

@@ -351,9 +351,7 @@ def require_finite(
         cure = _missing_cure(own, given.ndim)
     else:
         cure = f"np.nan_to_num({own}, nan=0, posinf=0, neginf=0) makes 0 of such values"
-    raise ValueError(
-        f"{name} must be finite in {wanted.name}, got {found} at [{position}]; {cure}"
-    )
+    raise ValueError(f"{name} must be finite in {wanted.name}, got {found} at [{position}]; {cure}")
 
 
 def _blocks(array: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:

@@ -12,7 +12,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp.bench.engines import ENGINES
+from fastmlp.bench.prediction import NETWORKS, PREDICTORS, ROWS
 from fastmlp.bench.report import AGREEMENT, summary
 from fastmlp.bench.runner import Process, Row, WorkerError, WorkloadResult, draw_start
 from fastmlp.bench.workloads import LARGE, WORKLOADS, Start, Workload, mean_loss
@@ -218,6 +220,45 @@ def test_the_command_prints_one_json_object():
         assert row[key] > 0
 
 
+def test_predictions_are_timed_for_every_network_and_number_of_rows():
+    result = bench("--predict", "--rounds", 1, "--seconds", 0.001, "--engine", "fastmlp", "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert [network["name"] for network in document["networks"]] == list(NETWORKS)
+    for network in document["networks"]:
+        assert list(network["us_per_call"]["fastmlp"]) == [str(rows) for rows in ROWS]
+        assert all(times[0] > 0 for times in network["us_per_call"]["fastmlp"].values())
+        assert network["errors"] == {}
+
+
+@pytest.mark.parametrize("name", [n for n, engine in PREDICTORS.items() if engine.available()])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_predictor_computes_the_same_network(name, network):
+    model = fastmlp.MLP(NETWORKS[network], loss="mse", seed=7, input_scale=1)
+    x = np.random.default_rng(1).standard_normal((50, NETWORKS[network][0]), np.float32)
+    np.testing.assert_allclose(
+        PREDICTORS[name](model, 1).predict(x), model.forward(x), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_a_wrong_library_is_no_library_to_beat(tmp_path):
+    """A package that computes something else stands in for PyTorch."""
+    (tmp_path / "torch.py").write_text(
+        "import contextlib\nimport numpy as np\n"
+        "no_grad = inference_mode = contextlib.nullcontext\n"
+        "class Zero:\n"
+        "    def __getattr__(self, name): return self\n"
+        "    def __call__(self, *_): return self\n"
+        "    def numpy(self): return np.zeros((40, 10))\n"
+        "    def __getitem__(self, _): return self\n"
+        "nn = Zero()\nfrom_numpy = Zero()\n"
+    )
+    result = bench("--predict", "--rounds", 1, "--seconds", 0.001, "--engine", "torch",
+                   PYTHONPATH=str(tmp_path))  # fmt: skip
+    assert result.returncode == 1
+    assert "its outputs differ by" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -249,6 +290,9 @@ def test_an_engine_that_fails_does_not_stop_the_others(tmp_path, body, message):
         (("--rounds", "0"), "--rounds"),
         (("--seconds", "0"), "--seconds"),
         (("--threads", "0"), "--threads"),
+        (("--predict", "--all"), "leave out --workload and --all"),
+        (("--predict", "--threads", "1", "--threads", "2"), "one number of --threads"),
+        (("--predict", "--engine", "onnxrutime"), "did you mean 'onnxruntime'"),
     ],
 )
 def test_usage_errors(args, expected):

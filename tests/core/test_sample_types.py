@@ -11,6 +11,7 @@ import pytest
 
 import fastmlp
 from fastmlp import _core, validation
+from fastmlp.network import standardization
 from support.cli_process import environment
 
 TYPES = ("uint8", "float16", "float32", "float64")
@@ -64,6 +65,34 @@ def test_any_type_gives_the_bits_of_samples_converted_beforehand(seed):
         model.hidden_activations(x), model.hidden_activations(exact), strict=True
     ):
         np.testing.assert_array_equal(own, others)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_samples_standardized_while_they_are_read_have_the_same_bits(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    features, count = int(rng.integers(1, 70)), int(rng.integers(20, 300))
+    x = random_samples(rng, count, features, rng.choice(TYPES[1:])) * 100 + 50
+    dtype = str(rng.choice(["float32", "float64"]))
+    model = fastmlp.MLP([features, 9, 3], dtype=dtype, members=int(rng.choice([1, 3])))
+    other, y = copy.deepcopy(model), rng.integers(0, 3, count)
+    options = {"epochs": 2, "optimizer": fastmlp.Adam(), "threads": int(rng.integers(1, 4)),
+               "batch_size": int(rng.integers(1, 64)), "verbose": 0}  # fmt: skip
+    model.fit(x, y, **options)
+    monkeypatch.setattr(standardization, "_MOST_COPIED", 0)
+    other.fit(x, y, **options)
+    assert model.standardization == other.standardization is not None
+    for name, array in model.parameters().items():
+        np.testing.assert_array_equal(array, other.parameters()[name], f"{dtype} {name}")
+    lazy = model._rows(x, one_pass=True)
+    assert not isinstance(lazy, np.ndarray)
+    exact = lazy[:]
+    assert exact.dtype == dtype
+    np.testing.assert_array_equal(model.forward(x), model._outputs_of(exact, "none", 1))
+    assert model.findings == other.findings
+    x[int(rng.integers(count)), int(rng.integers(features))] = np.nan
+    for trained in (model, other):
+        with pytest.raises(ValueError, match="x must be finite"):
+            trained.forward(x)
 
 
 @pytest.mark.parametrize("isa", _core.isas())
@@ -156,7 +185,7 @@ import resource, sys
 import numpy as np, fastmlp
 x = np.load(sys.argv[1], mmap_mode="r")
 y = np.arange(len(x)) % 3
-model = fastmlp.MLP([x.shape[1], 16, 3], seed=0, input_scale=1)
+model = fastmlp.MLP([x.shape[1], 16, 3], seed=0)
 
 def anonymous():
     for line in open("/proc/self/status"):
@@ -164,6 +193,7 @@ def anonymous():
             return int(line.split()[1])
 
 model.fit(x[:256], y[:256], epochs=1, verbose=0, diagnose=False)
+model = fastmlp.MLP([x.shape[1], 16, 3], seed=0)
 before = anonymous()
 model.fit(x, y, epochs=1, batch_size=512, verbose=0)
 model.evaluate(x, y)
@@ -174,15 +204,16 @@ print(anonymous() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("dtype", TYPES)
-def test_a_memory_map_is_read_where_it_is(tmp_path, dtype):
-    count, features = 200_000, 100  # 20 to 160 MB
+@pytest.mark.parametrize("largest", [2, 200])  # the network standardizes the latter
+def test_a_memory_map_is_read_where_it_is(tmp_path, dtype, largest):
+    count, features = 400_000, 50  # 20 to 160 MB
     path = tmp_path / "x.npy"
     x = np.lib.format.open_memmap(path, "w+", dtype, (count, features))
     rng = np.random.default_rng(0)
     for start in range(0, count, 10_000):
-        x[start : start + 10_000] = rng.integers(0, 2, (10_000, features))
+        x[start : start + 10_000] = rng.integers(0, largest, (10_000, features))
     x.flush()
     done = subprocess.run([sys.executable, "-c", _MAPPED, path], env=environment(),
                           capture_output=True, text=True, check=True)  # fmt: skip
     # Labels, their copy and the order of the samples are 8 bytes each.
-    assert int(done.stdout) < 25_000, f"{int(done.stdout):,} kB"
+    assert int(done.stdout) < 30_000, f"{int(done.stdout):,} kB"

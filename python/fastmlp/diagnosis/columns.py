@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastmlp.diagnosis.evidence import Evidence
 from fastmlp.diagnosis.finding import Finding
+from fastmlp.network.samples import StandardizedRows
 
 __all__ = ["constant_columns", "input_scale", "leaking_columns"]
 
@@ -135,7 +136,8 @@ def constant_columns(evidence: Evidence) -> Findings:
         return
     if rows.shape[1] > _MOST_COLUMNS:
         return
-    constant = np.flatnonzero((rows == rows[0]).all(axis=0))
+    raw = rows.rows if isinstance(rows, StandardizedRows) else rows
+    constant = np.flatnonzero(raw.min(axis=0) == raw.max(axis=0))
     if len(constant) and len(constant) < rows.shape[1]:
         named = ", ".join(_named(evidence, int(column)) for column in constant[:3])
         yield Finding(

@@ -331,8 +331,8 @@ class Network:
         features = self._architecture.layer_sizes[0]
         if self._standardization is None:
             return samples(name, x, features, self.dtype, one_pass=one_pass)
-        rows = samples(name, x, features, _exact_dtype(x))
-        return self._standardization.of_rows(name, rows, self.dtype)
+        rows = samples(name, x, features, _exact_dtype(x), one_pass=one_pass)
+        return self._standardization.of_rows(name, rows, self.dtype, one_pass=one_pass)
 
     def _in_one_pass(self, x: object, compute: Callable[[Rows], _Result]) -> _Result:
         """Return what the core computes of samples, which it checks as it reads them."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp.data.moments import standardize
 from fastmlp.validation import (
     column_names,
     core_array,
@@ -23,6 +24,7 @@ from fastmlp.validation import (
 __all__ = [
     "Data",
     "Rows",
+    "StandardizedRows",
     "class_weighted",
     "column_names",
     "in_named_order",
@@ -33,8 +35,45 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 _MOST_COLUMNS = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class StandardizedRows:
+    """Samples that the core standardizes while it reads them; indexed, an array of such samples.
+
+    Attributes
+    ----------
+    rows : array of shape (samples, features)
+        Samples as they were given.
+    mean, deviation : float64 arrays of shape (features,)
+    dtype : dtype
+        Type of the network.
+    """
+
+    rows: Array
+    mean: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of samples and of features."""
+        return self.rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, samples: Any) -> Array:
+        rows = self.rows[samples]
+        if self.dtype == np.float64:
+            rows = rows.astype(np.float64)
+        with np.errstate(over="ignore"):
+            scaled = standardize(rows, self.mean, self.deviation, in_place=False)
+            return np.ascontiguousarray(scaled, self.dtype)
+
+
 # Row-major samples, or (elements, columns, row starts).
-Rows: TypeAlias = "Array | tuple[Array, Array, Array]"
+Rows: TypeAlias = "Array | StandardizedRows | tuple[Array, Array, Array]"
 
 
 @dataclass(frozen=True)
@@ -64,7 +103,9 @@ class Data:
         )
 
 
-def _doubled(array: Array) -> Array:
+def _doubled(array: Any) -> Any:
+    if isinstance(array, StandardizedRows):
+        return replace(array, dtype=np.dtype(np.float64))
     return array.astype(np.float64) if array.dtype == np.float32 else array
 
 

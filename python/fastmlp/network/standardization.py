@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.data.moments import column_moments, standardize
-from fastmlp.network.samples import Rows
+from fastmlp.data.moments import column_moments
+from fastmlp.network.samples import Rows, StandardizedRows
 
 __all__ = ["BYTE_SCALE", "InputScaling", "Standardization", "fitting_scale"]
 
@@ -27,6 +27,7 @@ _SMALL = 0.5
 # Mean of a column, in its deviations, above which it is nearly a second bias.
 _FAR = 20.0
 _LOOKED_AT = 2_000  # samples
+_MOST_COPIED = 2**26  # bytes of standardized samples
 # Arrays of at least as many bytes per row, some of them bright, are images.
 _FEWEST_PIXELS, _BRIGHT = 16, 128
 
@@ -87,8 +88,10 @@ class Standardization:
             )
         return made
 
-    def of_rows(self, name: str, rows: Rows, dtype: npt.DTypeLike) -> Rows:
+    def of_rows(self, name: str, rows: Rows, dtype: npt.DTypeLike, *, one_pass: bool) -> Rows:
         """Return samples standardized in float64 and rounded once to `dtype`.
+
+        Arrays that are read once, and large ones, are standardized while the core reads them.
 
         Raises
         ------
@@ -106,8 +109,11 @@ class Standardization:
                     starts,
                 )
             rows = _dense((elements, columns, np.array(starts)), len(self.mean))
-        scaled = standardize(rows, self.mean, self.deviation, in_place=False)
-        return self._finite(name, scaled, dtype)
+        assert isinstance(rows, np.ndarray)
+        lazy = StandardizedRows(rows, self.mean, self.deviation, np.dtype(dtype))
+        if one_pass or rows.size * lazy.dtype.itemsize > _MOST_COPIED:
+            return lazy
+        return self._finite(name, lazy[:], dtype)
 
     @staticmethod
     def _finite(name: str, scaled: Array, dtype: npt.DTypeLike) -> Array:
@@ -193,6 +199,7 @@ def fitting_scale(rows: Rows, features: int) -> Standardization | float | None:
     """
     if isinstance(rows, tuple):
         return _of_sparse(*rows, features)
+    assert isinstance(rows, np.ndarray)
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(np.int64)]
     mean, deviation = column_moments(some)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):

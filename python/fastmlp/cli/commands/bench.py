@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -29,7 +30,8 @@ HEADER = ("engine", "threads", "us/step", "fastest", "samples/s", "GFLOP/s", "of
 EXAMPLES = """\
 fastmlp bench
 fastmlp bench --workload mnist --engine fastmlp --engine torch
-fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
+fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json
+fastmlp bench --predict"""
 
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
@@ -43,9 +45,13 @@ fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
     help="Run all six workloads; this takes minutes and gigabytes of memory.",
 )  # fmt: skip
 @click.option(
+    "--predict", is_flag=True,
+    help="Time predictions instead, on 1 to 20,000 rows in a call.",
+)  # fmt: skip
+@click.option(
     "--engine", "engines", multiple=True, metavar="NAME",
-    help="fastmlp, torch, torch-compile, jax, sklearn, keras or tensorflow; may be repeated.  "
-    "[default: those installed]",
+    help="fastmlp, torch, torch-compile, jax, sklearn, keras or tensorflow, with --predict "
+    "fastmlp, onnxruntime or torch; may be repeated.  [default: those installed]",
 )  # fmt: skip
 @click.option(
     "--threads", type=Whole(1, 1024), multiple=True,
@@ -63,8 +69,8 @@ fastmlp bench --all --rounds 9 --seconds 1 --json > bench.json"""
 @common_options()
 @click.pass_context
 def bench(
-    ctx: click.Context, /, *, workloads: tuple[str, ...], every: bool, engines: tuple[str, ...],
-    threads: tuple[int, ...], rounds: int, seconds: float, quiet: bool,
+    ctx: click.Context, /, *, workloads: tuple[str, ...], every: bool, predict: bool,
+    engines: tuple[str, ...], threads: tuple[int, ...], rounds: int, seconds: float, quiet: bool,
 ) -> int:  # fmt: skip
     """Time training steps of fastmlp and of other libraries.
 
@@ -73,7 +79,10 @@ def bench(
     loss, backward pass and momentum update. An engine whose loss after two epochs differs from that
     of fastmlp is marked. The peak of the machine, to which shares refer, is measured in the same
     turns. Run nothing else meanwhile, and compare only numbers of the same run.
+
+    With --predict every engine computes the outputs of the same networks for NumPy arrays.
     """
+    from fastmlp.bench.engines import ENGINES
     from fastmlp.bench.report import summary
     from fastmlp.bench.runner import Settings, run_workload
 
@@ -83,8 +92,13 @@ def bench(
         if not quiet:
             click.echo(line, err=True)
 
+    if predict:
+        if workloads or every:
+            raise ConfigError("--predict has networks of its own: leave out --workload and --all")
+        return _predict(state, engines, threads, rounds, seconds, say)
     names = _workloads(workloads, every=every)
-    settings = Settings(_engines(engines), _threads(threads), rounds, seconds)
+    chosen = _engines(engines, ENGINES)
+    settings = Settings(chosen, _threads(threads), rounds, seconds)
     facts = _facts()
     results = []
     for name in names:
@@ -110,17 +124,64 @@ def _workloads(names: tuple[str, ...], *, every: bool) -> list[str]:
     return list(dict.fromkeys(names)) or list(WORKLOADS)
 
 
-def _engines(names: tuple[str, ...]) -> tuple[str, ...]:
-    from fastmlp.bench.engines import ENGINES
+def _predict(
+    state: State, engines: tuple[str, ...], threads: tuple[int, ...], rounds: int, seconds: float,
+    say: Callable[[str], object],
+) -> int:  # fmt: skip
+    from fastmlp.bench.prediction import NETWORKS, PREDICTORS, time_predictions
 
+    if len(threads) > 1:
+        raise ConfigError("--predict takes one number of --threads")
+    names, facts = _engines(engines, PREDICTORS), _facts()
+    results = []
+    for network in NETWORKS:
+        times = time_predictions(network, names, sum(threads), rounds, seconds, say)
+        results.append(times)
+        if not state.json:
+            _print_predictions(times, state)
+    if state.json:
+        settings = {"engines": names, "threads": sum(threads) or None, "rounds": rounds,
+                    "seconds": seconds}  # fmt: skip
+        document = document_head("bench") | {
+            "settings": settings,
+            "machine": facts,
+            "networks": [times.to_json() for times in results],
+        }
+        print_json(state, document)
+    if all(len(times.errors) == len(names) for times in results):
+        raise CliError("no engine could be timed")
+    return int(ExitCode.OK)
+
+
+def _print_predictions(times: Any, state: State) -> None:
+    """Print microseconds per call, a row for each number of rows."""
+    from fastmlp.bench.prediction import ROWS
+
+    header = ("rows", *times.calls, "speedup")
+    lines = []
+    for rows in ROWS:
+        cells = [times.median(engine, rows) for engine in times.calls]
+        speedup = times.speedup(rows)
+        lines.append([
+            f"{rows:,}",
+            *("-" if cell is None else _microseconds(cell) for cell in cells),
+            "-" if speedup is None else f"{speedup:.2f}x",
+        ])  # fmt: skip
+    title = f"{times.network}: us per call"
+    print_table(header, lines, header, state, title=title)
+    for engine, error in times.errors.items():
+        click.echo(f"{engine}: failed: {error}")
+    click.echo()
+
+
+def _engines(names: tuple[str, ...], known: Mapping[str, Any]) -> tuple[str, ...]:
     for name in names:
-        if name not in ENGINES:
-            raise ConfigError(unknown("engine", name, ENGINES))
-        if not ENGINES[name].available():
-            package = ENGINES[name].package
-            text = f"engine {name} is not installed; run 'pip install {package}'"
+        if name not in known:
+            raise ConfigError(unknown("engine", name, known))
+        if not known[name].available():
+            text = f"engine {name} is not installed; run 'pip install {known[name].package}'"
             raise CliError(text, ExitCode.EXTRA_MISSING)
-    return tuple(dict.fromkeys(names)) or tuple(n for n, e in ENGINES.items() if e.available())
+    return tuple(dict.fromkeys(names)) or tuple(n for n, e in known.items() if e.available())
 
 
 def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
