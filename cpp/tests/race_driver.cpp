@@ -14,8 +14,10 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "base/parallel_for.hpp"
 #include "base/philox.hpp"
 #include "network/initializer.hpp"
 #include "network/step.hpp"
@@ -353,7 +355,21 @@ EpochRequest<float> make_request(const Configuration& configuration, const Netwo
   return request;
 }
 
-/// Runs all steps of a configuration.
+/// Predicts on helping threads, for two callers at once.
+void predict(const Mlp<float>& mlp, const SampleRows& samples) {
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 2; ++caller) {
+    callers.emplace_back([&] {
+      std::vector<float> values(static_cast<std::size_t>(samples.count * mlp.spec().outputs()));
+      InferenceOutputs<float> outputs;
+      outputs.values = values.data();
+      for (int call = 0; call < 3; ++call) mlp.infer(samples, outputs, kThreads, [] { return true; });
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
+/// Runs all steps of a configuration, then predictions.
 void run(const Configuration& configuration) {
   override_plans(configuration.plan);
   const NetworkSpec spec = make_spec(configuration);
@@ -369,6 +385,7 @@ void run(const Configuration& configuration) {
     request.epoch = epoch;
     if (trainer.run_epoch(request).status != RunStatus::completed) std::printf("%s: diverged\n", configuration.name);
   }
+  predict(mlp, request.samples);
 }
 
 /// Steps scan columns at first, unless the input is disturbed or embedded; if no column is zero, plain steps follow.
@@ -391,6 +408,7 @@ bool forked_child_exits() {
 
 int main(int argc, char** argv) {
   install_fork_handler();
+  install_parallel_for_fork_handler();
   if (argc > 3) drop_barrier({std::strcmp(argv[2], "scanning") == 0, std::atoi(argv[3])});
   for (const Configuration& configuration : configurations()) {
     if (argc > 1 && std::strcmp(argv[1], configuration.name) != 0) continue;
