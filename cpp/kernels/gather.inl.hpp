@@ -82,23 +82,26 @@ static inline bool is_zero(Source x) {
   return x == 0;
 }
 
-/// x - x is 0 for finite x and NaN otherwise; a NaN in any lane survives a sum of them.
-template <typename T>
-static inline bool is_zero_sum(Vec<T> sum) {
-  T total = 0;
-  for (int lane = 0; lane < kLanes<T>; ++lane) total += sum[lane];
-  return total == 0;
+/// A mask of the lanes that are NaN or infinite: x - x is 0 for finite x, and NaN otherwise.
+template <typename V>
+static inline auto not_finite(V x) {
+  return x - x != V{};
+}
+template <typename Mask>
+static inline bool is_empty(Mask mask) {
+  bool empty = true;
+  for (std::size_t lane = 0; lane < sizeof(Mask) / sizeof(mask[0]); ++lane) empty = empty && mask[lane] == 0;
+  return empty;
 }
 
 template <typename T, typename Source>
 static bool all_finite(std::int64_t n, const void* source) {
   const auto* x = static_cast<const Source*>(source);
-  Vec<T> sum{};
+  Bits<T> found{};
   for (std::int64_t i = 0; i < n; i += kLanes<T>) {
-    const Vec<T> value = load_first_converted<T>(x + i, n - i);
-    sum += value - value;
+    found |= not_finite(load_first_converted<T>(x + i, n - i));
   }
-  return is_zero_sum<T>(sum);
+  return is_empty(found);
 }
 
 /// Number of rows ahead whose destination is prefetched.
@@ -114,7 +117,7 @@ static inline const Source* sample_row(const void* source, std::int64_t row_byte
 template <typename T, typename Source>
 static bool gather(std::int64_t rows, std::int64_t features, const void* source, std::int64_t row_bytes,
                    const std::int64_t* index, T scale, T* destination, std::int64_t panel_stride) {
-  Vec<T> sum{};
+  Bits<T> found{};
   for (std::int64_t row = 0; row < rows; ++row) {
     const Source* x = sample_row<Source>(source, row_bytes, index, row);
     T* panel_row = destination + row * kPanel<T>;
@@ -124,12 +127,12 @@ static bool gather(std::int64_t rows, std::int64_t features, const void* source,
       for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
         const std::int64_t left = features - k - j;
         const Vec<T> value = left > 0 ? load_first_converted<T>(x + k + j, left) : Vec<T>{};
-        sum += value - value;
+        found |= not_finite(value);
         store(panel_row + j, value * splat<T>(scale));
       }
     }
   }
-  return is_zero_sum<T>(sum);
+  return is_empty(found);
 }
 
 /// kLanes<double> numbers, rounded to T.
@@ -144,7 +147,7 @@ static bool gather_standardized(std::int64_t rows, std::int64_t features, const 
                                 const std::int64_t* index, const double* mean, const double* deviation, T scale,
                                 T* destination, std::int64_t panel_stride) {
   using Few = typename FewLanes<T>::V;
-  Few sum{};
+  decltype(not_finite(Few{})) found{};
   for (std::int64_t row = 0; row < rows; ++row) {
     const Source* x = sample_row<Source>(source, row_bytes, index, row);
     T* panel_row = destination + row * kPanel<T>;
@@ -154,14 +157,12 @@ static bool gather_standardized(std::int64_t rows, std::int64_t features, const 
         const Vec<double> raw = at < features ? load_first_converted<double>(x + at, features - at) : Vec<double>{};
         const Vec<double> standardized = (raw - load(mean + at)) / load(deviation + at);
         const Few value = __builtin_convertvector(standardized, Few);
-        sum += value - value;
+        found |= not_finite(value);
         *reinterpret_cast<typename FewLanes<T>::InMemory*>(panel_row + j) = value * (scale - Few{});
       }
     }
   }
-  T total = 0;
-  for (int lane = 0; lane < kLanes<double>; ++lane) total += sum[lane];
-  return total == 0;
+  return is_empty(found);
 }
 
 template <typename Source>

@@ -213,8 +213,11 @@ def test_codes_that_are_none_share_the_last_row() -> None:
     core = _core.Network64(model.architecture.spec())
     for kind, index, array in [("weights", 0, np.eye(3)), ("biases", 0, np.zeros(3))]:
         core.set(kind, index, array)
-    for code in (np.nan, np.inf, -np.inf):
-        np.testing.assert_array_equal(core.forward(np.array([[code]]), "none", 1), np.zeros((1, 3)))
+    run = _core.Run64(core, 1, "sgd", 1)
+    for code in (np.nan, np.inf, -np.inf):  # of a program that changes samples while they are read
+        run.run_epoch(np.array([[code]]), [np.zeros(1, np.int64)], {"learning_rate": 0.0})
+        with pytest.raises(ValueError, match="x must be finite"):
+            core.forward(np.array([[code]]), "none", 1)
 
 
 def test_samples_of_bytes_and_floats_have_the_same_codes() -> None:
