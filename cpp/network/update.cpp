@@ -191,6 +191,21 @@ void Update<T>::for_panels(int index, int count, Work work) const {
   }
 }
 
+/// Adds the topmost of the stack of sums to those below it, as the tree of the shards wants it.
+template <typename T>
+void Update<T>::add_gradients(const StepMemory<T>& memory) {
+  const std::int64_t elements = state_.mlp.parameter_elements();
+  for_panels(memory.worker().index, memory.worker().count,
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
+               if (!array.is_trained()) return;
+               const GradientSink<T> top = memory.kept_gradients(Mode::writes, part_of(array), {});
+               T* source = parallel_element(top, top.gradients, array.first.data + offset);
+               for (std::size_t n = 0; n < memory.pass().shard.additions; ++n, source -= elements) {
+                 kernels_.add(array.first.stride(), source, source - elements);
+               }
+             });
+}
+
 /// Sums the squares of the kept gradients by columns, because panels differ between instruction sets.
 template <typename T>
 void Update<T>::measure_norms(const StepMemory<T>& memory) {
@@ -208,10 +223,10 @@ void Update<T>::measure_norms(const StepMemory<T>& memory) {
   });
 }
 
-/// Scales gradients whose norm exceeds a bound to that norm, bounds their elements, and updates the parameters:
-/// R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+/// Updates the parameters from the kept gradients, after it scaled these, where their norm exceeds a bound, to that norm
+/// and bounded their elements: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
 template <typename T>
-void Update<T>::clip(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
+void Update<T>::apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   const StepSettings& wanted = request_.settings;
   T factor = 1;
   if (wanted.clip_norm > 0) {
@@ -231,7 +246,8 @@ void Update<T>::clip(const StepMemory<T>& memory, const StepUpdate<T>& settings)
                memory.require_declared(Buffer::parameters, part, Mode::writes);
                const GradientSink<T> kept = memory.kept_gradients(Mode::writes, part, settings_of(array, settings));
                T* parameters = array.first.data + offset;
-               kernels_.clip(array.first.stride(), factor, bound, parallel_element(kept, kept.gradients, parameters));
+               T* gradients = parallel_element(kept, kept.gradients, parameters);
+               if (wanted.clips()) kernels_.clip(array.first.stride(), factor, bound, gradients);
                update_from_kept(kernels_, kept, array.kind, array.first.stride(), parameters);
              });
 }

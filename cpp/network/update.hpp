@@ -22,8 +22,9 @@ class Update {
 
   // Passes of a step.
   void run(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void add_gradients(const StepMemory<T>& memory);
   void measure_norms(const StepMemory<T>& memory);
-  void clip(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void after_update(const StepMemory<T>& memory);
 
  private:
