@@ -25,6 +25,9 @@ Range requested_steps(const Batches& batches, const EpochRequest<T>& request) {
   return {request.first_step, request.first_step + (request.steps < 0 ? left : std::min(request.steps, left))};
 }
 
+/// Whether a pass has nothing to do in a shard without rows.
+bool computes_rows(PassKind kind) { return kind < PassKind::report_progress && kind != PassKind::sum_penalty; }
+
 /// Adds in eight partial sums, so that no addition waits for the previous one.
 template <typename T>
 double sum_of(const T* values, std::int64_t count) {
@@ -74,6 +77,7 @@ void Epoch<T>::run(const Worker& worker) {
       if (pass.barrier_before) worker.barrier.wait();
       if (pass.shard.number != shard) take_shard(shard = pass.shard.number, thread.batch);
       if (pass.share == Share::thread_0 && worker.index != 0) continue;
+      if (thread.batch.rows == 0 && computes_rows(pass.kind)) continue;
       run_pass(StepMemory<T>(state_, pass, thread.batch, worker), thread);
       if (thread.stopped) return;
     }

@@ -18,6 +18,7 @@ Update<T>::Update(RunState<T>& state, const EpochRequest<T>& request)
 
 template <typename T>
 void Update<T>::run(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
+  if (memory.batch().rows == 0) return clear_gradients(memory);
   update_own_panels(memory, settings);
   update_chunks(memory, settings);
   if (memory.batch().zero_columns != nullptr && trains(0)) update_zero_columns(memory, settings);
@@ -189,6 +190,17 @@ void Update<T>::for_panels(int index, int count, Work work) const {
       }
     }
   }
+}
+
+/// The gradients of a shard without rows.
+template <typename T>
+void Update<T>::clear_gradients(const StepMemory<T>& memory) {
+  for_panels(memory.worker().index, memory.worker().count,
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
+               if (!array.is_trained()) return;
+               const GradientSink<T> sink = memory.sink(part_of(array), {});
+               std::fill_n(parallel_element(sink, sink.gradients, array.first.data + offset), array.first.stride(), T{0});
+             });
 }
 
 /// Adds the topmost of the stack of sums to those below it, as the tree of the shards wants it.

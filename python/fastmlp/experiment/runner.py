@@ -330,6 +330,8 @@ class RunRecorder(Callback):
         Function that is called as ``listener(record, is_best)`` after each epoch.
     """
 
+    writes = True
+
     def __init__(
         self,
         config: Config,
