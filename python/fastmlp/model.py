@@ -505,6 +505,7 @@ class MLP(Network):
             if group is not None:
                 plan = continuation.run.plan
                 group.agree({"instruction set (FASTMLP_ISA)": plan["isa"]})
+                group.begin()
             initial: dict[str, Array] | None = None
 
             def begin() -> None:

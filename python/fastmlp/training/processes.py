@@ -53,7 +53,7 @@ class Group:
         self.communicator = communicator
         self.rank: int = communicator.Get_rank()
         self.size: int = communicator.Get_size()
-        self._has_agreed = False
+        self._trains = False
         self._ends_alike = False
 
     @property
@@ -66,6 +66,21 @@ class Group:
         result: R = self.communicator.bcast(value, root=0)
         return result
 
+    def gathered(self, value: R) -> list[R]:
+        """Return the values of all processes, by rank; used before the training.
+
+        Raises
+        ------
+        RuntimeError
+            Another process failed before it came here.
+        """
+        told: list[tuple[str | None, R]] = self.communicator.allgather((None, value))
+        for rank, (failure, _) in enumerate(told):
+            if failure is not None:
+                self._ends_alike = True
+                raise RuntimeError(f"rank {rank} failed before the training began: {failure}")
+        return [value for _, value in told]
+
     def agree(self, settings: Mapping[str, object]) -> None:
         """Require that all processes have equal settings.
 
@@ -76,16 +91,10 @@ class Group:
         RuntimeError
             Another process failed before it came here.
         """
-        told: list[tuple[str | None, dict[str, object]]]
-        told = self.communicator.allgather((None, dict(settings)))
-        self._has_agreed = True
-        for rank, (failure, _) in enumerate(told):
-            if failure is not None:
-                self._ends_alike = True
-                raise RuntimeError(f"rank {rank} failed before the training began: {failure}")
+        told = self.gathered(dict(settings))
         differing = []
-        for name, first in told[0][1].items():
-            for rank, (_, others) in enumerate(told):
+        for name, first in told[0].items():
+            for rank, others in enumerate(told):
                 if others.get(name) != first:
                     differing.append(f"{name} is {first} on rank 0 and {others.get(name)} on {rank}")
                     break
@@ -106,6 +115,10 @@ class Group:
                 "must change a model in the same way on all ranks"
             )
 
+    def begin(self) -> None:
+        """Note that the training begins: from now on an error of one process ends all."""
+        self._trains = True
+
     def note_end(self) -> None:
         """Note that all processes end this training now, each by an error of its own."""
         self._ends_alike = True
@@ -114,9 +127,9 @@ class Group:
         """Tell the others of an error; end all processes if they are in the training already."""
         if self._ends_alike or isinstance(error, DivergedError):
             return
-        if not self._has_agreed:
+        if not self._trains:
             self._ends_alike = True
-            self.communicator.allgather((f"{type(error).__name__}: {error}", {}))
+            self.communicator.allgather((f"{type(error).__name__}: {error}", None))
             return
         traceback.print_exception(error)
         print(
@@ -139,10 +152,13 @@ def ends_together(function: Callable[P, R]) -> Callable[P, R]:
     def with_group(*args: P.args, **named: P.kwargs) -> R:
         if named.get("communicator") is None:
             return function(*args, **named)
-        group = Group(named["communicator"])
+        given = named["communicator"]
+        group = given if isinstance(given, Group) else Group(given)
         named["communicator"] = group
         try:
-            return function(*args, **named)
+            result = function(*args, **named)
+            group.note_end()
+            return result
         except BaseException as error:
             group.fail(error)
             raise
