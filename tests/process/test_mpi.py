@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import fastmlp
 from support import mpi_training
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -97,8 +99,6 @@ def test_the_end_of_a_rank_ends_all_and_another_number_of_ranks_resumes(
     assert done.returncode != 0
     assert message in done.stderr + done.stdout
     whole = mpi_training.train({"fit": {"epochs": 5, "total_epochs": 5}}, None)
-    import fastmlp
-
     left = 5 - len(fastmlp.MLP.load(path).history.loss)
     assert left in (2, 3, 1)
     rest = trained(2, load=path, fit={"epochs": left, "resume": True})
@@ -134,3 +134,91 @@ def test_a_diverging_training_ends_alike_on_every_rank() -> None:
     done = run_training(2, fit={"rule": "SGD", "settings": {"learning_rate": 1e30}})
     assert done.returncode != 0
     assert done.stderr.count("DivergedError: training diverged in epoch 1 at step") == 2
+
+
+# ---------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((300, 4))
+    rows = [",".join(f"{v:.3f}" for v in row) + ("," + ("yes" if row[0] > 0 else "no")) for row in x]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["a,b,c,d,label", *rows]) + "\n")
+    return path
+
+
+def train_command(table: Path, out: str, *more: str) -> list[str]:
+    settings = ["--architecture", "mlp", "--epochs", "6", "--threads", "1", "--no-report"]
+    run = str(table.parent / out)
+    return ["-m", "fastmlp", "train", str(table), "--out", run, *settings, *more]
+
+
+def test_command_shares_one_run(table: Path) -> None:
+    """Three processes write the files of one with as many shards, and print once."""
+    together = run_ranks(3, *train_command(table, "together"))
+    assert together.returncode == 0, together.stderr
+    assert together.stderr.count("epoch 6/6") == 1
+    assert together.stdout.count("test accuracy") == 1
+    alone = run_ranks(1, *train_command(table, "alone", "--shards", "3"))
+    assert alone.returncode == 0, alone.stderr
+    one, other = (table.parent / name for name in ("together", "alone"))
+    for name in ("best.safetensors", "last.safetensors", "config.toml"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert sorted(path.name for path in one.iterdir()) == sorted(
+        path.name for path in other.iterdir()
+    )
+
+
+def test_command_whose_rank_was_killed_is_resumed_by_another_number_of_ranks(table: Path) -> None:
+    whole = run_ranks(1, *train_command(table, "whole", "--shards", "4"))
+    assert whole.returncode == 0, whole.stderr
+    program = (
+        "import os, signal, sys\n"
+        "from fastmlp.callbacks import EarlyStopping\n"
+        "from fastmlp.training.loop import TrainingLoop\n"
+        "import fastmlp.cli\n"
+        "end = TrainingLoop._end_epoch\n"
+        "def end_epoch(self, record):\n"
+        "    if record['epoch'] == 4 and os.environ.get('PMI_RANK') == '1':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    end(self, record)\n"
+        "TrainingLoop._end_epoch = end_epoch\n"
+        "sys.argv[0] = 'fastmlp'\n"
+        "sys.exit(fastmlp.cli.main())\n"
+    )
+    killed = table.parent / "killed.py"
+    killed.write_text(program)
+    more = ["--shards", "4", "--checkpoint-every", "1"]
+    _, _, *arguments = train_command(table, "parted", *more)
+    done = run_ranks(2, str(killed), *arguments)
+    assert done.returncode != 0
+    rest = run_ranks(3, "-m", "fastmlp", "train", "--resume", str(table.parent / "parted"))
+    assert rest.returncode == 0, rest.stderr
+    one, other = (table.parent / name / "last.safetensors" for name in ("whole", "parted"))
+    assert parameters_of(one) == parameters_of(other)
+
+
+def parameters_of(path: Path) -> dict[str, bytes]:
+    model = fastmlp.MLP.load(path)
+    return {name: array.tobytes() for name, array in model.parameters().items()}
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["--epochs", "0"], 2, "--epochs"),
+        (["--folds", "3"], 2, "--folds must be left out with several processes of mpiexec"),
+        (["--set", "optimizer.name=lbfgs"], 2, "LBFGS takes neither shards nor a communicator"),
+        (["--shards", "1"], 2, "shards must be >= 2, the number of processes"),
+    ],
+    ids=["epochs", "folds", "lbfgs", "shards"],
+)
+def test_command_reports_an_error_once(
+    more: list[str], code: int, message: str, table: Path
+) -> None:
+    done = run_ranks(2, *train_command(table, "run", *more))
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("fastmlp: error:") == 1
+    assert message in done.stderr
