@@ -643,11 +643,11 @@ void Epoch<T>::sum_results(const StepMemory<T>& memory) {
 template <typename T>
 void Epoch<T>::exchange_shards(const StepMemory<T>& memory) {
   memory.require_declared(Buffer::diverged, 0, Mode::writes);
-  ShardExchange<T> exchange{.gradients = state_.sink.gradients,
-                            .elements = state_.mlp.parameter_elements(),
-                            .results = results_.data(),
-                            .sums = static_cast<std::int64_t>(
-                                shard_sums(state_.shards.count, state_.shards.own).size())};
+  ShardExchange<T> exchange{
+      .gradients = state_.sink.gradients,
+      .elements = state_.mlp.parameter_elements(),
+      .results = results_.data(),
+      .sums = static_cast<std::int64_t>(shard_sums(state_.shards.count, state_.shards.own).size())};
   if (diverged_.load(std::memory_order_relaxed)) exchange.status = StepStatus::diverged;
   if (stops_now_) exchange.status = StepStatus::stops;
   if (!request_.exchange(exchange)) exchange.status = StepStatus::stops;

@@ -1,5 +1,5 @@
-// Shards: contiguous blocks of the rows of a batch, whose gradients are added in a fixed binary tree. The result depends
-// on the number of shards, not on who computes which of them.
+// Shards: contiguous blocks of the rows of a batch, whose gradients are added in a fixed binary tree. The result
+// depends on the number of shards, not on who computes which of them.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,16 @@ struct Shards {
   bool exchanges() const { return own.size() < count; }
 };
 
-/// The largest nodes of the tree within `range`, in order. The left child of a node with n leaves has as many of them as
-/// the largest power of two below n.
+/// The largest nodes of the tree within `range`, in order. The left child of a node with n leaves has as many of them
+/// as the largest power of two below n.
 std::vector<Range> shard_sums(std::int64_t shards, Range range);
 
 /// Where a process keeps the gradient of a shard: on a stack of sums, whose topmost are then added while the tree has
 /// their sum.
 struct ShardPlace {
-  std::int64_t number = 0;     // among the shards of the process
-  std::size_t level = 0;       // of the stack
-  std::size_t additions = 0;   // of the two topmost sums
+  std::int64_t number = 0;    // among the shards of the process
+  std::size_t level = 0;      // of the stack
+  std::size_t additions = 0;  // of the two topmost sums
 };
 
 /// The places of the shards of a process, in order.

@@ -160,7 +160,8 @@ class StepBuilder {
   }
 
   void exchange_shards() {
-    std::vector<Access> accesses{writes(Buffer::stop, 0, Share::thread_0), writes(Buffer::diverged, 0, Share::thread_0)};
+    std::vector<Access> accesses{writes(Buffer::stop, 0, Share::thread_0),
+                                 writes(Buffer::diverged, 0, Share::thread_0)};
     for (const std::size_t part : trained_parts()) accesses.push_back(writes(Buffer::gradients, part, Share::thread_0));
     add(PassKind::exchange_shards, Share::thread_0, std::move(accesses));
   }

@@ -19,9 +19,9 @@ std::int64_t checked_batch(std::int64_t batch_size) {
 
 /// Batch normalization and functions of the user compute with all rows of a batch at once.
 const Shards& checked_shards(const NetworkSpec& spec, std::int64_t batch_size, const Shards& shards) {
-  require(shards.count >= 1 && shards.count <= batch_size,
-          "shards must be from 1 to the batch size, " + std::to_string(batch_size) + ", got " +
-              std::to_string(shards.count));
+  require(shards.count >= 1 && shards.count <= batch_size, "shards must be from 1 to the batch size, " +
+                                                               std::to_string(batch_size) + ", got " +
+                                                               std::to_string(shards.count));
   require(shards.own.begin >= 0 && shards.own.size() >= 1 && shards.own.end <= shards.count,
           "a process must have one or more of the shards");
   if (!shards.divides()) return shards;

@@ -54,7 +54,7 @@ struct ShardResults {
 /// What a process has of a step, and what it gets.
 template <typename T>
 struct ShardExchange {
-  T* gradients = nullptr;       // `sums` arrays of `elements`; the sum over all shards takes the place of the first
+  T* gradients = nullptr;  // `sums` arrays of `elements`; the sum over all shards takes the place of the first
   std::int64_t elements = 0;
   ShardResults* results = nullptr;  // likewise
   std::int64_t sums = 0;

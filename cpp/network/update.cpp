@@ -199,7 +199,8 @@ void Update<T>::clear_gradients(const StepMemory<T>& memory) {
              [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
                if (!array.is_trained()) return;
                const GradientSink<T> sink = memory.sink(part_of(array), {});
-               std::fill_n(parallel_element(sink, sink.gradients, array.first.data + offset), array.first.stride(), T{0});
+               std::fill_n(parallel_element(sink, sink.gradients, array.first.data + offset), array.first.stride(),
+                           T{0});
              });
 }
 
@@ -235,8 +236,9 @@ void Update<T>::measure_norms(const StepMemory<T>& memory) {
   });
 }
 
-/// Updates the parameters from the kept gradients, after it scaled these, where their norm exceeds a bound, to that norm
-/// and bounded their elements: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+/// Updates the parameters from the kept gradients, after it scaled these, where their norm exceeds a bound, to that
+/// norm and bounded their elements: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural
+/// networks", ICML 2013.
 template <typename T>
 void Update<T>::apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   const StepSettings& wanted = request_.settings;

@@ -7,7 +7,8 @@
 
 namespace fastmlp {
 
-/// The random numbers of panel p from a row of the batch on, in one step. level: number of the activation, 0 for the input.
+/// The random numbers of panel p from a row of the batch on, in one step. level: number of the activation, 0 for the
+/// input.
 template <typename T>
 inline RandomBlock random_block(const Panels<T>& matrix, RandomPurpose purpose, std::uint64_t seed, std::uint32_t level,
                                 std::uint32_t step, std::int64_t row, std::int64_t p) {

@@ -631,6 +631,7 @@ class MLP(Network):
         names = ("total_epochs", "optimizer", "averaging", "dropout_schedule", "resume")
         settings = self._architecture.arguments() | asdict(planned)
         settings |= dict(zip(names, others, strict=True))
+        described: dict[str, object]
         described = {name: described_setting(value) for name, value in settings.items()}
         described["layer_sizes"] = described_setting(self.layer_sizes)
         described["trainable"] = described_setting(self.trainable)

@@ -143,7 +143,9 @@ def test_a_diverging_training_ends_alike_on_every_rank() -> None:
 def table(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((300, 4))
-    rows = [",".join(f"{v:.3f}" for v in row) + ("," + ("yes" if row[0] > 0 else "no")) for row in x]
+    rows = [
+        ",".join(f"{v:.3f}" for v in row) + ("," + ("yes" if row[0] > 0 else "no")) for row in x
+    ]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["a,b,c,d,label", *rows]) + "\n")
     return path

@@ -90,14 +90,11 @@ def test_training_follows_the_oracle_within_derived_bounds(shards: int, dtype: s
         rows = slice(start, start + 20)
         bound.step(oracle, x[rows].astype(np.float64), y[rows], 0.1, 0.5, 0.0)
         oracle.step(x[rows], y[rows], 0.1, 0.5)
+    actual = model.parameters()
     for layer in range(2):
-        actual = model.parameters()
-        assert_within(
-            actual[f"layers.{layer}.weights"], oracle.weights[layer], bound.weights[layer], f"{SEED}"
-        )
-        assert_within(
-            actual[f"layers.{layer}.biases"], oracle.biases[layer], bound.biases[layer], f"{SEED}"
-        )
+        for kind in ("weights", "biases"):
+            exact, error = getattr(oracle, kind)[layer], getattr(bound, kind)[layer]
+            assert_within(actual[f"layers.{layer}.{kind}"], exact, error, f"{kind}, seed {SEED}")
 
 
 EXACT: dict[str, dict[str, Any]] = {
@@ -136,7 +133,7 @@ def test_integers_are_added_exactly(options: dict[str, Any]) -> None:
 
 
 def tree(begin: int, end: int) -> set[tuple[int, int]]:
-    """Return the nodes of the tree: the left child has the largest power of two below the leaves."""
+    """Return the nodes; the left child has the largest power of two below the leaves."""
     if end - begin == 1:
         return {(begin, end)}
     left = begin + (1 << ((end - begin - 1).bit_length() - 1))
@@ -204,9 +201,7 @@ def test_gradients_are_added_along_the_tree() -> None:
         run(begin, end, recorder)
         sums = _core.shard_sums(shards, begin, end)
         assert len(sums) == len(recorder.gradients)
-        for node, gradient, result in zip(
-            sums, recorder.gradients, recorder.results, strict=True
-        ):
+        for node, gradient, result in zip(sums, recorder.gradients, recorder.results, strict=True):
             assert_same_bits(gradient, added(*node)[0], f"{node} of {shards}, seed {SEED}")
             assert_same_bits(result, added(*node)[1], f"{node} of {shards}, seed {SEED}")
 

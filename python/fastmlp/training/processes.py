@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +96,9 @@ class Group:
         for name, first in told[0].items():
             for rank, others in enumerate(told):
                 if others.get(name) != first:
-                    differing.append(f"{name} is {first} on rank 0 and {others.get(name)} on {rank}")
+                    differing.append(
+                        f"{name} is {first} on rank 0 and {others.get(name)} on {rank}"
+                    )
                     break
         if differing:
             self._ends_alike = True
@@ -111,8 +113,8 @@ class Group:
         odd = [rank for rank, other in enumerate(values) if other != values[0]]
         if odd:
             raise RuntimeError(
-                f"{name} of rank {', '.join(map(str, odd))} differ from those of rank 0: a callback "
-                "must change a model in the same way on all ranks"
+                f"{name} of rank {', '.join(map(str, odd))} differ from those of rank 0: a "
+                "callback must change a model in the same way on all ranks"
             )
 
     def begin(self) -> None:
@@ -185,20 +187,20 @@ class Shards:
     def __init__(self, count: int = 1, group: Group | None = None) -> None:
         self.count = count
         self._group = group
-        self._size = 1 if group is None else group.size
-        self._rank = 0 if group is None else group.rank
-        if self._size > count:
+        self.size = 1 if group is None else group.size
+        self.rank = 0 if group is None else group.rank
+        if self.size > count:
             raise ValueError(
-                f"shards must be >= {self._size}, the number of processes of the communicator, got "
+                f"shards must be >= {self.size}, the number of processes of the communicator, got "
                 f"{count}"
             )
-        self.begin, self.end = even_share(count, self._rank, self._size)
+        self.begin, self.end = even_share(count, self.rank, self.size)
         self._messages: _Messages | None = None
 
     @property
     def exchange(self) -> Callable[[Array, Array, int], int] | None:
         """The function that the core calls in every step; None if no other process has shards."""
-        return None if self._size == 1 else self._exchange
+        return None if self.size == 1 else self._exchange
 
     def require_joint(self) -> None:
         """Raise RuntimeError because another process has ended the training."""
@@ -234,67 +236,72 @@ class Shards:
         return 0
 
 
-class _Messages:
-    """The memory of an exchange: blocks from each process to each other, and their sums.
+class _Block(NamedTuple):
+    """What one process sends to another: views of the memory of a message."""
 
-    A block is a header, the status and the results of the sender, and a slice of its gradients.
-    """
+    status: npt.NDArray[np.int64]
+    results: npt.NDArray[np.float64]
+    gradients: Array  # a slice of them, of shape (sums, elements)
+
+
+class _Messages:
+    """The memory of an exchange: blocks from each process to each other, and their sums."""
 
     def __init__(self, shards: Shards, elements: int, dtype: np.dtype[Any]) -> None:
-        size, rank = shards._size, shards._rank
-        nodes = [_core.shard_sums(shards.count, *even_share(shards.count, r, size)) for r in range(size)]
-        parts = [even_share(elements, r, size) for r in range(size)]
-        widths = [end - begin for begin, end in parts]
-        self.slices = (widths, [begin for begin, _ in parts])
-        self._parts = parts
-        sent = [(len(nodes[rank]), width) for width in widths]
-        received = [(len(own), widths[rank]) for own in nodes]
-        self.sent, self._to = _blocks(sent, dtype)
-        self.received, self._from = _blocks(received, dtype)
-        self.slice = self._from[0][2][0]
+        count, size, rank = shards.count, shards.size, shards.rank
+        nodes = [_core.shard_sums(count, *even_share(count, r, size)) for r in range(size)]
+        self._slices = [even_share(elements, r, size) for r in range(size)]
+        widths = [end - begin for begin, end in self._slices]
+        self.slices = (widths, [begin for begin, _ in self._slices])  # for MPI
+        self.sent, self._to = _blocks([(len(nodes[rank]), width) for width in widths], dtype)
+        self.received, self._from = _blocks([(len(own), widths[rank]) for own in nodes], dtype)
         self.results = np.zeros((sum(map(len, nodes)), 2))
-        self._additions = _additions(shards.count, [node for own in nodes for node in own])
-        self._gradients = [row for _, _, rows in self._from for row in rows]
+        self._gradients: list[Array] = [row for block in self._from for row in block.gradients]
+        self._additions = _additions(count, [node for own in nodes for node in own])
+
+    @property
+    def slice(self) -> Array:
+        """The slice of the gradient that this process has added."""
+        return self._gradients[0]
 
     def pack(self, gradients: Array, results: Array, status: int) -> None:
-        for (begin, end), (own_status, own_results, rows) in zip(self._parts, self._to, strict=True):
-            own_status[0] = status
-            own_results[:] = results
-            rows[:] = gradients[:, begin:end]
+        for (begin, end), block in zip(self._slices, self._to, strict=True):
+            block.status[0] = status
+            block.results[:] = results
+            block.gradients[:] = gradients[:, begin:end]
 
     def status(self) -> int:
-        return max(int(status[0]) for status, _, _ in self._from)
+        return max(int(block.status[0]) for block in self._from)
 
     def add(self) -> None:
         """Add the sums of all nodes along the tree, into the first."""
-        np.concatenate([results for _, results, _ in self._from], out=self.results)
+        np.concatenate([block.results for block in self._from], out=self.results)
         for left, right in self._additions:
             np.add(self._gradients[left], self._gradients[right], out=self._gradients[left])
             self.results[left] += self.results[right]
 
 
-def _blocks(
-    shapes: list[tuple[int, int]], dtype: np.dtype[Any]
-) -> tuple[list[Any], list[tuple[Array, Array, Array]]]:
-    """Return a message of blocks for MPI, and status, results and slices of each block."""
-    headers = [8 + 16 * sums for sums, _ in shapes]
-    sizes = [
-        -(-(_aligned(header) + sums * width * dtype.itemsize) // _LINE) * _LINE
-        for header, (sums, width) in zip(headers, shapes, strict=True)
+def _blocks(shapes: list[tuple[int, int]], dtype: np.dtype[Any]) -> tuple[list[Any], list[_Block]]:
+    """Return a message for MPI, and its blocks, whose gradients have these shapes."""
+    parts = [
+        [_aligned(8), _aligned(16 * sums), _aligned(sums * width * dtype.itemsize)]
+        for sums, width in shapes
     ]
-    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    sizes = [sum(part) for part in parts]
+    starts = [sum(sizes[:block]) for block in range(len(sizes))]
     buffer = np.zeros(sum(sizes), np.uint8)
-    views = []
-    for start, header, (sums, width) in zip(starts, headers, shapes, strict=True):
-        rows = start + _aligned(header)
-        views.append(
-            (
-                buffer[start : start + 8].view(np.int64),
-                buffer[start + 8 : start + header].view(np.float64).reshape(sums, 2),
-                buffer[rows : rows + sums * width * dtype.itemsize].view(dtype).reshape(sums, width),
+    blocks = []
+    for start, (status, results, _), (sums, width) in zip(starts, parts, shapes, strict=True):
+        places = (start, start + status, start + status + results)
+        views = [buffer[place:] for place in places]
+        blocks.append(
+            _Block(
+                views[0][:8].view(np.int64),
+                views[1][: 16 * sums].view(np.float64).reshape(sums, 2),
+                views[2][: sums * width * dtype.itemsize].view(dtype).reshape(sums, width),
             )
         )
-    return [buffer, (sizes, starts)], views
+    return [buffer, (sizes, starts)], blocks
 
 
 def _aligned(size: int) -> int:
