@@ -95,7 +95,6 @@ class StepBuilder {
       : spec_(spec), plan_(plan), features_(features), layers_(spec.layers.size()) {}
 
   std::vector<Pass> build(const std::vector<Pass>& before) {
-    if (features_.with_penalty) sum_penalty();
     if (features_.shards.divides()) {
       for (const ShardPlace& place : shard_places(features_.shards)) shard(place);
       if (features_.shards.exchanges()) exchange_shards();
@@ -137,6 +136,7 @@ class StepBuilder {
     if (features_.scans_columns) {
       add(PassKind::collect_columns, Share::own_copy, {reads(Buffer::column_marks, 0, Share::whole)});
     }
+    if (features_.with_penalty && shard_.number == 0) sum_penalty();
     gather();
     for (std::size_t l = 0; l < layers_; ++l) forward(l);
     loss();

@@ -106,7 +106,7 @@ void Update<T>::update_chunks(const StepMemory<T>& memory, const StepUpdate<T>& 
   memory.require_declared(Buffer::next_chunk, 0, Mode::reads);
   const int threads = memory.worker().count;
   const std::int64_t chunk = threads == 1 ? blocks : std::max<std::int64_t>(1, blocks / (threads * kChunksPerThread));
-  const auto take = [&] { return next_block_.fetch_add(chunk, std::memory_order_relaxed); };
+  const auto take = [&] { return next_block_.fetch_add(chunk, std::memory_order_relaxed) - first_block_; };
   for (std::int64_t first = take(); first < blocks; first = take()) {
     const Range taken{first, std::min(first + chunk, blocks)};
     if (taken.begin < columns) update_embeddings(memory, {taken.begin, std::min(taken.end, columns)}, settings);

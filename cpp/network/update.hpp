@@ -18,7 +18,7 @@ class Update {
 
   bool trains(std::size_t l) const { return request_.trainable.empty() || request_.trainable[l]; }
   /// Makes all chunks available again. One thread calls it before any thread calls `run`.
-  void restart_chunks() { next_block_.store(0, std::memory_order_relaxed); }
+  void restart_chunks() { first_block_ = next_block_.load(std::memory_order_relaxed); }
 
   // Passes of a step.
   void run(const StepMemory<T>& memory, const StepUpdate<T>& settings);
@@ -52,7 +52,8 @@ class Update {
   const EpochRequest<T>& request_;
   const KernelTable<T>& kernels_;
   const std::size_t layers_;
-  alignas(kCacheLine) std::atomic<std::int64_t> next_block_{0};
+  alignas(kCacheLine) std::atomic<std::int64_t> next_block_{0};  // of all updates
+  std::int64_t first_block_ = 0;                                 // of this update
 };
 
 }  // namespace fastmlp

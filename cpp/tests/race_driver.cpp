@@ -362,7 +362,7 @@ EpochRequest<float> make_request(const Configuration& configuration, const Netwo
   if (configuration.shards.exchanges()) {
     // As if the other processes had the same.
     request.exchange = [](ShardExchange<float>& exchange) {
-      for (std::int64_t i = 0; i < exchange.elements; ++i) exchange.gradients[i] *= 2;
+      for (std::int64_t i = 0; i < exchange.sums * exchange.elements; ++i) exchange.gradients[i] *= 2;
       return true;
     };
   }
