@@ -130,8 +130,16 @@ def test_there_are_no_more_ranks_than_shards() -> None:
     assert "shards must be >= 3, the number of processes of the communicator, got 2" in done.stderr
 
 
-def test_a_diverging_training_ends_alike_on_every_rank() -> None:
-    done = run_training(2, fit={"rule": "SGD", "settings": {"learning_rate": 1e30}})
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"fit": {"rule": "SGD", "settings": {"learning_rate": 1e30}}},
+        {"model": {"input_scale": 1}, "large": 3e38},  # a sample, that is of one rank
+    ],
+    ids=["rate", "sample"],
+)
+def test_a_diverging_training_ends_alike_on_every_rank(job: dict[str, Any]) -> None:
+    done = run_training(2, **job)
     assert done.returncode != 0
     assert done.stderr.count("DivergedError: training diverged in epoch 1 at step") == 2
 

@@ -3,7 +3,7 @@
     mpiexec -n 4 python tests/support/mpi_training.py '{"fit": {"epochs": 3}}'
 
 Prints a line of JSON from the first rank: digests of parameters and history. The argument may hold
-options of the model and of `fit`, both for single ranks too, an event ("die", "raise", "move": of
+options of the model and of `fit`, both for single ranks too, a large sample, an event ("die", "raise", "move": of
 rank 1 after epoch 3), and files to load from and to save to.
 """
 
@@ -49,6 +49,8 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
     rank = 0 if communicator is None else communicator.Get_rank()
     own = job.get("ranks", {}).get(str(rank), {})
     x, y, weights = data()
+    if "large" in job:
+        x[70] = job["large"]
     fit = {"epochs": 4, "batch_size": 40, "shards": 12, "verbose": 0, **job.get("fit", {})}
     fit |= own.get("fit", {})
     fit["optimizer"] = getattr(fastmlp, fit.pop("rule", "Adam"))(**fit.pop("settings", {}))
