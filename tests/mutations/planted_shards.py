@@ -40,12 +40,6 @@ SHARD_MUTATIONS = [
         "",
     ),
     Mutation(
-        "columns are taken for zero that are not zero in a later shard",
-        EPOCH,
-        "if (scans && (thread.scans_left > 0 || place.number + 1 < state_.shards.own.size())) {",
-        "if (scans && thread.scans_left > 0) {",
-    ),
-    Mutation(
         "sums of processes are added in the order of their ranks",
         PROCESSES,
         "while len(stack) > 1 and len(_core.shard_sums(shards, stack[-2][0], stack[-1][1])) == 1:",
