@@ -47,7 +47,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "bench": ("bench",),
     "command line": (
         "cli.completion", "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing",
-        "cli.progress",
+        "cli.progress", "cli.ranks",
         "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.signals", "cli.sources",
         "cli.variables",
     ),

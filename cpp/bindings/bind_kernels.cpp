@@ -420,7 +420,7 @@ py::tuple disturb(const Array<T>& x, double rate, double deviation, std::uint64_
   const PanelBuffer<T> noisy(x, kernels.panel);
   for (std::int64_t p = 0; p < dropped.panels().count(); ++p) {
     drop_values<T>(kernels, {dropped.panels()}, {rate, seed, level, step}, {0, x.shape(0)}, p);
-    add_noise(kernels, noisy.panels(), deviation, seed, step, {0, x.shape(0)}, p);
+    add_noise(kernels, noisy.panels(), deviation, seed, step, {}, {0, x.shape(0)}, p);
   }
   return py::make_tuple(dropped.to_array(), noisy.to_array());
 }

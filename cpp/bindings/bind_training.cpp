@@ -35,10 +35,11 @@ struct Run {
   std::shared_ptr<Network<T>> network;
   Trainer<T> trainer;
 
-  Run(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, const std::string& optimizer, int threads)
+  Run(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, const std::string& optimizer, int threads,
+      std::int64_t shards, std::int64_t first_shard, std::int64_t last_shard)
       : network(std::move(owner)),
         trainer(network->mlp, batch_size, static_cast<Optimizer>(find_name(kOptimizerNames, optimizer, "optimizer")),
-                threads) {}
+                threads, nullptr, {shards, {first_shard, last_shard < 0 ? shards : last_shard}}) {}
 };
 
 template <typename T>
@@ -110,6 +111,22 @@ UserLoss<T> user_loss(const py::object& function, const GroupTargets<T>& targets
   };
 }
 
+/// Wraps a Python function (gradients, results, status) -> status; see python/fastmlp/training/shards.py.
+template <typename T>
+Exchange<T> shard_exchange(const py::object& function, PythonMonitor& monitor) {
+  if (function.is_none()) return {};
+  return [&function, &monitor](ShardExchange<T>& exchange) {
+    return monitor.call([&] {
+      // An owner, although it owns nothing: without one the constructor would copy.
+      const py::capsule owner(exchange.gradients, [](void*) {});
+      const py::array_t<T> gradients({exchange.sums, exchange.elements}, exchange.gradients, owner);
+      const py::array_t<double> results({exchange.sums, std::int64_t{2}}, &exchange.results->loss, owner);
+      const auto status = call_inside(function, py::make_tuple(gradients, results, static_cast<int>(exchange.status)));
+      exchange.status = static_cast<StepStatus>(py::cast<int>(status));
+    });
+  };
+}
+
 /// The part of a request that training and gradients share.
 template <typename T>
 EpochRequest<T> make_request(const Network<T>& network, const py::object& x, const py::list& y,
@@ -149,7 +166,7 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
                    const std::vector<double>& learning_rates, const std::vector<double>& decays,
                    const std::vector<double>& dropout_factors, const py::list& rates,
                    const std::vector<bool>& trainable, bool with_penalty, bool record_losses,
-                   const py::object& loss_function, const py::object& progress) {
+                   const py::object& loss_function, const py::object& exchange, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
   KeptArguments kept;
   EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept);
@@ -179,6 +196,7 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   }
   PythonMonitor monitor;
   request.user_loss = user_loss<T>(loss_function, request.targets[0], monitor);
+  request.exchange = shard_exchange<T>(exchange, monitor);
   request.monitor = [&](const Progress& state) {
     return monitor([&] {
       if (progress.is_none()) return;
@@ -405,8 +423,9 @@ template <typename T>
 void register_training_types(py::module_& module, const char* run_name, const char* gradient_name) {
   using Owner = std::shared_ptr<Network<T>>;
   py::class_<Run<T>>(module, run_name)
-      .def(py::init<Owner, std::int64_t, const std::string&, int>(), py::arg("network"), py::arg("batch_size"),
-           py::arg("optimizer"), py::arg("threads"))
+      .def(py::init<Owner, std::int64_t, const std::string&, int, std::int64_t, std::int64_t, std::int64_t>(),
+           py::arg("network"), py::arg("batch_size"), py::arg("optimizer"), py::arg("threads"), py::arg("shards") = 1,
+           py::arg("first_shard") = 0, py::arg("last_shard") = -1)
       .def_property_readonly("plan", plan_of<T>)
       .def_property_readonly("position", [](const Run<T>& run) { return position_array(run.trainer.state()); })
       .def_property_readonly("has_averages",
@@ -444,7 +463,8 @@ void register_training_types(py::module_& module, const char* run_name, const ch
            py::arg("drop_last") = false, py::arg("learning_rates") = std::vector<double>{},
            py::arg("decays") = std::vector<double>{}, py::arg("dropout_factors") = std::vector<double>{},
            py::arg("rates") = py::list(), py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,
-           py::arg("record_losses") = false, py::arg("loss_function") = py::none(), py::arg("progress") = py::none());
+           py::arg("record_losses") = false, py::arg("loss_function") = py::none(), py::arg("exchange") = py::none(),
+           py::arg("progress") = py::none());
   py::class_<Gradient<T>>(module, gradient_name)
       .def(py::init<Owner, std::int64_t, int>(), py::arg("network"), py::arg("batch_size"), py::arg("threads"))
       .def("compute", compute_gradient<T>, py::arg("x"), py::arg("y"), py::kw_only(),
@@ -455,6 +475,15 @@ void register_training_types(py::module_& module, const char* run_name, const ch
 }  // namespace
 
 void register_training(py::module_& module) {
+  module.def(
+      "shard_sums",
+      [](std::int64_t shards, std::int64_t begin, std::int64_t end) {
+        require(shards >= 1 && begin >= 0 && begin <= end && end <= shards, "begin and end must be shards");
+        std::vector<std::pair<std::int64_t, std::int64_t>> nodes;
+        for (const Range& node : shard_sums(shards, {begin, end})) nodes.emplace_back(node.begin, node.end);
+        return nodes;
+      },
+      py::arg("shards"), py::arg("begin"), py::arg("end"));
   register_training_types<float>(module, "Run32", "Gradient32");
   register_training_types<double>(module, "Run64", "Gradient64");
 }

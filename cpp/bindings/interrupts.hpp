@@ -21,10 +21,18 @@ class PythonMonitor {
   /// Takes the GIL. Returns false to stop the computation.
   template <typename Report>
   bool operator()(Report report) {
+    return call([&] {
+      if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
+      report();
+    });
+  }
+
+  /// The same without a look for signals, for what other processes wait for.
+  template <typename Report>
+  bool call(Report report) {
     if (interpreter_ends()) return false;
     const PythonInside gil;
     try {
-      if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
       report();
       return true;
     } catch (...) {  // also errors of converting Python's result

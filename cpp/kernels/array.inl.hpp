@@ -68,6 +68,11 @@ static void clip(std::int64_t n, T factor, T bound, T* gradient) {
 }
 
 template <typename T>
+static void add(std::int64_t n, const T* values, T* sums) {
+  for (std::int64_t i = 0; i < n; i += kLanes<T>) store(sums + i, load(sums + i) + load(values + i));
+}
+
+template <typename T>
 static void move_averages(std::int64_t n, T decay, const T* values, T* averages) {
   for (std::int64_t i = 0; i < n; i += kLanes<T>) {
     Vec<T> average = load(averages + i);

@@ -299,6 +299,8 @@ struct KernelTable {
   int slots[static_cast<int>(Optimizer::count)];
   /// gradient = gradient * factor, not beyond +-bound. n as above.
   void (*clip)(std::int64_t n, T factor, T bound, T* gradient);
+  /// sums += values; n is a multiple of the panel.
+  void (*add)(std::int64_t n, const T* values, T* sums);
   /// averages = decay * averages + (1 - decay) * values. n as above.
   void (*move_averages)(std::int64_t n, T decay, const T* values, T* averages);
   /// sums[lane] = sum over rows of the squares of one panel's rows, in the order of row_sums.inl.hpp.

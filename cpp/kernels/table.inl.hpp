@@ -87,6 +87,7 @@ static constexpr KernelTable<T> make_table() {
       .update = {FASTMLP_OPTIMIZERS(FASTMLP_UPDATE)},
       .slots = {FASTMLP_OPTIMIZERS(FASTMLP_SLOTS)},
       .clip = clip<T>,
+      .add = add<T>,
       .move_averages = move_averages<T>,
       .column_squares = column_squares<T>,
       .limit_norms = limit_norms<T>,

@@ -25,6 +25,9 @@ Range requested_steps(const Batches& batches, const EpochRequest<T>& request) {
   return {request.first_step, request.first_step + (request.steps < 0 ? left : std::min(request.steps, left))};
 }
 
+/// Whether a pass has nothing to do in a shard without rows.
+bool computes_rows(PassKind kind) { return kind < PassKind::report_progress && kind != PassKind::sum_penalty; }
+
 /// Adds in eight partial sums, so that no addition waits for the previous one.
 template <typename T>
 double sum_of(const T* values, std::int64_t count) {
@@ -55,7 +58,8 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const Sample
                     StepUpdate<T>(spec_.layers.size(), spec_.inputs.size(), !request.rates.empty())),
       scanning_passes_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
       plain_passes_(make_step(spec_, state.plan, step_features(state, request, false), scanning_passes_)),
-      progress_(state.sums_before(request)) {}
+      progress_(state.sums_before(request)),
+      results_(stack_height(state.shards)) {}
 
 template <typename T>
 void Epoch<T>::run(const Worker& worker) {
@@ -63,14 +67,17 @@ void Epoch<T>::run(const Worker& worker) {
       !(request_.training && spec_.disturbs_input()) && !spec_.has_input_stage() && !request_.samples.standardized();
   ThreadState thread{first_moments_, fixed_input ? kScannedBatches : 0};
   thread.settings = &step_updates_[static_cast<std::size_t>(worker.index)];
-  if (thread.scans_left > 0) mark_columns(batches_.rows(steps_.begin), worker);
+  if (thread.scans_left > 0) mark_columns(next_samples(steps_.begin - 1, state_.shards.own.size() - 1), worker);
   for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++thread.steps) {
     const std::vector<Pass>& passes = thread.scans_left > 0 ? scanning_passes_ : plain_passes_;
     thread.batch = make_batch(i, thread);
     thread.computes = true;
+    std::int64_t shard = 0;
     for (const Pass& pass : passes) {
       if (pass.barrier_before) worker.barrier.wait();
+      if (pass.shard.number != shard) take_shard(shard = pass.shard.number, thread.batch);
       if (pass.share == Share::thread_0 && worker.index != 0) continue;
+      if (thread.batch.rows == 0 && computes_rows(pass.kind)) continue;
       run_pass(StepMemory<T>(state_, pass, thread.batch, worker), thread);
       if (thread.stopped) return;
     }
@@ -123,16 +130,52 @@ void Epoch<T>::run_pass(const StepMemory<T>& memory, ThreadState& thread) {
     case PassKind::prepare_next_batch:
       return prepare_next_batch(memory, thread);
     case PassKind::update:
-      return update_.run(memory, *thread.settings);
+      if (thread.computes) update_.run(memory, *thread.settings);
+      return;
+    case PassKind::add_gradients:
+      if (thread.computes) update_.add_gradients(memory);
+      return;
+    case PassKind::sum_results:
+      return sum_results(memory);
+    case PassKind::exchange_shards:
+      return exchange_shards(memory);
     case PassKind::measure_norms:
       return update_.measure_norms(memory);
-    case PassKind::clip:
-      return update_.clip(memory, *thread.settings);
+    case PassKind::apply_gradients:
+      return update_.apply_gradients(memory, *thread.settings);
     case PassKind::after_update:
       return update_.after_update(memory);
     case PassKind::record_results:
       return record_results(memory, thread);
   }
+}
+
+template <typename T>
+Range Epoch<T>::shard_rows(std::int64_t batch, std::int64_t shard) const {
+  const std::int64_t rows = batches_.rows(batch).size();
+  return even_share(rows, state_.shards.own.begin + shard, state_.shards.count);
+}
+
+template <typename T>
+Range Epoch<T>::next_samples(std::int64_t batch, std::int64_t shard) const {
+  const bool same = shard + 1 < state_.shards.own.size();
+  const std::int64_t next = same ? batch : batch + 1;
+  const std::int64_t first = batches_.rows(next).begin;
+  const Range rows = shard_rows(next, same ? shard + 1 : 0);
+  return {first + rows.begin, first + rows.end};
+}
+
+/// Lets a batch have the rows of a shard.
+template <typename T>
+void Epoch<T>::take_shard(std::int64_t shard, Batch<T>& batch) const {
+  const Range rows = shard_rows(batch.index, shard);
+  batch.first += rows.begin - batch.before;
+  batch.before = rows.begin;
+  batch.size = rows.size();
+  batch.inputs = batch.size * spec_.input_copies();
+  batch.rows = batch.size * spec_.members;
+  batch.columns = {};
+  batch.zero_columns = nullptr;
 }
 
 template <typename T>
@@ -150,14 +193,14 @@ Batch<T> Epoch<T>::make_batch(std::int64_t index, const ThreadState& thread) con
     weight /= static_cast<double>(orders);
   }
   const std::vector<double>& factors = request_.dropout_factors;
-  return {.index = index,
-          .first = rows.begin,
-          .size = rows.size(),
-          .inputs = rows.size() * spec_.input_copies(),
-          .rows = rows.size() * spec_.members,
-          .weight = weight,
-          .step = static_cast<std::uint32_t>(thread.moments.steps),
-          .dropout_factor = thread.steps < factors.size() ? factors[thread.steps] : 1};
+  Batch<T> batch{.index = index,
+                 .first = rows.begin,
+                 .whole = rows.size(),
+                 .weight = weight,
+                 .step = static_cast<std::uint32_t>(thread.moments.steps),
+                 .dropout_factor = thread.steps < factors.size() ? factors[thread.steps] : 1};
+  take_shard(0, batch);
+  return batch;
 }
 
 /// Dropout of the given activation, 0 being the input.
@@ -165,7 +208,7 @@ template <typename T>
 Dropout Epoch<T>::dropout(std::size_t activation, const Batch<T>& batch) const {
   const double rate = activation == 0 ? spec_.input_dropout : spec_.layers[activation - 1].dropout;
   return {request_.training ? rate * batch.dropout_factor : 0, request_.seed, static_cast<std::uint32_t>(activation),
-          batch.step};
+          batch.step, batch.places()};
 }
 
 template <typename T>
@@ -223,7 +266,7 @@ void Epoch<T>::gather(const StepMemory<T>& memory) {
   if (!request_.training || !spec_.disturbs_input()) return;
   for (std::int64_t p = 0; p < values.count(); ++p) {
     if (spec_.input_noise > 0) {
-      add_noise(kernels_, values, spec_.input_noise, request_.seed, batch.step, rows, p);
+      add_noise(kernels_, values, spec_.input_noise, request_.seed, batch.step, batch.places(), rows, p);
     }
     if (spec_.input_dropout > 0) drop_values<T>(kernels_, {values}, dropout(0, batch), rows, p);
   }
@@ -495,8 +538,11 @@ void Epoch<T>::update_running_moments(const StepMemory<T>& memory) {
 /// Prefetches the samples of the next step, or marks their columns, which fetches them too.
 template <typename T>
 void Epoch<T>::prepare_next_batch(const StepMemory<T>& memory, const ThreadState& thread) {
-  const Range next = batches_.rows(memory.batch().index + 1);
-  if (thread.scans_left > 0) {
+  const ShardPlace& place = memory.pass().shard;
+  const Range next = next_samples(memory.batch().index, place.number);
+  const bool scans = memory.pass().declares(Buffer::column_marks, 0, Mode::writes);
+  // The shards of a step are all scanned, or none is.
+  if (scans && (thread.scans_left > 0 || place.number + 1 < state_.shards.own.size())) {
     memory.require_declared(Buffer::column_marks, 0, Mode::writes);
     mark_columns(next, memory.worker());
     return;
@@ -579,19 +625,51 @@ double Epoch<T>::correct_weight(const Batch<T>& batch, const std::int32_t* corre
   return weight;
 }
 
+/// Sums the results of the rows, and adds them to those of other shards as their gradients.
+template <typename T>
+void Epoch<T>::sum_results(const StepMemory<T>& memory) {
+  const Batch<T>& batch = memory.batch();
+  const auto members = static_cast<double>(spec_.members);
+  const ShardPlace& place = memory.pass().shard;
+  results_[place.level] = {sum_of(memory.row_loss(Mode::reads), batch.rows) / members,
+                           correct_weight(batch, memory.correct(Mode::reads)) / members};
+  for (std::size_t top = place.level; top > place.level - place.additions; --top) {
+    results_[top - 1].loss += results_[top].loss;
+    results_[top - 1].correct += results_[top].correct;
+  }
+}
+
+/// All processes learn the sums over all shards, and decide alike.
+template <typename T>
+void Epoch<T>::exchange_shards(const StepMemory<T>& memory) {
+  memory.require_declared(Buffer::diverged, 0, Mode::writes);
+  ShardExchange<T> exchange{
+      .gradients = state_.sink.gradients,
+      .elements = state_.mlp.parameter_elements(),
+      .results = results_.data(),
+      .sums = static_cast<std::int64_t>(shard_sums(state_.shards.count, state_.shards.own).size())};
+  if (diverged_.load(std::memory_order_relaxed)) exchange.status = StepStatus::diverged;
+  if (stops_now_) exchange.status = StepStatus::stops;
+  if (!request_.exchange(exchange)) exchange.status = StepStatus::stops;
+  if (exchange.status == StepStatus::diverged) diverged_.store(true, std::memory_order_relaxed);
+  if (exchange.status != StepStatus::stops) return;
+  stop_.store(true, std::memory_order_relaxed);
+  stops_now_ = true;
+}
+
 /// Adds the results of the batch to the sums of the epoch, and completes the step.
 template <typename T>
 void Epoch<T>::record_results(const StepMemory<T>& memory, const ThreadState& thread) {
   const Batch<T>& batch = memory.batch();
-  const auto members = static_cast<double>(spec_.members);
-  const double loss = sum_of(memory.row_loss(Mode::reads), batch.rows) / members;
-  const double correct = correct_weight(batch, memory.correct(Mode::reads)) / members;
+  if (!state_.shards.divides()) sum_results(memory);
+  const double loss = results_[0].loss;
+  const double correct = results_[0].correct;
   progress_.correct += correct;
   progress_.loss_sum += loss;
   progress_.weight_sum += batch.weight;
   progress_.penalty_sum += step_penalty_;
-  progress_.samples_done += batch.size;
-  state_.position.last_step = {batch.size, batch.weight, loss, step_penalty_, correct};
+  progress_.samples_done += batch.whole;
+  state_.position.last_step = {batch.whole, batch.weight, loss, step_penalty_, correct};
   if (request_.step_losses != nullptr) {
     request_.step_losses->push_back(batch.weight > 0 ? loss / batch.weight : 0);
   }

@@ -36,7 +36,12 @@ class Epoch {
     bool stopped = false;
   };
 
+  /// Rows of a shard of this process in a batch, relative to the batch.
+  Range shard_rows(std::int64_t batch, std::int64_t shard) const;
+  /// The samples of the shard after the given one, in the same batch or the next.
+  Range next_samples(std::int64_t batch, std::int64_t shard) const;
   Batch<T> make_batch(std::int64_t index, const ThreadState& thread) const;
+  void take_shard(std::int64_t shard, Batch<T>& batch) const;
   Dropout dropout(std::size_t activation, const Batch<T>& batch) const;
   Derivative<T> derivative(const StepMemory<T>& memory, std::size_t l) const;
 
@@ -58,6 +63,8 @@ class Epoch {
   void check_stop(ThreadState& thread);
   void update_running_moments(const StepMemory<T>& memory);
   void prepare_next_batch(const StepMemory<T>& memory, const ThreadState& thread);
+  void sum_results(const StepMemory<T>& memory);
+  void exchange_shards(const StepMemory<T>& memory);
   void record_results(const StepMemory<T>& memory, const ThreadState& thread);
 
   void mark_columns(Range batch, const Worker& worker);
@@ -86,6 +93,7 @@ class Epoch {
   bool stops_now_ = false;                 // value of stop_ that all threads act on in this step
   alignas(kCacheLine) Progress progress_;  // written by thread 0 alone, like all below
   double step_penalty_ = 0;
+  std::vector<ShardResults> results_;  // stack of sums over shards
   std::int64_t steps_done_ = 0;
 };
 

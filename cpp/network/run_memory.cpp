@@ -8,10 +8,10 @@
 namespace fastmlp {
 
 template <typename T>
-RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates)
+RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t rows, const Plan& plan, int slots, bool updates)
     : mlp_(mlp),
-      input_rows_(checked_product(batch_size, mlp.spec().input_copies())),
-      rows_(checked_product(batch_size, mlp.spec().members)),
+      input_rows_(checked_product(rows, mlp.spec().input_copies())),
+      rows_(checked_product(rows, mlp.spec().members)),
       input_copies_(plan.own_input ? plan.threads : 1),
       slot_count_(slots) {
   const NetworkSpec& spec = mlp.spec();
@@ -118,8 +118,10 @@ void RunMemory<T>::require_dx() {
 }
 
 template <typename T>
-T* RunMemory<T>::require_gradients() {
-  if (gradients_ == nullptr) allocate(gradients_, mlp_.parameter_elements());
+T* RunMemory<T>::require_gradients(std::size_t levels) {
+  if (gradients_ == nullptr) {
+    allocate(gradients_, checked_product(mlp_.parameter_elements(), static_cast<std::int64_t>(levels)));
+  }
   return gradients_->template at<T>(0);
 }
 

@@ -28,8 +28,9 @@ class StepMemory;
 template <typename T>
 class RunMemory {
  public:
-  /// slots: arrays of the optimizer's state. With `updates` the memory includes a copy of the network's state.
-  RunMemory(const Mlp<T>& mlp, std::int64_t batch_size, const Plan& plan, int slots, bool updates);
+  /// rows: of a batch or a shard, at most. slots: arrays of the optimizer's state. With `updates` the memory includes a
+  /// copy of the network's state.
+  RunMemory(const Mlp<T>& mlp, std::int64_t rows, const Plan& plan, int slots, bool updates);
 
   T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
   int slot_count() const { return slot_count_; }
@@ -40,8 +41,8 @@ class RunMemory {
 
   void require_input(std::int64_t columns);
   void require_dx();
-  /// Gradients of all parameters, kept for a step.
-  T* require_gradients();
+  /// Gradients of all parameters, kept for a step: as many as the stack of sums of shards has levels.
+  T* require_gradients(std::size_t levels);
   /// Averages of the network's state; at first a copy of it.
   T* require_averages();
   T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }

@@ -1,6 +1,7 @@
 #include "network/step.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -23,12 +24,12 @@ bool depends_on_batch_size(Buffer buffer) {
          buffer == Buffer::dsum || buffer == Buffer::dshifted;
 }
 
-/// Whether threads race when one makes access `a` and another makes access `b`.
-bool conflict(const Access& a, const Access& b, bool same_step = true) {
+/// Whether threads race when one makes access `a` and another makes access `b`, to the same rows or to others.
+bool conflict(const Access& a, const Access& b, bool same_rows = true) {
   if (a.buffer != b.buffer || a.part != b.part) return false;
   if (a.mode == Mode::reads && b.mode == Mode::reads) return false;
   const bool parts_move =
-      !same_step && depends_on_batch_size(a.buffer) && (a.share == Share::rows || a.share == Share::outputs);
+      !same_rows && depends_on_batch_size(a.buffer) && (a.share == Share::rows || a.share == Share::outputs);
   return parts_move || parts_overlap(a.share, b.share);
 }
 
@@ -47,11 +48,12 @@ void require_no_race_within(const Pass& pass) {
 struct EarlierAccess {
   Access access;
   int step;
+  std::int64_t shard;
 };
 
 void note_accesses(const Pass& pass, int step, std::vector<EarlierAccess>& since_barrier) {
   if (pass.barrier_before) since_barrier.clear();
-  for (const Access& access : pass.accesses) since_barrier.push_back({access, step});
+  for (const Access& access : pass.accesses) since_barrier.push_back({access, step, pass.shard.number});
 }
 
 /// Places each barrier just before the first pass that needs it: as late as possible is as few as possible. Two steps
@@ -64,7 +66,7 @@ void place_barriers(std::vector<Pass>& passes, const std::vector<Pass>& before) 
     for (Pass& pass : passes) {
       const bool needed = std::any_of(pass.accesses.begin(), pass.accesses.end(), [&](const Access& next) {
         return std::any_of(since_barrier.begin(), since_barrier.end(), [&](const EarlierAccess& earlier) {
-          return conflict(earlier.access, next, earlier.step == step);
+          return conflict(earlier.access, next, earlier.step == step && earlier.shard == pass.shard.number);
         });
       });
       pass.barrier_before = pass.barrier_before || needed;
@@ -93,18 +95,18 @@ class StepBuilder {
       : spec_(spec), plan_(plan), features_(features), layers_(spec.layers.size()) {}
 
   std::vector<Pass> build(const std::vector<Pass>& before) {
-    if (features_.scans_columns) {
-      add(PassKind::collect_columns, Share::own_copy, {reads(Buffer::column_marks, 0, Share::whole)});
+    if (features_.shards.divides()) {
+      for (const ShardPlace& place : shard_places(features_.shards)) shard(place);
+      if (features_.shards.exchanges()) exchange_shards();
+      check_stop();
+    } else {
+      forward_and_backward();
+      report_progress();
+      check_stop();
+      prepare_next_batch();
+      update();
     }
-    if (features_.with_penalty) sum_penalty();
-    gather();
-    for (std::size_t l = 0; l < layers_; ++l) forward(l);
-    loss();
-    for (std::size_t l = layers_; l-- > features_.backward_end;) backward(l);
-    check_stop();
-    prepare_next_batch();
-    update();
-    if (features_.updates && features_.clips) clip();
+    if (features_.updates && features_.keeps_gradients()) apply_gradients();
     if (features_.updates && (features_.bounds_norms || features_.moves_averages)) after_update();
     add(PassKind::record_results, Share::thread_0, {reads(Buffer::row_results, 0, Share::thread_0)});
     for (const Pass& pass : passes_) require_no_race_within(pass);
@@ -118,7 +120,7 @@ class StepBuilder {
 
   void add(PassKind kind, Share share, std::vector<Access> accesses) { add(kind, 0, share, std::move(accesses)); }
   void add(PassKind kind, std::size_t layer, Share share, std::vector<Access> accesses) {
-    passes_.push_back({kind, layer, share, std::move(accesses)});
+    passes_.push_back({kind, layer, share, std::move(accesses), shard_});
   }
 
   bool scales_outputs(std::size_t l) const { return spec_.layers[l].batch_norm || spec_.layers[l].output_scales; }
@@ -129,6 +131,40 @@ class StepBuilder {
   /// The share of activation `a` in a pass; each thread may have its own copy of the input.
   Share activation_share(std::size_t a, Share share) const { return a == 0 ? input_share(share) : share; }
   Share input_share(Share share) const { return plan_.own_input ? Share::own_copy : share; }
+
+  void forward_and_backward() {
+    if (features_.scans_columns) {
+      add(PassKind::collect_columns, Share::own_copy, {reads(Buffer::column_marks, 0, Share::whole)});
+    }
+    if (features_.with_penalty && shard_.number == 0) sum_penalty();
+    gather();
+    for (std::size_t l = 0; l < layers_; ++l) forward(l);
+    loss();
+    for (std::size_t l = layers_; l-- > features_.backward_end;) backward(l);
+  }
+
+  /// The gradient of a shard, added to those before it.
+  void shard(const ShardPlace& place) {
+    shard_ = place;
+    forward_and_backward();
+    report_progress();
+    prepare_next_batch();
+    update();
+    if (place.additions > 0) {
+      std::vector<Access> accesses;
+      for (const std::size_t part : trained_parts()) accesses.push_back(writes(Buffer::gradients, part, Share::panels));
+      add(PassKind::add_gradients, Share::panels, std::move(accesses));
+    }
+    add(PassKind::sum_results, Share::thread_0, {reads(Buffer::row_results, 0, Share::thread_0)});
+    shard_ = {};
+  }
+
+  void exchange_shards() {
+    std::vector<Access> accesses{writes(Buffer::stop, 0, Share::thread_0),
+                                 writes(Buffer::diverged, 0, Share::thread_0)};
+    for (const std::size_t part : trained_parts()) accesses.push_back(writes(Buffer::gradients, part, Share::thread_0));
+    add(PassKind::exchange_shards, Share::thread_0, std::move(accesses));
+  }
 
   void sum_penalty() {
     std::vector<Access> accesses;
@@ -250,10 +286,13 @@ class StepBuilder {
     add(PassKind::finish_backward, l, Share::outputs, std::move(accesses));
   }
 
-  /// The running moments move once it is certain that the step counts.
-  void check_stop() {
+  void report_progress() {
     add(PassKind::report_progress, Share::thread_0,
         {writes(Buffer::stop, 0, Share::thread_0), writes(Buffer::next_chunk, 0, Share::thread_0)});
+  }
+
+  /// The running moments move once it is certain that the step counts.
+  void check_stop() {
     add(PassKind::check_stop, Share::whole,
         {reads(Buffer::stop, 0, Share::whole), reads(Buffer::diverged, 0, Share::whole)});
     for (std::size_t l = 0; l < layers_; ++l) {
@@ -266,6 +305,7 @@ class StepBuilder {
   void prepare_next_batch() {
     if (features_.scans_columns) {
       passes_.push_back(make_prologue().front());
+      passes_.back().shard = shard_;
     } else {
       add(PassKind::prepare_next_batch, input_share(Share::rows), {});
     }
@@ -273,7 +313,7 @@ class StepBuilder {
 
   /// Writes gradients instead of parameters where these are kept.
   void update() {
-    const Buffer target = features_.updates && !features_.clips ? Buffer::parameters : Buffer::gradients;
+    const Buffer target = features_.keeps_gradients() ? Buffer::gradients : Buffer::parameters;
     std::vector<Access> accesses{reads(Buffer::next_chunk, 0, Share::whole)};
     for (std::size_t l = 0; l < layers_; ++l) {
       if (!features_.trains(l)) continue;
@@ -302,17 +342,17 @@ class StepBuilder {
     add(PassKind::update, Share::chunks, std::move(accesses));
   }
 
-  void clip() {
+  void apply_gradients() {
     std::vector<Access> norms{writes(Buffer::column_sums, 0, Share::panels)};
-    std::vector<Access> clip;
-    if (features_.clips_by_norm) clip.push_back(reads(Buffer::column_sums, 0, Share::whole));
+    std::vector<Access> apply;
+    if (features_.clips_by_norm) apply.push_back(reads(Buffer::column_sums, 0, Share::whole));
     for (const std::size_t part : trained_parts()) {
       norms.push_back(reads(Buffer::gradients, part, Share::panels));
-      clip.push_back(writes(Buffer::gradients, part, Share::panels));
-      clip.push_back(writes(Buffer::parameters, part, Share::panels));
+      apply.push_back(writes(Buffer::gradients, part, Share::panels));
+      apply.push_back(writes(Buffer::parameters, part, Share::panels));
     }
     if (features_.clips_by_norm) add(PassKind::measure_norms, Share::panels, std::move(norms));
-    add(PassKind::clip, Share::panels, std::move(clip));
+    add(PassKind::apply_gradients, Share::panels, std::move(apply));
   }
 
   void after_update() {
@@ -339,6 +379,7 @@ class StepBuilder {
   const Plan& plan_;
   const StepFeatures& features_;
   const std::size_t layers_;
+  ShardPlace shard_{};  // of the passes that are added
   std::vector<Pass> passes_;
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "network/plan.hpp"
+#include "network/shards.hpp"
 #include "network/spec.hpp"
 
 namespace fastmlp {
@@ -33,7 +34,7 @@ enum class Buffer {
   dx,
   row_results,  // loss and correctness of each row
   parameters,   // per part: with the optimizer's state and the running moments
-  gradients,    // per part: by the parameters, where an update needs all of them first
+  gradients,    // per part: by the parameters, where an update needs all of them first; of shards a stack of sums
   column_sums,  // sums over the parameters of each unit
   averages,     // per part: of the parameters
   diverged,     // whether a loss was not finite
@@ -90,9 +91,12 @@ enum class PassKind {
   update_running_moments,
   prepare_next_batch,
   update,
+  add_gradients,    // of shards
+  sum_results,      // of a shard
+  exchange_shards,  // sums of gradients and results, with the other processes
   measure_norms,
-  clip,
-  after_update,  // bounds on norms, moving averages
+  apply_gradients,  // that were kept
+  after_update,     // bounds on norms, moving averages
   record_results,
 };
 
@@ -101,6 +105,7 @@ struct Pass {
   std::size_t layer = 0;      // 0 where the pass is not of a single layer
   Share share = Share::rows;  // of what it computes
   std::vector<Access> accesses{};
+  ShardPlace shard{};  // of what it computes; of passes over the whole batch the first place
   bool barrier_before = false;
 
   bool declares(Buffer buffer, std::size_t part, Mode mode) const;
@@ -117,7 +122,10 @@ struct StepFeatures {
   bool clips_by_norm = false;
   bool bounds_norms = false;
   bool moves_averages = false;
+  Shards shards{};
 
+  /// Whether all gradients are known before the first parameter changes.
+  bool keeps_gradients() const { return !updates || clips || shards.divides(); }
   bool trains(std::size_t l) const { return trained.empty() || trained[l]; }
 };
 

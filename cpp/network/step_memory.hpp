@@ -12,19 +12,23 @@
 
 namespace fastmlp {
 
-/// A mini-batch as one thread sees it.
+/// A mini-batch, or a shard of one, as one thread sees it.
 template <typename T>
 struct Batch {
   std::int64_t index = 0;     // in the epoch
   std::int64_t first = 0;     // its first sample, in the order of the epoch or of a member
   std::int64_t size = 0;      // samples of all threads
+  std::int64_t whole = 0;     // samples of all shards
+  std::int64_t before = 0;    // samples of the shards before
   std::int64_t inputs = 0;    // rows of the unscaled input
   std::int64_t rows = 0;      // size times the members of the network
-  double weight = 0;          // total weight of its samples
+  double weight = 0;          // total weight of the samples of all shards
   std::uint32_t step = 0;     // of the run; numbers the random masks
   double dropout_factor = 1;  // of the rates of dropout
   InputColumns columns{};     // of the input
   const std::vector<std::int32_t>* zero_columns = nullptr;  // columns left out of the input; null: none is
+
+  RowPlaces places() const { return {size, whole, before}; }
 };
 
 /// The memory of one pass over one batch on one thread. Builds with FASTMLP_CHECKS end the process when a pass touches
@@ -155,6 +159,7 @@ class StepMemory {
   GradientSink<T> sink(std::size_t part, const KindSettings<T>& settings) const {
     GradientSink<T> sink = state_.sink;
     require_declared(sink.gradients == nullptr ? Buffer::parameters : Buffer::gradients, part, Mode::writes);
+    sink.gradients = own_level(sink.gradients);
     sink.settings = &settings;
     return sink;
   }
@@ -162,6 +167,7 @@ class StepMemory {
   GradientSink<T> kept_gradients(Mode mode, std::size_t part, const KindSettings<T>& settings) const {
     require_declared(Buffer::gradients, part, mode);
     GradientSink<T> sink = state_.sink;
+    sink.gradients = own_level(sink.gradients);
     sink.settings = &settings;
     return sink;
   }
@@ -181,6 +187,12 @@ class StepMemory {
   }
 
  private:
+  /// The gradients of the pass's shard.
+  T* own_level(T* gradients) const {
+    if (pass_.shard.level == 0) return gradients;
+    return gradients + static_cast<std::int64_t>(pass_.shard.level) * state_.mlp.parameter_elements();
+  }
+
   RunState<T>& state_;
   const Pass& pass_;
   const Batch<T>& batch_;

@@ -17,6 +17,23 @@ std::int64_t checked_batch(std::int64_t batch_size) {
   return batch_size;
 }
 
+/// Batch normalization and functions of the user compute with all rows of a batch at once.
+const Shards& checked_shards(const NetworkSpec& spec, std::int64_t batch_size, const Shards& shards) {
+  require(shards.count >= 1 && shards.count <= batch_size, "shards must be from 1 to the batch size, " +
+                                                               std::to_string(batch_size) + ", got " +
+                                                               std::to_string(shards.count));
+  require(shards.own.begin >= 0 && shards.own.size() >= 1 && shards.own.end <= shards.count,
+          "a process must have one or more of the shards");
+  if (!shards.divides()) return shards;
+  for (const LayerSpec& layer : spec.layers) {
+    require(!layer.batch_norm, "shards must be 1 with batch normalization, whose moments are those of the whole batch");
+  }
+  for (const LossSpec& loss : spec.losses) {
+    require(loss.loss != Loss::user_defined, "shards must be 1 with a loss that gets the whole batch");
+  }
+  return shards;
+}
+
 /// Moments of a few rows are inaccurate, so networks with batch normalization get no small last batch.
 bool wants_even_batches(const NetworkSpec& spec) {
   return std::any_of(spec.layers.begin(), spec.layers.end(), [](const LayerSpec& layer) { return layer.batch_norm; });
@@ -54,7 +71,8 @@ StepFeatures step_features(const RunState<T>& state, const EpochRequest<T>& requ
           .clips = settings.clips(),
           .clips_by_norm = settings.clip_norm > 0,
           .bounds_norms = settings.bounds_norms(),
-          .moves_averages = settings.moves_averages()};
+          .moves_averages = settings.moves_averages(),
+          .shards = state.shards};
 }
 
 template <typename T>
@@ -69,12 +87,15 @@ Range Batches::rows(std::int64_t i) const {
 }
 
 template <typename T>
-RunState<T>::RunState(Mlp<T>& network, std::int64_t batch, Optimizer optimizer, int threads, T* gradients)
+RunState<T>::RunState(Mlp<T>& network, std::int64_t batch, Optimizer optimizer, int threads, T* gradients,
+                      const Shards& divided)
     : mlp(network),
       batch_size(checked_batch(batch)),
-      plan(make_plan(mlp.spec(), batch_size, threads, mlp.kernels().panel, sizeof(T))),
+      shards(checked_shards(mlp.spec(), batch_size, divided)),
+      shard_rows(ceil_div(batch_size, shards.count)),
+      plan(make_plan(mlp.spec(), shard_rows, threads, mlp.kernels().panel, sizeof(T))),
       updates(gradients == nullptr),
-      memory(mlp, batch_size, plan, updates ? mlp.kernels().slots[static_cast<int>(optimizer)] : 0, updates),
+      memory(mlp, shard_rows, plan, updates ? mlp.kernels().slots[static_cast<int>(optimizer)] : 0, updates),
       columns(mlp.spec().features(), plan.threads),
       sink{mlp.parameters(), gradients, memory.slots(), mlp.parameter_elements(), optimizer, {}} {}
 
@@ -96,8 +117,9 @@ Progress RunState<T>::sums_before(const EpochRequest<T>& request) const {
 }
 
 template <typename T>
-Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients)
-    : state_(mlp, batch_size, optimizer, threads, gradients) {}
+Trainer<T>::Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients,
+                    const Shards& shards)
+    : state_(mlp, batch_size, optimizer, threads, gradients, shards) {}
 
 template <typename T>
 SampleOrder Trainer<T>::order_of(const EpochRequest<T>& request) {
@@ -135,13 +157,15 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
   if (request.training) smallest_batch(request.samples.count, request.drop_last, request.trainable);
   const SampleOrder order = order_of(request);
-  const std::int64_t rows = std::min(state_.batch_size, request.samples.count);
+  require(!state_.shards.exchanges() || request.exchange, "shards of other processes need an exchange");
+  const std::int64_t rows = std::min(state_.shard_rows, request.samples.count);
   const bool staged = mlp.spec().has_input_stage();
   state_.memory.require_input(staged ? mlp.spec().inputs_of(0)
                                      : most_nonzero_columns(mlp.spec(), request.samples, rows));
   if (backward_end(request, mlp.spec()) == 0) state_.memory.require_dx();
   if (state_.updates) {
-    state_.sink.gradients = request.settings.clips() ? state_.memory.require_gradients() : nullptr;
+    const bool keeps = request.settings.clips() || state_.shards.divides();
+    state_.sink.gradients = keeps ? state_.memory.require_gradients(stack_height(state_.shards)) : nullptr;
     if (request.settings.moves_averages()) state_.memory.require_averages();
     if (request.first_step == 0 || !state_.has_start_of_epoch) {
       std::copy_n(mlp.parameters(), mlp.state_elements(), state_.memory.start_of_epoch());

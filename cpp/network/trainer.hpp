@@ -15,6 +15,7 @@
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
 #include "network/run_memory.hpp"
+#include "network/shards.hpp"
 #include "network/step.hpp"
 #include "network/step_settings.hpp"
 #include "ops/gradient_sink.hpp"
@@ -41,12 +42,37 @@ template <typename T>
 using UserLoss = std::function<bool(const Panels<T>& outputs, const std::int64_t* index, std::int64_t first,
                                     const Panels<T>& doutputs, T& loss)>;
 
+/// How a step stands after its shards; a larger value decides over a smaller one.
+enum class StepStatus { counts = 0, diverged = 1, stops = 2 };
+
+/// Sums over samples of a shard or of several.
+struct ShardResults {
+  double loss = 0;
+  double correct = 0;
+};
+
+/// What a process has of a step, and what it gets.
+template <typename T>
+struct ShardExchange {
+  T* gradients = nullptr;  // `sums` arrays of `elements`; the sum over all shards takes the place of the first
+  std::int64_t elements = 0;
+  ShardResults* results = nullptr;  // likewise
+  std::int64_t sums = 0;
+  StepStatus status = StepStatus::counts;  // of this process, then of all
+};
+
+/// Adds the sums of all processes in the tree of the shards; called from the calling thread. Returns false to stop the
+/// run.
+template <typename T>
+using Exchange = std::function<bool(ShardExchange<T>&)>;
+
 template <typename T>
 struct EpochRequest {
   SampleRows samples;
   std::vector<GroupTargets<T>> targets;
   const T* sample_weights = nullptr;  // null: all 1
   UserLoss<T> user_loss;              // for Loss::user_defined
+  Exchange<T> exchange;               // where other processes compute some of the shards
   StepSettings settings;
   std::vector<double> learning_rates;   // of each step; empty: that of the settings
   std::vector<double> decays;           // likewise
@@ -111,7 +137,7 @@ struct Position {
 /// The state of a run beside the parameters of its network.
 template <typename T>
 struct RunState {
-  RunState(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients);
+  RunState(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients, const Shards& shards);
 
   /// Records the n-th step of a request as completed.
   void complete_step(const Moments& done, const EpochRequest<T>& request, std::size_t n, const Progress& sums);
@@ -120,6 +146,8 @@ struct RunState {
 
   Mlp<T>& mlp;
   const std::int64_t batch_size;
+  const Shards shards;
+  const std::int64_t shard_rows;  // of the largest shard
   const Plan plan;
   const bool updates;  // steps update the network; otherwise they leave gradients
   RunMemory<T> memory;
@@ -148,7 +176,9 @@ class Trainer {
  public:
   /// Allocates the memory of the run. threads: 0 chooses by the work of a step. With `gradients`
   /// (mlp.parameter_elements() elements in the layout of the parameters) a step writes them and updates nothing.
-  Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients = nullptr);
+  /// Throws std::invalid_argument if the network cannot be trained in shards.
+  Trainer(Mlp<T>& mlp, std::int64_t batch_size, Optimizer optimizer, int threads, T* gradients = nullptr,
+          const Shards& shards = {});
 
   /// Runs steps of one pass over the samples; the sums of the result begin with the epoch. After a loss that is NaN or
   /// infinite the status is `diverged` and the network has its state of the start of the epoch. After an interruption

@@ -18,6 +18,7 @@ Update<T>::Update(RunState<T>& state, const EpochRequest<T>& request)
 
 template <typename T>
 void Update<T>::run(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
+  if (memory.batch().rows == 0) return clear_gradients(memory);
   update_own_panels(memory, settings);
   update_chunks(memory, settings);
   if (memory.batch().zero_columns != nullptr && trains(0)) update_zero_columns(memory, settings);
@@ -105,7 +106,7 @@ void Update<T>::update_chunks(const StepMemory<T>& memory, const StepUpdate<T>& 
   memory.require_declared(Buffer::next_chunk, 0, Mode::reads);
   const int threads = memory.worker().count;
   const std::int64_t chunk = threads == 1 ? blocks : std::max<std::int64_t>(1, blocks / (threads * kChunksPerThread));
-  const auto take = [&] { return next_block_.fetch_add(chunk, std::memory_order_relaxed); };
+  const auto take = [&] { return next_block_.fetch_add(chunk, std::memory_order_relaxed) - first_block_; };
   for (std::int64_t first = take(); first < blocks; first = take()) {
     const Range taken{first, std::min(first + chunk, blocks)};
     if (taken.begin < columns) update_embeddings(memory, {taken.begin, std::min(taken.end, columns)}, settings);
@@ -191,6 +192,33 @@ void Update<T>::for_panels(int index, int count, Work work) const {
   }
 }
 
+/// The gradients of a shard without rows.
+template <typename T>
+void Update<T>::clear_gradients(const StepMemory<T>& memory) {
+  for_panels(memory.worker().index, memory.worker().count,
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
+               if (!array.is_trained()) return;
+               const GradientSink<T> sink = memory.sink(part_of(array), {});
+               std::fill_n(parallel_element(sink, sink.gradients, array.first.data + offset), array.first.stride(),
+                           T{0});
+             });
+}
+
+/// Adds the topmost of the stack of sums to those below it, as the tree of the shards wants it.
+template <typename T>
+void Update<T>::add_gradients(const StepMemory<T>& memory) {
+  const std::int64_t elements = state_.mlp.parameter_elements();
+  for_panels(memory.worker().index, memory.worker().count,
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
+               if (!array.is_trained()) return;
+               const GradientSink<T> top = memory.kept_gradients(Mode::writes, part_of(array), {});
+               T* source = parallel_element(top, top.gradients, array.first.data + offset);
+               for (std::size_t n = 0; n < memory.pass().shard.additions; ++n, source -= elements) {
+                 kernels_.add(array.first.stride(), source, source - elements);
+               }
+             });
+}
+
 /// Sums the squares of the kept gradients by columns, because panels differ between instruction sets.
 template <typename T>
 void Update<T>::measure_norms(const StepMemory<T>& memory) {
@@ -208,10 +236,11 @@ void Update<T>::measure_norms(const StepMemory<T>& memory) {
   });
 }
 
-/// Scales gradients whose norm exceeds a bound to that norm, bounds their elements, and updates the parameters:
-/// R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+/// Updates the parameters from the kept gradients, after it scaled these, where their norm exceeds a bound, to that
+/// norm and bounded their elements: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural
+/// networks", ICML 2013.
 template <typename T>
-void Update<T>::clip(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
+void Update<T>::apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>& settings) {
   const StepSettings& wanted = request_.settings;
   T factor = 1;
   if (wanted.clip_norm > 0) {
@@ -231,7 +260,8 @@ void Update<T>::clip(const StepMemory<T>& memory, const StepUpdate<T>& settings)
                memory.require_declared(Buffer::parameters, part, Mode::writes);
                const GradientSink<T> kept = memory.kept_gradients(Mode::writes, part, settings_of(array, settings));
                T* parameters = array.first.data + offset;
-               kernels_.clip(array.first.stride(), factor, bound, parallel_element(kept, kept.gradients, parameters));
+               T* gradients = parallel_element(kept, kept.gradients, parameters);
+               if (wanted.clips()) kernels_.clip(array.first.stride(), factor, bound, gradients);
                update_from_kept(kernels_, kept, array.kind, array.first.stride(), parameters);
              });
 }

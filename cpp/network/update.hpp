@@ -18,16 +18,18 @@ class Update {
 
   bool trains(std::size_t l) const { return request_.trainable.empty() || request_.trainable[l]; }
   /// Makes all chunks available again. One thread calls it before any thread calls `run`.
-  void restart_chunks() { next_block_.store(0, std::memory_order_relaxed); }
+  void restart_chunks() { first_block_ = next_block_.load(std::memory_order_relaxed); }
 
   // Passes of a step.
   void run(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void add_gradients(const StepMemory<T>& memory);
   void measure_norms(const StepMemory<T>& memory);
-  void clip(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void after_update(const StepMemory<T>& memory);
 
  private:
   bool by_outputs(std::size_t l) const { return state_.plan.splits[l] == Split::outputs; }
+  void clear_gradients(const StepMemory<T>& memory);
   void update_own_panels(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void update_scales(std::size_t l, const StepMemory<T>& memory, const GradientSink<T>& sink);
   void update_input_scales(std::size_t l, const StepMemory<T>& memory, const StepUpdate<T>& settings);
@@ -50,7 +52,8 @@ class Update {
   const EpochRequest<T>& request_;
   const KernelTable<T>& kernels_;
   const std::size_t layers_;
-  alignas(kCacheLine) std::atomic<std::int64_t> next_block_{0};
+  alignas(kCacheLine) std::atomic<std::int64_t> next_block_{0};  // of all updates
+  std::int64_t first_block_ = 0;                                 // of this update
 };
 
 }  // namespace fastmlp

@@ -59,15 +59,17 @@ void dense_finish(const KernelTable<T>& kernels, const DenseLayer<T>& layer, con
 template <typename T>
 void drop_values(const KernelTable<T>& kernels, const LayerOutput<T>& output, const Dropout& dropout, Range rows,
                  std::int64_t p) {
-  const RandomBlock block =
-      random_block(output.values, RandomPurpose::dropout, dropout.seed, dropout.level, dropout.step, rows, p);
-  const auto first_of = [&](const Panels<T>& panels) {
-    return panels.data == nullptr ? nullptr : panels.at(p, rows.begin);
-  };
   const auto threshold = static_cast<std::uint32_t>(dropout.rate * 0x1p32);
-  kernels.dropout(block, rows.size(), vectors_for(kernels, output.values.width(p)), threshold,
-                  static_cast<T>(1 / (1 - dropout.rate)), output.values.at(p, rows.begin), first_of(output.derivatives),
-                  first_of(output.residues));
+  dropout.places.for_parts(rows, [&](Range part, std::int64_t row) {
+    const RandomBlock block =
+        random_block(output.values, RandomPurpose::dropout, dropout.seed, dropout.level, dropout.step, row, p);
+    const auto first_of = [&](const Panels<T>& panels) {
+      return panels.data == nullptr ? nullptr : panels.at(p, part.begin);
+    };
+    kernels.dropout(block, part.size(), vectors_for(kernels, output.values.width(p)), threshold,
+                    static_cast<T>(1 / (1 - dropout.rate)), first_of(output.values), first_of(output.derivatives),
+                    first_of(output.residues));
+  });
 }
 
 template <typename T>

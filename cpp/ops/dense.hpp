@@ -98,6 +98,24 @@ struct LayerOutput {
   Panels<T> residues{};
 };
 
+/// Where the rows of a shard lie in their batch, of which each member of a network has its own rows.
+struct RowPlaces {
+  std::int64_t size = 0;    // rows of each member
+  std::int64_t whole = 0;   // the same of the batch
+  std::int64_t before = 0;  // of each member in the shards before
+
+  /// work(part, row) for parts of `rows` whose rows follow each other in the batch too; row is the place of the first.
+  template <typename Work>
+  void for_parts(Range rows, Work work) const {
+    if (size == whole) return work(rows, rows.begin);
+    for (Range part{rows.begin, rows.begin}; part.begin < rows.end; part.begin = part.end) {
+      const std::int64_t member = part.begin / size;
+      part.end = std::min(rows.end, (member + 1) * size);
+      work(part, part.begin + member * (whole - size) + before);
+    }
+  }
+};
+
 /// Dropout of an activation: N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
 /// overfitting", JMLR 15, 2014; kept values are scaled up in training. rate 0: none.
 struct Dropout {
@@ -105,6 +123,7 @@ struct Dropout {
   std::uint64_t seed = 0;
   std::uint32_t level = 0;  // number of the activation, 0 for the input
   std::uint32_t step = 0;
+  RowPlaces places{};
 };
 
 /// What a layer reads. The input of the first layer may lack columns that are zero.

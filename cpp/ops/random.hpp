@@ -7,17 +7,18 @@
 
 namespace fastmlp {
 
-/// The random numbers of rows `rows` of panel p in one step. level: number of the activation, 0 for the input.
+/// The random numbers of panel p from a row of the batch on, in one step. level: number of the activation, 0 for the
+/// input.
 template <typename T>
 inline RandomBlock random_block(const Panels<T>& matrix, RandomPurpose purpose, std::uint64_t seed, std::uint32_t level,
-                                std::uint32_t step, Range rows, std::int64_t p) {
+                                std::uint32_t step, std::int64_t row, std::int64_t p) {
   constexpr std::int64_t kGroup = 16;
   return {.seed = seed,
           .purpose = static_cast<std::uint32_t>(purpose),
           .level = level,
           .step = step,
           .groups = ceil_div(matrix.cols, kGroup),
-          .row = rows.begin,
+          .row = row,
           .group = p * (matrix.panel / kGroup)};
 }
 
@@ -25,10 +26,12 @@ inline RandomBlock random_block(const Panels<T>& matrix, RandomPurpose purpose, 
 /// regularization", Neural Computation 7, 1995.
 template <typename T>
 inline void add_noise(const KernelTable<T>& kernels, const Panels<T>& values, double deviation, std::uint64_t seed,
-                      std::uint32_t step, Range rows, std::int64_t p) {
-  const RandomBlock block = random_block(values, RandomPurpose::noise, seed, 0, step, rows, p);
-  kernels.add_noise(block, rows.size(), vectors_for(kernels, values.width(p)), static_cast<T>(deviation),
-                    values.at(p, rows.begin));
+                      std::uint32_t step, const RowPlaces& places, Range rows, std::int64_t p) {
+  places.for_parts(rows, [&](Range part, std::int64_t row) {
+    const RandomBlock block = random_block(values, RandomPurpose::noise, seed, 0, step, row, p);
+    kernels.add_noise(block, part.size(), vectors_for(kernels, values.width(p)), static_cast<T>(deviation),
+                      values.at(p, part.begin));
+  });
 }
 
 }  // namespace fastmlp

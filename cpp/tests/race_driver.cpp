@@ -43,6 +43,7 @@ struct Configuration {
   Input input = Input::dense;
   bool gradients = false;  // computes gradients, dx too, and updates nothing
   Optimizer optimizer = Optimizer::momentum;
+  Shards shards{};  // of the last batch one or more have no rows
   std::function<void(NetworkSpec&)> network = [](NetworkSpec&) {};
   std::function<void(EpochRequest<float>&)> training = [](EpochRequest<float>&) {};
 };
@@ -269,6 +270,18 @@ std::vector<Configuration> configurations() {
        .plan = by_outputs(2),
        .gradients = true,
        .network = add_normalized_blocks},
+      {.name = "shards", .plan = by_outputs(0), .shards = {5, {0, 5}}},
+      {.name = "shards-outputs", .plan = by_outputs(kAllByOutputs, true), .shards = {3, {0, 3}}},
+      {.name = "shards-some-outputs", .plan = by_outputs(5), .shards = {2, {0, 2}}, .training = after_update},
+      {.name = "shards-exchanged", .plan = by_outputs(4), .shards = {7, {1, 4}}},
+      {.name = "shards-exchanged-clipped", .plan = by_outputs(1), .shards = {4, {1, 3}}, .training = clip_norm},
+      {.name = "shards-zero-columns",
+       .plan = by_outputs(1, true),
+       .input = Input::zero_columns,
+       .shards = {3, {0, 3}},
+       .training = penalty},
+      {.name = "shards-table", .plan = by_outputs(0), .shards = {3, {0, 3}}, .network = add_table_of_own_batches},
+      {.name = "shards-tabm", .plan = by_outputs(0), .shards = {2, {0, 2}}, .network = add_tabm},
   };
   return all;
 }
@@ -346,6 +359,13 @@ EpochRequest<float> make_request(const Configuration& configuration, const Netwo
     request.user_loss = [](const Panels<float>& outputs, const std::int64_t*, std::int64_t,
                            const Panels<float>& doutputs, float& loss) { return mean_square(outputs, doutputs, loss); };
   }
+  if (configuration.shards.exchanges()) {
+    // As if the other processes had the same.
+    request.exchange = [](ShardExchange<float>& exchange) {
+      for (std::int64_t i = 0; i < exchange.sums * exchange.elements; ++i) exchange.gradients[i] *= 2;
+      return true;
+    };
+  }
   request.settings.learning_rate = 0.01;
   request.settings.momentum = 0.9;
   request.settings.beta1 = 0.9;
@@ -378,7 +398,7 @@ void run(const Configuration& configuration) {
   initialize(mlp, Initializer::glorot_uniform, 0, 1);
   std::vector<float> gradients(static_cast<std::size_t>(mlp.parameter_elements()));
   Trainer<float> trainer(mlp, kBatch, configuration.optimizer, kThreads,
-                         configuration.gradients ? gradients.data() : nullptr);
+                         configuration.gradients ? gradients.data() : nullptr, configuration.shards);
   EpochRequest<float> request = make_request(configuration, spec, samples);
   request.differentiates_input = configuration.gradients;
   for (std::uint32_t epoch = 0; epoch < kEpochs; ++epoch) {

@@ -64,8 +64,19 @@ class _Network:
 class Network32(_Network): ...
 class Network64(_Network): ...
 
+def shard_sums(shards: int, begin: int, end: int) -> list[tuple[int, int]]: ...
+
 class _Run:
-    def __init__(self, network: Any, batch_size: int, optimizer: str, threads: int) -> None: ...
+    def __init__(
+        self,
+        network: Any,
+        batch_size: int,
+        optimizer: str,
+        threads: int,
+        shards: int = 1,
+        first_shard: int = 0,
+        last_shard: int = -1,
+    ) -> None: ...
     @property
     def plan(self) -> dict[str, Any]: ...
     @property
@@ -100,6 +111,7 @@ class _Run:
         with_penalty: bool = False,
         record_losses: bool = False,
         loss_function: _UserLoss | None = None,
+        exchange: Callable[[_Array, _Array, int], int] | None = None,
         progress: Callable[[int, float, float, float], object] | None = None,
     ) -> dict[str, Any]: ...
 

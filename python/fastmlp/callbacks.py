@@ -85,7 +85,11 @@ class Callback:
     ----------
     every_steps : int or None
         Number of steps between two calls of `on_step_end`, counted from the start of the training;
-        None for no calls. Subclasses cannot use this name and those of the methods otherwise.
+        None for no calls.
+    writes : bool
+        Whether the callback writes or prints. Where several processes train a model together, the
+        first alone calls such a callback; all others are called by every process. Subclasses cannot
+        use these two names and those of the methods otherwise.
 
     Examples
     --------
@@ -107,6 +111,7 @@ class Callback:
     """
 
     every_steps: int | None = None
+    writes: bool = False
 
     @property
     def watches(self) -> Sequence[str]:
@@ -387,6 +392,8 @@ class ModelCheckpoint(Callback):
     ...     sorted(os.listdir(folder))
     ['model-1.safetensors', 'model-2.safetensors']
     """
+
+    writes = True
 
     def __init__(
         self,

@@ -47,6 +47,8 @@ class _FileLogger(Callback):
         During the training: the file cannot be written.
     """
 
+    writes = True
+
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self._path = text_path("path", path)
         self._append = flag("append", append)
@@ -229,6 +231,8 @@ class TensorBoard(Callback):
     >>> fastmlp.TensorBoard("runs/first")  # for the callbacks of `fit`; needs tensorboardX
     TensorBoard('runs/first')
     """
+
+    writes = True
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         self._log_dir = text_path("log_dir", log_dir)

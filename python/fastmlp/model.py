@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from typing import Any
 
@@ -21,7 +21,7 @@ from fastmlp.diagnosis import diagnose as diagnosis
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.inputs import InputGroup
-from fastmlp.losses import Loss
+from fastmlp.losses import Loss, core_function
 from fastmlp.metrics.chosen import MetricLike, chosen_metrics
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.network import (
@@ -47,6 +47,7 @@ from fastmlp.training.defaults import (
 from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.training.loop import ProgressFunction, TrainingLoop
 from fastmlp.training.lr_finder import LearningRates, find_learning_rates
+from fastmlp.training.processes import Group, Shards, described_setting, digest, ends_together
 from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
@@ -293,6 +294,7 @@ class MLP(Network):
             self._continuation.settle(replace(now, kept=None))
 
     @suggests_names
+    @ends_together
     def fit(
         self,
         x: npt.ArrayLike,
@@ -316,6 +318,8 @@ class MLP(Network):
         progress: ProgressFunction | None = None,
         metrics: Sequence[MetricLike] = (),
         diagnose: bool = True,
+        shards: int | None = None,
+        communicator: Any = None,
     ) -> History:
         """Train on mini-batches.
 
@@ -393,6 +397,15 @@ class MLP(Network):
             Whether to look for problems after the training: `findings`. One that makes the model
             worthless is a `TrainingWarning`. It takes about 1 % of a training of seconds, and
             changes nothing.
+        shards : int, optional
+            Number of contiguous blocks of the rows of every batch, whose gradients are computed one
+            after the other and added in a fixed binary tree. The default is 1, or the number of
+            processes of `communicator`. The result depends on it, in rounding alone, but not on the
+            number of processes that share the shards.
+        communicator : mpi4py.MPI.Comm, optional
+            Processes that train the model together, each with the same arguments and data: see
+            docs/mpi.md. Each computes its part of the shards of every batch, and all end with the
+            same parameters. The first prints, measures, and calls callbacks that write.
 
         Returns
         -------
@@ -419,7 +432,10 @@ class MLP(Network):
         >>> len(history.loss), history.loss[-1] < 0.01
         (500, True)
         """
+        group: Group | None = communicator  # by `ends_together`
         resume = flag("resume", resume)
+        if shards is not None:
+            shards = integer("shards", shards, 1)
         if epochs is not None:
             epochs = integer("epochs", epochs, 0 if resume else 1, _MOST_EPOCHS)
         batch_size = integer("batch_size", batch_size, 1)
@@ -448,6 +464,8 @@ class MLP(Network):
             if hooks or chosen or resume or any(other is not None for other in others):
                 refused = "callbacks nor averaging nor resume nor total_epochs nor dropout_schedule"
                 raise ValueError(f"LBFGS takes neither {refused} nor metrics")
+            if group is not None or shards is not None:
+                raise ValueError("LBFGS takes neither shards nor a communicator")
 
         def train() -> History:
             begins = self._is_new and not resume
@@ -463,14 +481,31 @@ class MLP(Network):
             if count is None:
                 count = default_epochs(len(data), batch)
                 count = count if total_epochs is None else min(count, total_epochs)
-            planned = Planned(len(data), batch, count, drop_last, shuffle)
+            parts = shards or (1 if group is None else group.size)
+            self._require_shards(parts, batch)
+            planned = Planned(len(data), batch, count, drop_last, shuffle, parts)
             rule = optimizer
             if rule is None:
                 rule = default_optimizer(self.architecture, data)
+            if group is not None:
+                others = (total_epochs, rule, averaging, dropout_schedule, resume)
+                settings = self._agreed(planned, data, validation, others)
+                group.agree(settings | {"callbacks": [type(hook).__name__ for hook in hooks]})
             continuation = prepared(
-                self, self._continuation, planned, rule, threads, resume, total_epochs
+                self,
+                self._continuation,
+                planned,
+                rule,
+                threads,
+                resume,
+                total_epochs,
+                Shards(parts, group),
             )
             assert continuation.run is not None
+            if group is not None:
+                plan = continuation.run.plan
+                group.agree({"instruction set (FASTMLP_ISA)": plan["isa"]})
+                group.begin()
             initial: dict[str, Array] | None = None
 
             def begin() -> None:
@@ -485,7 +520,8 @@ class MLP(Network):
                     initial = initial_parameters(self)
                 self._continuation = continuation
 
-            if verbose and (note := self._note(begins, count if epochs is None else None, rule)):
+            shows = bool(verbose) and (group is None or group.is_first)
+            if shows and (note := self._note(begins, count if epochs is None else None, rule)):
                 print(note, file=sys.stderr, flush=True)
             training = TrainingLoop(
                 self,
@@ -500,14 +536,15 @@ class MLP(Network):
                 validation=validation,
                 averaging=averaging,
                 threads=team,
-                verbose=bool(verbose),
+                verbose=shows,
                 print_every=max(1, count // _LINES) if epochs is None else 1,
-                progress=progress,
+                progress=progress if group is None or group.is_first else None,
                 dropout_schedule=dropout_schedule,
                 metrics=chosen,
+                group=group,
             )
             fitted = training.fit()
-            if diagnoses:
+            if diagnoses and (group is None or group.is_first):
                 evidence = Evidence(
                     self,
                     {name: fitted[name] for name in fitted},
@@ -569,6 +606,43 @@ class MLP(Network):
             self.feature_names, scaling = before
             self._put_scaling(scaling)
             raise
+
+    def _require_shards(self, shards: int, batch_size: int) -> None:
+        """Raise ValueError if batches cannot be divided into that many shards."""
+        if shards == 1:
+            return
+        if shards > batch_size:
+            raise ValueError(f"shards must be at most batch_size, {batch_size}, got {shards}")
+        if any(self._architecture.batch_normalization):
+            raise ValueError(
+                f"shards must be 1 with batch normalization, whose moments are those of the whole "
+                f"batch, got {shards}; layer_normalization=True takes any number of shards"
+            )
+        if any(core_function([loss]) is not None for loss in self._architecture.losses):
+            raise ValueError(
+                f"shards must be 1 with a loss function of your own, which gets the whole batch, "
+                f"got {shards}"
+            )
+
+    def _agreed(
+        self, planned: Planned, data: Data, validation: Data | None, others: tuple[object, ...]
+    ) -> dict[str, object]:
+        """Return what all processes of a training must have alike, by its name for the user."""
+        names = ("total_epochs", "optimizer", "averaging", "dropout_schedule", "resume")
+        settings = self._architecture.arguments() | asdict(planned)
+        settings |= dict(zip(names, others, strict=True))
+        described: dict[str, object]
+        described = {name: described_setting(value) for name, value in settings.items()}
+        described["layer_sizes"] = described_setting(self.layer_sizes)
+        described["trainable"] = described_setting(self.trainable)
+        described["initial parameters"] = digest(*self.parameters().values())
+        described["y"] = digest(*data.targets)
+        described["sample_weight"] = digest(data.sample_weight)
+        described["validation samples"] = described_setting(validation and len(validation))
+        described["epochs and steps done"] = described_setting(
+            (self._continuation.progress.epoch, self._continuation.steps)
+        )
+        return described
 
     def _note(self, begins: bool, epochs: int | None, rule: Optimizer) -> str:
         """Return a line about what `fit` has decided itself; empty if that is nothing."""

@@ -74,6 +74,8 @@ class LiveTable(Callback):
     LiveTable('val_loss')
     """
 
+    writes = True
+
     def __init__(self, monitor: str | None = None, mode: str = "auto") -> None:
         # This raises the errors of both arguments.
         best = BestValue("loss" if monitor is None else monitor, mode)

@@ -24,6 +24,7 @@ from mutations.planted_members import MEMBER_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
 from mutations.planted_residual import RESIDUAL_MUTATIONS
+from mutations.planted_shards import SHARD_MUTATIONS
 from mutations.planted_tables import TABLE_MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,7 @@ PLANTED = [
     *INPUT_MUTATIONS,
     *BORDER_MUTATIONS,
     *PASS_MUTATIONS,
+    *SHARD_MUTATIONS,
     *RESIDUAL_MUTATIONS,
     *TABLE_MUTATIONS,
     *JUDGEMENT_MUTATIONS,
@@ -51,6 +53,8 @@ TESTS = [
     "lectures/test_known_answers.py",
     "training/test_training.py",
     "training/test_adaptive.py",
+    "training/test_shards.py",
+    "process/test_mpi.py",
     "network/test_defaults.py",
     "diagnosis/test_diagnosis.py",
     "cli/test_findings.py",

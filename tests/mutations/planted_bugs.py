@@ -211,7 +211,7 @@ MUTATIONS = [
     Mutation(
         "a mask begins anew with each thread's rows",
         "cpp/ops/random.hpp",
-        ".row = rows.begin,",
+        ".row = row,",
         ".row = 0,",
     ),
     Mutation(

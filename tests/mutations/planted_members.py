@@ -77,8 +77,8 @@ MEMBER_MUTATIONS = [
     Mutation(
         "gradient of the mixes without the mask of dropout",
         DENSE,
-        "first_of(output.derivatives),\n                  first_of(output.residues));",
-        "first_of(output.derivatives),\n                  nullptr);",
+        "first_of(output.derivatives),\n                    first_of(output.residues));",
+        "first_of(output.derivatives),\n                    nullptr);",
     ),
     Mutation(
         "biases and mixes of the first member for all",

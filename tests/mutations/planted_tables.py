@@ -121,8 +121,8 @@ TABLE_MUTATIONS = [
         "weights of classes are ignored by L-BFGS",
         "python/fastmlp/experiment/runner.py",
         "        class_weight=build.class_weights(experiment.config, experiment.prepared.preprocessing)"
-        ",\n        threads=settings.threads,\n        verbose=verbose,\n",
-        "        threads=settings.threads,\n        verbose=verbose,\n",
+        ",\n        threads=settings.threads,\n        shards=settings.shards,\n",
+        "        threads=settings.threads,\n        shards=settings.shards,\n",
     ),
     Mutation(
         "exported C: the month begins a day late",

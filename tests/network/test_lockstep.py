@@ -155,6 +155,9 @@ class Training:
         even = any(self.model.architecture.batch_normalization)
         parts = list(batches(len(self.x), self.batch, even, self.drop_last))
         self.parts = parts[: self.most_steps]
+        # Of half of the batches that can be divided, as many as have rows or fewer.
+        most = 1 if even or rng.random() < 0.5 else self.batch
+        self.shards = int(rng.integers(1, most + 1))
         shape = (self.epochs, len(self.parts))
         self.orders = [rng.permutation(len(self.x)) for _ in range(self.epochs)]
         self.rates, self.decays = rng.uniform(0, 0.02, shape), rng.uniform(0, 1, shape)
@@ -164,7 +167,8 @@ class Training:
         """Return the results of the core by name; None: it diverged."""
         found: dict[str, Any] = {}
         with random_networks.forced(random_networks.ways(self.seed, 1)[0].overrides):
-            run = self.model._core_run(self.batch, self.rule, threads)
+            shards = (self.shards, 0, self.shards)
+            run = self.model._core_run(self.batch, self.rule, threads, shards)
         for epoch in range(self.epochs):
             report = run.run_epoch(
                 self.data.rows, self.data.targets, self.settings,
@@ -216,7 +220,8 @@ class Training:
         return found
 
     def __str__(self) -> str:
-        return f"seed {self.seed}, {self.rule}, {self.settings}, {self.factors}, {self.case}"
+        drawn = f"{self.rule}, {self.settings}, {self.factors}, {self.shards} shards"
+        return f"seed {self.seed}, {drawn}, {self.case}"
 
 
 def core_rates(factors: dict[str, Factors]) -> list[tuple[str, int, float, float, float]]:

@@ -123,6 +123,7 @@ TRAININGS = {
     "batch_size": ({"batch_size": 5}, {"batch_size": 5}),
     "shuffle": ({"shuffle": False}, {"shuffle": False}),
     "drop_last": ({"drop_last": True}, {"drop_last": True}),
+    "shards": ({"shards": 3}, {"shards": 3}),
     "balanced": ({"class_weight": "balanced"}, {"class_weight": "balanced"}),
     "class_weight": (
         {"class_weight": {"virginica": 5.0, "setosa": 0.5}}, {"class_weight": {2: 5.0, 0: 0.5}}

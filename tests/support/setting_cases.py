@@ -17,7 +17,8 @@ ALIKE = {
     "data.source data.test data.sample_weight data.encoding data.index_column data.thousands "
     "data.data_dir schedule.monitor training.monitor training.initial_model": TEXT,
     "optimizer.memory optimizer.evaluations schedule.every schedule.length training.epochs "
-    "training.batch_size training.patience training.checkpoint_every network.members": COUNT,
+    "training.batch_size training.shards training.patience training.checkpoint_every "
+    "network.members": COUNT,
     "data.split_seed schedule.patience schedule.cooldown schedule.warmup": INDEX,
     "data.test_fraction data.validation_fraction network.input_dropout optimizer.momentum "
     "optimizer.beta1 optimizer.beta2 optimizer.rho schedule.warm_fraction": RATE,

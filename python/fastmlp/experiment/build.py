@@ -46,8 +46,8 @@ __all__ = [
 
 # Settings of a training in epochs of mini-batches, which L-BFGS is not.
 _NOT_OF_LBFGS = (
-    "batch_size", "shuffle", "drop_last", "patience", "averaging", "time_limit", "max_time",
-    "checkpoint_every", "tensorboard",
+    "batch_size", "shuffle", "drop_last", "shards", "patience", "averaging", "time_limit",
+    "max_time", "checkpoint_every", "tensorboard",
 )  # fmt: skip
 _OPTIMIZERS: Mapping[str, Callable[..., Any]] = {**OPTIMIZERS, "lbfgs": LBFGS}
 _SCHEDULES: Mapping[str, type[Schedule]] = {

@@ -330,6 +330,8 @@ class RunRecorder(Callback):
         Function that is called as ``listener(record, is_best)`` after each epoch.
     """
 
+    writes = True
+
     def __init__(
         self,
         config: Config,
@@ -443,6 +445,7 @@ def fit(
         "shuffle": settings.shuffle,
         "drop_last": settings.drop_last,
         "threads": settings.threads,
+        "shards": settings.shards,
         "averaging": build.averaging(config),
         "callbacks": callbacks,
         "diagnose": False,  # by those who know the whole run
@@ -453,7 +456,12 @@ def fit(
 
 
 def fit_at_once(
-    model: MLP, experiment: Experiment, optimizer: LBFGS, *, verbose: int = 0
+    model: MLP,
+    experiment: Experiment,
+    optimizer: LBFGS,
+    *,
+    verbose: int = 0,
+    communicator: Any = None,
 ) -> History:
     """Train a model with L-BFGS, which calls no callbacks; see `fit`."""
     settings, samples = experiment.config.training, experiment.prepared.train
@@ -465,6 +473,8 @@ def fit_at_once(
         sample_weight=samples.weight,
         class_weight=build.class_weights(experiment.config, experiment.prepared.preprocessing),
         threads=settings.threads,
+        shards=settings.shards,
+        communicator=communicator,
         verbose=verbose,
     )
 
@@ -480,6 +490,7 @@ def train(
     progress: ProgressFunction | None = None,
     callbacks: Sequence[Callback] = (),
     verbose: int = 0,
+    communicator: Any = None,
 ) -> None:
     """Train a run to its end, or continue it from a checkpoint.
 
@@ -503,6 +514,8 @@ def train(
         Callbacks that are called before the epoch is recorded.
     verbose : int
         Argument ``verbose`` of `MLP.fit`.
+    communicator : optional
+        Argument ``communicator`` of `MLP.fit`. The first process alone writes to the run.
 
     Raises
     ------
@@ -515,7 +528,9 @@ def train(
     outcome.initial_parameters = initial_parameters(model)
     try:
         if isinstance(optimizer, LBFGS):
-            history = fit_at_once(model, experiment, optimizer, verbose=verbose)
+            history = fit_at_once(
+                model, experiment, optimizer, verbose=verbose, communicator=communicator
+            )
             _record_at_once(history, epochs, run, outcome, listener)
             return
         if checkpoint is not None:
@@ -535,6 +550,7 @@ def train(
             resume=checkpoint is not None,
             progress=progress,
             verbose=verbose,
+            communicator=communicator,
         )
     finally:
         outcome.wall_seconds = time.perf_counter() - start

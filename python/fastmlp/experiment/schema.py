@@ -415,6 +415,11 @@ class TrainingSection(Section):
     threads: Annotated[Count, Field(le=1024)] | None = _setting(
         None, "Worker threads; the result is the same for any number.", "--threads", "N"
     )
+    shards: Count | None = _setting(
+        None, "Blocks of each batch whose gradients are added in a fixed tree; by default 1, or "
+        "the number of processes of mpiexec, which share them.",
+        "--shards", "N",
+    )  # fmt: skip
     class_weight: Literal["balanced"] | dict[str, NotNegative] | None = _setting(
         None, "balanced, or a table of classes and their weights.", "--class-weight", "balanced"
     )

@@ -803,9 +803,14 @@ class Network:
         """Make a gradient computation of the core; with 0 threads the core chooses their number."""
         return self._gradient_type(self._network, integer("samples", batch_size, 1), threads)
 
-    def _core_run(self, batch_size: int, rule: str, threads: int) -> _core.Run32 | _core.Run64:
-        """Make a training run of the core; with 0 threads the core chooses their number."""
-        return self._run_type(self._network, batch_size, rule, threads)
+    def _core_run(
+        self, batch_size: int, rule: str, threads: int, shards: tuple[int, int, int] = (1, 0, 1)
+    ) -> _core.Run32 | _core.Run64:
+        """Make a training run of the core; with 0 threads the core chooses their number.
+
+        shards: number of shards of a batch, and first and last of those of this process.
+        """
+        return self._run_type(self._network, batch_size, rule, threads, *shards)
 
 
 def _exact_dtype(x: object) -> np.dtype[Any]:

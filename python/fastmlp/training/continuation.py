@@ -38,6 +38,7 @@ class Planned:
     epochs: int
     drop_last: bool = False
     shuffle: bool = True
+    shards: int = 1
 
     @property
     def steps_per_epoch(self) -> int:

@@ -13,6 +13,7 @@ from fastmlp.history import History, Record
 from fastmlp.network import Network
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Progress
+from fastmlp.training.processes import Group
 from fastmlp.training.states import keyed, kind_of
 from fastmlp.validation import real
 
@@ -37,6 +38,8 @@ class Dispatch:
         State of the training. Its progress must have a plan, which gives epochs and steps.
     uncounted : int
         Number of completed epochs of the continuation that callbacks do not count.
+    group : Group, optional
+        Processes that train the model together.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Dispatch:
         continuation: Continuation,
         *,
         uncounted: int = 0,
+        group: Group | None = None,
     ) -> None:
         planned = continuation.progress.planned
         assert planned is not None
@@ -57,6 +61,7 @@ class Dispatch:
         self._callbacks = keyed(callbacks)
         self._continuation = continuation
         self._uncounted = uncounted
+        self._group = group
         self._override = continuation.progress.override
         self._ends_at_once = False
 
@@ -138,9 +143,22 @@ class Dispatch:
         elif not resumes or now.planned is not None or now.epoch == 0:
             schedule.reset()
 
+    def _asked(self, callback: Callback, hook: str, *arguments: object) -> bool:
+        """Call a hook, and return whether it ends the training.
+
+        In a group of processes the first decides for all, also on the learning rate.
+        """
+        if self._group is None:
+            return getattr(callback, hook)(self, *arguments) is True
+        stops = False
+        if self._group.is_first or not callback.writes:
+            stops = getattr(callback, hook)(self, *arguments) is True
+        stops, self._override = self._group.of_first((stops, self._override))
+        return stops
+
     def _call(self, hook: str) -> None:
         """Call a hook of all callbacks; the calls are not recorded."""
-        stops = [getattr(callback, hook)(self) is True for callback in self._callbacks.values()]
+        stops = [self._asked(callback, hook) for callback in self._callbacks.values()]
         self._ends_at_once = any(stops)
 
     def _call_remaining(self, hook: str, record: Record | None = None) -> None:
@@ -149,7 +167,7 @@ class Dispatch:
             if key in self._now.told:
                 continue
             arguments = () if record is None else (dict(record),)
-            stops = getattr(callback, hook)(self, *arguments) is True
+            stops = self._asked(callback, hook, *arguments)
             self._record_call(key, callback, stops)
 
     def _record_call(self, key: str, callback: Callback, stops: bool, **changes: Any) -> None:

@@ -23,6 +23,7 @@ from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Progress
 from fastmlp.training.dispatch import Dispatch
+from fastmlp.training.processes import Group, digest
 from fastmlp.training.run import Run, StepSums
 from fastmlp.training.states import checked_state, kind_of
 
@@ -207,6 +208,8 @@ class TrainingLoop(Dispatch):
         Number of completed epochs of the continuation that callbacks do not count.
     dropout_schedule : Schedule, optional
         Factor of the rates of dropout for every step.
+    group : Group, optional
+        Processes that train the network together. The first measures, prints and decides.
     """
 
     def __init__(
@@ -231,12 +234,13 @@ class TrainingLoop(Dispatch):
         progress: ProgressFunction | None = None,
         uncounted: int = 0,
         dropout_schedule: Schedule | None = None,
+        group: Group | None = None,
     ) -> None:
         if verbose and in_notebook():
             verbose = False
             if not any(isinstance(callback, LiveTable) for callback in callbacks):
                 callbacks = [LiveTable(), *callbacks]
-        super().__init__(model, callbacks, continuation, uncounted=uncounted)
+        super().__init__(model, callbacks, continuation, uncounted=uncounted, group=group)
         if policy is None:
             policy = Policy(
                 model,
@@ -379,7 +383,13 @@ class TrainingLoop(Dispatch):
         measured = self._means(self._policy.totals(self._run, self._now.epoch))
         record: Record = {"epoch": self.epoch + 1, **measured, "seconds": self._now.seconds}
         record |= {"learning_rate": self._now.rate, "epochs": self.epochs}
-        return self._policy.completed(record)
+        if self._group is None:
+            return self._policy.completed(record)
+        parameters = self.model.parameters().values()
+        self._group.require_equal("the parameters", digest(*parameters))
+        if self._group.is_first:
+            record = self._policy.completed(record)
+        return self._group.of_first(record)
 
     def _steps_to_next_call(self, left: int) -> int:
         """Return the number of steps until the next call of a callback or of the policy."""
@@ -448,7 +458,7 @@ class TrainingLoop(Dispatch):
             )
             record: Record = {"step": step, "epoch": self.epoch + 1, **self._means(since)}
             record["learning_rate"] = self._now.step_rate
-            stops = callback.on_step_end(self, record) is True
+            stops = self._asked(callback, "on_step_end", record)
             counted = (step, sums.samples, sums.weight, sums.loss, sums.correct)
             seen = {**self._now.seen, key: counted}
             self._record_call(key, callback, stops, seen=seen, told=self._now.told)

@@ -10,6 +10,7 @@ from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Planned
+from fastmlp.training.processes import Shards
 from fastmlp.training.run import Run, require_rule
 from fastmlp.training.states import kind_of
 
@@ -26,6 +27,7 @@ def prepared(
     threads: int | None,
     resume: bool,
     total_epochs: int | None,
+    shards: Shards | None = None,
 ) -> Continuation:
     """Prepare a training and return its continuation.
 
@@ -44,7 +46,7 @@ def prepared(
         planned = replace(planned, epochs=total_epochs)
     # Free the memory of the last run before the next run allocates its own.
     state = last.put_aside()
-    run = Run(model, planned.batch_size, optimizer.rule, threads)
+    run = Run(model, planned.batch_size, optimizer.rule, threads, shards)
     run.smallest_batch(planned.samples, planned.drop_last)
     if resume and state is not None:
         run.restore(state)

@@ -13,6 +13,7 @@ from fastmlp.losses import core_function
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
 from fastmlp.optimizers import ArrayRate
+from fastmlp.training.processes import Shards
 from fastmlp.validation import core_array, require_held, thread_count
 
 __all__ = ["Report", "Run", "StepSums"]
@@ -74,15 +75,24 @@ class Run:
         Name of the update rule in the core, `Optimizer.rule`.
     threads : int, optional
         Number of threads; the default depends on the work of a step.
+    shards : Shards, optional
+        Shards of a batch, and the processes that share them; the default is one of one process.
     """
 
     def __init__(
-        self, model: Network, batch_size: int, rule: str, threads: int | None = None
+        self,
+        model: Network,
+        batch_size: int,
+        rule: str,
+        threads: int | None = None,
+        shards: Shards | None = None,
     ) -> None:
         self._model = model
         self.batch_size = batch_size
         self.rule = rule
-        self._run = model._core_run(batch_size, rule, thread_count(threads))
+        self._shards = Shards() if shards is None else shards
+        own = (self._shards.count, self._shards.begin, self._shards.end)
+        self._run = model._core_run(batch_size, rule, thread_count(threads), own)
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
         self._held: dict[str, float] = {}  # settings that have been checked
@@ -144,9 +154,11 @@ class Run:
         ------
         ValueError
             The model's dtype cannot represent a setting.
+        RuntimeError
+            Another process that shares the shards ended the training.
         """
         self._require_settings_held(settings, learning_rates)
-        return Report(
+        report = Report(
             **self._run.run_epoch(
                 data.rows,
                 data.targets,
@@ -167,9 +179,13 @@ class Run:
                 with_penalty=with_penalty,
                 record_losses=record_losses,
                 loss_function=self._loss_function,
+                exchange=self._shards.exchange,
                 progress=progress,
             )
         )
+        if report.status == "interrupted":  # without an exception of this process
+            self._shards.require_joint()
+        return report
 
     def _require_settings_held(
         self, settings: Mapping[str, float], learning_rates: Sequence[float]

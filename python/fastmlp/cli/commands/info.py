@@ -32,6 +32,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn"),
     "sklearn": ("scikit-learn", "scipy"),
     "tensorboard": ("tensorboardX",),
+    "mpi": ("mpi4py", "mpich"),
 }
 BUSY_SHARE = 0.5
 EXAMPLES = """\

@@ -8,10 +8,12 @@ after Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +38,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
 from fastmlp.cli.progress import Display
+from fastmlp.cli.ranks import ranks
 from fastmlp.cli.runs import held, open_any_run, run_errors, runs_directory, suggest_prediction
 from fastmlp.cli.settings import (
     Given,
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment, Outcome
     from fastmlp.experiment.schema import Config
+    from fastmlp.training.processes import Group
 
 __all__ = ["train"]
 
@@ -71,6 +75,7 @@ fastmlp train photos/ --validation-fraction 20% --patience 5
 fastmlp train --config runs/001-mnist/config.toml
 fastmlp train --resume runs/001-mnist
 fastmlp train mnist --json --min-accuracy 98% > result.json
+mpiexec -n 4 fastmlp train mnist --shards 12 --threads 1
 fastmlp train mnist --dry-run"""
 EXIT_CODES = {
     "completed": ExitCode.OK,
@@ -135,16 +140,22 @@ def train(ctx: click.Context, /, **options: Any) -> int:
     table on standard input; arrays (NPZ); or a folder of IDX files named like those of MNIST, or of
     images in one folder per class. The resolved settings, metrics, checkpoints, the best and the
     last model, and a report are written to the directory of the run. Ctrl-C saves the model and a
-    checkpoint; the exit code is then 130.
+    checkpoint; the exit code is then 130. Several processes that mpiexec starts train one network
+    together.
     """
     given = take_settings(ctx, options)
-    return _run(Request(given, **options), state_of(ctx))
+    with ranks() as group:
+        if group is not None and not group.is_first:
+            options["quiet"] = True
+        return _run(Request(given, **options), state_of(ctx), group)
 
 
-def _run(request: Request, state: State) -> int:
+def _run(request: Request, state: State, group: Group | None) -> int:
     if request.resume is not None:
-        return _resume(request, state)
+        return _resume(request, state, group)
     config = resolve_settings(request.given)
+    if group is not None:
+        _require_shareable(config, request)
     if request.out is not None and request.folds is None:
         _check_out(request.out, overwrite=request.overwrite)
     if request.dry_run:
@@ -159,13 +170,17 @@ def _run(request: Request, state: State) -> int:
         return _train_on_folds(config, request, state)
     experiment = load_experiment(config, quiet=request.quiet)
     model = _new_model(experiment)
-    if config.training.time_limit is not None:
+    if config.training.time_limit is not None and (group is None or group.is_first):
         from fastmlp.experiment.time_limit import within_time_limit
 
         with plain_warnings(quiet=request.quiet):
             experiment, note = within_time_limit(experiment)
         if not request.quiet:
             _say(note)
+    if group is not None:
+        experiment = _shared(experiment, group)
+        if not group.is_first:
+            return _follow(request, state, experiment, model, None, group)
     run = _create_run(experiment, request)
     with held(run):
         from fastmlp.experiment import runner
@@ -173,7 +188,44 @@ def _run(request: Request, state: State) -> int:
         # Written last, because config.toml marks a directory as a run, which needs its digests.
         run.write_json(run.environment_path, runner.facts(experiment))
         run.write_config(experiment.config)
-        return _train(request, state, experiment, model, run, None)
+        return _train(request, state, experiment, model, run, None, group)
+
+
+def _require_shareable(config: Config, request: Request) -> None:
+    """Raise ConfigError for a training that several processes cannot share."""
+    if request.folds is not None or request.dry_run:
+        option = "--dry-run" if request.dry_run else "--folds"
+        raise ConfigError(f"{option} must be left out with several processes of mpiexec")
+    if config.data.source == "-":
+        raise ConfigError(
+            "DATASET must be data that each process of mpiexec can read itself, got -"
+        )
+
+
+def _shared(experiment: Experiment, group: Group) -> Experiment:
+    """Return the experiment with the settings of the first process, which tell the shards."""
+    config = group.gathered(experiment.config)[0]
+    if config.training.shards is None:
+        training = config.training.model_copy(update={"shards": group.size})
+        config = config.model_copy(update={"training": training})
+    return replace(experiment, config=config)
+
+
+def _follow(
+    request: Request,
+    state: State,
+    experiment: Experiment,
+    model: Any,
+    checkpoint: Checkpoint | None,
+    group: Group,
+) -> int:
+    """Train as a process that writes nothing; its run is that of the first."""
+    from fastmlp.experiment.rundir import RunDirectory
+
+    display = _display(request, state, experiment, checkpoint)
+    nowhere = RunDirectory(Path(os.devnull))
+    outcome = _fit(request, experiment, model, nowhere, checkpoint, display, group)
+    return int(EXIT_CODES[outcome.status])
 
 
 def _train_on_folds(config: Config, request: Request, state: State) -> int:
@@ -220,7 +272,7 @@ def _require_accuracy(config: Config, test: Mapping[str, Any] | None) -> int:
     return int(ExitCode.OK)
 
 
-def _resume(request: Request, state: State) -> int:
+def _resume(request: Request, state: State, group: Group | None) -> int:
     from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
 
     assert request.resume is not None
@@ -234,13 +286,15 @@ def _resume(request: Request, state: State) -> int:
     run = found
     with run_errors():
         config, result = run.config(), run.result()
+    is_first = group is None or group.is_first
     if result.get("status") in ("completed", "stopped_early", "check_failed"):
-        return _finished(run, result, state)
+        return _finished(run, result, state) if is_first else int(ExitCode.OK)
     config = with_options(config, request.given)
-    with held(run):
-        run.sweep()
+    with held(run) if is_first else contextlib.nullcontext():
+        if is_first:
+            run.sweep()
         checkpoint, problems = run.checkpoints.newest()
-        for problem in problems:
+        for problem in problems if is_first else ():
             click.echo(f"fastmlp: warning: checkpoint left out: {problem}", err=True)
         preprocessing = None if checkpoint is None else checkpoint.preprocessing
         experiment = load_experiment(config, quiet=request.quiet, preprocessing=preprocessing)
@@ -251,11 +305,15 @@ def _resume(request: Request, state: State) -> int:
         with data_errors():
             runner.require_same_data(experiment, run)
         model = _new_model(experiment)
+        if group is not None:
+            experiment = _shared(experiment, group)  # and all have read what the first now changes
+            if not group.is_first:
+                return _follow(request, state, experiment, model, checkpoint, group)
         run.write_records(checkpoint.records if checkpoint else [])
         if checkpoint is None:
             run.remove_events()
         run.result_path.unlink(missing_ok=True)  # written when the training was interrupted
-        return _train(request, state, experiment, model, run, checkpoint)
+        return _train(request, state, experiment, model, run, checkpoint, group)
 
 
 def _require_schema(run: RunDirectory, checkpoint: Checkpoint, experiment: Experiment) -> None:
@@ -323,21 +381,13 @@ def _train(
     model: Any,
     run: RunDirectory,
     checkpoint: Checkpoint | None,
+    group: Group | None,
 ) -> int:
     from fastmlp.experiment.runner import save_checkpoint, save_models
 
-    settings = experiment.config.training
-    display = Display(
-        settings.epochs or 1,
-        len(experiment.prepared.train),
-        quiet=request.quiet,
-        no_color=state.no_color,
-        evaluated_on=experiment.monitored_name,
-        monitor=settings.monitor,
-        first_epoch=checkpoint.epoch if checkpoint else 0,
-    )
+    display = _display(request, state, experiment, checkpoint)
     _announce(request, experiment, model, run, display)
-    outcome = _fit(request, experiment, model, run, checkpoint, display)
+    outcome = _fit(request, experiment, model, run, checkpoint, display, group)
     with postponed():
         # A run that diverged in its first epoch has only the initial weights.
         if outcome.status != "diverged" or outcome.records:
@@ -359,6 +409,21 @@ def _train(
             state.suggest("evaluate", run.path)
         suggest_prediction(state, run.path, experiment.config.data.source)
     return _conclude(experiment, outcome, run)
+
+
+def _display(
+    request: Request, state: State, experiment: Experiment, checkpoint: Checkpoint | None
+) -> Display:
+    settings = experiment.config.training
+    return Display(
+        settings.epochs or 1,
+        len(experiment.prepared.train),
+        quiet=request.quiet,
+        no_color=state.no_color,
+        evaluated_on=experiment.monitored_name,
+        monitor=settings.monitor,
+        first_epoch=checkpoint.epoch if checkpoint else 0,
+    )
 
 
 def _announce(
@@ -398,6 +463,7 @@ def _fit(
     run: RunDirectory,
     checkpoint: Checkpoint | None,
     display: Display,
+    group: Group | None,
 ) -> Outcome:
     """Train the model; return an `Outcome` also after a signal or a divergence."""
     from fastmlp.experiment.judgement import findings_of
@@ -429,6 +495,7 @@ def _fit(
                 listener=listen,
                 progress=None if request.quiet else display.progress,
                 callbacks=callbacks,
+                communicator=group,
             )
     except KeyboardInterrupt:
         outcome.status, outcome.message = "interrupted", "interrupted"
