@@ -128,7 +128,8 @@ def test_lbfgs_takes_weights_of_classes(tmp_path):
 def test_lbfgs_refuses_the_settings_of_a_training_in_mini_batches(name):
     """Every setting that is not one of L-BFGS, also one that will be added."""
     values = {
-        "batch_size": 8, "checkpoint_every": 1, "patience": 3, "shuffle": False, "averaging": "ema",
+        "batch_size": 8, "shards": 2, "checkpoint_every": 1, "patience": 3, "shuffle": False,
+        "averaging": "ema",
         "monitor": "val_loss", "time_limit": "9s", "max_time": "9s",
     }  # fmt: skip
     layer = {"optimizer": {"name": "lbfgs"}, "training": {name: values.get(name, True)}}
