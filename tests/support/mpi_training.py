@@ -3,8 +3,8 @@
     mpiexec -n 4 python tests/support/mpi_training.py '{"fit": {"epochs": 3}}'
 
 Prints a line of JSON from the first rank: digests of parameters and history. The argument may hold
-options of the model and of `fit`, both for single ranks too, a large sample, an event ("die", "raise", "move": of
-rank 1 after epoch 3), and files to load from and to save to.
+options of the model and of `fit`, both for single ranks too, a large sample, an event ("die",
+"raise", "move": of rank 1 after epoch 3), and files to load from and to save to.
 """
 
 from __future__ import annotations
