@@ -64,8 +64,8 @@ INPUT_MUTATIONS = [
     Mutation(
         "unaligned arrays reach the core",
         "python/fastmlp/validation.py",
-        "    return result if result.flags.aligned and result.flags.c_contiguous",
-        "    return result if result.flags.c_contiguous",
+        "    return result if flags.aligned and flags.c_contiguous",
+        "    return result if flags.c_contiguous",
     ),
     Mutation(
         "estimators hand on what scikit-learn does not align",
