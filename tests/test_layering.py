@@ -30,7 +30,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "optimizers", "schedules",
     ),
     "datasets": ("datasets",),
-    "data": ("data",),
+    "data": ("data", "streams"),
     "network": ("network",),
     "files": ("model_file", "stored_model"),
     "training": ("callbacks", "loggers", "notebook", "training"),

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastmlp import data, datasets, export, metrics, plot, schedules
+    from fastmlp import data, datasets, export, metrics, plot, schedules, streams
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
     from fastmlp.averaging import EMA, SWA
     from fastmlp.callbacks import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         ModelCheckpoint,
     )
     from fastmlp.environment import info
-    from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
+    from fastmlp.errors import DataUnavailableError, DivergedError, FormatError, SourceError
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.cross_validation import CrossValidation, cross_validate
@@ -111,6 +111,7 @@ __all__ = [
     "SWA",
     "Sign",
     "SoftmaxCrossEntropy",
+    "SourceError",
     "Step",
     "TabularClassifier",
     "TabularRegressor",
@@ -128,6 +129,7 @@ __all__ = [
     "permutation_importance",
     "plot",
     "schedules",
+    "streams",
 ]
 
 _MODULES = (
@@ -143,6 +145,7 @@ _MODULES = (
     "optimizers",
     "plot",
     "schedules",
+    "streams",
 )
 _HOMES = {
     "activations": (
@@ -168,6 +171,7 @@ _HOMES = {
         "DataUnavailableError",
         "DivergedError",
         "FormatError",
+        "SourceError",
         "TrainingWarning",
     ),
     "estimators": (

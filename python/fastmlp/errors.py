@@ -7,6 +7,7 @@ __all__ = [
     "DataUnavailableError",
     "DivergedError",
     "FormatError",
+    "SourceError",
     "TrainingWarning",
     "did_you_mean",
 ]
@@ -21,6 +22,10 @@ class FormatError(ValueError):
 
 class DataUnavailableError(RuntimeError):
     """No source provides a data set; the message lists the sources and their errors."""
+
+
+class SourceError(RuntimeError):
+    """A source of samples failed while it was read; ``__cause__`` is its own exception."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -24,6 +24,7 @@ from fastmlp.inputs import InputGroup
 from fastmlp.losses import Loss, core_function
 from fastmlp.metrics.chosen import MetricLike, chosen_metrics
 from fastmlp.network.architecture import checked_architecture
+from fastmlp.network.chunks import Chunks
 from fastmlp.network.network import (
     Network,
     folded_parameters,
@@ -32,10 +33,11 @@ from fastmlp.network.network import (
 )
 from fastmlp.network.plan import Plan
 from fastmlp.network.samples import Data, column_names
-from fastmlp.network.standardization import InputScaling
+from fastmlp.network.standardization import LOOKED_AT, InputScaling
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
 from fastmlp.schedules import Schedule
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
+from fastmlp.streams import OneShot
 from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.defaults import (
     DEFAULT_ITERATIONS,
@@ -50,6 +52,14 @@ from fastmlp.training.lr_finder import LearningRates, find_learning_rates
 from fastmlp.training.processes import Group, Shards, described_setting, digest, ends_together
 from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
+from fastmlp.training.stream import (
+    UNKNOWN,
+    Stream,
+    default_buffer,
+    require_no_length,
+    require_readable_order,
+    samples_of_epoch,
+)
 from fastmlp.validation import flag, integer, require_fields_held, thread_count
 
 __all__ = ["MLP", "History", "load_mlp"]
@@ -297,8 +307,8 @@ class MLP(Network):
     @ends_together
     def fit(
         self,
-        x: npt.ArrayLike,
-        y: Any,
+        x: Any,
+        y: Any = None,
         *,
         epochs: int | None = None,
         batch_size: int = 128,
@@ -320,14 +330,19 @@ class MLP(Network):
         diagnose: bool = True,
         shards: int | None = None,
         communicator: Any = None,
+        steps_per_epoch: int | None = None,
+        shuffle_buffer: int | None = None,
     ) -> History:
         """Train on mini-batches.
 
         Parameters
         ----------
-        x : array or SciPy sparse matrix of shape (samples, features)
+        x : array or SciPy sparse matrix of shape (samples, features), or source
             Samples. uint8 is used as it is; other real types are converted to the model's dtype. A
-            sparse matrix stays sparse.
+            sparse matrix stays sparse. Without `y` a source of chunks ``(x, y)`` or ``(x, y,
+            sample_weight)`` of any size: an object of `fastmlp.streams`, an iterable such as a
+            DataLoader of PyTorch, a sequence, a function that returns an iterable, or, for one
+            epoch, an iterator. See docs/streams.md.
         y : array, or list of arrays with several losses
             Labels of shape (samples,) or values of shape (samples, outputs), as the loss needs.
         epochs : int, optional
@@ -396,7 +411,7 @@ class MLP(Network):
         diagnose : bool
             Whether to look for problems after the training: `findings`. One that makes the model
             worthless is a `TrainingWarning`. It takes about 1 % of a training of seconds, and
-            changes nothing.
+            changes nothing. A training on a source is not examined.
         shards : int, optional
             Number of contiguous blocks of the rows of every batch, whose gradients are computed one
             after the other and added in a fixed binary tree. The default is 1, or the number of
@@ -406,6 +421,13 @@ class MLP(Network):
             Processes that train the model together, each with the same arguments and data: see
             docs/mpi.md. Each computes its part of the shards of every batch, and all end with the
             same parameters. The first prints, measures, and calls callbacks that write.
+        steps_per_epoch : int, optional
+            Steps after which an epoch on a source ends, >= 1. A source that does not say how many
+            samples it has needs it for schedules, in whose rates the length of an epoch counts.
+        shuffle_buffer : int, optional
+            Samples of a source among which each is drawn, >= 1; the order of its chunks is drawn
+            too, if it has random access. The default is as many samples as fill 64 MiB, or as an
+            epoch of `steps_per_epoch` has.
 
         Returns
         -------
@@ -467,27 +489,76 @@ class MLP(Network):
             if group is not None or shards is not None:
                 raise ValueError("LBFGS takes neither shards nor a communicator")
 
+        if shuffle_buffer is not None:
+            shuffle_buffer = integer("shuffle_buffer", shuffle_buffer, 1, UNKNOWN)
+        chunks = None if y is not None else self._chunks("fit", x, sample_weight, class_weight)
+        if chunks is not None:
+            diagnoses = False
+            if isinstance(optimizer, LBFGS):
+                raise ValueError("LBFGS needs all samples at once, got a source; pass x and y")
+            if isinstance(chunks.source, OneShot) and epochs != 1:
+                raise ValueError(
+                    f"epochs must be 1 with an iterator, which can be read once, got {epochs}; "
+                    "pass a function that returns one"
+                )
+            if group is not None:
+                raise ValueError("communicator needs samples in memory, got a source; pass x and y")
+        elif steps_per_epoch is not None or shuffle_buffer is not None:
+            raise ValueError("steps_per_epoch and shuffle_buffer are for sources, got x and y")
+
         def train() -> History:
             begins = self._is_new and not resume
-            data, validation = self._fitting_data(
-                x, y, sample_weight, class_weight, validation_data, resume=resume
-            )
+            stream, buffer = None, 0
+            if chunks is None:
+                data, validation = self._fitting_data(
+                    x, y, sample_weight, class_weight, validation_data, resume=resume
+                )
+                length = len(data)
+            else:
+                first = chunks.head(LOOKED_AT)
+                data, validation = self._fitting_data(
+                    *first, class_weight, validation_data, resume=resume
+                )
+                stream = Stream(
+                    chunks,
+                    self.architecture.seed,
+                    limit=steps_per_epoch is not None,
+                    divides_evenly=any(self.architecture.batch_normalization),
+                )
+                resumed = self._continuation.progress.planned if resume else None
+                length = samples_of_epoch(chunks, batch_size, steps_per_epoch, resumed)
+                buffer = shuffle_buffer or default_buffer(data, batch_size, steps_per_epoch)
             if isinstance(optimizer, LBFGS):
                 iterations = DEFAULT_ITERATIONS if epochs is None else epochs
                 self._findings = ()
                 return fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
-            batch = min(batch_size, len(data))
+            batch = min(batch_size, length)
             count = epochs
             if count is None:
-                count = default_epochs(len(data), batch)
+                if length == UNKNOWN:
+                    raise ValueError(
+                        "epochs must be given for a source that does not say its number of samples"
+                    )
+                count = default_epochs(length, batch)
                 count = count if total_epochs is None else min(count, total_epochs)
             parts = shards or (1 if group is None else group.size)
             self._require_shards(parts, batch)
-            planned = Planned(len(data), batch, count, drop_last, shuffle, parts)
+            planned = Planned(
+                length, batch, count, drop_last, shuffle, parts, buffer if shuffle else 0
+            )
             rule = optimizer
             if rule is None:
                 rule = default_optimizer(self.architecture, data)
+            if length == UNKNOWN:
+                require_no_length(rule.learning_rate, rule.decay_schedule, dropout_schedule)
+            if stream is not None:
+                require_readable_order(self.architecture, planned)
             if group is not None:
+                if isinstance(validation, Chunks):
+                    raise ValueError(
+                        "communicator needs validation samples in memory, got a source; pass "
+                        "validation_data=(x, y)"
+                    )
                 others = (total_epochs, rule, averaging, dropout_schedule, resume)
                 settings = self._agreed(planned, data, validation, others)
                 group.agree(settings | {"callbacks": [type(hook).__name__ for hook in hooks]})
@@ -526,7 +597,7 @@ class MLP(Network):
             training = TrainingLoop(
                 self,
                 continuation.run,
-                data,
+                data if stream is None else stream,
                 rule,
                 continuation=continuation,
                 begin=begin,
@@ -544,7 +615,8 @@ class MLP(Network):
                 group=group,
             )
             fitted = training.fit()
-            if diagnoses and (group is None or group.is_first):
+            examines = diagnoses and (group is None or group.is_first)
+            if examines and not isinstance(validation, Chunks):
                 evidence = Evidence(
                     self,
                     {name: fitted[name] for name in fitted},
@@ -588,7 +660,7 @@ class MLP(Network):
         validation_data: object,
         *,
         resume: bool,
-    ) -> tuple[Data, Data | None]:
+    ) -> tuple[Data, Data | Chunks | None]:
         """Return the data of a fit, after its samples decided what is left to decide.
 
         Nothing is changed if they cannot be used.

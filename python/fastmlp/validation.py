@@ -532,9 +532,12 @@ def probability_targets(
 
 
 def sample_weights(
-    name: str, value: object, samples: int, dtype: npt.DTypeLike
+    name: str, value: object, samples: int, dtype: npt.DTypeLike, *, of_part: bool = False
 ) -> npt.NDArray[Any] | None:
-    """Return one finite weight >= 0 per sample, of `dtype`; None stays None."""
+    """Return one finite weight >= 0 per sample, of `dtype`; None stays None.
+
+    Those of a part of all samples may all be 0.
+    """
     if value is None:
         return None
     if isinstance(value, dict):
@@ -548,7 +551,7 @@ def sample_weights(
         raise ValueError(
             f"{name} must have shape ({samples},), one weight per sample, got {array.shape}{cure}"
         )
-    if array.min() < 0 or not array.any():
+    if array.min() < 0 or not (of_part or array.any()):
         raise ValueError(f"{name} must be >= 0 and not all 0, got a minimum of {array.min()}")
     require_usable_weights(name, array)
     return array

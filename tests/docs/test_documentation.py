@@ -132,7 +132,9 @@ def few_digits(monkeypatch):
     monkeypatch.setattr(fastmlp.datasets, "load", load)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/python.md", "docs/data.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/python.md", "docs/data.md", "docs/streams.md"]
+)
 def test_blocks_of_python_run(document, few_digits, tmp_path, monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```$", read(document), re.MULTILINE | re.DOTALL)
     assert blocks

@@ -25,6 +25,7 @@ from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
 from mutations.planted_residual import RESIDUAL_MUTATIONS
 from mutations.planted_shards import SHARD_MUTATIONS
+from mutations.planted_streams import STREAM_MUTATIONS
 from mutations.planted_tables import TABLE_MUTATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,7 @@ PLANTED = [
     *RESIDUAL_MUTATIONS,
     *TABLE_MUTATIONS,
     *JUDGEMENT_MUTATIONS,
+    *STREAM_MUTATIONS,
 ]
 TESTS = [
     "core/test_gemm.py",
@@ -52,6 +54,8 @@ TESTS = [
     "core/test_random.py",
     "lectures/test_known_answers.py",
     "training/test_training.py",
+    "training/test_streams.py",
+    "training/test_stream_memory.py",
     "training/test_adaptive.py",
     "training/test_shards.py",
     "process/test_mpi.py",

@@ -146,13 +146,13 @@ CALLS = [
     ("fit(x, np.where(y > 0, y, np.nan))", ValueError, r"y must .*nan; np.isfinite\(np.asarray\(y",
      "keep = np.isfinite(np.where(y > 0, y, np.nan)); fit(x[keep], y[keep])"),
     # samples that are no arrays of numbers
-    ("model.fit(Loader(x, y))", TypeError, "needs y, as in .*" + COLLECT.replace("*", r"\*")
+    ("model.fit(Loader(x, y))", ValueError, "epochs must be given for a source that does not say",
+     "model.fit(Loader(x, y), epochs=1)"),
+    ("model.fit(b for b in Loader(x, y))", ValueError, "epochs must be 1 with an iterator.*got N",
+     "model.fit((b for b in Loader(x, y)), epochs=1)"),
+    ("model.lr_find(Loader(x, y))", TypeError, "needs y, as in .*" + COLLECT.replace("*", r"\*")
      .replace("(", r"\(").replace(")", r"\)"),
-     f"loader = Loader(x, y); {COLLECT}; fit(x, y)"),
-    ("model.fit(Loader(x, y), None)", TypeError, r"x must be .*got a Loader; x, y = map\(np.conc",
-     f"loader = Loader(x, y); {COLLECT}; fit(x, y)"),
-    ("model.fit((b for b in Loader(x, y)), None)", TypeError, "x must be .*got a generator; x, y",
-     f"loader = (b for b in Loader(x, y)); {COLLECT}; fit(x, y)"),
+     f"loader = Loader(x, y); {COLLECT}; model.lr_find(x, y)"),
     ("model.fit((x, y), None)", ValueError, r"got a tuple of two; .*: fit\(x, y\)", "fit(x, y)"),
     ("model.fit(x)", TypeError, r"MLP.fit\(\) needs y, as in MLP.fit\(x, y\)", "fit(x, y)"),
     ("model.evaluate(x)", TypeError, r"MLP.evaluate\(\) needs y, as in", "model.evaluate(x, y)"),
@@ -365,13 +365,10 @@ def test_loaders_and_data_sets_of_torch(names):
     data = pytest.importorskip("torch.utils.data")
     torch = pytest.importorskip("torch")
     names["loader"] = data.TensorDataset(torch.tensor(names["x"]), torch.tensor(names["y"]))
-    assert "x, y = map(np.stack, zip(*x))" in message_of(
-        "model.fit(loader, None)", names, ValueError
-    )
-    exec("x, y = map(np.stack, zip(*loader)); fit(x, y)", names)
+    message = message_of("model.fit(loader, epochs=1)", names, ValueError)
+    assert "TensorDataset, chunk 0: x must have shape (samples, 4), got (4,)" in message
     names["loader"] = data.DataLoader(names["loader"], batch_size=8)
-    assert COLLECT in message_of("model.fit(loader)", names, TypeError)
-    exec(f"{COLLECT}; fit(x, y)", names)
+    exec("model.fit(loader, epochs=1); model.evaluate(loader); model.predict(loader)", names)
 
 
 def torch_file(path):

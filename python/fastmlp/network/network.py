@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from fastmlp.losses import Loss, UserLoss, core_function
 from fastmlp.metrics import get_metric, measures
 from fastmlp.metrics.chosen import ChosenMetrics
 from fastmlp.network.architecture import NORMALIZATION_EPSILON, Architecture
+from fastmlp.network.chunks import Chunks
 from fastmlp.network.parameters import (
     Parameters,
     checked_parameter,
@@ -26,13 +27,15 @@ from fastmlp.network.parameters import (
 from fastmlp.network.samples import (
     Data,
     Rows,
+    StandardizedRows,
     class_weighted,
     in_named_order,
     row_count,
     samples,
 )
 from fastmlp.network.standardization import InputScaling, Standardization, fitting_scale
-from fastmlp.validation import core_array, integer, sample_weights, thread_count
+from fastmlp.streams import OneShot, Source, as_source, as_source_of_samples
+from fastmlp.validation import core_array, integer, require_finite, sample_weights, thread_count
 
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
 
@@ -342,6 +345,14 @@ class Network:
             self._rows(x)  # names what is not finite
             raise
 
+    def _of_samples(self, x: Any, compute: Callable[[Rows], _Result]) -> _Result:
+        """Return what the core computes of samples, or of all chunks of a source of them."""
+        source = as_source_of_samples(x)
+        if source is None:
+            return self._in_one_pass(x, compute)
+        joined: _Result = _joined(compute(rows) for rows in self._rows_of_source(source))
+        return joined
+
     def _choose_scale(self, x: object, sample_weight: object = None) -> None:
         """Decide by samples that count how the network scales its inputs."""
         self._standardization = None
@@ -387,6 +398,8 @@ class Network:
         sample_weight: object = None,
         class_weight: object = None,
         prefix: str = "",
+        *,
+        of_part: bool = False,
     ) -> Data:
         """`_data` for samples x that the core can read."""
         count = row_count(rows)
@@ -406,7 +419,9 @@ class Network:
             )
             for i, (loss, group, target) in enumerate(zip(losses, groups, targets, strict=True))
         ]
-        weights = sample_weights(f"{prefix}sample_weight", sample_weight, count, self.dtype)
+        weights = sample_weights(
+            f"{prefix}sample_weight", sample_weight, count, self.dtype, of_part=of_part
+        )
         if class_weight is not None:
             labels = checked[0]
             if labels.dtype != np.int64:
@@ -432,9 +447,64 @@ class Network:
         core_function(self._architecture.losses)  # is known, or an error
         return self._data(x, y, sample_weight, class_weight)
 
-    def _checked_validation(self, data: object) -> Data | None:
+    def _chunks(
+        self,
+        method: str,
+        source: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        prefix: str = "",
+    ) -> Chunks:
+        """Return the chunks of a source, which is what comes without y to a method."""
+        found = as_source(source)
+        if found is None:
+            self._rows(source, f"{prefix}x")  # says what is wrong with them, if something is
+            raise TypeError(
+                f"{prefix}y must be an array of real numbers, got None; MLP.{method}() needs y, as "
+                f"in MLP.{method}(x, y), or a source of batches (x, y) alone"
+            )
+        if sample_weight is not None:
+            raise ValueError(
+                f"{prefix}sample_weight must come from the source, in batches (x, y, sample_weight)"
+            )
+        if class_weight is not None and not isinstance(class_weight, Mapping):
+            raise ValueError(
+                f"{prefix}class_weight must be a mapping with a source, which cannot be counted, "
+                f"got {class_weight!r}"
+            )
+
+        def check(x: object, y: object, weights: object = None, *, prefix: str) -> Data:
+            self._refuse_swapped(x, y, prefix)
+            rows = self._rows(x, f"{prefix}x")
+            if isinstance(rows, StandardizedRows):
+                rows = rows[:]
+                require_finite(f"{prefix}x, standardized,", rows, self.dtype)
+            if isinstance(rows, np.ndarray) and rows.dtype != np.uint8:
+                rows = core_array(rows, self.dtype)  # one type for all chunks
+            return self._data_of(rows, x, y, weights, class_weight, prefix, of_part=True)
+
+        return Chunks(found, check, prefix)
+
+    def _rows_of_source(self, source: Source) -> Iterator[Rows]:
+        """Iterate over the samples of a source, chunk by chunk."""
+        chunks = Chunks(source, self._data)
+        count = 0
+        for count, (name, x) in enumerate(chunks.samples_alone(), 1):  # noqa: B007
+            yield self._rows(x, name)
+        if count == 0:
+            raise ValueError(f"{chunks.name} has no samples")
+
+    def _checked_validation(self, data: object) -> Data | Chunks | None:
         if data is None:
             return None
+        if not isinstance(data, (tuple, list)) and as_source(data) is not None:
+            chunks = self._chunks("fit", data, prefix="validation_data: ")
+            if isinstance(chunks.source, OneShot):
+                raise ValueError(
+                    "validation_data must be a source that can be read after each epoch, got an "
+                    "iterator; pass a function that returns one"
+                )
+            return chunks
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise TypeError(
                 "validation_data must be (x, y) or (x, y, sample_weight), got "
@@ -445,7 +515,7 @@ class Network:
 
     # Computing
 
-    def forward(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+    def forward(self, x: Any, *, threads: int | None = None) -> Array:
         """Compute the outputs of the last layer: logits for classification.
 
         Parameters
@@ -466,7 +536,7 @@ class Network:
         array([[0.]], dtype=float32)
         """
         link, team = self._architecture.link, thread_count(threads)
-        return self._in_one_pass(x, lambda rows: self._outputs_of(rows, link, team))
+        return self._of_samples(x, lambda rows: self._outputs_of(rows, link, team))
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
         """Compute the outputs of each hidden layer, without dropout.
@@ -497,13 +567,15 @@ class Network:
             return arrays
         return [np.ascontiguousarray(array.swapaxes(0, 1)) for array in arrays]
 
-    def predict(self, x: npt.ArrayLike, *, threads: int | None = None) -> Any:
+    def predict(self, x: Any, *, threads: int | None = None) -> Any:
         """Predict classes or values.
 
         Parameters
         ----------
-        x : array or SciPy sparse matrix of shape (samples, features)
-            Samples.
+        x : array or SciPy sparse matrix of shape (samples, features), or source
+            Samples, or a source of them in chunks ``x``, ``(x, y)`` or ``(x, y, sample_weight)``:
+            an object of `fastmlp.streams`, an iterator, a DataLoader, or a function that returns
+            an iterable. A chunk is in memory at once, and all predictions.
         threads : int, optional
             Number of threads, as in `MLP.fit`.
 
@@ -523,7 +595,7 @@ class Network:
         array([0, 1])
         """
         team = thread_count(threads)
-        return self._in_one_pass(x, lambda rows: self._predicted(rows, team))
+        return self._of_samples(x, lambda rows: self._predicted(rows, team))
 
     def _predicted(self, rows: Rows, team: int) -> Array | list[Array]:
         """`predict` for samples that the core can read."""
@@ -540,13 +612,13 @@ class Network:
             for loss, group in zip(losses, self._architecture.groups, strict=True)
         ]
 
-    def predict_proba(self, x: npt.ArrayLike, *, threads: int | None = None) -> Array:
+    def predict_proba(self, x: Any, *, threads: int | None = None) -> Array:
         """Predict probabilities: softmax or, with binary cross-entropy, sigmoid of the outputs.
 
         Parameters
         ----------
-        x : array or SciPy sparse matrix of shape (samples, features)
-            Samples.
+        x : array or SciPy sparse matrix of shape (samples, features), or source
+            Samples, as in `predict`.
         threads : int, optional
             Number of threads, as in `MLP.fit`.
 
@@ -574,13 +646,13 @@ class Network:
                 f"{_instead_of_probabilities(losses)}"
             )
         team = thread_count(threads)
-        return self._in_one_pass(x, lambda rows: self._outputs_of(rows, link, team))
+        return self._of_samples(x, lambda rows: self._outputs_of(rows, link, team))
 
     @suggests_names
     def evaluate(
         self,
-        x: npt.ArrayLike,
-        y: Any,
+        x: Any,
+        y: Any = None,
         *,
         sample_weight: npt.ArrayLike | None = None,
         threads: int | None = None,
@@ -590,7 +662,7 @@ class Network:
         Parameters
         ----------
         x, y, sample_weight, threads
-            As in `MLP.fit`; the weights count in loss and accuracy.
+            As in `MLP.fit`, which takes a source too; the weights count in loss and accuracy.
 
         Returns
         -------
@@ -603,21 +675,30 @@ class Network:
         >>> MLP([2, 1], loss="mse").evaluate([[0.0, 0.0]], [[3.0]])
         {'loss': 9.0}
         """
-        self._refuse_swapped(x, y)
         team = thread_count(threads)
+        if y is None:
+            return self._evaluate_data(self._chunks("evaluate", x, sample_weight), team)
+        self._refuse_swapped(x, y)
         return self._in_one_pass(
             x, lambda rows: self._evaluate_data(self._data_of(rows, x, y, sample_weight), team)
         )
 
-    def _evaluate_data(self, data: Data, threads: int) -> dict[str, float]:
-        """`evaluate` for samples that have been checked."""
+    def _evaluate_data(self, data: Data | Chunks, threads: int) -> dict[str, float]:
+        """`evaluate` for samples that have been checked, or for chunks that are when read."""
         function = core_function(self._architecture.losses)
-        if function is not None:
-            outputs = self._outputs_of(data.rows, "none", threads)
-            return {"loss": float(function(outputs, data.targets[0])[0])}
-        loss_sum, weight_sum, correct = self._network.evaluate(
-            data.rows, data.targets, data.sample_weight, threads
-        )
+        sums = np.zeros(3)  # losses, weights, weights of correct predictions
+        for part in [data] if isinstance(data, Data) else data.data():
+            if function is None:
+                sums += self._network.evaluate(part.rows, part.targets, part.sample_weight, threads)
+                continue
+            outputs = self._outputs_of(part.rows, "none", threads)
+            loss = float(function(outputs, part.targets[0])[0])
+            if part is data:
+                return {"loss": loss}
+            sums += loss * len(part), len(part), 0.0
+        loss_sum, weight_sum, correct = sums.tolist()
+        if weight_sum == 0 and isinstance(data, Chunks):
+            raise ValueError(f"{data.name} has no samples that count")
         measured = {"loss": loss_sum / weight_sum}
         if self._has_accuracy:
             measured["accuracy"] = correct / weight_sum
@@ -811,6 +892,14 @@ class Network:
         shards: number of shards of a batch, and first and last of those of this process.
         """
         return self._run_type(self._network, batch_size, rule, threads, *shards)
+
+
+def _joined(parts: Iterable[Any]) -> Any:
+    """Return the predictions of all chunks as one array, or as one for each loss."""
+    found = list(parts)
+    if isinstance(found[0], list):
+        return [np.concatenate(each) for each in zip(*found, strict=True)]
+    return np.concatenate(found)
 
 
 def _exact_dtype(x: object) -> np.dtype[Any]:

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from fastmlp.data.moments import column_moments
 from fastmlp.network.samples import Rows, StandardizedRows
 
-__all__ = ["BYTE_SCALE", "InputScaling", "Standardization", "fitting_scale"]
+__all__ = ["BYTE_SCALE", "LOOKED_AT", "InputScaling", "Standardization", "fitting_scale"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 BYTE_SCALE = 1 / 255
+LOOKED_AT = 2_000  # samples
 # Names in a training state.
 _OF_INPUTS = "inputs."
 _FACTOR, _OF_STANDARDIZATION = f"{_OF_INPUTS}scale", f"{_OF_INPUTS}standardization."
@@ -26,7 +27,6 @@ _LARGE = 4.0
 _SMALL = 0.5
 # Mean of a column, in its deviations, above which it is nearly a second bias.
 _FAR = 20.0
-_LOOKED_AT = 2_000  # samples
 _MOST_COPIED = 2**26  # bytes of standardized samples
 # Arrays of at least as many bytes per row, some of them bright, are images.
 _FEWEST_PIXELS, _BRIGHT = 16, 128
@@ -200,7 +200,7 @@ def fitting_scale(rows: Rows, features: int) -> Standardization | float | None:
     if isinstance(rows, tuple):
         return _of_sparse(*rows, features)
     assert isinstance(rows, np.ndarray)
-    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(np.int64)]
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT)).astype(np.int64)]
     mean, deviation = column_moments(some)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
         return None  # the training will say that the numbers are too large

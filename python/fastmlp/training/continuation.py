@@ -31,7 +31,10 @@ _SHAPES = {"moments": (4,), "position": (15,)}
 
 @dataclass(frozen=True)
 class Planned:
-    """The plan of a training: samples, batches and epochs, from which schedules take its length."""
+    """The plan of a training: samples, batches and epochs, from which schedules take its length.
+
+    `shuffle_buffer` is 0 if all samples are in memory or in their order; see `MLP.fit`.
+    """
 
     samples: int
     batch_size: int
@@ -39,6 +42,7 @@ class Planned:
     drop_last: bool = False
     shuffle: bool = True
     shards: int = 1
+    shuffle_buffer: int = 0
 
     @property
     def steps_per_epoch(self) -> int:

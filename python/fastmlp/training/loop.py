@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastmlp.history import History, Record, epoch_line
 from fastmlp.metrics import is_greater_better
 from fastmlp.metrics.chosen import ChosenMetrics
 from fastmlp.network import Network
+from fastmlp.network.chunks import Chunks
 from fastmlp.network.samples import Data
 from fastmlp.notebook import LiveTable, in_notebook
 from fastmlp.optimizers import Optimizer
@@ -26,6 +28,7 @@ from fastmlp.training.dispatch import Dispatch
 from fastmlp.training.processes import Group, digest
 from fastmlp.training.run import Run, StepSums
 from fastmlp.training.states import checked_state, kind_of
+from fastmlp.training.stream import UNKNOWN, Reading, Stream
 
 __all__ = ["Policy", "ProgressFunction", "TrainingLoop"]
 
@@ -40,7 +43,7 @@ class Policy:
     ----------
     model : Network
         Model in training.
-    validation : Data, optional
+    validation : Data or Chunks, optional
         Samples measured after each epoch.
     threads : int
         Number of threads of the validation; 0 for the default.
@@ -71,7 +74,7 @@ class Policy:
         self,
         model: Network,
         *,
-        validation: Data | None = None,
+        validation: Data | Chunks | None = None,
         threads: int = 0,
         verbose: bool = False,
         print_every: int = 1,
@@ -102,6 +105,11 @@ class Policy:
             chosen = self._metrics.with_names(name.removeprefix("val_") for name in metrics)
             names = tuple(name for name in chosen.names if name not in own)
             self._metrics = ChosenMetrics(names, chosen.functions)
+            if self._metrics and isinstance(self._validation, Chunks):
+                raise ValueError(
+                    "metrics need all validation samples at once, got a source; pass "
+                    "validation_data=(x, y)"
+                )
             self._model._require_metrics(self._metrics)
             return
         if self._metrics:
@@ -141,7 +149,7 @@ class Policy:
         if self._validation is None:
             return record
         values = self._model._evaluate_data(self._validation, self._threads)
-        if self._metrics:
+        if self._metrics and isinstance(self._validation, Data):
             values |= self._model._measure(self._metrics, self._validation, self._threads)
         return record | {f"val_{name}": value for name, value in values.items()}
 
@@ -182,8 +190,8 @@ class TrainingLoop(Dispatch):
         Network to train.
     run : Run
         Run of the core with this model.
-    data : Data
-        Samples, targets and weights.
+    data : Data or Stream
+        Samples, targets and weights, or what reads them.
     optimizer : Optimizer
         Settings and learning rates.
     continuation : Continuation
@@ -216,7 +224,7 @@ class TrainingLoop(Dispatch):
         self,
         model: Network,
         run: Run,
-        data: Data,
+        data: Data | Stream,
         optimizer: Optimizer,
         *,
         continuation: Continuation,
@@ -225,7 +233,7 @@ class TrainingLoop(Dispatch):
         epochs: int,
         begin: Callable[[], object] = lambda: None,
         policy: Policy | None = None,
-        validation: Data | None = None,
+        validation: Data | Chunks | None = None,
         averaging: Averaging | None = None,
         threads: int = 0,
         verbose: bool = False,
@@ -370,13 +378,14 @@ class TrainingLoop(Dispatch):
         if self._now.rate is None:
             self._settle(rate=self.learning_rate)
         self._call_step_end()
-        while self._steps_done() < self.steps_per_epoch and not self._stops:
-            start = time.perf_counter()
-            try:
-                self._steps(order)
-            finally:
-                self._settle(seconds=self._now.seconds + time.perf_counter() - start)
-            self._call_step_end()
+        with self._reading() as reading:
+            while self._steps_done() < self.steps_per_epoch and not self._stops:
+                start = time.perf_counter()
+                try:
+                    self._steps(order, reading)
+                finally:
+                    self._settle(seconds=self._now.seconds + time.perf_counter() - start)
+                self._call_step_end()
         if self._steps_done() < self.steps_per_epoch:
             return None
         self._show_averages()
@@ -391,6 +400,21 @@ class TrainingLoop(Dispatch):
             record = self._policy.completed(record)
         return self._group.of_first(record)
 
+    def _reading(self) -> Reading | nullcontext[None]:
+        """Begin to read the rest of the epoch, if the samples are not in memory."""
+        if not isinstance(self._data, Stream) or self._steps_done() == self.steps_per_epoch:
+            return nullcontext()
+        return self._data.read(self._planned, self._now.epoch, self._steps_done())
+
+    def _steps_read(self, first: int, reading: Reading) -> int:
+        """Wait for samples, and return how many steps from `first` on have them."""
+        steps = reading.steps_from(first)
+        if reading.planned != self._planned:
+            self._planned = reading.planned
+            self.steps_per_epoch = self._planned.steps_per_epoch
+            self._settle(planned=self._planned)
+        return steps
+
     def _steps_to_next_call(self, left: int) -> int:
         """Return the number of steps until the next call of a callback or of the policy."""
         distances = [
@@ -400,28 +424,35 @@ class TrainingLoop(Dispatch):
         ]
         return min([left, self._policy.step_limit or left, *distances])
 
-    def _steps(self, order: npt.NDArray[np.int64] | None) -> None:
-        """Train up to the next call of a callback or of the policy."""
+    def _steps(self, order: npt.NDArray[np.int64] | None, reading: Reading | None) -> None:
+        """Train up to the next call of a callback or of the policy, or as far as is read."""
         first = self._steps_done()
-        count = self._steps_to_next_call(self.steps_per_epoch - first)
+        left = self.steps_per_epoch - first
+        if reading is not None:
+            left = self._steps_read(first, reading)
+            if left == 0:
+                return
+        count = self._steps_to_next_call(left)
+        data: Any = self._data if reading is None else reading.data(first + count)
         rates = self._rates(count)
         constant = bool((rates == rates[0]).all())
         self._settings["learning_rate"] = float(rates[0])
         report: Callable[[int, float, float, float], object] | None = None
         progress = self._progress
+        samples = len(data) if reading is None else self._planned.samples
         if progress is not None:
 
             def report(done: int, weight: float, loss: float, correct: float) -> None:
                 total = max(weight, 1e-300)
                 shown = correct / total if self._policy.has_accuracy else None
-                progress(done, len(self._data), loss / total, shown)
+                progress(done, done if samples == UNKNOWN else samples, loss / total, shown)
 
         self._settle(step_rate=float(rates[-1]))
         result = self._run.epoch(
-            self._data,
+            data,
             self._settings,
             order=order,
-            shuffle=self._planned.shuffle,
+            shuffle=self._planned.shuffle and reading is None,
             epoch=self._now.epoch,
             first_step=first,
             steps=count,
@@ -438,6 +469,8 @@ class TrainingLoop(Dispatch):
             # An update that overflows after the last step of an epoch belongs to that step.
             step = min(first + result.steps + 1, self.steps_per_epoch)
             raise self._policy.diverged(self.epoch + 1, step, float(rates[0]))
+        if reading is not None:
+            reading.release(first + count)
 
     def _call_step_end(self) -> None:
         """Call `on_step_end` of each callback that is due and was not called after this step."""

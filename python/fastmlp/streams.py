@@ -1,0 +1,454 @@
+"""Sources of samples that need not fit into memory: `MLP.fit` reads them chunk by chunk.
+
+A source gives chunks, each a few rows or some millions: ``(x, y)`` or ``(x, y, sample_weight)``.
+`as_source` makes one of iterables, sequences, functions and iterators; the classes here read files.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.extras import require
+from fastmlp.validation import integer
+
+__all__ = [
+    "Arrays",
+    "ArrowFiles",
+    "CSVFile",
+    "OneShot",
+    "ParquetFiles",
+    "Shards",
+    "Source",
+    "as_source",
+    "as_source_of_samples",
+]
+
+Array = npt.NDArray[Any]
+Paths: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]]"
+_CHUNK_BYTES = 2 << 20
+
+
+class Source:
+    """Samples in chunks. Subclasses define `chunk`, or `__iter__` if there is no random access.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the source.
+    chunks : int or None
+        Number of chunks that `chunk` reads in any order; None: they come in one order.
+    samples : int or None
+        Number of samples; None: only a pass over all chunks tells.
+    is_one_shot : bool
+        Whether only one pass is possible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp import MLP
+    >>> class Squares(Source):
+    ...     name, chunks, samples = "squares", 4, 400
+    ...     def chunk(self, number):
+    ...         x = np.linspace(number - 2, number - 1, 100).reshape(-1, 1)
+    ...         return x, x**2
+    >>> model = MLP([1, 8, 1], loss="mse")
+    >>> history = model.fit(Squares(), epochs=3, verbose=0)
+    >>> len(history.loss)
+    3
+    """
+
+    name: str = "source"
+    chunks: int | None = None
+    samples: int | None = None
+    is_one_shot = False
+
+    def chunk(self, number: int) -> Any:
+        """Return a chunk, ``(x, y)`` or ``(x, y, sample_weight)``, by its number from 0."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the chunks in order."""
+        assert self.chunks is not None, "a source without a number of chunks defines __iter__"
+        return map(self.chunk, range(self.chunks))
+
+
+class _Iterable(Source):
+    """What can be iterated over again and again, or a function that returns it."""
+
+    def __init__(self, name: str, begin: Callable[[], Iterable[Any]], samples: int | None) -> None:
+        self.name, self.samples, self._begin = name, samples, begin
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._begin())
+
+
+class OneShot(Source):
+    """What can be iterated over once. Chunks that were taken for a look can be put back."""
+
+    is_one_shot = True
+
+    def __init__(self, name: str, iterator: Iterator[Any]) -> None:
+        self.name, self._iterator = name, iterator
+
+    def put_back(self, chunks: list[Any]) -> None:
+        """Let the next iteration begin with these chunks."""
+        self._iterator = chain(chunks, self._iterator)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterator
+
+
+class _Sequence(Source):
+    """What has a length and chunks by number."""
+
+    chunks: int
+
+    def __init__(self, name: str, sequence: Any, samples: int | None) -> None:
+        self.name, self._samples, self._sequence = name, samples, sequence
+        self.chunks = len(sequence)
+
+    @property
+    def samples(self) -> int | None:  # type: ignore[override]
+        """Number of samples, or what it is if all chunks but the last have the same size."""
+        if self._samples is None and self.chunks:
+            sizes = [len(self._sequence[number][0]) for number in {0, self.chunks - 1}]
+            self._samples = sizes[0] * (self.chunks - 1) + sizes[-1]
+        return self._samples
+
+    def chunk(self, number: int) -> Any:
+        return self._sequence[number]
+
+
+def as_source(value: Any) -> Source | None:
+    """Return a source of what `MLP.fit` takes in place of ``x`` and ``y``; None if it is none."""
+    if isinstance(value, Source):
+        return value
+    is_array = hasattr(value, "__array__") or hasattr(value, "__dataframe__")
+    if is_array or hasattr(value, "tocsr") or isinstance(value, (str, bytes, Mapping)):
+        return None
+    name = getattr(value, "__name__", type(value).__name__)
+    samples = getattr(value, "samples", None)
+    samples = int(samples) if isinstance(samples, (int, np.integer)) else None
+    if isinstance(value, (list, tuple)):
+        sizes = [_rows_of(item) for item in value]
+        return _Sequence(name, value, sum(sizes)) if any(sizes) or not sizes else None
+    if isinstance(value, Iterator):
+        return OneShot(name, value)
+    if hasattr(value, "__getitem__") and hasattr(value, "__len__"):
+        return _Sequence(name, value, samples)
+    if hasattr(value, "__iter__"):
+        return _Iterable(name, value.__iter__, _samples_of_loader(value, samples))
+    return _Iterable(name, value, samples) if callable(value) else None
+
+
+def as_source_of_samples(value: Any) -> Source | None:
+    """Return a source of what methods take in place of ``x``; None if it may be an array."""
+    is_array = hasattr(value, "__getitem__") and not isinstance(value, Source)
+    return None if is_array else as_source(value)
+
+
+def _rows_of(batch: Any) -> int:
+    """Return the rows of a chunk, 0 if it is none."""
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        return 0
+    shape = (
+        np.shape(batch[0])
+        if isinstance(batch[0], (tuple, list))
+        else getattr(batch[0], "shape", ())
+    )
+    return int(shape[0]) if shape else 0
+
+
+def _samples_of_loader(loader: Any, samples: int | None) -> int | None:
+    """Return the number of samples of a PyTorch DataLoader whose sampler tells it."""
+    size: Any = getattr(loader, "batch_size", None)
+    sampler: Any = getattr(loader, "sampler", None)
+    if samples is not None or not isinstance(size, int) or not hasattr(sampler, "__len__"):
+        return samples
+    count = len(sampler)
+    return count // size * size if getattr(loader, "drop_last", False) else count
+
+
+class Arrays(Source):
+    """Arrays, or .npy files that are mapped into memory, in chunks of rows.
+
+    Parameters
+    ----------
+    x, y : array or path of a .npy file
+        Samples and targets, as in `MLP.fit`. Arrays of any kind that NumPy slices, such as
+        memory maps, are read where they are.
+    sample_weight : array or path, optional
+    chunk_size : int, optional
+        Rows of a chunk; the default makes chunks of 2 MiB of ``x``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.save("x.npy", np.zeros((5, 2), np.float32))
+    >>> np.save("y.npy", np.arange(5))
+    >>> source = Arrays("x.npy", "y.npy", chunk_size=3)
+    >>> source.chunks, source.samples, source.chunk(1)[1]
+    (2, 5, array([3, 4]))
+    """
+
+    def __init__(
+        self, x: Any, y: Any, sample_weight: Any = None, *, chunk_size: int | None = None
+    ) -> None:
+        self.name = fspath(x) if isinstance(x, (str, PathLike)) else "arrays"
+        parts = [_mapped(part) for part in (x, y, sample_weight) if part is not None]
+        counts = [len(part) for part in parts]
+        if len(set(counts)) > 1:
+            raise ValueError(f"{self.name}: x, y and weights must have one length, got {counts}")
+        self._parts = parts
+        self.samples = counts[0]
+        if chunk_size is None:
+            row = max(1, parts[0].nbytes // max(1, self.samples))
+            chunk_size = max(1, _CHUNK_BYTES // row)
+        self._size = integer("chunk_size", chunk_size, 1)
+        self.chunks = -(-self.samples // self._size)
+
+    def chunk(self, number: int) -> tuple[Array, ...]:
+        rows = slice(number * self._size, (number + 1) * self._size)
+        return tuple(np.asarray(part[rows]) for part in self._parts)
+
+
+def _mapped(part: Any) -> Any:
+    if isinstance(part, (str, PathLike)):
+        return np.load(part, mmap_mode="r", allow_pickle=False)
+    return part if hasattr(part, "nbytes") else np.asarray(part)
+
+
+class Shards(Source):
+    """Files .npz with the arrays ``x``, ``y`` and perhaps ``sample_weight``, a chunk each.
+
+    Parameters
+    ----------
+    paths : path or list of paths
+        Files, or a folder, whose .npz files are taken in the order of their names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> for number in range(2):
+    ...     np.savez(f"part-{number}.npz", x=np.ones((3, 2)), y=[0, 1, number])
+    >>> Shards(["part-0.npz", "part-1.npz"]).samples
+    6
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self.name, self._paths = _files(paths, (".npz",))
+        self.chunks = len(self._paths)
+        self.samples = sum(map(_rows_in_npz, self._paths))
+
+    def chunk(self, number: int) -> tuple[Array, ...]:
+        with np.load(self._paths[number], allow_pickle=False) as file:
+            names = ("x", "y", "sample_weight")
+            return tuple(file[name] for name in names if name in file.files)
+
+
+def _rows_in_npz(path: Path) -> int:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
+            version = np.lib.format.read_magic(file)
+            header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            return int(header(file)[0][0])
+    except (KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} must be a .npz file with the arrays x and y: {error}") from None
+
+
+class _Columns(Source):
+    """Tables of Arrow whose columns are numbers: all but the target are features."""
+
+    def __init__(
+        self, target: str, features: Sequence[str] | None, sample_weight: str | None
+    ) -> None:
+        self._target, self._weight = target, sample_weight
+        self._features = None if features is None else list(features)
+
+    def _require_columns(self, names: Sequence[str]) -> None:
+        """Settle the features; all columns that are used must exist."""
+        if self._features is None:
+            self._features = [n for n in names if n not in (self._target, self._weight)]
+        for name in (self._target, self._weight, *self._features):
+            if name is not None and name not in names:
+                raise ValueError(f"{self.name}: there is no column {name!r}, only {list(names)}")
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that are read: features, target, weights."""
+        last = [self._target] if self._weight is None else [self._target, self._weight]
+        return [*(self._features or []), *last]
+
+    def _batch(self, table: Any) -> tuple[Array, ...]:
+        columns = [self._numbers(name, table.column(name)) for name in self.columns]
+        count = len(self._features or [])
+        dtype = np.result_type(np.float32, *(column.dtype for column in columns[:count]))
+        x = np.empty((len(columns[0]), count), dtype)
+        for i, column in enumerate(columns[:count]):
+            x[:, i] = column
+        return x, *columns[count:]
+
+    def _numbers(self, name: str, column: Any) -> Array:
+        array = np.asarray(column.to_numpy(zero_copy_only=False) if _is_plain(column) else column)
+        if array.dtype.kind not in "buif":
+            raise TypeError(
+                f"{self.name}: column {name!r} must hold numbers, got {column.type}; features= "
+                "chooses columns, and classes are integers from 0"
+            )
+        return array.astype(np.int64) if array.dtype.kind == "b" else array
+
+
+def _is_plain(column: Any) -> bool:
+    """Whether a column of Arrow is one array and not a list of such."""
+    return not hasattr(column, "chunks")
+
+
+class ParquetFiles(_Columns):
+    """Parquet files, a row group at a time.
+
+    Parameters
+    ----------
+    paths : path or list of paths
+        Files, or a folder, whose .parquet files are taken in the order of their names.
+    target : str
+        Column of the targets: values, or classes as integers from 0.
+    features : list of str, optional
+        Columns of the inputs, in this order; by default all others in that of the file.
+    sample_weight : str, optional
+        Column of the weights.
+
+    Raises
+    ------
+    MissingExtraError
+        pyarrow is not installed.
+    ValueError
+        There is no such file or column.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        target: str,
+        features: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+    ) -> None:
+        super().__init__(target, features, sample_weight)
+        self._pyarrow = require("stream", "pyarrow.parquet")
+        self.name, files = _files(paths, (".parquet", ".pq"))
+        self._groups, self.samples = [], 0
+        for path in files:
+            with self._pyarrow.ParquetFile(path) as file:
+                self._require_columns(file.schema_arrow.names)
+                self._groups += [(path, group) for group in range(file.num_row_groups)]
+                self.samples += file.metadata.num_rows
+        self.chunks = len(self._groups)
+
+    def chunk(self, number: int) -> tuple[Array, ...]:
+        path, group = self._groups[number]
+        with self._pyarrow.ParquetFile(path) as file:
+            return self._batch(file.read_row_group(group, columns=self.columns, use_threads=False))
+
+
+class ArrowFiles(_Columns):
+    """Arrow and Feather files, which are mapped into memory, a record batch at a time.
+
+    Parameters
+    ----------
+    paths, target, features, sample_weight
+        As in `ParquetFiles`; a folder is searched for .arrow, .feather and .ipc.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        target: str,
+        features: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+    ) -> None:
+        super().__init__(target, features, sample_weight)
+        self._pyarrow = require("stream", "pyarrow")
+        self._dataset = require("stream", "pyarrow.dataset")
+        self.name, files = _files(paths, (".arrow", ".feather", ".ipc"))
+        self._groups, self.samples = [], 0
+        for path in files:
+            with self._pyarrow.memory_map(fspath(path)) as mapped:
+                file = self._pyarrow.ipc.open_file(mapped)
+                self._require_columns(file.schema.names)
+                self._groups += [(path, group) for group in range(file.num_record_batches)]
+            self.samples += self._dataset.dataset(path, format="ipc").count_rows()
+        self.chunks = len(self._groups)
+
+    def chunk(self, number: int) -> tuple[Array, ...]:
+        path, group = self._groups[number]
+        with self._pyarrow.memory_map(fspath(path)) as mapped:
+            return self._batch(self._pyarrow.ipc.open_file(mapped).get_batch(group))
+
+
+class CSVFile(_Columns):
+    """A file of comma-separated numbers with a line of names, block by block and in order.
+
+    Parameters
+    ----------
+    path : path
+    target, features, sample_weight
+        As in `ParquetFiles`.
+    block_bytes : int
+        Bytes of text of a chunk.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        target: str,
+        features: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+        block_bytes: int = _CHUNK_BYTES,
+    ) -> None:
+        super().__init__(target, features, sample_weight)
+        self._csv = require("stream", "pyarrow.csv")
+        self.name = self._path = fspath(path)
+        self._block_bytes = integer("block_bytes", block_bytes, 1, 1 << 30)
+        with self._open() as reader:
+            self._require_columns(reader.schema.names)
+
+    def _open(self) -> Any:
+        options = self._csv.ReadOptions(use_threads=False, block_size=self._block_bytes)
+        return self._csv.open_csv(self._path, read_options=options)
+
+    def __iter__(self) -> Iterator[Any]:
+        with self._open() as reader:
+            for batch in reader:
+                yield self._batch(batch)
+
+
+def _files(paths: Paths, suffixes: tuple[str, ...]) -> tuple[str, list[Path]]:
+    """Return the name of a set of files and the files; a folder stands for those in it."""
+    if not isinstance(paths, (str, PathLike)):
+        found = [Path(path) for path in paths]
+        name = fspath(found[0]) if len(found) == 1 else f"{len(found)} files"
+    elif (folder := Path(paths)).is_dir():
+        name = fspath(folder)
+        found = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    else:
+        name, found = fspath(paths), [folder]
+    if not found:
+        raise ValueError(f"{name}: there are no files with {' or '.join(suffixes)}")
+    for path in found:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file")
+    return name, found
