@@ -130,12 +130,14 @@ Exchange<T> shard_exchange(const py::object& function, PythonMonitor& monitor) {
 /// The part of a request that training and gradients share.
 template <typename T>
 EpochRequest<T> make_request(const Network<T>& network, const py::object& x, const py::list& y,
-                             const py::object& sample_weight, const py::object& loss_function, KeptArguments& kept) {
+                             const py::object& sample_weight, const py::object& loss_function, KeptArguments& kept,
+                             const std::function<std::optional<Range>(std::int64_t)>& read = {}) {
   const NetworkSpec& spec = network.mlp.spec();
   require_kernels(spec, !loss_function.is_none());
   EpochRequest<T> request;
   request.samples = sample_rows<T>(x, spec.features(), kept);
-  request.targets = target_rows<T>(y, spec, request.samples.count, kept);
+  const std::optional<Range> rows = read ? read(request.samples.count) : std::nullopt;
+  request.targets = target_rows<T>(y, spec, request.samples.count, kept, rows);
   request.sample_weights = weight_rows<T>(sample_weight, request.samples.count, kept);
   return request;
 }
@@ -169,7 +171,15 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
                    const py::object& loss_function, const py::object& exchange, const py::object& progress) {
   const auto lock = lock_alone(*run.network);
   KeptArguments kept;
-  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept);
+  // Without an order the steps of this call read some labels, and of an epoch in parts each is copied once.
+  const auto read = [&](std::int64_t count) -> std::optional<Range> {
+    if (shuffle || !order.is_none() || first_step < 0) return std::nullopt;
+    const Batches batches = batches_of(run.trainer.state(), count, drop_last);
+    const std::int64_t left = std::max<std::int64_t>(batches.count() - first_step, 0);
+    const std::int64_t end = first_step + (steps < 0 ? left : std::min(steps, left));
+    return Range{batches.rows(first_step).begin, batches.rows(end).begin};
+  };
+  EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept, read);
   require_layers(run.network->mlp.spec(), trainable);
   const std::int64_t whole_steps = request.samples.count / run.trainer.state().batch_size + 1;
   require(first_step >= 0 && first_step <= whole_steps,

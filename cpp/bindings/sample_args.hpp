@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,12 @@ class KeptArguments {
   }
 
   /// Copies an array, and returns the data of the copy.
-  const std::int64_t* copy(const Array<std::int64_t>& array) {
-    copies_.emplace_back(array.data(), array.data() + array.size());
-    return copies_.back().data();
+  const std::int64_t* copy(const Array<std::int64_t>& array) { return copy(array, {0, array.size()}); }
+
+  /// Copies a part of an array, and returns where the copy of its first element would be.
+  const std::int64_t* copy(const Array<std::int64_t>& array, Range part) {
+    copies_.emplace_back(array.data() + part.begin, array.data() + part.end);
+    return copies_.back().data() - part.begin;
   }
 
  private:
@@ -107,9 +111,11 @@ SampleRows sample_rows(const py::object& x, std::int64_t features, KeptArguments
   return dense_rows<T>(x, features, kept);
 }
 
-/// Targets of one group of outputs: classes, int64 (count,), or values, T (count, outputs).
+/// Targets of one group of outputs: classes, int64 (count,), or values, T (count, outputs). The call reads those of the
+/// rows `read` alone, or of all.
 template <typename T>
-GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::int64_t count, KeptArguments& kept) {
+GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::int64_t count, KeptArguments& kept,
+                              std::optional<Range> read = {}) {
   if (!py::isinstance<py::array_t<std::int64_t>>(y)) {
     require(!requires_classes(loss.loss), "y must hold classes (int64) for this loss");
     const auto values = require_array<T>(y, "y");
@@ -119,8 +125,9 @@ GroupTargets<T> group_targets(const py::object& y, const LossSpec& loss, std::in
   require(takes_classes(loss.loss), "y must hold values of the dtype of the network for this loss");
   const auto classes = require_array<std::int64_t>(y, "y");
   require_shape<T>(classes, "y", {count});
-  const std::int64_t* labels = kept.copy(classes);
-  for (std::int64_t i = 0; i < count; ++i) {
+  const Range rows = read.value_or(Range{0, count});
+  const std::int64_t* labels = kept.copy(classes, rows);
+  for (std::int64_t i = rows.begin; i < rows.end; ++i) {
     if (labels[i] >= 0 && labels[i] < loss.outputs) continue;
     throw std::invalid_argument("y must hold classes from 0 to " + std::to_string(loss.outputs - 1) + ", got " +
                                 std::to_string(labels[i]) + " at index " + std::to_string(i));
@@ -139,11 +146,11 @@ inline void require_kernels(const NetworkSpec& spec, bool has_function) {
 /// Targets of all groups of outputs.
 template <typename T>
 std::vector<GroupTargets<T>> target_rows(const py::list& y, const NetworkSpec& spec, std::int64_t count,
-                                         KeptArguments& kept) {
+                                         KeptArguments& kept, std::optional<Range> read = {}) {
   require(y.size() == spec.losses.size(), "y must hold one array per loss");
   std::vector<GroupTargets<T>> targets;
   for (std::size_t g = 0; g < y.size(); ++g) {
-    targets.push_back(group_targets<T>(y[g], spec.losses[g], count, kept));
+    targets.push_back(group_targets<T>(y[g], spec.losses[g], count, kept, read));
   }
   return targets;
 }

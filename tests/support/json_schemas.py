@@ -370,7 +370,7 @@ REQUIRED: dict[str, Fields] = {
         "differences": mapping(many(ANYTHING, 1)),
         "libraries": many(LIBRARY),
     },
-    "fastmlp.bench": each({"type": "object"}, "settings machine") | {"workloads": many({}, 1)},
+    "fastmlp.bench": each({"type": "object"}, "settings machine"),
     "fastmlp.data.list": {"datasets": many(DATASET, 1)},
     "fastmlp.data.fetch": {"datasets": many(record({"name": TEXT, "path": maybe(TEXT)}), 1)},
     "fastmlp.data.verify": {"files": many(DATA_FILE)},
@@ -397,6 +397,7 @@ REQUIRED: dict[str, Fields] = {
 }
 # Further fields: those of one task, or of one kind of file.
 VARIANTS: dict[str, tuple[Fields, ...]] = {
+    "fastmlp.bench": ({"workloads": many({}, 1)}, {"networks": many({}, 1)}),
     "fastmlp.evaluate": BY_TASK,
     "fastmlp.inspect": (OF_A_MODEL, OF_A_CHECKPOINT),
     "fastmlp.look": (OF_A_TABLE, OF_ARRAYS),

@@ -40,8 +40,8 @@ def test_peak_memory_does_not_grow_with_the_source(classes, buffer):
     )
     assert ended.returncode == 0, ended.stderr
     row = FEATURES * 4 + (8 if classes else 4)
-    # An eighth of the buffer is on its way; the core copies the labels of an epoch.
-    bound = row * (buffer * 9 // 8 + 2 * CHUNK) + (8 * ROWS if classes else 0) + SLACK
+    # An eighth of the buffer is on its way.
+    bound = row * (buffer * 9 // 8 + 2 * CHUNK) + SLACK
     assert bound < WHOLE / 2.5
     assert int(ended.stdout) < bound
 
