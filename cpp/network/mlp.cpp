@@ -6,6 +6,7 @@
 
 #include "base/check.hpp"
 #include "base/parallel_for.hpp"
+#include "base/team.hpp"
 #include "kernels/dispatch.hpp"
 #include "network/input.hpp"
 #include "network/plan.hpp"
@@ -22,6 +23,12 @@ namespace {
 constexpr std::int64_t kInferenceRows = 128;
 constexpr std::int64_t kFewestSamples = 32;
 constexpr std::int64_t kBlocksPerThread = 2;
+/// The gathered samples of a block stay in the second-level cache.
+constexpr std::int64_t kInputBytes = 256 << 10;
+/// More weights than the second-level cache holds, which each block of rows reads again.
+constexpr std::int64_t kManyBytes = 1 << 20;
+/// Reading so many weights takes longer than a helper to begin.
+constexpr std::int64_t kBytesWorthHelp = 128 << 10;
 
 void check_group(const InputGroup& group) {
   require(group.columns >= 1, "a group of inputs must have columns");
@@ -330,6 +337,11 @@ void Mlp<T>::set(const ParameterArray<T>& array, const T* source, T* state) cons
   }
 }
 
+template <typename T>
+std::int64_t weight_bytes(const DenseLayer<T>& layer) {
+  return layer.weights.size() * layer.weight_copies() * static_cast<std::int64_t>(sizeof(T));
+}
+
 /// One thread's buffers for a block of samples. Activations alternate between two buffers; each has a row of every
 /// member for each sample.
 template <typename T>
@@ -363,8 +375,9 @@ class InferenceBlock {
   }
   std::size_t bytes() const { return arena_.bytes(); }
 
-  /// Returns false, and leaves the outputs, if samples are NaN or infinite.
-  bool run(const SampleRows& samples, Range rows, const InferenceOutputs<T>& outputs) {
+  /// Returns false, and leaves the outputs, if samples are NaN or infinite. With several threads each computes some
+  /// outputs of every layer.
+  bool run(const SampleRows& samples, Range rows, const InferenceOutputs<T>& outputs, int threads = 1) {
     const KernelTable<T>& kernels = mlp_.kernels();
     const NetworkSpec& spec = mlp_.spec();
     const std::int64_t count = rows.size() * spec.members;
@@ -375,11 +388,15 @@ class InferenceBlock {
     for (std::size_t l = 0; l < layers; ++l) {
       const DenseLayer<T>& layer = mlp_.layer(l);
       const Panels<T> next = buffer(l + 1, count, layer.weights.cols);
-      dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, {0, next.count()});
-      for (std::int64_t p = 0; layer.scales_outputs() && p < next.count(); ++p) {
-        batch_norm_infer(kernels, layer, spec.normalization_epsilon, next, {0, count}, p);
-        dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
-      }
+      const std::int64_t parts = std::min<std::int64_t>(next.count(), kBlocksPerThread * threads);
+      parallel_for(layer_threads(layer, threads), parts, [&](int, std::int64_t part) {
+        const Range panels = even_share(next.count(), static_cast<int>(part), static_cast<int>(parts));
+        dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, panels);
+        for (std::int64_t p = panels.begin; layer.scales_outputs() && p < panels.end; ++p) {
+          batch_norm_infer(kernels, layer, spec.normalization_epsilon, next, {0, count}, p);
+          dense_finish<T>(kernels, layer, {next}, {}, {0, count}, p);
+        }
+      });
       if (spec.finishes_rows(l)) finish_rows(l, next);
       values = {next};
       if (l + 1 == layers) break;
@@ -393,6 +410,11 @@ class InferenceBlock {
   }
 
  private:
+  /// A layer with few weights takes less time than a helper to begin.
+  static int layer_threads(const DenseLayer<T>& layer, int threads) {
+    return weight_bytes(layer) < kBytesWorthHelp ? 1 : threads;
+  }
+
   Panels<T> buffer(std::size_t activation, std::int64_t rows, std::int64_t cols) {
     return {arena_.template at<T>(offsets_[activation % 2]), rows, cols, mlp_.kernels().panel};
   }
@@ -545,8 +567,16 @@ void SpareBlocks<T>::leave(std::unique_ptr<InferenceBlock<T>> block) {
 template <typename T>
 InferenceStatus Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
                               const KeepGoing& keep_going) const {
-  threads = choose_threads(threads, forward_flops(spec_) * static_cast<double>(samples.count), samples.count);
-  const std::int64_t most = std::max<std::int64_t>(kInferenceRows / spec_.members, kFewestSamples);
+  std::int64_t weights = 0;
+  for (const DenseLayer<T>& layer : layers_) weights += weight_bytes(layer);
+  const bool few_rows = samples.count <= (weights < kManyBytes ? kFewestSamples : kInferenceRows);
+  // Few rows take as long as the weights take to read, which threads divide by outputs.
+  const int readers = threads > 0 ? threads : weights < 2 * kBytesWorthHelp ? 1 : available_threads();
+  threads =
+      few_rows ? 1 : choose_threads(threads, forward_flops(spec_) * static_cast<double>(samples.count), samples.count);
+  const std::int64_t row_bytes = spec_.features() * static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t rows = weights > kInputBytes ? kInferenceRows : std::min(kInferenceRows, kInputBytes / row_bytes);
+  const std::int64_t most = std::max<std::int64_t>(rows / spec_.members, kFewestSamples);
   // With several blocks for each thread, one that comes late or is stopped by the system holds up few rows.
   const std::int64_t even = ceil_div(samples.count, threads == 1 ? 1 : kBlocksPerThread * threads);
   const std::int64_t block = std::min({most, std::max(even, kFewestSamples), samples.count});
@@ -559,7 +589,7 @@ InferenceStatus Mlp<T>::infer(const SampleRows& samples, const InferenceOutputs<
   parallel_for(threads, blocks, [&](int worker, std::int64_t b) {
     if (!goes_on()) return;
     const Range rows{b * block, std::min((b + 1) * block, samples.count)};
-    const bool finite = buffers[static_cast<std::size_t>(worker)]->run(samples, rows, outputs);
+    const bool finite = buffers[static_cast<std::size_t>(worker)]->run(samples, rows, outputs, few_rows ? readers : 1);
     if (!finite) status.store(InferenceStatus::not_finite);
     if (worker == 0 && !keep_going()) status.store(InferenceStatus::stopped);
   });
