@@ -633,7 +633,7 @@ class MLP(Network):
             return fitted
 
         history: History = self._network.exclusively(train)
-        tell(self._findings, verbose=verbose, stacklevel=4)
+        tell(self._findings, verbose=verbose, stacklevel=5)
         return history
 
     @property

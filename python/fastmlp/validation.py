@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from numpy.ma import MaskedArray, is_masked
 
-from fastmlp import _core
 from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
@@ -332,6 +331,8 @@ def require_finite(
     given: npt.NDArray[Any] | None = None,
 ) -> None:
     """Require that an array that the core reads is finite in `dtype`; `given` is the user's own."""
+    from fastmlp import _core  # commands that compute nothing do without it
+
     wanted = np.dtype(dtype)
     if (_core.all_finite32 if wanted == np.float32 else _core.all_finite64)(array):
         return

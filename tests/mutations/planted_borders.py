@@ -10,7 +10,7 @@ BORDER_MUTATIONS = [
     Mutation(
         "labels read where the program can change them",
         "cpp/bindings/sample_args.hpp",
-        "const std::int64_t* labels = kept.copy(classes);",
+        "const std::int64_t* labels = kept.copy(classes, rows);",
         "const std::int64_t* labels = kept.borrow(classes);",
     ),
     Mutation(

@@ -121,8 +121,8 @@ class Evidence:
     @cached_property
     def better_rate(self) -> float | None:
         """Learning rate that a short range test from the initial parameters suggests, or None."""
-        if self.optimizer is None or self.initial is None:
-            return None
+        if self.optimizer is None or self.initial is None or isinstance(self.loss, UserLoss):
+            return None  # a function of the user is called by the training alone
         start = Network(self.network.architecture)
         start.set_parameters(self.initial)
         try:
