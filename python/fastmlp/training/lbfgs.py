@@ -190,5 +190,5 @@ def fit_lbfgs(
         cure = _CURES[history.ending].format(
             iterations=iterations, evaluations=optimizer.evaluations
         )
-        warnings.warn(f"LBFGS ended before it converged: {cure}", ConvergenceWarning, stacklevel=5)
+        warnings.warn(f"LBFGS ended before it converged: {cure}", ConvergenceWarning, stacklevel=6)
     return history
