@@ -49,7 +49,7 @@ class Helpers {
       return false;
     }
     posted_.fetch_add(1, std::memory_order_release);
-    if (sleepers_ > 0) begins_.notify_all();
+    for (int i = std::min(sleepers_, job.threads - 1); i > 0; --i) begins_.notify_one();
     return true;
   }
 

@@ -1,6 +1,6 @@
-// Blocks of independent work, without barriers: threads that are free take the next block, and nobody waits for a
-// thread that has not begun. On a machine that others use too, a call takes as long as on one thread at most; a team
-// (team.hpp) would wait until the system has let each of its threads run.
+// Blocks of independent work, without barriers: threads that are free take the next block, and the caller waits only
+// for blocks that others have begun. A team (team.hpp) would wait until the system has let each of its threads run, on
+// a machine that other programs use much longer than the work takes.
 #pragma once
 
 #include <cstdint>

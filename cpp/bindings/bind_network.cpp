@@ -16,6 +16,7 @@
 #include "bindings/register.hpp"
 #include "bindings/sample_args.hpp"
 #include "kernels/dispatch.hpp"
+#include "network/inference.hpp"
 #include "network/initializer.hpp"
 
 namespace fastmlp::bindings {
@@ -88,7 +89,7 @@ void run_inference(Network<T>& network, const SampleRows& samples, const Inferen
   InferenceStatus status;
   {
     const Computation computation;
-    status = network.mlp.infer(samples, outputs, threads, [&] { return monitor.keep_going(); });
+    status = infer(network.mlp, samples, outputs, threads, [&] { return monitor.keep_going(); });
   }
   monitor.rethrow();
   if (status == InferenceStatus::not_finite) throw py::value_error("x must be finite");

@@ -1,17 +1,14 @@
-// The parameters of a network, and inference.
+// The parameters of a network.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/arena.hpp"
 #include "base/matrix_view.hpp"
 #include "kernels/kernel_table.hpp"
+#include "network/inference.hpp"
 #include "network/spec.hpp"
 #include "ops/dense.hpp"
 #include "ops/gradient_sink.hpp"
@@ -19,15 +16,6 @@
 #include "ops/loss.hpp"
 
 namespace fastmlp {
-
-template <typename T>
-class Mlp;
-
-/// Called now and then from the calling thread. Returns false to stop the computation.
-using KeepGoing = std::function<bool()>;
-
-/// Inverse link function that turns outputs into probabilities of classes, probabilities of one event, or rates.
-enum class Link { none, softmax, sigmoid, exp };
 
 /// One array of parameters or running moments: `copies` matrices in panels, one after the other.
 template <typename T>
@@ -41,43 +29,6 @@ struct ParameterArray {
   std::int64_t stride() const { return first.size(); }
   std::int64_t size() const { return copies * stride(); }
   bool is_trained() const { return static_cast<std::size_t>(kind) < kTrainedKinds; }
-};
-
-/// What inference computes; null pointers are skipped.
-template <typename T>
-struct InferenceOutputs {
-  std::vector<T*> hidden;                // (members, count, units) for each hidden layer, or empty
-  T* values = nullptr;                   // (count, outputs): the last layer's outputs
-  Link link = Link::none;                // applied to values
-  std::int32_t* predicted = nullptr;     // (count,): index of the first largest output
-  std::vector<GroupTargets<T>> targets;  // with row_loss
-  const T* sample_weights = nullptr;     // with row_loss
-  T* row_loss = nullptr;                 // (count,)
-  std::int32_t* correct = nullptr;       // (count,), with row_loss
-};
-
-enum class InferenceStatus { completed, stopped, not_finite };
-
-template <typename T>
-class InferenceBlock;
-
-/// Buffers that calls leave for later ones, so that a prediction does not fetch fresh pages from the system. Without a
-/// lock, because a fork may come at any time.
-template <typename T>
-class SpareBlocks {
- public:
-  SpareBlocks();
-  ~SpareBlocks();
-  SpareBlocks(const SpareBlocks&) = delete;
-  SpareBlocks& operator=(const SpareBlocks&) = delete;
-
-  /// A block for so many samples of so many columns.
-  std::unique_ptr<InferenceBlock<T>> take(const Mlp<T>& mlp, std::int64_t samples, std::int64_t columns);
-  void leave(std::unique_ptr<InferenceBlock<T>> block);
-
- private:
-  static constexpr std::size_t kMost = 16;
-  std::array<std::atomic<InferenceBlock<T>*>, kMost> blocks_{};
 };
 
 template <typename T>
@@ -109,10 +60,8 @@ class Mlp {
   void get(const ParameterArray<T>& array, const T* state, T* destination) const;
   void set(const ParameterArray<T>& array, const T* source, T* state) const;
 
-  /// Computes outputs block by block, so that memory does not grow with the number of samples. Stops when keep_going
-  /// says so and, as outputs then mean nothing, at samples that are NaN or infinite.
-  InferenceStatus infer(const SampleRows& samples, const InferenceOutputs<T>& outputs, int threads,
-                        const KeepGoing& keep_going) const;
+  /// Buffers of inference; not a part of the network.
+  SpareBlocks<T>& spare_blocks() const { return spare_blocks_; }
 
  private:
   void describe_layer(std::size_t l);

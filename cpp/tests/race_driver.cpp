@@ -19,6 +19,7 @@
 
 #include "base/parallel_for.hpp"
 #include "base/philox.hpp"
+#include "network/inference.hpp"
 #include "network/initializer.hpp"
 #include "network/step.hpp"
 #include "network/trainer.hpp"
@@ -383,7 +384,7 @@ void predict(const Mlp<float>& mlp, const SampleRows& samples) {
       std::vector<float> values(static_cast<std::size_t>(samples.count * mlp.spec().outputs()));
       InferenceOutputs<float> outputs;
       outputs.values = values.data();
-      for (int call = 0; call < 3; ++call) mlp.infer(samples, outputs, kThreads, [] { return true; });
+      for (int call = 0; call < 3; ++call) infer(mlp, samples, outputs, kThreads, [] { return true; });
     });
   }
   for (std::thread& caller : callers) caller.join();

@@ -21,7 +21,7 @@ from fastmlp.diagnosis import diagnose as diagnosis
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
 from fastmlp.inputs import InputGroup
-from fastmlp.losses import Loss, core_function
+from fastmlp.losses import Loss
 from fastmlp.metrics.chosen import MetricLike, chosen_metrics
 from fastmlp.network.architecture import checked_architecture
 from fastmlp.network.chunks import Chunks
@@ -32,12 +32,11 @@ from fastmlp.network.network import (
     hidden_parameters,
 )
 from fastmlp.network.plan import Plan
-from fastmlp.network.samples import Data, column_names
+from fastmlp.network.samples import Data, column_names, some_elements
 from fastmlp.network.standardization import LOOKED_AT, InputScaling
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
 from fastmlp.schedules import Schedule
 from fastmlp.stored_model import StoredModel, read_stored, write_stored
-from fastmlp.streams import OneShot
 from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.defaults import (
     DEFAULT_ITERATIONS,
@@ -50,6 +49,11 @@ from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.training.loop import ProgressFunction, TrainingLoop
 from fastmlp.training.lr_finder import LearningRates, find_learning_rates
 from fastmlp.training.processes import Group, Shards, described_setting, digest, ends_together
+from fastmlp.training.refusals import (
+    require_divisible,
+    require_plain_lbfgs,
+    require_trainable_source,
+)
 from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
 from fastmlp.training.stream import (
@@ -338,8 +342,9 @@ class MLP(Network):
         Parameters
         ----------
         x : array or SciPy sparse matrix of shape (samples, features), or source
-            Samples. uint8 is used as it is; other real types are converted to the model's dtype. A
-            sparse matrix stays sparse. Without `y` a source of chunks ``(x, y)`` or ``(x, y,
+            Samples of any real type. Up to 64 MB are converted to the model's dtype once; larger
+            arrays of uint8, float16, float32 or float64, such as memory maps, are read as they are.
+            A sparse matrix stays sparse. Without `y` a source of chunks ``(x, y)`` or ``(x, y,
             sample_weight)`` of any size: an object of `fastmlp.streams`, an iterable such as a
             DataLoader of PyTorch, a sequence, a function that returns an iterable, or, for one
             epoch, an iterator. See docs/streams.md.
@@ -407,7 +412,6 @@ class MLP(Network):
             that are probabilities are the class or label that they make most likely. It gets no
             weights. Callbacks and schedules can watch all of them; for a function, say whether
             larger is better by their ``mode``.
-
         diagnose : bool
             Whether to look for problems after the training: `findings`. One that makes the model
             worthless is a `TrainingWarning`. It takes about 1 % of a training of seconds, and
@@ -482,27 +486,29 @@ class MLP(Network):
         if total_epochs is not None:
             total_epochs = integer("total_epochs", total_epochs, max(epochs or 1, 1))
         if isinstance(optimizer, LBFGS):
-            others = (averaging, total_epochs, dropout_schedule)
-            if hooks or chosen or resume or any(other is not None for other in others):
-                refused = "callbacks nor averaging nor resume nor total_epochs nor dropout_schedule"
-                raise ValueError(f"LBFGS takes neither {refused} nor metrics")
-            if group is not None or shards is not None:
-                raise ValueError("LBFGS takes neither shards nor a communicator")
-
+            require_plain_lbfgs(
+                {
+                    "callbacks": bool(hooks),
+                    "averaging": averaging is not None,
+                    "resume": resume,
+                    "total_epochs": total_epochs is not None,
+                    "dropout_schedule": dropout_schedule is not None,
+                    "metrics": bool(chosen),
+                    "shards": shards is not None,
+                    "communicator": group is not None,
+                }
+            )
         if shuffle_buffer is not None:
             shuffle_buffer = integer("shuffle_buffer", shuffle_buffer, 1, UNKNOWN)
         chunks = None if y is not None else self._chunks("fit", x, sample_weight, class_weight)
         if chunks is not None:
             diagnoses = False
-            if isinstance(optimizer, LBFGS):
-                raise ValueError("LBFGS needs all samples at once, got a source; pass x and y")
-            if isinstance(chunks.source, OneShot) and epochs != 1:
-                raise ValueError(
-                    f"epochs must be 1 with an iterator, which can be read once, got {epochs}; "
-                    "pass a function that returns one"
-                )
-            if group is not None:
-                raise ValueError("communicator needs samples in memory, got a source; pass x and y")
+            require_trainable_source(
+                chunks.source,
+                epochs,
+                is_lbfgs=isinstance(optimizer, LBFGS),
+                is_shared=group is not None,
+            )
         elif steps_per_epoch is not None or shuffle_buffer is not None:
             raise ValueError("steps_per_epoch and shuffle_buffer are for sources, got x and y")
 
@@ -542,7 +548,7 @@ class MLP(Network):
                 count = default_epochs(length, batch)
                 count = count if total_epochs is None else min(count, total_epochs)
             parts = shards or (1 if group is None else group.size)
-            self._require_shards(parts, batch)
+            require_divisible(self.architecture, parts, batch)
             planned = Planned(
                 length, batch, count, drop_last, shuffle, parts, buffer if shuffle else 0
             )
@@ -679,23 +685,6 @@ class MLP(Network):
             self._put_scaling(scaling)
             raise
 
-    def _require_shards(self, shards: int, batch_size: int) -> None:
-        """Raise ValueError if batches cannot be divided into that many shards."""
-        if shards == 1:
-            return
-        if shards > batch_size:
-            raise ValueError(f"shards must be at most batch_size, {batch_size}, got {shards}")
-        if any(self._architecture.batch_normalization):
-            raise ValueError(
-                f"shards must be 1 with batch normalization, whose moments are those of the whole "
-                f"batch, got {shards}; layer_normalization=True takes any number of shards"
-            )
-        if any(core_function([loss]) is not None for loss in self._architecture.losses):
-            raise ValueError(
-                f"shards must be 1 with a loss function of your own, which gets the whole batch, "
-                f"got {shards}"
-            )
-
     def _agreed(
         self, planned: Planned, data: Data, validation: Data | None, others: tuple[object, ...]
     ) -> dict[str, object]:
@@ -708,6 +697,7 @@ class MLP(Network):
         described["layer_sizes"] = described_setting(self.layer_sizes)
         described["trainable"] = described_setting(self.trainable)
         described["initial parameters"] = digest(*self.parameters().values())
+        described["x"] = digest(*some_elements(data.rows))
         described["y"] = digest(*data.targets)
         described["sample_weight"] = digest(data.sample_weight)
         described["validation samples"] = described_setting(validation and len(validation))

@@ -7,11 +7,12 @@ A source gives chunks, each a few rows or some millions: ``(x, y)`` or ``(x, y, 
 from __future__ import annotations
 
 import zipfile
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -315,7 +316,36 @@ def _is_plain(column: Any) -> bool:
     return not hasattr(column, "chunks")
 
 
-class ParquetFiles(_Columns):
+class _GroupedFiles(_Columns):
+    """Files of groups of rows, each of which is a chunk."""
+
+    _suffixes: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        target: str,
+        features: Sequence[str] | None = None,
+        sample_weight: str | None = None,
+    ) -> None:
+        super().__init__(target, features, sample_weight)
+        self.name, files = _files(paths, self._suffixes)
+        self._groups: list[tuple[Path, int]] = []
+        self.samples = 0
+        for path in files:
+            names, groups, rows = self._described(path)
+            self._require_columns(names)
+            self._groups += [(path, group) for group in range(groups)]
+            self.samples += rows
+        self.chunks = len(self._groups)
+
+    @abstractmethod
+    def _described(self, path: Path) -> tuple[list[str], int, int]:
+        """Return the columns of a file, its number of groups and of rows."""
+
+
+class ParquetFiles(_GroupedFiles):
     """Parquet files, a row group at a time.
 
     Parameters
@@ -337,32 +367,19 @@ class ParquetFiles(_Columns):
         There is no such file or column.
     """
 
-    def __init__(
-        self,
-        paths: Paths,
-        *,
-        target: str,
-        features: Sequence[str] | None = None,
-        sample_weight: str | None = None,
-    ) -> None:
-        super().__init__(target, features, sample_weight)
-        self._pyarrow = require("stream", "pyarrow.parquet")
-        self.name, files = _files(paths, (".parquet", ".pq"))
-        self._groups, self.samples = [], 0
-        for path in files:
-            with self._pyarrow.ParquetFile(path) as file:
-                self._require_columns(file.schema_arrow.names)
-                self._groups += [(path, group) for group in range(file.num_row_groups)]
-                self.samples += file.metadata.num_rows
-        self.chunks = len(self._groups)
+    _suffixes = (".parquet", ".pq")
+
+    def _described(self, path: Path) -> tuple[list[str], int, int]:
+        with require("stream", "pyarrow.parquet").ParquetFile(path) as file:
+            return file.schema_arrow.names, file.num_row_groups, file.metadata.num_rows
 
     def chunk(self, number: int) -> tuple[Array, ...]:
         path, group = self._groups[number]
-        with self._pyarrow.ParquetFile(path) as file:
+        with require("stream", "pyarrow.parquet").ParquetFile(path) as file:
             return self._batch(file.read_row_group(group, columns=self.columns, use_threads=False))
 
 
-class ArrowFiles(_Columns):
+class ArrowFiles(_GroupedFiles):
     """Arrow and Feather files, which are mapped into memory, a record batch at a time.
 
     Parameters
@@ -371,31 +388,21 @@ class ArrowFiles(_Columns):
         As in `ParquetFiles`; a folder is searched for .arrow, .feather and .ipc.
     """
 
-    def __init__(
-        self,
-        paths: Paths,
-        *,
-        target: str,
-        features: Sequence[str] | None = None,
-        sample_weight: str | None = None,
-    ) -> None:
-        super().__init__(target, features, sample_weight)
-        self._pyarrow = require("stream", "pyarrow")
-        self._dataset = require("stream", "pyarrow.dataset")
-        self.name, files = _files(paths, (".arrow", ".feather", ".ipc"))
-        self._groups, self.samples = [], 0
-        for path in files:
-            with self._pyarrow.memory_map(fspath(path)) as mapped:
-                file = self._pyarrow.ipc.open_file(mapped)
-                self._require_columns(file.schema.names)
-                self._groups += [(path, group) for group in range(file.num_record_batches)]
-            self.samples += self._dataset.dataset(path, format="ipc").count_rows()
-        self.chunks = len(self._groups)
+    _suffixes = (".arrow", ".feather", ".ipc")
+
+    def _described(self, path: Path) -> tuple[list[str], int, int]:
+        pyarrow = require("stream", "pyarrow")
+        with pyarrow.memory_map(fspath(path)) as mapped:
+            file = pyarrow.ipc.open_file(mapped)
+            names, batches = file.schema.names, file.num_record_batches
+        dataset = require("stream", "pyarrow.dataset").dataset(path, format="ipc")
+        return names, batches, dataset.count_rows()
 
     def chunk(self, number: int) -> tuple[Array, ...]:
         path, group = self._groups[number]
-        with self._pyarrow.memory_map(fspath(path)) as mapped:
-            return self._batch(self._pyarrow.ipc.open_file(mapped).get_batch(group))
+        pyarrow = require("stream", "pyarrow")
+        with pyarrow.memory_map(fspath(path)) as mapped:
+            return self._batch(pyarrow.ipc.open_file(mapped).get_batch(group))
 
 
 class CSVFile(_Columns):

@@ -232,7 +232,7 @@ MEMBER_MUTATIONS = [
     ),
     Mutation(
         "hidden layers of members overlap",
-        "cpp/network/mlp.cpp",
+        "cpp/network/inference.cpp",
         "hidden + (member * all + rows.begin) * values.cols",
         "hidden + (member + rows.begin) * values.cols",
     ),

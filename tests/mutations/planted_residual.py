@@ -10,7 +10,7 @@ KERNELS = "cpp/kernels/layer_norm.inl.hpp"
 RESIDUAL = "cpp/ops/residual.cpp"
 DENSE = "cpp/ops/dense.cpp"
 EPOCH = "cpp/network/epoch.cpp"
-MLP = "cpp/network/mlp.cpp"
+INFERENCE = "cpp/network/inference.cpp"
 ARCHITECTURE = "python/fastmlp/network/architecture.py"
 C = "python/fastmlp/export/c_code.py"
 ONNX = "python/fastmlp/export/onnx_graph.py"
@@ -108,13 +108,13 @@ RESIDUAL_MUTATIONS = [
     ),
     Mutation(
         "predictions without the shifts",
-        MLP,
+        INFERENCE,
         "dense_finish<T>(kernels, biased_by_shifts(layer), {values}, {}, rows, p);",
         "dense_finish<T>(kernels, [&] { DenseLayer<T> plain = layer; plain.bias = nullptr; return plain; }(), {values}, {}, rows, p);",
     ),
     Mutation(
         "predictions keep one skip for all layers",
-        MLP,
+        INFERENCE,
         "kept_[l % kBlockLayers]",
         "kept_[0]",
     ),

@@ -113,9 +113,10 @@ def test_the_end_of_a_rank_ends_all_and_another_number_of_ranks_resumes(
         ({"fit": {"samples": 140}}, "samples is 150 on rank 0 and 140 on 1"),
         ({"fit": {"shards": 4}}, "shards is 12 on rank 0 and 4 on 1"),
         ({"fit": {"settings": {"learning_rate": 0.5}}}, "optimizer is Adam("),
+        ({"swaps": True}, "x is "),
         ({"fit": {"epochs": 0}}, "rank 1 failed before the training began: ValueError: epochs"),
     ],
-    ids=["batch_size", "seed", "samples", "shards", "optimizer", "invalid"],
+    ids=["batch_size", "seed", "samples", "shards", "optimizer", "order", "invalid"],
 )
 def test_arguments_that_differ_are_refused_on_every_rank(own: dict[str, Any], message: str) -> None:
     done = run_training(2, ranks={"1": own})
@@ -220,7 +221,7 @@ def parameters_of(path: Path) -> dict[str, bytes]:
     [
         (["--epochs", "0"], 2, "--epochs"),
         (["--folds", "3"], 2, "--folds must be left out with several processes of mpiexec"),
-        (["--set", "optimizer.name=lbfgs"], 2, "LBFGS takes neither shards nor a communicator"),
+        (["--set", "optimizer.name=lbfgs"], 2, "shards and communicator"),
         (["--shards", "1"], 2, "shards must be >= 2, the number of processes"),
     ],
     ids=["epochs", "folds", "lbfgs", "shards"],

@@ -49,6 +49,8 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
     rank = 0 if communicator is None else communicator.Get_rank()
     own = job.get("ranks", {}).get(str(rank), {})
     x, y, weights = data()
+    if own.get("swaps"):
+        x[:2] = x[1::-1].copy()
     if "large" in job:
         x[70] = job["large"]
     fit = {"epochs": 4, "batch_size": 40, "shards": 12, "verbose": 0, **job.get("fit", {})}

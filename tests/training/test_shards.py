@@ -313,7 +313,7 @@ def test_refusals(options: dict[str, Any], shards: Any, message: str) -> None:
 
 
 def test_lbfgs_takes_no_shards() -> None:
-    with pytest.raises(ValueError, match="LBFGS takes neither shards"):
+    with pytest.raises(ValueError, match="leave out shards"):
         fit(fastmlp.MLP([6, 8, 3]), 1, optimizer="lbfgs")
 
 

@@ -31,10 +31,12 @@ __all__ = [
     "require_sound_sparse",
     "row_count",
     "samples",
+    "some_elements",
 ]
 
 Array = npt.NDArray[Any]
 _MOST_COLUMNS = 2**31 - 1
+_PROBED = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +238,13 @@ def _is_sorted(columns: Array, starts: Array) -> bool:
 def row_count(rows: Rows) -> int:
     """Number of samples."""
     return len(rows[2]) - 1 if isinstance(rows, tuple) else len(rows)
+
+
+def some_elements(rows: Rows) -> tuple[Array, ...]:
+    """Return a few samples at equal distances, or elements of the parts of a sparse matrix."""
+    parts = rows if isinstance(rows, tuple) else (rows,)
+    return tuple(part[np.linspace(0, len(part) - 1, min(len(part), _PROBED)).astype(np.int64)]
+                 for part in parts)  # fmt: skip
 
 
 def class_weighted(
