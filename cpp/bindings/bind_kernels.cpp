@@ -470,7 +470,7 @@ template <typename T>
 py::dict geometry(const Array<T>&, const IsaName& isa) {
   const KernelTable<T>& kernels = kernel_table<T>(isa.value_or(""));
   py::dict result;
-  result["isa"] = kernels.isa;
+  result["isa"] = checked_isa(isa.value_or(""));
   result["lanes"] = kernels.lanes;
   result["panel"] = kernels.panel;
   result["tile_rows"] = kernels.tile_rows;

@@ -223,7 +223,7 @@ void register_network_type(py::module_& module, const char* name) {
              return std::make_shared<Net>(network_spec(spec), isa);
            }),
            py::arg("spec"), py::arg("isa") = "")
-      .def_property_readonly("isa", [](const Net& network) { return network.mlp.kernels().isa; })
+      .def_property_readonly("isa", [](const Net& network) { return network.mlp.isa(); })
       .def(
           "initialize",
           [](Net& network, const std::string& initializer, double parameter, std::uint64_t seed) {

@@ -61,7 +61,7 @@ py::dict plan_of(const Run<T>& run) {
   result["row_block"] = plan.row_block;
   result["depth_block"] = plan.depth_block;
   result["panel_group"] = plan.panel_group;
-  result["isa"] = mlp.kernels().isa;
+  result["isa"] = mlp.isa();
   result["panel"] = mlp.kernels().panel;
   result["tile_rows"] = mlp.kernels().tile_rows;
   result["parameter_bytes"] = mlp.parameter_elements() * static_cast<std::int64_t>(sizeof(T));
@@ -377,7 +377,7 @@ struct Gradient {
 
   Gradient(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, int threads)
       : network(std::move(owner)),
-        gradients(network->mlp.spec(), network->mlp.kernels().isa),
+        gradients(network->mlp.spec(), network->mlp.isa()),
         trainer(network->mlp, batch_size, Optimizer::sgd, threads, gradients.mlp.parameters()) {}
 };
 

@@ -94,6 +94,7 @@ inline NetworkSpec network_spec(const py::dict& network) {
     spec.inputs.push_back(input_group(require_dict(group, "a group of inputs")));
   spec.members = named<std::int64_t>(network, "members");
   spec.own_batches = named<bool>(network, "own_batches");
+  spec.bfloat16 = named<bool>(network, "bfloat16");
   spec.softmax_output = named<bool>(network, "softmax_output");
   spec.input_scale = named<double>(network, "input_scale");
   spec.input_dropout = named<double>(network, "input_dropout");

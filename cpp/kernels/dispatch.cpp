@@ -7,18 +7,24 @@ namespace fastmlp {
 
 // Defined by the isa_*.cpp that the build includes.
 #if FASTMLP_X86
+namespace avx512_bf16 {
+extern const Bfloat16Kernels kBfloat16;
+}  // namespace avx512_bf16
 namespace avx512 {
 extern const KernelTable<float> kTableFloat;
 extern const KernelTable<double> kTableDouble;
+extern const Bfloat16Kernels kBfloat16;
 }  // namespace avx512
 namespace avx2 {
 extern const KernelTable<float> kTableFloat;
 extern const KernelTable<double> kTableDouble;
+extern const Bfloat16Kernels kBfloat16;
 }  // namespace avx2
 #endif
 namespace generic {
 extern const KernelTable<float> kTableFloat;
 extern const KernelTable<double> kTableDouble;
+extern const Bfloat16Kernels kBfloat16;
 }  // namespace generic
 
 namespace {
@@ -28,21 +34,26 @@ struct Isa {
   bool (*supported)();
   const KernelTable<float>* table_float;
   const KernelTable<double>* table_double;
+  const Bfloat16Kernels* bfloat16;
 };
+
+#if FASTMLP_X86
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
 
 // In order of preference. A new instruction set is one isa_*.cpp and one line here.
 const Isa kIsas[] = {
 #if FASTMLP_X86
-    {"avx512",
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-     },
-     &avx512::kTableFloat, &avx512::kTableDouble},
+    {"avx512_bf16", [] { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }, &avx512::kTableFloat,
+     &avx512::kTableDouble, &avx512_bf16::kBfloat16},
+    {"avx512", has_avx512, &avx512::kTableFloat, &avx512::kTableDouble, &avx512::kBfloat16},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kTableFloat,
-     &avx2::kTableDouble},
+     &avx2::kTableDouble, &avx2::kBfloat16},
 #endif
-    {"generic", [] { return true; }, &generic::kTableFloat, &generic::kTableDouble},
+    {"generic", [] { return true; }, &generic::kTableFloat, &generic::kTableDouble, &generic::kBfloat16},
 };
 
 std::string joined_names() {
@@ -78,14 +89,24 @@ const std::string& active_isa() {
   return active;
 }
 
+namespace {
+
+const Isa& isa_of(const std::string& name) { return find_isa(name.empty() ? active_isa() : name, "isa"); }
+
+}  // namespace
+
 template <>
 const KernelTable<float>& kernel_table<float>(const std::string& isa) {
-  return *find_isa(isa.empty() ? active_isa() : isa, "isa").table_float;
+  return *isa_of(isa).table_float;
 }
 
 template <>
 const KernelTable<double>& kernel_table<double>(const std::string& isa) {
-  return *find_isa(isa.empty() ? active_isa() : isa, "isa").table_double;
+  return *isa_of(isa).table_double;
 }
+
+const Bfloat16Kernels& bfloat16_kernels(const std::string& isa) { return *isa_of(isa).bfloat16; }
+
+std::string checked_isa(const std::string& isa) { return isa_of(isa).name; }
 
 }  // namespace fastmlp

@@ -20,4 +20,10 @@ const std::string& active_isa();
 template <typename T>
 const KernelTable<T>& kernel_table(const std::string& isa = "");
 
+/// The same for products in bfloat16.
+const Bfloat16Kernels& bfloat16_kernels(const std::string& isa = "");
+
+/// The name itself, or active_isa() for an empty one; throws as kernel_table.
+std::string checked_isa(const std::string& isa);
+
 }  // namespace fastmlp

@@ -14,6 +14,10 @@ constexpr std::int64_t kDepthBlock = 32768 / (kPanel<T> * sizeof(T)) / kPanel<T>
 template <typename T>
 constexpr std::int64_t kLine = 64 / sizeof(T);
 
+/// Elements of a panel row of the operand that is read along its rows.
+template <typename E>
+constexpr int kRowElements = std::is_same_v<E, Pair> ? kPanel<E> / 2 : kPanel<E>;
+
 /// How a tile walks through its operands: a along its rows or its columns; b row by row or by a list of rows.
 enum class Walk { rows, columns, listed_rows };
 
@@ -26,21 +30,22 @@ static inline __attribute__((always_inline)) void fetch_lines(const T* from, std
 
 /// `depth` steps of a Rows x Vectors register tile. Row i of a starts kRowStep elements after row i - 1; one step
 /// of the depth is kDepthStep elements.
-template <typename T, int Rows, int Vectors, Walk kWalk>
-static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth, const T* a, const T* b,
-                                                             const std::int32_t* b_rows, Vec<T> (&acc)[Rows][Vectors]) {
-  constexpr int kRowStep = kWalk == Walk::columns ? 1 : kPanel<T>;
-  constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<T> : 1;
+template <typename E, int Rows, int Vectors, Walk kWalk>
+static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth, const E* a, const E* b,
+                                                             const std::int32_t* b_rows,
+                                                             Vec<Sum<E>> (&acc)[Rows][Vectors]) {
+  constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<E>;
+  constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<E> : 1;
   for (std::int64_t k = 0; k < depth; ++k, a += kDepthStep) {
-    const T* b_row = b + (kWalk == Walk::listed_rows ? b_rows[k] : k) * kPanel<T>;
-    Vec<T> lanes[Vectors];
+    const E* b_row = b + (kWalk == Walk::listed_rows ? b_rows[k] : k) * kPanel<E>;
+    Factor<E> lanes[Vectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < Vectors; ++j) lanes[j] = load(b_row + j * kLanes<T>);
+    for (int j = 0; j < Vectors; ++j) lanes[j] = load_factor(b_row + j * kLanes<E>);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const Vec<T> broadcast = splat<T>(a[i * kRowStep]);
+      const Factor<E> broadcast = splat_factor(a[i * kRowStep]);
 #pragma GCC unroll 8
-      for (int j = 0; j < Vectors; ++j) acc[i][j] = fma(broadcast, lanes[j], acc[i][j]);
+      for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<E>(broadcast, lanes[j], acc[i][j]);
     }
   }
 }
@@ -56,50 +61,23 @@ struct StoreTile {
   }
 };
 
-/// Updates parameters from a register tile of their gradients, which never go to memory.
-template <typename T, typename Rule>
-struct UpdateTile {
-  T* weights;
-  T* slots;
-  std::int64_t slot_stride;
-  const std::int32_t* rows;  // as in StoreTile
-  UpdateSettings<T> settings;
-  std::int64_t offset(std::int64_t row, int j) const {
-    return (rows != nullptr ? rows[row] : row) * kPanel<T> + j * kLanes<T>;
-  }
-  /// Prefetches the parameters that the tile will update, while its product is computed.
-  __attribute__((always_inline)) void prepare(std::int64_t row, int height, int vectors) const {
-    for (int i = 0; i < height; ++i) {
-      for (int j = 0; j < vectors; ++j) {
-        __builtin_prefetch(weights + offset(row + i, j), 1);
-        for (int slot = 0; slot < Rule::kSlots; ++slot) {
-          __builtin_prefetch(slots + slot * slot_stride + offset(row + i, j), 1);
-        }
-      }
-    }
-  }
-  void operator()(std::int64_t row, int j, Vec<T> gradient) const {
-    const std::int64_t at = offset(row, j);
-    update_lanes<T, Rule>(weights + at, Rule::kSlots > 0 ? slots + at : nullptr, slot_stride, gradient, settings);
-  }
-};
-
 /// One depth block of a product: the slice of the operands that a tile sees.
-template <typename T>
+template <typename E>
 struct DepthBlock {
   std::int64_t depth;
-  const T* a;
+  const E* a;
   std::int64_t a_panel_stride;
-  const T* b;
+  const E* b;
   const std::int32_t* b_rows;
-  const T* partial;  // sums so far, or null
-  const T* next_a;   // as in Product
-  const T* next_b;
+  const Sum<E>* partial;  // sums so far, or null
+  const E* next_a;        // as in Product
+  const E* next_b;
 };
 
 /// One register tile, k ascending, starting from +0 or from the partial sums.
-template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
-static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& shared) {
+template <typename E, Walk kWalk, int Rows, int Vectors, typename Finish>
+static void tile(const DepthBlock<E>& block, std::int64_t row, const Finish& shared) {
+  using T = Sum<E>;
   const Finish finish = shared;                // a copy, which stores of the result cannot change
   constexpr std::int64_t kWorthFetching = 64;  // a shorter product ends before the parameters arrive
   if (block.depth >= kWorthFetching) finish.prepare(row, Rows, Vectors);
@@ -112,15 +90,15 @@ static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& sha
     }
   }
   if constexpr (kWalk == Walk::columns) {
-    tile_steps<T, Rows, Vectors, kWalk>(block.depth, block.a + row, block.b, nullptr, acc);
+    tile_steps<E, Rows, Vectors, kWalk>(block.depth, block.a + row, block.b, nullptr, acc);
   } else {
-    const T* a = block.a + row * kPanel<T>;
-    for (std::int64_t k = 0; k < block.depth; k += kPanel<T>, a += block.a_panel_stride) {
-      if (block.next_a != nullptr) fetch_lines(a + (block.next_a - block.a), Rows * kPanel<T> / kLine<T>);
+    const E* a = block.a + row * kRowElements<E>;
+    for (std::int64_t k = 0; k < block.depth; k += kRowElements<E>, a += block.a_panel_stride) {
+      if (block.next_a != nullptr) fetch_lines(a + (block.next_a - block.a), Rows * kRowElements<E> / kLine<E>);
       const std::int64_t left = block.depth - k;
       const bool listed = kWalk == Walk::listed_rows;
-      tile_steps<T, Rows, Vectors, kWalk>(left < kPanel<T> ? left : kPanel<T>, a,
-                                          listed ? block.b : block.b + k * kPanel<T>,
+      tile_steps<E, Rows, Vectors, kWalk>(left < kRowElements<E> ? left : kRowElements<E>, a,
+                                          listed ? block.b : block.b + k * kPanel<E>,
                                           listed ? block.b_rows + k : nullptr, acc);
     }
   }
@@ -131,38 +109,38 @@ static void tile(const DepthBlock<T>& block, std::int64_t row, const Finish& sha
   }
 }
 
-template <typename T, typename Finish>
-using TileFunction = void (*)(const DepthBlock<T>&, std::int64_t, const Finish&);
+template <typename E, typename Finish>
+using TileFunction = void (*)(const DepthBlock<E>&, std::int64_t, const Finish&);
 
 /// The tile for the given number of rows, chosen among the instantiations 1..Rows.
-template <typename T, Walk kWalk, int Rows, int Vectors, typename Finish>
-static inline TileFunction<T, Finish> select_rows(std::int64_t rows) {
+template <typename E, Walk kWalk, int Rows, int Vectors, typename Finish>
+static inline TileFunction<E, Finish> select_rows(std::int64_t rows) {
   if constexpr (Rows > 1) {
-    if (rows < Rows) return select_rows<T, kWalk, Rows - 1, Vectors, Finish>(rows);
+    if (rows < Rows) return select_rows<E, kWalk, Rows - 1, Vectors, Finish>(rows);
   }
-  return tile<T, kWalk, Rows, Vectors, Finish>;
+  return tile<E, kWalk, Rows, Vectors, Finish>;
 }
 
-template <typename T, Walk kWalk, int Vectors, typename Finish>
-static inline TileFunction<T, Finish> select_tile(std::int64_t rows, std::int64_t vectors) {
+template <typename E, Walk kWalk, int Vectors, typename Finish>
+static inline TileFunction<E, Finish> select_tile(std::int64_t rows, std::int64_t vectors) {
   if constexpr (Vectors > 1) {
-    if (vectors < Vectors) return select_tile<T, kWalk, Vectors - 1, Finish>(rows, vectors);
+    if (vectors < Vectors) return select_tile<E, kWalk, Vectors - 1, Finish>(rows, vectors);
   }
-  return select_rows<T, kWalk, kTileRows<T>, Vectors, Finish>(rows);
+  return select_rows<E, kWalk, kTileRows<E>, Vectors, Finish>(rows);
 }
 
 /// Cuts the rows into tiles of nearly equal height, so that no thin tile is left over at the edge.
-template <typename T, Walk kWalk, typename Finish>
-static void tile_rows(std::int64_t rows, std::int64_t vectors, const DepthBlock<T>& block, const Finish& finish) {
-  const std::int64_t tiles = (rows + kTileRows<T> - 1) / kTileRows<T>;
+template <typename E, Walk kWalk, typename Finish>
+static void tile_rows(std::int64_t rows, std::int64_t vectors, const DepthBlock<E>& block, const Finish& finish) {
+  const std::int64_t tiles = (rows + kTileRows<E> - 1) / kTileRows<E>;
   const std::int64_t height = rows / tiles;
   const std::int64_t taller = rows % tiles;
-  const auto tall_tile = select_tile<T, kWalk, kVectors<T>, Finish>(height + 1, vectors);
-  const auto short_tile = select_tile<T, kWalk, kVectors<T>, Finish>(height, vectors);
-  const std::int64_t lines = block.depth * (kPanel<T> / kLine<T>) / tiles;
+  const auto tall_tile = select_tile<E, kWalk, kVectors<E>, Finish>(height + 1, vectors);
+  const auto short_tile = select_tile<E, kWalk, kVectors<E>, Finish>(height, vectors);
+  const std::int64_t lines = block.depth * (kPanel<E> / kLine<E>) / tiles;
   std::int64_t row = 0;
   for (std::int64_t t = 0; t < tiles; ++t) {
-    if (block.next_b != nullptr) fetch_lines(block.next_b + t * lines * kLine<T>, lines);
+    if (block.next_b != nullptr) fetch_lines(block.next_b + t * lines * kLine<E>, lines);
     const bool tall = t < taller;
     (tall ? tall_tile : short_tile)(block, row, finish);
     row += height + tall;
@@ -170,50 +148,44 @@ static void tile_rows(std::int64_t rows, std::int64_t vectors, const DepthBlock<
 }
 
 /// Blocks of the depth; partial sums rest in product.c, `finish` receives the complete ones.
-template <typename T, Walk kWalk, typename Finish>
-static void multiply(const Product<T>& product, const Finish& finish) {
+template <typename E, Walk kWalk, typename Finish>
+static void multiply(const Product<E>& product, const Finish& finish) {
   // Prefetching b is worth its time only if many tiles share it.
-  const bool fetches_b = product.next_b != nullptr && product.rows >= 4 * kTileRows<T>;
-  for (std::int64_t k = 0; k < product.depth; k += kDepthBlock<T>) {
+  const bool fetches_b = product.next_b != nullptr && product.rows >= 4 * kTileRows<E>;
+  for (std::int64_t k = 0; k < product.depth; k += kDepthBlock<E>) {
     const std::int64_t left = product.depth - k;
-    const std::int64_t a_offset = kWalk == Walk::columns ? k * kPanel<T> : k / kPanel<T> * product.a_panel_stride;
+    const std::int64_t a_offset = kWalk == Walk::columns ? k * kPanel<E> : k / kRowElements<E> * product.a_panel_stride;
     const bool listed = kWalk == Walk::listed_rows;
-    DepthBlock<T> block{left < kDepthBlock<T> ? left : kDepthBlock<T>,
+    DepthBlock<E> block{left < kDepthBlock<E> ? left : kDepthBlock<E>,
                         product.a + a_offset,
                         product.a_panel_stride,
-                        listed ? product.b : product.b + k * kPanel<T>,
+                        listed ? product.b : product.b + k * kPanel<E>,
                         listed ? product.b_rows + k : nullptr,
                         k > 0 || product.accumulate ? product.c : nullptr,
                         product.next_a != nullptr ? product.next_a + a_offset : nullptr,
                         fetches_b ? product.next_b : nullptr};
-    if (left > kDepthBlock<T>) {
-      if (fetches_b) block.next_b = block.b + kDepthBlock<T> * kPanel<T>;
-      tile_rows<T, kWalk>(product.rows, product.vectors, block, StoreTile<T>{product.c, nullptr});
+    if (left > kDepthBlock<E>) {
+      if (fetches_b) block.next_b = block.b + kDepthBlock<E> * kPanel<E>;
+      tile_rows<E, kWalk>(product.rows, product.vectors, block, StoreTile<Sum<E>>{product.c, nullptr});
     } else {
-      tile_rows<T, kWalk>(product.rows, product.vectors, block, finish);
+      tile_rows<E, kWalk>(product.rows, product.vectors, block, finish);
     }
   }
 }
 
-template <typename T>
-static void gemm_nn(const Product<T>& product) {
-  const StoreTile<T> to_c{product.c, nullptr};
+template <typename E>
+static void gemm_nn(const Product<E>& product) {
+  const StoreTile<Sum<E>> to_c{product.c, nullptr};
   if (product.b_rows != nullptr) {
-    multiply<T, Walk::listed_rows>(product, to_c);
+    multiply<E, Walk::listed_rows>(product, to_c);
   } else {
-    multiply<T, Walk::rows>(product, to_c);
+    multiply<E, Walk::rows>(product, to_c);
   }
 }
 
-template <typename T>
-static void gemm_tn(const Product<T>& product, T* result, const std::int32_t* result_rows) {
-  multiply<T, Walk::columns>(product, StoreTile<T>{result, result_rows});
-}
-
-template <typename T, typename Rule>
-static void gemm_tn_update(const Product<T>& product, T* weights, T* slots, std::int64_t slot_stride,
-                           const std::int32_t* weight_rows, const UpdateSettings<T>& settings) {
-  multiply<T, Walk::columns>(product, UpdateTile<T, Rule>{weights, slots, slot_stride, weight_rows, settings});
+template <typename E>
+static void gemm_tn(const Product<E>& product, Sum<E>* result, const std::int32_t* result_rows) {
+  multiply<E, Walk::columns>(product, StoreTile<Sum<E>>{result, result_rows});
 }
 
 /// One stage of the transpose: exchanges the off-diagonal kStep x kStep blocks of each 2 kStep x 2 kStep block.
@@ -238,14 +210,15 @@ static inline void exchange_blocks(Vec<T> (&row)[kLanes<T>]) {
   }
 }
 
-template <typename T>
-static void transpose(std::int64_t rows, std::int64_t cols, const T* source, T* destination) {
+/// kSourcePanel: elements of a panel row of the source.
+template <typename T, std::int64_t kSourcePanel>
+static inline void transpose_panel(std::int64_t rows, std::int64_t cols, const T* source, T* destination) {
   for (std::int64_t i0 = 0; i0 < kPanel<T>; i0 += kLanes<T>) {
     for (std::int64_t j0 = 0; j0 < cols; j0 += kLanes<T>) {
       Vec<T> row[kLanes<T>];
 #pragma GCC unroll 16
       for (int i = 0; i < kLanes<T>; ++i) {
-        row[i] = i0 + i < rows ? load(source + (i0 + i) * kPanel<T> + j0) : Vec<T>{};
+        row[i] = i0 + i < rows ? load(source + (i0 + i) * kSourcePanel + j0) : Vec<T>{};
       }
       exchange_blocks<T, kLanes<T> / 2>(row);
 #pragma GCC unroll 16
@@ -254,6 +227,11 @@ static void transpose(std::int64_t rows, std::int64_t cols, const T* source, T* 
       }
     }
   }
+}
+
+template <typename T>
+static void transpose(std::int64_t rows, std::int64_t cols, const T* source, T* destination) {
+  transpose_panel<T, kPanel<T>>(rows, cols, source, destination);
 }
 
 }  // namespace fastmlp::FASTMLP_ISA

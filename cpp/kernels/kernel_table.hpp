@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace fastmlp {
 
@@ -187,26 +188,48 @@ struct RandomBlock {
   std::int64_t group;   // of the block's first column
 };
 
+/// Two numbers in bfloat16, neighbors along the inner dimension of a product; the first has the low half.
+using Pair = std::uint32_t;
+
+/// What adds up the products of operands that consist of such elements.
+template <typename Element>
+using Sum = std::conditional_t<std::is_same_v<Element, Pair>, float, Element>;
+
 /// c = a b, or c += a b with `accumulate`; of gemm_tn a^T b. rows, depth >= 1; c overlaps neither a nor b and may
 /// hold NaN where it is not accumulated to.
-template <typename T>
+template <typename Element>
 struct Product {
   std::int64_t rows;     // of the result
-  std::int64_t depth;    // the inner dimension
+  std::int64_t depth;    // the inner dimension, in elements
   std::int64_t vectors;  // of a panel row of b and c
-  const T* a;  // gemm_nn: rows x depth in panels; gemm_tn: depth panel rows of one panel, `rows` lanes of which count
+  // gemm_nn: rows x depth in panels, of pairs half as many to a row; gemm_tn: depth panel rows of one panel, `rows`
+  // lanes of which count
+  const Element* a;
   std::int64_t a_panel_stride = 0;
-  const T* b;                            // depth panel rows
+  const Element* b;                      // depth panel rows
   const std::int32_t* b_rows = nullptr;  // gemm_nn: panel row of b for each k; null: row k
-  T* c;                                  // `rows` panel rows
+  Sum<Element>* c;                       // `rows` panel rows
   bool accumulate = false;
-  const T* next_a = nullptr;  // gemm_nn: operands of the product that follows, fetched meanwhile; null: not known
-  const T* next_b = nullptr;
+  const Element* next_a = nullptr;  // gemm_nn: operands of the product that follows, fetched meanwhile; null: not known
+  const Element* next_b = nullptr;
+};
+
+/// Products of pairs. c becomes fma(a0, b0, fma(a1, b1, c)) for each pair, in ascending order, in single precision,
+/// rounded to the nearest after each fma; subnormal operands, sums and results count as zero. That is what the
+/// instruction vdpbf16ps computes.
+struct Bfloat16Kernels {
+  void (*gemm_nn)(const Product<Pair>& product);
+  void (*gemm_tn)(const Product<Pair>& product, float* result, const std::int32_t* result_rows);
+  /// Rounds panel rows to the nearest bfloat16, ties to even. column_pairs, of panel rows half as wide: pairs of
+  /// neighboring columns. row_pairs: pairs of neighboring rows; the partner of an odd last row is 0. Either may be
+  /// null.
+  void (*round)(std::int64_t rows, const float* source, Pair* column_pairs, Pair* row_pairs);
+  /// As KernelTable::transpose, of column pairs: destination[j][i] = source[i][j], j < pairs <= panel / 2.
+  void (*transpose)(std::int64_t rows, std::int64_t pairs, const Pair* source, Pair* destination);
 };
 
 template <typename T>
 struct KernelTable {
-  const char* isa;
   int lanes;      // elements of one SIMD vector
   int panel;      // elements of one panel row: a multiple of 16 and of `lanes`
   int tile_rows;  // rows of the largest register tile

@@ -6,6 +6,7 @@
 
 #include "kernels/vec.inl.hpp"
 //
+#include "kernels/factor.inl.hpp"
 #include "kernels/math.inl.hpp"
 #include "kernels/row_sums.inl.hpp"
 //
@@ -23,9 +24,9 @@
 #include "kernels/embedding.inl.hpp"
 #include "kernels/gemm.inl.hpp"
 #include "kernels/layer_norm.inl.hpp"
-
-#define FASTMLP_STRING_(x) #x
-#define FASTMLP_STRING(x) FASTMLP_STRING_(x)
+//
+#include "kernels/bfloat16.inl.hpp"
+#include "kernels/gemm_update.inl.hpp"
 
 namespace fastmlp::FASTMLP_ISA {
 
@@ -55,7 +56,6 @@ static constexpr auto select_gemm_tn_update() {
 template <typename T>
 static constexpr KernelTable<T> make_table() {
   return {
-      .isa = FASTMLP_STRING(FASTMLP_ISA),
       .lanes = kLanes<T>,
       .panel = kPanel<T>,
       .tile_rows = kTileRows<T>,

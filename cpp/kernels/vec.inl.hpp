@@ -19,6 +19,13 @@ struct VectorTypes<double> {
   typedef std::int64_t Bits __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
 };
 
+template <>
+struct VectorTypes<Pair> {
+  typedef Pair V __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+  typedef Pair Unaligned __attribute__((vector_size(FASTMLP_VECTOR_BYTES), aligned(4), may_alias));
+  typedef std::int32_t Bits __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+};
+
 template <typename T>
 using Vec = typename VectorTypes<T>::V;
 template <typename T>
@@ -32,8 +39,6 @@ template <typename T>
 constexpr int kPanel = 2 * kLanes<T> > 16 ? 2 * kLanes<T> : 16;
 template <typename T>
 constexpr int kVectors = kPanel<T> / kLanes<T>;
-template <typename T>
-constexpr int kTileRows = FASTMLP_ACCUMULATORS / kVectors<T>;
 
 template <typename T>
 static inline Vec<T> load(const T* p) {

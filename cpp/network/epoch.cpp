@@ -63,10 +63,16 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const Sample
 
 template <typename T>
 void Epoch<T>::run(const Worker& worker) {
-  const bool fixed_input =
-      !(request_.training && spec_.disturbs_input()) && !spec_.has_input_stage() && !request_.samples.standardized();
+  // Columns that are rounded in pairs stay together.
+  const bool fixed_input = !(request_.training && spec_.disturbs_input()) && !spec_.has_input_stage() &&
+                           !spec_.bfloat16 && !request_.samples.standardized();
   ThreadState thread{first_moments_, fixed_input ? kScannedBatches : 0};
   thread.settings = &step_updates_[static_cast<std::size_t>(worker.index)];
+  if (spec_.bfloat16) {
+    // The program may have changed the weights since the last call.
+    update_.round_weights(worker);
+    worker.barrier.wait();
+  }
   if (thread.scans_left > 0) mark_columns(next_samples(steps_.begin - 1, state_.shards.own.size() - 1), worker);
   for (std::int64_t i = steps_.begin; i < steps_.end; ++i, ++thread.steps) {
     const std::vector<Pass>& passes = thread.scans_left > 0 ? scanning_passes_ : plain_passes_;
@@ -263,13 +269,30 @@ void Epoch<T>::gather(const StepMemory<T>& memory) {
   const Range rows = memory.rows();
   const Panels<T> values = memory.layer_input(Mode::writes, 0).values;
   gather_rows(kernels_, spec_, request_.samples, order_.samples, batch.first + rows.begin, batch.columns, values, rows);
-  if (!request_.training || !spec_.disturbs_input()) return;
-  for (std::int64_t p = 0; p < values.count(); ++p) {
+  const bool disturbs = request_.training && spec_.disturbs_input();
+  for (std::int64_t p = 0; disturbs && p < values.count(); ++p) {
     if (spec_.input_noise > 0) {
       add_noise(kernels_, values, spec_.input_noise, request_.seed, batch.step, batch.places(), rows, p);
     }
     if (spec_.input_dropout > 0) drop_values<T>(kernels_, {values}, dropout(0, batch), rows, p);
   }
+  round_activation(memory, 0, rows, {0, values.count()});
+}
+
+/// Where products read rounded operands, the given part of activation `a` is rounded.
+template <typename T>
+void Epoch<T>::round_activation(const StepMemory<T>& memory, std::size_t a, Range rows, Range panels) {
+  if (!spec_.bfloat16 || a == spec_.layers.size()) return;
+  const Panels<T> values = a == 0 ? memory.layer_input(Mode::writes, 0).values : memory.activation(Mode::writes, a - 1);
+  round_rows(*state_.mlp.bfloat16_kernels(), values, memory.rounded_activation(Mode::writes, a), rows, panels);
+}
+
+/// The same for dz of layer l.
+template <typename T>
+void Epoch<T>::round_gradient(const StepMemory<T>& memory, std::size_t l, Range rows, Range panels) {
+  if (!spec_.bfloat16) return;
+  const RoundedLayer rounded = memory.rounded({}, {}, Mode::writes, l);
+  round_rows(*rounded.kernels, memory.dz(Mode::writes, l), rounded.gradient, rows, panels);
 }
 
 /// Gathers this thread's samples, some rows at a time, and takes their columns.
@@ -293,6 +316,7 @@ template <typename T>
 void Epoch<T>::scale_inputs(const StepMemory<T>& memory) {
   fastmlp::scale_inputs(kernels_, memory.scaling_layer(Mode::reads, 0), memory.unscaled_input(Mode::reads),
                         memory.layer_input(Mode::writes, 0).values, memory.rows());
+  round_activation(memory, 0, memory.rows(), {0, memory.layer_input(Mode::writes, 0).values.count()});
 }
 
 /// This thread's share of a layer. Returns false when the run is to stop.
@@ -305,9 +329,13 @@ bool Epoch<T>::forward(const StepMemory<T>& memory) {
   const Range rows = memory.rows();
   const Range own = memory.panels(output.values.count());
   const Dropout drop = dropout(l + 1, memory.batch());
+  const RoundedLayer rounded = memory.rounded(Mode::reads, Mode::reads, {}, l);
+  const bool scaled = l + 1 < spec_.layers.size() && spec_.layers[l + 1].input_scales;
+  const bool complete = !layer.product_only && !scaled;  // once the product is
   const bool done =
       in_blocks(rows, input.values.cols, own, false, memory.worker(), [&](Range block, Range depth, Range panels) {
-        dense_forward(kernels_, layer, input, output, drop, block, depth, panels);
+        dense_forward(kernels_, layer, input, output, drop, block, depth, panels, rounded);
+        if (complete && depth.end == input.values.cols) round_activation(memory, l + 1, block, panels);
       });
   if (!done) return false;
   for (std::int64_t p = own.begin; layer.scales_outputs() && p < own.end; ++p) {
@@ -315,12 +343,13 @@ bool Epoch<T>::forward(const StepMemory<T>& memory) {
     dense_finish(kernels_, layer, output, drop, rows, p);
   }
   if (spec_.finishes_rows(l)) forward_rows(memory, own);
-  if (l + 1 < spec_.layers.size() && spec_.layers[l + 1].input_scales) {
+  if (scaled) {
     const DenseLayer<T>& above = memory.scaling_layer(Mode::reads, l + 1);
     const DenseLayer<T> slice = input_slice(above, own);
     fastmlp::scale_inputs(kernels_, slice, output.values.slice(own), memory.activation(Mode::writes, l).slice(own),
                           rows);
   }
+  if (!complete) round_activation(memory, l + 1, rows, own);
   return true;
 }
 
@@ -392,6 +421,7 @@ void Epoch<T>::loss(const StepMemory<T>& memory) {
   for (std::int64_t p = 0; p < output.values.count(); ++p) {
     apply_derivative(kernels_, derivative, rows, p, dz.at(p, rows.begin));
   }
+  round_gradient(memory, last, rows, {0, dz.count()});
   memory.require_declared(Buffer::diverged, 0, Mode::writes);
   const T* row_loss = memory.row_loss(Mode::writes) + rows.begin;
   if (!kernels_.all_finite[static_cast<int>(kInputType<T>)](rows.size(), row_loss))
@@ -435,21 +465,26 @@ bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
   const bool finishes = l > 0 && layer.input_scales == nullptr;
   const Derivative<T> below = finishes ? derivative(memory, l - 1) : Derivative<T>{Activation::identity, 0, {below_dz}};
   T* transposed = memory.transposed();
+  const RoundedLayer rounded = memory.rounded({}, Mode::reads, Mode::reads, l);
+  const std::int64_t outputs = rounded.kernels == nullptr ? dz.cols : rounded.gradient.column_pairs.cols;
+  const bool complete = l > 0 && !spec_.finishes_columns(l) && !spec_.finishes_rows(l - 1);  // once the product is
   const bool by_rows = state_.plan.transposes_weights[l];
   bool done = true;
   for_members(layer.weight_copies(), dz.rows, memory.rows(), [&](std::int64_t copy, Range rows) {
     if (!done) return;
     const Panels<T> weights = layer.weights_of(copy);
-    if (!by_rows) transpose_rows(kernels_, dz, rows, transposed);
-    done = in_blocks(
-        rows, dz.cols, {0, below_dz.count()}, !by_rows, memory.worker(), [&](Range block, Range depth, Range panels) {
-          if (by_rows) {
-            dense_backward_data_by_rows(kernels_, weights, dz, below, below_dz, block, depth, panels, transposed);
-          } else {
-            dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * dz.cols, below, below_dz,
-                                block, depth, panels, memory.scratch());
-          }
-        });
+    if (!by_rows) transpose_rows(kernels_, dz, rows, transposed, rounded);
+    done = in_blocks(rows, dz.cols, {0, below_dz.count()}, !by_rows, memory.worker(),
+                     [&](Range block, Range depth, Range panels) {
+                       if (by_rows) {
+                         dense_backward_data_by_rows(kernels_, weights, dz, below, below_dz, block, depth, panels,
+                                                     transposed, rounded);
+                       } else {
+                         dense_backward_data(kernels_, weights, transposed + (block.begin - rows.begin) * outputs,
+                                             below, below_dz, block, depth, panels, memory.scratch(), rounded);
+                       }
+                       if (complete && depth.end == dz.cols) round_gradient(memory, l - 1, block, panels);
+                     });
   });
   return done;
 }
@@ -478,6 +513,7 @@ void Epoch<T>::finish_backward(const StepMemory<T>& memory) {
                           gradient, p);
     }
   }
+  if (l > 0) round_gradient(memory, l - 1, rows, own);
 }
 
 /// From the gradient by what the activation function of a layer reads to that by its product, for this thread's rows.
@@ -497,6 +533,7 @@ void Epoch<T>::finish_rows(const StepMemory<T>& memory) {
   const Panels<T> dz = layer.drops_branch() ? memory.dz(Mode::writes, l) : dsum;
   const Dropout drop = dropout(l + 1, memory.batch());
   for (std::int64_t p = 0; p < dz.count(); ++p) residual_backward(kernels_, dskip, dsum, dz, drop, rows, p);
+  round_gradient(memory, l, rows, {0, dz.count()});
 }
 
 template <typename T>

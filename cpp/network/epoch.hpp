@@ -54,6 +54,8 @@ class Epoch {
   bool forward(const StepMemory<T>& memory);
   void forward_rows(const StepMemory<T>& memory, Range panels);
   BatchNormSettings batch_norm_settings(std::size_t l) const;
+  void round_activation(const StepMemory<T>& memory, std::size_t a, Range rows, Range panels);
+  void round_gradient(const StepMemory<T>& memory, std::size_t l, Range rows, Range panels);
   void user_loss(const StepMemory<T>& memory);
   void loss(const StepMemory<T>& memory);
   bool backward_data(const StepMemory<T>& memory);

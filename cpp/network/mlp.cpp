@@ -182,8 +182,14 @@ OutputGroup<T> make_group(const LossSpec& loss, std::int64_t first, std::int64_t
 }  // namespace
 
 template <typename T>
-Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa) : spec_(std::move(spec)), kernels_(kernel_table<T>(isa)) {
+Mlp<T>::Mlp(NetworkSpec spec, const std::string& isa)
+    : spec_(std::move(spec)),
+      isa_(checked_isa(isa)),
+      kernels_(kernel_table<T>(isa_)),
+      bfloat16_kernels_(spec_.bfloat16 ? &fastmlp::bfloat16_kernels(isa_) : nullptr) {
   check_spec(spec_);
+  require(!spec_.bfloat16 || (sizeof(T) == sizeof(float) && spec_.members == 1),
+          "bfloat16 needs a network of float32 without members");
   layers_.resize(spec_.layers.size());
   for (std::size_t l = 0; l < layers_.size(); ++l) describe_layer(l);
   describe_inputs();

@@ -40,7 +40,10 @@ class Mlp {
   const NetworkSpec& spec() const { return spec_; }
   /// Of a network that has not been trained: its weights are for the inputs as they are scaled.
   void set_input_scale(double scale) { spec_.input_scale = scale; }
+  const std::string& isa() const { return isa_; }
   const KernelTable<T>& kernels() const { return kernels_; }
+  /// Those of the products of a training step; null: they are in T.
+  const Bfloat16Kernels* bfloat16_kernels() const { return bfloat16_kernels_; }
   const DenseLayer<T>& layer(std::size_t l) const { return layers_[l]; }
   const std::vector<DenseLayer<T>>& layers() const { return layers_; }
   const std::vector<OutputGroup<T>>& groups() const { return groups_; }
@@ -71,7 +74,9 @@ class Mlp {
   void allocate();
 
   NetworkSpec spec_;
+  const std::string isa_;
   const KernelTable<T>& kernels_;
+  const Bfloat16Kernels* const bfloat16_kernels_;
   Arena arena_;
   std::int64_t parameter_elements_ = 0;
   std::int64_t state_elements_ = 0;

@@ -16,7 +16,10 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t rows, const Plan& plan, 
       slot_count_(slots) {
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
-  for (std::size_t l = 0; l < spec.layers.size(); ++l) reserve_layer(l);
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    reserve_layer(l);
+    if (spec.bfloat16) reserve_rounded(l);
+  }
   std::int64_t transposed = 0;
   for (int team = 1; team <= plan.threads; ++team) {
     transposed = std::max(transposed, checked_product(transposed_elements(team), team));
@@ -77,6 +80,19 @@ void RunMemory<T>::reserve_layer(std::size_t l) {
   memory.moments = reserve(scales, 5 * mlp_.layer(l).vector_copies() * padded);
   memory.dinput_scales = reserve(layer.input_scales, mlp_.layer(l).members * mlp_.layer(l).input_stride);
   widest_layer_ = std::max(widest_layer_, outputs);
+}
+
+template <typename T>
+void RunMemory<T>::reserve_rounded(std::size_t l) {
+  const std::int64_t panel = mlp_.kernels().panel;
+  const Panels<T>& weights = mlp_.layer(l).weights;
+  RoundedMemory& memory = rounded_.emplace_back();
+  const std::int64_t copies = l == 0 ? input_copies_ : 1;
+  const std::int64_t input = rounded_size(rows_, weights.rows, panel);
+  memory.input = arena_.reserve<Pair>(checked_product(input, copies));
+  memory.input_bytes = static_cast<std::size_t>(input) * sizeof(Pair);
+  memory.dz = arena_.reserve<Pair>(rounded_size(rows_, weights.cols, panel));
+  memory.weights = arena_.reserve<Pair>(rounded_size(weights.rows, weights.cols, panel));
 }
 
 template <typename T>

@@ -18,6 +18,7 @@
 #include "ops/dense.hpp"
 #include "ops/input_stage.hpp"
 #include "ops/layer_norm.hpp"
+#include "ops/rounded.hpp"
 
 namespace fastmlp {
 
@@ -47,6 +48,11 @@ class RunMemory {
   T* require_averages();
   T* averages() const { return averages_ == nullptr ? nullptr : averages_->template at<T>(0); }
 
+  /// The weights of layer l, where products read rounded operands.
+  RoundedMatrix rounded_weights(std::size_t l) const {
+    return rounded_matrix(rounded_[l].weights, mlp_.layer(l).weights.rows, mlp_.layer(l).weights.cols);
+  }
+
   /// Safe to call while another thread runs an epoch.
   std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
@@ -55,6 +61,16 @@ class RunMemory {
   friend class StepMemory<T>;
 
   Panels<T> input(int thread, std::int64_t rows, std::int64_t columns) const;
+  /// Rounded forms of activation `a` and of dz.
+  RoundedMatrix rounded_activation(int thread, std::size_t a, std::int64_t rows) const {
+    const std::int64_t copy = a == 0 && input_copies_ > 1 ? thread : 0;
+    const RoundedMemory& rounded = rounded_[a];
+    return rounded_matrix(rounded.input + static_cast<std::size_t>(copy) * rounded.input_bytes, rows,
+                          mlp_.spec().inputs_of(a));
+  }
+  RoundedMatrix rounded_dz(std::size_t l, std::int64_t rows) const {
+    return rounded_matrix(rounded_[l].dz, rows, mlp_.layer(l).weights.cols);
+  }
   SampleColumns<T> sample_columns() const { return {arena_.at<T>(sample_columns_), input_rows_}; }
   /// The inputs of the first layer before its scales.
   Panels<T> unscaled_input(std::int64_t rows) const {
@@ -103,7 +119,12 @@ class RunMemory {
   }
   Panels<T> layer_panels(std::size_t offset, std::size_t l, std::int64_t rows) const;
 
+  RoundedMatrix rounded_matrix(std::size_t offset, std::int64_t rows, std::int64_t cols) const {
+    return {arena_.at<Pair>(offset), rows, cols, mlp_.kernels().panel};
+  }
+
   void reserve_layer(std::size_t l);
+  void reserve_rounded(std::size_t l);
   /// Replaces a block by a zeroed one of `count` elements.
   void allocate(std::unique_ptr<Arena>& block, std::int64_t count);
 
@@ -122,6 +143,12 @@ class RunMemory {
     std::size_t dshifted = 0;
     std::size_t dinput_scales = 0;
     LayerOutput<T> output{};
+  };
+  struct RoundedMemory {
+    std::size_t input = 0;  // activation l; of the input one per copy
+    std::size_t input_bytes = 0;
+    std::size_t dz = 0;
+    std::size_t weights = 0;
   };
   struct ThreadMemory {
     std::size_t scratch = 0;
@@ -143,6 +170,7 @@ class RunMemory {
   std::atomic<std::size_t> bytes_{0};
   std::int64_t input_elements_ = 0;  // of one copy
   std::vector<LayerMemory> layers_;
+  std::vector<RoundedMemory> rounded_;  // of each layer; empty: products read matrices that are not rounded
   std::vector<ThreadMemory> threads_;
   std::size_t transposed_ = 0;
   std::size_t sample_columns_ = 0;

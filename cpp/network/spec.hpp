@@ -65,6 +65,7 @@ struct NetworkSpec {
   std::int64_t members = 1;        // of an ensemble that is trained as one network
   bool own_batches = false;        // each member is trained on batches that are drawn for it alone
   bool softmax_output = false;     // before a loss that does not compute it itself
+  bool bfloat16 = false;           // products of a training step take operands rounded to bfloat16
   double input_scale = 1.0;
   double input_dropout = 0;
   double input_noise = 0;  // deviation of normal noise, after scaling
@@ -88,6 +89,11 @@ struct NetworkSpec {
   /// Whether the gradients of the members by the unscaled input are added up: by the inputs that they share, or by the
   /// samples themselves. Embedded columns of own batches need each member's.
   bool adds_input_gradients() const { return members > 1 && (!own_batches || inputs.empty()); }
+  /// Whether the gradient by the inputs of layer l is finished column by column, after its product.
+  bool finishes_columns(std::size_t l) const {
+    const bool below = l > 0 && (layers[l - 1].batch_norm || layers[l - 1].output_scales);
+    return layers[l].input_scales || below || (l == 0 && adds_input_gradients());
+  }
   bool trains_inputs() const {
     return std::any_of(inputs.begin(), inputs.end(), [](const InputGroup& group) { return group.is_trained(); });
   }
@@ -98,6 +104,8 @@ struct NetworkSpec {
   /// Whether something happens to the pre-activations of layer l between its product and its activation, row by row.
   bool finishes_rows(std::size_t l) const { return layers[l].layer_norm || layers[l].residual || begins_block(l); }
   const LayerSpec& layer(std::int64_t l) const { return layers[static_cast<std::size_t>(l)]; }
+  /// Rows of a batch that one thread takes together.
+  std::int64_t row_unit() const { return bfloat16 ? 2 : 1; }
   /// The input differs from step to step.
   bool disturbs_input() const { return input_dropout > 0 || input_noise > 0; }
 };

@@ -264,8 +264,7 @@ class StepBuilder {
   /// The gradient by the inputs of layer l, as its product gives it, becomes that by the product of the layer below or
   /// by the inputs before members scale them.
   void finish_backward(std::size_t l) {
-    const bool sums_members = l == 0 && spec_.adds_input_gradients();
-    if (!scales_inputs(l) && !sums_members && (l == 0 || !scales_outputs(l - 1))) return;
+    if (!spec_.finishes_columns(l)) return;
     std::vector<Access> accesses;
     if (l == 0) {
       accesses.push_back(writes(Buffer::dx, 0, Share::outputs));

@@ -1,8 +1,10 @@
 // Access of a pass to the buffers that the threads share: by buffer, part and mode, as the pass declares.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/team.hpp"
@@ -44,11 +46,9 @@ class StepMemory {
   const Worker& worker() const { return worker_; }
 
   /// The rows of the batch that this thread computes: its own, or all in a pass shared by output panels.
-  Range rows() const { return pass_.share == Share::rows ? worker_.share(batch_.rows) : Range{0, batch_.rows}; }
+  Range rows() const { return pass_.share == Share::rows ? own_rows(batch_.rows) : Range{0, batch_.rows}; }
   /// The rows of the unscaled input that this thread computes.
-  Range input_rows() const {
-    return pass_.share == Share::rows ? worker_.share(batch_.inputs) : Range{0, batch_.inputs};
-  }
+  Range input_rows() const { return pass_.share == Share::rows ? own_rows(batch_.inputs) : Range{0, batch_.inputs}; }
   /// The panels, of `count`, that this thread computes: its own, or all in a pass shared by rows.
   Range panels(std::int64_t count) const { return pass_.share == Share::outputs ? own_panels(count) : Range{0, count}; }
   Range own_panels(std::int64_t count) const { return worker_.share(count); }
@@ -92,6 +92,26 @@ class StepMemory {
   T* dinput_scales(Mode mode, std::size_t l) const {
     require_declared(Buffer::dinput_scales, l, mode);
     return state_.memory.dinput_scales(l);
+  }
+  /// What products of layer l read: operands whose mode is given belong to what the pass declares.
+  RoundedLayer rounded(std::optional<Mode> input, std::optional<Mode> weights, std::optional<Mode> dz,
+                       std::size_t l) const {
+    RoundedLayer layer{state_.mlp.bfloat16_kernels()};
+    if (layer.kernels == nullptr) return layer;
+    if (input) layer.input = rounded_activation(*input, l);
+    if (weights) {
+      require_declared(Buffer::parameters, l, *weights);
+      layer.weights = state_.memory.rounded_weights(l);
+    }
+    if (dz) {
+      require_declared(Buffer::dz, l, *dz);
+      layer.gradient = state_.memory.rounded_dz(l, batch_.rows);
+    }
+    return layer;
+  }
+  RoundedMatrix rounded_activation(Mode mode, std::size_t a) const {
+    require_declared(Buffer::activations, a, mode);
+    return state_.memory.rounded_activation(worker_.index, a, batch_.rows);
   }
   Panels<T> dz(Mode mode, std::size_t l) const {
     require_declared(Buffer::dz, l, mode);
@@ -187,6 +207,12 @@ class StepMemory {
   }
 
  private:
+  /// Of rows that are rounded in pairs each thread takes whole pairs.
+  Range own_rows(std::int64_t rows) const {
+    const std::int64_t unit = state_.mlp.spec().row_unit();
+    const Range units = worker_.share(ceil_div(rows, unit));
+    return {std::min(units.begin * unit, rows), std::min(units.end * unit, rows)};
+  }
   /// The gradients of the pass's shard.
   T* own_level(T* gradients) const {
     if (pass_.shard.level == 0) return gradients;

@@ -159,9 +159,9 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   const SampleOrder order = order_of(request);
   require(!state_.shards.exchanges() || request.exchange, "shards of other processes need an exchange");
   const std::int64_t rows = std::min(state_.shard_rows, request.samples.count);
-  const bool staged = mlp.spec().has_input_stage();
-  state_.memory.require_input(staged ? mlp.spec().inputs_of(0)
-                                     : most_nonzero_columns(mlp.spec(), request.samples, rows));
+  const bool all_columns = mlp.spec().has_input_stage() || mlp.spec().bfloat16;
+  state_.memory.require_input(all_columns ? mlp.spec().inputs_of(0)
+                                          : most_nonzero_columns(mlp.spec(), request.samples, rows));
   if (backward_end(request, mlp.spec()) == 0) state_.memory.require_dx();
   if (state_.updates) {
     const bool keeps = request.settings.clips() || state_.shards.divides();

@@ -36,6 +36,13 @@ LayerGradient<T> Update<T>::gradient(const StepMemory<T>& memory, std::size_t l)
   return gradient;
 }
 
+/// Operands of the product for the gradients of weights, and the rounded weights if it updates them.
+template <typename T>
+RoundedLayer Update<T>::rounded_operands(const StepMemory<T>& memory, std::size_t l) const {
+  const bool updates = state_.sink.gradients == nullptr;
+  return memory.rounded(Mode::reads, updates ? std::optional(Mode::writes) : std::nullopt, Mode::reads, l);
+}
+
 /// In layers split by outputs each thread updates the panels that it has computed; of the scales of inputs those whose
 /// gradients it has computed.
 template <typename T>
@@ -50,8 +57,11 @@ void Update<T>::update_own_panels(const StepMemory<T>& memory, const StepUpdate<
     const LayerInput<T> input = memory.layer_input(Mode::reads, l);
     const DenseLayer<T> slice = output_slice(layer, own);
     const GradientSink<T> sink = memory.sink(l, settings.of_layer(l));
+    RoundedLayer rounded = rounded_operands(memory, l);
+    rounded.weights = rounded.weights.slice(own);
+    rounded.gradient = rounded.gradient.slice(own);
     dense_backward_weights(kernels_, slice, input, gradient(memory, l).slice(own), {0, weight_blocks(input, slice)},
-                           state_.plan.panel_group, sink, memory.scratch());
+                           state_.plan.panel_group, sink, memory.scratch(), rounded);
     if (slice.scales_outputs()) update_scales(l, memory, sink);
   }
 }
@@ -128,7 +138,7 @@ void Update<T>::update_blocks(const StepMemory<T>& memory, Range blocks, const S
     before += count;
     if (own.size() == 0) continue;
     dense_backward_weights(kernels_, layer, input, gradient(memory, l), own, state_.plan.panel_group,
-                           memory.sink(l, settings.of_layer(l)), memory.scratch());
+                           memory.sink(l, settings.of_layer(l)), memory.scratch(), rounded_operands(memory, l));
   }
 }
 
@@ -161,6 +171,25 @@ void Update<T>::update_zero_columns(const StepMemory<T>& memory, const StepUpdat
   if (own.size() == 0) return;
   dense_update_zero_rows(kernels_, weights.slice(own), zero_columns.data(), rows, memory.sink(0, settings.of_layer(0)),
                          memory.scratch());
+}
+
+/// Rounds a panel of an array that products read rounded.
+template <typename T>
+void Update<T>::round_panel(const ParameterArray<T>& array, std::int64_t p) {
+  const Bfloat16Kernels* kernels = state_.mlp.bfloat16_kernels();
+  if (kernels == nullptr || array.kind != ParameterKind::weights) return;
+  round_rows(*kernels, array.first, state_.memory.rounded_weights(array.index), {0, array.first.rows}, {p, p + 1});
+}
+
+/// This thread's share of the panels of all weights, before the first step.
+template <typename T>
+void Update<T>::round_weights(const Worker& worker) {
+  std::int64_t number = 0;
+  for (const ParameterArray<T>& array : state_.mlp.arrays()) {
+    for (std::int64_t p = 0; p < array.first.count(); ++p) {
+      if (number++ % worker.count == worker.index) round_panel(array, p);
+    }
+  }
 }
 
 template <typename T>
@@ -254,7 +283,7 @@ void Update<T>::apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>
   }
   const auto bound = wanted.clip_value > 0 ? static_cast<T>(wanted.clip_value) : std::numeric_limits<T>::infinity();
   for_panels(memory.worker().index, memory.worker().count,
-             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t, std::int64_t) {
+             [&](const ParameterArray<T>& array, std::int64_t offset, std::int64_t p, std::int64_t) {
                if (!array.is_trained()) return;
                const std::size_t part = part_of(array);
                memory.require_declared(Buffer::parameters, part, Mode::writes);
@@ -263,6 +292,7 @@ void Update<T>::apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>
                T* gradients = parallel_element(kept, kept.gradients, parameters);
                if (wanted.clips()) kernels_.clip(array.first.stride(), factor, bound, gradients);
                update_from_kept(kernels_, kept, array.kind, array.first.stride(), parameters);
+               round_panel(array, p);
              });
 }
 
@@ -277,6 +307,7 @@ void Update<T>::after_update(const StepMemory<T>& memory) {
                T* parameters = array.first.data + offset;
                if (request_.settings.bounds_norms() && array.kind == ParameterKind::weights) {
                  kernels_.limit_norms(array.first.rows, vectors_for(kernels_, array.first.width(p)), bound, parameters);
+                 round_panel(array, p);
                }
                if (!request_.settings.moves_averages()) return;
                kernels_.move_averages(array.first.stride(), decay, parameters,

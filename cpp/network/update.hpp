@@ -26,6 +26,7 @@ class Update {
   void measure_norms(const StepMemory<T>& memory);
   void apply_gradients(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void after_update(const StepMemory<T>& memory);
+  void round_weights(const Worker& worker);
 
  private:
   bool by_outputs(std::size_t l) const { return state_.plan.splits[l] == Split::outputs; }
@@ -37,6 +38,8 @@ class Update {
   void update_blocks(const StepMemory<T>& memory, Range blocks, const StepUpdate<T>& settings);
   void update_embeddings(const StepMemory<T>& memory, Range columns, const StepUpdate<T>& settings);
   void update_zero_columns(const StepMemory<T>& memory, const StepUpdate<T>& settings);
+  void round_panel(const ParameterArray<T>& array, std::int64_t p);
+  RoundedLayer rounded_operands(const StepMemory<T>& memory, std::size_t l) const;
   LayerGradient<T> gradient(const StepMemory<T>& memory, std::size_t l) const;
   /// Columns of the samples whose embeddings are trained.
   std::int64_t embedded_columns() const;

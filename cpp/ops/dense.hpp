@@ -11,6 +11,7 @@
 #include "base/matrix_view.hpp"
 #include "kernels/kernel_table.hpp"
 #include "ops/gradient_sink.hpp"
+#include "ops/rounded.hpp"
 
 namespace fastmlp {
 
@@ -142,9 +143,11 @@ inline std::int64_t vectors_for(const KernelTable<T>& kernels, std::int64_t widt
 /// Rows `rows` and output panels `panels` of output = dropout(act(input W + b)). `depth` is the block of the inner
 /// dimension that this call adds. Callers pass the blocks in ascending order; each begins at a whole panel, and the
 /// last one also applies bias, activation and dropout. With product_only it does not: call dense_finish afterwards.
+/// rounded: operands of the product in place of input and weights; here and below.
 template <typename T>
 void dense_forward(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
-                   const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels);
+                   const LayerOutput<T>& output, const Dropout& dropout, Range rows, Range depth, Range panels,
+                   const RoundedLayer& rounded = {});
 
 /// From the product, or its normalized form, to the layer's output: applies bias (null: none), activation and dropout
 /// to panel p.
@@ -175,9 +178,11 @@ inline std::int64_t transposed_size(std::int64_t rows, std::int64_t cols, std::i
   return round_up(rows, panel) * cols;
 }
 
-/// transposed = rows `rows` of dz with the batch in the lanes: panels of (out, panel).
+/// transposed = rows `rows` of dz with the batch in the lanes: panels of (out, panel). Of rounded operands pairs of
+/// outputs: panels of (out / 2, panel) of them.
 template <typename T>
-void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& dz, Range rows, T* transposed);
+void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& dz, Range rows, T* transposed,
+                    const RoundedLayer& rounded = {});
 
 /// Input panels `panels` of dx = (dz W^T) * act' on the given rows, where `derivative` is that of the layer below.
 /// transpose_rows has written `transposed`. W is not copied: the product is computed as W dz^T, block by block, and
@@ -186,14 +191,14 @@ void transpose_rows(const KernelTable<T>& kernels, const Panels<T>& dz, Range ro
 template <typename T>
 void dense_backward_data(const KernelTable<T>& kernels, const Panels<T>& weights, const T* transposed,
                          const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth, Range panels,
-                         T* scratch);
+                         T* scratch, const RoundedLayer& rounded = {});
 
 /// The same for few outputs or many rows: transposes blocks of W instead of dz and results. Padding of dx is zero if dz
 /// is finite; otherwise the run has diverged. scratch: panel * weights.cols elements.
 template <typename T>
 void dense_backward_data_by_rows(const KernelTable<T>& kernels, const Panels<T>& weights, const Panels<T>& dz,
                                  const Derivative<T>& derivative, const Panels<T>& dx, Range rows, Range depth,
-                                 Range panels, T* scratch);
+                                 Range panels, T* scratch, const RoundedLayer& rounded = {});
 
 /// The gradient by what a layer computes.
 template <typename T>
@@ -218,11 +223,12 @@ inline std::int64_t weight_blocks(const LayerInput<T>& input, const DenseLayer<T
 /// Blocks `blocks` of dweights = input^T dz. The first block of each output panel also sums the columns of dz, the
 /// gradient of the bias, except with output scales, those of dmixes, and those of layer normalization. Each block goes
 /// to the sink once it is complete. Blocks are numbered by copies of the weights, in a copy by groups of `panel_group`
-/// output panels, within a group by input panels. scratch: panel * panel elements.
+/// output panels, within a group by input panels. scratch: panel * panel elements. Weights that a block has updated are
+/// rounded anew.
 template <typename T>
 void dense_backward_weights(const KernelTable<T>& kernels, const DenseLayer<T>& layer, const LayerInput<T>& input,
                             const LayerGradient<T>& gradient, Range blocks, std::int64_t panel_group,
-                            const GradientSink<T>& sink, T* scratch);
+                            const GradientSink<T>& sink, T* scratch, const RoundedLayer& rounded = {});
 
 /// Delivers a gradient of zero for the rows weight_rows[rows] of the weights, whose input columns are zero.
 template <typename T>

@@ -125,6 +125,8 @@ void add_packed(NetworkSpec& spec) {
   for (LayerSpec& layer : spec.layers) layer.own_weights = layer.own_vectors = true;
 }
 
+void round_operands(NetworkSpec& spec) { spec.bfloat16 = true; }
+
 void draw_own_batches(NetworkSpec& spec) { spec.own_batches = true; }
 
 void add_table_of_own_batches(NetworkSpec& spec) {
@@ -282,6 +284,24 @@ std::vector<Configuration> configurations() {
        .shards = {3, {0, 3}},
        .training = penalty},
       {.name = "shards-table", .plan = by_outputs(0), .shards = {3, {0, 3}}, .network = add_table_of_own_batches},
+      {.name = "bfloat16", .plan = by_outputs(0), .network = round_operands},
+      {.name = "bfloat16-outputs", .plan = by_outputs(kAllByOutputs), .network = round_operands},
+      {.name = "bfloat16-own-input", .plan = by_outputs(5, true), .network = round_operands},
+      {.name = "bfloat16-clipped", .plan = by_outputs(4), .network = round_operands, .training = clip_norm},
+      {.name = "bfloat16-after-update",
+       .plan = by_outputs(3),
+       .optimizer = Optimizer::adam,
+       .network = round_operands,
+       .training = after_update},
+      {.name = "bfloat16-gradients", .plan = by_outputs(2), .gradients = true, .network = round_operands},
+      {.name = "bfloat16-sparse", .plan = by_outputs(1), .input = Input::sparse, .network = round_operands},
+      {.name = "bfloat16-batch-norm", .network = with(add_batch_norm, round_operands)},
+      {.name = "bfloat16-table", .plan = by_outputs(0), .network = with(add_table, round_operands)},
+      {.name = "bfloat16-residual",
+       .sizes = kBlockSizes,
+       .plan = by_outputs(kAllByOutputs),
+       .network = with(add_normalized_blocks, round_operands)},
+      {.name = "bfloat16-shards", .plan = by_outputs(5), .shards = {3, {0, 3}}, .network = round_operands},
       {.name = "shards-tabm", .plan = by_outputs(0), .shards = {2, {0, 2}}, .network = add_tabm},
   };
   return all;
@@ -412,7 +432,7 @@ void run(const Configuration& configuration) {
 /// Steps scan columns at first, unless the input is disturbed or embedded; if no column is zero, plain steps follow.
 const char* kinds_of_steps(const Configuration& configuration) {
   const NetworkSpec spec = make_spec(configuration);
-  if (spec.disturbs_input() || spec.has_input_stage()) return "plain";
+  if (spec.disturbs_input() || spec.has_input_stage() || spec.bfloat16) return "plain";
   return configuration.input == Input::dense ? "scanning plain" : "scanning";
 }
 

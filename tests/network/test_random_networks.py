@@ -37,7 +37,7 @@ def test_wide_last_layers(sizes, batch, threads):
         model.fit(x, y, epochs=2, batch_size=batch, threads=team, verbose=0)
         return model
 
-    if fastmlp.info()["isa"] == "avx512":  # narrower panels make other plans cheaper
+    if fastmlp.info()["isa"].startswith("avx512"):  # narrower panels make other plans cheaper
         assert "outputs" in fastmlp.MLP(sizes).plan(batch_size=batch, threads=2).splits
     one, several = trained(1).parameters(), trained(threads).parameters()
     assert all(np.array_equal(one[name], several[name]) for name in one)

@@ -55,6 +55,7 @@ def of_loss(loss, kind="values", **model):
 WEIGHTS = {"sample_weight": np.random.default_rng(3).uniform(0, 2, SAMPLES)}
 OF_OUTPUTS = {"output_weights": (1.0, 0.5, 2.0, 0.0, 1.5)}
 BN = {"batch_normalization": True}
+BF16 = {"compute_dtype": "bfloat16"}
 MIXED = {**BN, "dropout": [0.4, 0.2], "input_dropout": 0.1, "input_noise": 0.2}
 CLIPS = {"clip_norm": 0.3, "clip_value": 0.02}
 ADAM = fastmlp.Adam(0.01, l1=1e-4, l2=1e-3, decay=0.1, max_norm=1.5)
@@ -128,6 +129,13 @@ SETTINGS = {
     "packed, own batches": Setting({**TABLE, **PACKED, "own_batches": True}, ADAM),
     "frozen inputs": Setting({**TABLE, **TABM}, ADAM, {"averaging": fastmlp.EMA(0.9)}, frozen=(0,)),
     "tabm, frozen in the middle": Setting(TABM, fastmlp.SGD(0.1, 0.9, **CLIPS), frozen=(1,)),
+    "bfloat16": Setting(BF16),
+    "bfloat16 of mixed layers": Setting({**MIXED, **BF16}, ADAM, {"averaging": fastmlp.EMA(0.9)}),
+    "bfloat16, embedded": Setting({**TABLE, **BF16, "dropout": 0.2}, ADAM),
+    "bfloat16, clipped": Setting(
+        {**BF16, "layer_normalization": True}, fastmlp.SGD(0.1, 0.9, **CLIPS)
+    ),
+    "bfloat16, user-defined": of_loss(log_cosh, **BF16),
     "rates by step": Setting(MIXED, fastmlp.Nadam(schedules.Cosine(0.02))),
 }
 
@@ -135,6 +143,8 @@ SETTINGS = {
 def new_model(name, dtype):
     setting = SETTINGS[name]
     options = {"activation": "tanh", **setting.model}
+    if dtype == "float64":
+        options.pop("compute_dtype", None)  # of float32 alone
     model = fastmlp.MLP([FEATURES, *HIDDEN, OUTPUTS], dtype=dtype, seed=7, **options)
     if setting.frozen:
         model.freeze(setting.frozen)

@@ -274,6 +274,8 @@ def case(seed: int) -> Case:
         model |= _row_options(rng, sizes)
     if table.keys() - {"parametric"}:
         model["input_dropout"] = model["input_noise"] = 0.0
+    if model["dtype"] == "float32" and "members" not in table and rng.random() < 0.4:
+        model["compute_dtype"] = "bfloat16"
     targets = [_targets(rng, kind, samples, width) for kind, width in kinds]
     fit: dict[str, Any] = {
         "epochs": 2,

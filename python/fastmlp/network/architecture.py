@@ -79,6 +79,7 @@ class Architecture:
     own_batches: bool = False
     layer_normalization: tuple[bool, ...] = ()
     residual: tuple[bool, ...] = ()
+    compute_dtype: str = ""  # of the products of a training step; empty: that of the parameters
 
     @property
     def finishes_rows(self) -> bool:
@@ -164,6 +165,7 @@ class Architecture:
             "inputs": [group.spec() for group in self.inputs],
             "members": self.members,
             "own_batches": self.own_batches,
+            "bfloat16": self.compute_dtype == "bfloat16",
             "losses": [
                 loss.spec(group.stop - group.start)
                 for loss, group in zip(self.losses, self.groups, strict=True)
@@ -244,6 +246,7 @@ class Architecture:
             "own_batches": self.own_batches,
             "layer_normalization": list(self.layer_normalization),
             "residual": list(self.residual),
+            "compute_dtype": self.compute_dtype or None,
         }
 
     def with_input_scale(self, scale: float) -> Architecture:
@@ -282,6 +285,7 @@ class Architecture:
             "parametric": _shared(list(self.parametric), False),
             "layer_normalization": _shared(list(self.layer_normalization), False),
             "residual": _shared(list(self.residual), False),
+            "compute_dtype": self.compute_dtype,
         }
         if self.members > 1:
             extras |= {
@@ -369,14 +373,15 @@ def _checked_output(value: object, losses: tuple[Loss, ...]) -> str | Activation
     return named("output_activation", value, Activation, ACTIVATIONS)
 
 
-def dtype_name(dtype: object) -> str:
+def dtype_name(dtype: object, name: str = "dtype") -> str:
     """Return the name of a type, given as a name or as anything that NumPy takes for a type."""
     if isinstance(dtype, str):
         return dtype
     try:
         return np.dtype(dtype).name  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError):
-        raise TypeError(f"dtype must be 'float32' or 'float64', got {shown(dtype)}") from None
+        known = "'bfloat16'" if name == "compute_dtype" else "'float32' or 'float64'"
+        raise TypeError(f"{name} must be {known}, got {shown(dtype)}") from None
 
 
 def default_initializer(activations: Sequence[Activation]) -> str:
@@ -406,6 +411,7 @@ def checked_architecture(
     own_batches: object = False,
     layer_normalization: object = False,
     residual: object = False,
+    compute_dtype: object = None,
 ) -> Architecture:
     """Check the arguments of `fastmlp.MLP`.
 
@@ -453,11 +459,36 @@ def checked_architecture(
         own_batches=flag("own_batches", own_batches),
         layer_normalization=_checked_flags("layer_normalization", layer_normalization, hidden),
         residual=_checked_residual(residual, checked_sizes),
+        compute_dtype=_checked_compute_dtype(compute_dtype, dtype_name(dtype), members),
     )
     _require_fitting_inputs(architecture)
     _require_fitting_rows(architecture)
     _require_numbers_held(architecture)
     return architecture
+
+
+def _checked_compute_dtype(value: object, dtype: str, members: int) -> str:
+    """Return "bfloat16", or "" for products in the dtype of the parameters."""
+    if value is None:
+        return ""
+    name = choice(
+        "compute_dtype", dtype_name(value, "compute_dtype"), ("float32", "float64", "bfloat16")
+    )
+    if name == dtype:
+        return ""
+    if name != "bfloat16":
+        raise ValueError(
+            f"compute_dtype must be {dtype!r}, the dtype of the parameters, or 'bfloat16', got "
+            f"{name!r}; give dtype={name!r} instead"
+        )
+    if dtype != "float32":
+        raise ValueError("compute_dtype='bfloat16' needs dtype='float32', got dtype='float64'")
+    if members > 1:
+        raise ValueError(
+            f"compute_dtype='bfloat16' needs a network without members, got members={members}; "
+            "leave out one of the two"
+        )
+    return name
 
 
 def _require_fitting_inputs(architecture: Architecture) -> None:

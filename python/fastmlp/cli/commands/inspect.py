@@ -98,6 +98,7 @@ def _model_facts(path: Path) -> Facts:
         "dropout": 0.0, "input_dropout": 0.0, "input_noise": 0.0, "batch_normalization": False,
         "inputs": [], "input_scaling": False, "parametric": False, "members": 1, "sharing": None,
         "own_batches": False, "layer_normalization": False, "residual": False,
+        "compute_dtype": None,
     }  # fmt: skip
     return {
         "kind": "model",

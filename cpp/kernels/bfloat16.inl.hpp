@@ -1,0 +1,86 @@
+// Products of numbers in bfloat16, and what makes their operands. Included by table.inl.hpp and isa_avx512_bf16.cpp
+// only.
+
+namespace fastmlp::FASTMLP_ISA {
+
+/// Lets arithmetic take subnormal numbers for zero, in its operands and results, while it exists.
+class SubnormalsAreZero {
+#if defined(__x86_64__)
+ public:
+  SubnormalsAreZero() {
+    __asm__ volatile("stmxcsr %0" : "=m"(before_) : : "memory");
+    set(before_ | kFlushResults | kFlushOperands);
+  }
+  ~SubnormalsAreZero() { set(before_); }
+
+ private:
+  static constexpr std::uint32_t kFlushResults = 1u << 15;
+  static constexpr std::uint32_t kFlushOperands = 1u << 6;
+  static void set(std::uint32_t control) { __asm__ volatile("ldmxcsr %0" : : "m"(control) : "memory"); }
+  std::uint32_t before_;
+#elif defined(__aarch64__)
+ public:
+  SubnormalsAreZero() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before_) : : "memory");
+    set(before_ | kFlush);
+  }
+  ~SubnormalsAreZero() { set(before_); }
+
+ private:
+  static constexpr std::uint64_t kFlush = 1u << 24;
+  static void set(std::uint64_t control) { __asm__ volatile("msr fpcr, %0" : : "r"(control) : "memory"); }
+  std::uint64_t before_;
+#else
+#error "bfloat16 needs a processor that can take subnormal numbers for zero"
+#endif
+};
+
+static void gemm_nn_pairs(const Product<Pair>& product) {
+  const SubnormalsAreZero mode;
+  gemm_nn(product);
+}
+
+static void gemm_tn_pairs(const Product<Pair>& product, float* result, const std::int32_t* result_rows) {
+  const SubnormalsAreZero mode;
+  gemm_tn(product, result, result_rows);
+}
+
+/// The nearest bfloat16 in the high half of each lane, ties to even; NaN stays NaN.
+static inline Vec<Pair> rounded(Vec<float> x) {
+  const Vec<Pair> bits = (Vec<Pair>)x;
+  const Vec<Pair> nearest = bits + 0x7fffu + ((bits >> 16) & 1u);
+  return (x == x ? nearest : (bits | 0x400000u)) & 0xffff0000u;
+}
+
+/// Stores pairs of neighboring lanes, of which there are half as many.
+static inline void store_lane_pairs(Pair* p, Vec<Pair> high) {
+  typedef std::uint64_t Lanes __attribute__((vector_size(FASTMLP_VECTOR_BYTES)));
+  typedef Pair Half __attribute__((vector_size(FASTMLP_VECTOR_BYTES / 2)));
+  typedef Pair HalfInMemory __attribute__((vector_size(FASTMLP_VECTOR_BYTES / 2), aligned(4), may_alias));
+  const Lanes both = (Lanes)high;
+  *reinterpret_cast<HalfInMemory*>(p) = __builtin_convertvector((both >> 16) | (both >> 32), Half);
+}
+
+static void round_pairs(std::int64_t rows, const float* source, Pair* column_pairs, Pair* row_pairs) {
+  for (std::int64_t row = 0; row < rows; row += 2, source += 2 * kPanel<float>) {
+    const bool single = row + 1 == rows;
+    for (int j = 0; j < kPanel<float>; j += kLanes<float>) {
+      const Vec<Pair> first = rounded(load(source + j));
+      const Vec<Pair> second = single ? Vec<Pair>{} : rounded(load(source + kPanel<float> + j));
+      if (column_pairs != nullptr) {
+        store_lane_pairs(column_pairs + row * kRowElements<Pair> + j / 2, first);
+        if (!single) store_lane_pairs(column_pairs + (row + 1) * kRowElements<Pair> + j / 2, second);
+      }
+      if (row_pairs != nullptr) store(row_pairs + row / 2 * kPanel<Pair> + j, (first >> 16) | second);
+    }
+  }
+}
+
+static void transpose_pairs(std::int64_t rows, std::int64_t pairs, const Pair* source, Pair* destination) {
+  transpose_panel<Pair, kRowElements<Pair>>(rows, pairs, source, destination);
+}
+
+extern const Bfloat16Kernels kBfloat16;
+constinit const Bfloat16Kernels kBfloat16 = {gemm_nn_pairs, gemm_tn_pairs, round_pairs, transpose_pairs};
+
+}  // namespace fastmlp::FASTMLP_ISA

@@ -1,0 +1,271 @@
+"""Products in bfloat16: each product of a step against exact arithmetic, and what surrounds it.
+
+A user's loss function sees the outputs of a network and decides their gradient. So a single layer
+shows all three products alone: its outputs, the gradient of its weights, and that of its inputs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import fastmlp
+from support import random_networks
+
+SEED = int(os.environ.get("FASTMLP_SEED") or random_networks.new_seed())
+SMALLEST = 2.0**-126  # normal number of float32
+
+
+def rounded(x):
+    """Return the nearest bfloat16, ties to even, as float32."""
+    bits = np.asarray(x, np.float32).view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+def to_float32(exact: Fraction) -> float:
+    """Round once to float32; what is subnormal after it is 0."""
+    scaled = exact * 2**200  # so that no double on the way is subnormal
+    nearest = float(scaled)
+    if Fraction(nearest) != scaled:  # round to odd, then to float32: one rounding
+        toward = math.inf if scaled > Fraction(nearest) else -math.inf
+        if np.float64(nearest).view(np.uint64) & 1 == 0:
+            nearest = math.nextafter(nearest, toward)
+    mantissa, exponent = math.frexp(nearest)
+    single = float(np.float32(mantissa))
+    result = math.ldexp(single, exponent - 200)
+    return 0.0 if abs(result) < SMALLEST else result
+
+
+def flushed(x: float) -> float:
+    return 0.0 if abs(x) < SMALLEST else x
+
+
+def dot(a, b) -> float:
+    """Return the sum of the products of two vectors in the order that `Bfloat16Kernels` states."""
+    a, b = [[flushed(float(v)) for v in rounded(side)] for side in (a, b)]
+    if len(a) % 2:
+        a, b = [*a, 0.0], [*b, 0.0]
+    total = 0.0
+    for k in range(0, len(a), 2):
+        for place in (k + 1, k):
+            total = to_float32(Fraction(a[place]) * Fraction(b[place]) + Fraction(total))
+    return total
+
+
+def product(a, b):
+    return np.array([[dot(row, column) for column in b.T] for row in a], np.float32)
+
+
+class Shown:
+    """A loss that keeps the outputs and has a given gradient."""
+
+    def __init__(self, gradient):
+        self.gradient = gradient
+
+    def __call__(self, outputs, wanted):
+        self.outputs = outputs.copy()
+        return 0.0, self.gradient
+
+
+def products_of_a_step(x, weights, dz, threads=1):
+    """Return x W, x^T dz and dz W^T as a step computes them."""
+    shown = Shown(dz)
+    model = fastmlp.MLP(
+        list(weights.shape),
+        loss=shown,
+        compute_dtype="bfloat16",
+        input_scale=1.0,
+        activation="identity",
+    )
+    model.weights[0] = weights
+    data = model._data(x, np.zeros_like(dz), None)
+    _, gradients = model._gradients(data, True, True, threads)
+    return shown.outputs, gradients["weights"][0], gradients["input"]
+
+
+def drawn(rng, shape, spread):
+    """Return numbers whose magnitudes spread over 2^-spread to 2^spread, zeros among them."""
+    numbers = rng.standard_normal(shape) * 2.0 ** rng.integers(-spread, spread + 1, shape)
+    return np.where(rng.random(shape) < 0.1, 0, numbers).astype(np.float32)
+
+
+@pytest.mark.parametrize("spread", [2, 20, 58])
+@pytest.mark.parametrize("case", range(6))
+def test_every_product_against_exact_arithmetic(case, spread):
+    rng = np.random.default_rng([SEED, case, spread])
+    rows, inputs, outputs = (int(n) for n in rng.integers(1, 40, 3))
+    x = drawn(rng, (rows, inputs), spread)
+    weights, dz = drawn(rng, (inputs, outputs), spread), drawn(rng, (rows, outputs), spread)
+    forward, dweights, dx = products_of_a_step(x, weights, dz)
+    message = f"FASTMLP_SEED={SEED}, {rows} x {inputs} x {outputs}"
+    np.testing.assert_array_equal(forward, product(x, weights), message)
+    np.testing.assert_array_equal(dweights, product(x.T, dz), message)
+    np.testing.assert_array_equal(dx, product(dz, weights.T), message)
+
+
+def test_ties_go_to_even_and_subnormal_numbers_count_as_zero():
+    tie_down, tie_up = 1 + 2.0**-8, 1 + 3 * 2.0**-8  # half way: to 1 and to 1 + 2^-6
+    x = np.array([[tie_down, tie_up, 1e-40, 2.0**-126]], np.float32)
+    weights = np.diag(np.ones(4, np.float32))
+    forward, _, _ = products_of_a_step(x, weights, np.ones((1, 4), np.float32))
+    np.testing.assert_array_equal(forward, [[1.0, 1 + 2.0**-6, 0.0, 2.0**-126]])
+    tiny = np.full((1, 2), 2.0**-70, np.float32)  # the product, 2^-140, is subnormal
+    forward, _, _ = products_of_a_step(tiny, tiny.T.copy(), np.ones((1, 1), np.float32))
+    assert forward[0, 0] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_integers_give_the_bits_of_float32(threads):
+    """Integers up to 256 are numbers in bfloat16, and their sums are exact in any order."""
+    rng = np.random.default_rng([SEED, threads])
+    for _ in range(10):
+        rows, inputs, hidden, outputs = (int(n) for n in rng.integers(1, 256, 4))
+
+        def signs(*shape):
+            return rng.integers(-1, 2, shape).astype(np.float32)  # noqa: B023
+
+        x, dz = signs(rows, inputs), signs(rows, outputs)
+        weights = signs(inputs, hidden), signs(hidden, outputs)
+        found = []
+        for compute_dtype in (None, "bfloat16"):
+            model = fastmlp.MLP(
+                [inputs, hidden, outputs], loss=Shown(dz), compute_dtype=compute_dtype,
+                input_scale=1.0,
+            )  # fmt: skip
+            model.weights[0], model.weights[1] = weights
+            data = model._data(x, np.zeros_like(dz), None)
+            _, gradients = model._gradients(data, True, True, threads)
+            found.append([*gradients["weights"], *gradients["biases"], gradients["input"]])
+        for plain, half in zip(*found, strict=True):
+            np.testing.assert_array_equal(plain, half, f"FASTMLP_SEED={SEED}")
+
+
+def test_gradients_stay_within_the_bound_of_the_rounding():
+    """Each factor has a relative error of 2^-9 at most, so a product of two of 2^-8 + 2^-18."""
+    rng = np.random.default_rng([SEED, 77])
+    x, weights = rng.standard_normal((60, 50)), rng.standard_normal((50, 40))
+    dz = rng.standard_normal((60, 40))
+    x, weights, dz = (a.astype(np.float32) for a in (x, weights, dz))
+    exact = [(x, weights), (x.T, dz), (dz, weights.T)]
+    for found, (a, b) in zip(products_of_a_step(x, weights, dz), exact, strict=True):
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        magnitudes = np.abs(a) @ np.abs(b)
+        of_sums = 2 * a.shape[1] * 2.0**-24
+        error = np.abs(found - a @ b)
+        assert (error <= magnitudes * (2.0**-8 + 2.0**-18 + of_sums)).all()
+        assert (error > magnitudes * 2.0**-20).any()  # the operands are rounded at all
+
+
+def test_a_step_leaves_the_arithmetic_of_the_program_alone():
+    """Subnormal numbers are numbers: in callbacks, in a loss function, and after a training."""
+    subnormal = np.float32(1e-40)
+    seen = []
+
+    def look(*_):
+        seen.append(float(subnormal * np.float32(1)))
+
+    def loss(outputs, wanted):
+        look()
+        return float(np.square(outputs - wanted).mean()), 2 * (outputs - wanted) / outputs.size
+
+    x = np.random.default_rng(0).standard_normal((64, 20)).astype(np.float32)
+    model = fastmlp.MLP([20, 30, 3], loss=loss, compute_dtype="bfloat16")
+    callback = fastmlp.LambdaCallback(on_step_end=look, every_steps=1)
+    model.fit(x, x[:, :3], epochs=2, batch_size=16, callbacks=[callback], verbose=0, threads=2)
+    look()
+    assert len(seen) > 8
+    assert set(seen) == {float(subnormal)}
+
+
+def test_updates_obey_the_rules_of_float32():
+    """A gradient of 0 with decay shrinks weights down to the subnormal numbers, not to 0."""
+    model = fastmlp.MLP([2, 1], loss="mse", compute_dtype="bfloat16", input_scale=1.0)
+    model.weights[0] = np.full((2, 1), 2.0**-126, np.float32)
+    model.biases[0] = np.zeros(1, np.float32)
+    x, y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    model.fit(x, y, epochs=1, batch_size=4, optimizer=fastmlp.SGD(0.5, decay=1.0), verbose=0)
+    np.testing.assert_array_equal(model.weights[0], np.full((2, 1), 2.0**-127, np.float32))
+
+
+def test_every_instruction_set_gives_the_same_weights(isa):
+    code = """
+import hashlib, numpy as np, fastmlp
+rng = np.random.default_rng(5)
+x = rng.standard_normal((301, 77)) * 2.0 ** rng.integers(-40, 41, (301, 77))
+x[:, ::3] /= 2.0 ** 70
+y = rng.integers(0, 5, 301)
+found = hashlib.sha256()
+for sizes in ([77, 5], [77, 64, 33, 5], [77, 3, 129, 5]):
+    for rule, options in ((fastmlp.SGD, {"momentum": 0.9}), (fastmlp.Adam, {"clip_norm": 1.0})):
+        model = fastmlp.MLP(sizes, compute_dtype="bfloat16", activation="tanh", input_scale=1.0)
+        model.fit(x, y, epochs=3, batch_size=37, optimizer=rule(1e-3, **options), verbose=0)
+        for array in model.parameters().values():
+            assert np.isfinite(array).all()
+            found.update(array.tobytes())
+print(fastmlp.info()["isa"], found.hexdigest())
+"""
+    lines = []
+    for forced in (isa, "generic"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "FASTMLP_ISA": forced},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        lines.append(done.stdout.split())
+    assert [line[0] for line in lines] == [isa, "generic"]
+    assert lines[0][1] == lines[1][1]
+
+
+def test_weights_that_the_program_changes_between_calls_count():
+    """The rounded form of weights belongs to a run, and is made anew in every call."""
+    x = np.random.default_rng(0).standard_normal((32, 6)).astype(np.float32)
+    y = x[:, :2] * 3
+
+    def trained(stops):
+        model = fastmlp.MLP([6, 16, 2], loss="mse", compute_dtype="bfloat16", seed=1)
+        options = {"batch_size": 8, "optimizer": fastmlp.SGD(0.01, momentum=0.9), "verbose": 0}
+        model.fit(x, y, epochs=2, **options)
+        if stops:
+            weights = model.weights[0].copy()
+            model.weights[0] = weights * 0
+            model.weights[0] = weights
+        model.fit(x, y, epochs=2, resume=True, **options)
+        return model.parameters()
+
+    one, other = trained(False), trained(True)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"compute_dtype": "float16"}, ValueError, "bfloat16"),
+        ({"compute_dtype": "bfloat16", "dtype": "float64"}, ValueError, "needs dtype='float32'"),
+        ({"compute_dtype": "float64"}, ValueError, "give dtype='float64' instead"),
+        ({"compute_dtype": "bfloat16", "members": 4}, ValueError, "without members"),
+        ({"compute_dtype": 3}, TypeError, "compute_dtype"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        fastmlp.MLP([4, 8, 3], **options)
+
+
+def test_the_type_of_the_products_belongs_to_the_model(tmp_path):
+    model = fastmlp.MLP([4, 8, 3], compute_dtype="bfloat16")
+    assert "products in bfloat16" in repr(model)
+    model.save(tmp_path / "m.safetensors")
+    assert fastmlp.load(tmp_path / "m.safetensors").architecture.compute_dtype == "bfloat16"
+    assert "bfloat16" not in repr(fastmlp.MLP([4, 8, 3], compute_dtype="float32"))
+    assert "compute_dtype" not in fastmlp.MLP([4, 8, 3]).architecture.config()
+
+
+def test_predictions_stay_in_float32():
+    x = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
+    plain, half = (fastmlp.MLP([5, 7, 3], compute_dtype=t) for t in (None, "bfloat16"))
+    np.testing.assert_array_equal(plain.forward(x), half.forward(x))
