@@ -80,7 +80,22 @@ static void transpose_pairs(std::int64_t rows, std::int64_t pairs, const Pair* s
   transpose_panel<Pair, kRowElements<Pair>>(rows, pairs, source, destination);
 }
 
+static double pair_chains(std::int64_t steps, float* sink) {
+  constexpr int kChains = kTileRows<Pair> * kVectors<Pair>;
+  Vec<float> chain[kChains];
+  for (int i = 0; i < kChains; ++i) chain[i] = splat<float>(sink[0]) + static_cast<float>(i);
+  const Factor<Pair> one = splat_factor<Pair>(0x3f803f80u);
+  for (std::int64_t step = 0; step < steps; ++step) {
+#pragma GCC unroll 32
+    for (int i = 0; i < kChains; ++i) chain[i] = multiply_add<Pair>(one, one, chain[i]);
+  }
+  Vec<float> sum{};
+  for (int i = 0; i < kChains; ++i) sum += chain[i];
+  sink[0] = sum[0];
+  return 4.0 * kChains * kLanes<Pair> * static_cast<double>(steps);
+}
+
 extern const Bfloat16Kernels kBfloat16;
-constinit const Bfloat16Kernels kBfloat16 = {gemm_nn_pairs, gemm_tn_pairs, round_pairs, transpose_pairs};
+constinit const Bfloat16Kernels kBfloat16 = {gemm_nn_pairs, gemm_tn_pairs, round_pairs, transpose_pairs, pair_chains};
 
 }  // namespace fastmlp::FASTMLP_ISA

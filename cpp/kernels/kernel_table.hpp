@@ -226,6 +226,8 @@ struct Bfloat16Kernels {
   void (*round)(std::int64_t rows, const float* source, Pair* column_pairs, Pair* row_pairs);
   /// As KernelTable::transpose, of column pairs: destination[j][i] = source[i][j], j < pairs <= panel / 2.
   void (*transpose)(std::int64_t rows, std::int64_t pairs, const Pair* source, Pair* destination);
+  /// As KernelTable::fma_chains, with pairs of 1.
+  double (*chains)(std::int64_t steps, float* sink);
 };
 
 template <typename T>

@@ -160,7 +160,8 @@ class MLP(Network):
         Type to which the factors of the products of a training step are rounded: inputs,
         activations, weights and gradients, 8 significant bits of each. Sums, parameters, updates
         and predictions stay float32. Twice as fast on CPUs with AVX-512 BF16; the same bits
-        without, but slower than float32 there: :doc:`bfloat16`. By default `dtype`.
+        without, but slower than float32 there (docs/bfloat16.md). Not with `members` or `LBFGS`. By
+        default `dtype`.
 
     Attributes
     ----------
@@ -860,6 +861,7 @@ class MLP(Network):
             trains_inputs=self._architecture.trains_inputs,
             batch_size=batch_size,
             dtype=str(self.dtype),
+            compute_dtype=self._architecture.compute_dtype or str(self.dtype),
             optimizer=optimizer.rule,
             **Run(self, batch_size, optimizer.rule, threads).plan,
         )

@@ -108,7 +108,11 @@ def test_an_engine_trains_like_the_reference(tmp_path, name, activation):
     moved = max(np.abs(e - s).max() for e, s in zip(expected, start.parameters, strict=True))
     for actual, value in zip(trained, expected, strict=True):
         assert actual.shape == value.shape
-        assert np.abs(actual - value).max() <= 1e-4 * moved
+        error = np.abs(actual - value)
+        if ENGINES[name].compute_dtype == "float32":
+            assert error.max() <= 1e-4 * moved
+        else:  # rounding moves some pre-activations across the kink of a ReLU
+            assert error.mean() <= 0.02 * moved
 
 
 def test_mean_loss_is_that_of_the_reference():
@@ -160,15 +164,18 @@ def test_a_process_that_does_not_answer_says_why(code, message):
 
 
 def test_a_row_with_another_loss_is_marked_and_no_peer_to_beat():
+    near, far = 0.5 * AGREEMENT["float32"], 2 * AGREEMENT["float32"]
     rows = [
         Row("fastmlp", 0, 1, "1", loss=2.0, epochs=2, seconds=[0.2, 0.4, 0.3]),
-        Row("torch", 1, 1, "1", loss=2.0 + 0.5 * AGREEMENT, epochs=1, seconds=[0.3, 0.3, 0.6]),
-        Row("jax", 1, 1, "1", loss=2.0 - 2 * AGREEMENT, epochs=1, seconds=[0.1, 0.1, 0.1]),
+        Row("torch", 1, 1, "1", loss=2.0 + near, epochs=1, seconds=[0.3, 0.3, 0.6]),
+        Row("jax", 1, 1, "1", loss=2.0 - far, epochs=1, seconds=[0.1, 0.1, 0.1]),
         Row("keras", 1, 1, "1", loss=float("nan"), epochs=1, seconds=[0.1, 0.1, 0.1]),
         Row("sklearn", 2, error="it broke"),
     ]
     workload = WORKLOADS["small"]
-    got = summary(WorkloadResult("small", workload, 3.0, rows, {1: [1e11, 3e11, 2e11]}))
+    got = summary(
+        WorkloadResult("small", workload, 3.0, rows, {("float32", 1): [1e11, 3e11, 2e11]})
+    )
     assert [row["status"] for row in got["rows"]] == ["ok", "ok", "differs", "differs", "failed"]
     assert got["best_peer"] == {"engine": "torch", "threads": 1}
     own = got["rows"][0]
@@ -180,6 +187,21 @@ def test_a_row_with_another_loss_is_marked_and_no_peer_to_beat():
     assert own["share_of_peak"] == pytest.approx(rate / 2e11)
     assert own["speedup"] == pytest.approx(2.0)
     assert [row["speedup"] for row in got["rows"][2:]] == [None, None, None]
+
+
+def test_rows_in_bfloat16_have_a_peak_of_their_own():
+    rows = [
+        Row("fastmlp", 1, 1, "1", loss=2.0, epochs=1, seconds=[0.2]),
+        Row("fastmlp-bfloat16", 1, 1, "1", loss=2.01, epochs=1, seconds=[0.1]),
+        Row("torch-bfloat16", 1, 1, "1", loss=1.99, epochs=1, seconds=[0.3]),
+    ]
+    peaks = {("float32", 1): [1e11], ("bfloat16", 1): [2e11]}
+    got = summary(WorkloadResult("small", WORKLOADS["small"], 3.0, rows, peaks))
+    assert [row["status"] for row in got["rows"]] == ["ok", "ok", "ok"]
+    assert got["best_peer"] == {"engine": "torch-bfloat16", "threads": 1}
+    shares = [row["share_of_peak"] for row in got["rows"]]
+    assert shares[1] == pytest.approx(shares[0])
+    assert (got["peak_flops"], got["bfloat16_peak_flops"]) == ({"1": [1e11]}, {"1": [2e11]})
 
 
 # ---------------------------------------------------------------- command

@@ -17,6 +17,7 @@ import pytest
 
 import fastmlp
 from support import random_networks
+from support.estimator_data import quietly
 
 SEED = int(os.environ.get("FASTMLP_SEED") or random_networks.new_seed())
 SMALLEST = 2.0**-126  # normal number of float32
@@ -265,7 +266,53 @@ def test_the_type_of_the_products_belongs_to_the_model(tmp_path):
     assert "compute_dtype" not in fastmlp.MLP([4, 8, 3]).architecture.config()
 
 
+def test_the_plan_tells():
+    plan = fastmlp.MLP([20, 8, 3], compute_dtype="bfloat16").plan()
+    assert (plan.dtype, plan.compute_dtype) == ("float32", "bfloat16")
+    assert "factors in bfloat16" in str(plan)
+    assert "bfloat16" not in str(fastmlp.MLP([20, 8, 3]).plan())
+
+
 def test_predictions_stay_in_float32():
     x = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32)
     plain, half = (fastmlp.MLP([5, 7, 3], compute_dtype=t) for t in (None, "bfloat16"))
     np.testing.assert_array_equal(plain.forward(x), half.forward(x))
+
+
+def test_samples_may_be_in_bfloat16_or_float16():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+    y = np.arange(40) % 3
+    for dtype in (ml_dtypes.bfloat16, np.float16):
+        narrow = x.astype(dtype)
+        found = []
+        for samples in (narrow, narrow.astype(np.float32)):
+            model = fastmlp.MLP([5, 8, 3], compute_dtype="bfloat16")
+            model.fit(samples, y, epochs=3, batch_size=16, verbose=0)
+            found.append([*model.parameters().values(), model.forward(samples)])
+        assert all(map(np.array_equal, *found))
+
+
+def test_limited_memory_bfgs_refuses_rounded_gradients():
+    model = fastmlp.MLP([5, 8, 1], loss="mse", compute_dtype="bfloat16")
+    x = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+    with pytest.raises(ValueError, match="LBFGS needs exact gradients"):
+        model.fit(x, x[:, :1], epochs=3, optimizer=fastmlp.LBFGS(), verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_estimators_take_it(kind):
+    estimator = getattr(fastmlp, kind)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((120, 6)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int) if kind == "MLPClassifier" else x[:, 0]
+    options = {"random_state": 0, "max_iter": 5, "hidden_layer_sizes": (16,)}
+    half, plain = (
+        quietly(estimator(compute_dtype=name, **options).fit, x, y) for name in ("bfloat16", None)
+    )
+    assert not np.array_equal(half.coefs_[0], plain.coefs_[0])
+    np.testing.assert_allclose(half.coefs_[0], plain.coefs_[0], atol=0.01)
+    with pytest.raises(ValueError, match=r"needs X of float32, got float64; X.astype\('float32'\)"):
+        estimator(compute_dtype="bfloat16", **options).fit(x.astype(np.float64), y)
+    with pytest.raises(ValueError, match="compute_dtype must be None with solver 'lbfgs'"):
+        estimator(compute_dtype="bfloat16", solver="lbfgs", **options).fit(x, y)

@@ -79,6 +79,7 @@ def test_parameters_and_defaults_are_those_of_scikit_learn(estimator_type):
         assert mine.items() >= others.items()
     added = {
         "dropout", "input_dropout", "batch_normalization", "optimizer", "callbacks", "n_threads",
+        "compute_dtype",
     }  # fmt: skip
     assert set(mine) - set(others) - {"class_weight", "loss"} == added
     estimator = clone(estimator_type(alpha=0.5, optimizer=fastmlp.SGD(0.1)))

@@ -115,6 +115,7 @@ NETWORKS = {
         {"initializer": fastmlp.Normal(deviation=0.3)},
     ),
     "dtype": ({"dtype": "float64"}, {"dtype": "float64"}),
+    "compute_dtype": ({"compute_dtype": "bfloat16"}, {"compute_dtype": "bfloat16"}),
     "seed": ({"seed": 5}, {"seed": 5}),
 }
 

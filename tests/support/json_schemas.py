@@ -202,6 +202,7 @@ INSPECT: Fields = {
 OF_A_MODEL: Fields = {
     "layer_sizes": many(COUNT, 2),
     "dtype": constant("float32", "float64"),
+    "compute_dtype": constant("bfloat16", None),
     "seed": COUNT,
     **each(NUMBER, "input_scale input_dropout input_noise"),
     **each({"type": ["string", "object", "array"]}, "loss activation"),

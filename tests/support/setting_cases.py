@@ -35,6 +35,7 @@ ALIKE = {
 CASES = {
     **{key: case for keys, case in ALIKE.items() for key in keys.split()},
     "data.task": ("regression", "other", NOT_ONE_OF),
+    "network.compute_dtype": ("bfloat16", "other", NOT_ONE_OF),
     "data.category_inputs": ("code", "other", NOT_ONE_OF),
     "data.scaling": ("robust", "other", NOT_ONE_OF),
     "data.missing": ("median", "other", NOT_ONE_OF),

@@ -47,6 +47,7 @@ class Engine(ABC):
         Largest number of threads of the library; 0 lets the library choose.
     """
 
+    compute_dtype: ClassVar[str] = "float32"  # of the factors of products
     modules: ClassVar[tuple[str, ...]]  # modules that must be installed
     package: ClassVar[str]  # arguments of "pip install" that install the modules
 
@@ -107,6 +108,7 @@ class FastMLP(Engine):
             activation=workload.activation,
             input_scale=workload.input_scale,
             seed=start.seed,
+            compute_dtype=self.compute_dtype,
         )
         self.model.weights, self.model.biases = start.weights, start.biases
         self.data, self.seed = Data(x, [y]), start.seed
@@ -126,6 +128,12 @@ class FastMLP(Engine):
     def parameters(self) -> list[Array]:
         """Return copies of the core's parameters."""
         return [*self.model.weights, *self.model.biases]
+
+
+class FastMLPBfloat16(FastMLP):
+    """fastmlp with products in bfloat16."""
+
+    compute_dtype = "bfloat16"
 
 
 class Torch(Peer):
@@ -172,6 +180,17 @@ class TorchCompile(Torch):
     ) -> None:
         super().__init__(workload, start, x, y, threads)
         self.training.step = self.torch.compile(self.training.step)  # type: ignore[method-assign]
+
+
+class TorchBfloat16(Torch):
+    """PyTorch: eager steps whose products `torch.autocast` computes in bfloat16."""
+
+    compute_dtype = "bfloat16"
+
+    def train(self, epochs: int, learning_rate: float) -> None:
+        """Loop over the mini-batches in Python."""
+        with self.torch.autocast("cpu", dtype=self.torch.bfloat16):
+            super().train(epochs, learning_rate)
 
 
 class Jax(Engine):
@@ -340,7 +359,9 @@ class TensorFlow(Keras):
 
 ENGINES: dict[str, type[Engine]] = {
     OWN: FastMLP,
+    "fastmlp-bfloat16": FastMLPBfloat16,
     "torch": Torch,
+    "torch-bfloat16": TorchBfloat16,
     "torch-compile": TorchCompile,
     "jax": Jax,
     "sklearn": ScikitLearn,

@@ -12,8 +12,9 @@ __all__ = ["AGREEMENT", "STATUSES", "summary"]
 
 # Losses after the checked epochs may differ by this share of the decrease of the loss. Float32
 # rounding causes differences of 1e-8, and up to 2e-4 if it moves a ReLU across its kink; another
-# order of the samples causes 2e-3 to 3e-2, another momentum 5e-2.
-AGREEMENT = 1e-3
+# order of the samples causes 2e-3 to 3e-2, another momentum 5e-2. Products in bfloat16 cause up to
+# 1.4e-2, so that their orders are checked by tests alone.
+AGREEMENT = {"float32": 1e-3, "bfloat16": 3e-2}
 
 # "differs": timed, but not the same training; "failed": no complete set of times.
 STATUSES = ("ok", "differs", "failed")
@@ -31,13 +32,13 @@ def summary(result: WorkloadResult) -> dict[str, Any]:
     -------
     dict
         Results that can be written as JSON. Rates are those of the median turn. ``share_of_peak``
-        is relative to the peak of as many threads as the engine used. ``speedup`` is the median
+        is relative to the peak of its arithmetic on as many threads. ``speedup`` is the median
         time of the fastest other library divided by that of the row.
     """
     workload = result.workload
-    peaks = {threads: median(flops) for threads, flops in result.peaks.items()}
+    peaks = {peak: median(flops) for peak, flops in result.peaks.items()}
     rows = [_row(row, result, peaks) for row in result.rows]
-    peers = [r for r in rows if r["engine"] != OWN and r["status"] == "ok"]
+    peers = [r for r in rows if not r["engine"].startswith(OWN) and r["status"] == "ok"]
     best = min(peers, key=lambda r: float(r["us_per_step"]["median"]), default=None)
     for row in rows:
         if best is not None and row["status"] == "ok":
@@ -51,13 +52,18 @@ def summary(result: WorkloadResult) -> dict[str, Any]:
         "steps_per_epoch": workload.steps,
         "flops_per_sample": workload.flops_per_sample,
         "initial_loss": result.initial_loss,
-        "peak_flops": {str(threads): flops for threads, flops in result.peaks.items()},
+        **{
+            f"{prefix}peak_flops": {
+                str(n): flops for (t, n), flops in result.peaks.items() if t == dtype
+            }
+            for prefix, dtype in (("", "float32"), ("bfloat16_", "bfloat16"))
+        },
         "best_peer": best and {"engine": best["engine"], "threads": best["threads"]},
         "rows": rows,
     }
 
 
-def _row(row: Row, result: WorkloadResult, peaks: dict[int, float]) -> dict[str, Any]:
+def _row(row: Row, result: WorkloadResult, peaks: dict[tuple[str, int], float]) -> dict[str, Any]:
     """Return one row; its keys are the same for every status."""
     numbers: dict[str, Any] = dict.fromkeys(
         ("us_per_step", "samples_per_s", "gflop_per_s", "share_of_peak", "speedup")
@@ -71,7 +77,7 @@ def _row(row: Row, result: WorkloadResult, peaks: dict[int, float]) -> dict[str,
         numbers["us_per_step"] = {"median": step * 1e6, "min": min(row.seconds) / steps * 1e6}
         numbers["samples_per_s"] = workload.batch / step
         numbers["gflop_per_s"] = flops / 1e9
-        numbers["share_of_peak"] = flops / peaks[row.threads or 0]
+        numbers["share_of_peak"] = flops / peaks[row.compute_dtype, row.threads or 0]
     return {
         "engine": row.engine,
         "version": row.version,
@@ -91,4 +97,6 @@ def _agrees(row: Row, result: WorkloadResult) -> bool:
     losses = [r.loss for r in result.rows if r.loss is not None]
     reference = next((r.loss for r in result.rows if r.engine == OWN and r.loss), losses[0])
     assert row.loss is not None
-    return abs(row.loss - reference) <= AGREEMENT * abs(result.initial_loss - reference)
+    return abs(row.loss - reference) <= AGREEMENT[row.compute_dtype] * abs(
+        result.initial_loss - reference
+    )

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from fastmlp import _core
-from fastmlp.bench.engines import OWN
-from fastmlp.bench.worker import CHECKED_EPOCHS, PEAK
+from fastmlp.bench.engines import ENGINES, OWN
+from fastmlp.bench.worker import CHECKED_EPOCHS, PEAKS
 from fastmlp.bench.workloads import LARGE, SEED, WORKLOADS, Start, Workload, mean_loss
 from fastmlp.model import MLP
 
@@ -163,6 +163,11 @@ class Row:
     error: str | None = None
 
     @property
+    def compute_dtype(self) -> str:
+        """The type of the factors of products."""
+        return ENGINES[self.engine].compute_dtype
+
+    @property
     def label(self) -> str:
         """The name of the row in messages."""
         count = "auto" if self.requested == 0 else self.requested
@@ -171,13 +176,16 @@ class Row:
 
 @dataclass
 class WorkloadResult:
-    """All rows of a workload; `peaks` maps numbers of threads to flop/s, one value per round."""
+    """All rows of a workload.
+
+    `peaks` maps types of arithmetic and numbers of threads to flop/s, one value per round.
+    """
 
     name: str
     workload: Workload
     initial_loss: float
     rows: list[Row]
-    peaks: dict[int, list[float]] = field(default_factory=dict)
+    peaks: dict[tuple[str, int], list[float]] = field(default_factory=dict)
 
 
 def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -> WorkloadResult:
@@ -203,7 +211,7 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
         Row(engine, threads)
         for engine in settings.engines
         for threads in settings.threads
-        if threads or engine == OWN
+        if threads or engine.startswith(OWN)
     ]
     start = draw_start(workload, workload.steps * workload.batch, CHECKED_EPOCHS, SEED)
     result = WorkloadResult(name, workload, mean_loss(workload, start.parameters), rows)
@@ -219,12 +227,14 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
                 _prepare(row, process, settings.seconds)
                 workers.append((row, process))
         peaks = {
-            threads: stack.enter_context(_worker(PEAK, name, threads, path))
-            for threads in sorted({row.threads for row, _ in workers if row.threads})
+            (dtype, threads): stack.enter_context(_worker(PEAKS[dtype], name, threads, path))
+            for dtype, threads in sorted(
+                {(row.compute_dtype, row.threads) for row, _ in workers if row.threads}
+            )
         }
-        for threads, process in peaks.items():
+        for peak, process in peaks.items():
             process.answer(READY_SECONDS)
-            result.peaks[threads] = []
+            result.peaks[peak] = []
         for turn in range(settings.rounds):
             say(f"{name}: round {turn + 1} of {settings.rounds}")
             for row, process in workers:
@@ -233,10 +243,10 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
                         limit = TURN_SECONDS + 10 * max([settings.seconds, *row.seconds])
                         time.sleep(PAUSE_SECONDS)
                         row.seconds.append(process.ask(str(row.epochs), limit)["seconds"])
-            for threads, process in peaks.items():
+            for peak, process in peaks.items():
                 time.sleep(PAUSE_SECONDS)
                 answer = process.ask(str(settings.seconds), TURN_SECONDS + settings.seconds)
-                result.peaks[threads].append(answer["flops"])
+                result.peaks[peak].append(answer["flops"])
     return result
 
 

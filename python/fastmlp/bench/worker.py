@@ -3,7 +3,8 @@
 The process builds the engine, trains the first epochs (which includes compilation) and writes a
 line of JSON on standard output when it is ready. For each line `N` on standard input it then trains
 N epochs and answers with the seconds they took. The process ends at the end of its input. ENGINE
-`peak` measures the machine instead: a line is a number of seconds, the answer the flop/s reached.
+`peak-float32` or `peak-bfloat16` measures the machine instead: a line is a number of seconds, the
+answer the flop/s reached.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-__all__ = ["CHECKED_EPOCHS", "PEAK", "limit_threads", "main", "serve"]
+__all__ = ["CHECKED_EPOCHS", "PEAKS", "limit_threads", "main", "serve"]
 
 # These epochs are trained before the first timing, and their losses are compared between engines.
 # Two are needed: the second starts with a nonzero velocity and has another order of the samples.
 CHECKED_EPOCHS = 2
-PEAK = "peak"
+PEAKS = {dtype: f"peak-{dtype}" for dtype in ("float32", "bfloat16")}
 
 Answer = dict[str, Any]
 
@@ -96,18 +97,22 @@ def _engine(name: str, workload_name: str, threads: int, start_path: str) -> Any
     return ready, answer
 
 
-def _peak(threads: int) -> Any:
+def _peak(compute_dtype: str, threads: int) -> Any:
     from fastmlp import _core
 
-    return {"threads": threads}, lambda line: {"flops": _core.peak_flops(threads, float(line))}
+    def measure(line: str) -> Answer:
+        half = compute_dtype == "bfloat16"
+        return {"flops": _core.peak_flops(threads, float(line), bfloat16=half)}
+
+    return {"threads": threads}, measure
 
 
 def main(arguments: list[str]) -> int:
     """Run the worker process with the arguments described in the module docstring."""
     engine, workload, threads, start = arguments
     limit_threads(int(threads))
-    if engine == PEAK:
-        return serve(lambda: _peak(int(threads)))
+    if engine in PEAKS.values():
+        return serve(lambda: _peak(engine.removeprefix("peak-"), int(threads)))
     return serve(lambda: _engine(engine, workload, int(threads), start))
 
 

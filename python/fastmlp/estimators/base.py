@@ -207,6 +207,11 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._output_activation()
         dtype = np.float32 if row_type == np.float32 else np.float64
+        if self._used.compute_dtype and dtype == np.float64:
+            raise ValueError(
+                f"compute_dtype={self._used.compute_dtype!r} needs X of float32, got "
+                f"{np.dtype(row_type).name}; X.astype('float32') is such an array"
+            )
         parameters = draw_parameters(layer_sizes, self.activation, self._random_state, dtype)
         self._set_parameters(parameters)
         self._seed = 0
@@ -389,6 +394,8 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Minimize in float64, because rounding in float32 would disturb the line search."""
         if self._used.dropout or self._used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
+        if self._used.compute_dtype:
+            raise ValueError("compute_dtype must be None with solver 'lbfgs'")
         kept = self._parameters()
         model = self._network_spec(np.float64).build()
         kept.write_to(model)
@@ -440,6 +447,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._used.dropout,
             self._used.input_dropout,
             self._used.batch_normalization,
+            self._used.compute_dtype,
             self._seed,
         )
 

@@ -91,6 +91,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Probability in [0, 1) that an input is left out of a step; must be 0 for "lbfgs".
     batch_normalization : bool, default=False
         Whether to normalize the hidden layers' sums by the mean and variance of the batch.
+    compute_dtype : {"bfloat16"} or None, default=None
+        Type of the factors of a training step's products, as `fastmlp.MLP` describes it; needs `X`
+        of float32, and another solver than "lbfgs".
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights by class, multiplied with ``sample_weight``; "balanced" gives
         all classes the same total weight. For several labels, a list of one dict per label.
@@ -194,6 +197,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         batch_normalization: bool = False,
+        compute_dtype: str | None = None,
         class_weight: Any = None,
         optimizer: Any = None,
         callbacks: Any = None,

@@ -93,6 +93,7 @@ class NetworkSpec:
     dropout: float = 0.0
     input_dropout: float = 0.0
     batch_normalization: bool = False
+    compute_dtype: str | None = None
     seed: int = 0
 
     def build(self) -> MLP:
@@ -108,6 +109,7 @@ class NetworkSpec:
             dropout=self.dropout,
             input_dropout=self.input_dropout,
             batch_normalization=self.batch_normalization,
+            compute_dtype=self.compute_dtype,
         )
 
 

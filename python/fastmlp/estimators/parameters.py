@@ -54,6 +54,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [_SHARE],
     "input_dropout": [_SHARE],
     "batch_normalization": ["boolean"],
+    "compute_dtype": [StrOptions({"bfloat16"}), None],
     "optimizer": [Optimizer, None],
     "callbacks": [list, tuple, None],
     "n_threads": [_SIZE, None],

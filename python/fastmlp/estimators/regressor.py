@@ -92,6 +92,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Probability in [0, 1) that an input is left out of a step; must be 0 for "lbfgs".
     batch_normalization : bool, default=False
         Whether to normalize the hidden layers' sums by the mean and variance of the batch.
+    compute_dtype : {"bfloat16"} or None, default=None
+        Type of the factors of a training step's products, as `fastmlp.MLP` describes it; needs `X`
+        of float32, and another solver than "lbfgs".
     optimizer : fastmlp optimizer or None, default=None
         Optimizer such as ``fastmlp.AdamW(schedule)``, which replaces `solver`, `learning_rate` and
         their parameters. `alpha` applies unless the optimizer has an ``l1`` or ``l2``.
@@ -187,6 +190,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         batch_normalization: bool = False,
+        compute_dtype: str | None = None,
         optimizer: Any = None,
         callbacks: Any = None,
         n_threads: int | None = None,

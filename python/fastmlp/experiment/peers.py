@@ -125,6 +125,7 @@ class _Training:
             "members": architecture.members > 1,
             "layer_normalization": any(architecture.layer_normalization),
             "residual": any(architecture.residual),
+            "compute_dtype": bool(architecture.compute_dtype),
             **{name: getattr(rule, name) > 0 for name in ("l1", "l2", "decay")},
             **{name: bool(getattr(rule, name)) for name in ("clip_norm", "clip_value", "max_norm")},
             "weights of samples": self.weights is not None,

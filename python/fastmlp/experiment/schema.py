@@ -306,6 +306,10 @@ class NetworkSection(Section):
     dtype: Literal["float32", "float64"] = _setting(
         "float32", "Precision of weights and arithmetic: float32 or float64.", "--dtype", "TYPE"
     )
+    compute_dtype: Literal["bfloat16"] | None = _setting(
+        None, "Type of the factors of a training step's products: bfloat16; by default dtype.",
+        "--compute-dtype", "TYPE",
+    )  # fmt: skip
     seed: Seed = _setting(
         0, "Seed of the initial weights, the order of the samples and all other random numbers.",
         "--seed", "N",

@@ -25,8 +25,8 @@ class Plan:
         Whether parameters before the first layer, of embeddings or factors of inputs, are trained.
     batch_size : int
         Samples per step.
-    dtype, optimizer, isa : str
-        Scalar type, update rule, instruction set of the kernels.
+    dtype, compute_dtype, optimizer, isa : str
+        Scalar type, type of the factors of products, update rule, instruction set of the kernels.
     threads : int
         Number of threads.
     splits : tuple of str
@@ -67,6 +67,7 @@ class Plan:
     trains_inputs: bool
     batch_size: int
     dtype: str
+    compute_dtype: str
     optimizer: str
     isa: str
     threads: int
@@ -108,9 +109,9 @@ class Plan:
             f"  work      {self.flops / 1e6:,.3g} MFLOP per step",
             f"  threads   {self._team()}",
             *(f"  layer {i:<3} {self._layer(i)}" for i in range(1, len(self.layer_sizes))),
-            f"  products  {self.isa}, register tiles of up to {self.tile_rows} x {self.panel} sums",
+            f"  products  {self._arithmetic()}, register tiles of up to {self.tile_rows} x {self.panel} sums",
             f"            blocks of {self.row_block} samples x {self.depth_block} inputs in cache",
-            f"  update    {self.optimizer} on the registers that hold the gradient, "
+            f"  update    {self.optimizer} on {self._gradients()}, "
             f"{self.panel_group} x {self.panel} outputs at a time",
             f"  input     {self._input(columns)}",
             f"  memory    {_mib(self.parameter_bytes)} of parameters and {_mib(self.run_bytes)} "
@@ -118,11 +119,23 @@ class Plan:
         ]
         return "\n".join(lines)
 
+    def _gradients(self) -> str:
+        if self.compute_dtype == self.dtype:
+            return "the registers that hold the gradient"
+        return "blocks of the gradient in the first-level cache"
+
+    def _arithmetic(self) -> str:
+        if self.compute_dtype == self.dtype:
+            return self.isa
+        return f"{self.isa}, factors in {self.compute_dtype}"
+
     def _input(self, columns: int) -> str:
         if self.first_inputs != columns:
             return f"{columns} columns become {self.first_inputs} inputs of the first layer"
         if self.trains_inputs:
             return f"{columns} columns, with trained parameters before the first layer"
+        if self.compute_dtype == "bfloat16":
+            return f"{columns} columns, rounded to bfloat16 in pairs"
         if self.members > 1:
             return f"{columns} columns, the same for all members"
         return "columns that are zero in the whole batch are left out where they are many"

@@ -161,7 +161,14 @@ def fit_lbfgs(
     ------
     ImportError
         SciPy is not installed.
+    ValueError
+        The products of the network round their factors.
     """
+    if model.architecture.compute_dtype:
+        raise ValueError(
+            f"LBFGS needs exact gradients, got compute_dtype={model.architecture.compute_dtype!r}; "
+            "leave it out, or train with another optimizer"
+        )
     objective = Objective(model, data, threads, l2=optimizer.l2)
     history = History()
     start = time.perf_counter()

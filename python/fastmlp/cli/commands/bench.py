@@ -50,8 +50,9 @@ fastmlp bench --predict"""
 )  # fmt: skip
 @click.option(
     "--engine", "engines", multiple=True, metavar="NAME",
-    help="fastmlp, torch, torch-compile, jax, sklearn, keras or tensorflow, with --predict "
-    "fastmlp, onnxruntime or torch; may be repeated.  [default: those installed]",
+    help="fastmlp, torch, torch-compile, jax, sklearn, keras, tensorflow, fastmlp-bfloat16 or "
+    "torch-bfloat16, with --predict fastmlp, onnxruntime or torch; may be repeated.  [default: "
+    "those in float32 that are installed]",
 )  # fmt: skip
 @click.option(
     "--threads", type=Whole(1, 1024), multiple=True,
@@ -181,7 +182,11 @@ def _engines(names: tuple[str, ...], known: Mapping[str, Any]) -> tuple[str, ...
         if not known[name].available():
             text = f"engine {name} is not installed; run 'pip install {known[name].package}'"
             raise CliError(text, ExitCode.EXTRA_MISSING)
-    return tuple(dict.fromkeys(names)) or tuple(n for n, e in known.items() if e.available())
+    return tuple(dict.fromkeys(names)) or tuple(
+        name
+        for name, engine in known.items()
+        if engine.available() and getattr(engine, "compute_dtype", "float32") == "float32"
+    )
 
 
 def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
@@ -206,7 +211,7 @@ def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state:
         "dtype": "float32",
         "seed": workloads.SEED,
         "checked_epochs": worker.CHECKED_EPOCHS,
-        "agreement": report.AGREEMENT,
+        "agreement": report.AGREEMENT["float32"],
     }
     document = document_head("bench") | {
         "settings": asdict(settings) | training,
@@ -223,8 +228,11 @@ def _print_table(result: dict[str, Any], state: State) -> None:
     layers = "-".join(map(str, result["layers"]))
     rows: list[list[str]] = []
     own: list[int] = []
-    peaks = (_peak(t, median(flops)) for t, flops in result["peak_flops"].items() if flops)
-    notes = [f"peak: {', '.join(peaks)}"]
+    notes = []
+    for name, key in (("", "peak_flops"), (" in bfloat16", "bfloat16_peak_flops")):
+        peaks = [_peak(t, median(flops)) for t, flops in result[key].items() if flops]
+        if peaks:
+            notes.append(f"peak{name}: {', '.join(peaks)}")
     for row in result["rows"]:
         threads = f"{row['threads']}{' (auto)' if row['threads_chosen_by_engine'] else ''}"
         if row["status"] == "failed":
@@ -234,7 +242,7 @@ def _print_table(result: dict[str, Any], state: State) -> None:
             notes.append(
                 f"{row['engine']}, threads {threads}: not comparable: loss {row['loss']:.6f}"
             )
-        if row["engine"] == "fastmlp":
+        if row["engine"].startswith("fastmlp"):
             own.append(len(rows))
         rows.append(_row(row, threads))
     title = f"{result['name']}: {layers} {result['activation']}, batch {result['batch']}"

@@ -198,7 +198,7 @@ def _model_rows(facts: Facts) -> list[tuple[str, str]]:
     ]
     rows += [
         (n, shown_setting(facts[n]))
-        for n in ("dropout", "input_dropout", "input_noise")
+        for n in ("compute_dtype", "dropout", "input_dropout", "input_noise")
         if facts[n]
     ]
     if facts["standardizes"]:
