@@ -84,6 +84,14 @@ def trained(name: str, compute_dtype: str | None, seed: int) -> tuple[float, lis
     return score, list(model.history.loss)
 
 
+def is_at_hand(name: str) -> bool:
+    try:
+        fastmlp.datasets.load(name)
+    except fastmlp.DataUnavailableError:
+        return False
+    return True
+
+
 def draw(curves: dict[str, list[list[float]]], path: str) -> None:
     """Draw the losses of all seeds over the epochs."""
     from matplotlib import pyplot as plt
@@ -109,6 +117,9 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- |")
     curves: dict[str, list[list[float]]] = {name: [] for name in TYPES}
     for data in arguments.sets:
+        if data in IMAGES and not is_at_hand(data):
+            print(f"| {data} | not at hand | | | |")
+            continue
         scores: dict[str, list[float]] = {name: [] for name in TYPES}
         for seed in SEEDS:
             for name, compute_dtype in TYPES.items():

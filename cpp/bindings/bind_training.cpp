@@ -44,7 +44,8 @@ struct Run {
 
 template <typename T>
 py::dict plan_of(const Run<T>& run) {
-  const Plan& plan = run.trainer.state().plan;
+  const RunState<T>& state = run.trainer.state();
+  const Plan& plan = state.plans[state.trials.current()];
   const Mlp<T>& mlp = run.network->mlp;
   py::list splits;
   py::list transposes_weights;

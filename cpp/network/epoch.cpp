@@ -54,10 +54,10 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const Sample
       steps_(requested_steps(batches_, request)),
       first_moments_(state.moments),
       update_(state, request),
-      step_updates_(static_cast<std::size_t>(state.plan.threads),
+      step_updates_(static_cast<std::size_t>(state.plan().threads),
                     StepUpdate<T>(spec_.layers.size(), spec_.inputs.size(), !request.rates.empty())),
-      scanning_passes_(make_step(spec_, state.plan, step_features(state, request, true), make_prologue())),
-      plain_passes_(make_step(spec_, state.plan, step_features(state, request, false), scanning_passes_)),
+      scanning_passes_(make_step(spec_, state.plan(), step_features(state, request, true), make_prologue())),
+      plain_passes_(make_step(spec_, state.plan(), step_features(state, request, false), scanning_passes_)),
       progress_(state.sums_before(request)),
       results_(stack_height(state.shards)) {}
 
@@ -199,12 +199,13 @@ Batch<T> Epoch<T>::make_batch(std::int64_t index, const ThreadState& thread) con
     weight /= static_cast<double>(orders);
   }
   const std::vector<double>& factors = request_.dropout_factors;
+  const std::size_t step = request_.steps_before + thread.steps;
   Batch<T> batch{.index = index,
                  .first = rows.begin,
                  .whole = rows.size(),
                  .weight = weight,
                  .step = static_cast<std::uint32_t>(thread.moments.steps),
-                 .dropout_factor = thread.steps < factors.size() ? factors[thread.steps] : 1};
+                 .dropout_factor = step < factors.size() ? factors[step] : 1};
   take_shard(0, batch);
   return batch;
 }
@@ -223,7 +224,7 @@ void Epoch<T>::collect_columns(const StepMemory<T>& memory, ThreadState& thread)
   ZeroColumns& columns = state_.columns;
   memory.require_declared(Buffer::column_marks, 0, Mode::reads);
   const bool many = columns.collect(request_.samples, index, memory.worker().count);
-  const bool leaves_out = request_.samples.sparse() ? many : state_.plan.leaves_out_columns.value_or(many);
+  const bool leaves_out = request_.samples.sparse() ? many : state_.plan().leaves_out_columns.value_or(many);
   thread.scans_left = leaves_out ? kScannedBatches : thread.scans_left - 1;
   if (!leaves_out) return;
   thread.batch.columns = {&columns.nonzero(index), columns.places(index)};
@@ -468,7 +469,7 @@ bool Epoch<T>::backward_data(const StepMemory<T>& memory) {
   const RoundedLayer rounded = memory.rounded({}, Mode::reads, Mode::reads, l);
   const std::int64_t outputs = rounded.kernels == nullptr ? dz.cols : rounded.gradient.column_pairs.cols;
   const bool complete = l > 0 && !spec_.finishes_columns(l) && !spec_.finishes_rows(l - 1);  // once the product is
-  const bool by_rows = state_.plan.transposes_weights[l];
+  const bool by_rows = state_.plan().transposes_weights[l];
   bool done = true;
   for_members(layer.weight_copies(), dz.rows, memory.rows(), [&](std::int64_t copy, Range rows) {
     if (!done) return;
@@ -552,7 +553,8 @@ void Epoch<T>::check_stop(ThreadState& thread) {
   thread.stopped = stops_now_ || (diverged_.load(std::memory_order_relaxed) && state_.updates);
   if (thread.stopped) return;
   const auto of_step = [&](const std::vector<double>& values, double shared) {
-    return thread.steps < values.size() ? values[thread.steps] : shared;
+    const std::size_t step = request_.steps_before + thread.steps;
+    return step < values.size() ? values[step] : shared;
   };
   const StepSettings& settings = request_.settings;
   const UpdateSettings<double> next =
@@ -584,7 +586,7 @@ void Epoch<T>::prepare_next_batch(const StepMemory<T>& memory, const ThreadState
     mark_columns(next, memory.worker());
     return;
   }
-  const Range share = state_.plan.own_input ? Range{0, next.size()} : memory.worker().share(next.size());
+  const Range share = state_.plan().own_input ? Range{0, next.size()} : memory.worker().share(next.size());
   for (std::int64_t member = 0; member < spec_.input_copies(); ++member) {
     prefetch_rows({next.begin + share.begin, next.begin + share.end}, member);
   }
@@ -620,7 +622,7 @@ template <typename T>
 template <typename Work>
 bool Epoch<T>::in_blocks(Range rows, std::int64_t depth, Range panels, bool whole_panels, const Worker& worker,
                          Work work) {
-  const Plan& plan = state_.plan;
+  const Plan& plan = state_.plan();
   const std::int64_t panel = kernels_.panel;
   bool first = true;
   for (std::int64_t row = rows.begin; row < rows.end; row += plan.row_block) {

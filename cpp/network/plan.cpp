@@ -99,6 +99,24 @@ Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, in
   return plan;
 }
 
+std::vector<Plan> make_plans(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel,
+                             int element_bytes) {
+  const auto with_threads = [&](int count) { return make_plan(spec, batch_size, count, panel, element_bytes); };
+  std::vector<Plan> plans{with_threads(threads == 0 ? overrides().threads.value_or(0) : threads)};
+  if (threads != 0) return plans;
+  const int most = plans.front().threads;
+  for (int count = most; count > 1;) plans.push_back(with_threads(count /= 2));
+  Plan by_rows = plans.front();
+  for (std::size_t l = 0; l < by_rows.splits.size(); ++l) {
+    by_rows.splits[l] = required_split(spec.layers[l]).value_or(Split::rows);
+  }
+  by_rows.own_input = false;
+  if (by_rows.splits != plans.front().splits) plans.push_back(by_rows);
+  return plans;
+}
+
+const std::vector<std::int64_t>& forced_turns() { return overrides().turns; }
+
 double forward_flops(const NetworkSpec& spec) {
   double flops = 0;
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {

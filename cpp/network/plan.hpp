@@ -36,6 +36,11 @@ struct Plan {
 /// threads: 0 chooses by the work of a step. panel: elements of a panel row; element_bytes: of one scalar.
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes);
 
+/// The same plan, and where the number of threads is not given (0) others that may be faster: with fewer threads, and
+/// with all layers split by rows. None has more threads than the first.
+std::vector<Plan> make_plans(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel,
+                             int element_bytes);
+
 /// Decisions that a test makes in place of the plan, so that small networks take every path.
 struct PlanOverrides {
   std::optional<std::uint64_t> split_by_outputs;  // bit l: layer l; normalization decides alone
@@ -46,10 +51,15 @@ struct PlanOverrides {
   std::optional<std::int64_t> row_block;
   std::optional<std::int64_t> depth_block;
   std::optional<std::int64_t> panel_group;
+  // Where the number of threads is not given:
+  std::optional<int> threads;       // those of the first plan
+  std::vector<std::int64_t> turns;  // steps of the turns that plans take one after the other, again and again
 };
 
 /// Applies to all plans that this process makes from now on.
 void override_plans(const PlanOverrides& overrides);
+/// PlanOverrides::turns; empty: the times of steps decide.
+const std::vector<std::int64_t>& forced_turns();
 
 /// Floating-point operations of one forward pass for one sample.
 double forward_flops(const NetworkSpec& spec);

@@ -7,21 +7,32 @@
 
 namespace fastmlp {
 
+namespace {
+
+int most_input_copies(const std::vector<Plan>& plans) {
+  int most = 1;
+  for (const Plan& plan : plans) most = std::max(most, plan.own_input ? plan.threads : 1);
+  return most;
+}
+
+}  // namespace
+
 template <typename T>
-RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t rows, const Plan& plan, int slots, bool updates)
+RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t rows, const std::vector<Plan>& plans, int slots, bool updates)
     : mlp_(mlp),
       input_rows_(checked_product(rows, mlp.spec().input_copies())),
       rows_(checked_product(rows, mlp.spec().members)),
-      input_copies_(plan.own_input ? plan.threads : 1),
+      input_copies_(most_input_copies(plans)),
       slot_count_(slots) {
   const NetworkSpec& spec = mlp.spec();
   const std::int64_t panel = mlp.kernels().panel;
+  const int threads = plans.front().threads;
   for (std::size_t l = 0; l < spec.layers.size(); ++l) {
     reserve_layer(l);
     if (spec.bfloat16) reserve_rounded(l);
   }
   std::int64_t transposed = 0;
-  for (int team = 1; team <= plan.threads; ++team) {
+  for (int team = 1; team <= threads; ++team) {
     transposed = std::max(transposed, checked_product(transposed_elements(team), team));
   }
   transposed_ = arena_.reserve<T>(transposed);
@@ -29,7 +40,7 @@ RunMemory<T>::RunMemory(const Mlp<T>& mlp, std::int64_t rows, const Plan& plan, 
     sample_columns_ = arena_.reserve<T>(spec.inputs.empty() ? 0 : checked_product(spec.features(), input_rows_));
     unscaled_input_ = arena_.reserve<T>(checked_product(round_up(spec.inputs_of(0), panel), input_rows_));
   }
-  for (int thread = 0; thread < plan.threads; ++thread) {
+  for (int thread = 0; thread < threads; ++thread) {
     ThreadMemory& memory = threads_.emplace_back();
     memory.scratch = arena_.reserve<T>(panel * panel);
     memory.loss_scratch = arena_.reserve<T>(loss_scratch_size(mlp.groups(), spec.outputs(), panel));
@@ -101,8 +112,7 @@ Panels<T> RunMemory<T>::layer_panels(std::size_t offset, std::size_t l, std::int
 }
 
 template <typename T>
-Panels<T> RunMemory<T>::input(int thread, std::int64_t rows, std::int64_t columns) const {
-  const std::int64_t copy = input_copies_ > 1 ? thread : 0;
+Panels<T> RunMemory<T>::input(int copy, std::int64_t rows, std::int64_t columns) const {
   return {input_->template at<T>(0) + copy * input_elements_, rows, columns, mlp_.kernels().panel};
 }
 

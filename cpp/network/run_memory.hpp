@@ -29,9 +29,9 @@ class StepMemory;
 template <typename T>
 class RunMemory {
  public:
-  /// rows: of a batch or a shard, at most. slots: arrays of the optimizer's state. With `updates` the memory includes a
-  /// copy of the network's state.
-  RunMemory(const Mlp<T>& mlp, std::int64_t rows, const Plan& plan, int slots, bool updates);
+  /// rows: of a batch or a shard, at most. plans: the first has most threads. slots: arrays of the optimizer's state.
+  /// With `updates` the memory includes a copy of the network's state.
+  RunMemory(const Mlp<T>& mlp, std::int64_t rows, const std::vector<Plan>& plans, int slots, bool updates);
 
   T* slots() const { return slot_count_ == 0 ? nullptr : arena_.at<T>(slots_); }
   int slot_count() const { return slot_count_; }
@@ -60,12 +60,12 @@ class RunMemory {
   // Threads reach shared buffers through StepMemory alone, which checks the declarations of passes.
   friend class StepMemory<T>;
 
-  Panels<T> input(int thread, std::int64_t rows, std::int64_t columns) const;
+  /// copy: the number of the thread, where each has the input for itself; otherwise 0.
+  Panels<T> input(int copy, std::int64_t rows, std::int64_t columns) const;
   /// Rounded forms of activation `a` and of dz.
-  RoundedMatrix rounded_activation(int thread, std::size_t a, std::int64_t rows) const {
-    const std::int64_t copy = a == 0 && input_copies_ > 1 ? thread : 0;
+  RoundedMatrix rounded_activation(int copy, std::size_t a, std::int64_t rows) const {
     const RoundedMemory& rounded = rounded_[a];
-    return rounded_matrix(rounded.input + static_cast<std::size_t>(copy) * rounded.input_bytes, rows,
+    return rounded_matrix(rounded.input + static_cast<std::size_t>(a == 0 ? copy : 0) * rounded.input_bytes, rows,
                           mlp_.spec().inputs_of(a));
   }
   RoundedMatrix rounded_dz(std::size_t l, std::int64_t rows) const {

@@ -60,7 +60,7 @@ class StepMemory {
     const std::vector<std::int32_t>* nonzero = batch_.columns.nonzero;
     const std::int64_t columns =
         nonzero == nullptr ? state_.mlp.spec().inputs_of(0) : static_cast<std::int64_t>(nonzero->size());
-    return {state_.memory.input(worker_.index, batch_.rows, columns), nonzero == nullptr ? nullptr : nonzero->data()};
+    return {state_.memory.input(input_copy(), batch_.rows, columns), nonzero == nullptr ? nullptr : nonzero->data()};
   }
   /// What layer l writes: activation l + 1, before it is scaled.
   LayerOutput<T> layer_output(Mode mode, std::size_t l) const {
@@ -111,7 +111,7 @@ class StepMemory {
   }
   RoundedMatrix rounded_activation(Mode mode, std::size_t a) const {
     require_declared(Buffer::activations, a, mode);
-    return state_.memory.rounded_activation(worker_.index, a, batch_.rows);
+    return state_.memory.rounded_activation(input_copy(), a, batch_.rows);
   }
   Panels<T> dz(Mode mode, std::size_t l) const {
     require_declared(Buffer::dz, l, mode);
@@ -207,6 +207,7 @@ class StepMemory {
   }
 
  private:
+  int input_copy() const { return state_.plan().own_input ? worker_.index : 0; }
   /// Of rows that are rounded in pairs each thread takes whole pairs.
   Range own_rows(std::int64_t rows) const {
     const std::int64_t unit = state_.mlp.spec().row_unit();

@@ -93,10 +93,11 @@ RunState<T>::RunState(Mlp<T>& network, std::int64_t batch, Optimizer optimizer, 
       batch_size(checked_batch(batch)),
       shards(checked_shards(mlp.spec(), batch_size, divided)),
       shard_rows(ceil_div(batch_size, shards.count)),
-      plan(make_plan(mlp.spec(), shard_rows, threads, mlp.kernels().panel, sizeof(T))),
+      plans(make_plans(mlp.spec(), shard_rows, threads, mlp.kernels().panel, sizeof(T))),
+      trials(plans.size()),
       updates(gradients == nullptr),
-      memory(mlp, shard_rows, plan, updates ? mlp.kernels().slots[static_cast<int>(optimizer)] : 0, updates),
-      columns(mlp.spec().features(), plan.threads),
+      memory(mlp, shard_rows, plans, updates ? mlp.kernels().slots[static_cast<int>(optimizer)] : 0, updates),
+      columns(mlp.spec().features(), plans.front().threads),
       sink{mlp.parameters(), gradients, memory.slots(), mlp.parameter_elements(), optimizer, {}} {}
 
 template <typename T>
@@ -172,9 +173,7 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
       state_.has_start_of_epoch = true;
     }
   }
-  Epoch<T> epoch(state_, request, order);
-  run_team(state_.plan.threads, [&](const Worker& worker) { epoch.run(worker); });
-  EpochResult result = epoch.result();
+  EpochResult result = run_turns(request, order);
   if (!state_.updates) return result;
   // No loss of this epoch depends on the update of its last step.
   if (!mlp.kernels().all_finite[static_cast<int>(kInputType<T>)](mlp.state_elements(), mlp.parameters()))
@@ -183,6 +182,39 @@ EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
     std::copy_n(state_.memory.start_of_epoch(), mlp.state_elements(), mlp.parameters());
     state_.diverged = true;
   }
+  return result;
+}
+
+template <typename T>
+PlanTurn Trainer<T>::next_turn(std::int64_t left) {
+  const std::vector<std::int64_t>& forced = forced_turns();
+  if (forced.empty()) return state_.trials.next(left);
+  const std::size_t turn = turns_++;
+  return {turn % state_.plans.size(), std::min(left, forced[turn % forced.size()])};
+}
+
+/// The steps of a request, in turns of the plans.
+template <typename T>
+EpochResult Trainer<T>::run_turns(const EpochRequest<T>& request, const SampleOrder& order) {
+  using Clock = std::chrono::steady_clock;
+  const std::int64_t epoch_steps = batches_of(state_, request.samples.count, request.drop_last).count();
+  const std::int64_t left = std::max<std::int64_t>(epoch_steps - request.first_step, 0);
+  const std::int64_t wanted = request.steps < 0 ? left : std::min(request.steps, left);
+  EpochRequest<T> part = request;
+  EpochResult result;
+  do {
+    const std::int64_t done = result.steps;
+    state_.turn = next_turn(std::max<std::int64_t>(wanted - done, 1));
+    part.first_step = request.first_step + done;
+    part.steps = std::min(state_.turn.steps, wanted - done);
+    part.steps_before = static_cast<std::size_t>(done);
+    const auto begin = Clock::now();
+    Epoch<T> epoch(state_, part, order);
+    run_team(state_.plan().threads, [&](const Worker& worker) { epoch.run(worker); });
+    result = epoch.result();
+    state_.trials.record(state_.turn, result.steps, std::chrono::duration<double>(Clock::now() - begin).count());
+    result.steps += done;
+  } while (result.status == RunStatus::completed && result.steps < wanted);
   return result;
 }
 

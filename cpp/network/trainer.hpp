@@ -14,6 +14,7 @@
 #include "network/input.hpp"
 #include "network/mlp.hpp"
 #include "network/plan.hpp"
+#include "network/plan_trials.hpp"
 #include "network/run_memory.hpp"
 #include "network/shards.hpp"
 #include "network/step.hpp"
@@ -77,6 +78,7 @@ struct EpochRequest {
   std::vector<double> learning_rates;   // of each step; empty: that of the settings
   std::vector<double> decays;           // likewise
   std::vector<double> dropout_factors;  // likewise, of the rates of dropout; empty: 1
+  std::size_t steps_before = 0;         // of these vectors: steps that have been taken already
   std::vector<ArrayRate> rates;         // of arrays that differ from the settings
   std::vector<bool> trainable;          // per layer; empty: all
   // With dropout, noise and, in batch normalization, the moments of the batch; otherwise as in prediction.
@@ -141,6 +143,8 @@ struct RunState {
 
   /// Records the n-th step of a request as completed.
   void complete_step(const Moments& done, const EpochRequest<T>& request, std::size_t n, const Progress& sums);
+  /// That of the steps that are being taken.
+  const Plan& plan() const { return plans[turn.plan]; }
   /// Sums over the steps of the epoch before the request.
   Progress sums_before(const EpochRequest<T>& request) const;
 
@@ -148,7 +152,9 @@ struct RunState {
   const std::int64_t batch_size;
   const Shards shards;
   const std::int64_t shard_rows;  // of the largest shard
-  const Plan plan;
+  const std::vector<Plan> plans;
+  PlanTrials trials;
+  PlanTurn turn;
   const bool updates;  // steps update the network; otherwise they leave gradients
   RunMemory<T> memory;
   ZeroColumns columns;
@@ -202,6 +208,8 @@ class Trainer {
 
  private:
   SampleOrder order_of(const EpochRequest<T>& request);
+  PlanTurn next_turn(std::int64_t left);
+  EpochResult run_turns(const EpochRequest<T>& request, const SampleOrder& order);
   void swap_averages(bool shown);
 
   RunState<T> state_;
@@ -209,6 +217,7 @@ class Trainer {
   std::vector<std::int64_t> order_;
   std::uint64_t order_seed_ = 0;
   std::uint32_t order_epoch_ = 0;
+  std::size_t turns_ = 0;  // that were forced
 };
 
 }  // namespace fastmlp

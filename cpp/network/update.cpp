@@ -61,7 +61,7 @@ void Update<T>::update_own_panels(const StepMemory<T>& memory, const StepUpdate<
     rounded.weights = rounded.weights.slice(own);
     rounded.gradient = rounded.gradient.slice(own);
     dense_backward_weights(kernels_, slice, input, gradient(memory, l).slice(own), {0, weight_blocks(input, slice)},
-                           state_.plan.panel_group, sink, memory.scratch(), rounded);
+                           state_.plan().panel_group, sink, memory.scratch(), rounded);
     if (slice.scales_outputs()) update_scales(l, memory, sink);
   }
 }
@@ -137,7 +137,7 @@ void Update<T>::update_blocks(const StepMemory<T>& memory, Range blocks, const S
                     std::clamp<std::int64_t>(blocks.end - before, 0, count)};
     before += count;
     if (own.size() == 0) continue;
-    dense_backward_weights(kernels_, layer, input, gradient(memory, l), own, state_.plan.panel_group,
+    dense_backward_weights(kernels_, layer, input, gradient(memory, l), own, state_.plan().panel_group,
                            memory.sink(l, settings.of_layer(l)), memory.scratch(), rounded_operands(memory, l));
   }
 }

@@ -29,7 +29,7 @@ class Update {
   void round_weights(const Worker& worker);
 
  private:
-  bool by_outputs(std::size_t l) const { return state_.plan.splits[l] == Split::outputs; }
+  bool by_outputs(std::size_t l) const { return state_.plan().splits[l] == Split::outputs; }
   void clear_gradients(const StepMemory<T>& memory);
   void update_own_panels(const StepMemory<T>& memory, const StepUpdate<T>& settings);
   void update_scales(std::size_t l, const StepMemory<T>& memory, const GradientSink<T>& sink);

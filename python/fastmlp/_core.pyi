@@ -26,7 +26,16 @@ def override_plans(
     row_block: int | None = None,
     depth_block: int | None = None,
     panel_group: int | None = None,
+    threads: int | None = None,
+    turns: list[int] = ...,
 ) -> None: ...
+
+class PlanTrials:
+    def __init__(self, plans: int) -> None: ...
+    def next(self, left: int) -> tuple[int, int]: ...
+    def record(self, plan: int, steps: int, seconds: float) -> None: ...
+    @property
+    def current(self) -> int: ...
 
 _Array = npt.NDArray[Any]
 _Result = TypeVar("_Result")
