@@ -21,7 +21,7 @@ import fastmlp
 SEEDS = range(5)
 TYPES = {"float32": None, "bfloat16": "bfloat16"}
 IMAGES = ("mnist", "fashion-mnist")
-TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "covertype-like")
+TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes", "clusters")
 
 
 def classes_of_groups(seed: int) -> tuple[Any, Any]:
@@ -39,7 +39,7 @@ def table(name: str, seed: int) -> tuple[Any, Any, Any, Any]:
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
 
-    if name == "covertype-like":
+    if name == "clusters":
         x, y = classes_of_groups(0)
     else:
         x, y = getattr(datasets, f"load_{name}")(return_X_y=True)

@@ -42,20 +42,39 @@ struct Run {
                 threads, nullptr, {shards, {first_shard, last_shard < 0 ? shards : last_shard}}) {}
 };
 
+py::tuple split_names(const Plan& plan) {
+  py::list names;
+  for (const Split split : plan.splits) names.append(split == Split::outputs ? "outputs" : "rows");
+  return py::tuple(names);
+}
+
+/// Returns (threads, splits, steps, seconds per step) of the plans that the run has taken so far.
+template <typename T>
+py::tuple tried_plans(const Run<T>& run) {
+  const std::shared_lock lock(run.network->use, std::try_to_lock);
+  py::list tried;
+  if (!lock.owns_lock()) return py::tuple(tried);  // a thread trains, and writes the times
+  const RunState<T>& state = run.trainer.state();
+  for (std::size_t i = 0; i < state.plans.size(); ++i) {
+    const PlanTimes& times = state.trials.times()[i];
+    if (times.steps == 0) continue;
+    tried.append(
+        py::make_tuple(state.plans[i].threads, split_names(state.plans[i]), times.steps, times.seconds_per_step));
+  }
+  return py::tuple(tried);
+}
+
 template <typename T>
 py::dict plan_of(const Run<T>& run) {
   const RunState<T>& state = run.trainer.state();
   const Plan& plan = state.plans[state.trials.current()];
   const Mlp<T>& mlp = run.network->mlp;
-  py::list splits;
   py::list transposes_weights;
-  for (std::size_t l = 0; l < plan.splits.size(); ++l) {
-    splits.append(plan.splits[l] == Split::outputs ? "outputs" : "rows");
-    transposes_weights.append(static_cast<bool>(plan.transposes_weights[l]));
-  }
+  for (const bool transposes : plan.transposes_weights) transposes_weights.append(transposes);
   py::dict result;
   result["threads"] = plan.threads;
-  result["splits"] = py::tuple(splits);
+  result["splits"] = split_names(plan);
+  result["tried"] = tried_plans(run);
   result["transposes_weights"] = py::tuple(transposes_weights);
   result["own_input"] = plan.own_input;
   result["barriers"] = plan.threads > 1 ? count_barriers(make_step(mlp.spec(), plan, {}, {})) : 0;

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "TriedPlan"]
+
+
+class TriedPlan(NamedTuple):
+    """What a run has measured of one way to take its steps."""
+
+    threads: int
+    splits: tuple[str, ...]
+    steps: int
+    seconds_per_step: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,10 @@ class Plan:
         Columns of a panel, and rows of the largest register tile.
     panel_group : int
         Number of output panels whose gradients stay in cache while the input is read.
+    tried : tuple of TriedPlan
+        What the last training has measured, if `MLP.plan` is asked for a plan like its own and the
+        number of threads was not given: threads, splits, steps and seconds per step of every way
+        that it took. This plan is the way that it would take next.
     parameter_bytes : int
         Size of weights and biases as stored, in whole panels.
     run_bytes : int
@@ -82,6 +96,7 @@ class Plan:
     panel_group: int
     parameter_bytes: int
     run_bytes: int
+    tried: tuple[TriedPlan, ...] = ()
 
     @property
     def flops(self) -> int:
@@ -117,7 +132,16 @@ class Plan:
             f"  memory    {_mib(self.parameter_bytes)} of parameters and {_mib(self.run_bytes)} "
             "for the training",
         ]
+        if len(self.tried) > 1:
+            ways = [self._way(way) for way in self.tried]
+            lines.append(f"  tried     {', '.join(ways)}")
         return "\n".join(lines)
+
+    def _way(self, way: TriedPlan) -> str:
+        team = f"{way.threads} thread{'' if way.threads == 1 else 's'}"
+        if "outputs" in way.splits:
+            team += " with outputs of their own"
+        return f"{team} {way.seconds_per_step * 1e6:,.3g} us per step"
 
     def _gradients(self) -> str:
         if self.compute_dtype == self.dtype:
