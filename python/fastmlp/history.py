@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterator, KeysView, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastmlp.errors import did_you_mean
@@ -141,19 +141,25 @@ class History:
         before = len(self.loss)
         for name in _names_of_measures(record):
             values = getattr(self, name) if name in _MEASURES else self.metrics.setdefault(name, [])
-            values += [math.nan] * (before - len(values))
+            if len(values) < before:
+                values += [math.nan] * (before - len(values))
             values.append(record[name])
         for values in self._measured().values():
-            values += [math.nan] * (before + 1 - len(values))
+            if len(values) <= before:
+                values += [math.nan] * (before + 1 - len(values))
         self.epoch_seconds.append(record["seconds"])
 
     def with_record(self, record: Record) -> History:
         """Return a copy of this history with one more epoch."""
-        lists: dict[str, Any] = {
-            name: list(getattr(self, name)) for name in (*_MEASURES, "epoch_seconds")
-        }
-        metrics = {name: list(values) for name, values in self.metrics.items()}
-        longer = replace(self, **lists, metrics=metrics)
+        longer = History(
+            self.loss.copy(),
+            self.accuracy.copy(),
+            self.val_loss.copy(),
+            self.val_accuracy.copy(),
+            self.epoch_seconds.copy(),
+            self.ending,
+            {name: values.copy() for name, values in self.metrics.items()},
+        )
         longer.append(record)
         return longer
 

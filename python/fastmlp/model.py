@@ -309,7 +309,7 @@ class MLP(Network):
     @history.setter
     def history(self, history: History) -> None:
         now = self._continuation.progress
-        self._continuation.settle(replace(now, history=history))
+        self._continuation.settle(now.changed(history=history))
 
     def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
         super()._assign_all(arrays)
@@ -317,7 +317,7 @@ class MLP(Network):
         # A training that is resumed continues from the parameters that were assigned last.
         now = self._continuation.progress
         if now.kept is not None:
-            self._continuation.settle(replace(now, kept=None))
+            self._continuation.settle(now.changed(kept=None))
 
     @suggests_names
     @ends_together
@@ -965,7 +965,7 @@ class MLP(Network):
         self._is_as_drawn = False
         now = self._continuation.progress
         if now.kept is not None:
-            self._continuation.settle(replace(now, kept=None))
+            self._continuation.settle(now.changed(kept=None))
 
     def keep_members(self, members: Sequence[int]) -> MLP:
         """Return an ensemble of some members of this one, which predicts faster.

@@ -5,7 +5,6 @@ A message names the argument, the requirement and the value that was passed.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -48,6 +47,8 @@ _MOST_THREADS = 1024
 _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
 _NO_NUMBER = "must be an array of real numbers, got"
 
+# Absolute values that neither float32 nor float64 rounds to 0 or infinity, and the bound below 1.
+_LEAST_HELD, _MOST_HELD, _BELOW_ONE = 1e-30, 1e30, 0.9999
 # Types of samples that the core reads.
 _READ_TYPES = frozenset(map(np.dtype, ("uint8", "float16", "float32", "float64")))
 _MOST_COPIED = 2**26  # bytes of samples
@@ -73,6 +74,8 @@ def require_held(
     ValueError
         The dtype cannot represent the number; the message names the cure.
     """
+    if value == 0 or _LEAST_HELD <= abs(value) <= (_BELOW_ONE if below_one else _MOST_HELD):
+        return
     with np.errstate(over="ignore", under="ignore"):
         held = float(np.array(value, dtype))
     if not math.isfinite(held):
@@ -91,8 +94,7 @@ def require_fields_held(
     owner: Any, dtype: npt.DTypeLike, below_one: Iterable[str] = (), vanishing: Iterable[str] = ()
 ) -> None:
     """Apply `require_held` to all floats in the fields of a dataclass."""
-    for field in dataclasses.fields(owner):
-        name, value = field.name, getattr(owner, field.name)
+    for name, value in vars(owner).items():
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, float):
                 require_held(

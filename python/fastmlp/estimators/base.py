@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -264,7 +263,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.require_resumable(planned)
             parameters = session.latest(parameters)
             # The progress holds the parameters until the network, which may be new, has them.
-            session.settle(replace(session.progress, kept=parameters.named()))
+            session.settle(session.progress.changed(kept=parameters.named()))
             session.is_ahead = False
         else:
             self.n_iter_ = 0
@@ -277,7 +276,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             self._pending = False
         session.is_ahead = True
         override = session.progress.override if callbacks else None
-        session.settle(replace(session.progress, planned=planned, kept=None, override=override))
+        session.settle(session.progress.changed(planned=planned, kept=None, override=override))
         policy = ScikitLearnPolicy(
             self, model, session, data, self._loss_measure(), held_out,
             resumes=resumes, tells=bool(callbacks),
@@ -307,7 +306,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         finally:
             last = Parameters.read_from(model)
             # The progress comes first, because an interrupt may occur between these statements.
-            session.settle(replace(session.progress, kept=last.named()))
+            session.settle(session.progress.changed(kept=last.named()))
             self._set_parameters(last)
             session.is_ahead = False
         final = self._best_parameters if self._used.early_stopping else last
@@ -316,7 +315,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             loop.end()
             final = Parameters.read_from(model)
         if final is last:
-            session.settle(replace(session.progress, kept=None))
+            session.settle(session.progress.changed(kept=None))
         else:
             self._set_parameters(final)
 

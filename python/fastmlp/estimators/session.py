@@ -175,13 +175,11 @@ class Session(Unsaved):
         self.is_ahead = False
         self._parameters: Parameters | None = None  # unpickled ones of a network that was ahead
         self._network: tuple[NetworkSpec, MLP] | None = None
-        self._run_key: tuple[MLP, int, int | None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {
             "saved": self.run_state(),
             "run": None,
-            "_run_key": None,
             "_parameters": self._parameters_now(),
             "_network": None,
         }
@@ -237,16 +235,8 @@ class Session(Unsaved):
 
     def run_of(self, model: MLP, batch_size: int, threads: int | None) -> Run:
         """Return a run of the core that continues the last one."""
-        key = (model, batch_size, threads)
-        if self.run is None or self._run_key != key:
-            # Free the memory of the last run, but not its state, before the new run allocates.
-            state = self.put_aside()
-            run = Run(model, batch_size=batch_size, rule=self.solver.rule, threads=threads)
-            if state is not None:
-                run.restore(state)
-            self._run_key = key
-            self.run = run
-            self.saved = None
+        self.run = self.run_for(model, batch_size, self.solver.rule, threads)
+        self.saved = None
         return self.run
 
     def begin_anew(self, run: Run, moment: Moment) -> None:
@@ -255,8 +245,8 @@ class Session(Unsaved):
             state = run.state()
             run.restore({**state, "position": np.array([-1, *state["position"][1:]])})
         self.settle(
-            replace(
-                self.progress, record=None, told=frozenset(), stops=False, seen={}, seconds=0.0,
+            self.progress.changed(
+                record=None, told=frozenset(), stops=False, seen={}, seconds=0.0,
                 rate=None, others={"moment": moment},
             )
         )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from fastmlp.callbacks import Callback
 from fastmlp.history import History, Record
+from fastmlp.network import Network
+from fastmlp.training.processes import Shards
 from fastmlp.training.run import Run
 from fastmlp.training.states import checked_state, packed, unpacked
 from fastmlp.validation import integer
@@ -57,9 +59,7 @@ class Planned:
     @property
     def epoch_settings(self) -> dict[str, int | bool]:
         """The settings that change the steps of an epoch: all fields except ``epochs``."""
-        values = asdict(self)
-        del values["epochs"]
-        return values
+        return {name: value for name, value in vars(self).items() if name != "epochs"}
 
 
 @dataclass(frozen=True)
@@ -120,18 +120,24 @@ class Progress:
     kept: Mapping[str, Array] | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
 
+    def changed(self, **changes: Any) -> Progress:
+        """Return a copy with changes: `replace`, in a fifth of its time."""
+        copy = object.__new__(Progress)
+        vars(copy).update(vars(self), **changes)
+        return copy
+
     def with_told(
         self, key: str, callback: Callback, *, stops: bool = False, **changes: Any
     ) -> Progress:
         """Return the progress after a call of `callback`; its hook returned `stops`."""
         states = {**self.states, key: checked_state(callback, callback.state())}
         changes = {"told": self.told | {key}, **changes}
-        return replace(self, states=states, stops=self.stops or stops, **changes)
+        return self.changed(states=states, stops=self.stops or stops, **changes)
 
     def with_epoch(self, record: Record, **changes: Any) -> Progress:
         """Return the progress after one more epoch, before any callback is called with it."""
-        return replace(
-            self, epoch=self.epoch + 1, record=record, told=frozenset(), seen={}, seconds=0.0,
+        return self.changed(
+            epoch=self.epoch + 1, record=record, told=frozenset(), seen={}, seconds=0.0,
             rate=None, **changes,
         )  # fmt: skip
 
@@ -271,6 +277,28 @@ class Continuation:
         self.saved = state
         self.run = None
         return state
+
+    def run_for(
+        self,
+        model: Network,
+        batch_size: int,
+        rule: str,
+        threads: int | None = None,
+        shards: Shards | None = None,
+    ) -> Run:
+        """Return a run that continues this training: the last one if it suits, or a new one.
+
+        The caller makes it the run of the continuation.
+        """
+        run = self.run
+        if run is not None and run.suits(model, batch_size, rule, threads, shards):
+            return run
+        # Free the memory of the last run, but not its state, before the new run allocates.
+        state = self.put_aside()
+        run = Run(model, batch_size, rule, threads, shards)
+        if state is not None:
+            run.restore(state)
+        return run
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the state of the run and the progress as arrays; empty if there is no state."""

@@ -270,7 +270,7 @@ class TrainingLoop(Dispatch):
         self._settings["average_decay"] = averaging.step_decay if averaging is not None else 0.0
         self._progress = progress
         self._dropout_schedule = dropout_schedule
-        self._array_rates = optimizer.array_rates(model.architecture.parameter_shapes())
+        self._array_rates = optimizer.array_rates(model._shapes)
 
     def fit(self) -> History:
         """Train all epochs and return the history.
@@ -314,7 +314,8 @@ class TrainingLoop(Dispatch):
         completed = not self._has_ended
         if self._averaging is not None and self._run.has_averages:
             self._run.show_averages()
-        self._settle(stops=False)
+        if self._now.stops:
+            self._settle(stops=False)
         return completed
 
     def end(self) -> None:
@@ -342,10 +343,10 @@ class TrainingLoop(Dispatch):
         first = self._now.epoch * self.steps_per_epoch + self._steps_done()
         return first, count, self.steps_per_epoch, self.epochs
 
-    def _dropout_factors(self, count: int) -> list[float]:
+    def _dropout_factors(self, times: tuple[int, int, int, int]) -> list[float]:
         if self._dropout_schedule is None:
             return []
-        return [float(f) for f in self._dropout_schedule.rates(*self._times(count))]
+        return [float(f) for f in self._dropout_schedule.rates(*times)]
 
     def _call_missed(self) -> None:
         """Call the callbacks that were not called because of an exception in the last fit."""
@@ -434,7 +435,7 @@ class TrainingLoop(Dispatch):
                 return
         count = self._steps_to_next_call(left)
         data: Any = self._data if reading is None else reading.data(first + count)
-        rates = self._rates(count)
+        rates, times = self._rates(count), self._times(count)
         constant = bool((rates == rates[0]).all())
         self._settings["learning_rate"] = float(rates[0])
         report: Callable[[int, float, float, float], object] | None = None
@@ -458,8 +459,8 @@ class TrainingLoop(Dispatch):
             steps=count,
             drop_last=self._planned.drop_last,
             learning_rates=() if constant else rates.tolist(),
-            decays=self._optimizer.decays(*self._times(count)),
-            dropout_factors=self._dropout_factors(count),
+            decays=self._optimizer.decays(*times),
+            dropout_factors=self._dropout_factors(times),
             rates=self._array_rates,
             trainable=self.model._trainable_flags(),
             with_penalty=self._policy.with_penalty,
@@ -476,10 +477,15 @@ class TrainingLoop(Dispatch):
         """Call `on_step_end` of each callback that is due and was not called after this step."""
         if self._steps_done() == 0:
             return
+        due = [
+            (key, callback)
+            for key, callback in self._callbacks.items()
+            if callback.every_steps is not None and self.step % callback.every_steps == 0
+        ]
+        if not due and self._policy.step_limit is None:
+            return
         step, sums = self.step, self._policy.totals(self._run, self._now.epoch)
-        for key, callback in self._callbacks.items():
-            if callback.every_steps is None or step % callback.every_steps:
-                continue
+        for key, callback in due:
             before = self._now.seen.get(key, (0, 0, 0.0, 0.0, 0.0))
             if before[0] == step:
                 continue

@@ -11,7 +11,7 @@ from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Planned
 from fastmlp.training.processes import Shards
-from fastmlp.training.run import Run, require_rule
+from fastmlp.training.run import require_rule
 from fastmlp.training.states import kind_of
 
 __all__ = ["prepared", "rate_source", "require_same_rates"]
@@ -44,17 +44,15 @@ def prepared(
         planned = _resumed_plan(last, planned, optimizer, total_epochs)
     elif total_epochs is not None:
         planned = replace(planned, epochs=total_epochs)
-    # Free the memory of the last run before the next run allocates its own.
-    state = last.put_aside()
-    run = Run(model, planned.batch_size, optimizer.rule, threads, shards)
-    run.smallest_batch(planned.samples, planned.drop_last)
-    if resume and state is not None:
-        run.restore(state)
     new = last if resume else Continuation()
+    if not resume:
+        last.put_aside()  # frees the memory of its run
+    run = new.run_for(model, planned.batch_size, optimizer.rule, threads, shards)
+    run.smallest_batch(planned.samples, planned.drop_last)
     now = new.progress
     source = rate_source(optimizer)
     override = now.override if now.source == source else None
-    new.settle(replace(now, planned=planned, source=source, override=override))
+    new.settle(now.changed(planned=planned, source=source, override=override))
     new.run = run
     new.saved = None
     return new
@@ -74,7 +72,7 @@ def _resumed_plan(
             "this model"
         )
     if last.rule is not None:
-        require_rule({"rule": np.array(last.rule)}, optimizer.rule)
+        require_rule(last.rule, optimizer.rule)
     done, old = last.progress.epoch, last.progress.planned
     epochs = done + planned.epochs
     if total_epochs is not None and total_epochs < epochs:
@@ -83,10 +81,11 @@ def _resumed_plan(
         )
     if old is None:
         return replace(planned, epochs=epochs if total_epochs is None else total_epochs)
+    settings = planned.epoch_settings
     changed = [
-        f"{name} {planned.epoch_settings[name]} in place of {value}"
+        f"{name} {settings[name]} in place of {value}"
         for name, value in old.epoch_settings.items()
-        if planned.epoch_settings[name] != value
+        if settings[name] != value
     ]
     if last.steps and changed:
         raise ValueError(

@@ -91,11 +91,27 @@ class Run:
         self.batch_size = batch_size
         self.rule = rule
         self._shards = Shards() if shards is None else shards
-        own = (self._shards.count, self._shards.begin, self._shards.end)
-        self._run = model._core_run(batch_size, rule, thread_count(threads), own)
+        self._arguments = _core_arguments(model, batch_size, rule, threads, self._shards)
+        self._run = model._core_run(*self._arguments[1:])
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
         self._held: dict[str, float] = {}  # settings that have been checked
+
+    def suits(
+        self,
+        model: Network,
+        batch_size: int,
+        rule: str,
+        threads: int | None = None,
+        shards: Shards | None = None,
+    ) -> bool:
+        """Whether a new run by these arguments with the state of this one would train alike.
+
+        A run that shares its batches with other processes suits one training only.
+        """
+        shards = Shards() if shards is None else shards
+        arguments = _core_arguments(model, batch_size, rule, threads, shards)
+        return shards.size == 1 and arguments == self._arguments
 
     def epoch(
         self,
@@ -260,7 +276,8 @@ class Run:
         ValueError
             The state belongs to another rule or network.
         """
-        require_rule(state, self.rule)
+        # Not str(array): after an interrupt in it, NumPy returns "..." for that array from then on.
+        require_rule(np.asarray(state["rule"]).item(), self.rule)
         dtype = self._model.dtype
         arrays = {
             name: core_array(value, _type_of(name, value, dtype)) for name, value in state.items()
@@ -283,6 +300,14 @@ class Run:
         self._run.hide_averages()
 
 
+def _core_arguments(
+    model: Network, batch_size: int, rule: str, threads: int | None, shards: Shards
+) -> tuple[Any, int, str, int, tuple[int, int, int]]:
+    """Return the network of the core, and the other arguments of a run on it."""
+    own = (shards.count, shards.begin, shards.end)
+    return model._network, batch_size, rule, thread_count(threads), own
+
+
 def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in which the core takes an array of a state."""
     if name.startswith(_NUMBERS):
@@ -290,9 +315,7 @@ def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64) if name in ("moments", "position") else value.dtype
 
 
-def require_rule(state: Mapping[str, Array], rule: str) -> None:
-    """Raise ValueError unless a state belongs to this rule."""
-    # Not str(array): after an interrupt in it, NumPy returns "..." for that array from then on.
-    used = np.asarray(state["rule"]).item()
+def require_rule(used: str, rule: str) -> None:
+    """Raise ValueError unless a training by the rule `used` is continued by the same."""
     if used != rule:
         raise ValueError(f"resume needs the optimizer that was used before, {used}, got {rule}")
