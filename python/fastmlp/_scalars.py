@@ -21,8 +21,10 @@ _LARGEST_INTEGER = 2**63 - 1
 
 def _is_bool(value: object) -> bool:
     """Whether `value` is a bool of Python or of NumPy."""
+    if isinstance(value, (bool, int)):
+        return isinstance(value, bool)
     numpy = sys.modules.get("numpy")
-    return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_))
+    return numpy is not None and isinstance(value, numpy.bool_)
 
 
 def shown(value: object) -> str:

@@ -646,6 +646,7 @@ class MLP(Network):
                     threads=team,
                     names=self.feature_names,
                     optimizer=rule,
+                    continues=resume,
                 )
                 self._findings = tuple(diagnosis(evidence))
             return fitted

@@ -45,6 +45,7 @@ __all__ = [
 
 _MOST_THREADS = 1024
 _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
+_NUMBERED = "np.unique({own}, return_inverse=True)[1]"
 _NO_NUMBER = "must be an array of real numbers, got"
 
 # Absolute values that neither float32 nor float64 rounds to 0 or infinity, and the bound below 1.
@@ -199,7 +200,7 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
     value : array-like
         Numbers of the user.
     text_cure : str
-        What helps if they are text, for the message.
+        What helps if they are text, for the message; ``{own}`` stands for the argument.
 
     Raises
     ------
@@ -286,7 +287,8 @@ def _no_number_among(name: str, value: object, array: npt.NDArray[Any], text_cur
         try:
             float(item)
         except ValueError:
-            return f"strings such as {shown(str(item))}{among}; {text_cure or 'text is no number'}"
+            helps = text_cure.format(own=own) or "text is no number"
+            return f"strings such as {shown(str(item))}{among}; {helps}"
         return (
             f"numbers as text, such as {shown(str(item))}{among}; np.asarray({own}, float) converts"
         )
@@ -432,13 +434,9 @@ def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
         )
 
 
-def _numbered(name: str) -> str:
-    return f"np.unique({_expression(name)}, return_inverse=True)[1]"
-
-
 def label_array(name: str, value: object) -> npt.NDArray[Any]:
     """Return labels, or rows of probabilities, as an array of real numbers of any shape."""
-    cure = f"{_numbered(name)} numbers them from 0, and fastmlp.MLPClassifier takes names"
+    cure = f"{_NUMBERED} numbers them from 0, and fastmlp.MLPClassifier takes names"
     return real_array(name, value, text_cure=cure)
 
 
@@ -474,7 +472,7 @@ def class_targets(
             needed = int(high) + 1
             cure = f"labels up to {needed - 1} need {needed} outputs, the last of layer_sizes"
         else:
-            cure = f"{_numbered(name)} numbers classes from 0"
+            cure = f"{_NUMBERED} numbers classes from 0".format(own=own)
         raise ValueError(
             f"{name} must hold labels from 0 to {classes - 1}, got "
             f"{low if low < 0 else high}; {cure}"
@@ -491,7 +489,7 @@ def value_targets(
         name,
         value,
         dtype,
-        text_cure=f'{_numbered(name)} numbers classes for loss="softmax_cross_entropy", and '
+        text_cure=f'{_NUMBERED} numbers classes for loss="softmax_cross_entropy", and '
         "fastmlp.MLPClassifier takes names",
     )
     if array.ndim == 1 and outputs == 1:

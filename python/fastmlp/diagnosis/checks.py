@@ -62,7 +62,8 @@ def diagnose(evidence: Evidence) -> list[Finding]:
     evidence : Evidence
         The training.
     """
-    if not evidence.epochs:
+    tells_nothing = evidence.continues and evidence.steps < _FEWEST_STEPS
+    if not evidence.epochs or tells_nothing:
         return []
     try:
         found = [finding for check in CHECKS for finding in check(evidence)]

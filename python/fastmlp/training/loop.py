@@ -291,7 +291,7 @@ class TrainingLoop(Dispatch):
         self._policy.require_measured((*self._callbacks.values(), schedule))
         self._restore(schedule, resumes=self._resumes)
         self._call("on_train_begin")
-        self._rates(1)  # raises errors of the rates before the last training is discarded
+        self._rates(self._times(1))  # raises errors of the rates before the last training is discarded
         self._begin()
         if self._now.kept is not None:
             self.model._put_parameters(self._now.kept)
@@ -330,13 +330,13 @@ class TrainingLoop(Dispatch):
         return self._run.steps_in(self._now.epoch)
 
     def _next_rate(self) -> float:
-        return float(self._rates(1)[0])
+        return float(self._rates(self._times(1))[0])
 
-    def _rates(self, count: int) -> npt.NDArray[np.float64]:
-        """Return the learning rates of the next `count` steps."""
+    def _rates(self, times: tuple[int, int, int, int]) -> npt.NDArray[np.float64]:
+        """Return the learning rates of the steps of `_times`."""
         if self._override is not None:
-            return np.full(count, self._override)
-        return self._optimizer.rates(*self._times(count))
+            return np.full(times[1], self._override)
+        return self._optimizer.rates(*times)
 
     def _times(self, count: int) -> tuple[int, int, int, int]:
         """Return the arguments of a schedule for the next `count` steps."""
@@ -435,8 +435,9 @@ class TrainingLoop(Dispatch):
                 return
         count = self._steps_to_next_call(left)
         data: Any = self._data if reading is None else reading.data(first + count)
-        rates, times = self._rates(count), self._times(count)
-        constant = bool((rates == rates[0]).all())
+        times = self._times(count)
+        rates = self._rates(times)
+        constant = count == 1 or bool((rates == rates[0]).all())
         self._settings["learning_rate"] = float(rates[0])
         report: Callable[[int, float, float, float], object] | None = None
         progress = self._progress
@@ -448,7 +449,9 @@ class TrainingLoop(Dispatch):
                 shown = correct / total if self._policy.has_accuracy else None
                 progress(done, done if samples == UNKNOWN else samples, loss / total, shown)
 
-        self._settle(step_rate=float(rates[-1]))
+        rate = float(rates[-1])
+        if self._now.step_rate != rate:
+            self._settle(step_rate=rate)
         result = self._run.epoch(
             data,
             self._settings,
