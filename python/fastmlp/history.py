@@ -17,6 +17,8 @@ __all__ = ["BestValue", "History", "Record", "epoch_line"]
 
 Record = dict[str, Any]
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+# What a record has without further metrics.
+_USUAL = {*_MEASURES, "epoch", "epochs", "seconds", "learning_rate"}
 _MODES = ("auto", "min", "max")
 _LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall")
 
@@ -138,15 +140,15 @@ class History:
 
     def append(self, record: Record) -> None:
         """Append the measures of an epoch."""
-        before = len(self.loss)
-        for name in _names_of_measures(record):
-            values = getattr(self, name) if name in _MEASURES else self.metrics.setdefault(name, [])
-            if len(values) < before:
-                values += [math.nan] * (before - len(values))
-            values.append(record[name])
-        for values in self._measured().values():
-            if len(values) <= before:
-                values += [math.nan] * (before + 1 - len(values))
+        before, lists = len(self.loss), vars(self)
+        for name in _MEASURES:
+            if name in record or lists[name]:
+                _append_at(lists[name], before, record.get(name, math.nan))
+        if self.metrics or not record.keys() <= _USUAL:
+            further = [name for name in _names_of_measures(record) if name not in _MEASURES]
+            for name in dict.fromkeys([*self.metrics, *further]):
+                values = self.metrics.setdefault(name, [])
+                _append_at(values, before, record.get(name, math.nan))
         self.epoch_seconds.append(record["seconds"])
 
     def with_record(self, record: Record) -> History:
@@ -167,6 +169,13 @@ class History:
         """Return the lists that have values, by name."""
         lists = {name: getattr(self, name) for name in _MEASURES} | self.metrics
         return {name: values for name, values in lists.items() if values}
+
+
+def _append_at(values: list[float], place: int, value: float) -> None:
+    """Append a value, and before it NaN in all places that have none."""
+    if len(values) < place:
+        values += [math.nan] * (place - len(values))
+    values.append(value)
 
 
 def _names_of_measures(record: Record) -> list[str]:

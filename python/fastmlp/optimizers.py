@@ -269,7 +269,9 @@ class Optimizer:
 
         rate = self.learning_rate
         if isinstance(rate, float):
-            return np.full(count, rate)
+            rates = np.empty(count)
+            rates.fill(rate)
+            return rates
         from fastmlp.schedules import Schedule
 
         if isinstance(rate, Schedule):

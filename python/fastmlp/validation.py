@@ -48,8 +48,8 @@ _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
 _NUMBERED = "np.unique({own}, return_inverse=True)[1]"
 _NO_NUMBER = "must be an array of real numbers, got"
 
-# Absolute values that neither float32 nor float64 rounds to 0 or infinity, and the bound below 1.
-_LEAST_HELD, _MOST_HELD, _BELOW_ONE = 1e-30, 1e30, 0.9999
+# Numbers that neither float32 nor float64 rounds to 0 or 1.
+_LEAST_SURE, _MOST_SURE = 1e-30, 0.9999
 # Types of samples that the core reads.
 _READ_TYPES = frozenset(map(np.dtype, ("uint8", "float16", "float32", "float64")))
 _MOST_COPIED = 2**26  # bytes of samples
@@ -75,8 +75,6 @@ def require_held(
     ValueError
         The dtype cannot represent the number; the message names the cure.
     """
-    if value == 0 or _LEAST_HELD <= abs(value) <= (_BELOW_ONE if below_one else _MOST_HELD):
-        return
     with np.errstate(over="ignore", under="ignore"):
         held = float(np.array(value, dtype))
     if not math.isfinite(held):
@@ -96,6 +94,8 @@ def require_fields_held(
 ) -> None:
     """Apply `require_held` to all floats in the fields of a dataclass."""
     for name, value in vars(owner).items():
+        if isinstance(value, float) and (value == 0 or _LEAST_SURE <= value <= _MOST_SURE):
+            continue
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, float):
                 require_held(

@@ -69,8 +69,6 @@ class Evidence:
         Names of the features.
     optimizer : Optimizer, optional
         Optimizer of the training, for a range test if its rate seems wrong.
-    continues : bool
-        Whether the training continued an earlier one, of which nothing is known here.
     """
 
     network: Network
@@ -86,7 +84,6 @@ class Evidence:
     threads: int = 0
     names: Sequence[str] | None = None
     optimizer: Optimizer | None = None
-    continues: bool = False
 
     # Arrays are converted before they are combined: NumPy crashes if operands of two types get no
     # memory for its buffers.

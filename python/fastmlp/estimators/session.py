@@ -215,7 +215,7 @@ class Session(Unsaved):
         old = self.progress.planned
         if old is None:
             return
-        if self.steps and replace(planned, epochs=old.epochs) != old:
+        if self.steps and planned.changed(epochs=old.epochs) != old:
             raise ValueError(
                 f"resume=True within an epoch requires its {old.samples} samples in batches of "
                 f"{old.batch_size}, got {planned.samples} in batches of {planned.batch_size}"

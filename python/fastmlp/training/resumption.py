@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Planned
-from fastmlp.training.processes import Shards
+from fastmlp.training.processes import WHOLE, Shards
 from fastmlp.training.run import require_rule
 from fastmlp.training.states import kind_of
 
@@ -27,7 +25,7 @@ def prepared(
     threads: int | None,
     resume: bool,
     total_epochs: int | None,
-    shards: Shards | None = None,
+    shards: Shards = WHOLE,
 ) -> Continuation:
     """Prepare a training and return its continuation.
 
@@ -43,7 +41,7 @@ def prepared(
     if resume:
         planned = _resumed_plan(last, planned, optimizer, total_epochs)
     elif total_epochs is not None:
-        planned = replace(planned, epochs=total_epochs)
+        planned = planned.changed(epochs=total_epochs)
     new = last if resume else Continuation()
     if not resume:
         last.put_aside()  # frees the memory of its run
@@ -80,13 +78,8 @@ def _resumed_plan(
             f"total_epochs must be >= {epochs}, of which {done} are done, got {total_epochs}"
         )
     if old is None:
-        return replace(planned, epochs=epochs if total_epochs is None else total_epochs)
-    settings = planned.epoch_settings
-    changed = [
-        f"{name} {settings[name]} in place of {value}"
-        for name, value in old.epoch_settings.items()
-        if settings[name] != value
-    ]
+        return planned.changed(epochs=epochs if total_epochs is None else total_epochs)
+    changed = old.changes_of(planned)
     if last.steps and changed:
         raise ValueError(
             f"resume: the last training was cut in epoch {done + 1} after step {last.steps} of "
@@ -94,8 +87,8 @@ def _resumed_plan(
             f"{', '.join(changed)}"
         )
     if total_epochs is not None:
-        return replace(planned, epochs=total_epochs)
-    new = replace(planned, epochs=max(epochs, old.epochs))
+        return planned.changed(epochs=total_epochs)
+    new = planned.changed(epochs=max(epochs, old.epochs))
     if last.progress.source == rate_source(optimizer):
         cure = "Pass total_epochs, the epochs of all fits together, to the first fit"
         if changed:
