@@ -26,6 +26,7 @@ __all__ = [
     "flag",
     "input_rows",
     "integer",
+    "is_surely_held",
     "keep",
     "label_array",
     "layer_sizes",
@@ -48,8 +49,6 @@ _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
 _NUMBERED = "np.unique({own}, return_inverse=True)[1]"
 _NO_NUMBER = "must be an array of real numbers, got"
 
-# Numbers that neither float32 nor float64 rounds to 0 or 1.
-_LEAST_SURE, _MOST_SURE = 1e-30, 0.9999
 # Types of samples that the core reads.
 _READ_TYPES = frozenset(map(np.dtype, ("uint8", "float16", "float32", "float64")))
 _MOST_COPIED = 2**26  # bytes of samples
@@ -89,12 +88,17 @@ def require_held(
     raise ValueError(f"{name} {wanted} {name_of_type}, got {value!r}; {cure} holds more numbers")
 
 
+def is_surely_held(value: float) -> bool:
+    """Whether neither float32 nor float64 rounds a number to infinity, or to 0 or 1 from others."""
+    return value == 0 or 1e-30 <= value <= 0.9999
+
+
 def require_fields_held(
     owner: Any, dtype: npt.DTypeLike, below_one: Iterable[str] = (), vanishing: Iterable[str] = ()
 ) -> None:
     """Apply `require_held` to all floats in the fields of a dataclass."""
     for name, value in vars(owner).items():
-        if isinstance(value, float) and (value == 0 or _LEAST_SURE <= value <= _MOST_SURE):
+        if isinstance(value, float) and is_surely_held(value):
             continue
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, float):
@@ -323,8 +327,11 @@ def finite_array(
 ) -> npt.NDArray[Any]:
     """Return `value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
     array = real_array(name, value, text_cure=text_cure)
-    with np.errstate(over="ignore"):
+    if array.dtype == dtype:
         converted = core_array(array, dtype)
+    else:
+        with np.errstate(over="ignore"):
+            converted = core_array(array, dtype)
     if array.dtype.kind == "f":
         require_finite(name, converted, dtype, array)
     return converted
@@ -337,7 +344,7 @@ def require_finite(
     given: npt.NDArray[Any] | None = None,
 ) -> None:
     """Require that an array that the core reads is finite in `dtype`; `given` is the user's own."""
-    from fastmlp import _core  # commands that compute nothing do without it
+    import fastmlp._core as _core  # commands that compute nothing do without it
 
     wanted = np.dtype(dtype)
     if (_core.all_finite32 if wanted == np.float32 else _core.all_finite64)(array):

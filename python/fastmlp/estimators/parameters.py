@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,7 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.optimizers import Optimizer
-from fastmlp.validation import integer, real, require_held, thread_count
+from fastmlp.validation import integer, is_surely_held, real, require_held, thread_count
 
 __all__ = [
     "CONSTRAINTS",
@@ -98,10 +99,14 @@ class UsedParameters:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._estimator, name)
+        if type(value) is float and math.isfinite(value):
+            return value
         if name in REALS:
             return float(value) if value == np.inf else real(name, value, -np.inf)
         if name == "n_threads" and value is not None:
             return thread_count(value, name)
+        if value is None or type(value) in _PLAIN.values():
+            return value
         for kind, plain in _PLAIN.items():
             if isinstance(value, kind):
                 return plain(value)
@@ -113,8 +118,9 @@ def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
     cure = "float64 samples: their type"
     for name in {*_IN_THE_CORE, *_SHARES}:
         value = getattr(estimator._used, name)
-        below_one = name in _SHARES and value < 1
-        require_held(name, value, dtype, below_one=below_one, cure=cure)
+        if not is_surely_held(value):
+            below_one = name in _SHARES and value < 1
+            require_held(name, value, dtype, below_one=below_one, cure=cure)
 
 
 def hidden_layer_sizes(value: Any) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from fastmlp.schedules import Rates, Schedule
 from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.resumption import require_same_rates
 from fastmlp.training.run import Run
+from fastmlp.validation import keep
 
 __all__ = ["Moment", "Session", "Solver", "SolverRate", "Unsaved", "new_session"]
 
@@ -134,7 +135,9 @@ class Solver(Optimizer):
         now = self.core_settings
         if self.brings_rate and not now["l1"] == now["l2"] == 0:
             return self
-        return replace(self, core_settings={**now, "l2": float(alpha), "l2_per_batch": 1.0})
+        other = copy.copy(self)
+        keep(other, core_settings={**now, "l2": float(alpha), "l2_per_batch": 1.0})
+        return other
 
 
 class Unsaved(Continuation):
