@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator, KeysView, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,8 +151,8 @@ class History:
                 _append_at(values, before, record.get(name, math.nan))
         self.epoch_seconds.append(record["seconds"])
 
-    def with_record(self, record: Record) -> History:
-        """Return a copy of this history with one more epoch."""
+    def with_records(self, records: Iterable[Record]) -> History:
+        """Return a copy of this history with further epochs."""
         longer = History(
             self.loss.copy(),
             self.accuracy.copy(),
@@ -162,7 +162,8 @@ class History:
             self.ending,
             {name: values.copy() for name, values in self.metrics.items()},
         )
-        longer.append(record)
+        for record in records:
+            longer.append(record)
         return longer
 
     def _measured(self) -> dict[str, list[float]]:

@@ -311,12 +311,12 @@ class MLP(Network):
     @property
     def history(self) -> History:
         """Measures of all epochs that led to the present parameters."""
-        return self._continuation.progress.history
+        return self._continuation.progress.whole_history
 
     @history.setter
     def history(self, history: History) -> None:
         now = self._continuation.progress
-        self._continuation.settle(now.changed(history=history))
+        self._continuation.settle(now.changed(history=history, recent=()))
 
     def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
         super()._assign_all(arrays)

@@ -260,3 +260,23 @@ def test_a_continued_call_of_few_steps_is_not_examined():
     assert model.findings == ()
     model.fit(x, y, epochs=200, batch_size=32, resume=True, verbose=0)
     assert model.findings
+
+
+def test_calls_do_not_copy_the_history():
+    """A copy for each call would make many calls quadratic in their number."""
+    model = fastmlp.MLP([FEATURES, 8, 3])
+    parts, losses, states = set(), [], []
+    for x, y in batches(200):
+        history = model.fit(x, y, epochs=1, batch_size=32, resume=True, verbose=0)
+        losses += history.loss
+        part = model._continuation.progress.history
+        if id(part) not in parts:
+            states.append(part)  # which keeps the identity in use
+            parts.add(id(part))
+    assert len(states) <= 5
+    assert model.history.loss == losses
+    assert len(model.history.epoch_seconds) == 200
+    assert pickle.loads(pickle.dumps(model)).history.loss == losses
+    model.history = fastmlp.History()
+    assert runs_of(model, 1)
+    assert len(model.history.loss) == 1

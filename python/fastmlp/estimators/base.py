@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -132,7 +133,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self.n_outputs_ = self._count_outputs(targets)
         layer_sizes = (X.shape[1], *hidden, self.n_outputs_)
         if mode != "resume":
-            self._random_state = check_random_state(self.random_state)
+            self._random_state = self._new_generator()
         if first:
             self._initialize(layer_sizes, X.dtype)
         elif layer_sizes != self._layer_sizes():
@@ -144,12 +145,22 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         if mode != "partial_fit" and hasattr(self, "_skl_callbacks"):
             callbacks.append(ScikitLearnTasks(self, X, y, sample_weight))
         if self._is_stochastic():
-            self._fit_stochastic(X, targets, weights, validation, mode, callbacks)
+            self._fit_stochastic(X, targets, weights, validation, mode, callbacks, is_first=first)
         else:
             self._fit_lbfgs(core_data(X, targets, weights), callbacks)
         if not self._parameters().is_finite():
             raise ValueError(NON_FINITE)
         return self
+
+    def _new_generator(self) -> Any:
+        """Return scikit-learn's generator; one of a seed is seeded again, a tenth of the work."""
+        made = self.__dict__.get("_seeded")
+        if made is not None and isinstance(self.random_state, Integral):
+            made.seed(self.random_state)
+            return made
+        made = check_random_state(self.random_state)
+        self._seeded = made if isinstance(self.random_state, Integral) else None
+        return made
 
     def _validate(self, X: Any, y: Any, types: list[Any], *, reset: bool) -> tuple[Any, Any]:
         X, y = self._checked(
@@ -240,6 +251,8 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         validation: Any,
         mode: Mode,
         callbacks: list[Callback],
+        *,
+        is_first: bool,
     ) -> None:
         once, resumes = mode == "partial_fit", mode == "resume"
         if once and self._used.early_stopping:
@@ -272,6 +285,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         parameters.write_to(model)
         run = session.run_of(model, batch_size, self._used.n_threads)
         if not resumes:
+            session.count_orders(self, is_as_seeded=once and not is_first)
             session.begin_anew(run, Moment.of(self, session))
             self._pending = False
         session.is_ahead = True

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from fastmlp import _core
 from fastmlp.model import MLP
 from fastmlp.network import Network
-from fastmlp.validation import core_array
 
 __all__ = [
     "NetworkSpec",
@@ -73,8 +72,8 @@ class Parameters(NamedTuple):
         )
 
     def is_finite(self) -> bool:
-        is_finite = _core.all_finite32 if self.coefs[0].dtype == np.float32 else _core.all_finite64
-        return all(is_finite(core_array(array, array.dtype)) for array in self.arrays())
+        single = self.coefs[0].dtype == np.float32
+        return all(map(_core.all_finite32 if single else _core.all_finite64, self.arrays()))
 
     def equals(self, other: Parameters) -> bool:
         mine, others = self.arrays(), other.arrays()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = ["Moment", "Session", "Solver", "SolverRate", "Unsaved", "new_session"
 Array = npt.NDArray[Any]
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
+_MOST_DRAWN = 50  # orders that an interrupted training draws again
 COUNTERS = ("n_iter_", "t_", "loss_", "best_validation_score_", "best_loss_")
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 
@@ -165,6 +167,10 @@ class Session(Unsaved):
         Indices of the training samples and of the samples held out.
     partial : tuple of int, int, float
         Epoch and step up to which losses of weighted samples are summed, and the sum.
+    random : dict, int or None
+        A state of the random generator, or its seed; None for NumPy's global generator.
+    drawn : int
+        Number of orders drawn since.
     is_ahead : bool
         Whether the network, not the estimator, has the parameters of the last step.
     """
@@ -175,6 +181,8 @@ class Session(Unsaved):
         self.order: npt.NDArray[np.int64] = np.arange(0)
         self.split: tuple[Array, Array] | None = None
         self.partial = (0, 0, 0.0)
+        self.random: Any = None
+        self.drawn = 0
         self.is_ahead = False
         self._parameters: Parameters | None = None  # unpickled ones of a network that was ahead
         self._network: tuple[NetworkSpec, MLP] | None = None
@@ -242,6 +250,34 @@ class Session(Unsaved):
         self.saved = None
         return self.run
 
+    def count_orders(self, estimator: Any, *, is_as_seeded: bool = False) -> None:
+        """Note the state of the random generator, from which orders are counted.
+
+        To draw these orders again takes longer than to restore a later state, but only an
+        interrupted training has to; to read a state takes as long as an epoch of few samples.
+        """
+        seed = estimator.random_state
+        self.drawn = 0
+        if seed is None:
+            self.random = None
+        elif is_as_seeded and isinstance(seed, Integral):
+            self.random = int(seed)
+        else:
+            self.random = estimator._random_state.get_state(legacy=False)
+
+    def restore_random(self, estimator: Any, random: Any, drawn: int) -> None:
+        """Bring the random generator to a state and draw orders again."""
+        self.random, self.drawn = random, drawn
+        if random is None:
+            return
+        generator = estimator._random_state
+        if isinstance(random, int):
+            generator.seed(random)
+        else:
+            generator.set_state(random)
+        for _ in range(drawn):
+            generator.shuffle(np.arange(len(self.order)))
+
     def begin_anew(self, run: Run, moment: Moment) -> None:
         """Begin an epoch; discard the steps of an interrupted epoch."""
         if run.steps_in(self.progress.epoch):
@@ -290,10 +326,14 @@ class Moment:
         Best cost and count of `Plateau`.
     best : Parameters or None
         Parameters with the best validation score.
-    random : dict or None
-        State of the random generator; None for NumPy's global generator.
+    random : dict, int or None
+        An earlier state of the random generator, or its seed; None for NumPy's global generator.
     order : int64 array of shape (samples,)
         Order of the samples in the last epoch.
+    drawn : int
+        Number of orders drawn since the earlier state.
+    lengths : dict of str to int or None
+        Lengths of the fitted attributes that are curves, which only grow; None for one that is.
     """
 
     attributes: dict[str, Any]
@@ -301,27 +341,37 @@ class Moment:
     best: Parameters | None
     random: Any
     order: npt.NDArray[np.int64]
+    drawn: int = 0
+    lengths: dict[str, int | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, estimator: Any, session: Session) -> Moment:
         """Copy the present state of an estimator and its session."""
         values = vars(estimator)
         attributes = {name: values[name] for name in COUNTERS if name in values}
-        attributes |= {name: copy.copy(values[name]) for name in CURVES if name in values}
+        lengths = {
+            name: None if values[name] is None else len(values[name])
+            for name in CURVES
+            if name in values
+        }
         plateau = estimator._plateau
-        random = None
-        if estimator.random_state is not None:
-            random = estimator._random_state.get_state(legacy=False)
+        if session.drawn > _MOST_DRAWN or isinstance(estimator.random_state, np.random.RandomState):
+            session.count_orders(estimator)  # others may draw from a generator of the user
         best = values.get("_best_parameters")
-        return cls(attributes, (plateau.best, plateau.count), best, random, session.order)
+        return cls(
+            attributes, (plateau.best, plateau.count), best, session.random, session.order,
+            session.drawn, lengths,
+        )  # fmt: skip
 
     def restore(self, estimator: Any, session: Session) -> None:
         """Restore this state of an estimator and its session."""
         for name, value in self.attributes.items():
             setattr(estimator, name, copy.copy(value))
+        for name, length in self.lengths.items():
+            curve = getattr(estimator, name)
+            setattr(estimator, name, None if length is None else curve[:length])
         estimator._plateau.best, estimator._plateau.count = self.plateau
         if self.best is not None:
             estimator._best_parameters = self.best
-        if self.random is not None:
-            estimator._random_state.set_state(self.random)
         session.order = self.order
+        session.restore_random(estimator, self.random, self.drawn)

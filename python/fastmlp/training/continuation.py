@@ -27,6 +27,7 @@ __all__ = ["Continuation", "Planned", "Progress"]
 Array = npt.NDArray[Any]
 _TEXT = "progress"
 _ARRAYS = "watched."
+_MOST_RECENT = 64
 _ALWAYS = {"epochs", "moments", "rule", "shows_averages"}
 _SHAPES = {"moments": (4,), "position": (15,)}
 
@@ -87,7 +88,10 @@ class Progress(_Frozen):
     epoch : int
         Number of epochs that are completed and measured.
     history : History
-        Measures of the completed epochs.
+        Measures of the completed epochs but the last ones.
+    recent : tuple of dict
+        Records of the last epochs, which the history does not contain yet: to copy a long history
+        takes as long as some steps.
     planned : Planned or None
         Plan of the training; None if it is unknown.
     record : dict or None
@@ -121,6 +125,7 @@ class Progress(_Frozen):
 
     epoch: int = 0
     history: History = field(default_factory=History)
+    recent: tuple[Record, ...] = ()
     planned: Planned | None = None
     record: Record | None = None
     told: frozenset[str] = frozenset()
@@ -135,6 +140,18 @@ class Progress(_Frozen):
     schedule: tuple[str, Mapping[str, Any]] | None = None
     kept: Mapping[str, Array] | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole_history(self) -> History:
+        """Measures of all completed epochs."""
+        return self.history.with_records(self.recent) if self.recent else self.history
+
+    def with_measures(self, record: Record) -> dict[str, Any]:
+        """Return the changes by which the history has one epoch more."""
+        recent = (*self.recent, record)
+        if len(recent) < _MOST_RECENT:
+            return {"recent": recent}
+        return {"history": self.history.with_records(recent), "recent": ()}
 
     def with_told(
         self, key: str, callback: Callback, *, stops: bool = False, **changes: Any

@@ -158,7 +158,7 @@ class Policy:
 
         It is called again for the same epoch if an exception occurs before the progress changes.
         """
-        return {"history": now.history.with_record(record)}
+        return now.with_measures(record)
 
     def announce(self, record: Record, *, stops: bool = False) -> None:
         """Print the record of an epoch if it is one to print.
