@@ -310,7 +310,7 @@ class MLP(Network):
 
     @property
     def history(self) -> History:
-        """Measures of all epochs that led to the present parameters."""
+        """Measures of all epochs that led to the present parameters; assign a history to change it."""
         return self._continuation.progress.whole_history
 
     @history.setter

@@ -98,7 +98,7 @@ def require_fields_held(
 ) -> None:
     """Apply `require_held` to all floats in the fields of a dataclass."""
     for name, value in vars(owner).items():
-        if isinstance(value, float) and is_surely_held(value):
+        if value is None or (isinstance(value, float) and is_surely_held(value)):
             continue
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, float):

@@ -89,7 +89,8 @@ def _resumed_plan(
     if total_epochs is not None:
         return planned.changed(epochs=total_epochs)
     new = planned.changed(epochs=max(epochs, old.epochs))
-    if last.progress.source == rate_source(optimizer):
+    rate = optimizer.learning_rate
+    if isinstance(rate, Schedule) and last.progress.source == rate_source(optimizer):
         cure = "Pass total_epochs, the epochs of all fits together, to the first fit"
         if changed:
             cure = f"Use the settings of the last fit, got {', '.join(changed)}"
@@ -97,7 +98,7 @@ def _resumed_plan(
             ", or give the schedule a length of its own; "
             f"total_epochs={new.epochs} in this fit replans the schedule from this epoch"
         )
-        require_same_rates(optimizer.learning_rate, old, new, cure)
+        require_same_rates(rate, old, new, cure)
     return new
 
 
