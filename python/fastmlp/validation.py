@@ -74,6 +74,8 @@ def require_held(
     ValueError
         The dtype cannot represent the number; the message names the cure.
     """
+    if is_surely_held(value):
+        return
     with np.errstate(over="ignore", under="ignore"):
         held = float(np.array(value, dtype))
     if not math.isfinite(held):

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastmlp.activations import ACTIVATIONS, Activation
 from fastmlp.optimizers import Optimizer
-from fastmlp.validation import integer, is_surely_held, real, require_held, thread_count
+from fastmlp.validation import integer, real, require_held, thread_count
 
 __all__ = [
     "CONSTRAINTS",
@@ -118,9 +118,8 @@ def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
     cure = "float64 samples: their type"
     for name in {*_IN_THE_CORE, *_SHARES}:
         value = getattr(estimator._used, name)
-        if not is_surely_held(value):
-            below_one = name in _SHARES and value < 1
-            require_held(name, value, dtype, below_one=below_one, cure=cure)
+        below_one = name in _SHARES and value < 1
+        require_held(name, value, dtype, below_one=below_one, cure=cure)
 
 
 def hidden_layer_sizes(value: Any) -> list[int]:
