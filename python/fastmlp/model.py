@@ -310,7 +310,10 @@ class MLP(Network):
 
     @property
     def history(self) -> History:
-        """Measures of all epochs that led to the present parameters; assign a history to change it."""
+        """Measures of all epochs that led to the present parameters.
+
+        Assign a history to change it.
+        """
         return self._continuation.progress.whole_history
 
     @history.setter
@@ -645,19 +648,9 @@ class MLP(Network):
             examines = diagnoses and (group is None or group.is_first)
             examines = examines and is_worth_a_look(steps, continues=resume)
             if examines and not isinstance(validation, Chunks):
-                evidence = Evidence(
-                    self,
-                    {name: fitted[name] for name in fitted},
-                    data,
-                    batch,
-                    rate=rule.learning_rate if isinstance(rule.learning_rate, float) else None,
-                    validation=validation,
-                    initial=initial,
-                    threads=team,
-                    names=self.feature_names,
-                    optimizer=rule,
+                self._findings = self._examined(
+                    fitted, data, validation, batch, rule, initial, team
                 )
-                self._findings = tuple(diagnosis(evidence))
             return fitted
 
         history: History = self._network.exclusively(train)
@@ -678,6 +671,32 @@ class MLP(Network):
         ('the training had 8 steps, which is few', 'epochs=10')
         """
         return self._findings
+
+    def _examined(
+        self,
+        fitted: History,
+        data: Data,
+        validation: Data | None,
+        batch_size: int,
+        optimizer: Optimizer,
+        initial: dict[str, Array] | None,
+        threads: int,
+    ) -> tuple[Finding, ...]:
+        """Return what a look at a training that has ended finds."""
+        rate = optimizer.learning_rate
+        evidence = Evidence(
+            self,
+            {name: fitted[name] for name in fitted},
+            data,
+            batch_size,
+            rate=rate if isinstance(rate, float) else None,
+            validation=validation,
+            initial=initial,
+            threads=threads,
+            names=self.feature_names,
+            optimizer=optimizer,
+        )
+        return tuple(diagnosis(evidence))
 
     def _fitting_data(
         self,

@@ -19,6 +19,7 @@ from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
     "choice",
+    "class_labels",
     "class_targets",
     "column_names",
     "core_array",
@@ -456,7 +457,16 @@ def class_targets(
 
     `fraction_cure` is what helps if they are no integers, for the message.
     """
-    own, array = _expression(name), label_array(name, value)
+    return class_labels(
+        name, label_array(name, value), samples, classes, fraction_cure=fraction_cure
+    )
+
+
+def class_labels(
+    name: str, array: npt.NDArray[Any], samples: int, classes: int, *, fraction_cure: str = ""
+) -> npt.NDArray[np.int64]:
+    """Apply `class_targets` to an array of real numbers."""
+    own = _expression(name)
     if array.ndim != 1:
         cure = "; each sample has one integer"
         if array.ndim == 2 and array.shape[1] == 1:

@@ -111,9 +111,9 @@ def _told_by_columns(rows: Floats, targets: Array, task: str) -> Floats:
     expected = count * (1 - ((counts / count) ** 2).sum())
     missing = np.maximum(0, changes - int((counts > 0).sum()) + 1) + mixed
     is_name = different < _FEW_VALUES * count  # or flag: order means nothing
-    return np.where(
-        is_name, (1 - mixed / others) / _LEAK_OF_NAMES, (1 - missing / expected) / _LEAK
-    )
+    told = (1 - missing / expected) / _LEAK
+    told[is_name] = (1 - mixed[is_name] / others) / _LEAK_OF_NAMES
+    return told
 
 
 def _mixed(ordered: Array, apart: Array) -> float:
