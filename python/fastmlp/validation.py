@@ -27,7 +27,6 @@ __all__ = [
     "flag",
     "input_rows",
     "integer",
-    "is_surely_held",
     "keep",
     "label_array",
     "layer_sizes",
@@ -75,7 +74,7 @@ def require_held(
     ValueError
         The dtype cannot represent the number; the message names the cure.
     """
-    if is_surely_held(value):
+    if _is_surely_held(value):
         return
     with np.errstate(over="ignore", under="ignore"):
         held = float(np.array(value, dtype))
@@ -91,7 +90,7 @@ def require_held(
     raise ValueError(f"{name} {wanted} {name_of_type}, got {value!r}; {cure} holds more numbers")
 
 
-def is_surely_held(value: float) -> bool:
+def _is_surely_held(value: float) -> bool:
     """Whether neither float32 nor float64 rounds a number to infinity, or to 0 or 1 from others."""
     return value == 0 or 1e-30 <= value <= 0.9999
 
@@ -101,7 +100,7 @@ def require_fields_held(
 ) -> None:
     """Apply `require_held` to all floats in the fields of a dataclass."""
     for name, value in vars(owner).items():
-        if value is None or (isinstance(value, float) and is_surely_held(value)):
+        if value is None or (isinstance(value, float) and _is_surely_held(value)):
             continue
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, float):
