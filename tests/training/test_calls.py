@@ -83,7 +83,7 @@ def random_fit(random, rule):
         "resume": random.random() < 0.85,
         "averaging": fastmlp.EMA(0.9) if random.random() < 0.2 else None,
         "verbose": 0,
-        "diagnose": bool(random.integers(2)),
+        "diagnose": rate < 1 and bool(random.integers(2)),
     }
     if random.random() < 0.05:
         options["optimizer"] = fastmlp.SGD(0.01) if rule.rule != "sgd" else fastmlp.Adam(0.01)
