@@ -64,7 +64,7 @@ def suggests_names(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def with_known_names(*args: P.args, **named: P.kwargs) -> R:
-        if not named.keys() <= set(known):
+        if not named.keys() <= parameters.keys():
             require_known_names(shown, named, known)
         if len(args) > len(positional):
             raise TypeError(_too_many(_shown(function, args[0]), args, known, positional))

@@ -46,6 +46,8 @@ def keep(owner: object, **checked: object) -> None:
 
 def integer(name: str, value: object, minimum: int, maximum: int = _LARGEST_INTEGER) -> int:
     """Return `value` as an int within [minimum, maximum]. A bool is not accepted."""
+    if type(value) is int and minimum <= value <= maximum:
+        return value
     try:
         if _is_bool(value):
             raise TypeError
@@ -112,6 +114,8 @@ def _real_cure(value: object) -> str:
 
 def flag(name: str, value: object) -> bool:
     """Return `value`, a bool of Python or NumPy, as a Python bool."""
+    if value is True or value is False:
+        return value
     if not _is_bool(value):
         raise TypeError(f"{name} must be a bool, got {type(value).__name__}; write True or False")
     return bool(value)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator, KeysView, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, KeysView, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastmlp.errors import did_you_mean
@@ -17,6 +17,8 @@ __all__ = ["BestValue", "History", "Record", "epoch_line"]
 
 Record = dict[str, Any]
 _MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+# What a record has without further metrics.
+_USUAL = {*_MEASURES, "epoch", "epochs", "seconds", "learning_rate"}
 _MODES = ("auto", "min", "max")
 _LARGER_IS_BETTER = ("accuracy", "f1", "precision", "recall")
 
@@ -138,29 +140,43 @@ class History:
 
     def append(self, record: Record) -> None:
         """Append the measures of an epoch."""
-        before = len(self.loss)
-        for name in _names_of_measures(record):
-            values = getattr(self, name) if name in _MEASURES else self.metrics.setdefault(name, [])
-            values += [math.nan] * (before - len(values))
-            values.append(record[name])
-        for values in self._measured().values():
-            values += [math.nan] * (before + 1 - len(values))
+        before, lists = len(self.loss), vars(self)
+        for name in _MEASURES:
+            if name in record or lists[name]:
+                _append_at(lists[name], before, record.get(name, math.nan))
+        if self.metrics or not record.keys() <= _USUAL:
+            further = [name for name in _names_of_measures(record) if name not in _MEASURES]
+            for name in dict.fromkeys([*self.metrics, *further]):
+                values = self.metrics.setdefault(name, [])
+                _append_at(values, before, record.get(name, math.nan))
         self.epoch_seconds.append(record["seconds"])
 
-    def with_record(self, record: Record) -> History:
-        """Return a copy of this history with one more epoch."""
-        lists: dict[str, Any] = {
-            name: list(getattr(self, name)) for name in (*_MEASURES, "epoch_seconds")
-        }
-        metrics = {name: list(values) for name, values in self.metrics.items()}
-        longer = replace(self, **lists, metrics=metrics)
-        longer.append(record)
+    def with_records(self, records: Iterable[Record]) -> History:
+        """Return a copy of this history with further epochs."""
+        longer = History(
+            self.loss.copy(),
+            self.accuracy.copy(),
+            self.val_loss.copy(),
+            self.val_accuracy.copy(),
+            self.epoch_seconds.copy(),
+            self.ending,
+            {name: values.copy() for name, values in self.metrics.items()},
+        )
+        for record in records:
+            longer.append(record)
         return longer
 
     def _measured(self) -> dict[str, list[float]]:
         """Return the lists that have values, by name."""
         lists = {name: getattr(self, name) for name in _MEASURES} | self.metrics
         return {name: values for name, values in lists.items() if values}
+
+
+def _append_at(values: list[float], place: int, value: float) -> None:
+    """Append a value, and before it NaN in all places that have none."""
+    if len(values) < place:
+        values += [math.nan] * (place - len(values))
+    values.append(value)
 
 
 def _names_of_measures(record: Record) -> list[str]:

@@ -172,7 +172,7 @@ class SoftmaxCrossEntropy(Loss):
         self, name: str, value: object, samples: int, outputs: int, dtype: npt.DTypeLike
     ) -> Array:
         """Convert labels to int64 (samples,); check probabilities of shape (samples, outputs)."""
-        from fastmlp.validation import class_targets, label_array, probability_targets
+        from fastmlp.validation import class_labels, label_array, probability_targets
 
         array = label_array(name, value)
         only = 1.0 if array.ndim == 2 else 0.0  # a share, up to rounding, or a class
@@ -184,7 +184,7 @@ class SoftmaxCrossEntropy(Loss):
             )
         if array.ndim == 2 and (array.shape[1] > 1 or outputs == 1):
             return probability_targets(name, array, samples, outputs, dtype)
-        return class_targets(name, array, samples, outputs, fraction_cure=_QUANTITIES)
+        return class_labels(name, array, samples, outputs, fraction_cure=_QUANTITIES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from fastmlp.activations import Activation
 from fastmlp.averaging import Averaging
 from fastmlp.callbacks import Callback, as_callbacks
 from fastmlp.data import Preprocessing
-from fastmlp.diagnosis import Evidence, Finding, initial_parameters, tell
+from fastmlp.diagnosis import Evidence, Finding, initial_parameters, is_worth_a_look, tell
 from fastmlp.diagnosis import diagnose as diagnosis
 from fastmlp.history import History, Record
 from fastmlp.initializers import Initializer
@@ -48,7 +48,14 @@ from fastmlp.training.defaults import (
 from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.training.loop import ProgressFunction, TrainingLoop
 from fastmlp.training.lr_finder import LearningRates, find_learning_rates
-from fastmlp.training.processes import Group, Shards, described_setting, digest, ends_together
+from fastmlp.training.processes import (
+    WHOLE,
+    Group,
+    Shards,
+    described_setting,
+    digest,
+    ends_together,
+)
 from fastmlp.training.refusals import (
     require_divisible,
     require_plain_lbfgs,
@@ -303,13 +310,16 @@ class MLP(Network):
 
     @property
     def history(self) -> History:
-        """Measures of all epochs that led to the present parameters."""
-        return self._continuation.progress.history
+        """Measures of all epochs that led to the present parameters.
+
+        Assign a history to change it.
+        """
+        return self._continuation.progress.whole_history
 
     @history.setter
     def history(self, history: History) -> None:
         now = self._continuation.progress
-        self._continuation.settle(replace(now, history=history))
+        self._continuation.settle(now.changed(history=history, recent=()))
 
     def _assign_all(self, arrays: list[tuple[str, int, Array]]) -> None:
         super()._assign_all(arrays)
@@ -317,7 +327,7 @@ class MLP(Network):
         # A training that is resumed continues from the parameters that were assigned last.
         now = self._continuation.progress
         if now.kept is not None:
-            self._continuation.settle(replace(now, kept=None))
+            self._continuation.settle(now.changed(kept=None))
 
     @suggests_names
     @ends_together
@@ -427,7 +437,8 @@ class MLP(Network):
         diagnose : bool
             Whether to look for problems after the training: `findings`. One that makes the model
             worthless is a `TrainingWarning`. It takes about 1 % of a training of seconds, and
-            changes nothing. A training on a source is not examined.
+            changes nothing. A training on a source is not examined, nor one of fewer than 200 steps
+            that resumes another.
         shards : int, optional
             Number of contiguous blocks of the rows of every batch, whose gradients are computed one
             after the other and added in a fixed binary tree. The default is 1, or the number of
@@ -525,7 +536,7 @@ class MLP(Network):
             raise ValueError("steps_per_epoch and shuffle_buffer are for sources, got x and y")
 
         def train() -> History:
-            begins = self._is_new and not resume
+            begins = not resume and self._is_new
             stream, buffer = None, 0
             if chunks is None:
                 data, validation = self._fitting_data(
@@ -588,7 +599,7 @@ class MLP(Network):
                 threads,
                 resume,
                 total_epochs,
-                Shards(parts, group),
+                WHOLE if parts == 1 and group is None else Shards(parts, group),
             )
             assert continuation.run is not None
             if group is not None:
@@ -633,21 +644,13 @@ class MLP(Network):
                 group=group,
             )
             fitted = training.fit()
+            steps = len(fitted.loss) * planned.steps_per_epoch
             examines = diagnoses and (group is None or group.is_first)
+            examines = examines and is_worth_a_look(steps, continues=resume)
             if examines and not isinstance(validation, Chunks):
-                evidence = Evidence(
-                    self,
-                    {name: fitted[name] for name in fitted},
-                    data,
-                    batch,
-                    rate=rule.learning_rate if isinstance(rule.learning_rate, float) else None,
-                    validation=validation,
-                    initial=initial,
-                    threads=team,
-                    names=self.feature_names,
-                    optimizer=rule,
+                self._findings = self._examined(
+                    fitted, data, validation, batch, rule, initial, team
                 )
-                self._findings = tuple(diagnosis(evidence))
             return fitted
 
         history: History = self._network.exclusively(train)
@@ -669,6 +672,32 @@ class MLP(Network):
         """
         return self._findings
 
+    def _examined(
+        self,
+        fitted: History,
+        data: Data,
+        validation: Data | None,
+        batch_size: int,
+        optimizer: Optimizer,
+        initial: dict[str, Array] | None,
+        threads: int,
+    ) -> tuple[Finding, ...]:
+        """Return what a look at a training that has ended finds."""
+        rate = optimizer.learning_rate
+        evidence = Evidence(
+            self,
+            {name: fitted[name] for name in fitted},
+            data,
+            batch_size,
+            rate=rate if isinstance(rate, float) else None,
+            validation=validation,
+            initial=initial,
+            threads=threads,
+            names=self.feature_names,
+            optimizer=optimizer,
+        )
+        return tuple(diagnosis(evidence))
+
     def _fitting_data(
         self,
         x: npt.ArrayLike,
@@ -687,8 +716,8 @@ class MLP(Network):
         if not resume:
             self.feature_names = column_names(x)
         try:
-            self._refuse_swapped(x, y)
             if self._scales_inputs and self._is_new:
+                self._refuse_swapped(x, y)
                 self._choose_scale(x, sample_weight)
             data = self._training_data(x, y, sample_weight, class_weight)
             return data, self._checked_validation(validation_data)
@@ -965,7 +994,7 @@ class MLP(Network):
         self._is_as_drawn = False
         now = self._continuation.progress
         if now.kept is not None:
-            self._continuation.settle(replace(now, kept=None))
+            self._continuation.settle(now.changed(kept=None))
 
     def keep_members(self, members: Sequence[int]) -> MLP:
         """Return an ensemble of some members of this one, which predicts faster.

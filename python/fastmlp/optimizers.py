@@ -234,7 +234,9 @@ class Optimizer:
         ValueError
             A group has no parameters in this network by its name.
         """
-        groups = dict(self.groups or {})
+        if not self.groups:
+            return []
+        groups = dict(self.groups)
         rates: list[ArrayRate] = []
         for name, shape in shapes.items():
             _, index, kind = name.split(".")
@@ -265,9 +267,13 @@ class Optimizer:
         """Return the learning rates of steps of one epoch; see `Schedule.rates`."""
         import numpy as np
 
+        rate = self.learning_rate
+        if isinstance(rate, float):
+            rates = np.empty(count)
+            rates.fill(rate)
+            return rates
         from fastmlp.schedules import Schedule
 
-        rate = self.learning_rate
         if isinstance(rate, Schedule):
             return rate.rates(first, count, steps_per_epoch, epochs)
         value = rate(first // steps_per_epoch) if callable(rate) else rate

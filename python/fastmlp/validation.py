@@ -5,7 +5,6 @@ A message names the argument, the requirement and the value that was passed.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -20,6 +19,7 @@ from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
     "choice",
+    "class_labels",
     "class_targets",
     "column_names",
     "core_array",
@@ -46,6 +46,7 @@ __all__ = [
 
 _MOST_THREADS = 1024
 _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
+_NUMBERED = "np.unique({own}, return_inverse=True)[1]"
 _NO_NUMBER = "must be an array of real numbers, got"
 
 # Types of samples that the core reads.
@@ -73,6 +74,8 @@ def require_held(
     ValueError
         The dtype cannot represent the number; the message names the cure.
     """
+    if _is_surely_held(value):
+        return
     with np.errstate(over="ignore", under="ignore"):
         held = float(np.array(value, dtype))
     if not math.isfinite(held):
@@ -87,12 +90,18 @@ def require_held(
     raise ValueError(f"{name} {wanted} {name_of_type}, got {value!r}; {cure} holds more numbers")
 
 
+def _is_surely_held(value: float) -> bool:
+    """Whether neither float32 nor float64 rounds a number to infinity, or to 0 or 1 from others."""
+    return value == 0 or 1e-30 <= value <= 0.9999
+
+
 def require_fields_held(
     owner: Any, dtype: npt.DTypeLike, below_one: Iterable[str] = (), vanishing: Iterable[str] = ()
 ) -> None:
     """Apply `require_held` to all floats in the fields of a dataclass."""
-    for field in dataclasses.fields(owner):
-        name, value = field.name, getattr(owner, field.name)
+    for name, value in vars(owner).items():
+        if value is None or (isinstance(value, float) and _is_surely_held(value)):
+            continue
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, float):
                 require_held(
@@ -197,7 +206,7 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
     value : array-like
         Numbers of the user.
     text_cure : str
-        What helps if they are text, for the message.
+        What helps if they are text, for the message; ``{own}`` stands for the argument.
 
     Raises
     ------
@@ -284,7 +293,8 @@ def _no_number_among(name: str, value: object, array: npt.NDArray[Any], text_cur
         try:
             float(item)
         except ValueError:
-            return f"strings such as {shown(str(item))}{among}; {text_cure or 'text is no number'}"
+            helps = text_cure.format(own=own) or "text is no number"
+            return f"strings such as {shown(str(item))}{among}; {helps}"
         return (
             f"numbers as text, such as {shown(str(item))}{among}; np.asarray({own}, float) converts"
         )
@@ -319,8 +329,11 @@ def finite_array(
 ) -> npt.NDArray[Any]:
     """Return `value` as a C-contiguous array of `dtype` without NaN, infinity or overflow."""
     array = real_array(name, value, text_cure=text_cure)
-    with np.errstate(over="ignore"):
+    if array.dtype == dtype:
         converted = core_array(array, dtype)
+    else:
+        with np.errstate(over="ignore"):
+            converted = core_array(array, dtype)
     if array.dtype.kind == "f":
         require_finite(name, converted, dtype, array)
     return converted
@@ -333,7 +346,7 @@ def require_finite(
     given: npt.NDArray[Any] | None = None,
 ) -> None:
     """Require that an array that the core reads is finite in `dtype`; `given` is the user's own."""
-    from fastmlp import _core  # commands that compute nothing do without it
+    import fastmlp._core as _core  # commands that compute nothing do without it
 
     wanted = np.dtype(dtype)
     if (_core.all_finite32 if wanted == np.float32 else _core.all_finite64)(array):
@@ -430,13 +443,9 @@ def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
         )
 
 
-def _numbered(name: str) -> str:
-    return f"np.unique({_expression(name)}, return_inverse=True)[1]"
-
-
 def label_array(name: str, value: object) -> npt.NDArray[Any]:
     """Return labels, or rows of probabilities, as an array of real numbers of any shape."""
-    cure = f"{_numbered(name)} numbers them from 0, and fastmlp.MLPClassifier takes names"
+    cure = f"{_NUMBERED} numbers them from 0, and fastmlp.MLPClassifier takes names"
     return real_array(name, value, text_cure=cure)
 
 
@@ -447,7 +456,16 @@ def class_targets(
 
     `fraction_cure` is what helps if they are no integers, for the message.
     """
-    own, array = _expression(name), label_array(name, value)
+    return class_labels(
+        name, label_array(name, value), samples, classes, fraction_cure=fraction_cure
+    )
+
+
+def class_labels(
+    name: str, array: npt.NDArray[Any], samples: int, classes: int, *, fraction_cure: str = ""
+) -> npt.NDArray[np.int64]:
+    """Apply `class_targets` to an array of real numbers."""
+    own = _expression(name)
     if array.ndim != 1:
         cure = "; each sample has one integer"
         if array.ndim == 2 and array.shape[1] == 1:
@@ -472,7 +490,7 @@ def class_targets(
             needed = int(high) + 1
             cure = f"labels up to {needed - 1} need {needed} outputs, the last of layer_sizes"
         else:
-            cure = f"{_numbered(name)} numbers classes from 0"
+            cure = f"{_NUMBERED} numbers classes from 0".format(own=own)
         raise ValueError(
             f"{name} must hold labels from 0 to {classes - 1}, got "
             f"{low if low < 0 else high}; {cure}"
@@ -489,7 +507,7 @@ def value_targets(
         name,
         value,
         dtype,
-        text_cure=f'{_numbered(name)} numbers classes for loss="softmax_cross_entropy", and '
+        text_cure=f'{_NUMBERED} numbers classes for loss="softmax_cross_entropy", and '
         "fastmlp.MLPClassifier takes names",
     )
     if array.ndim == 1 and outputs == 1:

@@ -97,6 +97,14 @@ def test_it_changes_no_bit(seed):
     assert plain.findings == ()
 
 
+def test_weights_whose_squares_overflow_are_an_explosion():
+    x, y = data()
+    model = fastmlp.MLP([6, 8, 2], dtype="float64", activation="tanh", input_scale=1)
+    with pytest.warns(fastmlp.TrainingWarning, match="rate-too-high|the weights have grown"):
+        model.fit(x, y, epochs=1, batch_size=100, optimizer=fastmlp.SGD(1e200), verbose=0)
+    assert any(finding.code == "rate-too-high" for finding in model.findings)
+
+
 LOSSES = ["softmax_cross_entropy", "hinge", "binary_cross_entropy", "mse", "half_mse", "mae",
           "huber", "poisson", "quantile"]  # fmt: skip
 

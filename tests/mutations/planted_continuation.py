@@ -100,17 +100,29 @@ CONTINUATION = [
     Mutation(
         "an estimator shuffles a cut epoch anew",
         "python/fastmlp/estimators/session.py",
-        "            estimator._random_state.set_state(self.random)",
-        "            pass",
+        "        session.restore_random(estimator, self.random, self.drawn)\n",
+        "",
+    ),
+    Mutation(
+        "an estimator counts orders but does not draw them again",
+        "python/fastmlp/estimators/session.py",
+        "        for _ in range(drawn):",
+        "        for _ in range(0):",
+    ),
+    Mutation(
+        "a run is kept for other shards",
+        "python/fastmlp/training/run.py",
+        "arguments == self._arguments",
+        "arguments[:-1] == self._arguments[:-1]",
     ),
     Mutation(
         "an estimator's best parameters come before note of its last ones",
         "python/fastmlp/estimators/base.py",
-        "        if final is last:\n            session.settle(replace(session.progress, kept=None))\n"
+        "        if final is last:\n            session.settle(session.progress.changed(kept=None))\n"
         "        else:\n            self._set_parameters(final)\n",
-        "        session.settle(replace(session.progress, kept=None))\n        if final is not last:\n"
+        "        session.settle(session.progress.changed(kept=None))\n        if final is not last:\n"
         "            self._set_parameters(final)\n"
-        "            session.settle(replace(session.progress, kept=last.named()))\n",
+        "            session.settle(session.progress.changed(kept=last.named()))\n",
     ),
     Mutation(
         "a network made anew counts before it has its parameters",

@@ -17,7 +17,7 @@ from fastmlp.diagnosis.columns import constant_columns, input_scale, leaking_col
 from fastmlp.diagnosis.evidence import Evidence
 from fastmlp.diagnosis.finding import LEVELS, Finding
 
-__all__ = ["CHECKS", "diagnose"]
+__all__ = ["CHECKS", "diagnose", "is_worth_a_look"]
 
 Findings = Iterator[Finding]
 Array = npt.NDArray[Any]
@@ -50,6 +50,15 @@ _GAP, _WIDE_GAP = 0.15, 0.4
 _MANY_TIMES = 10.0
 _UNLIKE, _LOST = 0.1, 0.8  # scale and R2 of an output, by those of the best one
 _FEWEST_TESTED = 100
+
+
+def is_worth_a_look(steps: int, *, continues: bool) -> bool:
+    """Whether a training can be judged by its steps alone.
+
+    Those of a training that continues another, of which nothing is known, tell something only if
+    there are many.
+    """
+    return steps >= _FEWEST_STEPS or not continues
 
 
 def diagnose(evidence: Evidence) -> list[Finding]:

@@ -100,33 +100,28 @@ def _told_by_columns(rows: Floats, targets: Array, task: str) -> Floats:
     if others < _FEWEST_OTHERS:
         return np.zeros(columns)
     order = np.argsort(rows, axis=0, kind="stable")
-    told = np.empty(columns)
-    for column in range(columns):
-        places = order[:, column]
-        ordered, values = classes[places], rows[places, column]
-        apart = values[1:] != values[:-1]
-        mixed = _mixed(ordered, values)
-        is_name = np.count_nonzero(apart) < _FEW_VALUES * count  # or flag: order means nothing
-        if is_name:
-            told[column] = (1 - mixed / others) / _LEAK_OF_NAMES
-            continue
-        # Of neighbors with different values, those that belong to one class.
-        changes = int(np.count_nonzero((ordered[1:] != ordered[:-1]) & apart))
-        expected = count * (1 - ((counts / count) ** 2).sum())
-        missing = max(0, changes - int((counts > 0).sum()) + 1) + mixed
-        told[column] = (1 - missing / expected) / _LEAK
+    ordered, values = classes[order], np.take_along_axis(rows, order, axis=0)
+    apart = values[1:] != values[:-1]
+    different = np.count_nonzero(apart, axis=0)
+    mixed = np.zeros(columns)
+    for column in np.flatnonzero(different < count - 1):
+        mixed[column] = _mixed(ordered[:, column], apart[:, column])
+    # Of neighbors with different values, those that belong to one class.
+    changes = np.count_nonzero((ordered[1:] != ordered[:-1]) & apart, axis=0)
+    expected = count * (1 - ((counts / count) ** 2).sum())
+    missing = np.maximum(0, changes - int((counts > 0).sum()) + 1) + mixed
+    is_name = different < _FEW_VALUES * count  # or flag: order means nothing
+    told = (1 - missing / expected) / _LEAK
+    told[is_name] = (1 - mixed[is_name] / others) / _LEAK_OF_NAMES
     return told
 
 
-def _mixed(ordered: Array, values: Array) -> float:
+def _mixed(ordered: Array, apart: Array) -> float:
     """Return the number of samples that equal values of a column leave undecided."""
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
-    if len(starts) == len(values):
-        return 0.0
-    group = np.cumsum(np.r_[True, values[1:] != values[:-1]]) - 1
-    classes = int(ordered.max()) + 1
-    table = np.bincount(group * classes + ordered, minlength=len(starts) * classes)
-    return float(len(values) - table.reshape(len(starts), classes).max(axis=1).sum())
+    group = np.cumsum(np.r_[False, apart])
+    groups, classes = int(group[-1]) + 1, int(ordered.max()) + 1
+    table = np.bincount(group * classes + ordered, minlength=groups * classes)
+    return float(len(ordered) - table.reshape(groups, classes).max(axis=1).sum())
 
 
 def constant_columns(evidence: Evidence) -> Findings:

@@ -115,7 +115,8 @@ class Evidence:
             if name.endswith(".weights"):
                 before = self.initial[name].astype(np.float64)
                 size += float(np.square(before).sum())
-                moved += float(np.square(now[name].astype(np.float64) - before).sum())
+                with np.errstate(over="ignore"):
+                    moved += float(np.square(now[name].astype(np.float64) - before).sum())
         return float(np.sqrt(moved / size)) if size > 0 else None
 
     @cached_property

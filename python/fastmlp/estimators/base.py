@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -133,7 +133,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self.n_outputs_ = self._count_outputs(targets)
         layer_sizes = (X.shape[1], *hidden, self.n_outputs_)
         if mode != "resume":
-            self._random_state = check_random_state(self.random_state)
+            self._random_state = self._new_generator()
         if first:
             self._initialize(layer_sizes, X.dtype)
         elif layer_sizes != self._layer_sizes():
@@ -145,12 +145,22 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         if mode != "partial_fit" and hasattr(self, "_skl_callbacks"):
             callbacks.append(ScikitLearnTasks(self, X, y, sample_weight))
         if self._is_stochastic():
-            self._fit_stochastic(X, targets, weights, validation, mode, callbacks)
+            self._fit_stochastic(X, targets, weights, validation, mode, callbacks, is_first=first)
         else:
             self._fit_lbfgs(core_data(X, targets, weights), callbacks)
         if not self._parameters().is_finite():
             raise ValueError(NON_FINITE)
         return self
+
+    def _new_generator(self) -> Any:
+        """Return scikit-learn's generator; one of a seed is seeded again, a tenth of the work."""
+        made = self.__dict__.get("_seeded")
+        if made is not None and isinstance(self.random_state, Integral):
+            made.seed(self.random_state)
+            return made
+        made = check_random_state(self.random_state)
+        self._seeded = made if isinstance(self.random_state, Integral) else None
+        return made
 
     def _validate(self, X: Any, y: Any, types: list[Any], *, reset: bool) -> tuple[Any, Any]:
         X, y = self._checked(
@@ -241,6 +251,8 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         validation: Any,
         mode: Mode,
         callbacks: list[Callback],
+        *,
+        is_first: bool,
     ) -> None:
         once, resumes = mode == "partial_fit", mode == "resume"
         if once and self._used.early_stopping:
@@ -264,7 +276,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.require_resumable(planned)
             parameters = session.latest(parameters)
             # The progress holds the parameters until the network, which may be new, has them.
-            session.settle(replace(session.progress, kept=parameters.named()))
+            session.settle(session.progress.changed(kept=parameters.named()))
             session.is_ahead = False
         else:
             self.n_iter_ = 0
@@ -273,11 +285,12 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         parameters.write_to(model)
         run = session.run_of(model, batch_size, self._used.n_threads)
         if not resumes:
+            session.count_orders(self, is_as_seeded=once and not is_first)
             session.begin_anew(run, Moment.of(self, session))
             self._pending = False
         session.is_ahead = True
         override = session.progress.override if callbacks else None
-        session.settle(replace(session.progress, planned=planned, kept=None, override=override))
+        session.settle(session.progress.changed(planned=planned, kept=None, override=override))
         policy = ScikitLearnPolicy(
             self, model, session, data, self._loss_measure(), held_out,
             resumes=resumes, tells=bool(callbacks),
@@ -307,7 +320,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         finally:
             last = Parameters.read_from(model)
             # The progress comes first, because an interrupt may occur between these statements.
-            session.settle(replace(session.progress, kept=last.named()))
+            session.settle(session.progress.changed(kept=last.named()))
             self._set_parameters(last)
             session.is_ahead = False
         final = self._best_parameters if self._used.early_stopping else last
@@ -316,7 +329,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             loop.end()
             final = Parameters.read_from(model)
         if final is last:
-            session.settle(replace(session.progress, kept=None))
+            session.settle(session.progress.changed(kept=None))
         else:
             self._set_parameters(final)
 

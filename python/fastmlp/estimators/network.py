@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp import _core
 from fastmlp.model import MLP
 from fastmlp.network import Network
 
@@ -31,11 +32,7 @@ class Parameters(NamedTuple):
     normalization: dict[str, Array]
 
     def write_to(self, model: MLP) -> None:
-        model.weights = self.coefs
-        model.biases = self.intercepts
-        for name, values in self.normalization.items():
-            _, layer, kind = name.split(".")
-            model._assign(kind, int(layer), values)
+        model.set_parameters(self.named())
 
     @classmethod
     def read_from(cls, model: Network) -> Parameters:
@@ -75,7 +72,8 @@ class Parameters(NamedTuple):
         )
 
     def is_finite(self) -> bool:
-        return all(np.isfinite(array).all() for array in self.arrays())
+        single = self.coefs[0].dtype == np.float32
+        return all(map(_core.all_finite32 if single else _core.all_finite64, self.arrays()))
 
     def equals(self, other: Parameters) -> bool:
         mine, others = self.arrays(), other.arrays()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -98,10 +99,14 @@ class UsedParameters:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._estimator, name)
+        if type(value) is float and math.isfinite(value):
+            return value
         if name in REALS:
             return float(value) if value == np.inf else real(name, value, -np.inf)
         if name == "n_threads" and value is not None:
             return thread_count(value, name)
+        if value is None or type(value) in _PLAIN.values():
+            return value
         for kind, plain in _PLAIN.items():
             if isinstance(value, kind):
                 return plain(value)

@@ -133,6 +133,7 @@ class ScikitLearnPolicy(Policy):
             permutation[:] = self._identity
             self._estimator._random_state.shuffle(permutation)
             session.order = session.order.take(permutation)
+            session.drawn += 1
         return session.order
 
     # ------------------------------------------------------------ losses

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from fastmlp.schedules import Rates, Schedule
 from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.resumption import require_same_rates
 from fastmlp.training.run import Run
+from fastmlp.validation import keep
 
 __all__ = ["Moment", "Session", "Solver", "SolverRate", "Unsaved", "new_session"]
 
 Array = npt.NDArray[Any]
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
+_MOST_DRAWN = 50  # orders that an interrupted training draws again
 COUNTERS = ("n_iter_", "t_", "loss_", "best_validation_score_", "best_loss_")
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 
@@ -134,7 +137,9 @@ class Solver(Optimizer):
         now = self.core_settings
         if self.brings_rate and not now["l1"] == now["l2"] == 0:
             return self
-        return replace(self, core_settings={**now, "l2": float(alpha), "l2_per_batch": 1.0})
+        other = copy.copy(self)
+        keep(other, core_settings={**now, "l2": float(alpha), "l2_per_batch": 1.0})
+        return other
 
 
 class Unsaved(Continuation):
@@ -162,6 +167,10 @@ class Session(Unsaved):
         Indices of the training samples and of the samples held out.
     partial : tuple of int, int, float
         Epoch and step up to which losses of weighted samples are summed, and the sum.
+    random : dict, int or None
+        A state of the random generator, or its seed; None for NumPy's global generator.
+    drawn : int
+        Number of orders drawn since.
     is_ahead : bool
         Whether the network, not the estimator, has the parameters of the last step.
     """
@@ -172,16 +181,16 @@ class Session(Unsaved):
         self.order: npt.NDArray[np.int64] = np.arange(0)
         self.split: tuple[Array, Array] | None = None
         self.partial = (0, 0, 0.0)
+        self.random: Any = None
+        self.drawn = 0
         self.is_ahead = False
         self._parameters: Parameters | None = None  # unpickled ones of a network that was ahead
         self._network: tuple[NetworkSpec, MLP] | None = None
-        self._run_key: tuple[MLP, int, int | None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {
             "saved": self.run_state(),
             "run": None,
-            "_run_key": None,
             "_parameters": self._parameters_now(),
             "_network": None,
         }
@@ -217,7 +226,7 @@ class Session(Unsaved):
         old = self.progress.planned
         if old is None:
             return
-        if self.steps and replace(planned, epochs=old.epochs) != old:
+        if self.steps and planned.changed(epochs=old.epochs) != old:
             raise ValueError(
                 f"resume=True within an epoch requires its {old.samples} samples in batches of "
                 f"{old.batch_size}, got {planned.samples} in batches of {planned.batch_size}"
@@ -237,17 +246,37 @@ class Session(Unsaved):
 
     def run_of(self, model: MLP, batch_size: int, threads: int | None) -> Run:
         """Return a run of the core that continues the last one."""
-        key = (model, batch_size, threads)
-        if self.run is None or self._run_key != key:
-            # Free the memory of the last run, but not its state, before the new run allocates.
-            state = self.put_aside()
-            run = Run(model, batch_size=batch_size, rule=self.solver.rule, threads=threads)
-            if state is not None:
-                run.restore(state)
-            self._run_key = key
-            self.run = run
-            self.saved = None
+        self.run = self.run_for(model, batch_size, self.solver.rule, threads)
+        self.saved = None
         return self.run
+
+    def count_orders(self, estimator: Any, *, is_as_seeded: bool = False) -> None:
+        """Note the state of the random generator, from which orders are counted.
+
+        To draw these orders again takes longer than to restore a later state, but only an
+        interrupted training has to; to read a state takes as long as an epoch of few samples.
+        """
+        seed = estimator.random_state
+        self.drawn = 0
+        if seed is None:
+            self.random = None
+        elif is_as_seeded and isinstance(seed, Integral):
+            self.random = int(seed)
+        else:
+            self.random = estimator._random_state.get_state(legacy=False)
+
+    def restore_random(self, estimator: Any, random: Any, drawn: int) -> None:
+        """Bring the random generator to a state and draw orders again."""
+        self.random, self.drawn = random, drawn
+        if random is None:
+            return
+        generator = estimator._random_state
+        if isinstance(random, int):
+            generator.seed(random)
+        else:
+            generator.set_state(random)
+        for _ in range(drawn):
+            generator.shuffle(np.arange(len(self.order)))
 
     def begin_anew(self, run: Run, moment: Moment) -> None:
         """Begin an epoch; discard the steps of an interrupted epoch."""
@@ -255,8 +284,8 @@ class Session(Unsaved):
             state = run.state()
             run.restore({**state, "position": np.array([-1, *state["position"][1:]])})
         self.settle(
-            replace(
-                self.progress, record=None, told=frozenset(), stops=False, seen={}, seconds=0.0,
+            self.progress.changed(
+                record=None, told=frozenset(), stops=False, seen={}, seconds=0.0,
                 rate=None, others={"moment": moment},
             )
         )  # fmt: skip
@@ -297,10 +326,14 @@ class Moment:
         Best cost and count of `Plateau`.
     best : Parameters or None
         Parameters with the best validation score.
-    random : dict or None
-        State of the random generator; None for NumPy's global generator.
+    random : dict, int or None
+        An earlier state of the random generator, or its seed; None for NumPy's global generator.
     order : int64 array of shape (samples,)
         Order of the samples in the last epoch.
+    drawn : int
+        Number of orders drawn since the earlier state.
+    lengths : dict of str to int or None
+        Lengths of the fitted attributes that are curves, which only grow; None for one that is.
     """
 
     attributes: dict[str, Any]
@@ -308,27 +341,37 @@ class Moment:
     best: Parameters | None
     random: Any
     order: npt.NDArray[np.int64]
+    drawn: int = 0
+    lengths: dict[str, int | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, estimator: Any, session: Session) -> Moment:
         """Copy the present state of an estimator and its session."""
         values = vars(estimator)
         attributes = {name: values[name] for name in COUNTERS if name in values}
-        attributes |= {name: copy.copy(values[name]) for name in CURVES if name in values}
+        lengths = {
+            name: None if values[name] is None else len(values[name])
+            for name in CURVES
+            if name in values
+        }
         plateau = estimator._plateau
-        random = None
-        if estimator.random_state is not None:
-            random = estimator._random_state.get_state(legacy=False)
+        if session.drawn > _MOST_DRAWN or isinstance(estimator.random_state, np.random.RandomState):
+            session.count_orders(estimator)  # others may draw from a generator of the user
         best = values.get("_best_parameters")
-        return cls(attributes, (plateau.best, plateau.count), best, random, session.order)
+        return cls(
+            attributes, (plateau.best, plateau.count), best, session.random, session.order,
+            session.drawn, lengths,
+        )  # fmt: skip
 
     def restore(self, estimator: Any, session: Session) -> None:
         """Restore this state of an estimator and its session."""
         for name, value in self.attributes.items():
             setattr(estimator, name, copy.copy(value))
+        for name, length in self.lengths.items():
+            curve = getattr(estimator, name)
+            setattr(estimator, name, None if length is None else curve[:length])
         estimator._plateau.best, estimator._plateau.count = self.plateau
         if self.best is not None:
             estimator._best_parameters = self.best
-        if self.random is not None:
-            estimator._random_state.set_state(self.random)
         session.order = self.order
+        session.restore_random(estimator, self.random, self.drawn)

@@ -30,6 +30,7 @@ def as_plain(state: Mapping[str, Any]) -> State:
     """
     plain = dict(state)
     plain.pop("_predictor", None)  # a cache
+    plain.pop("_seeded", None)  # a copy must not seed the generator of another estimator
     if "_plateau" in plain:
         plain["_plateau"] = vars(plain["_plateau"]).copy()
     if "_best_parameters" in plain:

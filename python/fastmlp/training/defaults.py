@@ -53,7 +53,8 @@ def default_optimizer(architecture: Architecture, data: Data) -> Optimizer:
     if unit == 1.0:
         return DEFAULT_OPTIMIZER
     last = f"layers.{architecture.layers - 1}."
-    names = [last + kind for kind in _OF_OUTPUTS if last + kind in architecture.parameter_shapes()]
+    shapes = architecture.parameter_shapes()
+    names = [last + kind for kind in _OF_OUTPUTS if last + kind in shapes]
     return Adam(
         learning_rate=DEFAULT_OPTIMIZER.learning_rate,
         # Gradients of hidden layers are in units of the square.

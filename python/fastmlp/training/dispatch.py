@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -121,7 +120,7 @@ class Dispatch:
         return self._continuation.progress
 
     def _settle(self, **changes: Any) -> None:
-        self._continuation.settle(replace(self._now, **changes))
+        self._continuation.settle(self._now.changed(**changes))
 
     @property
     def _stops(self) -> bool:

@@ -158,7 +158,7 @@ class Policy:
 
         It is called again for the same epoch if an exception occurs before the progress changes.
         """
-        return {"history": now.history.with_record(record)}
+        return now.with_measures(record)
 
     def announce(self, record: Record, *, stops: bool = False) -> None:
         """Print the record of an epoch if it is one to print.
@@ -270,7 +270,7 @@ class TrainingLoop(Dispatch):
         self._settings["average_decay"] = averaging.step_decay if averaging is not None else 0.0
         self._progress = progress
         self._dropout_schedule = dropout_schedule
-        self._array_rates = optimizer.array_rates(model.architecture.parameter_shapes())
+        self._array_rates = optimizer.array_rates(model._shapes)
 
     def fit(self) -> History:
         """Train all epochs and return the history.
@@ -291,7 +291,8 @@ class TrainingLoop(Dispatch):
         self._policy.require_measured((*self._callbacks.values(), schedule))
         self._restore(schedule, resumes=self._resumes)
         self._call("on_train_begin")
-        self._rates(1)  # raises errors of the rates before the last training is discarded
+        if not isinstance(schedule, float):
+            self._next_rate()  # raises its errors before the last training is discarded
         self._begin()
         if self._now.kept is not None:
             self.model._put_parameters(self._now.kept)
@@ -314,7 +315,8 @@ class TrainingLoop(Dispatch):
         completed = not self._has_ended
         if self._averaging is not None and self._run.has_averages:
             self._run.show_averages()
-        self._settle(stops=False)
+        if self._now.stops:
+            self._settle(stops=False)
         return completed
 
     def end(self) -> None:
@@ -329,23 +331,23 @@ class TrainingLoop(Dispatch):
         return self._run.steps_in(self._now.epoch)
 
     def _next_rate(self) -> float:
-        return float(self._rates(1)[0])
+        return float(self._rates(self._times(self._steps_done(), 1))[0])
 
-    def _rates(self, count: int) -> npt.NDArray[np.float64]:
-        """Return the learning rates of the next `count` steps."""
+    def _rates(self, times: tuple[int, int, int, int]) -> npt.NDArray[np.float64]:
+        """Return the learning rates of the steps of `_times`."""
         if self._override is not None:
-            return np.full(count, self._override)
-        return self._optimizer.rates(*self._times(count))
+            return np.full(times[1], self._override)
+        return self._optimizer.rates(*times)
 
-    def _times(self, count: int) -> tuple[int, int, int, int]:
-        """Return the arguments of a schedule for the next `count` steps."""
-        first = self._now.epoch * self.steps_per_epoch + self._steps_done()
-        return first, count, self.steps_per_epoch, self.epochs
+    def _times(self, first: int, count: int) -> tuple[int, int, int, int]:
+        """Return the arguments of a schedule for `count` steps from step `first` of the epoch."""
+        before = self._now.epoch * self.steps_per_epoch
+        return before + first, count, self.steps_per_epoch, self.epochs
 
-    def _dropout_factors(self, count: int) -> list[float]:
+    def _dropout_factors(self, times: tuple[int, int, int, int]) -> list[float]:
         if self._dropout_schedule is None:
             return []
-        return [float(f) for f in self._dropout_schedule.rates(*self._times(count))]
+        return [float(f) for f in self._dropout_schedule.rates(*times)]
 
     def _call_missed(self) -> None:
         """Call the callbacks that were not called because of an exception in the last fit."""
@@ -354,8 +356,8 @@ class TrainingLoop(Dispatch):
             self._call_epoch_end(now.record)
         elif now.told:
             self._run.hide_averages()
-            if self._steps_done():
-                self._call_step_end()
+            if done := self._steps_done():
+                self._call_step_end(done)
             else:
                 self._call_remaining("on_epoch_begin")
 
@@ -374,24 +376,24 @@ class TrainingLoop(Dispatch):
 
     def _fit_epoch(self) -> Record | None:
         """Train an epoch and return its record; None if a callback ended the training within it."""
-        order = self._policy.order()
-        if self._now.rate is None:
-            self._settle(rate=self.learning_rate)
-        self._call_step_end()
-        with self._reading() as reading:
-            while self._steps_done() < self.steps_per_epoch and not self._stops:
+        order, done = self._policy.order(), self._steps_done()
+        self._call_step_end(done)
+        with self._reading(done) as reading:
+            while done < self.steps_per_epoch and not self._stops:
                 start = time.perf_counter()
                 try:
-                    self._steps(order, reading)
+                    self._steps(done, order, reading)
                 finally:
                     self._settle(seconds=self._now.seconds + time.perf_counter() - start)
-                self._call_step_end()
-        if self._steps_done() < self.steps_per_epoch:
+                done = self._steps_done()
+                self._call_step_end(done)
+        if done < self.steps_per_epoch:
             return None
         self._show_averages()
-        measured = self._means(self._policy.totals(self._run, self._now.epoch))
-        record: Record = {"epoch": self.epoch + 1, **measured, "seconds": self._now.seconds}
-        record |= {"learning_rate": self._now.rate, "epochs": self.epochs}
+        now = self._now
+        measured = self._means(self._policy.totals(self._run, now.epoch))
+        record: Record = {"epoch": self.epoch + 1, **measured, "seconds": now.seconds}
+        record |= {"learning_rate": now.rate, "epochs": self.epochs}
         if self._group is None:
             return self._policy.completed(record)
         parameters = self.model.parameters().values()
@@ -400,11 +402,11 @@ class TrainingLoop(Dispatch):
             record = self._policy.completed(record)
         return self._group.of_first(record)
 
-    def _reading(self) -> Reading | nullcontext[None]:
+    def _reading(self, done: int) -> Reading | nullcontext[None]:
         """Begin to read the rest of the epoch, if the samples are not in memory."""
-        if not isinstance(self._data, Stream) or self._steps_done() == self.steps_per_epoch:
+        if not isinstance(self._data, Stream) or done == self.steps_per_epoch:
             return nullcontext()
-        return self._data.read(self._planned, self._now.epoch, self._steps_done())
+        return self._data.read(self._planned, self._now.epoch, done)
 
     def _steps_read(self, first: int, reading: Reading) -> int:
         """Wait for samples, and return how many steps from `first` on have them."""
@@ -424,9 +426,10 @@ class TrainingLoop(Dispatch):
         ]
         return min([left, self._policy.step_limit or left, *distances])
 
-    def _steps(self, order: npt.NDArray[np.int64] | None, reading: Reading | None) -> None:
+    def _steps(
+        self, first: int, order: npt.NDArray[np.int64] | None, reading: Reading | None
+    ) -> None:
         """Train up to the next call of a callback or of the policy, or as far as is read."""
-        first = self._steps_done()
         left = self.steps_per_epoch - first
         if reading is not None:
             left = self._steps_read(first, reading)
@@ -434,9 +437,9 @@ class TrainingLoop(Dispatch):
                 return
         count = self._steps_to_next_call(left)
         data: Any = self._data if reading is None else reading.data(first + count)
-        rates = self._rates(count)
-        constant = bool((rates == rates[0]).all())
-        self._settings["learning_rate"] = float(rates[0])
+        times = self._times(first, count)
+        rates = self._rates(times)
+        constant = count == 1 or bool((rates == rates[0]).all())
         report: Callable[[int, float, float, float], object] | None = None
         progress = self._progress
         samples = len(data) if reading is None else self._planned.samples
@@ -447,19 +450,23 @@ class TrainingLoop(Dispatch):
                 shown = correct / total if self._policy.has_accuracy else None
                 progress(done, done if samples == UNKNOWN else samples, loss / total, shown)
 
-        self._settle(step_rate=float(rates[-1]))
+        now, first_rate, last_rate = self._now, float(rates[0]), float(rates[-1])
+        if now.rate is None or now.step_rate != last_rate:
+            rate = first_rate if now.rate is None else now.rate
+            self._settle(rate=rate, step_rate=last_rate)
+        self._settings["learning_rate"] = first_rate
         result = self._run.epoch(
             data,
             self._settings,
             order=order,
             shuffle=self._planned.shuffle and reading is None,
-            epoch=self._now.epoch,
+            epoch=now.epoch,
             first_step=first,
             steps=count,
             drop_last=self._planned.drop_last,
             learning_rates=() if constant else rates.tolist(),
-            decays=self._optimizer.decays(*self._times(count)),
-            dropout_factors=self._dropout_factors(count),
+            decays=self._optimizer.decays(*times),
+            dropout_factors=self._dropout_factors(times),
             rates=self._array_rates,
             trainable=self.model._trainable_flags(),
             with_penalty=self._policy.with_penalty,
@@ -468,13 +475,13 @@ class TrainingLoop(Dispatch):
         if result.status == "diverged":
             # An update that overflows after the last step of an epoch belongs to that step.
             step = min(first + result.steps + 1, self.steps_per_epoch)
-            raise self._policy.diverged(self.epoch + 1, step, float(rates[0]))
+            raise self._policy.diverged(self.epoch + 1, step, first_rate)
         if reading is not None:
             reading.release(first + count)
 
-    def _call_step_end(self) -> None:
+    def _call_step_end(self, done: int) -> None:
         """Call `on_step_end` of each callback that is due and was not called after this step."""
-        if self._steps_done() == 0:
+        if done == 0 or not (self._callbacks or self._policy.step_limit):
             return
         step, sums = self.step, self._policy.totals(self._run, self._now.epoch)
         for key, callback in self._callbacks.items():

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastmlp import _core
 from fastmlp.errors import DivergedError
 
-__all__ = ["Group", "Shards", "described_setting", "digest", "ends_together"]
+__all__ = ["WHOLE", "Group", "Shards", "described_setting", "digest", "ends_together"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -234,6 +234,9 @@ class Shards:
         results[0] = messages.results[0]
         communicator.Allgatherv(messages.slice, [gradients[0], messages.slices])
         return 0
+
+
+WHOLE = Shards()  # one, of one process
 
 
 class _Block(NamedTuple):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastmlp.network import Network
 from fastmlp.optimizers import Optimizer
 from fastmlp.schedules import Schedule
 from fastmlp.training.continuation import Continuation, Planned
-from fastmlp.training.processes import Shards
-from fastmlp.training.run import Run, require_rule
+from fastmlp.training.processes import WHOLE, Shards
+from fastmlp.training.run import require_rule
 from fastmlp.training.states import kind_of
 
 __all__ = ["prepared", "rate_source", "require_same_rates"]
@@ -27,7 +25,7 @@ def prepared(
     threads: int | None,
     resume: bool,
     total_epochs: int | None,
-    shards: Shards | None = None,
+    shards: Shards = WHOLE,
 ) -> Continuation:
     """Prepare a training and return its continuation.
 
@@ -43,18 +41,16 @@ def prepared(
     if resume:
         planned = _resumed_plan(last, planned, optimizer, total_epochs)
     elif total_epochs is not None:
-        planned = replace(planned, epochs=total_epochs)
-    # Free the memory of the last run before the next run allocates its own.
-    state = last.put_aside()
-    run = Run(model, planned.batch_size, optimizer.rule, threads, shards)
-    run.smallest_batch(planned.samples, planned.drop_last)
-    if resume and state is not None:
-        run.restore(state)
+        planned = planned.changed(epochs=total_epochs)
     new = last if resume else Continuation()
+    if not resume:
+        last.put_aside()  # frees the memory of its run
+    run = new.run_for(model, planned.batch_size, optimizer.rule, threads, shards)
+    run.smallest_batch(planned.samples, planned.drop_last)
     now = new.progress
     source = rate_source(optimizer)
     override = now.override if now.source == source else None
-    new.settle(replace(now, planned=planned, source=source, override=override))
+    new.settle(now.changed(planned=planned, source=source, override=override))
     new.run = run
     new.saved = None
     return new
@@ -74,7 +70,7 @@ def _resumed_plan(
             "this model"
         )
     if last.rule is not None:
-        require_rule({"rule": np.array(last.rule)}, optimizer.rule)
+        require_rule(last.rule, optimizer.rule)
     done, old = last.progress.epoch, last.progress.planned
     epochs = done + planned.epochs
     if total_epochs is not None and total_epochs < epochs:
@@ -82,12 +78,8 @@ def _resumed_plan(
             f"total_epochs must be >= {epochs}, of which {done} are done, got {total_epochs}"
         )
     if old is None:
-        return replace(planned, epochs=epochs if total_epochs is None else total_epochs)
-    changed = [
-        f"{name} {planned.epoch_settings[name]} in place of {value}"
-        for name, value in old.epoch_settings.items()
-        if planned.epoch_settings[name] != value
-    ]
+        return planned.changed(epochs=epochs if total_epochs is None else total_epochs)
+    changed = old.changes_of(planned)
     if last.steps and changed:
         raise ValueError(
             f"resume: the last training was cut in epoch {done + 1} after step {last.steps} of "
@@ -95,9 +87,10 @@ def _resumed_plan(
             f"{', '.join(changed)}"
         )
     if total_epochs is not None:
-        return replace(planned, epochs=total_epochs)
-    new = replace(planned, epochs=max(epochs, old.epochs))
-    if last.progress.source == rate_source(optimizer):
+        return planned.changed(epochs=total_epochs)
+    new = planned.changed(epochs=max(epochs, old.epochs))
+    rate = optimizer.learning_rate
+    if isinstance(rate, Schedule) and last.progress.source == rate_source(optimizer):
         cure = "Pass total_epochs, the epochs of all fits together, to the first fit"
         if changed:
             cure = f"Use the settings of the last fit, got {', '.join(changed)}"
@@ -105,7 +98,7 @@ def _resumed_plan(
             ", or give the schedule a length of its own; "
             f"total_epochs={new.epochs} in this fit replans the schedule from this epoch"
         )
-        require_same_rates(optimizer.learning_rate, old, new, cure)
+        require_same_rates(rate, old, new, cure)
     return new
 
 

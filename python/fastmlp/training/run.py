@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from fastmlp.losses import core_function
 from fastmlp.network import Network
 from fastmlp.network.samples import Data
 from fastmlp.optimizers import ArrayRate
-from fastmlp.training.processes import Shards
+from fastmlp.training.processes import WHOLE, Shards
 from fastmlp.validation import core_array, require_held, thread_count
 
 __all__ = ["Report", "Run", "StepSums"]
@@ -26,8 +25,7 @@ _NUMBERS = ("slots.", "averages.", "start.")
 Progress = Callable[[int, float, float, float], object]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """Measures of steps: sums over samples, each computed before the step that it caused.
 
     The sums cover the epoch so far, not only the call, so that they do not depend on how an epoch
@@ -85,17 +83,32 @@ class Run:
         batch_size: int,
         rule: str,
         threads: int | None = None,
-        shards: Shards | None = None,
+        shards: Shards = WHOLE,
     ) -> None:
         self._model = model
         self.batch_size = batch_size
         self.rule = rule
-        self._shards = Shards() if shards is None else shards
-        own = (self._shards.count, self._shards.begin, self._shards.end)
-        self._run = model._core_run(batch_size, rule, thread_count(threads), own)
+        self._shards = shards
+        self._arguments = _core_arguments(model, batch_size, rule, threads, self._shards)
+        self._run = model._core_run(*self._arguments[1:])
         self._loss_function = core_function(model.architecture.losses)
         self._seed = model.architecture.seed
         self._held: dict[str, float] = {}  # settings that have been checked
+
+    def suits(
+        self,
+        model: Network,
+        batch_size: int,
+        rule: str,
+        threads: int | None = None,
+        shards: Shards = WHOLE,
+    ) -> bool:
+        """Whether a new run by these arguments with the state of this one would train alike.
+
+        A run that shares its batches with other processes suits one training only.
+        """
+        arguments = _core_arguments(model, batch_size, rule, threads, shards)
+        return shards.size == 1 and arguments == self._arguments
 
     def epoch(
         self,
@@ -191,10 +204,10 @@ class Run:
         self, settings: Mapping[str, float], learning_rates: Sequence[float]
     ) -> None:
         """Require that the dtype can represent the settings; decaying rates may end at 0."""
-        for name, value in settings.items():
-            if self._held.get(name) != value:
+        if settings != self._held:
+            for name, value in settings.items():
                 require_held(name, value, self._model.dtype, vanishes=name == "learning_rate")
-                self._held[name] = value
+            self._held = dict(settings)
         if len(learning_rates):
             for rate in (min(learning_rates), max(learning_rates)):
                 require_held("learning_rate", rate, self._model.dtype, vanishes=True)
@@ -260,7 +273,8 @@ class Run:
         ValueError
             The state belongs to another rule or network.
         """
-        require_rule(state, self.rule)
+        # Not str(array): after an interrupt in it, NumPy returns "..." for that array from then on.
+        require_rule(np.asarray(state["rule"]).item(), self.rule)
         dtype = self._model.dtype
         arrays = {
             name: core_array(value, _type_of(name, value, dtype)) for name, value in state.items()
@@ -283,6 +297,14 @@ class Run:
         self._run.hide_averages()
 
 
+def _core_arguments(
+    model: Network, batch_size: int, rule: str, threads: int | None, shards: Shards
+) -> tuple[Any, int, str, int, tuple[int, int, int]]:
+    """Return the network of the core, and the other arguments of a run on it."""
+    own = (shards.count, shards.begin, shards.end)
+    return model._network, batch_size, rule, thread_count(threads), own
+
+
 def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in which the core takes an array of a state."""
     if name.startswith(_NUMBERS):
@@ -290,9 +312,7 @@ def _type_of(name: str, value: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64) if name in ("moments", "position") else value.dtype
 
 
-def require_rule(state: Mapping[str, Array], rule: str) -> None:
-    """Raise ValueError unless a state belongs to this rule."""
-    # Not str(array): after an interrupt in it, NumPy returns "..." for that array from then on.
-    used = np.asarray(state["rule"]).item()
+def require_rule(used: str, rule: str) -> None:
+    """Raise ValueError unless a training by the rule `used` is continued by the same."""
     if used != rule:
         raise ValueError(f"resume needs the optimizer that was used before, {used}, got {rule}")
