@@ -28,7 +28,13 @@ if TYPE_CHECKING:
         ModelCheckpoint,
     )
     from fastmlp.environment import info
-    from fastmlp.errors import DataUnavailableError, DivergedError, FormatError, SourceError
+    from fastmlp.errors import (
+        DataUnavailableError,
+        DivergedError,
+        FormatError,
+        RankError,
+        SourceError,
+    )
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.cross_validation import CrossValidation, cross_validate
@@ -107,6 +113,7 @@ __all__ = [
     "Poisson",
     "Quantile",
     "RMSprop",
+    "RankError",
     "SGD",
     "SWA",
     "Sign",
@@ -171,6 +178,7 @@ _HOMES = {
         "DataUnavailableError",
         "DivergedError",
         "FormatError",
+        "RankError",
         "SourceError",
         "TrainingWarning",
     ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastmlp import extras
-from fastmlp.cli.errors import classify
+from fastmlp.cli.errors import classify, printable
 
 if TYPE_CHECKING:
     from fastmlp.training.processes import Group
@@ -25,7 +25,7 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 def ranks() -> Iterator[Group | None]:
     """Return the processes of this command; None if mpiexec did not start several.
 
-    The first alone reports errors. One before the training ends all of them in order.
+    The first alone reports an error that all have, or that all learn. Another one ends them at once.
     """
     sizes = [os.environ[name] for name in _SIZES if name in os.environ]
     if not sizes or not sizes[0].isdecimal() or int(sizes[0]) < 2:
@@ -34,7 +34,7 @@ def ranks() -> Iterator[Group | None]:
     communicator = extras.require("mpi", "mpi4py.MPI").COMM_WORLD
     from fastmlp.training.processes import Group
 
-    group = Group(communicator)
+    group = Group(communicator, _reported)
     try:
         yield group
     except BaseException as error:
@@ -42,3 +42,11 @@ def ranks() -> Iterator[Group | None]:
         if group.is_first:
             raise
         raise click.exceptions.Exit(int(classify(error)[0])) from None
+
+
+def _reported(rank: int, error: BaseException) -> int:
+    """Print an error that one process has within a step, and return the exit code."""
+    code, message = classify(error)
+    text = f"fastmlp: error: rank {rank} failed: {message}; continue with 'fastmlp train --resume'"
+    click.echo(printable(text), err=True)
+    return int(code)

@@ -396,9 +396,8 @@ class TrainingLoop(Dispatch):
             return self._policy.completed(record)
         parameters = self.model.parameters().values()
         self._group.require_equal("the parameters", digest(*parameters))
-        if self._group.is_first:
-            record = self._policy.completed(record)
-        return self._group.of_first(record)
+        is_first = self._group.is_first
+        return self._group.of_first(lambda: self._policy.completed(record) if is_first else record)
 
     def _reading(self) -> Reading | nullcontext[None]:
         """Begin to read the rest of the epoch, if the samples are not in memory."""
