@@ -156,7 +156,7 @@ template <typename T>
 EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
-  if (request.training) smallest_batch(request.samples.count, request.drop_last, request.trainable);
+  if (request.training) smallest_batch(request.count(), request.drop_last, request.trainable);
   const SampleOrder order = order_of(request);
   require(!state_.shards.exchanges() || request.exchange, "shards of other processes need an exchange");
   const std::int64_t rows = std::min(state_.shard_rows, request.samples.count);

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Group, Lion, Nadam, RMSprop
     from fastmlp.training.lbfgs import LBFGS
     from fastmlp.training.lr_finder import LearningRates
+    from fastmlp.training.shares import rows_of_rank
 
 __all__ = [
     "__version__",
@@ -135,6 +136,7 @@ __all__ = [
     "metrics",
     "permutation_importance",
     "plot",
+    "rows_of_rank",
     "schedules",
     "streams",
 ]
@@ -212,6 +214,7 @@ _HOMES = {
         "UserLoss",
     ),
     "training.lr_finder": ("LearningRates",),
+    "training.shares": ("rows_of_rank",),
     "experiment.bagging": ("BaggedModel",),
     "experiment.cross_validation": (
         "CrossValidation",

@@ -67,6 +67,16 @@ JOBS: dict[str, dict[str, Any]] = {
         "model": {"dtype": "float64", "input_noise": 0.1},
         "fit": {"rule": "SGD", "settings": {"momentum": 0.9}, "averages": True, "shards": 7},
     },
+    "own samples": {"fit": {"own_samples": True, "settings": {"clip_norm": 0.1}}},
+    "own samples in order": {
+        "weighs": False,
+        "model": {"members": 2},
+        "fit": {"own_samples": True, "shards": 5, "batch_size": 13, "shuffle": False},
+    },
+    "own samples of whole batches": {
+        "model": {"dtype": "float64"},
+        "fit": {"own_samples": True, "shards": 7, "drop_last": True},
+    },
     "members": {"model": {"members": 3}, "patience": 1, "fit": {"epochs": 30, "batch_size": 13}},
 }
 
@@ -77,6 +87,22 @@ def test_bits_do_not_depend_on_the_number_of_ranks(name: str) -> None:
     alone = mpi_training.train(job, None)
     for ranks in (1, 2, 3, 4):
         assert trained(ranks, **job) == alone, f"{ranks} ranks"
+
+
+def test_each_rank_maps_its_samples_of_a_file_alone(tmp_path: Path) -> None:
+    """The pages of the file that a rank has in memory are those of its samples."""
+    path = tmp_path / "x.npy"
+    x = np.lib.format.open_memmap(path, "w+", np.float32, (100_000, 256))
+    x[:] = np.random.default_rng(1).standard_normal((1000, 256)).repeat(100, 0)
+    x.flush()
+    done = run_ranks(4, str(TESTS / "support" / "mpi_mapped.py"), str(path))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    share = path.stat().st_size / 4
+    assert len(result["mapped"]) == 4
+    assert all(0.9 * share < size < 1.1 * share for size in result["mapped"]), result
+    alone = run_ranks(1, str(TESTS / "support" / "mpi_mapped.py"), str(path))
+    assert json.loads(alone.stdout)["parameters"] == result["parameters"]
 
 
 def test_the_default_is_a_shard_for_each_rank() -> None:
@@ -149,15 +175,23 @@ def test_a_rank_that_runs_out_of_memory_ends_all(number: int) -> None:
         ({"fit": {"shards": 4}}, "shards is 12 on rank 0 and 4 on 1"),
         ({"fit": {"settings": {"learning_rate": 0.5}}}, "optimizer is Adam("),
         ({"swaps": True}, "x is "),
+        ({"fit": {"own_samples": True}}, "own_samples is False on rank 0 and True on 1"),
         ({"fit": {"epochs": 0}}, "rank 1 failed: ValueError: epochs"),
     ],
-    ids=["batch_size", "seed", "samples", "shards", "optimizer", "order", "invalid"],
+    ids=["batch_size", "seed", "samples", "shards", "optimizer", "order", "own", "invalid"],
 )
 def test_arguments_that_differ_are_refused_on_every_rank(own: dict[str, Any], message: str) -> None:
     done = run_training(2, ranks={"1": own})
     assert done.returncode != 0
     assert message in done.stderr
     assert "Abort" not in done.stderr
+
+
+def test_a_rank_must_have_the_samples_of_its_shards() -> None:
+    done = run_training(2, fit={"own_samples": True}, ranks={"1": {"more": -3}})
+    assert done.returncode != 0
+    message = "x must have the 66 samples of shards 6 to 11 with own_samples, of 147 in all"
+    assert message in done.stderr
 
 
 def test_there_are_no_more_ranks_than_shards() -> None:

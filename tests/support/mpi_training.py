@@ -85,10 +85,15 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
         model = fastmlp.MLP([9, *options.pop("hidden", [17]), 2], **options)
     if "memory" in own:
         limit_memory(own["memory"])
+    rows = slice(samples)
+    if fit.get("own_samples"):
+        sizes = {name: fit[name] for name in ("batch_size", "shards")}
+        rows = fastmlp.rows_of_rank(samples, **sizes, communicator=communicator)
+        rows = slice(rows.start, rows.stop + own.get("more", 0))
     history = model.fit(
-        x[:samples],
-        y[:samples],
-        sample_weight=weights[:samples],
+        x[rows],
+        y[rows],
+        sample_weight=weights[rows] if job.get("weighs", True) else None,
         validation_data=(x[:30], y[:30]),
         callbacks=callbacks,
         communicator=communicator,

@@ -33,7 +33,8 @@ _SHAPES = {"moments": (4,), "position": (15,)}
 class Planned:
     """The plan of a training: samples, batches and epochs, from which schedules take its length.
 
-    `shuffle_buffer` is 0 if all samples are in memory or in their order; see `MLP.fit`.
+    `shuffle_buffer` is 0 if all samples are in memory or in their order, and `samples` are those of
+    all processes; see `MLP.fit`.
     """
 
     samples: int
@@ -43,6 +44,7 @@ class Planned:
     shuffle: bool = True
     shards: int = 1
     shuffle_buffer: int = 0
+    own_samples: bool = False
 
     @property
     def steps_per_epoch(self) -> int:

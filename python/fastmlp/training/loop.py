@@ -27,6 +27,7 @@ from fastmlp.training.continuation import Continuation, Progress
 from fastmlp.training.dispatch import Dispatch
 from fastmlp.training.processes import Group, digest
 from fastmlp.training.run import Run, StepSums
+from fastmlp.training.shares import Share
 from fastmlp.training.states import checked_state, kind_of
 from fastmlp.training.stream import UNKNOWN, Reading, Stream
 
@@ -218,6 +219,8 @@ class TrainingLoop(Dispatch):
         Factor of the rates of dropout for every step.
     group : Group, optional
         Processes that train the network together. The first measures, prints and decides.
+    share : Share, optional
+        `data` as the samples of the shards of this process alone.
     """
 
     def __init__(
@@ -243,6 +246,7 @@ class TrainingLoop(Dispatch):
         uncounted: int = 0,
         dropout_schedule: Schedule | None = None,
         group: Group | None = None,
+        share: Share | None = None,
     ) -> None:
         if verbose and in_notebook():
             verbose = False
@@ -264,6 +268,7 @@ class TrainingLoop(Dispatch):
         self._resumes = resumes
         self._run = run
         self._data = data
+        self._share = share
         self._optimizer = optimizer
         self._settings = optimizer.settings()
         self._averaging = averaging
@@ -374,7 +379,9 @@ class TrainingLoop(Dispatch):
 
     def _fit_epoch(self) -> Record | None:
         """Train an epoch and return its record; None if a callback ended the training within it."""
-        order = self._policy.order()
+        places: Mapping[str, Any] = {"order": self._policy.order()}
+        if self._share is not None:
+            places = self._share.places(self._planned, self._now.epoch)
         if self._now.rate is None:
             self._settle(rate=self.learning_rate)
         self._call_step_end()
@@ -382,7 +389,7 @@ class TrainingLoop(Dispatch):
             while self._steps_done() < self.steps_per_epoch and not self._stops:
                 start = time.perf_counter()
                 try:
-                    self._steps(order, reading)
+                    self._steps(places, reading)
                 finally:
                     self._settle(seconds=self._now.seconds + time.perf_counter() - start)
                 self._call_step_end()
@@ -423,7 +430,7 @@ class TrainingLoop(Dispatch):
         ]
         return min([left, self._policy.step_limit or left, *distances])
 
-    def _steps(self, order: npt.NDArray[np.int64] | None, reading: Reading | None) -> None:
+    def _steps(self, places: Mapping[str, Any], reading: Reading | None) -> None:
         """Train up to the next call of a callback or of the policy, or as far as is read."""
         first = self._steps_done()
         left = self.steps_per_epoch - first
@@ -438,7 +445,7 @@ class TrainingLoop(Dispatch):
         self._settings["learning_rate"] = float(rates[0])
         report: Callable[[int, float, float, float], object] | None = None
         progress = self._progress
-        samples = len(data) if reading is None else self._planned.samples
+        samples = self._planned.samples
         if progress is not None:
 
             def report(done: int, weight: float, loss: float, correct: float) -> None:
@@ -450,7 +457,7 @@ class TrainingLoop(Dispatch):
         result = self._run.epoch(
             data,
             self._settings,
-            order=order,
+            **places,
             shuffle=self._planned.shuffle and reading is None,
             epoch=self._now.epoch,
             first_step=first,

@@ -328,6 +328,11 @@ class Shards:
         self._messages: _Messages | None = None
 
     @property
+    def own(self) -> range:
+        """The shards of this process."""
+        return range(self.begin, self.end)
+
+    @property
     def exchange(self) -> Callable[[Array, Array, int], int] | None:
         """The function that the core calls in every step; None if no other process has shards."""
         return None if self.size == 1 else self._exchange
