@@ -30,7 +30,7 @@ class SourceError(RuntimeError):
 
 
 class RankError(RuntimeError):
-    """Another process of a training failed; ``__cause__`` is its exception.
+    """Another process of a training failed; ``__cause__`` is its exception, if it can be sent.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class RankError(RuntimeError):
         Its rank in the communicator.
     """
 
-    def __init__(self, rank: int, error: BaseException) -> None:
-        super().__init__(f"rank {rank} failed: {type(error).__name__}: {error}".rstrip(": "))
+    def __init__(self, rank: int, error: str) -> None:
+        super().__init__(f"rank {rank} failed: {error}")
         self.rank = rank
 
 

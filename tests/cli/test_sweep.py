@@ -284,6 +284,7 @@ def test_processes_that_begin_together_end_with_the_same_trials(here, tmp_path):
     join = ("--resume", "shared", "--trials", 9, "--json")
     with started(*join, cwd=tmp_path) as one, started(*join, cwd=tmp_path) as other:
         ends = [process.communicate(timeout=TIMEOUT) for process in (one, other)]
+    assert one.returncode == other.returncode == 0, ends
     results = [json.loads(output)["trials"] for output, _ in ends]
     assert results[0] == results[1]
     assert [trial["number"] for trial in results[0]] == list(range(9))

@@ -20,6 +20,7 @@ import pytest
 import fastmlp
 from fastmlp.experiment.locking import DirectoryInUseError, locked
 from support import mpi_training, random_networks
+from support.cli_process import answer_signals
 
 TESTS = Path(__file__).resolve().parents[1]
 # The wheel of mpich puts it beside the interpreter.
@@ -281,6 +282,7 @@ def test_command_that_a_signal_ends_is_resumed_by_another_number_of_ranks(
     with subprocess.Popen(
         [str(MPIEXEC), "-n", str(ranks), sys.executable, *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        preexec_fn=answer_signals,
     ) as mpiexec:  # fmt: skip
         try:
             assert mpiexec.stderr is not None
@@ -308,15 +310,43 @@ def test_command_that_a_signal_ends_is_resumed_by_another_number_of_ranks(
     assert parameters_of(run / "last.safetensors") == whole, f"{drawn}, resumed by {other}"
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_command_that_a_signal_ends_while_it_starts(number: int, table: Path) -> None:
+    """No process waits for one that ended before MPI connected them."""
+    random = np.random.default_rng([SEED, 7, number])
+    end = ["interrupted", "terminated"][int(random.integers(2))]
+    rank, delay = int(random.integers(2)), float(random.uniform(0.3, 2.5))
+    drawn = f"seed {SEED}: rank {rank} {end} after {delay:.3f} s"
+    command = train_command(table, "run", "--epochs", "100000")
+    with subprocess.Popen(
+        [str(MPIEXEC), "-n", "2", sys.executable, *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        preexec_fn=answer_signals,
+    ) as mpiexec:  # fmt: skip
+        try:
+            time.sleep(delay)
+            os.kill(process_of_rank(mpiexec.pid, rank), SIGNALS[end])
+            _, errors = mpiexec.communicate(timeout=HUNG)
+        finally:
+            mpiexec.kill()
+    assert mpiexec.returncode != 0, drawn
+    assert errors.count("fastmlp: ") <= 1, drawn + errors
+
+
 def process_of_rank(mpiexec: int, rank: int) -> int:
-    """Return the process of a rank, a child of a child of mpiexec."""
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            parent = int((entry.parent / "stat").read_text().rpartition(")")[2].split()[1])
-            above = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
-            if above == mpiexec and f"PMI_RANK={rank}".encode() in entry.read_bytes().split(b"\0"):
-                return int(entry.parent.name)
+    """Wait for the process of a rank, a child of a child of mpiexec, and return it."""
+    end = time.monotonic() + HUNG
+    while time.monotonic() < end:
+        for entry in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                parent, rank_of = parent_of(int(entry.parent.name)), f"PMI_RANK={rank}".encode()
+                if parent_of(parent) == mpiexec and rank_of in entry.read_bytes().split(b"\0"):
+                    return int(entry.parent.name)
     raise AssertionError(f"mpiexec has no rank {rank}")
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def wait_until_free(run: Path) -> None:

@@ -346,6 +346,8 @@ def test_shards_with_samples_of_their_own_take_them_in_a_drawn_order(number: int
     batch, weighs = int(random.integers(5, 40)), bool(random.integers(2))
     shards = int(random.integers(1, min(batch, samples, 9) + 1))
     x = random.standard_normal((samples, 4)).astype("float32")
+    if random.integers(3) == 0:
+        x = pytest.importorskip("scipy.sparse").csr_matrix(x * (x > 0.5))
     y = random.integers(0, 3, samples)
     # Integers, whose sums are exact in any order.
     weight = random.integers(1, 4, samples).astype("float32") if weighs else None

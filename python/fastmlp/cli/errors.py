@@ -85,7 +85,9 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.TERMINATED, "terminated"
     if isinstance(error, click.ClickException):
         return ExitCode.USAGE, _usage_message(error)
-    if isinstance(error, RankError) and error.__cause__ is not None:
+    if isinstance(error, RankError):
+        if error.__cause__ is None:
+            return ExitCode.UNEXPECTED, str(error)
         code, message = classify(error.__cause__)
         return code, f"rank {error.rank} failed: {message}"
     if isinstance(error, DataUnavailableError):

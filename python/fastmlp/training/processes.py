@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import hashlib
-import pickle
 import re
 import signal
 import sys
@@ -94,15 +95,14 @@ class Group:
             Another process failed.
         """
         self._signals.hold()
-        told: list[tuple[int, BaseException | None, R]] = self.communicator.allgather(
-            (self._signals.first, failure and _portable(failure), value)
-        )
-        self._ends_alike = any(failed is not None for _, failed, _ in told)
+        told: list[tuple[int, tuple[str, BaseException | None], R]]
+        told = self.communicator.allgather((self._signals.first, _told(failure), value))
+        self._ends_alike = any(text for _, (text, _), _ in told)
         if failure is not None:
             raise failure
-        for rank, (_, failed, _) in enumerate(told):
-            if failed is not None:
-                raise RankError(rank, failed) from failed
+        for rank, (_, (text, error), _) in enumerate(told):
+            if text:
+                raise RankError(rank, text) from error
         self.answer(next((number for number, _, _ in told if number), 0))
         return [value for _, _, value in told]
 
@@ -194,7 +194,7 @@ class Group:
                 time.sleep(_FORWARDING)
                 self.communicator.Abort(code)
             self._ends_alike = True
-            self.communicator.allgather((0, _portable(error), None))
+            self.communicator.allgather((0, _told(error), None))
         self._signals.release()
 
 
@@ -252,14 +252,18 @@ def _attempted(action: Callable[[], R]) -> tuple[R, Exception | None]:
         return cast("R", None), error
 
 
-def _portable(error: BaseException) -> BaseException:
-    """Return an error that other processes can load: the same, if that is possible."""
-    try:
-        if type(pickle.loads(pickle.dumps(error))) is type(error):
-            return error
-    except Exception:  # that of a class which expects other arguments
-        pass
-    return RuntimeError(f"{type(error).__name__}: {error}")
+def _told(error: BaseException | None) -> tuple[str, BaseException | None]:
+    """Return an error as other processes learn of it: its text, and itself if they can load it."""
+    if error is None:
+        return "", None
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    parts = (*error.args, *vars(error).values())
+    known = type(error).__module__.partition(".")[0] in ("builtins", "fastmlp")
+    if known and all(isinstance(part, (str, bytes, int, float, type(None))) for part in parts):
+        with contextlib.suppress(Exception):  # that of a class which expects other arguments
+            if type(copy.copy(error)) is type(error):
+                return text, error
+    return text, None
 
 
 def _print_traceback(rank: int, error: BaseException) -> int:
