@@ -14,6 +14,7 @@ from fastmlp._files import try_lock
 __all__ = ["DirectoryInUseError", "Member", "Turns", "locked"]
 
 _WAIT_SECONDS = 0.002
+_SUFFIX = ".process"
 
 
 class DirectoryInUseError(RuntimeError):
@@ -86,6 +87,8 @@ class Turns:
 class Member:
     """This process as one of several that work in a directory and see when another ends.
 
+    They call its methods in turns, so that none looks at a process that is about to join.
+
     Parameters
     ----------
     directory : pathlib.Path
@@ -110,14 +113,16 @@ class Member:
             _try(self._descriptor)
 
     def leave(self) -> None:
-        """End the work; further calls do nothing."""
+        """End the work, and remove what processes have left that were killed."""
         if self._descriptor >= 0:
-            self._path(self.name).unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
+        for path in self._directory.glob(f"*{_SUFFIX}"):
+            if self.has_ended(path.stem):
+                path.unlink(missing_ok=True)
 
     def has_ended(self, name: str) -> bool:
-        """Whether a process, by its name, works no more; its file is then removed."""
+        """Whether a process, by its name, works no more."""
         if name == self.name:
             return self._descriptor < 0
         try:
@@ -125,15 +130,12 @@ class Member:
         except FileNotFoundError:
             return True
         try:
-            ended = _try(descriptor)
-            if ended:
-                self._path(name).unlink(missing_ok=True)
-            return ended
+            return _try(descriptor)
         finally:
             os.close(descriptor)
 
     def _path(self, name: str) -> Path:
-        return self._directory / f"{name}.process"
+        return self._directory / f"{name}{_SUFFIX}"
 
 
 def _try(descriptor: int) -> bool:

@@ -197,7 +197,8 @@ class Study:
 
     def close(self) -> None:
         """Tell other processes that this one trains no more."""
-        self._process.leave()
+        with self._turns:
+            self._process.leave()
 
     def ask(self) -> Pending:
         """Draw the values of a new trial and mark it as running."""
