@@ -32,9 +32,10 @@ def objective(trial: optuna.Trial) -> float:
 
 def main(kind: str, path: str, trials: str) -> None:
     optuna.logging.disable_default_handler()
-    storage = RDBStorage(f"sqlite:///{path}", heartbeat_interval=1, grace_period=3)
     if kind == "journal":
         storage = JournalStorage(journal.JournalFileBackend(path))
+    else:
+        storage = RDBStorage(f"sqlite:///{path}", heartbeat_interval=1, grace_period=3)
     study = optuna.create_study(study_name="rates", storage=storage, load_if_exists=True)
     limit = optuna.study.MaxTrialsCallback(int(trials), states=(optuna.trial.TrialState.COMPLETE,))
     study.optimize(objective, callbacks=[limit])
