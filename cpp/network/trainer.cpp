@@ -197,7 +197,7 @@ PlanTurn Trainer<T>::next_turn(std::int64_t left) {
 template <typename T>
 EpochResult Trainer<T>::run_turns(const EpochRequest<T>& request, const SampleOrder& order) {
   using Clock = std::chrono::steady_clock;
-  const std::int64_t epoch_steps = batches_of(state_, request.samples.count, request.drop_last).count();
+  const std::int64_t epoch_steps = batches_of(state_, request.count(), request.drop_last).count();
   const std::int64_t left = std::max<std::int64_t>(epoch_steps - request.first_step, 0);
   const std::int64_t wanted = request.steps < 0 ? left : std::min(request.steps, left);
   EpochRequest<T> part = request;
