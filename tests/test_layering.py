@@ -46,8 +46,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "package": ("",),
     "bench": ("bench",),
     "command line": (
-        "cli.completion", "cli.errors", "cli.files", "cli.folds", "cli.options", "cli.printing",
-        "cli.progress", "cli.ranks",
+        "cli.completion", "cli.errors", "cli.files", "cli.folds", "cli.launch", "cli.options",
+        "cli.printing", "cli.progress", "cli.ranks",
         "cli.runs", "cli.screen", "cli.self_test", "cli.settings", "cli.signals", "cli.sources",
         "cli.variables",
     ),

@@ -181,10 +181,30 @@ std::vector<ArrayRate> array_rates(const Network<T>& network, const py::list& ra
   return result;
 }
 
+/// Lets the samples be those of the shards of this process, if there are `all_samples` in all.
+template <typename T>
+void take_shares(const RunState<T>& state, std::int64_t all_samples, const py::object& batch_weights, bool drop_last,
+                 EpochRequest<T>& request, KeptArguments& kept) {
+  if (all_samples != 0) {
+    const std::int64_t size = state.batch_size;
+    require(all_samples > 0, "all_samples must be positive, or 0 if this process has all");
+    const std::int64_t own = all_samples / size * own_rows(state.shards, size).size() +
+                             own_rows(state.shards, all_samples % size).size();
+    require(request.samples.count == own, "x must have the " + std::to_string(own) +
+                                              " samples of the shards of this process, got " +
+                                              std::to_string(request.samples.count));
+  }
+  request.all_samples = all_samples;
+  if (batch_weights.is_none()) return;
+  const auto array = require_array<double>(batch_weights, "batch_weights");
+  require_shape<double>(array, "batch_weights", {batches_of(state, request.count(), drop_last).count()});
+  request.batch_weights = kept.borrow(array);
+}
+
 template <typename T>
 py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
-                   const py::object& sample_weight, const py::object& order, bool shuffle, std::uint64_t seed,
-                   std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drop_last,
+                   const py::object& sample_weight, std::int64_t all_samples, const py::object& batch_weights,
+                   const py::object& order, bool shuffle, std::uint64_t seed, std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drop_last,
                    const std::vector<double>& learning_rates, const std::vector<double>& decays,
                    const std::vector<double>& dropout_factors, const py::list& rates,
                    const std::vector<bool>& trainable, bool with_penalty, bool record_losses,
@@ -201,7 +221,8 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
   };
   EpochRequest<T> request = make_request(*run.network, x, y, sample_weight, loss_function, kept, read);
   require_layers(run.network->mlp.spec(), trainable);
-  const std::int64_t whole_steps = request.samples.count / run.trainer.state().batch_size + 1;
+  take_shares(run.trainer.state(), all_samples, batch_weights, drop_last, request, kept);
+  const std::int64_t whole_steps = request.count() / run.trainer.state().batch_size + 1;
   require(first_step >= 0 && first_step <= whole_steps,
           "first_step must be a step of the epoch, got " + std::to_string(first_step));
   require(steps >= -1, "steps must be at least 0, or -1 for all that are left, got " + std::to_string(steps));
@@ -488,8 +509,8 @@ void register_training_types(py::module_& module, const char* run_name, const ch
              run.trainer.hide_averages();
            })
       .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::kw_only(),
-           py::arg("sample_weight") = py::none(), py::arg("order") = py::none(), py::arg("shuffle") = true,
-           py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
+           py::arg("sample_weight") = py::none(), py::arg("all_samples") = 0, py::arg("batch_weights") = py::none(),
+           py::arg("order") = py::none(), py::arg("shuffle") = true, py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
            py::arg("drop_last") = false, py::arg("learning_rates") = std::vector<double>{},
            py::arg("decays") = std::vector<double>{}, py::arg("dropout_factors") = std::vector<double>{},
            py::arg("rates") = py::list(), py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,

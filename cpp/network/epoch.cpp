@@ -50,7 +50,7 @@ Epoch<T>::Epoch(RunState<T>& state, const EpochRequest<T>& request, const Sample
       spec_(state.mlp.spec()),
       kernels_(state.mlp.kernels()),
       order_(order),
-      batches_(batches_of(state, request.samples.count, request.drop_last)),
+      batches_(batches_of(state, request.count(), request.drop_last)),
       steps_(requested_steps(batches_, request)),
       first_moments_(state.moments),
       update_(state, request),
@@ -163,10 +163,17 @@ Range Epoch<T>::shard_rows(std::int64_t batch, std::int64_t shard) const {
 }
 
 template <typename T>
+std::int64_t Epoch<T>::first_place(std::int64_t batch) const {
+  const Range rows = batches_.rows(batch);
+  if (request_.all_samples == 0) return rows.begin;
+  return batch * own_rows(state_.shards, batches_.size).size() - own_rows(state_.shards, rows.size()).begin;
+}
+
+template <typename T>
 Range Epoch<T>::next_samples(std::int64_t batch, std::int64_t shard) const {
   const bool same = shard + 1 < state_.shards.own.size();
   const std::int64_t next = same ? batch : batch + 1;
-  const std::int64_t first = batches_.rows(next).begin;
+  const std::int64_t first = first_place(next);
   const Range rows = shard_rows(next, same ? shard + 1 : 0);
   return {first + rows.begin, first + rows.end};
 }
@@ -188,7 +195,9 @@ template <typename T>
 Batch<T> Epoch<T>::make_batch(std::int64_t index, const ThreadState& thread) const {
   const Range rows = batches_.rows(index);
   double weight = static_cast<double>(rows.size());
-  if (request_.sample_weights != nullptr) {
+  if (request_.batch_weights != nullptr) {
+    weight = request_.batch_weights[index];
+  } else if (request_.sample_weights != nullptr) {
     const std::int64_t orders = order_.stride == 0 ? 1 : spec_.members;
     weight = 0;
     for (std::int64_t member = 0; member < orders; ++member) {
@@ -201,7 +210,7 @@ Batch<T> Epoch<T>::make_batch(std::int64_t index, const ThreadState& thread) con
   const std::vector<double>& factors = request_.dropout_factors;
   const std::size_t step = request_.steps_before + thread.steps;
   Batch<T> batch{.index = index,
-                 .first = rows.begin,
+                 .first = first_place(index),
                  .whole = rows.size(),
                  .weight = weight,
                  .step = static_cast<std::uint32_t>(thread.moments.steps),

@@ -38,6 +38,8 @@ class Epoch {
 
   /// Rows of a shard of this process in a batch, relative to the batch.
   Range shard_rows(std::int64_t batch, std::int64_t shard) const;
+  /// Place of the first row of a batch in the order of the samples of this process.
+  std::int64_t first_place(std::int64_t batch) const;
   /// The samples of the shard after the given one, in the same batch or the next.
   Range next_samples(std::int64_t batch, std::int64_t shard) const;
   Batch<T> make_batch(std::int64_t index, const ThreadState& thread) const;

@@ -19,6 +19,11 @@ void add_nodes(Range node, Range range, std::vector<Range>& nodes) {
 
 }  // namespace
 
+Range own_rows(const Shards& shards, std::int64_t rows) {
+  return {even_share(rows, shards.own.begin, shards.count).begin,
+          even_share(rows, shards.own.end - 1, shards.count).end};
+}
+
 std::vector<Range> shard_sums(std::int64_t shards, Range range) {
   std::vector<Range> nodes;
   if (range.size() > 0) add_nodes({0, shards}, range, nodes);

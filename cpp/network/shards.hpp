@@ -19,6 +19,9 @@ struct Shards {
   bool exchanges() const { return own.size() < count; }
 };
 
+/// Of the rows of a batch, those of the shards of this process.
+Range own_rows(const Shards& shards, std::int64_t rows);
+
 /// The largest nodes of the tree within `range`, in order. The left child of a node with n leaves has as many of them
 /// as the largest power of two below n.
 std::vector<Range> shard_sums(std::int64_t shards, Range range);

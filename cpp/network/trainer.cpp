@@ -156,7 +156,7 @@ template <typename T>
 EpochResult Trainer<T>::run_epoch(const EpochRequest<T>& request) {
   Mlp<T>& mlp = state_.mlp;
   require(!state_.shows_averages, "the network has its averages: hide them before the next step");
-  if (request.training) smallest_batch(request.samples.count, request.drop_last, request.trainable);
+  if (request.training) smallest_batch(request.count(), request.drop_last, request.trainable);
   const SampleOrder order = order_of(request);
   require(!state_.shards.exchanges() || request.exchange, "shards of other processes need an exchange");
   const std::int64_t rows = std::min(state_.shard_rows, request.samples.count);
@@ -197,7 +197,7 @@ PlanTurn Trainer<T>::next_turn(std::int64_t left) {
 template <typename T>
 EpochResult Trainer<T>::run_turns(const EpochRequest<T>& request, const SampleOrder& order) {
   using Clock = std::chrono::steady_clock;
-  const std::int64_t epoch_steps = batches_of(state_, request.samples.count, request.drop_last).count();
+  const std::int64_t epoch_steps = batches_of(state_, request.count(), request.drop_last).count();
   const std::int64_t left = std::max<std::int64_t>(epoch_steps - request.first_step, 0);
   const std::int64_t wanted = request.steps < 0 ? left : std::min(request.steps, left);
   EpochRequest<T> part = request;

@@ -69,9 +69,11 @@ using Exchange = std::function<bool(ShardExchange<T>&)>;
 
 template <typename T>
 struct EpochRequest {
-  SampleRows samples;
+  SampleRows samples;  // of all batches, or of the shards of this process alone
   std::vector<GroupTargets<T>> targets;
   const T* sample_weights = nullptr;  // null: all 1
+  std::int64_t all_samples = 0;  // of all processes, where each has those of its shards; 0: this one has all
+  const double* batch_weights = nullptr;  // total weight of each batch; null: the sum over its samples
   UserLoss<T> user_loss;              // for Loss::user_defined
   Exchange<T> exchange;               // where other processes compute some of the shards
   StepSettings settings;
@@ -94,6 +96,9 @@ struct EpochRequest {
   bool differentiates_input = false;
   std::vector<double>* step_losses = nullptr;  // mean loss of each step
   Monitor monitor;
+
+  /// Samples of the epoch.
+  std::int64_t count() const { return all_samples > 0 ? all_samples : samples.count; }
 };
 
 /// The order of the samples in an epoch: one for all members, or one after the other for each of them.

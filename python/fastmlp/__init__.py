@@ -28,7 +28,13 @@ if TYPE_CHECKING:
         ModelCheckpoint,
     )
     from fastmlp.environment import info
-    from fastmlp.errors import DataUnavailableError, DivergedError, FormatError, SourceError
+    from fastmlp.errors import (
+        DataUnavailableError,
+        DivergedError,
+        FormatError,
+        RankError,
+        SourceError,
+    )
     from fastmlp.estimators import MLPClassifier, MLPRegressor
     from fastmlp.experiment.bagging import BaggedModel
     from fastmlp.experiment.cross_validation import CrossValidation, cross_validate
@@ -58,6 +64,7 @@ if TYPE_CHECKING:
     from fastmlp.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Group, Lion, Nadam, RMSprop
     from fastmlp.training.lbfgs import LBFGS
     from fastmlp.training.lr_finder import LearningRates
+    from fastmlp.training.shares import rows_of_rank
 
 __all__ = [
     "__version__",
@@ -107,6 +114,7 @@ __all__ = [
     "Poisson",
     "Quantile",
     "RMSprop",
+    "RankError",
     "SGD",
     "SWA",
     "Sign",
@@ -128,6 +136,7 @@ __all__ = [
     "metrics",
     "permutation_importance",
     "plot",
+    "rows_of_rank",
     "schedules",
     "streams",
 ]
@@ -171,6 +180,7 @@ _HOMES = {
         "DataUnavailableError",
         "DivergedError",
         "FormatError",
+        "RankError",
         "SourceError",
         "TrainingWarning",
     ),
@@ -204,6 +214,7 @@ _HOMES = {
         "UserLoss",
     ),
     "training.lr_finder": ("LearningRates",),
+    "training.shares": ("rows_of_rank",),
     "experiment.bagging": ("BaggedModel",),
     "experiment.cross_validation": (
         "CrossValidation",

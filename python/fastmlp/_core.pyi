@@ -105,6 +105,8 @@ class _Run:
         settings: Mapping[str, float],
         *,
         sample_weight: _Array | None = None,
+        all_samples: int = 0,
+        batch_weights: npt.NDArray[np.float64] | None = None,
         order: npt.NDArray[np.int64] | None = None,
         shuffle: bool = True,
         seed: int = 0,

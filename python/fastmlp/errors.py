@@ -7,6 +7,7 @@ __all__ = [
     "DataUnavailableError",
     "DivergedError",
     "FormatError",
+    "RankError",
     "SourceError",
     "TrainingWarning",
     "did_you_mean",
@@ -26,6 +27,20 @@ class DataUnavailableError(RuntimeError):
 
 class SourceError(RuntimeError):
     """A source of samples failed while it was read; ``__cause__`` is its own exception."""
+
+
+class RankError(RuntimeError):
+    """Another process of a training failed; ``__cause__`` is its exception, if it can be sent.
+
+    Attributes
+    ----------
+    rank : int
+        Its rank in the communicator.
+    """
+
+    def __init__(self, rank: int, error: str) -> None:
+        super().__init__(f"rank {rank} failed: {error}")
+        self.rank = rank
 
 
 class ConvergenceWarning(UserWarning):

@@ -58,11 +58,13 @@ from fastmlp.training.processes import (
 )
 from fastmlp.training.refusals import (
     require_divisible,
+    require_own_samples,
     require_plain_lbfgs,
     require_trainable_source,
 )
 from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
+from fastmlp.training.shares import Given, Share
 from fastmlp.training.stream import (
     UNKNOWN,
     Stream,
@@ -356,6 +358,7 @@ class MLP(Network):
         diagnose: bool = True,
         shards: int | None = None,
         communicator: Any = None,
+        own_samples: bool = False,
         steps_per_epoch: int | None = None,
         shuffle_buffer: int | None = None,
     ) -> History:
@@ -448,6 +451,11 @@ class MLP(Network):
             Processes that train the model together, each with the same arguments and data: see
             docs/mpi.md. Each computes its part of the shards of every batch, and all end with the
             same parameters. The first prints, measures, and calls callbacks that write.
+        own_samples : bool
+            Whether every shard has samples of its own, a contiguous part of all, from which it
+            takes its rows of every batch in an order of its own. Each process then passes those of
+            its shards alone, which `fastmlp.rows_of_rank` tells. How inputs are scaled and outputs
+            begin is decided by the first 2,000 samples of the first shard. Nothing is diagnosed.
         steps_per_epoch : int, optional
             Steps after which an epoch on a source ends, >= 1. A source that does not say how many
             samples it has needs it for schedules, in whose rates the length of an epoch counts.
@@ -492,6 +500,7 @@ class MLP(Network):
         hooks = as_callbacks(callbacks)
         chosen = chosen_metrics(metrics)
         diagnoses = flag("diagnose", diagnose)
+        own_samples = flag("own_samples", own_samples)
         if averaging is not None and not isinstance(averaging, Averaging):
             raise TypeError(f"averaging must be EMA or SWA, got {type(averaging).__name__}")
         if progress is not None and not callable(progress):
@@ -519,10 +528,14 @@ class MLP(Network):
                     "metrics": bool(chosen),
                     "shards": shards is not None,
                     "communicator": group is not None,
+                    "own_samples": own_samples,
                 }
             )
         if shuffle_buffer is not None:
             shuffle_buffer = integer("shuffle_buffer", shuffle_buffer, 1, UNKNOWN)
+        if own_samples:
+            diagnoses = False
+            require_own_samples(self.architecture, class_weight, shuffle)
         chunks = None if y is not None else self._chunks("fit", x, sample_weight, class_weight)
         if chunks is not None:
             diagnoses = False
@@ -530,15 +543,30 @@ class MLP(Network):
                 chunks.source,
                 epochs,
                 is_lbfgs=isinstance(optimizer, LBFGS),
-                is_shared=group is not None,
+                is_shared=group is not None or own_samples,
             )
         elif steps_per_epoch is not None or shuffle_buffer is not None:
             raise ValueError("steps_per_epoch and shuffle_buffer are for sources, got x and y")
 
         def train() -> History:
             begins = not resume and self._is_new
-            stream, buffer = None, 0
-            if chunks is None:
+            stream, buffer, share = None, 0, None
+            parts = shards or (1 if group is None else group.size)
+            if group is not None:
+                group.agree({"own_samples": own_samples, "batch_size": batch_size, "shards": parts})
+            if own_samples:
+                several = len(self.architecture.losses) > 1
+                given = Given(x, y, sample_weight, several, group)
+                length = given.all_samples
+                require_divisible(self.architecture, parts, min(batch_size, length))
+                head = given.head(min(batch_size, length), parts)
+                data, validation = self._fitting_data(
+                    *head, class_weight, validation_data, resume=resume
+                )
+                rows = self._rows(x, "x")
+                own = self._data_of(rows, x, y, sample_weight, class_weight, of_part=True)
+                share = Share(own, self.architecture.seed, Shards(parts, group), group)
+            elif chunks is None:
                 data, validation = self._fitting_data(
                     x, y, sample_weight, class_weight, validation_data, resume=resume
                 )
@@ -570,10 +598,16 @@ class MLP(Network):
                     )
                 count = default_epochs(length, batch)
                 count = count if total_epochs is None else min(count, total_epochs)
-            parts = shards or (1 if group is None else group.size)
             require_divisible(self.architecture, parts, batch)
             planned = Planned(
-                length, batch, count, drop_last, shuffle, parts, buffer if shuffle else 0
+                length,
+                batch,
+                count,
+                drop_last,
+                shuffle,
+                parts,
+                buffer if shuffle else 0,
+                own_samples,
             )
             rule = optimizer
             if rule is None:
@@ -590,6 +624,8 @@ class MLP(Network):
                     )
                 others = (total_epochs, rule, averaging, dropout_schedule, resume)
                 settings = self._agreed(planned, data, validation, others)
+                if share is not None:
+                    settings["kinds of samples"] = share.kinds
                 group.agree(settings | {"callbacks": [type(hook).__name__ for hook in hooks]})
             continuation = prepared(
                 self,
@@ -626,7 +662,7 @@ class MLP(Network):
             training = TrainingLoop(
                 self,
                 continuation.run,
-                data if stream is None else stream,
+                stream or (data if share is None else share.data),
                 rule,
                 continuation=continuation,
                 begin=begin,
@@ -642,6 +678,7 @@ class MLP(Network):
                 dropout_schedule=dropout_schedule,
                 metrics=chosen,
                 group=group,
+                share=share,
             )
             fitted = training.fit()
             steps = len(fitted.loss) * planned.steps_per_epoch

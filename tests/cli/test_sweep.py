@@ -7,10 +7,13 @@ import os
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from support import random_networks
 from support.cli_process import TIMEOUT, run, write_idx_directory
 from support.sweep_processes import (
     descendants,
@@ -29,9 +32,17 @@ LINE = re.compile(
     r"trial \d+: (val_loss \S+ at epoch \d+|(pruned|diverged)( after epoch \d+)?); .+"
 )
 
+# Printed with every failure; FASTMLP_SEED repeats a run.
+SEED = int(os.environ.get("FASTMLP_SEED") or random_networks.new_seed())
+
 
 def sweep(*args: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
     return run("sweep", *args, cwd=cwd, **variables)
+
+
+def numbers_of(output: str) -> list[int]:
+    """Return the numbers of the trials that sweeps printed."""
+    return [int(number) for number in re.findall(r"^trial (\d+): ", output, re.MULTILINE)]
 
 
 def result_of(process: subprocess.CompletedProcess) -> dict:
@@ -242,12 +253,47 @@ ENDLESS = ("moons", "--search", f"{RATE}=1e-3..0.1", "--epochs", "1000000", "--n
            "--jobs", "2", "--out", "here")  # fmt: skip
 
 
-def test_ctrl_c_ends_all_processes_and_a_second_sweep_is_refused(here, tmp_path):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_processes_share_a_sweep_and_one_is_killed(jobs, here, tmp_path):
+    """They share nothing but its directory; when one is killed, in which epoch, is drawn."""
+    random = np.random.default_rng([SEED, jobs])
+    before, delay = int(random.integers(1, 6)), float(random.uniform(0, 0.3))
+    drawn = f"seed {SEED}: killed {delay:.3f} s after {before} trials"
+    result_of(here("sweep", *SLOW[:-2], "--trials", 1, "--out", "shared", "--json"))
+    join = ("--resume", "shared", "--trials", 13, "--jobs", jobs, "--json")
+    with started(*join, cwd=tmp_path) as killed, started(*join, cwd=tmp_path) as other:
+        lines = read_trials(killed, before)
+        time.sleep(delay)
+        os.killpg(killed.pid, signal.SIGKILL)
+        lines.append(killed.communicate()[1])
+        output, errors = other.communicate(timeout=TIMEOUT)
+    assert other.returncode == 0, drawn + errors
+    trials = json.loads(output)["trials"]
+    assert [trial["number"] for trial in trials] == list(range(13)), drawn
+    assert {trial["state"] for trial in trials} <= {"complete", "pruned"}, drawn
+    ran = numbers_of("".join(lines) + errors)
+    assert len(ran) == len(set(ran)), drawn
+    # What a process had recorded, but not printed when it was killed, is not drawn again either.
+    assert len(set(range(1, 13)) - set(ran)) <= jobs, drawn
+    assert not list((tmp_path / "shared").glob("*.process")), drawn
+
+
+def test_processes_that_begin_together_end_with_the_same_trials(here, tmp_path):
+    """The budget is that of both, and each waits for the trials of the other."""
+    result_of(here("sweep", *SLOW[:-2], "--trials", 1, "--out", "shared", "--json"))
+    join = ("--resume", "shared", "--trials", 9, "--json")
+    with started(*join, cwd=tmp_path) as one, started(*join, cwd=tmp_path) as other:
+        ends = [process.communicate(timeout=TIMEOUT) for process in (one, other)]
+    assert one.returncode == other.returncode == 0, ends
+    results = [json.loads(output)["trials"] for output, _ in ends]
+    assert results[0] == results[1]
+    assert [trial["number"] for trial in results[0]] == list(range(9))
+    assert sorted(numbers_of(ends[0][1] + ends[1][1])) == list(range(1, 9))
+
+
+def test_ctrl_c_ends_all_processes(here, tmp_path):
     with started(*ENDLESS, cwd=tmp_path) as process:
         wait_for_epochs(tmp_path / "here", 2)
-        other = here("sweep", "--resume", "here")
-        assert other.returncode == 2
-        assert "here: another process works in it" in other.stderr
         workers = descendants(process.pid)
         assert len(workers) >= 2
         os.killpg(process.pid, signal.SIGINT)

@@ -188,7 +188,10 @@ def test_a_trial_that_nobody_finished_is_drawn_once_more(make_study):
     first, second = study.ask(), study.ask()  # two workers at a time
     study.report(first, 1, 0.1)
     finish(study, second)
-    again = make_study("b.log")  # as after a kill
+    beside = make_study("b.log")
+    assert [trial.number for trial in beside.trials()] == list(range(8))  # the process lives
+    study.close()  # as a kill does
+    again = make_study("b.log")
     assert [trial.number for trial in again.trials()] == [0, 1, 2, 3, 4, 5, 7]
     redone = again.ask()
     assert redone.settings == first.settings

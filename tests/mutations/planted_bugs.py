@@ -361,8 +361,8 @@ MUTATIONS = [
     Mutation(
         "lock not taken",
         "python/fastmlp/experiment/locking.py",
-        "            held = try_lock(descriptor)\n",
-        "            held = True\n",
+        "        return try_lock(descriptor)\n",
+        "        return True\n",
     ),
     Mutation(
         "overwrite of a run in use",

@@ -48,13 +48,55 @@ SHARD_MUTATIONS = [
     Mutation(
         "a process goes on where another one diverged",
         PROCESSES,
-        "return max(int(block.status[0]) for block in self._from)",
-        "return int(self._to[0].status[0])",
+        "max(int(block.status[0]) for block in self._from)",
+        "int(self._to[0].status[0])",
     ),
     Mutation(
         "an error of one process leaves the others waiting",
         PROCESSES,
-        "        self.communicator.Abort(1)\n",
+        "                self.communicator.Abort(code)\n",
         "",
+    ),
+    Mutation(
+        "a signal of one process is not told to the others",
+        PROCESSES,
+        "block.status[:] = status, number",
+        "block.status[:] = status, 0",
+    ),
+    Mutation(
+        "an exception of a callback stays with its process",
+        PROCESSES,
+        "        return self.gathered(value, failure)[0]\n",
+        "        return self.gathered(value)[0]\n",
+    ),
+    Mutation(
+        "a process begins each batch where one of all shards would",
+        EPOCH,
+        "return batch * own_rows(state_.shards, batches_.size).size() -",
+        "return batch * batches_.size -",
+    ),
+    Mutation(
+        "shards with samples of their own are drawn alike",
+        "python/fastmlp/training/shares.py",
+        "np.random.SeedSequence([self.seed, shard])",
+        "np.random.SeedSequence([self.seed, 0])",
+    ),
+    Mutation(
+        "a batch weighs what its samples in this process do",
+        "python/fastmlp/training/shares.py",
+        "told = [sums] if self.group is None else self.group.gathered(sums)",
+        "told = [sums]",
+    ),
+    Mutation(
+        "two processes of a sweep draw the same trial",
+        "python/fastmlp/experiment/study.py",
+        "        with self._turns, self._silence():\n            self._give_up_lost()",
+        "        with self._silence():\n            self._give_up_lost()",
+    ),
+    Mutation(
+        "the trial of a killed process of a sweep is lost",
+        "python/fastmlp/experiment/study.py",
+        "if process is None or self._process.has_ended(str(process)):",
+        "if process is None:",
     ),
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,16 @@ import numpy as np
 import pytest
 
 import fastmlp
-from support import mpi_training
+from fastmlp.experiment.locking import DirectoryInUseError, locked
+from support import mpi_training, random_networks
+from support.cli_process import answer_signals
 
 TESTS = Path(__file__).resolve().parents[1]
 # The wheel of mpich puts it beside the interpreter.
 MPIEXEC = shutil.which("mpiexec") or shutil.which("mpiexec", path=Path(sys.executable).parent)
 HUNG = 120  # seconds
+# Printed with every failure; FASTMLP_SEED repeats a run.
+SEED = int(os.environ.get("FASTMLP_SEED") or random_networks.new_seed())
 
 pytestmark = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None,
@@ -28,16 +35,19 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def environment() -> dict[str, str]:
+    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def run_ranks(ranks: int, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of Python in several processes, with a thread each."""
-    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(
         [str(MPIEXEC), "-n", str(ranks), sys.executable, *command],
         capture_output=True,
         text=True,
         timeout=HUNG,
-        env=environment,
+        env=environment(),
     )
 
 
@@ -58,6 +68,16 @@ JOBS: dict[str, dict[str, Any]] = {
         "model": {"dtype": "float64", "input_noise": 0.1},
         "fit": {"rule": "SGD", "settings": {"momentum": 0.9}, "averages": True, "shards": 7},
     },
+    "own samples": {"fit": {"own_samples": True, "settings": {"clip_norm": 0.1}}},
+    "own samples in order": {
+        "weighs": False,
+        "model": {"members": 2},
+        "fit": {"own_samples": True, "shards": 5, "batch_size": 13, "shuffle": False},
+    },
+    "own samples of whole batches": {
+        "model": {"dtype": "float64"},
+        "fit": {"own_samples": True, "shards": 7, "drop_last": True},
+    },
     "members": {"model": {"members": 3}, "patience": 1, "fit": {"epochs": 30, "batch_size": 13}},
 }
 
@@ -68,6 +88,22 @@ def test_bits_do_not_depend_on_the_number_of_ranks(name: str) -> None:
     alone = mpi_training.train(job, None)
     for ranks in (1, 2, 3, 4):
         assert trained(ranks, **job) == alone, f"{ranks} ranks"
+
+
+def test_each_rank_maps_its_samples_of_a_file_alone(tmp_path: Path) -> None:
+    """The pages of the file that a rank has in memory are those of its samples."""
+    path = tmp_path / "x.npy"
+    x = np.lib.format.open_memmap(path, "w+", np.float32, (100_000, 256))
+    x[:] = np.random.default_rng(1).standard_normal((1000, 256)).repeat(100, 0)
+    x.flush()
+    done = run_ranks(4, str(TESTS / "support" / "mpi_mapped.py"), str(path))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    share = path.stat().st_size / 4
+    assert len(result["mapped"]) == 4
+    assert all(0.9 * share < size < 1.1 * share for size in result["mapped"]), result
+    alone = run_ranks(1, str(TESTS / "support" / "mpi_mapped.py"), str(path))
+    assert json.loads(alone.stdout)["parameters"] == result["parameters"]
 
 
 def test_the_default_is_a_shard_for_each_rank() -> None:
@@ -86,7 +122,7 @@ def test_one_rank_writes(tmp_path: Path) -> None:
     ("kind", "message"),
     [
         ("die", ""),
-        ("raise", "rank 1 failed (ZeroDivisionError: an accident): all ranks end"),
+        ("raise", "RankError: rank 1 failed: ZeroDivisionError: an accident"),
         ("move", "the parameters of rank 1 differ from those of rank 0"),
     ],
 )
@@ -105,6 +141,32 @@ def test_the_end_of_a_rank_ends_all_and_another_number_of_ranks_resumes(
     assert rest["parameters"] == whole["parameters"]
 
 
+@pytest.mark.parametrize(("rank", "epochs"), [(0, 3), (1, 4)])
+def test_the_first_rank_decides_when_a_callback_ends_the_training(rank: int, epochs: int) -> None:
+    """As one does whose time is over on one machine alone."""
+    assert trained(3, event="stop", event_rank=rank)["epochs"] == epochs
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_bad_data_of_a_rank_ends_all(value: float) -> None:
+    done = run_training(3, ranks={"1": {"bad": value}})
+    assert done.returncode != 0
+    assert done.stderr.count("RankError: rank 1 failed: ValueError: x ") == 2
+    assert "Abort" not in done.stderr
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_rank_that_runs_out_of_memory_ends_all(number: int) -> None:
+    """A step needs some 500 MiB; where memory ends is drawn."""
+    memory = int(np.random.default_rng([SEED, number]).integers(0, 600))
+    job = {"model": {"hidden": [3000, 3000]}, "fit": {"epochs": 1, "shards": 2}}
+    done = run_training(2, **job, ranks={"1": {"memory": memory}})
+    if done.returncode:
+        assert done.stderr, f"seed {SEED}, {memory} MiB"
+    else:
+        assert json.loads(done.stdout)["epochs"] == 1
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
@@ -114,15 +176,23 @@ def test_the_end_of_a_rank_ends_all_and_another_number_of_ranks_resumes(
         ({"fit": {"shards": 4}}, "shards is 12 on rank 0 and 4 on 1"),
         ({"fit": {"settings": {"learning_rate": 0.5}}}, "optimizer is Adam("),
         ({"swaps": True}, "x is "),
-        ({"fit": {"epochs": 0}}, "rank 1 failed before the training began: ValueError: epochs"),
+        ({"fit": {"own_samples": True}}, "own_samples is False on rank 0 and True on 1"),
+        ({"fit": {"epochs": 0}}, "rank 1 failed: ValueError: epochs"),
     ],
-    ids=["batch_size", "seed", "samples", "shards", "optimizer", "order", "invalid"],
+    ids=["batch_size", "seed", "samples", "shards", "optimizer", "order", "own", "invalid"],
 )
 def test_arguments_that_differ_are_refused_on_every_rank(own: dict[str, Any], message: str) -> None:
     done = run_training(2, ranks={"1": own})
     assert done.returncode != 0
     assert message in done.stderr
     assert "Abort" not in done.stderr
+
+
+def test_a_rank_must_have_the_samples_of_its_shards() -> None:
+    done = run_training(2, fit={"own_samples": True}, ranks={"1": {"more": -3}})
+    assert done.returncode != 0
+    message = "x must have the 66 samples of shards 6 to 11 with own_samples, of 147 in all"
+    assert message in done.stderr
 
 
 def test_there_are_no_more_ranks_than_shards() -> None:
@@ -148,16 +218,18 @@ def test_a_diverging_training_ends_alike_on_every_rank(job: dict[str, Any]) -> N
 # ---------------------------------------------------------------- the command line
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((300, 4))
+def write_table(path: Path, count: int) -> Path:
+    x = np.random.default_rng(1).standard_normal((count, 4))
     rows = [
         ",".join(f"{v:.3f}" for v in row) + ("," + ("yes" if row[0] > 0 else "no")) for row in x
     ]
-    path = tmp_path / "table.csv"
     path.write_text("\n".join(["a,b,c,d,label", *rows]) + "\n")
     return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_table(tmp_path / "table.csv", 300)
 
 
 def train_command(table: Path, out: str, *more: str) -> list[str]:
@@ -182,33 +254,165 @@ def test_command_shares_one_run(table: Path) -> None:
     )
 
 
-def test_command_whose_rank_was_killed_is_resumed_by_another_number_of_ranks(table: Path) -> None:
-    whole = run_ranks(1, *train_command(table, "whole", "--shards", "4"))
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of some seconds, with nothing in its way."""
+    table = write_table(tmp_path_factory.mktemp("long") / "table.csv", 2000)
+    whole = run_ranks(1, *train_command(table, "whole", *LONG))
     assert whole.returncode == 0, whole.stderr
+    return table
+
+
+LONG = ["--epochs", "100", "--batch-size", "24", "--shards", "5", "--checkpoint-every", "10"]
+SIGNALS = {"interrupted": signal.SIGINT, "terminated": signal.SIGTERM, "killed": signal.SIGKILL}
+
+
+@pytest.mark.parametrize("target", ["mpiexec", "rank"])
+@pytest.mark.parametrize("end", SIGNALS)
+def test_command_that_a_signal_ends_is_resumed_by_another_number_of_ranks(
+    end: str, target: str, long_run: Path, tmp_path: Path
+) -> None:
+    """The moment and the rank are drawn; the bits are those of an uninterrupted training."""
+    random = np.random.default_rng([SEED, SIGNALS[end], target == "rank"])
+    ranks, delay = int(random.integers(2, 4)), float(random.uniform(0, 1))
+    rank = int(random.integers(ranks))
+    drawn = f"seed {SEED}: {ranks} ranks, {end} after {delay:.3f} s, rank {rank}"
+    run = tmp_path / "run"
+    command = train_command(long_run, str(run), *LONG)
+    with subprocess.Popen(
+        [str(MPIEXEC), "-n", str(ranks), sys.executable, *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        preexec_fn=answer_signals,
+    ) as mpiexec:  # fmt: skip
+        try:
+            assert mpiexec.stderr is not None
+            while "epoch" not in (line := mpiexec.stderr.readline()):
+                assert line, drawn
+            time.sleep(delay)
+            hit = mpiexec.pid if target == "mpiexec" else process_of_rank(mpiexec.pid, rank)
+            os.kill(hit, SIGNALS[end])
+            _, errors = mpiexec.communicate(timeout=HUNG)
+        finally:
+            mpiexec.kill()
+    if end != "killed":
+        assert mpiexec.returncode == {"interrupted": 130, "terminated": 143}[end], drawn + errors
+        assert errors.count("fastmlp: ") == 1, drawn + errors
+        assert f"fastmlp: {end} (" in errors, drawn + errors
+        assert f"continue with 'fastmlp train --resume {run}'" in errors
+    else:
+        assert mpiexec.returncode != 0, drawn
+    if target == "mpiexec" and end == "killed":
+        wait_until_free(run)
+    other = int(random.integers(1, 3))
+    rest = run_ranks(other, "-m", "fastmlp", "train", "--resume", str(run))
+    assert rest.returncode == 0, drawn + rest.stderr
+    whole = parameters_of(long_run.parent / "whole" / "last.safetensors")
+    assert parameters_of(run / "last.safetensors") == whole, f"{drawn}, resumed by {other}"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_command_that_a_signal_ends_while_it_starts(number: int, table: Path) -> None:
+    """No process waits for one that ended before MPI connected them."""
+    random = np.random.default_rng([SEED, 7, number])
+    end = ["interrupted", "terminated"][int(random.integers(2))]
+    rank, delay = int(random.integers(2)), float(random.uniform(0.3, 2.5))
+    drawn = f"seed {SEED}: rank {rank} {end} after {delay:.3f} s"
+    command = train_command(table, "run", "--epochs", "100000")
+    with subprocess.Popen(
+        [str(MPIEXEC), "-n", "2", sys.executable, *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        preexec_fn=answer_signals,
+    ) as mpiexec:  # fmt: skip
+        try:
+            time.sleep(delay)
+            os.kill(process_of_rank(mpiexec.pid, rank), SIGNALS[end])
+            _, errors = mpiexec.communicate(timeout=HUNG)
+        finally:
+            mpiexec.kill()
+    assert mpiexec.returncode != 0, drawn
+    assert errors.count("fastmlp: ") <= 1, drawn + errors
+
+
+def process_of_rank(mpiexec: int, rank: int) -> int:
+    """Wait for the process of a rank, a child of a child of mpiexec, and return it."""
+    end = time.monotonic() + HUNG
+    while time.monotonic() < end:
+        for entry in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                parent, rank_of = parent_of(int(entry.parent.name)), f"PMI_RANK={rank}".encode()
+                if parent_of(parent) == mpiexec and rank_of in entry.read_bytes().split(b"\0"):
+                    return int(entry.parent.name)
+    raise AssertionError(f"mpiexec has no rank {rank}")
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def wait_until_free(run: Path) -> None:
+    """Wait until the processes that a killed mpiexec has left have ended, too."""
+    end = time.monotonic() + HUNG
+    while time.monotonic() < end:
+        try:
+            with locked(run):
+                return
+        except DirectoryInUseError:
+            time.sleep(0.05)
+    raise AssertionError(f"{run} is still in use")
+
+
+def test_command_whose_time_is_over_is_resumed(long_run: Path, tmp_path: Path) -> None:
+    """The first rank alone looks at its clock."""
+    run = tmp_path / "run"
+    limit = ["--max-time", "0.2"]
+    done = run_ranks(3, *train_command(long_run, str(run), *LONG, *limit))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((run / "result.json").read_text())["status"] == "time_limit"
+    again = ["-m", "fastmlp", "train", "--resume", str(run), "--max-time", "1000"]
+    rest = run_ranks(2, *again)
+    assert rest.returncode == 0, rest.stderr
+    whole = parameters_of(long_run.parent / "whole" / "last.safetensors")
+    assert parameters_of(run / "last.safetensors") == whole
+
+
+def test_command_whose_data_one_rank_lacks_reports_it_once(table: Path, tmp_path: Path) -> None:
+    missing = train_command(tmp_path / "missing.csv", "run")
+    parts = ["-n", "1", sys.executable, *train_command(table, "run"), ":"]
+    parts += ["-n", "2", sys.executable, *missing]
+    done = subprocess.run(
+        [str(MPIEXEC), *parts], capture_output=True, text=True, timeout=HUNG, env=environment()
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("fastmlp: error:") == 1
+    assert "fastmlp: error: rank 1 failed: " in done.stderr
+    assert "missing.csv" in done.stderr
+    assert not (table.parent / "run").exists()
+
+
+def test_command_that_cannot_write_ends_all_ranks(table: Path) -> None:
+    """After the first epochs the first rank has no space left for its files."""
     program = (
-        "import os, signal, sys\n"
-        "from fastmlp.callbacks import EarlyStopping\n"
+        "import os, resource, sys\n"
         "from fastmlp.training.loop import TrainingLoop\n"
         "import fastmlp.cli\n"
         "end = TrainingLoop._end_epoch\n"
         "def end_epoch(self, record):\n"
-        "    if record['epoch'] == 4 and os.environ.get('PMI_RANK') == '1':\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    if record['epoch'] == 3 and os.environ['PMI_RANK'] == '0':\n"
+        "        resource.setrlimit(resource.RLIMIT_FSIZE, (100, -1))\n"
         "    end(self, record)\n"
         "TrainingLoop._end_epoch = end_epoch\n"
         "sys.argv[0] = 'fastmlp'\n"
         "sys.exit(fastmlp.cli.main())\n"
     )
-    killed = table.parent / "killed.py"
-    killed.write_text(program)
-    more = ["--shards", "4", "--checkpoint-every", "1"]
-    _, _, *arguments = train_command(table, "parted", *more)
-    done = run_ranks(2, str(killed), *arguments)
-    assert done.returncode != 0
-    rest = run_ranks(3, "-m", "fastmlp", "train", "--resume", str(table.parent / "parted"))
+    full = table.parent / "full.py"
+    full.write_text(program)
+    _, _, *arguments = train_command(table, "run", "--checkpoint-every", "1")
+    done = run_ranks(2, str(full), *arguments)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("fastmlp: error:") == 1
+    assert "cannot write to" in done.stderr
+    rest = run_ranks(1, "-m", "fastmlp", "train", "--resume", str(table.parent / "run"))
     assert rest.returncode == 0, rest.stderr
-    one, other = (table.parent / name / "last.safetensors" for name in ("whole", "parted"))
-    assert parameters_of(one) == parameters_of(other)
 
 
 def parameters_of(path: Path) -> dict[str, bytes]:

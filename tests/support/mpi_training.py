@@ -4,13 +4,15 @@
 
 Prints a line of JSON from the first rank: digests of parameters and history. The argument may hold
 options of the model and of `fit`, both for single ranks too, a large sample, an event ("die",
-"raise", "move": of rank 1 after epoch 3), and files to load from and to save to.
+"raise", "move" or "stop": of rank 1 after epoch 3, unless a rank is given), the memory of rank 1,
+and files to load from and to save to.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -29,10 +31,10 @@ def data() -> Any:
     return x, (x[:, 0] + x[:, 1] > 0).astype(int), rng.uniform(0.5, 2, SAMPLES)
 
 
-def event(kind: str, rank: int) -> Any:
-    def happen(model: fastmlp.MLP, record: Any) -> None:
-        if rank != 1 or record["epoch"] != 3:
-            return
+def event(kind: str, happens: bool) -> Any:
+    def happen(model: fastmlp.MLP, record: Any) -> bool:
+        if not happens or record["epoch"] != 3:
+            return False
         if kind == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if kind == "raise":
@@ -40,8 +42,16 @@ def event(kind: str, rank: int) -> Any:
         if kind == "move":
             first = next(iter(model.parameters()))
             model.set_parameters({**model.parameters(), first: model.parameters()[first] + 1})
+        return kind == "stop"
 
     return happen
+
+
+def limit_memory(more: int) -> None:
+    """Refuse this process more than so many MiB beside those that it has."""
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (more << 20), -1))
 
 
 def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
@@ -51,6 +61,8 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
     x, y, weights = data()
     if own.get("swaps"):
         x[:2] = x[1::-1].copy()
+    if "bad" in own:
+        x[100] = own["bad"]
     if "large" in job:
         x[70] = job["large"]
     fit = {"epochs": 4, "batch_size": 40, "shards": 12, "verbose": 0, **job.get("fit", {})}
@@ -65,16 +77,23 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
     if "log" in job:
         callbacks.append(fastmlp.CSVLogger(job["log"]))
     if "event" in job:
-        callbacks.append(event(job["event"], rank))
+        callbacks.append(event(job["event"], rank == job.get("event_rank", 1)))
     if "load" in job:
         model = fastmlp.MLP.load(job["load"])
     else:
         options = {"dropout": 0.2, "seed": 5, **job.get("model", {}), **own.get("model", {})}
-        model = fastmlp.MLP([9, 17, 2], **options)
+        model = fastmlp.MLP([9, *options.pop("hidden", [17]), 2], **options)
+    if "memory" in own:
+        limit_memory(own["memory"])
+    rows = slice(samples)
+    if fit.get("own_samples"):
+        sizes = {name: fit[name] for name in ("batch_size", "shards")}
+        rows = fastmlp.rows_of_rank(samples, **sizes, communicator=communicator)
+        rows = slice(rows.start, rows.stop + own.get("more", 0))
     history = model.fit(
-        x[:samples],
-        y[:samples],
-        sample_weight=weights[:samples],
+        x[rows],
+        y[rows],
+        sample_weight=weights[rows] if job.get("weighs", True) else None,
         validation_data=(x[:30], y[:30]),
         callbacks=callbacks,
         communicator=communicator,

@@ -36,13 +36,15 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def read_trials(process: subprocess.Popen, count: int) -> None:
-    """Read the output of a sweep until `count` trials are done."""
+def read_trials(process: subprocess.Popen, count: int) -> list[str]:
+    """Read the output of a sweep until `count` trials are done, and return its lines."""
     assert process.stderr is not None
+    lines = []
     while count:
-        line = process.stderr.readline()
-        assert line, "the sweep ended too early"
-        count -= line.startswith("trial ")
+        lines.append(process.stderr.readline())
+        assert lines[-1], "the sweep ended too early"
+        count -= lines[-1].startswith("trial ")
+    return lines
 
 
 def descendants(pid: int) -> list[int]:

@@ -320,3 +320,84 @@ def test_lbfgs_takes_no_shards() -> None:
 def test_a_communicator_is_one_of_mpi() -> None:
     with pytest.raises(TypeError, match="communicator must be one of mpi4py"):
         fit(fastmlp.MLP([6, 8, 3]), 1, communicator=3)
+
+
+# ---------------------------------------------------------------- samples of the shards
+
+
+def order_of_own_samples(seed: int, epoch: int, samples: int, batch: int, shards: int) -> Any:
+    """Return the order of the samples as docs/mpi.md defines it, a row at a time."""
+    batches = [min(batch, samples - start) for start in range(0, samples, batch)]
+    sizes = [[rows // shards + (s < rows % shards) for s in range(shards)] for rows in batches]
+    of_shards = []
+    start = 0
+    for s in range(shards):
+        count = sum(size[s] for size in sizes)
+        drawn = np.random.SeedSequence([seed, s]).generate_state(1, np.uint64)
+        of_shards.append(list(start + _core.permutation(count, int(drawn[0]), epoch)))
+        start += count
+    return [of_shards[s].pop(0) for size in sizes for s in range(shards) for _ in range(size[s])]
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_shards_with_samples_of_their_own_take_them_in_a_drawn_order(number: int) -> None:
+    random = np.random.default_rng([SEED, number])
+    samples, seed = int(random.integers(20, 90)), int(random.integers(1 << 30))
+    batch, weighs = int(random.integers(5, 40)), bool(random.integers(2))
+    shards = int(random.integers(1, min(batch, samples, 9) + 1))
+    x = random.standard_normal((samples, 4)).astype("float32")
+    if random.integers(3) == 0:
+        x = pytest.importorskip("scipy.sparse").csr_matrix(x * (x > 0.5))
+    y = random.integers(0, 3, samples)
+    # Integers, whose sums are exact in any order.
+    weight = random.integers(1, 4, samples).astype("float32") if weighs else None
+    order = order_of_own_samples(seed, 0, samples, batch, shards)
+    assert sorted(order) == list(range(samples))
+    digests = []
+    for rows, options in (
+        (np.arange(samples), {"own_samples": True}),
+        (np.array(order), {"shuffle": False}),
+    ):
+        model = fastmlp.MLP([4, 7, 3], dropout=0.2, seed=seed, input_scale=1)
+        history = model.fit(
+            x[rows], y[rows], sample_weight=weight if weight is None else weight[rows],
+            epochs=1, batch_size=batch, shards=shards, verbose=0, **options,
+        )  # fmt: skip
+        digests.append(sha(np.array(history.loss), *model.parameters().values()))
+    assert digests[0] == digests[1], (SEED, number)
+
+
+def test_training_on_own_samples_is_resumed_within_an_epoch() -> None:
+    rng = np.random.default_rng(SEED)
+    x, y = rng.standard_normal((70, 4)) * 100, rng.standard_normal((70, 1)) * 1000
+    options: dict[str, Any] = {"batch_size": 16, "shards": 3, "own_samples": True, "verbose": 0}
+
+    class End(fastmlp.Callback):
+        every_steps = 7
+
+        def on_step_end(self, training: Any, record: Any) -> bool:
+            return True
+
+    whole, parts = (fastmlp.MLP([4, 7, 1], loss="mse", seed=3) for _ in range(2))
+    whole.fit(x, y, epochs=4, **options)
+    parts.fit(x, y, epochs=4, callbacks=[End()], **options)
+    parts.fit(x, y, epochs=3, resume=True, **options)
+    for name, array in whole.parameters().items():
+        assert_same_bits(parts.parameters()[name], array, f"{name}, seed {SEED}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_weight": "balanced"}, "class_weight must be a mapping with own_samples"),
+        ({"optimizer": "lbfgs"}, "leave out shards and own_samples"),
+        ({"shards": 80}, "shards must be at most batch_size, 16, got 80"),
+    ],
+)
+def test_what_samples_of_shards_cannot_have_is_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    arguments = {"batch_size": 16, "shards": 3, "own_samples": True, "verbose": 0} | options
+    model = fastmlp.MLP([4, 7, 3])
+    with pytest.raises(ValueError, match=message):
+        model.fit(np.zeros((50, 4)), np.zeros(50, int), **arguments)

@@ -7,7 +7,8 @@ The modules beside it hold code that several commands use and import no command;
 
 from __future__ import annotations
 
-from fastmlp.cli.signals import Signals, Terminated
+from fastmlp.cli.launch import connecting, launched
+from fastmlp.cli.signals import Signals, Terminated, postponed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # as in fastmlp/__init__.py
@@ -39,6 +40,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return run(args, signals)
     signals.answer()
     try:
+        if launched() > 1:
+            connecting.enter_context(postponed())
         signals.start()
         from fastmlp.cli.app import run
 

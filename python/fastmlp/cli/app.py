@@ -19,6 +19,7 @@ import click
 import fastmlp
 from fastmlp import _files
 from fastmlp.cli.errors import CliError, ExitCode, classify, error_json, printable, use_color
+from fastmlp.cli.launch import connecting
 from fastmlp.cli.options import GroupBase, State, common_options
 from fastmlp.cli.signals import Signals, Terminated
 
@@ -72,6 +73,8 @@ class LazyGroup(GroupBase):
         name = cmd_name.replace("-", "_")
         command = getattr(importlib.import_module(f"fastmlp.cli.commands.{name}"), name)
         assert isinstance(command, click.Command)
+        if cmd_name != "train":
+            connecting.close()
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
@@ -126,6 +129,8 @@ def cli() -> None:
 def _report(error: BaseException, state: State, args: Sequence[str]) -> int:
     """Print the error as one line on standard error and return the exit code."""
     code, message = classify(error)
+    if state.is_silent:
+        return int(code)
     message = printable(message)
     if state.debug or "--debug" in args:
         traceback.print_exception(error, file=sys.stderr)

@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 
 from fastmlp.cli.signals import Terminated
-from fastmlp.errors import DataUnavailableError, DivergedError, FormatError
+from fastmlp.errors import DataUnavailableError, DivergedError, FormatError, RankError
 from fastmlp.extras import MissingExtraError
 
 __all__ = [
@@ -85,6 +85,11 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.TERMINATED, "terminated"
     if isinstance(error, click.ClickException):
         return ExitCode.USAGE, _usage_message(error)
+    if isinstance(error, RankError):
+        if error.__cause__ is None:
+            return ExitCode.UNEXPECTED, str(error)
+        code, message = classify(error.__cause__)
+        return code, f"rank {error.rank} failed: {message}"
     if isinstance(error, DataUnavailableError):
         return ExitCode.DATA, str(error)
     if isinstance(error, DivergedError):

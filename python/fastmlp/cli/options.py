@@ -59,6 +59,7 @@ class State:
     json: bool = False
     no_color: bool = False
     result_printed: bool = False
+    is_silent: bool = False  # another process reports errors
     next_steps: list[tuple[str, ...]] = field(default_factory=list)
 
     def suggest(self, *words: object) -> None:

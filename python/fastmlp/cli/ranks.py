@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from fastmlp import extras
-from fastmlp.cli.errors import classify
+from fastmlp.cli.errors import classify, printable
+from fastmlp.cli.launch import connecting, launched
+from fastmlp.cli.signals import raise_now
 
 if TYPE_CHECKING:
+    from fastmlp.cli.options import State
     from fastmlp.training.processes import Group
 
 __all__ = ["ranks"]
 
-# Of MPICH and those that descend from it, and of Open MPI.
-_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-
 
 @contextlib.contextmanager
-def ranks() -> Iterator[Group | None]:
+def ranks(state: State) -> Iterator[Group | None]:
     """Return the processes of this command; None if mpiexec did not start several.
 
-    The first alone reports errors. One before the training ends all of them in order.
+    The first alone reports an error that all have, or that all learn. Another ends them at once.
     """
-    sizes = [os.environ[name] for name in _SIZES if name in os.environ]
-    if not sizes or not sizes[0].isdecimal() or int(sizes[0]) < 2:
+    if launched() == 1:
         yield None
         return
     communicator = extras.require("mpi", "mpi4py.MPI").COMM_WORLD
     from fastmlp.training.processes import Group
 
-    group = Group(communicator)
+    group = Group(communicator, _reported)
+    state.is_silent = not group.is_first
     try:
+        connecting.close()
+        raise_now()
         yield group
     except BaseException as error:
         group.fail(error)
-        if group.is_first:
-            raise
-        raise click.exceptions.Exit(int(classify(error)[0])) from None
+        raise
+
+
+def _reported(rank: int, error: BaseException) -> int:
+    """Print an error that one process has within a step, and return the exit code."""
+    code, message = classify(error)
+    text = f"fastmlp: error: rank {rank} failed: {message}; continue with 'fastmlp train --resume'"
+    click.echo(printable(text), err=True)
+    return int(code)

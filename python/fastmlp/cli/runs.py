@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fastmlp.experiment.fold_bagging import Bagging
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment
-    from fastmlp.experiment.sweep import Sweep
     from fastmlp.model import MLP
 
 __all__ = [
@@ -258,8 +257,8 @@ def suggest_prediction(state: State, place: Path, source: object) -> None:
 
 
 @contextmanager
-def held(directory: RunDirectory | Sweep | CrossValidationDirectory) -> Iterator[None]:
-    """Lock the directory of a run, a sweep or a cross-validation.
+def held(directory: RunDirectory | CrossValidationDirectory) -> Iterator[None]:
+    """Lock the directory of a run or a cross-validation.
 
     Raises
     ------

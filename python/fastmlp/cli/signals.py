@@ -19,6 +19,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # as in fastmlp/__init__.py
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # as in fastmlp/__init__.py
     from types import FrameType
     from typing import Any
 
-__all__ = ["Signals", "Terminated", "ends_in_order", "postponed", "stop_counting"]
+__all__ = ["Signals", "Terminated", "ends_in_order", "postponed", "raise_now", "stop_counting"]
 
 _NAMES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 _IMPORT = "<frozen importlib._bootstrap>"
@@ -59,6 +60,12 @@ def postponed() -> Iterator[None]:
         yield
     finally:
         _postponed -= 1
+
+
+def raise_now() -> None:
+    """Raise the exception of a signal that was postponed."""
+    while signal.getitimer(signal.ITIMER_REAL)[0]:
+        time.sleep(_AGAIN_SECONDS / 10)
 
 
 def stop_counting() -> None:

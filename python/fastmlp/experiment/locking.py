@@ -1,15 +1,20 @@
-"""A lock that lets one process at a time work in a directory."""
+"""Locks of directories and files; the system releases them where a process dies."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from fastmlp._files import try_lock
 
-__all__ = ["DirectoryInUseError", "locked"]
+__all__ = ["DirectoryInUseError", "Member", "Turns", "locked"]
+
+_WAIT_SECONDS = 0.002
+_SUFFIX = ".process"
 
 
 class DirectoryInUseError(RuntimeError):
@@ -29,12 +34,112 @@ def locked(directory: Path) -> Iterator[None]:
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        try:
-            held = try_lock(descriptor)
-        except OSError:
-            held = True  # the file system has no locks
-        if not held:
+        if not _try(descriptor):
             raise DirectoryInUseError(f"{directory}: another process works in it")
         yield
     finally:
         os.close(descriptor)
+
+
+class Turns:
+    """A lock of a file, for which processes wait, and which its holder may acquire again.
+
+    On a file system without locks nobody waits.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File, which is created if it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+        self._depth = 0
+
+    def acquire(self) -> bool:
+        """Wait for the lock; returns True, which Optuna expects."""
+        if self._depth == 0:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                while not _try(descriptor):
+                    time.sleep(_WAIT_SECONDS)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """Give up the lock, or the last of several that this process has acquired."""
+        self._depth -= 1
+        if self._depth == 0:
+            os.close(self._descriptor)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class Member:
+    """This process as one of several that work in a directory and see when another ends.
+
+    They call its methods in turns, so that none looks at a process that is about to join.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Directory in which a file stands for each process.
+
+    Attributes
+    ----------
+    name : str
+        Name of the process, which no other has.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.name = uuid.uuid4().hex
+        self._descriptor = -1
+
+    def join(self) -> None:
+        """Begin to work in the directory."""
+        if self._descriptor < 0:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = os.open(self._path(self.name), flags, 0o666)
+            _try(self._descriptor)
+
+    def leave(self) -> None:
+        """End the work, and remove what processes have left that were killed."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        for path in self._directory.glob(f"*{_SUFFIX}"):
+            if self.has_ended(path.stem):
+                path.unlink(missing_ok=True)
+
+    def has_ended(self, name: str) -> bool:
+        """Whether a process, by its name, works no more."""
+        if name == self.name:
+            return self._descriptor < 0
+        try:
+            descriptor = os.open(self._path(name), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            return _try(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}{_SUFFIX}"
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError:
+        return True  # the file system has no locks

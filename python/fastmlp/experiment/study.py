@@ -1,12 +1,10 @@
-"""The trials of a sweep, drawn and recorded by Optuna in a journal file.
-
-Only the process that holds the lock of the sweep's directory writes the journal.
-"""
+"""The trials of a sweep, drawn and recorded by Optuna in a journal file, which processes share."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import FormatError
+from fastmlp.experiment.locking import Member, Turns
 from fastmlp.experiment.search import Dimension, Value
 from fastmlp.extras import require
 from fastmlp.history import BestValue
@@ -25,7 +24,7 @@ __all__ = ["Pending", "Study", "Trial"]
 # No trial is pruned before this epoch: early losses predict the final loss poorly.
 _PRUNING_FROM = 3
 # Names of user attributes of Optuna's trials.
-_NUMBER, _DIVERGED = "number", "diverged"
+_NUMBER, _DIVERGED, _PROCESS = "number", "diverged", "process"
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class Study:
 
     The values of the n-th trial depend only on the seed, on n and on the earlier trials. A resumed
     sweep therefore draws the same values as an uninterrupted one. Unfinished trials are drawn
-    again.
+    again, once the process that drew them has ended: several may share the journal, on all
+    machines that can lock it.
 
     Parameters
     ----------
@@ -110,10 +110,11 @@ class Study:
         self._monitor = monitor
         self._keeps_last = keeps_last
         self._seed = seed
-        _cut_torn_line(journal)
+        self._turns = _Journal(journal)
+        self._process = Member(journal.parent)
         pruners = optuna.pruners
-        with self._silence():
-            backend = optuna.storages.journal.JournalFileBackend(str(journal), _HeldAlready())
+        with self._silence(), self._turns:
+            backend = optuna.storages.journal.JournalFileBackend(str(journal), self._turns)
             try:
                 self._study = optuna.create_study(
                     study_name="sweep",
@@ -124,7 +125,7 @@ class Study:
                     direction="maximize" if _larger_is_better(monitor) else "minimize",
                     load_if_exists=True,
                 )
-                self._give_up_running()
+                self._give_up_lost()
             except (AssertionError, LookupError, TypeError, ValueError) as error:
                 raise FormatError(f"{journal}: is not the journal of a sweep: {error}") from error
 
@@ -141,11 +142,16 @@ class Study:
         finally:
             log.set_verbosity(before)
 
-    def _give_up_running(self) -> None:
-        """Mark running trials as failed; this process holds the lock, so theirs have ended."""
-        states = self._optuna.trial.TrialState
-        for trial in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
-            self._study.tell(trial.number, state=states.FAIL)
+    def _give_up_lost(self) -> None:
+        """Mark running trials as failed whose process has ended."""
+        for trial in self._running():
+            process = trial.user_attrs.get(_PROCESS)
+            if process is None or self._process.has_ended(str(process)):
+                self._study.tell(trial.number, state=self._optuna.trial.TrialState.FAIL)
+
+    def _running(self) -> list[Any]:
+        states = (self._optuna.trial.TrialState.RUNNING,)
+        return list(self._study.get_trials(deepcopy=False, states=states))
 
     def _kept(self) -> list[Any]:
         """Return Optuna's trials without the failed ones."""
@@ -178,14 +184,36 @@ class Study:
                 found = trial
         return found
 
+    def draw(self, total: int) -> Pending | None:
+        """Draw a new trial, unless there are `total` that are finished or running."""
+        with self._turns, self._silence():
+            self._give_up_lost()
+            return self.ask() if len(self) < total else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a trial is running, of which another process may yet lose some."""
+        return bool(self._running())
+
+    def close(self) -> None:
+        """Tell other processes that this one trains no more."""
+        with self._turns:
+            self._process.leave()
+
     def ask(self) -> Pending:
         """Draw the values of a new trial and mark it as running."""
+        with self._turns:
+            return self._ask()
+
+    def _ask(self) -> Pending:
+        self._process.join()
         taken = {trial.user_attrs.get(_NUMBER) for trial in self._kept()}
         number = next(n for n in itertools.count() if n not in taken)
         seed = int(np.random.SeedSequence((self._seed, number)).generate_state(1)[0])
         with self._silence():
             self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, constant_liar=True)
             trial = self._study.ask()
+            trial.set_user_attr(_PROCESS, self._process.name)
             trial.set_user_attr(_NUMBER, number)
             settings = {d.key: d.suggest(trial) for d in self._dimensions}
         return Pending(trial, settings)
@@ -219,18 +247,21 @@ class Study:
         return self._trial(self._study.get_trials(deepcopy=False)[trial.number])
 
 
-class _HeldAlready:
-    """A lock object for Optuna that does nothing, because the sweep's directory is locked.
+class _Journal(Turns):
+    """The turns of processes to write the journal.
 
     Optuna's own locks are files, which a killed process would leave behind.
     """
 
-    def acquire(self) -> bool:
-        """Do nothing."""
-        return True
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._journal = path
 
-    def release(self) -> None:
-        """Do nothing."""
+    def acquire(self) -> bool:
+        """Wait for the turn, and remove what a killed process has left unfinished."""
+        super().acquire()
+        _cut_torn_line(self._journal)
+        return True
 
 
 def _larger_is_better(monitor: str) -> bool:
@@ -241,7 +272,10 @@ def _larger_is_better(monitor: str) -> bool:
 
 def _cut_torn_line(journal: Path) -> None:
     """Remove an incomplete last line; otherwise the next line would be appended to it."""
-    with contextlib.suppress(FileNotFoundError), open(journal, "r+b") as file:
-        content = file.read()
-        if not content.endswith(b"\n"):
-            file.truncate(content.rfind(b"\n") + 1)
+    with open(journal, "r+b") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)

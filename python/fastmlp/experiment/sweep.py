@@ -203,7 +203,7 @@ class Sweep:
         atomic_write(self.search_path, text.encode())
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context manager that locks the sweep, so that one process writes its journal.
+        """Return a context manager that locks the sweep while its files are created.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class Sweep:
         require_digests(experiment, self.search().data_sha256, message)
 
     def study(self, monitor: str) -> Study:
-        """Open the study with the trials so far; the sweep must be locked.
+        """Open the study with the trials so far, which other processes may share.
 
         Raises
         ------
@@ -244,6 +244,9 @@ class Sweep:
         listener: Callable[[Trial], object] = lambda trial: None,
     ) -> None:
         """Train all missing trials; the best settings are written even after an exception.
+
+        Other processes may do the same, and each waits for the trials of all: what one loses
+        because it is ended, the others draw again.
 
         Parameters
         ----------
@@ -271,6 +274,7 @@ class Sweep:
             else:
                 run_in_processes(sharing_threads(config, jobs), study, total, jobs, listener)
         finally:
+            study.close()
             self._write_best(study)
 
     def _write_best(self, study: Study) -> None:

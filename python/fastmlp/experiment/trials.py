@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ __all__ = ["WorkerError", "interrupts_ignored", "run_here", "run_in_processes", 
 
 Listener = Callable[[Trial], object]
 Report = Callable[[int, float], bool]
+_LOOK_SECONDS = 0.2  # between looks whether another process has lost its trial
 
 
 class WorkerError(RuntimeError):
@@ -108,9 +110,14 @@ def train_trial(experiment: Experiment, report: Report) -> str:
 def run_here(
     config: Config, prepared: Prepared, study: Study, total: int, listener: Listener
 ) -> None:
-    """Train in this process until there are `total` trials."""
-    while len(study) < total:
-        pending = study.ask()
+    """Train in this process until there are `total` trials, also those of other processes."""
+    while True:
+        pending = study.draw(total)
+        if pending is None:
+            if not study.is_running:
+                return
+            time.sleep(_LOOK_SECONDS)
+            continue
 
         def report(epoch: int, value: float, pending: Pending = pending) -> bool:
             return study.report(pending, epoch, value)
@@ -148,7 +155,7 @@ class _Failure:
 def run_in_processes(
     config: Config, study: Study, total: int, jobs: int, listener: Listener
 ) -> None:
-    """Train in `jobs` processes until there are `total` trials.
+    """Train in `jobs` processes until there are `total` trials, also those of others.
 
     Raises
     ------
@@ -157,15 +164,18 @@ def run_in_processes(
     ValueError
         A setting is out of range.
     """
-    with _workers(config, min(jobs, total - len(study))) as idle:
+    with _workers(config, max(1, min(jobs, total - len(study)))) as idle:
         running: dict[Connection, Pending] = {}
         while True:
-            while idle and len(study) < total:
-                worker, pending = idle.pop(), study.ask()
-                running[worker] = pending
-                _send(worker, pending.settings)
+            while idle and (drawn := study.draw(total)) is not None:
+                worker = idle.pop()
+                running[worker] = drawn
+                _send(worker, drawn.settings)
             if not running:
-                return
+                if not study.is_running:
+                    return
+                time.sleep(_LOOK_SECONDS)
+                continue
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 worker = ready

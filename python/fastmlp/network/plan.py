@@ -124,7 +124,8 @@ class Plan:
             f"  work      {self.flops / 1e6:,.3g} MFLOP per step",
             f"  threads   {self._team()}",
             *(f"  layer {i:<3} {self._layer(i)}" for i in range(1, len(self.layer_sizes))),
-            f"  products  {self._arithmetic()}, register tiles of up to {self.tile_rows} x {self.panel} sums",
+            f"  products  {self._arithmetic()}, register tiles of up to {self.tile_rows} x "
+            f"{self.panel} sums",
             f"            blocks of {self.row_block} samples x {self.depth_block} inputs in cache",
             f"  update    {self.optimizer} on {self._gradients()}, "
             f"{self.panel_group} x {self.panel} outputs at a time",

@@ -46,7 +46,8 @@ class _Frozen:
 class Planned(_Frozen):
     """The plan of a training: samples, batches and epochs, from which schedules take its length.
 
-    `shuffle_buffer` is 0 if all samples are in memory or in their order; see `MLP.fit`.
+    `shuffle_buffer` is 0 if all samples are in memory or in their order, and `samples` are those of
+    all processes; see `MLP.fit`.
     """
 
     samples: int
@@ -56,6 +57,7 @@ class Planned(_Frozen):
     shuffle: bool = True
     shards: int = 1
     shuffle_buffer: int = 0
+    own_samples: bool = False
 
     @property
     def steps_per_epoch(self) -> int:

@@ -149,10 +149,13 @@ class Dispatch:
         """
         if self._group is None:
             return getattr(callback, hook)(self, *arguments) is True
-        stops = False
-        if self._group.is_first or not callback.writes:
-            stops = getattr(callback, hook)(self, *arguments) is True
-        stops, self._override = self._group.of_first((stops, self._override))
+        is_called = self._group.is_first or not callback.writes
+
+        def called() -> tuple[bool, float | None]:
+            stops = is_called and getattr(callback, hook)(self, *arguments) is True
+            return stops, self._override
+
+        stops, self._override = self._group.of_first(called)
         return stops
 
     def _call(self, hook: str) -> None:

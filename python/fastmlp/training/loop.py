@@ -27,6 +27,7 @@ from fastmlp.training.continuation import Continuation, Progress
 from fastmlp.training.dispatch import Dispatch
 from fastmlp.training.processes import Group, digest
 from fastmlp.training.run import Run, StepSums
+from fastmlp.training.shares import Share
 from fastmlp.training.states import checked_state, kind_of
 from fastmlp.training.stream import UNKNOWN, Reading, Stream
 
@@ -218,6 +219,8 @@ class TrainingLoop(Dispatch):
         Factor of the rates of dropout for every step.
     group : Group, optional
         Processes that train the network together. The first measures, prints and decides.
+    share : Share, optional
+        `data` as the samples of the shards of this process alone.
     """
 
     def __init__(
@@ -243,6 +246,7 @@ class TrainingLoop(Dispatch):
         uncounted: int = 0,
         dropout_schedule: Schedule | None = None,
         group: Group | None = None,
+        share: Share | None = None,
     ) -> None:
         if verbose and in_notebook():
             verbose = False
@@ -264,6 +268,7 @@ class TrainingLoop(Dispatch):
         self._resumes = resumes
         self._run = run
         self._data = data
+        self._share = share
         self._optimizer = optimizer
         self._settings = optimizer.settings()
         self._averaging = averaging
@@ -376,13 +381,16 @@ class TrainingLoop(Dispatch):
 
     def _fit_epoch(self) -> Record | None:
         """Train an epoch and return its record; None if a callback ended the training within it."""
-        order, done = self._policy.order(), self._steps_done()
+        places: Mapping[str, Any] = {"order": self._policy.order()}
+        if self._share is not None:
+            places = self._share.places(self._planned, self._now.epoch)
+        done = self._steps_done()
         self._call_step_end(done)
         with self._reading(done) as reading:
             while done < self.steps_per_epoch and not self._stops:
                 start = time.perf_counter()
                 try:
-                    self._steps(done, order, reading)
+                    self._steps(done, places, reading)
                 finally:
                     self._settle(seconds=self._now.seconds + time.perf_counter() - start)
                 done = self._steps_done()
@@ -398,9 +406,8 @@ class TrainingLoop(Dispatch):
             return self._policy.completed(record)
         parameters = self.model.parameters().values()
         self._group.require_equal("the parameters", digest(*parameters))
-        if self._group.is_first:
-            record = self._policy.completed(record)
-        return self._group.of_first(record)
+        is_first = self._group.is_first
+        return self._group.of_first(lambda: self._policy.completed(record) if is_first else record)
 
     def _reading(self, done: int) -> Reading | nullcontext[None]:
         """Begin to read the rest of the epoch, if the samples are not in memory."""
@@ -426,9 +433,7 @@ class TrainingLoop(Dispatch):
         ]
         return min([left, self._policy.step_limit or left, *distances])
 
-    def _steps(
-        self, first: int, order: npt.NDArray[np.int64] | None, reading: Reading | None
-    ) -> None:
+    def _steps(self, first: int, places: Mapping[str, Any], reading: Reading | None) -> None:
         """Train up to the next call of a callback or of the policy, or as far as is read."""
         left = self.steps_per_epoch - first
         if reading is not None:
@@ -442,7 +447,7 @@ class TrainingLoop(Dispatch):
         constant = count == 1 or bool((rates == rates[0]).all())
         report: Callable[[int, float, float, float], object] | None = None
         progress = self._progress
-        samples = len(data) if reading is None else self._planned.samples
+        samples = self._planned.samples
         if progress is not None:
 
             def report(done: int, weight: float, loss: float, correct: float) -> None:
@@ -458,7 +463,7 @@ class TrainingLoop(Dispatch):
         result = self._run.epoch(
             data,
             self._settings,
-            order=order,
+            **places,
             shuffle=self._planned.shuffle and reading is None,
             epoch=now.epoch,
             first_step=first,

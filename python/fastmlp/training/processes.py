@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import hashlib
 import re
+import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from types import FrameType
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp import _core
-from fastmlp.errors import DivergedError
+from fastmlp.errors import DivergedError, RankError
 
 __all__ = ["WHOLE", "Group", "Shards", "described_setting", "digest", "ends_together"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Array = npt.NDArray[Any]
-_METHODS = ("Get_rank", "Get_size", "Alltoallv", "Allgatherv", "allgather", "bcast", "Abort")
+_METHODS = ("Get_rank", "Get_size", "Alltoallv", "Allgatherv", "allgather", "Abort")
 _LINE = 64  # bytes to which blocks of a message are aligned
+# Seconds in which mpiexec forwards a message, before it ends all processes.
+_FORWARDING = 0.2
 
 
 def even_share(total: int, index: int, parts: int) -> tuple[int, int]:
@@ -35,15 +43,22 @@ def even_share(total: int, index: int, parts: int) -> tuple[int, int]:
 class Group:
     """The processes of an MPI communicator, which train one network together.
 
-    Every process calls every method, at the same place of its training.
+    Every process calls every method, at the same place of its training. From the first such call to
+    the end of the training signals wait: the next call tells all processes of them, and each then
+    runs its own handler. So Ctrl-C ends all after the same step, whichever of them it reached.
 
     Parameters
     ----------
     communicator : mpi4py.MPI.Comm
         Communicator of the processes.
+    report : callable, optional
+        Function that is called with the rank and an error that this process alone has, before it
+        ends all processes, and returns the exit code. The default prints the traceback.
     """
 
-    def __init__(self, communicator: Any) -> None:
+    def __init__(
+        self, communicator: Any, report: Callable[[int, BaseException], int] | None = None
+    ) -> None:
         missing = [name for name in _METHODS if not hasattr(communicator, name)]
         if missing:
             raise TypeError(
@@ -53,6 +68,8 @@ class Group:
         self.communicator = communicator
         self.rank: int = communicator.Get_rank()
         self.size: int = communicator.Get_size()
+        self._report = _print_traceback if report is None else report
+        self._signals = _HeldSignals()
         self._trains = False
         self._ends_alike = False
 
@@ -61,25 +78,62 @@ class Group:
         """Whether this process prints, writes and decides for all."""
         return self.rank == 0
 
-    def of_first(self, value: R) -> R:
-        """Return the value of the first process."""
-        result: R = self.communicator.bcast(value, root=0)
-        return result
+    def gathered(self, value: R, failure: Exception | None = None) -> list[R]:
+        """Return the values of all processes, by rank.
 
-    def gathered(self, value: R) -> list[R]:
-        """Return the values of all processes, by rank; used before the training.
+        Parameters
+        ----------
+        value : object
+        failure : Exception, optional
+            Why this process has none.
 
         Raises
         ------
-        RuntimeError
-            Another process failed before it came here.
+        Exception
+            `failure`.
+        RankError
+            Another process failed.
         """
-        told: list[tuple[str | None, R]] = self.communicator.allgather((None, value))
-        for rank, (failure, _) in enumerate(told):
-            if failure is not None:
-                self._ends_alike = True
-                raise RuntimeError(f"rank {rank} failed before the training began: {failure}")
-        return [value for _, value in told]
+        self._signals.hold()
+        told: list[tuple[int, tuple[str, BaseException | None], R]]
+        told = self.communicator.allgather((self._signals.first, _told(failure), value))
+        self._ends_alike = any(text for _, (text, _), _ in told)
+        if failure is not None:
+            raise failure
+        for rank, (_, (text, error), _) in enumerate(told):
+            if text:
+                raise RankError(rank, text) from error
+        self.answer(next((number for number, _, _ in told if number), 0))
+        return [value for _, _, value in told]
+
+    def of_first(self, action: Callable[[], R]) -> R:
+        """Call a function in every process, and return what it returned in the first.
+
+        An exception in one of them ends the training of all.
+        """
+        value, failure = _attempted(action)
+        return self.gathered(value, failure)[0]
+
+    def together(self, action: Callable[[], R]) -> R:
+        """Call a function in every process, and return what it returned in this one.
+
+        An exception in one of them ends the training of all.
+        """
+        value, failure = _attempted(action)
+        self.gathered(None, failure)
+        return value
+
+    def answer(self, number: int) -> None:
+        """Run the handler of a signal that a process received, or return if the number is 0."""
+        if number:
+            self._ends_alike = True
+            self._signals.answer(number)
+            self._ends_alike = False
+
+    @property
+    def signal(self) -> int:
+        """Number of the signal that this process received and no process answered; 0 if none."""
+        return self._signals.first
 
     def agree(self, settings: Mapping[str, object]) -> None:
         """Require that all processes have equal settings.
@@ -88,7 +142,7 @@ class Group:
         ------
         ValueError
             They differ, in every process; the message names them.
-        RuntimeError
+        RankError
             Another process failed before it came here.
         """
         told = self.gathered(dict(settings))
@@ -109,9 +163,10 @@ class Group:
 
     def require_equal(self, name: str, value: str) -> None:
         """Raise RuntimeError unless all processes have the same value."""
-        values = self.communicator.allgather(value)
+        values = self.gathered(value)
         odd = [rank for rank, other in enumerate(values) if other != values[0]]
         if odd:
+            self._ends_alike = True
             raise RuntimeError(
                 f"{name} of rank {', '.join(map(str, odd))} differ from those of rank 0: a "
                 "callback must change a model in the same way on all ranks"
@@ -121,26 +176,105 @@ class Group:
         """Note that the training begins: from now on an error of one process ends all."""
         self._trains = True
 
+    def end(self) -> None:
+        """End the training of all processes together."""
+        self.gathered(None)
+        self._trains, self._ends_alike = False, True
+        self._signals.release()
+
     def note_end(self) -> None:
         """Note that all processes end this training now, each by an error of its own."""
         self._ends_alike = True
 
     def fail(self, error: BaseException) -> None:
         """Tell the others of an error; end all processes if they are in the training already."""
-        if self._ends_alike or isinstance(error, DivergedError):
-            return
-        if not self._trains:
+        if not self._ends_alike and not isinstance(error, DivergedError):
+            if self._trains:
+                code = self._report(self.rank, error)
+                time.sleep(_FORWARDING)
+                self.communicator.Abort(code)
             self._ends_alike = True
-            self.communicator.allgather((f"{type(error).__name__}: {error}", None))
+            self.communicator.allgather((0, _told(error), None))
+        self._signals.release()
+
+
+class _HeldSignals:
+    """SIGINT and SIGTERM, where Python handles them, until all processes can answer them.
+
+    A second signal has its usual effect at once.
+
+    Attributes
+    ----------
+    first : int
+        Number of the signal that waits, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.first = 0
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def hold(self) -> None:
+        """Begin to hold signals; only the main thread can."""
+        if self._handlers or threading.current_thread() is not threading.main_thread():
             return
-        traceback.print_exception(error)
-        print(
-            f"rank {self.rank} failed ({type(error).__name__}: {error}): all ranks end; the last "
-            "checkpoint can be resumed",
-            file=sys.stderr,
-            flush=True,
-        )
-        self.communicator.Abort(1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, self._arrived)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        if self.first:
+            self._handlers[number](number, frame)
+        self.first = number
+
+    def answer(self, number: int) -> None:
+        """Run the handler that this process has for a signal."""
+        self.first = 0
+        if number not in self._handlers:  # this process trains in another thread
+            raise KeyboardInterrupt
+        self._handlers[number](number, None)
+
+    def release(self) -> None:
+        """Restore the handlers, and run that of a signal that still waits."""
+        handlers, self._handlers = self._handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if self.first:
+            number, self.first = self.first, 0
+            handlers[number](number, None)
+
+
+def _attempted(action: Callable[[], R]) -> tuple[R, Exception | None]:
+    try:
+        return action(), None
+    except Exception as error:
+        return cast("R", None), error
+
+
+def _told(error: BaseException | None) -> tuple[str, BaseException | None]:
+    """Return an error as other processes learn of it: its text, and itself if they can load it."""
+    if error is None:
+        return "", None
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    parts = (*error.args, *vars(error).values())
+    known = type(error).__module__.partition(".")[0] in ("builtins", "fastmlp")
+    if known and all(isinstance(part, (str, bytes, int, float, type(None))) for part in parts):
+        with contextlib.suppress(Exception):  # that of a class which expects other arguments
+            if type(copy.copy(error)) is type(error):
+                return text, error
+    return text, None
+
+
+def _print_traceback(rank: int, error: BaseException) -> int:
+    traceback.print_exception(error)
+    print(
+        f"rank {rank} failed ({type(error).__name__}: {error}): all ranks end; the last checkpoint "
+        "can be resumed",
+        file=sys.stderr,
+        flush=True,
+    )
+    return 1
 
 
 def ends_together(function: Callable[P, R]) -> Callable[P, R]:
@@ -159,7 +293,7 @@ def ends_together(function: Callable[P, R]) -> Callable[P, R]:
         named["communicator"] = group
         try:
             result = function(*args, **named)
-            group.note_end()
+            group.end()
             return result
         except BaseException as error:
             group.fail(error)
@@ -198,6 +332,11 @@ class Shards:
         self._messages: _Messages | None = None
 
     @property
+    def own(self) -> range:
+        """The shards of this process."""
+        return range(self.begin, self.end)
+
+    @property
     def exchange(self) -> Callable[[Array, Array, int], int] | None:
         """The function that the core calls in every step; None if no other process has shards."""
         return None if self.size == 1 else self._exchange
@@ -222,11 +361,13 @@ class Shards:
         """
         assert self._group is not None
         if self._messages is None:
-            self._messages = _Messages(self, gradients.shape[1], gradients.dtype)
+            size, dtype = gradients.shape[1], gradients.dtype
+            self._messages = self._group.together(lambda: _Messages(self, size, dtype))
         messages, communicator = self._messages, self._group.communicator
-        messages.pack(gradients, results, status)
+        messages.pack(gradients, results, status, self._group.signal)
         communicator.Alltoallv(messages.sent, messages.received)
-        status = messages.status()
+        status, number = messages.status()
+        self._group.answer(number)
         if status:
             self._group.note_end()
             return status
@@ -242,7 +383,7 @@ WHOLE = Shards()  # one, of one process
 class _Block(NamedTuple):
     """What one process sends to another: views of the memory of a message."""
 
-    status: npt.NDArray[np.int64]
+    status: npt.NDArray[np.int64]  # of a step, and the number of a signal or 0
     results: npt.NDArray[np.float64]
     gradients: Array  # a slice of them, of shape (sums, elements)
 
@@ -267,14 +408,18 @@ class _Messages:
         """The slice of the gradient that this process has added."""
         return self._gradients[0]
 
-    def pack(self, gradients: Array, results: Array, status: int) -> None:
+    def pack(self, gradients: Array, results: Array, status: int, number: int) -> None:
         for (begin, end), block in zip(self._slices, self._to, strict=True):
-            block.status[0] = status
+            block.status[:] = status, number
             block.results[:] = results
             block.gradients[:] = gradients[:, begin:end]
 
-    def status(self) -> int:
-        return max(int(block.status[0]) for block in self._from)
+    def status(self) -> tuple[int, int]:
+        """Return the largest status, and the number of a signal that a process received or 0."""
+        return (
+            max(int(block.status[0]) for block in self._from),
+            next((int(block.status[1]) for block in self._from if block.status[1]), 0),
+        )
 
     def add(self) -> None:
         """Add the sums of all nodes along the tree, into the first."""
@@ -287,7 +432,7 @@ class _Messages:
 def _blocks(shapes: list[tuple[int, int]], dtype: np.dtype[Any]) -> tuple[list[Any], list[_Block]]:
     """Return a message for MPI, and its blocks, whose gradients have these shapes."""
     parts = [
-        [_aligned(8), _aligned(16 * sums), _aligned(sums * width * dtype.itemsize)]
+        [_aligned(16), _aligned(16 * sums), _aligned(sums * width * dtype.itemsize)]
         for sums, width in shapes
     ]
     sizes = [sum(part) for part in parts]
@@ -299,7 +444,7 @@ def _blocks(shapes: list[tuple[int, int]], dtype: np.dtype[Any]) -> tuple[list[A
         views = [buffer[place:] for place in places]
         blocks.append(
             _Block(
-                views[0][:8].view(np.int64),
+                views[0][:16].view(np.int64),
                 views[1][: 16 * sums].view(np.float64).reshape(sums, 2),
                 views[2][: sums * width * dtype.itemsize].view(dtype).reshape(sums, width),
             )

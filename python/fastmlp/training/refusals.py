@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastmlp.losses import core_function
 from fastmlp.network.architecture import Architecture
 from fastmlp.streams import OneShot, Source
 
-__all__ = ["require_divisible", "require_plain_lbfgs", "require_trainable_source"]
+__all__ = [
+    "require_divisible",
+    "require_own_samples",
+    "require_plain_lbfgs",
+    "require_trainable_source",
+]
 
 
 def require_plain_lbfgs(given: dict[str, bool]) -> None:
@@ -48,6 +55,20 @@ def require_trainable_source(
         )
     if is_shared:
         raise ValueError("communicator needs samples in memory, got a source; pass x and y")
+
+
+def require_own_samples(architecture: Architecture, class_weight: object, shuffle: bool) -> None:
+    """Raise ValueError if shards cannot have samples of their own."""
+    if class_weight is not None and not isinstance(class_weight, Mapping):
+        raise ValueError(
+            "class_weight must be a mapping with own_samples, of which no process can count all, "
+            f"got {class_weight!r}"
+        )
+    if architecture.members > 1 and architecture.own_batches and shuffle:
+        raise ValueError(
+            "own_batches draws from all samples for each member and must be False with own_samples,"
+            " or shuffle=False"
+        )
 
 
 def require_divisible(architecture: Architecture, shards: int, batch_size: int) -> None:

@@ -116,6 +116,8 @@ class Run:
         settings: Mapping[str, float],
         *,
         order: npt.NDArray[np.int64] | None = None,
+        batch_weights: npt.NDArray[np.float64] | None = None,
+        all_samples: int = 0,
         shuffle: bool = True,
         epoch: int = 0,
         first_step: int = 0,
@@ -141,6 +143,11 @@ class Run:
         order : int64 array of shape (samples,), optional
             Order of the samples. The default is an order drawn by (seed, epoch), or the given order
             without `shuffle`.
+        batch_weights : float64 array of shape (steps of an epoch,), optional
+            Total weight of each batch. The default is the sum over its samples.
+        all_samples : int
+            Number of samples of all processes, if `data` are those of the shards of this one, and
+            `order` is theirs. 0 if it has all.
         shuffle : bool
             Draw an order if `order` is None.
         epoch : int
@@ -178,6 +185,8 @@ class Run:
                 settings,
                 sample_weight=data.sample_weight,
                 order=order,
+                batch_weights=batch_weights,
+                all_samples=all_samples,
                 shuffle=shuffle,
                 seed=self._seed,
                 epoch=epoch,

@@ -21,7 +21,7 @@ from fastmlp.cli.options import (
     state_of,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
-from fastmlp.cli.runs import held, run_errors
+from fastmlp.cli.runs import run_errors
 from fastmlp.cli.settings import (
     Given,
     SettingsCommand,
@@ -79,7 +79,8 @@ FINISHED = ("complete", "pruned", "diverged")
 )  # fmt: skip
 @click.option(
     "--resume", type=click.Path(), default=None, metavar="SWEEP",
-    help="Continue a sweep that was interrupted, or add trials to it.",
+    help="Continue a sweep that was interrupted, add trials to it, or join it while it runs: on "
+    "another machine, too, that has the same files.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(), default=None, metavar="DIR",
@@ -108,10 +109,9 @@ def sweep(
         found, experiment = _new_sweep(given, options, trials or TRIALS, quiet)
     else:
         found, experiment = _old_sweep(resume, given, options, quiet)
-    with held(found):
-        if trials is not None:
-            found.write(replace(found.search(), trials=trials))
-        return _run(found, experiment, jobs, quiet, state_of(ctx))
+    if trials is not None:
+        found.write(replace(found.search(), trials=trials))
+    return _run(found, experiment, jobs, quiet, state_of(ctx))
 
 
 def _new_sweep(

@@ -144,10 +144,10 @@ def train(ctx: click.Context, /, **options: Any) -> int:
     together.
     """
     given = take_settings(ctx, options)
-    with ranks() as group:
-        if group is not None and not group.is_first:
-            options["quiet"] = True
-        return _run(Request(given, **options), state_of(ctx), group)
+    state = state_of(ctx)
+    with ranks(state) as group:
+        options["quiet"] = options["quiet"] or state.is_silent
+        return _run(Request(given, **options), state, group)
 
 
 def _run(request: Request, state: State, group: Group | None) -> int:
