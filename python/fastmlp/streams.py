@@ -6,6 +6,7 @@ A source gives chunks, each a few rows or some millions: ``(x, y)`` or ``(x, y, 
 
 from __future__ import annotations
 
+import re
 import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,11 +31,14 @@ __all__ = [
     "Source",
     "as_source",
     "as_source_of_samples",
+    "npy_pairs",
 ]
 
 Array = npt.NDArray[Any]
 Paths: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]]"
 _CHUNK_BYTES = 2 << 20
+_FEWEST_ROWS = 1024
+_PAGE_BYTES = 1 << 16
 
 
 class Source:
@@ -74,6 +78,13 @@ class Source:
     def chunk(self, number: int) -> Any:
         """Return a chunk, ``(x, y)`` or ``(x, y, sample_weight)``, by its number from 0."""
         raise NotImplementedError
+
+    def pieces(self, number: int) -> Iterator[Any]:
+        """Iterate over a chunk in pieces of the same form: one, unless a subclass cuts it.
+
+        A training reads pieces, so that a large chunk need not be in memory as a whole.
+        """
+        yield self.chunk(number)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the chunks in order."""
@@ -200,6 +211,9 @@ class Arrays(Source):
     (2, 5, array([3, 4]))
     """
 
+    chunks: int
+    samples: int
+
     def __init__(
         self, x: Any, y: Any, sample_weight: Any = None, *, chunk_size: int | None = None
     ) -> None:
@@ -228,12 +242,16 @@ def _mapped(part: Any) -> Any:
 
 
 class Shards(Source):
-    """Files .npz with the arrays ``x``, ``y`` and perhaps ``sample_weight``, a chunk each.
+    """Files .npz with the arrays ``x``, ``y`` and perhaps ``sample_weight``, or pairs of .npy.
+
+    A file .npz is a chunk. Files .npy are mapped into memory, and read in chunks of 2 MiB of ``x``.
 
     Parameters
     ----------
     paths : path or list of paths
-        Files, or a folder, whose .npz files are taken in the order of their names.
+        Files, or a folder, whose .npz or .npy files are taken in the order of their names. The
+        targets of ``x.npy`` are in ``y.npy``; names may hold more, as in ``train-x-003.npy`` and
+        ``train-y-003.npy``.
 
     Examples
     --------
@@ -245,14 +263,64 @@ class Shards(Source):
     """
 
     def __init__(self, paths: Paths) -> None:
-        self.name, self._paths = _files(paths, (".npz",))
-        self.chunks = len(self._paths)
-        self.samples = sum(map(_rows_in_npz, self._paths))
+        self.name, files = _files(paths, (".npz", ".npy"))
+        mapped = [path for path in files if path.suffix == ".npy"]
+        whole = [path for path in files if path.suffix != ".npy"]
+        pairs = [Arrays(x, y) for x, y in npy_pairs(mapped)] if mapped else []
+        self._chunks: list[tuple[Arrays | Path, int]] = [(path, 0) for path in whole]
+        self._chunks += [(pair, number) for pair in pairs for number in range(pair.chunks)]
+        self.chunks = len(self._chunks)
+        self.samples = sum(map(_rows_in_npz, whole)) + sum(pair.samples for pair in pairs)
 
     def chunk(self, number: int) -> tuple[Array, ...]:
-        with np.load(self._paths[number], allow_pickle=False) as file:
+        place, at = self._chunks[number]
+        if isinstance(place, Arrays):
+            return place.chunk(at)
+        with np.load(place, allow_pickle=False) as file:
             names = ("x", "y", "sample_weight")
             return tuple(file[name] for name in names if name in file.files)
+
+
+def npy_pairs(paths: Paths) -> list[tuple[Path, Path]]:
+    """Return the files of samples, in order, each with the file of its targets.
+
+    The names of the two files differ in one letter, x and y, that is no part of a word. Of a single
+    file the other one is beside it.
+
+    Raises
+    ------
+    ValueError
+        A file has no partner; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.save("train-x.npy", np.ones((3, 2)))
+    >>> np.save("train-y.npy", np.arange(3))
+    >>> [(str(x), str(y)) for x, y in npy_pairs("train-x.npy")]
+    [('train-x.npy', 'train-y.npy')]
+    """
+    alone = isinstance(paths, (str, PathLike))
+    files = [Path(paths)] if isinstance(paths, (str, PathLike)) else [Path(p) for p in paths]
+    pairs = [(x, y) for x in files if (y := _targets_of(x)) is not None]
+    left = set() if alone else set(files) ^ {path for pair in pairs for path in pair}
+    if left or not pairs:
+        path = min(left, default=files[0])
+        raise ValueError(
+            f"{path} must be one of two files with samples and targets, such as x.npy and y.npy or "
+            "x-0.npy and y-0.npy"
+        )
+    return pairs
+
+
+def _targets_of(path: Path) -> Path | None:
+    """Return the file of the targets of a file of samples; None if it is none by its name."""
+    found = list(re.finditer(r"(?<![A-Za-z])[xX](?![A-Za-z])", path.stem))
+    if len(found) != 1:
+        return None
+    at = found[0].start()
+    names = [path.stem[:at] + y + path.stem[at + 1 :] + path.suffix for y in "yY"]
+    return next((path.with_name(n) for n in names if path.with_name(n).exists()), None)
 
 
 def _rows_in_npz(path: Path) -> int:
@@ -346,7 +414,7 @@ class _GroupedFiles(_Columns):
 
 
 class ParquetFiles(_GroupedFiles):
-    """Parquet files, a row group at a time.
+    """Parquet files, whose chunks are row groups, read some thousand rows at a time.
 
     Parameters
     ----------
@@ -377,6 +445,17 @@ class ParquetFiles(_GroupedFiles):
         path, group = self._groups[number]
         with require("stream", "pyarrow.parquet").ParquetFile(path) as file:
             return self._batch(file.read_row_group(group, columns=self.columns, use_threads=False))
+
+    def pieces(self, number: int) -> Iterator[Any]:
+        path, group = self._groups[number]
+        rows = max(_FEWEST_ROWS, _CHUNK_BYTES // (4 * len(self.columns)))
+        # Pages are read as they are needed, not all of a group.
+        settings = {"pre_buffer": False, "buffer_size": _PAGE_BYTES}
+        with require("stream", "pyarrow.parquet").ParquetFile(path, **settings) as file:
+            for batch in file.iter_batches(
+                rows, row_groups=[group], columns=self.columns, use_threads=False
+            ):
+                yield self._batch(batch)
 
 
 class ArrowFiles(_GroupedFiles):

@@ -41,6 +41,8 @@ __all__ = [
     "new_model",
     "optimizer",
     "reading",
+    "reading_in_blocks",
+    "require_streamable",
     "with_targets_as_needed",
 ]
 
@@ -79,6 +81,19 @@ def data_options(section: DataSection) -> Options:
 
 
 def reading(section: DataSection) -> Reading:
+    """Return how the files of data that is read as a whole are read.
+
+    Raises
+    ------
+    ValueError
+        The data shall be read block by block.
+    """
+    if section.stream:
+        raise ValueError("stream (--stream) must be left out: this needs all samples in memory")
+    return reading_in_blocks(section)
+
+
+def reading_in_blocks(section: DataSection) -> Reading:
     """Return how the files of the data are read."""
     options = data_options(section)
     as_text = {*options.target, *options.categorical, *options.dates, *options.id}
@@ -110,6 +125,19 @@ def with_targets_as_needed(config: Config) -> DataSection:
     if name != "poisson":
         return config.data
     return config.data.model_copy(update={"standardize_target": False})
+
+
+def require_streamable(config: Config) -> None:
+    """Raise ValueError if a setting needs all training samples in memory."""
+    training = config.training
+    for is_given, setting in (
+        (config.optimizer.name.lower() == "lbfgs", "optimizer lbfgs"),
+        (isinstance(training.class_weight, str), f"class_weight {training.class_weight}"),
+        (training.time_limit is not None, "time_limit"),
+        (config.network.architecture == "tabm", "architecture tabm"),
+    ):
+        if is_given:
+            raise ValueError(f"{setting} needs all samples in memory, which stream does not have")
 
 
 def require_valid(config: Config) -> None:

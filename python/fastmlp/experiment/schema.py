@@ -240,6 +240,11 @@ class DataSection(Section):
         (), "Texts that stand for missing values, besides the usual ones.",
         "--missing-token", "TEXT,TEXT",
     )  # fmt: skip
+    stream: bool = _setting(
+        False, "Read the training samples block by block, for data that does not fit into memory: "
+        "Parquet, Feather or Arrow files, pairs of .npy files, .npz, one or a folder of them.",
+        "--stream",
+    )  # fmt: skip
     data_dir: str | None = _setting(
         None, "Directory that is searched first for the files of a named data set.",
         "--data-dir", "DIR",
