@@ -31,7 +31,7 @@ from fastmlp.network.network import (
     head_arguments,
     hidden_parameters,
 )
-from fastmlp.network.plan import Plan
+from fastmlp.network.plan import Plan, TriedPlan
 from fastmlp.network.samples import Data, column_names, some_elements
 from fastmlp.network.standardization import LOOKED_AT, InputScaling
 from fastmlp.optimizers import SHARES, Optimizer, checked_optimizer, require_plain_schedule
@@ -894,7 +894,7 @@ class MLP(Network):
         optimizer: str | Optimizer | None = None,
         threads: int | None = None,
     ) -> Plan:
-        """Describe how `fit` computes a training step.
+        """Describe how `fit` computes a training step, and what the last training measured.
 
         Parameters
         ----------
@@ -920,6 +920,10 @@ class MLP(Network):
         """
         batch_size = integer("batch_size", batch_size, 1)
         optimizer = DEFAULT_OPTIMIZER if optimizer is None else checked_optimizer(optimizer)
+        run = self._continuation.run
+        if run is None or not run.suits(self, batch_size, optimizer.rule, threads):
+            run = Run(self, batch_size, optimizer.rule, threads)
+        facts = run.plan
         return Plan(
             layer_sizes=self._architecture.layer_sizes,
             first_inputs=self._architecture.first_inputs,
@@ -929,7 +933,7 @@ class MLP(Network):
             dtype=str(self.dtype),
             compute_dtype=self._architecture.compute_dtype or str(self.dtype),
             optimizer=optimizer.rule,
-            **Run(self, batch_size, optimizer.rule, threads).plan,
+            **facts | {"tried": tuple(TriedPlan(*way) for way in facts["tried"])},
         )
 
     @suggests_names
