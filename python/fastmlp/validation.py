@@ -224,7 +224,8 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
             f"{name} must not have masked elements; np.ma.filled({_expression(name)}, 0) "
             "replaces them"
         )
-    if array.dtype.name == "bfloat16":  # of ml_dtypes: a type of its own to NumPy
+    # Of ml_dtypes: a type of its own to NumPy. To build a name takes as long as all other checks.
+    if array.dtype.kind == "V" and array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} {_NO_NUMBER} {_no_numbers(name, value, array, text_cure)}")
