@@ -6,6 +6,7 @@ A source gives chunks, each a few rows or some millions: ``(x, y)`` or ``(x, y, 
 
 from __future__ import annotations
 
+import re
 import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ __all__ = [
     "Source",
     "as_source",
     "as_source_of_samples",
+    "npy_pairs",
 ]
 
 Array = npt.NDArray[Any]
@@ -200,6 +202,9 @@ class Arrays(Source):
     (2, 5, array([3, 4]))
     """
 
+    chunks: int
+    samples: int
+
     def __init__(
         self, x: Any, y: Any, sample_weight: Any = None, *, chunk_size: int | None = None
     ) -> None:
@@ -228,12 +233,16 @@ def _mapped(part: Any) -> Any:
 
 
 class Shards(Source):
-    """Files .npz with the arrays ``x``, ``y`` and perhaps ``sample_weight``, a chunk each.
+    """Files .npz with the arrays ``x``, ``y`` and perhaps ``sample_weight``, or pairs of .npy.
+
+    A file .npz is a chunk. Files .npy are mapped into memory, and read in chunks of 2 MiB of ``x``.
 
     Parameters
     ----------
     paths : path or list of paths
-        Files, or a folder, whose .npz files are taken in the order of their names.
+        Files, or a folder, whose .npz or .npy files are taken in the order of their names. The
+        targets of ``x.npy`` are in ``y.npy``; names may hold more, as in ``train-x-003.npy`` and
+        ``train-y-003.npy``.
 
     Examples
     --------
@@ -245,14 +254,64 @@ class Shards(Source):
     """
 
     def __init__(self, paths: Paths) -> None:
-        self.name, self._paths = _files(paths, (".npz",))
-        self.chunks = len(self._paths)
-        self.samples = sum(map(_rows_in_npz, self._paths))
+        self.name, files = _files(paths, (".npz", ".npy"))
+        mapped = [path for path in files if path.suffix == ".npy"]
+        whole = [path for path in files if path.suffix != ".npy"]
+        pairs = [Arrays(x, y) for x, y in npy_pairs(mapped)] if mapped else []
+        self._chunks: list[tuple[Arrays | Path, int]] = [(path, 0) for path in whole]
+        self._chunks += [(pair, number) for pair in pairs for number in range(pair.chunks)]
+        self.chunks = len(self._chunks)
+        self.samples = sum(map(_rows_in_npz, whole)) + sum(pair.samples for pair in pairs)
 
     def chunk(self, number: int) -> tuple[Array, ...]:
-        with np.load(self._paths[number], allow_pickle=False) as file:
+        place, at = self._chunks[number]
+        if isinstance(place, Arrays):
+            return place.chunk(at)
+        with np.load(place, allow_pickle=False) as file:
             names = ("x", "y", "sample_weight")
             return tuple(file[name] for name in names if name in file.files)
+
+
+def npy_pairs(paths: Paths) -> list[tuple[Path, Path]]:
+    """Return the files of samples, in order, each with the file of its targets.
+
+    The names of the two files differ in one letter, x and y, that is no part of a word. Of a single
+    file the other one is beside it.
+
+    Raises
+    ------
+    ValueError
+        A file has no partner; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.save("train-x.npy", np.ones((3, 2)))
+    >>> np.save("train-y.npy", np.arange(3))
+    >>> [(str(x), str(y)) for x, y in npy_pairs("train-x.npy")]
+    [('train-x.npy', 'train-y.npy')]
+    """
+    alone = isinstance(paths, (str, PathLike))
+    files = [Path(paths)] if isinstance(paths, (str, PathLike)) else [Path(p) for p in paths]
+    pairs = [(x, y) for x in files if (y := _targets_of(x)) is not None]
+    left = set() if alone else set(files) ^ {path for pair in pairs for path in pair}
+    if left or not pairs:
+        path = min(left, default=files[0])
+        raise ValueError(
+            f"{path} must be one of two files with samples and targets, such as x.npy and y.npy or "
+            "x-0.npy and y-0.npy"
+        )
+    return pairs
+
+
+def _targets_of(path: Path) -> Path | None:
+    """Return the file of the targets of a file of samples; None if it is none by its name."""
+    found = list(re.finditer(r"(?<![A-Za-z])[xX](?![A-Za-z])", path.stem))
+    if len(found) != 1:
+        return None
+    at = found[0].start()
+    names = [path.stem[:at] + y + path.stem[at + 1 :] + path.suffix for y in "yY"]
+    return next((path.with_name(n) for n in names if path.with_name(n).exists()), None)
 
 
 def _rows_in_npz(path: Path) -> int:

@@ -22,7 +22,16 @@ from fastmlp.data.table import Reading, Table
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 
-__all__ = ["ARROW_MAGIC", "MAGIC", "STREAM_MAGIC", "decode", "read_arrow", "read_parquet"]
+__all__ = [
+    "ARROW_MAGIC",
+    "MAGIC",
+    "STREAM_MAGIC",
+    "decode",
+    "index_columns",
+    "plain_cells",
+    "read_arrow",
+    "read_parquet",
+]
 
 MAGIC = b"PAR1"
 ARROW_MAGIC = b"ARROW1"
@@ -246,14 +255,14 @@ def _write_parts(
             # A dictionary stores a text once, so that a small file can hold it any number of times.
             bytes_so_far += _held_bytes(polars, series)
             require_ratio(f"column {series.name!r}", size, bytes_so_far)
-            columns.append(_plain(polars, series))
+            columns.append(plain_cells(polars, series))
         polars.DataFrame(columns).write_ipc(os.path.join(folder, f"{part}.arrow"))
     parts = len(range(0, len(needed), step))
-    index = _index_columns(polars, path, kind, names)
+    index = index_columns(polars, path, kind, names)
     return {"parts": parts, "names": names, "index": index}
 
 
-def _plain(polars: Any, series: Any) -> Any:
+def plain_cells(polars: Any, series: Any) -> Any:
     """Return categories as text and decimal numbers as float64; the others as they are."""
     if series.dtype in (polars.Categorical, polars.Enum):
         return series.cast(polars.String)
@@ -269,7 +278,7 @@ def _held_bytes(polars: Any, series: Any) -> int:
     return int(series.estimated_size()) if series.dtype.is_nested() else 0
 
 
-def _index_columns(polars: Any, path: str, kind: str, names: list[str]) -> list[str]:
+def index_columns(polars: Any, path: str, kind: str, names: list[str]) -> list[str]:
     """Return the columns that hold the index of a pandas frame."""
     index = {name for name in names if name.startswith(_INDEX_LEVEL)}
     if kind == "Parquet":

@@ -27,8 +27,9 @@ from fastmlp.data.split import split
 from fastmlp.data.table import Part, Problems, RawData, Table
 from fastmlp.data.table_inputs import encode_table, rows_of_unknown_categories
 from fastmlp.data.targets import Targets, known_targets, learn_targets
+from fastmlp.streams import Source
 
-__all__ = ["Prepared", "Samples", "prepare"]
+__all__ = ["Prepared", "Samples", "prepare", "samples_of"]
 
 
 Indices = NDArray[np.int64]
@@ -88,7 +89,7 @@ class Prepared:
     preprocessing : Preprocessing
         Preprocessing that was learned from the training part, for new samples.
     train : Samples
-        Training part.
+        Training part; with `stream` those samples of it that the preprocessing was learned from.
     validation, test : Samples or None
         Validation part and test part; None: the part has no samples.
     input_scale : float
@@ -97,6 +98,8 @@ class Prepared:
         Digest of each file of the source.
     notes : tuple of str
         Decisions that the options did not make, one line each.
+    stream : Source or None
+        All samples of a training part that is not held in memory.
 
     Examples
     --------
@@ -114,10 +117,21 @@ class Prepared:
     input_scale: float
     sha256: dict[str, str]
     notes: tuple[str, ...]
+    stream: Source | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Numbers of samples of the parts "training", "validation" and "test" that exist."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        sizes = {name: len(part) for name, part in parts.items() if part is not None}
+        if self.stream is not None:
+            assert self.stream.samples is not None
+            sizes["training"] = self.stream.samples
+        return sizes
 
     def __repr__(self) -> str:
-        parts = (("train", self.train), ("validation", self.validation), ("test", self.test))
-        sizes = ", ".join(f"{name}={len(part)}" for name, part in parts if part is not None)
+        names = {"training": "train"}
+        sizes = ", ".join(f"{names.get(name, name)}={size}" for name, size in self.sizes.items())
         return f"Prepared({self.name!r}, {self.task!r}, {sizes})"
 
 
@@ -457,12 +471,7 @@ def _samples(
             _source(given, preprocessing, rows),
         )
     if raw.test is not None:
-        samples["test"] = Samples(
-            preprocessing.inputs(raw.test.x),
-            preprocessing.targets(raw.test, raw.class_names),
-            preprocessing.weights(raw.test),
-            _source(raw.test.x, preprocessing),
-        )
+        samples["test"] = samples_of(raw.test, preprocessing, raw.class_names)
     for part, made in samples.items():
         if made.weight is not None and not made.weight.any():
             raise ValueError(
@@ -470,6 +479,18 @@ def _samples(
                 f"{part} part"
             )
     return samples
+
+
+def samples_of(
+    part: Part, preprocessing: Preprocessing, class_names: tuple[str, ...] | None = None
+) -> Samples:
+    """Return a part as arrays for the network; see `Preprocessing.targets` for `class_names`."""
+    return Samples(
+        preprocessing.inputs(part.x),
+        preprocessing.targets(part, class_names),
+        preprocessing.weights(part),
+        _source(part.x, preprocessing),
+    )
 
 
 def _source(

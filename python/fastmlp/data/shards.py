@@ -102,7 +102,7 @@ def joined(tables: Sequence[Table], origin: str) -> Table:
     return ShardedTable(
         origin,
         columns,
-        lines=np.concatenate([np.arange(1, count + 1) for count in counts]),
+        lines=np.concatenate([table.row_places()[0] for table in tables]),
         index=first.index,
         notes=first.notes,
         names=first.names,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastmlp.validation import integer, real
 
-__all__ = ["split"]
+__all__ = ["is_drawn", "split"]
 
 _PURPOSE = int.from_bytes(b"split", "big")
 
@@ -64,12 +64,42 @@ def split(
     drawn = np.zeros(count, bool)
     if fraction:
         wanted = max(1, math.floor(fraction * count + 0.5))
-        # NumPy guarantees the stream of a bit generator, not that of a permutation. _PURPOSE makes
-        # the stream differ from that of the seed alone, from which the samples may be computed.
-        generator = np.random.PCG64([_PURPOSE, integer("draw", draw, 0), seed])
-        keys = generator.random_raw(count)
+        keys = _keys(0, count, seed, integer("draw", draw, 0))
         drawn = _smallest(keys, groups, sizes, _quotas(sizes, wanted))
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
+
+
+def is_drawn(
+    start: int, stop: int, fraction: float, seed: int, *, draw: int = 0
+) -> NDArray[np.bool_]:
+    """Draw each of some consecutive samples with the same probability.
+
+    Parameters
+    ----------
+    start, stop : int
+        Position of the first sample, and of the one after the last.
+    fraction : float
+        Probability in [0, 1].
+    seed, draw : int
+        As in `split`.
+
+    Returns
+    -------
+    bool array of shape (stop - start,)
+        Whether each sample is drawn, which depends on its position, seed and draw alone.
+    """
+    if fraction >= 1.0:
+        return np.ones(stop - start, bool)
+    drawn: NDArray[np.bool_] = _keys(start, stop, seed, draw) < np.uint64(fraction * 2.0**64)
+    return drawn
+
+
+def _keys(start: int, stop: int, seed: int, draw: int) -> NDArray[np.uint64]:
+    """Return a random number for each position, from a part of the stream for a seed and a draw."""
+    # NumPy guarantees the stream of a bit generator, not that of a permutation. _PURPOSE makes
+    # the stream differ from that of the seed alone, from which the samples may be computed.
+    generator = np.random.PCG64([_PURPOSE, draw, seed])
+    return generator.advance(start).random_raw(stop - start)
 
 
 def _quotas(sizes: Indices, wanted: int) -> Indices:

@@ -41,6 +41,7 @@ __all__ = [
     "new_model",
     "optimizer",
     "reading",
+    "require_streamable",
     "with_targets_as_needed",
 ]
 
@@ -110,6 +111,18 @@ def with_targets_as_needed(config: Config) -> DataSection:
     if name != "poisson":
         return config.data
     return config.data.model_copy(update={"standardize_target": False})
+
+
+def require_streamable(config: Config) -> None:
+    """Raise ValueError if a setting needs all training samples in memory."""
+    training = config.training
+    for is_given, setting in (
+        (config.optimizer.name.lower() == "lbfgs", "optimizer lbfgs"),
+        (isinstance(training.class_weight, str), f"class_weight {training.class_weight}"),
+        (training.time_limit is not None, "time_limit"),
+    ):
+        if is_given:
+            raise ValueError(f"{setting} needs all samples in memory, which stream does not have")
 
 
 def require_valid(config: Config) -> None:

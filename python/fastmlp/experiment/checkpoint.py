@@ -38,12 +38,12 @@ _ALWAYS = ("epoch", "epochs", "loss", "seconds", "learning_rate")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training after an epoch.
+    """The state of a training after an epoch, or within the next one.
 
     Attributes
     ----------
     epoch : int
-        Number of completed epochs.
+        Number of completed epochs, which may be 0.
     parameters, state : dict of str to array
         Results of `MLP.parameters` and of `MLP.training_state`.
     records : list of dict
@@ -87,7 +87,7 @@ class Checkpoint:
         best_epoch : int
             Number of the best epoch; 0 if no epoch was measured.
         """
-        epoch = int(records[-1]["epoch"])
+        epoch = int(records[-1]["epoch"]) if records else 0
         other = best if best_epoch != epoch else None
         return cls(
             epoch,
@@ -123,7 +123,7 @@ class Checkpoint:
             for group, arrays in groups.items()
             for name, array in arrays.items()
         }
-        for name in self.records[0]:
+        for name in self.records[0] if self.records else ():
             tensors[f"records.{name}"] = np.array([r[name] for r in self.records], np.float64)
         config: dict[str, Any] = {
             "epoch": self.epoch,

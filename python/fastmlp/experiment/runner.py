@@ -15,6 +15,8 @@ import numpy.typing as npt
 from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Part, Prepared, Preprocessing, RawData, Samples, prepare, read
 from fastmlp.data.options import TEST_FRACTION, VALIDATION_FRACTION
+from fastmlp.data.sample_files import open_samples
+from fastmlp.data.streaming import prepare_stream
 from fastmlp.diagnosis import initial_parameters
 from fastmlp.environment import info
 from fastmlp.errors import FormatError
@@ -95,7 +97,7 @@ class Experiment:
             A setting contradicts another.
         """
         measured = self.monitored is not None
-        samples = len(self.prepared.train)
+        samples = self.prepared.sizes["training"]
         completed = build.completed(config, self.prepared.task, samples, measured=measured)
         return Experiment(completed, self.prepared)
 
@@ -132,8 +134,33 @@ def load_experiment(
     ValueError
         A setting does not fit the data.
     """
+    if config.data.stream:
+        return _streamed(config, preprocessing)
     raw = read_data(config, report, preprocessing=preprocessing)
     return prepare_experiment(config, raw, preprocessing)
+
+
+def _streamed(config: Config, preprocessing: Preprocessing | None) -> Experiment:
+    """Prepare data of which the training part stays in its files."""
+    build.require_streamable(config)
+    data = build.with_targets_as_needed(config)
+    assert data.source is not None
+    reading = build.reading(data)
+    if preprocessing is not None:
+        reading = preprocessing.reading(reading)
+    files = open_samples(data.source, reading)
+    test = None if data.test is None else open_samples(data.test, reading)
+    prepared, options = prepare_stream(
+        files, build.data_options(data), preprocessing, test=test
+    )
+    chosen = {
+        "test_fraction": options.test_fraction,
+        "validation_fraction": options.validation_fraction,
+        "standardize": prepared.preprocessing.input_mean is not None,
+    }
+    explicit = {name: value for name, value in chosen.items() if getattr(data, name) is None}
+    config = config.model_copy(update={"data": data.model_copy(update=explicit)})
+    return Experiment(config, prepared).with_settings(config)
 
 
 def read_data(
@@ -146,6 +173,8 @@ def read_data(
     data = config.data
     if data.source is None:
         raise ValueError("data.source must be named")
+    if data.stream:
+        raise ValueError("stream must be left out (--stream): this needs all samples in memory")
     reading = build.reading(data)
     if preprocessing is not None:
         reading = preprocessing.reading(reading)
@@ -433,15 +462,14 @@ def fit(
     KeyboardInterrupt, DivergedError, ValueError
         `MLP.fit` raised the exception.
     """
-    config, train, measured = experiment.config, experiment.prepared.train, experiment.monitored
-    settings = config.training
+    config, prepared, measured = experiment.config, experiment.prepared, experiment.monitored
+    settings, train = config.training, prepared.train
     arguments: dict[str, Any] = {
         "epochs": settings.epochs or 1,
         "batch_size": settings.batch_size or 1,
         "optimizer": optimizer,
         "validation_data": None if measured is None else measured.as_tuple(),
-        "sample_weight": train.weight,
-        "class_weight": build.class_weights(config, experiment.prepared.preprocessing),
+        "class_weight": build.class_weights(config, prepared.preprocessing),
         "shuffle": settings.shuffle,
         "drop_last": settings.drop_last,
         "threads": settings.threads,
@@ -452,7 +480,10 @@ def fit(
         "verbose": 0,
         **architectures.training_arguments(config),
     }
-    model.fit(train.x, train.y, **(arguments | options))
+    if prepared.stream is not None:
+        model.fit(prepared.stream, **(arguments | options))
+        return
+    model.fit(train.x, train.y, sample_weight=train.weight, **(arguments | options))
 
 
 def fit_at_once(
@@ -584,7 +615,7 @@ def _record_at_once(
 
 
 def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
-    """Write a checkpoint of an interrupted training, so that no finished epoch is repeated.
+    """Write a checkpoint of an interrupted training, so that no finished step is repeated.
 
     Nothing is written for L-BFGS, nor if a signal arrived between the end of an epoch and its
     record. In these cases the previous checkpoint, if any, remains.
@@ -595,7 +626,7 @@ def save_checkpoint(model: MLP, run: RunDirectory, outcome: Outcome) -> None:
         The file could not be written.
     """
     state = model.training_state()
-    if not state or not outcome.records or len(model.history.loss) != len(outcome.records):
+    if not state or len(model.history.loss) != len(outcome.records):
         return
     run.checkpoints.write(
         Checkpoint.of(model, state, outcome.records, outcome.best_parameters, outcome.best_epoch)

@@ -149,6 +149,11 @@ class DataSection(Section):
         "or of images.",
     )  # fmt: skip
     test: str | None = _setting(None, "File with the test samples.", "--test", "FILE")
+    stream: bool = _setting(
+        False, "Read the training samples block by block, for data that does not fit into memory: "
+        "Parquet, Feather or Arrow files, pairs of .npy files, .npz, one or a folder of them.",
+        "--stream",
+    )  # fmt: skip
     target: Names = _setting((), "Column or columns to predict.", "--target", "NAME,NAME")
     features: Names = _setting(
         (), "Input columns; all others by default.", "--features", "NAME,NAME"

@@ -23,6 +23,7 @@ from fastmlp.cli.errors import (
     CheckFailedError,
     CliError,
     ConfigError,
+    DataError,
     ExitCode,
     printable,
     use_color,
@@ -55,7 +56,7 @@ from fastmlp.cli.sources import (
     plain_warnings,
     require_source,
 )
-from fastmlp.errors import DivergedError, FormatError
+from fastmlp.errors import DivergedError, FormatError, SourceError
 
 if TYPE_CHECKING:
     from fastmlp.experiment.checkpoint import Checkpoint
@@ -72,6 +73,7 @@ fastmlp train mnist --hidden 256,128 --epochs 5 --lr 0.05 --seed 1
 fastmlp train houses.csv --target price --exclude street --optimizer adam
 fastmlp train houses.csv --target price --folds 5
 fastmlp train photos/ --validation-fraction 20% --patience 5
+fastmlp train big.parquet --target label --stream
 fastmlp train --config runs/001-mnist/config.toml
 fastmlp train --resume runs/001-mnist
 fastmlp train mnist --json --min-accuracy 98% > result.json
@@ -417,7 +419,7 @@ def _display(
     settings = experiment.config.training
     return Display(
         settings.epochs or 1,
-        len(experiment.prepared.train),
+        experiment.prepared.sizes["training"],
         quiet=request.quiet,
         no_color=state.no_color,
         evaluated_on=experiment.monitored_name,
@@ -432,8 +434,7 @@ def _announce(
     prepared = experiment.prepared
     for note in prepared.notes:
         display.say(note)
-    parts = {"training": prepared.train, "validation": prepared.validation, "test": prepared.test}
-    counts = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None]
+    counts = [f"{size:,} {name}" for name, size in prepared.sizes.items()]
     display.say(
         f"{prepared.name}: {', '.join(counts)} samples; {_network_text(experiment, model)}; "
         f"{model.isa}, run {run.path}"
@@ -503,6 +504,8 @@ def _fit(
         outcome.status, outcome.message = "terminated", "terminated"
     except DivergedError as error:
         outcome.status, outcome.message = "diverged", str(error)
+    except SourceError as error:
+        raise DataError(str(error)) from error
     except ValueError as error:  # some settings are checked only by the core
         raise ConfigError(str(error)) from error
     return outcome
@@ -595,7 +598,8 @@ def _document_of(
         judgement = judge(experiment, model, outcome)
         _check_accuracy(experiment, outcome, part)
     seconds = outcome.training_seconds
-    trained = len(outcome.records) * len(experiment.prepared.train)
+    count = experiment.prepared.sizes["training"]
+    trained = len(outcome.records) * count
     saved = run.best_model if selected == "best" else run.last_model
     return {
         **document_head("train"),
@@ -615,7 +619,7 @@ def _document_of(
         "selected": selected,
         "evaluated_on": part,
         "measured_on": experiment.monitored_name if experiment.monitored else None,
-        "samples": {"training": len(experiment.prepared.train), part: len(samples)},
+        "samples": {"training": count, part: len(samples)},
         "test": measures,
         "two_classes": _of_two_classes(outcome.evaluation, samples),
         **judgement.as_json(),
