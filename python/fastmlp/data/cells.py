@@ -121,17 +121,27 @@ def missing_cells(cells: Any, tokens: Sequence[str]) -> Mask:
 
     A token such as -999 also stands for the number.
     """
+    if cells.dtype.is_numeric():
+        return _missing_numbers(cells, tokens)
     missing = cells.is_null()
-    if cells.dtype.is_numeric() and (numbers := _numbers_among(tokens)):
-        values = cells.cast(require("data", "polars").Float64)
-        missing = missing | values.is_in(numbers).fill_null(value=False)
-    if cells.dtype.is_float():
-        missing = missing | cells.is_nan().fill_null(value=True)
-    elif is_text(cells):
+    if is_text(cells):
         texts = trimmed(cells)
         missing = (texts == "") | texts.is_in(list(tokens))
     mask: Mask = np.array(missing.to_numpy(), bool)
     return mask
+
+
+def _missing_numbers(cells: Any, tokens: Sequence[str]) -> Mask:
+    """Return a mask of the cells of numbers that hold no value; see `missing_cells`."""
+    missing: Mask = np.zeros(len(cells), bool)
+    if cells.dtype.is_float():
+        missing = np.isnan(cells.to_numpy())  # null is NaN there
+    elif cells.null_count():
+        missing = np.array(cells.is_null().to_numpy(), bool)
+    if numbers := _numbers_among(tokens):
+        values = cells.cast(require("data", "polars").Float64)
+        missing |= np.isin(values.to_numpy(), numbers)
+    return missing
 
 
 def _numbers_among(tokens: Sequence[str]) -> list[float]:
@@ -216,7 +226,7 @@ def read_numbers(
         parsed = cells.cast(polars.Float64)
     else:
         parsed = polars.Series(cells.name, [None] * len(cells), polars.Float64)
-    values: Floats = np.array(parsed.fill_null(math.nan).to_numpy(), np.float64)
+    values: Floats = np.array(parsed.to_numpy(), np.float64)  # null is NaN there
     if numbers := _numbers_among(tokens):
         missing |= np.isin(values, numbers)
     values[missing] = math.nan

@@ -21,7 +21,7 @@ from fastmlp.data.arrays import data_of_arrays
 from fastmlp.data.content import Content
 from fastmlp.data.numpy_files import map_npy, parse_npz
 from fastmlp.data.parquet import index_columns, plain_cells
-from fastmlp.data.reading import suffix_of, with_index
+from fastmlp.data.reading import is_file_source, suffix_of, with_index
 from fastmlp.data.table import Part, Reading, Table
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
@@ -157,6 +157,8 @@ def open_samples(source: str, reading: Reading | None = None) -> SampleFiles:
         A file cannot be opened.
     """
     path = os.path.expanduser(source)
+    if source == "-" or not is_file_source(source):
+        raise FormatError(f"{source}: must be {_FORMATS} to be read in blocks (stream)")
     paths = _paths(path)
     suffix = suffix_of(paths[0])
     if suffix == ".npy":
@@ -165,7 +167,7 @@ def open_samples(source: str, reading: Reading | None = None) -> SampleFiles:
     elif suffix == ".npz":
         files = [_Npz(one) for one in paths]
     elif suffix == ".parquet" or suffix in _ARROW:
-        files = [_Table(one, suffix == ".parquet", reading or Reading()) for one in paths]
+        files = [_Table(one, suffix == ".parquet") for one in paths]
         for other in files[1:]:
             shards.require_alike(other.paths[0], other.names, files[0].paths[0], files[0].names)
     else:
@@ -201,7 +203,7 @@ class _Table:
     block_rows = None
     image_shape = None
 
-    def __init__(self, path: str, is_parquet: bool, reading: Reading) -> None:
+    def __init__(self, path: str, is_parquet: bool) -> None:
         polars = require("data", "polars")
         self.paths = (path,)
         self._kind = "Parquet" if is_parquet else "Arrow"
@@ -212,16 +214,11 @@ class _Table:
             self.names = tuple(scanned.collect_schema())
             self.samples = int(scanned.select(polars.len()).collect().item())
             self._index = tuple(index_columns(polars, path, self._kind, list(self.names)))
-        used = [name for name in self.names if reading.uses(name)]
-        self.row_bytes = 8 * max(1, len(used))
+        self.row_bytes = 8 * max(1, len(self.names))
 
     def read(self, start: int, stop: int, reading: Reading) -> Part:
         polars = require("data", "polars")
-        wanted = [
-            name
-            for name in self.names
-            if reading.uses(name) and (reading.wanted is None or name in reading.wanted)
-        ]
+        wanted = [n for n in self.names if reading.wanted is None or n in reading.wanted]
         path = self.paths[0]
         with self._errors():
             frame = self._scan(path).select(wanted).slice(start, stop - start).collect()
@@ -323,7 +320,10 @@ def joined_parts(parts: Sequence[Part], origin: str) -> Part:
     if tables:
         table = shards.joined(tables, origin)
         columns = {name: cells.rechunk() for name, cells in table.columns.items()}
-        return Part(dataclasses.replace(table, columns=columns))
+        if len({one.origin for one in tables}) > 1:
+            return Part(dataclasses.replace(table, columns=columns))
+        numbers = np.concatenate([one.row_places()[0] for one in tables])
+        return Part(dataclasses.replace(tables[0], columns=columns, row_numbers=numbers))
     x, y = [part.x for part in parts], [part.y for part in parts if part.y is not None]
     for arrays, what in ((x, "x"), (y, "y")):
         shapes = sorted({np.shape(array)[1:] for array in arrays})

@@ -310,8 +310,8 @@ def _firsts(part: Part, options: Options, seen: dict[str, set[Any]]) -> Mask:
     for name, mask in first.items():
         known = seen.setdefault(name, set())
         for row, value in zip(np.flatnonzero(mask).tolist(), values[name], strict=True):
-            is_missing = value is None or value != value  # NaN
-            if not is_missing and value not in known and len(known) < _MOST_CLASSES:
+            is_class = value is not None and not (isinstance(value, float) and value % 1)
+            if is_class and value not in known and len(known) < _MOST_CLASSES:
                 known.add(value)
                 new[row] = True
     return new

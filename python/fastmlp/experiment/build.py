@@ -41,6 +41,7 @@ __all__ = [
     "new_model",
     "optimizer",
     "reading",
+    "reading_in_blocks",
     "require_streamable",
     "with_targets_as_needed",
 ]
@@ -80,6 +81,19 @@ def data_options(section: DataSection) -> Options:
 
 
 def reading(section: DataSection) -> Reading:
+    """Return how the files of data that is read as a whole are read.
+
+    Raises
+    ------
+    ValueError
+        The data shall be read block by block.
+    """
+    if section.stream:
+        raise ValueError("stream (--stream) must be left out: this needs all samples in memory")
+    return reading_in_blocks(section)
+
+
+def reading_in_blocks(section: DataSection) -> Reading:
     """Return how the files of the data are read."""
     options = data_options(section)
     as_text = {*options.target, *options.categorical, *options.dates, *options.id}
@@ -120,6 +134,7 @@ def require_streamable(config: Config) -> None:
         (config.optimizer.name.lower() == "lbfgs", "optimizer lbfgs"),
         (isinstance(training.class_weight, str), f"class_weight {training.class_weight}"),
         (training.time_limit is not None, "time_limit"),
+        (config.network.architecture == "tabm", "architecture tabm"),
     ):
         if is_given:
             raise ValueError(f"{setting} needs all samples in memory, which stream does not have")

@@ -100,6 +100,7 @@ def learning_curve(
         raise ValueError(f"shares must be in (0, 1], at least one, got {list(shares)}")
     if any(b <= a for a, b in zip(shares, shares[1:], strict=False)):
         raise ValueError(f"shares must increase, got {list(shares)}")
+    experiment.require_in_memory("a learning curve")
     train = experiment.prepared.train
     order = np.random.default_rng(seed).permutation(len(train))
     part, samples = experiment.evaluated

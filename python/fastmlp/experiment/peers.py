@@ -90,6 +90,7 @@ class _Training:
         if loss != type(loss)():
             raise ValueError(f"loss {loss.name} is compared without parameters, got {loss}")
         self.epochs = self.config.training.epochs or 1
+        experiment.require_in_memory("another library")
         train = experiment.prepared.train
         self.x = self._inputs(train)
         self.y = train.y if self.task == "classification" else train.y.reshape(len(train), -1)

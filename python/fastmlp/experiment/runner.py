@@ -88,6 +88,11 @@ class Experiment:
         """Whether a validation part selects the best epoch."""
         return self.prepared.validation is not None
 
+    def require_in_memory(self, what: str) -> None:
+        """Raise ValueError if the training part stays in its files, which `what` cannot use."""
+        if self.prepared.stream is not None:
+            raise ValueError(f"{what} needs the training part in memory, which a stream is not")
+
     def with_settings(self, config: Config) -> Experiment:
         """Return an experiment with the same data and other settings.
 
@@ -144,15 +149,14 @@ def _streamed(config: Config, preprocessing: Preprocessing | None) -> Experiment
     """Prepare data of which the training part stays in its files."""
     build.require_streamable(config)
     data = build.with_targets_as_needed(config)
-    assert data.source is not None
-    reading = build.reading(data)
+    if data.source is None:
+        raise ValueError("data.source must be named")
+    reading = build.reading_in_blocks(data)
     if preprocessing is not None:
         reading = preprocessing.reading(reading)
     files = open_samples(data.source, reading)
     test = None if data.test is None else open_samples(data.test, reading)
-    prepared, options = prepare_stream(
-        files, build.data_options(data), preprocessing, test=test
-    )
+    prepared, options = prepare_stream(files, build.data_options(data), preprocessing, test=test)
     chosen = {
         "test_fraction": options.test_fraction,
         "validation_fraction": options.validation_fraction,
@@ -173,8 +177,6 @@ def read_data(
     data = config.data
     if data.source is None:
         raise ValueError("data.source must be named")
-    if data.stream:
-        raise ValueError("stream must be left out (--stream): this needs all samples in memory")
     reading = build.reading(data)
     if preprocessing is not None:
         reading = preprocessing.reading(reading)

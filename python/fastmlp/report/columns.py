@@ -64,7 +64,9 @@ def data_sections(subject: Subject) -> Iterator[Section]:
     if training is None:
         return
     same = subject.part == "training"
-    sizes = [f"{count(len(training))} training samples"]
+    trained = (subject.result.get("samples") or {}).get("training", 0)
+    of_them = f" of the {count(trained)}" if trained > len(training) else ""  # of a stream
+    sizes = [f"{count(len(training))}{of_them} training samples"]
     if not same:
         sizes.append(f"{count(len(subject.samples))} {subject.part} samples")
     text = [f"These are {' and '.join(sizes)}."]

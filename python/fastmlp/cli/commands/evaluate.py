@@ -224,6 +224,9 @@ def _on_own_data(
         "training": prepared.train, "validation": prepared.validation, "test": prepared.test,
     }  # fmt: skip
     name = experiment.evaluated[0] if part == "auto" else part
+    if part == "training":
+        with data_errors():
+            experiment.require_in_memory("--part training")
     samples = parts[name]
     if samples is None:
         present = ", ".join(known for known, each in parts.items() if each is not None)

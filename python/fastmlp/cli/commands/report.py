@@ -19,6 +19,7 @@ from fastmlp.cli.options import (
 )
 from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import load_own_data, open_run, run_errors
+from fastmlp.cli.sources import data_errors
 from fastmlp.errors import FormatError
 from fastmlp.extras import MissingExtraError, require
 
@@ -131,6 +132,8 @@ def _measure_sizes(
         if not quiet:
             click.echo(f"{point['samples']:,} samples: loss {point['loss']:.4g}", err=True)
 
+    with data_errors():
+        experiment.require_in_memory("--learning-curve")
     curve = learning_curve(experiment, threads=threads, listener=tell)
     try:
         directory.write_json(directory.learning_curve_path, curve)

@@ -198,6 +198,8 @@ def _require_shareable(config: Config, request: Request) -> None:
     if request.folds is not None or request.dry_run:
         option = "--dry-run" if request.dry_run else "--folds"
         raise ConfigError(f"{option} must be left out with several processes of mpiexec")
+    if config.data.stream:
+        raise ConfigError("--stream must be left out with several processes of mpiexec")
     if config.data.source == "-":
         raise ConfigError(
             "DATASET must be data that each process of mpiexec can read itself, got -"
