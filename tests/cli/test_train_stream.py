@@ -181,9 +181,7 @@ def test_a_run_that_was_interrupted_goes_on_within_the_epoch(here, tmp_path, ste
         path, model, outcome = tmp_path / name, experiment.new_model(), Outcome()
         run = RunDirectory.create(name, path) if checkpoint is None else RunDirectory(path)
         try:
-            train(
-                experiment, model, run, outcome, callbacks=[Interrupt(at)], checkpoint=checkpoint
-            )
+            train(experiment, model, run, outcome, callbacks=[Interrupt(at)], checkpoint=checkpoint)
         except KeyboardInterrupt:
             assert at is not None
             save_checkpoint(model, run, outcome)
@@ -263,7 +261,10 @@ def test_what_needs_all_samples_says_so_in_one_line(here, arguments, message):
 def test_what_a_run_of_a_stream_cannot_do(here):
     options = ("--stream", "--target", "kind", *QUICK, "--epochs", 1, "--out", "run")
     assert here("train", "homes", *options).returncode == 0
-    for arguments in (("evaluate", "run", "--part", "training"), ("report", "run", "--learning-curve")):
+    for arguments in (
+        ("evaluate", "run", "--part", "training"),
+        ("report", "run", "--learning-curve"),
+    ):
         ended = here(*arguments)
         assert ended.returncode == 2, ended.stderr
         assert "needs the training part in memory" in ended.stderr
@@ -331,6 +332,5 @@ def test_memory_does_not_grow_with_the_data(tmp_path, form):
         options = ("--epochs", 1, "--architecture", "mlp", "--hidden", 8, "--batch-size", 4096)
         peaks[count] = peak_of(("train", folder, "--stream", *options, "--no-report"), tmp_path)
     few, many = counts
-    print(peaks)
     assert peaks[many] - peaks[few] < (many - few) * features * 4 / 2.5, peaks
     assert peaks[many] < 300 << 20, peaks

@@ -59,7 +59,8 @@ def write(folder, table: dict[str, np.ndarray], files: int, form: str = "parquet
 def streamed(prepared):
     """All that the training gets in an epoch, in the order of the files."""
     chunks = [prepared.stream.chunk(number) for number in range(prepared.stream.chunks)]
-    return [np.concatenate(columns) for columns in zip(*(c for c in chunks if len(c[0])))]
+    filled = [chunk for chunk in chunks if len(chunk[0])]
+    return [np.concatenate(columns) for columns in zip(*filled, strict=True)]
 
 
 # ---------------------------------------------------------------- draws

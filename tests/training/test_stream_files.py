@@ -104,6 +104,21 @@ def test_a_source_of_files_trains_as_its_arrays_do(make, arrays, tmp_path):
     assert model.evaluate(source) == pytest.approx(measured, rel=1e-12)
 
 
+def test_shards_in_pairs_of_arrays(arrays, tmp_path):
+    x, y, _ = arrays
+    for number, rows in enumerate((slice(0, 100), slice(100, 101), slice(101, ROWS))):
+        np.save(tmp_path / f"train-x-{number}.npy", x[rows])
+        np.save(tmp_path / f"train-Y-{number}.npy", y[rows])
+    source = streams.Shards(tmp_path)
+    assert (source.samples, source.chunks) == (ROWS, 3)
+    assert not source.chunk(2)[0].flags.owndata
+    for part, expected in zip(zip(*source, strict=True), (x, y), strict=True):
+        assert np.array_equal(np.concatenate(part), expected)
+    (tmp_path / "train-Y-1.npy").unlink()
+    with pytest.raises(ValueError, match=r"train-x-1.npy must be one of two files"):
+        streams.Shards(tmp_path)
+
+
 def test_columns_are_chosen_by_name(arrays, tmp_path):
     x, y, weights = arrays
     parquet.write_table(table_of(*arrays), tmp_path / "a.parquet")

@@ -22,7 +22,7 @@ from fastmlp.data.content import Content
 from fastmlp.data.numpy_files import map_npy, parse_npz
 from fastmlp.data.parquet import index_columns, plain_cells
 from fastmlp.data.reading import is_file_source, suffix_of, with_index
-from fastmlp.data.table import Part, Reading, Table
+from fastmlp.data.table import Part, RawData, Reading, Table
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
 from fastmlp.streams import npy_pairs
@@ -278,7 +278,7 @@ class _Npz:
         self.row_bytes = max(1, raw.train.x[:1].nbytes)
         self.image_shape = raw.image_shape
 
-    def _whole(self) -> Any:
+    def _whole(self) -> RawData:
         (path,) = self.paths
         content = Content(path, path=path).raw()
         arrays = parse_npz(content, path, ("x", "y"))
@@ -286,13 +286,13 @@ class _Npz:
 
     def read(self, start: int, stop: int, reading: Reading) -> Part:
         del reading
-        part: Part = self._whole().train
+        part = self._whole().train
         if (start, stop) != (0, len(part.x)):
             raise FormatError(f"{self.paths[0]}: has another number of samples than before")
         return part
 
 
-def _read(x: NDArray[Any], y: NDArray[Any], origin: str) -> Any:
+def _read(x: NDArray[Any], y: NDArray[Any], origin: str) -> RawData:
     return data_of_arrays({"x": x, "y": y}, origin, name="", sha256={})
 
 
@@ -324,9 +324,10 @@ def joined_parts(parts: Sequence[Part], origin: str) -> Part:
             return Part(dataclasses.replace(table, columns=columns))
         numbers = np.concatenate([one.row_places()[0] for one in tables])
         return Part(dataclasses.replace(tables[0], columns=columns, row_numbers=numbers))
-    x, y = [part.x for part in parts], [part.y for part in parts if part.y is not None]
+    x = [part.x for part in parts if not isinstance(part.x, Table)]
+    y = [part.y for part in parts if part.y is not None]
     for arrays, what in ((x, "x"), (y, "y")):
-        shapes = sorted({np.shape(array)[1:] for array in arrays})
+        shapes = sorted({array.shape[1:] for array in arrays})
         if len(shapes) > 1:
             raise FormatError(f"{origin}: {what}: must have one shape of samples, got {shapes}")
     return Part(np.concatenate(x), np.concatenate(y))

@@ -149,11 +149,6 @@ class DataSection(Section):
         "or of images.",
     )  # fmt: skip
     test: str | None = _setting(None, "File with the test samples.", "--test", "FILE")
-    stream: bool = _setting(
-        False, "Read the training samples block by block, for data that does not fit into memory: "
-        "Parquet, Feather or Arrow files, pairs of .npy files, .npz, one or a folder of them.",
-        "--stream",
-    )  # fmt: skip
     target: Names = _setting((), "Column or columns to predict.", "--target", "NAME,NAME")
     features: Names = _setting(
         (), "Input columns; all others by default.", "--features", "NAME,NAME"
@@ -244,6 +239,11 @@ class DataSection(Section):
     missing_token: Names = _setting(
         (), "Texts that stand for missing values, besides the usual ones.",
         "--missing-token", "TEXT,TEXT",
+    )  # fmt: skip
+    stream: bool = _setting(
+        False, "Read the training samples block by block, for data that does not fit into memory: "
+        "Parquet, Feather or Arrow files, pairs of .npy files, .npz, one or a folder of them.",
+        "--stream",
     )  # fmt: skip
     data_dir: str | None = _setting(
         None, "Directory that is searched first for the files of a named data set.",
