@@ -18,6 +18,7 @@ from fastmlp.metrics import get_metric, measures
 from fastmlp.metrics.chosen import ChosenMetrics
 from fastmlp.network.architecture import NORMALIZATION_EPSILON, Architecture
 from fastmlp.network.chunks import Chunks
+from fastmlp.network.destination import Destination, blocks_of
 from fastmlp.network.parameters import (
     Parameters,
     checked_parameter,
@@ -345,13 +346,39 @@ class Network:
             self._rows(x)  # names what is not finite
             raise
 
-    def _of_samples(self, x: Any, compute: Callable[[Rows], _Result]) -> _Result:
-        """Return what the core computes of samples, or of all chunks of a source of them."""
+    def _of_samples(self, x: Any, compute: Callable[[Rows], Any], out: Any = None) -> Any:
+        """Return what the core computes of samples, or of all chunks of a source of them.
+
+        With `out`, it is written there block by block.
+        """
         source = as_source_of_samples(x)
+        if out is not None:
+            return self._written(x, source, compute, out)
         if source is None:
             return self._in_one_pass(x, compute)
-        joined: _Result = _joined(compute(rows) for rows in self._rows_of_source(source))
-        return joined
+        return _joined(compute(rows) for rows in self._rows_of_source(source))
+
+    def _written(
+        self, x: Any, source: Source | None, compute: Callable[[Rows], Any], out: Any
+    ) -> Any:
+        """Write what the core computes of samples to `out`, and return it."""
+
+        def write(rows: Rows, destination: Destination) -> None:
+            destination.require_apart(rows)
+            for block in blocks_of(rows):
+                destination.write(compute(block))
+
+        def write_all(rows: Rows) -> Any:
+            destination = Destination(out, row_count(rows))
+            write(rows, destination)
+            return destination.complete()
+
+        if source is None:
+            return self._in_one_pass(x, write_all)
+        destination = Destination(out, Chunks(source, self._data).samples)
+        for rows in self._rows_of_source(source):
+            write(rows, destination)
+        return destination.complete()
 
     def _choose_scale(self, x: object, sample_weight: object = None) -> None:
         """Decide by samples that count how the network scales its inputs."""
@@ -515,19 +542,22 @@ class Network:
 
     # Computing
 
-    def forward(self, x: Any, *, threads: int | None = None) -> Array:
+    def forward(self, x: Any, *, threads: int | None = None, out: Array | None = None) -> Array:
         """Compute the outputs of the last layer: logits for classification.
 
         Parameters
         ----------
-        x : array or SciPy sparse matrix of shape (samples, features)
-            Samples.
+        x : array or SciPy sparse matrix of shape (samples, features), or source
+            Samples, as in `predict`.
         threads : int, optional
             Number of threads, as in `MLP.fit`.
+        out : array of shape (samples, outputs), optional
+            Where to write the outputs, as in `predict`, in the dtype of the model.
 
         Returns
         -------
         array of shape (samples, outputs)
+            `out`, if it was given.
 
         Examples
         --------
@@ -536,7 +566,8 @@ class Network:
         array([[0.]], dtype=float32)
         """
         link, team = self._architecture.link, thread_count(threads)
-        return self._of_samples(x, lambda rows: self._outputs_of(rows, link, team))
+        outputs: Array = self._of_samples(x, lambda rows: self._outputs_of(rows, link, team), out)
+        return outputs
 
     def hidden_activations(self, x: npt.ArrayLike, *, threads: int | None = None) -> list[Array]:
         """Compute the outputs of each hidden layer, without dropout.
@@ -567,7 +598,7 @@ class Network:
             return arrays
         return [np.ascontiguousarray(array.swapaxes(0, 1)) for array in arrays]
 
-    def predict(self, x: Any, *, threads: int | None = None) -> Any:
+    def predict(self, x: Any, *, threads: int | None = None, out: Any = None) -> Any:
         """Predict classes or values.
 
         Parameters
@@ -578,13 +609,22 @@ class Network:
             an iterable. A chunk is in memory at once, and all predictions.
         threads : int, optional
             Number of threads, as in `MLP.fit`.
+        out : array, or list of arrays with several losses, optional
+            Where to write the predictions, block by block, so that they take no further memory: a
+            writable, C-contiguous array such as a memory map, of the shape and dtype of what is
+            returned else, that shares no memory with `x`. After an error some rows are written.
 
         Returns
         -------
         array, or list of arrays with several losses
             Class indices, int64 of shape (samples,), for losses of classes; 0 or 1, int64 of shape
             (samples,) or (samples, outputs), for binary cross-entropy; expected counts for Poisson;
-            otherwise the outputs, shape (samples, outputs).
+            otherwise the outputs, shape (samples, outputs). `out`, if it was given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` holds no samples of the model, or `out` cannot take its predictions.
 
         Examples
         --------
@@ -595,7 +635,7 @@ class Network:
         array([0, 1])
         """
         team = thread_count(threads)
-        return self._of_samples(x, lambda rows: self._predicted(rows, team))
+        return self._of_samples(x, lambda rows: self._predicted(rows, team), out)
 
     def _predicted(self, rows: Rows, team: int) -> Array | list[Array]:
         """`predict` for samples that the core can read."""
@@ -612,7 +652,9 @@ class Network:
             for loss, group in zip(losses, self._architecture.groups, strict=True)
         ]
 
-    def predict_proba(self, x: Any, *, threads: int | None = None) -> Array:
+    def predict_proba(
+        self, x: Any, *, threads: int | None = None, out: Array | None = None
+    ) -> Array:
         """Predict probabilities: softmax or, with binary cross-entropy, sigmoid of the outputs.
 
         Parameters
@@ -621,21 +663,29 @@ class Network:
             Samples, as in `predict`.
         threads : int, optional
             Number of threads, as in `MLP.fit`.
+        out : array of shape (samples, outputs), optional
+            Where to write the probabilities, as in `predict`, in the dtype of the model.
 
         Returns
         -------
         array of shape (samples, outputs)
+            `out`, if it was given.
 
         Raises
         ------
-        ValueError
-            The loss does not define probabilities.
+        TypeError, ValueError
+            The loss does not define probabilities, or `out` cannot take them.
 
         Examples
         --------
+        >>> import numpy as np
         >>> from fastmlp import MLP
         >>> MLP([2, 4]).predict_proba([[0.0, 0.0]])
         array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+        >>> x = np.zeros((1000, 2), np.float32)
+        >>> file = np.lib.format.open_memmap("p.npy", "w+", np.float32, (1000, 4))
+        >>> MLP([2, 4]).predict_proba(x, out=file) is file
+        True
         """
         losses = self._architecture.losses
         link = losses[0].link
@@ -646,7 +696,10 @@ class Network:
                 f"{_instead_of_probabilities(losses)}"
             )
         team = thread_count(threads)
-        return self._of_samples(x, lambda rows: self._outputs_of(rows, link, team))
+        probabilities: Array = self._of_samples(
+            x, lambda rows: self._outputs_of(rows, link, team), out
+        )
+        return probabilities
 
     @suggests_names
     def evaluate(
