@@ -1,6 +1,6 @@
 """Trainings on data in memory and in files: seconds of an epoch and peak anonymous memory.
 
-    python benchmarks/streams.py FOLDER                         # 11,000,000 x 28, as HIGGS: 4 GB of files
+    python benchmarks/streams.py FOLDER                  # 11,000,000 x 28, as HIGGS: 4 GB of files
     python benchmarks/streams.py FOLDER --hidden 300,300 --rounds 1
     python benchmarks/streams.py FOLDER --samples 1000000 --sources memory,shards
 
@@ -11,7 +11,8 @@ The files are read once before, so that they are in the cache of the system as f
 
 Sources: memory (arrays), map (arrays that are memory maps of .npy files), arrays (the maps as
 `streams.Arrays`), shards (`streams.Shards` of pairs of .npy files), parquet
-(`streams.ParquetFiles`), batches (a function whose iterator gives a batch at a time, cut from maps).
+(`streams.ParquetFiles`), batches (a function whose iterator gives a batch at a time, cut from
+maps).
 """
 
 from __future__ import annotations
