@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastmlp import MLP, BinaryCrossEntropy, MSE, SoftmaxCrossEntropy, streams
+from fastmlp import MLP, MSE, BinaryCrossEntropy, SoftmaxCrossEntropy, streams
 from support.child_process import run_child
 
 KINDS = {

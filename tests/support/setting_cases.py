@@ -26,8 +26,9 @@ ALIKE = {
     "network.input_noise optimizer.learning_rate optimizer.l2 optimizer.l1 optimizer.decay "
     "optimizer.tolerance schedule.factor schedule.power schedule.end schedule.minimum_change "
     "schedule.minimum": NOT_NEGATIVE,
-    "data.standardize data.clamp_target data.header optimizer.nesterov optimizer.amsgrad "
-    "optimizer.centred network.input_scaling training.tensorboard training.drop_last": SWITCHED_OFF,
+    "data.standardize data.clamp_target data.header data.stream optimizer.nesterov "
+    "optimizer.amsgrad optimizer.centred network.input_scaling training.tensorboard "
+    "training.drop_last": SWITCHED_OFF,
     "data.stratify data.standardize_target training.shuffle": SWITCHED_ON,
     "data.target data.features data.exclude data.categorical data.numeric data.date data.id "
     "data.missing_token": COLUMNS,
