@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from fastmlp.errors import FormatError
@@ -38,7 +38,7 @@ _TEMPORARY = re.compile(r"\.(.*)\.tmp\.(\d+)\.[0-9a-f]{12}", re.DOTALL)
 _unfinished: set[str] = set()
 
 
-def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
+def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview | Iterable[bytes]) -> None:
     """Write a file atomically: it holds its old content or all of `data`, nothing else.
 
     A temporary file beside the target is written, synced to disk and renamed over it; then the
@@ -49,8 +49,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
     ----------
     path : str or os.PathLike
         File to create or replace. An existing directory, device or FIFO is refused.
-    data : bytes or memoryview
-        The whole new content.
+    data : bytes, memoryview or iterable of bytes
+        The whole new content, or its pieces, which are written as they come.
 
     Raises
     ------
@@ -75,7 +75,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview) -> None
         try:
             with contextlib.suppress(OSError):  # a file system without locks
                 try_lock(descriptor)
-            _write_all(descriptor, data)
+            for piece in [data] if isinstance(data, (bytes, memoryview)) else data:
+                _write_all(descriptor, piece)
             # After a failed fsync the kernel may have dropped the dirty pages and marked them
             # clean, so a second try on this descriptor could succeed without the data on disk.
             os.fsync(descriptor)

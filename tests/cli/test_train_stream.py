@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -282,6 +284,77 @@ def test_a_row_that_cannot_be_read_ends_the_training_with_its_place(here):
     assert f"gaps.parquet: row {count - 2}, column 'x': lacks a value" in ended.stderr
 
 
+# ---------------------------------------------------------------- predictions
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl"])
+def test_answers_of_a_stream_are_those_of_the_samples_in_memory(here, tmp_path, form):
+    options = ("--stream", "--target", "kind", *QUICK, "--epochs", 1, "--out", "run")
+    assert here("train", "homes", *options).returncode == 0
+    asked = ("--probabilities", "--keep", "town", "--format", form)
+    whole = here("predict", "run", "homes", *asked)
+    streamed = here("predict", "run", "homes", *asked, "--stream")
+    assert streamed.returncode == 0, streamed.stderr
+    assert read_answers(streamed.stdout, form) == [
+        row | {"problem": None if form == "jsonl" else ""}
+        for row in read_answers(whole.stdout, form)
+    ]
+    ended = here("predict", "run", "homes", *asked, "--stream", "--output", f"answers.{form}")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / f"answers.{form}").read_text() == streamed.stdout
+
+
+def read_answers(text: str, form: str) -> list[dict]:
+    if form == "jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    return list(csv.DictReader(io.StringIO(text), delimiter="," if form == "csv" else "\t"))
+
+
+def test_answers_for_an_array_of_several_blocks(here):
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((150_000, 8), np.float32)
+    np.save("x.npy", x)
+    np.save("y.npy", (x[:, 0] > 0).astype(np.int8))
+    assert here("train", "x.npy", "--stream", *QUICK, "--epochs", 1, "--out", "run").returncode == 0
+    whole = here("predict", "run", "x.npy").stdout.splitlines()
+    streamed = here("predict", "run", "x.npy", "--stream").stdout.splitlines()
+    assert len(whole) == 150_001
+    assert streamed == [f"{whole[0]},problem", *(f"{line}," for line in whole[1:])]
+
+
+def test_rows_without_an_answer_and_unknown_names(here):
+    options = ("--stream", "--target", "kind", *QUICK, "--epochs", 1, "--out", "run")
+    assert here("train", "homes", *options, "--missing", "error", "--exclude", "rooms"
+                ).returncode == 0  # fmt: skip
+    frame = polars.read_parquet("homes/0.parquet").head(5)
+    sizes, towns = [1.0, None, 2.0, 3.0, None], ["Bonn", "Kiel", "Rome", "Bonn", "Jena"]
+    frame = frame.with_columns(size=polars.Series(sizes), town=polars.Series(towns))
+    frame.write_parquet("new.parquet")
+    ended = here("predict", "run", "new.parquet", "--stream")
+    rows = read_answers(ended.stdout, "csv")
+    assert [bool(row["problem"]) for row in rows] == [False, True, False, False, True]
+    assert "2 of 5 rows have no answer" in ended.stderr
+    assert "1 of 5 rows has names that the training did not have" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("homes", "--json"), "--stream writes csv, tsv or jsonl"),
+        (("homes", "--format", "parquet"), "--stream writes csv, tsv or jsonl"),
+        (("-",), "-: must be Parquet, Feather, Arrow or .npy files to be read in blocks"),
+        (("new.csv",), "new.csv: must be Parquet, Feather, Arrow or .npy files"),
+    ],
+)
+def test_answers_that_no_stream_gives(here, arguments, message):
+    Path("new.csv").write_text("size,rooms,town\n1,2,Bonn\n")
+    options = ("--stream", "--target", "kind", *QUICK, "--epochs", 1, "--out", "run")
+    assert here("train", "homes", *options).returncode == 0
+    ended = here("predict", "run", *arguments, "--stream")
+    assert ended.returncode in (2, 3)
+    assert message in ended.stderr
+
+
 # ---------------------------------------------------------------- memory
 
 
@@ -316,6 +389,7 @@ def peak_of(arguments: tuple[object, ...], folder: Path) -> int:
 def test_memory_does_not_grow_with_the_data(tmp_path, form):
     if not os.path.exists("/proc/self/status"):
         pytest.skip("needs /proc")
+    answers: dict[int, int] = {}
     peaks, features, counts = {}, 28, (700_000, 1_500_000)  # of which 590,000 fill the buffer
     for count in counts:
         draw = np.random.default_rng(0)
@@ -330,7 +404,12 @@ def test_memory_does_not_grow_with_the_data(tmp_path, form):
             columns = {f"x{i}": x[:, i].astype(np.float64) for i in range(features)}
             polars.DataFrame(columns | {"y": y}).write_parquet(folder / "a.parquet")
         options = ("--epochs", 1, "--architecture", "mlp", "--hidden", 8, "--batch-size", 4096)
-        peaks[count] = peak_of(("train", folder, "--stream", *options, "--no-report"), tmp_path)
+        train = ("train", folder, "--stream", *options, "--no-report", "--out", f"{folder}-run")
+        peaks[count] = peak_of(train, tmp_path)
+        samples = folder / "x.npy" if form == "npy" else folder
+        predict = ("predict", f"{folder}-run", samples, "--stream", "-o", f"{folder}.csv")
+        answers[count] = peak_of(predict, tmp_path)
     few, many = counts
     assert peaks[many] - peaks[few] < (many - few) * features * 4 / 2.5, peaks
     assert peaks[many] < 300 << 20, peaks
+    assert answers[many] - answers[few] < (many - few) * features * 4 / 2.5, answers

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import shards
-from fastmlp.data.arrays import data_of_arrays
+from fastmlp.data.arrays import as_inputs, data_of_arrays
 from fastmlp.data.content import Content
 from fastmlp.data.numpy_files import map_npy, parse_npz
 from fastmlp.data.parquet import index_columns, plain_cells
@@ -137,7 +137,9 @@ class SampleFiles:
         return {os.path.basename(path): Content(path, path=path).digest() for path in paths}
 
 
-def open_samples(source: str, reading: Reading | None = None) -> SampleFiles:
+def open_samples(
+    source: str, reading: Reading | None = None, *, has_targets: bool = True
+) -> SampleFiles:
     """Find the files that a path means, without reading their samples.
 
     Parameters
@@ -148,6 +150,9 @@ def open_samples(source: str, reading: Reading | None = None) -> SampleFiles:
         ``train-x-003.npy``.
     reading : Reading, optional
         How tables are read.
+    has_targets : bool
+        Whether the files hold targets, which samples to predict do not need. If not, a file .npy
+        has no partner.
 
     Raises
     ------
@@ -157,14 +162,17 @@ def open_samples(source: str, reading: Reading | None = None) -> SampleFiles:
         A file cannot be opened.
     """
     path = os.path.expanduser(source)
+    formats = _FORMATS if has_targets else "Parquet, Feather, Arrow or .npy files"
     if source == "-" or not is_file_source(source):
-        raise FormatError(f"{source}: must be {_FORMATS} to be read in blocks (stream)")
+        raise FormatError(f"{source}: must be {formats} to be read in blocks (stream)")
     paths = _paths(path)
     suffix = suffix_of(paths[0])
-    if suffix == ".npy":
+    if suffix == ".npy" and not has_targets:
+        files: list[Any] = [_Npy(one, None) for one in paths]
+    elif suffix == ".npy":
         pairs = npy_pairs(paths if len(paths) > 1 else paths[0])
-        files: list[Any] = [_Npy(str(x), str(y)) for x, y in pairs]
-    elif suffix == ".npz":
+        files = [_Npy(str(x), str(y)) for x, y in pairs]
+    elif suffix == ".npz" and has_targets:
         files = [_Npz(one) for one in paths]
     elif suffix == ".parquet" or suffix in _ARROW:
         files = [_Table(one, suffix == ".parquet") for one in paths]
@@ -173,7 +181,7 @@ def open_samples(source: str, reading: Reading | None = None) -> SampleFiles:
     else:
         for one in paths:
             os.stat(one)  # a missing file is reported before a wrong suffix
-        raise FormatError(f"{source}: must be {_FORMATS} to be read in blocks (stream)")
+        raise FormatError(f"{source}: must be {formats} to be read in blocks (stream)")
     stem = os.path.basename(paths[0])[: -len(suffix)] or "data"
     if paths != [path]:
         stem = shards.stem_of(path, suffix)
@@ -245,26 +253,35 @@ class _Table:
 
 
 class _Npy:
-    """A file x.npy with samples and one with their targets, both mapped into memory."""
+    """A file x.npy with samples, and perhaps one with their targets, mapped into memory."""
 
     block_rows = None
 
-    def __init__(self, x: str, y: str) -> None:
-        self.paths = (x, y)
-        self._x, self._y = map_npy(x), map_npy(y)
-        if self._x.ndim < 2 or len(self._x) != len(self._y):
+    def __init__(self, x: str, y: str | None) -> None:
+        self.paths = (x,) if y is None else (x, y)
+        self._x, self._y = map_npy(x), None if y is None else map_npy(y)
+        if self._x.ndim < 2:
+            raise FormatError(f"{x}: must have shape (samples, features), got {self._x.shape}")
+        if self._y is not None and len(self._x) != len(self._y):
             raise FormatError(
-                f"{x}: must have shape (samples, features) and as many samples as {y} has targets, "
-                f"got {self._x.shape} and {self._y.shape}"
+                f"{y}: must have a target for each of {len(self._x):,} samples of {x}, got "
+                f"{len(self._y):,}"
             )
         self.samples = len(self._x)
         self.row_bytes = max(1, self._x[:1].nbytes)
-        self.image_shape = _read(self._x[:1], self._y[:1], x).image_shape
+        self.image_shape = None if self._y is None else self._read(slice(0, 1), x).image_shape
+
+    def _read(self, rows: slice, where: str) -> RawData:
+        assert self._y is not None
+        arrays = {"x": self._x[rows], "y": self._y[rows]}
+        return data_of_arrays(arrays, where, name="", sha256={})
 
     def read(self, start: int, stop: int, reading: Reading) -> Part:
         del reading
-        where = f"{self.paths[0]}, rows from {start:,}"
-        return _read(self._x[start:stop], self._y[start:stop], where).train
+        where, rows = f"{self.paths[0]}, rows from {start:,}", slice(start, stop)
+        if self._y is None:
+            return Part(as_inputs(self._x[rows], where))
+        return self._read(rows, where).train
 
 
 class _Npz:
@@ -290,10 +307,6 @@ class _Npz:
         if (start, stop) != (0, len(part.x)):
             raise FormatError(f"{self.paths[0]}: has another number of samples than before")
         return part
-
-
-def _read(x: NDArray[Any], y: NDArray[Any], origin: str) -> RawData:
-    return data_of_arrays({"x": x, "y": y}, origin, name="", sha256={})
 
 
 # ---------------------------------------------------------------- parts of them

@@ -7,6 +7,8 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +46,12 @@ fastmlp predict runs/001-iris flowers.csv
 cat flowers.csv | fastmlp predict runs/001-iris --probabilities > answers.csv
 fastmlp predict model.safetensors images-idx3-ubyte.gz -o answers.parquet
 fastmlp predict runs/002-houses houses.csv --keep id,street --format jsonl
-fastmlp predict runs/003-flowers photo.png"""
+fastmlp predict runs/003-flowers photo.png
+fastmlp predict runs/004-big big.parquet --stream -o answers.csv"""
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
 # Number of lines that are encoded and written together.
 LINES = 10_000
+STREAMED = ("csv", "tsv", "jsonl")
 
 Columns = dict[str, Any]
 
@@ -73,6 +77,11 @@ Columns = dict[str, Any]
     help="Answer for rows with names that the training did not have, or report them.  "
     "[default: as in the training]",
 )  # fmt: skip
+@click.option(
+    "--stream", is_flag=True,
+    help="Read samples and write answers block by block, for files that do not fit into memory: "
+    "Parquet, Feather, Arrow or .npy, one or a folder of them.",
+)  # fmt: skip
 @separator_option
 @encoding_option
 @header_option
@@ -82,7 +91,8 @@ Columns = dict[str, Any]
 def predict(
     ctx: click.Context, /, *, model: str, samples: str, output: str, kind: str | None,
     probabilities: bool, keep: str, overwrite: bool, unknown_categories: str | None,
-    separator: str | None, encoding: str | None, header: bool | None, threads: int | None,
+    stream: bool, separator: str | None, encoding: str | None, header: bool | None,
+    threads: int | None,
 ) -> int:  # fmt: skip
     """Predict for new samples.
 
@@ -93,12 +103,15 @@ def predict(
     for a table on standard input. Columns are found by name, in any order, and read as the model
     learned them; other columns are ignored. The output has one line for each sample, in the same
     order: the class as it was written, or values in the units of the training data. A row that
-    cannot be served has no answer, and the column "problem" says why. Text is not escaped for
-    spreadsheets, which interpret a cell that begins with = as a formula.
+    cannot be served has no answer, and the column "problem", which --stream always writes, says
+    why. Text is not escaped for spreadsheets, which interpret a cell that begins with = as a
+    formula.
     """
     state = state_of(ctx)
     kind = _checked_output(kind, output, overwrite=overwrite, as_json=state.json)
-    if samples == "-" and sys.stdin.isatty():
+    if stream and (state.json or kind not in STREAMED):
+        raise ConfigError(f"--stream writes {', '.join(STREAMED[:-1])} or {STREAMED[-1]}")
+    if samples == "-" and sys.stdin.isatty() and not stream:
         click.echo("reading samples from standard input", err=True)
     network, path = open_models(run_or_file(model))
     if probabilities:
@@ -106,9 +119,11 @@ def predict(
     from fastmlp.data import Reading
 
     reading = Reading(separator=separator, encoding=encoding, header=header)
-    columns = _columns(
-        network, samples, reading, keep, unknown_categories, probabilities, threads
-    )  # fmt: skip
+    task = _Task(network, samples, keep, unknown_categories, probabilities, threads)
+    if stream:
+        _write(_streamed(kind, task, reading), output)
+        return int(ExitCode.OK)
+    columns = _columns(task, reading)
     if state.json:
         rows = list(_rows(columns))
         content = {"model": str(path), "data": samples, "samples": len(rows), "rows": rows}
@@ -116,6 +131,25 @@ def predict(
     else:
         _write(_encoded(kind, columns), output)
     return int(ExitCode.OK)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked: a model, samples, and options of the answers."""
+
+    network: MLP | BaggedModel
+    source: str
+    keep: str
+    unknown_categories: str | None
+    probabilities: bool
+    threads: int | None
+
+    @property
+    def kept(self) -> list[str]:
+        """Names of --keep; the name of a column may contain a comma."""
+        if not self.keep:
+            return []
+        return [self.keep, *(name.strip() for name in self.keep.split(","))]
 
 
 def _checked_output(kind: str | None, output: str, *, overwrite: bool, as_json: bool) -> str:
@@ -151,58 +185,85 @@ def _require_probabilities(network: Any, path: Path) -> None:
 # ---------------------------------------------------------------- input
 
 
-def _columns(
-    network: MLP | BaggedModel, source: str, options: Reading, keep: str,
-    unknown_categories: str | None, probabilities: bool, threads: int | None,
-) -> Columns:  # fmt: skip
+def _columns(task: _Task, options: Reading) -> Columns:
     """Return the columns of the output: those of --keep, answers, probabilities, problems."""
-    from fastmlp.experiment.bagging import predictions_of
     from fastmlp.experiment.serving import read_for
 
-    # The name of a column may contain a comma.
-    wanted = [keep, *(name.strip() for name in keep.split(","))] if keep else []
-    with data_errors(source):
-        samples, names = read_for(network, source, options, wanted)
-    kept = _kept(samples, keep)
+    with data_errors(task.source):
+        samples, names = read_for(task.network, task.source, options, task.kept)
+    columns, problems = _answered(task, samples, names)
+    _warn_of_unknown_categories(task, samples)
+    _warn_of_problems(problems, len(samples))
+    return columns
+
+
+def _answered(task: _Task, samples: Any, names: Any = None) -> tuple[Columns, int]:
+    """Return the columns of the output for some samples, and how many have no answer."""
+    from fastmlp.experiment.bagging import predictions_of
+
+    kept = _kept(samples, task.keep)
     if names is not None:
         kept = {"file": names}
-    with data_errors(source):
+    with data_errors(task.source):
         answers = predictions_of(
-            network, samples, probabilities=probabilities, unknown_categories=unknown_categories,
-            threads=threads,
+            task.network, samples, probabilities=task.probabilities,
+            unknown_categories=task.unknown_categories, threads=task.threads,
         )  # fmt: skip
-    _warn_of_unknown_categories(network, samples, unknown_categories)
-    columns = answers.columns | (answers.probabilities or {})
+    columns, problems = answers.columns | (answers.probabilities or {}), 0
     if answers.problems is not None:
         columns["problem"] = answers.problems
-        count = sum(problem is not None for problem in answers.problems)
-        click.echo(
-            f"fastmlp: warning: {count} of {len(answers.problems)} rows have no answer; the column "
-            "'problem' says why",
-            err=True,
-        )
+        problems = sum(problem is not None for problem in answers.problems)
     for name in kept:
         if name in columns:
             raise ConfigError(f"--keep: the output already has a column {name!r}")
-    return kept | columns
+    return kept | columns, problems
 
 
-def _warn_of_unknown_categories(
-    network: MLP | BaggedModel, samples: Any, treatment: str | None
-) -> None:
+def _streamed(kind: str, task: _Task, options: Reading) -> Iterator[bytes]:
+    """Yield the output block by block of the samples."""
+    import numpy as np
+
+    from fastmlp.data.sample_files import open_samples
+    from fastmlp.experiment.serving import reading_for
+
+    with data_errors(task.source):
+        reading = reading_for(task.network, options, task.kept)
+        files = open_samples(task.source, reading, has_targets=False)
+    problems, has_warned = 0, False
+    for block in range(files.blocks):
+        with data_errors(task.source):
+            samples = files.part(block).x
+        columns, found = _answered(task, samples)
+        problems += found
+        has_warned = has_warned or _warn_of_unknown_categories(task, samples)
+        columns.setdefault("problem", np.full(len(samples), None, object))
+        yield from _encoded(kind, columns, has_header=block == 0)
+    _warn_of_problems(problems, len(files))
+
+
+def _warn_of_problems(count: int, rows: int) -> None:
+    if count:
+        click.echo(
+            f"fastmlp: warning: {count} of {rows} rows have no answer; the column "
+            "'problem' says why",
+            err=True,
+        )
+
+
+def _warn_of_unknown_categories(task: _Task, samples: Any) -> bool:
     """Print a line if rows were answered although they have categories that are not known."""
     from fastmlp.data import Table
     from fastmlp.data.table_inputs import unknown_categories_in
 
-    pre = network.preprocessing
+    pre = task.network.preprocessing
     if pre is None or pre.columns is None or not isinstance(samples, Table):
-        return
-    if (treatment or pre.unknown_categories) == "ignore":
-        text = unknown_categories_in(samples, pre.columns)
-        if text is not None:
-            click.echo(
-                f"fastmlp: warning: {text}; --unknown-categories error reports them", err=True
-            )
+        return False
+    if (task.unknown_categories or pre.unknown_categories) != "ignore":
+        return False
+    text = unknown_categories_in(samples, pre.columns)
+    if text is not None:
+        click.echo(f"fastmlp: warning: {text}; --unknown-categories error reports them", err=True)
+    return text is not None
 
 
 def _kept(samples: Any, keep: str) -> Columns:
@@ -240,8 +301,8 @@ def _plain(value: Any) -> Any:
 # ---------------------------------------------------------------- output
 
 
-def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
-    """Yield the output in pieces."""
+def _encoded(kind: str, columns: Columns, *, has_header: bool = True) -> Iterator[bytes]:
+    """Yield the output in pieces; without a header it continues one."""
     if kind == "parquet":
         yield _parquet(columns)
         return
@@ -254,7 +315,8 @@ def _encoded(kind: str, columns: Columns) -> Iterator[bytes]:
         "jsonl": _json_lines,
     }
     lines: list[str] = []
-    for line in encoders[kind](columns):
+    skipped = 0 if has_header or kind == "jsonl" else 1
+    for line in islice(encoders[kind](columns), skipped, None):
         lines.append(line)
         if len(lines) == LINES:
             yield "".join(lines).encode()
@@ -308,8 +370,7 @@ def _write(pieces: Iterable[bytes], output: str) -> None:
             stream.write(piece)
         stream.flush()
         return
-    content = b"".join(pieces)
     try:
-        atomic_write(output, content)
+        atomic_write(output, pieces)
     except OSError as error:
         raise CliError(f"--output {output}: {error.strerror or error}") from error
