@@ -146,6 +146,8 @@ def test_a_report_tells_of_all_training_samples(here):
     document = json.loads(ended.stdout)
     trained = document["samples"]["training"]
     assert trained > 80_000
+    messages = [finding["message"] for finding in document["findings"]]
+    assert f"the training had {-(-trained // 4096)} steps, which is few" in messages
     text = (Path(document["directory"]) / "report.html").read_text()
     assert f" of the {trained:,} training samples" in text
 

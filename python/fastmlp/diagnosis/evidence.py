@@ -69,6 +69,8 @@ class Evidence:
         Names of the features.
     optimizer : Optimizer, optional
         Optimizer of the training, for a range test if its rate seems wrong.
+    samples : int, optional
+        Number of training samples, of which `train` may hold a part; None: all of them.
     """
 
     network: Network
@@ -84,6 +86,7 @@ class Evidence:
     threads: int = 0
     names: Sequence[str] | None = None
     optimizer: Optimizer | None = None
+    samples: int | None = None
 
     # Arrays are converted before they are combined: NumPy crashes if operands of two types get no
     # memory for its buffers.
@@ -102,7 +105,8 @@ class Evidence:
     @property
     def steps(self) -> int:
         """Number of steps of the training."""
-        return self.epochs * -(-len(self.train) // max(1, self.batch_size))
+        samples = len(self.train) if self.samples is None else self.samples
+        return self.epochs * -(-samples // max(1, self.batch_size))
 
     @cached_property
     def movement(self) -> float | None:

@@ -123,6 +123,7 @@ def findings_of(experiment: Experiment, model: MLP, outcome: Outcome) -> list[Fi
         threads=training.threads or 0,
         names=prepared.preprocessing.feature_names,
         optimizer=_tested(experiment),
+        samples=prepared.sizes["training"],
     )
     return diagnose(evidence)
 
