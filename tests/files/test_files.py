@@ -30,6 +30,22 @@ def test_write_takes_a_memoryview_and_a_relative_path(tmp_path, monkeypatch):
     assert (tmp_path / "a.bin").read_bytes() == b"234"
 
 
+def test_pieces_become_one_file_or_none(tmp_path):
+    path = tmp_path / "a"
+    atomic_write(path, (piece for piece in (b"01", b"", b"234")))
+    assert path.read_bytes() == b"01234"
+
+    def pieces():
+        yield b"new"
+        assert path.read_bytes() == b"01234"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        atomic_write(path, pieces())
+    assert path.read_bytes() == b"01234"
+    assert names(tmp_path) == ["a"]
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_mode_follows_the_umask(tmp_path, umask, mode):
     before = os.umask(umask)

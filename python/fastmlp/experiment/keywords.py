@@ -34,6 +34,7 @@ _ELSEWHERE = {
     "checkpoint_every": "give fit(callbacks=[fastmlp.ModelCheckpoint(...)]) for files of epochs",
     "min_accuracy": "compare with the accuracy of Model.evaluate(...)",
     "source": "the data is the first argument of fit",
+    "stream": "data beyond memory are for fastmlp train --stream, and for MLP.fit(source)",
     "tensorboard": "give fit(callbacks=[fastmlp.TensorBoard(...)])",
     "test": "samples for the test are an argument of fit: fit(data, test=...)",
     "verbose": "it is an argument of fit",
