@@ -37,6 +37,8 @@ __all__ = [
 Array = npt.NDArray[Any]
 Paths: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]]"
 _CHUNK_BYTES = 2 << 20
+_FEWEST_ROWS = 1024
+_PAGE_BYTES = 1 << 16
 
 
 class Source:
@@ -76,6 +78,13 @@ class Source:
     def chunk(self, number: int) -> Any:
         """Return a chunk, ``(x, y)`` or ``(x, y, sample_weight)``, by its number from 0."""
         raise NotImplementedError
+
+    def pieces(self, number: int) -> Iterator[Any]:
+        """Iterate over a chunk in pieces of the same form: one, unless a subclass cuts it.
+
+        A training reads pieces, so that a large chunk need not be in memory as a whole.
+        """
+        yield self.chunk(number)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the chunks in order."""
@@ -405,7 +414,7 @@ class _GroupedFiles(_Columns):
 
 
 class ParquetFiles(_GroupedFiles):
-    """Parquet files, a row group at a time.
+    """Parquet files, whose chunks are row groups, read some thousand rows at a time.
 
     Parameters
     ----------
@@ -436,6 +445,17 @@ class ParquetFiles(_GroupedFiles):
         path, group = self._groups[number]
         with require("stream", "pyarrow.parquet").ParquetFile(path) as file:
             return self._batch(file.read_row_group(group, columns=self.columns, use_threads=False))
+
+    def pieces(self, number: int) -> Iterator[Any]:
+        path, group = self._groups[number]
+        rows = max(_FEWEST_ROWS, _CHUNK_BYTES // (4 * len(self.columns)))
+        # Pages are read as they are needed, not all of a group.
+        settings = {"pre_buffer": False, "buffer_size": _PAGE_BYTES}
+        with require("stream", "pyarrow.parquet").ParquetFile(path, **settings) as file:
+            for batch in file.iter_batches(
+                rows, row_groups=[group], columns=self.columns, use_threads=False
+            ):
+                yield self._batch(batch)
 
 
 class ArrowFiles(_GroupedFiles):

@@ -104,6 +104,30 @@ def test_a_source_of_files_trains_as_its_arrays_do(make, arrays, tmp_path):
     assert model.evaluate(source) == pytest.approx(measured, rel=1e-12)
 
 
+def test_a_large_row_group_is_read_in_pieces(tmp_path):
+    """The pieces are its rows, and shuffling does not see them."""
+    random = np.random.default_rng(5)
+    x, y = random.standard_normal((150_000, 9)).astype(np.float32), random.integers(0, 2, 150_000)
+    columns = {f"x{i}": x[:, i] for i in range(9)}
+    parquet.write_table(pa.table(columns | {"label": y}), tmp_path / "a.parquet")
+    source = streams.ParquetFiles(tmp_path / "a.parquet", target="label")
+    assert source.chunks == 1
+    pieces = list(source.pieces(0))
+    assert len(pieces) > 2
+    for part, whole, expected in zip(
+        zip(*pieces, strict=True), source.chunk(0), (x, y), strict=True
+    ):
+        assert np.array_equal(np.concatenate(part), expected)
+        assert np.array_equal(whole, expected)
+        assert part[0].dtype == whole.dtype
+    settings = {"epochs": 1, "batch_size": 512, "shuffle_buffer": 20_000, "verbose": 0}
+    model, other = MLP([9, 4, 2]), MLP([9, 4, 2])
+    model.fit(source, **settings)
+    other.fit([(x, y)], **settings)
+    for name, array in model.parameters().items():
+        assert array.tobytes() == other.parameters()[name].tobytes()
+
+
 def test_shards_in_pairs_of_arrays(arrays, tmp_path):
     x, y, _ = arrays
     for number, rows in enumerate((slice(0, 100), slice(100, 101), slice(101, ROWS))):

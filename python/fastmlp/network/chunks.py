@@ -128,13 +128,18 @@ class Chunks:
                 yield f"{self.name}, chunk {number}: x", x
 
     def _items(self, order: Iterable[int] | None) -> Generator[tuple[int, Any], None, None]:
+        if order is None and self.source.chunks is not None:
+            order = range(self.source.chunks)
+        end = object()
         if order is not None:
             for number in order:
-                yield number, self._guarded(number, self.source.chunk, number)
+                pieces = self._guarded(number, self.source.pieces, number)
+                while (piece := self._guarded(number, next, pieces, end)) is not end:
+                    yield number, piece
             return
         iterator = self._guarded(0, iter, self.source)
         try:
-            number, end = 0, object()
+            number = 0
             while (item := self._guarded(number, next, iterator, end)) is not end:
                 yield number, item
                 number += 1
