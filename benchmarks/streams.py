@@ -71,7 +71,7 @@ def generate(folder: Path, samples: int) -> None:
         np.save(folder / "shards" / f"y-{number:03}.npy", labels)
         columns = {f"x{i}": part[:, i] for i in range(FEATURES)} | {"label": labels}
         path = folder / "parquet" / f"{number:03}.parquet"
-        parquet.write_table(pa.table(columns), path, row_group_size=1 << 16)
+        parquet.write_table(pa.table(columns), path)
         print(f"\rgenerated {rows.stop:,} of {samples:,} samples", end="", file=sys.stderr)
     print(file=sys.stderr)
     x.flush()
