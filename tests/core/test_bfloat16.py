@@ -222,6 +222,33 @@ print(fastmlp.info()["isa"], found.hexdigest())
     assert lines[0][1] == lines[1][1]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"momentum": 0.9},
+        {"clip_norm": 0.05},
+        {"max_norm": 0.2},
+        {"clip_value": 1e-3, "max_norm": 0.2, "momentum": 0.9},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shards", [1, 3])
+def test_every_way_of_updating_rounds_the_weights_anew(options, shards):
+    """Each call of the core begins by rounding all weights; one step to a call hides nothing."""
+    x = np.random.default_rng(0).standard_normal((96, 20)).astype(np.float32)
+
+    def trained(callbacks):
+        model = fastmlp.MLP([20, 40, 33, 3], loss="mse", compute_dtype="bfloat16", seed=1)
+        optimizer = fastmlp.SGD(0.05, **options)
+        fit = {"batch_size": 16, "optimizer": optimizer, "shards": shards, "threads": 2}
+        model.fit(x, 5 * x[:, :3], epochs=3, callbacks=callbacks, verbose=0, **fit)
+        return model.parameters()
+
+    looks = fastmlp.LambdaCallback(on_step_end=lambda *_: None, every_steps=1)
+    one, stepwise = trained([]), trained([looks])
+    assert all(np.array_equal(one[name], stepwise[name]) for name in one)
+
+
 def test_weights_that_the_program_changes_between_calls_count():
     """The rounded form of weights belongs to a run, and is made anew in every call."""
     x = np.random.default_rng(0).standard_normal((32, 6)).astype(np.float32)

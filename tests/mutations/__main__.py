@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mutations.planted_bfloat16 import BFLOAT16_MUTATIONS
 from mutations.planted_borders import BORDER_MUTATIONS
 from mutations.planted_bugs import MUTATIONS
 from mutations.planted_embeddings import EMBEDDING_MUTATIONS
@@ -41,9 +42,12 @@ PLANTED = [
     *TABLE_MUTATIONS,
     *JUDGEMENT_MUTATIONS,
     *STREAM_MUTATIONS,
+    *BFLOAT16_MUTATIONS,
 ]
 TESTS = [
     "core/test_gemm.py",
+    "core/test_bfloat16.py",
+    "network/test_plan_trials.py",
     "core/test_math.py",
     "core/test_activations.py",
     "core/test_embeddings.py",

@@ -46,8 +46,8 @@ BORDER_MUTATIONS = [
     Mutation(
         "memory of a team that is never smaller than planned",
         "cpp/network/run_memory.cpp",
-        "for (int team = 1; team <= plan.threads; ++team) {",
-        "for (int team = plan.threads; team <= plan.threads; ++team) {",
+        "for (int team = 1; team <= threads; ++team) {",
+        "for (int team = threads; team <= threads; ++team) {",
     ),
     Mutation(
         "the end of a thread unwound through the core",

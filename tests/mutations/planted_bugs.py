@@ -169,8 +169,8 @@ MUTATIONS = [
     Mutation(
         "partial sums of backward-data start anew",
         "cpp/ops/dense.cpp",
-        ".c = scratch,\n                       .accumulate = depth.begin > 0};",
-        ".c = scratch,\n                       .accumulate = false};",
+        ".c = scratch,\n                               .accumulate = depth.begin > 0};",
+        ".c = scratch,\n                               .accumulate = false};",
     ),
     Mutation(
         "an allocation in every step",

@@ -149,7 +149,7 @@ MEMBER_MUTATIONS = [
     Mutation(
         "factor of dropout ignored",
         EPOCH,
-        "factors[thread.steps] : 1}",
+        "factors[step] : 1}",
         "1 : 1}",
     ),
     Mutation(

@@ -103,8 +103,8 @@ RESIDUAL_MUTATIONS = [
     Mutation(
         "gradient of the scales of layer normalization from the outputs' gradient by the product",
         DENSE,
-        "gradient.dshifted.at(out_panel, rows.begin),\n",
-        "dz.at(out_panel, rows.begin),\n",
+        "gradient.dshifted.at(out_panel, rows.begin), gradient",
+        "dz.at(out_panel, rows.begin), gradient",
     ),
     Mutation(
         "predictions without the shifts",

@@ -216,6 +216,7 @@ class Arguments:
             "inputs": self.groups() if self.rng.random() < 0.4 else [],
             "members": self.members(),
             "own_batches": bool(self.rng.random() < 0.5),
+            "bfloat16": bool(self.rng.random() < 0.2),
             "softmax_output": bool(self.rng.random() < 0.2),
             "input_scale": self.any_of(REALS) if chance else 1.0,
             "input_dropout": self.any_of(REALS) if chance else 0.0,
@@ -322,7 +323,16 @@ def calls(a: Arguments) -> list[Any]:
         lambda: _core.permutation(a.any_of([-1, 0, 5, 2**62, 2**40, "x"]), a.count(), a.count()),
         lambda: _core.peak_flops(threads(), a.any_of([1e-3, -1.0, float("nan"), 61.0]), a.name()),
         lambda: _core.inverse_normal_cdf(a.any_of(REALS)),
+        lambda: trials(a),
     ]
+
+
+def trials(a: Arguments) -> None:
+    """Let the core choose among plans by any times."""
+    chosen = _core.PlanTrials(a.any_of([1, 3, 0, -1, 65]))
+    for _ in range(5):
+        plan, steps = chosen.next(a.any_of([1, 7, 2**40, 0, -1]))
+        chosen.record(a.any_of([plan, plan, 3]), steps, a.any_of(REALS))
 
 
 def kernel_calls(a: Arguments) -> list[Any]:

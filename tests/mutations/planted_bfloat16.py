@@ -1,0 +1,80 @@
+"""Bugs of products in bfloat16, and of runs that change their plan."""
+
+from __future__ import annotations
+
+from mutations.planted_mutation import Mutation
+
+BFLOAT16_MUTATIONS = [
+    Mutation(
+        "the pair is added from the front",
+        "cpp/kernels/factor.inl.hpp",
+        "fma(a.first, b.first, fma(a.second, b.second, sum))",
+        "fma(a.second, b.second, fma(a.first, b.first, sum))",
+    ),
+    Mutation(
+        "subnormal numbers stay",
+        "cpp/kernels/bfloat16.inl.hpp",
+        "set(before_ | kFlushResults | kFlushOperands);",
+        "set(before_);",
+    ),
+    Mutation(
+        "the mode of the program's arithmetic is not put back",
+        "cpp/kernels/bfloat16.inl.hpp",
+        "~SubnormalsAreZero() { set(before_); }",
+        "~SubnormalsAreZero() {}",
+    ),
+    Mutation(
+        "bfloat16 by truncation",
+        "cpp/kernels/bfloat16.inl.hpp",
+        "bits + 0x7fffu + ((bits >> 16) & 1u);",
+        "bits;",
+    ),
+    Mutation(
+        "an odd last row keeps a partner",
+        "cpp/kernels/bfloat16.inl.hpp",
+        "single ? Vec<Pair>{} : rounded(load(source + kPanel<float> + j))",
+        "rounded(load(source + (single ? 0 : kPanel<float>) + j))",
+    ),
+    Mutation(
+        "updated weights are not rounded",
+        "cpp/ops/dense.cpp",
+        "    round_rows(*rounded.kernels, weights,",
+        "    if (rows.begin < 0) round_rows(*rounded.kernels, weights,",
+    ),
+    Mutation(
+        "weights of a bounded norm are not rounded",
+        "cpp/network/update.cpp",
+        "bound, parameters);\n                 round_panel(array, p);",
+        "bound, parameters);",
+    ),
+    Mutation(
+        "threads share a pair of rows",
+        "cpp/network/spec.hpp",
+        "return bfloat16 ? 2 : 1;",
+        "return 1;",
+    ),
+    Mutation(
+        "threads without rows have a negative range of them",
+        "cpp/network/step_memory.hpp",
+        "return {std::min(units.begin * unit, rows),",
+        "return {units.begin * unit,",
+    ),
+    Mutation(
+        "rates of a turn begin anew",
+        "cpp/network/epoch.cpp",
+        "const std::size_t step = request_.steps_before + thread.steps;\n    return",
+        "const std::size_t step = thread.steps;\n    return",
+    ),
+    Mutation(
+        "a run goes over to a slower plan",
+        "cpp/network/plan_trials.cpp",
+        "if (step < (1 - kLeastSaving)",
+        "if (step > (1 - kLeastSaving)",
+    ),
+    Mutation(
+        "trials without a limit",
+        "cpp/network/plan_trials.cpp",
+        "if (total_seconds_ >= due)",
+        "if (total_seconds_ >= 0)",
+    ),
+]
