@@ -131,3 +131,16 @@ def test_a_given_number_of_threads_stays():
         model = fastmlp.MLP([20, 30, 5])
         assert model.plan(batch_size=32).threads == 4
         assert model.plan(batch_size=32, threads=2).threads == 2
+
+
+def test_the_plan_tells_what_the_last_training_measured():
+    x = np.random.default_rng(0).standard_normal((64, 20)).astype(np.float32)
+    with random_networks.forced({"threads": 2, "turns": [2, 1]}):
+        model = fastmlp.MLP([20, 40, 3])
+        model.fit(x, np.arange(64) % 3, epochs=3, batch_size=16, verbose=0)
+        plan = model.plan(batch_size=16)
+        assert [(way.threads, way.steps) for way in plan.tried] == [(2, 8), (1, 4)]
+        assert all(way.seconds_per_step > 0 for way in plan.tried)
+        assert "1 thread " in str(plan)
+        assert model.plan(batch_size=8).tried == ()
+        assert model.plan(batch_size=16, threads=1).tried == ()

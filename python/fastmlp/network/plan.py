@@ -142,7 +142,9 @@ class Plan:
         team = f"{way.threads} thread{'' if way.threads == 1 else 's'}"
         if "outputs" in way.splits:
             team += " with outputs of their own"
-        return f"{team} {way.seconds_per_step * 1e6:,.3g} us per step"
+        microseconds = way.seconds_per_step * 1e6
+        shown = f"{microseconds:,.0f}" if microseconds >= 100 else f"{microseconds:.3g}"
+        return f"{team} {shown} us per step"
 
     def _gradients(self) -> str:
         if self.compute_dtype == self.dtype:
