@@ -62,5 +62,5 @@ def run_python(code, **environment):
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
