@@ -301,6 +301,7 @@ class MLP(Network):
             feature_names=self.feature_names,
             standardization=self.standardization,
             scales_inputs=self._scales_inputs and self._is_new,
+            is_new=self._is_new,
         )
 
     @property
@@ -1147,8 +1148,8 @@ class MLP(Network):
     def _hand_over(self, new: MLP, maker: str) -> None:
         """Give a model made from this one its scaling; the state of an optimizer does not fit."""
         new._standardization = self.standardization
-        if self._scales_inputs and self._is_new:
-            new._scales_inputs = new._is_as_drawn = True
+        if self._is_new:
+            new._scales_inputs, new._is_as_drawn = self._scales_inputs, True
         if self.was_trained:
             new._refuse_resume(f"{maker}() made this from a model with other parameters")
 
@@ -1245,7 +1246,7 @@ def _restored(stored: StoredModel) -> MLP:
     model.history, model.preprocessing = stored.history, stored.preprocessing
     model.feature_names = stored.feature_names
     model._standardization = stored.standardization
-    model._scales_inputs = model._is_as_drawn = stored.scales_inputs
+    model._scales_inputs, model._is_as_drawn = stored.scales_inputs, stored.is_new
     if stored.training_state:
         model.restore_training_state(stored.training_state)
     elif stored.refusal is not None:
