@@ -14,6 +14,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.sparse
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import fastmlp
 from support import random_networks
@@ -339,7 +342,86 @@ def test_estimators_take_it(kind):
     )
     assert not np.array_equal(half.coefs_[0], plain.coefs_[0])
     np.testing.assert_allclose(half.coefs_[0], plain.coefs_[0], atol=0.01)
-    with pytest.raises(ValueError, match=r"needs X of float32, got float64; X.astype\('float32'\)"):
-        estimator(compute_dtype="bfloat16", **options).fit(x.astype(np.float64), y)
-    with pytest.raises(ValueError, match="compute_dtype must be None with solver 'lbfgs'"):
-        estimator(compute_dtype="bfloat16", solver="lbfgs", **options).fit(x, y)
+
+
+def estimated(kind, x, y, **changes):
+    options = {"random_state": 0, "max_iter": 4, "hidden_layer_sizes": (9,), **changes}
+    return quietly(getattr(fastmlp, kind)(**options).fit, x, y)
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize(
+    "form", ["float64", "float16", "bfloat16", "int64", "uint8", "list", "polars", "sparse"]
+)
+def test_estimators_convert_samples_of_any_type(kind, form):
+    """Small integers are numbers in all these types, so the bits are those of float32."""
+    rng = np.random.default_rng(SEED)
+    x = rng.integers(0, 5, (120, 6)).astype(np.float32)
+    y = rng.integers(0, 3, 120)
+    if form == "bfloat16":
+        samples = x.astype(pytest.importorskip("ml_dtypes").bfloat16)
+    elif form == "polars":
+        samples = pytest.importorskip("polars").DataFrame(x.astype(np.float64))
+    elif form == "sparse":
+        samples = scipy.sparse.csr_matrix(x.astype(np.float64))
+    else:
+        samples = x.tolist() if form == "list" else x.astype(form)
+    model = estimated(kind, samples, y, compute_dtype="bfloat16")
+    dense = estimated(kind, x, y, compute_dtype="bfloat16")
+    for one in (model, dense):
+        assert one.coefs_[0].dtype == np.float32
+        quietly(one.partial_fit, samples if one is model else x, y)
+    for found, expected in zip(model.coefs_, dense.coefs_, strict=True):
+        np.testing.assert_array_equal(found, expected, f"FASTMLP_SEED={SEED}")
+    np.testing.assert_array_equal(model.predict(samples), dense.predict(x))
+
+
+def test_estimators_compute_in_the_type_that_they_are_told():
+    x = np.random.default_rng(SEED).standard_normal((90, 4))
+    y = np.arange(90) % 2
+    single = x.astype(np.float32)
+    for samples, named, alike in ((x, "float32", single), (single, "float64", single.astype("d"))):
+        told = estimated("MLPClassifier", samples, y, compute_dtype=named)
+        plain = estimated("MLPClassifier", alike, y)
+        assert told.coefs_[0].dtype == named
+        np.testing.assert_array_equal(told.coefs_[0], plain.coefs_[0])
+        np.testing.assert_array_equal(told.predict_proba(samples), plain.predict_proba(alike))
+    exact = estimated("MLPClassifier", x, y, compute_dtype="float64", solver="lbfgs")
+    assert exact.coefs_[0].dtype == np.float64
+
+
+def test_a_pipeline_with_a_scaler_takes_bfloat16_on_ordinary_data():
+    x = np.random.default_rng(SEED).standard_normal((90, 4))
+    classifier = fastmlp.MLPClassifier(compute_dtype="bfloat16", max_iter=3)
+    pipeline = make_pipeline(StandardScaler(), classifier)
+    quietly(pipeline.fit, x, x[:, 0] > 0)
+    assert pipeline.predict_proba(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("way", ["warm_start", "resume", "partial_fit"])
+def test_an_estimator_goes_on_in_the_type_of_its_parameters(way):
+    x = np.random.default_rng(SEED).standard_normal((90, 4))
+    y = np.arange(90) % 2
+
+    def goes_on(model, samples):
+        if way == "warm_start":
+            return quietly(model.set_params(warm_start=True).fit, samples, y)
+        if way == "resume":
+            return quietly(lambda: model.set_params(max_iter=8).fit(samples, y, resume=True))
+        return quietly(model.partial_fit, samples, y)
+
+    made = [estimated("MLPClassifier", x, y, compute_dtype="bfloat16") for _ in range(2)]
+    for model, samples in zip(made, (x, x.astype(np.float32)), strict=True):
+        goes_on(model, samples)
+    np.testing.assert_array_equal(made[0].coefs_[0], made[1].coefs_[0])
+    double = estimated("MLPClassifier", x, y).set_params(compute_dtype="bfloat16")
+    double.predict(x)  # needs no products of a step
+    with pytest.raises(ValueError, match="parameters of float32, and those of the previous fit"):
+        goes_on(double, x)
+
+
+def test_limited_memory_bfgs_of_an_estimator_refuses_rounded_gradients():
+    x = np.zeros((8, 2))
+    model = fastmlp.MLPRegressor(compute_dtype="bfloat16", solver="lbfgs")
+    with pytest.raises(ValueError, match="exact gradients.*leave compute_dtype out, or use"):
+        model.fit(x, x[:, 0])

@@ -20,6 +20,7 @@ from fastmlp.estimators.lbfgs import Iterations, minimize_loss
 from fastmlp.estimators.network import NetworkSpec, Parameters, Predictor, draw_parameters
 from fastmlp.estimators.parameters import (
     CONSTRAINTS,
+    PARAMETER_TYPES,
     UsedParameters,
     hidden_layer_sizes,
     require_parameters_held,
@@ -124,6 +125,8 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
             if getattr(self, "_pending", False):  # an interrupted fit without a step starts again
                 mode = "fit"
         first = not hasattr(self, "coefs_") or (mode == "fit" and not self._used.warm_start)
+        if not first:
+            self._require_same_type()
         X, y = self._validate(X, y, self._input_types(X, first), reset=first)
         y = self._check_targets(y, mode)
         targets, weights = self._encoded(X, y, sample_weight, first, mode)
@@ -192,8 +195,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self, X: Any, y: Any, sample_weight: Any, first: bool, mode: Mode
     ) -> tuple[Array, Array | None]:
         """Return the core's targets, and the weights of the samples or None."""
-        dtype = X.dtype if first else self.coefs_[0].dtype
-        dtype = np.float32 if dtype == np.float32 else np.float64
+        dtype = self._parameter_type(X.dtype, first)
         require_parameters_held(self, dtype)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
@@ -206,8 +208,30 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def _input_types(self, X: Any, first: bool) -> list[Any]:
         """Return the dtypes of inputs that are not converted; others become the first of these."""
-        types = [np.float64, np.float32] if first else [self.coefs_[0].dtype]
+        if first and self._used.compute_dtype is None:
+            types: list[Any] = [np.float64, np.float32]
+        else:
+            types = [self._parameter_type(None, first)]
         return types if scipy.sparse.issparse(X) else [*types, np.uint8]
+
+    def _parameter_type(self, row_type: npt.DTypeLike | None, first: bool) -> np.dtype[Any]:
+        """Return the type of the parameters of a training on samples of a type."""
+        if not first:
+            return np.dtype(self.coefs_[0].dtype)
+        asked = self._used.compute_dtype
+        if asked is not None:
+            return np.dtype(PARAMETER_TYPES[asked])
+        return np.dtype("float32" if row_type == np.float32 else "float64")
+
+    def _require_same_type(self) -> None:
+        """Require that the earlier parameters have the type that `compute_dtype` needs."""
+        asked, held = self._used.compute_dtype, self.coefs_[0].dtype
+        if asked is not None and held != PARAMETER_TYPES[asked]:
+            raise ValueError(
+                f"compute_dtype={asked!r} needs parameters of {PARAMETER_TYPES[asked]}, and those "
+                f"of the previous fit, which this one continues, are of {held}: leave "
+                "compute_dtype as it was, or call fit with warm_start=False and without resume"
+            )
 
     def _initialize(self, layer_sizes: tuple[int, ...], row_type: npt.DTypeLike) -> None:
         """Draw initial parameters and reset the counters."""
@@ -216,12 +240,7 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self.t_ = 0
         self.n_layers_ = len(layer_sizes)
         self.out_activation_ = self._output_activation()
-        dtype = np.float32 if row_type == np.float32 else np.float64
-        if self._used.compute_dtype and dtype == np.float64:
-            raise ValueError(
-                f"compute_dtype={self._used.compute_dtype!r} needs X of float32, got "
-                f"{np.dtype(row_type).name}; X.astype('float32') is such an array"
-            )
+        dtype = self._parameter_type(row_type, first=True)
         parameters = draw_parameters(layer_sizes, self.activation, self._random_state, dtype)
         self._set_parameters(parameters)
         self._seed = 0
@@ -407,8 +426,11 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Minimize in float64, because rounding in float32 would disturb the line search."""
         if self._used.dropout or self._used.input_dropout:
             raise ValueError("dropout and input_dropout must be 0 with solver 'lbfgs'")
-        if self._used.compute_dtype:
-            raise ValueError("compute_dtype must be None with solver 'lbfgs'")
+        if self._used.compute_dtype == "bfloat16":
+            raise ValueError(
+                "solver 'lbfgs' needs exact gradients, got compute_dtype='bfloat16'; leave "
+                "compute_dtype out, or use solver 'adam' or 'sgd'"
+            )
         kept = self._parameters()
         model = self._network_spec(np.float64).build()
         kept.write_to(model)
@@ -452,15 +474,17 @@ class BaseMLP(Exchange, CallbackSupport, BaseEstimator):  # type: ignore[misc]
         return (*(len(coef) for coef in self.coefs_), self.coefs_[-1].shape[1])
 
     def _network_spec(self, dtype: npt.DTypeLike | None = None) -> NetworkSpec:
+        dtype = np.dtype(dtype or self.coefs_[0].dtype)
+        rounds = self._used.compute_dtype == "bfloat16" and dtype == np.float32
         return NetworkSpec(
             self._layer_sizes(),
             self.activation,
             self._core_loss(),
-            np.dtype(dtype or self.coefs_[0].dtype).name,
+            dtype.name,
             self._used.dropout,
             self._used.input_dropout,
             self._used.batch_normalization,
-            self._used.compute_dtype,
+            "bfloat16" if rounds else None,
             self._seed,
         )
 

@@ -91,9 +91,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Probability in [0, 1) that an input is left out of a step; must be 0 for "lbfgs".
     batch_normalization : bool, default=False
         Whether to normalize the hidden layers' sums by the mean and variance of the batch.
-    compute_dtype : {"bfloat16"} or None, default=None
-        Type of the factors of a training step's products, as `fastmlp.MLP` describes it; needs `X`
-        of float32, and another solver than "lbfgs".
+    compute_dtype : {"bfloat16", "float32", "float64"} or None, default=None
+        Type of the factors of a training step's products. `X` of any type is converted to the type
+        of the parameters: float32 with "float32" and with "bfloat16", which `fastmlp.MLP`
+        describes and "lbfgs" does not take. By default that of `X` if it is float32, else float64.
     class_weight : dict, "balanced" or None, default=None
         Factors of the sample weights by class, multiplied with ``sample_weight``; "balanced" gives
         all classes the same total weight. For several labels, a list of one dict per label.

@@ -16,6 +16,7 @@ from fastmlp.validation import integer, real, require_held, thread_count
 
 __all__ = [
     "CONSTRAINTS",
+    "PARAMETER_TYPES",
     "UsedParameters",
     "hidden_layer_sizes",
     "require_parameters_held",
@@ -27,6 +28,9 @@ _SIZE = Interval(Integral, 1, None, closed="left")
 _SHARE = Interval(Real, 0, 1, closed="left")
 _AT_LEAST_ZERO = Interval(Real, 0, None, closed="left")
 _ABOVE_ZERO = Interval(Real, 0, None, closed="neither")
+
+# Types of the parameters by `compute_dtype`; by default they have that of the samples.
+PARAMETER_TYPES = {"bfloat16": "float32", "float32": "float32", "float64": "float64"}
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", _SIZE],
@@ -55,7 +59,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [_SHARE],
     "input_dropout": [_SHARE],
     "batch_normalization": ["boolean"],
-    "compute_dtype": [StrOptions({"bfloat16"}), None],
+    "compute_dtype": [StrOptions(set(PARAMETER_TYPES)), None],
     "optimizer": [Optimizer, None],
     "callbacks": [list, tuple, None],
     "n_threads": [_SIZE, None],
@@ -114,8 +118,9 @@ class UsedParameters:
 
 
 def require_parameters_held(estimator: Any, dtype: npt.DTypeLike) -> None:
-    """Require that the dtype of the samples, that of the core, represents all parameters."""
-    cure = "float64 samples: their type"
+    """Require that the dtype of the network represents all parameters of the estimator."""
+    named = estimator._used.compute_dtype is not None
+    cure = "compute_dtype='float64'" if named else "float64 samples: their type"
     for name in {*_IN_THE_CORE, *_SHARES}:
         value = getattr(estimator._used, name)
         below_one = name in _SHARES and value < 1

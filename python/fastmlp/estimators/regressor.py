@@ -92,9 +92,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Probability in [0, 1) that an input is left out of a step; must be 0 for "lbfgs".
     batch_normalization : bool, default=False
         Whether to normalize the hidden layers' sums by the mean and variance of the batch.
-    compute_dtype : {"bfloat16"} or None, default=None
-        Type of the factors of a training step's products, as `fastmlp.MLP` describes it; needs `X`
-        of float32, and another solver than "lbfgs".
+    compute_dtype : {"bfloat16", "float32", "float64"} or None, default=None
+        Type of the factors of a training step's products. `X` of any type is converted to the type
+        of the parameters: float32 with "float32" and with "bfloat16", which `fastmlp.MLP`
+        describes and "lbfgs" does not take. By default that of `X` if it is float32, else float64.
     optimizer : fastmlp optimizer or None, default=None
         Optimizer such as ``fastmlp.AdamW(schedule)``, which replaces `solver`, `learning_rate` and
         their parameters. `alpha` applies unless the optimizer has an ``l1`` or ``l2``.
