@@ -127,6 +127,7 @@ realmlp real_mlp
 resnet residual
 float32 single fp32 f32 float
 float64 double fp64 f64
+bfloat16 bf16
 mnist mnist_784
 breast-cancer breast_cancer_wisconsin cancer
 """.strip().splitlines()

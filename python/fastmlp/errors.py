@@ -95,6 +95,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     names = list(known)
     meant = synonym(name, names)
+    if meant is None and synonym(name, ["bfloat16"]) and "float32" in names:
+        return "; it is a compute_dtype (--compute-dtype): products round to it"
     if meant is None:
         lowered = {text.lower(): text for text in names}
         near = difflib.get_close_matches(name.lower(), lowered, n=3)

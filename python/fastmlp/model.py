@@ -943,7 +943,7 @@ class MLP(Network):
             trains_inputs=self._architecture.trains_inputs,
             batch_size=batch_size,
             dtype=str(self.dtype),
-            compute_dtype=self._architecture.compute_dtype or str(self.dtype),
+            compute_dtype=self.compute_dtype,
             optimizer=rule,
             **facts | {"tried": tuple(TriedPlan(*way) for way in facts["tried"])},
         )

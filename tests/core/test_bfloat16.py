@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fastmlp
+from fastmlp.cli import main
 from support import random_networks
 from support.estimator_data import quietly
 
@@ -280,6 +281,8 @@ def test_weights_that_the_program_changes_between_calls_count():
         ({"compute_dtype": "float64"}, ValueError, "give dtype='float64' instead"),
         ({"compute_dtype": "bfloat16", "members": 4}, ValueError, "without members"),
         ({"compute_dtype": 3}, TypeError, "compute_dtype"),
+        ({"compute_dtype": "bf16"}, ValueError, "did you mean 'bfloat16'"),
+        ({"dtype": "bfloat16"}, ValueError, r"got 'bfloat16'; it is a compute_dtype \(--compute"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, error, message):
@@ -290,8 +293,10 @@ def test_what_does_not_fit_is_refused(options, error, message):
 def test_the_type_of_the_products_belongs_to_the_model(tmp_path):
     model = fastmlp.MLP([4, 8, 3], compute_dtype="bfloat16")
     assert "products in bfloat16" in repr(model)
+    assert model.compute_dtype == "bfloat16"
     model.save(tmp_path / "m.safetensors")
-    assert fastmlp.load(tmp_path / "m.safetensors").architecture.compute_dtype == "bfloat16"
+    assert fastmlp.load(tmp_path / "m.safetensors").compute_dtype == "bfloat16"
+    assert fastmlp.MLP([4, 3], dtype="float64").compute_dtype == "float64"
     assert "bfloat16" not in repr(fastmlp.MLP([4, 8, 3], compute_dtype="float32"))
     assert "compute_dtype" not in fastmlp.MLP([4, 8, 3]).architecture.config()
 
@@ -425,3 +430,13 @@ def test_limited_memory_bfgs_of_an_estimator_refuses_rounded_gradients():
     model = fastmlp.MLPRegressor(compute_dtype="bfloat16", solver="lbfgs")
     with pytest.raises(ValueError, match="exact gradients.*leave compute_dtype out, or use"):
         model.fit(x, x[:, 0])
+
+
+def test_the_command_line_says_what_it_rounds_to(tmp_path, capsys):
+    command = ["train", "moons", "--epochs", "1", "--no-report", "--hidden", "8"]
+    assert main([*command, "--compute-dtype", "bfloat16", "--out", str(tmp_path / "half")]) == 0
+    assert "float32, products in bfloat16; " in capsys.readouterr().err
+    assert main([*command, "--out", str(tmp_path / "plain")]) == 0
+    assert "float32; " in capsys.readouterr().err
+    assert main([*command, "--dtype", "bfloat16"]) == 2
+    assert "it is a compute_dtype (--compute-dtype)" in capsys.readouterr().err

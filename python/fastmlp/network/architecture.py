@@ -482,7 +482,10 @@ def _checked_compute_dtype(value: object, dtype: str, members: int) -> str:
             f"{name!r}; give dtype={name!r} instead"
         )
     if dtype != "float32":
-        raise ValueError("compute_dtype='bfloat16' needs dtype='float32', got dtype='float64'")
+        raise ValueError(
+            "compute_dtype='bfloat16' needs dtype='float32', got dtype='float64'; leave out one of "
+            "the two"
+        )
     if members > 1:
         raise ValueError(
             f"compute_dtype='bfloat16' needs a network without members, got members={members}; "

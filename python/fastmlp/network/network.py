@@ -100,6 +100,11 @@ class Network:
         return self._architecture.dtype
 
     @property
+    def compute_dtype(self) -> str:
+        """Name of the type of the factors of a training step's products: "bfloat16", or `dtype`."""
+        return self._architecture.compute_dtype or self.dtype.name
+
+    @property
     def is_classifier(self) -> bool:
         """Whether the loss takes class labels."""
         losses = self._architecture.losses

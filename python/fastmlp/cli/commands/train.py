@@ -449,14 +449,16 @@ def _announce(
 
 
 def _network_text(experiment: Experiment, model: Any) -> str:
-    """Return the kind of the network, its layers, activations and dtype."""
+    """Return the kind of the network, its layers, activations and types."""
     network = experiment.config.network
     kind = "network" if network.architecture in (None, "mlp") else str(network.architecture)
     if model.architecture.members > 1:
         kind = f"{model.architecture.members} members of {kind}"
     names = dict.fromkeys(activation.name for activation in model.architecture.activations)
     layers = "-".join(map(str, model.layer_sizes))
-    return ", ".join([f"{kind} {layers}", *names, network.dtype])
+    rounded = model.compute_dtype != network.dtype
+    products = [f"products in {model.compute_dtype}"] if rounded else []
+    return ", ".join([f"{kind} {layers}", *names, network.dtype, *products])
 
 
 def _fit(
