@@ -569,6 +569,7 @@ class MLP(Network):
                 rows = self._rows(x, "x")
                 own = self._data_of(rows, x, y, sample_weight, class_weight, of_part=True)
                 share = Share(own, self.architecture.seed, Shards(parts, group), group)
+                share.require_distinct()
             elif chunks is None:
                 data, validation = self._fitting_data(
                     x, y, sample_weight, class_weight, validation_data, resume=resume

@@ -195,6 +195,14 @@ def test_a_rank_must_have_the_samples_of_its_shards() -> None:
     assert message in done.stderr
 
 
+def test_ranks_that_pass_the_same_samples_as_their_own_are_refused() -> None:
+    done = run_training(2, fit={"own_samples": True, "batch_size": 60}, forgets_rows=True)
+    assert done.returncode != 0
+    assert "x and y are the same on ranks 0 and 1" in done.stderr
+    assert "rows = fastmlp.rows_of_rank(len(x)" in done.stderr
+    assert "Abort" not in done.stderr
+
+
 def test_there_are_no_more_ranks_than_shards() -> None:
     done = run_training(3, fit={"shards": 2})
     assert done.returncode != 0

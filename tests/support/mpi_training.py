@@ -5,7 +5,7 @@
 Prints a line of JSON from the first rank: digests of parameters and history. The argument may hold
 options of the model and of `fit`, both for single ranks too, a large sample, an event ("die",
 "raise", "move" or "stop": of rank 1 after epoch 3, unless a rank is given), the memory of rank 1,
-and files to load from and to save to.
+whether all pass all samples as their own, and files to load from and to save to.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
         sizes = {name: fit[name] for name in ("batch_size", "shards")}
         rows = fastmlp.rows_of_rank(samples, **sizes, communicator=communicator)
         rows = slice(rows.start, rows.stop + own.get("more", 0))
+        rows = slice(SAMPLES) if job.get("forgets_rows") else rows
     history = model.fit(
         x[rows],
         y[rows],

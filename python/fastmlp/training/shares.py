@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp import _core
-from fastmlp.network.samples import Data
+from fastmlp.network.samples import Data, some_elements
 from fastmlp.network.standardization import LOOKED_AT
 from fastmlp.training.continuation import Planned
-from fastmlp.training.processes import Group, Shards, even_share
+from fastmlp.training.processes import Group, Shards, digest, even_share
 from fastmlp.validation import integer
 
 __all__ = ["Given", "Share", "rows_of_rank"]
@@ -179,6 +179,25 @@ class Share:
         kinds = [str(rows[0].dtype if isinstance(rows, tuple) else rows.dtype)]
         kinds += [f"{targets.dtype}{list(targets.shape[1:])}" for targets in self.data.targets]
         return ", ".join([*kinds, "unweighted" if weights is None else "weighted"])
+
+    def require_distinct(self) -> None:
+        """Raise ValueError, in every process, if two have the same samples and targets.
+
+        As elsewhere, up to 1,000 of the samples are compared.
+        """
+        if self.group is None:
+            return
+        ranks: dict[str, int] = {}
+        own = digest(*some_elements(self.data.rows), *self.data.targets)
+        for rank, other in enumerate(self.group.gathered(own)):
+            if other in ranks:
+                raise ValueError(
+                    f"x and y are the same on ranks {ranks[other]} and {rank}; with own_samples "
+                    "each passes x[rows] and y[rows] of its shards, with "
+                    "rows = fastmlp.rows_of_rank(len(x), batch_size=, shards=, communicator=); "
+                    "shuffle samples that repeat before you divide them"
+                )
+            ranks[other] = rank
 
     def places(self, planned: Planned, epoch: int) -> dict[str, Any]:
         """Return arguments of `Run.epoch`: order of the samples, and weights of the batches."""
