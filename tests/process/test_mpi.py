@@ -445,3 +445,18 @@ def test_command_reports_an_error_once(
     assert done.returncode == code, done.stderr
     assert done.stderr.count("fastmlp: error:") == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "cure"), [("cv", "--processes"), ("sweep", "--resume SWEEP joins")]
+)
+def test_a_command_that_each_rank_would_do_alone_is_refused_once(
+    command: str, cure: str, table: Path
+) -> None:
+    place = table.parent / command
+    done = run_ranks(2, "-m", "fastmlp", command, str(table), "--out", str(place))
+    assert done.returncode == 2, done.stderr
+    message = f"each of the 2 processes of mpiexec would do all of 'fastmlp {command}'"
+    assert done.stderr.count("fastmlp: error:") == done.stderr.count(message) == 1
+    assert cure in done.stderr
+    assert not place.exists()

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from fastmlp import extras
-from fastmlp.cli.errors import classify, printable
-from fastmlp.cli.launch import connecting, launched
+from fastmlp.cli.errors import ConfigError, classify, printable
+from fastmlp.cli.launch import connecting, is_first, launched
 from fastmlp.cli.signals import raise_now
 
 if TYPE_CHECKING:
     from fastmlp.cli.options import State
     from fastmlp.training.processes import Group
 
-__all__ = ["ranks"]
+__all__ = ["ranks", "require_one_process"]
 
 
 @contextlib.contextmanager
@@ -41,6 +41,26 @@ def ranks(state: State) -> Iterator[Group | None]:
     except BaseException as error:
         group.fail(error)
         raise
+
+
+def require_one_process(state: State, command: str, cure: str) -> None:
+    """Raise ConfigError if mpiexec started several processes, each of which would do all the work.
+
+    Parameters
+    ----------
+    state : State
+        Of this call; the first process alone reports the error.
+    command : str
+        Name of the command, and options that make the difference.
+    cure : str
+        What to do instead.
+    """
+    if launched() > 1:
+        state.is_silent = not is_first()
+        raise ConfigError(
+            f"each of the {launched()} processes of mpiexec would do all of 'fastmlp {command}': "
+            f"leave mpiexec out, and {cure}"
+        )
 
 
 def _reported(rank: int, error: BaseException) -> int:

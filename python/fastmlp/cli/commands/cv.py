@@ -24,6 +24,7 @@ from fastmlp.cli.options import (
     quiet_option,
     state_of,
 )
+from fastmlp.cli.ranks import require_one_process
 from fastmlp.cli.runs import suggest_prediction
 from fastmlp.cli.settings import SettingsCommand, resolve_settings, take_settings
 from fastmlp.cli.sources import data_errors, plain_warnings, require_source
@@ -97,6 +98,7 @@ def cv(
     what was interrupted; finished folds are not trained again.
     """
     state = state_of(ctx)
+    require_one_process(state, "cv", "--processes trains several folds at the same time")
     config = resolve_settings(take_settings(ctx, options))
     with wrong_settings():
         from fastmlp.experiment.folds import Division

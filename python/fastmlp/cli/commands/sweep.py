@@ -21,6 +21,7 @@ from fastmlp.cli.options import (
     state_of,
 )
 from fastmlp.cli.printing import document_head, print_json, print_pairs
+from fastmlp.cli.ranks import require_one_process
 from fastmlp.cli.runs import run_errors
 from fastmlp.cli.settings import (
     Given,
@@ -103,6 +104,10 @@ def sweep(
     settings that are given. Finished trials are kept if the sweep is interrupted; best.toml in its
     directory holds the best settings so far.
     """
+    state = state_of(ctx)
+    if resume is None:
+        cure = "--jobs runs several trials at the same time; --resume SWEEP joins from elsewhere"
+        require_one_process(state, "sweep", cure)
     require("sweep", "optuna")
     given = take_settings(ctx, options)
     if resume is None:
@@ -111,7 +116,7 @@ def sweep(
         found, experiment = _old_sweep(resume, given, options, quiet)
     if trials is not None:
         found.write(replace(found.search(), trials=trials))
-    return _run(found, experiment, jobs, quiet, state_of(ctx))
+    return _run(found, experiment, jobs, quiet, state)
 
 
 def _new_sweep(
