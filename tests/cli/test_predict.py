@@ -346,6 +346,13 @@ def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, ca
     refuse(capsys, 3, message, work / "hostile.safetensors", path)
 
 
+def test_rows_without_an_answer_are_counted_in_words(work, tmp_path, capsys):
+    new = tmp_path / "new.csv"
+    new.write_text("a,b\n" + "1,2\n" * 1000 + "1,\n" * 1234)
+    assert main(["predict", str(work / "hostile.safetensors"), str(new)]) == 0
+    assert "1,234 of 2,234 rows have no answer; the column" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize(
     ("content", "row", "problem"),
@@ -378,7 +385,7 @@ def test_a_row_without_an_answer_says_why(work, content, row, problem, form, tmp
             "parquet": lambda path: polars().read_parquet(path).to_dicts(),
         }[form](output)
     captured = capsys.readouterr()
-    assert captured.err.count("1 of 2 rows have no answer; the column 'problem' says why") == 1
+    assert captured.err.count("1 of 2 rows has no answer; the column 'problem' says why") == 1
     good, new = answers["good"], answers["new"]
     assert "problem" not in good[0]
     none = "" if form == "csv" else None

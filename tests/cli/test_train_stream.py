@@ -246,8 +246,11 @@ def test_other_data_are_no_continuation(here):
     ("arguments", "message"),
     [
         (("train", "mnist"), "mnist: must be Parquet, Feather or Arrow files"),
-        (("cv", "homes"), "must be left out: this needs all samples"),
-        (("train", "homes", "--folds", 3), "must be left out: this needs all samples"),
+        (("cv", "homes"), "must be left out: a cross-validation needs all samples"),
+        (
+            ("train", "homes", "--folds", 3),
+            "must be left out: a training on folds (--folds) needs all",
+        ),
         (("train", "homes", "--optimizer", "lbfgs"), "optimizer lbfgs needs all samples"),
         (("train", "homes", "--class-weight", "balanced"), "class_weight balanced needs all"),
         (("train", "homes", "--time-limit", "5s"), "time_limit needs all samples"),

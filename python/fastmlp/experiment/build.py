@@ -80,8 +80,14 @@ def data_options(section: DataSection) -> Options:
     return Options(**{name: getattr(section, name) for name in names})
 
 
-def reading(section: DataSection) -> Reading:
+def reading(section: DataSection, work: str = "this training") -> Reading:
     """Return how the files of data that is read as a whole are read.
+
+    Parameters
+    ----------
+    section : DataSection
+    work : str
+        What needs the data as a whole, for the error.
 
     Raises
     ------
@@ -89,7 +95,7 @@ def reading(section: DataSection) -> Reading:
         The data shall be read block by block.
     """
     if section.stream:
-        raise ValueError("stream (--stream) must be left out: this needs all samples in memory")
+        raise ValueError(f"stream (--stream) must be left out: {work} needs all samples in memory")
     return reading_in_blocks(section)
 
 

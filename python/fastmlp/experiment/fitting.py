@@ -162,7 +162,7 @@ def fit_network(
         refuse_file_settings(settings)
     targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
     config = config_of(settings, source, targets, arrays=isinstance(data, np.ndarray))
-    reading = build.reading(config.data)
+    reading = build.reading(config.data, "fit")
     if reading.as_text is not None:
         reading = replace(reading, as_text=reading.as_text | columns_to_keep_as_text(settings))
     raw = raw_data(data, y, reading, config.data.data_dir)

@@ -199,7 +199,7 @@ def require_sensible(config: Config, division: Division) -> None:
 
 def reading_of_folds(config: Config, division: Division) -> Reading:
     """Return how the data is read: as for a training, with the columns that divide it as text."""
-    reading = build.reading(config.data)
+    reading = build.reading(config.data, "a cross-validation")
     columns = frozenset(division.columns)
     texts, used = reading.as_text, reading.used
     return replace(

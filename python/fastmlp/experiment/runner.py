@@ -172,12 +172,16 @@ def read_data(
     report: Callable[[str], None] | None = None,
     *,
     preprocessing: Preprocessing | None = None,
+    work: str = "this training",
 ) -> RawData:
-    """Read the data of a run, with the file of test samples; see `load_experiment`."""
+    """Read the data of a run, with the file of test samples; see `load_experiment`.
+
+    `work` is what needs all samples in memory, for the error about ``stream``.
+    """
     data = config.data
     if data.source is None:
         raise ValueError("data.source must be named")
-    reading = build.reading(data)
+    reading = build.reading(data, work)
     if preprocessing is not None:
         reading = preprocessing.reading(reading)
     raw = read(data.source, data_dir=data.data_dir, reading=reading, report=report)

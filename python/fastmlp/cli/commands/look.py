@@ -53,7 +53,7 @@ def look(ctx: click.Context, /, *, quiet: bool, **options: Any) -> int:
     with data_errors(str(config.data.source)):
         raw = read(
             str(config.data.source), data_dir=config.data.data_dir,
-            reading=build.reading(config.data),
+            reading=build.reading(config.data, "'fastmlp look'"),
         )  # fmt: skip
         if isinstance(raw.train.x, Table):
             profile = profile_table(raw.train.x, build.data_options(config.data))

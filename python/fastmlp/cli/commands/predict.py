@@ -243,8 +243,9 @@ def _streamed(kind: str, task: _Task, options: Reading) -> Iterator[bytes]:
 
 def _warn_of_problems(count: int, rows: int) -> None:
     if count:
+        have = "has" if count == 1 else "have"
         click.echo(
-            f"fastmlp: warning: {count} of {rows} rows have no answer; the column "
+            f"fastmlp: warning: {count:,} of {rows:,} rows {have} no answer; the column "
             "'problem' says why",
             err=True,
         )

@@ -243,7 +243,8 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         from fastmlp.experiment.fold_bagging import make_bagging, plan_within_time_limit
         from fastmlp.experiment.runner import read_data
 
-        raw = read_data(config, None if request.quiet else _say)
+        report = None if request.quiet else _say
+        raw = read_data(config, report, work="a training on folds (--folds)")
         bagging = make_bagging(config, raw, request.folds or 2)
     with folds_directory(
         bagging.plan, request.out, parent=runs_directory(), overwrite=request.overwrite,
