@@ -348,7 +348,7 @@ def test_samples_that_do_not_fit_are_code_3(work, content, message, tmp_path, ca
 
 def test_rows_without_an_answer_are_counted_in_words(work, tmp_path, capsys):
     new = tmp_path / "new.csv"
-    new.write_text("a,b\n" + "1,2\n" * 1000 + "1,\n" * 1234)
+    new.write_text("a,b,color\n" + "1,2,red\n" * 1000 + "1,,red\n" * 1234)
     assert main(["predict", str(work / "hostile.safetensors"), str(new)]) == 0
     assert "1,234 of 2,234 rows have no answer; the column" in capsys.readouterr().err
 
