@@ -64,10 +64,13 @@ def test_extras_are_those_of_the_project():
     if not path.is_file():
         pytest.skip("needs a source checkout")
     declared = tomlkit.parse(path.read_text()).unwrap()["project"]["optional-dependencies"]
+    assert set(EXTRAS) == set(declared) - {"all", "test", "bench", "lint", "dev"}
     for extra, packages in EXTRAS.items():
-        if extra in declared:
-            names = [requirement.split(">")[0] for requirement in declared[extra]]
-            assert sorted(names) == sorted(packages), extra
+        names = [requirement.split(">")[0] for requirement in declared[extra]]
+        assert sorted(names) == sorted(packages), extra
+    readme = (ROOT / "README.md").read_text()
+    for extra in EXTRAS:
+        assert f"`{extra}`" in readme or f"[{extra}]" in readme, extra
 
 
 def test_extras_have_their_versions():

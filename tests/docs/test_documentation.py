@@ -66,6 +66,19 @@ def test_links_lead_to_files(document):
             assert anchor in anchors(path.relative_to(ROOT).as_posix()), link
 
 
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_an_index_has_every_document(index):
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"{page})" not in read(index)} == set()
+
+
+def test_every_command_is_described():
+    from fastmlp.cli.app import COMMANDS
+
+    page = read("docs/command-line.md")
+    assert [command for command in COMMANDS if f"fastmlp {command}" not in page] == []
+
+
 def test_the_readme_has_absolute_links_alone():
     found = links("README.md")
     assert len(found) > 10

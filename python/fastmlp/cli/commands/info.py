@@ -30,6 +30,7 @@ EXTRAS = {
     "export": ("onnx", "onnxruntime"),
     "sweep": ("optuna",),
     "serve": ("fastapi", "uvicorn"),
+    "stream": ("pyarrow",),
     "sklearn": ("scikit-learn", "scipy"),
     "tensorboard": ("tensorboardX",),
     "mpi": ("mpi4py", "mpich"),
