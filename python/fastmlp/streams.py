@@ -10,7 +10,7 @@ import re
 import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.extras import require
-from fastmlp.validation import integer
+from fastmlp.validation import integer, is_array
 
 __all__ = [
     "Arrays",
@@ -32,6 +32,7 @@ __all__ = [
     "as_source",
     "as_source_of_samples",
     "npy_pairs",
+    "samples_of_chunk",
 ]
 
 Array = npt.NDArray[Any]
@@ -99,7 +100,10 @@ class _Iterable(Source):
         self.name, self.samples, self._begin = name, samples, begin
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._begin())
+        chunks: Any = self._begin()
+        if hasattr(chunks, "__iter__") or not hasattr(chunks, "__len__"):
+            return iter(chunks)
+        return map(chunks.__getitem__, range(len(chunks)))  # may give an item for every number
 
 
 class OneShot(Source):
@@ -131,7 +135,7 @@ class _Sequence(Source):
     def samples(self) -> int | None:  # type: ignore[override]
         """Number of samples, or what it is if all chunks but the last have the same size."""
         if self._samples is None and self.chunks:
-            sizes = [len(self._sequence[number][0]) for number in {0, self.chunks - 1}]
+            sizes = [len(samples_of_chunk(self._sequence[n])) for n in (0, self.chunks - 1)]
             self._samples = sizes[0] * (self.chunks - 1) + sizes[-1]
         return self._samples
 
@@ -143,8 +147,7 @@ def as_source(value: Any) -> Source | None:
     """Return a source of what `MLP.fit` takes in place of ``x`` and ``y``; None if it is none."""
     if isinstance(value, Source):
         return value
-    is_array = hasattr(value, "__array__") or hasattr(value, "__dataframe__")
-    if is_array or hasattr(value, "tocsr") or isinstance(value, (str, bytes, Mapping)):
+    if is_array(value) or isinstance(value, (str, bytes, Mapping)):
         return None
     name = getattr(value, "__name__", type(value).__name__)
     samples = getattr(value, "samples", None)
@@ -154,7 +157,7 @@ def as_source(value: Any) -> Source | None:
         return _Sequence(name, value, sum(sizes)) if any(sizes) or not sizes else None
     if isinstance(value, Iterator):
         return OneShot(name, value)
-    if hasattr(value, "__getitem__") and hasattr(value, "__len__"):
+    if hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"):
         return _Sequence(name, value, samples)
     if hasattr(value, "__iter__"):
         return _Iterable(name, value.__iter__, _samples_of_loader(value, samples))
@@ -162,20 +165,44 @@ def as_source(value: Any) -> Source | None:
 
 
 def as_source_of_samples(value: Any) -> Source | None:
-    """Return a source of what methods take in place of ``x``; None if it may be an array."""
-    is_array = hasattr(value, "__getitem__") and not isinstance(value, Source)
-    return None if is_array else as_source(value)
+    """Return a source of what methods take in place of ``x``; None if it may be an array.
+
+    It is one if `as_source` finds it, and what it holds are chunks, not single samples.
+    """
+    source = as_source(value)
+    if not isinstance(source, _Sequence):
+        return source
+    try:
+        items = value if isinstance(value, (list, tuple)) else [value[0]]
+        return None if all(_is_row(samples_of_chunk(item)) for item in items) else source
+    except Exception:  # noqa: BLE001 - reading the source reports it
+        return source
+
+
+def samples_of_chunk(chunk: Any) -> Any:
+    """Return the samples of a chunk: its ``x``, or the chunk itself if it is samples alone."""
+    if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
+        return chunk
+    is_number = not hasattr(chunk[0], "__len__") or getattr(chunk[0], "ndim", 1) == 0
+    return chunk if is_number else chunk[0]
+
+
+def _is_row(item: Any) -> bool:
+    """Whether an item of a sequence is a number or a sequence of numbers."""
+    if hasattr(item, "shape"):
+        return len(item.shape) < 2
+    if not hasattr(item, "__len__"):
+        return True
+    return not any(hasattr(part, "__len__") for part in islice(item, len(item)))
 
 
 def _rows_of(batch: Any) -> int:
     """Return the rows of a chunk, 0 if it is none."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         return 0
-    shape = (
-        np.shape(batch[0])
-        if isinstance(batch[0], (tuple, list))
-        else getattr(batch[0], "shape", ())
-    )
+    if isinstance(batch[0], (tuple, list)):
+        return len(batch[0])
+    shape = getattr(batch[0], "shape", ())
     return int(shape[0]) if shape else 0
 
 

@@ -6,7 +6,7 @@ A message names the argument, the requirement and the value that was passed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.ma import MaskedArray, is_masked
 from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
+    "bounded",
     "choice",
     "class_labels",
     "class_targets",
@@ -27,6 +28,7 @@ __all__ = [
     "flag",
     "input_rows",
     "integer",
+    "is_array",
     "keep",
     "label_array",
     "layer_sizes",
@@ -51,6 +53,8 @@ _NO_NUMBER = "must be an array of real numbers, got"
 
 # Types of samples that the core reads.
 _READ_TYPES = frozenset(map(np.dtype, ("uint8", "float16", "float32", "float64")))
+# Types that end where NumPy reads them, and those of numbers.
+_ENDING = frozenset((np.ndarray, list, tuple, int, float, bool))
 _MOST_COPIED = 2**26  # bytes of samples
 _BLOCK = 2**20
 
@@ -190,10 +194,41 @@ def _unreadable(name: str, value: Any, error: Exception) -> TypeError:
     if str(getattr(value, "device", "cpu")) != "cpu":
         reasons.append(f"on {value.device}")
         calls += ".cpu()"
-    came = f"{name} {_NO_NUMBER} a {type(value).__name__}"
+    came = f"{name} {_NO_NUMBER} {_a(value)}"
     if not reasons:
         return TypeError(f"{came} that NumPy cannot read: {error}")
     return TypeError(f"{came} {' '.join(reasons)}; {_expression(name)}{calls}.numpy() is an array")
+
+
+def is_array(value: object) -> bool:
+    """Whether NumPy reads a value as a whole and not item by item, or it is a sparse matrix."""
+    names = ("__array__", "__array_interface__", "__array_struct__", "__dataframe__", "tocsr")
+    if any(hasattr(value, name) for name in names):
+        return True
+    try:
+        memoryview(value).release()  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        return False
+    return True
+
+
+def bounded(value: Any) -> Any:
+    """Return a list in place of a sequence that NumPy would read item by item.
+
+    Those of loaders have a length, but may give an item for every number, of which NumPy finds no
+    end. Whatever else can be an array stays what it is.
+    """
+    if isinstance(value, (list, tuple)):
+        kinds = {kind for kind in set(map(type, value)) if kind not in _ENDING}
+        return [bounded(item) for item in value] if any(map(_is_sequence, kinds)) else value
+    if type(value) in _ENDING or not _is_sequence(type(value)) or is_array(value):
+        return value
+    return list(islice(value, len(value)))
+
+
+def _is_sequence(kind: type) -> bool:
+    is_known = issubclass(kind, (np.ndarray, np.generic, str, bytes, Mapping))
+    return not is_known and hasattr(kind, "__getitem__") and hasattr(kind, "__len__")
 
 
 def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[Any]:
@@ -214,7 +249,7 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
         These are no real numbers, or elements are missing; the message names a cure.
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(bounded(value))
     except (RuntimeError, TypeError) as error:
         raise _unreadable(name, value, error) from None
     except ValueError:
@@ -232,6 +267,12 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
     return array
 
 
+def _a(value: object) -> str:
+    """The type of a value with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}"
+
+
 def _uneven(name: str, value: object) -> str:
     """Say what makes nested sequences irregular."""
     if isinstance(value, tuple) and len(value) == 2:
@@ -239,7 +280,8 @@ def _uneven(name: str, value: object) -> str:
     if not isinstance(value, (list, tuple, np.ndarray)):
         own = _expression(name)
         return (
-            f", got a {type(value).__name__}; x, y = map(np.stack, zip(*{own})) makes arrays of it"
+            f", got {_a(value)}; x, y = map(np.stack, zip(*map({own}.__getitem__, "
+            f"range(len({own}))))) makes arrays of it"
         )
     sizes = [len(row) if hasattr(row, "__len__") else None for row in value]
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
@@ -276,7 +318,7 @@ def _no_numbers(name: str, value: object, array: npt.NDArray[Any], text_cure: st
         return f"a dict; np.column_stack(list({own}.values())) makes columns of it"
     if array.ndim == 0:
         cure = _collected(name) if hasattr(value, "__iter__") else "a list of rows makes an array"
-        return f"a {type(value).__name__}; {cure}"
+        return f"{_a(value)}; {cure}"
     return _no_number_among(name, value, array, text_cure)
 
 
