@@ -33,6 +33,7 @@ __all__ = [
     "as_source_of_samples",
     "npy_pairs",
     "samples_of_chunk",
+    "without_targets",
 ]
 
 Array = npt.NDArray[Any]
@@ -338,6 +339,13 @@ def npy_pairs(paths: Paths) -> list[tuple[Path, Path]]:
             "x-0.npy and y-0.npy"
         )
     return pairs
+
+
+def without_targets(paths: Sequence[str | PathLike[str]]) -> list[Path]:
+    """Return files but those that are, by their names, targets of another one."""
+    files = [Path(path) for path in paths]
+    targets = {_targets_of(path) for path in files} if len(files) > 1 else set()
+    return [path for path in files if path not in targets]
 
 
 def _targets_of(path: Path) -> Path | None:

@@ -36,13 +36,7 @@ from fastmlp.network.samples import (
 )
 from fastmlp.network.standardization import InputScaling, Standardization, fitting_scale
 from fastmlp.streams import OneShot, Source, as_source, as_source_of_samples
-from fastmlp.validation import (
-    core_array,
-    integer,
-    require_finite,
-    sample_weights,
-    thread_count,
-)
+from fastmlp.validation import core_array, integer, require_finite, sample_weights, thread_count
 
 __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"]
 
