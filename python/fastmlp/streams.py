@@ -265,7 +265,16 @@ class Arrays(Source):
 
 def _mapped(part: Any) -> Any:
     if isinstance(part, (str, PathLike)):
-        return np.load(part, mmap_mode="r", allow_pickle=False)
+        path = Path(part)
+        if path.is_dir():
+            raise ValueError(f"{path} must be a .npy file, got a folder; {_cure_for(path)}")
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} must be a .npy file of numbers: {error}") from None
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{path} must be a .npy file; {_cure_for(path)}")
+        return array
     return part if hasattr(part, "nbytes") else np.asarray(part)
 
 
@@ -369,15 +378,24 @@ def _rows_in_npz(path: Path) -> int:
             )
             return int(header(file)[0][0])
     except (KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} must be a .npz file with the arrays x and y: {error}") from None
+        cure = "" if path.suffix == ".npz" else f"; {_cure_for(path)}"
+        raise ValueError(
+            f"{path} must be a .npz file with the arrays x and y: {error}{cure}"
+        ) from None
 
 
 class _Columns(Source):
     """Tables of Arrow whose columns are numbers: all but the target are features."""
 
     def __init__(
-        self, target: str, features: Sequence[str] | None, sample_weight: str | None
+        self, target: str | None, features: Sequence[str] | None, sample_weight: str | None
     ) -> None:
+        if target is None:
+            own = type(self).__name__
+            raise TypeError(
+                f"{own}() needs target, the column of the targets: "
+                f'streams.{own}(..., target="label")'
+            )
         self._target, self._weight = target, sample_weight
         self._features = None if features is None else list(features)
 
@@ -428,7 +446,7 @@ class _GroupedFiles(_Columns):
         self,
         paths: Paths,
         *,
-        target: str,
+        target: str | None = None,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
     ) -> None:
@@ -437,7 +455,12 @@ class _GroupedFiles(_Columns):
         self._groups: list[tuple[Path, int]] = []
         self.samples = 0
         for path in files:
-            names, groups, rows = self._described(path)
+            try:
+                names, groups, rows = self._described(path)
+            except (ValueError, OSError) as error:
+                wanted = " or ".join(self._suffixes)
+                cure = "" if path.suffix in self._suffixes else f"; {_cure_for(path)}"
+                raise ValueError(f"{path} must be a {wanted} file: {error}{cure}") from error
             self._require_columns(names)
             self._groups += [(path, group) for group in range(groups)]
             self.samples += rows
@@ -535,7 +558,7 @@ class CSVFile(_Columns):
         self,
         path: str | PathLike[str],
         *,
-        target: str,
+        target: str | None = None,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
         block_bytes: int = _CHUNK_BYTES,
@@ -555,6 +578,23 @@ class CSVFile(_Columns):
         with self._open() as reader:
             for batch in reader:
                 yield self._batch(batch)
+
+
+def _cure_for(path: Path) -> str:
+    """Say which class reads a file or a folder."""
+    readers = {
+        **dict.fromkeys(("", ".npz"), "Shards(..."),
+        ".npy": "Arrays(x, y",
+        **dict.fromkeys(ParquetFiles._suffixes, "ParquetFiles(..., target=..."),
+        **dict.fromkeys(ArrowFiles._suffixes, "ArrowFiles(..., target=..."),
+        **dict.fromkeys((".csv", ".txt"), "CSVFile(..., target=..."),
+    }
+    if path.is_dir():
+        suffixes = {one.suffix for one in path.iterdir()} & readers.keys()
+        names = sorted({readers["" if suffix == ".npy" else suffix] for suffix in suffixes})
+        return f"streams.{names[0]}) reads such a folder" if names else "streams.Shards reads .npz"
+    reader = readers.get(path.suffix.lower())
+    return f"streams.{reader}) reads it" if reader else "fastmlp.streams lists the formats"
 
 
 def _files(paths: Paths, suffixes: tuple[str, ...]) -> tuple[str, list[Path]]:

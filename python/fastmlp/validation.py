@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,12 @@ __all__ = [
 _MOST_THREADS = 1024
 _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
 _NUMBERED = "np.unique({own}, return_inverse=True)[1]"
+# Of a chunk, which need not have all classes: `names` are those of the whole data.
+_NUMBERED_IN_CHUNK = "with names = sorted(all classes), np.searchsorted(names, {own})"
+_OF_FILES = (
+    "fastmlp.Model().fit(...) reads files and named data sets, and fastmlp.streams has sources of "
+    'files, such as streams.Arrays("x.npy", "y.npy") and streams.Shards("folder")'
+)
 _NO_NUMBER = "must be an array of real numbers, got"
 
 # Types of samples that the core reads.
@@ -160,6 +167,11 @@ def column_names(value: object) -> tuple[str, ...] | None:
 def _expression(name: str) -> str:
     """The argument as its user writes it, of a name such as "validation_data: x"."""
     return name.rpartition(": ")[2]
+
+
+def _numbered(name: str) -> str:
+    """What makes integers of labels, whose argument may be of a chunk by its name for messages."""
+    return _NUMBERED_IN_CHUNK if ", chunk " in name else _NUMBERED
 
 
 def require_readable(name: str, value: object) -> None:
@@ -313,7 +325,9 @@ def _no_numbers(name: str, value: object, array: npt.NDArray[Any], text_cure: st
         fields = "np.lib.recfunctions.structured_to_unstructured"
         return f"a structured array; {fields}({own}) has a column for each field"
     if array.ndim == 0 and isinstance(value, (str, bytes)):
-        return f"{shown(value)}; fastmlp.Model().fit(...) reads files and named data sets"
+        return f"{shown(value)}; {_OF_FILES}"
+    if array.ndim == 0 and isinstance(value, PathLike):
+        return f"{shown(str(value))}; {_OF_FILES}"
     if array.ndim == 0 and isinstance(value, dict):
         return f"a dict; np.column_stack(list({own}.values())) makes columns of it"
     if array.ndim == 0:
@@ -488,7 +502,7 @@ def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
 
 def label_array(name: str, value: object) -> npt.NDArray[Any]:
     """Return labels, or rows of probabilities, as an array of real numbers of any shape."""
-    cure = f"{_NUMBERED} numbers them from 0, and fastmlp.MLPClassifier takes names"
+    cure = f"{_numbered(name)} numbers them from 0, and fastmlp.MLPClassifier takes names"
     return real_array(name, value, text_cure=cure)
 
 
@@ -533,7 +547,7 @@ def class_labels(
             needed = int(high) + 1
             cure = f"labels up to {needed - 1} need {needed} outputs, the last of layer_sizes"
         else:
-            cure = f"{_NUMBERED} numbers classes from 0".format(own=own)
+            cure = f"{_numbered(name)} numbers classes from 0".format(own=own)
         raise ValueError(
             f"{name} must hold labels from 0 to {classes - 1}, got "
             f"{low if low < 0 else high}; {cure}"
@@ -550,7 +564,7 @@ def value_targets(
         name,
         value,
         dtype,
-        text_cure=f'{_NUMBERED} numbers classes for loss="softmax_cross_entropy", and '
+        text_cure=f'{_numbered(name)} numbers classes for loss="softmax_cross_entropy", and '
         "fastmlp.MLPClassifier takes names",
     )
     if array.ndim == 1 and outputs == 1:

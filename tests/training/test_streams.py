@@ -747,6 +747,21 @@ def test_targets_beside_a_source_are_refused(kind):
             model.lr_find(source)
 
 
+def test_names_of_classes_are_numbered_alike_in_all_chunks():
+    x = np.zeros((4, 4), np.float32)
+    chunks = [(x, np.array(list("aabc"))), (x, np.array(list("bbcc")))]
+    message = (
+        r"list, chunk 0: y .*'a'; with names = sorted\(all classes\), np.searchsorted\(names, y\) "
+    )
+    with pytest.raises(TypeError, match=message):
+        MLP([4, 3]).fit(chunks, epochs=1)
+    names = sorted("abc")
+    mended = [(x, np.searchsorted(names, y)) for x, y in chunks]
+    numbered = np.unique(np.concatenate([y for _, y in chunks]), return_inverse=True)[1]
+    assert np.array_equal(np.concatenate([y for _, y in mended]), numbered)
+    MLP([4, 3]).fit(mended, epochs=1, verbose=0)
+
+
 def test_sparse_chunks_become_dense():
     sparse = pytest.importorskip("scipy.sparse")
     x, y = table(np.random.default_rng(0), 60)
