@@ -18,8 +18,8 @@ struct RoundedMatrix {
   Panels<Pair> column_pairs;  // pairs of neighboring columns, in panels half as wide
   Panels<Pair> row_pairs;     // pairs of neighboring rows, the last with 0 if their number is odd
 
-  /// Memory of rounded_size(rows, cols, panel) elements as such a matrix.
   RoundedMatrix() = default;
+  /// data: rounded_size(rows, cols, panel) elements.
   RoundedMatrix(Pair* data, std::int64_t rows, std::int64_t cols, std::int64_t panel)
       : column_pairs{data, rows, ceil_div(cols, 2), panel / 2},
         row_pairs{data + column_pairs.size(), ceil_div(rows, 2), cols, panel} {}

@@ -62,7 +62,7 @@ from fastmlp.training.refusals import (
     require_plain_lbfgs,
     require_trainable_source,
 )
-from fastmlp.training.resumption import prepared
+from fastmlp.training.resumption import prepared, rest_of
 from fastmlp.training.run import Run
 from fastmlp.training.shares import Given, Share
 from fastmlp.training.stream import (
@@ -301,6 +301,7 @@ class MLP(Network):
             feature_names=self.feature_names,
             standardization=self.standardization,
             scales_inputs=self._scales_inputs and self._is_new,
+            is_new=self._is_new,
         )
 
     @property
@@ -422,7 +423,8 @@ class MLP(Network):
             the last bit. Without `resume` everything but the parameters starts anew.
         total_epochs : int, optional
             Epochs of this fit and all that resume it, for which schedules are planned. The default
-            is the number of epochs of this fit, or that of the fit that it resumes.
+            is the number of epochs of this fit, or that of the fit that it resumes. With `resume`
+            and without `epochs` those that are left are trained.
         verbose : int
             0 prints nothing, 1 prints a line per epoch to standard error, or 20 lines if `epochs`
             is the default.
@@ -600,7 +602,9 @@ class MLP(Network):
                         "epochs must be given for a source that does not say its number of samples"
                     )
                 count = default_epochs(length, batch)
-                count = count if total_epochs is None else min(count, total_epochs)
+                if total_epochs is not None:
+                    done = self._continuation.progress.epoch
+                    count = rest_of(total_epochs, done) if resume else min(count, total_epochs)
             require_divisible(self.architecture, parts, batch)
             planned = Planned(
                 length,
@@ -893,7 +897,7 @@ class MLP(Network):
     def plan(
         self,
         *,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         optimizer: str | Optimizer | None = None,
         threads: int | None = None,
     ) -> Plan:
@@ -901,7 +905,9 @@ class MLP(Network):
 
         Parameters
         ----------
-        batch_size, optimizer, threads
+        batch_size, optimizer
+            As in `fit`. The defaults are those of the last `fit`, or 128 and Adam.
+        threads
             As in `fit`.
 
         Returns
@@ -921,11 +927,16 @@ class MLP(Network):
         >>> MLP([784, 30, 10]).plan(batch_size=10, threads=1).flops
         958800
         """
-        batch_size = integer("batch_size", batch_size, 1)
-        optimizer = DEFAULT_OPTIMIZER if optimizer is None else checked_optimizer(optimizer)
         run = self._continuation.run
-        if run is None or not run.suits(self, batch_size, optimizer.rule, threads):
-            run = Run(self, batch_size, optimizer.rule, threads)
+        if batch_size is None:
+            batch_size = 128 if run is None else run.batch_size
+        batch_size = integer("batch_size", batch_size, 1)
+        if optimizer is not None:
+            rule = checked_optimizer(optimizer).rule
+        else:
+            rule = DEFAULT_OPTIMIZER.rule if run is None else run.rule
+        if run is None or not run.suits(self, batch_size, rule, threads):
+            run = Run(self, batch_size, rule, threads)
         facts = run.plan
         return Plan(
             layer_sizes=self._architecture.layer_sizes,
@@ -935,7 +946,7 @@ class MLP(Network):
             batch_size=batch_size,
             dtype=str(self.dtype),
             compute_dtype=self._architecture.compute_dtype or str(self.dtype),
-            optimizer=optimizer.rule,
+            optimizer=rule,
             **facts | {"tried": tuple(TriedPlan(*way) for way in facts["tried"])},
         )
 
@@ -1139,8 +1150,8 @@ class MLP(Network):
     def _hand_over(self, new: MLP, maker: str) -> None:
         """Give a model made from this one its scaling; the state of an optimizer does not fit."""
         new._standardization = self.standardization
-        if self._scales_inputs and self._is_new:
-            new._scales_inputs = new._is_as_drawn = True
+        if self._is_new:
+            new._scales_inputs, new._is_as_drawn = self._scales_inputs, True
         if self.was_trained:
             new._refuse_resume(f"{maker}() made this from a model with other parameters")
 
@@ -1237,7 +1248,7 @@ def _restored(stored: StoredModel) -> MLP:
     model.history, model.preprocessing = stored.history, stored.preprocessing
     model.feature_names = stored.feature_names
     model._standardization = stored.standardization
-    model._scales_inputs = model._is_as_drawn = stored.scales_inputs
+    model._scales_inputs, model._is_as_drawn = stored.scales_inputs, stored.is_new
     if stored.training_state:
         model.restore_training_state(stored.training_state)
     elif stored.refusal is not None:

@@ -78,6 +78,8 @@ class StoredModel:
         Of the inputs of the network.
     scales_inputs : bool
         Whether the first training will decide how inputs are scaled.
+    is_new : bool
+        Whether the parameters are the initial ones, which no step has changed.
     """
 
     architecture: Architecture
@@ -91,6 +93,7 @@ class StoredModel:
     feature_names: tuple[str, ...] | None = None
     standardization: Standardization | None = None
     scales_inputs: bool = False
+    is_new: bool = False
 
 
 def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
@@ -126,6 +129,8 @@ def write_stored(path: str | PathLike[str], stored: StoredModel) -> None:
         tensors |= {_STANDARDIZATION + name: array for name, array in arrays.items()}
     if stored.scales_inputs:
         config["scales_inputs"] = True
+    if stored.is_new:
+        config["new"] = True
     if stored.training_state:
         state, config["training_state"] = state_in_file(stored.training_state)
         tensors |= state
@@ -170,6 +175,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
     feature_names = _feature_names(config.pop("feature_names", None))
     moments = _taken(tensors, _STANDARDIZATION)
     scales_inputs = flag("scales_inputs", config.pop("scales_inputs", False))
+    is_new = flag("new", config.pop("new", False))
     state = state_of_file(_taken(tensors, _STATE), config.pop("training_state", None))
     arguments = architecture_from_config(config)
     sizes = layer_sizes(arguments.pop("layer_sizes"))
@@ -203,6 +209,7 @@ def _stored(tensors: dict[str, Array], config: dict[str, Any]) -> StoredModel:
         feature_names,
         standardization,
         scales_inputs,
+        is_new,
     )
 
 

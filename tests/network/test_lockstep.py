@@ -52,7 +52,7 @@ def drawn_case(seed: int, dtype: str, **options: Any) -> random_networks.Case:
         embeds_bytes = case.x.dtype == np.uint8 and "inputs" in case.model
         own = not callable(case.model["loss"])
         if own and case.fit["batch_size"] <= 40 and not embeds_bytes:
-            model = {**case.model, "dtype": dtype, **options}
+            model = {**case.model, "dtype": dtype, "compute_dtype": None, **options}
             return replace(case, model=model)
     raise AssertionError("no small case with a loss of the core")
 

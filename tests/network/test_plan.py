@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import fastmlp
@@ -79,3 +80,13 @@ def test_it_reads_as_words():
 def test_bad_arguments(options, error, name):
     with pytest.raises(error, match=name):
         plan([10, 5], **options)
+
+
+def test_by_default_it_is_that_of_the_last_training():
+    model = fastmlp.MLP([5, 8, 3])
+    assert (model.plan().batch_size, model.plan().optimizer) == (128, "adam")
+    x = np.random.default_rng(0).standard_normal((40, 5))
+    optimizer = fastmlp.SGD(0.1, momentum=0.9)
+    model.fit(x, np.arange(40) % 3, epochs=1, batch_size=8, optimizer=optimizer, verbose=0)
+    assert (model.plan().batch_size, model.plan().optimizer) == (8, "momentum")
+    assert model.plan(batch_size=16, optimizer="adam").batch_size == 16

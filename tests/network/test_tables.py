@@ -131,7 +131,7 @@ def test_lbfgs_descends(number: int) -> None:
     """Along the gradient of all parameters: its loss is that of the model it leaves."""
     pytest.importorskip("scipy")
     case = drawn_case(SEED + number)
-    options = {**case.model, "dtype": "float64", "dropout": 0.0}
+    options = {**case.model, "dtype": "float64", "compute_dtype": None, "dropout": 0.0}
     case = replace(case, model=options, frozen=[])
     model = model_of(case)
     if any(model.architecture.batch_normalization):

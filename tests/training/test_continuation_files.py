@@ -254,6 +254,17 @@ def test_total_epochs_is_checked():
     assert_refused(trained(), "total_epochs must be >= 4, of which 2 are done", total_epochs=3)
 
 
+def test_without_epochs_those_that_are_left_are_trained():
+    options = {"batch_size": 8, "optimizer": fastmlp.SGD(Cosine(0.05)), "verbose": 0}
+    whole, parts = fastmlp.MLP([4, 3], seed=1), fastmlp.MLP([4, 3], seed=1)
+    whole.fit(X, Y, epochs=5, **options)
+    parts.fit(X, Y, epochs=2, total_epochs=5, **options)
+    parts.fit(X, Y, total_epochs=5, resume=True, **options)
+    assert parts.history.loss == whole.history.loss
+    with pytest.raises(ValueError, match="total_epochs must be more than the 5 epochs that"):
+        parts.fit(X, Y, total_epochs=5, resume=True, **options)
+
+
 def test_an_epoch_that_was_cut_needs_its_batches():
     class Stop(Callback):
         every_steps = 1

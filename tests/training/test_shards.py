@@ -299,7 +299,7 @@ def own_loss(outputs: Any, targets: Any) -> Any:
     ("options", "shards", "message"),
     [
         ({}, 0, "shards must be >= 1"),
-        ({}, 33, "shards must be at most batch_size, 32, got 33"),
+        ({}, 33, "shards must be at most the 32 samples of a batch, got 33"),
         ({}, 2.5, "shards must be an integer"),
         ({"batch_normalization": True}, 2, "shards must be 1 with batch normalization"),
         ({"loss": own_loss}, 2, "shards must be 1 with a loss function of your own"),
@@ -392,7 +392,7 @@ def test_training_on_own_samples_is_resumed_within_an_epoch() -> None:
     [
         ({"class_weight": "balanced"}, "class_weight must be a mapping with own_samples"),
         ({"optimizer": "lbfgs"}, "leave out shards and own_samples"),
-        ({"shards": 80}, "shards must be at most batch_size, 16, got 80"),
+        ({"shards": 80}, "shards must be at most the 16 samples of a batch, got 80"),
     ],
 )
 def test_what_samples_of_shards_cannot_have_is_refused(
@@ -402,3 +402,14 @@ def test_what_samples_of_shards_cannot_have_is_refused(
     model = fastmlp.MLP([4, 7, 3])
     with pytest.raises(ValueError, match=message):
         model.fit(np.zeros((50, 4)), np.zeros(50, int), **arguments)
+
+
+def test_the_first_samples_of_a_part_may_have_no_weight():
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.standard_normal((100, 3)), rng.integers(0, 2, 100), np.ones(100)
+    weights[:60] = 0
+    model = fastmlp.MLP([3, 4, 2])
+    fit = {"own_samples": True, "shards": 2, "batch_size": 20, "epochs": 1, "verbose": 0}
+    model.fit(x, y, sample_weight=weights, **fit)
+    with pytest.raises(ValueError, match="not all 0"):
+        model.fit(x, y, sample_weight=0 * weights, **fit)

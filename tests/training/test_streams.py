@@ -838,3 +838,30 @@ except KeyboardInterrupt:
     print("interrupted", threading.active_count())
 """)
     assert ended.stdout == "interrupted 1\n", ended.stderr
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_a_source_may_write_each_chunk_into_the_same_memory(shuffle, dtype):
+    """The thread that reads ahead makes the next chunk while the one before is read."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 9, (3000, 8)).astype(dtype)
+    y = (x[:, 0] > 4).astype(np.int64)
+
+    def trained(source):
+        model = fastmlp.MLP([8, 16, 2], seed=0, input_scale=1)
+        model.fit(source, epochs=3, batch_size=64, shuffle=shuffle, verbose=0)
+        return model.parameters()
+
+    def reused():
+        rows, labels = np.empty((100, 8), dtype), np.empty(100, np.int64)
+        for first in range(0, 3000, 100):
+            rows[:], labels[:] = x[first : first + 100], y[first : first + 100]
+            yield rows, labels
+
+    def own():
+        for first in range(0, 3000, 100):
+            yield x[first : first + 100], y[first : first + 100]
+
+    expected, found = trained(own), trained(reused)
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)

@@ -121,7 +121,7 @@ class Plan:
         columns = self.layer_sizes[0]
         lines = [
             f"{sizes}{ensemble} in {self.dtype}, batches of {self.batch_size}, {self.optimizer}",
-            f"  work      {self.flops / 1e6:,.3g} MFLOP per step",
+            f"  work      {_number(self.flops / 1e6)} MFLOP per step",
             f"  threads   {self._team()}",
             *(f"  layer {i:<3} {self._layer(i)}" for i in range(1, len(self.layer_sizes))),
             f"  products  {self._arithmetic()}, register tiles of up to {self.tile_rows} x "
@@ -130,8 +130,8 @@ class Plan:
             f"  update    {self.optimizer} on {self._gradients()}, "
             f"{self.panel_group} x {self.panel} outputs at a time",
             f"  input     {self._input(columns)}",
-            f"  memory    {_mib(self.parameter_bytes)} of parameters and {_mib(self.run_bytes)} "
-            "for the training",
+            f"  memory    {_bytes(self.parameter_bytes)} of parameters and "
+            f"{_bytes(self.run_bytes)} for the training",
         ]
         if len(self.tried) > 1:
             ways = [self._way(way) for way in self.tried]
@@ -142,9 +142,7 @@ class Plan:
         team = f"{way.threads} thread{'' if way.threads == 1 else 's'}"
         if "outputs" in way.splits:
             team += " with outputs of their own"
-        microseconds = way.seconds_per_step * 1e6
-        shown = f"{microseconds:,.0f}" if microseconds >= 100 else f"{microseconds:.3g}"
-        return f"{team} {shown} us per step"
+        return f"{team} {_number(way.seconds_per_step * 1e6)} us per step"
 
     def _gradients(self) -> str:
         if self.compute_dtype == self.dtype:
@@ -188,5 +186,11 @@ class Plan:
         return "each thread has outputs of its own"
 
 
-def _mib(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _bytes(size: int) -> str:
+    if size < 2**20:
+        return f"{_number(size / 2**10)} KiB"
+    return f"{_number(size / 2**20)} MiB"

@@ -76,7 +76,10 @@ def require_divisible(architecture: Architecture, shards: int, batch_size: int) 
     if shards == 1:
         return
     if shards > batch_size:
-        raise ValueError(f"shards must be at most batch_size, {batch_size}, got {shards}")
+        raise ValueError(
+            f"shards must be at most the {batch_size} samples of a batch, got {shards}; give a "
+            "larger batch_size, more samples or fewer shards"
+        )
     if any(architecture.batch_normalization):
         raise ValueError(
             f"shards must be 1 with batch normalization, whose moments are those of the whole "

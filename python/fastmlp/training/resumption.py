@@ -12,7 +12,7 @@ from fastmlp.training.processes import WHOLE, Shards
 from fastmlp.training.run import require_rule
 from fastmlp.training.states import kind_of
 
-__all__ = ["prepared", "rate_source", "require_same_rates"]
+__all__ = ["prepared", "rate_source", "require_same_rates", "rest_of"]
 
 _MOST_COMPARED = 1 << 20
 
@@ -75,7 +75,9 @@ def _resumed_plan(
     epochs = done + planned.epochs
     if total_epochs is not None and total_epochs < epochs:
         raise ValueError(
-            f"total_epochs must be >= {epochs}, of which {done} are done, got {total_epochs}"
+            f"total_epochs must be >= {epochs}, of which {done} are done and "
+            f"epochs={planned.epochs} follow, got {total_epochs}; without epochs those that are "
+            "left are trained"
         )
     if old is None:
         return planned.changed(epochs=epochs if total_epochs is None else total_epochs)
@@ -100,6 +102,21 @@ def _resumed_plan(
         )
         require_same_rates(rate, old, new, cure)
     return new
+
+
+def rest_of(total_epochs: int, done: int) -> int:
+    """Return the epochs that a training of so many has left.
+
+    Raises
+    ------
+    ValueError
+        None is left.
+    """
+    if total_epochs <= done:
+        raise ValueError(
+            f"total_epochs must be more than the {done} epochs that are done, got {total_epochs}"
+        )
+    return total_epochs - done
 
 
 def rate_source(optimizer: Optimizer) -> float | str:

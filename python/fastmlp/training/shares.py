@@ -124,6 +124,10 @@ class Given:
                 f"own_samples, of {self.all_samples:,} in all processes, got {self._samples:,}; "
                 "fastmlp.rows_of_rank() tells which"
             )
+        if self.sample_weight is not None:
+            counts = bool(np.any(np.asarray(self.sample_weight) != 0))
+            if not any([counts] if self.group is None else self.group.gathered(counts)):
+                raise ValueError("sample_weight must be >= 0 and not all 0 in all processes")
         count = min(rows_of_shard(self.all_samples, batch_size, shards, 0).stop, LOOKED_AT)
         if self.group is None:
             return self._first(count)
@@ -134,6 +138,8 @@ class Given:
     def _first(self, rows: int) -> tuple[Any, Any, Any]:
         y = [_first(each, rows) for each in self.y] if self.several else _first(self.y, rows)
         weight = None if self.sample_weight is None else _first(self.sample_weight, rows)
+        if weight is not None and not np.any(np.asarray(weight) != 0):
+            weight = None  # samples of a part may all have no weight
         return _first(self.x, rows), y, weight
 
 

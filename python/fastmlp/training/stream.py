@@ -43,6 +43,7 @@ _FEWEST_ADDRESSES = 1 << 30
 # Linux: pages that do not exist yet are not counted against the memory of the machine.
 _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _BUFFER_BYTES = 64 << 20
+_COPIED_BYTES = 4 << 20
 _COMPARED = 10_000  # steps
 _PARTS = 16  # of the shuffle buffer, in which samples leave it
 
@@ -75,12 +76,27 @@ class Stream:
     def _blocks(self, planned: Planned, epoch: int) -> Generator[Data, None, None]:
         """Yield the samples of an epoch in the order of the training."""
         if not planned.shuffle:
-            yield from self.chunks.data()
+            yield from _copied(self.chunks.data())
             return
         seeds = np.random.SeedSequence([self.seed, epoch]).generate_state(2, np.uint64)
         count = self.chunks.source.chunks
         order = None if count is None else _core.permutation(count, int(seeds[0]), 0).tolist()
         yield from shuffled(self.chunks.data(order), planned.shuffle_buffer, int(seeds[1]))
+
+
+def _copied(chunks: Iterator[Data]) -> Generator[Data, None, None]:
+    """Yield copies of the samples of chunks, in blocks.
+
+    A source may write its next chunk into the memory of the one before, which is still read then.
+    """
+    for data in chunks:
+        columns = columns_of(data)
+        row_bytes = sum(column.nbytes for column in columns) // max(len(data), 1)
+        rows = max(1, _COPIED_BYTES // max(row_bytes, 1))
+        for first in range(0, len(data), rows):
+            part = slice(first, first + rows)
+            yield with_columns(data, [column[part].copy() for column in columns])
+        del data, columns
 
 
 def shuffled(chunks: Iterator[Data], buffer_size: int, seed: int) -> Generator[Data, None, None]:
