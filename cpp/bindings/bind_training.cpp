@@ -188,8 +188,8 @@ void take_shares(const RunState<T>& state, std::int64_t all_samples, const py::o
   if (all_samples != 0) {
     const std::int64_t size = state.batch_size;
     require(all_samples > 0, "all_samples must be positive, or 0 if this process has all");
-    const std::int64_t own = all_samples / size * own_rows(state.shards, size).size() +
-                             own_rows(state.shards, all_samples % size).size();
+    const std::int64_t own =
+        all_samples / size * own_rows(state.shards, size).size() + own_rows(state.shards, all_samples % size).size();
     require(request.samples.count == own, "x must have the " + std::to_string(own) +
                                               " samples of the shards of this process, got " +
                                               std::to_string(request.samples.count));
@@ -204,7 +204,8 @@ void take_shares(const RunState<T>& state, std::int64_t all_samples, const py::o
 template <typename T>
 py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py::dict& settings,
                    const py::object& sample_weight, std::int64_t all_samples, const py::object& batch_weights,
-                   const py::object& order, bool shuffle, std::uint64_t seed, std::uint32_t epoch, std::int64_t first_step, std::int64_t steps, bool drop_last,
+                   const py::object& order, bool shuffle, std::uint64_t seed, std::uint32_t epoch,
+                   std::int64_t first_step, std::int64_t steps, bool drop_last,
                    const std::vector<double>& learning_rates, const std::vector<double>& decays,
                    const std::vector<double>& dropout_factors, const py::list& rates,
                    const std::vector<bool>& trainable, bool with_penalty, bool record_losses,
@@ -510,10 +511,11 @@ void register_training_types(py::module_& module, const char* run_name, const ch
            })
       .def("run_epoch", run_epoch<T>, py::arg("x"), py::arg("y"), py::arg("settings"), py::kw_only(),
            py::arg("sample_weight") = py::none(), py::arg("all_samples") = 0, py::arg("batch_weights") = py::none(),
-           py::arg("order") = py::none(), py::arg("shuffle") = true, py::arg("seed") = 0, py::arg("epoch") = 0, py::arg("first_step") = 0, py::arg("steps") = -1,
-           py::arg("drop_last") = false, py::arg("learning_rates") = std::vector<double>{},
-           py::arg("decays") = std::vector<double>{}, py::arg("dropout_factors") = std::vector<double>{},
-           py::arg("rates") = py::list(), py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,
+           py::arg("order") = py::none(), py::arg("shuffle") = true, py::arg("seed") = 0, py::arg("epoch") = 0,
+           py::arg("first_step") = 0, py::arg("steps") = -1, py::arg("drop_last") = false,
+           py::arg("learning_rates") = std::vector<double>{}, py::arg("decays") = std::vector<double>{},
+           py::arg("dropout_factors") = std::vector<double>{}, py::arg("rates") = py::list(),
+           py::arg("trainable") = std::vector<bool>{}, py::arg("with_penalty") = false,
            py::arg("record_losses") = false, py::arg("loss_function") = py::none(), py::arg("exchange") = py::none(),
            py::arg("progress") = py::none());
   py::class_<Gradient<T>>(module, gradient_name)

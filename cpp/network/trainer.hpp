@@ -71,11 +71,11 @@ template <typename T>
 struct EpochRequest {
   SampleRows samples;  // of all batches, or of the shards of this process alone
   std::vector<GroupTargets<T>> targets;
-  const T* sample_weights = nullptr;  // null: all 1
-  std::int64_t all_samples = 0;  // of all processes, where each has those of its shards; 0: this one has all
+  const T* sample_weights = nullptr;      // null: all 1
+  std::int64_t all_samples = 0;           // of all processes, where each has those of its shards; 0: this one has all
   const double* batch_weights = nullptr;  // total weight of each batch; null: the sum over its samples
-  UserLoss<T> user_loss;              // for Loss::user_defined
-  Exchange<T> exchange;               // where other processes compute some of the shards
+  UserLoss<T> user_loss;                  // for Loss::user_defined
+  Exchange<T> exchange;                   // where other processes compute some of the shards
   StepSettings settings;
   std::vector<double> learning_rates;   // of each step; empty: that of the settings
   std::vector<double> decays;           // likewise

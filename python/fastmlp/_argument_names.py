@@ -89,6 +89,9 @@ def _too_few(
     text = f"{function}() needs {' and '.join(missing)}, as in {function}({example})"
     batches = args[1] if len(args) > 1 and missing == ["y"] else ()
     is_array = hasattr(batches, "shape") or isinstance(batches, (list, tuple, str, dict))
+    is_sequence = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
+    if not is_array and (hasattr(batches, "__iter__") or is_sequence or callable(batches)):
+        text += ", with arrays in place of a source"
     if hasattr(batches, "__iter__") and not is_array:
         text += "; x, y = map(np.concatenate, zip(*loader)) collects the batches of a loader"
     return text

@@ -539,6 +539,8 @@ class MLP(Network):
         if own_samples:
             diagnoses = False
             require_own_samples(self.architecture, class_weight, shuffle)
+        if y is not None:
+            self._refuse_targets_of_source("fit", x)
         chunks = None if y is not None else self._chunks("fit", x, sample_weight, class_weight)
         if chunks is not None:
             diagnoses = False

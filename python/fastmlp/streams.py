@@ -10,7 +10,7 @@ import re
 import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.extras import require
-from fastmlp.validation import integer
+from fastmlp.validation import integer, is_array
 
 __all__ = [
     "Arrays",
@@ -32,6 +32,8 @@ __all__ = [
     "as_source",
     "as_source_of_samples",
     "npy_pairs",
+    "samples_of_chunk",
+    "without_targets",
 ]
 
 Array = npt.NDArray[Any]
@@ -99,7 +101,10 @@ class _Iterable(Source):
         self.name, self.samples, self._begin = name, samples, begin
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._begin())
+        chunks: Any = self._begin()
+        if hasattr(chunks, "__iter__") or not hasattr(chunks, "__len__"):
+            return iter(chunks)
+        return map(chunks.__getitem__, range(len(chunks)))  # may give an item for every number
 
 
 class OneShot(Source):
@@ -131,7 +136,7 @@ class _Sequence(Source):
     def samples(self) -> int | None:  # type: ignore[override]
         """Number of samples, or what it is if all chunks but the last have the same size."""
         if self._samples is None and self.chunks:
-            sizes = [len(self._sequence[number][0]) for number in {0, self.chunks - 1}]
+            sizes = [len(samples_of_chunk(self._sequence[n])) for n in (0, self.chunks - 1)]
             self._samples = sizes[0] * (self.chunks - 1) + sizes[-1]
         return self._samples
 
@@ -143,8 +148,7 @@ def as_source(value: Any) -> Source | None:
     """Return a source of what `MLP.fit` takes in place of ``x`` and ``y``; None if it is none."""
     if isinstance(value, Source):
         return value
-    is_array = hasattr(value, "__array__") or hasattr(value, "__dataframe__")
-    if is_array or hasattr(value, "tocsr") or isinstance(value, (str, bytes, Mapping)):
+    if is_array(value) or isinstance(value, (str, bytes, Mapping)):
         return None
     name = getattr(value, "__name__", type(value).__name__)
     samples = getattr(value, "samples", None)
@@ -154,7 +158,7 @@ def as_source(value: Any) -> Source | None:
         return _Sequence(name, value, sum(sizes)) if any(sizes) or not sizes else None
     if isinstance(value, Iterator):
         return OneShot(name, value)
-    if hasattr(value, "__getitem__") and hasattr(value, "__len__"):
+    if hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"):
         return _Sequence(name, value, samples)
     if hasattr(value, "__iter__"):
         return _Iterable(name, value.__iter__, _samples_of_loader(value, samples))
@@ -162,20 +166,44 @@ def as_source(value: Any) -> Source | None:
 
 
 def as_source_of_samples(value: Any) -> Source | None:
-    """Return a source of what methods take in place of ``x``; None if it may be an array."""
-    is_array = hasattr(value, "__getitem__") and not isinstance(value, Source)
-    return None if is_array else as_source(value)
+    """Return a source of what methods take in place of ``x``; None if it may be an array.
+
+    It is one if `as_source` finds it, and what it holds are chunks, not single samples.
+    """
+    source = as_source(value)
+    if not isinstance(source, _Sequence):
+        return source
+    try:
+        items = value if isinstance(value, (list, tuple)) else [value[0]]
+        return None if all(_is_row(samples_of_chunk(item)) for item in items) else source
+    except Exception:  # noqa: BLE001 - reading the source reports it
+        return source
+
+
+def samples_of_chunk(chunk: Any) -> Any:
+    """Return the samples of a chunk: its ``x``, or the chunk itself if it is samples alone."""
+    if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
+        return chunk
+    is_number = not hasattr(chunk[0], "__len__") or getattr(chunk[0], "ndim", 1) == 0
+    return chunk if is_number else chunk[0]
+
+
+def _is_row(item: Any) -> bool:
+    """Whether an item of a sequence is a number or a sequence of numbers."""
+    if hasattr(item, "shape"):
+        return len(item.shape) < 2
+    if not hasattr(item, "__len__"):
+        return True
+    return not any(hasattr(part, "__len__") for part in islice(item, len(item)))
 
 
 def _rows_of(batch: Any) -> int:
     """Return the rows of a chunk, 0 if it is none."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         return 0
-    shape = (
-        np.shape(batch[0])
-        if isinstance(batch[0], (tuple, list))
-        else getattr(batch[0], "shape", ())
-    )
+    if isinstance(batch[0], (tuple, list)):
+        return len(batch[0])
+    shape = getattr(batch[0], "shape", ())
     return int(shape[0]) if shape else 0
 
 
@@ -237,7 +265,16 @@ class Arrays(Source):
 
 def _mapped(part: Any) -> Any:
     if isinstance(part, (str, PathLike)):
-        return np.load(part, mmap_mode="r", allow_pickle=False)
+        path = Path(part)
+        if path.is_dir():
+            raise ValueError(f"{path} must be a .npy file, got a folder; {_cure_for(path)}")
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} must be a .npy file of numbers: {error}") from None
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{path} must be a .npy file; {_cure_for(path)}")
+        return array
     return part if hasattr(part, "nbytes") else np.asarray(part)
 
 
@@ -313,6 +350,13 @@ def npy_pairs(paths: Paths) -> list[tuple[Path, Path]]:
     return pairs
 
 
+def without_targets(paths: Sequence[str | PathLike[str]]) -> list[Path]:
+    """Return files but those that are, by their names, targets of another one."""
+    files = [Path(path) for path in paths]
+    targets = {_targets_of(path) for path in files} if len(files) > 1 else set()
+    return [path for path in files if path not in targets]
+
+
 def _targets_of(path: Path) -> Path | None:
     """Return the file of the targets of a file of samples; None if it is none by its name."""
     found = list(re.finditer(r"(?<![A-Za-z])[xX](?![A-Za-z])", path.stem))
@@ -334,15 +378,24 @@ def _rows_in_npz(path: Path) -> int:
             )
             return int(header(file)[0][0])
     except (KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} must be a .npz file with the arrays x and y: {error}") from None
+        cure = "" if path.suffix == ".npz" else f"; {_cure_for(path)}"
+        raise ValueError(
+            f"{path} must be a .npz file with the arrays x and y: {error}{cure}"
+        ) from None
 
 
 class _Columns(Source):
     """Tables of Arrow whose columns are numbers: all but the target are features."""
 
     def __init__(
-        self, target: str, features: Sequence[str] | None, sample_weight: str | None
+        self, target: str | None, features: Sequence[str] | None, sample_weight: str | None
     ) -> None:
+        if target is None:
+            own = type(self).__name__
+            raise TypeError(
+                f"{own}() needs target, the column of the targets: "
+                f'streams.{own}(..., target="label")'
+            )
         self._target, self._weight = target, sample_weight
         self._features = None if features is None else list(features)
 
@@ -393,7 +446,7 @@ class _GroupedFiles(_Columns):
         self,
         paths: Paths,
         *,
-        target: str,
+        target: str | None = None,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
     ) -> None:
@@ -402,7 +455,12 @@ class _GroupedFiles(_Columns):
         self._groups: list[tuple[Path, int]] = []
         self.samples = 0
         for path in files:
-            names, groups, rows = self._described(path)
+            try:
+                names, groups, rows = self._described(path)
+            except (ValueError, OSError) as error:
+                wanted = " or ".join(self._suffixes)
+                cure = "" if path.suffix in self._suffixes else f"; {_cure_for(path)}"
+                raise ValueError(f"{path} must be a {wanted} file: {error}{cure}") from error
             self._require_columns(names)
             self._groups += [(path, group) for group in range(groups)]
             self.samples += rows
@@ -500,7 +558,7 @@ class CSVFile(_Columns):
         self,
         path: str | PathLike[str],
         *,
-        target: str,
+        target: str | None = None,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
         block_bytes: int = _CHUNK_BYTES,
@@ -520,6 +578,23 @@ class CSVFile(_Columns):
         with self._open() as reader:
             for batch in reader:
                 yield self._batch(batch)
+
+
+def _cure_for(path: Path) -> str:
+    """Say which class reads a file or a folder."""
+    readers = {
+        **dict.fromkeys(("", ".npz"), "Shards(..."),
+        ".npy": "Arrays(x, y",
+        **dict.fromkeys(ParquetFiles._suffixes, "ParquetFiles(..., target=..."),
+        **dict.fromkeys(ArrowFiles._suffixes, "ArrowFiles(..., target=..."),
+        **dict.fromkeys((".csv", ".txt"), "CSVFile(..., target=..."),
+    }
+    if path.is_dir():
+        suffixes = {one.suffix for one in path.iterdir()} & readers.keys()
+        names = sorted({readers["" if suffix == ".npy" else suffix] for suffix in suffixes})
+        return f"streams.{names[0]}) reads such a folder" if names else "streams.Shards reads .npz"
+    reader = readers.get(path.suffix.lower())
+    return f"streams.{reader}) reads it" if reader else "fastmlp.streams lists the formats"
 
 
 def _files(paths: Paths, suffixes: tuple[str, ...]) -> tuple[str, list[Path]]:

@@ -6,9 +6,10 @@ A message names the argument, the requirement and the value that was passed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.ma import MaskedArray, is_masked
 from fastmlp._scalars import choice, flag, integer, keep, real, shown
 
 __all__ = [
+    "bounded",
     "choice",
     "class_labels",
     "class_targets",
@@ -27,6 +29,7 @@ __all__ = [
     "flag",
     "input_rows",
     "integer",
+    "is_array",
     "keep",
     "label_array",
     "layer_sizes",
@@ -47,10 +50,18 @@ __all__ = [
 _MOST_THREADS = 1024
 _OF_FRAMES = "fastmlp.Model takes columns of text, dates and missing values"
 _NUMBERED = "np.unique({own}, return_inverse=True)[1]"
+# Of a chunk, which need not have all classes: `names` are those of the whole data.
+_NUMBERED_IN_CHUNK = "with names = sorted(all classes), np.searchsorted(names, {own})"
+_OF_FILES = (
+    "fastmlp.Model().fit(...) reads files and named data sets, and fastmlp.streams has sources of "
+    'files, such as streams.Arrays("x.npy", "y.npy") and streams.Shards("folder")'
+)
 _NO_NUMBER = "must be an array of real numbers, got"
 
 # Types of samples that the core reads.
 _READ_TYPES = frozenset(map(np.dtype, ("uint8", "float16", "float32", "float64")))
+# Types that end where NumPy reads them, and those of numbers.
+_ENDING = frozenset((np.ndarray, list, tuple, int, float, bool))
 _MOST_COPIED = 2**26  # bytes of samples
 _BLOCK = 2**20
 
@@ -158,6 +169,11 @@ def _expression(name: str) -> str:
     return name.rpartition(": ")[2]
 
 
+def _numbered(name: str) -> str:
+    """What makes integers of labels, whose argument may be of a chunk by its name for messages."""
+    return _NUMBERED_IN_CHUNK if ", chunk " in name else _NUMBERED
+
+
 def require_readable(name: str, value: object) -> None:
     """Require that NumPy can read a tensor of another library.
 
@@ -190,10 +206,41 @@ def _unreadable(name: str, value: Any, error: Exception) -> TypeError:
     if str(getattr(value, "device", "cpu")) != "cpu":
         reasons.append(f"on {value.device}")
         calls += ".cpu()"
-    came = f"{name} {_NO_NUMBER} a {type(value).__name__}"
+    came = f"{name} {_NO_NUMBER} {_a(value)}"
     if not reasons:
         return TypeError(f"{came} that NumPy cannot read: {error}")
     return TypeError(f"{came} {' '.join(reasons)}; {_expression(name)}{calls}.numpy() is an array")
+
+
+def is_array(value: object) -> bool:
+    """Whether NumPy reads a value as a whole and not item by item, or it is a sparse matrix."""
+    names = ("__array__", "__array_interface__", "__array_struct__", "__dataframe__", "tocsr")
+    if any(hasattr(value, name) for name in names):
+        return True
+    try:
+        memoryview(value).release()  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):
+        return False
+    return True
+
+
+def bounded(value: Any) -> Any:
+    """Return a list in place of a sequence that NumPy would read item by item.
+
+    Those of loaders have a length, but may give an item for every number, of which NumPy finds no
+    end. Whatever else can be an array stays what it is.
+    """
+    if isinstance(value, (list, tuple)):
+        kinds = {kind for kind in set(map(type, value)) if kind not in _ENDING}
+        return [bounded(item) for item in value] if any(map(_is_sequence, kinds)) else value
+    if type(value) in _ENDING or not _is_sequence(type(value)) or is_array(value):
+        return value
+    return list(islice(value, len(value)))
+
+
+def _is_sequence(kind: type) -> bool:
+    is_known = issubclass(kind, (np.ndarray, np.generic, str, bytes, Mapping))
+    return not is_known and hasattr(kind, "__getitem__") and hasattr(kind, "__len__")
 
 
 def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[Any]:
@@ -214,7 +261,7 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
         These are no real numbers, or elements are missing; the message names a cure.
     """
     try:
-        array = np.asarray(value)
+        array = np.asarray(bounded(value))
     except (RuntimeError, TypeError) as error:
         raise _unreadable(name, value, error) from None
     except ValueError:
@@ -232,6 +279,12 @@ def real_array(name: str, value: object, *, text_cure: str = "") -> npt.NDArray[
     return array
 
 
+def _a(value: object) -> str:
+    """The type of a value with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}"
+
+
 def _uneven(name: str, value: object) -> str:
     """Say what makes nested sequences irregular."""
     if isinstance(value, tuple) and len(value) == 2:
@@ -239,7 +292,8 @@ def _uneven(name: str, value: object) -> str:
     if not isinstance(value, (list, tuple, np.ndarray)):
         own = _expression(name)
         return (
-            f", got a {type(value).__name__}; x, y = map(np.stack, zip(*{own})) makes arrays of it"
+            f", got {_a(value)}; x, y = map(np.stack, zip(*map({own}.__getitem__, "
+            f"range(len({own}))))) makes arrays of it"
         )
     sizes = [len(row) if hasattr(row, "__len__") else None for row in value]
     other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
@@ -271,12 +325,14 @@ def _no_numbers(name: str, value: object, array: npt.NDArray[Any], text_cure: st
         fields = "np.lib.recfunctions.structured_to_unstructured"
         return f"a structured array; {fields}({own}) has a column for each field"
     if array.ndim == 0 and isinstance(value, (str, bytes)):
-        return f"{shown(value)}; fastmlp.Model().fit(...) reads files and named data sets"
+        return f"{shown(value)}; {_OF_FILES}"
+    if array.ndim == 0 and isinstance(value, PathLike):
+        return f"{shown(str(value))}; {_OF_FILES}"
     if array.ndim == 0 and isinstance(value, dict):
         return f"a dict; np.column_stack(list({own}.values())) makes columns of it"
     if array.ndim == 0:
         cure = _collected(name) if hasattr(value, "__iter__") else "a list of rows makes an array"
-        return f"a {type(value).__name__}; {cure}"
+        return f"{_a(value)}; {cure}"
     return _no_number_among(name, value, array, text_cure)
 
 
@@ -446,7 +502,7 @@ def _require_length(name: str, array: npt.NDArray[Any], samples: int) -> None:
 
 def label_array(name: str, value: object) -> npt.NDArray[Any]:
     """Return labels, or rows of probabilities, as an array of real numbers of any shape."""
-    cure = f"{_NUMBERED} numbers them from 0, and fastmlp.MLPClassifier takes names"
+    cure = f"{_numbered(name)} numbers them from 0, and fastmlp.MLPClassifier takes names"
     return real_array(name, value, text_cure=cure)
 
 
@@ -491,7 +547,7 @@ def class_labels(
             needed = int(high) + 1
             cure = f"labels up to {needed - 1} need {needed} outputs, the last of layer_sizes"
         else:
-            cure = f"{_NUMBERED} numbers classes from 0".format(own=own)
+            cure = f"{_numbered(name)} numbers classes from 0".format(own=own)
         raise ValueError(
             f"{name} must hold labels from 0 to {classes - 1}, got "
             f"{low if low < 0 else high}; {cure}"
@@ -508,7 +564,7 @@ def value_targets(
         name,
         value,
         dtype,
-        text_cure=f'{_NUMBERED} numbers classes for loss="softmax_cross_entropy", and '
+        text_cure=f'{_numbered(name)} numbers classes for loss="softmax_cross_entropy", and '
         "fastmlp.MLPClassifier takes names",
     )
     if array.ndim == 1 and outputs == 1:

@@ -82,6 +82,7 @@ def test_a_run_and_what_is_done_with_it(here):
     assert {b["name"] for b in document["baselines"]} == {"majority class", "linear model"}
     config = document["config"]["data"]
     assert (config["stream"], config["test_fraction"]) == (True, 0.2)
+    assert config["stratify"] is False
     assert 690 < document["samples"]["training"] < 760
     run = document["directory"]
     answers = here("predict", run, "homes")
@@ -327,6 +328,45 @@ def test_answers_for_an_array_of_several_blocks(here):
     assert streamed == [f"{whole[0]},problem", *(f"{line}," for line in whole[1:])]
 
 
+@pytest.mark.parametrize("form", ["npy", "npz", "npz alone"])
+def test_answers_for_the_files_of_the_training(here, tmp_path, form):
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((900, 4), np.float32)
+    y = (x[:, 0] > 0).astype(np.int8)
+    np.save("all.npy", x)
+    Path("pairs").mkdir()
+    for part in range(3):
+        rows = slice(300 * part, 300 * part + 300)
+        if form == "npy":
+            np.save(f"pairs/x-{part}.npy", x[rows])
+            np.save(f"pairs/y-{part}.npy", y[rows])
+        else:
+            np.savez(f"pairs/{part}.npz", x=x[rows], y=y[rows])
+    ended = here("train", "pairs", "--stream", *QUICK, "--epochs", 1, "--out", "run")
+    assert ended.returncode == 0, ended.stderr
+    assert "predict run pairs --stream" in ended.stderr
+    if form == "npz alone":
+        for part in range(3):
+            np.savez(f"pairs/{part}.npz", x=x[300 * part : 300 * part + 300])
+    expected = here("predict", "run", "all.npy", "--stream").stdout
+    assert expected.count("\n") == 901
+    answers = here("predict", "run", "pairs", "--stream")
+    assert (answers.returncode, answers.stdout) == (0, expected), answers.stderr
+
+
+@pytest.mark.parametrize("lacks", [("size",), ("size", "rooms", "town")])
+def test_columns_that_are_missing_are_named_as_without_a_stream(here, lacks):
+    options = ("--stream", "--target", "kind", *QUICK, "--epochs", 1, "--out", "run")
+    assert here("train", "homes", *options).returncode == 0
+    given = {name: [1.0, 2.0] for name in ("size", "rooms") if name not in lacks}
+    given |= {"other": [1.0, 2.0]} | ({} if "town" in lacks else {"town": ["Bonn", "Kiel"]})
+    polars.DataFrame(given).write_parquet("other.parquet")
+    whole, streamed = (here("predict", "run", "other.parquet", *s) for s in ((), ("--stream",)))
+    assert (streamed.returncode, streamed.stderr) == (whole.returncode, whole.stderr)
+    assert "'size'" in streamed.stderr
+    assert "missing" in streamed.stderr
+
+
 def test_rows_without_an_answer_and_unknown_names(here):
     options = ("--stream", "--target", "kind", *QUICK, "--epochs", 1, "--out", "run")
     assert here("train", "homes", *options, "--missing", "error", "--exclude", "rooms"
@@ -347,8 +387,8 @@ def test_rows_without_an_answer_and_unknown_names(here):
     [
         (("homes", "--json"), "--stream writes csv, tsv or jsonl"),
         (("homes", "--format", "parquet"), "--stream writes csv, tsv or jsonl"),
-        (("-",), "-: must be Parquet, Feather, Arrow or .npy files to be read in blocks"),
-        (("new.csv",), "new.csv: must be Parquet, Feather, Arrow or .npy files"),
+        (("-",), "-: must be Parquet, Feather, Arrow, .npy or .npz files to be read in blocks"),
+        (("new.csv",), 'polars.scan_csv("new.csv").sink_parquet("data.parquet") makes such a file'),
     ],
 )
 def test_answers_that_no_stream_gives(here, arguments, message):

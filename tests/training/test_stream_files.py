@@ -186,6 +186,32 @@ def test_files_that_are_missing_or_wrong_are_named(arrays, tmp_path):
         streams.Arrays(tmp_path / "o.npy", y[:1])
 
 
+def test_files_of_another_format_are_told_who_reads_them(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    csv_source(tmp_path, *arrays)
+    npy_source(tmp_path, *arrays)
+    table = next(tmp_path.glob("*.csv")).name
+    np.savez("a.npz", x=arrays[0], y=arrays[1])
+    (tmp_path / "shards").mkdir()
+    np.savez("shards/a.npz", x=arrays[0], y=arrays[1])
+    for make, message in (
+        (lambda: streams.ParquetFiles(table, target="y"), f"{table} must be a .*CSVFile"),
+        (lambda: streams.ArrowFiles(table, target="y"), f"{table} must be a .*CSVFile"),
+        (lambda: streams.Shards(table), f"{table} must be a .*CSVFile"),
+        (lambda: streams.Arrays("shards", "y.npy"), r"shards must .*a folder; streams.Shards\("),
+        (lambda: streams.Arrays("a.npz", "y.npy"), r"a.npz must be a .npy file; streams.Shards\("),
+        (lambda: streams.Arrays(table, "y.npy"), f"{table} must be a .npy file of numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
+    for kind in (streams.ParquetFiles, streams.ArrowFiles, streams.CSVFile):
+        with pytest.raises(TypeError, match=rf"{kind.__name__}\(\) needs target, .*target=\"label"):
+            kind("f")
+    for name in ("shards", "x.npy", tmp_path / "x.npy"):
+        with pytest.raises(TypeError, match=r"fastmlp.streams has .* streams.Arrays\(\"x.npy"):
+            MLP([3, 2]).fit(name)
+
+
 def test_a_file_that_is_cut_while_a_training_reads_it_is_an_error(arrays, tmp_path):
     source = shards_source(tmp_path, *arrays)
     (tmp_path / "2.npz").write_bytes(b"no archive")

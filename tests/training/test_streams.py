@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 import threading
 import time
 import traceback
+from collections import deque
 from contextlib import suppress
 
 import numpy as np
@@ -649,6 +651,115 @@ def test_predictions_for_sources_are_those_for_arrays():
         model.predict(iter(()))
     with pytest.raises(SourceError, match="chunk 1: ZeroDivisionError"):
         model.predict(x[: 1 // divisor] for divisor in (1, 0))
+
+
+class Endless:
+    """A sequence with a length and an item for every number: NumPy would read it without end."""
+
+    def __init__(self, chunks):
+        self.chunks = chunks
+
+    def __len__(self):
+        return len(self.chunks)
+
+    def __getitem__(self, number):
+        return self.chunks[number % len(self.chunks)]
+
+
+def test_predictions_take_the_sequences_and_lists_that_fit_takes():
+    x, y = table(np.random.default_rng(0), 70)
+    chunks = [(x[i : i + 20], y[i : i + 20]) for i in range(0, 70, 20)]
+    alone = [chunk[0] for chunk in chunks]
+    model = MLP([4, 3])
+    model.fit(Endless(chunks), epochs=1, verbose=0)
+    expected = model.evaluate(x, y)
+    for source in (Endless(chunks), chunks, deque(chunks), lambda: Endless(chunks)):
+        model.fit(source, epochs=1, resume=True, verbose=0)
+        expected = model.evaluate(x, y)
+        assert model.evaluate(source) == pytest.approx(expected, rel=1e-5)
+    for source in (Endless(chunks), Endless(alone), chunks, deque(chunks), lambda: Endless(alone)):
+        for method in (model.predict, model.predict_proba, model.forward):
+            wanted = method(x)
+            assert np.array_equal(method(source), wanted)
+            assert np.array_equal(method(source, out=np.empty_like(wanted)), wanted)
+
+
+def test_sequences_of_rows_are_arrays():
+    x = table(np.random.default_rng(0), 30)[0]
+    model = MLP([4, 3])
+    expected = model.predict(x)
+    for rows in (Endless(x), Endless(x.tolist()), deque(x), x.tolist(), [Endless(r) for r in x]):
+        assert np.array_equal(model.predict(rows), expected)
+
+
+def test_no_argument_is_read_without_end():
+    script = """
+        import resource
+        import numpy as np
+        from fastmlp import MLP
+
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+
+        class Endless:
+            def __len__(self):
+                return 3
+
+            def __getitem__(self, number):
+                return np.ones((5, 4)), np.zeros(5, int)
+
+        x, y, model = np.ones((15, 4)), np.zeros(15, int), MLP([4, 3])
+        for use in (
+            lambda: model.fit(x, Endless()),
+            lambda: model.fit(x, y, sample_weight=Endless()),
+            lambda: model.predict([Endless(), Endless()]),
+            lambda: model.hidden_activations(Endless()),
+            lambda: model.loss_and_gradients(Endless(), y),
+            lambda: model.lr_find(Endless(), y),
+        ):
+            try:
+                use()
+            except (TypeError, ValueError) as error:
+                assert "must be" in str(error), error
+            else:
+                raise AssertionError
+    """
+    ended = run_child(textwrap.dedent(script))
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["arrays", "sequence", "list", "iterator", "function"])
+def test_targets_beside_a_source_are_refused(kind):
+    x, y = table(np.random.default_rng(0), 20)
+    source = {
+        "arrays": streams.Arrays(x, y),
+        "sequence": Endless([(x, y)]),
+        "list": [(x, y)],
+        "iterator": iter([(x, y)]),
+        "function": lambda: [(x, y)],
+    }[kind]
+    model = MLP([4, 3])
+    for method in ("fit", "evaluate"):
+        message = rf"y must be left out with a source .*MLP.{method}\(x\) takes the targets from"
+        with pytest.raises(TypeError, match=message):
+            getattr(model, method)(source, y)
+    if kind != "list":
+        with pytest.raises(TypeError, match="needs y, .* with arrays in place of a source"):
+            model.lr_find(source)
+
+
+def test_names_of_classes_are_numbered_alike_in_all_chunks():
+    x = np.zeros((4, 4), np.float32)
+    chunks = [(x, np.array(list("aabc"))), (x, np.array(list("bbcc")))]
+    message = (
+        r"list, chunk 0: y .*'a'; with names = sorted\(all classes\), np.searchsorted\(names, y\) "
+    )
+    with pytest.raises(TypeError, match=message):
+        MLP([4, 3]).fit(chunks, epochs=1)
+    names = sorted("abc")
+    mended = [(x, np.searchsorted(names, y)) for x, y in chunks]
+    numbered = np.unique(np.concatenate([y for _, y in chunks]), return_inverse=True)[1]
+    assert np.array_equal(np.concatenate([y for _, y in mended]), numbered)
+    MLP([4, 3]).fit(mended, epochs=1, verbose=0)
 
 
 def test_sparse_chunks_become_dense():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastmlp.experiment.fold_bagging import Bagging
     from fastmlp.experiment.rundir import RunDirectory
     from fastmlp.experiment.runner import Experiment
+    from fastmlp.experiment.schema import DataSection
     from fastmlp.model import MLP
 
 __all__ = [
@@ -249,11 +250,15 @@ def suggest_picture(state: State, place: Path, kind: str) -> None:
         state.suggest("plot", place, kind)
 
 
-def suggest_prediction(state: State, place: Path, source: object) -> None:
-    """Suggest to predict for the table that a model was trained on, to show how it is done."""
-    if isinstance(source, str) and os.path.isfile(source) and not source.endswith(".npz"):
+def suggest_prediction(state: State, place: Path, data: DataSection) -> None:
+    """Suggest to predict for the samples that a model was trained on, to show how it is done."""
+    source = data.source
+    if source is None or not os.path.exists(source):
+        return
+    if data.stream or (os.path.isfile(source) and not source.endswith(".npz")):
         below = os.path.relpath(source)
-        state.suggest("predict", place, source if below.startswith("..") else below)
+        shown = source if below.startswith("..") else below
+        state.suggest("predict", place, shown, *(["--stream"] if data.stream else []))
 
 
 @contextmanager

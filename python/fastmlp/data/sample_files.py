@@ -25,13 +25,19 @@ from fastmlp.data.reading import is_file_source, suffix_of, with_index
 from fastmlp.data.table import Part, RawData, Reading, Table
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
-from fastmlp.streams import npy_pairs
+from fastmlp.streams import npy_pairs, without_targets
 
 __all__ = ["SampleFiles", "joined_parts", "open_samples", "rows_of"]
 
 # Values of a block, few enough that several blocks take little memory.
 _BLOCK_BYTES = 4 << 20
 _ARROW = (".feather", ".arrow", ".ipc")
+_SCANS = {
+    ".csv": 'scan_csv("{}")',
+    ".tsv": 'scan_csv("{}", separator="\\t")',
+    ".jsonl": 'scan_ndjson("{}")',
+    ".ndjson": 'scan_ndjson("{}")',
+}
 _FORMATS = "Parquet, Feather or Arrow files, pairs of .npy files such as x.npy and y.npy, or .npz"
 
 
@@ -151,8 +157,8 @@ def open_samples(
     reading : Reading, optional
         How tables are read.
     has_targets : bool
-        Whether the files hold targets, which samples to predict do not need. If not, a file .npy
-        has no partner.
+        Whether targets are needed. If not, files without them will do, and those that are there
+        are left out.
 
     Raises
     ------
@@ -162,18 +168,19 @@ def open_samples(
         A file cannot be opened.
     """
     path = os.path.expanduser(source)
-    formats = _FORMATS if has_targets else "Parquet, Feather, Arrow or .npy files"
+    formats = _FORMATS if has_targets else "Parquet, Feather, Arrow, .npy or .npz files"
+    required = f"{source}: must be {formats} to be read in blocks (stream)"
     if source == "-" or not is_file_source(source):
-        raise FormatError(f"{source}: must be {formats} to be read in blocks (stream)")
+        raise FormatError(required)
     paths = _paths(path)
     suffix = suffix_of(paths[0])
     if suffix == ".npy" and not has_targets:
-        files: list[Any] = [_Npy(one, None) for one in paths]
+        files: list[Any] = [_Npy(str(one), None) for one in without_targets(paths)]
     elif suffix == ".npy":
         pairs = npy_pairs(paths if len(paths) > 1 else paths[0])
         files = [_Npy(str(x), str(y)) for x, y in pairs]
-    elif suffix == ".npz" and has_targets:
-        files = [_Npz(one) for one in paths]
+    elif suffix == ".npz":
+        files = [_Npz(one, has_targets) for one in paths]
     elif suffix == ".parquet" or suffix in _ARROW:
         files = [_Table(one, suffix == ".parquet") for one in paths]
         for other in files[1:]:
@@ -181,7 +188,10 @@ def open_samples(
     else:
         for one in paths:
             os.stat(one)  # a missing file is reported before a wrong suffix
-        raise FormatError(f"{source}: must be {formats} to be read in blocks (stream)")
+        if scan := _SCANS.get(suffix or ""):
+            table = f"polars.{scan.format(source)}"
+            required += f'; {table}.sink_parquet("data.parquet") makes such a file of it'
+        raise FormatError(required)
     stem = os.path.basename(paths[0])[: -len(suffix)] or "data"
     if paths != [path]:
         stem = shards.stem_of(path, suffix)
@@ -227,6 +237,7 @@ class _Table:
     def read(self, start: int, stop: int, reading: Reading) -> Part:
         polars = require("data", "polars")
         wanted = [n for n in self.names if reading.wanted is None or n in reading.wanted]
+        wanted = wanted or list(self.names)  # whoever needs columns says which are missing
         path = self.paths[0]
         with self._errors():
             frame = self._scan(path).select(wanted).slice(start, stop - start).collect()
@@ -285,25 +296,28 @@ class _Npy:
 
 
 class _Npz:
-    """A file with the arrays x and y, which is one block."""
+    """A file with the array x, and y if targets are needed, which is one block."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, has_targets: bool) -> None:
         self.paths = (path,)
-        raw = self._whole()
-        assert isinstance(raw.train.x, np.ndarray)
-        self.samples = self.block_rows = len(raw.train.x)
-        self.row_bytes = max(1, raw.train.x[:1].nbytes)
-        self.image_shape = raw.image_shape
+        self._has_targets = has_targets
+        part, self.image_shape = self._whole()
+        assert isinstance(part.x, np.ndarray)
+        self.samples = self.block_rows = len(part.x)
+        self.row_bytes = max(1, part.x[:1].nbytes)
 
-    def _whole(self) -> RawData:
+    def _whole(self) -> tuple[Part, tuple[int, ...] | None]:
+        """Return the samples, with the shape of one if these are images with targets."""
         (path,) = self.paths
         content = Content(path, path=path).raw()
-        arrays = parse_npz(content, path, ("x", "y"))
-        return data_of_arrays(arrays, path, name="", sha256={})
+        if not self._has_targets:
+            return Part(as_inputs(parse_npz(content, path, ("x",))["x"], f"{path}: x")), None
+        raw = data_of_arrays(parse_npz(content, path, ("x", "y")), path, name="", sha256={})
+        return raw.train, raw.image_shape
 
     def read(self, start: int, stop: int, reading: Reading) -> Part:
         del reading
-        part = self._whole().train
+        part, _ = self._whole()
         if (start, stop) != (0, len(part.x)):
             raise FormatError(f"{self.paths[0]}: has another number of samples than before")
         return part

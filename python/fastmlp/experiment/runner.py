@@ -163,6 +163,7 @@ def _streamed(config: Config, preprocessing: Preprocessing | None) -> Experiment
         "standardize": prepared.preprocessing.input_mean is not None,
     }
     explicit = {name: value for name, value in chosen.items() if getattr(data, name) is None}
+    explicit["stratify"] = False
     config = config.model_copy(update={"data": data.model_copy(update=explicit)})
     return Experiment(config, prepared).with_settings(config)
 

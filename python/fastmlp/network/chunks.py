@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from fastmlp.errors import SourceError
 from fastmlp.network.samples import Data
-from fastmlp.streams import OneShot, Source
-from fastmlp.validation import integer
+from fastmlp.streams import OneShot, Source, samples_of_chunk
+from fastmlp.validation import bounded, integer
 
 __all__ = ["Batch", "Chunks", "columns_of", "with_columns"]
 
@@ -122,8 +122,7 @@ class Chunks:
         A chunk may be the samples themselves, or begin with them.
         """
         for number, item in self._items(None):
-            is_batch = isinstance(item, (tuple, list)) and len(item) in (2, 3)
-            x = _on_cpu(item[0] if is_batch and np.ndim(item[0]) > 0 else item)
+            x = _on_cpu(samples_of_chunk(item))
             if not hasattr(x, "__len__") or len(x):
                 yield f"{self.name}, chunk {number}: x", x
 
@@ -166,7 +165,7 @@ class Chunks:
             )
             raise TypeError(f"{prefix} {_NO_BATCH}, got a {kind}")
         batch = Batch(*map(_on_cpu, item))
-        if not hasattr(batch.x, "__len__") or np.ndim(batch.x) == 0:
+        if not hasattr(batch.x, "__len__") or getattr(batch.x, "ndim", 1) == 0:
             raise TypeError(
                 f"{prefix}: x must be an array of samples, got {type(item[0]).__name__}"
             )
@@ -185,7 +184,7 @@ class Chunks:
     def _wrong_row(self, batch: Batch) -> int | None:
         """Return the first row that is refused, if there are rows that are not."""
         try:
-            x, y, weights = (None if part is None else np.asarray(part) for part in batch)
+            x, y, weights = (None if part is None else np.asarray(bounded(part)) for part in batch)
             assert x is not None
             assert y is not None
             if len({len(part) for part in (x, y, weights) if part is not None}) > 1:
@@ -264,4 +263,4 @@ def _joined(parts: Sequence[Any], rows: int) -> Any:
         return None
     if isinstance(parts[0], (list, tuple)) and np.ndim(parts[0][0]) > 0:
         return [_joined(each, rows) for each in zip(*parts, strict=True)]
-    return np.concatenate([np.asarray(part) for part in parts])[:rows]
+    return np.concatenate([np.asarray(bounded(part)) for part in parts])[:rows]

@@ -391,9 +391,9 @@ class Network:
         features = self._architecture.layer_sizes[0]
         rows = samples("x", x, features, _exact_dtype(x))
         if sample_weight is not None and not isinstance(rows, tuple):
-            counts = np.asarray(sample_weight) != 0
-            if counts.shape == (len(rows),) and counts.any() and not counts.all():
-                rows = rows[counts]
+            weights = sample_weights("sample_weight", sample_weight, len(rows), self.dtype)
+            if weights is not None and not weights.all():
+                rows = rows[weights != 0]
         scale = fitting_scale(rows, features)
         if isinstance(scale, Standardization):
             samples("x", x, features, self.dtype)  # refuses numbers beyond the dtype of the network
@@ -471,6 +471,14 @@ class Network:
             raise ValueError(
                 f"{prefix}x must have shape (samples, {features}), got {tuple(came)}; y is of that "
                 "shape: write x before y"
+            )
+
+    def _refuse_targets_of_source(self, method: str, x: object) -> None:
+        """Raise TypeError if samples that come with targets are a source, which has its own."""
+        if as_source_of_samples(x) is not None:
+            raise TypeError(
+                f"y must be left out with a source of batches (x, y), got one of type "
+                f"{type(x).__name__} and y; MLP.{method}(x) takes the targets from the source"
             )
 
     def _training_data(
@@ -610,8 +618,8 @@ class Network:
         ----------
         x : array or SciPy sparse matrix of shape (samples, features), or source
             Samples, or a source of them in chunks ``x``, ``(x, y)`` or ``(x, y, sample_weight)``:
-            an object of `fastmlp.streams`, an iterator, a DataLoader, or a function that returns
-            an iterable. A chunk is in memory at once, and all predictions.
+            all that `MLP.fit` takes, and chunks without ``y``. A chunk is in memory at once, and
+            all predictions.
         threads : int, optional
             Number of threads, as in `MLP.fit`.
         out : array, or list of arrays with several losses, optional
@@ -736,6 +744,7 @@ class Network:
         team = thread_count(threads)
         if y is None:
             return self._evaluate_data(self._chunks("evaluate", x, sample_weight), team)
+        self._refuse_targets_of_source("evaluate", x)
         self._refuse_swapped(x, y)
         return self._in_one_pass(
             x, lambda rows: self._evaluate_data(self._data_of(rows, x, y, sample_weight), team)

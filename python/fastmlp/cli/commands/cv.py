@@ -149,7 +149,7 @@ def _conclude(
         except OSError as error:
             raise CliError(f"--output {output}: {error.strerror or error}") from error
     print_cross_validation(state, "cv", place.result(), str(place.path))
-    suggest_prediction(state, place.path, config.data.source)
+    suggest_prediction(state, place.path, config.data)
     wanted = config.training.min_accuracy
     if wanted is not None:
         score = result.scores.get("accuracy", result.scores.get("subset_accuracy"))

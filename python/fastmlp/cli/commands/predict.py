@@ -80,7 +80,7 @@ Columns = dict[str, Any]
 @click.option(
     "--stream", is_flag=True,
     help="Read samples and write answers block by block, for files that do not fit into memory: "
-    "Parquet, Feather, Arrow or .npy, one or a folder of them.",
+    "Parquet, Feather, Arrow, .npy or .npz, one or a folder of them.",
 )  # fmt: skip
 @separator_option
 @encoding_option

@@ -257,7 +257,7 @@ def _train_on_folds(config: Config, request: Request, state: State) -> int:
         run_plan(plan, place, None, request.quiet, bagging.measured)
         document = place.result()
     print_cross_validation(state, "train", document, str(place.path))
-    suggest_prediction(state, place.path, config.data.source)
+    suggest_prediction(state, place.path, config.data)
     return _require_accuracy(config, document["test"])
 
 
@@ -412,7 +412,7 @@ def _train(
             state.suggest("report", run.path, "--open")
         else:
             state.suggest("evaluate", run.path)
-        suggest_prediction(state, run.path, experiment.config.data.source)
+        suggest_prediction(state, run.path, experiment.config.data)
     return _conclude(experiment, outcome, run)
 
 
