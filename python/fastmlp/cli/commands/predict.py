@@ -79,8 +79,8 @@ Columns = dict[str, Any]
 )  # fmt: skip
 @click.option(
     "--stream", is_flag=True,
-    help="Read samples and write answers block by block, for files that do not fit into memory: "
-    "Parquet, Feather, Arrow, .npy or .npz, one or a folder of them.",
+    help="Answer block by block, for data beyond memory: Parquet, Feather, Arrow, .npy, .npz, or a "
+    "folder of them.",
 )  # fmt: skip
 @separator_option
 @encoding_option
