@@ -79,8 +79,7 @@ Columns = dict[str, Any]
 )  # fmt: skip
 @click.option(
     "--stream", is_flag=True,
-    help="Answer block by block, for data beyond memory: Parquet, Feather, Arrow, .npy, .npz, or a "
-    "folder of them.",
+    help="Answer block by block, for data beyond memory (Parquet, Feather, .npy, .npz).",
 )  # fmt: skip
 @separator_option
 @encoding_option
