@@ -16,7 +16,8 @@ from fastmlp import schedules, validation
 from support.public_arguments import ARGUMENTS
 
 PACKAGE = Path(fastmlp.__file__).parent
-CHECKS = {name for name in validation.__all__ if not name.startswith(("keep", "require_"))}
+# Predicates decide, and return nothing to keep.
+CHECKS = {n for n in validation.__all__ if not n.startswith(("keep", "require_", "is_"))}
 # What consumes a value without keeping it.
 DROPS = (ast.Expr, ast.Compare, ast.If, ast.BoolOp, ast.UnaryOp, ast.Assert, ast.While)
 
