@@ -187,10 +187,18 @@ class TorchBfloat16(Torch):
 
     compute_dtype = "bfloat16"
 
-    def train(self, epochs: int, learning_rate: float) -> None:
-        """Loop over the mini-batches in Python."""
-        with self.torch.autocast("cpu", dtype=self.torch.bfloat16):
-            super().train(epochs, learning_rate)
+    def __init__(
+        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
+    ) -> None:
+        super().__init__(workload, start, x, y, threads)
+        step = self.training.step
+
+        def narrow_step(rows: Any) -> None:
+            # One context for each step, because it keeps the rounded weights to its end.
+            with self.torch.autocast("cpu", dtype=self.torch.bfloat16):
+                step(rows)
+
+        self.training.step = narrow_step  # type: ignore[method-assign]
 
 
 class Jax(Engine):
