@@ -90,3 +90,10 @@ def test_by_default_it_is_that_of_the_last_training():
     model.fit(x, np.arange(40) % 3, epochs=1, batch_size=8, optimizer=optimizer, verbose=0)
     assert (model.plan().batch_size, model.plan().optimizer) == (8, "momentum")
     assert model.plan(batch_size=16, optimizer="adam").batch_size == 16
+
+
+def test_short_rules_alone_update_in_registers():
+    rules = {
+        rule: "registers that hold" in str(plan([4, 3], optimizer=rule)) for rule in ("sgd", "adam")
+    }
+    assert rules == {"sgd": True, "adam": False}

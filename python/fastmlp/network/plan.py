@@ -8,6 +8,10 @@ from typing import NamedTuple
 __all__ = ["Plan", "TriedPlan"]
 
 
+# Those with kInRegisters in cpp/kernels/optimizer.inl.hpp.
+_RULES_IN_REGISTERS = ("sgd", "momentum", "nesterov", "lion")
+
+
 class TriedPlan(NamedTuple):
     """What a run has measured of one way to take its steps."""
 
@@ -145,7 +149,7 @@ class Plan:
         return f"{team} {_number(way.seconds_per_step * 1e6)} us per step"
 
     def _gradients(self) -> str:
-        if self.compute_dtype == self.dtype:
+        if self.compute_dtype == self.dtype and self.optimizer in _RULES_IN_REGISTERS:
             return "the registers that hold the gradient"
         return "blocks of the gradient in the first-level cache"
 
