@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/arithmetic.hpp"
 #include "bindings/interrupts.hpp"
 #include "bindings/named_args.hpp"
 #include "bindings/network.hpp"
@@ -525,9 +526,23 @@ void register_training_types(py::module_& module, const char* run_name, const ch
            py::arg("with_input") = false, py::arg("loss_function") = py::none());
 }
 
+/// total += part, by the arithmetic of a step.
+template <typename T>
+void add_sum(py::array_t<T, py::array::c_style>& total, const py::array_t<T, py::array::c_style>& part) {
+  require(total.size() == part.size(), "total and part must have one size");
+  T* to = total.mutable_data();
+  const T* from = part.data();
+  const auto size = static_cast<std::int64_t>(total.size());
+  const Computation computation;
+  const WithoutSubnormals scope;
+  for (std::int64_t i = 0; i < size; ++i) to[i] += from[i];
+}
+
 }  // namespace
 
 void register_training(py::module_& module) {
+  module.def("add_sum", add_sum<float>, py::arg("total").noconvert(), py::arg("part").noconvert());
+  module.def("add_sum", add_sum<double>, py::arg("total").noconvert(), py::arg("part").noconvert());
   module.def(
       "shard_sums",
       [](std::int64_t shards, std::int64_t begin, std::int64_t end) {

@@ -18,6 +18,7 @@ std::atomic<int> g_computations{0};  // computations whose thread does not sleep
 std::atomic<bool> g_ends{false};
 thread_local int t_computations = 0;  // nested computations of this thread
 thread_local PyThreadState* t_state = nullptr;
+thread_local Arithmetic t_arithmetic = Arithmetic::current();  // of the program, before its computation
 thread_local bool t_ends_interpreter = false;
 
 [[noreturn]] void sleep_for_ever() {
@@ -72,6 +73,7 @@ Computation::Computation() {
   }
   g_computations.fetch_add(1);
   ++t_computations;
+  t_arithmetic = Arithmetic::current();
   t_state = state_ = PyEval_SaveThread();
 }
 
@@ -82,7 +84,7 @@ Computation::~Computation() {
   g_computations.fetch_sub(1);
 }
 
-PythonInside::PythonInside() { take_gil(t_state); }
+PythonInside::PythonInside() : arithmetic_(t_arithmetic) { take_gil(t_state); }
 
 pybind11::object call_inside(const pybind11::object& function, const pybind11::tuple& arguments) {
   PyObject* result = nullptr;

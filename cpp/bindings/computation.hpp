@@ -9,6 +9,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include "base/arithmetic.hpp"
+
 namespace fastmlp::bindings {
 
 /// Whether the interpreter is ending; false in the thread that ends it.
@@ -27,13 +29,17 @@ class Computation {
   PyThreadState* state_;
 };
 
-/// Holds the GIL from construction to destruction, inside a computation and in its calling thread.
+/// Holds the GIL from construction to destruction, inside a computation and in its calling thread. Meanwhile the thread
+/// computes as the program did that called.
 class PythonInside {
  public:
   PythonInside();
   ~PythonInside() { PyEval_SaveThread(); }
   PythonInside(const PythonInside&) = delete;
   PythonInside& operator=(const PythonInside&) = delete;
+
+ private:
+  const ArithmeticScope arithmetic_;
 };
 
 /// Returns function(*arguments), called inside a computation. If Python ends the thread in the call, the thread sleeps

@@ -3,48 +3,6 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// Lets arithmetic take subnormal numbers for zero, in its operands and results, while it exists.
-class SubnormalsAreZero {
-#if defined(__x86_64__)
- public:
-  SubnormalsAreZero() {
-    __asm__ volatile("stmxcsr %0" : "=m"(before_) : : "memory");
-    set(before_ | kFlushResults | kFlushOperands);
-  }
-  ~SubnormalsAreZero() { set(before_); }
-
- private:
-  static constexpr std::uint32_t kFlushResults = 1u << 15;
-  static constexpr std::uint32_t kFlushOperands = 1u << 6;
-  static void set(std::uint32_t control) { __asm__ volatile("ldmxcsr %0" : : "m"(control) : "memory"); }
-  std::uint32_t before_;
-#elif defined(__aarch64__)
- public:
-  SubnormalsAreZero() {
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before_) : : "memory");
-    set(before_ | kFlush);
-  }
-  ~SubnormalsAreZero() { set(before_); }
-
- private:
-  static constexpr std::uint64_t kFlush = 1u << 24;
-  static void set(std::uint64_t control) { __asm__ volatile("msr fpcr, %0" : : "r"(control) : "memory"); }
-  std::uint64_t before_;
-#else
-#error "bfloat16 needs a processor that can take subnormal numbers for zero"
-#endif
-};
-
-static void gemm_nn_pairs(const Product<Pair>& product) {
-  const SubnormalsAreZero mode;
-  gemm_nn(product);
-}
-
-static void gemm_tn_pairs(const Product<Pair>& product, float* result, const std::int32_t* result_rows) {
-  const SubnormalsAreZero mode;
-  gemm_tn(product, result, result_rows);
-}
-
 /// The nearest bfloat16 in the high half of each lane, ties to even; NaN stays NaN.
 static inline Vec<Pair> rounded(Vec<float> x) {
   const Vec<Pair> bits = (Vec<Pair>)x;
@@ -84,7 +42,7 @@ static double pair_chains(std::int64_t steps, float* sink) {
   constexpr int kChains = kTileRows<Pair> * kVectors<Pair>;
   Vec<float> chain[kChains];
   for (int i = 0; i < kChains; ++i) chain[i] = splat<float>(sink[0]) + static_cast<float>(i);
-  const Factor<Pair> one = splat_factor<Pair>(0x3f803f80u);
+  const Vec<Pair> one = splat<Pair>(0x3f803f80u);
   for (std::int64_t step = 0; step < steps; ++step) {
 #pragma GCC unroll 32
     for (int i = 0; i < kChains; ++i) chain[i] = multiply_add<Pair>(one, one, chain[i]);
@@ -96,6 +54,6 @@ static double pair_chains(std::int64_t steps, float* sink) {
 }
 
 extern const Bfloat16Kernels kBfloat16;
-constinit const Bfloat16Kernels kBfloat16 = {gemm_nn_pairs, gemm_tn_pairs, round_pairs, transpose_pairs, pair_chains};
+constinit const Bfloat16Kernels kBfloat16 = {gemm_nn<Pair>, gemm_tn<Pair>, round_pairs, transpose_pairs, pair_chains};
 
 }  // namespace fastmlp::FASTMLP_ISA

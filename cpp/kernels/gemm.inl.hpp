@@ -28,24 +28,85 @@ static inline __attribute__((always_inline)) void fetch_lines(const T* from, std
   for (std::int64_t i = 0; i < lines; ++i) __builtin_prefetch(from + i * kLine<T>, 0, 2);
 }
 
-/// `depth` steps of a Rows x Vectors register tile. Row i of a starts kRowStep elements after row i - 1; one step
-/// of the depth is kDepthStep elements.
-template <typename E, int Rows, int Vectors, Walk kWalk>
-static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth, const E* a, const E* b,
-                                                             const std::int32_t* b_rows,
-                                                             Vec<Sum<E>> (&acc)[Rows][Vectors]) {
-  constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<E>;
-  constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<E> : 1;
-  for (std::int64_t k = 0; k < depth; ++k, a += kDepthStep) {
-    const E* b_row = b + (kWalk == Walk::listed_rows ? b_rows[k] : k) * kPanel<E>;
-    Factor<E> lanes[Vectors];
+/// The panel row of b for step k of a tile.
+template <typename E, Walk kWalk>
+static inline const E* row_of_b(const E* b, const std::int32_t* b_rows, std::int64_t k) {
+  return b + (kWalk == Walk::listed_rows ? b_rows[k] : k) * kPanel<E>;
+}
+
+/// tile_steps for pairs whose products are those of their halves. The halves of a are taken a vector at a time, in
+/// memory, from where they are broadcast: to take them after each broadcast would cost as much as the products.
+template <int Rows, int Vectors, Walk kWalk>
+static inline __attribute__((always_inline)) void halves_steps(std::int64_t depth, const Pair* a, std::int64_t row,
+                                                               const Pair* b, const std::int32_t* b_rows,
+                                                               Vec<float> (&acc)[Rows][Vectors]) {
+  constexpr int kSteps = kLanes<Pair>;  // taken at a time
+  constexpr bool kColumns = kWalk == Walk::columns;
+  static_assert(kRowElements<Pair> % kSteps == 0 && Rows <= kSteps);
+  // Of a's columns those of a whole vector are taken, which must not reach beyond the panel.
+  constexpr std::int64_t kLastLane = kPanel<Pair> - kSteps;
+  const std::int64_t lane = row < kLastLane ? row : kLastLane;
+  a += kColumns ? lane : row * kRowElements<Pair>;
+  constexpr int kTaken = kColumns ? kSteps : Rows;
+  alignas(FASTMLP_VECTOR_BYTES) float first[kTaken][kSteps];
+  alignas(FASTMLP_VECTOR_BYTES) float second[kTaken][kSteps];
+  const auto number = [&](const float (&half)[kTaken][kSteps], int i, std::int64_t k) {
+    return splat<float>(kColumns ? half[k][row - lane + i] : half[i][k]);
+  };
+  for (std::int64_t begin = 0; begin < depth; begin += kSteps) {
+    const std::int64_t steps = depth - begin < kSteps ? depth - begin : kSteps;
+    const int taken = kColumns ? static_cast<int>(steps) : Rows;
+#pragma GCC unroll 1
+    for (int i = 0; i < taken; ++i) {
+      const PairHalves both =
+          halves(load(a + (kColumns ? (begin + i) * kPanel<Pair> : i * kRowElements<Pair> + begin)));
+      store(first[i], both.first);
+      store(second[i], both.second);
+    }
+    for (std::int64_t k = 0; k < steps; ++k) {
+      const Pair* b_row = row_of_b<Pair, kWalk>(b, b_rows, begin + k);
+      PairHalves lanes[Vectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < Vectors; ++j) lanes[j] = load_factor(b_row + j * kLanes<E>);
+      for (int j = 0; j < Vectors; ++j) lanes[j] = halves(load(b_row + j * kLanes<Pair>));
 #pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-      const Factor<E> broadcast = splat_factor(a[i * kRowStep]);
+      for (int i = 0; i < Rows; ++i) {
+        const Vec<float> broadcast = number(second, i, k);
 #pragma GCC unroll 8
-      for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<E>(broadcast, lanes[j], acc[i][j]);
+        for (int j = 0; j < Vectors; ++j) acc[i][j] = fma(broadcast, lanes[j].second, acc[i][j]);
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        const Vec<float> broadcast = number(first, i, k);
+#pragma GCC unroll 8
+        for (int j = 0; j < Vectors; ++j) acc[i][j] = fma(broadcast, lanes[j].first, acc[i][j]);
+      }
+    }
+  }
+}
+
+/// `depth` steps of a Rows x Vectors register tile. Row i of a starts kRowStep elements after row i - 1; one step
+/// of the depth is kDepthStep elements. `row` is the first of the panel of a, along whose columns a may be read.
+template <typename E, int Rows, int Vectors, Walk kWalk>
+static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth, const E* a, std::int64_t row,
+                                                             const E* b, const std::int32_t* b_rows,
+                                                             Vec<Sum<E>> (&acc)[Rows][Vectors]) {
+  if constexpr (kHasHalves<E>) {
+    return halves_steps<Rows, Vectors, kWalk>(depth, a, row, b, b_rows, acc);
+  } else {
+    constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<E>;
+    constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<E> : 1;
+    a += row * kRowStep;
+    for (std::int64_t k = 0; k < depth; ++k, a += kDepthStep) {
+      const E* b_row = row_of_b<E, kWalk>(b, b_rows, k);
+      Vec<E> lanes[Vectors];
+#pragma GCC unroll 8
+      for (int j = 0; j < Vectors; ++j) lanes[j] = load(b_row + j * kLanes<E>);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        const Vec<E> broadcast = splat<E>(a[i * kRowStep]);
+#pragma GCC unroll 8
+        for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<E>(broadcast, lanes[j], acc[i][j]);
+      }
     }
   }
 }
@@ -90,14 +151,16 @@ static void tile(const DepthBlock<E>& block, std::int64_t row, const Finish& sha
     }
   }
   if constexpr (kWalk == Walk::columns) {
-    tile_steps<E, Rows, Vectors, kWalk>(block.depth, block.a + row, block.b, nullptr, acc);
+    tile_steps<E, Rows, Vectors, kWalk>(block.depth, block.a, row, block.b, nullptr, acc);
   } else {
-    const E* a = block.a + row * kRowElements<E>;
+    const E* a = block.a;
     for (std::int64_t k = 0; k < block.depth; k += kRowElements<E>, a += block.a_panel_stride) {
-      if (block.next_a != nullptr) fetch_lines(a + (block.next_a - block.a), Rows * kRowElements<E> / kLine<E>);
+      if (block.next_a != nullptr) {
+        fetch_lines(a + row * kRowElements<E> + (block.next_a - block.a), Rows * kRowElements<E> / kLine<E>);
+      }
       const std::int64_t left = block.depth - k;
       const bool listed = kWalk == Walk::listed_rows;
-      tile_steps<E, Rows, Vectors, kWalk>(left < kRowElements<E> ? left : kRowElements<E>, a,
+      tile_steps<E, Rows, Vectors, kWalk>(left < kRowElements<E> ? left : kRowElements<E>, a, row,
                                           listed ? block.b : block.b + k * kPanel<E>,
                                           listed ? block.b_rows + k : nullptr, acc);
     }

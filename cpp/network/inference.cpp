@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/arithmetic.hpp"
 #include "base/check.hpp"
 #include "base/parallel_for.hpp"
 #include "base/team.hpp"
@@ -86,6 +87,7 @@ class InferenceBlock {
       const Panels<T> next = buffer(l + 1, count, layer.weights.cols);
       const std::int64_t parts = std::min<std::int64_t>(next.count(), kBlocksPerThread * threads);
       parallel_for(layer_threads(layer, threads), parts, [&](int, std::int64_t part) {
+        const WithoutSubnormals scope;
         const Range panels = even_share(next.count(), static_cast<int>(part), static_cast<int>(parts));
         dense_forward<T>(kernels, layer, values, {next}, {}, {0, count}, {0, values.values.cols}, panels);
         for (std::int64_t p = panels.begin; layer.scales_outputs() && p < panels.end; ++p) {
@@ -305,6 +307,7 @@ InferenceStatus infer(const Mlp<T>& mlp, const SampleRows& samples, const Infere
   std::atomic<InferenceStatus> status{InferenceStatus::completed};
   parallel_for(plan.threads, plan.blocks, [&](int worker, std::int64_t b) {
     if (status.load(std::memory_order_relaxed) != InferenceStatus::completed) return;
+    const WithoutSubnormals scope;
     const Range rows{b * plan.block, std::min((b + 1) * plan.block, samples.count)};
     InferenceBlock<T>& own = *buffers[static_cast<std::size_t>(worker)];
     if (!own.run(samples, rows, outputs, plan.output_threads)) status.store(InferenceStatus::not_finite);

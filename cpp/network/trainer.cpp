@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/arithmetic.hpp"
 #include "base/check.hpp"
 #include "network/epoch.hpp"
 #include "network/initializer.hpp"
@@ -210,7 +211,10 @@ EpochResult Trainer<T>::run_turns(const EpochRequest<T>& request, const SampleOr
     part.steps_before = static_cast<std::size_t>(done);
     const auto begin = Clock::now();
     Epoch<T> epoch(state_, part, order);
-    run_team(state_.plan().threads, [&](const Worker& worker) { epoch.run(worker); });
+    run_team(state_.plan().threads, [&](const Worker& worker) {
+      const WithoutSubnormals scope;
+      epoch.run(worker);
+    });
     result = epoch.result();
     state_.trials.record(state_.turn, result.steps, std::chrono::duration<double>(Clock::now() - begin).count());
     result.steps += done;
@@ -225,6 +229,7 @@ void Trainer<T>::average(double decay) {
   if (state_.memory.averages() == nullptr) {
     state_.memory.require_averages();
   } else {
+    const WithoutSubnormals scope;
     mlp.kernels().move_averages(mlp.state_elements(), static_cast<T>(decay), mlp.parameters(),
                                 state_.memory.averages());
   }

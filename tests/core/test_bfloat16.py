@@ -167,37 +167,6 @@ def test_gradients_stay_within_the_bound_of_the_rounding():
         assert (error > magnitudes * 2.0**-20).any()  # the operands are rounded at all
 
 
-def test_a_step_leaves_the_arithmetic_of_the_program_alone():
-    """Subnormal numbers are numbers: in callbacks, in a loss function, and after a training."""
-    subnormal = np.float32(1e-40)
-    seen = []
-
-    def look(*_):
-        seen.append(float(subnormal * np.float32(1)))
-
-    def loss(outputs, wanted):
-        look()
-        return float(np.square(outputs - wanted).mean()), 2 * (outputs - wanted) / outputs.size
-
-    x = np.random.default_rng(0).standard_normal((64, 20)).astype(np.float32)
-    model = fastmlp.MLP([20, 30, 3], loss=loss, compute_dtype="bfloat16")
-    callback = fastmlp.LambdaCallback(on_step_end=look, every_steps=1)
-    model.fit(x, x[:, :3], epochs=2, batch_size=16, callbacks=[callback], verbose=0, threads=2)
-    look()
-    assert len(seen) > 8
-    assert set(seen) == {float(subnormal)}
-
-
-def test_updates_obey_the_rules_of_float32():
-    """A gradient of 0 with decay shrinks weights down to the subnormal numbers, not to 0."""
-    model = fastmlp.MLP([2, 1], loss="mse", compute_dtype="bfloat16", input_scale=1.0)
-    model.weights[0] = np.full((2, 1), 2.0**-126, np.float32)
-    model.biases[0] = np.zeros(1, np.float32)
-    x, y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
-    model.fit(x, y, epochs=1, batch_size=4, optimizer=fastmlp.SGD(0.5, decay=1.0), verbose=0)
-    np.testing.assert_array_equal(model.weights[0], np.full((2, 1), 2.0**-127, np.float32))
-
-
 def test_every_instruction_set_gives_the_same_weights(isa):
     code = """
 import hashlib, numpy as np, fastmlp

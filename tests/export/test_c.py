@@ -164,8 +164,10 @@ def test_activations_far_from_zero(dtype, tmp_path):
         [compiled(tmp_path, text)], input=z.tobytes(), capture_output=True, check=True
     )
     found = np.frombuffer(done.stdout, dtype).reshape(len(z), -1).T
+    # A subnormal sigmoid(z) is 0 in the core, and silu(z) = z sigmoid(z).
+    smallest = np.finfo(dtype).tiny * np.clip(np.abs(z), 1, 1000)
     for name, values, wanted in zip(ALL_ACTIVATIONS, found, expected, strict=True):
-        bound = TOLERANCES[dtype] * np.abs(wanted) + np.finfo(dtype).tiny
+        bound = TOLERANCES[dtype] * np.abs(wanted) + smallest
         assert (np.abs(values - wanted) <= bound).all(), name
 
 

@@ -47,6 +47,7 @@ PLANTED = [
 TESTS = [
     "core/test_gemm.py",
     "core/test_bfloat16.py",
+    "network/test_subnormals.py",
     "network/test_plan_trials.py",
     "core/test_math.py",
     "core/test_activations.py",

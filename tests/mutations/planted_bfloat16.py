@@ -7,21 +7,47 @@ from mutations.planted_mutation import Mutation
 BFLOAT16_MUTATIONS = [
     Mutation(
         "the pair is added from the front",
-        "cpp/kernels/factor.inl.hpp",
-        "fma(a.first, b.first, fma(a.second, b.second, sum))",
-        "fma(a.second, b.second, fma(a.first, b.first, sum))",
+        "cpp/kernels/gemm.inl.hpp",
+        "const Vec<float> broadcast = number(second, i, k);\n#pragma GCC unroll 8\n"
+        "        for (int j = 0; j < Vectors; ++j) acc[i][j] = fma(broadcast, lanes[j].second, acc[i][j]);",
+        "const Vec<float> broadcast = number(first, i, k);\n#pragma GCC unroll 8\n"
+        "        for (int j = 0; j < Vectors; ++j) acc[i][j] = fma(broadcast, lanes[j].first, acc[i][j]);",
+    ),
+    Mutation(
+        "tiles of the last rows take the halves of the first lanes",
+        "cpp/kernels/gemm.inl.hpp",
+        "half[k][row - lane + i]",
+        "half[k][i]",
+    ),
+    Mutation(
+        "sums of shards of several processes keep subnormal numbers",
+        "cpp/bindings/bind_training.cpp",
+        "  const WithoutSubnormals scope;\n  for (std::int64_t i = 0; i < size",
+        "  for (std::int64_t i = 0; i < size",
+    ),
+    Mutation(
+        "callbacks compute as the core does",
+        "cpp/bindings/computation.cpp",
+        "arithmetic_(t_arithmetic)",
+        "arithmetic_(Arithmetic::current())",
+    ),
+    Mutation(
+        "predictions keep subnormal numbers",
+        "cpp/network/inference.cpp",
+        "    const WithoutSubnormals scope;\n    const Range rows",
+        "    const Range rows",
     ),
     Mutation(
         "subnormal numbers stay",
-        "cpp/kernels/bfloat16.inl.hpp",
-        "set(before_ | kFlushResults | kFlushOperands);",
-        "set(before_);",
+        "cpp/base/arithmetic.hpp",
+        "Arithmetic(control_ | kFlushResults | kFlushOperands)",
+        "Arithmetic(control_)",
     ),
     Mutation(
         "the mode of the program's arithmetic is not put back",
-        "cpp/kernels/bfloat16.inl.hpp",
-        "~SubnormalsAreZero() { set(before_); }",
-        "~SubnormalsAreZero() {}",
+        "cpp/base/arithmetic.hpp",
+        "~ArithmeticScope() { before_.apply(); }",
+        "~ArithmeticScope() {}",
     ),
     Mutation(
         "bfloat16 by truncation",

@@ -425,8 +425,8 @@ class _Messages:
         """Add the sums of all nodes along the tree, into the first."""
         np.concatenate([block.results for block in self._from], out=self.results)
         for left, right in self._additions:
-            np.add(self._gradients[left], self._gradients[right], out=self._gradients[left])
-            self.results[left] += self.results[right]
+            _core.add_sum(self._gradients[left], self._gradients[right])
+            _core.add_sum(self.results[left], self.results[right])
 
 
 def _blocks(shapes: list[tuple[int, int]], dtype: np.dtype[Any]) -> tuple[list[Any], list[_Block]]:

@@ -1,0 +1,63 @@
+// Subnormal numbers in floating-point arithmetic. A processor may need a hundred times as long for them as for other
+// numbers, and training makes many: velocities of units that are dead shrink to them and rest there, and so do
+// gradients of samples that the network knows by heart. So the core takes them for zero, operands and results, like the
+// instruction for bfloat16. Arithmetic of the program that calls it must not change.
+#pragma once
+
+#include <cstdint>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace fastmlp {
+
+/// How a thread computes: its control register.
+class Arithmetic {
+ public:
+#if defined(__x86_64__)
+  using Control = std::uint32_t;
+  static Arithmetic current() { return Arithmetic(_mm_getcsr()); }
+  void apply() const { _mm_setcsr(control_); }
+  Arithmetic without_subnormals() const { return Arithmetic(control_ | kFlushResults | kFlushOperands); }
+
+ private:
+  static constexpr Control kFlushResults = 1u << 15;
+  static constexpr Control kFlushOperands = 1u << 6;
+#elif defined(__aarch64__)
+  using Control = std::uint64_t;
+  static Arithmetic current() {
+    Control control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control) : : "memory");
+    return Arithmetic(control);
+  }
+  void apply() const { __asm__ volatile("msr fpcr, %0" : : "r"(control_) : "memory"); }
+  Arithmetic without_subnormals() const { return Arithmetic(control_ | kFlush); }
+
+ private:
+  static constexpr Control kFlush = 1u << 24;
+#else
+#error "the core needs a processor that can take subnormal numbers for zero"
+#endif
+  explicit Arithmetic(Control control) : control_(control) {}
+  Control control_;
+};
+
+/// The calling thread computes by `arithmetic` while it exists.
+class ArithmeticScope {
+ public:
+  explicit ArithmeticScope(Arithmetic arithmetic) : before_(Arithmetic::current()) { arithmetic.apply(); }
+  ~ArithmeticScope() { before_.apply(); }
+  ArithmeticScope(const ArithmeticScope&) = delete;
+  ArithmeticScope& operator=(const ArithmeticScope&) = delete;
+
+ private:
+  const Arithmetic before_;
+};
+
+/// The calling thread takes subnormal numbers for zero while it exists.
+class WithoutSubnormals : ArithmeticScope {
+ public:
+  WithoutSubnormals() : ArithmeticScope(Arithmetic::current().without_subnormals()) {}
+};
+
+}  // namespace fastmlp
