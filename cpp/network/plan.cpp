@@ -103,7 +103,6 @@ std::vector<Plan> make_plans(const NetworkSpec& spec, std::int64_t batch_size, i
                              int element_bytes) {
   const auto with_threads = [&](int count) { return make_plan(spec, batch_size, count, panel, element_bytes); };
   std::vector<Plan> plans{with_threads(threads == 0 ? overrides().threads.value_or(0) : threads)};
-  if (threads != 0) return plans;
   const int most = plans.front().threads;
   for (int count = most; count > 1;) plans.push_back(with_threads(count /= 2));
   Plan by_rows = plans.front();

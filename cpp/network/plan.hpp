@@ -36,8 +36,8 @@ struct Plan {
 /// threads: 0 chooses by the work of a step. panel: elements of a panel row; element_bytes: of one scalar.
 Plan make_plan(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel, int element_bytes);
 
-/// The same plan, and where the number of threads is not given (0) others that may be faster: with fewer threads, and
-/// with all layers split by rows. None has more threads than the first.
+/// The same plan, and others that may be faster: with fewer threads, and with all layers split by rows. None has more
+/// threads than the first.
 std::vector<Plan> make_plans(const NetworkSpec& spec, std::int64_t batch_size, int threads, int panel,
                              int element_bytes);
 
@@ -51,8 +51,7 @@ struct PlanOverrides {
   std::optional<std::int64_t> row_block;
   std::optional<std::int64_t> depth_block;
   std::optional<std::int64_t> panel_group;
-  // Where the number of threads is not given:
-  std::optional<int> threads;       // those of the first plan
+  std::optional<int> threads;       // of the first plan, where their number is not given
   std::vector<std::int64_t> turns;  // steps of the turns that plans take one after the other, again and again
 };
 

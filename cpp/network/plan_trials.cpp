@@ -31,7 +31,9 @@ double PlanTrials::expected_seconds(std::size_t plan, std::int64_t steps) const 
   return step * static_cast<double>(steps);
 }
 
+/// Of the next trial. A plan that is not known may be much slower than expected, so its first trial is short.
 std::int64_t PlanTrials::trial_steps() const {
+  if (times_[next_trial_].steps == 0) return kFewestSteps;
   const double steps = kShortestTrial / std::max(times_[current()].seconds_per_step, 1e-9);
   return std::max(kFewestSteps, static_cast<std::int64_t>(std::ceil(steps)));
 }

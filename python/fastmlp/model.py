@@ -403,9 +403,9 @@ class MLP(Network):
             Leave out the samples that do not fill the last batch of an epoch. Fewer samples than
             `batch_size` make one batch.
         threads : int, optional
-            Number of threads. By default the work of a step and the CPUs of the process decide, and
-            then the time of steps: a training that is faster with fewer threads goes over to them
-            (`plan` tells). The result does not depend on it.
+            Number of threads at most. By default the work of a step and the CPUs of the process
+            decide. A training whose steps are faster with fewer threads goes over to them after a
+            while (`plan` tells). The result does not depend on it.
         callbacks : sequence of Callback or callables
             A callable is called as ``callback(model, record)`` after each epoch and ends the
             training by returning True. ``record`` holds epoch (from 1), epochs, loss, seconds,

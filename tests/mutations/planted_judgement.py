@@ -34,8 +34,8 @@ JUDGEMENT_MUTATIONS = [
     Mutation(
         "samples without weight decide about scales",
         "python/fastmlp/network/network.py",
-        "            counts = np.asarray(sample_weight) != 0\n",
-        "            counts = np.asarray(sample_weight) >= 0\n",
+        "                rows = rows[weights != 0]\n",
+        "                rows = rows[weights >= 0]\n",
     ),
     Mutation(
         "a training state forgets the standardization",

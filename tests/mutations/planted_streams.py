@@ -106,7 +106,7 @@ STREAM_MUTATIONS = [
     Mutation(
         "the whole first chunk decides how inputs are scaled",
         "python/fastmlp/network/chunks.py",
-        "    return np.concatenate([np.asarray(part) for part in parts])[:rows]\n",
-        "    return np.concatenate([np.asarray(part) for part in parts])\n",
+        "    return np.concatenate([np.asarray(bounded(part)) for part in parts])[:rows]\n",
+        "    return np.concatenate([np.asarray(bounded(part)) for part in parts])\n",
     ),
 ]

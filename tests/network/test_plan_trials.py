@@ -67,9 +67,10 @@ def test_trials_take_little_time_if_the_first_plan_is_the_best(case):
     for _ in range(50):
         machine.run(200 * machine.seconds_per_step[0])
         others = machine.seconds[1:].sum()
-        trial = max(3 * machine.seconds_per_step[-1], 0.005 + 3 * machine.seconds_per_step[-1])
+        first_trial = 3 * machine.seconds_per_step[-1]  # may take longer than expected
         if machine.trials.current == 0:
-            assert others <= 0.011 * machine.seconds.sum() + trial, f"FASTMLP_SEED={SEED}"
+            most = 0.01 * machine.seconds.sum() + first_trial
+            assert others <= 1.1 * most, f"FASTMLP_SEED={SEED}"  # 1.1: five times the noise
     assert machine.seconds_per_step[machine.trials.current] <= 1.1 * machine.seconds_per_step[0]
 
 
@@ -126,11 +127,22 @@ def test_plans_in_turns_give_the_bits_of_one(chunk):
     assert not found, f"FASTMLP_SEED={SEED}\n" + "\n".join(found)
 
 
-def test_a_given_number_of_threads_stays():
+def test_a_training_begins_with_the_given_number_of_threads():
     with random_networks.forced({"threads": 4}):
         model = fastmlp.MLP([20, 30, 5])
         assert model.plan(batch_size=32).threads == 4
         assert model.plan(batch_size=32, threads=2).threads == 2
+
+
+def test_a_training_tries_fewer_threads_than_given_and_never_more():
+    x = np.random.default_rng(0).standard_normal((64, 20)).astype(np.float32)
+    for threads in (1, 2, 3, 5):
+        with random_networks.forced({"turns": [1]}):
+            model = fastmlp.MLP([20, 40, 3])
+            model.fit(x, np.arange(64) % 3, epochs=3, batch_size=16, threads=threads, verbose=0)
+            tried = [way.threads for way in model.plan(batch_size=16, threads=threads).tried]
+        assert max(tried, default=threads) == threads
+        assert (1 in tried) or threads == 1
 
 
 def test_the_plan_tells_what_the_last_training_measured():
@@ -139,7 +151,8 @@ def test_the_plan_tells_what_the_last_training_measured():
         model = fastmlp.MLP([20, 40, 3])
         model.fit(x, np.arange(64) % 3, epochs=3, batch_size=16, verbose=0)
         plan = model.plan(batch_size=16)
-        assert [(way.threads, way.steps) for way in plan.tried] == [(2, 8), (1, 4)]
+        assert [way.threads for way in plan.tried[:2]] == [2, 1]
+        assert sum(way.steps for way in plan.tried) == 12  # of all plans, two and one in turns
         assert all(way.seconds_per_step > 0 for way in plan.tried)
         assert "1 thread " in str(plan)
         assert model.plan(batch_size=8).tried == ()

@@ -62,9 +62,9 @@ class Plan:
     panel_group : int
         Number of output panels whose gradients stay in cache while the input is read.
     tried : tuple of TriedPlan
-        What the last training has measured, if `MLP.plan` is asked for a plan like its own and the
-        number of threads was not given: threads, splits, steps and seconds per step of every way
-        that it took. This plan is the way that it would take next.
+        What the last training has measured, if `MLP.plan` is asked for a plan like its own:
+        threads, splits, steps and seconds per step of every way that it took. This plan is the way
+        that it would take next.
     parameter_bytes : int
         Size of weights and biases as stored, in whole panels.
     run_bytes : int
