@@ -104,8 +104,9 @@ static bool all_finite(std::int64_t n, const void* source) {
   return is_empty(found);
 }
 
-/// Number of rows ahead whose destination is prefetched.
-constexpr std::int64_t kRowsAhead = 4;
+/// Rows that are taken side by side, so that what is written to a panel in one go is long. Whole rows one after the
+/// other would write to more places, a power of two apart, than the first-level cache tells apart.
+constexpr int kRowsAtOnce = 16;
 
 template <typename Source>
 static inline const Source* sample_row(const void* source, std::int64_t row_bytes, const std::int64_t* index,
@@ -118,17 +119,19 @@ template <typename T, typename Source>
 static bool gather(std::int64_t rows, std::int64_t features, const void* source, std::int64_t row_bytes,
                    const std::int64_t* index, T scale, T* destination, std::int64_t panel_stride) {
   Bits<T> found{};
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const Source* x = sample_row<Source>(source, row_bytes, index, row);
-    T* panel_row = destination + row * kPanel<T>;
-    for (std::int64_t k = 0; k < features; k += kPanel<T>, panel_row += panel_stride) {
-      // The panels are too many streams for the hardware to follow.
-      for (int j = 0; j < kPanel<T>; j += 64 / sizeof(T)) __builtin_prefetch(panel_row + kRowsAhead * kPanel<T> + j, 1);
-      for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
-        const std::int64_t left = features - k - j;
-        const Vec<T> value = left > 0 ? load_first_converted<T>(x + k + j, left) : Vec<T>{};
-        found |= not_finite(value);
-        store(panel_row + j, value * splat<T>(scale));
+  for (std::int64_t row = 0; row < rows; row += kRowsAtOnce) {
+    const int count = rows - row < kRowsAtOnce ? static_cast<int>(rows - row) : kRowsAtOnce;
+    const Source* x[kRowsAtOnce];
+    for (int i = 0; i < count; ++i) x[i] = sample_row<Source>(source, row_bytes, index, row + i);
+    T* panel_rows = destination + row * kPanel<T>;
+    for (std::int64_t k = 0; k < features; k += kPanel<T>, panel_rows += panel_stride) {
+      for (int i = 0; i < count; ++i) {
+        for (int j = 0; j < kPanel<T>; j += kLanes<T>) {
+          const std::int64_t left = features - k - j;
+          const Vec<T> value = left > 0 ? load_first_converted<T>(x[i] + k + j, left) : Vec<T>{};
+          found |= not_finite(value);
+          store(panel_rows + i * kPanel<T> + j, value * splat<T>(scale));
+        }
       }
     }
   }

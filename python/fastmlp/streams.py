@@ -170,6 +170,8 @@ def as_source_of_samples(value: Any) -> Source | None:
 
     It is one if `as_source` finds it, and what it holds are chunks, not single samples.
     """
+    if isinstance(value, np.ndarray):  # as in most calls
+        return None
     source = as_source(value)
     if not isinstance(source, _Sequence):
         return source

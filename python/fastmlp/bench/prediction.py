@@ -226,8 +226,7 @@ def time_predictions(
             for engine, process in workers.items():
                 if engine not in times.errors:
                     with _failure(times, engine, say):
-                        trial = process.ask(f"{rows} 3", READY_SECONDS)["seconds"] / 3
-                        turns[engine] = max(1, round(seconds / trial))
+                        turns[engine] = _calls_in(seconds, process, rows)
                         times.calls[engine][rows] = []
             for _ in range(rounds):
                 for engine, calls in turns.items():
@@ -238,6 +237,15 @@ def time_predictions(
                         answer = workers[engine].ask(f"{rows} {calls}", TURN_SECONDS + seconds)
                         times.calls[engine][rows].append(answer["seconds"] / calls * 1e6)
     return times
+
+
+def _calls_in(seconds: float, process: Process, rows: int) -> int:
+    """Return the number of calls that take so many seconds once caches and threads are warm."""
+    calls = 3
+    for share in (0.1, 1.0):
+        taken = process.ask(f"{rows} {calls}", READY_SECONDS)["seconds"]
+        calls = max(1, round(share * seconds * calls / taken))
+    return calls
 
 
 @contextmanager
