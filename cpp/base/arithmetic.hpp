@@ -4,6 +4,7 @@
 // instruction for bfloat16. Arithmetic of the program that calls it must not change.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -45,12 +46,19 @@ class Arithmetic {
 /// The calling thread computes by `arithmetic` while it exists.
 class ArithmeticScope {
  public:
-  explicit ArithmeticScope(Arithmetic arithmetic) : before_(Arithmetic::current()) { arithmetic.apply(); }
-  ~ArithmeticScope() { before_.apply(); }
+  explicit ArithmeticScope(Arithmetic arithmetic) : before_(Arithmetic::current()) { set(arithmetic); }
+  ~ArithmeticScope() { set(before_); }
   ArithmeticScope(const ArithmeticScope&) = delete;
   ArithmeticScope& operator=(const ArithmeticScope&) = delete;
 
  private:
+  /// The compiler moves no arithmetic on memory across it.
+  static void set(const Arithmetic& arithmetic) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    arithmetic.apply();
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+
   const Arithmetic before_;
 };
 

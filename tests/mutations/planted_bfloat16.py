@@ -46,7 +46,7 @@ BFLOAT16_MUTATIONS = [
     Mutation(
         "the mode of the program's arithmetic is not put back",
         "cpp/base/arithmetic.hpp",
-        "~ArithmeticScope() { before_.apply(); }",
+        "~ArithmeticScope() { set(before_); }",
         "~ArithmeticScope() {}",
     ),
     Mutation(
