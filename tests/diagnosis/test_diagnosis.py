@@ -1,7 +1,9 @@
 """What a diagnosis says about trainings that went wrong, and that it is silent about others."""
 
 import dataclasses
+import os
 import re
+import secrets
 import warnings
 
 import numpy as np
@@ -20,6 +22,7 @@ from support.diagnosis_situations import (  # noqa: E402
 )
 
 ALARMS = ("problem", "warning")
+SEED = int(os.environ.get("FASTMLP_SEED") or secrets.randbelow(2**31))
 
 
 def names(situation):
@@ -278,3 +281,30 @@ def test_a_finding_knows_its_level_and_page():
     assert LEVELS == ("problem", "warning", "hint")
     with pytest.raises(ValueError, match="level"):
         Finding("x", "fatal", "", "", "")
+
+
+@pytest.mark.filterwarnings("error", "ignore::fastmlp.TrainingWarning")
+def test_numbers_of_any_size_cause_no_warnings_of_numpy():
+    """Squares of them overflow; what a training cannot do with them, it says itself."""
+    for seed in range(SEED, SEED + 60):
+        rng = np.random.default_rng(seed)
+        dtype, most = [("float32", 37), ("float64", 300)][rng.integers(2)]
+
+        def sized(*shape, rng=rng, most=most, dtype=dtype):
+            exponent = rng.uniform(-most, most) if rng.random() < 0.6 else 0
+            return (rng.standard_normal(shape) * 10.0**exponent).astype(dtype)
+
+        loss = str(rng.choice(["mse", "mae", "huber", "softmax_cross_entropy"]))
+        x, hidden = sized(40, 3), int(rng.integers(1, 6))
+        y = rng.integers(0, 2, 40) if loss == "softmax_cross_entropy" else sized(40, 2)
+        scale = 1.0 if rng.random() < 0.5 else None
+        model = fastmlp.MLP([3, hidden, 2], loss=loss, dtype=dtype, input_scale=scale)
+        if rng.random() < 0.6:
+            model.weights[0] = sized(3, hidden)
+        try:
+            for resume in (False, True):
+                model.fit(x, y, epochs=3, batch_size=8, verbose=0, resume=resume)
+        except fastmlp.DivergedError:
+            continue
+        except RuntimeWarning as error:
+            raise AssertionError(f"FASTMLP_SEED={seed}") from error

@@ -34,7 +34,8 @@ def input_scale(evidence: Evidence) -> Findings:
     inputs = evidence.inputs
     if inputs is None:
         return
-    sizes = np.sqrt(np.mean(np.square(inputs), axis=0))
+    with np.errstate(over="ignore"):
+        sizes = np.sqrt(np.mean(np.square(inputs), axis=0))
     largest = float(np.abs(inputs).max())
     column = int(sizes.argmax())
     cure = "leave input_scale out, which standardizes inputs that need it"

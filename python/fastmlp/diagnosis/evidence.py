@@ -115,13 +115,13 @@ class Evidence:
             return None
         now = self.network.parameters()
         size = moved = 0.0
-        for name in self.initial:
-            if name.endswith(".weights"):
-                before = self.initial[name].astype(np.float64)
-                size += float(np.square(before).sum())
-                with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):
+            for name in self.initial:
+                if name.endswith(".weights"):
+                    before = self.initial[name].astype(np.float64)
+                    size += float(np.square(before).sum())
                     moved += float(np.square(now[name].astype(np.float64) - before).sum())
-        return float(np.sqrt(moved / size)) if size > 0 else None
+        return float(np.sqrt(moved / size)) if 0 < size < np.inf else None
 
     @cached_property
     def better_rate(self) -> float | None:
@@ -282,10 +282,11 @@ class Evidence:
         if self.sample is None or isinstance(self.loss, UserLoss):
             return []
         _, arrays = self.network._gradients(self.sample, False, False, self.threads or None)
-        return [
-            float(np.sqrt(np.mean(np.square(array.astype(np.float64)))))
-            for array in arrays["weights"]
-        ]
+        with np.errstate(over="ignore"):
+            return [
+                float(np.sqrt(np.mean(np.square(array.astype(np.float64)))))
+                for array in arrays["weights"]
+            ]
 
     @property
     def classes(self) -> Array | None:
