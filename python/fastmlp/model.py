@@ -41,10 +41,10 @@ from fastmlp.training.continuation import Continuation, Planned, Progress
 from fastmlp.training.defaults import (
     DEFAULT_ITERATIONS,
     DEFAULT_OPTIMIZER,
-    default_epochs,
     default_optimizer,
     started_at_targets,
 )
+from fastmlp.training.fit_samples import FitSamples
 from fastmlp.training.lbfgs import LBFGS, fit_lbfgs
 from fastmlp.training.loop import ProgressFunction, TrainingLoop
 from fastmlp.training.lr_finder import LearningRates, find_learning_rates
@@ -62,7 +62,7 @@ from fastmlp.training.refusals import (
     require_plain_lbfgs,
     require_trainable_source,
 )
-from fastmlp.training.resumption import prepared, rest_of
+from fastmlp.training.resumption import prepared
 from fastmlp.training.run import Run
 from fastmlp.training.shares import Given, Share
 from fastmlp.training.stream import (
@@ -555,42 +555,30 @@ class MLP(Network):
 
         def train() -> History:
             begins = not resume and self._is_new
-            stream, buffer, share = None, 0, None
             parts = shards or (1 if group is None else group.size)
             if group is not None:
                 group.agree({"own_samples": own_samples, "batch_size": batch_size, "shards": parts})
+            weights = sample_weight, class_weight
             if own_samples:
-                several = len(self.architecture.losses) > 1
-                given = Given(x, y, sample_weight, several, group)
-                length = given.all_samples
-                require_divisible(self.architecture, parts, min(batch_size, length))
-                head = given.head(min(batch_size, length), parts)
-                data, validation = self._fitting_data(
-                    *head, class_weight, validation_data, resume=resume
+                given = self._samples_of_share(
+                    x, y, *weights, validation_data, batch_size, Shards(parts, group), resume=resume
                 )
-                rows = self._rows(x, "x")
-                own = self._data_of(rows, x, y, sample_weight, class_weight, of_part=True)
-                share = Share(own, self.architecture.seed, Shards(parts, group), group)
-                share.require_distinct()
             elif chunks is None:
                 data, validation = self._fitting_data(
-                    x, y, sample_weight, class_weight, validation_data, resume=resume
+                    x, y, *weights, validation_data, resume=resume
                 )
-                length = len(data)
+                given = FitSamples(data, validation, len(data))
             else:
-                first = chunks.head(LOOKED_AT)
-                data, validation = self._fitting_data(
-                    *first, class_weight, validation_data, resume=resume
-                )
-                stream = Stream(
+                given = self._samples_of_source(
                     chunks,
-                    self.architecture.seed,
-                    limit=steps_per_epoch is not None,
-                    divides_evenly=any(self.architecture.batch_normalization),
+                    class_weight,
+                    validation_data,
+                    batch_size,
+                    steps_per_epoch,
+                    shuffle_buffer,
+                    resume=resume,
                 )
-                resumed = self._continuation.progress.planned if resume else None
-                length = samples_of_epoch(chunks, batch_size, steps_per_epoch, resumed)
-                buffer = shuffle_buffer or default_buffer(data, batch_size, steps_per_epoch)
+            data, validation, length = given.data, given.validation, given.number
             if isinstance(optimizer, LBFGS):
                 iterations = DEFAULT_ITERATIONS if epochs is None else epochs
                 self._findings = ()
@@ -598,14 +586,8 @@ class MLP(Network):
             batch = min(batch_size, length)
             count = epochs
             if count is None:
-                if length == UNKNOWN:
-                    raise ValueError(
-                        "epochs must be given for a source that does not say its number of samples"
-                    )
-                count = default_epochs(length, batch)
-                if total_epochs is not None:
-                    done = self._continuation.progress.epoch
-                    count = rest_of(total_epochs, done) if resume else min(count, total_epochs)
+                done = self._continuation.progress.epoch if resume else None
+                count = given.epochs(batch, total_epochs, done)
             require_divisible(self.architecture, parts, batch)
             planned = Planned(
                 length,
@@ -614,7 +596,7 @@ class MLP(Network):
                 drop_last,
                 shuffle,
                 parts,
-                buffer if shuffle else 0,
+                given.buffer if shuffle else 0,
                 own_samples,
             )
             rule = optimizer
@@ -622,7 +604,7 @@ class MLP(Network):
                 rule = default_optimizer(self.architecture, data)
             if length == UNKNOWN:
                 require_no_length(rule.learning_rate, rule.decay_schedule, dropout_schedule)
-            if stream is not None:
+            if given.stream is not None:
                 require_readable_order(self.architecture, planned)
             if group is not None:
                 if isinstance(validation, Chunks):
@@ -632,8 +614,8 @@ class MLP(Network):
                     )
                 others = (total_epochs, rule, averaging, dropout_schedule, resume)
                 settings = self._agreed(planned, data, validation, others)
-                if share is not None:
-                    settings["kinds of samples"] = share.kinds
+                if given.share is not None:
+                    settings["kinds of samples"] = given.share.kinds
                 group.agree(settings | {"callbacks": [type(hook).__name__ for hook in hooks]})
             continuation = prepared(
                 self,
@@ -670,7 +652,7 @@ class MLP(Network):
             training = TrainingLoop(
                 self,
                 continuation.run,
-                stream or (data if share is None else share.data),
+                given.read,
                 rule,
                 continuation=continuation,
                 begin=begin,
@@ -686,7 +668,7 @@ class MLP(Network):
                 dropout_schedule=dropout_schedule,
                 metrics=chosen,
                 group=group,
-                share=share,
+                share=given.share,
             )
             fitted = training.fit()
             steps = len(fitted.loss) * planned.steps_per_epoch
@@ -770,6 +752,56 @@ class MLP(Network):
             self.feature_names, scaling = before
             self._put_scaling(scaling)
             raise
+
+    def _samples_of_share(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: object,
+        class_weight: object,
+        validation_data: object,
+        batch_size: int,
+        shards: Shards,
+        *,
+        resume: bool,
+    ) -> FitSamples:
+        """Return the samples of a fit of which each process has those of its shards."""
+        several = len(self.architecture.losses) > 1
+        given = Given(x, y, sample_weight, several, shards.group)
+        batch = min(batch_size, given.all_samples)
+        require_divisible(self.architecture, shards.count, batch)
+        head = given.head(batch, shards.count)
+        data, validation = self._fitting_data(*head, class_weight, validation_data, resume=resume)
+        rows = self._rows(x, "x")
+        own = self._data_of(rows, x, y, sample_weight, class_weight, of_part=True)
+        share = Share(own, self.architecture.seed, shards, shards.group)
+        share.require_distinct()
+        return FitSamples(data, validation, given.all_samples, share=share)
+
+    def _samples_of_source(
+        self,
+        chunks: Chunks,
+        class_weight: object,
+        validation_data: object,
+        batch_size: int,
+        steps_per_epoch: int | None,
+        shuffle_buffer: int | None,
+        *,
+        resume: bool,
+    ) -> FitSamples:
+        """Return the samples of a fit that come from a source, whose first ones stand for all."""
+        head = chunks.head(LOOKED_AT)
+        data, validation = self._fitting_data(*head, class_weight, validation_data, resume=resume)
+        stream = Stream(
+            chunks,
+            self.architecture.seed,
+            limit=steps_per_epoch is not None,
+            divides_evenly=any(self.architecture.batch_normalization),
+        )
+        resumed = self._continuation.progress.planned if resume else None
+        number = samples_of_epoch(chunks, batch_size, steps_per_epoch, resumed)
+        buffer = shuffle_buffer or default_buffer(data, batch_size, steps_per_epoch)
+        return FitSamples(data, validation, number, stream, buffer)
 
     def _agreed(
         self, planned: Planned, data: Data, validation: Data | None, others: tuple[object, ...]

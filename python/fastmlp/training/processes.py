@@ -320,7 +320,7 @@ class Shards:
 
     def __init__(self, count: int = 1, group: Group | None = None) -> None:
         self.count = count
-        self._group = group
+        self.group = group
         self.size = 1 if group is None else group.size
         self.rank = 0 if group is None else group.rank
         if self.size > count:
@@ -343,8 +343,8 @@ class Shards:
 
     def require_joint(self) -> None:
         """Raise RuntimeError because another process has ended the training."""
-        if self._group is not None:
-            self._group.note_end()
+        if self.group is not None:
+            self.group.note_end()
         raise RuntimeError("another process of the communicator ended the training")
 
     def _exchange(self, gradients: Array, results: Array, status: int) -> int:
@@ -359,17 +359,17 @@ class Shards:
         status : int
             0 if the step counts, 1 if it diverged, 2 if the training is to stop.
         """
-        assert self._group is not None
+        assert self.group is not None
         if self._messages is None:
             size, dtype = gradients.shape[1], gradients.dtype
-            self._messages = self._group.together(lambda: _Messages(self, size, dtype))
-        messages, communicator = self._messages, self._group.communicator
-        messages.pack(gradients, results, status, self._group.signal)
+            self._messages = self.group.together(lambda: _Messages(self, size, dtype))
+        messages, communicator = self._messages, self.group.communicator
+        messages.pack(gradients, results, status, self.group.signal)
         communicator.Alltoallv(messages.sent, messages.received)
         status, number = messages.status()
-        self._group.answer(number)
+        self.group.answer(number)
         if status:
-            self._group.note_end()
+            self.group.note_end()
             return status
         messages.add()
         results[0] = messages.results[0]

@@ -1,0 +1,73 @@
+"""What a training reads: samples in memory, those of one process, or a source of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastmlp.network.chunks import Chunks
+from fastmlp.network.samples import Data
+from fastmlp.training.defaults import default_epochs
+from fastmlp.training.resumption import rest_of
+from fastmlp.training.shares import Share
+from fastmlp.training.stream import UNKNOWN, Stream
+
+__all__ = ["FitSamples"]
+
+
+@dataclass(frozen=True)
+class FitSamples:
+    """Samples of a training and of its validation.
+
+    Attributes
+    ----------
+    data : Data
+        All samples, or the first ones, which decide what samples decide.
+    validation : Data or Chunks, optional
+    number : int
+        Of the samples of an epoch, or `UNKNOWN`.
+    stream : Stream, optional
+        Where the samples come from, if from a source.
+    buffer : int
+        Number of samples among which those of a source are shuffled.
+    share : Share, optional
+        Those of this process, if each has its own.
+    """
+
+    data: Data
+    validation: Data | Chunks | None
+    number: int
+    stream: Stream | None = None
+    buffer: int = 0
+    share: Share | None = None
+
+    @property
+    def read(self) -> Data | Stream:
+        """What the steps read."""
+        if self.stream is not None:
+            return self.stream
+        return self.data if self.share is None else self.share.data
+
+    def epochs(self, batch_size: int, total_epochs: int | None, done: int | None) -> int:
+        """Return the number of epochs of a training that is given none.
+
+        Parameters
+        ----------
+        batch_size, total_epochs
+            As in `MLP.fit`.
+        done : int, optional
+            Epochs of the training that is resumed.
+
+        Raises
+        ------
+        ValueError
+            The number of samples is not known, or no epoch is left.
+        """
+        if self.number == UNKNOWN:
+            raise ValueError(
+                "epochs must be given for a source that does not say its number of samples"
+            )
+        if total_epochs is None:
+            return default_epochs(self.number, batch_size)
+        if done is not None:
+            return rest_of(total_epochs, done)
+        return min(default_epochs(self.number, batch_size), total_epochs)
