@@ -33,7 +33,7 @@ def train(seed: int, threads: int) -> list[Any]:
     dtype = np.dtype(rng.choice(["float32", "float64"]))
     low = float(np.finfo(dtype).minexp)  # of the smallest normal number
     sizes = [int(rng.integers(1, 80)) for _ in range(int(rng.integers(2, 5)))]
-    rows = int(rng.integers(2, 90))
+    rows = int(rng.integers(3, 90))
 
     def tiny(*shape: int) -> Any:
         return rng.standard_normal(shape) * 2.0 ** (low + rng.uniform(-10, 40, shape))
@@ -56,7 +56,7 @@ def train(seed: int, threads: int) -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fastmlp.TrainingWarning)
         model.fit(
-            x, y, epochs=3, batch_size=int(rng.integers(1, rows + 1)), optimizer=optimizer,
+            x, y, epochs=3, batch_size=int(rng.integers(shards, rows + 1)), optimizer=optimizer,
             threads=threads, shards=shards, verbose=0,
         )  # fmt: skip
     state = model.training_state()
