@@ -19,11 +19,10 @@ class Arithmetic {
   using Control = std::uint32_t;
   static Arithmetic current() { return Arithmetic(_mm_getcsr()); }
   void apply() const { _mm_setcsr(control_); }
-  Arithmetic without_subnormals() const { return Arithmetic(control_ | kFlushResults | kFlushOperands); }
 
  private:
-  static constexpr Control kFlushResults = 1u << 15;
-  static constexpr Control kFlushOperands = 1u << 6;
+  static constexpr Control kStandard = 0x1f80;  // no exception traps
+  static constexpr Control kFlushes = 1u << 15 | 1u << 6;
 #elif defined(__aarch64__)
   using Control = std::uint64_t;
   static Arithmetic current() {
@@ -32,13 +31,21 @@ class Arithmetic {
     return Arithmetic(control);
   }
   void apply() const { __asm__ volatile("msr fpcr, %0" : : "r"(control_) : "memory"); }
-  Arithmetic without_subnormals() const { return Arithmetic(control_ | kFlush); }
 
  private:
-  static constexpr Control kFlush = 1u << 24;
+  static constexpr Control kStandard = 0;
+  static constexpr Control kFlushes = 1u << 24;
 #else
 #error "the core needs a processor that can take subnormal numbers for zero"
 #endif
+
+ public:
+  /// Rounds to nearest, whatever the program does.
+  static Arithmetic standard() { return Arithmetic(kStandard); }
+  /// The same, and takes subnormal operands and results for zero.
+  static Arithmetic without_subnormals() { return Arithmetic(kStandard | kFlushes); }
+
+ private:
   explicit Arithmetic(Control control) : control_(control) {}
   Control control_;
 };
@@ -53,7 +60,7 @@ class ArithmeticScope {
 
  private:
   /// The compiler moves no arithmetic on memory across it.
-  static void set(const Arithmetic& arithmetic) {
+  static void set(Arithmetic arithmetic) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     arithmetic.apply();
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -62,10 +69,10 @@ class ArithmeticScope {
   const Arithmetic before_;
 };
 
-/// The calling thread takes subnormal numbers for zero while it exists.
+/// The calling thread computes as the core does while it exists.
 class WithoutSubnormals : ArithmeticScope {
  public:
-  WithoutSubnormals() : ArithmeticScope(Arithmetic::current().without_subnormals()) {}
+  WithoutSubnormals() : ArithmeticScope(Arithmetic::without_subnormals()) {}
 };
 
 }  // namespace fastmlp

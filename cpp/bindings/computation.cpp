@@ -18,7 +18,7 @@ std::atomic<int> g_computations{0};  // computations whose thread does not sleep
 std::atomic<bool> g_ends{false};
 thread_local int t_computations = 0;  // nested computations of this thread
 thread_local PyThreadState* t_state = nullptr;
-thread_local Arithmetic t_arithmetic = Arithmetic::current();  // of the program, before its computation
+thread_local Arithmetic t_arithmetic = Arithmetic::current();  // of the program, around the innermost computation
 thread_local bool t_ends_interpreter = false;
 
 [[noreturn]] void sleep_for_ever() {
@@ -66,7 +66,7 @@ void forget_other_threads() {
 
 bool interpreter_ends() { return g_ends.load() && !t_ends_interpreter; }
 
-Computation::Computation() {
+Computation::Computation() : outer_(t_arithmetic) {
   if (interpreter_ends()) {
     PyEval_SaveThread();
     abandon_computation();
@@ -80,11 +80,22 @@ Computation::Computation() {
 Computation::~Computation() {
   if (interpreter_ends()) abandon_computation();
   take_gil(state_);
+  t_arithmetic.apply();
+  t_arithmetic = outer_;
   --t_computations;
   g_computations.fetch_sub(1);
 }
 
-PythonInside::PythonInside() : arithmetic_(t_arithmetic) { take_gil(t_state); }
+PythonInside::PythonInside() : inside_(Arithmetic::current()) {
+  take_gil(t_state);
+  t_arithmetic.apply();
+}
+
+PythonInside::~PythonInside() {
+  t_arithmetic = Arithmetic::current();
+  inside_.apply();
+  PyEval_SaveThread();
+}
 
 pybind11::object call_inside(const pybind11::object& function, const pybind11::tuple& arguments) {
   PyObject* result = nullptr;

@@ -27,19 +27,20 @@ class Computation {
 
  private:
   PyThreadState* state_;
+  const Arithmetic outer_;  // of the computation around this one
 };
 
 /// Holds the GIL from construction to destruction, inside a computation and in its calling thread. Meanwhile the thread
-/// computes as the program did that called.
+/// computes as the program does that called; if the program changes that, the change outlasts the computation.
 class PythonInside {
  public:
   PythonInside();
-  ~PythonInside() { PyEval_SaveThread(); }
+  ~PythonInside();
   PythonInside(const PythonInside&) = delete;
   PythonInside& operator=(const PythonInside&) = delete;
 
  private:
-  const ArithmeticScope arithmetic_;
+  const Arithmetic inside_;
 };
 
 /// Returns function(*arguments), called inside a computation. If Python ends the thread in the call, the thread sleeps

@@ -3,9 +3,10 @@
 
 namespace fastmlp::FASTMLP_ISA {
 
-/// The nearest bfloat16 in the high half of each lane, ties to even; NaN stays NaN.
+/// The nearest bfloat16 in the high half of each lane, ties to even; NaN stays NaN, and subnormal numbers become zero.
 static inline Vec<Pair> rounded(Vec<float> x) {
-  const Vec<Pair> bits = (Vec<Pair>)x;
+  const Vec<Pair> given = (Vec<Pair>)x;
+  const Vec<Pair> bits = (given & 0x7f800000u) == 0u ? given & 0x80000000u : given;
   const Vec<Pair> nearest = bits + 0x7fffu + ((bits >> 16) & 1u);
   return (x == x ? nearest : (bits | 0x400000u)) & 0xffff0000u;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.hpp"
 #include "base/check.hpp"
 
 namespace fastmlp {
@@ -128,6 +129,8 @@ template <typename T>
 bool gather_rows(const KernelTable<T>& kernels, const NetworkSpec& spec, const SampleRows& samples,
                  const std::int64_t* order, std::int64_t first, const InputColumns& columns, const Panels<T>& panels,
                  Range rows) {
+  // Samples are converted and standardized as NumPy does it: those of small arrays are, before they come here.
+  const ArithmeticScope scope(Arithmetic::standard());
   const auto type = static_cast<int>(samples.type);
   const auto scale = static_cast<T>(spec.input_scale);
   if (samples.sparse()) {

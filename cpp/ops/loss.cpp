@@ -20,6 +20,15 @@ void copy_columns(const Panels<T>& all, std::int64_t first, Range rows, const Pa
   }
 }
 
+/// Sets what follows the last column of rows `rows` to zero.
+template <typename T>
+void clear_padding(const Panels<T>& panels, Range rows) {
+  const std::int64_t last = panels.count() - 1;
+  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+    std::fill(panels.at(last, row) + panels.width(last), panels.at(last, row) + panels.panel, T{0});
+  }
+}
+
 template <typename T>
 LossCall<T> loss_call(const OutputGroup<T>& group, const GroupTargets<T>& targets, const MeasuredRows<T>& measured,
                       const Panels<T>& values, const T* first_value, T* first_derivative) {
@@ -101,6 +110,7 @@ void output_loss(const KernelTable<T>& kernels, const std::vector<OutputGroup<T>
     for (std::size_t g = 0; g < groups.size(); ++g) {
       add_group(kernels, groups[g], targets[g], part, outputs, doutputs, scratch);
     }
+    if (differentiates) clear_padding(doutputs, part.rows);
   }
 }
 

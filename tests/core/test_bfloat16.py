@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import subprocess
 import sys
 from fractions import Fraction
@@ -409,3 +410,36 @@ def test_the_command_line_says_what_it_rounds_to(tmp_path, capsys):
     assert "float32; " in capsys.readouterr().err
     assert main([*command, "--dtype", "bfloat16"]) == 2
     assert "it is a compute_dtype (--compute-dtype)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compute_dtype", [None, "bfloat16"])
+def test_several_losses_leave_nothing_behind_the_last_output(compute_dtype):
+    """A training that begins with fresh memory in the middle ends with the bits of the whole.
+
+    An odd number of outputs has a pair of which one is padding; batches of several sizes put their
+    rows in other places.
+    """
+    for number in range(20):
+        rng = np.random.default_rng([SEED, 91, number])
+        widths = [int(n) for n in rng.integers(1, 40, int(rng.integers(2, 4)))]
+        rows, batch = int(rng.integers(3, 60)), int(rng.integers(2, 30))
+        x = rng.standard_normal((rows, 3)).astype(np.float32)
+        y = [rng.standard_normal((rows, width)) for width in widths]
+        sizes = [3, int(rng.integers(1, 40)), sum(widths)]
+        ends = []
+        for cut in (False, True):
+            losses = [fastmlp.MSE(outputs=width) for width in widths]
+            model = fastmlp.MLP(
+                sizes, loss=losses, compute_dtype=compute_dtype, activation="tanh",
+                input_scale=1.0,
+            )  # fmt: skip
+            options = {"batch_size": batch, "optimizer": fastmlp.SGD(0.05, momentum=0.9)}
+            if cut:
+                model.fit(x, y, epochs=3, verbose=0, **options)
+                model = pickle.loads(pickle.dumps(model))
+                model.fit(x, y, epochs=3, verbose=0, resume=True, **options)
+            else:
+                model.fit(x, y, epochs=6, verbose=0, **options)
+            ends.append(list(model.parameters().values()))
+        for whole, resumed in zip(*ends, strict=True):
+            np.testing.assert_array_equal(whole, resumed, f"FASTMLP_SEED={SEED}, {number}")

@@ -28,8 +28,8 @@ BFLOAT16_MUTATIONS = [
     Mutation(
         "callbacks compute as the core does",
         "cpp/bindings/computation.cpp",
-        "arithmetic_(t_arithmetic)",
-        "arithmetic_(Arithmetic::current())",
+        "  take_gil(t_state);\n  t_arithmetic.apply();",
+        "  take_gil(t_state);",
     ),
     Mutation(
         "predictions keep subnormal numbers",
@@ -38,10 +38,34 @@ BFLOAT16_MUTATIONS = [
         "    const Range rows",
     ),
     Mutation(
+        "a computation in a callback decides what the program's arithmetic is",
+        "cpp/bindings/computation.cpp",
+        "  t_arithmetic = outer_;",
+        "",
+    ),
+    Mutation(
+        "padding of gradients of several losses is what was there before",
+        "cpp/ops/loss.cpp",
+        "    if (differentiates) clear_padding(doutputs, part.rows);",
+        "",
+    ),
+    Mutation(
+        "subnormal numbers are rounded up to a bfloat16",
+        "cpp/kernels/bfloat16.inl.hpp",
+        "(given & 0x7f800000u) == 0u ? given & 0x80000000u : given",
+        "given",
+    ),
+    Mutation(
+        "samples are gathered without subnormal numbers",
+        "cpp/network/input.cpp",
+        "ArithmeticScope scope(Arithmetic::standard());",
+        "ArithmeticScope scope(Arithmetic::without_subnormals());",
+    ),
+    Mutation(
         "subnormal numbers stay",
         "cpp/base/arithmetic.hpp",
-        "Arithmetic(control_ | kFlushResults | kFlushOperands)",
-        "Arithmetic(control_)",
+        "Arithmetic(kStandard | kFlushes)",
+        "Arithmetic(kStandard)",
     ),
     Mutation(
         "the mode of the program's arithmetic is not put back",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import json
 import os
 import signal
@@ -109,3 +111,98 @@ def test_the_program_keeps_its_arithmetic(compute_dtype, threads):
         signal.signal(signal.SIGUSR1, before)
     assert len(seen) > 30
     assert set(seen) == {float(subnormal)}
+
+
+# ---------------------------------------------------------------- what the program sets itself
+
+_MATH = ctypes.CDLL(None)
+_NEAREST, _UP = _MATH.fegetround(), {"x86_64": 0x800, "aarch64": 0x400000}[os.uname().machine]
+
+
+def rounds_up():
+    """Whether this thread does, by what it computes; fegetround reads another register."""
+    one, three = float("1"), float("3")
+    return one / three > float.fromhex("0x1.5555555555555p-2")
+
+
+@pytest.fixture
+def rounding():
+    """Leaves the way that this thread rounds as it was."""
+    yield
+    _MATH.fesetround(_NEAREST)
+
+
+def test_a_call_inside_a_callback_leaves_the_arithmetic_around_it(rounding):
+    seen = []
+    x = np.ones((64, 5), np.float32)
+    other = fastmlp.MLP([5, 2], loss="mse")
+
+    def loss(outputs, wanted):
+        seen.append(rounds_up())
+        _MATH.fesetround(_UP)
+        other.predict(x[:3])
+        seen.append(rounds_up())
+        _MATH.fesetround(_NEAREST)
+        return 0.0, outputs * 0
+
+    fastmlp.MLP([5, 4, 2], loss=loss).fit(x, x[:, :2], epochs=1, batch_size=16, verbose=0)
+    assert seen == [False, True] * 4
+    assert not rounds_up()
+
+
+def test_what_a_loss_function_changes_stays_changed(rounding):
+    seen = []
+
+    def loss(outputs, wanted):
+        seen.append(rounds_up())
+        _MATH.fesetround(_UP)
+        return 0.0, outputs * 0
+
+    x = np.ones((32, 5), np.float32)
+    model = fastmlp.MLP([5, 4, 2], loss=loss)
+    model.fit(x, x[:, :2], epochs=1, batch_size=16, verbose=0)
+    assert seen == [False, True]
+    assert rounds_up()
+
+
+def test_the_program_may_round_as_it_likes(rounding):
+    x = np.random.default_rng(0).standard_normal((100, 7)).astype(np.float32)
+    found = set()
+    for way in (_NEAREST, _UP):
+        for threads in (1, 2, 3):
+            model = fastmlp.MLP([7, 40, 3], loss="mse", input_scale=1.0)
+            _MATH.fesetround(way)
+            model.fit(
+                x, x[:, :3], epochs=2, batch_size=32, threads=threads, shuffle=False, verbose=0,
+                optimizer=fastmlp.SGD(0.0625),
+            )  # fmt: skip
+            outputs = model.forward(x, threads=threads)
+            _MATH.fesetround(_NEAREST)
+            arrays = [*model.parameters().values(), outputs]
+            found.add(hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest())
+    assert len(found) == 1
+
+
+# ---------------------------------------------------------------- samples and weights of the user
+
+
+@pytest.mark.filterwarnings("ignore::fastmlp.TrainingWarning")
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e-39), ("float64", 1e-309)])
+def test_subnormal_samples_are_standardized_alike_everywhere(dtype, size):
+    rows = np.random.default_rng(0).standard_normal((200, 2))
+    x, y = (rows * size).astype(dtype), (rows[:, 0] > 0).astype(int)
+    model = fastmlp.MLP([2, 8, 2], seed=0)
+    rule = fastmlp.Adam(0.01)
+    history = model.fit(x, y, epochs=20, batch_size=20, optimizer=rule, verbose=0)
+    assert history.accuracy[-1] > 0.9
+    assert model.evaluate(x, y)["accuracy"] > 0.9
+    np.testing.assert_array_equal(model.forward(x), model.forward(x.astype(np.float64)))
+
+
+def test_a_subnormal_weight_counts_as_zero_in_bfloat16():
+    """Though the nearest bfloat16 is the smallest normal number."""
+    for compute_dtype in COMPUTE_DTYPES:
+        model = fastmlp.MLP([1, 1], loss="mse", compute_dtype=compute_dtype, input_scale=1.0)
+        model.weights[0] = np.full((1, 1), 2.0**-126 * (1 - 2.0**-10), np.float32)
+        found = model.input_gradients(np.ones((1, 1)), np.ones((1, 1)))
+        assert found[0, 0] == 0
