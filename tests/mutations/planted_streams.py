@@ -64,8 +64,8 @@ STREAM_MUTATIONS = [
     Mutation(
         "batches of a network with batch normalization are those of others",
         "python/fastmlp/model.py",
-        "                    divides_evenly=any(self.architecture.batch_normalization),\n",
-        "                    divides_evenly=False,\n",
+        "            divides_evenly=any(self.architecture.batch_normalization),\n",
+        "            divides_evenly=False,\n",
     ),
     Mutation(
         "a resumed epoch may have another buffer",

@@ -52,9 +52,13 @@ def test_a_forced_isa_that_does_not_exist_fails_loudly():
 
 def test_isas_are_listed_best_first():
     isas = _core.isas()
-    assert isas == tuple(
-        name for name in ("avx512_bf16", "avx512", "avx2", "generic") if name in isas
-    )
+    # Intel's CPUs are faster without the instruction for bfloat16.
+    for best in (("avx512_bf16", "avx512"), ("avx512", "avx512_bf16")):
+        if isas == tuple(name for name in (*best, "avx2", "generic") if name in isas):
+            break
+    else:
+        pytest.fail(f"{isas} is no order of preference")
+    assert len(set(isas)) == len(isas)
     assert "generic" in isas
     assert _core.active_isa() in isas
 
