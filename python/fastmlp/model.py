@@ -652,7 +652,7 @@ class MLP(Network):
             training = TrainingLoop(
                 self,
                 continuation.run,
-                given.read,
+                given.step_samples,
                 rule,
                 continuation=continuation,
                 begin=begin,

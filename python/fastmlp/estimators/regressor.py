@@ -103,7 +103,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         `fastmlp.Callback` objects and functions ``f(model, record)``; one that returns True ends
         the training. Only `fit` calls them, with "lbfgs" after each iteration.
     n_threads : int or None, default=None
-        Number of threads; by default it depends on the work of a step. Results do not.
+        Number of threads at most; by default it depends on the work of a step. Results do not.
 
     Attributes
     ----------

@@ -422,7 +422,7 @@ class TrainingSection(Section):
     shuffle: bool = _setting(True, "Reorder the samples randomly in each epoch.", "--shuffle")
     drop_last: bool = _setting(False, "Leave out samples that do not fill a batch.", "--drop-last")
     threads: Annotated[Count, Field(le=1024)] | None = _setting(
-        None, "Worker threads; the result is the same for any number.", "--threads", "N"
+        None, "Worker threads at most; the result is the same for any number.", "--threads", "N"
     )
     shards: Count | None = _setting(
         None, "Blocks of each batch whose gradients are added in a fixed tree; by default 1, or "

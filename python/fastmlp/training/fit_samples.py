@@ -41,8 +41,8 @@ class FitSamples:
     share: Share | None = None
 
     @property
-    def read(self) -> Data | Stream:
-        """What the steps read."""
+    def step_samples(self) -> Data | Stream:
+        """Where the steps take their samples."""
         if self.stream is not None:
             return self.stream
         return self.data if self.share is None else self.share.data
