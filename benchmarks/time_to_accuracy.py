@@ -32,7 +32,7 @@ from fastmlp.bench.engines import ENGINES, Engine, ScikitLearn, Torch
 from fastmlp.bench.runner import Process, WorkerError, draw_start
 from fastmlp.bench.worker import limit_threads, serve
 from fastmlp.bench.workloads import Start, Workload, forward
-from fastmlp.optimizers import Adam, Optimizer
+from fastmlp.optimizers import SGD, Adam
 from fastmlp.schedules import Constant, Cosine, StepDecay
 
 EPOCH_SECONDS = 600.0  # limit, after which an engine is stopped
@@ -47,14 +47,11 @@ class TorchAdam(Torch):
     """PyTorch with its defaults: its own initial weights, Adam, batches of 64."""
 
     def __init__(self, workload: Workload, start: Start, x: Any, y: Any, threads: int) -> None:
-        workload = replace(workload, batch=64, learning_rate=1e-3)
+        workload = replace(workload, batch=64, optimizer=Adam())
         super().__init__(workload, start, x, y, threads)
         self.torch.manual_seed(start.seed)
         for layer in list(self.training.network)[::2]:
             layer.reset_parameters()
-
-    def rule(self) -> Optimizer:
-        return Adam()
 
     def train(self, epochs: int, learning_rate: float) -> None:
         super().train(epochs, self.workload.learning_rate)
@@ -97,9 +94,7 @@ class Plan:
 
     def workload(self) -> Workload:
         layers = (784, *self.hidden, 10)
-        return Workload(
-            layers, "relu", self.batch, 1, learning_rate=self.lr, momentum=self.momentum
-        )
+        return Workload(layers, "relu", self.batch, 1, optimizer=SGD(self.lr, self.momentum))
 
     def rate(self, epoch: int) -> float:
         schedule = SCHEDULES[self.schedule](self.lr, self.epochs)

@@ -14,12 +14,12 @@ namespace py = pybind11;
 
 namespace {
 
-double peak_flops(int threads, double seconds, const std::string& isa, bool bfloat16) {
+double peak_flops(int threads, double seconds, const std::string& isa, const std::string& dtype) {
   fastmlp::bindings::PythonMonitor monitor;
   double result = 0;
   {
     const fastmlp::bindings::Computation computation;
-    result = fastmlp::measure_peak(threads, seconds, isa, bfloat16, [&] { return monitor.keep_going(); });
+    result = fastmlp::measure_peak(threads, seconds, isa, dtype, [&] { return monitor.keep_going(); });
   }
   monitor.rethrow();
   return result;
@@ -38,7 +38,7 @@ PYBIND11_MODULE(_core, module) {
   module.def("active_isa", [] { return active_isa(); });
   module.def("available_threads", available_threads);
   module.def("peak_flops", peak_flops, py::arg("threads"), py::arg("seconds"), py::arg("isa") = "",
-             py::arg("bfloat16") = false);
+             py::arg("dtype") = "float32");
   module.attr("compiler") = __VERSION__;
   module.attr("openmp") = openmp_version();
   bindings::register_networks(module);

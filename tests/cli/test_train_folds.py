@@ -20,7 +20,7 @@ from fastmlp.experiment.fold_bagging import make_bagging
 from fastmlp.experiment.folds import fold_experiment
 from fastmlp.experiment.importance import _permutations
 from fastmlp.experiment.settings import resolve
-from support.cli_process import TIMEOUT, environment
+from support.cli_process import TIMEOUT, answer_signals, environment
 
 pytest.importorskip("polars")
 
@@ -323,8 +323,9 @@ def test_the_same_command_continues_what_was_interrupted_and_no_more(tmp_path, n
     flags = "--target kind --id number --architecture mlp --hidden 4 --epochs 20000 --folds 2"
     command = [sys.executable, "-m", "fastmlp", "train", "homes.csv", *flags.split()]
     first = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=answer_signals,
+    )  # fmt: skip
     while first.poll() is None and not list(tmp_path.glob("runs/*/folds/*/metrics.jsonl")):
         time.sleep(0.01)
     first.send_signal(number)

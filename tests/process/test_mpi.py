@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -271,7 +272,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return table
 
 
-LONG = ["--epochs", "100", "--batch-size", "24", "--shards", "5", "--checkpoint-every", "10"]
+LONG = ["--epochs", "200", "--batch-size", "24", "--shards", "5", "--checkpoint-every", "10"]
 SIGNALS = {"interrupted": signal.SIGINT, "terminated": signal.SIGTERM, "killed": signal.SIGKILL}
 
 
@@ -282,9 +283,9 @@ def test_command_that_a_signal_ends_is_resumed_by_another_number_of_ranks(
 ) -> None:
     """The moment and the rank are drawn; the bits are those of an uninterrupted training."""
     random = np.random.default_rng([SEED, SIGNALS[end], target == "rank"])
-    ranks, delay = int(random.integers(2, 4)), float(random.uniform(0, 1))
-    rank = int(random.integers(ranks))
-    drawn = f"seed {SEED}: {ranks} ranks, {end} after {delay:.3f} s, rank {rank}"
+    ranks, delay = int(random.integers(2, 4)), float(random.uniform(0, 0.02))
+    rank, epoch = int(random.integers(ranks)), int(random.integers(1, 150))
+    drawn = f"seed {SEED}: {ranks} ranks, {end} {delay:.3f} s after epoch {epoch}, rank {rank}"
     run = tmp_path / "run"
     command = train_command(long_run, str(run), *LONG)
     with subprocess.Popen(
@@ -294,8 +295,10 @@ def test_command_that_a_signal_ends_is_resumed_by_another_number_of_ranks(
     ) as mpiexec:  # fmt: skip
         try:
             assert mpiexec.stderr is not None
-            while "epoch" not in (line := mpiexec.stderr.readline()):
-                assert line, drawn
+            done = 0
+            while done < epoch:  # of some epochs no line is printed
+                assert (line := mpiexec.stderr.readline()), drawn
+                done = int(printed[1]) if (printed := re.match(r"epoch +(\d+)/", line)) else 0
             time.sleep(delay)
             hit = mpiexec.pid if target == "mpiexec" else process_of_rank(mpiexec.pid, rank)
             os.kill(hit, SIGNALS[end])

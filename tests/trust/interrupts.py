@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import fastmlp
-from support.cli_process import write_idx_directory
+from support.cli_process import answer_signals, write_idx_directory
 from support.crash_runs import RESULTS, SETTINGS
 from trust.experiment import Experiment, Section, require
 from trust.small import Problem, digest, model_digest
@@ -281,8 +281,9 @@ def _started(run: Path, *arguments: object) -> tuple[subprocess.Popen[bytes], fl
 def _process(*arguments: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", _MAIN, *map(str, arguments)]
     return subprocess.Popen(
-        command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+        command, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        preexec_fn=answer_signals,
+    )  # fmt: skip
 
 
 _MAIN = """

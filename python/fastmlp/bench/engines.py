@@ -21,7 +21,7 @@ from fastmlp.experiment.libraries import TorchTraining, sklearn_arguments
 from fastmlp.model import MLP
 from fastmlp.network.architecture import Architecture, checked_architecture
 from fastmlp.network.samples import Data
-from fastmlp.optimizers import SGD, Optimizer
+from fastmlp.optimizers import SGD, Adam
 from fastmlp.training.run import Run
 
 __all__ = ["ENGINES", "OWN", "Engine", "ScikitLearn", "Torch"]
@@ -41,22 +41,25 @@ class Engine(ABC):
         Initial parameters and the orders of the samples.
     x : array of shape (samples, features)
         Inputs, as `Workload.data` returns them.
-    y : int64 array of shape (samples,)
-        Class indices.
+    y : array of shape (samples,) or (samples, 1)
+        Class indices or numbers, as `Workload.data` returns them.
     threads : int
         Largest number of threads of the library; 0 lets the library choose.
     """
 
-    compute_dtype: ClassVar[str] = "float32"  # of the factors of products
+    bfloat16: ClassVar[bool] = False  # whether the factors of products are bfloat16
     modules: ClassVar[tuple[str, ...]]  # modules that must be installed
     package: ClassVar[str]  # arguments of "pip install" that install the modules
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         self.workload = workload
         self.threads = threads
         self.orders: Iterator[Array] = itertools.cycle(start.orders)
+
+    @classmethod
+    def compute_dtype(cls, workload: Workload) -> str:
+        """Return the type of the factors of products."""
+        return "bfloat16" if cls.bfloat16 else workload.dtype
 
     @classmethod
     def available(cls) -> bool:
@@ -79,18 +82,21 @@ class Engine(ABC):
 class Peer(Engine):
     """An engine that is configured by fastmlp's descriptions of network and optimizer."""
 
-    def rule(self) -> Optimizer:
-        """Return the optimizer."""
-        return SGD(self.workload.learning_rate, self.workload.momentum)
-
     def architecture(self) -> Architecture:
         """Return the architecture of the network."""
-        return checked_architecture(self.workload.layers, activation=self.workload.activation)
+        return checked_architecture(
+            self.workload.layers,
+            activation=self.workload.activation,
+            loss=self.workload.loss,
+            dtype=self.workload.dtype,
+        )
 
 
 def scaled(workload: Workload, x: Array) -> Array:
-    """Return the inputs as scaled float32 values, on which the other libraries train."""
-    return x.astype(np.float32) * np.float32(workload.input_scale)
+    """Return the inputs as scaled values of the dtype, on which the other libraries train."""
+    dtype = np.dtype(workload.dtype).type
+    values: Array = x.astype(dtype) * dtype(workload.input_scale)
+    return values
 
 
 class FastMLP(Engine):
@@ -99,26 +105,26 @@ class FastMLP(Engine):
     modules = (OWN,)
     package = OWN
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         super().__init__(workload, start, x, y, threads)
         self.model = MLP(
             workload.layers,
             activation=workload.activation,
             input_scale=workload.input_scale,
             seed=start.seed,
-            compute_dtype=self.compute_dtype,
+            compute_dtype=self.compute_dtype(workload),
+            dtype=workload.dtype,
+            loss=workload.loss,
         )
         self.model.weights, self.model.biases = start.weights, start.biases
         self.data, self.seed = Data(x, [y]), start.seed
-        self.run = Run(self.model, workload.batch, "momentum", threads or None)
+        self.run = Run(self.model, workload.batch, workload.optimizer.rule, threads or None)
         self.threads = self.run.plan["threads"]
         self.epoch = 0
 
     def train(self, epochs: int, learning_rate: float) -> None:
         """Run epochs in the core, which draws the same orders as those of `Start`."""
-        settings = {"learning_rate": learning_rate, "momentum": self.workload.momentum}
+        settings = self.workload.optimizer.settings() | {"learning_rate": learning_rate}
         for _ in range(epochs):
             report = self.run.epoch(self.data, settings, epoch=self.epoch)
             if report.status != "completed":
@@ -133,7 +139,7 @@ class FastMLP(Engine):
 class FastMLPBfloat16(FastMLP):
     """fastmlp with products in bfloat16."""
 
-    compute_dtype = "bfloat16"
+    bfloat16 = True
 
 
 class Torch(Peer):
@@ -142,9 +148,7 @@ class Torch(Peer):
     modules = ("torch",)
     package = "torch"
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         import torch
 
         super().__init__(workload, start, x, y, threads)
@@ -152,7 +156,7 @@ class Torch(Peer):
         self.torch = torch
         # PyTorch's velocity is that of fastmlp divided by the rate: equal steps at a constant rate.
         self.training = TorchTraining(
-            self.architecture(), self.rule(), scaled(workload, x), y, fused=True
+            self.architecture(), workload.optimizer, scaled(workload, x), y, fused=True
         )
         linear = list(self.training.network)[::2]
         with torch.no_grad():
@@ -175,9 +179,7 @@ class Torch(Peer):
 class TorchCompile(Torch):
     """PyTorch: the whole step compiled by `torch.compile`, which needs a C++ compiler."""
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         super().__init__(workload, start, x, y, threads)
         self.training.step = self.torch.compile(self.training.step)  # type: ignore[method-assign]
 
@@ -185,11 +187,9 @@ class TorchCompile(Torch):
 class TorchBfloat16(Torch):
     """PyTorch: eager steps whose products `torch.autocast` computes in bfloat16."""
 
-    compute_dtype = "bfloat16"
+    bfloat16 = True
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         super().__init__(workload, start, x, y, threads)
         step = self.training.step
 
@@ -207,38 +207,60 @@ class Jax(Engine):
     modules = ("jax", "jaxlib")
     package = "jax"
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         import jax
         import jax.numpy as jnp
 
         super().__init__(workload, start, x, y, threads)
         self.jax = jax
-        momentum = workload.momentum
-        activation = jax.nn.relu if workload.activation == "relu" else jax.nn.sigmoid
+        jax.config.update("jax_enable_x64", workload.dtype == "float64")
+        rule = workload.optimizer
+        activation = getattr(jax.nn, workload.activation)
         tree = jax.tree_util.tree_map
 
         def loss(parameters: Any, x: Any, y: Any) -> Any:
             weights, biases = parameters
             for w, b in zip(weights[:-1], biases[:-1], strict=True):
                 x = activation(x @ w + b)
-            scores = jax.nn.log_softmax(x @ weights[-1] + biases[-1])
-            return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
+            x = x @ weights[-1] + biases[-1]
+            if workload.loss == "mse":
+                return ((x - y) ** 2).mean()
+            return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], axis=1).mean()
+
+        def update(state: Any, gradients: Any, rate: Any) -> Any:
+            if isinstance(rule, SGD):
+                parameters, velocities = state
+                velocities = tree(lambda v, g: rule.momentum * v - rate * g, velocities, gradients)
+                return tree(jnp.add, parameters, velocities), velocities
+            parameters, means, squares, number = state
+            number = number + 1
+            means = tree(lambda m, g: rule.beta1 * m + (1 - rule.beta1) * g, means, gradients)
+            squares = tree(
+                lambda s, g: rule.beta2 * s + (1 - rule.beta2) * g**2, squares, gradients
+            )
+            first, second = 1 - rule.beta1**number, 1 - rule.beta2**number
+            parameters = tree(
+                lambda p, m, s: p - rate * (m / first) / (jnp.sqrt(s / second) + rule.epsilon),
+                parameters, means, squares,
+            )  # fmt: skip
+            return parameters, means, squares, number
 
         def epoch(state: Any, x: Any, y: Any, order: Any, rate: Any) -> Any:
             def step(state: Any, rows: Any) -> Any:
-                parameters, velocities = state
-                gradients = jax.grad(loss)(parameters, x[rows], y[rows])
-                velocities = tree(lambda v, g: momentum * v - rate * g, velocities, gradients)
-                return (tree(jnp.add, parameters, velocities), velocities), None
+                gradients = jax.grad(loss)(state[0], x[rows], y[rows])
+                return update(state, gradients, rate), None
 
             return jax.lax.scan(step, state, order.reshape(-1, workload.batch))[0]
 
         self.epoch = jax.jit(epoch, donate_argnums=0)
-        self.data = jnp.asarray(scaled(workload, x)), jnp.asarray(y, jnp.int32)
+        targets = jnp.asarray(y, jnp.int32 if y.ndim == 1 else None)
+        self.data = jnp.asarray(scaled(workload, x)), targets
         parameters = tree(jnp.asarray, (start.weights, start.biases))
-        self.state = parameters, tree(jnp.zeros_like, parameters)
+        averages = tree(jnp.zeros_like, parameters)
+        self.state: Any = parameters, averages
+        if isinstance(rule, Adam):
+            others = tree(jnp.zeros_like, parameters)
+            self.state = parameters, averages, others, jnp.zeros((), workload.dtype)
 
     def train(self, epochs: int, learning_rate: float) -> None:
         """Queue the epochs and wait for the last one."""
@@ -247,39 +269,46 @@ class Jax(Engine):
         self.jax.block_until_ready(self.state)
 
     def parameters(self) -> list[Array]:
-        """Return copies of the parameters; the state also holds velocities."""
+        """Return copies of the parameters; the state also holds averages."""
         weights, biases = self.state[0]
         return [np.asarray(value) for value in (*weights, *biases)]
 
 
 class ScikitLearn(Peer):
-    """scikit-learn: `MLPClassifier.partial_fit` on whole epochs, to validate inputs rarely."""
+    """scikit-learn: `partial_fit` of its networks on whole epochs, to validate inputs rarely."""
 
     modules = ("sklearn",)
     package = "scikit-learn"
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
-        from sklearn.neural_network import MLPClassifier
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
+        from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         super().__init__(workload, start, x, y, threads)
         arguments = sklearn_arguments(
-            self.architecture(), self.rule(), workload.learning_rate, workload.batch
+            self.architecture(), workload.optimizer, workload.learning_rate, workload.batch
         )
+        regression = workload.loss == "mse"
         # `train` orders the samples, so that all engines use the same order.
-        self.model = MLPClassifier(**arguments, shuffle=False)
-        self.x, self.y = scaled(workload, x), y
+        self.model = (MLPRegressor if regression else MLPClassifier)(**arguments, shuffle=False)
+        self.x, self.y = scaled(workload, x), y.ravel()
         # The first call creates parameters and optimizer; both are then set to the common start.
         few = slice(workload.batch)
-        self.model.partial_fit(self.x[few], y[few], classes=np.arange(workload.layers[-1]))
+        classes = {} if regression else {"classes": np.arange(workload.layers[-1])}
+        self.model.partial_fit(self.x[few], self.y[few], **classes)
         for value, initial in zip(self.parameters(), start.parameters, strict=True):
             value[...] = initial
-        for velocity in self.model._optimizer.velocities:
-            velocity[...] = 0
+        optimizer = self.model._optimizer
+        if isinstance(workload.optimizer, Adam):
+            averages, optimizer.t = [*optimizer.ms, *optimizer.vs], 0
+        else:
+            averages = optimizer.velocities
+        for average in averages:
+            average[...] = 0
 
     def train(self, epochs: int, learning_rate: float) -> None:
         """Gather the samples of an epoch; scikit-learn divides them into mini-batches."""
+        # Adam takes its rate of each step from the initial one.
+        self.model._optimizer.learning_rate_init = learning_rate
         self.model._optimizer.learning_rate = learning_rate
         for order in itertools.islice(self.orders, epochs):
             self.model.partial_fit(self.x[order], self.y[order])
@@ -295,9 +324,7 @@ class Keras(Engine):
     modules = ("keras", "tensorflow")
     package = "keras tensorflow"
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -305,17 +332,22 @@ class Keras(Engine):
         import keras
 
         super().__init__(workload, start, x, y, threads)
+        keras.config.set_floatx(workload.dtype)
         self.tf = tf
         hidden = [keras.layers.Dense(n, workload.activation) for n in workload.layers[1:-1]]
         self.model = keras.Sequential(
             [keras.Input((workload.layers[0],)), *hidden, keras.layers.Dense(workload.layers[-1])]
         )
         self.steps = len(x) // workload.batch
-        self.model.compile(
-            keras.optimizers.SGD(workload.learning_rate, workload.momentum),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            steps_per_execution=self.steps,
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if workload.loss == "mse":
+            loss = keras.losses.MeanSquaredError()
+        rule, rate = workload.optimizer, workload.learning_rate
+        if isinstance(rule, Adam):
+            optimizer = keras.optimizers.Adam(rate, rule.beta1, rule.beta2, rule.epsilon)
+        else:
+            optimizer = keras.optimizers.SGD(rate, rule.momentum)
+        self.model.compile(optimizer, loss, steps_per_execution=self.steps)
         self.model.set_weights(
             [value for pair in zip(start.weights, start.biases, strict=True) for value in pair]
         )
@@ -341,9 +373,7 @@ class Keras(Engine):
 class TensorFlow(Keras):
     """TensorFlow: the steps of an epoch in one compiled function, without `Model.fit`."""
 
-    def __init__(
-        self, workload: Workload, start: Start, x: Array, y: npt.NDArray[np.int64], threads: int
-    ) -> None:
+    def __init__(self, workload: Workload, start: Start, x: Array, y: Array, threads: int) -> None:
         super().__init__(workload, start, x, y, threads)
         tf, model = self.tf, self.model
         model.optimizer.build(model.trainable_variables)

@@ -26,7 +26,7 @@ import numpy as np
 from fastmlp import _core
 from fastmlp.bench.engines import ENGINES, OWN
 from fastmlp.bench.worker import CHECKED_EPOCHS, PEAKS
-from fastmlp.bench.workloads import LARGE, SEED, WORKLOADS, Start, Workload, mean_loss
+from fastmlp.bench.workloads import ALL, SEED, Start, Workload, mean_loss
 from fastmlp.model import MLP
 
 __all__ = [
@@ -163,11 +163,6 @@ class Row:
     error: str | None = None
 
     @property
-    def compute_dtype(self) -> str:
-        """The type of the factors of products."""
-        return ENGINES[self.engine].compute_dtype
-
-    @property
     def label(self) -> str:
         """The name of the row in messages."""
         count = "auto" if self.requested == 0 else self.requested
@@ -194,7 +189,7 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
     Parameters
     ----------
     name : str
-        Name of a workload in `WORKLOADS` or `LARGE`.
+        Name of a workload.
     settings : Settings
         Engines, threads, rounds and the length of a turn.
     say : callable
@@ -206,12 +201,13 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
         Result with a row for every engine and number of threads. If an engine failed, ``error`` of
         its row is the reason.
     """
-    workload = (WORKLOADS | LARGE)[name]
+    workload = ALL[name]
     rows = [
         Row(engine, threads)
         for engine in settings.engines
         for threads in settings.threads
         if threads or engine.startswith(OWN)
+        if workload.dtype == "float32" or not ENGINES[engine].bfloat16
     ]
     start = draw_start(workload, workload.steps * workload.batch, CHECKED_EPOCHS, SEED)
     result = WorkloadResult(name, workload, mean_loss(workload, start.parameters), rows)
@@ -229,7 +225,11 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
         peaks = {
             (dtype, threads): stack.enter_context(_worker(PEAKS[dtype], name, threads, path))
             for dtype, threads in sorted(
-                {(row.compute_dtype, row.threads) for row, _ in workers if row.threads}
+                {
+                    (ENGINES[row.engine].compute_dtype(workload), row.threads)
+                    for row, _ in workers
+                    if row.threads
+                }
             )
         }
         for peak, process in peaks.items():
@@ -252,7 +252,10 @@ def run_workload(name: str, settings: Settings, say: Say = lambda _line: None) -
 
 def draw_start(workload: Workload, samples: int, epochs: int, seed: int) -> Start:
     """Draw the initial parameters of `fastmlp.MLP` and the orders of its epochs from a seed."""
-    model = MLP(workload.layers, activation=workload.activation, seed=seed)
+    model = MLP(
+        workload.layers, activation=workload.activation, seed=seed, dtype=workload.dtype,
+        loss=workload.loss,
+    )  # fmt: skip
     return Start(
         [np.array(array) for array in model.weights],
         [np.array(array) for array in model.biases],

@@ -3,8 +3,8 @@
 The process builds the engine, trains the first epochs (which includes compilation) and writes a
 line of JSON on standard output when it is ready. For each line `N` on standard input it then trains
 N epochs and answers with the seconds they took. The process ends at the end of its input. ENGINE
-`peak-float32` or `peak-bfloat16` measures the machine instead: a line is a number of seconds, the
-answer the flop/s reached.
+`peak-float32`, `peak-float64` or `peak-bfloat16` measures the machine instead: a line is a number
+of seconds, the answer the flop/s reached.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["CHECKED_EPOCHS", "PEAKS", "limit_threads", "main", "serve"]
 # These epochs are trained before the first timing, and their losses are compared between engines.
 # Two are needed: the second starts with a nonzero velocity and has another order of the samples.
 CHECKED_EPOCHS = 2
-PEAKS = {dtype: f"peak-{dtype}" for dtype in ("float32", "bfloat16")}
+PEAKS = {dtype: f"peak-{dtype}" for dtype in ("float32", "float64", "bfloat16")}
 
 Answer = dict[str, Any]
 
@@ -76,9 +76,9 @@ def _claim_output() -> IO[str]:
 
 def _engine(name: str, workload_name: str, threads: int, start_path: str) -> Any:
     from fastmlp.bench.engines import ENGINES
-    from fastmlp.bench.workloads import LARGE, WORKLOADS, Start, mean_loss
+    from fastmlp.bench.workloads import ALL, Start, mean_loss
 
-    workload = (WORKLOADS | LARGE)[workload_name]
+    workload = ALL[workload_name]
     x, y = workload.data(workload.steps)
     engine = ENGINES[name](workload, Start.load(start_path), x, y, threads)
     engine.train(CHECKED_EPOCHS, workload.learning_rate)
@@ -101,8 +101,7 @@ def _peak(compute_dtype: str, threads: int) -> Any:
     from fastmlp import _core
 
     def measure(line: str) -> Answer:
-        half = compute_dtype == "bfloat16"
-        return {"flops": _core.peak_flops(threads, float(line), bfloat16=half)}
+        return {"flops": _core.peak_flops(threads, float(line), dtype=compute_dtype)}
 
     return {"threads": threads}, measure
 

@@ -212,7 +212,10 @@ def _code_of(arguments: list[str], state: State, signals: Signals) -> int:
     except (Exception, KeyboardInterrupt, Terminated) as error:
         # Libraries turn the exception of a signal into others.
         is_other = signals.first is not None and not isinstance(error, (CliError, click.Abort))
-        return _report(signals.exception() if is_other else error, state, arguments)
+        failure = signals.exception() if is_other else error
+        return (
+            _report(failure, state, arguments) if signals.first is None else signals.failed(failure)
+        )
     finally:
         _files.remove_unfinished()
 

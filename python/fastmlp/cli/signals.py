@@ -32,6 +32,7 @@ __all__ = ["Signals", "Terminated", "ends_in_order", "postponed", "raise_now", "
 _NAMES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 _IMPORT = "<frozen importlib._bootstrap>"
 _AGAIN_SECONDS = 0.01
+_REPORT_SECONDS = 0.5
 _in_order = 0
 _postponed = 0
 
@@ -81,17 +82,20 @@ class Signals:
     first : int or None
         Number of the first signal.
     report : callable
-        Called with the exception of a signal before the process ends without raising it.
+        Called with the exception of a signal; returns the exit code.
     clean_up : callable
         Called before the process ends at once; removes unfinished files.
     """
 
     def __init__(self) -> None:
         self.first: int | None = None
-        self.report: Callable[[BaseException], object] = self._print
+        self.report: Callable[[BaseException], int] = self._print
         self.clean_up: Callable[[], object] = self._nothing
         self._code: int | None = None
         self._raises = False
+        self._ends = False
+        self._reporting, self._reported = _thread.allocate_lock(), _thread.allocate_lock()
+        self._reported.acquire()
 
     # ------------------------------------------------------------ phases of the program
 
@@ -122,11 +126,10 @@ class Signals:
         return Terminated() if self.first == signal.SIGTERM else KeyboardInterrupt()
 
     def failed(self, error: BaseException) -> int:
-        """Report the exception of a signal and return the exit code."""
-        number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
-        self.first = self.first or number
-        self.report(error)
-        return _NAMES[number][0]
+        """Report the exception of a signal, or what became of it, and return the exit code."""
+        self.first = self.first or _number_of(error)
+        self._ends = True
+        return self._report_once(self.report, error)
 
     # ------------------------------------------------------------ handlers
 
@@ -134,6 +137,8 @@ class Signals:
         if os.getpid() != self._process:  # a process that was forked
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        if self._ends:  # this handler interrupts the report, after which the process ends
+            return
         if self.first is not None or self._code is not None:
             self._end_now()
         self.first = number
@@ -149,7 +154,8 @@ class Signals:
             return
         if self._raises and not importing:
             raise self.exception()
-        self.report(self.exception())
+        self._ends = True
+        self._report_once(self.report, self.exception())
         self._exit()
 
     def _unraisable(self, problem: Any) -> None:
@@ -164,8 +170,18 @@ class Signals:
     def _end_now(self) -> None:
         """End the process, whatever it is doing."""
         if self._code is None:
-            self._print(self.exception())
+            self._report_once(self._print, self.exception())
         self._exit()
+
+    def _report_once(self, report: Callable[[BaseException], int], error: BaseException) -> int:
+        """Report, or wait until the other thread has: both may end the process."""
+        if self._reporting.acquire(blocking=False):
+            code = report(error)
+            self._reported.release()
+            return code
+        if self._reported.acquire(timeout=_REPORT_SECONDS):
+            self._reported.release()
+        return _NAMES[_number_of(error)][0]
 
     def _exit(self) -> None:
         with contextlib.suppress(BaseException):
@@ -196,13 +212,18 @@ class Signals:
                 self.first = self.first or number[0]
                 self._end_now()
 
-    def _print(self, error: BaseException) -> None:
-        number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+    def _print(self, error: BaseException) -> int:
+        code, name = _NAMES[_number_of(error)]
         with contextlib.suppress(OSError):
-            os.write(2, f"fastmlp: {_NAMES[number][1]}\n".encode())
+            os.write(2, f"fastmlp: {name}\n".encode())
+        return code
 
     def _nothing(self) -> None:
         pass
+
+
+def _number_of(error: BaseException) -> signal.Signals:
+    return signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -37,12 +37,12 @@ fastmlp bench --predict"""
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.option(
     "--workload", "workloads", multiple=True, metavar="NAME",
-    help="nielsen, small, tabular, mnist, ciresan or wide; may be repeated.  [default: the first "
-    "four]",
+    help="nielsen, small, tabular, mnist, online, surrogate, adam, ciresan or wide; may be "
+    "repeated.  [default: the first four]",
 )  # fmt: skip
 @click.option(
     "--all", "every", is_flag=True,
-    help="Run all six workloads; this takes minutes and gigabytes of memory.",
+    help="Run all nine workloads; this takes minutes and gigabytes of memory.",
 )  # fmt: skip
 @click.option(
     "--predict", is_flag=True,
@@ -77,8 +77,8 @@ def bench(
 
     Every engine trains the same network from the same weights on the same batches, in its own
     process; the processes take turns. A step includes gathering the shuffled rows, forward pass,
-    loss, backward pass and momentum update. An engine whose loss after two epochs differs from that
-    of fastmlp is marked. The peak of the machine, to which shares refer, is measured in the same
+    loss, backward pass and update. An engine whose loss after two epochs differs from that of
+    fastmlp is marked. The peak of the machine, to which shares refer, is measured in the same
     turns. Run nothing else meanwhile, and compare only numbers of the same run.
 
     With --predict every engine computes the outputs of the same networks for NumPy arrays.
@@ -114,9 +114,9 @@ def bench(
 
 
 def _workloads(names: tuple[str, ...], *, every: bool) -> list[str]:
-    from fastmlp.bench.workloads import LARGE, WORKLOADS
+    from fastmlp.bench.workloads import ALL, WORKLOADS
 
-    known = [*WORKLOADS, *LARGE]
+    known = list(ALL)
     for name in names:
         if name not in known:
             raise ConfigError(unknown("workload", name, known))
@@ -185,7 +185,7 @@ def _engines(names: tuple[str, ...], known: Mapping[str, Any]) -> tuple[str, ...
     return tuple(dict.fromkeys(names)) or tuple(
         name
         for name, engine in known.items()
-        if engine.available() and getattr(engine, "compute_dtype", "float32") == "float32"
+        if engine.available() and not getattr(engine, "bfloat16", False)
     )
 
 
@@ -204,11 +204,6 @@ def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state:
     from fastmlp.bench import report, worker, workloads
 
     training = {
-        "optimizer": "momentum SGD",
-        "learning_rate": workloads.LEARNING_RATE,
-        "momentum": workloads.MOMENTUM,
-        "loss": "softmax_cross_entropy",
-        "dtype": "float32",
         "seed": workloads.SEED,
         "checked_epochs": worker.CHECKED_EPOCHS,
         "agreement": report.AGREEMENT["float32"],
@@ -245,7 +240,10 @@ def _print_table(result: dict[str, Any], state: State) -> None:
         if row["engine"].startswith("fastmlp"):
             own.append(len(rows))
         rows.append(_row(row, threads))
-    title = f"{result['name']}: {layers} {result['activation']}, batch {result['batch']}"
+    title = (
+        f"{result['name']}: {layers} {result['activation']}, batch {result['batch']}, "
+        f"{result['optimizer']}, {result['dtype']}"
+    )
     print_table(HEADER, rows, HEADER[2:], state, title=title, bold_rows=own)
     for note in notes:
         click.echo(note)
