@@ -168,9 +168,9 @@ class MLP(Network):
     compute_dtype : {"bfloat16"}, optional
         Type to which the factors of the products of a training step are rounded: inputs,
         activations, weights and gradients, 8 significant bits of each. Sums, parameters, updates
-        and predictions stay float32. Twice as fast on CPUs with AVX-512 BF16; the same bits
-        without, but slower than float32 there (docs/bfloat16.md). Not with `members` or `LBFGS`. By
-        default `dtype`.
+        and predictions stay float32. Up to twice as fast on AMD's CPUs from Zen 4 on; the same
+        bits elsewhere, but no faster than float32 (docs/bfloat16.md). Not with `members` or
+        `LBFGS`. By default `dtype`.
 
     Attributes
     ----------
@@ -379,7 +379,8 @@ class MLP(Network):
         epochs : int, optional
             Passes over the samples, >= 1. With `resume`, the number of further epochs; 0 completes
             what an exception interrupted, such as the callbacks of the last epoch. The default is
-            as many as make 1,000 steps, but at least 5; of `LBFGS` it is 200.
+            as many as make 1,000 steps, but at least 5, or with `resume` those that the training
+            has left, if any; of `LBFGS` it is 200.
         batch_size : int
             Samples per step, >= 1. The last batch of an epoch may be smaller; its loss is averaged
             over its own size. With batch normalization the batches of an epoch have at least 2
@@ -401,7 +402,7 @@ class MLP(Network):
             Draw a new order each epoch; it depends on the model's seed and the epoch only.
         drop_last : bool
             Leave out the samples that do not fill the last batch of an epoch. Fewer samples than
-            `batch_size` make one batch.
+            `batch_size` make one batch, unless a source does not say their number.
         threads : int, optional
             Number of threads at most. By default the work of a step and the CPUs of the process
             decide. A training whose steps are faster with fewer threads goes over to them after a
@@ -423,8 +424,7 @@ class MLP(Network):
             the last bit. Without `resume` everything but the parameters starts anew.
         total_epochs : int, optional
             Epochs of this fit and all that resume it, for which schedules are planned. The default
-            is the number of epochs of this fit, or that of the fit that it resumes. With `resume`
-            and without `epochs` those that are left are trained.
+            is the number of epochs of this fit, or that of the fit that it resumes.
         verbose : int
             0 prints nothing, 1 prints a line per epoch to standard error, or 20 lines if `epochs`
             is the default.
@@ -583,11 +583,9 @@ class MLP(Network):
                 iterations = DEFAULT_ITERATIONS if epochs is None else epochs
                 self._findings = ()
                 return fit_lbfgs(self, data, optimizer, iterations, threads, self._forget)
-            batch = min(batch_size, length)
-            count = epochs
-            if count is None:
-                done = self._continuation.progress.epoch if resume else None
-                count = given.epochs(batch, total_epochs, done)
+            resumed = self._continuation.progress if resume else None
+            batch = given.batch_size(batch_size, resumed)
+            count = given.epochs(batch, total_epochs, resumed) if epochs is None else epochs
             require_divisible(self.architecture, parts, batch)
             planned = Planned(
                 length,
@@ -644,7 +642,7 @@ class MLP(Network):
                     self._put_parameters(start)
                 if diagnoses and not resume:
                     initial = initial_parameters(self)
-                self._continuation = continuation
+                self._put_continuation(continuation)
 
             shows = bool(verbose) and (group is None or group.is_first)
             if shows and (note := self._note(begins, count if epochs is None else None, rule)):
@@ -844,8 +842,10 @@ class MLP(Network):
 
     def _forget(self, history: History) -> None:
         """Give up the state of another optimizer, because L-BFGS begins."""
-        self._continuation = Continuation(
-            Progress(history=history), "the last training was by LBFGS, which leaves no state"
+        self._put_continuation(
+            Continuation(
+                Progress(history=history), "the last training was by LBFGS, which leaves no state"
+            )
         )
 
     def training_state(self) -> dict[str, Array]:
@@ -910,11 +910,16 @@ class MLP(Network):
         continuation = Continuation.from_arrays(rest, self.history)
         if scaling is not None:
             self._put_scaling(scaling)
+        self._put_continuation(continuation)
+
+    def _put_continuation(self, continuation: Continuation) -> None:
+        """Replace the state of the last training, which may have changed the parameters."""
+        self._is_as_drawn = self._is_new
         self._continuation = continuation
 
     def _refuse_resume(self, reason: str | None) -> None:
         """Let `fit` refuse ``resume=True`` for a reason; None lets it start anew."""
-        self._continuation = Continuation(Progress(history=self.history), reason)
+        self._put_continuation(Continuation(Progress(history=self.history), reason))
 
     @property
     def _refusal(self) -> str | None:
@@ -938,10 +943,8 @@ class MLP(Network):
 
         Parameters
         ----------
-        batch_size, optimizer
-            As in `fit`. The defaults are those of the last `fit`, or 128 and Adam.
-        threads
-            As in `fit`.
+        batch_size, optimizer, threads
+            As in `fit`. The defaults are those of the last `fit`, or of a first one: 128 and Adam.
 
         Returns
         -------
@@ -968,6 +971,8 @@ class MLP(Network):
             rule = checked_optimizer(optimizer).rule
         else:
             rule = DEFAULT_OPTIMIZER.rule if run is None else run.rule
+        if threads is None and run is not None:
+            threads = run.threads
         if run is None or not run.suits(self, batch_size, rule, threads):
             run = Run(self, batch_size, rule, threads)
         facts = run.plan

@@ -155,7 +155,8 @@ def as_source(value: Any) -> Source | None:
     samples = int(samples) if isinstance(samples, (int, np.integer)) else None
     if isinstance(value, (list, tuple)):
         sizes = [_rows_of(item) for item in value]
-        return _Sequence(name, value, sum(sizes)) if any(sizes) or not sizes else None
+        rows = [size for size in sizes if size is not None]
+        return _Sequence(name, value, sum(rows)) if rows or not sizes else None
     if isinstance(value, Iterator):
         return OneShot(name, value)
     if hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"):
@@ -172,6 +173,8 @@ def as_source_of_samples(value: Any) -> Source | None:
     """
     if isinstance(value, np.ndarray):  # as in most calls
         return None
+    if isinstance(value, (list, tuple)) and all(getattr(x, "ndim", 0) == 2 for x in value):
+        return _Sequence(type(value).__name__, value, sum(map(len, value)))
     source = as_source(value)
     if not isinstance(source, _Sequence):
         return source
@@ -199,14 +202,14 @@ def _is_row(item: Any) -> bool:
     return not any(hasattr(part, "__len__") for part in islice(item, len(item)))
 
 
-def _rows_of(batch: Any) -> int:
-    """Return the rows of a chunk, 0 if it is none."""
+def _rows_of(batch: Any) -> int | None:
+    """Return the rows of a chunk; None if it is none."""
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-        return 0
+        return None
     if isinstance(batch[0], (tuple, list)):
         return len(batch[0])
     shape = getattr(batch[0], "shape", ())
-    return int(shape[0]) if shape else 0
+    return int(shape[0]) if shape else None
 
 
 def _samples_of_loader(loader: Any, samples: int | None) -> int | None:

@@ -54,7 +54,8 @@ _NUMBERED = "np.unique({own}, return_inverse=True)[1]"
 _NUMBERED_IN_CHUNK = "with names = sorted(all classes), np.searchsorted(names, {own})"
 _OF_FILES = (
     "fastmlp.Model().fit(...) reads files and named data sets, and fastmlp.streams has sources of "
-    'files, such as streams.Arrays("x.npy", "y.npy") and streams.Shards("folder")'
+    'files: streams.Arrays("x.npy", "y.npy"), streams.Shards("folder"), '
+    'streams.ParquetFiles("x.parquet", target="y")'
 )
 _NO_NUMBER = "must be an array of real numbers, got"
 

@@ -320,7 +320,7 @@ def test_importance_of_models_that_set_nothing_aside(trained, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_same_command_continues_what_was_interrupted_and_no_more(tmp_path, number):
     homes(tmp_path / "homes.csv", 150)
-    flags = "--target kind --id number --architecture mlp --hidden 4 --epochs 20000 --folds 2"
+    flags = "--target kind --id number --architecture mlp --hidden 4 --epochs 5000 --folds 2"
     command = [sys.executable, "-m", "fastmlp", "train", "homes.csv", *flags.split()]
     first = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,

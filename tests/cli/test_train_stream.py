@@ -458,3 +458,32 @@ def test_memory_does_not_grow_with_the_data(tmp_path, form):
     assert peaks[many] - peaks[few] < (many - few) * features * 4 / 2.5, peaks
     assert peaks[many] < 300 << 20, peaks
     assert answers[many] - answers[few] < (many - few) * features * 4 / 2.5, answers
+
+
+def test_a_folder_of_arrays_has_the_settings_of_arrays(here, tmp_path):
+    """Not those of images; without --stream a message tells that it reads the folder."""
+    for form in ("npy", "npz"):
+        folder = tmp_path / form
+        folder.mkdir()
+        x, y = np.random.default_rng(0).standard_normal((200, 3)), np.arange(200) % 2
+        if form == "npy":
+            np.save(folder / "x-0.npy", x)
+            np.save(folder / "y-0.npy", y)
+        else:
+            np.savez(folder / "0.npz", x=x, y=y)
+        done = here("config", "show", form, "--stream", "--json")
+        settings = json.loads(done.stdout)["settings"]
+        assert settings["network"]["hidden"]["value"] == [64, 64]
+        assert settings["data"]["scaling"]["value"] == "standard"
+        refused = here("train", form)
+        assert refused.returncode == 3
+        assert "; --stream reads a directory of arrays" in refused.stderr
+    refused = here("train", "npy/x-0.npy")
+    assert "or train with --stream on the files x.npy and y.npy" in refused.stderr
+
+
+def test_an_empty_parquet_file_is_refused(here, tmp_path):
+    polars.DataFrame({"a": [1.0], "y": [1]}).clear().write_parquet(tmp_path / "empty.parquet")
+    refused = here("train", "empty.parquet", "--target", "y", "--stream")
+    assert refused.returncode == 3
+    assert "empty.parquet: has no samples" in refused.stderr

@@ -83,6 +83,11 @@ def test_spelling_is_american():
     assert not found(BRITISH, tracked())
 
 
+def test_documents_have_no_output_of_a_failure_and_no_path_of_a_machine():
+    documents = [name for name in tracked() if name.endswith(".md")]
+    assert not found(r"Traceback \(most recent call last\)|/(root|home|work|tmp/w)/", documents)
+
+
 def test_no_file_has_marks_of_a_merge():
     """Pages run as tests even with them."""
     assert not found(r"^(<{7}|={7}|>{7}|\|{7})( |$)", tracked())

@@ -8,6 +8,7 @@ applies.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -151,7 +152,9 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 
 
 def main() -> int:
-    wanted = sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="mutations", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="parts of the names of bugs; all by default")
+    wanted = parser.parse_args().names
     chosen = [m for m in PLANTED if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:

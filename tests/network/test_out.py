@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp import MLP, MSE, BinaryCrossEntropy, SoftmaxCrossEntropy, streams
 from support.child_process import run_child
 
@@ -238,3 +239,13 @@ print(peak - before)
 """)
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) < 24 << 20
+
+
+def test_outputs_of_several_losses_need_memory_of_their_own():
+    model = fastmlp.MLP([4, 5], loss=[fastmlp.MSE(outputs=2), fastmlp.MSE(outputs=3)])
+    x, held = np.zeros((7, 4), np.float32), np.zeros(100, np.float32)
+    apart = [held[:14].reshape(7, 2), held[14:35].reshape(7, 3)]
+    model.predict(x, out=apart)
+    shared = [apart[0], held[13:34].reshape(7, 3)]
+    with pytest.raises(ValueError, match=r"out\[1\] must not share memory with out\[0\]"):
+        model.predict(x, out=shared)

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import deque
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -677,7 +678,9 @@ def test_predictions_take_the_sequences_and_lists_that_fit_takes():
         model.fit(source, epochs=1, resume=True, verbose=0)
         expected = model.evaluate(x, y)
         assert model.evaluate(source) == pytest.approx(expected, rel=1e-5)
-    for source in (Endless(chunks), Endless(alone), chunks, deque(chunks), lambda: Endless(alone)):
+    for source in (
+        Endless(chunks), Endless(alone), chunks, alone, deque(chunks), lambda: Endless(alone)
+    ):  # fmt: skip
         for method in (model.predict, model.predict_proba, model.forward):
             wanted = method(x)
             assert np.array_equal(method(source), wanted)
@@ -865,3 +868,47 @@ def test_a_source_may_write_each_chunk_into_the_same_memory(shuffle, dtype):
 
     expected, found = trained(own), trained(reused)
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("trial", range(TRIALS))
+def test_how_chunks_hold_their_samples_changes_nothing(trial):
+    """Memory that is used again, lists, views: also for what the first samples decide."""
+    random = np.random.default_rng([SEED, trial])
+    count, several = int(random.integers(30, 5000)), bool(random.integers(2))
+    x = (random.normal(7, 3, (count, 4)) * np.arange(count)[:, None]).astype(np.float32)
+    y = [(x[:, 0] > 4).astype(np.int64), x[:, :1] + 1] if several else x[:, :2] * 3
+    cuts = np.unique([0, count, *random.integers(0, count, int(random.integers(1, 40)))])
+    parts = [slice(*pair) for pair in pairwise(cuts.tolist())]
+    memory = np.empty_like(x), *(np.empty_like(part) for part in (y if several else [y]))
+
+    def own():
+        for part in parts:
+            yield x[part], [target[part] for target in y] if several else y[part]
+
+    def reused():
+        for rows, targets in own():
+            held = [place[: len(rows)] for place in memory]
+            for place, values in zip(
+                held, [rows, *(targets if several else [targets])], strict=True
+            ):
+                place[:] = values
+            yield held[0], held[1:] if several else held[1]
+
+    def lists():
+        for rows, targets in own():
+            yield rows.tolist(), [t.tolist() for t in targets] if several else targets.tolist()
+
+    def trained(source):
+        losses = [fastmlp.SoftmaxCrossEntropy(outputs=2), fastmlp.MSE(outputs=1)]
+        model = MLP([4, 8, 2 + several], seed=trial, loss=losses if several else "mse")
+        model.fit(source, epochs=1, batch_size=50, shuffle=False, verbose=0, diagnose=False)
+        return model
+
+    expected = trained([(x, y)])
+    sources = {"own": own, "reused": reused, "an iterator": iter(reused()), "lists": lists,
+               "lists once": lists(), "a list": list(own())}  # fmt: skip
+    for name, source in sources.items():
+        found, told = trained(source), f"seed {SEED}, trial {trial}: {name}, {cuts}"
+        assert repr(found.standardization) == repr(expected.standardization), told
+        for key, value in found.parameters().items():
+            np.testing.assert_array_equal(value, expected.parameters()[key], err_msg=told)

@@ -284,6 +284,8 @@ class ScikitLearn(Peer):
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         super().__init__(workload, start, x, y, threads)
+        if workload.layers[-1] == 2:
+            raise ValueError("scikit-learn has one output for two classes, this workload two")
         arguments = sklearn_arguments(
             self.architecture(), workload.optimizer, workload.learning_rate, workload.batch
         )

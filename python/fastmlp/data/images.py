@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fastmlp._bytes import require_ratio
 from fastmlp._files import read_regular_file
+from fastmlp.data.shards import holds_arrays
 from fastmlp.data.table import Part, RawData
 from fastmlp.errors import FormatError
 from fastmlp.extras import require
@@ -64,9 +65,10 @@ def read_image_directory(directory: str) -> RawData:
         _require_only(directory, ("train", "test"))
     class_names = tuple(_subdirectories(root))
     if not class_names:
+        cure = "; --stream reads a directory of arrays" if holds_arrays(root) else ""
         raise FormatError(
             f"{root}: must hold a directory of images for each class, the four files of an IDX "
-            "set, or tables of one format"
+            f"set, or tables of one format{cure}"
         )
     pictures = _pictures(root, class_names)
     reader = _ImageReader(directory)

@@ -277,7 +277,7 @@ class _SingleArray(_Format):
 
 
 class _Npy(_SingleArray):
-    hint = "save x and y with numpy.savez"
+    hint = "save x and y with numpy.savez, or train with --stream on the files x.npy and y.npy"
 
     def array(self, content: Content) -> NDArray[Any]:
         assert content.path is not None
@@ -350,6 +350,7 @@ def _open(path: str) -> tuple[_Format, _Files]:
         raise FormatError(
             f"{path}: must be a file, got a directory that does not hold tables of one format "
             "alone, or for a model of images nothing but images"
+            + ("; --stream reads one of arrays" if shards.holds_arrays(path) else "")
         )
     if suffix is None:
         os.stat(paths[0])  # a missing file is reported before a wrong suffix

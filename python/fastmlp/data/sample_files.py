@@ -93,7 +93,7 @@ class SampleFiles:
             step = file.block_rows or max(1, _BLOCK_BYTES // file.row_bytes)
             for start in range(0, file.samples, step):
                 blocks.append((file, start, min(start + step, file.samples)))
-        ends = np.cumsum([stop - start for _, start, stop in blocks])
+        ends = np.cumsum([stop - start for _, start, stop in blocks], dtype=np.int64)
         object.__setattr__(self, "_blocks", blocks)
         object.__setattr__(self, "_starts", np.concatenate([[0], ends]).tolist())
 

@@ -29,6 +29,12 @@ def holds_tables(directory: str, suffix_of: Callable[[str], str | None]) -> bool
     return bool(suffixes) and not {None, *_NO_PARTS} & set(suffixes)
 
 
+def holds_arrays(directory: str) -> bool:
+    """Return whether a directory holds .npz or .npy files, and no other visible files."""
+    names = _files_in(directory)
+    return bool(names) and all(name.endswith((".npz", ".npy")) for name in names)
+
+
 def _files_in(directory: str) -> list[str]:
     with os.scandir(directory) as entries:
         visible = [entry for entry in entries if not entry.name.startswith((".", "_"))]

@@ -81,8 +81,8 @@ NEARLY_LINEAR: Values = {
     "training": {"epochs": 60, "batch_size": 32},
 }
 
-# Recipes by data set. Directories of images and IDX files get IMAGES, arrays ARRAYS, and all other
-# data TABLES.
+# Recipes by data set. Directories of images and IDX files get IMAGES, arrays and directories of
+# their files ARRAYS, and all other data TABLES.
 RECIPES: dict[str, Values] = {
     "mnist": MNIST,
     "fashion-mnist": MNIST,
@@ -137,8 +137,9 @@ def recipe_for(source: str) -> Values:
     stem = path.removesuffix(".gz")
     if os.path.isdir(path):
         from fastmlp.data.reading import holds_tables
+        from fastmlp.data.shards import holds_arrays
 
-        return TABLES if holds_tables(path) else IMAGES
+        return TABLES if holds_tables(path) else ARRAYS if holds_arrays(path) else IMAGES
     if stem.endswith((".npz", ".npy")):
         return ARRAYS
     return IMAGES if stem.endswith((".idx", "-ubyte")) else TABLES

@@ -41,11 +41,14 @@ class Chunks:
         that begins with the prefix.
     prefix : str
         What messages begin with.
+    several : bool
+        Whether ``y`` is a list with an array for each loss.
     """
 
     source: Source
     check: Check
     prefix: str = ""
+    several: bool = False
 
     @property
     def name(self) -> str:
@@ -83,6 +86,11 @@ class Chunks:
                     batches.append(batch)
                 if sum(len(one.x) for one in batches) >= rows:
                     break
+                # The source may write its next chunk into the memory of this one.
+                batch = Batch(*map(_copied, batch))
+                taken[-1] = tuple(part for part in batch if part is not None)
+                if len(batch.x):
+                    batches[-1] = batch
         finally:
             items.close()
             if isinstance(self.source, OneShot):
@@ -164,7 +172,13 @@ class Chunks:
                 else (type(item).__name__)
             )
             raise TypeError(f"{prefix} {_NO_BATCH}, got a {kind}")
-        batch = Batch(*map(_on_cpu, item))
+        x, y, *weights = map(_on_cpu, item)
+        each_loss = self.several and isinstance(y, (list, tuple))
+        batch = Batch(
+            _array(x),
+            [_array(part) for part in y] if each_loss else _array(y),
+            *map(_array, weights),
+        )
         if not hasattr(batch.x, "__len__") or getattr(batch.x, "ndim", 1) == 0:
             raise TypeError(
                 f"{prefix}: x must be an array of samples, got {type(item[0]).__name__}"
@@ -257,10 +271,25 @@ def _on_cpu(part: Any) -> Any:
     return part
 
 
+def _array(part: Any) -> Any:
+    """Return the array of a list; what makes none is for the check to refuse."""
+    try:
+        return np.asarray(bounded(part)) if isinstance(part, (list, tuple)) else part
+    except (TypeError, ValueError):
+        return part
+
+
+def _copied(part: Any) -> Any:
+    """Return a copy of an array, or of each of a list."""
+    if isinstance(part, (list, tuple)):
+        return [_copied(each) for each in part]
+    return None if part is None else np.array(part)
+
+
 def _joined(parts: Sequence[Any], rows: int) -> Any:
     """Return the first rows of arrays, or of lists with an array for each loss."""
     if any(part is None for part in parts):
         return None
-    if isinstance(parts[0], (list, tuple)) and np.ndim(parts[0][0]) > 0:
+    if isinstance(parts[0], list):
         return [_joined(each, rows) for each in zip(*parts, strict=True)]
     return np.concatenate([np.asarray(bounded(part)) for part in parts])[:rows]

@@ -54,6 +54,13 @@ class Destination:
                 )
             if samples is not None and len(array) != samples:
                 raise self._wrong_rows(name, len(array), f"of the {samples:,} samples")
+        for number, array in enumerate(self._arrays):
+            for earlier, other in enumerate(self._arrays[:number]):
+                if np.may_share_memory(array, other) or _share_file(array, other):
+                    raise ValueError(
+                        f"out[{number}] must not share memory with out[{earlier}]; pass an array "
+                        "for each loss"
+                    )
 
     def require_apart(self, rows: Rows) -> None:
         """Raise ValueError if samples would be overwritten while they are read."""

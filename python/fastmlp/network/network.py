@@ -523,7 +523,7 @@ class Network:
                 rows = core_array(rows, self.dtype)  # one type for all chunks
             return self._data_of(rows, x, y, weights, class_weight, prefix, of_part=True)
 
-        return Chunks(found, check, prefix)
+        return Chunks(found, check, prefix, several=len(self.architecture.losses) > 1)
 
     def _rows_of_source(self, source: Source) -> Iterator[Rows]:
         """Iterate over the samples of a source, chunk by chunk."""

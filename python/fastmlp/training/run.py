@@ -88,6 +88,7 @@ class Run:
         self._model = model
         self.batch_size = batch_size
         self.rule = rule
+        self.threads = threads
         self._shards = shards
         self._arguments = _core_arguments(model, batch_size, rule, threads, self._shards)
         self._run = model._core_run(*self._arguments[1:])

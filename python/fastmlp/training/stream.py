@@ -45,6 +45,11 @@ _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _BUFFER_BYTES = 64 << 20
 _COPIED_BYTES = 4 << 20
 _COMPARED = 10_000  # steps
+_SAID = "it says, had in the first epoch, or would have if all chunks but the last had one size"
+_CURE = (
+    "; an attribute samples tells the number, and without a number, lambda: iter(source) is read "
+    "to its end"
+)
 _PARTS = 16  # of the shuffle buffer, in which samples leave it
 
 
@@ -319,8 +324,8 @@ class Reading:
         left = self.planned.samples - self._read
         if len(block) > left and not self._stream.limit:
             raise ValueError(
-                f"{self._stream.chunks.name} must have {self.planned.samples:,} samples, as it "
-                f"says or had in the first epoch; it has more in epoch {self._epoch + 1}"
+                f"{self._stream.chunks.name} must have {self.planned.samples:,} samples, as "
+                f"{_SAID}; it has more in epoch {self._epoch + 1}{_CURE}"
             )
         first, last = self._read, self._read + min(len(block), left)
         skipped = min(max(self._needed - first, 0), last - first)
@@ -342,12 +347,13 @@ class Reading:
         found = replace(planned, samples=self._read)
         limited = self._stream.limit and found.steps_per_epoch == planned.steps_per_epoch
         if self._read < planned.samples and planned.samples != UNKNOWN and not limited:
-            needed = f"{planned.samples:,} samples, as it says or had in the first epoch"
+            needed, cure = f"{planned.samples:,} samples, as {_SAID}", _CURE
             if self._stream.limit:
                 needed = f"samples for the {planned.steps_per_epoch:,} steps of steps_per_epoch"
+                cure = ""
             raise ValueError(
                 f"{name} must have {needed}; it ended after {self._read:,} in epoch "
-                f"{self._epoch + 1}"
+                f"{self._epoch + 1}{cure}"
             )
         if found.steps_per_epoch == 0:
             raise ValueError(

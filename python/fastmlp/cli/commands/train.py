@@ -77,7 +77,7 @@ fastmlp train big.parquet --target label --stream
 fastmlp train --config runs/001-mnist/config.toml
 fastmlp train --resume runs/001-mnist
 fastmlp train mnist --json --min-accuracy 98% > result.json
-mpiexec -n 4 fastmlp train mnist --shards 12 --threads 1
+mpiexec -n 4 fastmlp train mnist --batch-size 256 --threads 1
 fastmlp train mnist --dry-run"""
 EXIT_CODES = {
     "completed": ExitCode.OK,
