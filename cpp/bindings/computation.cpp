@@ -18,7 +18,7 @@ std::atomic<int> g_computations{0};  // computations whose thread does not sleep
 std::atomic<bool> g_ends{false};
 thread_local int t_computations = 0;  // nested computations of this thread
 thread_local PyThreadState* t_state = nullptr;
-thread_local Arithmetic t_arithmetic = Arithmetic::current();  // of the program, around the innermost computation
+thread_local Arithmetic t_arithmetic = Arithmetic::current();  // of the program, around the innermost computation, until Python runs inside
 thread_local bool t_ends_interpreter = false;
 
 [[noreturn]] void sleep_for_ever() {
@@ -66,7 +66,7 @@ void forget_other_threads() {
 
 bool interpreter_ends() { return g_ends.load() && !t_ends_interpreter; }
 
-Computation::Computation() : outer_(t_arithmetic) {
+Computation::Computation() {
   if (interpreter_ends()) {
     PyEval_SaveThread();
     abandon_computation();
@@ -81,7 +81,6 @@ Computation::~Computation() {
   if (interpreter_ends()) abandon_computation();
   take_gil(state_);
   t_arithmetic.apply();
-  t_arithmetic = outer_;
   --t_computations;
   g_computations.fetch_sub(1);
 }

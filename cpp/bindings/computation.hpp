@@ -27,7 +27,6 @@ class Computation {
 
  private:
   PyThreadState* state_;
-  const Arithmetic outer_;  // of the computation around this one
 };
 
 /// Holds the GIL from construction to destruction, inside a computation and in its calling thread. Meanwhile the thread

@@ -38,12 +38,6 @@ BFLOAT16_MUTATIONS = [
         "    const Range rows",
     ),
     Mutation(
-        "a computation in a callback decides what the program's arithmetic is",
-        "cpp/bindings/computation.cpp",
-        "  t_arithmetic = outer_;",
-        "",
-    ),
-    Mutation(
         "padding of gradients of several losses is what was there before",
         "cpp/ops/loss.cpp",
         "    if (differentiates) clear_padding(doutputs, part.rows);",

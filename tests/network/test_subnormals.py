@@ -206,3 +206,24 @@ def test_a_subnormal_weight_counts_as_zero_in_bfloat16():
         model.weights[0] = np.full((1, 1), 2.0**-126 * (1 - 2.0**-10), np.float32)
         found = model.input_gradients(np.ones((1, 1)), np.ones((1, 1)))
         assert found[0, 0] == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predictions_have_no_subnormal_numbers(dtype):
+    """Of links, of which a probability may be too small, and of layers without a product."""
+    least = np.finfo(dtype).smallest_normal
+    logits = np.linspace(1.2, 0.8, 60) * np.log(least)
+    models = {
+        "softmax": fastmlp.MLP([1, 200], dtype=dtype, input_scale=1),
+        "sigmoid": fastmlp.MLP([1, 60], loss="binary_cross_entropy", dtype=dtype, input_scale=1),
+        "exp": fastmlp.MLP([1, 60], loss="poisson", dtype=dtype, input_scale=1),
+    }
+    for name, model in models.items():
+        model.weights = [np.resize(logits, model.weights[0].shape)]
+        if name == "softmax":  # one output has all of the probability
+            model.biases = [np.where(np.arange(200) == 0, -model.weights[0][0, 0], 0)]
+        ask = model.predict if name == "exp" else model.predict_proba
+        found = ask(np.ones((150, 1), dtype))
+        assert not is_subnormal(found).any(), name
+        assert (found == 0).any(), name
+        assert (found > 0).any(), name
