@@ -12,9 +12,10 @@ __all__ = ["AGREEMENT", "STATUSES", "summary"]
 
 # Losses after the checked epochs may differ by this share of the decrease of the loss. Float32
 # rounding causes differences of 1e-8, and up to 2e-4 if it moves a ReLU across its kink; another
-# order of the samples causes 2e-3 to 3e-2, another momentum 5e-2. Products in bfloat16 cause up to
-# 1.4e-2, so that their orders are checked by tests alone.
-AGREEMENT = {"float32": 1e-3, "float64": 1e-3, "bfloat16": 3e-2}
+# order of the samples causes 2e-3 to 3e-2, another momentum 5e-2. Products in bfloat16 are compared
+# with each other, because they cause up to 4e-2; libraries that round other results to bfloat16, as
+# PyTorch does, differ by up to 5e-3.
+AGREEMENT = {"float32": 1e-3, "float64": 1e-3, "bfloat16": 1e-2}
 
 # "differs": timed, but not the same training; "failed": no complete set of times.
 STATUSES = ("ok", "differs", "failed")
@@ -98,9 +99,14 @@ def _row(row: Row, result: WorkloadResult, peaks: dict[tuple[str, int], float]) 
 
 
 def _agrees(row: Row, result: WorkloadResult) -> bool:
-    """Return whether the loss agrees with the reference: fastmlp, or else the first engine."""
-    losses = [r.loss for r in result.rows if r.loss is not None]
-    reference = next((r.loss for r in result.rows if r.engine == OWN and r.loss), losses[0])
+    """Return whether the loss agrees with that of fastmlp, or else of the first engine.
+
+    The engines that are compared have one type of the factors of products.
+    """
+    types = {r.engine: ENGINES[r.engine].compute_dtype(result.workload) for r in result.rows}
+    alike = [r for r in result.rows if types[r.engine] == types[row.engine] and r.loss is not None]
+    reference = next((r for r in alike if r.engine.startswith(OWN)), alike[0]).loss
     assert row.loss is not None
-    tolerance = AGREEMENT[ENGINES[row.engine].compute_dtype(result.workload)]
+    assert reference is not None
+    tolerance = AGREEMENT[types[row.engine]]
     return abs(row.loss - reference) <= tolerance * abs(result.initial_loss - reference)
