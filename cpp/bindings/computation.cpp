@@ -18,7 +18,8 @@ std::atomic<int> g_computations{0};  // computations whose thread does not sleep
 std::atomic<bool> g_ends{false};
 thread_local int t_computations = 0;  // nested computations of this thread
 thread_local PyThreadState* t_state = nullptr;
-thread_local Arithmetic t_arithmetic = Arithmetic::current();  // of the program, around the innermost computation, until Python runs inside
+// Of the program, around the innermost computation, until Python runs inside.
+thread_local Arithmetic t_arithmetic = Arithmetic::current();
 thread_local bool t_ends_interpreter = false;
 
 [[noreturn]] void sleep_for_ever() {

@@ -82,6 +82,17 @@ def test_bad_arguments(options, error, name):
         plan([10, 5], **options)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_by_default_threads_are_those_of_the_last_training(threads):
+    model, other = fastmlp.MLP([784, 512, 10]), fastmlp.MLP([784, 512, 10])
+    assert other.plan(batch_size=512, threads=threads).threads == threads
+    model.fit(np.zeros((512, 784)), np.arange(512) % 10, epochs=1, batch_size=512, verbose=0,
+              threads=threads)  # fmt: skip
+    assert model.plan().threads == threads
+    assert model.plan(batch_size=256).threads == threads
+    assert model.plan(threads=threads + 1).threads == threads + 1
+
+
 def test_by_default_it_is_that_of_the_last_training():
     model = fastmlp.MLP([5, 8, 3])
     assert (model.plan().batch_size, model.plan().optimizer) == (128, "adam")
