@@ -173,8 +173,8 @@ def as_source_of_samples(value: Any) -> Source | None:
     """
     if isinstance(value, np.ndarray):  # as in most calls
         return None
-    if isinstance(value, (list, tuple)) and all(getattr(x, "ndim", 0) == 2 for x in value):
-        return _Sequence(type(value).__name__, value, sum(map(len, value)))
+    if isinstance(value, list) and all(getattr(x, "ndim", 0) == 2 for x in value):
+        return _Sequence("list", value, sum(map(len, value)))
     source = as_source(value)
     if not isinstance(source, _Sequence):
         return source

@@ -389,6 +389,27 @@ def test_every_option_of_train_reaches_the_model(tiny, tmp_path, name):
     assert changed, "the option makes no difference here, so that this shows nothing"
 
 
+@pytest.mark.parametrize("out", [(), ("--out", "mine")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--optimizer", "lbfgs", "--compute-dtype", "bfloat16"),
+        ("--shards", 2, "--batch-normalization"),
+    ],
+)
+def test_settings_that_are_refused_when_the_training_begins_leave_no_run(
+    tiny, tmp_path, wrong, out
+):
+    done = run("train", tiny, "--epochs", 1, *wrong, *out, cwd=tmp_path)
+    assert done.returncode == 2
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert run("runs", "list", cwd=tmp_path).stdout == ""
+    assert run("train", tiny, "--epochs", 1, "--no-report", *out, cwd=tmp_path).returncode == 0
+    (kept,) = tmp_path.rglob("config.toml")
+    assert run("train", tiny, *wrong, "--out", kept.parent, cwd=tmp_path).returncode == 2
+    assert kept.exists()
+
+
 def test_lbfgs_says_that_it_reached_its_limit(tiny, tmp_path):
     pytest.importorskip("scipy.optimize")
     settings = ("--optimizer", "lbfgs", "--epochs", "1", "--out", "run")

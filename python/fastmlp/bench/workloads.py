@@ -192,7 +192,7 @@ class Start:
         return cls(parameters[:half], parameters[half:], orders, seed)
 
 
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda z: np.maximum(z, 0),
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
@@ -214,7 +214,7 @@ def forward(activation: str, parameters: list[Array], x: Array) -> Array:
     for layer, (w, b) in enumerate(zip(parameters[:half], parameters[half:], strict=True)):
         out = out @ w.astype(x.dtype) + b.astype(x.dtype)
         if layer < half - 1:
-            out = FUNCTIONS[activation](out)
+            out = _FUNCTIONS[activation](out)
     return out
 
 

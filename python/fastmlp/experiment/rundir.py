@@ -155,6 +155,14 @@ class RunDirectory:
         sweep(self.path)
         self.checkpoints.sweep()
 
+    def discard_unless_trained(self) -> None:
+        """Remove the files of a run without an epoch, and its directory if it is empty then."""
+        if self.metrics_path.exists() or self.result_path.exists():
+            return
+        self._remove_old()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     def _remove_old(self) -> None:
         files = (
             self.config_path, self.environment_path, self.metrics_path, self.result_path,

@@ -283,7 +283,7 @@ def _copied(part: Any) -> Any:
     """Return a copy of an array, or of each of a list."""
     if isinstance(part, (list, tuple)):
         return [_copied(each) for each in part]
-    return None if part is None else np.array(part)
+    return None if part is None else np.array(bounded(part))
 
 
 def _joined(parts: Sequence[Any], rows: int) -> Any:

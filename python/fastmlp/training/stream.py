@@ -45,8 +45,8 @@ _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _BUFFER_BYTES = 64 << 20
 _COPIED_BYTES = 4 << 20
 _COMPARED = 10_000  # steps
-_SAID = "it says, had in the first epoch, or would have if all chunks but the last had one size"
-_CURE = (
+_LENGTH = "it says, had in the first epoch, or would have if all chunks but the last had one size"
+_LENGTH_CURE = (
     "; an attribute samples tells the number, and without a number, lambda: iter(source) is read "
     "to its end"
 )
@@ -325,7 +325,7 @@ class Reading:
         if len(block) > left and not self._stream.limit:
             raise ValueError(
                 f"{self._stream.chunks.name} must have {self.planned.samples:,} samples, as "
-                f"{_SAID}; it has more in epoch {self._epoch + 1}{_CURE}"
+                f"{_LENGTH}; it has more in epoch {self._epoch + 1}{_LENGTH_CURE}"
             )
         first, last = self._read, self._read + min(len(block), left)
         skipped = min(max(self._needed - first, 0), last - first)
@@ -347,7 +347,7 @@ class Reading:
         found = replace(planned, samples=self._read)
         limited = self._stream.limit and found.steps_per_epoch == planned.steps_per_epoch
         if self._read < planned.samples and planned.samples != UNKNOWN and not limited:
-            needed, cure = f"{planned.samples:,} samples, as {_SAID}", _CURE
+            needed, cure = f"{planned.samples:,} samples, as {_LENGTH}", _LENGTH_CURE
             if self._stream.limit:
                 needed = f"samples for the {planned.steps_per_epoch:,} steps of steps_per_epoch"
                 cure = ""

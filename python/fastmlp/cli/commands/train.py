@@ -190,7 +190,11 @@ def _run(request: Request, state: State, group: Group | None) -> int:
         # Written last, because config.toml marks a directory as a run, which needs its digests.
         run.write_json(run.environment_path, runner.facts(experiment))
         run.write_config(experiment.config)
-        return _train(request, state, experiment, model, run, None, group)
+        try:
+            return _train(request, state, experiment, model, run, None, group)
+        except ConfigError:  # of settings that are checked only when the training begins
+            run.discard_unless_trained()
+            raise
 
 
 def _require_shareable(config: Config, request: Request) -> None:
