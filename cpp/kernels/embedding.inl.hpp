@@ -314,7 +314,7 @@ struct PiecewiseLinearBasis {
       const Vec<T> upper = bin.last ? infinity : bin.upper;
       for (std::int64_t at = 0; at < vectors * kLanes<T>; at += kLanes<T>) {
         const Vec<T> x = load(memory.x + at);
-        const Vec<T> derivative = (x > lower) & (x <= upper) ? bin.derivative : Vec<T>{};
+        const Vec<T> derivative = ((x > lower) & (x <= upper)) ? bin.derivative : Vec<T>{};
         store(memory.dx + at, fma(derivative, load(memory.delta + k * kEmbeddedRows + at), load(memory.dx + at)));
       }
     }

@@ -255,19 +255,15 @@ static void gemm_tn(const Product<E>& product, Sum<E>* result, const std::int32_
 template <typename T, int kStep>
 static inline void exchange_blocks(Vec<T> (&row)[kLanes<T>]) {
   if constexpr (kStep >= 1) {
-    Bits<T> upper;
-    Bits<T> lower;
-    for (int lane = 0; lane < kLanes<T>; ++lane) {
-      upper[lane] = (lane & kStep) != 0 ? kLanes<T> + lane - kStep : lane;
-      lower[lane] = (lane & kStep) != 0 ? kLanes<T> + lane : lane + kStep;
-    }
+    const auto upper = [](int lane) constexpr { return (lane & kStep) != 0 ? kLanes<T> + lane - kStep : lane; };
+    const auto lower = [](int lane) constexpr { return (lane & kStep) != 0 ? kLanes<T> + lane : lane + kStep; };
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes<T>; ++i) {
       if ((i & kStep) != 0) continue;
       const Vec<T> a = row[i];
       const Vec<T> b = row[i + kStep];
-      row[i] = __builtin_shuffle(a, b, upper);
-      row[i + kStep] = __builtin_shuffle(a, b, lower);
+      row[i] = shuffle<T>(a, b, upper);
+      row[i + kStep] = shuffle<T>(a, b, lower);
     }
     exchange_blocks<T, kStep / 2>(row);
   }

@@ -168,7 +168,7 @@ static inline Vec<T> log(Vec<T> x) {
   const Vec<T> result = log_of_scaled<T>(k, scaled.m - splat<T>(1));
   const Vec<T> infinity = splat<T>(static_cast<T>(__builtin_inf()));
   const Vec<T> special = x == 0 ? -infinity : (x == infinity ? x : splat<T>(static_cast<T>(__builtin_nan(""))));
-  return (x > 0) & (x < infinity) ? result : special;
+  return ((x > 0) & (x < infinity)) ? result : special;
 }
 
 /// e^x - 1 for x <= 0.
@@ -195,8 +195,8 @@ static inline Vec<T> log1p(Vec<T> x) {
   const Vec<T> result = log_of_scaled<T>(scaled.k, f);
   const Vec<T> infinity = splat<T>(static_cast<T>(__builtin_inf()));
   const Vec<T> edge = x == -1 ? -infinity : splat<T>(static_cast<T>(__builtin_nan("")));
-  const Vec<T> special = (x == 0) | (x == infinity) ? x : edge;
-  return (x > -1) & (x < infinity) & (x != 0) ? result : special;
+  const Vec<T> special = ((x == 0) | (x == infinity)) ? x : edge;
+  return ((x > -1) & (x < infinity) & (x != 0)) ? result : special;
 }
 
 /// log(1 + e^x).

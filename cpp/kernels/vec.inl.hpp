@@ -1,6 +1,9 @@
 // SIMD vectors of one instruction set, written with the compiler's vector types. Included by table.inl.hpp only.
 // Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES, overloads of fma, sqrt and convert (bytes to scalars) for both vector
 // types, and multiply_words: the 64-bit products of the low halves of 64-bit lanes.
+#include <cstddef>
+#include <cstdint>
+#include <utility>
 
 namespace fastmlp::FASTMLP_ISA {
 
@@ -102,15 +105,28 @@ struct Lanes16 {
   }
 };
 
+/// Lane i of the result is lane source(i) of a, followed by b.
+template <typename T, typename Source, std::size_t... kLane>
+static inline Vec<T> shuffle(Vec<T> a, Vec<T> b, Source source, std::index_sequence<kLane...>) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, source(static_cast<int>(kLane))...);
+#else  // GCC 11
+  return __builtin_shuffle(a, b, Bits<T>{source(static_cast<int>(kLane))...});
+#endif
+}
+template <typename T, typename Source>
+static inline Vec<T> shuffle(Vec<T> a, Vec<T> b, Source source) {
+  return shuffle<T>(a, b, source, std::make_index_sequence<kLanes<T>>());
+}
+
 /// Combines lane i with lane i + kStep, then + kStep / 2, ..., + 1; lane 0 holds the result.
 template <typename T, int kStep, typename Combine>
 static inline Vec<T> combine_halves(Vec<T> v, Combine combine) {
   if constexpr (kStep == 0) {
     return v;
   } else {
-    Bits<T> upper;
-    for (int lane = 0; lane < kLanes<T>; ++lane) upper[lane] = (lane + kStep) % kLanes<T>;
-    return combine_halves<T, kStep / 2>(combine(v, __builtin_shuffle(v, upper)), combine);
+    const Vec<T> upper = shuffle<T>(v, v, [](int lane) constexpr { return (lane + kStep) % kLanes<T>; });
+    return combine_halves<T, kStep / 2>(combine(v, upper), combine);
   }
 }
 
