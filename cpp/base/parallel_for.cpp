@@ -1,17 +1,17 @@
 #include "base/parallel_for.hpp"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <thread>
 
 #include "base/spin.hpp"
+#include "base/system.hpp"
 
 namespace fastmlp {
 namespace {
@@ -61,21 +61,19 @@ class Helpers {
 
  private:
   bool add_thread() {
-    pthread_t thread;
-    pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes) != 0) return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    const bool created = pthread_create(&thread, &attributes, help, this) == 0;
-    pthread_attr_destroy(&attributes);
-    count_ += created;
-    return created;
+    try {
+      std::thread([this] { help(); }).detach();
+    } catch (const std::exception&) {  // no thread, or no memory for it
+      return false;
+    }
+    ++count_;
+    return true;
   }
 
-  static void* help(void* argument) {
-    Helpers& helpers = *static_cast<Helpers*>(argument);
+  [[noreturn]] void help() {
     for (std::uint32_t seen = 0;;) {
       int worker = 0;
-      Job* job = helpers.join(seen, worker);
+      Job* job = join(seen, worker);
       job->run(worker);
       job->inside.fetch_sub(1, std::memory_order_release);  // from here on the job may be gone
     }
@@ -121,7 +119,7 @@ Helpers* all_helpers() {
 
 void install_parallel_for_fork_handler() {
   // The helpers of the parent, whose lock may be held, are left alone.
-  static const int installed = pthread_atfork(nullptr, nullptr, [] { g_helpers.store(nullptr); });
+  static const bool installed = at_fork(nullptr, [] { g_helpers.store(nullptr); });
   (void)installed;
 }
 
@@ -136,7 +134,7 @@ void parallel_for(int threads, std::int64_t blocks, BlockFunction function, void
     if (spin < kSpins) {
       relax();
     } else {
-      sched_yield();
+      std::this_thread::yield();
     }
   }
 }

@@ -1,37 +1,24 @@
 #include "base/team.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
-#include <cstdio>
-#include <memory>
+#include <thread>
 
 #include "base/spin.hpp"
+#include "base/system.hpp"
 
 namespace fastmlp {
 namespace {
 
-/// CPUs granted by the cgroup (v2) quota, or a large number when there is none.
-int read_quota_cpus() {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/sys/fs/cgroup/cpu.max", "re"),
-                                                             [](std::FILE* f) { return f ? std::fclose(f) : 0; });
-  double quota = 0;
-  double period = 0;
-  if (!file || std::fscanf(file.get(), "%lf %lf", &quota, &period) != 2 || period <= 0) return 1 << 20;
-  return std::max(1, static_cast<int>(std::ceil(quota / period)));
-}
-
 /// Reads the quota at most once a second: that takes longer than a small prediction.
-int quota_cpus() {
+int current_quota() {
   using Clock = std::chrono::steady_clock;
   static std::atomic<Clock::rep> next{0};
   static std::atomic<int> last{1};
   const Clock::rep now = Clock::now().time_since_epoch().count();
   if (now >= next.load(std::memory_order_acquire)) {
-    last.store(read_quota_cpus(), std::memory_order_relaxed);
+    last.store(quota_processors(), std::memory_order_relaxed);
     next.store(now + Clock::duration(std::chrono::seconds{1}).count(), std::memory_order_release);
   }
   return last.load(std::memory_order_relaxed);
@@ -39,7 +26,7 @@ int quota_cpus() {
 
 }  // namespace
 
-int available_threads() { return std::max(1, std::min(runtime_threads(), quota_cpus())); }
+int available_threads() { return std::max(1, std::min(runtime_threads(), current_quota())); }
 
 void Barrier::wait() {
   if (threads_ == 1) return;
@@ -53,7 +40,7 @@ void Barrier::wait() {
     if (spin < kSpins) {
       relax();
     } else {
-      sched_yield();
+      std::this_thread::yield();
     }
   }
 }

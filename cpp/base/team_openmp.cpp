@@ -1,20 +1,14 @@
 // Teams of OpenMP threads. libgomp ends the process when it cannot create a thread, so this file first creates as many
 // threads itself as libgomp would have to create.
 #include <omp.h>
-#include <pthread.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cctype>
 #include <cstdlib>
-#include <ctime>
-#include <memory>
-#include <new>
 #include <optional>
 
+#include "base/system.hpp"
 #include "base/team.hpp"
 
 namespace fastmlp {
@@ -51,53 +45,6 @@ std::size_t stack_bytes() {
 /// Read at program start, as libgomp does.
 const std::size_t g_stack_bytes = stack_bytes();
 
-/// One trial thread. It waits until all trial threads exist, then ends.
-struct Trial {
-  pthread_t thread;
-  pthread_mutex_t* gate;
-  pid_t id;
-};
-
-void* wait_at_gate(void* argument) {
-  auto* trial = static_cast<Trial*>(argument);
-  trial->id = static_cast<pid_t>(syscall(SYS_gettid));
-  pthread_mutex_lock(trial->gate);
-  pthread_mutex_unlock(trial->gate);
-  return nullptr;
-}
-
-/// A joined thread counts against the limits of the system until the kernel has removed it.
-void wait_until_forgotten(pid_t id) {
-  constexpr int kMostWaits = 2000;
-  const timespec pause{0, 50000};
-  for (int i = 0; i < kMostWaits && syscall(SYS_tgkill, getpid(), id, 0) == 0; ++i) {
-    if (i > 10) nanosleep(&pause, nullptr);
-    sched_yield();
-  }
-}
-
-/// How many of `wanted` additional threads the system can create.
-int creatable_threads(int wanted) {
-  const std::unique_ptr<Trial[]> trials(new (std::nothrow) Trial[static_cast<std::size_t>(wanted)]);
-  pthread_attr_t attributes;
-  if (!trials || pthread_attr_init(&attributes) != 0) return 0;
-  // If this size is refused the default stays, as in libgomp.
-  if (g_stack_bytes > 0) pthread_attr_setstacksize(&attributes, g_stack_bytes);
-  pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-  pthread_mutex_lock(&gate);
-  int created = 0;
-  for (; created < wanted; ++created) {
-    Trial& trial = trials[static_cast<std::size_t>(created)];
-    trial.gate = &gate;
-    if (pthread_create(&trial.thread, &attributes, wait_at_gate, &trial) != 0) break;
-  }
-  pthread_mutex_unlock(&gate);
-  for (int i = 0; i < created; ++i) pthread_join(trials[static_cast<std::size_t>(i)].thread, nullptr);
-  for (int i = 0; i < created; ++i) wait_until_forgotten(trials[static_cast<std::size_t>(i)].id);
-  pthread_attr_destroy(&attributes);
-  return created;
-}
-
 /// The threads that libgomp keeps for the calling thread after its last team.
 struct Pool {
   int threads = 1;
@@ -111,7 +58,7 @@ int safe_threads(int wanted) {
   const std::uint32_t forks = g_forks.load(std::memory_order_relaxed);
   if (t_pool.forks != forks) t_pool = {1, forks};
   if (wanted <= t_pool.threads) return wanted;
-  return t_pool.threads + creatable_threads(wanted - t_pool.threads);
+  return t_pool.threads + creatable_threads(wanted - t_pool.threads, g_stack_bytes);
 }
 
 void run_alone(TeamFunction function, void* context) {
@@ -130,7 +77,7 @@ void install_fork_handler() {
     omp_pause_resource_all(omp_pause_soft);
     g_forks.fetch_add(1, std::memory_order_relaxed);
   };
-  static const int installed = pthread_atfork(release, nullptr, nullptr);
+  static const bool installed = at_fork(release, nullptr);
   (void)installed;
 }
 

@@ -1,5 +1,6 @@
 // _core.kernels: every kernel family on plain arrays, through the ops and layouts that training uses. Buffers that a
-// kernel must overwrite hold NaN before, so that tests notice an element that it leaves out.
+// kernel must overwrite hold NaN before, so that tests notice an element that it leaves out. Products are computed as
+// in a training, without subnormal numbers.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/arithmetic.hpp"
 #include "base/team.hpp"
 #include "bindings/array_args.hpp"
 #include "bindings/embedding_kernels.hpp"
@@ -94,6 +96,7 @@ Array<T> gemm_nn(const Array<T>& x, const Array<T>& w, int threads, std::int64_t
   std::vector<T> bias(static_cast<std::size_t>(weights.panels().count() * kernels.panel));
   const DenseLayer<T> layer{.weights = weights.panels(), .bias = bias.data()};
   run_team(threads, [&](const Worker& worker) {
+    const WithoutSubnormals arithmetic;
     const Range rows = even_share(x.shape(0), worker.index, worker.count);
     if (rows.size() == 0) return;
     for_depth_blocks(x.shape(1), block_panels * kernels.panel, [&](Range depth) {
@@ -125,6 +128,7 @@ Array<T> gemm_tn(const Array<T>& x, const Array<T>& dz, int threads, std::int64_
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads),
                                         nan_scratch<T>(std::int64_t{kernels.panel} * kernels.panel));
   run_team(threads, [&](const Worker& worker) {
+    const WithoutSubnormals arithmetic;
     dense_backward_weights(kernels, layer, {input.panels()}, {gradient.panels()},
                            even_share(weight_blocks({input.panels()}, layer), worker.index, worker.count),
                            std::max<std::int64_t>(block_panels, 1), sink,
@@ -151,6 +155,7 @@ Array<T> gemm_nt(const Array<T>& dz, const Array<T>& w, int threads, std::int64_
   const std::int64_t block = kernels.panel * (by_rows ? dz.shape(1) : kernels.panel);
   std::vector<std::vector<T>> scratches(static_cast<std::size_t>(threads), nan_scratch<T>(transposed + block));
   run_team(threads, [&](const Worker& worker) {
+    const WithoutSubnormals arithmetic;
     const Range rows = even_share(dz.shape(0), worker.index, worker.count);
     if (rows.size() == 0) return;
     T* scratch = scratches[static_cast<std::size_t>(worker.index)].data();

@@ -4,29 +4,32 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "kernels/cpu.hpp"
+
 namespace fastmlp {
 
 // Defined by the isa_*.cpp that the build includes.
+#define FASTMLP_TABLES(isa)                      \
+  namespace isa {                                \
+  extern const KernelTable<float> kTableFloat;   \
+  extern const KernelTable<double> kTableDouble; \
+  extern const Bfloat16Kernels kBfloat16;        \
+  }
 #if FASTMLP_X86
 namespace avx512_bf16 {
 extern const Bfloat16Kernels kBfloat16;
-}  // namespace avx512_bf16
-namespace avx512 {
-extern const KernelTable<float> kTableFloat;
-extern const KernelTable<double> kTableDouble;
-extern const Bfloat16Kernels kBfloat16;
-}  // namespace avx512
-namespace avx2 {
-extern const KernelTable<float> kTableFloat;
-extern const KernelTable<double> kTableDouble;
-extern const Bfloat16Kernels kBfloat16;
-}  // namespace avx2
+}
+FASTMLP_TABLES(avx512)
+FASTMLP_TABLES(avx2)
 #endif
-namespace generic {
-extern const KernelTable<float> kTableFloat;
-extern const KernelTable<double> kTableDouble;
-extern const Bfloat16Kernels kBfloat16;
-}  // namespace generic
+#if FASTMLP_NEON
+FASTMLP_TABLES(neon)
+#endif
+#if FASTMLP_SVE
+FASTMLP_TABLES(sve256)
+FASTMLP_TABLES(sve512)
+#endif
+FASTMLP_TABLES(generic)
 
 namespace {
 
@@ -38,27 +41,23 @@ struct Isa {
   const Bfloat16Kernels* bfloat16;
 };
 
-#if FASTMLP_X86
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
-
-bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-
-/// Processors of Intel take two cycles for vdpbf16ps, 64 flop, in which their two multiply-add units do 128.
-bool has_fast_avx512_bf16() { return has_avx512_bf16() && !__builtin_cpu_is("intel"); }
-#endif
-
 // In order of preference: of a name that occurs twice, the first place that the CPU supports counts. A new instruction
 // set is one isa_*.cpp and one line here.
 const Isa kIsas[] = {
 #if FASTMLP_X86
-    {"avx512_bf16", has_fast_avx512_bf16, &avx512::kTableFloat, &avx512::kTableDouble, &avx512_bf16::kBfloat16},
-    {"avx512", has_avx512, &avx512::kTableFloat, &avx512::kTableDouble, &avx512::kBfloat16},
-    {"avx512_bf16", has_avx512_bf16, &avx512::kTableFloat, &avx512::kTableDouble, &avx512_bf16::kBfloat16},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kTableFloat,
-     &avx2::kTableDouble, &avx2::kBfloat16},
+    {"avx512_bf16", [] { return cpu().has_fast_bf16; }, &avx512::kTableFloat, &avx512::kTableDouble,
+     &avx512_bf16::kBfloat16},
+    {"avx512", [] { return cpu().avx512; }, &avx512::kTableFloat, &avx512::kTableDouble, &avx512::kBfloat16},
+    {"avx512_bf16", [] { return cpu().avx512_bf16; }, &avx512::kTableFloat, &avx512::kTableDouble,
+     &avx512_bf16::kBfloat16},
+    {"avx2", [] { return cpu().avx2; }, &avx2::kTableFloat, &avx2::kTableDouble, &avx2::kBfloat16},
+#endif
+#if FASTMLP_SVE
+    {"sve512", [] { return cpu().sve_bytes == 64; }, &sve512::kTableFloat, &sve512::kTableDouble, &sve512::kBfloat16},
+    {"sve256", [] { return cpu().sve_bytes == 32; }, &sve256::kTableFloat, &sve256::kTableDouble, &sve256::kBfloat16},
+#endif
+#if FASTMLP_NEON
+    {"neon", [] { return true; }, &neon::kTableFloat, &neon::kTableDouble, &neon::kBfloat16},
 #endif
     {"generic", [] { return true; }, &generic::kTableFloat, &generic::kTableDouble, &generic::kBfloat16},
 };

@@ -13,9 +13,12 @@ constexpr bool kDotsPairs = false;
 template <typename E>
 constexpr bool kHasHalves = std::is_same_v<E, Pair> && !kDotsPairs;
 
-/// Rows of the largest register tile. Both halves of b occupy registers.
+/// Rows of the largest register tile. Both halves of b occupy registers, and the halves of a are taken by vectors.
 template <typename E>
-constexpr int kTileRows = (FASTMLP_ACCUMULATORS - (kHasHalves<E> ? 1 : 0)) / kVectors<E>;
+constexpr int kTileRows = [] {
+  const int rows = (FASTMLP_ACCUMULATORS - (kHasHalves<E> ? 1 : 0)) / kVectors<E>;
+  return kHasHalves<E> && rows > kLanes<E> ? kLanes<E> : rows;
+}();
 
 /// A vector of pairs as two vectors of floats.
 struct PairHalves {

@@ -84,6 +84,62 @@ static inline __attribute__((always_inline)) void halves_steps(std::int64_t dept
   }
 }
 
+#ifdef FASTMLP_WIDE_SUMS
+/// tile_steps where fma is computed in double: the sums stay there, rounded to float after each step. Returns false,
+/// with the sums as they were, if one of the roundings may have been the second of a sum midway between two floats.
+/// Subnormal results must be flushed.
+template <int Rows, int Vectors, Walk kWalk>
+static inline bool wide_steps(std::int64_t depth, const float* a, std::int64_t row, const float* b,
+                              const std::int32_t* b_rows, Vec<float> (&acc)[Rows][Vectors]) {
+  constexpr int kSteps = 32;  // of a that are widened at a time
+  constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<float>;
+  constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<float> : 1;
+  constexpr int kGroup = Vectors % 2 == 0 ? 2 : 1;  // vectors whose sums fit into registers
+  DoubleLanes broadcast[kSteps][Rows];
+  WordLanes4 midways{};
+  Vec<float> sums[Rows][Vectors];
+  __builtin_memcpy(sums, acc, sizeof sums);
+  a += row * kRowStep;
+  for (std::int64_t begin = 0; begin < depth; begin += kSteps) {
+    const std::int64_t steps = depth - begin < kSteps ? depth - begin : kSteps;
+    for (std::int64_t k = 0; k < steps; ++k, a += kDepthStep) {
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) broadcast[k][i] = static_cast<double>(a[i * kRowStep]) - DoubleLanes{};
+    }
+    for (int j = 0; j < Vectors; j += kGroup) {
+      WideLanes wide[Rows][kGroup];
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+        for (int g = 0; g < kGroup; ++g) wide[i][g] = widened(sums[i][j + g]);
+      }
+      for (std::int64_t k = 0; k < steps; ++k) {
+        const float* b_row = row_of_b<float, kWalk>(b, b_rows, begin + k) + j * kLanes<float>;
+#pragma GCC unroll 2
+        for (int g = 0; g < kGroup; ++g) {
+          const WideLanes lanes = widened(load(b_row + g * kLanes<float>));
+#pragma GCC unroll 16
+          for (int i = 0; i < Rows; ++i) {
+            const DoubleLanes low = broadcast[k][i] * lanes.low + wide[i][g].low;
+            const DoubleLanes high = broadcast[k][i] * lanes.high + wide[i][g].high;
+            midways |= midway(low) | midway(high);
+            wide[i][g] = {rounded_to_floats(low), rounded_to_floats(high)};
+          }
+        }
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 2
+        for (int g = 0; g < kGroup; ++g) sums[i][j + g] = narrowed(wide[i][g]);
+      }
+    }
+  }
+  if (any((BitLanes)midways)) return false;
+  __builtin_memcpy(acc, sums, sizeof sums);
+  return true;
+}
+#endif
+
 /// `depth` steps of a Rows x Vectors register tile. Row i of a starts kRowStep elements after row i - 1; one step
 /// of the depth is kDepthStep elements. `row` is the first of the panel of a, along whose columns a may be read.
 template <typename E, int Rows, int Vectors, Walk kWalk>
@@ -93,19 +149,37 @@ static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth,
   if constexpr (kHasHalves<E>) {
     return halves_steps<Rows, Vectors, kWalk>(depth, a, row, b, b_rows, acc);
   } else {
+#ifdef FASTMLP_WIDE_SUMS
+    if constexpr (std::is_same_v<E, float>) {
+      if (flushes_subnormals() && wide_steps<Rows, Vectors, kWalk>(depth, a, row, b, b_rows, acc)) return;
+    }
+#endif
     constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<E>;
     constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<E> : 1;
     a += row * kRowStep;
     for (std::int64_t k = 0; k < depth; ++k, a += kDepthStep) {
       const E* b_row = row_of_b<E, kWalk>(b, b_rows, k);
-      Vec<E> lanes[Vectors];
-#pragma GCC unroll 8
-      for (int j = 0; j < Vectors; ++j) lanes[j] = load(b_row + j * kLanes<E>);
+      // The operand of which the tile has fewer vectors stays in registers.
+      if constexpr (Rows < Vectors) {
+        Vec<E> broadcast[Rows];
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
-        const Vec<E> broadcast = splat<E>(a[i * kRowStep]);
+        for (int i = 0; i < Rows; ++i) broadcast[i] = splat<E>(a[i * kRowStep]);
 #pragma GCC unroll 8
-        for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<E>(broadcast, lanes[j], acc[i][j]);
+        for (int j = 0; j < Vectors; ++j) {
+          const Vec<E> lanes = load(b_row + j * kLanes<E>);
+#pragma GCC unroll 16
+          for (int i = 0; i < Rows; ++i) acc[i][j] = multiply_add<E>(broadcast[i], lanes, acc[i][j]);
+        }
+      } else {
+        Vec<E> lanes[Vectors];
+#pragma GCC unroll 8
+        for (int j = 0; j < Vectors; ++j) lanes[j] = load(b_row + j * kLanes<E>);
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i) {
+          const Vec<E> broadcast = splat<E>(a[i * kRowStep]);
+#pragma GCC unroll 8
+          for (int j = 0; j < Vectors; ++j) acc[i][j] = multiply_add<E>(broadcast, lanes[j], acc[i][j]);
+        }
       }
     }
   }

@@ -1,9 +1,6 @@
 // SIMD vectors of one instruction set, written with the compiler's vector types. Included by table.inl.hpp only.
 // Requires FASTMLP_ISA, FASTMLP_VECTOR_BYTES, overloads of fma, sqrt and convert (bytes to scalars) for both vector
 // types, and multiply_words: the 64-bit products of the low halves of 64-bit lanes.
-#include <cstddef>
-#include <cstdint>
-#include <utility>
 
 namespace fastmlp::FASTMLP_ISA {
 
@@ -105,18 +102,30 @@ struct Lanes16 {
   }
 };
 
+/// The numbers of lanes 0, 1, ... as part of a type.
+template <int... kLane>
+struct LaneList {};
+template <int kCount, int... kLane>
+static constexpr auto lane_list() {
+  if constexpr (kCount == 0) {
+    return LaneList<kLane...>{};
+  } else {
+    return lane_list<kCount - 1, kCount - 1, kLane...>();
+  }
+}
+
 /// Lane i of the result is lane source(i) of a, followed by b.
-template <typename T, typename Source, std::size_t... kLane>
-static inline Vec<T> shuffle(Vec<T> a, Vec<T> b, Source source, std::index_sequence<kLane...>) {
+template <typename T, typename Source, int... kLane>
+static inline Vec<T> shuffle(Vec<T> a, Vec<T> b, Source source, LaneList<kLane...>) {
 #if __has_builtin(__builtin_shufflevector)
-  return __builtin_shufflevector(a, b, source(static_cast<int>(kLane))...);
+  return __builtin_shufflevector(a, b, source(kLane)...);
 #else  // GCC 11
-  return __builtin_shuffle(a, b, Bits<T>{source(static_cast<int>(kLane))...});
+  return __builtin_shuffle(a, b, Bits<T>{source(kLane)...});
 #endif
 }
 template <typename T, typename Source>
 static inline Vec<T> shuffle(Vec<T> a, Vec<T> b, Source source) {
-  return shuffle<T>(a, b, source, std::make_index_sequence<kLanes<T>>());
+  return shuffle<T>(a, b, source, lane_list<kLanes<T>>());
 }
 
 /// Combines lane i with lane i + kStep, then + kStep / 2, ..., + 1; lane 0 holds the result.

@@ -205,10 +205,8 @@ def copied_sources(tree: Path) -> None:
         shutil.copytree(ROOT / part, tree / part, ignore=ignored)
     # What matters here is not the speed of the result but that of its build.
     text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    for wanted, replacement in (("-O3", "-O0"), ("^(x86_64|amd64)$", "^none$")):
-        assert text.count(wanted) == 1
-        text = text.replace(wanted, replacement)
-    (tree / "CMakeLists.txt").write_text(text, encoding="utf-8")
+    assert "-O3" in text
+    (tree / "CMakeLists.txt").write_text(text.replace("-O3", "-O0"), encoding="utf-8")
 
 
 def apply(tree: Path, place: Place) -> None:
@@ -227,7 +225,7 @@ def apply(tree: Path, place: Place) -> None:
 def built(tree: Path) -> None:
     cmakedir = run(sys.executable, "-m", "pybind11", "--cmakedir", cwd=tree).strip()
     run(
-        "cmake", "-S", ".", "-B", "build",
+        "cmake", "-S", ".", "-B", "build", "-DFASTMLP_FOR_X86=OFF", "-DFASTMLP_FOR_ARM=OFF",
         *(["-G", "Ninja"] if shutil.which("ninja", path=path()) else []),
         f"-DPython_EXECUTABLE={sys.executable}", f"-Dpybind11_DIR={cmakedir}",
         *(["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache", path=path()) else []),

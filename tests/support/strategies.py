@@ -14,7 +14,7 @@ LOSSES = ("softmax_cross_entropy", "mse")
 ALL_ACTIVATIONS = tuple(reference_activations.DEFAULT_PARAMETERS)
 ALL_LOSSES = tuple(reference_losses.LOSSES)
 DTYPES = ("float32", "float64")
-ISAS = ("generic", "avx2", "avx512", "avx512_bf16")
+ISAS = ("generic", "avx2", "avx512", "avx512_bf16", "neon", "sve256", "sve512")
 
 # Register tiles are 3 to 14 rows high and panels 16 or 32 columns wide, depending on ISA and dtype,
 # so these lie on, just below and just above every edge a tile can have.
