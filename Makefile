@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short ci
+.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short wheel ci
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,14 +43,14 @@ chart:  ## draw the chart of README.md from the tables of benchmarks/README.md
 	$(BIN)/python benchmarks/chart.py
 
 lint:  ## ruff, mypy, clang-format
-	$(BIN)/ruff check python tests benchmarks examples
-	$(BIN)/ruff format --check python tests benchmarks examples
+	$(BIN)/ruff check python tests benchmarks examples packaging
+	$(BIN)/ruff format --check python tests benchmarks examples packaging
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 format:  ## format the sources
-	$(BIN)/ruff format python tests benchmarks examples
-	$(BIN)/ruff check --fix python tests benchmarks examples
+	$(BIN)/ruff format python tests benchmarks examples packaging
+	$(BIN)/ruff check --fix python tests benchmarks examples packaging
 	$(BIN)/clang-format -i $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -68,6 +68,9 @@ trust:  ## attack every promise of docs/trust.md and count the results: about 25
 
 trust-short:  ## the same in 3 minutes, without builds
 	PYTHONPATH=tests $(BIN)/python -m trust --short $(if $(SEED),--seed $(SEED))
+
+wheel:  ## build the wheel of this machine twice, compare, repair and try it; it stays in dist/
+	$(PYTHON) packaging/linux_wheel.py
 
 ci:  ## run what continuous integration runs
 	bash .ci/run
