@@ -9,6 +9,7 @@ import http.server
 import io
 import os
 import pickle
+import subprocess
 import sysconfig
 import tarfile
 import threading
@@ -108,17 +109,12 @@ def package_index(folder, password=None):
 def python_without_pip(folder):
     """Make a virtual environment that has the packages of this one except pip."""
     venv.create(folder, with_pip=False, symlinks=True)
-    path = functools.partial(sysconfig.get_path, vars={"base": str(folder)}, scheme="venv")
-    if "venv" not in sysconfig.get_scheme_names():  # before Python 3.11
-        path = functools.partial(
-            sysconfig.get_path, vars={"base": str(folder), "platbase": str(folder)}
-        )
-    site = Path(path("purelib"))
-    for key in ("purelib", "platlib"):
-        for entry in os.scandir(sysconfig.get_path(key)):
-            if entry.name.startswith(("pip", "fastmlp")) or entry.name.endswith(".pth"):
-                continue
-            if not (site / entry.name).exists():
+    python = folder / "bin" / "python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(subprocess.check_output([python, "-I", "-c", code], text=True).strip())
+    for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in os.scandir(place):
+            if not entry.name.startswith(("pip", "fastmlp")) and not entry.name.endswith(".pth"):
                 (site / entry.name).symlink_to(entry.path)
     (site / "fastmlp").symlink_to(Path(fastmlp.__file__).parent)
-    return Path(path("scripts")) / "python"
+    return python
