@@ -71,14 +71,11 @@ def wheel_of(sdist: Path, folder: Path, tools: Path) -> Path:
 
 
 def run_tests(folder: Path, used: Path, sdist: Path) -> None:
-    """Run the tests of the source distribution on the installed wheel, away from the sources."""
-    shutil.unpack_archive(sdist, folder / "source")
-    (source,) = (folder / "source").iterdir()
-    for name in ("tests", "docs", "pyproject.toml"):
-        shutil.move(source / name, folder)
-    shutil.rmtree(folder / "source")
+    """Run the tests of the source distribution, whose package is not on the path, on the wheel."""
+    shutil.unpack_archive(sdist, folder)
+    (source,) = folder.iterdir()
     environ = os.environ | {"OMP_NUM_THREADS": "1"}
-    run(used / "python", "-m", "pytest", "-q", "-p", "no:benchmark", cwd=folder, env=environ)
+    run(used / "python", "-m", "pytest", "-q", "-p", "no:benchmark", cwd=source, env=environ)
 
 
 def environment(folder: Path, *requirements: str) -> Path:
