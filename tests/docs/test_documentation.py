@@ -21,7 +21,7 @@ DOCUMENTS = sorted(
 )
 SOURCES = [
     path.relative_to(ROOT).as_posix()
-    for folder in ("cpp", "python", "tests", "benchmarks", "examples")
+    for folder in ("cpp", "python", "tests", "benchmarks", "examples", "packaging")
     for path in (ROOT / folder).rglob("*")
     if "__pycache__" not in path.parts
 ]
