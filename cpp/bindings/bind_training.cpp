@@ -35,6 +35,7 @@ template <typename T>
 struct Run {
   std::shared_ptr<Network<T>> network;
   Trainer<T> trainer;
+  std::mutex averages_use;  // of the averages, which a thread may move while others only read the network
 
   Run(std::shared_ptr<Network<T>> owner, std::int64_t batch_size, const std::string& optimizer, int threads,
       std::int64_t shards, std::int64_t first_shard, std::int64_t last_shard)
@@ -49,13 +50,10 @@ py::tuple split_names(const Plan& plan) {
   return py::tuple(names);
 }
 
-/// Returns (threads, splits, steps, seconds per step) of the plans that the run has taken so far.
+/// Returns (threads, splits, steps, seconds per step) of the plans that a run has taken so far.
 template <typename T>
-py::tuple tried_plans(const Run<T>& run) {
-  const std::shared_lock lock(run.network->use, std::try_to_lock);
+py::tuple tried_plans(const RunState<T>& state) {
   py::list tried;
-  if (!lock.owns_lock()) return py::tuple(tried);  // a thread trains, and writes the times
-  const RunState<T>& state = run.trainer.state();
   for (std::size_t i = 0; i < state.plans.size(); ++i) {
     const PlanTimes& times = state.trials.times()[i];
     if (times.steps == 0) continue;
@@ -65,17 +63,20 @@ py::tuple tried_plans(const Run<T>& run) {
   return py::tuple(tried);
 }
 
+/// While a thread trains, which writes the times: the plan with which the training began, and no times.
 template <typename T>
-py::dict plan_of(const Run<T>& run) {
+py::dict plan_of(Run<T>& run) {
   const RunState<T>& state = run.trainer.state();
-  const Plan& plan = state.plans[state.trials.current()];
+  const std::shared_lock lock(run.network->use, std::try_to_lock);
+  const bool rests = lock.owns_lock();
+  const Plan& plan = state.plans[rests ? state.trials.current() : 0];
   const Mlp<T>& mlp = run.network->mlp;
   py::list transposes_weights;
   for (const bool transposes : plan.transposes_weights) transposes_weights.append(transposes);
   py::dict result;
   result["threads"] = plan.threads;
   result["splits"] = split_names(plan);
-  result["tried"] = tried_plans(run);
+  result["tried"] = rests ? tried_plans(state) : py::tuple();
   result["transposes_weights"] = py::tuple(transposes_weights);
   result["own_input"] = plan.own_input;
   result["barriers"] = plan.threads > 1 ? count_barriers(make_step(mlp.spec(), plan, {}, {})) : 0;
@@ -86,7 +87,8 @@ py::dict plan_of(const Run<T>& run) {
   result["panel"] = mlp.kernels().panel;
   result["tile_rows"] = mlp.kernels().tile_rows;
   result["parameter_bytes"] = mlp.parameter_elements() * static_cast<std::int64_t>(sizeof(T));
-  result["run_bytes"] = run.trainer.state().memory.bytes();
+  const std::lock_guard averages_lock(run.averages_use);
+  result["run_bytes"] = state.memory.bytes();
   return result;
 }
 
@@ -256,6 +258,10 @@ py::dict run_epoch(Run<T>& run, const py::object& x, const py::list& y, const py
       call_inside(progress, py::make_tuple(state.samples_done, state.weight_sum, state.loss_sum, state.correct));
     });
   };
+  if (request.settings.moves_averages()) {
+    const std::lock_guard averages_lock(run.averages_use);
+    run.trainer.state().memory.require_averages();
+  }
   EpochResult result;
   {
     const Computation computation;
@@ -341,6 +347,7 @@ void set_position(RunState<T>& state, const std::array<double, kPositionFields>&
 template <typename T>
 py::dict training_state(Run<T>& run, bool with_start) {
   const auto lock = lock_shared(*run.network);
+  const std::lock_guard averages_lock(run.averages_use);
   const RunState<T>& state = run.trainer.state();
   py::dict result;
   const auto add = [&](const T* arrays) {
@@ -497,6 +504,7 @@ void register_training_types(py::module_& module, const char* run_name, const ch
           "average",
           [](Run<T>& run, double decay) {
             const auto lock = lock_shared(*run.network);
+            const std::lock_guard averages_lock(run.averages_use);
             run.trainer.average(decay);
           },
           py::arg("decay"))

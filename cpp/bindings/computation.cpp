@@ -1,12 +1,13 @@
 #include "bindings/computation.hpp"
 
-#include <cxxabi.h>
-#include <pthread.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
-#include <ctime>
+#include <thread>
+#ifdef __GLIBCXX__
+#include <cxxabi.h>
+#endif
+
+#include "base/system.hpp"
 
 namespace fastmlp::bindings {
 namespace {
@@ -23,7 +24,7 @@ thread_local Arithmetic t_arithmetic = Arithmetic::current();
 thread_local bool t_ends_interpreter = false;
 
 [[noreturn]] void sleep_for_ever() {
-  for (;;) pause();
+  for (;;) std::this_thread::sleep_for(std::chrono::hours{1});
 }
 
 /// Called without the GIL. Locks and memory of the thread's computations are not released.
@@ -52,8 +53,7 @@ void end_computations() {
   const auto limit = std::chrono::steady_clock::now() + kLongestWait;
   const pybind11::gil_scoped_release release;
   while (g_computations.load() > t_computations && std::chrono::steady_clock::now() < limit) {
-    const timespec pause{0, 500000};
-    nanosleep(&pause, nullptr);
+    std::this_thread::sleep_for(std::chrono::microseconds{500});
   }
 }
 
@@ -113,7 +113,7 @@ pybind11::object call_inside(const pybind11::object& function, const pybind11::t
 }
 
 void register_computations() {
-  static const int installed = pthread_atfork(nullptr, nullptr, forget_other_threads);
+  static const bool installed = at_fork(nullptr, forget_other_threads);
   (void)installed;
   pybind11::module_::import("atexit").attr("register")(pybind11::cpp_function(end_computations));
 }

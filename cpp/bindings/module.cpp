@@ -27,13 +27,16 @@ double peak_flops(int threads, double seconds, const std::string& isa, const std
 
 }  // namespace
 
-PYBIND11_MODULE(_core, module) {
+// Locks of the core, not the GIL, protect networks and runs. Its threads and its hooks are those of a process, so that a
+// second interpreter in it cannot have them.
+PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters::not_supported()) {
   using namespace fastmlp;
   module.doc() = "The C++ core of fastmlp. Use the package fastmlp instead.";
   install_fork_handler();
   install_parallel_for_fork_handler();
   bindings::register_computations();
-  active_isa();  // an impossible FASTMLP_ISA fails at import
+  const std::string slow = slowness();  // an impossible FASTMLP_ISA fails here
+  if (!slow.empty() && PyErr_WarnEx(PyExc_RuntimeWarning, slow.c_str(), 1) != 0) throw py::error_already_set();
   module.def("isas", [] { return py::tuple(py::cast(available_isas())); });
   module.def("active_isa", [] { return active_isa(); });
   module.def("available_threads", available_threads);

@@ -96,6 +96,18 @@ const std::string& active_isa() {
   return active;
 }
 
+std::string slowness() {
+#if defined(__x86_64__) && !defined(__FMA__)
+  if (active_isa() != "generic") return "";
+  const std::string slow = "fastmlp computes by its generic kernels, about 20 times slower than those for AVX2: ";
+  if (!cpu().avx2) return slow + "this CPU has no AVX2 with FMA";
+  if (available_isas().size() > 1) return slow + "FASTMLP_ISA is generic; unset it";
+  return slow + "this build has no others; install a wheel, or build fastmlp with GCC or Clang for x86-64";
+#else
+  return "";
+#endif
+}
+
 namespace {
 
 const Isa& isa_of(const std::string& name) { return find_isa(name.empty() ? active_isa() : name, "isa"); }

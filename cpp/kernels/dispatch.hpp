@@ -15,6 +15,9 @@ std::vector<std::string> available_isas();
 /// unknown or not supported by this CPU. Decided at the first call.
 const std::string& active_isa();
 
+/// Why the active kernels are many times slower than those of other instruction sets, with the cure; else empty.
+std::string slowness();
+
 /// Returns the kernels of the named instruction set, of the active one for an empty name; throws
 /// std::invalid_argument for an unknown name.
 template <typename T>
