@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from fastmlp._locks import try_lock
+from fastmlp._system import is_alive, open_flags, replace, sync_directory, sync_file
 from fastmlp.errors import FormatError
 
 __all__ = [
     "append",
     "atomic_write",
     "created",
-    "is_locked",
     "open_regular_file",
     "read_regular_file",
     "remove_unfinished",
     "sweep",
     "text_path",
-    "try_lock",
 ]
 
 # Names may have 255 bytes; the temporary name adds about 40 to the part that it keeps.
@@ -62,10 +62,10 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview | Iterab
     target = os.path.realpath(os.fspath(path))
     _refuse_special_target(target, os.fspath(path))
     directory, name = os.path.split(target)
-    stem = os.fsdecode(os.fsencode(name)[:_MAX_STEM_BYTES])
+    stem = os.fsencode(name)[:_MAX_STEM_BYTES].decode(sys.getfilesystemencoding(), "ignore")
     temporary = os.path.join(directory, f".{stem}.tmp.{os.getpid()}.{os.urandom(6).hex()}")
     sweep(directory, stem)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | open_flags("O_NOFOLLOW")
     try:
         _unfinished.add(temporary)
         try:
@@ -79,18 +79,18 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | memoryview | Iterab
                 _write_all(descriptor, piece)
             # After a failed fsync the kernel may have dropped the dirty pages and marked them
             # clean, so a second try on this descriptor could succeed without the data on disk.
-            os.fsync(descriptor)
+            sync_file(descriptor)
         except BaseException:
             _close_quietly(descriptor)
             raise
         os.close(descriptor)  # NFS reports a full disk here
-        os.replace(temporary, target)
+        replace(temporary, target)
     except BaseException:
         _unlink_quietly(temporary)
         raise
     finally:
         _unfinished.discard(temporary)
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
 @contextlib.contextmanager
@@ -134,68 +134,20 @@ def sweep(directory: str | os.PathLike[str], name: str | None = None) -> None:
         return
     for entry in found:
         match = _TEMPORARY.fullmatch(entry)
-        if match is None or (name is not None and match[1] != name) or _is_alive(int(match[2])):
+        if match is None or (name is not None and match[1] != name) or is_alive(int(match[2])):
             continue
         path = os.path.join(os.fspath(directory), entry)
         with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                if try_lock(descriptor):
-                    os.unlink(path)
-            finally:
-                os.close(descriptor)
+            if _is_abandoned(path):
+                os.unlink(path)
 
 
-def try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Lock an open file or directory, without waiting; False where another process holds it.
-
-    The lock ends when the descriptor is closed, and so at the latest with the process.
-
-    Parameters
-    ----------
-    descriptor : int
-    shared : bool
-        Other shared locks may exist at the same time.
-
-    Raises
-    ------
-    OSError
-        The file system has no locks.
-    """
+def _is_abandoned(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | open_flags("O_NOFOLLOW", "O_NONBLOCK"))
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def is_locked(directory: str | os.PathLike[str]) -> bool:
-    """Whether a process holds a directory; never on a file system without locks.
-
-    Raises
-    ------
-    OSError
-        The directory cannot be opened.
-    """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # A shared lock: two processes that look at once do not take each other for a holder.
-        return not try_lock(descriptor, shared=True)
-    except OSError:
-        return False
+        return try_lock(descriptor)
     finally:
-        os.close(descriptor)
-
-
-def _is_alive(process: int) -> bool:
-    """Whether this machine runs the process; a new file may not be locked yet."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
+        os.close(descriptor)  # before the file is removed, as Windows wants it
 
 
 def append(path: str | os.PathLike[str], data: bytes) -> None:
@@ -208,7 +160,7 @@ def append(path: str | os.PathLike[str], data: bytes) -> None:
     OSError
         Nothing was written, or on a full disk only a part.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | open_flags()
     descriptor = os.open(path, flags, 0o666)
     try:
         _write_all(descriptor, data)
@@ -270,7 +222,7 @@ def open_regular_file(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, 
     name = os.fspath(path)
     try:
         # Without O_NONBLOCK, opening a FIFO without a writer would wait forever.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        descriptor = os.open(name, os.O_RDONLY | open_flags("O_NONBLOCK", "O_NOCTTY"))
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket
             raise FormatError(f"{name}: not a regular file") from error
@@ -326,19 +278,6 @@ def _close_quietly(descriptor: int) -> None:
 def _unlink_quietly(path: str) -> None:
     with contextlib.suppress(OSError):  # the error that led here is the one to report
         os.unlink(path)
-
-
-def _sync_directory(directory: str) -> None:
-    """Make the rename durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems cannot sync a directory; the rename is all they offer.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def text_path(name: str, path: object) -> str:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastmlp import _core
+from fastmlp._system import cpu_name
 from fastmlp._version import __version__
 
 __all__ = ["info"]
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def info() -> dict[str, Any]:
@@ -47,5 +38,5 @@ def info() -> dict[str, Any]:
         "openmp": _core.openmp,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
     }

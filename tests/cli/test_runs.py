@@ -6,15 +6,17 @@ import json
 import os
 import pty
 import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from fastmlp._files import is_locked
 from fastmlp.cli import main
 from fastmlp.cli.commands.runs import differences, summary_of
+from fastmlp.experiment.locking import LOCK_NAME, is_in_use
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.settings import resolve
 from support.cli_process import TIMEOUT, command, environment, read_terminal, run
@@ -98,19 +100,33 @@ def test_each_state_of_a_run(runs):
     assert rows["002-iris"]["value"] is None
 
 
-def test_two_that_look_do_not_take_each_other_for_a_training(runs):
-    import fcntl
-
+def test_many_that_look_do_not_take_each_other_for_a_training(runs):
     made = make_run(runs / "001-iris")
-    descriptor = os.open(made.path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    assert not is_locked(made.path)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert is_locked(made.path)
-    os.close(descriptor)
-    assert not is_locked(made.path)
-    with made.locked():  # looking left no lock behind
-        assert is_locked(made.path)
+    made.path.joinpath(LOCK_NAME).touch()  # as a process leaves it that was killed
+    look = (
+        "import sys, pathlib; from fastmlp.experiment.locking import is_in_use; "
+        "print(sum(is_in_use(pathlib.Path(sys.argv[1])) for _ in range(20000)))"
+    )
+    command = [sys.executable, "-c", look, str(made.path)]
+    looking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    while any(process.poll() is None for process in looking):
+        with made.locked():  # whoever begins is not stopped by those who look
+            pass
+        made.path.joinpath(LOCK_NAME).touch()
+        time.sleep(0.05)
+    held = [int(process.communicate()[0]) for process in looking]
+    assert sum(held) <= 2, held  # a process may sleep for long while it looks
+
+
+def test_looking_at_a_run_changes_nothing(runs):
+    made = make_run(runs / "001-iris")
+    before = sorted(made.path.iterdir())
+    assert not is_in_use(made.path)
+    assert sorted(made.path.iterdir()) == before
+    with made.locked():
+        assert is_in_use(made.path)
+    assert not is_in_use(made.path)
+    assert sorted(made.path.iterdir()) == before
 
 
 def test_sorting(runs, call):

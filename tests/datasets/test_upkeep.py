@@ -1,19 +1,19 @@
 """The cache in the user's hands: `verify` and `clear`."""
 
-import fcntl
 import os
 import pickle
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 
 import pytest
 
 from fastmlp import datasets
+from fastmlp._locks import LockFile
 from fastmlp.datasets import cache as cache_module
-from fastmlp.datasets.cache import cache_directory, lock_path
+from fastmlp.datasets.cache import cache_directory, interprocess_lock, lock_path
+from support.systems import needs_proc
 from support.tiny_archive import ARCHIVE, NAME, TINY_CIFAR, sha, write_archive
 from support.tiny_dataset import (
     GZ,
@@ -87,7 +87,7 @@ def test_clear_removes_one_set_and_nothing_else(tmp_path):
     (cache / "link").symlink_to(own)
     size = sum(map(len, RAW.values())) + 10
     assert datasets.clear(spec) == size
-    assert sorted(path.name for path in cache.parent.iterdir()) == [".tiny-2.lock", "tiny-2"]
+    assert sorted(path.name for path in cache.parent.iterdir()) == ["tiny-2"]
     assert sorted(path.name for path in other.iterdir()) == sorted(RAW)
     assert sorted(path.name for path in own.iterdir()) == sorted(RAW)
     assert datasets.clear(spec) == 0
@@ -119,14 +119,15 @@ def test_clear_refuses_the_directory_that_the_user_named(named, monkeypatch):
 def test_clear_during_a_fetch(monkeypatch):
     cache = write_set(cache_directory("tiny"))
     monkeypatch.setattr(cache_module, "CLEAR_WAIT_SECONDS", 0.1)
-    with open(lock_path(cache), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with interprocess_lock(cache) as held:
+        assert held
         with pytest.raises(OSError, match="another process fetches this set"):
             datasets.clear(TINY)
         assert len(list(cache.iterdir())) == 4
     assert datasets.clear(TINY) > 0
 
 
+@needs_proc
 @pytest.mark.parametrize("removed", ["directory and lock", "directory", "lock"])
 def test_fetch_that_waited_for_a_clear_fills_the_cache(removed):
     """Who waited for the lock of a removed cache must not go on with that lock."""
@@ -138,8 +139,9 @@ def test_fetch_that_waited_for_a_clear_fills_the_cache(removed):
     """
     cache = cache_directory("tiny")
     cache.mkdir(parents=True)
-    with loopback_server() as server, open(lock_path(cache), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = LockFile(lock_path(cache))
+    assert lock.acquire(0)
+    with loopback_server() as server:
         argument = pickle.dumps(replace(TINY, mirrors=(serve(server),))).hex()
         with subprocess.Popen(
             [sys.executable, "-W", "error", "-c", textwrap.dedent(script), argument],
@@ -152,12 +154,12 @@ def test_fetch_that_waited_for_a_clear_fills_the_cache(removed):
                 cache.rmdir()
             if "lock" in removed:
                 lock_path(cache).unlink()
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            lock.release()
             output, _ = process.communicate(timeout=60)
     assert (process.returncode, output.strip()) == (0, str(cache))
     assert sorted(path.name for path in cache.iterdir()) == sorted(RAW)
     assert datasets.path(TINY) == cache
-    assert lock_path(cache).exists()
+    assert not lock_path(cache).exists()
 
 
 def wait_for_open_file(process_id, path):
@@ -166,4 +168,4 @@ def wait_for_open_file(process_id, path):
         os.path.realpath(os.path.join(descriptors, name)) == str(path)
         for name in os.listdir(descriptors)
     ):
-        time.sleep(0.01)
+        pass  # it is open for a moment only, again and again

@@ -361,8 +361,8 @@ MUTATIONS = [
     Mutation(
         "lock not taken",
         "python/fastmlp/experiment/locking.py",
-        "        return try_lock(descriptor)\n",
-        "        return True\n",
+        "    if not held:\n",
+        "    if False:\n",
     ),
     Mutation(
         "overwrite of a run in use",

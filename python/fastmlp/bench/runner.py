@@ -62,10 +62,12 @@ class Process:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        # In its own session the child receives no Ctrl-C; the parent ends its process group.
+        # In its own session, on Windows in its own group, the child receives no Ctrl-C; the parent
+        # ends its processes.
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            text=True, start_new_session=True,
+            encoding="utf-8", start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )  # fmt: skip
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -119,7 +121,10 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+            if sys.platform == "win32":  # which ends no group
+                self._child.kill()
+            else:
+                os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait(CLOSE_SECONDS)
         self._reader.join(CLOSE_SECONDS)
         self._child.stdout.close()

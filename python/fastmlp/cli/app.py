@@ -176,10 +176,10 @@ def _standard_streams() -> Iterator[None]:
     """Give a process without standard output or error one that discards everything."""
     with contextlib.ExitStack() as stack:
         if sys.stdout is None:
-            nowhere = stack.enter_context(open(os.devnull, "w"))
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stdout(nowhere))
         if sys.stderr is None:
-            nowhere = stack.enter_context(open(os.devnull, "w"))
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(nowhere))
         stack.enter_context(contextlib.redirect_stderr(cast("Any", _Lenient(sys.stderr))))
         yield

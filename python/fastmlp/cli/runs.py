@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fastmlp.model import MLP
 
 __all__ = [
+    "MARKS",
     "held",
     "load_own_data",
     "load_own_folds",
@@ -48,6 +49,8 @@ __all__ = [
     "suggest_prediction",
 ]
 
+# Files by which a directory is a run, of one network or of networks on folds.
+MARKS = ("config.toml", "cross-validation.json")
 _NUMBERED = re.compile(r"([0-9]+)-")
 
 
@@ -70,7 +73,7 @@ def run_paths(parent: str | os.PathLike[str]) -> list[Path]:
 
 def _is_run(path: Path) -> bool:
     """Return whether a directory holds a run, of one network or of networks on folds."""
-    return any(map(os.path.isfile, (path / "config.toml", path / "cross-validation.json")))
+    return any(os.path.isfile(path / name) for name in MARKS)
 
 
 def _place(path: Path) -> tuple[bool, int, str, str]:

@@ -8,6 +8,8 @@ ended and models are saved. Where an exception would be lost, other ways lead to
 - Within a finalizer, which drops exceptions, it is raised again after it.
 - Once the command is finished, a signal hastens the end of the process and changes nothing else.
 
+On Windows, Ctrl-Break and the end of the terminal (SIGBREAK) count as SIGTERM.
+
 This module is loaded before all others and imports nothing that takes time.
 """
 
@@ -30,11 +32,17 @@ if TYPE_CHECKING:  # as in fastmlp/__init__.py
 __all__ = ["Signals", "Terminated", "ends_in_order", "postponed", "raise_now", "stop_counting"]
 
 _NAMES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+if sys.platform == "win32":
+    _NAMES[signal.SIGBREAK] = _NAMES[signal.SIGTERM]
+    _ALARM = signal.SIGINT  # the only one that ends a sleep
+else:
+    _ALARM = signal.SIGALRM
 _IMPORT = "<frozen importlib._bootstrap>"
 _AGAIN_SECONDS = 0.01
 _REPORT_SECONDS = 0.5
 _in_order = 0
 _postponed = 0
+_is_late = False
 
 
 class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, it is not an error
@@ -65,7 +73,7 @@ def postponed() -> Iterator[None]:
 
 def raise_now() -> None:
     """Raise the exception of a signal that was postponed."""
-    while signal.getitimer(signal.ITIMER_REAL)[0]:
+    while _is_late:
         time.sleep(_AGAIN_SECONDS / 10)
 
 
@@ -94,6 +102,7 @@ class Signals:
         self._code: int | None = None
         self._raises = False
         self._ends = False
+        self._own = 0  # signals of this process to itself that the counting thread has yet to see
         self._reporting, self._reported = _thread.allocate_lock(), _thread.allocate_lock()
         self._reported.acquire()
 
@@ -106,7 +115,8 @@ class Signals:
             for number in _NAMES:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     signal.signal(number, self._arrived)
-            signal.signal(signal.SIGALRM, self._again)
+            if _ALARM not in _NAMES:
+                signal.signal(_ALARM, self._again)
         except ValueError:  # only the main thread may
             return
         sys.unraisablehook = self._unraisable
@@ -123,7 +133,7 @@ class Signals:
 
     def exception(self) -> BaseException:
         """Return the exception of the first signal."""
-        return Terminated() if self.first == signal.SIGTERM else KeyboardInterrupt()
+        return KeyboardInterrupt() if self.first in (None, signal.SIGINT) else Terminated()
 
     def failed(self, error: BaseException) -> int:
         """Report the exception of a signal, or what became of it, and return the exit code."""
@@ -137,6 +147,9 @@ class Signals:
         if os.getpid() != self._process:  # a process that was forked
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        if number == _ALARM and _is_late:
+            self._again(number, frame)
+            return
         if self._ends:  # this handler interrupts the report, after which the process ends
             return
         if self.first is not None or self._code is not None:
@@ -145,6 +158,8 @@ class Signals:
         self._deliver(frame)
 
     def _again(self, _number: int, frame: FrameType | None) -> None:
+        global _is_late
+        _is_late = False
         self._deliver(frame)
 
     def _deliver(self, frame: FrameType | None) -> None:
@@ -165,7 +180,18 @@ class Signals:
             sys.__unraisablehook__(problem)
 
     def _later(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        """Call `_again` in the main thread in a moment, also where that thread then sleeps."""
+        global _is_late
+        _is_late = True
+        if sys.platform == "win32":  # has no timers
+            self._own += 1
+            _thread.start_new_thread(self._send_again, ())
+        else:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+
+    def _send_again(self) -> None:
+        time.sleep(_AGAIN_SECONDS)
+        signal.raise_signal(_ALARM)
 
     def _end_now(self) -> None:
         """End the process, whatever it is doing."""
@@ -191,7 +217,7 @@ class Signals:
 
     def _ignore(self) -> None:
         """The interpreter, which is about to end, restores the default of other handlers."""
-        for number in (*_NAMES, signal.SIGALRM):  # an alarm of `_later` may still come
+        for number in (*_NAMES, _ALARM):  # an alarm of `_later` may still come
             if signal.getsignal(number) in (self._arrived, self._again):
                 signal.signal(number, signal.SIG_IGN)
 
@@ -199,14 +225,18 @@ class Signals:
         """Let a thread count signals: handlers wait while the main thread computes in C."""
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             reader, writer = os.pipe()
-            os.set_blocking(writer, False)
+            if sys.platform != "win32":
+                os.set_blocking(writer, False)
+                os.register_at_fork(after_in_child=stop_counting)
             signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-            os.register_at_fork(after_in_child=stop_counting)
             _thread.start_new_thread(self._count, (reader,))
 
     def _count(self, reader: int) -> None:
         count = 0
         while number := os.read(reader, 1):
+            if self._own and number[0] == _ALARM:
+                self._own -= 1
+                continue
             count += number[0] in _NAMES
             if count == 2 or (count and self._code is not None):
                 self.first = self.first or number[0]

@@ -7,9 +7,9 @@ Arrow, from which this process takes them, so that neither holds the table twice
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -202,7 +202,15 @@ def decode(path: str, kind: str, folder: str, wanted: list[str] | None, sink: An
 
 
 def _limit_memory(path: str) -> None:
-    """End this process, instead of others, if the file makes it take more than it can need."""
+    """End this process, instead of others, if the file makes it take more than it can need.
+
+    Windows has no such limits, and macOS does not keep that of memory; there the declared sizes,
+    which are checked before anything is decoded, and the time limit must do.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     most = most_bytes_from(os.path.getsize(path))
     for limit, size in (
@@ -211,7 +219,10 @@ def _limit_memory(path: str) -> None:
     ):
         _, hard = resource.getrlimit(limit)
         if hard == resource.RLIM_INFINITY or size < hard:
-            resource.setrlimit(limit, (size, hard))
+            with contextlib.suppress(
+                ValueError
+            ):  # macOS refuses a limit below what it maps already
+                resource.setrlimit(limit, (size, hard))
 
 
 def _write_parts(

@@ -6,12 +6,13 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from fastmlp._bytes import sha256
-from fastmlp._files import atomic_write, read_regular_file, try_lock
+from fastmlp._files import atomic_write, read_regular_file
+from fastmlp._locks import LockFile
 from fastmlp.datasets.cifar import (
     ExtractedArchive,
     PackedArchive,
@@ -39,7 +40,6 @@ __all__ = [
 
 FETCH_WAIT_SECONDS = 900.0
 CLEAR_WAIT_SECONDS = 5.0
-_LOCK_POLL_SECONDS = 0.05
 _STALE_SECONDS = 3600.0
 
 # A verified file of a set, in memory.
@@ -139,56 +139,22 @@ def interprocess_lock(directory: Path, wait_seconds: float = FETCH_WAIT_SECONDS)
     atomically, so that work without the lock is only repeated, never damaged. The system releases
     the lock of a process that dies.
     """
-    descriptor = _acquire(directory, time.monotonic() + wait_seconds)
-    if descriptor is None:
+    lock = LockFile(lock_path(directory))
+    held = False
+    with suppress(OSError):
+        os.makedirs(directory.parent, exist_ok=True)
+        held = lock.acquire(wait_seconds)
+    if not held:
         yield False
         return
     try:
+        # Only now, because `clear_cache` removes it while others wait for the lock.
+        with suppress(OSError):
+            os.makedirs(directory, exist_ok=True)
         _remove_stale(directory)
         yield True
     finally:
-        os.close(descriptor)
-
-
-def _acquire(directory: Path, deadline: float) -> int | None:
-    """Return a descriptor that holds the lock of an existing directory, or None."""
-    lock = lock_path(directory)
-    while True:
-        try:
-            os.makedirs(directory, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-        except OSError:
-            return None
-        held = current = False
-        try:
-            held = _lock_until(descriptor, deadline)
-            # `clear_cache` removes the lock file, possibly the one that this process waited for.
-            current = held and directory.is_dir() and _is_open_as(lock, descriptor)
-        finally:
-            if not current:
-                os.close(descriptor)
-        if current:
-            return descriptor
-        if not held:
-            return None
-
-
-def _lock_until(descriptor: int, deadline: float) -> bool:
-    try:
-        while not try_lock(descriptor):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_LOCK_POLL_SECONDS)
-    except OSError:
-        return False
-    return True
-
-
-def _is_open_as(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except OSError:
-        return False
+        lock.release()
 
 
 def _remove_stale(directory: Path) -> None:
@@ -266,7 +232,6 @@ def clear_cache(spec: DatasetSpec) -> int:
             )
         freed = _bytes_below(directory)
         shutil.rmtree(directory)  # follows no links
-        lock.unlink()
     return freed
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastmlp._files import atomic_write, read_regular_file, sweep
 from fastmlp.errors import FormatError
+from fastmlp.experiment.locking import is_empty
 
 __all__ = ["first_difference", "has_begun", "read_json", "write_definition"]
 
@@ -43,7 +44,7 @@ def has_begun(path: Path, wanted: Mapping[str, Any], what: str) -> bool:
             raise ValueError(f"{directory}: holds another {what}: {other}")
         return True
     sweep(directory)
-    if directory.is_dir() and any(directory.iterdir()):
+    if directory.is_dir() and not is_empty(directory):
         raise ValueError(f"{directory}: is not empty, and holds no {what}")
     return False
 

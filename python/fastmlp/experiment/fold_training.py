@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import IO, Any
 
 from fastmlp.errors import DivergedError, FormatError
 from fastmlp.experiment.folds import Fold, Plan, fold_experiment
@@ -34,9 +36,11 @@ _FINISHED = ("completed", "stopped_early", "time_limit")
 # A worker whose parent was killed ends at once, but not before this can be seen.
 _WAIT_SECONDS = 10.0
 _START = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from fastmlp.experiment.fold_training import work; work(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[1:]; "
+    "from fastmlp.experiment.fold_training import work; work()"
 )
+# Windows lets nothing interrupt a wait without an end.
+_LOOK_SECONDS = 0.1
 
 Listener = Callable[[Fold], object]
 
@@ -173,51 +177,104 @@ class _Failure:
     message: str
 
 
-@dataclass(frozen=True)
 class _Worker:
-    """A process and the connection to it; its standard input ends when this process ends."""
+    """A process that trains folds: it gets them by standard input and answers by standard output.
 
-    process: subprocess.Popen[bytes]
-    connection: Connection
+    Parameters
+    ----------
+    answers : queue.SimpleQueue
+        Where pairs of the worker and its answer go; the last answer of a worker is `_ENDED`.
+    """
+
+    def __init__(self, answers: queue.SimpleQueue[tuple[_Worker, object]]) -> None:
+        self._answers = answers
+        # On Windows a new process does not ignore Ctrl-C because this one does.
+        group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+        command = [sys.executable, "-c", _START, *sys.path]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, creationflags=group)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def send(self, message: bytes) -> None:
+        """Send a pickled object."""
+        assert self._process.stdin is not None
+        # The answers of a worker that has ended tell it.
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(message)
+            self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            for answer in _objects(self._process.stdout):
+                self._answers.put((self, answer))
+        finally:
+            self._answers.put((self, _ENDED))
+
+    def end_of(self, fold: Fold) -> WorkerError:
+        """Return the error of a worker that has ended while it trained a fold."""
+        code = self._process.wait()
+        how = f"ended with code {code}"
+        if code < 0:
+            name = signal.Signals(-code).name
+            how = f"was ended by signal {-code} ({name})"
+            if name == "SIGKILL":
+                how += ", as the system does when memory runs out; fewer processes need less"
+        return WorkerError(f"{fold.label}: its process {how}")
+
+    def terminate(self) -> None:
+        """Begin to end the process."""
+        self._process.terminate()
+
+    def close(self) -> None:
+        """Wait for the end of the process."""
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            with contextlib.suppress(OSError):  # of what a write to an ended process left over
+                stream.close()
+
+
+_ENDED = object()
+
+
+def _objects(stream: IO[bytes]) -> Iterator[object]:
+    """Read pickled objects until the stream ends."""
+    with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+        while True:
+            yield pickle.load(stream)
 
 
 def _train_in_processes(
     plan: Plan, folds: Sequence[Fold], directory: Path, count: int, listener: Listener
 ) -> None:
     waiting = list(reversed(folds))
-    with _workers(plan, directory, count) as workers:
-        idle = {worker.connection: worker for worker in workers}
-        running: dict[Connection, Fold] = {}
-        while waiting or running:
-            for connection in list(idle):
-                if waiting and connection not in running:
-                    running[connection] = waiting.pop()
-                    _send(connection, running[connection])
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)
-                fold = running[ready]
-                _raise_failure(_receive(idle[ready], fold))
-                del running[ready]
-                listener(fold)
+    answers: queue.SimpleQueue[tuple[_Worker, object]] = queue.SimpleQueue()
+    running: dict[_Worker, Fold] = {}
+    with _workers(plan, directory, count, answers) as workers:
+        for worker in workers:
+            running[worker] = waiting.pop()
+            worker.send(pickle.dumps(running[worker]))
+        while running:
+            worker, answer = _next(answers)
+            fold = running.pop(worker)
+            if answer is _ENDED:
+                raise worker.end_of(fold)
+            _raise_failure(answer)
+            if waiting:
+                running[worker] = waiting.pop()
+                worker.send(pickle.dumps(running[worker]))
+            listener(fold)
 
 
-def _send(connection: Connection, message: object) -> None:
-    # `_receive` raises the error of a worker that has ended.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        connection.send(message)
-
-
-def _receive(worker: _Worker, fold: Fold) -> object:
-    try:
-        return worker.connection.recv()
-    except (EOFError, ConnectionResetError):
-        code = worker.process.wait()
-    how = f"ended with code {code}"
-    if code < 0:
-        how = f"was ended by signal {-code} ({signal.Signals(-code).name})"
-        if code == -signal.SIGKILL:
-            how += ", as the system does when memory runs out; fewer processes need less"
-    raise WorkerError(f"{fold.label}: its process {how}")
+def _next(
+    answers: queue.SimpleQueue[tuple[_Worker, object]],
+) -> tuple[_Worker, object]:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return answers.get(timeout=_LOOK_SECONDS)
 
 
 def _raise_failure(message: object) -> None:
@@ -232,51 +289,62 @@ def _raise_failure(message: object) -> None:
 
 
 @contextlib.contextmanager
-def _workers(plan: Plan, directory: Path, count: int) -> Iterator[list[_Worker]]:
+def _workers(
+    plan: Plan, directory: Path, count: int, answers: queue.SimpleQueue[tuple[_Worker, object]]
+) -> Iterator[list[_Worker]]:
     """Start worker processes that know the plan; end them on exit."""
     workers: list[_Worker] = []
     try:
         with interrupts_ignored():
-            workers += (_started() for _ in range(count))
+            workers += (_Worker(answers) for _ in range(count))
+        message = pickle.dumps((plan, directory))
         for worker in workers:
-            _send(worker.connection, (plan, directory))
+            worker.send(message)
         yield workers
     finally:
         for worker in workers:
-            worker.connection.close()
-            worker.process.terminate()
+            worker.terminate()
         for worker in workers:
-            worker.process.wait()
-            assert worker.process.stdin is not None
-            worker.process.stdin.close()
-
-
-def _started() -> _Worker:
-    connection, other = Pipe()
-    descriptor = other.fileno()
-    process = subprocess.Popen(
-        [sys.executable, "-c", _START, str(descriptor), *sys.path],
-        pass_fds=(descriptor,),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    other.close()  # an open copy here would hide the end of the worker
-    return _Worker(process, connection)
+            worker.close()
 
 
 # ---------------------------------------------------------------- in a worker
 
 
-def work(descriptor: int) -> None:
-    """Train the folds that are received from a connection until it is closed."""
+def work() -> None:
+    """Train the folds that come from standard input; it ends as the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")  # the parent process has issued the same warnings
-    connection = Connection(descriptor)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        plan, directory = connection.recv()
+    answers = _taken_output()
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(messages,), daemon=True).start()
+    plan, directory = messages.get()
+    with contextlib.suppress(OSError):
         while True:
-            connection.send(_attempt(plan, connection.recv(), directory))
+            pickle.dump(_attempt(plan, messages.get(), directory), answers)
+            answers.flush()
+    os._exit(1)
+
+
+def _taken_output() -> IO[bytes]:
+    """Return standard output as a stream for answers; what else is printed vanishes."""
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
+
+
+def _receive(messages: queue.SimpleQueue[Any]) -> None:
+    try:
+        # Not through `sys.stdin`, whose lock this thread would hold at the end of the interpreter.
+        with open(0, "rb", closefd=False) as stream:
+            for message in _objects(stream):
+                messages.put(message)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
 
 
 def _attempt(plan: Plan, fold: Fold, directory: Path) -> _Failure | None:
@@ -288,11 +356,3 @@ def _attempt(plan: Plan, fold: Fold, directory: Path) -> _Failure | None:
                 return _Failure(kind.__name__, str(error))
         return _Failure("", f"{fold.label}: {type(error).__name__}: {error}")
     return None
-
-
-def _end_with_parent() -> None:
-    """End the process when its standard input ends, as it does with the parent process."""
-    # Not through `sys.stdin`, whose lock this thread would hold at the end of the interpreter.
-    while os.read(0, 4096):
-        pass
-    os._exit(1)

@@ -6,7 +6,6 @@ permuting the inputs that the column makes. A table is therefore encoded once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp._system import cpu_count
 from fastmlp.data import Part, Preprocessing, RawData, Samples, Table
 from fastmlp.data.frames import are_rows
 from fastmlp.experiment.bagging import BaggedModel
@@ -478,10 +478,8 @@ def _team(threads: int | None, inputs: Inputs) -> int:
     """Return the number of threads; each has a copy of the samples."""
     if threads is not None:
         return integer("threads", threads, 1)
-    affinity = getattr(os, "sched_getaffinity", None)
-    present = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     size = sum(x.nbytes for x in inputs)
-    return max(1, min(present, _MOST_COPIED_BYTES // max(1, size)))
+    return max(1, min(cpu_count(), _MOST_COPIED_BYTES // max(1, size)))
 
 
 def _losses(

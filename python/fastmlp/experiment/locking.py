@@ -9,10 +9,23 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastmlp._files import try_lock
+from fastmlp._locks import LockFile, NoLocksError, is_locked, try_lock
+from fastmlp._system import open_flags
 
-__all__ = ["DirectoryInUseError", "Member", "Turns", "locked"]
+__all__ = [
+    "LOCK_NAME",
+    "DirectoryInUseError",
+    "Member",
+    "Turns",
+    "is_empty",
+    "is_in_use",
+    "locked",
+]
 
+# The file that stands in a directory while it is locked.
+LOCK_NAME = ".lock"
+# Who looks whether a directory is locked locks it for a moment.
+_LOOKED_AT_SECONDS = 0.2
 _WAIT_SECONDS = 0.002
 _SUFFIX = ".process"
 
@@ -32,24 +45,42 @@ def locked(directory: Path) -> Iterator[None]:
     DirectoryInUseError
         Another process holds the lock.
     """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = LockFile(directory / LOCK_NAME)
     try:
-        if not _try(descriptor):
-            raise DirectoryInUseError(f"{directory}: another process works in it")
+        held = lock.acquire(_LOOKED_AT_SECONDS)
+    except NoLocksError:
+        yield
+        return
+    if not held:
+        raise DirectoryInUseError(f"{directory}: another process works in it")
+    try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
+
+
+def is_in_use(directory: Path) -> bool:
+    """Whether a process has locked a directory; never on a file system without locks."""
+    return is_locked(directory / LOCK_NAME)
+
+
+def is_empty(directory: Path) -> bool:
+    """Whether a directory holds nothing, apart from the file of its lock."""
+    return all(entry.name == LOCK_NAME for entry in directory.iterdir())
 
 
 class Turns:
     """A lock of a file, for which processes wait, and which its holder may acquire again.
 
-    On a file system without locks nobody waits.
+    The file stays, because processes of several machines take turns very often: a file system may
+    show one of them for some time a file that another has removed. On a file system without locks
+    nobody waits.
 
     Parameters
     ----------
     path : pathlib.Path
-        File, which is created if it does not exist.
+        File, which is created if it does not exist, and has no other content: on Windows a locked
+        file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +91,7 @@ class Turns:
     def acquire(self) -> bool:
         """Wait for the lock; returns True, which Optuna expects."""
         if self._depth == 0:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | open_flags(), 0o666)
             try:
                 while not _try(descriptor):
                     time.sleep(_WAIT_SECONDS)
@@ -108,7 +139,7 @@ class Member:
     def join(self) -> None:
         """Begin to work in the directory."""
         if self._descriptor < 0:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | open_flags()
             self._descriptor = os.open(self._path(self.name), flags, 0o666)
             _try(self._descriptor)
 
@@ -126,7 +157,7 @@ class Member:
         if name == self.name:
             return self._descriptor < 0
         try:
-            descriptor = os.open(self._path(name), os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(self._path(name), os.O_RDWR | open_flags())
         except FileNotFoundError:
             return True
         try:
@@ -141,5 +172,5 @@ class Member:
 def _try(descriptor: int) -> bool:
     try:
         return try_lock(descriptor)
-    except OSError:
-        return True  # the file system has no locks
+    except NoLocksError:
+        return True

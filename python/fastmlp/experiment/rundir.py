@@ -16,7 +16,7 @@ from typing import Any
 from fastmlp._files import append, atomic_write, read_regular_file, sweep
 from fastmlp.errors import FormatError
 from fastmlp.experiment.checkpoint import CheckpointStore
-from fastmlp.experiment.locking import locked
+from fastmlp.experiment.locking import is_empty, locked
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.settings import read_settings, toml
 from fastmlp.history import Record
@@ -127,7 +127,7 @@ class RunDirectory:
         path = Path(out)
         if path.exists() and not path.is_dir():
             raise ValueError(f"{out}: is a file, expected a directory")
-        if path.is_dir() and any(path.iterdir()) and not overwrite:
+        if path.is_dir() and not overwrite and not is_empty(path):
             raise ValueError(f"{out}: is not empty; allow to overwrite it or name another")
 
     @classmethod
@@ -156,10 +156,12 @@ class RunDirectory:
         self.checkpoints.sweep()
 
     def discard_unless_trained(self) -> None:
-        """Remove the files of a run without an epoch, and its directory if it is empty then."""
-        if self.metrics_path.exists() or self.result_path.exists():
-            return
-        self._remove_old()
+        """Remove the files of a run without an epoch; its lock is held."""
+        if not (self.metrics_path.exists() or self.result_path.exists()):
+            self._remove_old()
+
+    def remove_if_empty(self) -> None:
+        """Remove the directory if it is empty; its lock is not held, which is a file in it."""
         with contextlib.suppress(OSError):
             self.path.rmdir()
 

@@ -253,9 +253,9 @@ class _Journal(Turns):
     Optuna's own locks are files, which a killed process would leave behind.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._journal = path
+    def __init__(self, journal: Path) -> None:
+        super().__init__(journal.with_name(f".{journal.name}.lock"))
+        self._journal = journal
 
     def acquire(self) -> bool:
         """Wait for the turn, and remove what a killed process has left unfinished."""
@@ -272,7 +272,7 @@ def _larger_is_better(monitor: str) -> bool:
 
 def _cut_torn_line(journal: Path) -> None:
     """Remove an incomplete last line; otherwise the next line would be appended to it."""
-    with open(journal, "r+b") as file:
+    with open(journal, "a+b") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return
         file.seek(-1, os.SEEK_END)

@@ -14,7 +14,7 @@ from fastmlp._files import atomic_write, read_regular_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.architectures import keeps_last
-from fastmlp.experiment.locking import locked
+from fastmlp.experiment.locking import is_empty, locked
 from fastmlp.experiment.runner import Experiment, require_digests
 from fastmlp.experiment.schema import Config
 from fastmlp.experiment.search import Dimension, Value, changed, distinct, is_comparable
@@ -162,7 +162,7 @@ class Sweep:
         """Raise ValueError if `path` is a file or a directory that is not empty."""
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path}: is a file, expected a directory")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and not is_empty(path):
             raise ValueError(f"{path}: is not empty")
 
     @classmethod

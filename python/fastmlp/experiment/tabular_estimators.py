@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastmlp._named import as_config
 from fastmlp._scalars import shown
+from fastmlp._system import cpu_count
 from fastmlp.data import CategoryColumn, Part, Samples
 from fastmlp.data.folds import random_folds
 from fastmlp.data.frames import is_frame, table_of
@@ -334,9 +335,8 @@ class _TabularEstimator(BaseEstimator):  # type: ignore[misc]
         self, jobs: list[TrainingJob], place: FitDirectory | None = None
     ) -> list[TrainedNetwork]:
         """Return what the trainings leave, of which several run at the same time."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        workers = cores if self.n_jobs in (None, -1) else integer("n_jobs", self.n_jobs, 1)
-        workers = max(1, min(len(jobs), workers or 1))
+        workers = cpu_count() if self.n_jobs in (None, -1) else integer("n_jobs", self.n_jobs, 1)
+        workers = max(1, min(len(jobs), workers))
         settings = self._settings(jobs[0], -(-len(jobs) // workers))
         if len(jobs) > 1:
             settings["threads"] = 1

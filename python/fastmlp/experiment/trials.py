@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any, cast
 
 from fastmlp.callbacks import Callback, Training
 from fastmlp.data import Prepared
@@ -24,6 +25,12 @@ from fastmlp.experiment.study import Pending, Study, Trial
 from fastmlp.experiment.time_limit import within_time_limit
 from fastmlp.history import Record
 from fastmlp.training.lbfgs import LBFGS
+
+if TYPE_CHECKING:
+    if sys.platform == "win32":
+        from multiprocessing.connection import PipeConnection as Connection
+    else:
+        from multiprocessing.connection import Connection
 
 __all__ = ["WorkerError", "interrupts_ignored", "run_here", "run_in_processes", "trial_experiment"]
 
@@ -176,9 +183,7 @@ def run_in_processes(
                     return
                 time.sleep(_LOOK_SECONDS)
                 continue
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)
-                worker = ready
+            for worker in cast("list[Connection]", wait(list(running))):
                 pending, message = running[worker], _receive(worker)
                 if isinstance(message, _Epoch):
                     _send(worker, study.report(pending, message.epoch, message.value))
@@ -244,6 +249,7 @@ def interrupts_ignored() -> Iterator[None]:
 
 def _work(connection: Connection, config: Config) -> None:
     """Train the trials received from the connection until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends its workers
     warnings.simplefilter("ignore")  # the parent process has issued the same warnings
     try:
         prepared = load_experiment(config).prepared

@@ -7,7 +7,6 @@ where they belong, and gives pages back to the system after the steps that neede
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp import _core
+from fastmlp._addresses import Addresses
 from fastmlp.network.architecture import Architecture
 from fastmlp.network.chunks import Chunks, columns_of, with_columns
 from fastmlp.network.samples import Data
@@ -40,8 +40,6 @@ Array = npt.NDArray[Any]
 UNKNOWN = 1 << 40
 _MOST_ADDRESSES = 1 << 40  # bytes of an array of unknown length
 _FEWEST_ADDRESSES = 1 << 30
-# Linux: pages that do not exist yet are not counted against the memory of the machine.
-_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _BUFFER_BYTES = 64 << 20
 _COPIED_BYTES = 4 << 20
 _COMPARED = 10_000  # steps
@@ -377,21 +375,19 @@ class _Pages:
 
     def __init__(self, like: Array, rows: int) -> None:
         self._row_bytes = max(1, like[:1].nbytes)
-        self._mapped, rows = self._mapping(rows)
+        self._addresses, rows = self._reserved(rows)
         shape = (rows, *like.shape[1:])
         count = rows * (like[:1].size)
-        flat = np.frombuffer(self._mapped, like.dtype, count=count)
+        flat = np.frombuffer(self._addresses.buffer, like.dtype, count=count)
         self.array: Array = flat.reshape(shape)
-        self._released = 0  # bytes
 
-    def _mapping(self, rows: int) -> tuple[mmap.mmap, int]:
+    def _reserved(self, rows: int) -> tuple[Addresses, int]:
         size = min(rows, max(1, _MOST_ADDRESSES // self._row_bytes))
         if rows != UNKNOWN:
             size = rows
         while True:
             try:
-                flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
-                return mmap.mmap(-1, size * self._row_bytes, flags=flags), size
+                return Addresses(size * self._row_bytes), size
             except (OSError, OverflowError, ValueError) as error:
                 if rows != UNKNOWN or size * self._row_bytes <= _FEWEST_ADDRESSES:
                     raise MemoryError(
@@ -406,12 +402,9 @@ class _Pages:
                 f"an epoch of unknown length has at most {len(self.array):,} samples here; pass "
                 "steps_per_epoch"
             )
+        self._addresses.use(first * self._row_bytes, (first + len(rows)) * self._row_bytes)
         self.array[first : first + len(rows)] = rows
 
     def release(self, row: int) -> None:
         """Give back the memory of the rows before this one."""
-        page = mmap.PAGESIZE
-        end = row * self._row_bytes // page * page
-        if end > self._released:
-            self._mapped.madvise(mmap.MADV_DONTNEED, self._released, end - self._released)
-            self._released = end
+        self._addresses.release(row * self._row_bytes)

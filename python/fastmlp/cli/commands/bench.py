@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 import fastmlp
+from fastmlp._system import load_average
 from fastmlp.cli.errors import CliError, ConfigError, ExitCode
 from fastmlp.cli.options import (
     CommandBase,
@@ -197,7 +197,7 @@ def _threads(counts: tuple[int, ...]) -> tuple[int, ...]:
 
 def _facts() -> dict[str, Any]:
     # A load average far above 0 shows that other programs were running.
-    return {**fastmlp.info(), "platform": platform.platform(), "load_average": os.getloadavg()}
+    return {**fastmlp.info(), "platform": platform.platform(), "load_average": load_average()}
 
 
 def _print_json(settings: Any, facts: Any, results: list[dict[str, Any]], state: State) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import fastmlp
+from fastmlp._system import load_average
 from fastmlp.cli.errors import CheckFailedError
 from fastmlp.cli.options import CommandBase, common_options, state_of
 from fastmlp.cli.printing import document_head, print_json, print_pairs, print_section, shown_size
@@ -79,7 +80,7 @@ def _machine() -> dict[str, Any]:
     return {
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "load_average": list(os.getloadavg()),
+        "load_average": load_average(),
     }
 
 
@@ -151,7 +152,7 @@ def _settings_file(kind: str, path: Path) -> dict[str, Any]:
 
 def _warnings(facts: dict[str, Any]) -> list[str]:
     lines = []
-    load, cpus = facts["load_average"][0], facts["cpus"] or 1
+    load, cpus = (facts["load_average"] or [0.0])[0], facts["cpus"] or 1
     if load > BUSY_SHARE * cpus:
         lines.append(
             f"the machine is busy (load {load:.1f} on {cpus} CPUs): measured times are unreliable"
@@ -171,7 +172,7 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
-    load = ", ".join(f"{value:.2f}" for value in facts["load_average"])
+    load = ", ".join(f"{value:.2f}" for value in facts["load_average"] or ()) or "unknown"
     rows = [
         ("version", facts["version"]),
         ("cpu", f"{facts['cpu']}, {facts['cpus']} CPUs"),

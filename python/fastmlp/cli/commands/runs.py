@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fastmlp._files import is_locked
 from fastmlp.cli.completion import complete_run
 from fastmlp.cli.errors import CliError, ConfigError
 from fastmlp.cli.options import Choice, CommandBase, GroupBase, common_options, state_of
@@ -26,8 +25,9 @@ from fastmlp.cli.printing import (
     print_table,
     shown_size,
 )
-from fastmlp.cli.runs import held, open_any_run, run_paths, runs_directory
+from fastmlp.cli.runs import MARKS, held, open_any_run, run_paths, runs_directory
 from fastmlp.cli.settings import toml_line
+from fastmlp.experiment.locking import LOCK_NAME, is_in_use
 
 if TYPE_CHECKING:
     from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
@@ -294,7 +294,7 @@ def _require_removable(run: AnyRun) -> None:
     ]
     if foreign:
         raise ConfigError(f"{path}: holds {sorted(foreign)[0]}/, which is no part of a run")
-    if is_locked(path):
+    if is_in_use(path):
         raise ConfigError(f"{path}: another process trains this run")
 
 
@@ -309,12 +309,17 @@ def _confirmed(sizes: dict[Path, int]) -> bool:
 def _remove(run: AnyRun) -> None:
     """Remove the directory of a run; links in it are removed but not followed."""
     path = run.path.resolve()
-    # Renamed first, so that the rest of an interrupted removal is not listed as a run.
+    # Moved first, so that the rest of an interrupted removal is not listed as a run; file by file,
+    # because Windows moves no directory with an open file, such as that of the lock.
     doomed = path.with_name(f".{path.name}.removed.{os.getpid()}")
     try:
         with held(run):
-            path.rename(doomed)
-            shutil.rmtree(doomed)
+            doomed.mkdir()
+            for entry in sorted(path.iterdir(), key=lambda entry: entry.name not in MARKS):
+                if entry.name != LOCK_NAME:
+                    entry.rename(doomed / entry.name)
+        path.rmdir()
+        shutil.rmtree(doomed)
     except OSError as error:
         raise CliError(f"cannot remove {run.path}: {error}") from error
 
@@ -362,7 +367,7 @@ def summary_of(run: AnyRun) -> RunSummary:
 def _summary_of_folds(run: CrossValidationDirectory) -> RunSummary:
     name, path, status = run.path.name, str(run.path), None
     try:
-        status = "running" if is_locked(run.path) else None
+        status = "running" if is_in_use(run.path) else None
         config, result, definition = run.config(), run.result(), run.definition()
         begun = run.config_path.stat().st_mtime
     except (OSError, ValueError) as error:
@@ -395,7 +400,7 @@ def _summary_of_folds(run: CrossValidationDirectory) -> RunSummary:
 def _summary_of_one(run: RunDirectory) -> RunSummary:
     name, path, status = run.path.name, str(run.path), None
     try:
-        status = "running" if is_locked(run.path) else None
+        status = "running" if is_in_use(run.path) else None
         config, result, records = run.config(), run.result(), run.records()
         started = run.environment().get("started")
     except (OSError, ValueError) as error:

@@ -184,17 +184,33 @@ def _run(request: Request, state: State, group: Group | None) -> int:
         if not group.is_first:
             return _follow(request, state, experiment, model, None, group)
     run = _create_run(experiment, request)
-    with held(run):
-        from fastmlp.experiment import runner
+    try:
+        with held(run):
+            return _begin(request, state, experiment, model, run, group)
+    except ConfigError:  # of settings that are checked only when the training begins
+        run.remove_if_empty()
+        raise
 
-        # Written last, because config.toml marks a directory as a run, which needs its digests.
-        run.write_json(run.environment_path, runner.facts(experiment))
-        run.write_config(experiment.config)
-        try:
-            return _train(request, state, experiment, model, run, None, group)
-        except ConfigError:  # of settings that are checked only when the training begins
-            run.discard_unless_trained()
-            raise
+
+def _begin(
+    request: Request,
+    state: State,
+    experiment: Experiment,
+    model: Any,
+    run: RunDirectory,
+    group: Group | None,
+) -> int:
+    """Train a run, and leave no file of it if its settings are wrong."""
+    from fastmlp.experiment import runner
+
+    # Written last, because config.toml marks a directory as a run, which needs its digests.
+    run.write_json(run.environment_path, runner.facts(experiment))
+    run.write_config(experiment.config)
+    try:
+        return _train(request, state, experiment, model, run, None, group)
+    except ConfigError:
+        run.discard_unless_trained()
+        raise
 
 
 def _require_shareable(config: Config, request: Request) -> None:
