@@ -226,6 +226,8 @@ def open_regular_file(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, 
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket
             raise FormatError(f"{name}: not a regular file") from error
+        if os.path.isdir(name):  # which Windows does not open
+            raise FormatError(f"{name}: not a regular file (directory)") from error
         raise
     try:
         status = os.fstat(descriptor)

@@ -20,6 +20,7 @@ __all__ = [
     "is_alive",
     "load_average",
     "open_flags",
+    "quoted",
     "replace",
     "sync_directory",
     "sync_file",
@@ -136,6 +137,17 @@ def is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def quoted(*words: str) -> str:
+    """Return the words of a command as a user would type them in the shell of this system."""
+    if sys.platform == "win32":
+        import subprocess
+
+        return subprocess.list2cmdline(words)
+    import shlex
+
+    return shlex.join(words)
 
 
 # ---------------------------------------------------------------- the machine

@@ -200,7 +200,7 @@ class JSONLogger(_FileLogger):
     def on_epoch_end(self, training: Training, record: Record) -> None:
         """Write the line of the epoch."""
         values = {name: None if _is_no_number(value) else value for name, value in record.items()}
-        with open(self._path, "a", encoding="utf-8") as stream:
+        with open(self._path, "a", newline="\n", encoding="utf-8") as stream:
             stream.write(json.dumps(values) + "\n")
         self._note_size()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import sys
@@ -173,7 +174,10 @@ class _Lenient:
 
 @contextlib.contextmanager
 def _standard_streams() -> Iterator[None]:
-    """Give a process without standard output or error one that discards everything."""
+    """Give a process without standard output or error one that discards everything.
+
+    A character that the encoding of a stream lacks is written as its number.
+    """
     with contextlib.ExitStack() as stack:
         if sys.stdout is None:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
@@ -181,6 +185,10 @@ def _standard_streams() -> Iterator[None]:
         if sys.stderr is None:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(contextlib.redirect_stderr(nowhere))
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stack.callback(stream.reconfigure, errors=stream.errors)
+                stream.reconfigure(errors="backslashreplace")
         stack.enter_context(contextlib.redirect_stderr(cast("Any", _Lenient(sys.stderr))))
         yield
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fastmlp._system import quoted
 from fastmlp.cli.variables import unknown_variables, variable_of
 from fastmlp.errors import did_you_mean
 
@@ -154,7 +154,7 @@ class CommandBase(HelpPage):
         if not (outcome or state.json or ctx.params.get("quiet")):
             label = "next:"
             for words in state.next_steps:
-                click.echo(f"{label} {shlex.join(('fastmlp', *words))}", err=True)
+                click.echo(f"{label} {quoted('fastmlp', *words)}", err=True)
                 label = " " * len(label)
         return outcome
 

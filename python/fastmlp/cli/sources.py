@@ -90,7 +90,7 @@ def require_source(source: str) -> None:
             if next(glob.iglob(path), None) is None:
                 raise DataError(f"{source}: no file has a name like this")
             return
-        if os.sep in source or "." in source:
+        if os.path.basename(source) != source or "." in source:
             raise DataError(f"{source}: does not exist")
         canonical_name(source)
 

@@ -146,8 +146,8 @@ def is_file_source(source: str) -> bool:
     try:
         get_spec(source)
     except ValueError:
-        looks_like_path = os.sep in source or "." in source or suffix_of(source) is not None
-        looks_like_path = looks_like_path or glob.has_magic(source)
+        looks_like_path = os.path.basename(source) != source or "." in source
+        looks_like_path = looks_like_path or suffix_of(source) is not None or glob.has_magic(source)
         return looks_like_path or os.path.exists(os.path.expanduser(source))
     return False
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp._system import quoted
 from fastmlp.diagnosis.evidence import Evidence
 from fastmlp.diagnosis.finding import Finding
 from fastmlp.network.samples import StandardizedRows
@@ -77,7 +77,7 @@ def leaking_columns(evidence: Evidence) -> Findings:
             f"{named} alone {'tells' if len(leaks) == 1 else 'tell'} nearly all targets, and may "
             "not be known when predicting",
             "leave the column out of x if it is made from the target",
-            " ".join(f"--exclude {shlex.quote(name)}" for name in names),
+            " ".join(f"--exclude {quoted(name)}" for name in names),
         )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def constant_columns(evidence: Evidence) -> Findings:
             "constant-columns", "hint",
             f"{len(constant)} of {rows.shape[1]} columns have one value only: {named}",
             "leave them out of x",
-            " ".join(f"--exclude {shlex.quote(_name(evidence, int(c)))}" for c in constant[:3]),
+            " ".join(f"--exclude {quoted(_name(evidence, int(c)))}" for c in constant[:3]),
         )  # fmt: skip
 
 

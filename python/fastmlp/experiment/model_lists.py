@@ -52,4 +52,5 @@ def listed_models(directory: Path) -> list[Path]:
 
 def _is_inside(name: str) -> bool:
     parts = name.split("/")
-    return "\0" not in name and all(part not in ("", ".", "..") for part in parts)
+    is_plain = not set(name) & set("\0\\:")  # which Windows takes for folders and drives
+    return is_plain and all(part not in ("", ".", "..") for part in parts)

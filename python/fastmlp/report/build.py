@@ -189,7 +189,7 @@ def _summary(subject: Subject) -> str:
     kind = _NETWORKS.get(config.network.architecture or "mlp", "network")
     network = f"{kind} {sizes}" + (f" ({', '.join(names)})" if names else "")
     source = str(config.data.source)
-    source = "standard input" if source == "-" else os.path.basename(source.rstrip("/")) or source
+    source = "standard input" if source == "-" else os.path.basename(os.path.normpath(source))
     samples = f"{count(evaluation.samples)} {subject.part} samples"
     measures = evaluation.metrics
     if evaluation.task == "classification":

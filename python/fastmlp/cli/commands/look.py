@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastmlp._system import quoted
 from fastmlp.cli.completion import complete_source
 from fastmlp.cli.errors import ExitCode
 from fastmlp.cli.options import State, common_options, offline_option, quiet_option, state_of
@@ -112,9 +112,9 @@ def _command(config: Config, profile: Profile) -> str:
     data = config.data
     usual = resolve(data.source, []).data
     source = str(data.source)
-    parts = ["fastmlp", "train", shlex.quote(source)]
+    parts = ["fastmlp", "train", quoted(source)]
     target = data.target or profile.targets
-    parts += ["--target", shlex.quote(",".join(target) or str(profile.guess))]
+    parts += ["--target", quoted(",".join(target) or str(profile.guess))]
     flags = {
         name: str((field.json_schema_extra or {})["flag"])
         for name, field in type(data).model_fields.items()
@@ -127,7 +127,7 @@ def _command(config: Config, profile: Profile) -> str:
             parts.append(flags[name] if value else re.sub("^--", "--no-", flags[name]))
         else:
             text = ",".join(value) if isinstance(value, (list, tuple)) else str(value)
-            parts += [flags[name], shlex.quote(text)]
+            parts += [flags[name], quoted(text)]
     parts += ["{" + " | ".join(choice) + "}" for choice in profile.choices]
     return " ".join(parts)
 
@@ -139,7 +139,7 @@ def _print_arrays(raw: RawData, config: Config, state: State) -> None:
     import numpy as np
 
     x, y = np.asarray(raw.train.x), raw.train.y
-    command = f"fastmlp train {shlex.quote(str(config.data.source))}"
+    command = f"fastmlp train {quoted(str(config.data.source))}"
     facts: dict[str, Any] = {
         "samples": len(x),
         "features": x.shape[1],

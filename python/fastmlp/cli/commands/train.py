@@ -757,7 +757,7 @@ def _print_plan(config: Config, out: str | None, state: State) -> None:
     from fastmlp.data.reading import suffix_of
     from fastmlp.experiment.settings import toml
 
-    name = str(config.data.source).rstrip("/").rpartition("/")[2]
+    name = os.path.basename(os.path.normpath(str(config.data.source)))
     out = out or f"runs/NNN-{name.removesuffix(suffix_of(name) or '')}"
     if state.json:
         head = document_head("train") | {"schema": "fastmlp.plan"}
