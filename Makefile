@@ -42,10 +42,12 @@ bench:  ## run the benchmark suites; nothing else should run meanwhile
 chart:  ## draw the chart of README.md from the tables of benchmarks/README.md
 	$(BIN)/python benchmarks/chart.py
 
-lint:  ## ruff, mypy, clang-format
+lint:  ## ruff, mypy for each system, clang-format
 	$(BIN)/ruff check python tests benchmarks examples packaging
 	$(BIN)/ruff format --check python tests benchmarks examples packaging
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin
+	$(BIN)/mypy --platform win32
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 format:  ## format the sources

@@ -18,6 +18,7 @@ __all__ = [
     "cpu_count",
     "cpu_name",
     "is_alive",
+    "is_closed_pipe",
     "load_average",
     "open_flags",
     "quoted",
@@ -121,7 +122,7 @@ def while_in_use(action: Callable[[], _Result], seconds: float = _IN_USE_SECONDS
         time.sleep(_AGAIN_SECONDS)
 
 
-# ---------------------------------------------------------------- processes
+# ---------------------------------------------------------------- processes and commands
 
 
 def is_alive(process: int) -> bool:
@@ -137,6 +138,15 @@ def is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def is_closed_pipe(error: BaseException) -> bool:
+    """Whether an error of a write says that nobody reads the pipe any more."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    # Windows says so where it writes what is buffered.
+    is_invalid = isinstance(error, OSError) and error.errno == errno.EINVAL and not error.filename
+    return sys.platform == "win32" and is_invalid
 
 
 def quoted(*words: str) -> str:

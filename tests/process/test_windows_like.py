@@ -216,7 +216,8 @@ with open("model.safetensors", "rb"):  # Windows lets nothing replace a file tha
     try:
         model.save("model.safetensors")
     except PermissionError as error:
-        print("another program may have the file open" in str(error), os.path.basename(error.filename))
+        print("another program may have the file open" in str(error))
+        print(os.path.basename(error.filename))
 
 def chunks():
     for first in range(0, 3000, 70):

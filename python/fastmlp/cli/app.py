@@ -19,6 +19,7 @@ import click
 
 import fastmlp
 from fastmlp import _files
+from fastmlp._system import is_closed_pipe
 from fastmlp.cli.errors import CliError, ExitCode, classify, error_json, printable, use_color
 from fastmlp.cli.launch import connecting
 from fastmlp.cli.options import GroupBase, State, common_options
@@ -160,16 +161,21 @@ class _Lenient:
         """Write the text, or drop it if the pipe is closed."""
         try:
             return int(self._stream.write(text))
-        except BrokenPipeError:
-            _discard(self._stream)
+        except OSError as error:
+            self._drop(error)
             return len(text)
 
     def flush(self) -> None:
         """Flush the stream, or drop its content if the pipe is closed."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
-            _discard(self._stream)
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        if not is_closed_pipe(error):
+            raise error
+        _discard(self._stream)
 
 
 @contextlib.contextmanager
@@ -214,10 +220,10 @@ def _code_of(arguments: list[str], state: State, signals: Signals) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return int(ExitCode.USAGE)
-    except BrokenPipeError:  # without a message: `fastmlp data list | head -1`
-        _discard_unwritable_output()
-        return int(ExitCode.PIPE_CLOSED)
     except (Exception, KeyboardInterrupt, Terminated) as error:
+        if is_closed_pipe(error):  # without a message: `fastmlp data list | head -1`
+            _discard_unwritable_output()
+            return int(ExitCode.PIPE_CLOSED)
         # Libraries turn the exception of a signal into others.
         is_other = signals.first is not None and not isinstance(error, (CliError, click.Abort))
         failure = signals.exception() if is_other else error
