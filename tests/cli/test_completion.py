@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import pty
 import select
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 
 from fastmlp.cli.app import COMMANDS
 from support.cli_process import TIMEOUT, environment, run
+from support.systems import needs_terminals
 
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 
@@ -144,9 +144,12 @@ def test_all_commands_are_offered_and_none_is_imported(shell):
     assert not imported & {"numpy", "pydantic", "tomlkit", "fastmlp.cli.commands.train"}
 
 
+@needs_terminals
 @needs_bash
 def test_the_tabulator_key(shell):
     """An interactive bash on a terminal, as a user has it."""
+    import pty
+
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-i"], env=environment(TERM="dumb", PS1="$ "),

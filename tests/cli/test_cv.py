@@ -19,6 +19,7 @@ import pytest
 
 from support.cli_process import run
 from support.sweep_processes import descendants, is_alive, started, wait_until
+from support.systems import needs_kill
 
 pytest.importorskip("polars")
 
@@ -311,6 +312,7 @@ def test_no_worker_outlives_the_command(reference, tmp_path, ending):
     assert "Traceback" not in said
 
 
+@needs_kill
 def test_ctrl_c_in_a_terminal_reaches_all_processes(reference, tmp_path):
     work, _, _ = reference
     out = tmp_path / "out"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import pty
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pytest
 
 from fastmlp import datasets
 from support.cli_process import TIMEOUT, environment, read_terminal, run
+from support.systems import needs_terminals
 from support.tiny_archive import ARCHIVE, NAME, TINY_CIFAR
 from support.tiny_dataset import IMAGES, RAW, TINY, loopback_server, serve, sha, write_set
 
@@ -60,6 +60,8 @@ def own(tmp_path, server):
 
 def on_terminal(command, answer, options):
     """Run a command whose input and messages are a terminal, and give it an answer."""
+    import pty
+
     leader, follower = pty.openpty()
     os.write(leader, answer.encode())
     with subprocess.Popen(
@@ -252,6 +254,7 @@ def test_clear_as_json(own, cache):
     assert names_in(cache) == ["mnist"]
 
 
+@needs_terminals
 @pytest.mark.parametrize(("answer", "removed"), [("y\n", True), ("\n", False)])
 def test_clear_asks_on_a_terminal(own, cache, answer, removed):
     write_set(cache / "tiny")
@@ -263,6 +266,7 @@ def test_clear_asks_on_a_terminal(own, cache, answer, removed):
     assert ("freed" in result.stdout) is removed
 
 
+@needs_terminals
 def test_clear_that_is_not_answered(own, cache):
     write_set(cache / "tiny")
     result = own("data", "clear", "tiny", terminal=True, answer="\x04")  # end of input
@@ -270,6 +274,7 @@ def test_clear_that_is_not_answered(own, cache):
     assert names_in(cache / "tiny") == sorted(RAW)
 
 
+@needs_terminals
 def test_clear_does_not_ask_about_nothing(own):
     result = own("data", "clear", "tiny", terminal=True)
     assert (result.returncode, result.stdout) == (0, "tiny: 0 bytes freed\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from fastmlp.experiment.locking import LOCK_NAME, is_in_use
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.settings import resolve
 from support.cli_process import TIMEOUT, command, environment, read_terminal, run
+from support.systems import needs_terminals
 
 
 @pytest.fixture
@@ -376,6 +376,8 @@ def test_off_a_terminal_it_takes_yes(runs):
 
 def on_terminal(*args, reply=b""):
     """Run a command on a pseudo-terminal that answers its question."""
+    import pty
+
     leader, follower = pty.openpty()
     os.write(leader, reply)
     process = subprocess.Popen(
@@ -386,6 +388,7 @@ def on_terminal(*args, reply=b""):
     return read_terminal(leader), process.wait(TIMEOUT)
 
 
+@needs_terminals
 @pytest.mark.parametrize(
     ("reply", "code", "left"),
     [(b"y\n", 0, []), (b"n\n", 0, ["001-iris"]), (b"\n", 0, ["001-iris"]), (b"\x04", 130, None)],
@@ -400,6 +403,7 @@ def test_on_a_terminal_it_asks(runs, reply, code, left):
         assert ("nothing was removed" in drawn) == bool(left)
 
 
+@needs_terminals
 def test_a_table_on_a_terminal(runs):
     finished(runs / "001-[b]iris")
     drawn, code = on_terminal("runs", "list")

@@ -24,6 +24,7 @@ from support.sweep_processes import (
     wait_for_epochs,
     wait_until,
 )
+from support.systems import needs_kill
 
 pytest.importorskip("optuna")
 
@@ -216,6 +217,7 @@ SLOW = ("moons", "--search", f"{RATE}=1e-3..0.1:log", "--search", "network.hidde
         "--batch-size", "8", "--epochs", "20", "--trials", "13")  # fmt: skip
 
 
+@needs_kill
 def test_killed_sweeps_go_on_as_uninterrupted_ones(here, tmp_path):
     expected = result_of(here("sweep", *SLOW, "--out", "whole", "--json"))
     with started(*SLOW, "--out", "killed", cwd=tmp_path) as process:
@@ -229,6 +231,7 @@ def test_killed_sweeps_go_on_as_uninterrupted_ones(here, tmp_path):
     assert best[0] == best[1]
 
 
+@needs_kill
 def test_a_killed_sweep_of_several_jobs_leaves_its_trials_and_no_worker(here, tmp_path):
     with started(*SLOW, "--jobs", 2, "--out", "killed", cwd=tmp_path) as process:
         read_trials(process, 4)
@@ -253,6 +256,7 @@ ENDLESS = ("moons", "--search", f"{RATE}=1e-3..0.1", "--epochs", "1000000", "--n
            "--jobs", "2", "--out", "here")  # fmt: skip
 
 
+@needs_kill
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_processes_share_a_sweep_and_one_is_killed(jobs, here, tmp_path):
     """They share nothing but its directory; when one is killed, in which epoch, is drawn."""
@@ -293,6 +297,7 @@ def test_processes_that_begin_together_end_with_the_same_trials(here, tmp_path):
     assert sorted(numbers_of(ends[0][1] + ends[1][1])) == list(range(1, 9))
 
 
+@needs_kill
 def test_ctrl_c_ends_all_processes(here, tmp_path):
     with started(*ENDLESS, cwd=tmp_path) as process:
         wait_for_epochs(tmp_path / "here", 2)
@@ -309,6 +314,7 @@ def test_ctrl_c_ends_all_processes(here, tmp_path):
     assert "Traceback" not in errors
 
 
+@needs_kill
 def test_sigterm_exits_143(tmp_path):
     with started(*ENDLESS, "--jobs", 1, cwd=tmp_path) as process:
         wait_for_epochs(tmp_path / "here", 1)

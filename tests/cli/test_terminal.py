@@ -25,6 +25,9 @@ from support.cli_process import (
     train_tiny,
     write_idx_directory,
 )
+from support.systems import needs_terminals
+
+pytestmark = needs_terminals
 
 
 @pytest.fixture(scope="module")

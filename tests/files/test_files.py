@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import socket
 import stat
 
@@ -10,6 +9,7 @@ import pytest
 
 from fastmlp import FormatError
 from fastmlp._files import atomic_write, read_regular_file
+from support.systems import needs_limits
 
 
 def names(directory):
@@ -83,10 +83,13 @@ def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypatch, ca
     assert names(tmp_path) == ["a"]
 
 
+@needs_limits
 def test_file_size_limit_of_the_kernel(tmp_path):
     """A real failing write(2), as on a full disk, rather than a patched one."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:

@@ -20,6 +20,9 @@ import pytest
 
 from fastmlp.experiment.rundir import RunDirectory
 from support.cli_process import TIMEOUT, answer_signals, environment, run
+from support.systems import needs_kill
+
+pytestmark = needs_kill
 
 COUNT = int(os.environ.get("FASTMLP_CTRL_C", "11"))
 SEED = int(os.environ.get("FASTMLP_CTRL_C_SEED", time.time_ns() % 2**32))

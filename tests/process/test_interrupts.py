@@ -14,6 +14,9 @@ import pytest
 import fastmlp
 from support.cli_process import environment
 from support.continuation_cases import Cut, interrupted_after
+from support.systems import needs_kill
+
+pytestmark = needs_kill
 
 FITS = int(os.environ.get("FASTMLP_INTERRUPTED_FITS", "1500"))
 SEED = int(os.environ.get("FASTMLP_CONTINUATION_SEED", time.time_ns() % 2**32))

@@ -23,9 +23,13 @@ def environment(**variables: str) -> dict[str, str]:
     return clean | variables
 
 
-def answer_signals() -> None:
+def _answer_signals() -> None:
     """Restore SIGINT in a child, which inherits that a shell ignores it for background jobs."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+# For `preexec_fn`, which Windows has not, and needs not.
+answer_signals = None if sys.platform == "win32" else _answer_signals
 
 
 def command(*args: object) -> list[str]:

@@ -6,7 +6,6 @@ not help a caller (SystemError, a cast that names no argument); every other resu
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from typing import Any
@@ -368,6 +367,8 @@ def kernel_calls(a: Arguments) -> list[Any]:
 
 
 def main() -> None:
+    import resource
+
     seed, seconds = int(sys.argv[1]), float(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, -1))  # arrays of any size raise MemoryError
     arguments = Arguments(np.random.default_rng(seed))
