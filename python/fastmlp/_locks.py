@@ -79,11 +79,12 @@ class LockFile:
         if sys.platform == "win32":  # removes no open file, so that of another holder stays
             os.close(self._descriptor)
             if is_own:
-                self._remove()
+                with contextlib.suppress(OSError):
+                    while_in_use(self._remove, _LOOK_SECONDS)
             return
         # While it is locked: who has opened it in the meantime sees that it is gone.
         if is_own and self._is_current(self._descriptor):
-            self._remove()
+            self._remove_quietly()
         os.close(self._descriptor)
 
     def _try(self) -> bool:
@@ -92,7 +93,7 @@ class LockFile:
             taken = try_lock(descriptor) and self._is_current(descriptor)
         except NoLocksError:
             os.close(descriptor)
-            self._remove()
+            self._remove_quietly()
             raise
         except BaseException:
             os.close(descriptor)
@@ -120,8 +121,11 @@ class LockFile:
             return False
 
     def _remove(self) -> None:
+        os.unlink(self._path)
+
+    def _remove_quietly(self) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(self._path)
+            self._remove()
 
 
 def is_locked(path: str | os.PathLike[str]) -> bool:

@@ -259,6 +259,8 @@ def _train_in_processes(
             worker.send(pickle.dumps(running[worker]))
         while running:
             worker, answer = _next(answers)
+            if worker not in running:  # it has ended, and nothing was left to train for it
+                continue
             fold = running.pop(worker)
             if answer is _ENDED:
                 raise worker.end_of(fold)
