@@ -239,6 +239,24 @@ def reference(tmp_path_factory):
     return work, digests(work / "out"), time.monotonic() - began
 
 
+def test_what_is_printed_in_workers_changes_nothing(reference, tmp_path):
+    """Answers come by standard output, to which libraries may write at any time."""
+    work, expected, _ = reference
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, threading, time\n"
+        "os.write(1, b'begin')\n"
+        "def write():\n"
+        "    while True:\n"
+        "        os.write(1, b'noise'); time.sleep(0.001)\n"
+        "threading.Thread(target=write, daemon=True).start()\n"
+    )
+    paths = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    args = ("houses.csv", *SETTINGS, "--processes", 2, "-q", "--out", tmp_path / "out")
+    done = cv(*args, cwd=work, PYTHONPATH=paths)
+    assert done.returncode == 0, done.stderr
+    assert digests(tmp_path / "out") == expected
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_killed_at_random_times_it_continues_to_the_same_bits(reference, tmp_path, number):
     work, expected, seconds = reference
@@ -299,7 +317,7 @@ def test_a_numbered_directory_is_found_again(reference, tmp_path):
 def test_no_worker_outlives_the_command(reference, tmp_path, ending):
     work, _, _ = reference
     out = tmp_path / "out"
-    args = ("houses.csv", *SETTINGS, "--epochs", 5000, "--processes", 2, "--out", out)
+    args = ("houses.csv", *SETTINGS, "--epochs", 500_000, "--processes", 2, "--out", out)
     with started(*args, cwd=work, name="cv") as process:
         wait_until(lambda: len(list(out.glob("folds/*/metrics.jsonl"))) >= 2)
         workers = descendants(process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from fastmlp.cli import main
 from fastmlp.cli.commands.runs import differences, summary_of
+from fastmlp.cli.runs import run_paths
 from fastmlp.experiment.locking import LOCK_NAME, is_in_use
 from fastmlp.experiment.rundir import RunDirectory
 from fastmlp.experiment.settings import resolve
@@ -363,6 +365,20 @@ def test_a_run_that_is_trained_is_refused(runs):
     assert listed()[0]["status"] == "cut off"
     assert run("runs", "rm", "1", "--yes").returncode == 0
     assert names_in(runs) == []
+
+
+def test_the_rest_of_a_removal_that_failed_is_no_run(runs, monkeypatch):
+    finished(runs / "001-iris")
+    rename = Path.rename
+
+    def fail(path, target):
+        if path.name == "environment.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    assert main(["runs", "rm", "1", "--yes"]) == 1
+    assert run_paths(runs) == []
 
 
 def test_off_a_terminal_it_takes_yes(runs):

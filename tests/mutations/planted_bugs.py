@@ -325,8 +325,8 @@ MUTATIONS = [
     Mutation(
         "settings before the environment",
         "python/fastmlp/cli/commands/train.py",
-        "        run.write_json(run.environment_path, runner.facts(experiment))\n        run.write_config(experiment.config)\n",
-        "        run.write_config(experiment.config)\n        run.write_json(run.environment_path, runner.facts(experiment))\n",
+        "    run.write_json(run.environment_path, runner.facts(experiment))\n    run.write_config(experiment.config)\n",
+        "    run.write_config(experiment.config)\n    run.write_json(run.environment_path, runner.facts(experiment))\n",
     ),
     Mutation(
         "patience counts one less",

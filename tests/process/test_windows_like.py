@@ -45,6 +45,7 @@ def python(script, *arguments, cwd):
     done = subprocess.run(
         [sys.executable, "-W", "ignore::UserWarning", "-c", script, *map(str, arguments)], cwd=cwd,
         env=variables(), capture_output=True, encoding="cp1252", timeout=TIMEOUT, check=False,
+        preexec_fn=answer_signals,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -193,6 +194,7 @@ try:
         for _ in range(3000):  # on Windows, SIGINT would end a single sleep, too
             time.sleep(0.01)
 except KeyboardInterrupt:
+    time.sleep(0.5)  # the signal that is sent again is none of the user's, of which the second ends
     print("raised", "sending" in sys.modules)
 """
     begun = time.monotonic()
@@ -212,6 +214,12 @@ model.save("model.safetensors")
 model.save("model.safetensors")
 same = fastmlp.load("model.safetensors")
 assert (same.predict(x) == model.predict(x)).all()
+living = f".model.safetensors.tmp.{os.getpid()}.0123456789ab"
+dead = f".model.safetensors.tmp.{2**31 - 1}.0123456789ab"
+for name in (living, dead):
+    open(name, "w").close()
+model.save("model.safetensors")
+assert os.path.exists(living) and not os.path.exists(dead)
 with open("model.safetensors", "rb"):  # Windows lets nothing replace a file that is open
     try:
         model.save("model.safetensors")
@@ -222,6 +230,10 @@ with open("model.safetensors", "rb"):  # Windows lets nothing replace a file tha
 def chunks():
     for first in range(0, 3000, 70):
         yield x[first : first + 70], y[first : first + 70]
+
+log = fastmlp.JSONLogger("log.jsonl")
+fastmlp.MLP([40, 2]).fit(x, y, epochs=2, verbose=False, callbacks=[log])
+print(b"\\r" in open("log.jsonl", "rb").read())
 
 # Here memory that is not committed, or given back, cannot be read.
 streamed = fastmlp.MLP([40, 8, 2])
@@ -234,4 +246,4 @@ result = fastmlp.cross_validate("table.csv", target="art", **settings)
 print(len(result.folds))
 """
     shown = python(script, cwd=tmp_path).split()
-    assert shown == ["True", "model.safetensors", "3"], shown
+    assert shown == ["True", "model.safetensors", "False", "3"], shown

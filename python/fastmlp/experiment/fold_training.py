@@ -39,6 +39,8 @@ _START = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from fastmlp.experiment.fold_training import work; work()"
 )
+# What a worker writes before its answers.
+_BEGIN = b"answers of a worker:\n"
 # Windows lets nothing interrupt a wait without an end.
 _LOOK_SECONDS = 0.1
 
@@ -207,6 +209,9 @@ class _Worker:
     def _read(self) -> None:
         assert self._process.stdout is not None
         try:
+            for line in self._process.stdout:  # what the start of the interpreter prints
+                if line.endswith(_BEGIN):
+                    break
             for answer in _objects(self._process.stdout):
                 self._answers.put((self, answer))
         finally:
@@ -334,6 +339,7 @@ def _taken_output() -> IO[bytes]:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+    answers.write(_BEGIN)
     return answers
 
 
