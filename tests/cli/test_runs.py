@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -369,14 +370,12 @@ def test_a_run_that_is_trained_is_refused(runs):
 
 def test_the_rest_of_a_removal_that_failed_is_no_run(runs, monkeypatch):
     finished(runs / "001-iris")
-    rename = Path.rename
+    (runs / "001-iris" / "plots").mkdir()
 
-    def fail(path, target):
-        if path.name == "environment.json":
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return rename(path, target)
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(shutil, "rmtree", fail)
     assert main(["runs", "rm", "1", "--yes"]) == 1
     assert run_paths(runs) == []
 

@@ -309,17 +309,17 @@ def _confirmed(sizes: dict[Path, int]) -> bool:
 def _remove(run: AnyRun) -> None:
     """Remove the directory of a run; links in it are removed but not followed."""
     path = run.path.resolve()
-    # Moved first, so that the rest of an interrupted removal is not listed as a run; file by file,
-    # because Windows moves no directory with an open file, such as that of the lock.
-    doomed = path.with_name(f".{path.name}.removed.{os.getpid()}")
     try:
         with held(run):
-            doomed.mkdir()
-            for entry in sorted(path.iterdir(), key=lambda entry: entry.name not in MARKS):
-                if entry.name != LOCK_NAME:
-                    entry.rename(doomed / entry.name)
+            # First, so that the rest of an interrupted removal is not listed as a run.
+            for name in MARKS:
+                (path / name).unlink(missing_ok=True)
+            for entry in list(os.scandir(path)):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry)
+                elif entry.name != LOCK_NAME:
+                    os.unlink(entry)
         path.rmdir()
-        shutil.rmtree(doomed)
     except OSError as error:
         raise CliError(f"cannot remove {run.path}: {error}") from error
 
