@@ -219,6 +219,9 @@ class _Worker:
 
     def end_of(self, fold: Fold) -> WorkerError:
         """Return the error of a worker that has ended while it trained a fold."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # which ends one whose answers cannot be read
         code = self._process.wait()
         how = f"ended with code {code}"
         if code < 0:

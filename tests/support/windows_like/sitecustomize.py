@@ -122,6 +122,13 @@ def open_text(file, mode="r", buffering=-1, encoding=None, errors=None, newline=
     return builtins.open(file, mode, buffering, encoding, errors, newline, closefd)
 
 
+def set_wakeup_fd(descriptor, **options):
+    """Windows takes a pipe that blocks."""
+    if descriptor >= 0:
+        os.set_blocking(descriptor, False)
+    return signal.set_wakeup_fd(descriptor, **options)
+
+
 def kill(process, number):
     raise AssertionError(f"os.kill({process}, {number}) ends the process on Windows")
 
@@ -179,7 +186,7 @@ def free(start, size, kind):
 O_BINARY = 0x8000
 VIEWS = {
     "os": View(os, O_BINARY=O_BINARY, open=open_file, kill=kill),
-    "signal": View(signal, SIGBREAK=signal.Signals(21)),
+    "signal": View(signal, SIGBREAK=signal.Signals(21), set_wakeup_fd=set_wakeup_fd),
     "mmap": View(mmap),
     "sys": View(sys, platform="win32"),
     "ctypes": View(
