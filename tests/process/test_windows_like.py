@@ -231,6 +231,10 @@ def chunks():
     for first in range(0, 3000, 70):
         yield x[first : first + 70], y[first : first + 70]
 
+import polars
+polars.DataFrame(dict(a=[1.5, 2.5], b=["x", "y"])).write_parquet("table.parquet")
+fastmlp.data.read("table.parquet")
+
 log = fastmlp.JSONLogger("log.jsonl")
 fastmlp.MLP([40, 2]).fit(x, y, epochs=2, verbose=False, callbacks=[log])
 print(b"\\r" in open("log.jsonl", "rb").read())

@@ -127,10 +127,13 @@ def _read(content: Content, origin: str, reading: Reading, kind: str) -> Table:
         if "error" in description:
             raise FormatError(f"{origin}: {description['error']}")
         columns = {}
-        mapped = sys.platform != "win32"  # which removes no file that is mapped
         for part in range(description["parts"]):
             part_path = os.path.join(folder, f"{part}.arrow")
-            for series in polars.read_ipc(part_path, memory_map=mapped).get_columns():
+            source: Any = part_path
+            if sys.platform == "win32":  # removes no file that polars has mapped
+                with open(part_path, "rb") as stream:
+                    source = stream.read()
+            for series in polars.read_ipc(source).get_columns():
                 columns[series.name] = series
             os.unlink(part_path)
     index = tuple(name for name in description["index"] if name in columns)
