@@ -27,8 +27,10 @@ double peak_flops(int threads, double seconds, const std::string& isa, const std
 
 }  // namespace
 
-// Locks of the core, not the GIL, protect networks and runs. Its threads and its hooks are those of a process, so that a
-// second interpreter in it cannot have them.
+// pybind11 initializes by `fastmlp_init_core`; Python calls the function below.
+#define PyInit__core fastmlp_init_core
+
+// Locks of the core, not the GIL, protect networks and runs.
 PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters::not_supported()) {
   using namespace fastmlp;
   module.doc() = "The C++ core of fastmlp. Use the package fastmlp instead.";
@@ -61,4 +63,15 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters
       },
       py::arg("count"), py::arg("seed"), py::arg("epoch"), py::arg("member") = 0);
   module.def("inverse_normal_cdf", inverse_normal_cdf, py::arg("p"));
+}
+
+#undef PyInit__core
+
+// The threads and hooks of the core are those of a process. Before Python 3.12 pybind11 does not refuse a second
+// interpreter in it, but waits for ever for the first one.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return fastmlp_init_core();
+  PyErr_SetString(PyExc_ImportError,
+                  "fastmlp runs in the main interpreter of a process only: use processes or threads");
+  return nullptr;
 }

@@ -41,11 +41,10 @@ std::uint32_t saved_states() {
 
 Cpu read_cpu() {
   constexpr std::uint32_t kYmm = 0x06;  // XMM and YMM
-  constexpr std::uint32_t kZmm = 0xe6;  // and the masks and both parts of ZMM
 #if defined(__APPLE__)
-  constexpr std::uint32_t kZmmSaved = kYmm;  // macOS begins to save ZMM at the first use
+  constexpr std::uint32_t kZmm = kYmm;  // macOS begins to save the others at their first use
 #else
-  constexpr std::uint32_t kZmmSaved = kZmm;
+  constexpr std::uint32_t kZmm = 0xe6;  // and the masks and both parts of ZMM
 #endif
   const std::uint32_t saved = saved_states();
   const Registers features = cpuid(7);
@@ -53,7 +52,7 @@ Cpu read_cpu() {
   found.avx2 = (saved & kYmm) == kYmm && bit(cpuid(1).ecx, 12) && bit(features.ebx, 5);
   const bool instructions = bit(features.ebx, 16) && bit(features.ebx, 17) && bit(features.ebx, 30) &&
                             bit(features.ebx, 31);  // F, DQ, BW, VL
-  found.avx512 = found.avx2 && (saved & kZmmSaved) == kZmmSaved && instructions;
+  found.avx512 = found.avx2 && (saved & kZmm) == kZmm && instructions;
   found.avx512_bf16 = found.avx512 && bit(cpuid(7, 1).eax, 5);
   const Registers vendor = cpuid(0);
   const std::uint32_t name[] = {vendor.ebx, vendor.edx, vendor.ecx};

@@ -27,7 +27,7 @@ struct InputGroup {
   bool relu = false;           // after the map
   bool keeps_value = false;    // the number itself is an input too, the last
   // Piecewise linear functions: bases + 1 edges per column. one_hot: see width().
-  std::vector<double> edges;
+  std::vector<double> edges{};
   std::int64_t levels = 0;  // one_hot and category: codes 0..levels-1, all others stand for unknown ones
   double deviation = 0;     // of the initial frequencies
 

@@ -1,4 +1,4 @@
-"""Builds cpp/tests/race_driver.cpp with ThreadSanitizer, runs it, and proves that it finds races.
+"""Builds cpp/tests/trainings.cpp with ThreadSanitizer, runs it, and proves that it finds races.
 
     python tests/support/race_driver.py  # every configuration, then each without each barrier
     python tests/support/race_driver.py --build-dir build/race --no-proof
@@ -48,7 +48,7 @@ def build(folder: Path) -> Path:
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     options = {
         "CMAKE_BUILD_TYPE": "RelWithDebInfo",
-        "FASTMLP_RACE_DRIVER": "ON",
+        "FASTMLP_PYTHON": "OFF",
         "FASTMLP_CHECKS": "ON",
         "FASTMLP_THREADING": "threads",
         "FASTMLP_SANITIZE": "thread",
@@ -59,7 +59,7 @@ def build(folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return folder / "race_driver"
+    return folder / "trainings"
 
 
 def _run(driver: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,16 @@
-// Trains small networks of every kind under ThreadSanitizer, on a team of plain threads.
+// Trains small networks of every kind, without Python.
 //
-//   race_driver                      runs all configurations; prints the name of each and the kinds of its steps
-//   race_driver NAME                 runs one configuration
-//   race_driver NAME KIND NUMBER     runs it without one barrier of its steps of this kind, "scanning" or "plain"; the
-//                                    sanitizer has to report a race. Exit status 3: there is no such barrier.
+//   trainings                      runs all configurations; prints the name of each and the kinds of its steps
+//   trainings digests              prints the name of each and the digest of all its results, the same on every platform
+//   trainings NAME                 runs one configuration
+//   trainings NAME KIND NUMBER     runs it without one barrier of its steps of this kind, "scanning" or "plain"; under
+//                                  ThreadSanitizer it has to report a race. Exit status 3: there is no such barrier.
 //
-// tests/support/race_driver.py builds and runs this program.
+// tests/support/race_driver.py builds and runs it under ThreadSanitizer, tests/support/platforms.py for other systems.
+#ifndef _WIN32
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <cstdio>
 #include <cstdlib>
@@ -410,8 +413,24 @@ void predict(const Mlp<float>& mlp, const SampleRows& samples) {
   for (std::thread& caller : callers) caller.join();
 }
 
-/// Runs all steps of a configuration, then predictions.
-void run(const Configuration& configuration) {
+/// Mixes the bits of all arrays, or of those that are trained, into a digest (FNV-1a, by words of 32 bits).
+void mix(const Mlp<float>& mlp, const float* state, bool trained_only, std::uint64_t& digest) {
+  for (const ParameterArray<float>& array : mlp.arrays()) {
+    if (trained_only && !array.is_trained()) continue;
+    std::int64_t count = 1;
+    for (const std::int64_t size : array.shape) count *= size;
+    std::vector<float> values(static_cast<std::size_t>(count));
+    mlp.get(array, state, values.data());
+    for (const float value : values) {
+      std::uint32_t word;
+      std::memcpy(&word, &value, sizeof word);
+      digest = (digest ^ word) * 0x100000001b3;
+    }
+  }
+}
+
+/// Runs all steps of a configuration, then predictions. Returns the digest of parameters and gradients.
+std::uint64_t run(const Configuration& configuration) {
   override_plans(configuration.plan);
   const NetworkSpec spec = make_spec(configuration);
   const Samples samples = make_samples(configuration);
@@ -427,6 +446,10 @@ void run(const Configuration& configuration) {
     if (trainer.run_epoch(request).status != RunStatus::completed) std::printf("%s: diverged\n", configuration.name);
   }
   predict(mlp, request.samples);
+  std::uint64_t digest = 0xcbf29ce484222325;
+  mix(mlp, mlp.parameters(), false, digest);
+  if (configuration.gradients) mix(mlp, gradients.data(), true, digest);
+  return digest;
 }
 
 /// Steps scan columns at first, unless the input is disturbed or embedded; if no column is zero, plain steps follow.
@@ -438,11 +461,15 @@ const char* kinds_of_steps(const Configuration& configuration) {
 
 /// Whether a forked child that computes nothing exits normally after the parent has run a team.
 bool forked_child_exits() {
+#ifdef _WIN32
+  return true;
+#else
   std::fflush(stdout);  // or the child prints it again
   const pid_t child = fork();
   if (child == 0) std::exit(0);
   int status = 1;
   return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+#endif
 }
 
 }  // namespace
@@ -450,11 +477,16 @@ bool forked_child_exits() {
 int main(int argc, char** argv) {
   install_fork_handler();
   install_parallel_for_fork_handler();
+  const bool digests = argc == 2 && std::strcmp(argv[1], "digests") == 0;
   if (argc > 3) drop_barrier({std::strcmp(argv[2], "scanning") == 0, std::atoi(argv[3])});
   for (const Configuration& configuration : configurations()) {
-    if (argc > 1 && std::strcmp(argv[1], configuration.name) != 0) continue;
-    run(configuration);
-    std::printf("%s %s\n", configuration.name, kinds_of_steps(configuration));
+    if (argc > 1 && !digests && std::strcmp(argv[1], configuration.name) != 0) continue;
+    const std::uint64_t digest = run(configuration);
+    if (digests) {
+      std::printf("%s %016llx\n", configuration.name, static_cast<unsigned long long>(digest));
+    } else {
+      std::printf("%s %s\n", configuration.name, kinds_of_steps(configuration));
+    }
   }
   if (argc == 1 && !forked_child_exits()) return 1;
   constexpr int kNoSuchBarrier = 3;
