@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short wheel ci
+.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short platforms wheel ci
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,8 +62,11 @@ asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehav
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
 
-races:  ## run every kind of training step under ThreadSanitizer, then again without each barrier
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/race_driver.py
+races:  ## run every kind of training step under ThreadSanitizer, then again without each barrier (SEED: of a third)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/race_driver.py $(if $(SEED),--share 3 --seed $(SEED))
+
+platforms:  ## build by Clang, for Arm in emulation, and the core for musl, Windows and macOS; compare bits
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/platforms.py $(or $(PLATFORMS),clang arm64 musl windows macos)
 
 trust:  ## attack every promise of docs/trust.md and count the results: about 25 minutes
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json

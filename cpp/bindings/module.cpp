@@ -68,7 +68,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters
 #undef PyInit__core
 
 // The threads and hooks of the core are those of a process. Before Python 3.12 pybind11 does not refuse a second
-// interpreter in it, but waits for ever for the first one.
+// interpreter in it, but waits forever for the first one.
 extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
   if (PyInterpreterState_Get() == PyInterpreterState_Main()) return fastmlp_init_core();
   PyErr_SetString(PyExc_ImportError,

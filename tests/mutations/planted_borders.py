@@ -40,7 +40,7 @@ BORDER_MUTATIONS = [
     Mutation(
         "threads not tried out before libgomp creates them",
         "cpp/base/team_openmp.cpp",
-        "return t_pool.threads + creatable_threads(wanted - t_pool.threads);",
+        "return t_pool.threads + creatable_threads(wanted - t_pool.threads, g_stack_bytes);",
         "return wanted;",
     ),
     Mutation(

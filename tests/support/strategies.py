@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
@@ -14,7 +16,9 @@ LOSSES = ("softmax_cross_entropy", "mse")
 ALL_ACTIVATIONS = tuple(reference_activations.DEFAULT_PARAMETERS)
 ALL_LOSSES = tuple(reference_losses.LOSSES)
 DTYPES = ("float32", "float64")
-ISAS = ("generic", "avx2", "avx512", "avx512_bf16", "neon", "sve256", "sve512")
+ISAS_OF_X86 = ("generic", "avx2", "avx512", "avx512_bf16")
+ISAS_OF_ARM = ("generic", "neon", "sve256", "sve512")
+ISAS = ISAS_OF_ARM if platform.machine().lower() in ("aarch64", "arm64") else ISAS_OF_X86
 
 # Register tiles are 3 to 14 rows high and panels 16 or 32 columns wide, depending on ISA and dtype,
 # so these lie on, just below and just above every edge a tile can have.
