@@ -38,7 +38,8 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters
   install_parallel_for_fork_handler();
   bindings::register_computations();
   const std::string slow = slowness();  // an impossible FASTMLP_ISA fails here
-  if (!slow.empty() && PyErr_WarnEx(PyExc_RuntimeWarning, slow.c_str(), 1) != 0) throw py::error_already_set();
+  if (!slow.empty() && PyErr_WarnExplicit(PyExc_RuntimeWarning, slow.c_str(), "fastmlp", 1, nullptr, nullptr) != 0)
+    throw py::error_already_set();
   module.def("isas", [] { return py::tuple(py::cast(available_isas())); });
   module.def("active_isa", [] { return active_isa(); });
   module.def("available_threads", available_threads);

@@ -1,7 +1,7 @@
 """Builds cpp/tests/trainings.cpp with ThreadSanitizer, runs it, and proves that it finds races.
 
     python tests/support/race_driver.py  # every configuration, then each without each barrier
-    python tests/support/race_driver.py --share 3 --seed 1   # each third one, drawn, without its barriers
+    python tests/support/race_driver.py --share 3 --seed 1  # the latter for a third, drawn
     python tests/support/race_driver.py --build-dir build/race --no-proof
 
 The core is built on plain threads, which the sanitizer understands, and with the check that passes

@@ -303,7 +303,7 @@ def drift(first: Floats, second: Floats) -> float:
 def _places(total: int) -> NDArray[np.int64]:
     if total <= MOST_ROWS:
         return np.arange(total)
-    return np.linspace(0, total - 1, MOST_ROWS).round().astype(np.int64)
+    return np.rint(np.linspace(0, total - 1, MOST_ROWS)).astype(np.int64)
 
 
 def _few(values: NDArray[Any]) -> NDArray[Any]:
