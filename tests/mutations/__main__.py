@@ -25,6 +25,7 @@ from mutations.planted_judgement import JUDGEMENT_MUTATIONS
 from mutations.planted_members import MEMBER_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
+from mutations.planted_platforms import PLATFORM_MUTATIONS
 from mutations.planted_residual import RESIDUAL_MUTATIONS
 from mutations.planted_shards import SHARD_MUTATIONS
 from mutations.planted_streams import STREAM_MUTATIONS
@@ -38,6 +39,7 @@ PLANTED = [
     *INPUT_MUTATIONS,
     *BORDER_MUTATIONS,
     *PASS_MUTATIONS,
+    *PLATFORM_MUTATIONS,
     *SHARD_MUTATIONS,
     *RESIDUAL_MUTATIONS,
     *TABLE_MUTATIONS,
