@@ -22,9 +22,9 @@ ROOMS = ("base", "kernels", "ops", "network", "bindings")
 # for types and inside functions too. A name stands for a module, or for all of a folder.
 LEVELS: dict[str, tuple[str, ...]] = {
     "ground": (
-        "_addresses", "_argument_names", "_bytes", "_core", "_files", "_locks", "_logarithm",
-        "_method_names", "_moved_modules", "_named", "_scalars", "_synonyms", "_system",
-        "_version", "errors", "extras", "validation",
+        "_addresses", "_argument_names", "_bytes", "_cached_property", "_core", "_files", "_locks",
+        "_logarithm", "_method_names", "_moved_modules", "_named", "_scalars", "_synonyms",
+        "_system", "_version", "errors", "extras", "validation",
     ),
     "blocks": (
         "activations", "averaging", "history", "initializers", "inputs", "losses", "metrics",

@@ -10,6 +10,10 @@
 #include <xmmintrin.h>
 #endif
 
+#ifdef __FAST_MATH__
+#error "fastmlp promises the same bits everywhere: build it without -ffast-math"
+#endif
+
 namespace fastmlp {
 
 /// How a thread computes: its control register.

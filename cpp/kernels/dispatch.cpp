@@ -99,7 +99,7 @@ const std::string& active_isa() {
 std::string slowness() {
 #if defined(__x86_64__) && !defined(__FMA__)
   if (active_isa() != "generic") return "";
-  const std::string slow = "fastmlp computes by its generic kernels, about 20 times slower than those for AVX2: ";
+  const std::string slow = "fastmlp computes by its generic kernels, 15 to 100 times slower than those for AVX2: ";
   if (!cpu().avx2) return slow + "this CPU has no AVX2 with FMA";
   if (available_isas().size() > 1) return slow + "FASTMLP_ISA is generic; unset it";
   return slow + "this build has no others; install a wheel, or build fastmlp with GCC or Clang for x86-64";

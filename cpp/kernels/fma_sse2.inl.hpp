@@ -3,7 +3,7 @@
 // float: the product of two floats is exact in double, so that the sum with the third operand is rounded once, to
 // double, and again to float. Both roundings together differ from one only if the sum lies midway between two floats,
 // because every midpoint is a double, which rounding to double does not cross, or if the result is subnormal, where
-// midpoints lie elsewhere. Such a sum, one of 2^29 by chance, is computed again with rounding to odd, after which the
+// midpoints lie elsewhere. Such a sum is computed again with rounding to odd, after which the
 // second rounding is always right (S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: proved
 // algorithms using rounding to odd", IEEE Transactions on Computers, 2008).
 //
@@ -24,6 +24,7 @@ typedef float FloatLanes __attribute__((vector_size(16)));
 typedef double DoubleLanes __attribute__((vector_size(16)));
 typedef std::int32_t WordLanes4 __attribute__((vector_size(16)));
 typedef std::int64_t BitLanes __attribute__((vector_size(16)));
+typedef std::uint64_t WordLanes __attribute__((vector_size(16)));
 
 /// The floats of a vector as doubles.
 struct WideLanes {
@@ -63,8 +64,8 @@ static inline DoubleLanes odd_sum(DoubleLanes a, DoubleLanes b) {
   const BitLanes bits = (BitLanes)exact.sum;
   const BitLanes inexact = (BitLanes)((exact.error > 0.0) | (exact.error < 0.0));
   const BitLanes even = (bits & 1) - 1;
-  const BitLanes away = (BitLanes)((exact.error > 0.0) == (exact.sum > 0.0));
-  const BitLanes step = (away & 2) - 1;
+  const WordLanes signs = (WordLanes)(bits ^ (BitLanes)exact.error);
+  const BitLanes step = 1 - (BitLanes)(signs >> 62 & 2);  // away from zero where both have one sign
   return (DoubleLanes)(bits + (step & inexact & even));
 }
 

@@ -85,20 +85,46 @@ static inline __attribute__((always_inline)) void halves_steps(std::int64_t dept
 }
 
 #ifdef FASTMLP_WIDE_SUMS
-/// tile_steps where fma is computed in double: the sums stay there, rounded to float after each step. Returns false,
-/// with the sums as they were, if one of the roundings may have been the second of a sum midway between two floats.
-/// Subnormal results must be flushed.
+/// `steps` steps of Rows x Count vectors whose sums are doubles, rounded to float after each step. kSafe: by sums
+/// rounded to odd, which are right wherever they lie. Else returns whether one of them lay midway between two floats.
+template <bool kSafe, int Rows, int Count, Walk kWalk>
+static inline __attribute__((always_inline)) bool wide_group(std::int64_t steps, const DoubleLanes (*broadcast)[Rows],
+                                                             const float* b, const std::int32_t* b_rows,
+                                                             std::int64_t begin, WideLanes (&wide)[Rows][Count]) {
+  WordLanes4 midways{};
+  for (std::int64_t k = 0; k < steps; ++k) {
+    const float* b_row = row_of_b<float, kWalk>(b, b_rows, begin + k);
+#pragma GCC unroll 2
+    for (int g = 0; g < Count; ++g) {
+      const WideLanes lanes = widened(load(b_row + g * kLanes<float>));
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        WideLanes& sums = wide[i][g];
+        if constexpr (kSafe) {
+          sums = {odd_sum(broadcast[k][i] * lanes.low, sums.low), odd_sum(broadcast[k][i] * lanes.high, sums.high)};
+        } else {
+          sums = {broadcast[k][i] * lanes.low + sums.low, broadcast[k][i] * lanes.high + sums.high};
+          midways |= midway(sums.low) | midway(sums.high);
+        }
+        sums = {rounded_to_floats(sums.low), rounded_to_floats(sums.high)};
+      }
+    }
+  }
+  return any((BitLanes)midways);
+}
+
+/// tile_steps where fma is computed in double, in blocks of steps. Operands with few bits, such as 0 and 1, often have
+/// sums midway between two floats: after the first of them the tile takes sums that are safe. Subnormal results must be
+/// flushed.
 template <int Rows, int Vectors, Walk kWalk>
-static inline bool wide_steps(std::int64_t depth, const float* a, std::int64_t row, const float* b,
+static inline void wide_steps(std::int64_t depth, const float* a, std::int64_t row, const float* b,
                               const std::int32_t* b_rows, Vec<float> (&acc)[Rows][Vectors]) {
-  constexpr int kSteps = 32;  // of a that are widened at a time
+  constexpr int kSteps = 32;
   constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<float>;
   constexpr int kDepthStep = kWalk == Walk::columns ? kPanel<float> : 1;
-  constexpr int kGroup = Vectors % 2 == 0 ? 2 : 1;  // vectors whose sums fit into registers
+  constexpr int kCount = Vectors % 2 == 0 ? 2 : 1;  // vectors whose sums fit into registers
   DoubleLanes broadcast[kSteps][Rows];
-  WordLanes4 midways{};
-  Vec<float> sums[Rows][Vectors];
-  __builtin_memcpy(sums, acc, sizeof sums);
+  bool safe = false;
   a += row * kRowStep;
   for (std::int64_t begin = 0; begin < depth; begin += kSteps) {
     const std::int64_t steps = depth - begin < kSteps ? depth - begin : kSteps;
@@ -106,37 +132,29 @@ static inline bool wide_steps(std::int64_t depth, const float* a, std::int64_t r
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) broadcast[k][i] = static_cast<double>(a[i * kRowStep]) - DoubleLanes{};
     }
-    for (int j = 0; j < Vectors; j += kGroup) {
-      WideLanes wide[Rows][kGroup];
+    for (int j = 0; j < Vectors; j += kCount) {
+      const float* lanes = b + j * kLanes<float>;
+      WideLanes wide[Rows][kCount];
+      const auto take = [&] {
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
+        for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
-        for (int g = 0; g < kGroup; ++g) wide[i][g] = widened(sums[i][j + g]);
-      }
-      for (std::int64_t k = 0; k < steps; ++k) {
-        const float* b_row = row_of_b<float, kWalk>(b, b_rows, begin + k) + j * kLanes<float>;
-#pragma GCC unroll 2
-        for (int g = 0; g < kGroup; ++g) {
-          const WideLanes lanes = widened(load(b_row + g * kLanes<float>));
-#pragma GCC unroll 16
-          for (int i = 0; i < Rows; ++i) {
-            const DoubleLanes low = broadcast[k][i] * lanes.low + wide[i][g].low;
-            const DoubleLanes high = broadcast[k][i] * lanes.high + wide[i][g].high;
-            midways |= midway(low) | midway(high);
-            wide[i][g] = {rounded_to_floats(low), rounded_to_floats(high)};
-          }
+          for (int g = 0; g < kCount; ++g) wide[i][g] = widened(acc[i][j + g]);
         }
+      };
+      take();
+      if (!safe && wide_group<false, Rows, kCount, kWalk>(steps, broadcast, lanes, b_rows, begin, wide)) {
+        safe = true;
+        take();
       }
+      if (safe) wide_group<true, Rows, kCount, kWalk>(steps, broadcast, lanes, b_rows, begin, wide);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 2
-        for (int g = 0; g < kGroup; ++g) sums[i][j + g] = narrowed(wide[i][g]);
+        for (int g = 0; g < kCount; ++g) acc[i][j + g] = narrowed(wide[i][g]);
       }
     }
   }
-  if (any((BitLanes)midways)) return false;
-  __builtin_memcpy(acc, sums, sizeof sums);
-  return true;
 }
 #endif
 
@@ -151,7 +169,7 @@ static inline __attribute__((always_inline)) void tile_steps(std::int64_t depth,
   } else {
 #ifdef FASTMLP_WIDE_SUMS
     if constexpr (std::is_same_v<E, float>) {
-      if (flushes_subnormals() && wide_steps<Rows, Vectors, kWalk>(depth, a, row, b, b_rows, acc)) return;
+      if (flushes_subnormals()) return wide_steps<Rows, Vectors, kWalk>(depth, a, row, b, b_rows, acc);
     }
 #endif
     constexpr int kRowStep = kWalk == Walk::columns ? 1 : kRowElements<E>;

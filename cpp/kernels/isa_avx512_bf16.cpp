@@ -8,6 +8,9 @@
 namespace fastmlp::avx512_bf16 {
 typedef Pair PairLanes __attribute__((vector_size(64)));
 static inline __m512 dot_pairs(__m512 sum, PairLanes a, PairLanes b) {
+#if defined(__clang_major__) && __clang_major__ >= 15 && __clang_major__ <= 18
+  __asm__("" : "+v"(a));  // Clang 16 never ends where a number that is broadcast becomes one in bfloat16
+#endif
   return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 }  // namespace fastmlp::avx512_bf16

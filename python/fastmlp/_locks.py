@@ -131,16 +131,13 @@ class LockFile:
 def is_locked(path: str | os.PathLike[str]) -> bool:
     """Whether a process holds a `LockFile`; never on a file system without locks.
 
-    Raises
-    ------
-    OSError
-        The file cannot be looked at.
+    What is no file that can be read, such as a link or a directory of this name, is not held.
     """
     try:
         # NFS wants a file that can be written; otherwise it is enough that it can be read.
         access = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
         descriptor = os.open(path, access | open_flags("O_NOFOLLOW", "O_NONBLOCK"))
-    except (FileNotFoundError, PermissionError):
+    except OSError:
         return False
     try:
         deadline = time.monotonic() + _LOOK_SECONDS

@@ -14,20 +14,20 @@ PLATFORM_MUTATIONS = [
     Mutation(
         "the second half of a vector may lie midway",
         "cpp/kernels/gemm.inl.hpp",
-        "midways |= midway(low) | midway(high);",
-        "midways |= midway(low);",
+        "midways |= midway(sums.low) | midway(sums.high);",
+        "midways |= midway(sums.low);",
     ),
     Mutation(
         "wide sums are rounded at their end only",
         "cpp/kernels/gemm.inl.hpp",
-        "{rounded_to_floats(low), rounded_to_floats(high)}",
-        "{low, high}",
+        "sums = {rounded_to_floats(sums.low), rounded_to_floats(sums.high)};",
+        "",
     ),
     Mutation(
         "sums that were wrong are kept",
         "cpp/kernels/gemm.inl.hpp",
-        "if (any((BitLanes)midways)) return false;",
-        "if (any((BitLanes)midways)) midways = WordLanes4{};",
+        "return any((BitLanes)midways);",
+        "return false;",
     ),
     Mutation(
         "the rest of a product in double is rounded to nearest",

@@ -175,7 +175,7 @@ def test_a_forced_instruction_set_that_does_not_exist_fails_at_import():
 
 @pytest.mark.skipif("avx2" not in fastmlp.info()["isas_available"], reason="needs AVX2")
 def test_slow_kernels_come_with_a_word():
-    for isa, words in (("generic", ["20 times slower", "unset it"]), ("avx2", [])):
+    for isa, words in (("generic", ["100 times slower", "unset it"]), ("avx2", [])):
         ended = run_python("import fastmlp; fastmlp.info()", FASTMLP_ISA=isa)
         assert ended.returncode == 0
         assert all(word in ended.stderr for word in words) if words else not ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import sys
 import threading
@@ -154,3 +155,46 @@ except Exception as error:
 print(fastmlp.info()["version"])
 """)
     assert ended.stdout.split() == ["refused", fastmlp.__version__], ended.stdout + ended.stderr
+
+
+FORKS = """
+import os, signal, threading, time
+import numpy as np
+import fastmlp
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((60, 4)), rng.integers(0, 2, 60)
+
+def fit():
+    fastmlp.MLP([4, 5, 2], seed=0).fit(x, y, epochs=2, batch_size=20, threads=2, verbose=0)
+
+fit()
+ends = threading.Event()
+
+def repeat():
+    while not ends.is_set():
+        fit()
+
+threads = [threading.Thread(target=repeat) for _ in range(3)]
+for thread in threads:
+    thread.start()
+hung = 0
+for _ in range(30):
+    time.sleep(0.01)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        fit()
+        os._exit(0)
+    hung += os.waitpid(child, 0)[1] != 0
+ends.set()
+for thread in threads:
+    thread.join()
+print(hung)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_trains_that_was_forked_while_threads_trained():
+    """No lock that another thread held at the fork is in the way, of the core or of Python."""
+    ended = run_python("import warnings; warnings.simplefilter('ignore')\n" + FORKS)
+    assert ended.stdout == "0\n", ended.stdout + ended.stderr

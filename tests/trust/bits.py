@@ -73,8 +73,8 @@ ONE_ROUNDING = Patch(
     (
         (
             "cpp/kernels/gemm.inl.hpp",
-            "{rounded_to_floats(low), rounded_to_floats(high)}",
-            "{low, high}",
+            "sums = {rounded_to_floats(sums.low), rounded_to_floats(sums.high)};",
+            "",
         ),
     )
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastmlp._cached_property import cached_property
 from fastmlp.errors import DivergedError
 from fastmlp.losses import Loss, UserLoss
 from fastmlp.network import Network

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import metrics
+from fastmlp._cached_property import cached_property
 from fastmlp.data import CategoryColumn, DateColumn, NumberColumn, Preprocessing, Samples
 from fastmlp.data.columns import Column as DataColumn
 from fastmlp.experiment.evaluation import Evaluation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp import _core
+from fastmlp._cached_property import cached_property
 from fastmlp.network.samples import Data, some_elements
 from fastmlp.network.standardization import LOOKED_AT
 from fastmlp.training.continuation import Planned
@@ -94,7 +94,7 @@ class Given:
     several: bool
     group: Group | None
 
-    @functools.cached_property
+    @cached_property
     def all_samples(self) -> int:
         """Number of samples of all processes."""
         counts = [self._samples] if self.group is None else self.group.gathered(self._samples)
