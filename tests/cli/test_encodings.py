@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +69,14 @@ def test_what_is_printed_can_be_read_again(folder):
     assert set(NAMES) <= set(json.dumps(json.loads(shown), ensure_ascii=False).split('"'))
     shown = run("predict", "модель", "таблица.csv", cwd=folder, PYTHONIOENCODING="cp1252").stdout
     assert "α" in shown  # answers are data, whose encoding is UTF-8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes")
+@pytest.mark.parametrize("words", [("d\udcf6.csv", "y"), ("ok.csv", "y\udce2")])
+def test_a_name_that_is_no_utf8_is_refused_before_a_run_begins(words, tmp_path):
+    name, target = words
+    (tmp_path / name).write_text("a,y\n1,0\n2,1\n3,0\n4,1\n", encoding="utf-8")
+    ended = run("train", name, "--target", target, "--architecture", "mlp", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "must be a name in UTF-8" in ended.stderr
+    assert os.listdir(tmp_path) == [name]

@@ -134,10 +134,27 @@ def _either(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}"
 
 
+# A byte that was no text, as `os.fsdecode` keeps it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 class Section(BaseModel):
     """A table of the settings file; it is immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_utf8(cls, value: Any) -> Any:
+        """Refuse names of other encodings, which the files of a run cannot hold."""
+        texts = value if isinstance(value, (list, tuple)) else [value]
+        for text in texts:
+            if isinstance(text, str) and _SURROGATE.search(text):
+                raise ValueError(
+                    f"must be a name in UTF-8, got {text!r}; rename it, or set PYTHONUTF8=1 if the "
+                    "encoding of the terminal is another one"
+                )
+        return value
 
 
 class DataSection(Section):
