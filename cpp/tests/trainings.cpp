@@ -1,10 +1,11 @@
 // Trains small networks of every kind, without Python.
 //
-//   trainings                      runs all configurations; prints the name of each and the kinds of its steps
-//   trainings digests              prints the name of each and the digest of all its results, the same on every platform
-//   trainings NAME                 runs one configuration
-//   trainings NAME KIND NUMBER     runs it without one barrier of its steps of this kind, "scanning" or "plain"; under
-//                                  ThreadSanitizer it has to report a race. Exit status 3: there is no such barrier.
+//   trainings                   runs all configurations; prints the name of each and the kinds of its steps
+//   trainings digests           prints the name of each and the digest of its results, the same on every platform
+//   trainings NAME              runs one configuration
+//   trainings NAME KIND NUMBER  runs it without one barrier of its steps of this kind, "scanning" or "plain"
+//
+// Without a barrier ThreadSanitizer has to report a race. Exit status 3: there is no such barrier.
 //
 // tests/support/race_driver.py builds and runs it under ThreadSanitizer, tests/support/platforms.py for other systems.
 #ifndef _WIN32
