@@ -30,6 +30,7 @@ KERNEL_TESTS = [
     f"tests/core/test_{name}.py"
     for name in ("activations", "fma", "gemm", "losses", "math", "optimizers", "random", "row_sums")
 ]
+EMULATED_TESTS = KERNEL_TESTS[1:3]  # which take ten times as long
 BIT_TESTS = ["tests/network/test_equal_bits.py", "tests/network/test_subnormals.py"]
 # What the tests above import, and the package index offers for 64-bit Arm.
 PACKAGES = ["numpy", "click", "filelock", "safetensors", "platformdirs", "pydantic", "tomlkit",
@@ -69,16 +70,16 @@ def module(work: Path, python: object, *options: str) -> Path:
     return work / "python"
 
 
-def tested(python: object, paths: list[Path], isas: list[str], **variables: str) -> None:
-    """Run the tests by the first instruction set, and compare bits by all."""
+def tested(python: object, paths: list[Path], isas: list[str], tests: list[str]) -> None:
+    """Run tests by the first instruction set, and compare bits by all."""
     folders = os.pathsep.join(map(str, [*paths, ROOT / "tests"]))
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     environ["PYTHONPATH"] = folders
     for isa in isas:
         environ |= {"FASTMLP_ISA": isa, "VECTOR_BYTES": str(VECTOR_BYTES.get(isa, 16))}
         print(run(python, "-m", "support.golden", "compare", env=environ), end="", flush=True)
     environ["FASTMLP_ISA"] = isas[0]
-    pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *KERNEL_TESTS, *BIT_TESTS]
+    pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, *BIT_TESTS]
     print(run(*pytest, env=environ).splitlines()[-1], flush=True)
 
 
@@ -87,7 +88,7 @@ def clang(work: Path) -> None:
     paths = [module(work, sys.executable, "-DCMAKE_CXX_COMPILER=clang++")]
     code = "from fastmlp import _core; print(*_core.isas())"
     isas = run(sys.executable, "-c", code, env={**os.environ, "PYTHONPATH": str(paths[0])}).split()
-    tested(sys.executable, paths, isas)
+    tested(sys.executable, paths, isas, KERNEL_TESTS)
 
 
 def arm64(work: Path) -> None:
@@ -109,7 +110,7 @@ def arm64(work: Path) -> None:
     )  # fmt: skip
     headers = f"-DCMAKE_CXX_FLAGS=-idirafter {system}/usr/include"
     built = module(work, python, "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++", headers)
-    tested(python, [built, work / "site"], ["neon", "generic", *VECTOR_BYTES])
+    tested(python, [built, work / "site"], ["neon", "generic", *VECTOR_BYTES], EMULATED_TESTS)
 
 
 def arm_packages(apt: Path, system: Path, *names: str) -> None:
