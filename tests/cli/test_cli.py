@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -459,3 +460,27 @@ def test_a_run_is_resumed_by_its_number(tmp_path):
         done = run("train", "--resume", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "is finished" in done.stderr
+
+
+def test_what_a_process_killed_at_its_end_left_in_a_finished_run_goes(tmp_path):
+    data = write_idx_directory(tmp_path / "data", 60)
+    place = tmp_path / "run"
+    assert run("train", data, "--epochs", 1, "--no-report", "--out", place).returncode == 0
+    files = sorted(os.listdir(place))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (place / ".lock").touch()
+    (place / f".report.html.tmp.{ended.pid}.0123456789ab").touch()
+    done = run("train", "--resume", place)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(place)) == files
+
+
+def test_a_finished_run_that_cannot_be_locked_is_printed(tmp_path):
+    data = write_idx_directory(tmp_path / "data", 60)
+    place = tmp_path / "run"
+    assert run("train", data, "--epochs", 1, "--no-report", "--out", place).returncode == 0
+    (place / ".lock").mkdir()  # cannot be opened for writing, also by root
+    done = run("train", "--resume", place)
+    assert done.returncode == 0, done.stderr
+    assert "is finished" in done.stderr

@@ -352,6 +352,10 @@ def _require_schema(run: RunDirectory, checkpoint: Checkpoint, experiment: Exper
 
 def _finished(run: RunDirectory, result: dict[str, Any], state: State) -> int:
     """Print the result of a finished run again, so that scripts may resume until it is finished."""
+    # A process that was killed at its very end leaves its lock file and a temporary one. A run that
+    # cannot be written, or that another process holds, is only printed.
+    with contextlib.suppress(ConfigError, OSError), held(run):
+        run.sweep()
     click.echo(f"{run.path} is finished ({result['status']}); --init starts from it", err=True)
     _print_result(result, state)
     return int(EXIT_CODES[result["status"]])
