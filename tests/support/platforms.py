@@ -35,6 +35,7 @@ BIT_TESTS = ["tests/network/test_equal_bits.py", "tests/network/test_subnormals.
 # What the tests above import, and the package index offers for 64-bit Arm.
 PACKAGES = ["numpy", "click", "filelock", "safetensors", "platformdirs", "pydantic", "tomlkit",
             "pytest", "hypothesis"]  # fmt: skip
+MNIST = ["-m", "support.golden", "mnist"]
 VECTOR_BYTES = {"sve256": 32, "sve512": 64}
 
 
@@ -72,9 +73,7 @@ def module(work: Path, python: object, *options: str) -> Path:
 
 def tested(python: object, paths: list[Path], isas: list[str], tests: list[str]) -> None:
     """Run tests by the first instruction set, and compare bits by all."""
-    folders = os.pathsep.join(map(str, [*paths, ROOT / "tests"]))
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environ["PYTHONPATH"] = folders
+    environ = environment(paths)
     for isa in isas:
         environ |= {"FASTMLP_ISA": isa, "VECTOR_BYTES": str(VECTOR_BYTES.get(isa, 16))}
         print(run(python, "-m", "support.golden", "compare", env=environ), end="", flush=True)
@@ -110,7 +109,20 @@ def arm64(work: Path) -> None:
     )  # fmt: skip
     headers = f"-DCMAKE_CXX_FLAGS=-idirafter {system}/usr/include"
     built = module(work, python, "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++", headers)
-    tested(python, [built, work / "site"], ["neon", "generic", *VECTOR_BYTES], EMULATED_TESTS)
+    paths = [built, work / "site"]
+    tested(python, paths, ["neon", "generic", *VECTOR_BYTES], EMULATED_TESTS)
+    wanted = run(sys.executable, *MNIST, env=environment([]))
+    found = run(python, *MNIST, env=environment(paths) | {"FASTMLP_ISA": "neon"})
+    if found != wanted:
+        raise SystemExit(f"neon: {found}; this system: {wanted}")
+    print("neon, the bits of this system:", found, end="", flush=True)
+
+
+def environment(paths: list[Path]) -> dict[str, str]:
+    """Return the variables of a process that imports from these folders, and the tests' helpers."""
+    folders = os.pathsep.join(map(str, [*paths, ROOT / "tests"]))
+    own = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": folders}
+    return {**os.environ, **own}
 
 
 def arm_packages(apt: Path, system: Path, *names: str) -> None:
