@@ -20,11 +20,8 @@
 
 namespace fastmlp::generic {
 
-typedef float FloatLanes __attribute__((vector_size(16)));
-typedef double DoubleLanes __attribute__((vector_size(16)));
 typedef std::int32_t WordLanes4 __attribute__((vector_size(16)));
 typedef std::int64_t BitLanes __attribute__((vector_size(16)));
-typedef std::uint64_t WordLanes __attribute__((vector_size(16)));
 
 /// The floats of a vector as doubles.
 struct WideLanes {

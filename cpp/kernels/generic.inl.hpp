@@ -3,14 +3,17 @@
 
 #include <cstdint>
 
+namespace fastmlp::generic {
+typedef float FloatLanes __attribute__((vector_size(16)));
+typedef double DoubleLanes __attribute__((vector_size(16)));
+typedef std::uint64_t WordLanes __attribute__((vector_size(16)));
+}  // namespace fastmlp::generic
+
 #if defined(__x86_64__) && !defined(__FMA__)
 #include "kernels/fma_sse2.inl.hpp"
 #endif
 
 namespace fastmlp::generic {
-
-typedef float FloatLanes __attribute__((vector_size(16)));
-typedef double DoubleLanes __attribute__((vector_size(16)));
 
 #ifndef FASTMLP_WIDE_SUMS
 static inline FloatLanes fma(FloatLanes a, FloatLanes b, FloatLanes c) {
@@ -35,7 +38,6 @@ static inline DoubleLanes sqrt(DoubleLanes a) {
   return a;
 }
 
-typedef std::uint64_t WordLanes __attribute__((vector_size(16)));
 static inline WordLanes multiply_words(WordLanes a, WordLanes b) { return (a & 0xFFFFFFFFu) * (b & 0xFFFFFFFFu); }
 
 static inline FloatLanes convert(const std::uint8_t* p, FloatLanes) {

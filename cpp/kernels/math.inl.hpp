@@ -46,6 +46,18 @@ struct MathConstants<double> {
 
 static constexpr double factorial(int n) { return n <= 1 ? 1.0 : n * factorial(n - 1); }
 
+/// The values of a function at 0, 1, ..., rounded to T. A constexpr variable of this type is computed when the kernels
+/// are compiled; Clang 14 calls a function within an unrolled loop at run time.
+template <typename T, int kCount>
+struct Coefficients {
+  T at[kCount] = {};
+
+  template <typename Function>
+  explicit constexpr Coefficients(Function of) {
+    for (int n = 0; n < kCount; ++n) at[n] = static_cast<T>(of(n));
+  }
+};
+
 /// x = n ln 2 + r.
 template <typename T>
 struct Reduced {
@@ -67,9 +79,10 @@ static inline Reduced<T> reduce_by_ln2(Vec<T> x) {
 template <typename T>
 static inline Vec<T> expm1_reduced(Vec<T> r) {
   constexpr int kDegree = MathConstants<T>::kExpDegree;
-  Vec<T> p = splat<T>(static_cast<T>(1.0 / factorial(kDegree)));
+  constexpr Coefficients<T, kDegree + 1> kExp([](int n) { return 1.0 / factorial(n); });
+  Vec<T> p = splat<T>(kExp.at[kDegree]);
 #pragma GCC unroll 16
-  for (int i = kDegree - 1; i >= 2; --i) p = fma(p, r, splat<T>(static_cast<T>(1.0 / factorial(i))));
+  for (int i = kDegree - 1; i >= 2; --i) p = fma(p, r, splat<T>(kExp.at[i]));
   return fma(r * r, p, r);
 }
 
@@ -313,16 +326,14 @@ template <typename T>
 static inline CosineSine<T> eighth_of_turn(Vec<T> t) {
   using C = MathConstants<T>;
   const Vec<T> square = t * t;
-  Vec<T> cosine = splat<T>(static_cast<T>(turn_coefficient(2 * C::kCosineTerms)));
+  constexpr Coefficients<T, C::kCosineTerms + 1> kCosine([](int n) { return turn_coefficient(2 * n); });
+  constexpr Coefficients<T, C::kSineTerms> kSine([](int n) { return turn_coefficient(2 * n + 1); });
+  Vec<T> cosine = splat<T>(kCosine.at[C::kCosineTerms]);
 #pragma GCC unroll 16
-  for (int i = C::kCosineTerms - 1; i >= 0; --i) {
-    cosine = fma(cosine, square, splat<T>(static_cast<T>(turn_coefficient(2 * i))));
-  }
-  Vec<T> sine = splat<T>(static_cast<T>(turn_coefficient(2 * C::kSineTerms - 1)));
+  for (int i = C::kCosineTerms - 1; i >= 0; --i) cosine = fma(cosine, square, splat<T>(kCosine.at[i]));
+  Vec<T> sine = splat<T>(kSine.at[C::kSineTerms - 1]);
 #pragma GCC unroll 16
-  for (int i = C::kSineTerms - 2; i >= 0; --i) {
-    sine = fma(sine, square, splat<T>(static_cast<T>(turn_coefficient(2 * i + 1))));
-  }
+  for (int i = C::kSineTerms - 2; i >= 0; --i) sine = fma(sine, square, splat<T>(kSine.at[i]));
   return {cosine, sine * t};
 }
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import sys
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 
 import fastmlp
 from support.digest import sha
+from support.limits import limit_address_space
 
 SAMPLES = 150
 
@@ -45,13 +45,6 @@ def event(kind: str, happens: bool) -> Any:
         return kind == "stop"
 
     return happen
-
-
-def limit_memory(more: int) -> None:
-    """Refuse this process more than so many MiB beside those that it has."""
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (more << 20), -1))
 
 
 def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
@@ -84,7 +77,7 @@ def train(job: dict[str, Any], communicator: Any) -> dict[str, Any]:
         options = {"dropout": 0.2, "seed": 5, **job.get("model", {}), **own.get("model", {})}
         model = fastmlp.MLP([9, *options.pop("hidden", [17]), 2], **options)
     if "memory" in own:
-        limit_memory(own["memory"])
+        limit_address_space(own["memory"] << 20)
     rows = slice(samples)
     if fit.get("own_samples"):
         sizes = {name: fit[name] for name in ("batch_size", "shards")}

@@ -13,7 +13,6 @@ import functools
 import os
 import pickle
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -23,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import fastmlp
+from support.limits import limit_address_space
 from trust.experiment import Broken, Experiment, Section, require
 from trust.injector import Injector, no_compiler, preloaded
 from trust.small import Problem, digest, model_digest
-from trust.worker import environment, limit_address_space
+from trust.worker import environment
 
 PROBLEM = Problem(5, samples=600, hidden=(120, 80))
 THREADS = 4
@@ -166,6 +166,8 @@ def _tried(
 
 def limit_case(seed: int) -> None:
     """RLIMIT_AS somewhere between nothing more and enough."""
+    import resource
+
     chance = random.Random(seed)
     name = chance.choice(list(OPERATIONS))
     room = int(2 ** chance.uniform(10, 26))
@@ -185,7 +187,8 @@ def limit_case(seed: int) -> None:
 _IMPORT = """
 import resource, sys
 import numpy, json, hashlib
-from trust.worker import limit_address_space, plant_fault
+from support.limits import limit_address_space
+from trust.worker import plant_fault
 limit_address_space(int(sys.argv[1]))
 plant_fault()
 try:
@@ -288,6 +291,8 @@ def not_root() -> str | None:
 
 def nproc_case(seed: int) -> None:
     """Another user, who may have few processes."""
+    import resource
+
     chance = random.Random(seed)
     name = chance.choice(list(OPERATIONS))
     allowed = chance.choice((1, 1, 2, 3, 4))

@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import json
 import os
-import resource
 import selectors
 import signal
 import subprocess
@@ -21,6 +20,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from support.limits import limit_address_space
 
 PLANT = "FASTMLP_TRUST_PLANT"
 TESTS = Path(__file__).resolve().parent.parent
@@ -157,13 +158,6 @@ class Worker:
         self._process.wait()
         self._errors.close()
         self._folder.cleanup()
-
-
-def limit_address_space(headroom: int) -> None:
-    """Let this process map `headroom` bytes more than it has now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    size = pages * resource.getpagesize() + headroom
-    resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
 
 
 def _short_traceback(error: BaseException) -> str:
