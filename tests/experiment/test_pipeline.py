@@ -578,3 +578,29 @@ def test_an_image_is_made_like_those_of_the_training(tmp_path):
         image.new("RGB", (31, 17), color).save(tmp_path / "new" / name)
     assert model.predict(tmp_path / "new").tolist() == ["dark", "light"]
     assert model.predict(tmp_path / "new" / "b.jpg").tolist() == ["light"]
+
+
+@pytest.mark.parametrize("name", ["fit", "cross_validate"])
+@pytest.mark.parametrize(
+    ("samples", "y", "message"),
+    [
+        ("file", "kind", "y must be left out for a file.*pass target='kind'"),
+        ("rows", "kind", "y must have a target for each row, got 'kind'; .*target='kind'"),
+        ("rows", 3, "y must have a target for each row, got 3$"),
+        ("rows", np.zeros((2, 2, 2)), "y must have a target for each row, got 3 dimensions"),
+        ("frame", {"b": 3}, "y must have a target for each of 2 rows, got 1"),
+        ("array", "kind", r"y must hold numbers or text for each of 2 samples, got .* \(\)"),
+    ],
+)
+def test_targets_that_are_none(name, samples, y, message, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,kind\n1,x\n2,y\n")
+    data = {
+        "file": path,
+        "rows": [[1, 2], [3, 4]],
+        "frame": {"a": [1, 2]},
+        "array": np.array([[1.0, 2], [3, 4]]),
+    }[samples]
+    fit = fastmlp.Model().fit if name == "fit" else fastmlp.cross_validate
+    with pytest.raises(ValueError, match=message):
+        fit(data, y)

@@ -20,7 +20,7 @@ from fastmlp.data import Table
 from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.cross_validation_directory import CrossValidationDirectory
 from fastmlp.experiment.evaluation import Evaluation
-from fastmlp.experiment.fitting import config_of, raw_data, refuse_file_settings, target_columns
+from fastmlp.experiment.fitting import config_of, raw_data, refuse_file_settings, targets_apart
 from fastmlp.experiment.fold_results import (
     Answers,
     CrossValidation,
@@ -212,7 +212,7 @@ def _plan_of(data: Any, y: Any, division: Division, settings: Mapping[str, Any])
     source = os.fspath(data) if isinstance(data, (str, PathLike)) else None
     if source is None:
         refuse_file_settings(settings)
-    targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
+    targets = targets_apart(data, y)
     arrays = isinstance(data, np.ndarray)
     config = config_of(settings, source, targets, arrays=arrays, tests=True)
     require_sensible(config, division)

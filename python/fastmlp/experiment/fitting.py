@@ -52,6 +52,7 @@ __all__ = [
     "raw_data",
     "refuse_file_settings",
     "target_columns",
+    "targets_apart",
 ]
 
 Array = npt.NDArray[Any]
@@ -70,7 +71,9 @@ def raw_data(
     """Return samples and targets of any kind as the contents of a source."""
     if isinstance(data, (str, PathLike)):
         if y is not None:
-            raise ValueError("y must be left out for a file, whose columns hold the target")
+            raise ValueError(
+                f"y must be left out for a file, whose columns hold the target{_as_name(y)}"
+            )
         return read(os.fspath(data), data_dir=data_dir, reading=reading)
     if isinstance(data, np.ndarray):
         if y is None:
@@ -103,9 +106,27 @@ def target_columns(y: Any, names: Sequence[str] | None = None) -> dict[str, Any]
     if np.ndim(array) == 1:
         name = own if isinstance(own, str) and own else (names or ("target",))[0]
         return {name: table_of({name: array}, "y").columns[name]}
+    if np.ndim(array) != 2:
+        got = repr(y)[:60] if np.ndim(array) == 0 else f"{np.ndim(array)} dimensions"
+        raise ValueError(f"y must have a target for each row, got {got}{_as_name(y)}")
     count = np.shape(array)[1]
     named = names if names and len(names) == count else [f"target_{j}" for j in range(count)]
     return dict(table_of({n: array[:, j] for j, n in enumerate(named)}, "y").columns)
+
+
+def targets_apart(data: Any, y: Any) -> list[str] | None:
+    """Return the names of targets that are apart from samples in a frame; None if there are none.
+
+    Arrays have no names, and a file has its targets in it.
+    """
+    if y is None or isinstance(data, (np.ndarray, str, PathLike)):
+        return None
+    return list(target_columns(y))
+
+
+def _as_name(y: Any) -> str:
+    """Tell how a column is named, if that is what was given."""
+    return f"; to name a column, pass target={y!r}" if isinstance(y, str) else ""
 
 
 def _plain_targets(y: Any) -> Array:
@@ -160,7 +181,7 @@ def fit_network(
     source = os.fspath(data) if isinstance(data, (str, PathLike)) else None
     if source is None:
         refuse_file_settings(settings)
-    targets = None if y is None or isinstance(data, np.ndarray) else list(target_columns(y))
+    targets = targets_apart(data, y)
     config = config_of(settings, source, targets, arrays=isinstance(data, np.ndarray))
     reading = build.reading(config.data, "fit")
     if reading.as_text is not None:
