@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Of the shell, because functions of make take a path with blanks for several.
+WITH_BIN := PATH="$$(cd "$(BIN)" && pwd):$$PATH"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short platforms wheel ci
@@ -22,9 +24,9 @@ setup:  ## create .venv for development: this tree is imported from where it is,
 # The lock makes a second build of the same tree wait for the first.
 dev:  ## compile what changed in cpp/ and place the module in python/fastmlp
 	@mkdir -p build
-	PATH="$(abspath $(BIN)):$$PATH" flock build/dev.lock sh -ec '\
-	  cmake --preset dev --log-level=WARNING -DPython_EXECUTABLE=$(abspath $(BIN))/python \
-	    -Dpybind11_DIR="$$(python -m pybind11 --cmakedir)"; \
+	$(WITH_BIN) flock build/dev.lock sh -ec '\
+	  cmake --preset dev --log-level=WARNING -DPython_EXECUTABLE="$$(command -v python)" \
+	    -Dpybind11_DIR="$$(python -m pybind11 --cmakedir)" $${CXX:+"-DCMAKE_CXX_COMPILER=$$CXX"}; \
 	  cmake --build --preset dev; \
 	  cmake --install build/dev --prefix python'
 
@@ -63,10 +65,10 @@ asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehav
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 build/asan-venv/bin/python -m pytest -q
 
 races:  ## run every kind of training step under ThreadSanitizer, then again without each barrier (SEED: of a third)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/race_driver.py $(if $(SEED),--share 3 --seed $(SEED))
+	$(WITH_BIN) "$(BIN)"/python tests/support/race_driver.py $(if $(SEED),--share 3 --seed $(SEED))
 
 platforms:  ## build by Clang, for Arm in emulation, and the core for musl, Windows and macOS; compare bits
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/support/platforms.py $(or $(PLATFORMS),clang arm64 musl windows macos)
+	$(WITH_BIN) "$(BIN)"/python tests/support/platforms.py $(or $(PLATFORMS),clang arm64 musl windows macos)
 
 trust:  ## attack every promise of docs/trust.md and count the results: about 25 minutes
 	PYTHONPATH=tests $(BIN)/python -m trust --json build/trust.json

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <string_view>
 #include <thread>
 
 #include "base/spin.hpp"
@@ -133,11 +134,21 @@ thread_local OwnPool t_own;
 
 }  // namespace
 
-int runtime_threads() {
+/// The number in OMP_NUM_THREADS, of which a list has one for each level of nested teams; 0 if there is none. OpenMP
+/// ignores what is not a number, too.
+static long wanted_threads() {
   const char* text = std::getenv("OMP_NUM_THREADS");
-  const int wanted = text == nullptr ? 0 : std::atoi(text);
+  if (text == nullptr) return 0;
+  char* end = nullptr;
+  const long number = std::strtol(text, &end, 10);
+  const std::string_view rest(end);
+  return rest.find_first_not_of(" \t") == std::string_view::npos || rest.front() == ',' ? number : 0;
+}
+
+int runtime_threads() {
+  const long wanted = wanted_threads();
   const int processors = allowed_processors();
-  return wanted > 0 ? std::min(wanted, processors) : processors;
+  return wanted > 0 && wanted < processors ? static_cast<int>(wanted) : processors;
 }
 
 int openmp_version() { return 0; }

@@ -38,14 +38,20 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used(), py::multiple_interpreters
   install_parallel_for_fork_handler();
   bindings::register_computations();
   const std::string slow = slowness();  // an impossible FASTMLP_ISA fails here
-  if (!slow.empty() && PyErr_WarnExplicit(PyExc_RuntimeWarning, slow.c_str(), "fastmlp", 1, nullptr, nullptr) != 0)
-    throw py::error_already_set();
+  if (!slow.empty() && PyErr_WarnExplicit(PyExc_RuntimeWarning, slow.c_str(), "fastmlp", 1, nullptr, nullptr) != 0) {
+    PyErr_Clear();  // warnings are errors here; the text must be that of the error with which the import ends
+    throw py::import_error(slow);
+  }
   module.def("isas", [] { return py::tuple(py::cast(available_isas())); });
   module.def("active_isa", [] { return active_isa(); });
   module.def("available_threads", available_threads);
   module.def("peak_flops", peak_flops, py::arg("threads"), py::arg("seconds"), py::arg("isa") = "",
              py::arg("dtype") = "float32");
-  module.attr("compiler") = __VERSION__;
+#ifdef __clang__
+  module.attr("compiler") = __VERSION__;  // begins with a name
+#else
+  module.attr("compiler") = "GCC " __VERSION__;
+#endif
   module.attr("openmp") = openmp_version();
   bindings::register_networks(module);
   bindings::register_training(module);

@@ -26,6 +26,7 @@ __all__ = [
     "open_regular_file",
     "read_regular_file",
     "remove_unfinished",
+    "require_no_file",
     "sweep",
     "text_path",
 ]
@@ -120,6 +121,14 @@ def remove_unfinished() -> None:
     """Remove the files that an exception at the worst moment, or the end of the process, leaves."""
     while _unfinished:
         _unlink_quietly(_unfinished.pop())
+
+
+def require_no_file(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError if what a path names is there, and is no directory."""
+    if os.path.isdir(path) or not os.path.lexists(path):
+        return
+    kind = "a file" if os.path.exists(path) else "a link that leads nowhere"
+    raise ValueError(f"{os.fspath(path)}: is {kind}, expected a directory")
 
 
 def sweep(directory: str | os.PathLike[str], name: str | None = None) -> None:

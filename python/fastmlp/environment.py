@@ -21,8 +21,8 @@ def info() -> dict[str, Any]:
     -------
     dict
         ``version``, ``isa`` (instruction set in use), ``isas_available`` (best first), ``threads``
-        (that the process may use), ``compiler``, ``openmp`` (version date), ``numpy``, ``python``
-        (versions), ``cpu`` (name).
+        (that the process may use), ``compiler``, ``openmp`` (date of its version; 0 for threads of
+        the C++ library), ``numpy``, ``python`` (versions), ``cpu`` (name).
 
     Examples
     --------

@@ -484,3 +484,36 @@ def test_a_finished_run_that_cannot_be_locked_is_printed(tmp_path):
     done = run("train", "--resume", place)
     assert done.returncode == 0, done.stderr
     assert "is finished" in done.stderr
+
+
+def test_a_directory_that_cannot_be_one(tiny, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, kind in (("file", "a file"), ("link", "a link that leads nowhere")):
+        for option in ((), ("--overwrite",)):
+            done = train_tiny(tiny, tmp_path, "--out", tmp_path / name, *option)
+            assert done.returncode == 2
+            assert done.stderr.endswith(f"{name}: is {kind}, expected a directory\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no directory that is in use")
+def test_a_working_directory_that_was_removed(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = """
+import os, sys
+os.rmdir(os.getcwd())
+from fastmlp.cli import main
+sys.exit(main(["info"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "fastmlp: error: the working directory does not exist any more\n"
+
+
+def test_a_name_of_another_encoding_names_the_argument(tmp_path):
+    done = run("train", os.fsdecode(b"x\xff.csv"), "--dry-run", cwd=tmp_path)
+    assert done.returncode in (2, 3)
+    assert "argument: data.source" not in done.stderr

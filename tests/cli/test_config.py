@@ -154,7 +154,7 @@ def test_show_tells_where_each_setting_comes_from(tmp_path):
     assert (document["schema"], document["dataset"]) == ("fastmlp.config.show", "mnist")
     settings = document["settings"]
     origins = {
-        ("data", "source"): ("mnist", "argument", "argument"),
+        ("data", "source"): ("mnist", "argument", "DATASET"),
         ("training", "epochs"): (6, "variable", "FASTMLP_EPOCHS"),
         ("optimizer", "nesterov"): (True, "variable", "FASTMLP_NESTEROV"),
         ("network", "hidden"): ([9, 8], "variable", "FASTMLP_HIDDEN"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from importlib import metadata
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 import fastmlp
+from fastmlp import _core
 from fastmlp.cli.commands.info import EXTRAS
 from fastmlp.cli.self_test import DIGEST, trained_digest
 from fastmlp.datasets.cache import cache_directory
+from support.child_process import run_python
 from support.cli_process import TIMEOUT, environment, run
 from support.paths import ROOT
 
@@ -64,7 +67,7 @@ def test_extras_are_those_of_the_project():
     if not path.is_file():
         pytest.skip("needs a source checkout")
     declared = tomlkit.parse(path.read_text()).unwrap()["project"]["optional-dependencies"]
-    assert set(EXTRAS) == set(declared) - {"all", "test", "bench", "lint", "dev"}
+    assert set(EXTRAS) == set(declared) - {"all", "test", "bench", "lint", "platforms", "dev"}
     for extra, packages in EXTRAS.items():
         names = [requirement.split(">")[0] for requirement in declared[extra]]
         assert sorted(names) == sorted(packages), extra
@@ -145,7 +148,7 @@ sys.exit(main(["info"]))
     assert "busy" not in idle.stderr
     forced = python(code.format(load=0.0), FASTMLP_ISA="generic")
     best = fastmlp.info()["isas_available"][0]
-    assert ("generic is in use" in forced.stderr) == (best != "generic")
+    assert ("generic" in forced.stderr) == (best != "generic")
 
 
 def test_a_directory_that_cannot_be_written_is_told(own_places):
@@ -190,6 +193,7 @@ MLP.evaluate = lambda self, *args, **kwargs: {"loss": math.nan}
 """,
     "storage": """
 import fastmlp
+from fastmlp import _core
 true = fastmlp.MLP.load
 def wrong(path):
     model = true(path)
@@ -201,6 +205,7 @@ fastmlp.MLP.load = wrong
 """,
     "sign": """
 import fastmlp
+from fastmlp import _core
 true = fastmlp.MLP.load
 def wrong(path):
     model = true(path)
@@ -238,6 +243,7 @@ def test_a_fault_ends_with_6(fault, failing):
 # Runs at the start of every Python that finds it, and so in the processes of the first check.
 BEND_GENERIC = """
 import os
+import platform
 if os.environ.get("FASTMLP_ISA") == "generic":
     {fault}
 """
@@ -261,3 +267,24 @@ def test_an_instruction_set_that_computes_otherwise_is_named(tmp_path, fault, sa
     assert done.returncode == 6
     assert f"FAILED ({said}" in done.stdout
     assert done.stdout.count("FAILED") == 1
+
+
+def test_slow_kernels_are_told_once():
+    if _core.isas()[0] == "generic" or platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("this CPU has no faster kernels that FASTMLP_ISA could refuse")
+    done = run("info", "--json", FASTMLP_ISA="generic")
+    told = [line for line in json.loads(done.stdout)["warnings"] if "generic" in line]
+    assert len(told) == 1
+    assert done.stderr.count("fastmlp: warning: fastmlp computes by its generic kernels") == 1
+    trained = run("train", "xor", "--epochs", 1, "--no-report", "--dry-run", FASTMLP_ISA="generic")
+    lines = [line for line in trained.stderr.splitlines() if "generic kernels" in line]
+    assert all(line.startswith("fastmlp: warning: ") for line in lines)
+
+
+def test_where_warnings_are_errors_the_import_tells_why():
+    if _core.isas()[0] == "generic" or platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("this CPU has no faster kernels that FASTMLP_ISA could refuse")
+    done = run_python("from fastmlp import _core", FASTMLP_ISA="generic", PYTHONWARNINGS="error")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: fastmlp computes by its generic kernels")

@@ -135,3 +135,18 @@ def test_without_a_browser_the_path_is_told(work):
     done = run("report", "a run", "--open", cwd=work, BROWSER="", PATH="", DISPLAY="")
     assert (done.returncode, done.stdout) == (0, "a run/report.html\n")
     assert "no browser was found; open a run/report.html in one" in done.stderr
+
+
+def test_a_directory_whose_name_looks_like_an_option(work):
+    done = run("train", TABLE, *SMALL, "--no-report", "--out=-odd", cwd=work)
+    assert done.returncode == 0, done.stderr
+    (words, *_) = steps(done.stderr)
+    assert words == ["fastmlp", "evaluate", "./-odd"]
+    assert run(*words[1:], cwd=work).returncode == 0
+
+
+def test_what_the_terminal_cannot_show_is_not_suggested(work):
+    encoding = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = run("train", TABLE, *SMALL, "--no-report", "--out", "größe", cwd=work, **encoding)
+    assert done.returncode == 0, done.stderr
+    assert steps(done.stderr) == []

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -199,7 +200,20 @@ def _standard_streams() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print each Python warning as one line, without the source line that issued it."""
+
+    def show(message: Warning | str, *_rest: Any, **_more: Any) -> None:
+        click.echo(f"fastmlp: warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
 @_standard_streams()
+@_warnings_as_lines()
 def run(args: Sequence[str] | None, signals: Signals) -> int:
     """Run the command line and convert every error to an exit code; see `fastmlp.cli.main`."""
     arguments = list(sys.argv[1:] if args is None else args)

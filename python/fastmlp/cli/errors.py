@@ -102,6 +102,8 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.EXTRA_MISSING, f"the package {error.name!r} is needed and not installed"
     if isinstance(error, MemoryError):
         return ExitCode.UNEXPECTED, f"out of memory {error}".rstrip()
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        return ExitCode.USAGE, "the working directory does not exist any more"
     if isinstance(error, OSError):
         no_path = error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
         return ExitCode.USAGE if no_path else ExitCode.UNEXPECTED, str(error)
@@ -109,6 +111,15 @@ def classify(error: BaseException) -> tuple[ExitCode, str]:
         return ExitCode.USAGE, str(error)
     text = f"unexpected {type(error).__name__}: {error}".rstrip(": ")
     return ExitCode.UNEXPECTED, f"{text} (run again with --debug for the traceback)"
+
+
+def _is_nowhere() -> bool:
+    """Whether the working directory was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _usage_message(error: click.ClickException) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -64,7 +66,13 @@ class State:
 
     def suggest(self, *words: object) -> None:
         """Add a command that a user may want next; its arguments must exist."""
-        self.next_steps.append(tuple(map(str, words)))
+        self.next_steps.append(tuple(map(_as_argument, words)))
+
+
+def _as_argument(word: object) -> str:
+    """Return a word of a command; a path that looks like an option begins with its folder."""
+    text = str(word)
+    return f".{os.sep}{text}" if isinstance(word, PurePath) and text.startswith("-") else text
 
 
 def state_of(ctx: click.Context) -> State:
@@ -153,10 +161,19 @@ class CommandBase(HelpPage):
         outcome = super().invoke(ctx)
         if not (outcome or state.json or ctx.params.get("quiet")):
             label = "next:"
-            for words in state.next_steps:
+            for words in filter(_is_shown_whole, state.next_steps):
                 click.echo(f"{label} {quoted('fastmlp', *words)}", err=True)
                 label = " " * len(label)
         return outcome
+
+
+def _is_shown_whole(words: Sequence[str]) -> bool:
+    """Whether the terminal has all letters of a command, so that it can be pasted."""
+    try:
+        "".join(words).encode(getattr(sys.stderr, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _leftover(command: click.Command, rest: list[str]) -> str:

@@ -390,7 +390,7 @@ def layers_of(given: Given) -> list[Layer]:
     layers.append(given.options)
     layers.append(_assigned(given.assignments, "argument", "--set"))
     if given.dataset is not None:
-        layers.append(Layer.of({"data": {"source": given.dataset}}, "argument", "argument"))
+        layers.append(Layer.of({"data": {"source": given.dataset}}, "argument", "DATASET"))
     source = _source_of(layers)
     recipe = recipe_of(source, [layer.values for layer in layers])
     return [Layer.of(recipe, "recipe", "recipe"), *layers]
@@ -518,7 +518,7 @@ def _resolved(layers: Sequence[Layer], *, needs_source: bool) -> Config:
         origin = _origin_of(key, layers)
         if origin is None or origin.kind not in ("variable", "argument"):
             raise ConfigError(str(error)) from error
-        if origin.place in ("FASTMLP_SET", "--set", "argument"):
+        if origin.place in ("FASTMLP_SET", "--set"):
             raise ConfigError(f"{origin.place}: {error}") from error
         raise ConfigError(f"{origin.place}{colon}{text}") from error
 

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,14 +31,9 @@ __all__ = [
 
 @contextmanager
 def plain_warnings(*, quiet: bool = False) -> Iterator[None]:
-    """Print each Python warning as one line, without the source line that issued it."""
-
-    def show(message: Warning | str, *_rest: Any, **_more: Any) -> None:
-        click.echo(f"fastmlp: warning: {message}", err=True)
-
+    """Print each warning for users, also repeated ones, or none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if quiet else "always", UserWarning)
-        warnings.showwarning = show
         yield
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastmlp._files import atomic_write, read_regular_file, sweep
+from fastmlp._files import atomic_write, read_regular_file, require_no_file, sweep
 from fastmlp.errors import FormatError
 from fastmlp.experiment.locking import is_empty
 
@@ -36,8 +36,7 @@ def has_begun(path: Path, wanted: Mapping[str, Any], what: str) -> bool:
         The directory is a file, holds other files, or another definition.
     """
     directory = path.parent
-    if directory.exists() and not directory.is_dir():
-        raise ValueError(f"{directory}: is a file, expected a directory")
+    require_no_file(directory)
     if path.is_file():
         other = first_difference(read_json(path), wanted)
         if other:

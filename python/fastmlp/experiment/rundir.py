@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp._files import append, atomic_write, read_regular_file, sweep
+from fastmlp._files import append, atomic_write, read_regular_file, require_no_file, sweep
 from fastmlp.errors import FormatError
 from fastmlp.experiment.checkpoint import CheckpointStore
 from fastmlp.experiment.locking import is_empty, locked
@@ -125,8 +125,7 @@ class RunDirectory:
     def require_free(out: str | os.PathLike[str], *, overwrite: bool) -> None:
         """Raise ValueError if `out` is a file, or is not empty and must not be overwritten."""
         path = Path(out)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{out}: is a file, expected a directory")
+        require_no_file(path)
         if path.is_dir() and not overwrite and not is_empty(path):
             raise ValueError(f"{out}: is not empty; allow to overwrite it or name another")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import _core
-from fastmlp._files import atomic_write, read_regular_file
+from fastmlp._files import atomic_write, read_regular_file, require_no_file
 from fastmlp.errors import FormatError
 from fastmlp.experiment import build
 from fastmlp.experiment.architectures import keeps_last
@@ -160,8 +160,7 @@ class Sweep:
     @staticmethod
     def require_free(path: Path) -> None:
         """Raise ValueError if `path` is a file or a directory that is not empty."""
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{path}: is a file, expected a directory")
+        require_no_file(path)
         if path.is_dir() and not is_empty(path):
             raise ValueError(f"{path}: is not empty")
 

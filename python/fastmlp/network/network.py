@@ -125,7 +125,7 @@ class Network:
 
     @property
     def isa(self) -> str:
-        """Instruction set of the kernels in use: "generic", "avx2" or "avx512"."""
+        """Instruction set of the kernels in use, one of ``info()["isas_available"]``."""
         return str(self._network.isa)
 
     # Frozen layers

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -55,19 +56,22 @@ def info(ctx: click.Context, /, check: bool) -> None:
     """Show version, CPU, extras, caches and settings files; check the installation."""
     from fastmlp.cli.self_test import run_checks
 
-    facts: dict[str, Any] = dict(fastmlp.info()) | _machine() | _installation() | _places()
-    warnings = _warnings(facts)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        facts: dict[str, Any] = dict(fastmlp.info()) | _machine() | _installation() | _places()
+    doubts = [str(warning.message) for warning in caught]  # such as the core's of slow kernels
+    doubts += _doubts(facts, told=bool(caught))
     results = run_checks() if check else []
     failed = [result.name for result in results if not result.passed]
     state = state_of(ctx)
     if state.json:
         checks = [asdict(result) for result in results] if check else None
-        content = facts | {"warnings": warnings, "checks": checks}
+        content = facts | {"warnings": doubts, "checks": checks}
         print_json(state, document_head("info") | content)
     else:
         _print_facts(facts)
         _print_checks(results)
-    for line in warnings:
+    for line in doubts:
         click.echo(f"fastmlp: warning: {line}", err=True)
     if failed:
         raise CheckFailedError(f"this installation does not work: {', '.join(failed)}")
@@ -150,14 +154,14 @@ def _settings_file(kind: str, path: Path) -> dict[str, Any]:
     return row
 
 
-def _warnings(facts: dict[str, Any]) -> list[str]:
+def _doubts(facts: dict[str, Any], *, told: bool) -> list[str]:
     lines = []
     load, cpus = (facts["load_average"] or [0.0])[0], facts["cpus"] or 1
     if load > BUSY_SHARE * cpus:
         lines.append(
             f"the machine is busy (load {load:.1f} on {cpus} CPUs): measured times are unreliable"
         )
-    if facts["isa"] != facts["isas_available"][0]:
+    if facts["isa"] != facts["isas_available"][0] and not told:
         lines.append(
             f"{facts['isa']} is in use, {facts['isas_available'][0]} is available and faster"
         )
@@ -180,7 +184,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         ("threads", str(facts["threads"])),
         ("load average", load),
         ("platform", facts["platform"]),
-        ("compiler", f"{facts['compiler']}, OpenMP {facts['openmp']}"),
+        ("compiler", f"{facts['compiler']}, {_shown_threads(facts['openmp'])}"),
         ("python", f"{facts['python']} ({facts['executable']})"),
         ("numpy", facts["numpy"]),
         ("cache", _shown_place(facts["cache"])),
@@ -194,6 +198,10 @@ def _print_facts(facts: dict[str, Any]) -> None:
     shown = [(file["path"], "damaged" if file["problem"] else "in force") for file in files]
     print_section("files of settings", shown)
     print_section("variables", list(facts["variables"].items()))
+
+
+def _shown_threads(openmp: int) -> str:
+    return f"OpenMP {openmp}" if openmp else "threads of the C++ library"
 
 
 def _shown_place(place: dict[str, Any]) -> str:

@@ -378,7 +378,8 @@ def _check_out(out: str, *, overwrite: bool) -> None:
     try:
         RunDirectory.require_free(out, overwrite=overwrite)
     except ValueError as error:
-        raise ConfigError(f"--out {error} (--overwrite)") from error
+        cure = " (--overwrite)" if Path(out).is_dir() else ""
+        raise ConfigError(f"--out {error}{cure}") from error
 
 
 def _new_model(experiment: Experiment) -> Any:
@@ -555,10 +556,13 @@ def _writing(run: RunDirectory) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CliError(
-            f"cannot write to {run.path}: {error}; earlier checkpoints are intact, continue with "
-            f"'fastmlp train --resume {run.path}'"
-        ) from error
+        kept = run.checkpoints.newest()[0] is not None
+        cure = (
+            f"earlier checkpoints are intact, continue with 'fastmlp train --resume {run.path}'"
+            if kept
+            else "no epoch was saved"
+        )
+        raise CliError(f"cannot write to {run.path}: {error}; {cure}") from error
 
 
 def _write_report(
