@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastmlp import data, datasets, export, metrics, plot, schedules, streams
+    from fastmlp import data, datasets, export, expressions, metrics, plot, schedules, streams
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
     from fastmlp.averaging import EMA, SWA
     from fastmlp.callbacks import (
@@ -131,6 +131,7 @@ __all__ = [
     "data",
     "datasets",
     "export",
+    "expressions",
     "info",
     "load",
     "metrics",
@@ -147,6 +148,7 @@ _MODULES = (
     "data",
     "datasets",
     "export",
+    "expressions",
     "initializers",
     "inputs",
     "losses",

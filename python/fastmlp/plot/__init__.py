@@ -14,6 +14,7 @@ figures are not pyplot's, so threads can draw at the same time and figures need 
 """
 
 from fastmlp.plot.curves import activation_functions, gradient_norms, learning_curves, learning_rate
+from fastmlp.plot.expression import expression_graph
 from fastmlp.plot.graph import computational_graph
 from fastmlp.plot.images import images, weight_templates
 from fastmlp.plot.influence import partial_dependence
@@ -32,6 +33,7 @@ __all__ = [
     "computational_graph",
     "confusion_matrix",
     "decision_regions",
+    "expression_graph",
     "gradient_norms",
     "images",
     "importance",
