@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         LambdaCallback,
         LearningRateScheduler,
         ModelCheckpoint,
+        ParameterRecorder,
     )
     from fastmlp.environment import info
     from fastmlp.errors import (
@@ -110,6 +111,7 @@ __all__ = [
     "Nadam",
     "Normal",
     "Orthogonal",
+    "ParameterRecorder",
     "Plan",
     "Poisson",
     "Quantile",
@@ -175,6 +177,7 @@ _HOMES = {
         "LambdaCallback",
         "LearningRateScheduler",
         "ModelCheckpoint",
+        "ParameterRecorder",
     ),
     "environment": ("info",),
     "errors": (

@@ -41,7 +41,7 @@ __all__ = [
     "variable",
 ]
 
-_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUPERSCRIPTS = str.maketrans("\u22120123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,19 +159,19 @@ class Expression:
         return found
 
     def __add__(self, other: object) -> Expression:
-        return _both(self, other, "+", lambda a, b: (a + b, 1.0, 1.0), "+ {}")
+        return _both(self, other, "+", lambda a, b: (a + b, 1.0, 1.0), "+ {}".format)
 
     def __radd__(self, other: object) -> Expression:
         return self + other
 
     def __sub__(self, other: object) -> Expression:
-        return _both(self, other, "\u2212", lambda a, b: (a - b, 1.0, -1.0), "\u2212 {}")
+        return _both(self, other, "\u2212", lambda a, b: (a - b, 1.0, -1.0), "\u2212 {}".format)
 
     def __rsub__(self, other: object) -> Expression:
-        return _both(self, other, "", lambda a, b: (b - a, -1.0, 1.0), "{} \u2212 x")
+        return _both(self, other, "", lambda a, b: (b - a, -1.0, 1.0), "{} \u2212 x".format)
 
     def __mul__(self, other: object) -> Expression:
-        return _both(self, other, "×", lambda a, b: (a * b, b, a), "× {}")
+        return _both(self, other, "×", lambda a, b: (a * b, b, a), "× {}".format)
 
     def __rmul__(self, other: object) -> Expression:
         return self * other
@@ -180,22 +180,20 @@ class Expression:
         return self * -1.0
 
     def __truediv__(self, other: object) -> Expression:
-        return _both(self, other, "÷", lambda a, b: (a / b, 1 / b, -a / b / b), "÷ {}")
+        return _both(self, other, "÷", lambda a, b: (a / b, 1 / b, -a / b / b), "÷ {}".format)
 
     def __rtruediv__(self, other: object) -> Expression:
-        return _both(self, other, "", lambda a, b: (b / a, -b / a / a, 1 / a), "{}/x")
+        return _both(self, other, "", lambda a, b: (b / a, -b / a / a, 1 / a), "{}/x".format)
 
     def __pow__(self, other: object) -> Expression:
-        whole = _is_number(other) and float(other) in range(10)  # type: ignore[arg-type]
-        power = str(int(other)).translate(_SUPERSCRIPTS) if whole else "^{}"  # type: ignore[call-overload]
-        return _both(self, other, "^", _power, f"x{power}")
+        return _both(self, other, "^", _power, _raised)
 
     def __rpow__(self, other: object) -> Expression:
         def turned(a: float, b: float) -> tuple[float, ...]:
             value, by_base, by_exponent = _power(b, a)
             return value, by_exponent, by_base
 
-        return _both(self, other, "", turned, "{}^x")
+        return _both(self, other, "", turned, "{}^x".format)
 
 
 def variable(name: str, value: float) -> Expression:
@@ -346,7 +344,7 @@ def maximum(x: Expression, y: Expression | float) -> Expression:
     def computed(a: float, b: float) -> tuple[float, ...]:
         return max(a, b), float(a >= b), float(a < b)
 
-    found = _both(_checked(x), y, "max", computed, "max {}")
+    found = _both(_checked(x), y, "max", computed, "max {}".format)
     if found is NotImplemented:
         raise TypeError(f"y must be an Expression or a real number, got {type(y).__name__}")
     return found
@@ -355,16 +353,17 @@ def maximum(x: Expression, y: Expression | float) -> Expression:
 # ---------------------------------------------------------------- operations
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 def _checked(x: object) -> Expression:
     if not isinstance(x, Expression):
         raise TypeError(
             f"x must be an Expression, got {type(x).__name__}; variable(name, value) makes one"
         )
     return x
+
+
+def _raised(exponent: str) -> str:
+    whole = exponent.lstrip("\u2212").isdigit()
+    return f"x{exponent.translate(_SUPERSCRIPTS)}" if whole else f"x^{exponent}"
 
 
 def _power(a: float, b: float) -> tuple[float, ...]:
@@ -382,15 +381,15 @@ def _both(
     other: object,
     operation: str,
     function: Callable[[float, float], tuple[float, ...]],
-    with_number: str,
+    with_number: Callable[[str], str],
 ) -> Expression:
     """Return an operation of two expressions, or of one with a number in its name."""
     if isinstance(other, Expression):
         return _computed(operation, (x, other), function)
-    if not _is_number(other):
-        return NotImplemented
+    if not isinstance(other, Real) or isinstance(other, bool):
+        return NotImplemented  # type: ignore[no-any-return]
     number = real("the number of an operation", other, -math.inf)
-    name = with_number.format(f"{number:.3g}".replace("-", "\u2212"))
+    name = with_number(f"{number:.3g}".replace("-", "\u2212"))
     return _computed(name, (x,), lambda a: function(a, number)[:2])
 
 

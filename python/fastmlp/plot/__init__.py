@@ -18,9 +18,14 @@ from fastmlp.plot.expression import expression_graph
 from fastmlp.plot.graph import computational_graph
 from fastmlp.plot.images import images, weight_templates
 from fastmlp.plot.influence import partial_dependence
+from fastmlp.plot.linear_regions import (
+    count_linear_regions,
+    linear_regions,
+    linear_regions_bound,
+)
 from fastmlp.plot.output import svg
 from fastmlp.plot.probabilities import calibration_curve, precision_recall_curve, roc_curve
-from fastmlp.plot.regions import decision_regions
+from fastmlp.plot.regions import decision_regions, hidden_space
 from fastmlp.plot.results import class_scores, confusion_matrix, importance, predictions, residuals
 from fastmlp.plot.style import OKABE_ITO, STYLE
 
@@ -32,13 +37,17 @@ __all__ = [
     "class_scores",
     "computational_graph",
     "confusion_matrix",
+    "count_linear_regions",
     "decision_regions",
     "expression_graph",
     "gradient_norms",
+    "hidden_space",
     "images",
     "importance",
     "learning_curves",
     "learning_rate",
+    "linear_regions",
+    "linear_regions_bound",
     "partial_dependence",
     "precision_recall_curve",
     "predictions",

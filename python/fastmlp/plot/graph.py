@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.losses import Loss
 from fastmlp.model import MLP
 from fastmlp.network import Network
+from fastmlp.plot.networks import in_float64, require_plain
 from fastmlp.plot.pen import FORWARD_AND_BACK, MOST_NODES, Pen, Point
 from fastmlp.plot.style import OKABE_ITO, add_title, ink, plain, short_number, styled_axes
 
@@ -86,21 +87,8 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     TypeError, ValueError
         `model` is not a model, or `x` or `y` is not one sample of it.
     """
-    if not isinstance(model, Network):
-        raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
-    if any(model.architecture.batch_normalization):
-        raise ValueError("model must have no batch normalization; pass model.folded() instead")
-    if model.architecture.finishes_rows:
-        raise ValueError(
-            "model must have neither layer_normalization nor residual blocks, which are no part of "
-            "the graph"
-        )
-    if model.architecture.has_input_stage:
-        raise ValueError(
-            "model must have neither inputs nor input_scaling nor members, whose parameters are no "
-            "part of the graph"
-        )
-    exact = _in_float64(model)
+    require_plain(model)
+    exact = in_float64(model)
     row, target = _one_row(x), _one_target(model, y)
     loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)
     weights = list(exact.weights)
@@ -121,13 +109,6 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
         bias_gradients=bias_gradients,
         prediction=exact._outputs_of(exact._rows(row), link, 1)[0],
     )
-
-
-def _in_float64(model: Network) -> MLP:
-    exact = MLP(model.layer_sizes, **(model.architecture.arguments() | {"dtype": "float64"}))
-    exact.set_parameters(model.parameters())
-    exact._standardization = model.standardization
-    return exact
 
 
 def _loss_alone(model: MLP) -> MLP:

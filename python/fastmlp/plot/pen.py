@@ -39,7 +39,8 @@ class Pen:
     def beside(self, place: Point, text: str, **look: Any) -> None:
         """Write the caption of a node above the lines of connections."""
         box = {"facecolor": self.ax.get_facecolor(), "edgecolor": "none", "pad": 0.6}
-        self.text(place, text, **({"size": 0.85, "zorder": 4, "bbox": box} | look))
+        options: dict[str, Any] = {"size": 0.85, "zorder": 4, "bbox": box}
+        self.text(place, text, **(options | look))
 
     def pair(self, place: Point, value: float, gradient: float, *, size: float = 1.0) -> None:
         """Write a number and, below it, its derivative."""

@@ -190,6 +190,14 @@ def point_look(index: int, *, points: int) -> dict[str, Any]:
     }
 
 
+def mixed_with_white(index: int, share: float) -> tuple[float, float, float]:
+    """Return color number `index` with a share of white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(OKABE_ITO[index % len(OKABE_ITO)])
+    return share + (1 - share) * red, share + (1 - share) * green, share + (1 - share) * blue
+
+
 def plain(value: object, longest: float = 28) -> str:
     """Return text on one line, as wide as `longest` letters, that matplotlib shows literally."""
     text = shortened(readable(" ".join(str(value).split())), longest)
