@@ -132,7 +132,7 @@ def hidden_space(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw samples where a hidden layer of two units puts them, and how the layers behind part them.
+    """Draw samples in the space of a hidden layer of two units, and how the next layers part them.
 
     Classes that no line separates in the inputs, such as those of XOR, are separated by a line in
     the space of the last hidden layer.
@@ -281,7 +281,8 @@ def _write_labels(ax: Axes, points: Floats, labels: Sequence[str], limits: Float
     for place, texts in places:
         right, up = np.where(place <= limits.mean(axis=1), 1, -1)
         ax.annotate(
-            "\n".join(filter(None, texts)), tuple(place), (9 * right, 9 * up), textcoords="offset points",
+            "\n".join(filter(None, texts)), tuple(place),
+            xytext=(9 * right, 9 * up), textcoords="offset points",
             ha="left" if right > 0 else "right", va="bottom" if up > 0 else "top",
             size=STYLE["legend.fontsize"], color="black",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.0},
