@@ -36,7 +36,7 @@ CELLS = {
     "panels": "plot.decision_regions_over_time(model, x, y, recorder, resolution=5)",
     "frames": "frames = plot.training_frames(model, x, y, recorder, history, resolution=5)\n"
     "told = len(plot.animation(frames)) > 1000",
-    "animation of pictures": "told = len(plot.animation([plot.activation_functions('relu')])) > 1000",
+    "animation of pictures": "told = len(plot.animation([plot.gradient_norms([1, 2])])) > 1000",
 }
 # The number of pictures of each cell.
 PICTURES = {
