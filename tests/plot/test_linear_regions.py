@@ -71,6 +71,9 @@ def test_lines_that_are_parallel_meet_or_lie_outside():
     assert plot.count_linear_regions(parallel, UNIT) == 4
     star = one_layer(np.array([[1.0, 0, 1], [0, 1, 1]]), [-0.5, -0.5, -1.0])
     assert plot.count_linear_regions(star, UNIT) == 6
+    # 0.1 + 0.2 is not 0.3: a region of rounding errors does not count.
+    rounded = one_layer(np.array([[1.0, 0, 1], [0, 1, 1]]), [-0.1, -0.2, -0.3])
+    assert plot.count_linear_regions(rounded, UNIT) == 6
     same = one_layer(np.array([[1.0, 3, -2], [1.0, 3, -2]]), [-1.0, -3.0, 2.0])
     assert plot.count_linear_regions(same, UNIT) == 2
     border = one_layer(np.array([[1.0, 1.0], [0.0, 0.0]]), [0.0, -1.0])
@@ -78,6 +81,12 @@ def test_lines_that_are_parallel_meet_or_lie_outside():
     outside = one_layer(np.array([[1.0], [0.0]]), [-2.0])
     assert plot.count_linear_regions(outside, UNIT) == 1
     assert plot.count_linear_regions(outside, ((0, 3), (0, 1))) == 2
+
+
+def test_a_line_through_corners_leaves_triangles():
+    diagonal = one_layer(np.array([[1.0], [-1.0]]), [0.0])
+    polygons = polygons_of(plot.linear_regions(diagonal, UNIT))
+    assert [(len(polygon), area(polygon)) for polygon in polygons] == [(3, 0.5), (3, 0.5)]
 
 
 def test_networks_without_bends_have_one_region():

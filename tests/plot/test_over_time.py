@@ -106,6 +106,8 @@ def test_epochs_and_names_can_be_chosen(training):
     legend = row[1].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["in", "out"]
     assert row[0].figure.get_suptitle() == "Circles"
+    for name, array in model.parameters().items():
+        np.testing.assert_array_equal(array, recorder.parameters[-1][name])
     few = plot.decision_regions_over_time(model, X, Y, recorder, panels=40, resolution=5)
     assert len(few) <= 13
 
@@ -139,15 +141,20 @@ def test_frames_show_the_loss_until_their_epoch():
     assert [figure.axes[0].get_title() for figure in figures] == [
         "epoch 0", "epoch 4", "epoch 8", "epoch 12",
     ]  # fmt: skip
-    for figure, epoch in zip(figures, recorder.epochs, strict=True):
+    row = plot.decision_regions_over_time(
+        model, X, Y, recorder, epochs=recorder.epochs, resolution=10
+    )
+    for figure, ax, epoch in zip(figures, row, recorder.epochs, strict=True):
+        regions = [one.images[0].get_array() for one in (figure.axes[0], ax)]
+        np.testing.assert_array_equal(*regions)
         loss = figure.axes[1].lines[0]
         assert np.isfinite(loss.get_ydata()).sum() == epoch
         np.testing.assert_array_equal(loss.get_ydata()[:epoch], history.loss[:epoch])
         np.testing.assert_array_equal(
             figure.axes[1].lines[1].get_ydata()[:epoch], history.val_loss[:epoch]
         )
-        for ax, first in zip(figure.axes, figures[0].axes, strict=True):
-            assert ax.get_xlim() + ax.get_ylim() == first.get_xlim() + first.get_ylim()
+        for one, first in zip(figure.axes, figures[0].axes, strict=True):
+            assert one.get_xlim() + one.get_ylim() == first.get_xlim() + first.get_ylim()
     low, high = figures[0].axes[1].get_ylim()
     assert low <= min(history.loss + history.val_loss)
     assert high >= max(history.loss + history.val_loss)
