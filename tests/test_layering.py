@@ -44,9 +44,9 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "loading": ("loading",),
     "web": ("web",),
     "service": ("service",),
-    "playground": ("play",),
     "report": ("report",),
     "package": ("",),
+    "playground": ("play",),
     "bench": ("bench",),
     "command line": (
         "cli.completion", "cli.errors", "cli.files", "cli.folds", "cli.launch",
