@@ -27,7 +27,8 @@ def dead_units(activation: Activation, outputs: Array) -> npt.NDArray[np.bool_]:
     """
     if activation.name not in DYING:
         return np.zeros(outputs.shape[1], bool)
-    return ~outputs.any(axis=0)
+    dead: npt.NDArray[np.bool_] = (outputs == 0).all(axis=0)
+    return dead
 
 
 def saturated_units(activation: Activation, outputs: Array) -> npt.NDArray[np.bool_]:

@@ -66,7 +66,7 @@ class Course:
         self.losses = array("d")
         self.test_losses = array("d")
         self.problem = ""
-        self._seconds_per_epoch = math.inf
+        self._seconds_per_step = math.inf
 
     @property
     def place(self) -> Place:
@@ -84,58 +84,58 @@ class Course:
         return (self.epoch + 1, 0) if step >= self.steps_per_epoch else (self.epoch, step)
 
     def advance(self, goal: Place, seconds: float) -> None:
-        """Train up to a place, or as far as the time allows: whole epochs, but at least one call.
+        """Train up to a place, or about as far as the time allows, but at least one step.
 
         Parameters
         ----------
         goal : (int, int)
         seconds : float
-            Time after which no other call of `fit` begins.
         """
         end = time.perf_counter() + seconds
         while self.place < goal and not self.problem:
             if self.epoch >= MOST_EPOCHS:
                 self.problem = f"The training ends at {MOST_EPOCHS:,} epochs."
                 return
-            self._fit_towards(goal, max(0.0, end - time.perf_counter()))
+            self._fit_towards(goal, end - time.perf_counter())
             if time.perf_counter() >= end:
                 return
 
     def _fit_towards(self, goal: Place, seconds: float) -> None:
-        phase = phase_at(self.settings, self.epoch)
-        later = [other.start for other in self.settings.phases if other.start > self.epoch]
-        whole = min([goal[0], MOST_EPOCHS, *later]) - self.epoch
-        stop: Place | None = None
-        if whole < 1:
-            whole, stop = 1, goal
+        """Call `fit` once: for whole epochs of one phase, or up to a step within the next one."""
+        per_epoch, phase = self.steps_per_epoch, phase_at(self.settings, self.epoch)
+        allowed = max(1, int(seconds / self._seconds_per_step))
+        left = per_epoch - self.step
+        wanted = goal[1] - self.step if goal[0] == self.epoch else left
+        epochs, step = 1, 0
+        if min(allowed, wanted) < left:
+            step = self.step + min(allowed, wanted)
         else:
-            whole = min(whole, max(1, int(seconds / self._seconds_per_epoch)))
-        first = self.epoch * self.steps_per_epoch
+            later = [other.start for other in self.settings.phases if other.start > self.epoch]
+            most = min([goal[0], MOST_EPOCHS, *later]) - self.epoch
+            epochs = min(most, 1 + (allowed - left) // per_epoch)
         start = time.perf_counter()
         try:
             self.model.fit(
                 *self.train,
-                epochs=whole,
+                epochs=epochs,
                 batch_size=phase.batch_size,
                 optimizer=optimizer_of(self.settings, phase),
                 validation_data=self.test,
                 resume=self.place != (0, 0),
-                callbacks=[] if stop is None else [stop_at(first + stop[1])],
+                callbacks=[stop_at(self.epoch * per_epoch + step)] if step else [],
                 diagnose=False,
                 verbose=0,
             )
         except fastmlp.DivergedError as error:
             # The parameters are those of the end of the last epoch that was completed.
-            self.problem = str(error)
-            stop = None
-        else:
-            if stop is None:
-                self._seconds_per_epoch = (time.perf_counter() - start) / whole
+            self.problem, step = str(error), 0
+        before = self.epoch * per_epoch + self.step
         history = self.model.history
         self.losses.extend(history.loss[self.epoch :])
         self.test_losses.extend(history["val_loss"][self.epoch :] if history.loss else ())
-        self.epoch = len(self.losses)
-        self.step = 0 if stop is None else stop[1]
+        self.epoch, self.step = len(self.losses), step
+        done = self.epoch * per_epoch + self.step - before
+        self._seconds_per_step = (time.perf_counter() - start) / max(1, done)
 
     def digest(self) -> str:
         """Return the SHA-256 of all parameters, in their order."""

@@ -21,7 +21,7 @@ from fastmlp.play.program import Samples, optimizer_of, phase_at
 from fastmlp.play.recipes import PLANE, features_of
 from fastmlp.play.settings import Settings
 
-__all__ = ["REGION", "UNIT", "curve", "encoded", "findings", "frame", "input_pictures"]
+__all__ = ["REGION", "UNIT", "curve", "encoded", "findings", "frame", "input_pictures", "short"]
 
 Array = npt.NDArray[Any]
 UNIT, REGION = 50, 100
@@ -29,6 +29,7 @@ UNIT, REGION = 50, 100
 _MOST_OF_CURVE = 256
 _MOST_POINTS = 1_000  # on which units are examined
 _STRENGTHS = 63
+_KNOWN = ("few-epochs",)  # what whoever watches a training knows
 
 
 def frame(course: Course, settings: Settings, samples: Samples) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def frame(course: Course, settings: Settings, samples: Samples) -> dict[str, Any
     dead, saturated = _idle(course, x[:_MOST_POINTS])
     train, test = model.evaluate(x, y), model.evaluate(*samples.test)
     return {
-        "loss": [train["loss"], test["loss"]],
+        "loss": [short(train["loss"]), short(test["loss"])],
         "accuracy": _accuracies(course, samples),
         "curve": curve(course),
         "weights": encoded(_flat(model.weights), "<f4"),
@@ -82,12 +83,13 @@ def curve(course: Course) -> dict[str, Any]:
         places.append(count - 1)
     return {
         "epochs": [place + 1 for place in places],
-        "train": [_short(course.losses[place]) for place in places],
-        "test": [_short(course.test_losses[place]) for place in places],
+        "train": [short(course.losses[place]) for place in places],
+        "test": [short(course.test_losses[place]) for place in places],
     }
 
 
-def _short(value: float) -> float | None:
+def short(value: float) -> float | None:
+    """Return a number with five digits; None if it is not finite."""
     return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
@@ -106,7 +108,9 @@ def findings(course: Course) -> list[dict[str, str]]:
         validation=model._training_data(*course.test, None, None),
         initial=course.initial,
     )
-    found = [each for each in diagnose(evidence) if each.level != "hint"]
+    found = [
+        each for each in diagnose(evidence) if each.level != "hint" and each.code != "few-epochs"
+    ]
     return [
         {"code": each.code, "level": each.level, "message": each.message, "cure": each.cure}
         for each in found
@@ -130,12 +134,13 @@ def input_pictures(features: tuple[str, ...]) -> str:
     return encoded(_unit_pictures([_inputs(features, UNIT)])[0], "u1")
 
 
-def _unit_pictures(layers: Sequence[Array]) -> tuple[Array, list[float]]:
+def _unit_pictures(layers: Sequence[Array]) -> tuple[Array, list[float | None]]:
     """Return a picture of each unit, 128 for 0, and the largest magnitude of each layer."""
-    pictures, tops = [np.empty(0)], []
+    pictures: list[Array] = [np.empty(0)]
+    tops: list[float | None] = []
     for outputs in layers:
         top = float(np.abs(outputs).max())
-        tops.append(top)
+        tops.append(short(top))
         scaled = outputs.T / top if np.isfinite(top) and top > 0 else np.zeros_like(outputs.T)
         pictures.append(np.rint(128 + 127 * scaled).ravel())
     return np.concatenate(pictures), tops

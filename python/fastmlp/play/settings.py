@@ -277,4 +277,3 @@ def _message(kind: type[BaseModel], error: ValidationError) -> str:
     text = first["msg"].removeprefix("Value error, ")
     text = text[:1].lower() + text[1:]
     return f"{place}: {text}" if place else text
-
