@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -10,14 +11,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 import fastmlp
-from fastmlp.datasets import Dataset
 from fastmlp.play.course import Course
 from fastmlp.play.picture import encoded, short
 from fastmlp.play.program import digit_model, digit_program
 from fastmlp.play.session import Session
 from fastmlp.play.settings import DigitSettings
 
-__all__ = ["Drawing", "Digits", "as_digit", "mnist"]
+__all__ = ["Drawing", "Digits", "Images", "as_digit", "mnist"]
 
 Array = npt.NDArray[Any]
 SIDE = 28
@@ -48,10 +48,21 @@ class Drawing(BaseModel):
     test: Annotated[int, Field(ge=0, lt=10_000)] | None = None
 
 
+@dataclass(frozen=True)
+class Images:
+    """Images of digits, as bytes, and their labels."""
+
+    train: tuple[Array, Array]
+    test: tuple[Array, Array]
+
+
 @lru_cache(maxsize=1)
-def mnist(data_dir: str | None) -> Dataset:
+def mnist(data_dir: str | None) -> Images:
     """Return MNIST, which all sessions share."""
-    return fastmlp.datasets.load("mnist", data_dir)
+    data = fastmlp.datasets.load("mnist", data_dir)
+    assert data.x_test is not None
+    assert data.y_test is not None
+    return Images((data.x_train, data.y_train), (data.x_test, data.y_test))
 
 
 class Digits(Session):
@@ -61,32 +72,32 @@ class Digits(Session):
     ----------
     settings, goal
         As in `Session`.
-    data : Dataset
+    images : Images
         MNIST.
     """
 
     kind = DigitSettings
+    first_speed = "fast"
 
-    def __init__(self, settings: DigitSettings, goal: tuple[int, int], data: Dataset) -> None:
-        self._data = data
+    def __init__(self, settings: DigitSettings, goal: tuple[int, int], images: Images) -> None:
+        self._images = images
         self._image: Array | None = None
+        self._label: int | None = None
         super().__init__(settings, goal)
 
     def _course(self, settings: Any) -> Course:
-        data = self._data
-        test = data.x_test, data.y_test
         self._marks: list[tuple[float, float | None, float | None]] = []
-        return Course(digit_model(settings), (data.x_train, data.y_train), test, settings)
+        return Course(digit_model(settings), self._images.train, self._images.test, settings)
 
     def look_at(self, drawing: Drawing) -> None:
         """Show the network another image, which belongs to all later frames."""
+        self._image = self._label = None
         if drawing.test is not None:
-            self._image = self._data.x_test[drawing.test]
+            images, labels = self._images.test
+            self._image, self._label = images[drawing.test], int(labels[drawing.test])
         elif drawing.pixels is not None:
             pixels = np.array(drawing.pixels, np.float64).reshape(_DRAWN, _DRAWN)
             self._image = as_digit(pixels).ravel()
-        else:
-            self._image = None
 
     # ------------------------------------------------------------ frames
 
@@ -108,9 +119,11 @@ class Digits(Session):
 
     def _measured(self) -> tuple[dict[str, float], dict[str, float]]:
         """Measure the network and mark its losses, at fewer places the more there are."""
-        course, data = self.course, self._data
-        train = course.model.evaluate(data.x_train[:_MEASURED], data.y_train[:_MEASURED])
-        test = course.model.evaluate(data.x_test[:_MEASURED], data.y_test[:_MEASURED])
+        course = self.course
+        train, test = (
+            course.model.evaluate(x[:_MEASURED], y[:_MEASURED])
+            for x, y in (self._images.train, self._images.test)
+        )
         done = round(course.epoch + course.step / course.steps_per_epoch, 4)
         if not self._marks or done > self._marks[-1][0]:
             self._marks.append((done, short(train["loss"]), short(test["loss"])))
@@ -123,6 +136,7 @@ class Digits(Session):
         model = self.course.model
         return {
             "image": encoded(image, "u1"),
+            "label": self._label,
             "probabilities": [short(p) for p in model.predict_proba(row)[0]],
             "hidden": [
                 [short(value) for value in layer[0]] for layer in model.hidden_activations(row)
@@ -133,27 +147,28 @@ class Digits(Session):
         """Return the samples of the training that the network finds most like the image."""
         if self._image is None:
             return {"examples": None}
-        model, data = self.course.model, self._data
-        rows = data.x_train[:_SEARCHED]
+        model, (x, labels) = self.course.model, self._images.train
+        rows = x[:_SEARCHED]
         seen = model.hidden_activations(rows)[-1]
         here = model.hidden_activations(self._image[None])[-1]
         distances = np.square(seen.astype(np.float64) - here).sum(axis=1)
         nearest = np.argsort(distances, kind="stable")[:_EXAMPLES]
-        return {"examples": self._shown(rows[nearest], data.y_train[nearest])}
-
-    def _shown(self, images: Array, labels: Array) -> dict[str, Any]:
-        return {"images": encoded(images, "u1"), "labels": labels.tolist()}
+        return {"examples": _shown(rows[nearest], labels[nearest])}
 
     def _about(self) -> dict[str, Any]:
-        data = self._data
+        images, labels = self._images.train
         return {
-            "samples": self._shown(data.x_train[: 3 * _EXAMPLES], data.y_train[: 3 * _EXAMPLES]),
-            "counts": [len(data.x_train), len(data.x_test)],
+            "samples": _shown(images[: 3 * _EXAMPLES], labels[: 3 * _EXAMPLES]),
+            "counts": [len(images), len(self._images.test[0])],
             "sizes": self.course.model.layer_sizes,
         }
 
     def _code(self) -> dict[str, Any]:
         return {"python": digit_program(self.settings, *self.course.place)}
+
+
+def _shown(images: Array, labels: Array) -> dict[str, Any]:
+    return {"images": encoded(images, "u1"), "labels": labels.tolist()}
 
 
 def as_digit(pixels: Array) -> Array:

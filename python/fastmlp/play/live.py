@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from fastmlp.play.session import Session
@@ -83,9 +84,15 @@ class Live:
             self._changed.set()
 
     async def read(self, work: Callable[[], _T]) -> _T:
-        """Return something of the session, which does not change."""
+        """Return something of the session, which does not change.
+
+        A client that leaves does not stop what is computed, which keeps others out until its end.
+        """
+        return await asyncio.shield(self._alone(work))
+
+    async def _alone(self, work: Callable[[], _T]) -> _T:
         async with self._lock:
-            return await self._computed(work)
+            return await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
     def end(self) -> None:
         """Let the stream end."""
@@ -101,13 +108,8 @@ class Live:
             began = loop.time()
             if has_news:
                 self._changed.clear()
-                async with self._lock:
-                    parts = []
-                    if version != self.session.version:
-                        version = self.session.version
-                        parts.append(_event("start", self.session.start()))
-                    parts.append(_event("frame", await self._computed(self.session.tick)))
-                yield b"".join(parts)
+                text, version = await self.read(partial(_news, self.session, version))
+                yield text
             else:
                 yield b": nothing new\n\n"
             has_news = True
@@ -119,8 +121,11 @@ class Live:
             except asyncio.TimeoutError:
                 has_news = False
 
-    async def _computed(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+def _news(session: Session, version: int) -> tuple[bytes, int]:
+    """Return the events that follow those of a version, and the present version."""
+    start = _event("start", session.start()) if version != session.version else b""
+    return start + _event("frame", session.tick()), session.version
 
 
 def _event(name: str, content: dict[str, Any]) -> bytes:

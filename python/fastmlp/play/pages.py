@@ -38,32 +38,60 @@ def playground_page() -> str:
         "defaults": Settings().model_dump(),
         "features": {name: title for name, (title, _) in FEATURES.items()},
         "values": [name for name, recipe in RECIPES.items() if recipe.classes is None],
-        "losses": [CLASS_LOSSES, VALUE_LOSSES],
+        "losses": [_titled(CLASS_LOSSES), _titled(VALUE_LOSSES)],
         "rates": _default_rates(),
     }
     return _page(
         "playground.html",
         facts,
+        _SPEEDS,
         data=_options((name, recipe.title) for name, recipe in RECIPES.items()),
     )
+
+
+_SPEEDS = (
+    ("step", "a batch per frame"),
+    ("epoch", "an epoch per frame"),
+    ("ten", "10 epochs per frame"),
+    ("fast", "as fast as it goes"),
+)
+_LOSS_TITLES = {
+    "softmax_cross_entropy": "cross-entropy",
+    "hinge": "hinge",
+    "mse": "squared error",
+    "half_mse": "half squared error",
+    "mae": "absolute error",
+    "huber": "Huber",
+}
+
+
+def _titled(losses: Iterable[str]) -> dict[str, str]:
+    return {name: _LOSS_TITLES[name] for name in losses}
 
 
 def digits_page() -> str:
     """Return the page of digits."""
     facts = {"defaults": DigitSettings().model_dump(), "rates": _default_rates()}
-    return _page("digits.html", facts)
+    speeds = [(name, title) for name, title in _SPEEDS if name in ("step", "fast")]
+    return _page("digits.html", facts, speeds)
 
 
-def _page(name: str, facts: Mapping[str, object], **more: str) -> str:
+def _page(
+    name: str, facts: Mapping[str, object], speeds: Iterable[tuple[str, str]], **more: str
+) -> str:
     choices = {
-        "facts": escape(json.dumps(facts)),
-        "activations": _options((name, name) for name in ACTIVATIONS),
+        "activations": _options((name, name.replace("_", " ")) for name in ACTIVATIONS),
         "optimizers": _options((name, kind.__name__) for name, kind in OPTIMIZERS.items()),
         "initializers": _options(
-            [("", "default"), *((name, name) for name in INITIALIZERS)],
+            [("", "default"), *((name, name.replace("_", " ")) for name in INITIALIZERS)]
         ),
     }
-    return Template(_text(name)).substitute(choices | more)
+    parts = {
+        "facts": escape(json.dumps(facts)),
+        "run": Template(_text("run.html")).substitute(speeds=_options(speeds)).rstrip(),
+        "settings": Template(_text("settings.html")).substitute(choices).rstrip(),
+    }
+    return Template(_text(name)).substitute(parts | more)
 
 
 def _default_rates() -> dict[str, object]:
@@ -72,6 +100,5 @@ def _default_rates() -> dict[str, object]:
 
 def _options(choices: Iterable[tuple[str, str]]) -> str:
     return "".join(
-        f'<option value="{escape(value)}">{escape(title.replace("_", " "))}</option>'
-        for value, title in choices
+        f'<option value="{escape(value)}">{escape(title)}</option>' for value, title in choices
     )

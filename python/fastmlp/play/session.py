@@ -64,10 +64,11 @@ class Session(ABC):
     """
 
     kind: ClassVar[type[TrainSettings]]
+    first_speed: ClassVar[str] = "epoch"
 
     def __init__(self, settings: TrainSettings, goal: Place = (0, 0)) -> None:
         self.version = 0
-        self.speed = "epoch"
+        self.speed = self.first_speed
         self.is_playing = False
         self.goal: Place | None = None
         self._frames = 0

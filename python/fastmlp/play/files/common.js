@@ -163,22 +163,27 @@ export const colors = {};
 
 function readColors() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["a", "b", "c", "paper", "box", "ink", "soft", "line", "track"]) {
+  for (const name of ["a", "b", "c", "paper", "ink", "soft", "line", "warn"]) {
     const text = style.getPropertyValue(`--${name}`).trim();
     colors[name] = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
   }
   colors.classes = [colors.a, colors.b, colors.c];
-  colors.ramp = new Uint32Array(256);
-  for (let value = 0; value < 256; value += 1) {
-    const share = Math.min(1, Math.abs(value - 128) / 127);
-    colors.ramp[value] = packed(mixed(colors.paper, value < 128 ? colors.a : colors.b, share));
-  }
+  colors.ramp = rampUpTo(1);
+  colors.pale = rampUpTo(0.5);
   colors.regions = new Uint32Array(256);
   for (let value = 0; value < 256; value += 1) {
-    const share = 0.1 + 0.55 * ((value & 63) / 63);
+    const share = 0.06 + 0.4 * ((value & 63) / 63);
     const main = colors.classes[value >> 6] ?? colors.soft;
     colors.regions[value] = packed(mixed(colors.paper, main, share));
   }
+}
+
+// From the color of A over that of the paper to the color of B, which has a share of it at the ends.
+function rampUpTo(most) {
+  return Uint32Array.from({ length: 256 }, (_, value) => {
+    const share = most * Math.min(1, Math.abs(value - 128) / 127);
+    return packed(mixed(colors.paper, value < 128 ? colors.a : colors.b, share));
+  });
 }
 
 export const mixed = (from, to, share) => from.map((part, i) => part + (to[i] - part) * share);
@@ -325,6 +330,28 @@ export function anew(settings, part) {
   return { ...settings, phases: [{ ...settings.phases.at(-1), start: 0 }], ...part };
 }
 
+// ---------------------------------------------------------------- the code
+
+// The panel with the program; `more` shows what else a page has of it.
+export class Code {
+  constructor(session, more = () => {}) {
+    this.session = session;
+    this.more = more;
+    byId("code").addEventListener("toggle", () => this.refresh());
+    byId("copy-python").addEventListener("click", (event) => copy(event.target, byId("python").textContent));
+  }
+
+  async refresh() {
+    if (!byId("code").open) return;
+    const code = await this.session.get("code");
+    const step = code.step ? ` and ${code.step} batches` : "";
+    byId("code-place").textContent = `${code.epoch.toLocaleString("en")} epochs${step}`;
+    byId("digest").textContent = code.digest;
+    byId("python").textContent = code.python;
+    this.more(code);
+  }
+}
+
 // ---------------------------------------------------------------- the address
 
 const phaseText = (p) => [p.start, p.learning_rate, p.batch_size, p.l2].join(":");
@@ -402,4 +429,24 @@ export class Address {
     const text = this.text();
     if (text !== location.hash) history.replaceState(null, "", text || location.pathname);
   }
+}
+
+// Opens the session that the address describes, also when somebody edits it.
+export function openAddress(session) {
+  const open = async () => {
+    const state = stateOf(location.hash);
+    session.speed = state.speed;
+    try {
+      await session.open(state.settings, state.place);
+    } catch (error) {
+      if (error.status !== 422) {
+        tell("problem", `${error.message} Reload this page to try again.`);
+        return;
+      }
+      await session.open(facts.defaults, { epoch: 0, step: 0 });
+      tell("problem", `The address is wrong, so this page begins with its usual settings. ${error.message}`);
+    }
+  };
+  addEventListener("hashchange", open);
+  open();
 }

@@ -2,6 +2,8 @@
 
 import { colors, css, shown } from "/files/common.js";
 
+const written = (epoch) => epoch.toLocaleString("en", { maximumFractionDigits: 1 });
+
 export function drawCurve(canvas, curve) {
   const scale = devicePixelRatio;
   const width = canvas.clientWidth;
@@ -14,12 +16,13 @@ export function drawCurve(canvas, curve) {
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.clearRect(0, 0, width, height);
   const [left, right, top, bottom] = [38, 6, 8, 20];
-  const all = [...curve.train, ...curve.test].filter((value) => value !== null);
-  const most = Math.max(1e-9, ...all);
+  const all = [...curve.train, ...curve.test].filter((value) => value !== null).sort((a, b) => a - b);
+  // A few large losses at the start would press all others flat; they end at the upper edge.
+  const most = Math.max(1e-9, Math.min(all.at(-1) ?? 0, 1.5 * (all[Math.floor(0.97 * all.length)] ?? 0)));
   const last = curve.epochs.at(-1) ?? 1;
   const first = curve.epochs[0] ?? 0;
   const x = (epoch) => left + ((epoch - first) / Math.max(1e-9, last - first)) * (width - left - right);
-  const y = (loss) => top + (1 - loss / most) * (height - top - bottom);
+  const y = (loss) => top + (1 - Math.min(1, loss / most)) * (height - top - bottom);
   pen.font = "11px system-ui, sans-serif";
   pen.fillStyle = css(colors.soft);
   pen.strokeStyle = css(colors.line);
@@ -37,9 +40,9 @@ export function drawCurve(canvas, curve) {
   pen.textBaseline = "alphabetic";
   if (curve.epochs.length) {
     pen.textAlign = "left";
-    pen.fillText(`epoch ${first.toLocaleString("en")}`, left, height - 4);
+    pen.fillText(`epoch ${written(first)}`, left, height - 4);
     pen.textAlign = "right";
-    if (last > first) pen.fillText(last.toLocaleString("en"), width - right, height - 4);
+    if (last > first) pen.fillText(written(last), width - right, height - 4);
   }
   const line = (losses, color, dashes) => {
     pen.beginPath();
@@ -53,6 +56,6 @@ export function drawCurve(canvas, curve) {
     pen.stroke();
     pen.setLineDash([]);
   };
-  line(curve.train, colors.b, []);
-  line(curve.test, colors.a, [5, 4]);
+  line(curve.train, colors.ink, []);
+  line(curve.test, colors.warn, [5, 4]);
 }

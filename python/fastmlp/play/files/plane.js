@@ -3,7 +3,7 @@
 import { colors, css, paint } from "/files/common.js";
 
 const REACH = 6;
-const RADIUS = 7;
+const RADIUS = 6.5;
 const BETWEEN = 0.35; // points of one stroke
 
 export class Plane {
@@ -36,7 +36,7 @@ export class Plane {
 
   draw() {
     if (!this.bytes) return;
-    const table = this.isOfClasses && !this.unit ? colors.regions : colors.ramp;
+    const table = this.isOfClasses && !this.unit ? colors.regions : colors.pale;
     paint(this.picture, this.unit ?? this.bytes, table);
     const pen = this.canvas.getContext("2d");
     const side = this.canvas.width;

@@ -1,8 +1,8 @@
 // The page of the plane: controls, drawings and the session.
 
 import {
-  Address, Session, Speaker, addressOf, anew, byId, connectRun, connectSettings, copy,
-  decoded, facts, onColors, show, showLosses, showSettings, spokenLosses, stateOf, tell,
+  Address, Code, Session, Speaker, addressOf, anew, byId, connectRun, connectSettings, copy,
+  decoded, facts, onColors, show, showLosses, showSettings, openAddress, spokenLosses, tell,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
 import { Network } from "/files/network.js";
@@ -36,7 +36,7 @@ byId("speed").addEventListener("change", () => address.changed());
 byId("data").addEventListener("change", (event) => {
   const data = event.target.value;
   const known = facts.losses[facts.values.includes(data) ? 1 : 0];
-  const loss = known.includes(session.settings.loss) ? session.settings.loss : known[0];
+  const loss = session.settings.loss in known ? session.settings.loss : Object.keys(known)[0];
   const part = { data, loss };
   if (data === "drawn" && session.settings.drawn.length < 4) part.drawn = FIRST_POINTS;
   change(part);
@@ -115,7 +115,7 @@ function begin(start) {
 function showLossesOf(settings) {
   const known = facts.losses[facts.values.includes(settings.data) ? 1 : 0];
   const field = byId("loss");
-  field.replaceChildren(...known.map((name) => new Option(name.replaceAll("_", " "), name)));
+  field.replaceChildren(...Object.entries(known).map(([name, title]) => new Option(title, name)));
   field.value = settings.loss;
 }
 
@@ -148,7 +148,7 @@ function next(came) {
   const isActive = frame.playing || frame.busy;
   speaker.say(spokenLosses(frame), isActive);
   address.changed();
-  if (!isActive && byId("code").open) showCode();
+  if (!isActive) code.refresh();
 }
 
 function drawPlane() {
@@ -179,19 +179,11 @@ function showFindings(findings) {
 
 // ---------------------------------------------------------------- the code
 
-async function showCode() {
-  const code = await session.get("code");
-  const step = code.step ? ` and ${code.step} batches` : "";
-  byId("code-place").textContent = `${code.epoch.toLocaleString("en")} epochs${step}`;
-  byId("digest").textContent = code.digest;
-  byId("python").textContent = code.python;
-  byId("command").textContent = code.command || code.reason;
-  byId("copy-command").disabled = !code.command;
+const code = new Code(session, (came) => {
+  byId("command").textContent = came.command || came.reason;
+  byId("copy-command").disabled = !came.command;
   for (const part of ["train", "test"]) byId(`${part}-csv`).href = session.path(`${part}.csv`);
-}
-
-byId("code").addEventListener("toggle", () => { if (byId("code").open) showCode(); });
-byId("copy-python").addEventListener("click", (event) => copy(event.target, byId("python").textContent));
+});
 byId("copy-command").addEventListener("click", (event) => copy(event.target, byId("command").textContent));
 byId("show-test").addEventListener("change", (event) => {
   plane.showsTest = event.target.checked;
@@ -208,20 +200,4 @@ onColors(() => {
 
 // ---------------------------------------------------------------- begin
 
-async function openAddress() {
-  const state = stateOf(location.hash);
-  session.speed = state.speed;
-  try {
-    await session.open(state.settings, state.place);
-  } catch (error) {
-    if (error.status === undefined || error.status === 503) {
-      tell("connection", `${error.message}. Reload this page to try again.`);
-      return;
-    }
-    await session.open(facts.defaults, { epoch: 0, step: 0 });
-    tell("problem", `The address is wrong, so that this page begins with usual settings. ${error.message}`);
-  }
-}
-
-addEventListener("hashchange", openAddress);
-openAddress();
+openAddress(session);
