@@ -1,4 +1,4 @@
-"""What the page trains has the bits of the program that it shows, whatever was pressed meanwhile."""
+"""What the page trains has the bits of the program that it shows, whatever was pressed."""
 
 from __future__ import annotations
 
@@ -143,26 +143,17 @@ def test_a_training_that_diverges_keeps_its_last_epoch(server, tmp_path):
 
 
 def test_two_tabs_train_at_once_and_do_not_meet(server):
-    one, other = Tab(server, {"seed": 1}), Tab(server, {"seed": 2})
-    alone = [Tab(server, {"seed": seed}, epoch=20) for seed in (1, 2)]
-    with one.events() as first, other.events() as second:
-        for tab in (one, other):
+    tabs = [Tab(server, {"seed": seed}) for seed in (1, 2)]
+    with tabs[0].events() as first, tabs[1].events() as second:
+        for tab in tabs:
             tab.order("play")
-        reached = [0, 0]
-        while min(reached) < 20:
-            for place, events in enumerate((first, second)):
-                name, content = next(events)
-                if name == "frame" and content["epoch"] <= 20:
-                    reached[place] = content["epoch"]
-                if reached[place] == 20:
-                    (one, other)[place].order("pause")
-                    reached[place] = 21
-        for tab in (one, other):
-            tab.order("pause")
-    for tab, same in zip((one, other), alone, strict=True):
-        same.wait()
+        for _ in range(40):
+            next(first), next(second)
+    for tab in tabs:
+        tab.order("pause")
         state = tab.state()
-        again = Tab(server, state["settings"], epoch=state["epoch"], step=state["step"])
-        again.wait()
-        assert again.state()["digest"] == state["digest"]
-        assert same.state()["epoch"] == 20
+        assert state["epoch"] > 5
+        alone = Tab(server, state["settings"], epoch=state["epoch"], step=state["step"])
+        alone.wait()
+        assert alone.state()["digest"] == state["digest"]
+    assert tabs[0].state()["digest"] != tabs[1].state()["digest"]

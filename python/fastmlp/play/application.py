@@ -11,7 +11,7 @@ from fastmlp._version import __version__
 from fastmlp.errors import DataUnavailableError
 from fastmlp.extras import require
 from fastmlp.play.digits import Digits, Drawing, mnist
-from fastmlp.play.live import Limits, Live, Sessions
+from fastmlp.play.live import Live, Sessions
 from fastmlp.play.pages import FILES, digits_page, playground_page
 from fastmlp.play.session import Order, Playground, Session, Tuning
 from fastmlp.play.settings import DigitSettings, Settings, checked
@@ -28,12 +28,12 @@ _POLICY = {
 }
 
 
-def application(limits: Limits, data_dir: Path | None = None) -> App:
+def application(sessions: Sessions, data_dir: Path | None = None) -> App:
     """Return the application of the playground.
 
     Parameters
     ----------
-    limits : Limits
+    sessions : Sessions
     data_dir : Path, optional
         Directory that is searched first for the files of MNIST.
 
@@ -48,7 +48,7 @@ def application(limits: Limits, data_dir: Path | None = None) -> App:
         redoc_url=None,
         openapi_url=None,
     )
-    routes = _Routes(Sessions(limits), data_dir)
+    routes = _Routes(sessions, data_dir)
     for path, handler in {
         "/": routes.playground,
         "/digits": routes.digits,

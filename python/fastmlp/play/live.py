@@ -61,7 +61,7 @@ class Live:
     def __init__(self, session: Session, workers: ThreadPoolExecutor) -> None:
         self.session = session
         self.streams = 0  # that were opened; the last one alone goes on
-        self.is_read = False
+        self.readers = 0  # streams that are open
         self.has_ended = False
         self.timer: asyncio.TimerHandle | None = None
         self._workers = workers
@@ -103,9 +103,8 @@ class Live:
         """Yield server-sent events: "start" with each version, "frame" with each change."""
         loop = asyncio.get_running_loop()
         self.streams += 1
-        number, version, has_news = self.streams, 0, True
+        number, version, has_news, due = self.streams, 0, True, loop.time()
         while self.streams == number and not self.has_ended:
-            began = loop.time()
             if has_news:
                 self._changed.clear()
                 text, version = await self.read(partial(_news, self.session, version))
@@ -114,12 +113,14 @@ class Live:
                 yield b": nothing new\n\n"
             has_news = True
             if self.session.is_active:
-                await asyncio.sleep(max(0.0, began + 1 / frames_per_second - loop.time()))
+                due = max(due + 1 / frames_per_second, loop.time())
+                await asyncio.sleep(due - loop.time())
                 continue
             try:
                 await asyncio.wait_for(self._changed.wait(), _HEARTBEAT)
             except asyncio.TimeoutError:
                 has_news = False
+            due = loop.time()
 
 
 def _news(session: Session, version: int) -> tuple[bytes, int]:
@@ -150,7 +151,7 @@ class Sessions:
             There are too many, or the settings are wrong.
         """
         if len(self._live) >= self.limits.sessions:
-            unread = [name for name, live in self._live.items() if not live.is_read]
+            unread = [name for name, live in self._live.items() if not live.readers]
             if not unread:
                 raise RequestError(
                     503, f"{self.limits.sessions} sessions are open; close another tab first"
@@ -186,16 +187,21 @@ class Sessions:
                 live.timer.cancel()
             live.end()
 
+    def end_all(self) -> None:
+        """End all sessions, so that no stream keeps the server."""
+        for name in list(self._live):
+            self.end(name)
+
     async def events(self, name: str, frames_per_second: float) -> AsyncIterator[bytes]:
         """Yield the events of a session, which does not end meanwhile."""
         live = self.get(name)
-        live.is_read = True
+        live.readers += 1
         try:
             async for event in live.events(frames_per_second):
                 yield event
         finally:
+            live.readers -= 1
             if name in self._live:
-                live.is_read = False
                 self._wait(name)
 
     def _wait(self, name: str) -> None:
@@ -207,5 +213,5 @@ class Sessions:
         live.timer = loop.call_later(self.limits.idle, self._end_if_idle, name)
 
     def _end_if_idle(self, name: str) -> None:
-        if not self._live[name].is_read:
+        if not self._live[name].readers:
             self.end(name)

@@ -276,4 +276,6 @@ def _message(kind: type[BaseModel], error: ValidationError) -> str:
         return f"{place}: is not known{did_you_mean(place, known)}; known: {', '.join(known)}"
     text = first["msg"].removeprefix("Value error, ")
     text = text[:1].lower() + text[1:]
-    return f"{place}: {text}" if place else text
+    if first["type"] == "value_error" and not place:
+        return text  # of a check of several settings, which names them itself
+    return f"{place or 'body'}: {text}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from fastmlp.extras import require
@@ -42,7 +43,15 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(made: App, listener: socket.socket, host: str, *, timeout: float, connections: int) -> None:
+def run(
+    made: App,
+    listener: socket.socket,
+    host: str,
+    *,
+    timeout: float,
+    connections: int,
+    on_end: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests until SIGINT or SIGTERM; requests that are being answered are finished.
 
     Parameters
@@ -56,6 +65,8 @@ def run(made: App, listener: socket.socket, host: str, *, timeout: float, connec
         Seconds for the headers of a request.
     connections : int
         Open connections; requests on others are refused.
+    on_end : callable, optional
+        Called when the server begins to end.
 
     Raises
     ------
@@ -79,9 +90,21 @@ def run(made: App, listener: socket.socket, host: str, *, timeout: float, connec
     )
     with warnings.catch_warnings():  # filters belong to the process, so no request changes them
         warnings.simplefilter("ignore")
-        uvicorn.Server(config).run(sockets=[listener])
+        _server(on_end)(config).run(sockets=[listener])
     # After a signal the server raises it again, which an event loop may take for its own end.
     raise KeyboardInterrupt
+
+
+def _server(on_end: Callable[[], None]) -> Any:
+    """Return the class of a server that says when it begins to end."""
+    uvicorn = require("serve", "uvicorn")
+
+    class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
+        async def shutdown(self, sockets: Any = None) -> None:
+            on_end()
+            await super().shutdown(sockets)
+
+    return Server
 
 
 def _protocol(timeout: float) -> Any:

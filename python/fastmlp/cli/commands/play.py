@@ -51,13 +51,17 @@ def play(
     """
     require_server()
     from fastmlp.play.application import application
-    from fastmlp.play.live import Limits
+    from fastmlp.play.live import Limits, Sessions
     from fastmlp.web.server import run
 
     limits = Limits(sessions=max_sessions)
-    made = application(limits, None if data_dir is None else Path(data_dir))
+    sessions = Sessions(limits)
+    made = application(sessions, None if data_dir is None else Path(data_dir))
     with listening(ctx, host, port, {}) as (listener, url):
         if opens:
             webbrowser.open(url)
-        run(made, listener, host, timeout=limits.timeout, connections=limits.connections)
+        run(
+            made, listener, host,
+            timeout=limits.timeout, connections=limits.connections, on_end=sessions.end_all,
+        )  # fmt: skip
     return int(ExitCode.OK)
