@@ -13,8 +13,8 @@ import pytest
 import fastmlp
 from fastmlp.cli import main
 from fastmlp.service.description import row_schema
-from fastmlp.service.limits import RequestError
 from fastmlp.service.predictor import Predictor
+from fastmlp.web.refusal import RequestError
 from support.services import (
     TOWNS,
     houses,

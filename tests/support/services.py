@@ -1,4 +1,4 @@
-"""Models, and `fastmlp serve` in a process of its own, with requests over its socket."""
+"""Models, and commands that answer in a process of their own, with requests over their socket."""
 
 from __future__ import annotations
 
@@ -92,15 +92,28 @@ class Service:
 @contextmanager
 def service(*args: object, cwd: Path | None = None, ends: bool = True) -> Iterator[Service]:
     """Run `fastmlp serve` on a free port."""
+    with answering("serve", *args, cwd=cwd, ends=ends) as running:
+        yield running
+
+
+@contextmanager
+def answering(
+    name: str, *args: object, cwd: Path | None = None, ends: bool = True, port: int = 0,
+    **variables: str,
+) -> Iterator[Service]:  # fmt: skip
+    """Run a command that answers over HTTP, by default on a free port."""
     process = subprocess.Popen(
-        command("serve", *args, "--port", 0), cwd=cwd, env=environment(), text=True,
+        command(name, *args, "--port", port), cwd=cwd, env=environment(**variables), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=answer_signals,
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        lines = [process.stdout.readline(), process.stdout.readline()]
-        assert "http://" in lines[1], process.communicate(timeout=TIMEOUT)
-        running = Service(process, lines[1].split()[1])
+        url = ""
+        while not url:
+            line = process.stdout.readline()
+            assert line, process.communicate(timeout=TIMEOUT)
+            url = line.split()[1] if line.startswith("address ") else ""
+        running = Service(process, url)
         yield running
         if ends:
             assert running.end() == (143, "fastmlp: terminated\n")

@@ -36,6 +36,7 @@ COMMANDS = {
     "importance": "Show which columns the predictions depend on.",
     "predict": "Predict for new samples, from files or a pipe.",
     "serve": "Answer requests over HTTP.",
+    "play": "Open a playground: watch networks learn, in the browser.",
     "export": "Write a model as ONNX, NPZ or a C header.",
     "inspect": "Show the content of a model file or checkpoint.",
     "plot": "Draw curves, weights, confusion matrix and more.",

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fastmlp.diagnosis.columns import constant_columns, input_scale, leaking_columns
 from fastmlp.diagnosis.evidence import Evidence
 from fastmlp.diagnosis.finding import LEVELS, Finding
+from fastmlp.diagnosis.units import BOUNDED, DYING, dead_units, saturated_units
 
 __all__ = ["CHECKS", "diagnose", "is_worth_a_look"]
 
@@ -29,12 +30,9 @@ _GOOD_SKILL = 0.8
 _LITTLE_SKILL, _FEW_STEPS_SKILL = 0.5, 0.25
 _STANDARD_ERRORS = 2.0
 _NO_CURE = "see the other findings; if there are none, the inputs may not tell the targets"
-# Shares of units of a layer, and of the sample.
-_MANY_UNITS, _MOST_UNITS, _ALL_SAMPLES = 0.5, 0.75, 0.95
+# Shares of units of a layer.
+_MANY_UNITS, _MOST_UNITS = 0.5, 0.75
 _FEWEST_UNITS = 4
-_SATURATED = 0.99
-_BOUNDED = {"sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-_DYING = ("relu", "hard_sigmoid", "step")
 # Changes of a loss, relative to it.
 _NO_CHANGE, _RISE, _STILL_FALLS, _FALLS_FAST = 0.01, 0.2, 0.05, 0.15
 _OVERFIT = 0.1
@@ -375,8 +373,8 @@ def idle_units(evidence: Evidence) -> Findings:
         units = outputs.shape[1]
         if units < _FEWEST_UNITS:
             continue
-        if activation.name in _DYING:
-            dead = int((~outputs.any(axis=0)).sum())
+        if activation.name in DYING:
+            dead = int(dead_units(activation, outputs).sum())
             if dead >= (_MOST_UNITS if is_good else _MANY_UNITS) * units:
                 yield Finding(
                     "dead-units", "warning" if dead < 0.9 * units else "problem",
@@ -385,11 +383,8 @@ def idle_units(evidence: Evidence) -> Findings:
                     'a smaller learning_rate, standardized inputs, or activation="leaky_relu"',
                     "a smaller --lr or --activation leaky_relu",
                 )  # fmt: skip
-        if activation.name in _BOUNDED:
-            low, high = _BOUNDED[activation.name]
-            middle, half = (low + high) / 2, (high - low) / 2
-            at_end = np.abs(outputs - middle) >= _SATURATED * half
-            stuck = int((at_end.mean(axis=0) >= _ALL_SAMPLES).sum())
+        if activation.name in BOUNDED:
+            stuck = int(saturated_units(activation, outputs).sum())
             if stuck >= _MANY_UNITS * units:
                 yield Finding(
                     "saturated-units", "warning",

@@ -1,10 +1,10 @@
-"""What a request may be, and the refusal of others."""
+"""What a request may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits", "RequestError"]
+__all__ = ["Limits"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,3 @@ class Limits:
     waiting: int = 64
     connections: int = 512
     probabilities: int = 1_000_000
-
-
-class RequestError(Exception):
-    """A request that is refused, with the status of the response."""
-
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers or {}

@@ -6,8 +6,6 @@ service alone and run no script but its own.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -18,12 +16,13 @@ from fastmlp.data.columns import CategoryColumn, Column, DateColumn, NumberColum
 from fastmlp.model import MLP
 from fastmlp.service.description import accepts_missing, example_row
 from fastmlp.service.samples import IMAGES, Served, input_names
+from fastmlp.web.pages import STYLE, digest, security_policy
 
-__all__ = ["page", "security_policy"]
+__all__ = ["page", "policy"]
 
 _HERE = Path(__file__).parent
 _SCRIPT = (_HERE / "page.js").read_text(encoding="utf-8")
-_STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
+_STYLE = STYLE + (_HERE / "page.css").read_text(encoding="utf-8")
 # More choices than these are typed, with suggestions up to the second number.
 _MOST_CHOICES = 200
 _MOST_SUGGESTIONS = 1000
@@ -68,23 +67,9 @@ href="openapi.json">OpenAPI</a></p>
 """
 
 
-def security_policy() -> str:
+def policy() -> str:
     """Return the header Content-Security-Policy of the page."""
-    rules = {
-        "default-src": "'none'",
-        "script-src": _digest(_SCRIPT),
-        "style-src": _digest(_STYLE),
-        "img-src": "data: blob:",
-        "connect-src": "'self'",
-        "form-action": "'none'",
-        "base-uri": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in rules.items())
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return security_policy(script=digest(_SCRIPT), style=digest(_STYLE), images="data: blob:")
 
 
 def _title(model: Served, name: str) -> str:

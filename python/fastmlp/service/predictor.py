@@ -11,8 +11,9 @@ from fastmlp.experiment.bagging import BaggedModel, predictions_of
 from fastmlp.experiment.evaluation import has_probabilities
 from fastmlp.experiment.serving import Predictions, plain_values
 from fastmlp.extras import MissingExtraError
-from fastmlp.service.limits import Limits, RequestError
+from fastmlp.service.limits import Limits
 from fastmlp.service.samples import ORIGIN, Given, Served, read_body, sizes_of
+from fastmlp.web.refusal import RequestError
 
 __all__ = ["Predictor"]
 

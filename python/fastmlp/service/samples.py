@@ -21,7 +21,8 @@ from fastmlp.errors import FormatError
 from fastmlp.experiment.bagging import BaggedModel
 from fastmlp.experiment.serving import reading_for, with_missing_keys
 from fastmlp.model import MLP
-from fastmlp.service.limits import Limits, RequestError
+from fastmlp.service.limits import Limits
+from fastmlp.web.refusal import RequestError
 
 __all__ = ["IMAGES", "ORIGIN", "Given", "Served", "input_names", "read_body", "sizes_of"]
 

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from fastmlp.cli.completion import complete_run
-from fastmlp.cli.errors import ConfigError, ExitCode
+from fastmlp.cli.errors import ExitCode
+from fastmlp.cli.listening import address_options, listening, require_server
 from fastmlp.cli.options import (
     Choice,
     CommandBase,
     Number,
     Whole,
     common_options,
-    state_of,
     threads_option,
 )
-from fastmlp.cli.printing import document_head, print_json
 from fastmlp.cli.runs import open_models, run_or_file
-from fastmlp.cli.signals import stop_counting
 from fastmlp.extras import require
-
-if TYPE_CHECKING:
-    import socket
 
 __all__ = ["serve"]
 
@@ -39,14 +32,7 @@ _GIGABYTE = 1_000_000_000
 
 @click.command(cls=CommandBase, examples=EXAMPLES)
 @click.argument("model", shell_complete=complete_run)
-@click.option(
-    "--host", default="127.0.0.1", metavar="NAME",
-    help="Address to listen on; others than this reach other machines.  [default: 127.0.0.1]",
-)  # fmt: skip
-@click.option(
-    "--port", type=Whole(0, 65535), default=8000, metavar="N",
-    help="Port to listen on, 0 for a free one.  [default: 8000]",
-)  # fmt: skip
+@address_options
 @click.option(
     "--max-bytes", type=Whole(1, _GIGABYTE), default=10_000_000, metavar="N",
     help="Largest body of a request.  [default: 10,000,000]",
@@ -83,50 +69,25 @@ def serve(
     """
     place = run_or_file(model)
     network, path = open_models(place)
-    for package in ("fastapi", "uvicorn"):
-        require("serve", package)
+    require_server()
     require("data", "polars")
+    from fastmlp.service.application import application
     from fastmlp.service.limits import Limits
     from fastmlp.service.predictor import Predictor
-    from fastmlp.service.server import serve as run_server
+    from fastmlp.web.server import run
 
+    limits = Limits(max_bytes=max_bytes, max_rows=max_rows, timeout=timeout)
     predictor = Predictor(
         network, _name_of(place), unknown_categories=unknown_categories, threads=threads,
-        limits=Limits(max_bytes=max_bytes, max_rows=max_rows, timeout=timeout),
+        limits=limits,
     )  # fmt: skip
-    listener = _listen(host, port)
-    stop_counting()  # the server raises a signal again when it has ended
-    with listener:
-        _announce(ctx, path, listener)
-        run_server(predictor, listener, host)
+    with listening(ctx, host, port, {"model": str(path)}) as (listener, _):
+        run(
+            application(predictor), listener, host,
+            timeout=limits.timeout, connections=limits.connections,
+        )  # fmt: skip
     return int(ExitCode.OK)
 
 
 def _name_of(place: Path) -> str:
     return place.resolve().name if place.is_dir() else place.stem
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    from fastmlp.service.server import listen
-
-    try:
-        return listen(host, port)
-    except OSError as error:
-        # The system's words alone; numbers of names that are not found are none of the system's.
-        number = error.errno or 0
-        problem = os.strerror(number) if number > 0 else error.strerror or error
-        text = f"--host {host} --port {port}: {problem}"
-        hint = "; --port 0 takes a free one" if port else ""
-        raise ConfigError(f"{text}{hint}") from error
-
-
-def _announce(ctx: click.Context, path: Path, listener: socket.socket) -> None:
-    from fastmlp.service.server import address_of, is_local
-
-    state, url = state_of(ctx), address_of(listener)
-    if not is_local(listener):
-        click.echo("fastmlp: warning: other machines can reach this service", err=True)
-    if state.json:
-        print_json(state, document_head("serve") | {"model": str(path), "url": url})
-    else:
-        click.echo(f"{'model':<8}{path}\n{'address':<8}{url}")

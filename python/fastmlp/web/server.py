@@ -1,19 +1,18 @@
-"""The process of the service: its socket, its connections, its end."""
+"""The process of a service: its socket, its connections, its end."""
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from fastmlp.extras import require
-from fastmlp.service.application import application
-from fastmlp.service.limits import Limits
-from fastmlp.service.predictor import Predictor
+from fastmlp.web.answers import App
+from fastmlp.web.hosts import add_known_hosts
 
-__all__ = ["address_of", "is_local", "listen", "serve"]
+__all__ = ["address_of", "listen", "run"]
 
 _END_SECONDS = 5
 
@@ -44,21 +43,30 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def is_local(listener: socket.socket) -> bool:
-    """Return whether only this machine reaches a socket."""
-    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-
-
-def serve(predictor: Predictor, listener: socket.socket, host: str) -> None:
+def run(
+    made: App,
+    listener: socket.socket,
+    host: str,
+    *,
+    timeout: float,
+    connections: int,
+    on_end: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests until SIGINT or SIGTERM; requests that are being answered are finished.
 
     Parameters
     ----------
-    predictor : Predictor
+    made : fastapi.FastAPI
     listener : socket.socket
         As `listen` returns it.
     host : str
         The name that it was opened with.
+    timeout : float
+        Seconds for the headers of a request.
+    connections : int
+        Open connections; requests on others are refused.
+    on_end : callable, optional
+        Called when the server begins to end.
 
     Raises
     ------
@@ -66,12 +74,10 @@ def serve(predictor: Predictor, listener: socket.socket, host: str) -> None:
         SIGINT ended the service. After SIGTERM its handler runs, which may raise another one.
     """
     uvicorn = require("serve", "uvicorn")
-    hosts = None
-    if is_local(listener):
-        hosts = frozenset({"localhost", "127.0.0.1", "[::1]", host.lower()})
+    add_known_hosts(made, listener, host)
     config = uvicorn.Config(
-        application(predictor, hosts),
-        http=_protocol(predictor.limits),
+        made,
+        http=_protocol(timeout),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -79,17 +85,29 @@ def serve(predictor: Predictor, listener: socket.socket, host: str) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=predictor.limits.connections,
+        limit_concurrency=connections,
         timeout_graceful_shutdown=_END_SECONDS,
     )
     with warnings.catch_warnings():  # filters belong to the process, so no request changes them
         warnings.simplefilter("ignore")
-        uvicorn.Server(config).run(sockets=[listener])
+        _server(on_end)(config).run(sockets=[listener])
     # After a signal the server raises it again, which an event loop may take for its own end.
     raise KeyboardInterrupt
 
 
-def _protocol(limits: Limits) -> Any:
+def _server(on_end: Callable[[], None]) -> Any:
+    """Return the class of a server that says when it begins to end."""
+    uvicorn = require("serve", "uvicorn")
+
+    class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
+        async def shutdown(self, sockets: Any = None) -> None:
+            on_end()
+            await super().shutdown(sockets)
+
+    return Server
+
+
+def _protocol(timeout: float) -> Any:
     """Return the protocol of connections, which closes those that send no whole request."""
     h11_impl = require("serve", "uvicorn.protocols.http.h11_impl")
 
@@ -113,7 +131,7 @@ def _protocol(limits: Limits) -> Any:
             if self.cycle is not None and not self.cycle.response_complete:
                 self._stop_timer()
             elif self._timer is None:
-                self._timer = self.loop.call_later(limits.timeout, self._close_without_request)
+                self._timer = self.loop.call_later(timeout, self._close_without_request)
 
         def _stop_timer(self) -> None:
             if self._timer is not None:

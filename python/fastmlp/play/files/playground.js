@@ -1,0 +1,203 @@
+// The page of the plane: controls, drawings and the session.
+
+import {
+  Address, Code, Session, Speaker, addressOf, anew, byId, connectRun, connectSettings, copy,
+  decoded, facts, onColors, show, showLosses, showSettings, openAddress, spokenLosses, tell,
+} from "/files/common.js";
+import { drawCurve } from "/files/curve.js";
+import { Network } from "/files/network.js";
+import { Plane } from "/files/plane.js";
+
+const speaker = new Speaker();
+let frame = null;
+
+const session = new Session("playground", { onStart: begin, onFrame: next });
+const address = new Address(() => addressOf(session.settings, session.place, { speed: session.speed }));
+const plane = new Plane(byId("plane"), addPoint);
+const network = new Network({
+  onFeatures: (features) => {
+    if (features.length) change({ features });
+    else tell("problem", "The network needs an input: choose another one before this one is left out.");
+  },
+  onHidden: (hidden) => change({ hidden }),
+  onLook: drawPlane,
+});
+
+// ---------------------------------------------------------------- settings
+
+function change(part) {
+  return session.send("settings", anew(session.settings, part));
+}
+
+connectRun(session);
+connectSettings(session, change);
+byId("speed").addEventListener("change", () => address.changed());
+
+byId("data").addEventListener("change", (event) => {
+  const data = event.target.value;
+  const known = facts.losses[facts.values.includes(data) ? 1 : 0];
+  const loss = session.settings.loss in known ? session.settings.loss : Object.keys(known)[0];
+  const part = { data, loss };
+  if (data === "drawn" && session.settings.drawn.length < 4) part.drawn = FIRST_POINTS;
+  change(part);
+});
+byId("loss").addEventListener("change", (event) => change({ loss: event.target.value }));
+byId("data_seed").addEventListener("change", (event) => {
+  if (event.target.checkValidity()) change({ data_seed: event.target.valueAsNumber });
+});
+for (const name of ["samples", "noise", "share"]) {
+  const field = byId(name);
+  field.addEventListener("input", () => showRange(name));
+  field.addEventListener("change", () => change({ [name]: field.valueAsNumber }));
+}
+
+function showRange(name) {
+  const value = byId(name).value;
+  byId(`${name}-shown`).textContent = name === "share" ? `${value} %` : value;
+}
+
+// ---------------------------------------------------------------- points of one's own
+
+const FIRST_POINTS = [
+  { x1: -3, x2: 2, label: 0 }, { x1: -2, x2: 3, label: 0 }, { x1: 2, x2: -3, label: 0 },
+  { x1: 3, x2: -2, label: 0 }, { x1: -3, x2: -2, label: 1 }, { x1: -2, x2: -3, label: 1 },
+  { x1: 2, x2: 3, label: 1 }, { x1: 3, x2: 2, label: 1 },
+];
+// Points of a stroke that the server has not confirmed yet.
+let drawn = null;
+let isSending = false;
+
+async function addPoint(place) {
+  const label = Number(document.querySelector("[name=label]:checked").value);
+  await setPoints([...(drawn ?? session.settings.drawn), { ...place, label }]);
+}
+
+async function setPoints(points) {
+  drawn = points.slice(-500);
+  if (isSending) return;
+  isSending = true;
+  while (drawn) {
+    const sent = drawn;
+    await change({ drawn: sent });
+    session.settings = { ...session.settings, drawn: sent };
+    if (drawn === sent) drawn = null;
+  }
+  isSending = false;
+}
+
+byId("add-point").addEventListener("click", () => {
+  const [x1, x2] = ["point-x1", "point-x2"].map((id) => byId(id).valueAsNumber);
+  if ([x1, x2].every((value) => Math.abs(value) <= 6)) addPoint({ x1, x2 });
+  else tell("problem", "A point needs two numbers from -6 to 6.");
+});
+byId("undo-point").addEventListener("click", () => {
+  if (session.settings.drawn.length > 4) setPoints(session.settings.drawn.slice(0, -1));
+  else tell("problem", "Four points must stay.");
+});
+byId("clear-points").addEventListener("click", () => setPoints(FIRST_POINTS));
+
+// ---------------------------------------------------------------- what the server says
+
+function begin(start) {
+  const { settings } = start;
+  showSettings(settings);
+  for (const name of ["data", "samples", "noise", "share", "data_seed"]) show(name, settings[name]);
+  for (const name of ["samples", "noise", "share"]) showRange(name);
+  byId("made").hidden = settings.data === "drawn";
+  byId("drawing").hidden = settings.data !== "drawn";
+  showLossesOf(settings);
+  showClasses(start.classes);
+  plane.begin(start);
+  network.begin(start);
+  address.changed();
+}
+
+function showLossesOf(settings) {
+  const known = facts.losses[facts.values.includes(settings.data) ? 1 : 0];
+  const field = byId("loss");
+  field.replaceChildren(...Object.entries(known).map(([name, title]) => new Option(title, name)));
+  field.value = settings.loss;
+}
+
+function showClasses(classes) {
+  const place = byId("classes");
+  if (classes === 0) {
+    const scale = document.createElement("i");
+    scale.className = "scale";
+    place.replaceChildren("−1", scale, "1");
+    return;
+  }
+  place.replaceChildren(...["A", "B", "C"].slice(0, classes).map((name) => {
+    const entry = document.createElement("span");
+    const dot = document.createElement("i");
+    dot.className = `dot ${name}`;
+    entry.append(dot, `class ${name}`);
+    return entry;
+  }));
+}
+
+function next(came) {
+  frame = came;
+  frame.regions = decoded(frame.region);
+  showLosses(frame);
+  show("speed", frame.speed);
+  network.show(frame);
+  drawPlane();
+  drawCurve(byId("curve"), frame.curve);
+  if (frame.findings) showFindings(frame.findings);
+  const isActive = frame.playing || frame.busy;
+  speaker.say(spokenLosses(frame), isActive);
+  address.changed();
+  if (!isActive) code.refresh();
+}
+
+function drawPlane() {
+  if (frame) plane.show(frame.regions, network.picture);
+}
+
+function showFindings(findings) {
+  const lines = findings.map((finding) => {
+    const line = document.createElement("li");
+    line.className = finding.level;
+    const code = document.createElement("b");
+    code.textContent = finding.code.replaceAll("-", " ");
+    line.append(code, `: ${finding.message}. Cure: ${finding.cure}.`);
+    return line;
+  });
+  if (lines.length === 0) {
+    const line = document.createElement("li");
+    line.textContent = "Nothing to report.";
+    lines.push(line);
+  }
+  const list = byId("findings");
+  const text = lines.map((line) => line.textContent).join();
+  if (list.dataset.text !== text) {
+    list.dataset.text = text;
+    list.replaceChildren(...lines);
+  }
+}
+
+// ---------------------------------------------------------------- the code
+
+const code = new Code(session, (came) => {
+  byId("command").textContent = came.command || came.reason;
+  byId("copy-command").disabled = !came.command;
+  for (const part of ["train", "test"]) byId(`${part}-csv`).href = session.path(`${part}.csv`);
+});
+byId("copy-command").addEventListener("click", (event) => copy(event.target, byId("command").textContent));
+byId("show-test").addEventListener("change", (event) => {
+  plane.showsTest = event.target.checked;
+  drawPlane();
+});
+
+onColors(() => {
+  if (!frame) return;
+  network.paintInputs();
+  network.draw();
+  drawPlane();
+  drawCurve(byId("curve"), frame.curve);
+});
+
+// ---------------------------------------------------------------- begin
+
+openAddress(session);

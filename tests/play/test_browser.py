@@ -1,0 +1,505 @@
+"""The page of the plane in a real browser: every control, what it shows, and what it trains."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from urllib.parse import parse_qs
+
+import pytest
+
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.initializers import INITIALIZERS
+from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.play.recipes import FEATURES, RECIPES
+from support.browser import browser, opened, until
+from support.playground import digest_of
+from support.services import answering
+
+for package in ("fastapi", "uvicorn"):
+    pytest.importorskip(package)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server():
+    with answering("play") as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium, server):
+    with visited(chromium, server) as page:
+        yield page
+
+
+@contextmanager
+def visited(chromium, server, address="/", **settings):
+    with opened(chromium, f"{server.url}{address}", **settings) as page:
+        ready(page)
+        yield page
+
+
+def ready(page):
+    until(page, "document.querySelector('#train-loss').textContent !== '-'")
+
+
+def text(page, name):
+    return page.locator(f"#{name}").inner_text()
+
+
+def number(page, name):
+    return float(text(page, name).split()[0].replace(",", "").replace("\u2212", "-"))
+
+
+def address(page):
+    """Return the state in the address, which is written with a delay."""
+    page.wait_for_timeout(700)
+    return {name: value[0] for name, value in parse_qs(page.url.partition("#")[2]).items()}
+
+
+def shown_code(page):
+    """Return the digest and the program of the panel, which is filled when the network rests."""
+    panel = page.locator("#code")
+    if panel.get_attribute("open") is not None:
+        panel.locator("summary").click()
+    page.evaluate("document.querySelector('#digest').textContent = ''")
+    panel.locator("summary").click()
+    until(page, "document.querySelector('#digest').textContent.length === 64")
+    return text(page, "digest"), page.locator("#python").text_content()
+
+
+def same_in_python(page, tmp_path):
+    digest, program = shown_code(page)
+    assert digest_of(program, tmp_path) == digest
+    return digest
+
+
+def play_until(page, condition):
+    page.click("#play")
+    until(page, condition)
+    page.click("#play")
+    until(page, "document.querySelector('#play').textContent === 'Play'")
+
+
+ACCURACY = "parseFloat(document.querySelector('#{}-right').textContent) >= {}"
+
+
+# ---------------------------------------------------------------- whole trainings
+
+
+def test_exclusive_or_is_learned_to_the_end(page, tmp_path):
+    page.select_option("#data", "xor")
+    until(page, "document.querySelector('#at').textContent === '0'")
+    page.select_option("#speed", "ten")
+    play_until(page, ACCURACY.format("train", 99))
+    assert number(page, "test-right") > 90
+    assert number(page, "train-loss") < 0.1
+    same_in_python(page, tmp_path)
+
+
+def test_the_spiral_is_learned_to_the_end(page, tmp_path):
+    page.select_option("#data", "spiral")
+    page.locator("#noise").fill("0.1")
+    page.click("#more-layers")
+    until(page, "document.querySelector('#layers-shown').textContent === '3 hidden layers'")
+    for layer in range(3):
+        for _ in range(8):
+            count = page.locator(".net .column").nth(layer + 1).inner_text().split()[0]
+            if count == "8":
+                break
+            page.get_by_role("button", name=f"Add a unit to hidden layer {layer + 1}").click()
+            until(
+                page,
+                f"parseInt(document.querySelectorAll('.net .column')[{layer + 1}].textContent)"
+                f" === {int(count) + 1}",
+            )
+    page.get_by_role("button", name="Input sin x₁").click()
+    page.get_by_role("button", name="Input sin x₂").click()
+    page.select_option("#optimizer", "adam")
+    page.locator("#learning_rate").fill("0.005")
+    page.locator("#learning_rate").press("Enter")
+    page.select_option("#speed", "fast")
+    play_until(page, ACCURACY.format("train", 99.5) + " && " + ACCURACY.format("test", 95))
+    assert address(page)["hidden"] == "8,8,8"
+    same_in_python(page, tmp_path)
+
+
+# ---------------------------------------------------------------- buttons and numbers
+
+
+def test_steps_epochs_and_reset(page, tmp_path):
+    first = shown_code(page)[0]
+    losses = [number(page, "train-loss")]
+    for i in range(3):
+        page.click("#step")
+        until(page, f"document.querySelector('#batch-at').textContent.startsWith('{i + 1} of')")
+        losses.append(number(page, "train-loss"))
+    assert len(set(losses)) == 4
+    same_in_python(page, tmp_path)
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    assert text(page, "batch-at") == "0 of 21"
+    same_in_python(page, tmp_path)
+    page.click("#reset")
+    until(page, "document.querySelector('#at').textContent === '0'")
+    assert shown_code(page)[0] == first
+
+
+@pytest.mark.parametrize("speed", ["step", "epoch", "ten", "fast"])
+def test_speeds_end_with_the_same_bits(page, tmp_path, speed):
+    page.select_option("#speed", speed)
+    play_until(page, "document.querySelector('#batch-at').textContent !== '0 of 21' "
+                     "|| document.querySelector('#at').textContent !== '0'")  # fmt: skip
+    until(page, "document.querySelector('#spoken').textContent.startsWith('Epoch')")
+    same_in_python(page, tmp_path)
+    assert address(page).get("speed", "epoch") == speed
+
+
+def test_a_rate_that_changes_in_the_training_continues_it(page, tmp_path):
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    for name, value in (("learning_rate", "0.3"), ("batch_size", "32"), ("l2", "0.001")):
+        page.locator(f"#{name}").fill(value)
+        page.locator(f"#{name}").press("Enter")
+    play_until(page, "parseInt(document.querySelector('#at').textContent) >= 6")
+    assert address(page)["phases"] == "0:0.03:10:0,1:0.3:32:0.001"
+    digest = same_in_python(page, tmp_path)
+    page.reload()
+    ready(page)
+    until(page, f"document.querySelector('#at').textContent === '{address(page)['epoch']}'")
+    assert shown_code(page)[0] == digest
+
+
+# ---------------------------------------------------------------- everything that can be chosen
+
+
+SELECTS = {
+    "activation": [*ACTIVATIONS],
+    "optimizer": [*OPTIMIZERS],
+    "initializer": [*INITIALIZERS, ""],
+    "loss": ["hinge", "mse", "softmax_cross_entropy"],
+    "data": [name for name in RECIPES if name != "circles"],
+}
+
+
+@pytest.mark.parametrize("name", SELECTS)
+def test_every_choice_of_a_list(page, tmp_path, name):
+    for value in SELECTS[name]:
+        page.select_option(f"#{name}", value)
+        until(page, "document.querySelector('#at').textContent === '0'")
+        page.click("#epoch")
+        until(page, "document.querySelector('#at').textContent === '1'")
+        assert page.locator("#problem").is_hidden(), value
+    digest = same_in_python(page, tmp_path)
+    assert len(digest) == 64
+    seen = address(page)
+    usual = {"loss": "softmax_cross_entropy", "initializer": "null"}
+    assert seen.get(name, usual.get(name)) == (SELECTS[name][-1] or "null")
+
+
+def test_every_number_and_switch(page, tmp_path):
+    values = {"dropout": "0.2", "seed": "7", "momentum": "0.5", "batch_size": "20", "l2": "0.01",
+              "learning_rate": "0.01", "data_seed": "3", "noise": "0.7", "samples": "200",
+              "share": "60"}  # fmt: skip
+    for name, value in values.items():
+        page.locator(f"#{name}").fill(value)
+        page.locator(f"#{name}").press("Tab")
+    page.check("#batch_normalization")
+    page.select_option("#lines", "gradient")
+    page.uncheck("#show-test")
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    seen = address(page)
+    assert seen.pop("phases") == "0:0.01:20:0.01"
+    assert seen.pop("batch_normalization") == "true"
+    assert seen.pop("epoch") == "1"
+    assert seen == {n: values[n] for n in values if n not in ("batch_size", "l2", "learning_rate")}
+    assert text(page, "noise-shown") == "0.7"
+    assert text(page, "share-shown") == "60 %"
+    digest = same_in_python(page, tmp_path)
+    with page.context.expect_page() as opening:
+        page.evaluate("open(location.href)")
+    other = opening.value
+    ready(other)
+    until(other, "document.querySelector('#at').textContent === '1'")
+    assert shown_code(other)[0] == digest
+    for name, value in values.items():
+        assert other.locator(f"#{name}").input_value() == value
+
+
+def test_layers_and_units_by_plus_and_minus(page):
+    def sizes():
+        heads = page.locator(".net .column").all_inner_texts()
+        return [int(head.split()[0]) for head in heads[1:-1]]
+
+    def press(label, expected):
+        page.get_by_role("button", name=label, exact=True).click()
+        until(page, f"document.querySelectorAll('.net .unit:not(.input)').length === {expected}")
+
+    assert sizes() == [6, 4]
+    press("Add a hidden layer", 14)
+    press("Add a unit to hidden layer 3", 15)
+    press("Remove a unit from hidden layer 1", 14)
+    assert sizes() == [5, 4, 5]
+    for left in (9, 5, 0):
+        press("Remove a hidden layer", left)
+    assert page.locator("#fewer-layers").is_disabled()
+    assert text(page, "layers-shown") == "0 hidden layers"
+    for layers in range(1, 7):
+        press("Add a hidden layer", 4 * layers)
+    assert page.locator("#more-layers").is_disabled()
+    # The keyboard stays where it was, although the network was drawn anew.
+    plus = page.get_by_role("button", name="Add a unit to hidden layer 2", exact=True)
+    plus.focus()
+    for count in range(25, 33):
+        page.keyboard.press("Enter")
+        until(page, f"document.querySelectorAll('.net .unit:not(.input)').length === {count}")
+    assert page.evaluate("document.activeElement.dataset.key") == "head-1-1" or plus.is_disabled()
+
+
+def test_inputs_are_chosen_and_one_must_stay(page, tmp_path):
+    for title, _ in FEATURES.values():
+        button = page.get_by_role("button", name=f"Input {title}", exact=True)
+        before = button.get_attribute("aria-pressed")
+        if title in ("x₁", "x₂"):
+            assert before == "true"
+            continue
+        button.click()
+        until(page, f"document.querySelector('[aria-label=\"Input {title}\"]')"
+                    ".getAttribute('aria-pressed') === 'true'")  # fmt: skip
+    assert address(page)["features"] == ",".join(FEATURES)
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    same_in_python(page, tmp_path)
+    page.goto(page.url.partition("#")[0] + "#features=x1")
+    ready(page)
+    page.reload()
+    ready(page)
+    page.get_by_role("button", name="Input x₁", exact=True).click()
+    until(page, "!document.querySelector('#problem').hidden")
+    assert "needs an input" in text(page, "problem")
+
+
+@pytest.mark.parametrize("value", ["-1", "", "1e9"])
+def test_numbers_that_cannot_be_are_said(chromium, server, value):
+    with visited(chromium, server, quiet=False) as page:
+        page.locator("#learning_rate").fill(value)
+        page.locator("#learning_rate").press("Tab")
+        until(page, "!document.querySelector('#problem').hidden")
+        assert "learning" in text(page, "problem")
+        page.locator("#learning_rate").fill("0.1")
+        page.locator("#learning_rate").press("Tab")
+        until(page, "document.querySelector('#problem').hidden")
+
+
+# ---------------------------------------------------------------- mouse, keyboard, what is told
+
+
+def test_sliders_are_dragged(page):
+    for name, low, high in (("noise", 0, 3), ("samples", 20, 1000), ("share", 10, 90)):
+        box = page.locator(f"#{name}").bounding_box()
+        middle = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + box["width"] * 0.5, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=5)
+        page.mouse.up()
+        value = float(address(page)[name])
+        assert low + 0.6 * (high - low) < value < high, name
+
+
+def test_points_are_drawn_by_mouse_and_keyboard(page, tmp_path):
+    page.select_option("#data", "drawn")
+    until(page, "!document.querySelector('#drawing').hidden")
+    count = len(address(page)["drawn"].split(","))
+    page.get_by_role("radio", name="C").check()
+    box = page.locator("#plane").bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 150, box["y"] + 60, steps=20)
+    page.mouse.up()
+    drawn = address(page)["drawn"].split(",")
+    assert len(drawn) > count + 5
+    assert {point.rpartition(":")[2] for point in drawn} == {"0", "1", "2"}
+    page.get_by_role("radio", name="A").check()
+    page.locator("#point-x1").fill("5")
+    page.locator("#point-x2").fill("-4.5")
+    page.locator("#add-point").press("Enter")
+    assert address(page)["drawn"].split(",")[-1] == "5:-4.5:0"
+    page.click("#undo-point")
+    assert address(page)["drawn"].split(",") == drawn
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    same_in_python(page, tmp_path)
+    page.click("#clear-points")
+    assert len(address(page)["drawn"].split(",")) == count
+
+
+def test_units_and_lines_tell_their_numbers(page):
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    page.hover("[data-key=unit-0-2]")
+    until(
+        page, "document.querySelector('#detail').textContent.startsWith('Hidden layer 1, unit 3')"
+    )
+    hovered = text(page, "detail")
+    assert re.search(r"bias −?\d.*weights x₁ −?\d[\d.]*, x₂ −?\d.*gradient \d", hovered)
+    page.mouse.move(5, 5)
+    until(page, "document.querySelector('#detail').textContent.startsWith('Point at')")
+    page.locator("[data-key=unit-0-1]").focus()
+    page.keyboard.press("Tab")
+    assert text(page, "detail") == hovered
+    page.locator("#play").focus()
+    # A place on the first line, in the middle of its way.
+    place = page.evaluate("""() => {
+      const line = document.querySelector('.net path.hit');
+      const at = line.getPointAtLength(0.5 * line.getTotalLength());
+      const box = line.ownerSVGElement.getBoundingClientRect();
+      return [box.x + at.x, box.y + at.y];
+    }""")
+    page.mouse.move(*place)
+    until(page, "document.querySelector('#detail').textContent.includes('weight')")
+    assert re.match(r"x[₁₂] to unit \d of layer 1: weight −?\d", text(page, "detail"))
+
+
+def test_dead_units_are_marked_and_diagnosed(chromium, server):
+    dead = "/#hidden=8,8&activation=relu&data=hills&loss=mse&epoch=200"
+    with visited(chromium, server, dead) as page:
+        until(page, "document.querySelectorAll('.unit.dead').length >= 4")
+        label = page.locator(".unit.dead").first.get_attribute("aria-label")
+        assert re.fullmatch(r"Hidden layer \d, unit \d, dead", label)
+        until(page, "document.querySelector('#findings').textContent.includes('dead units')")
+        assert "leaky_relu" in text(page, "findings")
+
+
+def test_losses_are_spoken_now_and_then(page):
+    page.evaluate("""() => {
+      window.spoken = 0;
+      new MutationObserver(() => { window.spoken += 1; })
+        .observe(document.querySelector('#spoken'), { childList: true });
+    }""")
+    page.click("#play")
+    page.wait_for_timeout(3000)
+    page.click("#play")
+    until(page, "document.querySelector('#play').textContent === 'Play'")
+    until(page, "document.querySelector('#spoken').textContent.includes('test accuracy')")
+    assert page.evaluate("window.spoken") <= 4
+    assert number(page, "at") > 10
+    said = re.search(r"Epoch (\d+)", page.locator("#spoken").text_content())
+    assert int(said[1]) == number(page, "at")
+
+
+def test_the_command_and_the_points_are_offered(page):
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    shown_code(page)
+    assert text(page, "command").startswith("fastmlp train train.csv --test test.csv --target y")
+    with page.expect_download() as download:
+        page.click("#train-csv")
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "x1,x2,y"
+    assert len(lines) == 1 + 210
+    page.select_option("#loss", "mse")
+    until(page, "document.querySelector('#copy-command').disabled")
+
+
+# ---------------------------------------------------------------- tabs, server, address
+
+
+def test_two_tabs_at_once(chromium, server, tmp_path):
+    with visited(chromium, server, "/#seed=1") as one, visited(chromium, server, "/#seed=2") as two:
+        for page in (one, two):
+            page.click("#play")
+        for page in (one, two):
+            until(page, "parseInt(document.querySelector('#at').textContent) > 15")
+            page.click("#play")
+            until(page, "document.querySelector('#play').textContent === 'Play'")
+        assert same_in_python(one, tmp_path) != same_in_python(two, tmp_path)
+
+
+def test_the_server_goes_and_comes_back(chromium, tmp_path):
+    with answering("play", ends=False) as first, visited(chromium, first, quiet=False) as page:
+        play_until(page, "parseInt(document.querySelector('#at').textContent) > 10")
+        page.click("#step")
+        until(page, "document.querySelector('#batch-at').textContent.startsWith('1 of')")
+        epoch = number(page, "at")
+        digest = shown_code(page)[0]
+        first.end()
+        until(page, "!document.querySelector('#connection').hidden")
+        assert "does not answer" in text(page, "connection")
+        page.click("#epoch")
+        until(page, "document.querySelector('#problem').textContent.includes('not answer')")
+        with answering("play", port=first.port):
+            until(page, "document.querySelector('#connection').hidden")
+            until(page, f"document.querySelector('#at').textContent === '{epoch:.0f}'")
+            until(page, "document.querySelector('#batch-at').textContent.startsWith('1 of')")
+            assert shown_code(page)[0] == digest
+            page.click("#epoch")
+            until(page, f"document.querySelector('#at').textContent === '{epoch + 1:.0f}'")
+            same_in_python(page, tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ["seed=-1", "hidden=99", "data=nothing", "noise=x", "phases=1:2"])
+def test_a_wrong_address_is_said(chromium, server, wrong):
+    with visited(chromium, server, f"/#{wrong}", quiet=False) as page:
+        until(page, "!document.querySelector('#problem').hidden")
+        assert "The address is wrong" in text(page, "problem")
+        assert wrong.partition("=")[0] in text(page, "problem")
+
+
+def test_an_address_that_is_edited_opens(page):
+    page.evaluate("location.hash = '#hidden=3&epoch=4'")
+    until(page, "document.querySelector('#at').textContent === '4'")
+    assert page.locator(".unit:not(.input)").count() == 3
+
+
+# ---------------------------------------------------------------- everybody
+
+
+def violations(page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
+    result = axe.Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(chromium, server, scheme, width):
+    settings = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
+    dead = "/#hidden=8,8&activation=relu&data=hills&loss=mse&epoch=200"
+    for address_ in ("/", dead, "/#data=drawn&drawn=1:1:0,2:2:1,3:3:2,-1:1:0"):
+        with visited(chromium, server, address_, **settings) as page:
+            shown_code(page)
+            violations(page)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1024, 1440])
+def test_nothing_is_wider_than_the_window(chromium, server, width):
+    with visited(chromium, server, viewport={"width": width, "height": 800}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_whoever_wants_no_motion_gets_few_frames(chromium, server):
+    with visited(chromium, server, reduced_motion="reduce") as page:
+        page.click("#play")
+        page.wait_for_timeout(2500)
+        assert 2 <= number(page, "at") <= 14
+
+
+def test_frames_per_second(chromium, server):
+    """Nothing is required of this machine: the number is printed for whoever reads the log."""
+    with visited(chromium, server, "/#hidden=8,8,8") as page:
+        page.click("#play")
+        until(page, "parseInt(document.querySelector('#at').textContent) > 5")
+        before, start = number(page, "at"), time.monotonic()
+        page.wait_for_timeout(4000)
+        frames = (number(page, "at") - before) / (time.monotonic() - start)
+        page.click("#play")
+    print(f"{frames:.1f} frames a second of 3 layers of 8 units")
+    assert frames > 1

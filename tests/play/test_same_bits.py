@@ -1,0 +1,159 @@
+"""What the page trains has the bits of the program that it shows, whatever was pressed."""
+
+from __future__ import annotations
+
+import random
+import shlex
+
+import pytest
+
+import fastmlp
+from fastmlp.play.course import Course
+from fastmlp.play.program import model_of, samples_of
+from fastmlp.play.settings import Settings, checked
+from support.cli_process import run
+from support.playground import Tab, digest_of, random_phase, random_settings
+from support.services import answering
+
+for package in ("fastapi", "uvicorn"):
+    pytest.importorskip(package)
+
+SEED = 20
+
+
+@pytest.fixture(scope="module")
+def server():
+    with answering("play") as running:
+        yield running
+
+
+def press(tab, rng):
+    """Press something, and read what the training does until it rests."""
+    kind = rng.choice(["step", "step", "epoch", "play", "play", "tune", "look"])
+    if kind in ("step", "epoch"):
+        tab.order(kind)
+        tab.wait()
+    elif kind == "play":
+        tab.order("play", speed=rng.choice(["step", "epoch", "ten", "fast"]))
+        tab.watch(rng.randint(1, 6))
+        tab.order("pause")
+    elif kind == "tune":
+        changes = random_phase(rng)
+        # With batch normalization some sizes leave a batch of one sample, which is refused.
+        tab.post("tune", {name: changes[name] for name in rng.sample(list(changes), 2)})
+    else:
+        tab.watch(2)
+        tab.code()
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 10))
+def test_random_sequences_of_actions(server, seed, tmp_path):
+    rng = random.Random(seed)
+    tab = Tab(server, accepted(rng))
+    for _ in range(rng.randint(1, 8)):
+        press(tab, rng)
+    code, state = tab.code(), tab.state()
+    assert code["digest"] == state["digest"]
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+    # The place and the settings are all that another tab needs.
+    other = Tab(server, state["settings"], epoch=state["epoch"], step=state["step"])
+    other.wait()
+    assert other.state()["digest"] == state["digest"]
+
+
+def accepted(rng):
+    """Return random settings that can be trained."""
+    while True:
+        settings = random_settings(rng)
+        try:
+            Settings.model_validate(settings, strict=False)
+        except ValueError:
+            continue
+        return settings
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 8))
+def test_the_command_has_the_same_parameters(server, seed, tmp_path):
+    rng = random.Random(seed)
+    settings = accepted(rng)
+    while settings["loss"] == "mse" and settings["data"] not in ("plane", "hills"):
+        settings = accepted(rng)
+    tab = Tab(server, settings, epoch=rng.randint(1, 12))
+    tab.wait()
+    code = tab.code()
+    if code["problem"]:
+        pytest.skip("the training diverged, and so does the command")
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.csv").write_bytes(tab.get(f"{part}.csv").body)
+    words = shlex.split(code["command"])
+    assert words[:2] == ["fastmlp", "train"], code["reason"]
+    done = run(*words[1:], "--out", "run", "--no-report", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trained = fastmlp.load(tmp_path / "run" / "last.safetensors").network
+    same = checked(Settings, Settings.model_validate(settings, strict=False).model_dump())
+    samples = samples_of(same)
+    course = Course(model_of(same), samples.train, samples.test, same)
+    course.advance((code["epoch"], 0), 60)
+    assert course.digest() == code["digest"]
+    course.model.set_parameters(trained.parameters())
+    assert course.digest() == code["digest"]
+
+
+def test_settings_that_change_later_are_several_calls_of_fit(server, tmp_path):
+    tab = Tab(server)
+    tab.order("epoch")
+    tab.wait()
+    tab.order("step")
+    tab.wait()
+    tab.do("tune", {"learning_rate": 0.5})
+    assert [phase["start"] for phase in tab.state()["settings"]["phases"]] == [0, 2]
+    for _ in range(2):
+        tab.order("epoch")
+        tab.wait()
+    code = tab.code()
+    assert code["python"].count("model.fit(") == 2
+    assert code["command"] == ""
+    assert "changed during the training" in code["reason"]
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+def test_nothing_is_trained_unless_somebody_looks(server):
+    tab = Tab(server)
+    tab.order("play", speed="fast")
+    assert tab.state()["epoch"] == 0
+    assert tab.watch(3)["epoch"] > 0
+    tab.order("pause")
+    epoch = tab.state()["epoch"]
+    assert tab.watch(1)["epoch"] == epoch
+
+
+def test_a_training_that_diverges_keeps_its_last_epoch(server, tmp_path):
+    wild = {"data": "hills", "loss": "mse", "activation": "relu",
+            "phases": [{"learning_rate": 90.0}]}  # fmt: skip
+    tab = Tab(server, wild)
+    tab.order("play")
+    frame = tab.wait()
+    assert "diverged" in frame["problem"]
+    code = tab.code()
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+    tab.order("epoch")
+    assert "diverged" in tab.wait()["problem"]
+    tab.do("settings", {"data": "hills", "loss": "mse"})
+    assert tab.wait()["problem"] == ""
+
+
+def test_two_tabs_train_at_once_and_do_not_meet(server):
+    tabs = [Tab(server, {"seed": seed}) for seed in (1, 2)]
+    with tabs[0].events() as first, tabs[1].events() as second:
+        for tab in tabs:
+            tab.order("play")
+        for _ in range(40):
+            next(first), next(second)
+    for tab in tabs:
+        tab.order("pause")
+        state = tab.state()
+        assert state["epoch"] > 5
+        alone = Tab(server, state["settings"], epoch=state["epoch"], step=state["step"])
+        alone.wait()
+        assert alone.state()["digest"] == state["digest"]
+    assert tabs[0].state()["digest"] != tabs[1].state()["digest"]
