@@ -27,13 +27,17 @@ extensions = [
     "sphinx.ext.autosummary",
     "mathml",
     "notebooks",
+    "reference",
     "sphinx_copybutton",
     "sphinx_design",
 ]
 # README.md is the index of this folder for those who read it in the repository.
 exclude_patterns = ["README.md"]
 templates_path = ["_templates"]
-suppress_warnings = ["myst.header"]  # pages that include a document of the repository
+suppress_warnings = [
+    "myst.header",  # pages that include a document of the repository
+    "autosummary.import_cycle",  # names are written in full
+]
 
 # ---------------------------------------------------------------- pages and their cells
 
@@ -59,9 +63,9 @@ gettext_uuid = False
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections have the types
-numpydoc_show_class_members = False
-numpydoc_validation_checks = {"GL08"}  # an object without a docstring
-numpydoc_validation_exclude = {r"\.__init__$"}  # the class tells
+autosummary_imported_members = True
+numpydoc_show_class_members = False  # the template lists them
+default_role = "py:obj"  # what `docstrings` call by name
 
 # ---------------------------------------------------------------- what a reader sees
 
