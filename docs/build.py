@@ -52,6 +52,9 @@ def sphinx(builder: str, target: Path, language: str) -> None:
     environment = os.environ | {
         "FASTMLP_DOCS_LANGUAGE": language,
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PYTHONSTARTUP": str(DOCS / "_kernel.py"),
+        "IPYTHONDIR": str(BUILD / "ipython"),
+        "NO_COLOR": "1",
     }
     # Cells call the command.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from jupyter_client.manager import KernelManager
 from sphinx.application import Sphinx
 
 import fastmlp
@@ -50,6 +51,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+KernelManager.transport_encryption.default_value = "auto"  # else each kernel warns
 nb_mime_priority_overrides = [("gettext", "text/plain", 0)]
 
 # ---------------------------------------------------------------- languages
