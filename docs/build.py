@@ -50,7 +50,8 @@ def main() -> None:
 def sphinx(builder: str, target: Path, language: str) -> None:
     """Run Sphinx in a process, so that no setting stays from one language to the next."""
     environment = os.environ | {
-        "FASTMLP_DOCS_LANGUAGE": language,
+        "SITE_LANGUAGE": language,
+        "SITE_SOURCES": str(DOCS.parent),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONSTARTUP": str(DOCS / "_kernel.py"),
         "IPYTHONDIR": str(BUILD / "ipython"),

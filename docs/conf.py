@@ -46,7 +46,7 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"
 myst_heading_anchors = 4
 nb_execution_mode = "cache"
 # Both languages have the same cells, which run once.
-nb_execution_cache_path = os.environ.get("FASTMLP_DOCS_CACHE", str(DOCS.parent / "build" / "cells"))
+nb_execution_cache_path = os.environ.get("SITE_CELLS", str(DOCS.parent / "build" / "cells"))
 nb_execution_in_temp = True
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
@@ -56,7 +56,7 @@ nb_mime_priority_overrides = [("gettext", "text/plain", 0)]
 
 # ---------------------------------------------------------------- languages
 
-language = os.environ.get("FASTMLP_DOCS_LANGUAGE", "en")
+language = os.environ.get("SITE_LANGUAGE", "en")
 locale_dirs = ["locale"]
 gettext_compact = False
 gettext_uuid = False
@@ -88,18 +88,35 @@ html_context = {"languages": {"en": "English", "zh_CN": "中文"}}
 html_math_renderer = "mathml"
 
 
+# Documents of the repository that are a page, each by a file with the line that includes it.
+INCLUDE = re.compile(r"^```\{include\} \.\./(\S+)\n```\n", re.MULTILINE)
+PAGES = {
+    match[1]: path.name
+    for path in sorted(DOCS.glob("*.md"))
+    if (match := INCLUDE.fullmatch(path.read_text(encoding="utf-8")))
+}
+
+
 def _link_to_repository(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Turn relative links that leave this folder into links to the repository."""
+    """Include documents; turn links that leave this folder into links to pages, or to the web."""
+    place = posixpath.join("docs", docname)  # of the text in the repository
+    if match := INCLUDE.fullmatch(source[0]):
+        place = match[1]
+        app.env.note_dependency(str(DOCS.parent / place), docname=docname)
+        source[0] = (DOCS.parent / place).read_text(encoding="utf-8")
 
     def replaced(match: re.Match[str]) -> str:
-        path, _, anchor = match[1].partition("#")
-        target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(docname), path))
-        if target.startswith("docs/"):
+        path, mark, anchor = match[1].partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(place), path))
+        if not (DOCS.parent / target).exists():  # code, or a broken link that Sphinx will report
             return match[0]
+        if target.startswith("docs/") or target in PAGES:
+            page = posixpath.join("docs", PAGES.get(target, target.removeprefix("docs/")))
+            return f"]({posixpath.relpath(page, posixpath.dirname(f'docs/{docname}'))}{mark}{anchor})"
         kind = "tree" if (DOCS.parent / target).is_dir() else "blob"
-        return f"]({REPOSITORY}/{kind}/main/{target}{'#' + anchor if anchor else ''})"
+        return f"]({REPOSITORY}/{kind}/main/{target}{mark}{anchor})"
 
-    source[0] = re.sub(r"\]\((\.\./[^)\s]+)\)", replaced, source[0])
+    source[0] = re.sub(r"\]\((?!#|\w+:)([^)\s]+)\)", replaced, source[0])
 
 
 def setup(app: Sphinx) -> None:
