@@ -15,6 +15,8 @@ import fastmlp
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_extensions"))
+from notebooks import is_notebook  # noqa: E402
+
 REPOSITORY = "https://github.com/fastmlp/fastmlp"
 
 project = "fastmlp"
@@ -35,6 +37,8 @@ extensions = [
 # README.md is the index of this folder for those who read it in the repository.
 exclude_patterns = ["README.md"]
 templates_path = ["_templates"]
+toc_object_entries_show_parents = "hide"
+smartquotes = False  # names of functions and values stay what is typed
 suppress_warnings = [
     "myst.header",  # pages that include a document of the repository
     "autosummary.import_cycle",  # names are written in full
@@ -48,6 +52,12 @@ nb_execution_mode = "cache"
 # Both languages have the same cells, which run once.
 nb_execution_cache_path = os.environ.get("SITE_CELLS", str(DOCS.parent / "build" / "cells"))
 nb_execution_in_temp = True
+if short := os.environ.get("SITE_SHORT"):  # a number: of every sixth page the cells run
+    nb_execution_excludepatterns = [
+        path.relative_to(DOCS).as_posix()
+        for number, path in enumerate(sorted(filter(is_notebook, DOCS.rglob("*.md"))))
+        if (number - int(short)) % 6
+    ]
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
@@ -111,8 +121,9 @@ def _link_to_repository(app: Sphinx, docname: str, source: list[str]) -> None:
         if not (DOCS.parent / target).exists():  # code, or a broken link that Sphinx will report
             return match[0]
         if target.startswith("docs/") or target in PAGES:
-            page = posixpath.join("docs", PAGES.get(target, target.removeprefix("docs/")))
-            return f"]({posixpath.relpath(page, posixpath.dirname(f'docs/{docname}'))}{mark}{anchor})"
+            page = PAGES.get(target, target.removeprefix("docs/"))
+            address = posixpath.relpath(page, posixpath.dirname(docname) or ".")
+            return f"]({address}{mark}{anchor})"
         kind = "tree" if (DOCS.parent / target).is_dir() else "blob"
         return f"]({REPOSITORY}/{kind}/main/{target}{mark}{anchor})"
 

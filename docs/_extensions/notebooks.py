@@ -18,8 +18,8 @@ _FOLDED = re.compile(
 )
 
 
-def _is_notebook(app: Sphinx, docname: str) -> bool:
-    source = Path(app.env.doc2path(docname))
+def is_notebook(source: Path) -> bool:
+    """Return whether a page has cells."""
     return source.suffix == ".md" and source.read_text(encoding="utf-8").startswith(
         "---\nfile_format: mystnb"
     )
@@ -50,7 +50,7 @@ def _write(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     for docname in app.env.found_docs:
-        if not _is_notebook(app, docname):
+        if not is_notebook(Path(app.env.doc2path(docname))):
             continue
         notebook: Any = jupytext.read(os.fspath(app.env.doc2path(docname)), fmt="md:myst")
         messages = _messages(app, docname)
@@ -65,7 +65,7 @@ def _write(app: Sphinx, error: Exception | None) -> None:
 def _offer(
     app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document
 ) -> None:
-    if doctree is not None and _is_notebook(app, pagename):
+    if doctree is not None and is_notebook(Path(app.env.doc2path(pagename))):
         context["notebook"] = f"{FOLDER}/{pagename}.ipynb"
 
 

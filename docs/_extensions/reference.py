@@ -77,12 +77,10 @@ def members(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if member.startswith("_"):
             continue
         found = inspect.getattr_static(value, member)
-        if isinstance(found, property):
-            if _is_ours(found.fget):
-                properties.append(member)
-        elif isinstance(found, (classmethod, staticmethod)) or inspect.isfunction(found):
-            if _is_ours(getattr(found, "__func__", found)):
-                methods.append(member)
+        is_property = isinstance(found, property)
+        function = found.fget if is_property else getattr(found, "__func__", found)
+        if inspect.isfunction(function) and _is_ours(function):
+            (properties if is_property else methods).append(member)
     return tuple(methods), tuple(properties)
 
 
