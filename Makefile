@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Of the shell, because functions of make take a path with blanks for several.
 WITH_BIN := PATH="$$(cd "$(BIN)" && pwd):$$PATH"
+SOURCES := python tests benchmarks examples packaging docs/build.py docs/conf.py docs/_extensions
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short platforms wheel ci
+.PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short platforms docs wheel ci
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,16 +46,16 @@ chart:  ## draw the chart of README.md from the tables of benchmarks/README.md
 	$(BIN)/python benchmarks/chart.py
 
 lint:  ## ruff, mypy for each system, clang-format
-	$(BIN)/ruff check python tests benchmarks examples packaging
-	$(BIN)/ruff format --check python tests benchmarks examples packaging
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/mypy --platform darwin
 	$(BIN)/mypy --platform win32
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 format:  ## format the sources
-	$(BIN)/ruff format python tests benchmarks examples packaging
-	$(BIN)/ruff check --fix python tests benchmarks examples packaging
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/clang-format -i $$(git ls-files 'cpp/*.cpp' 'cpp/*.hpp')
 
 asan:  ## run the test suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -75,6 +76,9 @@ trust:  ## attack every promise of docs/trust.md and count the results: about 25
 
 trust-short:  ## the same in 3 minutes, without builds
 	PYTHONPATH=tests $(BIN)/python -m trust --short $(if $(SEED),--seed $(SEED))
+
+docs:  ## build the site in every language into build/site
+	$(BIN)/python docs/build.py
 
 wheel:  ## build the wheel of this machine twice, compare, repair and try it; it stays in dist/
 	$(PYTHON) packaging/linux_wheel.py

@@ -33,15 +33,12 @@ class Training(Protocol):
     ----------
     model : MLP
         Model in training. Callbacks may predict, evaluate, save, and read and set parameters.
-    epoch, epochs : int
-        Numbers of completed and of planned epochs.
-    step, steps_per_epoch : int
-        Number of completed steps, and number of steps of one epoch.
+    epochs : int
+        Number of planned epochs.
+    steps_per_epoch : int
+        Number of steps of one epoch.
     history : History
         Measures of the epochs of this `fit` so far.
-    learning_rate : float
-        Learning rate of the next step. An assigned rate applies until another is assigned; None
-        returns to the optimizer's rates.
     """
 
     model: Any
@@ -50,13 +47,19 @@ class Training(Protocol):
     history: History
 
     @property
-    def epoch(self) -> int: ...
+    def epoch(self) -> int:
+        """Number of completed epochs."""
 
     @property
-    def step(self) -> int: ...
+    def step(self) -> int:
+        """Number of completed steps."""
 
     @property
-    def learning_rate(self) -> float: ...
+    def learning_rate(self) -> float:
+        """Learning rate of the next step.
+
+        An assigned rate applies until another is assigned; None returns to the optimizer's rates.
+        """
 
     @learning_rate.setter
     def learning_rate(self, rate: float | None) -> None: ...
@@ -352,7 +355,7 @@ class ModelCheckpoint(Callback):
     Parameters
     ----------
     path : str or os.PathLike
-        File to write. Names of the record in braces are replaced as by `str.format`, for example
+        File to write. Names of the record in braces are replaced as by ``str.format``, for example
         ``"model-{epoch:03d}-{val_loss:.4f}.safetensors"``. Missing directories are created.
     monitor : str
         Name of a value in the record of an epoch; used with `save_best_only`.

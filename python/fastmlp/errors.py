@@ -50,7 +50,7 @@ class ConvergenceWarning(UserWarning):
 class TrainingWarning(UserWarning):
     """A training has learned nothing or much less than it could; the message names the cure.
 
-    It begins with the code of the finding, by which `warnings.filterwarnings` can select it.
+    It begins with the code of the finding, by which ``warnings.filterwarnings`` can select it.
     """
 
 

@@ -328,7 +328,7 @@ class MAE(_Elementwise):
 
 @dataclass(frozen=True, kw_only=True)
 class Huber(_Elementwise):
-    """d^2 / 2 for errors up to ``delta``, delta (|d| - delta / 2) beyond (Huber 1964).
+    """``d^2 / 2`` for errors up to ``delta``, ``delta (|d| - delta / 2)`` beyond (Huber 1964).
 
     Parameters
     ----------

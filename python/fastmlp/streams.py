@@ -36,6 +36,11 @@ __all__ = [
     "without_targets",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Array = npt.NDArray[Any]
 Paths: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]]"
 _CHUNK_BYTES = 2 << 20

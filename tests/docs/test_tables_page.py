@@ -1,49 +1,34 @@
-"""Pages about tables: their blocks run in order, and their commands print what the pages show."""
+"""Pages about tables: their cells run in order, and print what tests/docs/outputs has."""
 
 from __future__ import annotations
 
 import doctest
 import re
-import subprocess
-import sys
 
 import pytest
 
-from support.cli_process import environment
+from support.pages import run
 from support.paths import ROOT
 
 pytest.importorskip("polars")
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-def commands(block: str) -> list[tuple[str, str]]:
-    """The commands of a block, each with the output that is shown below it."""
-    found = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)[1:]
+def outputs(page: str) -> list[tuple[str, str]]:
+    """The commands that are compared, each with its output."""
+    text = (ROOT / "tests" / "docs" / "outputs" / f"{page}.txt").read_text(encoding="utf-8")
+    found = re.split(r"^\$ (.*)\n", text, flags=re.MULTILINE)[1:]
     return list(zip(found[::2], found[1::2], strict=True))
 
 
 @pytest.mark.parametrize(
-    ("page", "count"),
-    [("tables.md", 5), ("cross-validation.md", 7), ("networks-for-tables.md", 8)],
+    ("page", "compared"), [("tables", 4), ("cross-validation", 6), ("networks-for-tables", 1)]
 )
-def test_the_examples_of_the_page(page, count, tmp_path, monkeypatch):
+def test_the_cells_of_the_page(page, compared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    blocks = BLOCK.findall(text)
-    assert len(blocks) == count
-    names: dict[str, object] = {}
-    checker = doctest.OutputChecker()
-    program = f'fastmlp() {{ "{sys.executable}" -m fastmlp.cli "$@"; }}; '
-    for kind, block in blocks:
-        if kind == "python":
-            exec(compile(block, f"docs/{page}", "exec"), names)
-            continue
-        for command, shown in commands(block):
-            done = subprocess.run(
-                ["bash", "-c", program + command], capture_output=True, text=True, timeout=120,
-                check=False, env=environment(COLUMNS="200"), cwd=tmp_path,
-            )  # fmt: skip
-            said = done.stdout + done.stderr
-            if shown.strip() or done.returncode:
-                assert checker.check_output(shown, said, FLAGS), f"$ {command}\n{said}"
+    _, commands = run(f"{page}.md", tmp_path)
+    said = {command.line: command.said for command in commands}
+    expected = outputs(page)
+    assert len(expected) == compared
+    for line, shown in expected:
+        assert doctest.OutputChecker().check_output(shown, said[line] + "\n", FLAGS), said[line]

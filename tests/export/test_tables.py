@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from types import SimpleNamespace
 
@@ -25,9 +24,9 @@ from fastmlp.export import check, onnx_columns, random_rows, to_c, to_npz, to_on
 from fastmlp.export.c_columns import field_names
 from fastmlp.export.onnx_columns import input_names
 from fastmlp.export.table_rows import LATEST, MEANINGS, WHITE_SPACE
+from support import pages
 from support.c_programs import C_COMPILER, compiled, rows_in_c
 from support.export_tables import TASKS, TOLERANCES, Subject, cases, limited, served, subject
-from support.paths import ROOT
 
 pytest.importorskip("polars")
 
@@ -307,14 +306,11 @@ def test_the_documentation_shows_programs_that_work(tmp_path, monkeypatch):
     for package in ("onnx", "onnxruntime"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8").split("## Exported tables")[1]
-    names = {"fastmlp": fastmlp, "export": fastmlp.export}
-    for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        exec(compile(block, "docs/python.md", "exec"), names)
-    (source,) = re.findall(r"^```c\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    names, commands = pages.run("export.md", tmp_path)
+    source = (tmp_path / "homes.c").read_text(encoding="utf-8")
     program = compiled(tmp_path, source, flags=("-ffp-contract=off",))
     done = subprocess.run([program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == names["label"][0]
+    assert done.stdout.strip() == commands[-1].said.strip() == names["label"][0]
 
 
 # ---------------------------------------------------------------- all formats

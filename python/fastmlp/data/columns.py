@@ -162,7 +162,7 @@ class NumberColumn:
         return read_numbers(cells, self.format, self.missing)
 
     def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
-        """Write numbers and indicators; see `Column`."""
+        """Write numbers and indicators; see ``Column``."""
         numbers = self.read(cells)
         inputs[:, 0] = numbers.values
         problems.add(numbers.bad, self.name, f"must be a number{self._written}, got {{}}")
@@ -289,7 +289,7 @@ class CategoryColumn:
         return codes
 
     def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
-        """Write ones and zeros; see `Column`."""
+        """Write ones and zeros; see ``Column``."""
         codes = self.codes(cells)
         if not are_usable(cells):
             problems.add(codes == UNKNOWN, self.name, "must be text or a number, got {}")
@@ -368,7 +368,7 @@ class DateColumn:
     name : str
         Name of the column.
     format : str
-        Format of its texts, see `fastmlp.data.cells.read_dates`.
+        Format of its texts, see ``fastmlp.data.cells.read_dates``.
     parts : tuple of {"days", "month", "day", "weekday", "hour"}
         Inputs, see `date_parts`.
     missing : tuple of str
@@ -404,7 +404,7 @@ class DateColumn:
         return False
 
     def encode(self, cells: Any, inputs: Floats, problems: Problems, unknown: str) -> None:
-        """Write the parts and the indicator; see `Column`."""
+        """Write the parts and the indicator; see ``Column``."""
         dates = read_dates(cells, self.format, self.missing)
         written = "a date such as 2024-01-31" if self.format == "iso" else f"a {self.format} date"
         problems.add(dates.bad, self.name, f"must be {written}, got {{}}")

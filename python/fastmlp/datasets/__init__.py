@@ -65,6 +65,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def available() -> tuple[str, ...]:
     """Return the names that `load` accepts.
 

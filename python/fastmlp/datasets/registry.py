@@ -319,7 +319,7 @@ class DatasetSpec:
 class BundledSpec:
     """A set that comes with scikit-learn.
 
-    `loader` is the function of `sklearn.datasets` that returns it; `classes` is None for
+    `loader` is the function of ``sklearn.datasets`` that returns it; `classes` is None for
     regression.
 
     Examples

@@ -18,3 +18,7 @@ from fastmlp.estimators.converters import register_skl2onnx
 from fastmlp.estimators.regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "register_skl2onnx"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -264,7 +264,7 @@ class BaggedModel:
         class_names: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> Evaluation:
-        """Measure the models together on raw samples; see `serving.evaluate_part`."""
+        """Measure the models together on raw samples; see `Model.evaluate`."""
         part = labeled_part(self._preprocessing, part)
         return self.measure(self.complete_averages(part.x, threads), part, class_names)
 

@@ -926,7 +926,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):  # type: ignore[misc]
         """Return R2; of several quantiles of one target, the mean of their D2.
 
         D2 is the share of the quantile loss that the predictions save, beside that of the quantile
-        of `y`: `sklearn.metrics.d2_pinball_score`.
+        of `y`: ``sklearn.metrics.d2_pinball_score``.
         """
         check_is_fitted(self, "model_")
         levels = getattr(self.model_.networks[0].architecture.losses[0], "levels", None)

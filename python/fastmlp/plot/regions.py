@@ -78,7 +78,8 @@ def decision_regions(
     Returns
     -------
     Axes
-        Axes with an image of the classes that `model.predict` returns at the centers of its pixels.
+        Axes with an image of the classes that ``model.predict`` returns at the centers of its
+        pixels.
         Regions differ by color and hatching, samples by color and marker. Lines mark the points at
         which the two best classes are equally likely.
 

@@ -1,0 +1,76 @@
+"""Pages with cells as notebooks, in the language of the page, to be downloaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jupytext
+from babel.messages.pofile import read_po
+from docutils import nodes
+from sphinx.application import Sphinx
+
+FOLDER = "notebooks"
+_FOLDED = re.compile(
+    r"^:::\{admonition\} (.+)\n:class: dropdown\n\n(.+?)\n:::$", re.MULTILINE | re.DOTALL
+)
+
+
+def is_notebook(source: Path) -> bool:
+    """Return whether a page has cells."""
+    return source.suffix == ".md" and source.read_text(encoding="utf-8").startswith(
+        "---\nfile_format: mystnb"
+    )
+
+
+def _translated(text: str, messages: dict[str, str]) -> str:
+    """Replace each heading, paragraph and point of Markdown that has a translation."""
+    for original in sorted(messages, key=len, reverse=True):
+        found = r"\s+".join(map(re.escape, original.split()))
+        text = re.sub(found, lambda _, new=messages[original]: new, text)
+    return text
+
+
+def _unfolded(text: str) -> str:
+    """Write answers that unfold in the way of plain Markdown."""
+    return _FOLDED.sub(r"<details>\n<summary>\1</summary>\n\n\2\n\n</details>", text)
+
+
+def _messages(app: Sphinx, docname: str) -> dict[str, str]:
+    path = Path(app.srcdir, "locale", str(app.config.language), "LC_MESSAGES", f"{docname}.po")
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        return {str(m.id): str(m.string) for m in read_po(file) if m.id and m.string}
+
+
+def _write(app: Sphinx, error: Exception | None) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    for docname in app.env.found_docs:
+        if not is_notebook(Path(app.env.doc2path(docname))):
+            continue
+        notebook: Any = jupytext.read(os.fspath(app.env.doc2path(docname)), fmt="md:myst")
+        messages = _messages(app, docname)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = _unfolded(_translated(cell.source, messages))
+        path = Path(app.outdir, FOLDER, f"{docname}.ipynb")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        jupytext.write(notebook, path)
+
+
+def _offer(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document
+) -> None:
+    if doctree is not None and is_notebook(Path(app.env.doc2path(pagename))):
+        context["notebook"] = f"{FOLDER}/{pagename}.ipynb"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the notebooks at the end of a build, and tell the pages where they are."""
+    app.connect("html-page-context", _offer)
+    app.connect("build-finished", _write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,218 @@
+"""The site: what its sources promise, and that a build ends at each kind of fault."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+from support.pages import cells
+from support.paths import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.name != "README.md"
+)
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r"^# Not run here: .+[.]$", re.MULTILINE)
+
+
+def extension(name):
+    """A module of docs/ that is no package."""
+    pytest.importorskip("sphinx")
+    pytest.importorskip("babel")
+    place = DOCS / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(place.stem, place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---------------------------------------------------------------- what runs
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_is_a_cell_or_says_why_it_does_not_run(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for language, block in BLOCK.findall(text):
+        is_directive = language.startswith("{")
+        assert is_directive or language == "text" or NOT_RUN.search(block), block
+    for cell in cells(DOCS / page):
+        if "skip-execution" in cell.tags:
+            assert NOT_RUN.search(cell.source), cell.source
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_output(page):
+    """No prompt with what it prints, and no output of a notebook."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert not re.search(r"^(\$|>>>) \S", text, re.MULTILINE)
+    assert "{code-cell-output}" not in text
+
+
+# ---------------------------------------------------------------- the reference
+
+
+def test_completion_help_and_site_have_the_same_names():
+    reference = extension("_extensions/reference")
+    listed = set(reference.listed_names(DOCS))
+    for module_name in ("", *reference.NAMESPACES):
+        path = ".".join(filter(None, ("fastmlp", module_name)))
+        module = importlib.import_module(path)
+        assert sorted(dir(module)) == sorted(module.__all__), path
+        done = subprocess.run(
+            [sys.executable, "-m", "pydoc", path], capture_output=True, text=True, check=True
+        )
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.ismodule(value) or name == "__version__":
+                continue
+            assert re.search(rf"\b{name}\b", done.stdout), f"{path}.{name} in pydoc"
+            same = {listed_name for listed_name in listed if listed_name.endswith(f".{name}")}
+            assert any(reference._object(found) is value for found in same), f"{path}.{name}"
+
+
+def test_each_method_of_a_class_is_found_by_completion_and_by_the_site():
+    reference = extension("_extensions/reference")
+    methods, properties = reference.members("fastmlp.MLP")
+    assert {"fit", "predict", "save"} <= set(methods)
+    assert {"weights", "history"} <= set(properties)
+    assert set(methods) | set(properties) <= set(dir(fastmlp.MLP))
+    assert set(methods) | set(properties) >= {
+        name
+        for name in dir(fastmlp.MLP)
+        if not name.startswith("_") and getattr(fastmlp.MLP, name).__doc__
+    }
+
+
+# ---------------------------------------------------------------- what a browser loads
+
+
+def test_resources_from_elsewhere_are_found(tmp_path):
+    build = extension("build")
+    planted = {
+        "script.html": '<script async src="https://cdn.example/x.js"></script>',
+        "style.html": '<link rel="stylesheet" href="//fonts.example/css">',
+        "image.html": "<img alt='' src='http://example.org/a.png'>",
+        "font.css": "@font-face{src:url(https://example.org/font.woff2)}",
+        "import.css": '@import "https://example.org/style.css";',
+    }
+    for name, text in planted.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "good.html").write_text(
+        '<a href="https://example.org">a link</a><link rel="canonical" href="https://example.org">'
+        '<script src="_static/x.js"></script><img alt="" src="data:image/png;base64,AA//">',
+        encoding="utf-8",
+    )
+    assert {line.partition(":")[0] for line in build.foreign(tmp_path)} == set(planted)
+
+
+def test_a_missing_translation_is_found(tmp_path, monkeypatch):
+    build = extension("build")
+    monkeypatch.setattr(build, "DOCS", tmp_path / "docs")
+    catalog = tmp_path / "docs" / "locale" / "zh_CN" / "LC_MESSAGES" / "index.po"
+    catalog.parent.mkdir(parents=True)
+    (tmp_path / "docs" / "index.md").write_text("# A\n", encoding="utf-8")
+    assert "is missing" in build.untranslated("zh_CN")[0]
+    catalog.write_text(
+        'msgid "one"\nmsgstr "\\u4e00"\n\nmsgid "two"\nmsgstr ""\n', encoding="utf-8"
+    )
+    assert [line.rpartition(": ")[2] for line in build.untranslated("zh_CN")] == ["two"]
+
+
+# ---------------------------------------------------------------- a build ends at a fault
+
+
+def built(folder, index, cells_cache):
+    """Build a site of one page; return the exit code and what was printed."""
+    for name in ("conf.py", "_kernel.py"):
+        shutil.copy(DOCS / name, folder)
+    for name in ("_extensions", "_templates", "_static"):
+        shutil.copytree(DOCS / name, folder / name, dirs_exist_ok=True)
+    shutil.copytree(
+        DOCS / "reference", folder / "reference", ignore=shutil.ignore_patterns("generated")
+    )
+    (folder / "index.md").write_text(index, encoding="utf-8")
+    python = Path(sys.executable)
+    done = subprocess.run(
+        [python, "-m", "sphinx", "-b", "html", "--quiet", "--fail-on-warning", "--keep-going",
+         "-D", "autosummary_generate=0", folder, folder / "built"],
+        capture_output=True, text=True, check=False, cwd=folder,
+        env=os.environ | {
+            "SITE_CELLS": str(cells_cache), "PYTHONSTARTUP": str(folder / "_kernel.py"),
+            "IPYTHONDIR": str(folder / "ipython"), "NO_COLOR": "1",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        },
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+PAGE = """---
+file_format: mystnb
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+
+# A page
+
+```{code-cell}
+%s
+```
+"""
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "!exit 3", "!false | cat"])
+def test_a_cell_that_fails_ends_the_build(source, tmp_path):
+    for extra in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
+        pytest.importorskip(extra)
+    code, said = built(tmp_path, PAGE % source, tmp_path / "cells")
+    assert code != 0
+    assert "CellExecutionError" in said, said
+
+
+def test_broken_links_and_anchors_end_the_build(tmp_path):
+    for extra in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
+        pytest.importorskip(extra)
+    index = (
+        "# A page\n\n[gone](gone.md) [no heading](#nowhere) [elsewhere](reference/index.md#no)\n"
+    )
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    code, said = built(docs, index, tmp_path / "cells")
+    assert code != 0
+    for fault in ("gone.md", "nowhere", "'no'"):
+        assert fault in said, said
+
+
+def test_a_name_without_a_page_or_a_docstring_is_told(tmp_path, monkeypatch, caplog):
+    reference = extension("_extensions/reference")
+    told = []
+    monkeypatch.setattr(reference._log, "warning", lambda text, *values: told.append(text % values))
+
+    class Site:
+        srcdir = tmp_path
+
+    pages = tmp_path / "reference"
+    shutil.copytree(DOCS / "reference", pages, ignore=shutil.ignore_patterns("generated"))
+    reference._check(Site)
+    assert told == []
+    losses = pages / "losses.md"
+    losses.write_text(losses.read_text().replace("   fastmlp.Huber\n", "   fastmlp.MSE\n"))
+    monkeypatch.setattr(fastmlp.MLP.fit, "__doc__", None)
+    monkeypatch.setattr(fastmlp.Hinge, "__doc__", "Hinge(outputs=None)")
+    reference._check(Site)
+    assert sorted(told) == [
+        "fastmlp.Hinge: has no docstring",
+        "fastmlp.Huber: no page of docs/reference lists it",
+        "fastmlp.MLP.fit: has no docstring",
+        "fastmlp.MSE: docs/reference lists it twice",
+    ]
