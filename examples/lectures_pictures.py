@@ -1,8 +1,9 @@
 """Pictures from courses on neural networks, drawn with fastmlp.plot and written as SVG and PNG.
 
-The XOR network and its hidden space; activations and their derivatives; update rules compared; two
-small networks with all values and gradients; vanishing gradients; decision regions of narrow, wide
-and deep networks; weight templates of classifiers of digits.
+The XOR network and its hidden space; activations and their derivatives; update rules compared, by
+their losses and on a surface; expressions, a neuron and two small networks with all values and
+gradients; vanishing gradients; decision regions of narrow, wide and deep networks, and while one
+trains; linear regions; weight templates of classifiers of digits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import fastmlp
-from fastmlp import MLP, SGD, plot, schedules
+from fastmlp import MLP, SGD, ParameterRecorder, plot, schedules
+from fastmlp.expressions import exp, sigmoid, sin, variable
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -41,13 +43,10 @@ def spirals(samples: int, turns: float, seed: int) -> tuple[Array, Labels]:
 
 
 def xor_by_hand() -> MLP:
-    """I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, section 6.1.
-
-    The output is 0 or 1; the last bias subtracts 1/2, so that the sign decides the class.
-    """
-    model = MLP([2, 2, 1], activation="relu", loss="binary_cross_entropy", dtype="float64")
+    """I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, section 6.1."""
+    model = MLP([2, 2, 1], activation="relu", loss="mse", dtype="float64")
     model.weights = [np.ones((2, 2)), np.array([[1.0], [-2.0]])]
-    model.biases = [np.array([0.0, -1.0]), np.array([-0.5])]
+    model.biases = [np.array([0.0, -1.0]), np.array([0.0])]
     return model
 
 
@@ -59,28 +58,13 @@ def xor_learned() -> MLP:
     return model
 
 
-def last_layer(model: MLP) -> MLP:
-    """The output layer as a network of its own, on the hidden units."""
-    layer = MLP(model.layer_sizes[-2:], loss="binary_cross_entropy", dtype="float64")
-    layer.weights, layer.biases = [model.weights[-1]], [model.biases[-1]]
-    return layer
-
-
 def hidden_space() -> Figure:
     """Classes that no line separates in the inputs are separated by a line in the hidden units."""
-    figure = Figure(figsize=(9, 7.5), layout="constrained")
-    rows = figure.subplots(2, 2)
-    for row, (model, origin) in zip(
-        rows, ((xor_by_hand(), "weights by hand"), (xor_learned(), "weights learned")), strict=True
-    ):
-        plot.decision_regions(model, CORNERS, XOR, title=f"Inputs, {origin}", ax=row[0])
-        (hidden,) = model.hidden_activations(CORNERS)
-        title = f"Hidden units, {origin}"
-        plot.decision_regions(last_layer(model), hidden, XOR, title=title, ax=row[1])
-        row[1].set(xlabel="h₁", ylabel="h₂")
-        for ax in row:
-            for line in ax.lines:
-                line.set_markersize(10)
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot.hidden_space(xor_by_hand(), CORNERS, XOR, title="XOR, weights by hand", ax=left)
+    plot.hidden_space(xor_learned(), CORNERS, XOR, title="XOR, weights learned", ax=right)
+    left.get_legend().remove()
     return figure
 
 
@@ -116,6 +100,46 @@ def race() -> Figure:
     ax = plot.learning_curves(histories, title="Update rules on two spirals")
     ax.set_yscale("log")
     return ax.get_figure(root=True)
+
+
+def descent() -> Figure:
+    """The same rules on a valley that is steep across and flat along."""
+
+    def valley(a: Array, b: Array) -> Array:
+        return (a**2 + 20 * b**2) / 2
+
+    racers = {
+        "plain": SGD(0.09),
+        "momentum": SGD(0.03, momentum=0.9),
+        "Nesterov": SGD(0.03, momentum=0.9, nesterov=True),
+        "Adagrad": fastmlp.Adagrad(0.3),
+        "RMSprop": fastmlp.RMSprop(0.05),
+        "Adam": fastmlp.Adam(0.1),
+    }
+    paths = {name: plot.descend(valley, (-1.8, 0.8), rule, 40) for name, rule in racers.items()}
+    limits, title = ((-2, 2), (-1, 1)), "40 steps of update rules in a valley"
+    return plot.loss_surface(valley, limits, paths=paths, title=title).get_figure(root=True)
+
+
+def neuron_by_gates() -> Figure:
+    """The same neuron of elementary operations, and with the sigmoid as one operation."""
+    w0, x0, w1, x1, w2 = (
+        variable(name, value)
+        for name, value in {"w0": 2.0, "x0": -1.0, "w1": -3.0, "x1": -2.0, "w2": -3.0}.items()
+    )
+    z = w0 * x0 + w1 * x1 + w2
+    figure = Figure(figsize=(10, 11), layout="constrained")
+    above, below = figure.subplots(2, 1)
+    plot.expression_graph(1 / (exp(-z) + 1), title="A sigmoid neuron, gate by gate", ax=above)
+    plot.expression_graph(sigmoid(z), title="The sigmoid as one gate", ax=below)
+    return figure
+
+
+def chain_of_functions() -> Figure:
+    """sin(1/x^2) at x = 0.8."""
+    expression = sin(1 / variable("x", 0.8) ** 2)
+    title = "sin(1/x²), and its derivative"
+    return plot.expression_graph(expression, title=title).get_figure(root=True)
 
 
 def neuron_by_hand() -> Figure:
@@ -164,7 +188,7 @@ def regions() -> Figure:
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True, sharey=True)
     for ax, hidden in zip(
-        panels.flat, ([3], [6], [20], [10, 10], [10, 10, 10], [10, 10, 10, 10]), strict=True
+        panels.flat, ([3], [6], [20], [6, 6], [6, 6, 6], [6, 6, 6, 6]), strict=True
     ):
         model = MLP([2, *hidden, 2], seed=1)
         optimizer = fastmlp.Adam(schedules.Cosine(0.02))
@@ -175,6 +199,43 @@ def regions() -> Figure:
         ax.label_outer()
         if ax is not panels[0, -1]:
             ax.get_legend().remove()
+    return figure
+
+
+def regions_over_time() -> Figure:
+    """The regions bend around the arms while the network trains."""
+    x, y = spirals(400, turns=1, seed=0)
+    model, recorder = MLP([2, 16, 16, 2], seed=1), ParameterRecorder()
+    optimizer = fastmlp.Adam(0.01)
+    model.fit(x, y, epochs=100, batch_size=20, optimizer=optimizer, callbacks=[recorder], verbose=0)
+    return plot.decision_regions_over_time(model, x, y, recorder)
+
+
+def tangents(units: int) -> tuple[Array, Array]:
+    """Weights and biases of units whose lines touch a small circle and all cross each other."""
+    angles = np.linspace(0, 0.8 * np.pi, units)
+    weights = np.stack([np.cos(angles), np.sin(angles)])
+    return weights, -0.1 - weights.T @ [0.5, 0.5]
+
+
+def linear_pieces() -> Figure:
+    """Of eight units, two layers of four make more pieces than one layer of eight can.
+
+    The first layer folds the square along both middles, by two units each, so that each
+    line of the second layer is drawn four times: the proof of G. Montufar et al., 2014.
+    """
+    wide = MLP([2, 8, 1], loss="mse", dtype="float64")
+    wide.weights[0], wide.biases[0] = tangents(8)
+    deep = MLP([2, 4, 4, 1], loss="mse", dtype="float64")
+    deep.weights[0], deep.biases[0] = np.kron(np.eye(2), [[2.0, 2.0]]), np.array([0.0, -1, 0, -1])
+    weights, deep.biases[1] = tangents(4)
+    deep.weights[1] = np.kron(np.eye(2), [[1.0], [-2.0]]) @ weights
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    for ax, model in zip(figure.subplots(1, 2), (wide, deep), strict=True):
+        plot.linear_regions(model, ((0, 1), (0, 1)), ax=ax)
+        assert plot.count_linear_regions(model, ((0, 1), (0, 1))) == plot.linear_regions_bound(
+            model.layer_sizes
+        )
     return figure
 
 
@@ -199,10 +260,15 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "xor_hidden_space": hidden_space,
     "activations": activations,
     "race": race,
+    "descent": descent,
+    "neuron_by_gates": neuron_by_gates,
+    "chain_of_functions": chain_of_functions,
     "neuron_by_hand": neuron_by_hand,
     "network_by_hand": network_by_hand,
     "vanishing_gradients": vanishing_gradients,
     "decision_regions": regions,
+    "regions_over_time": regions_over_time,
+    "linear_regions": linear_pieces,
     "templates_linear": lambda: templates([]),
     "templates_hidden": lambda: templates([30]),
 }

@@ -27,8 +27,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "_system", "_version", "errors", "extras", "validation",
     ),
     "blocks": (
-        "activations", "averaging", "history", "initializers", "inputs", "losses", "metrics",
-        "optimizers", "schedules",
+        "activations", "averaging", "expressions", "history", "initializers", "inputs", "losses",
+        "metrics", "optimizers", "schedules",
     ),
     "datasets": ("datasets",),
     "data": ("data", "streams"),

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastmlp import data, datasets, export, metrics, plot, schedules, streams
+    from fastmlp import data, datasets, export, expressions, metrics, plot, schedules, streams
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
     from fastmlp.averaging import EMA, SWA
     from fastmlp.callbacks import (
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         LambdaCallback,
         LearningRateScheduler,
         ModelCheckpoint,
+        ParameterRecorder,
     )
     from fastmlp.environment import info
     from fastmlp.errors import (
@@ -110,6 +111,7 @@ __all__ = [
     "Nadam",
     "Normal",
     "Orthogonal",
+    "ParameterRecorder",
     "Plan",
     "Poisson",
     "Quantile",
@@ -131,6 +133,7 @@ __all__ = [
     "data",
     "datasets",
     "export",
+    "expressions",
     "info",
     "load",
     "metrics",
@@ -147,6 +150,7 @@ _MODULES = (
     "data",
     "datasets",
     "export",
+    "expressions",
     "initializers",
     "inputs",
     "losses",
@@ -173,6 +177,7 @@ _HOMES = {
         "LambdaCallback",
         "LearningRateScheduler",
         "ModelCheckpoint",
+        "ParameterRecorder",
     ),
     "environment": ("info",),
     "errors": (

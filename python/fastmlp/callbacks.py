@@ -19,6 +19,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "ParameterRecorder",
     "Training",
     "as_callbacks",
     "shown_call",
@@ -454,6 +455,81 @@ class ModelCheckpoint(Callback):
             raise ValueError(
                 f"path must be a format of {', '.join(record)}, got {self._path!r}: {error}"
             ) from None
+
+
+class ParameterRecorder(Callback):
+    """A callback that keeps the parameters of epochs, to look at a training afterward.
+
+    It keeps all parameters of every recorded epoch in memory, and in the state of the training: it
+    is for small networks. `fastmlp.plot.decision_regions_over_time` and
+    `fastmlp.plot.training_frames` draw what it kept.
+
+    Parameters
+    ----------
+    every : int
+        Number of epochs between two records, >= 1.
+
+    Attributes
+    ----------
+    epochs : list of int
+        Recorded epochs, counted from 1; 0 stands for the parameters before the training.
+    parameters : list of dict
+        What `MLP.parameters` returned then.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `every` is not an integer >= 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> recorder = fastmlp.ParameterRecorder(every=2)
+    >>> history = model.fit(x, y, epochs=4, callbacks=[recorder], verbose=0)
+    >>> recorder.epochs
+    [0, 2, 4]
+    >>> recorder.parameters[0]["layers.0.weights"].shape
+    (1, 4)
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        self._every = integer("every", every, 1)
+        self.reset()
+
+    def __repr__(self) -> str:
+        return shown_call(self, every=self._every)
+
+    def reset(self) -> None:
+        """Forget the records before a new training."""
+        self.epochs: list[int] = []
+        self.parameters: list[dict[str, NDArray[Any]]] = []
+
+    def state(self) -> dict[str, Any]:
+        """Return the records."""
+        return {"epochs": list(self.epochs), "parameters": list(self.parameters)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
+        self.epochs = [int(epoch) for epoch in state["epochs"]]
+        self.parameters = [dict(parameters) for parameters in state["parameters"]]
+
+    def on_train_begin(self, training: Training) -> None:
+        """Record the parameters before the first epoch."""
+        if not self.epochs:
+            self._record(training)
+
+    def on_epoch_end(self, training: Training, record: Record) -> None:
+        """Record the parameters after every so many epochs."""
+        if training.epoch % self._every == 0:
+            self._record(training)
+
+    def _record(self, training: Training) -> None:
+        self.epochs.append(training.epoch)
+        self.parameters.append(training.model.parameters())
 
 
 class LearningRateScheduler(Callback):

@@ -16,7 +16,7 @@ MODULES = [
     for info in pkgutil.walk_packages(fastmlp.__path__, "fastmlp.")
     if not info.name.endswith(("__main__", "._core"))
 ]
-NAMESPACES = ("data", "datasets", "export", "metrics", "plot", "schedules")
+NAMESPACES = ("data", "datasets", "export", "expressions", "metrics", "plot", "schedules")
 # Their methods are called by users; those of callbacks, losses and schedules by a training.
 MODELS = (fastmlp.MLP, fastmlp.MLPClassifier, fastmlp.MLPRegressor)
 

@@ -61,6 +61,7 @@ CALLBACKS: dict[str, Callable[[Path], Callback]] = {
     "LambdaCallback": lambda path: callbacks.LambdaCallback(
         on_step_end=lambda training, record: None, every_steps=3
     ),
+    "ParameterRecorder": lambda path: callbacks.ParameterRecorder(every=2),
     "CSVLogger": lambda path: loggers.CSVLogger(path / "log.csv"),
     "JSONLogger": lambda path: loggers.JSONLogger(path / "log.jsonl"),
     "TensorBoard": lambda path: loggers.TensorBoard(path / "events"),

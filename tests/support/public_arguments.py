@@ -69,6 +69,7 @@ ARGUMENTS = {
         "mode": "min",
         "training_state": True,
     },
+    fastmlp.ParameterRecorder: {"every": 2},
     fastmlp.CSVLogger: {"path": "x", "append": True},
     fastmlp.JSONLogger: {"path": "x", "append": True},
     fastmlp.LiveTable: {"monitor": "loss", "mode": "min"},

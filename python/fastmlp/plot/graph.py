@@ -12,16 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.losses import Loss
 from fastmlp.model import MLP
 from fastmlp.network import Network
-from fastmlp.plot.style import (
-    OKABE_ITO,
-    add_title,
-    frame,
-    ink,
-    plain,
-    short_number,
-    size_in_points,
-    styled_axes,
-)
+from fastmlp.plot.networks import in_float64, require_plain
+from fastmlp.plot.pen import FORWARD_AND_BACK, MOST_NODES, Pen, Point
+from fastmlp.plot.style import OKABE_ITO, add_title, ink, plain, short_number, styled_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Backpropagation", "backpropagate", "computational_graph"]
 
 Floats = NDArray[np.float64]
-Point = tuple[float, float]
 
-_MOST_NODES = 60
 _MOST_LABELS = 32  # labeled connections between two layers
-_FONT = 8.5  # points
 # All lengths are inches.
 _COLUMN_WIDTH = 2.2
 _ROW_HEIGHT = 1.15
@@ -97,21 +87,8 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
     TypeError, ValueError
         `model` is not a model, or `x` or `y` is not one sample of it.
     """
-    if not isinstance(model, Network):
-        raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
-    if any(model.architecture.batch_normalization):
-        raise ValueError("model must have no batch normalization; pass model.folded() instead")
-    if model.architecture.finishes_rows:
-        raise ValueError(
-            "model must have neither layer_normalization nor residual blocks, which are no part of "
-            "the graph"
-        )
-    if model.architecture.has_input_stage:
-        raise ValueError(
-            "model must have neither inputs nor input_scaling nor members, whose parameters are no "
-            "part of the graph"
-        )
-    exact = _in_float64(model)
+    require_plain(model)
+    exact = in_float64(model)
     row, target = _one_row(x), _one_target(model, y)
     loss, weight_gradients, bias_gradients = exact.loss_and_gradients(row, target, threads=1)
     weights = list(exact.weights)
@@ -132,13 +109,6 @@ def backpropagate(model: Network, x: ArrayLike, y: Any) -> Backpropagation:
         bias_gradients=bias_gradients,
         prediction=exact._outputs_of(exact._rows(row), link, 1)[0],
     )
-
-
-def _in_float64(model: Network) -> MLP:
-    exact = MLP(model.layer_sizes, **(model.architecture.arguments() | {"dtype": "float64"}))
-    exact.set_parameters(model.parameters())
-    exact._standardization = model.standardization
-    return exact
 
 
 def _loss_alone(model: MLP) -> MLP:
@@ -226,9 +196,9 @@ def computational_graph(
     >>> ax.get_title()
     'Values forward, gradients back'
     """
-    if isinstance(model, Network) and sum(model.layer_sizes) + 1 > _MOST_NODES:
+    if isinstance(model, Network) and sum(model.layer_sizes) + 1 > MOST_NODES:
         raise ValueError(
-            f"model must have at most {_MOST_NODES} inputs, units and loss together, got "
+            f"model must have at most {MOST_NODES} inputs, units and loss together, got "
             f"{sum(model.layer_sizes) + 1}"
         )
     numbers = backpropagate(model, x, y)
@@ -240,13 +210,17 @@ def computational_graph(
         )
     plan = _Plan.of(sizes)
     ax = styled_axes(ax, (plan.width, plan.height + 0.7), grid=False)
-    pen = _Pen(ax, plan)
+    pen = Pen(ax, plan.width, plan.height)
     for layer in range(len(sizes) - 1):
         _draw_connections(pen, plan, numbers, layer)
     _draw_way_to_loss(pen, plan)
     _draw_nodes(pen, plan, numbers, _names(sizes, feature_names))
     _write_captions(pen, plan, model, numbers, y)
-    _finish(ax, plan, title)
+    pen.finish(
+        "bold: value or weight; b: bias; ∂: derivative of the loss by it\n"
+        "blue, solid: weight ≥ 0; red, dashed: weight < 0"
+    )
+    add_title(ax, title, FORWARD_AND_BACK)
     return ax
 
 
@@ -290,33 +264,7 @@ class _Plan:
         return place, self.body - spacing * (i * outputs + j + 0.5)
 
 
-class _Pen:
-    """A pen that draws in inches on axes of any size."""
-
-    def __init__(self, ax: Axes, plan: _Plan) -> None:
-        width, height = size_in_points(ax)
-        self.ax = ax
-        # The axes of a new figure grow when its layout is computed, hence the factor 1.3.
-        self.scale = min(1.0, 1.3 * width / (72 * plan.width), 1.3 * height / (72 * plan.height))
-
-    def text(self, place: Point, text: str, *, size: float = 1.0, **look: Any) -> None:
-        look = {"ha": "center", "va": "center", "color": ink(self.ax)} | look
-        self.ax.text(*place, text, size=_FONT * size * self.scale, **look)
-
-    def pair(self, place: Point, value: float, gradient: float, *, size: float = 1.0) -> None:
-        """Write a number and, below it, its derivative."""
-        x, y = place
-        half = 0.095 * size
-        look: dict[str, Any] = {"size": size, "color": "black", "zorder": 5}
-        self.text((x, y + half), short_number(value), weight="bold", **look)
-        self.text((x, y - half), f"∂ {short_number(gradient)}", style="italic", **look)
-
-    def line(self, points: Sequence[Point], **look: Any) -> None:
-        width = look.pop("linewidth") * self.scale
-        self.ax.plot(*zip(*points, strict=True), linewidth=width, zorder=1, **look)
-
-
-def _draw_connections(pen: _Pen, plan: _Plan, numbers: Backpropagation, layer: int) -> None:
+def _draw_connections(pen: Pen, plan: _Plan, numbers: Backpropagation, layer: int) -> None:
     weights, gradients = numbers.weights[layer], numbers.weight_gradients[layer]
     largest = float(np.abs(weights).max()) or 1.0
     for i, j in np.ndindex(weights.shape):
@@ -336,7 +284,7 @@ def _draw_connections(pen: _Pen, plan: _Plan, numbers: Backpropagation, layer: i
         pen.pair((x, y), weight, float(gradients[i, j]), size=0.85)
 
 
-def _draw_way_to_loss(pen: _Pen, plan: _Plan) -> None:
+def _draw_way_to_loss(pen: Pen, plan: _Plan) -> None:
     last = len(plan.sizes) - 1
     for row in range(plan.sizes[-2]):
         ends = [plan.place(last - 1, row), plan.place(last, 0)]
@@ -354,7 +302,7 @@ def _names(sizes: Sequence[int], feature_names: Sequence[str] | None) -> list[li
     return names
 
 
-def _draw_nodes(pen: _Pen, plan: _Plan, numbers: Backpropagation, names: list[list[str]]) -> None:
+def _draw_nodes(pen: Pen, plan: _Plan, numbers: Backpropagation, names: list[list[str]]) -> None:
     from matplotlib.patches import Circle, Rectangle
 
     look: dict[str, Any] = {"facecolor": "#F4F4F4", "edgecolor": "black", "zorder": 3}
@@ -364,25 +312,19 @@ def _draw_nodes(pen: _Pen, plan: _Plan, numbers: Backpropagation, names: list[li
             x, y = place = plan.place(column, row)
             pen.ax.add_patch(Circle(place, _RADIUS, **look))
             pen.pair(place, float(value), float(numbers.gradients[column][row]))
-            _write_beside(pen, (x, y + _RADIUS + 0.1), names[column][row])
+            pen.beside((x, y + _RADIUS + 0.1), names[column][row])
             if column > 0:
                 bias = short_number(float(numbers.biases[column - 1][row]))
                 derivative = short_number(float(numbers.bias_gradients[column - 1][row]))
-                _write_beside(pen, (x, y - _RADIUS - 0.1), f"b {bias}  ∂ {derivative}")
+                pen.beside((x, y - _RADIUS - 0.1), f"b {bias}  ∂ {derivative}")
     x, y = place = plan.place(len(plan.sizes) - 1, 0)
     corner = (x - _RADIUS, y - _RADIUS)
     pen.ax.add_patch(Rectangle(corner, 2 * _RADIUS, 2 * _RADIUS, **look))
     pen.pair(place, numbers.loss, 1.0)
 
 
-def _write_beside(pen: _Pen, place: Point, text: str) -> None:
-    """Write the caption of a node above the lines of connections."""
-    box = {"facecolor": pen.ax.get_facecolor(), "edgecolor": "none", "pad": 0.6}
-    pen.text(place, text, size=0.85, zorder=4, bbox=box)
-
-
 def _write_captions(
-    pen: _Pen, plan: _Plan, model: Network, numbers: Backpropagation, y: Any
+    pen: Pen, plan: _Plan, model: Network, numbers: Backpropagation, y: Any
 ) -> None:
     """Write the names of the columns, and predictions and target below outputs and loss."""
     architecture = model.architecture
@@ -404,9 +346,9 @@ def _write_captions(
         for row, value in enumerate(numbers.prediction):
             x_place, y_place = plan.place(len(plan.sizes) - 2, row)
             below = (x_place, y_place - _RADIUS - 0.24)
-            _write_beside(pen, below, f"{link} {short_number(float(value))}")
+            pen.beside(below, f"{link} {short_number(float(value))}")
     x_place, y_place = plan.place(len(plan.sizes) - 1, 0)
-    _write_beside(pen, (x_place, y_place - _RADIUS - 0.1), f"target {_target_text(y)}")
+    pen.beside((x_place, y_place - _RADIUS - 0.1), f"target {_target_text(y)}")
 
 
 def _target_text(y: Any) -> str:
@@ -415,16 +357,3 @@ def _target_text(y: Any) -> str:
     values = np.ravel(np.asarray(y, np.float64))
     text = ", ".join(short_number(value) for value in values[:3])
     return text + (", …" if len(values) > 3 else "")
-
-
-def _finish(ax: Axes, plan: _Plan, title: str | None) -> None:
-    ax.set(xlim=(0, plan.width), ylim=(-0.05, plan.height), aspect="equal")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    frame(ax, None)
-    ax.set_xlabel(
-        "bold: value or weight; b: bias; ∂: derivative of the loss by it\n"
-        "blue, solid: weight ≥ 0; red, dashed: weight < 0",
-        size=_FONT,
-    )
-    add_title(ax, title, "Values forward, gradients back")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["svg"]
+__all__ = ["figure_of", "svg"]
 
 # matplotlib escapes "<" in texts, comments and attributes, so this matches elements only.
 _ELEMENT = re.compile(r"<[A-Za-z][^<>]*>")
@@ -57,7 +57,7 @@ def svg(picture: Axes | Figure) -> str:
     >>> text == plot.svg(plot.activation_functions("relu"))
     True
     """
-    figure = _figure_of(picture)
+    figure = figure_of(picture)
     take_from_pyplot(figure)
     titles = [ax.get_title() for ax in figure.axes]
     title = next((text.replace(r"\$", "$") for text in titles if text), "")
@@ -71,7 +71,16 @@ def svg(picture: Axes | Figure) -> str:
     return _with_own_ids(document)
 
 
-def _figure_of(picture: object) -> Figure:
+def figure_of(picture: object) -> Figure:
+    """Return the figure of Axes, or a figure itself.
+
+    Raises
+    ------
+    TypeError
+        `picture` is neither Axes nor a Figure.
+    MissingExtraError
+        matplotlib is not installed.
+    """
     extras.require("plot", "matplotlib")
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure

@@ -22,8 +22,9 @@ from fastmlp.plot.numbers import plain_ticks, written
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
     from matplotlib.typing import ColorType
 
 __all__ = ["OKABE_ITO", "STYLE"]
@@ -106,12 +107,14 @@ def styled_axes(
         return ax
     if ax is not None:
         raise TypeError(f"ax must be matplotlib Axes or None, got {type(ax).__name__}")
-    figure = _new_figure(
-        figsize=size,
-        facecolor=STYLE["figure.facecolor"],
-        layout="constrained" if grid else "compressed",  # "compressed" is for fixed aspect ratios
-    )
-    new: Axes = figure.add_subplot(facecolor=STYLE["axes.facecolor"])
+    # "compressed" is for fixed aspect ratios.
+    figure = new_figure(size, layout="constrained" if grid else "compressed")
+    return styled_subplot(figure, grid=grid)
+
+
+def styled_subplot(figure: Figure, *place: int, grid: bool = True) -> Axes:
+    """Return new axes of a figure; `place` is as of ``Figure.add_subplot``."""
+    new: Axes = figure.add_subplot(*place, facecolor=STYLE["axes.facecolor"])
     new.set_axisbelow(True)
     new.spines[:].set_color(INK)
     new.spines[["top", "right"]].set_visible(False)
@@ -127,21 +130,23 @@ def styled_axes(
     return new
 
 
-def _new_figure(**options: Any) -> Figure:
+def new_figure(size: tuple[float, float], *, layout: str, shown: bool = True) -> Figure:
     """Return a new figure, which is pyplot's where pyplot can show it to somebody.
 
     That is in a notebook, and in a program that uses pyplot with windows. Elsewhere pyplot would
-    keep the figure forever; and in other threads than the first it must not be used.
+    keep the figure forever; and in other threads than the first it must not be used. Nor is a
+    figure pyplot's that is one of many and not `shown`.
     """
     kind = figure_with_fonts()
+    options = {"figsize": size, "facecolor": STYLE["figure.facecolor"], "layout": layout}
     pyplot = sys.modules.get("matplotlib.pyplot")
-    if threading.current_thread() is threading.main_thread():
+    if shown and threading.current_thread() is threading.main_thread():
         if pyplot is None and in_notebook():
             pyplot = importlib.import_module("matplotlib.pyplot")
         if pyplot is not None and pyplot.get_backend().lower() not in _FILE_BACKENDS:
-            shown: Figure = pyplot.figure(FigureClass=kind, **options)
-            _SHOWN.add(shown)
-            return shown
+            visible: Figure = pyplot.figure(FigureClass=kind, **options)
+            _SHOWN.add(visible)
+            return visible
     figure: Figure = kind(**options)
     return figure
 
@@ -188,6 +193,14 @@ def point_look(index: int, *, points: int) -> dict[str, Any]:
         "markeredgewidth": 0.4,
         "rasterized": points > _MOST_POINTS_AS_VECTORS,
     }
+
+
+def mixed_with_white(index: int, share: float) -> tuple[float, float, float]:
+    """Return color number `index` with a share of white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(OKABE_ITO[index % len(OKABE_ITO)])
+    return share + (1 - share) * red, share + (1 - share) * green, share + (1 - share) * blue
 
 
 def plain(value: object, longest: float = 28) -> str:
@@ -272,12 +285,13 @@ def logarithmic(ax: Axes, which: str) -> None:
     axis.set_minor_formatter(minor)
 
 
-def add_color_bar(ax: Axes, image: AxesImage, label: str) -> None:
+def add_color_bar(ax: Axes, image: ScalarMappable, label: str) -> Colorbar:
     """Add a color bar to the right of the axes, with the same height."""
     bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.03, 0.0, 0.04, 1.0)))
     bar.set_label(label, size=STYLE["axes.labelsize"], color=ink(ax))
     bar.ax.tick_params(colors=ink(ax), labelsize=STYLE["ytick.labelsize"])
     bar.outline.set_visible(False)
+    return bar
 
 
 def frame(ax: Axes, color: str | None) -> None:
