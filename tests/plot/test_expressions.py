@@ -335,7 +335,14 @@ def shared():
     return x * x + x * y + sin(x) / (y - z) + maximum(z, 0) * 1e-7
 
 
+def crossed():
+    """The layout has y above x, whose edge enters the difference above that of y."""
+    x, y = variable("x", 3.0), variable("y", -4.0)
+    return (x - y) ** 2 * sin(x) + x
+
+
 EXPRESSIONS = {
+    "crossed": crossed,
     "chain": lambda: sin(1 / variable("x", 0.8) ** 2),
     "gates": lambda: 1 / (1 + exp(-weighted_sum())),
     "shared": shared,
