@@ -335,7 +335,14 @@ def shared():
     return x * x + x * y + sin(x) / (y - z) + maximum(z, 0) * 1e-7
 
 
+def crossed():
+    """The layout has y above x, whose edge enters the difference above that of y."""
+    x, y = variable("x", 3.0), variable("y", -4.0)
+    return (x - y) ** 2 * sin(x) + x
+
+
 EXPRESSIONS = {
+    "crossed": crossed,
     "chain": lambda: sin(1 / variable("x", 0.8) ** 2),
     "gates": lambda: 1 / (1 + exp(-weighted_sum())),
     "shared": shared,
@@ -375,14 +382,37 @@ def test_edges_lead_from_operands_to_operations(name):
         for patch in ax.patches
         if isinstance(patch, PathPatch)
     ]
-    edges = [(one, node, i) for node in nodes for i, one in enumerate(node.operands)]
-    assert len(ends) == len(edges)
-    for (start, end), (one, node, i) in zip(ends, edges, strict=True):
-        assert start == pytest.approx(np.add(center[one], (0.3, 0)))
-        assert np.hypot(*np.subtract(end, center[node])) == pytest.approx(0.3)
-        assert end[0] < center[node][0]
-        if len(node.operands) == 2:  # the first one enters above the second one
-            assert np.sign(end[1] - center[node][1]) == (1, -1)[i]
+    for node in nodes:
+        entries = {}
+        for _ in node.operands:
+            start, end = ends.pop(0)
+            assert np.hypot(*np.subtract(end, center[node])) == pytest.approx(0.3)
+            assert end[0] < center[node][0]
+            left = [np.hypot(*np.subtract(start, np.add(center[one], (0.3, 0)))) for one in nodes]
+            assert min(left) < 1e-9
+            entries[end[1] - center[node][1]] = nodes[int(np.argmin(left))]
+        assert sorted(map(id, entries.values())) == sorted(map(id, node.operands))
+        above = [entries[height] for height in sorted(entries, reverse=True)]
+        if node.operation in ("−", "÷"):
+            assert above == list(node.operands)
+    assert not ends
+
+
+def test_operands_whose_order_does_not_count_do_not_cross():
+    x, y = variable("x", 3.0), variable("y", -4.0)
+    expression = (x + y) ** 2 * sin(x) + x
+    ax = plot.expression_graph(expression)
+    (plus,) = (i for i, node in enumerate(expression.nodes()) if node.operands == (x, y))
+    place = ax.texts[3 * plus].get_position()
+    ends = [
+        (patch.get_path().vertices[0][1], patch.get_path().vertices[-1])
+        for patch in ax.patches
+        if isinstance(patch, PathPatch)
+    ]
+    entering = [(start, end[1]) for start, end in ends if abs(end[0] - place[0]) < 0.31
+                and abs(end[1] - place[1]) < 0.31]  # fmt: skip
+    assert len(entering) == 2
+    assert sorted(entering) == sorted(entering, key=lambda ends: ends[1])
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
