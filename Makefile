@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := python tests benchmarks examples packaging docs/build.py docs/conf.py docs/_extensions
+SOURCES := python tests benchmarks examples packaging docs/build.py docs/conf.py docs/_kernel.py docs/_extensions
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short platforms docs wheel ci
