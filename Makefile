@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Of the shell, because functions of make take a path with blanks for several.
 WITH_BIN := PATH="$$(cd "$(BIN)" && pwd):$$PATH"
-SOURCES := python tests benchmarks examples packaging docs/build.py docs/conf.py docs/_extensions
+SOURCES := python tests benchmarks examples packaging docs/build.py docs/conf.py docs/_kernel.py docs/_extensions
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev test test-isa bench chart lint format asan races trust trust-short platforms docs wheel ci

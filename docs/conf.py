@@ -58,6 +58,7 @@ if short := os.environ.get("SITE_SHORT"):  # a number: of every sixth page the c
         for number, path in enumerate(sorted(filter(is_notebook, DOCS.rglob("*.md"))))
         if (number - int(short)) % 6
     ]
+    suppress_warnings.append("myst-nb.lexer")  # which a kernel would name
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
@@ -91,6 +92,7 @@ html_theme_options = {
     "navbar_end": ["languages", "theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "GitHub", "url": REPOSITORY, "icon": "fa-brands fa-github"}],
     "navigation_with_keys": True,
+    "collapse_navigation": True,  # toggles of the theme have no name for screen readers
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc", "notebook"],
 }

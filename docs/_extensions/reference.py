@@ -26,6 +26,7 @@ NAMESPACES = (
     "datasets",
     "estimators",
     "export",
+    "expressions",
     "inputs",
     "metrics",
     "plot",

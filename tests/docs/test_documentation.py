@@ -22,7 +22,7 @@ DOCUMENTS = sorted(
 )
 SOURCES = [
     path.relative_to(ROOT).as_posix()
-    for folder in ("cpp", "python", "tests", "benchmarks", "examples", "packaging")
+    for folder in ("cpp", "python", "tests", "benchmarks", "examples", "packaging", "docs")
     for path in (ROOT / folder).rglob("*")
     if "__pycache__" not in path.parts
 ]
@@ -93,6 +93,19 @@ def test_the_readme_has_absolute_links_alone(readme):
     found = links(readme)
     assert len(found) > 10
     assert [link for link in found if not link.startswith("https://")] == []
+
+
+def test_the_chinese_readme_says_the_same():
+    """The same links, and the same code but for comments."""
+    english, chinese = read("README.md"), read("README.zh.md")
+    assert links("README.md") == links("README.zh.md")
+    code = [
+        re.sub(r"(?m) *#.*$", "", "".join(re.findall(r"(?ms)^```\w*\n(.*?)^```$", text)))
+        for text in (english, chinese)
+    ]
+    assert code[0] == code[1]
+    numbers = [set(re.findall(r"\d[\d,.]*\d", text)) for text in (english, chinese)]
+    assert numbers[0] == numbers[1]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

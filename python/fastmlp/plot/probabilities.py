@@ -119,9 +119,10 @@ def precision_recall_curve(
     'precision (%)'
     """
     y, x = _pair("precision", precision, "recall", recall)
-    order = np.argsort(x, kind="stable")
+    # From the highest threshold to the lowest: points of the same recall lose precision.
+    order = np.argsort(x[::-1], kind="stable")
     ax = _square(ax)
-    ax.plot(*_thinned(x[order], y[order]), color=OKABE_ITO[0],
+    ax.plot(*_thinned(x[::-1][order], y[::-1][order]), color=OKABE_ITO[0], drawstyle="steps-pre",
             linewidth=STYLE["lines.linewidth"], label="model")  # fmt: skip
     if share is not None:
         ax.axhline(share, color=INK, linewidth=1.0, linestyle="--",

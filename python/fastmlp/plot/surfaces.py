@@ -113,7 +113,7 @@ class LossPlane:
         model, x, y
             As of the class.
         path : sequence of mappings of str to array
-            Parameters at several times, such as `ParameterRecorder.parameters`, at least three.
+            Parameters at several times, such as ``ParameterRecorder.parameters``, at least three.
 
         Raises
         ------
