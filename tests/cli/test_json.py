@@ -75,7 +75,7 @@ CODES = {
     "error usage": 2,
 }  # fmt: skip
 # Nothing of it is in the cache of a test, and a benchmark takes its time.
-NOT_TRIED = {"fastmlp.data.path", "fastmlp.bench", "fastmlp.serve"}
+NOT_TRIED = {"fastmlp.data.path", "fastmlp.bench", "fastmlp.serve", "fastmlp.play"}
 
 
 # One process for all of them, as most of the time of a command goes into its start. What is printed

@@ -358,6 +358,7 @@ REQUIRED: dict[str, Fields] = {
     "fastmlp.predict": each(TEXT, "model data")
     | {"samples": COUNT, "rows": many(mapping(ANYTHING), 1)},
     "fastmlp.serve": each(TEXT, "model url"),
+    "fastmlp.play": each(TEXT, "url"),
     "fastmlp.export": EXPORT,
     "fastmlp.inspect": INSPECT,
     "fastmlp.plot": {"run": TEXT, "pictures": many(record(each(TEXT, "kind file")), 1)},

@@ -22,7 +22,7 @@ __all__ = ["Drawing", "Digits", "Images", "as_digit", "mnist"]
 Array = npt.NDArray[Any]
 SIDE = 28
 _DRAWN = 112  # pixels of a side of a drawing
-_BOX = 20  # of a digit of MNIST, whose center of mass is that of the image
+_BOX, _CENTER = 20, 14.5  # of a digit of MNIST, whose center of mass is in pixel 14
 _MEASURED = 1000  # samples of each part that a frame measures
 _EXAMPLES = 12
 _SEARCHED = 10_000  # samples among which the examples are the nearest ones
@@ -187,7 +187,7 @@ def as_digit(pixels: Array) -> Array:
         height, width = (max(1, round(scale * side)) for side in cut.shape)
         small = _shares(cut.shape[0], height) @ cut @ _shares(cut.shape[1], width).T
         places = [
-            int(np.clip(np.rint(SIDE / 2 - center), 0, SIDE - side))
+            int(np.clip(np.rint(_CENTER - center), 0, SIDE - side))
             for center, side in zip(_center(small), (height, width), strict=True)
         ]
         digit[places[0] : places[0] + height, places[1] : places[1] + width] = small
