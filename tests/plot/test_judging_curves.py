@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from fastmlp import plot
+from fastmlp import metrics, plot
 
 RNG = np.random.default_rng(4)
 
@@ -82,3 +82,15 @@ def test_dependence_on_dates_has_days_at_its_ticks():
     ticks = [label.get_text() for label in ax.get_xticklabels()]
     assert ticks
     assert all(tick.startswith(("2019-", "2020-", "2021-")) for tick in ticks)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_precision_falls_where_the_recall_stays(seed):
+    chance = np.random.default_rng(seed)
+    y = chance.integers(0, 2, 12)
+    y[:2] = 0, 1
+    precisions, recalls, _ = metrics.precision_recall_curve(y, chance.permutation(12))
+    ax = plot.precision_recall_curve(precisions, recalls)
+    points = np.column_stack([recalls, precisions])[::-1]
+    np.testing.assert_array_equal(drawn(ax, "model"), points)
+    assert ax.lines[0].get_drawstyle() == "steps-pre"
