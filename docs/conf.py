@@ -86,6 +86,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastmlp"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"index": [], "start": [], "how-it-works": []}  # sections of one page
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
