@@ -71,6 +71,10 @@ language = os.environ.get("SITE_LANGUAGE", "en")
 locale_dirs = ["locale"]
 gettext_compact = False
 gettext_uuid = False
+nb_code_prompt_show, nb_code_prompt_hide = {
+    "en": ("Show the code", "Hide the code"),
+    "zh_CN": ("显示代码", "隐藏代码"),
+}[language]
 
 # ---------------------------------------------------------------- the reference
 
