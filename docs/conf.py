@@ -71,6 +71,10 @@ language = os.environ.get("SITE_LANGUAGE", "en")
 locale_dirs = ["locale"]
 gettext_compact = False
 gettext_uuid = False
+nb_code_prompt_show, nb_code_prompt_hide = {
+    "en": ("Show the code", "Hide the code"),
+    "zh_CN": ("显示代码", "隐藏代码"),
+}[language]
 
 # ---------------------------------------------------------------- the reference
 
@@ -86,13 +90,14 @@ html_theme = "pydata_sphinx_theme"
 html_title = "fastmlp"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"index": [], "start": [], "how-it-works": []}  # sections of one page
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_end": ["languages", "theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "GitHub", "url": REPOSITORY, "icon": "fa-brands fa-github"}],
     "navigation_with_keys": True,
-    "collapse_navigation": True,  # toggles of the theme have no name for screen readers
+    "navigation_depth": 2,  # deeper ones have toggles without a name for screen readers
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc", "notebook"],
 }

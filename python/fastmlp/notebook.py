@@ -219,7 +219,7 @@ def _plain_table(
 def _html_table(
     caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[bool]
 ) -> str:
-    head = "".join(f"<th>{title}</th>" for title in (*titles, ""))
+    head = "".join(f"<th>{title}</th>" for title in titles) + "<td></td>"
     body = ""
     for cells, is_best in zip(rows, best, strict=True):
         style = ' style="font-weight: bold"' if is_best else ""
