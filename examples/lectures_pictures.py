@@ -208,7 +208,7 @@ def regions_over_time() -> Figure:
     model, recorder = MLP([2, 16, 16, 2], seed=1), ParameterRecorder()
     optimizer = fastmlp.Adam(0.01)
     model.fit(x, y, epochs=100, batch_size=20, optimizer=optimizer, callbacks=[recorder], verbose=0)
-    return plot.decision_regions_over_time(model, x, y, recorder)
+    return plot.decision_regions_over_time(model, x, y, recorder)[0].get_figure(root=True)
 
 
 def tangents(units: int) -> tuple[Array, Array]:

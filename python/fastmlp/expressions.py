@@ -230,6 +230,10 @@ def variable(name: str, value: float) -> Expression:
 def exp(x: Expression) -> Expression:
     """Return e to the power of `x`.
 
+    Parameters
+    ----------
+    x : Expression
+
     Examples
     --------
     >>> from fastmlp.expressions import exp, variable
@@ -242,6 +246,10 @@ def exp(x: Expression) -> Expression:
 def log(x: Expression) -> Expression:
     """Return the natural logarithm of `x`, which must be positive.
 
+    Parameters
+    ----------
+    x : Expression
+
     Examples
     --------
     >>> from fastmlp.expressions import log, variable
@@ -253,6 +261,10 @@ def log(x: Expression) -> Expression:
 
 def sin(x: Expression) -> Expression:
     """Return the sine of `x` in radians.
+
+    Parameters
+    ----------
+    x : Expression
 
     Examples
     --------
@@ -267,6 +279,10 @@ def sin(x: Expression) -> Expression:
 def cos(x: Expression) -> Expression:
     """Return the cosine of `x` in radians.
 
+    Parameters
+    ----------
+    x : Expression
+
     Examples
     --------
     >>> from fastmlp.expressions import cos, variable
@@ -279,6 +295,10 @@ def cos(x: Expression) -> Expression:
 def tanh(x: Expression) -> Expression:
     """Return the hyperbolic tangent of `x`.
 
+    Parameters
+    ----------
+    x : Expression
+
     Examples
     --------
     >>> from fastmlp.expressions import tanh, variable
@@ -290,6 +310,10 @@ def tanh(x: Expression) -> Expression:
 
 def sigmoid(x: Expression) -> Expression:
     """Return ``1 / (1 + exp(-x))`` as one operation, with the derivative ``value (1 - value)``.
+
+    Parameters
+    ----------
+    x : Expression
 
     Examples
     --------
@@ -309,6 +333,10 @@ def sigmoid(x: Expression) -> Expression:
 def relu(x: Expression) -> Expression:
     """Return `x` where it is positive, else 0; the derivative at 0 is 0.
 
+    Parameters
+    ----------
+    x : Expression
+
     Examples
     --------
     >>> from fastmlp.expressions import relu, variable
@@ -321,6 +349,10 @@ def relu(x: Expression) -> Expression:
 def sqrt(x: Expression) -> Expression:
     """Return the square root of `x`, which must be positive.
 
+    Parameters
+    ----------
+    x : Expression
+
     Examples
     --------
     >>> from fastmlp.expressions import sqrt, variable
@@ -332,6 +364,11 @@ def sqrt(x: Expression) -> Expression:
 
 def maximum(x: Expression, y: Expression | float) -> Expression:
     """Return the larger one of two; the derivative by it is 1, and if both are equal, by `x`.
+
+    Parameters
+    ----------
+    x : Expression
+    y : Expression or float
 
     Examples
     --------

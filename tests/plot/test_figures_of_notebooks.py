@@ -30,11 +30,19 @@ CELLS = {
     "fit": "model = fastmlp.MLP([2, 3, 2])\n"
     "model.fit([[0, 1], [1, 0]], [0, 1], epochs=5, verbose=0)",
     "curves": "plot.learning_curves(model.history)",
+    "train": "x, y = fastmlp.datasets.make('moons', 20)\n"
+    "model, recorder = fastmlp.MLP([2, 3, 2]), fastmlp.ParameterRecorder()\n"
+    "history = model.fit(x, y, epochs=3, callbacks=[recorder], verbose=0)",
+    "panels": "plot.decision_regions_over_time(model, x, y, recorder, resolution=5)",
+    "frames": "frames = plot.training_frames(model, x, y, recorder, history, resolution=5)\n"
+    "told = len(plot.animation(frames)) > 1000",
+    "animation of pictures": "told = len(plot.animation([plot.gradient_norms([1, 2])])) > 1000",
 }
 # The number of pictures of each cell.
 PICTURES = {
     "last line": 1, "not the last line": 1, "show": 1, "changed": 1, "two": 2, "own axes": 1,
     "text": 0, "text of own axes": 1, "in a thread": 0, "left": 0, "fit": 0, "curves": 1,
+    "train": 0, "panels": 1, "frames": 0, "animation of pictures": 0,
 }  # fmt: skip
 
 # A shell whose name is that of a kernel, which keeps what it displays.

@@ -15,6 +15,7 @@ import pytest
 
 import fastmlp
 from fastmlp import MLP, plot
+from fastmlp.expressions import variable
 from support import reference_activations
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -41,6 +42,8 @@ SCORES = [
     for name in ("cat", "dog")
 ]
 
+A, B = variable("a", 2.0), variable("$b$", -1.0)
+
 # One picture of every kind; each is called with ax= or without.
 ALBUM = {
     "learning_curves": lambda **o: plot.learning_curves(RECORDS, **o),
@@ -66,6 +69,14 @@ ALBUM = {
         MLP([2, 4, 2]), POINTS, SIDES, resolution=20, **o
     ),
     "computational_graph": lambda **o: plot.computational_graph(MLP([2, 3, 2]), [1, 2], 1, **o),
+    "expression_graph": lambda **o: plot.expression_graph((A + B) ** 2 * A, **o),
+    "hidden_space": lambda **o: plot.hidden_space(
+        MLP([2, 2, 2]), [[0, 1], [2, 3]], [0, 1], resolution=20, **o
+    ),
+    "linear_regions": lambda **o: plot.linear_regions(MLP([2, 4, 2]), **o),
+    "loss_surface": lambda **o: plot.loss_surface(
+        lambda a, b: a**2 + b**2, paths={"$path": [[0.5, 0.5], [0, 0]]}, resolution=20, **o
+    ),
 }
 pictures = pytest.mark.parametrize("name", ALBUM)
 
@@ -206,6 +217,7 @@ def test_another_process_draws_the_same_and_never_imports_pyplot():
     there = run_python("""
 import sys
 from fastmlp import MLP, plot
+from fastmlp.expressions import variable
 assert "matplotlib" not in sys.modules
 axes = plot.confusion_matrix([0, 1, 1], [0, 1, 0])
 text = plot.svg(axes)

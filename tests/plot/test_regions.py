@@ -146,14 +146,18 @@ def example():
     return runpy.run_path(str(path))
 
 
-def test_hidden_spaces_of_the_example_are_separable(example):
+def test_xor_of_the_example_is_that_of_the_course(example):
     corners, xor = example["CORNERS"], example["XOR"]
-    for model in (example["xor_by_hand"](), example["xor_learned"]()):
-        (hidden,) = model.hidden_activations(corners)
-        np.testing.assert_array_equal(model.predict(corners), xor)
-        np.testing.assert_array_equal(example["last_layer"](model).predict(hidden), xor)
-    (hidden,) = example["xor_by_hand"]().hidden_activations(corners)
+    by_hand, learned = example["xor_by_hand"](), example["xor_learned"]()
+    (hidden,) = by_hand.hidden_activations(corners)
     np.testing.assert_array_equal(hidden, [[0, 0], [1, 0], [1, 0], [2, 1]])
+    np.testing.assert_array_equal(by_hand.predict(corners).ravel(), xor)
+    np.testing.assert_array_equal(learned.predict(corners).ravel(), xor)
+
+
+def test_pieces_of_the_example_reach_the_bounds(example):
+    titles = [ax.get_title() for ax in example["linear_pieces"]().axes]
+    assert [title.partition(" ")[0] for title in titles] == ["37", "44"]
 
 
 def test_the_example_writes_its_pictures(example, tmp_path):

@@ -4,7 +4,8 @@ Each function draws on the Axes given as ``ax`` and returns them; without ``ax``
 figure. In a notebook pyplot has the new figure, so that it is shown when its cell ends and by
 ``plt.show()``; so it has in a program that uses pyplot with windows. Elsewhere, and in threads, new
 figures are not pyplot's, so threads can draw at the same time and figures need not be closed.
-``ax.figure.savefig(path)`` writes a file; `svg` returns the figure as text.
+``ax.figure.savefig(path)`` writes a file; `svg` returns the figure as text and `animation` several
+as one moving image. `descend`, `LossPlane` and `count_linear_regions` compute what others draw.
 
 >>> from fastmlp import plot
 >>> ax = plot.activation_functions(["sigmoid", "tanh"])

@@ -24,6 +24,7 @@ _NUMBER_DISTANCE = 0.12  # from the border of a node
 _OPERANDS_APART = 0.14
 _MARGIN = 0.6
 _LONGEST_NAME = 8  # letters that have room in a node
+_ORDERLESS = ("+", "×", "max")
 
 
 def expression_graph(
@@ -44,8 +45,8 @@ def expression_graph(
     -------
     Axes
         Axes with a box for each variable and a circle for each operation, from left to right. Above
-        a node is its value and below it, after ∂, the derivative of the whole expression by it. The
-        first operand enters a circle above the second one.
+        a node is its value and below it, after ∂, the derivative of the whole expression by it.
+        Where their order counts, the first operand enters a circle above the second one.
 
     Raises
     ------
@@ -86,24 +87,26 @@ def expression_graph(
     # A short graph has room for the title and the caption.
     ax = styled_axes(ax, (max(width, 3.6), height + 0.6), grid=False)
     pen = Pen(ax, width, height)
-    for (_, end, number), route in layers.routes.items():
-        assert isinstance(end, Expression)
-        points = [places[place] for place in route]
-        _draw_edge(pen, points, _entry(number, len(end.operands)))
     for node, derivative in derivatives.items():
+        ways = [
+            [places[place] for place in layers.routes[operand, node, number]]
+            for number, operand in enumerate(node.operands)
+        ]
+        if node.operation in _ORDERLESS:
+            ways.sort(key=lambda points: -points[-2][1])
+        for number, points in enumerate(ways):
+            _draw_edge(pen, points, _OPERANDS_APART * ((len(ways) - 1) / 2 - number))
         _draw_node(pen, places[node], node, derivative)
     pen.finish("bold: value; ∂: derivative of the result by it")
     add_title(ax, title, FORWARD_AND_BACK)
     return ax
 
 
-def _entry(number: int, operands: int) -> float:
-    """Return how far above the center of a node its operand enters."""
-    return _OPERANDS_APART * ((operands - 1) / 2 - number)
-
-
 def _draw_edge(pen: Pen, points: Sequence[Point], entry: float) -> None:
-    """Draw a curve that is level where it leaves, passes and enters columns."""
+    """Draw a curve that is level where it leaves, passes and enters columns.
+
+    It enters the last node so far above its center.
+    """
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.network import Network
+from fastmlp.plot.networks import require_network
 from fastmlp.plot.style import (
     add_color_bar,
     add_title,
@@ -269,8 +270,7 @@ def weight_templates(
     >>> ax.get_title()
     'Weights of layer 1, 6 units'
     """
-    if not isinstance(model, Network):
-        raise TypeError(f"model must be a fastmlp.MLP, got {type(model).__name__}")
+    require_network(model)
     layers = len(model.layer_sizes) - 1
     layer = integer("layer", layer, -layers, layers - 1) % layers
     weights = np.asarray(model.weights[layer], np.float64)

@@ -210,7 +210,9 @@ def _pieces(polygon: Floats, matrix: Floats, offset: Floats, slope: float) -> li
     pieces = [polygon]
     if slope == 1:
         return pieces
-    for weights, bias in zip(matrix.T, offset, strict=True):
+    heights = polygon @ matrix + offset
+    for unit in np.flatnonzero((heights.min(axis=0) < 0) & (heights.max(axis=0) > 0)):
+        weights, bias = matrix[:, unit], offset[unit]
         pieces = [part for piece in pieces for part in _halves(piece, weights, bias)]
     return pieces
 

@@ -50,7 +50,7 @@ def decision_regions_over_time(
     panels: int = 4,
     title: str | None = None,
     **options: Any,
-) -> Figure:
+) -> list[Axes]:
     """Draw the decision regions of a network at several epochs of its training, side by side.
 
     Parameters
@@ -69,8 +69,8 @@ def decision_regions_over_time(
 
     Returns
     -------
-    Figure
-        Figure with a row of axes, each with its epoch as title; 0 is before the training.
+    list of Axes
+        Axes of a new figure in a row, each with its epoch as title; 0 is before the training.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def decision_regions_over_time(
     >>> x, y = fastmlp.datasets.make("circles", 100)
     >>> model, recorder = fastmlp.MLP([2, 8, 2], seed=0), fastmlp.ParameterRecorder()
     >>> history = model.fit(x, y, epochs=30, callbacks=[recorder], verbose=0)
-    >>> figure = plot.decision_regions_over_time(model, x, y, recorder, resolution=40)
-    >>> [ax.get_title() for ax in figure.axes]
+    >>> row = plot.decision_regions_over_time(model, x, y, recorder, resolution=40)
+    >>> [ax.get_title() for ax in row]
     ['epoch 0', 'epoch 3', 'epoch 13', 'epoch 30']
     """
     recorded = _recorded_epochs(recorder)
@@ -111,7 +111,7 @@ def decision_regions_over_time(
         ax.label_outer()
     if title:
         figure.suptitle(title, size=STYLE["axes.titlesize"], color=INK)
-    return figure
+    return list(figure.axes)
 
 
 def training_frames(
