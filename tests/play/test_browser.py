@@ -264,6 +264,27 @@ def test_layers_and_units_by_plus_and_minus(page):
     assert page.evaluate("document.activeElement.dataset.key") == "head-1-1" or plus.is_disabled()
 
 
+def test_quick_changes_add_up(page, tmp_path):
+    page.evaluate("""() => {
+      document.querySelector("#more-layers").click();
+      document.querySelector("[data-key=head-0-1]").click();
+      document.querySelector("[data-key=head-0-1]").click();
+      document.querySelector("[aria-label='Input sin x₁']").click();
+      for (const [name, value] of [["learning_rate", "0.2"], ["seed", "5"], ["l2", "0.01"]]) {
+        const field = document.getElementById(name);
+        field.value = value;
+        field.dispatchEvent(new Event("change"));
+      }
+    }""")
+    until(page, "document.querySelectorAll('.net .unit:not(.input)').length === 16")
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    seen = address(page)
+    assert (seen["hidden"], seen["features"], seen["seed"]) == ("8,4,4", "x1,x2,sin_x1", "5")
+    assert seen["phases"] == "0:0.2:10:0.01"
+    same_in_python(page, tmp_path)
+
+
 def test_inputs_are_chosen_and_one_must_stay(page, tmp_path):
     for title, _ in FEATURES.values():
         button = page.get_by_role("button", name=f"Input {title}", exact=True)
@@ -350,6 +371,7 @@ def test_units_and_lines_tell_their_numbers(page):
     )
     hovered = text(page, "detail")
     assert re.search(r"bias −?\d.*weights x₁ −?\d[\d.]*, x₂ −?\d.*gradient \d", hovered)
+    assert page.locator("#output-title").text_content() == "Layer 1, unit 3"
     page.mouse.move(5, 5)
     until(page, "document.querySelector('#detail').textContent.startsWith('Point at')")
     page.locator("[data-key=unit-0-1]").focus()

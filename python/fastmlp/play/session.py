@@ -146,6 +146,7 @@ class Session(ABC):
         """Return where the training is."""
         course = self.course
         return {
+            "version": self.version,
             "epoch": course.epoch,
             "step": course.step,
             "steps": course.steps_per_epoch,
@@ -157,7 +158,8 @@ class Session(ABC):
 
     def start(self) -> dict[str, Any]:
         """Return what stays the same in all frames of a version."""
-        return {"version": self.version, "settings": self.settings.model_dump()} | self._about()
+        settings = self.settings.model_dump()
+        return {"version": self.version, "settings": settings} | self._about()
 
     def code(self) -> dict[str, Any]:
         """Return what does the same without the page, and the digest that it ends with."""
