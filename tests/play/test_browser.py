@@ -220,6 +220,7 @@ def test_every_number_and_switch(page, tmp_path):
     assert seen.pop("phases") == "0:0.01:20:0.01"
     assert seen.pop("batch_normalization") == "true"
     assert seen.pop("epoch") == "1"
+    assert (seen.pop("lines"), seen.pop("points")) == ("gradient", "training")
     assert seen == {n: values[n] for n in values if n not in ("batch_size", "l2", "learning_rate")}
     assert text(page, "noise-shown") == "0.7"
     assert text(page, "share-shown") == "60 %"
@@ -230,8 +231,9 @@ def test_every_number_and_switch(page, tmp_path):
     ready(other)
     until(other, "document.querySelector('#at').textContent === '1'")
     assert shown_code(other)[0] == digest
-    for name, value in values.items():
+    for name, value in (values | {"lines": "gradient"}).items():
         assert other.locator(f"#{name}").input_value() == value
+    assert not other.locator("#show-test").is_checked()
 
 
 def test_layers_and_units_by_plus_and_minus(page):
@@ -443,6 +445,39 @@ def test_two_tabs_at_once(chromium, server, tmp_path):
             page.click("#play")
             until(page, "document.querySelector('#play').textContent === 'Play'")
         assert same_in_python(one, tmp_path) != same_in_python(two, tmp_path)
+
+
+def test_a_tab_that_nobody_sees_rests(page):
+    def show(is_hidden):
+        page.evaluate(f"""() => {{
+          Object.defineProperty(document, "hidden", {{ value: {is_hidden}, configurable: true }});
+          document.dispatchEvent(new Event("visibilitychange"));
+        }}""")
+
+    page.click("#play")
+    until(page, "parseInt(document.querySelector('#at').textContent) > 3")
+    show("true")
+    page.wait_for_timeout(300)
+    epoch = number(page, "at")
+    page.wait_for_timeout(700)
+    assert number(page, "at") == epoch
+    show("false")
+    until(page, f"parseInt(document.querySelector('#at').textContent) > {epoch + 3}")
+
+
+def test_a_tab_that_plays_goes_on_after_the_server_came_back(chromium, tmp_path):
+    with answering("play", ends=False) as first, visited(chromium, first, quiet=False) as page:
+        page.click("#play")
+        until(page, "parseInt(document.querySelector('#at').textContent) > 20")
+        first.end()
+        until(page, "!document.querySelector('#connection').hidden")
+        epoch = number(page, "at")
+        with answering("play", port=first.port):
+            until(page, "document.querySelector('#connection').hidden")
+            until(page, f"parseInt(document.querySelector('#at').textContent) > {epoch + 5}")
+            page.click("#play")
+            until(page, "document.querySelector('#play').textContent === 'Play'")
+            same_in_python(page, tmp_path)
 
 
 def test_the_server_goes_and_comes_back(chromium, tmp_path):

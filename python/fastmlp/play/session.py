@@ -97,8 +97,10 @@ class Session(ABC):
         """Do what a tab asked for."""
         if order.speed is not None:
             self.speed = order.speed
-        if order.order in ("play", "pause"):
-            self.is_playing, self.goal = order.order == "play", None
+        if order.order == "play":
+            self.is_playing = True  # once the goal of the address is reached
+        elif order.order == "pause":
+            self.is_playing, self.goal = False, None
         elif order.order == "step":
             self.is_playing, self.goal = False, self.course.after_steps(1)
         elif order.order == "epoch":

@@ -44,6 +44,11 @@ export class Session {
     addEventListener("pageshow", (event) => {
       if (event.persisted) this.open(this.settings, this.place);
     });
+    // A tab that nobody sees trains nothing, and leaves its connection to others.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.rest();
+      else if (this.name && !this.source && !this.isSearching) this.listen();
+    });
   }
 
   async open(settings, place) {
@@ -79,33 +84,38 @@ export class Session {
     });
   }
 
+  rest() {
+    this.source?.close();
+    this.source = null;
+  }
+
   // The stream has ended: the server is gone, or the session.
   async findAgain() {
-    this.source.close();
-    this.source = null;
-    const wasPlaying = this.isPlaying;
+    this.rest();
+    this.isSearching = true;
     for (let wait = 300; ; wait = Math.min(2000, 2 * wait)) {
       try {
-        await ask(this.path("state"));
-        this.listen();
+        await this.continueOrOpen();
+        this.isSearching = false;
         return;
       } catch (error) {
-        if (error.status === 404) {
-          try {
-            await this.open(this.settings, this.place);
-            if (wasPlaying && this.place.epoch + this.place.step === 0) {
-              await this.send("order", { order: "play" });
-            }
-            return;
-          } catch (other) {
-            error = other;
-          }
-        }
         tell("connection", error.status
           ? `The server refuses: ${error.message}. Trying again.`
           : "The server does not answer. This page tries again until it does.");
       }
       await pause(wait);
+    }
+  }
+
+  async continueOrOpen() {
+    try {
+      await ask(this.path("state"));
+      this.listen();
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      const wasPlaying = this.isPlaying;
+      await this.open(this.settings, this.place);
+      if (wasPlaying) await this.send("order", { order: "play" });
     }
   }
 
@@ -159,8 +169,7 @@ export class Session {
 
   end() {
     if (!this.name) return;
-    this.source?.close();
-    this.source = null;
+    this.rest();
     fetch(this.path("end"), { ...posted({}), keepalive: true }).catch(() => {});
     this.name = null;
   }
@@ -456,11 +465,13 @@ export class Address {
   }
 }
 
-// Opens the session that the address describes, also when somebody edits it.
-export function openAddress(session) {
+// Opens the session that the address describes, also when somebody edits it. `show` gets its other
+// parts, of what the page shows.
+export function openAddress(session, show = () => {}) {
   const open = async () => {
     const state = stateOf(location.hash);
     session.speed = state.speed;
+    show(state.query);
     try {
       await session.open(state.settings, state.place);
     } catch (error) {

@@ -12,7 +12,11 @@ const speaker = new Speaker();
 let frame = null;
 
 const session = new Session("playground", { onStart: begin, onFrame: next });
-const address = new Address(() => addressOf(session.settings, session.place, { speed: session.speed }));
+const address = new Address(() => addressOf(session.settings, session.place, {
+  speed: session.speed,
+  lines: byId("lines").value === "gradient" && "gradient",
+  points: byId("show-test").checked ? "" : "training",
+}));
 const plane = new Plane(byId("plane"), addPoint);
 const network = new Network({
   onFeatures: (changed) => {
@@ -172,10 +176,14 @@ const code = new Code(session, (came) => {
   for (const part of ["train", "test"]) byId(`${part}-csv`).href = session.path(`${part}.csv`);
 });
 byId("copy-command").addEventListener("click", (event) => copy(event.target, byId("command").textContent));
-byId("show-test").addEventListener("change", (event) => {
-  plane.showsTest = event.target.checked;
+byId("show-test").addEventListener("change", showPoints);
+byId("lines").addEventListener("change", () => address.changed());
+
+function showPoints() {
+  plane.showsTest = byId("show-test").checked;
   drawPlane();
-});
+  address.changed();
+}
 
 onColors(() => {
   if (!frame) return;
@@ -187,4 +195,8 @@ onColors(() => {
 
 // ---------------------------------------------------------------- begin
 
-openAddress(session);
+openAddress(session, (query) => {
+  byId("lines").value = query.get("lines") === "gradient" ? "gradient" : "weight";
+  byId("show-test").checked = query.get("points") !== "training";
+  plane.showsTest = byId("show-test").checked;
+});
