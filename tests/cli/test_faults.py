@@ -140,6 +140,7 @@ FAULTS = [
     ("serve damaged.safetensors", 4),
     ("serve empty", 4),
     ("serve good --port 70000", 2),
+    ("play --port 70000", 2),
     ("export damaged.safetensors --format npz", 4),
     ("export empty --format npz", 4),
     ("export good --format npz -o none/x.npz", 2),

@@ -26,6 +26,7 @@ from mutations.planted_members import MEMBER_MUTATIONS
 from mutations.planted_mutation import Mutation
 from mutations.planted_passes import PASS_MUTATIONS
 from mutations.planted_platforms import PLATFORM_MUTATIONS
+from mutations.planted_play import PLAY_MUTATIONS
 from mutations.planted_residual import RESIDUAL_MUTATIONS
 from mutations.planted_shards import SHARD_MUTATIONS
 from mutations.planted_streams import STREAM_MUTATIONS
@@ -46,6 +47,7 @@ PLANTED = [
     *JUDGEMENT_MUTATIONS,
     *STREAM_MUTATIONS,
     *BFLOAT16_MUTATIONS,
+    *PLAY_MUTATIONS,
 ]
 TESTS = [
     "core/test_gemm.py",
@@ -111,6 +113,11 @@ TESTS = [
     "experiment/test_pipeline.py",
     "export/test_tables.py",
     "service/test_answers.py",
+    "play/test_same_bits.py",
+    "play/test_pictures.py",
+    "play/test_sessions.py",
+    "play/test_hostile.py",
+    "play/test_digits.py",
 ]
 
 

@@ -220,6 +220,7 @@ def test_every_number_and_switch(page, tmp_path):
     assert seen.pop("phases") == "0:0.01:20:0.01"
     assert seen.pop("batch_normalization") == "true"
     assert seen.pop("epoch") == "1"
+    assert (seen.pop("lines"), seen.pop("points")) == ("gradient", "training")
     assert seen == {n: values[n] for n in values if n not in ("batch_size", "l2", "learning_rate")}
     assert text(page, "noise-shown") == "0.7"
     assert text(page, "share-shown") == "60 %"
@@ -230,8 +231,9 @@ def test_every_number_and_switch(page, tmp_path):
     ready(other)
     until(other, "document.querySelector('#at').textContent === '1'")
     assert shown_code(other)[0] == digest
-    for name, value in values.items():
+    for name, value in (values | {"lines": "gradient"}).items():
         assert other.locator(f"#{name}").input_value() == value
+    assert not other.locator("#show-test").is_checked()
 
 
 def test_layers_and_units_by_plus_and_minus(page):
@@ -262,6 +264,27 @@ def test_layers_and_units_by_plus_and_minus(page):
         page.keyboard.press("Enter")
         until(page, f"document.querySelectorAll('.net .unit:not(.input)').length === {count}")
     assert page.evaluate("document.activeElement.dataset.key") == "head-1-1" or plus.is_disabled()
+
+
+def test_quick_changes_add_up(page, tmp_path):
+    page.evaluate("""() => {
+      document.querySelector("#more-layers").click();
+      document.querySelector("[data-key=head-0-1]").click();
+      document.querySelector("[data-key=head-0-1]").click();
+      document.querySelector("[aria-label='Input sin x₁']").click();
+      for (const [name, value] of [["learning_rate", "0.2"], ["seed", "5"], ["l2", "0.01"]]) {
+        const field = document.getElementById(name);
+        field.value = value;
+        field.dispatchEvent(new Event("change"));
+      }
+    }""")
+    until(page, "document.querySelectorAll('.net .unit:not(.input)').length === 16")
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    seen = address(page)
+    assert (seen["hidden"], seen["features"], seen["seed"]) == ("8,4,4", "x1,x2,sin_x1", "5")
+    assert seen["phases"] == "0:0.2:10:0.01"
+    same_in_python(page, tmp_path)
 
 
 def test_inputs_are_chosen_and_one_must_stay(page, tmp_path):
@@ -350,6 +373,7 @@ def test_units_and_lines_tell_their_numbers(page):
     )
     hovered = text(page, "detail")
     assert re.search(r"bias −?\d.*weights x₁ −?\d[\d.]*, x₂ −?\d.*gradient \d", hovered)
+    assert page.locator("#output-title").text_content() == "Layer 1, unit 3"
     page.mouse.move(5, 5)
     until(page, "document.querySelector('#detail').textContent.startsWith('Point at')")
     page.locator("[data-key=unit-0-1]").focus()
@@ -421,6 +445,39 @@ def test_two_tabs_at_once(chromium, server, tmp_path):
             page.click("#play")
             until(page, "document.querySelector('#play').textContent === 'Play'")
         assert same_in_python(one, tmp_path) != same_in_python(two, tmp_path)
+
+
+def test_a_tab_that_nobody_sees_rests(page):
+    def show(is_hidden):
+        page.evaluate(f"""() => {{
+          Object.defineProperty(document, "hidden", {{ value: {is_hidden}, configurable: true }});
+          document.dispatchEvent(new Event("visibilitychange"));
+        }}""")
+
+    page.click("#play")
+    until(page, "parseInt(document.querySelector('#at').textContent) > 3")
+    show("true")
+    page.wait_for_timeout(300)
+    epoch = number(page, "at")
+    page.wait_for_timeout(700)
+    assert number(page, "at") == epoch
+    show("false")
+    until(page, f"parseInt(document.querySelector('#at').textContent) > {epoch + 3}")
+
+
+def test_a_tab_that_plays_goes_on_after_the_server_came_back(chromium, tmp_path):
+    with answering("play", ends=False) as first, visited(chromium, first, quiet=False) as page:
+        page.click("#play")
+        until(page, "parseInt(document.querySelector('#at').textContent) > 20")
+        first.end()
+        until(page, "!document.querySelector('#connection').hidden")
+        epoch = number(page, "at")
+        with answering("play", port=first.port):
+            until(page, "document.querySelector('#connection').hidden")
+            until(page, f"parseInt(document.querySelector('#at').textContent) > {epoch + 5}")
+            page.click("#play")
+            until(page, "document.querySelector('#play').textContent === 'Play'")
+            same_in_python(page, tmp_path)
 
 
 def test_the_server_goes_and_comes_back(chromium, tmp_path):

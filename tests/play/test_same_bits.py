@@ -10,7 +10,7 @@ import pytest
 import fastmlp
 from fastmlp.play.course import Course
 from fastmlp.play.program import model_of, samples_of
-from fastmlp.play.settings import Settings, checked
+from fastmlp.play.settings import Phase, Point, Settings, checked
 from support.cli_process import run
 from support.playground import Tab, digest_of, random_phase, random_settings
 from support.services import answering
@@ -115,6 +115,41 @@ def test_settings_that_change_later_are_several_calls_of_fit(server, tmp_path):
     assert code["command"] == ""
     assert "changed during the training" in code["reason"]
     assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+CHANGES = {
+    "activation": "relu", "loss": "hinge", "optimizer": "adam", "momentum": 0.5, "dropout": 0.2,
+    "batch_normalization": True, "initializer": "he_uniform", "seed": 1, "data": "xor",
+    "samples": 200, "noise": 0.2, "data_seed": 1, "share": 60, "features": ("x1", "x2", "product"),
+    "hidden": (6,), "phases": ({"learning_rate": 0.1},),
+}  # fmt: skip
+
+
+def digest(settings):
+    samples = samples_of(settings)
+    course = Course(model_of(settings), samples.train, samples.test, settings)
+    course.advance((3, 0), 60)
+    return course.digest()
+
+
+@pytest.mark.parametrize("name", sorted(set(Settings.model_fields) - {"drawn"}))
+def test_every_setting_counts(name):
+    usual = digest(Settings())
+    assert digest(checked(Settings, {name: CHANGES[name]})) != usual
+
+
+@pytest.mark.parametrize("name", sorted(set(Phase.model_fields) - {"start"}))
+def test_every_setting_of_a_phase_counts(name):
+    later = {"start": 1, name: {"learning_rate": 0.5, "batch_size": 20, "l2": 0.1}[name]}
+    assert digest(checked(Settings, {"phases": ({}, later)})) != digest(Settings())
+
+
+def test_drawn_points_count():
+    points = [Point(x1=x1, x2=x2, label=int(x1 * x2 > 0)) for x1 in (-2, 1, 3) for x2 in (-1, 2)]
+    usual = digest(Settings(data="drawn", drawn=tuple(points)))
+    other = Point(x1=0, x2=0, label=1)
+    assert digest(Settings(data="drawn", drawn=(*points[:-1], other))) != usual
+    assert digest(Settings(data="drawn", drawn=tuple(points), data_seed=1)) != usual
 
 
 def test_nothing_is_trained_unless_somebody_looks(server):

@@ -50,10 +50,10 @@ def playground_page() -> str:
 
 
 _SPEEDS = (
-    ("step", "a batch per frame"),
-    ("epoch", "an epoch per frame"),
-    ("ten", "10 epochs per frame"),
-    ("fast", "as fast as it goes"),
+    ("step", "1 batch a frame"),
+    ("epoch", "1 epoch a frame"),
+    ("ten", "10 epochs a frame"),
+    ("fast", "full speed"),
 )
 _LOSS_TITLES = {
     "softmax_cross_entropy": "cross-entropy",

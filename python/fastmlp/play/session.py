@@ -97,8 +97,10 @@ class Session(ABC):
         """Do what a tab asked for."""
         if order.speed is not None:
             self.speed = order.speed
-        if order.order in ("play", "pause"):
-            self.is_playing, self.goal = order.order == "play", None
+        if order.order == "play":
+            self.is_playing = True  # once the goal of the address is reached
+        elif order.order == "pause":
+            self.is_playing, self.goal = False, None
         elif order.order == "step":
             self.is_playing, self.goal = False, self.course.after_steps(1)
         elif order.order == "epoch":
@@ -146,6 +148,7 @@ class Session(ABC):
         """Return where the training is."""
         course = self.course
         return {
+            "version": self.version,
             "epoch": course.epoch,
             "step": course.step,
             "steps": course.steps_per_epoch,
@@ -157,7 +160,8 @@ class Session(ABC):
 
     def start(self) -> dict[str, Any]:
         """Return what stays the same in all frames of a version."""
-        return {"version": self.version, "settings": self.settings.model_dump()} | self._about()
+        settings = self.settings.model_dump()
+        return {"version": self.version, "settings": settings} | self._about()
 
     def code(self) -> dict[str, Any]:
         """Return what does the same without the page, and the digest that it ends with."""

@@ -35,12 +35,19 @@ export class Session {
     this.kind = kind;
     this.onStart = onStart;
     this.onFrame = onFrame;
-    this.settings = facts.defaults;
+    this.settings = this.confirmed = facts.defaults;
+    this.version = 0;
+    this.last = Promise.resolve(); // of what was sent
     this.place = { epoch: 0, step: 0 };
     this.speed = null;
     addEventListener("pagehide", () => this.end());
     addEventListener("pageshow", (event) => {
       if (event.persisted) this.open(this.settings, this.place);
+    });
+    // A tab that nobody sees trains nothing, and leaves its connection to others.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.rest();
+      else if (this.name && !this.source && !this.isSearching) this.listen();
     });
   }
 
@@ -49,7 +56,8 @@ export class Session {
     const query = new URLSearchParams(place);
     const answer = await ask(`/sessions/${this.kind}?${query}`, posted(settings));
     this.name = answer.session;
-    this.settings = settings;
+    this.settings = this.confirmed = settings;
+    this.version = 0;
     this.place = place;
     if (this.speed) await this.send("order", { order: "speed", speed: this.speed });
     this.listen();
@@ -60,7 +68,8 @@ export class Session {
     this.source = source;
     source.addEventListener("start", (event) => {
       const start = JSON.parse(event.data);
-      this.settings = start.settings;
+      this.confirmed = start.settings;
+      if (start.version >= this.version) this.settings = start.settings;
       this.onStart(start);
     });
     source.addEventListener("frame", (event) => {
@@ -75,28 +84,21 @@ export class Session {
     });
   }
 
+  rest() {
+    this.source?.close();
+    this.source = null;
+  }
+
   // The stream has ended: the server is gone, or the session.
   async findAgain() {
-    this.source.close();
-    this.source = null;
-    const wasPlaying = this.isPlaying;
+    this.rest();
+    this.isSearching = true;
     for (let wait = 300; ; wait = Math.min(2000, 2 * wait)) {
       try {
-        await ask(this.path("state"));
-        this.listen();
+        await this.continueOrOpen();
+        this.isSearching = false;
         return;
       } catch (error) {
-        if (error.status === 404) {
-          try {
-            await this.open(this.settings, this.place);
-            if (wasPlaying && this.place.epoch + this.place.step === 0) {
-              await this.send("order", { order: "play" });
-            }
-            return;
-          } catch (other) {
-            error = other;
-          }
-        }
         tell("connection", error.status
           ? `The server refuses: ${error.message}. Trying again.`
           : "The server does not answer. This page tries again until it does.");
@@ -105,21 +107,60 @@ export class Session {
     }
   }
 
+  async continueOrOpen() {
+    try {
+      await ask(this.path("state"));
+      this.listen();
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      const wasPlaying = this.isPlaying;
+      await this.open(this.settings, this.place);
+      if (wasPlaying) await this.send("order", { order: "play" });
+    }
+  }
+
   path(what) {
     return `/sessions/${this.name}/${what}`;
   }
 
-  // Returns whether the server did it; if not, the page says why.
-  async send(what, body) {
+  // Sends one after the other; returns the answer, or null after telling why there is none.
+  send(what, body) {
+    const sent = this.last.then(() => this.post(what, body));
+    this.last = sent;
+    return sent;
+  }
+
+  async post(what, body) {
     try {
-      await ask(this.path(what), posted(body));
+      const answer = await ask(this.path(what), posted(body));
       tell("problem", "");
-      return true;
+      return answer;
     } catch (error) {
-      if (error.status === 404 && what !== "look") return false; // `findAgain` opens another one
-      tell("problem", error.status ? error.message : "The server does not answer.");
-      return false;
+      // After an end of the session `findAgain` opens another one.
+      if (error.status !== 404) tell("problem", error.status ? error.message : "The server does not answer.");
+      return null;
     }
+  }
+
+  // Settings count from the moment they are sent, so that quick changes add up.
+  async put(settings, what, body) {
+    this.settings = settings;
+    const answer = await this.send(what, body);
+    if (answer) this.version = answer.version;
+    else this.settings = this.confirmed;
+  }
+
+  // The network begins anew with a change; the last phase counts from the start.
+  change(part) {
+    const phases = [{ ...this.settings.phases.at(-1), start: 0 }];
+    const settings = { ...this.settings, phases, ...part };
+    return this.put(settings, "settings", settings);
+  }
+
+  // The training goes on with a change of its last phase.
+  tune(part) {
+    const phases = [...this.settings.phases.slice(0, -1), { ...this.settings.phases.at(-1), ...part }];
+    return this.put({ ...this.settings, phases }, "tune", part);
   }
 
   get(what) {
@@ -128,8 +169,7 @@ export class Session {
 
   end() {
     if (!this.name) return;
-    this.source?.close();
-    this.source = null;
+    this.rest();
     fetch(this.path("end"), { ...posted({}), keepalive: true }).catch(() => {});
     this.name = null;
   }
@@ -296,14 +336,13 @@ export function show(name, value) {
   if (field.value !== String(value)) field.value = value;
 }
 
-// Calls `change(part)` with changed settings, which begin anew.
-export function connectSettings(session, change) {
+export function connectSettings(session) {
   const listen = (name, read) => byId(name).addEventListener("change", (event) => {
     if (event.target.type === "number" && !(event.target.value !== "" && event.target.checkValidity())) {
       tell("problem", `${name.replaceAll("_", " ")}: ${event.target.validationMessage || "must be a number"}`);
       return;
     }
-    change(read(event.target));
+    session.change(read(event.target));
   });
   listen("activation", (field) => ({ activation: field.value }));
   listen("dropout", (field) => ({ dropout: Number(field.value) }));
@@ -320,14 +359,9 @@ export function connectSettings(session, change) {
     byId(name).addEventListener("change", (event) => {
       const value = event.target.valueAsNumber;
       if (Number.isNaN(value)) tell("problem", `${name.replaceAll("_", " ")}: must be a number`);
-      else session.send("tune", { [name]: value });
+      else session.tune({ [name]: value });
     });
   }
-}
-
-// Settings anew: those of the session with a change, and the last phase from the start on.
-export function anew(settings, part) {
-  return { ...settings, phases: [{ ...settings.phases.at(-1), start: 0 }], ...part };
 }
 
 // ---------------------------------------------------------------- the code
@@ -431,11 +465,13 @@ export class Address {
   }
 }
 
-// Opens the session that the address describes, also when somebody edits it.
-export function openAddress(session) {
+// Opens the session that the address describes, also when somebody edits it. `show` gets its other
+// parts, of what the page shows.
+export function openAddress(session, show = () => {}) {
   const open = async () => {
     const state = stateOf(location.hash);
     session.speed = state.speed;
+    show(state.query);
     try {
       await session.open(state.settings, state.place);
     } catch (error) {

@@ -1,7 +1,7 @@
 // The page of digits: a board to draw on, the opinion of the network, its units and its training.
 
 import {
-  Address, Code, Session, Speaker, addressOf, anew, byId, colors, connectRun, connectSettings, decoded,
+  Address, Code, Session, Speaker, addressOf, byId, colors, connectRun, connectSettings, decoded,
   onColors, openAddress, paint, percent, show, showLosses, showSettings, spokenLosses, tell,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
@@ -17,15 +17,11 @@ const session = new Session("digits", { onStart: begin, onFrame: next });
 const address = new Address(() => addressOf(session.settings, session.place, { speed: session.speed }));
 const code = new Code(session);
 
-function change(part) {
-  return session.send("settings", anew(session.settings, part));
-}
-
 connectRun(session);
-connectSettings(session, change);
+connectSettings(session);
 byId("hidden").addEventListener("change", (event) => {
   const field = event.target;
-  if (field.value !== "" && field.checkValidity()) change({ hidden: field.value.split(",").map(Number) });
+  if (field.value !== "" && field.checkValidity()) session.change({ hidden: field.value.split(",").map(Number) });
   else tell("problem", "hidden units: one to three widths from 2 to 128, such as 32, 16");
 });
 
@@ -195,7 +191,8 @@ function next(came) {
   const seen = frame.epoch * trainedOn;
   byId("trained-on").textContent = frame.epoch + frame.step
     ? `${trainedOn.toLocaleString("en")} images of MNIST; so far it has completed `
-      + `${frame.epoch.toLocaleString("en")} passes over them (${seen.toLocaleString("en")} images). Some of them:`
+      + `${frame.epoch.toLocaleString("en")} ${frame.epoch === 1 ? "pass" : "passes"} over them `
+      + `(${seen.toLocaleString("en")} images). Some of them:`
     : `Nothing yet: its weights are random numbers. Press Play to train it on ${trainedOn.toLocaleString("en")} `
       + "images of MNIST, such as these:";
   const isActive = frame.playing || frame.busy;

@@ -16,8 +16,8 @@ export class Network {
     this.onHidden = onHidden;
     this.onLook = onLook;
     this.looked = null; // {column, unit} of what is pointed at
-    byId("fewer-layers").addEventListener("click", () => onHidden(this.hidden.slice(0, -1)));
-    byId("more-layers").addEventListener("click", () => onHidden([...this.hidden, 4]));
+    byId("fewer-layers").addEventListener("click", () => onHidden((hidden) => hidden.slice(0, -1)));
+    byId("more-layers").addEventListener("click", () => onHidden((hidden) => [...hidden, 4]));
     byId("lines").addEventListener("change", () => this.draw());
     new ResizeObserver(() => this.place()).observe(byId("scroll"));
   }
@@ -75,8 +75,8 @@ export class Network {
     button.setAttribute("aria-label", `Input ${facts.features[name]}`);
     button.append(document.createElement("canvas"));
     button.addEventListener("click", () => {
-      const chosen = this.inputs.filter((other) => (other === name) !== this.features.includes(other));
-      this.onFeatures(chosen);
+      this.onFeatures((features) =>
+        this.inputs.filter((other) => (other === name) !== features.includes(other)));
     });
     const label = made("span", "name");
     label.textContent = facts.features[name];
@@ -121,7 +121,7 @@ export class Network {
     const group = made("div", "counter");
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", `Units of hidden layer ${layer + 1}`);
-    const change = (by) => this.onHidden(this.hidden.map((n, i) => (i === layer ? n + by : n)));
+    const change = (by) => this.onHidden((hidden) => hidden.map((n, i) => (i === layer ? n + by : n)));
     for (const [text, by, what, isOff] of [
       ["−", -1, "Remove a unit from", count === 1],
       ["+", 1, "Add a unit to", count === MOST_UNITS],
@@ -279,6 +279,11 @@ export class Network {
     if (!this.looked || !this.units) return null;
     const at = this.numberOf(this.looked) * PICTURE;
     return this.units.subarray(at, at + PICTURE);
+  }
+
+  // What the plane shows: the output, or the unit that is pointed at.
+  get title() {
+    return this.looked ? `Layer ${this.looked.column}, unit ${this.looked.unit + 1}` : "Output";
   }
 
   numberOf({ column, unit }) {

@@ -1,7 +1,7 @@
 // The page of the plane: controls, drawings and the session.
 
 import {
-  Address, Code, Session, Speaker, addressOf, anew, byId, connectRun, connectSettings, copy,
+  Address, Code, Session, Speaker, addressOf, byId, connectRun, connectSettings, copy,
   decoded, facts, onColors, show, showLosses, showSettings, openAddress, spokenLosses, tell,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
@@ -12,25 +12,26 @@ const speaker = new Speaker();
 let frame = null;
 
 const session = new Session("playground", { onStart: begin, onFrame: next });
-const address = new Address(() => addressOf(session.settings, session.place, { speed: session.speed }));
+const address = new Address(() => addressOf(session.settings, session.place, {
+  speed: session.speed,
+  lines: byId("lines").value === "gradient" && "gradient",
+  points: byId("show-test").checked ? "" : "training",
+}));
 const plane = new Plane(byId("plane"), addPoint);
 const network = new Network({
-  onFeatures: (features) => {
-    if (features.length) change({ features });
+  onFeatures: (changed) => {
+    const features = changed(session.settings.features);
+    if (features.length) session.change({ features });
     else tell("problem", "The network needs an input: choose another one before this one is left out.");
   },
-  onHidden: (hidden) => change({ hidden }),
+  onHidden: (changed) => session.change({ hidden: changed(session.settings.hidden) }),
   onLook: drawPlane,
 });
 
 // ---------------------------------------------------------------- settings
 
-function change(part) {
-  return session.send("settings", anew(session.settings, part));
-}
-
 connectRun(session);
-connectSettings(session, change);
+connectSettings(session);
 byId("speed").addEventListener("change", () => address.changed());
 
 byId("data").addEventListener("change", (event) => {
@@ -39,16 +40,16 @@ byId("data").addEventListener("change", (event) => {
   const loss = session.settings.loss in known ? session.settings.loss : Object.keys(known)[0];
   const part = { data, loss };
   if (data === "drawn" && session.settings.drawn.length < 4) part.drawn = FIRST_POINTS;
-  change(part);
+  session.change(part);
 });
-byId("loss").addEventListener("change", (event) => change({ loss: event.target.value }));
+byId("loss").addEventListener("change", (event) => session.change({ loss: event.target.value }));
 byId("data_seed").addEventListener("change", (event) => {
-  if (event.target.checkValidity()) change({ data_seed: event.target.valueAsNumber });
+  if (event.target.checkValidity()) session.change({ data_seed: event.target.valueAsNumber });
 });
 for (const name of ["samples", "noise", "share"]) {
   const field = byId(name);
   field.addEventListener("input", () => showRange(name));
-  field.addEventListener("change", () => change({ [name]: field.valueAsNumber }));
+  field.addEventListener("change", () => session.change({ [name]: field.valueAsNumber }));
 }
 
 function showRange(name) {
@@ -63,26 +64,14 @@ const FIRST_POINTS = [
   { x1: 3, x2: -2, label: 0 }, { x1: -3, x2: -2, label: 1 }, { x1: -2, x2: -3, label: 1 },
   { x1: 2, x2: 3, label: 1 }, { x1: 3, x2: 2, label: 1 },
 ];
-// Points of a stroke that the server has not confirmed yet.
-let drawn = null;
-let isSending = false;
 
-async function addPoint(place) {
+function addPoint(place) {
   const label = Number(document.querySelector("[name=label]:checked").value);
-  await setPoints([...(drawn ?? session.settings.drawn), { ...place, label }]);
+  setPoints([...session.settings.drawn, { ...place, label }]);
 }
 
-async function setPoints(points) {
-  drawn = points.slice(-500);
-  if (isSending) return;
-  isSending = true;
-  while (drawn) {
-    const sent = drawn;
-    await change({ drawn: sent });
-    session.settings = { ...session.settings, drawn: sent };
-    if (drawn === sent) drawn = null;
-  }
-  isSending = false;
+function setPoints(points) {
+  session.change({ drawn: points.slice(-500) });
 }
 
 byId("add-point").addEventListener("click", () => {
@@ -152,7 +141,9 @@ function next(came) {
 }
 
 function drawPlane() {
-  if (frame) plane.show(frame.regions, network.picture);
+  if (!frame) return;
+  plane.show(frame.regions, network.picture);
+  byId("output-title").textContent = network.title;
 }
 
 function showFindings(findings) {
@@ -185,10 +176,14 @@ const code = new Code(session, (came) => {
   for (const part of ["train", "test"]) byId(`${part}-csv`).href = session.path(`${part}.csv`);
 });
 byId("copy-command").addEventListener("click", (event) => copy(event.target, byId("command").textContent));
-byId("show-test").addEventListener("change", (event) => {
-  plane.showsTest = event.target.checked;
+byId("show-test").addEventListener("change", showPoints);
+byId("lines").addEventListener("change", () => address.changed());
+
+function showPoints() {
+  plane.showsTest = byId("show-test").checked;
   drawPlane();
-});
+  address.changed();
+}
 
 onColors(() => {
   if (!frame) return;
@@ -200,4 +195,8 @@ onColors(() => {
 
 // ---------------------------------------------------------------- begin
 
-openAddress(session);
+openAddress(session, (query) => {
+  byId("lines").value = query.get("lines") === "gradient" ? "gradient" : "weight";
+  byId("show-test").checked = query.get("points") !== "training";
+  plane.showsTest = byId("show-test").checked;
+});

@@ -1,0 +1,94 @@
+"""Bugs of the playground: other bits than those of the program, and pictures of something else."""
+
+from __future__ import annotations
+
+from mutations.planted_mutation import Mutation
+
+__all__ = ["PLAY_MUTATIONS"]
+
+PLAY_MUTATIONS = [
+    Mutation(
+        "playground: a step is counted from the start of the epoch",
+        "python/fastmlp/play/course.py",
+        "stop_at(self.epoch * per_epoch + step)",
+        "stop_at(step)",
+    ),
+    Mutation(
+        "playground: the program forgets to resume",
+        "python/fastmlp/play/program.py",
+        'resume = "resume=True, " if place else ""',
+        'resume = ""',
+    ),
+    Mutation(
+        "playground: a change in an epoch counts for all of it",
+        "python/fastmlp/play/session.py",
+        "start = course.epoch + (1 if course.step else 0)",
+        "start = course.epoch",
+    ),
+    Mutation(
+        "playground: epochs of two phases in one call",
+        "python/fastmlp/play/course.py",
+        "most = min([goal[0], MOST_EPOCHS, *later]) - self.epoch",
+        "most = min([goal[0], MOST_EPOCHS]) - self.epoch",
+    ),
+    Mutation(
+        "playground: the penalty is left out",
+        "python/fastmlp/play/program.py",
+        "    if phase.l2:\n",
+        "    if phase.l2 < 0:\n",
+    ),
+    Mutation(
+        "playground: a client that leaves lets another thread in",
+        "python/fastmlp/play/live.py",
+        "return await asyncio.shield(self._alone(work))",
+        "return await self._alone(work)",
+    ),
+    Mutation(
+        "playground: a session ends while a tab reads it",
+        "python/fastmlp/play/live.py",
+        "if not self._live[name].readers:",
+        "if name in self._live:",
+    ),
+    Mutation(
+        "playground: a form of another page opens a session",
+        "python/fastmlp/play/application.py",
+        '.partition(";")[0] != "application/json"',
+        '.partition(";")[0] == "application/xml"',
+    ),
+    Mutation(
+        "playground: the plane is upside down",
+        "python/fastmlp/play/picture.py",
+        "np.meshgrid(along, along[::-1])",
+        "np.meshgrid(along, along)",
+    ),
+    Mutation(
+        "playground: pictures of units have the scale of the last one",
+        "python/fastmlp/play/picture.py",
+        "top = float(np.abs(outputs).max())",
+        "top = float(np.abs(outputs[:, -1]).max())",
+    ),
+    Mutation(
+        "playground: regions show the least likely class",
+        "python/fastmlp/play/picture.py",
+        "winners: Array = outputs.argmax(axis=1)",
+        "winners: Array = outputs.argmin(axis=1)",
+    ),
+    Mutation(
+        "playground: the curve ends before the last epoch",
+        "python/fastmlp/play/picture.py",
+        "places.append(count - 1)",
+        "pass",
+    ),
+    Mutation(
+        "playground: a drawing is not moved to its center of mass",
+        "python/fastmlp/play/digits.py",
+        "np.rint(_CENTER - center)",
+        "np.rint(_CENTER - side / 2)",
+    ),
+    Mutation(
+        "playground: the test part is trained",
+        "python/fastmlp/play/program.py",
+        "return self.x[: self.trained], self.y[: self.trained]",
+        "return self.x, self.y",
+    ),
+]

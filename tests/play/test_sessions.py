@@ -1,0 +1,90 @@
+"""Sessions end when nobody reads them, and the command begins like `fastmlp serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from fastmlp.play.live import Limits, Sessions
+from fastmlp.play.session import Playground
+from fastmlp.play.settings import Settings
+from fastmlp.web.refusal import RequestError
+from support.cli_process import TIMEOUT, answer_signals, command, environment, run
+from support.services import answering
+
+for package in ("fastapi", "uvicorn"):
+    pytest.importorskip(package)
+
+
+def test_a_session_ends_when_nobody_reads_it():
+    async def live() -> None:
+        sessions = Sessions(Limits(idle=0.2))
+        name, _ = await sessions.open(lambda: Playground(Settings()))
+        events = sessions.events(name, 30)
+        await events.__anext__()
+        await asyncio.sleep(0.6)
+        sessions.get(name)  # somebody reads
+        await events.aclose()
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            sessions.get(name)  # somebody asks
+        await asyncio.sleep(0.6)
+        with pytest.raises(RequestError, match="has ended"):
+            sessions.get(name)
+
+    asyncio.run(live())
+
+
+def test_a_second_stream_takes_the_place_of_the_first():
+    async def live() -> None:
+        sessions = Sessions(Limits())
+        name, _ = await sessions.open(lambda: Playground(Settings()))
+        first, second = sessions.events(name, 30), sessions.events(name, 30)
+        await first.__anext__()
+        await second.__anext__()
+        sessions.end(name)
+        for events in (first, second):
+            with pytest.raises(StopAsyncIteration):
+                await asyncio.wait_for(events.__anext__(), 10)
+
+    asyncio.run(live())
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_line_of_json(tmp_path):
+    process = subprocess.Popen(
+        command("play", "--port", 0, "--json"), cwd=tmp_path, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=answer_signals,
+    )  # fmt: skip
+    said = json.loads(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, errors) == (130, "fastmlp: interrupted\n")
+    assert said["schema"] == "fastmlp.play"
+    assert said["url"].startswith("http://127.0.0.1:")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_used_port_and_other_machines():
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        done = run("play", "--port", port)
+        assert done.returncode == 2
+        assert f"--port {port}: Address already in use; --port 0 takes a free one" in done.stderr
+    with answering("play", "--host", "0.0.0.0", ends=False) as server:
+        code, errors = server.end()
+    assert code == 143
+    assert "other machines can reach this service" in errors
+
+
+def test_the_help_begins_with_examples():
+    done = run("play", "--help")
+    assert done.stdout.index("fastmlp play --open") < done.stdout.index("Usage")
+    assert len(done.stdout.splitlines()) <= 50
