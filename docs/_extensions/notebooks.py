@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 FOLDER = "notebooks"
 _FOLDED = re.compile(
-    r"^:::\{admonition\} (.+)\n:class: dropdown\n\n(.+?)\n:::$", re.MULTILINE | re.DOTALL
+    r"^:::\{admonition\} (.+)\n:collapsible: closed\n\n(.+?)\n:::$", re.MULTILINE | re.DOTALL
 )
 
 
