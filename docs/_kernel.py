@@ -22,7 +22,7 @@ def _begin() -> None:
         ) as process:
             for printed in process.stdout:
                 sys.stdout.write(printed)
-        if process.returncode:
+        if process.returncode not in (0, 141):  # 141: the reader left early, as head does
             raise CommandFailed(f"exit code {process.returncode}")
 
     shell.system = system

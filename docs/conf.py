@@ -97,7 +97,7 @@ html_theme_options = {
     "navbar_end": ["languages", "theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "GitHub", "url": REPOSITORY, "icon": "fa-brands fa-github"}],
     "navigation_with_keys": True,
-    "navigation_depth": 2,  # deeper ones have toggles without a name for screen readers
+    "navigation_depth": 1,  # deeper ones have toggles without a name for screen readers
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc", "notebook"],
 }
