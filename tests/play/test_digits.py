@@ -165,6 +165,8 @@ def test_digits_are_drawn_and_recognized(server, chromium, tmp_path):
         page.keyboard.press("Enter")
         until(page, "document.querySelector('#verdict').textContent.includes('label')")
         assert "The label of the image is 1." in page.inner_text("#verdict")
+        board = "document.querySelector('#drawing-board').getContext('2d')"
+        assert page.evaluate(f"{board}.getImageData(0, 0, 112, 112).data.some(v => v === 251)")
         page.locator("#next-image").press("Enter")
         until(page, "document.querySelector('#verdict').textContent.includes('image is 0.')")
         page.locator("#code summary").click()
