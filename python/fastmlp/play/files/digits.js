@@ -175,8 +175,8 @@ function showOpinion(opinion) {
 // ---------------------------------------------------------------- what the server says
 
 function begin(start) {
-  showSettings(start.settings);
-  show("hidden", start.settings.hidden.join(", "));
+  showSettings(session.settings);
+  show("hidden", session.settings.hidden.join(", "));
   trainedOn = start.counts[0];
   tiles(byId("samples"), decoded(start.samples.images), start.samples.labels, INK, String);
   if (asked) ask(asked);
