@@ -386,6 +386,19 @@ def test_points_are_drawn_by_mouse_and_keyboard(page, tmp_path):
     assert len(address(page)["drawn"].split(",")) == count
 
 
+def test_points_are_drawn_by_a_finger(chromium, server):
+    with visited(chromium, server, "/#data=drawn&drawn=1:1:0,2:2:1,3:3:2,-1:1:0",
+                 has_touch=True, viewport={"width": 390, "height": 800}) as page:  # fmt: skip
+        page.locator("#plane").scroll_into_view_if_needed()
+        box = page.locator("#plane").bounding_box()
+        for share in (0.25, 0.75):
+            page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
+        drawn = [point.split(":") for point in address(page)["drawn"].split(",")]
+        assert len(drawn) == 6
+        assert abs(float(drawn[4][0]) + 3) < 0.2
+        assert abs(float(drawn[5][0]) - 3) < 0.2
+
+
 def test_units_and_lines_tell_their_numbers(page):
     page.click("#epoch")
     until(page, "document.querySelector('#at').textContent === '1'")

@@ -127,17 +127,28 @@ def test_wrong_drawings(server):
         assert answer.error(422)
 
 
-def test_without_mnist_the_page_says_what_to_do(tmp_path, chromium):
-    nowhere = {"FASTMLP_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path),
-               "FASTMLP_DATA_DIR": str(tmp_path)}  # fmt: skip
-    with answering("play", **nowhere) as server:
+@pytest.fixture(scope="module")
+def without_mnist(tmp_path_factory):
+    place = str(tmp_path_factory.mktemp("nothing"))
+    nowhere = {"FASTMLP_OFFLINE": "1", "XDG_CACHE_HOME": place, "HOME": place}
+    with answering("play", "--data-dir", place, **nowhere) as server:
         answer = server.ask("POST", "/sessions/digits", "{}", {"Content-Type": JSON})
         if answer.status == 200:
             pytest.skip("MNIST is in a place of another tool")
-        assert "mnist" in answer.error(503)
-        with opened(chromium, f"{server.url}/digits", quiet=False) as page:
-            until(page, "!document.querySelector('#problem').hidden")
-            assert "mnist" in page.inner_text("#problem")
+        yield server
+
+
+def test_without_mnist_the_server_says_what_to_do(without_mnist):
+    answer = without_mnist.ask("POST", "/sessions/digits", "{}", {"Content-Type": JSON})
+    assert "mnist" in answer.error(503)
+    assert Tab(without_mnist).wait()["epoch"] == 0  # the plane needs no data
+
+
+def test_without_mnist_the_page_says_what_to_do(without_mnist, chromium):
+    with opened(chromium, f"{without_mnist.url}/digits", quiet=False) as page:
+        until(page, "!document.querySelector('#problem').hidden")
+        assert "mnist" in page.inner_text("#problem")
+        assert page.locator("#connection").is_hidden()
 
 
 # ---------------------------------------------------------------- in the browser

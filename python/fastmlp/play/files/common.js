@@ -55,7 +55,13 @@ export class Session {
   async open(settings, place) {
     this.end();
     const query = new URLSearchParams(place);
-    const answer = await ask(`/sessions/${this.kind}?${query}`, posted(settings));
+    const slow = setTimeout(() => tell("connection", "The server prepares the data."), 800);
+    let answer;
+    try {
+      answer = await ask(`/sessions/${this.kind}?${query}`, posted(settings));
+    } finally {
+      clearTimeout(slow);
+    }
     this.name = answer.session;
     this.settings = this.confirmed = settings;
     this.version = 0;
@@ -479,6 +485,7 @@ export function openAddress(session, show = () => {}) {
       await session.open(state.settings, state.place);
     } catch (error) {
       if (error.status !== 422) {
+        tell("connection", "");
         tell("problem", `${error.message} Reload this page to try again.`);
         return;
       }
