@@ -51,9 +51,9 @@ JUDGEMENT_MUTATIONS = [
     ),
     Mutation(
         "dead units are those that are 0 once",
-        "python/fastmlp/diagnosis/checks.py",
-        "            dead = int((~outputs.any(axis=0)).sum())\n",
-        "            dead = int((~outputs.all(axis=0)).sum())\n",
+        "python/fastmlp/diagnosis/units.py",
+        "(outputs == 0).all(axis=0)",
+        "(outputs == 0).any(axis=0)",
     ),
     Mutation(
         "skill by the loss of training samples",

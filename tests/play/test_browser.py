@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from contextlib import contextmanager
@@ -266,24 +267,45 @@ def test_layers_and_units_by_plus_and_minus(page):
     assert page.evaluate("document.activeElement.dataset.key") == "head-1-1" or plus.is_disabled()
 
 
-def test_quick_changes_add_up(page, tmp_path):
-    page.evaluate("""() => {
-      document.querySelector("#more-layers").click();
-      document.querySelector("[data-key=head-0-1]").click();
-      document.querySelector("[data-key=head-0-1]").click();
-      document.querySelector("[aria-label='Input sin x₁']").click();
-      for (const [name, value] of [["learning_rate", "0.2"], ["seed", "5"], ["l2", "0.01"]]) {
-        const field = document.getElementById(name);
-        field.value = value;
-        field.dispatchEvent(new Event("change"));
-      }
-    }""")
-    until(page, "document.querySelectorAll('.net .unit:not(.input)').length === 16")
+@pytest.mark.parametrize("seed", range(3))
+def test_quick_changes_add_up(page, tmp_path, seed):
+    rng = random.Random(seed)
+    wanted = {}
+    steps = []
+    for _ in range(40):
+        name = rng.choice(["seed", "dropout", "samples", "noise", "learning_rate", "l2", "units"])
+        value = {"seed": rng.randint(1, 99), "dropout": rng.choice([0.1, 0.2, 0.3]),
+                 "samples": rng.randrange(30, 400, 10), "noise": rng.choice([0.5, 0.7, 1.2]),
+                 "learning_rate": rng.choice([0.1, 0.2]), "l2": rng.choice([0.01, 0.02]),
+                 "units": 1}[name]  # fmt: skip
+        if name == "units" and wanted.get(name, 6) == 12:
+            continue
+        wanted[name] = wanted.get(name, 6) + 1 if name == "units" else value
+        steps.append([name, str(value), rng.choice([0, 0, 5, 15, 40])])
+    page.evaluate(
+        """async (steps) => {
+          for (const [name, value, pause] of steps) {
+            if (name === "units") {
+              document.querySelector("[data-key=head-0-1]").click();
+            } else {
+              const field = document.getElementById(name);
+              field.value = value;
+              field.dispatchEvent(new Event("change"));
+            }
+            await new Promise((done) => setTimeout(done, pause));
+          }
+        }""",
+        steps,
+    )
+    page.wait_for_timeout(500)
     page.click("#epoch")
     until(page, "document.querySelector('#at').textContent === '1'")
     seen = address(page)
-    assert (seen["hidden"], seen["features"], seen["seed"]) == ("8,4,4", "x1,x2,sin_x1", "5")
-    assert seen["phases"] == "0:0.2:10:0.01"
+    for name in ("seed", "dropout", "samples", "noise"):
+        assert name not in wanted or seen[name] == str(wanted[name]), (seed, name)
+    assert seen["hidden"] == f"{wanted.get('units', 6)},4"
+    rate, penalty = wanted.get("learning_rate", 0.03), wanted.get("l2", 0)
+    assert seen["phases"] == f"0:{rate}:10:{penalty}"
     same_in_python(page, tmp_path)
 
 
@@ -362,6 +384,19 @@ def test_points_are_drawn_by_mouse_and_keyboard(page, tmp_path):
     same_in_python(page, tmp_path)
     page.click("#clear-points")
     assert len(address(page)["drawn"].split(",")) == count
+
+
+def test_points_are_drawn_by_a_finger(chromium, server):
+    with visited(chromium, server, "/#data=drawn&drawn=1:1:0,2:2:1,3:3:2,-1:1:0",
+                 has_touch=True, viewport={"width": 390, "height": 800}) as page:  # fmt: skip
+        page.locator("#plane").scroll_into_view_if_needed()
+        box = page.locator("#plane").bounding_box()
+        for share in (0.25, 0.75):
+            page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
+        drawn = [point.split(":") for point in address(page)["drawn"].split(",")]
+        assert len(drawn) == 6
+        assert abs(float(drawn[4][0]) + 3) < 0.2
+        assert abs(float(drawn[5][0]) - 3) < 0.2
 
 
 def test_units_and_lines_tell_their_numbers(page):

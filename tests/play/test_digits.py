@@ -85,13 +85,14 @@ def test_a_training_has_the_bits_of_its_program(server, tmp_path):
     tab.order("play")
     tab.watch(5)
     tab.order("pause")
+    epoch = tab.state()["epoch"]
     tab.order("epoch")
-    assert tab.wait()["epoch"] == 1
+    assert tab.wait()["epoch"] == epoch + 1
     tab.do("tune", {"learning_rate": 0.01})
     tab.order("step")
     tab.wait()
     code = tab.code()
-    assert (code["epoch"], code["step"]) == (1, 1)
+    assert (code["epoch"], code["step"]) == (epoch + 1, 1)
     assert digest_of(code["python"], tmp_path) == code["digest"]
 
 
@@ -126,17 +127,28 @@ def test_wrong_drawings(server):
         assert answer.error(422)
 
 
-def test_without_mnist_the_page_says_what_to_do(tmp_path, chromium):
-    nowhere = {"FASTMLP_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path),
-               "FASTMLP_DATA_DIR": str(tmp_path)}  # fmt: skip
-    with answering("play", **nowhere) as server:
+@pytest.fixture(scope="module")
+def without_mnist(tmp_path_factory):
+    place = str(tmp_path_factory.mktemp("nothing"))
+    nowhere = {"FASTMLP_OFFLINE": "1", "XDG_CACHE_HOME": place, "HOME": place}
+    with answering("play", "--data-dir", place, **nowhere) as server:
         answer = server.ask("POST", "/sessions/digits", "{}", {"Content-Type": JSON})
         if answer.status == 200:
             pytest.skip("MNIST is in a place of another tool")
-        assert "mnist" in answer.error(503)
-        with opened(chromium, f"{server.url}/digits", quiet=False) as page:
-            until(page, "!document.querySelector('#problem').hidden")
-            assert "mnist" in page.inner_text("#problem")
+        yield server
+
+
+def test_without_mnist_the_server_says_what_to_do(without_mnist):
+    answer = without_mnist.ask("POST", "/sessions/digits", "{}", {"Content-Type": JSON})
+    assert "mnist" in answer.error(503)
+    assert Tab(without_mnist).wait()["epoch"] == 0  # the plane needs no data
+
+
+def test_without_mnist_the_page_says_what_to_do(without_mnist, chromium):
+    with opened(chromium, f"{without_mnist.url}/digits", quiet=False) as page:
+        until(page, "!document.querySelector('#problem').hidden")
+        assert "mnist" in page.inner_text("#problem")
+        assert page.locator("#connection").is_hidden()
 
 
 # ---------------------------------------------------------------- in the browser
@@ -165,6 +177,8 @@ def test_digits_are_drawn_and_recognized(server, chromium, tmp_path):
         page.keyboard.press("Enter")
         until(page, "document.querySelector('#verdict').textContent.includes('label')")
         assert "The label of the image is 1." in page.inner_text("#verdict")
+        board = "document.querySelector('#drawing-board').getContext('2d')"
+        assert page.evaluate(f"{board}.getImageData(0, 0, 112, 112).data.some(v => v === 251)")
         page.locator("#next-image").press("Enter")
         until(page, "document.querySelector('#verdict').textContent.includes('image is 0.')")
         page.locator("#code summary").click()

@@ -38,6 +38,7 @@ export class Session {
     this.settings = this.confirmed = facts.defaults;
     this.version = 0;
     this.last = Promise.resolve(); // of what was sent
+    this.pending = 0; // settings that are on their way
     this.place = { epoch: 0, step: 0 };
     this.speed = null;
     addEventListener("pagehide", () => this.end());
@@ -54,7 +55,13 @@ export class Session {
   async open(settings, place) {
     this.end();
     const query = new URLSearchParams(place);
-    const answer = await ask(`/sessions/${this.kind}?${query}`, posted(settings));
+    const slow = setTimeout(() => tell("connection", "The server prepares the data."), 800);
+    let answer;
+    try {
+      answer = await ask(`/sessions/${this.kind}?${query}`, posted(settings));
+    } finally {
+      clearTimeout(slow);
+    }
     this.name = answer.session;
     this.settings = this.confirmed = settings;
     this.version = 0;
@@ -69,7 +76,7 @@ export class Session {
     source.addEventListener("start", (event) => {
       const start = JSON.parse(event.data);
       this.confirmed = start.settings;
-      if (start.version >= this.version) this.settings = start.settings;
+      if (this.pending === 0 && start.version >= this.version) this.settings = start.settings;
       this.onStart(start);
     });
     source.addEventListener("frame", (event) => {
@@ -145,9 +152,11 @@ export class Session {
   // Settings count from the moment they are sent, so that quick changes add up.
   async put(settings, what, body) {
     this.settings = settings;
+    this.pending += 1;
     const answer = await this.send(what, body);
+    this.pending -= 1;
     if (answer) this.version = answer.version;
-    else this.settings = this.confirmed;
+    else if (this.pending === 0) this.settings = this.confirmed;
   }
 
   // The network begins anew with a change; the last phase counts from the start.
@@ -329,10 +338,10 @@ export function showSettings(settings) {
   byId("momentum").parentElement.hidden = !WITH_MOMENTUM.includes(settings.optimizer);
 }
 
-// A field in which somebody types keeps what is typed.
+// A field in which somebody types, or a slider that somebody drags, keeps its value.
 export function show(name, value) {
   const field = byId(name);
-  if (document.activeElement === field && field.type === "number") return;
+  if (document.activeElement === field && field.type !== "select-one") return;
   if (field.value !== String(value)) field.value = value;
 }
 
@@ -476,6 +485,7 @@ export function openAddress(session, show = () => {}) {
       await session.open(state.settings, state.place);
     } catch (error) {
       if (error.status !== 422) {
+        tell("connection", "");
         tell("problem", `${error.message} Reload this page to try again.`);
         return;
       }

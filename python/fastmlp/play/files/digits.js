@@ -12,6 +12,7 @@ const speaker = new Speaker();
 let frame = null;
 let trainedOn = 0;
 let asked = null; // the last image, which another session is asked about too
+let awaitsImage = false; // a test image, which the board shows when it has come
 
 const session = new Session("digits", { onStart: begin, onFrame: next });
 const address = new Address(() => addressOf(session.settings, session.place, { speed: session.speed }));
@@ -106,7 +107,7 @@ function showImage() {
     tell("problem", "test image: must be a number from 0 to 9999");
     return;
   }
-  clear();
+  awaitsImage = true;
   ask({ test: field.valueAsNumber });
 }
 
@@ -158,8 +159,12 @@ function showOpinion(opinion) {
     bar.firstChild.style.width = `${100 * share}%`;
     text.textContent = opinion ? percent(share) : "";
   });
-  if (opinion) paint(byId("seen"), decoded(opinion.image), INK);
-  else paint(byId("seen"), new Uint8Array(SIDE * SIDE), INK);
+  paint(byId("seen"), opinion ? decoded(opinion.image) : new Uint8Array(SIDE * SIDE), INK);
+  if (awaitsImage && opinion && opinion.label !== null) {
+    awaitsImage = false;
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(byId("seen"), 0, 0, board.width, board.height);
+  }
   byId("verdict").textContent = opinion
     ? `It says ${best}, with a probability of ${percent(shares[best])}.`
       + (opinion.label === null ? "" : ` The label of the image is ${opinion.label}.`)
@@ -170,8 +175,8 @@ function showOpinion(opinion) {
 // ---------------------------------------------------------------- what the server says
 
 function begin(start) {
-  showSettings(start.settings);
-  show("hidden", start.settings.hidden.join(", "));
+  showSettings(session.settings);
+  show("hidden", session.settings.hidden.join(", "));
   trainedOn = start.counts[0];
   tiles(byId("samples"), decoded(start.samples.images), start.samples.labels, INK, String);
   if (asked) ask(asked);

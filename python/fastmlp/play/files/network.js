@@ -167,7 +167,7 @@ export class Network {
     const tallest = Math.max(...this.columns.map((column) => column.length));
     const pitch = tallest > 8 ? 50 : 54;
     const height = HEAD + tallest * pitch + 6;
-    const least = 84 + 88 * (this.columns.length - 1) + 30;
+    const least = 84 + 72 * (this.columns.length - 1) + 30;
     const width = Math.max(byId("scroll").clientWidth - 16, least);
     this.net.style.height = `${height}px`;
     this.net.style.width = `${width}px`;

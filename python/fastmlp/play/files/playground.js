@@ -88,7 +88,7 @@ byId("clear-points").addEventListener("click", () => setPoints(FIRST_POINTS));
 // ---------------------------------------------------------------- what the server says
 
 function begin(start) {
-  const { settings } = start;
+  const { settings } = session;
   showSettings(settings);
   for (const name of ["data", "samples", "noise", "share", "data_seed"]) show(name, settings[name]);
   for (const name of ["samples", "noise", "share"]) showRange(name);
