@@ -17,7 +17,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastmlp import data, datasets, export, expressions, inputs, metrics, plot, schedules, streams
+    from fastmlp import (
+        data,
+        datasets,
+        export,
+        expressions,
+        inputs,
+        metrics,
+        plot,
+        schedules,
+        streams,
+    )
     from fastmlp.activations import ELU, LeakyReLU, Sign, Step
     from fastmlp.averaging import EMA, SWA
     from fastmlp.callbacks import (
