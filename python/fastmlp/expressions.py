@@ -41,6 +41,10 @@ __all__ = [
     "variable",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
 _SUPERSCRIPTS = str.maketrans("\u22120123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
