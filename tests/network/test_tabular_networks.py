@@ -184,7 +184,41 @@ def _pictures(case):
         "computational_graph": lambda: plot.computational_graph(model, x[:1], one),
         "backpropagate": lambda: backpropagate(model, x[:1], one),
         "decision_regions": lambda: plot.decision_regions(model, x, y),
+        "decision_regions_over_time": lambda: plot.decision_regions_over_time(
+            model, x, y, _recorded(case)[0]
+        ),
+        "training_frames": lambda: next(plot.training_frames(model, x, y, *_recorded(case))),
+        "hidden_space": lambda: plot.hidden_space(model, x, y),
+        "linear_regions": lambda: plot.linear_regions(model, _SQUARE),
+        "count_linear_regions": lambda: plot.count_linear_regions(model, _SQUARE),
+        "LossPlane": lambda: plot.loss_surface(
+            plot.LossPlane(model, x, y, *_two_parameters(model)), resolution=3
+        ),
     }
+
+
+_SQUARE = ((-1, 1), (-1, 1))
+# The layer that must have two units, for pictures of a plane.
+_OF_A_PLANE = {
+    "decision_regions": 0,
+    "decision_regions_over_time": 0,
+    "training_frames": 0,
+    "linear_regions": 0,
+    "count_linear_regions": 0,
+    "hidden_space": -2,
+}
+
+
+def _recorded(case):
+    """A recorder with two epochs of a copy, and their history."""
+    recorder, model = fastmlp.ParameterRecorder(), copy.deepcopy(case.model)
+    history = model.fit(case.x, case.y, epochs=2, callbacks=[recorder], verbose=0, diagnose=False)
+    return recorder, history
+
+
+def _two_parameters(model):
+    name, values = next(iter(model.parameters().items()))
+    return [(name, np.unravel_index(place, values.shape)) for place in (0, values.size - 1)]
 
 
 def _takes_model(function):
@@ -207,7 +241,7 @@ def test_pictures(seed):
     for fixed in ({}, {"inputs": None, "members": 1, "input_scaling": False}):
         case = drawn(seed, activation="tanh", loss_name="softmax_cross_entropy", **fixed)
         for name, picture in _pictures(case).items():
-            if name == "decision_regions" and case.model.layer_sizes[0] != 2:
+            if name in _OF_A_PLANE and case.model.layer_sizes[_OF_A_PLANE[name]] != 2:
                 continue
             refused(picture)
     plt.close("all")

@@ -36,7 +36,7 @@ export class Session {
     this.onStart = onStart;
     this.onFrame = onFrame;
     this.settings = this.confirmed = facts.defaults;
-    this.version = 0;
+    this.version = this.confirmedVersion = 0;
     this.last = Promise.resolve(); // of what was sent
     this.pending = 0; // settings that are on their way
     this.place = { epoch: 0, step: 0 };
@@ -64,7 +64,7 @@ export class Session {
     }
     this.name = answer.session;
     this.settings = this.confirmed = settings;
-    this.version = 0;
+    this.version = this.confirmedVersion = 0;
     this.place = place;
     if (this.speed) await this.send("order", { order: "speed", speed: this.speed });
     this.listen();
@@ -76,7 +76,8 @@ export class Session {
     source.addEventListener("start", (event) => {
       const start = JSON.parse(event.data);
       this.confirmed = start.settings;
-      if (this.pending === 0 && start.version >= this.version) this.settings = start.settings;
+      this.confirmedVersion = start.version;
+      this.takeConfirmed();
       this.onStart(start);
     });
     source.addEventListener("frame", (event) => {
@@ -156,7 +157,12 @@ export class Session {
     const answer = await this.send(what, body);
     this.pending -= 1;
     if (answer) this.version = answer.version;
-    else if (this.pending === 0) this.settings = this.confirmed;
+    this.takeConfirmed();
+  }
+
+  // The event that confirms a change may come before the answer to it.
+  takeConfirmed() {
+    if (this.pending === 0 && this.confirmedVersion >= this.version) this.settings = this.confirmed;
   }
 
   // The network begins anew with a change; the last phase counts from the start.
