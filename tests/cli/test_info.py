@@ -67,7 +67,8 @@ def test_extras_are_those_of_the_project():
     if not path.is_file():
         pytest.skip("needs a source checkout")
     declared = tomlkit.parse(path.read_text()).unwrap()["project"]["optional-dependencies"]
-    assert set(EXTRAS) == set(declared) - {"all", "test", "bench", "lint", "platforms", "docs", "dev"}
+    of_developers = {"all", "test", "bench", "lint", "platforms", "docs", "dev"}
+    assert set(EXTRAS) == set(declared) - of_developers
     for extra, packages in EXTRAS.items():
         names = [requirement.split(">")[0] for requirement in declared[extra]]
         assert sorted(names) == sorted(packages), extra
