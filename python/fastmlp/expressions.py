@@ -45,6 +45,7 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
 _SUPERSCRIPTS = str.maketrans("\u22120123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
