@@ -167,3 +167,16 @@ def test_the_example_writes_its_pictures(example, tmp_path):
     assert [path.name for path in files] == ["neuron.svg", "neuron.png"]
     assert "<svg" in files[0].read_text(encoding="utf-8")
     assert files[1].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_axes_show_points_of_any_size(seed):
+    """Large, tiny, equal, or different by their rounding alone: the axes have a range around them."""
+    chance = np.random.default_rng(seed)
+    middle = chance.choice([0.0, 1.0, -1e-30, 1e8, -1e30])
+    spread = chance.choice([0.0, 1e-16, 1e-12, 1e-3, 1.0]) * max(abs(middle), 1e-3)
+    points = middle + spread * chance.standard_normal((12, 2))
+    model = MLP([2, 2], seed=0, input_scale=1)
+    ax = plot.decision_regions(model, points, np.arange(12) % 2)
+    for (low, high), column in zip((ax.get_xlim(), ax.get_ylim()), points.T, strict=True):
+        assert low < column.min() <= column.max() < high

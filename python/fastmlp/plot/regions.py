@@ -334,7 +334,11 @@ def _class_names(
 def _limits(points: Floats, share: float) -> Floats:
     """Return the ends of both axes around points, with a share of their range as margin."""
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = np.where(high > low, share * (high - low), 1.0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    # Points that differ by their rounding alone have no range that an axis could show.
+    margin = np.where(
+        high - low > 1e-9 * size, share * (high - low), np.maximum(1.0, 0.001 * size)
+    )
     return np.stack([low - margin, high + margin], axis=1)
 
 
