@@ -171,7 +171,7 @@ def test_the_example_writes_its_pictures(example, tmp_path):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_axes_show_points_of_any_size(seed):
-    """Large, tiny, equal, or different by their rounding alone: the axes have a range around them."""
+    """Large, tiny, equal, or different by rounding alone: the axes have a range around them."""
     chance = np.random.default_rng(seed)
     middle = chance.choice([0.0, 1.0, -1e-30, 1e8, -1e30])
     spread = chance.choice([0.0, 1e-16, 1e-12, 1e-3, 1.0]) * max(abs(middle), 1e-3)
