@@ -336,9 +336,7 @@ def _limits(points: Floats, share: float) -> Floats:
     low, high = points.min(axis=0), points.max(axis=0)
     size = np.maximum(np.abs(low), np.abs(high))
     # Points that differ by their rounding alone have no range that an axis could show.
-    margin = np.where(
-        high - low > 1e-9 * size, share * (high - low), np.maximum(1.0, 0.001 * size)
-    )
+    margin = np.where(high - low > 1e-9 * size, share * (high - low), np.maximum(1.0, 0.001 * size))
     return np.stack([low - margin, high + margin], axis=1)
 
 
