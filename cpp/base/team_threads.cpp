@@ -134,8 +134,8 @@ thread_local OwnPool t_own;
 
 }  // namespace
 
-/// The number in OMP_NUM_THREADS, of which a list has one for each level of nested teams; 0 if there is none. OpenMP
-/// ignores what is not a number, too.
+/// The number in OMP_NUM_THREADS, of which a list has one for each level of nested teams; 0 if there is none. GCC's
+/// OpenMP ignores what is not a number, too.
 static long wanted_threads() {
   const char* text = std::getenv("OMP_NUM_THREADS");
   if (text == nullptr) return 0;

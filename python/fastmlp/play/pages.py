@@ -42,9 +42,10 @@ def playground_page() -> str:
         "rates": _default_rates(),
     }
     return _page(
-        "playground.html",
+        "playground",
         facts,
         _SPEEDS,
+        more_code=_text("command.html"),
         data=_options((name, recipe.title) for name, recipe in RECIPES.items()),
     )
 
@@ -73,25 +74,51 @@ def digits_page() -> str:
     """Return the page of digits."""
     facts = {"defaults": DigitSettings().model_dump(), "rates": _default_rates()}
     speeds = [(name, title) for name, title in _SPEEDS if name in ("step", "fast")]
-    return _page("digits.html", facts, speeds)
+    return _page("digits", facts, speeds, more_code="")
+
+
+# Title in the browser, address, and name in the list of pages.
+_PAGES = {"playground": ("Playground", "/", "Plane"), "digits": ("Digits", "/digits", "Digits")}
 
 
 def _page(
-    name: str, facts: Mapping[str, object], speeds: Iterable[tuple[str, str]], **more: str
+    name: str,
+    facts: Mapping[str, object],
+    speeds: Iterable[tuple[str, str]],
+    *,
+    more_code: str,
+    **choices: str,
 ) -> str:
-    choices = {
+    choices |= {
         "activations": _options((name, name.replace("_", " ")) for name in ACTIVATIONS),
         "optimizers": _options((name, kind.__name__) for name, kind in OPTIMIZERS.items()),
         "initializers": _options(
             [("", "default"), *((name, name.replace("_", " ")) for name in INITIALIZERS)]
         ),
     }
-    parts = {
-        "facts": escape(json.dumps(facts)),
-        "run": Template(_text("run.html")).substitute(speeds=_options(speeds)).rstrip(),
-        "settings": Template(_text("settings.html")).substitute(choices).rstrip(),
-    }
-    return Template(_text(name)).substitute(parts | more)
+    settings = _filled("settings.html", choices)
+    return _filled(
+        "page.html",
+        {
+            "title": _PAGES[name][0],
+            "script": f"{name}.js",
+            "links": "".join(_link(other, is_current=other == name) for other in _PAGES),
+            "facts": escape(json.dumps(facts)),
+            "run": _filled("run.html", {"speeds": _options(speeds)}).rstrip(),
+            "body": _filled(f"{name}.html", choices | {"settings": settings.rstrip()}).rstrip(),
+            "more_code": more_code,
+        },
+    )
+
+
+def _link(name: str, *, is_current: bool) -> str:
+    _, address, text = _PAGES[name]
+    mark = ' aria-current="page"' if is_current else ""
+    return f'<a href="{address}"{mark}>{text}</a>'
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    return Template(_text(name)).substitute(values)
 
 
 def _default_rates() -> dict[str, object]:

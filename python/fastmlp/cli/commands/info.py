@@ -57,9 +57,10 @@ def info(ctx: click.Context, /, check: bool) -> None:
     from fastmlp.cli.self_test import run_checks
 
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=RuntimeWarning, module="fastmlp")
         facts: dict[str, Any] = dict(fastmlp.info()) | _machine() | _installation() | _places()
-    doubts = [str(warning.message) for warning in caught]  # such as the core's of slow kernels
+    doubts = [str(warning.message) for warning in caught]  # the core's, of slow kernels
     doubts += _doubts(facts, told=bool(caught))
     results = run_checks() if check else []
     failed = [result.name for result in results if not result.passed]
