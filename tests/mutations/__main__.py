@@ -1,9 +1,9 @@
 """Plants known bugs, one at a time, and checks that the suite turns red for each.
 
 Run by hand before a release: ``PYTHONPATH=tests python -m mutations``, or with parts of the names
-of some. The bugs are in planted_*.py beside this file. Works on copies of the sources; needs CMake,
-Ninja and pybind11 in the environment. Exit status 1 when a planted bug survives or no longer
-applies.
+of some, and with ``--tests`` by the tests of their part alone, named below tests/. The bugs are in
+planted_*.py beside this file. Works on copies of the sources; needs CMake, Ninja and pybind11 in
+the environment. Exit status 1 when a planted bug survives or no longer applies.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from mutations.planted_bfloat16 import BFLOAT16_MUTATIONS
@@ -62,6 +63,7 @@ TESTS = [
     "core/test_row_sums.py",
     "core/test_optimizers.py",
     "core/test_random.py",
+    "core/test_fma.py",
     "lectures/test_known_answers.py",
     "training/test_training.py",
     "training/test_streams.py",
@@ -69,6 +71,8 @@ TESTS = [
     "training/test_adaptive.py",
     "training/test_shards.py",
     "process/test_mpi.py",
+    "process/test_process.py",
+    "process/test_threads.py",
     "network/test_defaults.py",
     "diagnosis/test_diagnosis.py",
     "cli/test_findings.py",
@@ -147,10 +151,10 @@ def build(tree: Path, environment: dict[str, str]) -> bool:
     return run(["cmake", "--build", "build/mutant"], tree, environment).returncode == 0
 
 
-def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
+def suite_fails(tree: Path, environment: dict[str, str], names: Sequence[str]) -> tuple[bool, str]:
     for extension in (tree / "build/mutant").glob("_core*.so"):
         shutil.copy2(extension, tree / "python/fastmlp")
-    tests = [f"tests/{name}" for name in TESTS if (tree / "tests" / name).exists()]
+    tests = [f"tests/{name}" for name in names if (tree / "tests" / name).exists()]
     result = run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
         tree,
@@ -163,7 +167,9 @@ def suite_fails(tree: Path, environment: dict[str, str]) -> tuple[bool, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="mutations", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="parts of the names of bugs; all by default")
-    wanted = parser.parse_args().names
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="the tests to run")
+    arguments = parser.parse_args()
+    wanted = arguments.names
     chosen = [m for m in PLANTED if not wanted or any(part in m.name for part in wanted)]
     survivors = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -186,7 +192,7 @@ def main() -> int:
                     original.replace(mutation.before, mutation.after), encoding="utf-8"
                 )
             red, first = (
-                suite_fails(tree, environment)
+                suite_fails(tree, environment, arguments.tests)
                 if build(tree, environment)
                 else (True, "does not build")
             )

@@ -48,6 +48,12 @@ PLATFORM_MUTATIONS = [
         "(BitLanes)(size <= 0x1p1023)",
     ),
     Mutation(
+        "the series of exp ends a term early",
+        "cpp/kernels/math.inl.hpp",
+        "return 1.0 / factorial(n);",
+        "return n == kDegree ? 0.0 : 1.0 / factorial(n);",
+    ),
+    Mutation(
         "a second interpreter may load the core",
         "cpp/bindings/module.cpp",
         "if (PyInterpreterState_Get() == PyInterpreterState_Main()) return",

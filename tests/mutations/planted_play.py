@@ -91,4 +91,10 @@ PLAY_MUTATIONS = [
         "return self.x[: self.trained], self.y[: self.trained]",
         "return self.x, self.y",
     ),
+    Mutation(
+        "playground: sessions that are being made do not count",
+        "python/fastmlp/play/live.py",
+        "self._opening += 1",
+        "self._opening += 0",
+    ),
 ]
