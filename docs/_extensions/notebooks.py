@@ -28,7 +28,7 @@ def is_notebook(source: Path) -> bool:
 def _translated(text: str, messages: dict[str, str]) -> str:
     """Replace each heading, paragraph and point of Markdown that has a translation."""
     for original in sorted(messages, key=len, reverse=True):
-        found = r"\s+".join(map(re.escape, original.split()))
+        found = r"(?<!\w)" + r"\s+".join(map(re.escape, original.split())) + r"(?!\w)"
         text = re.sub(found, lambda _, new=messages[original]: new, text)
     return text
 
