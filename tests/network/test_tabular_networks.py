@@ -22,7 +22,7 @@ from support.tabular_networks import drawn, shaken
 
 # Names in a message that tell which argument of the network a function cannot deal with.
 REFUSALS = re.compile(
-    r"inputs|input_scaling|members|parametric|batch normalization|batch_norm|linear nowhere"
+    r"inputs|input_scaling|members|parametric|batch normalization|batch_norm|no rectifier"
 )
 FIRST = int(os.environ.get("FASTMLP_SEED") or 0)
 SEEDS = range(FIRST, FIRST + 40)

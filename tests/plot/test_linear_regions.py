@@ -192,7 +192,7 @@ def test_pictures_tell_the_number():
     [
         ("net", UNIT, TypeError, "model must be a fastmlp.MLP, got str"),
         (MLP([3, 4, 2]), UNIT, ValueError, "model must have 2 inputs, got 3"),
-        (MLP([2, 4, 2], activation="tanh"), UNIT, ValueError, "got tanh, which is linear nowhere"),
+        (MLP([2, 4, 2], activation="tanh"), UNIT, ValueError, "got tanh, which is no rectifier"),
         (
             MLP([2, 4, 2], batch_normalization=True),
             UNIT,

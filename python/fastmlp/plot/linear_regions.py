@@ -191,7 +191,7 @@ def _slope(activation: Activation) -> float:
     if activation.name not in known:
         raise ValueError(
             "model must have hidden layers of relu, leaky_relu or identity, got "
-            f"{activation.name}, which is linear nowhere"
+            f"{activation.name}, which is no rectifier"
         )
     return known[activation.name]
 
