@@ -19,14 +19,28 @@ from support.tiny_trainings import digests, is_subnormal, train
 
 SEED = int(os.environ.get("FASTMLP_SEED") or random_networks.new_seed())
 CASES = 25
+DIVERGES_IN_EPOCH_1 = 236133353  # a seed
 COMPUTE_DTYPES = (None, "bfloat16")
 
 
 def test_no_subnormal_number_leaves_the_core():
-    for seed in range(SEED, SEED + CASES):
-        left = train(seed, 2)
-        found = [array[is_subnormal(array)] for array in left]
+    """But those that the user set, where the first epoch diverged and was taken back."""
+    for seed in (DIVERGES_IN_EPOCH_1, *range(SEED, SEED + CASES)):
+        done = train(seed, 2)
+        computed = done.others
+        if done.diverged_in == 1:
+            for given, kept in zip(done.given, done.parameters, strict=True):
+                np.testing.assert_array_equal(kept, given, err_msg=f"FASTMLP_SEED={seed}")
+        else:
+            computed = [*done.parameters, *done.others]
+        found = [array[is_subnormal(array)] for array in computed]
         assert not any(part.size for part in found), f"FASTMLP_SEED={seed}: {found}"
+
+
+def test_a_first_epoch_that_diverges_is_among_the_cases():
+    done = train(DIVERGES_IN_EPOCH_1, 2)
+    assert done.diverged_in == 1
+    assert any(is_subnormal(array).any() for array in done.parameters)
 
 
 def test_tiny_numbers_have_the_same_bits_under_every_plan():

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import fastmlp
 from support.random_networks import forced, ways
 
-__all__ = ["digests", "is_subnormal", "train"]
+__all__ = ["Training", "digests", "is_subnormal", "train"]
 
 OPTIMIZERS = [
     lambda rate: fastmlp.SGD(rate, momentum=0.9),
@@ -22,14 +21,25 @@ OPTIMIZERS = [
 ]
 
 
+class Training(NamedTuple):
+    """A training: the parameters that it was given, and what it left."""
+
+    given: list[Any]
+    parameters: list[Any]
+    others: list[Any]
+    """State of the optimizer, outputs, gradients of the inputs."""
+    diverged_in: int | None
+    """The epoch in which it diverged; the parameters are those before that epoch."""
+
+
 def is_subnormal(array: Any) -> Any:
     """Return a mask of the subnormal elements."""
     size = np.abs(array)
     return (size > 0) & (size < np.finfo(array.dtype).smallest_normal)
 
 
-def train(seed: int, threads: int) -> list[Any]:
-    """Return what a training leaves: parameters, state of the optimizer, outputs, gradients."""
+def train(seed: int, threads: int) -> Training:
+    """Train the network that the seed draws."""
     rng = np.random.default_rng([seed, 0])
     dtype = np.dtype(rng.choice(["float32", "float64"]))
     low = float(np.finfo(dtype).minexp)  # of the smallest normal number
@@ -54,16 +64,21 @@ def train(seed: int, threads: int) -> list[Any]:
     y = tiny(rows, sizes[-1])
     optimizer = OPTIMIZERS[rng.integers(len(OPTIMIZERS))](float(rng.choice([1e-3, 0.5])))
     shards = int(rng.choice([1, 1, 3]))
-    # A training that diverges leaves the parameters before that epoch, which count like others.
-    with warnings.catch_warnings(), contextlib.suppress(fastmlp.DivergedError):
+    given, diverged_in = list(model.parameters().values()), None
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", fastmlp.TrainingWarning)
-        model.fit(
-            x, y, epochs=3, batch_size=int(rng.integers(shards, rows + 1)), optimizer=optimizer,
-            threads=threads, shards=shards, verbose=0,
-        )  # fmt: skip
+        try:
+            model.fit(
+                x, y, epochs=3, batch_size=int(rng.integers(shards, rows + 1)), optimizer=optimizer,
+                threads=threads, shards=shards, verbose=0,
+            )  # fmt: skip
+        except fastmlp.DivergedError as error:
+            diverged_in = error.epoch
     state = model.training_state()
-    left = [*model.parameters().values(), *(state[k] for k in sorted(state) if "slots" in k)]
-    return [*left, model.forward(x, threads=threads), model.input_gradients(x, y, threads=threads)]
+    others = [state[k] for k in sorted(state) if "slots" in k]
+    others.append(model.forward(x, threads=threads))
+    others.append(model.input_gradients(x, y, threads=threads))
+    return Training(given, list(model.parameters().values()), others, diverged_in)
 
 
 def digests(seed: int) -> set[str]:
@@ -72,6 +87,7 @@ def digests(seed: int) -> set[str]:
     for way in ways(seed, 2):
         for threads, overrides in ((1, {}), (way.threads, way.overrides)):
             with forced(overrides):
-                arrays = train(seed, threads)
-            found.add(hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest())
+                done = train(seed, threads)
+            arrays = (array.tobytes() for array in (*done.parameters, *done.others))
+            found.add(hashlib.sha256(b"".join(arrays)).hexdigest())
     return found
