@@ -267,7 +267,7 @@ def test_layers_and_units_by_plus_and_minus(page):
     assert page.evaluate("document.activeElement.dataset.key") == "head-1-1" or plus.is_disabled()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3), indirect=True)
 def test_quick_changes_add_up(page, tmp_path, seed):
     rng = random.Random(seed)
     wanted = {}

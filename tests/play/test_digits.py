@@ -42,7 +42,7 @@ def chromium():
 # ---------------------------------------------------------------- drawings
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(20), indirect=True)
 def test_a_drawing_is_moved_and_scaled_like_images_of_mnist(seed):
     rng = random.Random(seed)
     height, width = rng.randint(1, 112), rng.randint(1, 112)

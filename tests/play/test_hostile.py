@@ -83,7 +83,7 @@ def test_wrong_orders(server, what, body):
     assert tab.state() == before
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(5), indirect=True)
 def test_damaged_settings_are_refused_or_taken(server, seed):
     rng = random.Random(seed)
     text = bytearray(json.dumps(random_settings(rng)).encode())

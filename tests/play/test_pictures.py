@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 
 import numpy as np
@@ -12,8 +13,10 @@ from fastmlp.play.course import Course
 from fastmlp.play.picture import REGION, UNIT, curve, findings, frame, input_pictures
 from fastmlp.play.program import model_of, samples_of
 from fastmlp.play.recipes import FEATURES, features_of
-from fastmlp.play.settings import Settings, checked
+from fastmlp.play.settings import Phase, Settings, checked
 from support.playground import random_settings
+
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def trained(settings, epoch=3):
@@ -42,18 +45,20 @@ def place_of(side, row, column):
     return -6 + (column + 0.5) * step, 6 - (row + 0.5) * step
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(15), indirect=True)
 def test_a_frame_is_what_the_network_computes(seed):
     settings = some_settings(seed)
     course, samples = trained(settings)
     model, shown = course.model, frame(course, settings, samples)
-    flat = np.concatenate([weights.ravel() for weights in model.weights])
-    assert (values(shown["weights"], "<f4") == flat).all()
-    assert (values(shown["biases"], "<f4") == np.concatenate(model.biases)).all()
-    _, gradients, biases = model.loss_and_gradients(*samples.train)
-    flat = np.concatenate([gradient.ravel() for gradient in gradients])
-    assert (values(shown["gradients"], "<f4") == flat).all()
-    assert (values(shown["bias_gradients"], "<f4") == np.concatenate(biases)).all()
+    _, gradients, bias_gradients = model.loss_and_gradients(*samples.train)
+    for name, arrays in {
+        "weights": model.weights,
+        "biases": model.biases,
+        "gradients": gradients,
+        "bias_gradients": bias_gradients,
+    }.items():
+        flat = np.concatenate([array.ravel() for array in arrays])
+        np.testing.assert_array_equal(values(shown[name], "<f4"), flat, err_msg=name)
     loss = model.evaluate(*samples.train)["loss"]
     assert shown["loss"][0] is None or abs(shown["loss"][0] - loss) <= 1e-4 * abs(loss)
     for part, share in zip((samples.train, samples.test), shown["accuracy"], strict=False):
@@ -61,7 +66,7 @@ def test_a_frame_is_what_the_network_computes(seed):
         assert share == np.mean(model.forward(part[0]).argmax(axis=1) == labels)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(15), indirect=True)
 def test_pixels_are_units_at_places_of_the_plane(seed):
     settings = some_settings(seed)
     course, samples = trained(settings)
@@ -88,6 +93,26 @@ def test_pixels_are_units_at_places_of_the_plane(seed):
             assert pixel // 64 == output.argmax() or pixel % 64 <= 1
         else:
             assert abs(pixel - (128 + 127 * np.clip(output[0], -1, 1))) <= 0.6
+
+
+@pytest.mark.parametrize("seed", range(15), indirect=True)
+def test_steps_up_to_a_divergence_have_pictures(seed):
+    """Also where an output is no finite number, which has a color of its own."""
+    settings = some_settings(seed)
+    phase = Phase(learning_rate=100, batch_size=2 * settings.phases[0].batch_size)
+    settings = settings.model_copy(update={"phases": (phase,)})
+    samples = samples_of(settings)
+    course = Course(model_of(settings), samples.train, samples.test, settings)
+    grid = np.array([place_of(REGION, row, 0) for row in range(REGION)])
+    grid = features_of(settings.features, grid)
+    for _ in range(12):
+        course.advance(course.after_steps(1), 60)
+        shown = frame(course, settings, samples)
+        regions = values(shown["region"], "u1").reshape(REGION, REGION)
+        finite = np.isfinite(course.model.forward(grid)).all(axis=1)
+        no_number = regions == (255 if settings.is_classification else 0)
+        np.testing.assert_array_equal(no_number[:, 0], ~finite)
+        json.dumps(shown, allow_nan=False)
 
 
 def test_pictures_of_inputs():

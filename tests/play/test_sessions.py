@@ -56,7 +56,7 @@ def test_a_second_stream_takes_the_place_of_the_first():
     asyncio.run(live())
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(6), indirect=True)
 def test_sessions_that_open_at_the_same_time_count(seed):
     """Tabs open in bursts and end: never are there more than allowed."""
     chance = random.Random(seed)

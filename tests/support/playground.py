@@ -137,8 +137,14 @@ def random_settings(rng: random.Random) -> dict[str, Any]:
     if settings["optimizer"] in ("sgd", "rmsprop"):
         settings["momentum"] = rng.choice([0, 0.9])
     if data == "drawn":
+        # Of a mouse, of somebody who types whole numbers, on a line, or on one point.
+        digits, width, height = rng.choice([2, 0]), rng.choice([6, 6, 0]), rng.choice([6, 6, 0])
         settings["drawn"] = [
-            {"x1": rng.uniform(-6, 6), "x2": rng.uniform(-6, 6), "label": rng.randint(0, 2)}
+            {
+                "x1": round(rng.uniform(-width, width), digits),
+                "x2": round(rng.uniform(-height, height), digits),
+                "label": rng.randint(0, 2),
+            }
             for _ in range(rng.randint(4, 60))
         ]
     return settings

@@ -1,7 +1,8 @@
 """What the playground draws of a training: pictures of all units, losses, gradients, findings.
 
-Pictures are bytes, one for each point of a grid over the plane, row by row from the top; numbers of
-weights are little-endian float32. Both are text in base64, which a browser decodes fast.
+Pictures are bytes, one for each point of a grid over the plane, row by row from the top; a byte of
+its own says that an output is no finite number, as those of a training that is about to diverge.
+Numbers of weights are little-endian float32. Both are text in base64, which a browser decodes fast.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ UNIT, REGION = 50, 100
 _MOST_OF_CURVE = 256
 _MOST_POINTS = 1_000  # on which units are examined
 _STRENGTHS = 63
-_KNOWN = ("few-epochs",)  # what whoever watches a training knows
+_NO_VALUE, _NO_CLASS = 0, 255
 
 
 def frame(course: Course, settings: Settings, samples: Samples) -> dict[str, Any]:
@@ -135,28 +136,38 @@ def input_pictures(features: tuple[str, ...]) -> str:
 
 
 def _unit_pictures(layers: Sequence[Array]) -> tuple[Array, list[float | None]]:
-    """Return a picture of each unit, 128 for 0, and the largest magnitude of each layer."""
+    """Return a picture of each unit, and the largest magnitude of each layer."""
     pictures: list[Array] = [np.empty(0)]
     tops: list[float | None] = []
     for outputs in layers:
         top = float(np.abs(outputs).max())
         tops.append(short(top))
-        scaled = outputs.T / top if np.isfinite(top) and top > 0 else np.zeros_like(outputs.T)
-        pictures.append(np.rint(128 + 127 * scaled).ravel())
+        pictures.append(_values(outputs.T, top).ravel())
     return np.concatenate(pictures), tops
+
+
+def _values(outputs: Array, top: float) -> Array:
+    """Return bytes of values: 128 for 0, 1 and 255 for the ends of the range up to `top`."""
+    if not 0 < top < np.inf:
+        top = 1.0
+    finite = np.isfinite(outputs)
+    shares = np.clip(np.where(finite, outputs, 0) / top, -1, 1)
+    return np.where(finite, np.rint(128 + 127 * shares), _NO_VALUE)
 
 
 def _region(course: Course, settings: Settings) -> Array:
     """Return the picture of the output: values, or 64 times the class plus how clear it is."""
     outputs = course.model.forward(_inputs(settings.features, REGION)).astype(np.float64)
     if not settings.is_classification:
-        return np.rint(128 + 127 * np.clip(outputs[:, 0], -1, 1))
+        return _values(outputs[:, 0], 1.0)
+    finite = np.isfinite(outputs).all(axis=1)
+    outputs = np.where(finite[:, None], outputs, 0)
     if settings.loss == "softmax_cross_entropy":
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         outputs /= outputs.sum(axis=1, keepdims=True)
     ordered = np.sort(outputs, axis=1)
     lead = np.clip(ordered[:, -1] - ordered[:, -2], 0, 1)
-    return 64 * _winners(outputs) + np.rint(_STRENGTHS * lead)
+    return np.where(finite, 64 * _winners(outputs) + np.rint(_STRENGTHS * lead), _NO_CLASS)
 
 
 def _idle(course: Course, x: Array) -> tuple[list[int], list[int]]:

@@ -259,8 +259,16 @@ def _call(name: str, positional: list[str], arguments: Mapping[str, Any]) -> str
     return f"{name}({', '.join(parts)})"
 
 
-def command(settings: Settings, epoch: int, step: int) -> tuple[str, str]:
+def command(settings: Settings, samples: Samples, epoch: int, step: int) -> tuple[str, str]:
     """Return a command line with the result of the page, or why there is none.
+
+    Parameters
+    ----------
+    settings : Settings
+    samples : Samples
+        Those of the settings.
+    epoch, step : int
+        Completed epochs, and completed steps of the next one.
 
     Returns
     -------
@@ -273,6 +281,10 @@ def command(settings: Settings, epoch: int, step: int) -> tuple[str, str]:
         return "", "The command trains whole epochs: press Epoch to complete one."
     if _is_one_hot(settings):
         return "", "The command takes classes for cross-entropy and hinge alone."
+    if len(np.unique(samples.labels[: samples.trained])) < settings.classes:
+        return "", "The command knows the classes of train.csv alone, which has no point of one."
+    if (np.ptp(samples.train[0], axis=0) == 0).any():
+        return "", "The command leaves out a feature that is the same in all rows of train.csv."
     phase = settings.phases[0]
     options: dict[str, Any] = {
         "test": "test.csv", "target": "y", "validation-fraction": 0, "architecture": "mlp",

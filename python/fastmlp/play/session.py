@@ -221,7 +221,7 @@ class Playground(Session):
         return {"findings": findings(self.course)}
 
     def _code(self) -> dict[str, Any]:
-        line, reason = command(self.settings, *self.course.place)
+        line, reason = command(self.settings, self.samples, *self.course.place)
         text = program(self.settings, *self.course.place)
         return {"python": text, "command": line, "reason": reason}
 

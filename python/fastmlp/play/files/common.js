@@ -26,6 +26,20 @@ const posted = (body) => ({
   body: JSON.stringify(body),
 });
 
+// The page tells of the last action alone: the answer to an earlier one comes too late.
+let actions = 0;
+
+function newAction() {
+  actions += 1;
+  tell("problem", "");
+  return actions;
+}
+
+export function refuse(text) {
+  newAction();
+  tell("problem", text);
+}
+
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 // A session of this tab. It outlives the server: another one gets the settings and the place of
@@ -41,6 +55,7 @@ export class Session {
     this.pending = 0; // settings that are on their way
     this.place = { epoch: 0, step: 0 };
     this.speed = null;
+    this.openings = 0;
     addEventListener("pagehide", () => this.end());
     addEventListener("pageshow", (event) => {
       if (event.persisted) this.open(this.settings, this.place);
@@ -54,6 +69,8 @@ export class Session {
 
   async open(settings, place) {
     this.end();
+    this.openings += 1;
+    const opening = this.openings;
     const query = new URLSearchParams(place);
     const slow = setTimeout(() => tell("connection", "The server prepares the data."), 800);
     let answer;
@@ -62,11 +79,12 @@ export class Session {
     } finally {
       clearTimeout(slow);
     }
+    if (opening !== this.openings) return endOf(answer.session); // another one began meanwhile
     this.name = answer.session;
     this.settings = this.confirmed = settings;
     this.version = this.confirmedVersion = 0;
     this.place = place;
-    if (this.speed) await this.send("order", { order: "speed", speed: this.speed });
+    if (this.speed) await this.sendUnasked("order", { order: "speed", speed: this.speed });
     this.listen();
   }
 
@@ -123,29 +141,37 @@ export class Session {
       if (error.status !== 404) throw error;
       const wasPlaying = this.isPlaying;
       await this.open(this.settings, this.place);
-      if (wasPlaying) await this.send("order", { order: "play" });
+      if (wasPlaying) await this.sendUnasked("order", { order: "play" });
     }
   }
 
   path(what) {
-    return `/sessions/${this.name}/${what}`;
+    return pathOf(this.name, what);
   }
 
   // Sends one after the other; returns the answer, or null after telling why there is none.
   send(what, body) {
-    const sent = this.last.then(() => this.post(what, body));
+    const action = newAction();
+    return this.queue(what, body, (text) => { if (action === actions) tell("problem", text); });
+  }
+
+  // Sends what is no action of a person.
+  sendUnasked(what, body) {
+    return this.queue(what, body, () => {});
+  }
+
+  queue(what, body, onProblem) {
+    const sent = this.last.then(() => this.post(what, body, onProblem));
     this.last = sent;
     return sent;
   }
 
-  async post(what, body) {
+  async post(what, body, onProblem) {
     try {
-      const answer = await ask(this.path(what), posted(body));
-      tell("problem", "");
-      return answer;
+      return await ask(this.path(what), posted(body));
     } catch (error) {
       // After an end of the session `findAgain` opens another one.
-      if (error.status !== 404) tell("problem", error.status ? error.message : "The server does not answer.");
+      if (error.status !== 404) onProblem(error.status ? error.message : "The server does not answer.");
       return null;
     }
   }
@@ -185,9 +211,15 @@ export class Session {
   end() {
     if (!this.name) return;
     this.rest();
-    fetch(this.path("end"), { ...posted({}), keepalive: true }).catch(() => {});
+    endOf(this.name);
     this.name = null;
   }
+}
+
+const pathOf = (name, what) => `/sessions/${name}/${what}`;
+
+function endOf(name) {
+  fetch(pathOf(name, "end"), { ...posted({}), keepalive: true }).catch(() => {});
 }
 
 export function tell(id, text) {
@@ -228,14 +260,15 @@ function readColors() {
   colors.regions = new Uint32Array(256);
   for (let value = 0; value < 256; value += 1) {
     const share = 0.06 + 0.4 * ((value & 63) / 63);
-    const main = colors.classes[value >> 6] ?? colors.soft;
-    colors.regions[value] = packed(mixed(colors.paper, main, share));
+    const main = colors.classes[value >> 6];
+    colors.regions[value] = packed(main ? mixed(colors.paper, main, share) : colors.soft);
   }
 }
 
 // From the color of A over that of the paper to the color of B, which has a share of it at the ends.
 function rampUpTo(most) {
   return Uint32Array.from({ length: 256 }, (_, value) => {
+    if (value === 0) return packed(colors.soft); // no finite number
     const share = most * Math.min(1, Math.abs(value - 128) / 127);
     return packed(mixed(colors.paper, value < 128 ? colors.a : colors.b, share));
   });
@@ -351,14 +384,19 @@ export function show(name, value) {
   if (field.value !== String(value)) field.value = value;
 }
 
-export function connectSettings(session) {
-  const listen = (name, read) => byId(name).addEventListener("change", (event) => {
-    if (event.target.type === "number" && !(event.target.value !== "" && event.target.checkValidity())) {
-      tell("problem", `${name.replaceAll("_", " ")}: ${event.target.validationMessage || "must be a number"}`);
+// Begins anew with what `read` makes of a field, each time it is changed.
+export function connectField(session, name, read) {
+  byId(name).addEventListener("change", ({ target: field }) => {
+    if (field.type === "number" && !(field.value !== "" && field.checkValidity())) {
+      refuse(`${name.replaceAll("_", " ")}: ${field.validationMessage || "must be a number"}`);
       return;
     }
-    session.change(read(event.target));
+    session.change(read(field));
   });
+}
+
+export function connectSettings(session) {
+  const listen = (name, read) => connectField(session, name, read);
   listen("activation", (field) => ({ activation: field.value }));
   listen("dropout", (field) => ({ dropout: Number(field.value) }));
   listen("momentum", (field) => ({ momentum: Number(field.value) }));
@@ -373,7 +411,7 @@ export function connectSettings(session) {
   for (const name of TUNED) {
     byId(name).addEventListener("change", (event) => {
       const value = event.target.valueAsNumber;
-      if (Number.isNaN(value)) tell("problem", `${name.replaceAll("_", " ")}: must be a number`);
+      if (Number.isNaN(value)) refuse(`${name.replaceAll("_", " ")}: must be a number`);
       else session.tune({ [name]: value });
     });
   }
@@ -492,11 +530,11 @@ export function openAddress(session, show = () => {}) {
     } catch (error) {
       if (error.status !== 422) {
         tell("connection", "");
-        tell("problem", `${error.message} Reload this page to try again.`);
+        refuse(`${error.message} Reload this page to try again.`);
         return;
       }
       await session.open(facts.defaults, { epoch: 0, step: 0 });
-      tell("problem", `The address is wrong, so this page begins with its usual settings. ${error.message}`);
+      refuse(`The address is wrong, so this page begins with its usual settings. ${error.message}`);
     }
   };
   addEventListener("hashchange", open);

@@ -2,7 +2,7 @@
 
 import {
   Address, Code, Session, Speaker, addressOf, byId, colors, connectRun, connectSettings, decoded,
-  onColors, openAddress, paint, percent, show, showLosses, showSettings, spokenLosses, tell,
+  onColors, openAddress, paint, percent, refuse, show, showLosses, showSettings, spokenLosses,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
 
@@ -23,7 +23,7 @@ connectSettings(session);
 byId("hidden").addEventListener("change", (event) => {
   const field = event.target;
   if (field.value !== "" && field.checkValidity()) session.change({ hidden: field.value.split(",").map(Number) });
-  else tell("problem", "hidden units: one to three widths from 2 to 128, such as 32, 16");
+  else refuse("hidden units: one to three widths from 2 to 128, such as 32, 16");
 });
 
 // ---------------------------------------------------------------- the board
@@ -96,7 +96,7 @@ async function ask(question) {
   while (waiting) {
     asked = waiting;
     waiting = null;
-    await session.send("look", asked);
+    await session.sendUnasked("look", asked);
   }
   isAsking = false;
 }
@@ -104,7 +104,7 @@ async function ask(question) {
 function showImage() {
   const field = byId("test-image");
   if (field.value === "" || !field.checkValidity()) {
-    tell("problem", "test image: must be a number from 0 to 9999");
+    refuse("test image: must be a number from 0 to 9999");
     return;
   }
   awaitsImage = true;

@@ -1,8 +1,8 @@
 // The page of the plane: controls, drawings and the session.
 
 import {
-  Address, Code, Session, Speaker, addressOf, byId, connectRun, connectSettings, copy,
-  decoded, facts, onColors, show, showLosses, showSettings, openAddress, spokenLosses, tell,
+  Address, Code, Session, Speaker, addressOf, byId, connectField, connectRun, connectSettings, copy,
+  decoded, facts, onColors, openAddress, refuse, show, showLosses, showSettings, spokenLosses,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
 import { Network } from "/files/network.js";
@@ -22,7 +22,7 @@ const network = new Network({
   onFeatures: (changed) => {
     const features = changed(session.settings.features);
     if (features.length) session.change({ features });
-    else tell("problem", "The network needs an input: choose another one before this one is left out.");
+    else refuse("The network needs an input: choose another one before this one is left out.");
   },
   onHidden: (changed) => session.change({ hidden: changed(session.settings.hidden) }),
   onLook: drawPlane,
@@ -42,10 +42,8 @@ byId("data").addEventListener("change", (event) => {
   if (data === "drawn" && session.settings.drawn.length < 4) part.drawn = FIRST_POINTS;
   session.change(part);
 });
-byId("loss").addEventListener("change", (event) => session.change({ loss: event.target.value }));
-byId("data_seed").addEventListener("change", (event) => {
-  if (event.target.checkValidity()) session.change({ data_seed: event.target.valueAsNumber });
-});
+connectField(session, "loss", (field) => ({ loss: field.value }));
+connectField(session, "data_seed", (field) => ({ data_seed: field.valueAsNumber }));
 for (const name of ["samples", "noise", "share"]) {
   const field = byId(name);
   field.addEventListener("input", () => showRange(name));
@@ -77,11 +75,11 @@ function setPoints(points) {
 byId("add-point").addEventListener("click", () => {
   const [x1, x2] = ["point-x1", "point-x2"].map((id) => byId(id).valueAsNumber);
   if ([x1, x2].every((value) => Math.abs(value) <= 6)) addPoint({ x1, x2 });
-  else tell("problem", "A point needs two numbers from -6 to 6.");
+  else refuse("A point needs two numbers from -6 to 6.");
 });
 byId("undo-point").addEventListener("click", () => {
   if (session.settings.drawn.length > 4) setPoints(session.settings.drawn.slice(0, -1));
-  else tell("problem", "Four points must stay.");
+  else refuse("Four points must stay.");
 });
 byId("clear-points").addEventListener("click", () => setPoints(FIRST_POINTS));
 
