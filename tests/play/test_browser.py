@@ -554,6 +554,53 @@ def test_an_address_that_is_edited_opens(page):
 # ---------------------------------------------------------------- everybody
 
 
+@contextmanager
+def held(page, pattern):
+    """Hold the first request to a path, until the block ends."""
+    waiting = []
+
+    def hold(route):
+        if waiting:
+            route.continue_()
+        else:
+            waiting.append(route)
+
+    page.route(pattern, hold)
+    yield waiting
+    waiting[0].continue_()
+    page.unroute(pattern)
+
+
+def test_a_late_answer_keeps_the_message_of_a_later_action(page):
+    with held(page, "**/settings") as waiting:
+        page.select_option("#activation", "relu")  # which will be accepted
+        wait_for(page, waiting)
+        page.locator("#batch_size").fill("")
+        page.locator("#batch_size").press("Enter")
+        assert "must be a number" in text(page, "problem")
+    until(page, "location.hash.includes('activation=relu')")
+    assert "must be a number" in text(page, "problem")
+
+
+def test_the_later_of_two_addresses_opens(page):
+    with held(page, "**/sessions/playground*") as waiting:
+        page.evaluate("location.hash = 'data=xor'")
+        wait_for(page, waiting)
+        page.evaluate("location.hash = 'data=moons'")
+        until(page, "document.querySelector('#data').value === 'moons'")
+    page.wait_for_timeout(700)
+    assert page.locator("#data").input_value() == "moons"
+    assert address(page)["data"] == "moons"
+
+
+def wait_for(page, requests):
+    for _ in range(100):
+        if requests:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("there was no request")
+
+
 def violations(page):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
     result = axe.Axe().run(page)
