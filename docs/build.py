@@ -23,7 +23,16 @@ import fastmlp
 DOCS = Path(__file__).parent
 BUILD = DOCS.parent / "build"
 LANGUAGES = ("en", "zh_CN")
-TRANSLATED = ("index.md", "start.md", "gallery/*.md")  # whose sentences every language must have
+TRANSLATED = (  # whose sentences every language must have
+    "index.md",
+    "start.md",
+    "guide.md",
+    "gallery/*.md",
+    "playground.md",
+    "reference/index.md",
+    "how-it-works.md",
+    "evaluation.md",
+)
 # What a browser would load from elsewhere.
 _FOREIGN = re.compile(
     r"<(?:script|img|iframe|source|video|audio|object|embed)\b[^>]*?\b(?:src|srcset|data)="
