@@ -398,7 +398,7 @@ def activation_functions(
     ax = styled_axes(ax)
     z = np.linspace(low, high, _ACTIVATION_POINTS)
     for index, activation in enumerate(chosen):
-        look = line_look(index, points=_ACTIVATION_POINTS)
+        look = line_look(index, points=_ACTIVATION_POINTS) | {"marker": "none"}
         ax.plot(
             z,
             _activation_curve(activation, z, derivative),

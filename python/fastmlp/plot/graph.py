@@ -27,7 +27,7 @@ _MOST_LABELS = 32  # labeled connections between two layers
 # All lengths are inches.
 _COLUMN_WIDTH = 2.2
 _ROW_HEIGHT = 1.15
-_RADIUS = 0.36
+_RADIUS = 0.38
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.62, 0.36
 _LABEL_DISTANCE = 1.05  # distance from the column on the left
 _MARGIN = 0.75
@@ -218,7 +218,7 @@ def computational_graph(
     _write_captions(pen, plan, model, numbers, y)
     pen.finish(
         "bold: value or weight; b: bias; ∂: derivative of the loss by it\n"
-        "blue, solid: weight ≥ 0; red, dashed: weight < 0"
+        "blue, solid: weight ≥ 0; orange, dashed: weight < 0"
     )
     add_title(ax, title, FORWARD_AND_BACK)
     return ax

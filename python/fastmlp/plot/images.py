@@ -19,6 +19,7 @@ from fastmlp.plot.style import (
     ink,
     plain,
     short_number,
+    signed_colors,
     size_in_points,
     styled_axes,
 )
@@ -255,8 +256,8 @@ def weight_templates(
     Returns
     -------
     Axes
-        Axes with one image, the grid. All units have the same scale, symmetric around 0: red is
-        positive, blue negative. With three channels 0 is gray.
+        Axes with one image, the grid. All units have the same scale, symmetric around 0: blue
+        is positive, orange negative. With three channels 0 is gray.
 
     Raises
     ------
@@ -316,5 +317,7 @@ def _chosen_units(units: Sequence[int] | None, count: int) -> list[int]:
 
 
 def _draw_signed(ax: Axes, whole: Floats, limit: float) -> None:
-    image = ax.imshow(whole, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    image = ax.imshow(
+        whole, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest"
+    )
     add_color_bar(ax, image, "weight")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.typing import ColorType
 
@@ -203,6 +204,13 @@ def mixed_with_white(index: int, share: float) -> tuple[float, float, float]:
     return share + (1 - share) * red, share + (1 - share) * green, share + (1 - share) * blue
 
 
+def signed_colors() -> Colormap:
+    """Return the colors of numbers around 0: blue is positive, orange negative, as in graphs."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("signed", [OKABE_ITO[1], "#F7F7F7", OKABE_ITO[0]])
+
+
 def plain(value: object, longest: float = 28) -> str:
     """Return text on one line, as wide as `longest` letters, that matplotlib shows literally."""
     text = shortened(readable(" ".join(str(value).split())), longest)
@@ -247,6 +255,12 @@ def add_legend(ax: Axes, **options: Any) -> None:
             "frameon": STYLE["legend.frameon"],
         }
         ax.legend(**(look | options))
+
+
+def add_legend_below(ax: Axes) -> None:
+    """Add a legend in rows below the axes, where it covers no data."""
+    entries = len(ax.get_legend_handles_labels()[0])
+    add_legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=min(max(entries, 1), 3))
 
 
 def add_note(ax: Axes, text: str) -> None:

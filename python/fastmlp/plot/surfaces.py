@@ -20,7 +20,7 @@ from fastmlp.plot.style import (
     INK,
     OKABE_ITO,
     add_color_bar,
-    add_legend,
+    add_legend_below,
     add_title,
     line_look,
     plain,
@@ -432,7 +432,7 @@ def loss_surface(
         _draw_path(ax, path, name, index)
     ax.set(xlim=ends[0], ylim=ends[1], xlabel=plain(names[0]), ylabel=plain(names[1]))
     add_title(ax, title, "Loss over two parameters" if not checked else "Descent on a loss surface")
-    add_legend(ax, loc="upper right", frameon=True, labelcolor=INK, facecolor="white")
+    add_legend_below(ax)
     return ax
 
 

@@ -305,7 +305,9 @@ def weight_templates(
     )
     some = _some(len(units), len(norms))
     shown = f"Weights of {some} units of the first layer as images, by falling norm"
-    signs = "gray is 0" if len(image_shape) == 3 else "red inputs raise a unit, blue ones lower it"
+    signs = "blue inputs raise a unit, orange ones lower it"
+    if len(image_shape) == 3:
+        signs = "gray is 0"
     caption = f"{shown}; {signs}."
     return Picture("weight_templates", caption, shown, plot.svg(axes), wide=True)
 
