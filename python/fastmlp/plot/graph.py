@@ -311,7 +311,7 @@ def _draw_nodes(pen: Pen, plan: _Plan, numbers: Backpropagation, names: list[lis
         for row, value in enumerate(values):
             x, y = place = plan.place(column, row)
             pen.ax.add_patch(Circle(place, _RADIUS, **look))
-            pen.pair(place, float(value), float(numbers.gradients[column][row]))
+            pen.pair(place, float(value), float(numbers.gradients[column][row]), size=0.95)
             pen.beside((x, y + _RADIUS + 0.1), names[column][row])
             if column > 0:
                 bias = short_number(float(numbers.biases[column - 1][row]))

@@ -75,6 +75,7 @@ _SHOWN: WeakSet[Figure] = WeakSet()  # figures that pyplot shows
 
 _MOST_POINTS_AS_VECTORS = 2000
 _LONGEST_LEGEND_INSIDE = 7
+_LETTERS_OF_A_LINE, _LETTERS_BELOW = 7, 75  # room of a legend's line and of the axes
 BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
 """Options that place a legend to the right of the axes."""
 
@@ -258,9 +259,11 @@ def add_legend(ax: Axes, **options: Any) -> None:
 
 
 def add_legend_below(ax: Axes) -> None:
-    """Add a legend in rows below the axes, where it covers no data."""
-    entries = len(ax.get_legend_handles_labels()[0])
-    add_legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=min(max(entries, 1), 3))
+    """Add a legend below the axes, where it covers no data: in one row if that has room."""
+    labels = ax.get_legend_handles_labels()[1]
+    in_a_row = sum(len(label) + _LETTERS_OF_A_LINE for label in labels) <= _LETTERS_BELOW
+    columns = max(len(labels), 1) if in_a_row else 2
+    add_legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns)
 
 
 def add_note(ax: Axes, text: str) -> None:
