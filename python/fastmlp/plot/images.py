@@ -317,7 +317,5 @@ def _chosen_units(units: Sequence[int] | None, count: int) -> list[int]:
 
 
 def _draw_signed(ax: Axes, whole: Floats, limit: float) -> None:
-    image = ax.imshow(
-        whole, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest"
-    )
+    image = ax.imshow(whole, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest")
     add_color_bar(ax, image, "weight")
