@@ -30,7 +30,7 @@ def test_roc_curve_goes_through_its_points():
 def test_precision_is_drawn_over_recall_in_order():
     ax = plot.precision_recall_curve([0.5, 0.8, 1.0], [1.0, 0.6, 0.0], share=0.5)
     np.testing.assert_array_equal(drawn(ax, "model"), [[0, 1], [0.6, 0.8], [1, 0.5]])
-    np.testing.assert_array_equal(drawn(ax, "knows nothing")[:, 1], [0.5, 0.5])
+    np.testing.assert_array_equal(drawn(ax, "chance")[:, 1], [0.5, 0.5])
 
 
 def test_calibration_leaves_out_empty_bins():

@@ -66,7 +66,7 @@ def roc_curve(
     >>> from fastmlp import plot
     >>> ax = plot.roc_curve([0.0, 0.0, 1.0], [0.0, 0.5, 1.0], area=0.75)
     >>> [line.get_label() for line in ax.get_lines()]
-    ['model: area 0.750', 'knows nothing: area 0.5']
+    ['model: area 0.750', 'chance: area 0.5']
     """
     x, y = _pair("false_positive_rates", false_positive_rates,
                  "true_positive_rates", true_positive_rates)  # fmt: skip
@@ -74,9 +74,9 @@ def roc_curve(
     label = "model" if area is None else f"model: area {area:.3f}"
     ax.plot(*_thinned(x, y), color=OKABE_ITO[0], linewidth=STYLE["lines.linewidth"], label=label)
     ax.plot((0, 1), (0, 1), color=INK, linewidth=1.0, linestyle="--",
-            label="knows nothing: area 0.5")  # fmt: skip
-    ax.set_xlabel("false positives among the negatives (%)")
-    ax.set_ylabel("true positives among the positives (%)")
+            label="chance: area 0.5")  # fmt: skip
+    ax.set_xlabel("false positive rate (%)")
+    ax.set_ylabel("true positive rate (%)")
     add_title(ax, title, "ROC curve")
     add_legend(ax, loc="lower right")
     return ax
@@ -126,7 +126,7 @@ def precision_recall_curve(
             linewidth=STYLE["lines.linewidth"], label="model")  # fmt: skip
     if share is not None:
         ax.axhline(share, color=INK, linewidth=1.0, linestyle="--",
-                   label=f"knows nothing: {100 * share:.1f} %")  # fmt: skip
+                   label=f"chance: {100 * share:.1f} %")  # fmt: skip
     ax.set_xlabel("recall (%)")
     ax.set_ylabel("precision (%)")
     add_title(ax, title, "Precision and recall")
@@ -180,11 +180,11 @@ def calibration_curve(
         share = heights / max(float(heights.sum()), 1e-300)
         ax.bar(x, 0.25 * share / max(float(share.max()), 1e-300), width=0.05, color=OKABE_ITO[5],
                label="samples", zorder=1)  # fmt: skip
-    ax.plot((0, 1), (0, 1), color=INK, linewidth=1.0, linestyle="--", label="right")
+    ax.plot((0, 1), (0, 1), color=INK, linewidth=1.0, linestyle="--", label="perfect")
     ax.plot(x, y, color=OKABE_ITO[0], linewidth=STYLE["lines.linewidth"], marker="o",
             markersize=STYLE["lines.markersize"], label="model")  # fmt: skip
     ax.set_xlabel("predicted probability (%)")
-    ax.set_ylabel("share that is so (%)")
+    ax.set_ylabel("observed frequency (%)")
     add_title(ax, title, "Calibration")
     add_legend(ax, loc="upper left")
     return ax
