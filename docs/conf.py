@@ -28,9 +28,13 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "chinese_search",
+    "languages",
     "mathml",
     "notebooks",
+    "pictures",
     "reference",
+    "shell_cells",
     "sphinx_copybutton",
     "sphinx_design",
 ]

@@ -16,6 +16,7 @@ FOLDER = "notebooks"
 _FOLDED = re.compile(
     r"^:::\{admonition\} (.+)\n:collapsible: closed\n\n(.+?)\n:::$", re.MULTILINE | re.DOTALL
 )
+_CAPTION = re.compile(r"^:::\{caption\}\n(.+?)\n:::$", re.MULTILINE | re.DOTALL)
 
 
 def is_notebook(source: Path) -> bool:
@@ -33,8 +34,9 @@ def _translated(text: str, messages: dict[str, str]) -> str:
     return text
 
 
-def _unfolded(text: str) -> str:
-    """Write answers that unfold in the way of plain Markdown."""
+def _plain(text: str) -> str:
+    """Write answers that unfold, and captions, in the way of plain Markdown."""
+    text = _CAPTION.sub(r"\1", text)
     return _FOLDED.sub(r"<details>\n<summary>\1</summary>\n\n\2\n\n</details>", text)
 
 
@@ -56,7 +58,7 @@ def _write(app: Sphinx, error: Exception | None) -> None:
         messages = _messages(app, docname)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = _unfolded(_translated(cell.source, messages))
+                cell.source = _plain(_translated(cell.source, messages))
         path = Path(app.outdir, FOLDER, f"{docname}.ipynb")
         path.parent.mkdir(parents=True, exist_ok=True)
         jupytext.write(notebook, path)
