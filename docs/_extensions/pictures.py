@@ -55,14 +55,14 @@ def _complete(
         return token[0]
 
     def picture(token: re.Match[str]) -> str:
-        text = token["text"]
+        text, name = token["text"], html.unescape(token["name"])
         if text == token["address"]:  # of a cell
-            if caption is None:
-                _log.warning("%s: the picture of a cell has no caption", pagename)
             text = html.escape(caption or "")
+        if not text:
+            _log.warning("%s: the picture %s has no words: add a caption", pagename, name)
         size, kind = "", "picture"
-        if not token["name"].endswith(".svg"):
-            with Image.open(Path(app.srcdir, sources[html.unescape(token["name"])])) as image:
+        if not name.endswith(".svg"):
+            with Image.open(Path(app.srcdir, sources[name])) as image:
                 size = ' width="{}" height="{}"'.format(*image.size)
                 if image.width > _WIDE:
                     kind = "picture wide"

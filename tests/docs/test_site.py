@@ -131,23 +131,23 @@ def test_a_missing_translation_is_found(tmp_path, monkeypatch):
 # ---------------------------------------------------------------- a build ends at a fault
 
 
-def built(folder, index, cells_cache):
-    """Build a site of one page; return the exit code and what was printed."""
+def built(folder, **pages):
+    """Build a site of some pages without a reference; return the exit code and what was said."""
+    for extra in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
+        pytest.importorskip(extra)
     for name in ("conf.py", "_kernel.py"):
         shutil.copy(DOCS / name, folder)
     for name in ("_extensions", "_templates", "_static"):
         shutil.copytree(DOCS / name, folder / name, dirs_exist_ok=True)
-    shutil.copytree(
-        DOCS / "reference", folder / "reference", ignore=shutil.ignore_patterns("generated")
-    )
-    (folder / "index.md").write_text(index, encoding="utf-8")
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     python = Path(sys.executable)
     done = subprocess.run(
         [python, "-m", "sphinx", "-b", "html", "--quiet", "--fail-on-warning", "--keep-going",
-         "-D", "autosummary_generate=0", folder, folder / "built"],
+         "-D", "extensions=" + ",".join(EXTENSIONS), folder, folder / "built"],
         capture_output=True, text=True, check=False, cwd=folder,
         env=os.environ | {
-            "SITE_CELLS": str(cells_cache), "PYTHONSTARTUP": str(folder / "_kernel.py"),
+            "SITE_CELLS": str(folder / "cells"), "PYTHONSTARTUP": str(folder / "_kernel.py"),
             "IPYTHONDIR": str(folder / "ipython"), "NO_COLOR": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         },
@@ -155,6 +155,10 @@ def built(folder, index, cells_cache):
     return done.returncode, done.stdout + done.stderr
 
 
+EXTENSIONS = (
+    "myst_nb", "chinese_search", "languages", "mathml", "notebooks", "pictures", "shell_cells",
+    "sphinx_copybutton", "sphinx_design",
+)  # fmt: skip
 PAGE = """---
 file_format: mystnb
 kernelspec:
@@ -170,27 +174,68 @@ kernelspec:
 """
 
 
+PICTURE = "from IPython.display import Image\nImage(r'{}')"
+CAPTION = "\n:::{caption}\nA white <square>.\n:::\n"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A cell that shows a picture of 700 x 2 pixels."""
+    pillow = pytest.importorskip("PIL.Image")
+    path = tmp_path / "white.png"
+    pillow.new("RGB", (700, 2), "white").save(path)
+    return PAGE % PICTURE.format(path)
+
+
+def test_a_page_without_a_fault_is_built(tmp_path, picture):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    text = picture + CAPTION + "\n```{code-cell}\n!echo one \\\n  two\n```\n\n$x^2$\n"
+    code, said = built(docs, index=text)
+    assert code == 0, said
+    page = (docs / "built" / "index.html").read_text(encoding="utf-8")
+    found = re.search(r'<a class="picture wide" href="([^"]+)"><img ([^>]+)/></a>', page)
+    assert found, page
+    assert 'alt="A white &lt;square&gt;."' in found[2]
+    assert 'width="700" height="2"' in found[2]
+    assert (docs / "built" / found[1]).is_file()
+    code = re.sub("<[^>]+>", "", page[page.index("highlight-bash") :])
+    assert re.search(r"echo\s+one \\\s+two\s+one two", code)
+    assert "!echo" not in page
+
+
 @pytest.mark.parametrize("source", ["1 / 0", "!exit 3", "!false | cat"])
 def test_a_cell_that_fails_ends_the_build(source, tmp_path):
-    for extra in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
-        pytest.importorskip(extra)
-    code, said = built(tmp_path, PAGE % source, tmp_path / "cells")
+    code, said = built(tmp_path, index=PAGE % source)
     assert code != 0
     assert "CellExecutionError" in said, said
 
 
 def test_broken_links_and_anchors_end_the_build(tmp_path):
-    for extra in ("sphinx", "myst_nb", "pydata_sphinx_theme"):
-        pytest.importorskip(extra)
-    index = (
-        "# A page\n\n[gone](gone.md) [no heading](#nowhere) [elsewhere](reference/index.md#no)\n"
+    code, said = built(
+        tmp_path,
+        index="# A page\n\n```{toctree}\nother\n```\n\n"
+        "[gone](gone.md) [no heading](#nowhere) [elsewhere](other.md#no)\n",
+        other="# Another\n",
     )
-    docs = tmp_path / "docs"
-    docs.mkdir()
-    code, said = built(docs, index, tmp_path / "cells")
     assert code != 0
     for fault in ("gone.md", "nowhere", "'no'"):
         assert fault in said, said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{picture}", "{picture}{caption}{picture}", "# A\n\n![](white.png)\n",
+     "# A\n\n```{{image}} white.png\n```\n"],
+)  # fmt: skip
+def test_a_picture_without_words_ends_the_build(tmp_path, picture, text):
+    cell = picture[picture.index("# A page") :]
+    source = text.format(picture=cell, caption=CAPTION)
+    if "{code-cell}" in source:
+        source = picture[: picture.index("# A page")] + source
+    code, said = built(tmp_path, index=source)
+    assert code != 0
+    assert "has no words: add a caption" in said, said
 
 
 def test_a_name_without_a_page_or_a_docstring_is_told(tmp_path, monkeypatch, caplog):
