@@ -175,7 +175,7 @@ kernelspec:
 
 
 PICTURE = "from IPython.display import Image\nImage(r'{}')"
-CAPTION = "\n:::{caption}\nA white <square>.\n:::\n"
+CAPTION = "\n:::{caption}\nA white square & no more.\n:::\n"
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     page = (docs / "built" / "index.html").read_text(encoding="utf-8")
     found = re.search(r'<a class="picture wide" href="([^"]+)"><img ([^>]+)/></a>', page)
     assert found, page
-    assert 'alt="A white &lt;square&gt;."' in found[2]
+    assert 'alt="A white square &amp; no more."' in found[2]
     assert 'width="700" height="2"' in found[2]
     assert (docs / "built" / found[1]).is_file()
     code = re.sub("<[^>]+>", "", page[page.index("highlight-bash") :])

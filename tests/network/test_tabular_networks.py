@@ -225,8 +225,9 @@ def _recorded(case):
 
 
 def _two_parameters(model):
-    name, values = next(iter(model.parameters().items()))
-    return [(name, np.unravel_index(place, values.shape)) for place in (0, values.size - 1)]
+    parameters = list(model.parameters().items())
+    (first, values), (last, _) = parameters[0], parameters[-1]
+    return (first, (0,) * values.ndim), (last, np.subtract(parameters[-1][1].shape, 1))
 
 
 def _takes_model(function):
