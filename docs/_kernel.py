@@ -1,13 +1,37 @@
-"""What the kernel of each page begins with: a command that fails is an error, as in a script."""
+"""What the kernel of each page begins with.
+
+A command that fails is an error, as in a script. Folders of the computer that makes the site have
+names that mean something to a reader.
+"""
 
 
 def _begin() -> None:
+    import re
     import subprocess
     import sys
+    from pathlib import Path
 
     from IPython import get_ipython
 
     shell = get_ipython()
+    folders = {str(Path.cwd()): "~/study", sys.prefix: "~/study/.venv", str(Path.home()): "~"}
+    folder = re.compile("|".join(map(re.escape, folders)))
+    cell = re.compile(r"/tmp/ipykernel_\d+/\d+\.py:\d+")
+
+    class Shown:
+        """A stream in whose text such folders are replaced."""
+
+        def __init__(self, stream) -> None:
+            self._stream = stream
+
+        def write(self, text: str) -> int:
+            text = cell.sub("<cell>", folder.sub(lambda found: folders[found[0]], text))
+            return self._stream.write(text)
+
+        def __getattr__(self, name: str):
+            return getattr(self._stream, name)
+
+    sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
 
     class CommandFailed(Exception):
         """A command ended with another code than 0; it has said why."""

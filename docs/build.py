@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import html
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 from babel.messages.pofile import read_po
 
@@ -42,6 +44,9 @@ _FOREIGN = re.compile(
     r"|(?:url\(|@import)\s*[\"']?\s*((?:https?:)?//[^\"'\s)>]+)",
     re.IGNORECASE,
 )
+_LINK = re.compile(r"<(?:a|link)\b[^>]*?\bhref=[\"']([^\"']*)[\"']")
+_ANCHOR = re.compile(r"\b(?:id|name)=[\"']([^\"']+)[\"']")
+_OURS = re.compile(r"https://github\.com/fastmlp/fastmlp/(?:blob|tree|raw)/main/([^?#]+)")
 
 
 def main() -> None:
@@ -72,6 +77,8 @@ def main() -> None:
             f'<a href="{target}index.html">fastmlp</a>\n',
             encoding="utf-8",
         )
+    if arguments.short is None:  # else the pages of other languages are missing
+        stop("links lead nowhere", broken(site))
     print(site / "index.html")
 
 
@@ -120,6 +127,33 @@ def foreign(site: Path) -> list[str]:
         if path.suffix in (".html", ".css", ".svg")
         for found in _FOREIGN.findall(path.read_text(encoding="utf-8"))
     ]
+
+
+def broken(site: Path) -> list[str]:
+    """Return links to files, anchors and parts of the repository that are not there."""
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for path in sorted(site.rglob("*.html"))
+        if "_static" not in path.parts  # templates of the theme
+    }
+    anchors = {path: set(_ANCHOR.findall(text)) for path, text in texts.items()}
+    lines = []
+    for path, text in texts.items():
+        for address in sorted(set(_LINK.findall(text))):
+            target, _, anchor = html.unescape(address).partition("#")
+            if match := _OURS.match(target):
+                is_there = (DOCS.parent / unquote(match[1])).exists()
+            elif ":" in target:
+                continue
+            else:
+                file = (path.parent / unquote(target.partition("?")[0])).resolve()
+                file = path if not target else file / "index.html" if file.is_dir() else file
+                is_there = file.is_file()
+                if is_there and anchor and file in anchors:
+                    is_there = unquote(anchor) in anchors[file]
+            if not is_there:
+                lines.append(f"{path.relative_to(site)}: {address}")
+    return lines
 
 
 def pages(language: str) -> list[tuple[Path, Path]]:

@@ -15,9 +15,7 @@ import fastmlp
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_extensions"))
-from notebooks import is_notebook  # noqa: E402
-
-REPOSITORY = "https://github.com/fastmlp/fastmlp"
+from notebooks import REPOSITORY, is_notebook  # noqa: E402
 
 project = "fastmlp"
 author = "the fastmlp developers"
@@ -100,12 +98,12 @@ html_copy_source = False
 html_theme_options = {
     "navbar_end": ["languages", "theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "GitHub", "url": REPOSITORY, "icon": "fa-brands fa-github"}],
-    "navigation_with_keys": True,
+    "navigation_with_keys": False,  # the keys scroll code and formulas that are wide
     "navigation_depth": 1,  # deeper ones have toggles without a name for screen readers
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc", "notebook"],
 }
-html_context = {"languages": {"en": "English", "zh_CN": "中文"}}
+html_context = {"languages": {"en": "English", "zh_CN": "中文"}, "default_mode": "auto"}
 html_math_renderer = "mathml"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
+
+_NARROW = 20  # characters that a phone shows beside each other
 
 
 def _inline(translator: HTML5Translator, node: nodes.math) -> None:
@@ -15,11 +19,14 @@ def _inline(translator: HTML5Translator, node: nodes.math) -> None:
 
 
 def _block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    translator.body.append(translator.starttag(node, "div", CLASS="math"))
+    formula = convert(node.astext(), display="block")
+    is_wide = len(re.sub("<[^>]*>", "", formula)) > _NARROW
+    focus = {"tabindex": "0"} if is_wide else {}  # so that keys can scroll it
+    translator.body.append(translator.starttag(node, "div", CLASS="math", **focus))
     if node["number"]:
         number = get_node_equation_number(translator, node)
         translator.body.append(f'<span class="eqno">({number})</span>')
-    translator.body.append(convert(node.astext(), display="block"))
+    translator.body.append(formula)
     translator.body.append("</div>")
     raise nodes.SkipNode
 

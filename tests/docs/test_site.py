@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -115,6 +116,20 @@ def test_resources_from_elsewhere_are_found(tmp_path):
     assert {line.partition(":")[0] for line in build.foreign(tmp_path)} == set(planted)
 
 
+def test_links_that_lead_nowhere_are_found(tmp_path):
+    build = extension("build")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "index.html").write_text('<h2 id="a b">', encoding="utf-8")
+    ours = "https://github.com/fastmlp/fastmlp/blob/main"
+    good = ["#here", "other/", "other/index.html?x=1#a%20b", "https://example.org/gone",
+            "mailto:a@example.org", f"{ours}/README.md#x", "other/index.html"]  # fmt: skip
+    bad = ["#nowhere", "gone.html", "other/index.html#b", "other/gone/", f"{ours}/GONE.md"]
+    links = "".join(f'<a class="x" href="{address}">' for address in (*good, *bad))
+    (tmp_path / "page.html").write_text(f'<p id="here">{links}', encoding="utf-8")
+    found = build.broken(tmp_path)
+    assert sorted(line.partition(": ")[2] for line in found) == sorted(bad)
+
+
 def test_a_missing_translation_is_found(tmp_path, monkeypatch):
     build = extension("build")
     monkeypatch.setattr(build, "DOCS", tmp_path / "docs")
@@ -190,8 +205,9 @@ def picture(tmp_path):
 def test_a_page_without_a_fault_is_built(tmp_path, picture):
     docs = tmp_path / "docs"
     docs.mkdir()
-    text = picture + CAPTION + "\n```{code-cell}\n!echo one \\\n  two\n```\n\n$x^2$\n"
-    code, said = built(docs, index=text)
+    text = picture + CAPTION + "\n```{code-cell}\n!echo one \\\n  two\n```\n\n"
+    text += "```{code-cell}\n:tags: [skip-execution]\n!exit 3\n```\n\n[other](other.md)\n"
+    code, said = built(docs, index=text, other="---\norphan: true\n---\n\n# Another\n")
     assert code == 0, said
     page = (docs / "built" / "index.html").read_text(encoding="utf-8")
     found = re.search(r'<a class="picture wide" href="([^"]+)"><img ([^>]+)/></a>', page)
@@ -202,6 +218,14 @@ def test_a_page_without_a_fault_is_built(tmp_path, picture):
     code = re.sub("<[^>]+>", "", page[page.index("highlight-bash") :])
     assert re.search(r"echo\s+one \\\s+two\s+one two", code)
     assert "!echo" not in page
+    notebook = json.loads((docs / "built" / "notebooks" / "index.ipynb").read_text("utf-8"))
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
+    assert ("code", "!echo one \\\n  two") in cells
+    assert ("markdown", "```\nexit 3\n```") in cells
+    texts = "\n".join(source for kind, source in cells if kind == "markdown")
+    assert "\nA white square & no more.\n" in f"\n{texts}\n"
+    assert "/blob/main/docs/other.md" in texts
+    assert "pip install" in texts
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "!exit 3", "!false | cat"])
