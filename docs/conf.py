@@ -27,6 +27,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "chinese_search",
+    "gallery",
     "languages",
     "mathml",
     "notebooks",
@@ -91,6 +92,7 @@ default_role = "py:obj"  # what `docstrings` call by name
 html_theme = "pydata_sphinx_theme"
 html_title = "fastmlp"
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
 html_sidebars = {"index": [], "start": [], "how-it-works": []}  # sections of one page
 html_show_sourcelink = False

@@ -99,15 +99,15 @@ def no_better_than_constant(evidence: Evidence) -> Findings:
         if by_luck and (skill is None or skill <= _NO_SKILL):
             yield Finding(
                 "no-better-than-constant", level,
-                f"the accuracy of {accuracy:.1%} on {len(true):,} {where} samples is that of "
-                f"always predicting the most frequent class ({majority:.1%})",
+                f"the accuracy of {accuracy:.1%} on {len(true):,} {where} samples is no clear gain "
+                f"over always predicting the most frequent class ({majority:.1%})",
                 _NO_CURE, _NO_CURE,
             )  # fmt: skip
     elif skill is not None and skill <= _NO_SKILL:
         constant = {"regression": "the mean", "multilabel": "the frequencies of the labels"}
         yield Finding(
             "no-better-than-constant", level,
-            f"the loss on {where} samples is {_percent(1 - skill)} of that of always predicting "
+            f"the loss on {where} samples is {_times(1 - skill)} that of always predicting "
             f"{constant.get(evidence.task, 'the most frequent class')}",
             _NO_CURE, _NO_CURE,
         )  # fmt: skip
@@ -204,14 +204,14 @@ def _wide_gap(evidence: Evidence) -> Findings:
         yield Finding(
             "overfitting", "warning",
             f"the loss is {1 - trained:.1%} of that of a constant prediction on training samples "
-            f"and {_percent(1 - skill)} on others",
+            f"and {_times(1 - skill)} that on others",
             "dropout=0.2, a smaller network, or more samples",
             "--dropout 0.2, smaller --hidden, or more samples",
         )  # fmt: skip
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if share < _MANY_TIMES else "many times that"
+def _times(share: float) -> str:
+    return f"{share:.1%} of" if share < _MANY_TIMES else "many times"
 
 
 def small_test(evidence: Evidence) -> Findings:

@@ -13,6 +13,7 @@ from numpy.linalg import norm
 from fastmlp import _core
 from fastmlp._argument_names import suggests_names
 from fastmlp._method_names import missing_attribute
+from fastmlp.errors import did_you_mean
 from fastmlp.losses import Loss, UserLoss, core_function
 from fastmlp.metrics import get_metric, measures
 from fastmlp.metrics.chosen import ChosenMetrics
@@ -43,6 +44,7 @@ __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"
 Array = npt.NDArray[Any]
 _Result = TypeVar("_Result")
 _SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
+_SET_BY_USERS = ("weights", "biases", "feature_names")
 
 
 class Network:
@@ -194,6 +196,13 @@ class Network:
         self._trainable = changed
 
     # Parameters
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; one that is nearly `weights` or another of these is a slip."""
+        known = name.startswith("_") or name in _SET_BY_USERS or hasattr(self, name)
+        if not known and (meant := did_you_mean(name, _SET_BY_USERS)):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{meant}")
+        super().__setattr__(name, value)
 
     @property
     def weights(self) -> list[Array]:
