@@ -237,9 +237,9 @@ CALLS = [
      "fastmlp.MLP([4, 3], loss='softmax_cross_entropy').predict_proba(x)"),
     # attributes: a slip would leave the network as it was
     ("model.bias = [[0, 0, 0]]", AttributeError, "did you mean 'biases'",
-     "model.biases = [[0, 0, 0]]; model.note = 'mine'"),
-    ("model.wieghts = [[[1] * 3] * 4]", AttributeError, "did you mean 'weights'",
-     "model.weights = [[[1] * 3] * 4]"),
+     "model.biases[0] = [0] * len(model.biases[0]); model.note = 'mine'"),
+    ("model.wieghts = model.weights", AttributeError, "did you mean 'weights'",
+     "model.weights = model.weights"),
     # files
     ("model.save('models/new/m.safetensors')", FileNotFoundError,
      r"os.makedirs\('models/new', exist_ok=True\)",
