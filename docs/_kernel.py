@@ -9,6 +9,7 @@ def _begin() -> None:
     import re
     import subprocess
     import sys
+    import warnings
     from pathlib import Path
 
     from IPython import get_ipython
@@ -32,6 +33,9 @@ def _begin() -> None:
             return getattr(self._stream, name)
 
     sys.stdout, sys.stderr = Shown(sys.stdout), Shown(sys.stderr)
+
+    # Of a library that would draw its progress as a widget.
+    warnings.filterwarnings("ignore", "IProgress not found")
 
     class CommandFailed(Exception):
         """A command ended with another code than 0; it has said why."""
