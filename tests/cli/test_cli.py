@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -242,6 +243,28 @@ def test_divergence_ends_with_5(tiny, tmp_path):
     document = json.loads(result.stdout)
     assert (document["status"], document["exit_code"]) == ("diverged", 5)
     assert document["model"] is None
+
+
+def test_outputs_that_are_not_finite_at_the_end_are_a_divergence(tmp_path):
+    """The loss of the last epoch was finite: its last step made the weights too large."""
+    points, kinds = fastmlp.datasets.make("circles", 20, noise=0.06, seed=0)
+    for name, part in {"train": slice(14), "test": slice(14, None)}.items():
+        lines = [
+            f"{x1!r},{x2!r},{'AB'[kind]}"
+            for (x1, x2), kind in zip((5 * points[part]).tolist(), kinds[part], strict=True)
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x1,x2,y", *lines, ""]))
+    options = ["--activation", "elu", "--optimizer", "sgd", "--lr", 1, "--lr-schedule", "constant",
+               "--l2", 100, "--hidden", "8,8,8", "--architecture", "mlp", "--epochs", 2,
+               "--batch-size", 10, "--seed", 47, "--no-standardize"]  # fmt: skip
+    files = ["train.csv", "--test", "test.csv", "--target", "y", "--validation-fraction", 0]
+    result = run("train", *files, *options, "--json", cwd=tmp_path)
+    assert result.returncode == 5, result.stderr
+    assert "outputs for the test samples are not finite" in result.stderr
+    document = json.loads(result.stdout)
+    assert document["status"] == "diverged"
+    assert math.isfinite(document["history"][-1]["loss"])
+    assert document["test"] == {}
 
 
 def test_out_is_never_overwritten_unasked(tiny, tmp_path):

@@ -66,6 +66,12 @@ class Evaluation:
     probabilities: Array | None
     per_target: Rows | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all outputs and the loss are finite; a network that diverged has others."""
+        outputs = self.predictions if self.probabilities is None else self.probabilities
+        return bool(np.isfinite(self.loss) and np.isfinite(outputs).all())
+
     def __repr__(self) -> str:
         measures = {"loss": self.loss, **self.metrics}
         shown = ", ".join(f"{name}={value:.6g}" for name, value in measures.items())

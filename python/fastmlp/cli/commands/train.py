@@ -622,11 +622,17 @@ def _document_of(
 
     judgement = Judgement([], {})
     part, samples = experiment.evaluated
-    finished = outcome.status in ("completed", "stopped_early", "time_limit")
     selected = "last"
     measures: dict[str, Any] = {}
-    if finished:
+    if outcome.status in ("completed", "stopped_early", "time_limit"):
         selected, outcome.evaluation = evaluate_selected(experiment, model, outcome)
+        if not outcome.evaluation.is_finite:
+            outcome.status, outcome.evaluation = "diverged", None
+            outcome.message = (
+                f"training diverged: the network's outputs for the {part} samples are not finite. "
+                "Lower the learning rate (--lr) or scale the inputs"
+            )
+    if outcome.evaluation is not None:
         measures = outcome.evaluation.as_json()
         judgement = judge(experiment, model, outcome)
         _check_accuracy(experiment, outcome, part)
