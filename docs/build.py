@@ -94,6 +94,7 @@ def sphinx(builder: str, target: Path, language: str, short: str = "") -> None:
         "SITE_LANGUAGE": language,
         "SITE_SOURCES": str(DOCS.parent),
         "SITE_SHORT": short,
+        "SITE_EXECUTION": "off" if builder == "gettext" else "cache",  # cells print no sentence
         "SITE_CELLS": os.environ.get("SITE_CELLS", str(BUILD / "cells" / library_digest())),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONSTARTUP": str(DOCS / "_kernel.py"),

@@ -51,7 +51,7 @@ suppress_warnings = [
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 4
-nb_execution_mode = "cache"
+nb_execution_mode = os.environ.get("SITE_EXECUTION", "cache")
 # Both languages have the same cells, which run once.
 nb_execution_cache_path = os.environ.get("SITE_CELLS", str(DOCS.parent / "build" / "cells"))
 nb_execution_in_temp = True
@@ -61,6 +61,7 @@ if short := os.environ.get("SITE_SHORT"):  # a number: of every sixth page the c
         for number, path in enumerate(sorted(filter(is_notebook, DOCS.rglob("*.md"))))
         if (number - int(short)) % 6
     ]
+if short or nb_execution_mode == "off":
     suppress_warnings.append("myst-nb.lexer")  # which a kernel would name
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
