@@ -39,6 +39,23 @@ class Training(Protocol):
         Number of steps of one epoch.
     history : History
         Measures of the epochs of this `fit` so far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastmlp
+    >>> x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> class Halving(fastmlp.Callback):
+    ...     def on_epoch_end(self, training, record):
+    ...         print(f"{training.epoch} of {training.epochs}, rate {training.learning_rate:g}")
+    ...         training.learning_rate /= 2
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> history = model.fit(
+    ...     x, y, epochs=2, optimizer=fastmlp.SGD(0.1), callbacks=[Halving()], verbose=0
+    ... )
+    1 of 2, rate 0.1
+    2 of 2, rate 0.05
     """
 
     model: Any

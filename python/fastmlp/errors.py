@@ -18,15 +18,52 @@ class FormatError(ValueError):
     """A file is damaged, truncated, hostile, or of a version this release cannot read.
 
     The message names the file and the field.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import fastmlp
+    >>> _ = Path("model.safetensors").write_bytes(b"no model")
+    >>> try:
+    ...     model = fastmlp.load("model.safetensors")
+    ... except fastmlp.FormatError as error:
+    ...     print(error)
+    model.safetensors: is no model file of fastmlp
     """
 
 
 class DataUnavailableError(RuntimeError):
-    """No source provides a data set; the message lists the sources and their errors."""
+    """No source provides a data set; the message lists the sources and their errors.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import fastmlp
+    >>> spec = fastmlp.datasets.get_spec("mnist")
+    >>> nowhere = replace(spec, name="own-digits", copies=(), mirrors=(), wheel=None)
+    >>> try:
+    ...     data = fastmlp.datasets.load(nowhere)
+    ... except fastmlp.DataUnavailableError as error:
+    ...     print(str(error).splitlines()[0])
+    own-digits was found in none of its sources:
+    """
 
 
 class SourceError(RuntimeError):
-    """A source of samples failed while it was read; ``__cause__`` is its own exception."""
+    """A source of samples failed while it was read; ``__cause__`` is its own exception.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> def chunks():
+    ...     yield [[0.0], [1.0]], [0, 1]
+    ...     raise OSError("the disk is full")
+    >>> try:
+    ...     history = fastmlp.MLP([1, 2]).fit(chunks, verbose=0)
+    ... except fastmlp.SourceError as error:
+    ...     print(f"{error} ({type(error.__cause__).__name__})")
+    chunks, chunk 1: OSError: the disk is full (OSError)
+    """
 
 
 class RankError(RuntimeError):
@@ -36,6 +73,17 @@ class RankError(RuntimeError):
     ----------
     rank : int
         Its rank in the communicator.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> def train():  # in place of a `fit` with a communicator of MPI, of which rank 2 fails
+    ...     raise fastmlp.RankError(2, "OSError: the disk is full")
+    >>> try:
+    ...     train()
+    ... except fastmlp.RankError as error:
+    ...     print(error.rank, "-", error)
+    2 - rank 2 failed: OSError: the disk is full
     """
 
     def __init__(self, rank: int, error: str) -> None:
@@ -44,13 +92,41 @@ class RankError(RuntimeError):
 
 
 class ConvergenceWarning(UserWarning):
-    """An optimizer stopped before it converged; the message says why and suggests a cure."""
+    """An optimizer stopped before it converged; the message says why and suggests a cure.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import fastmlp
+    >>> x, y = [[-1.0], [-0.5], [0.5], [1.0]], [0, 0, 1, 1]
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", fastmlp.ConvergenceWarning)
+    ...     try:
+    ...         history = model.fit(x, y, epochs=3, optimizer=fastmlp.LBFGS(), verbose=0)
+    ...     except fastmlp.ConvergenceWarning as warning:
+    ...         print(warning)
+    LBFGS ended before it converged: it reached its limit of iterations, 3; raise epochs, ...
+    """
 
 
 class TrainingWarning(UserWarning):
     """A training has learned nothing or much less than it could; the message names the cure.
 
     It begins with the code of the finding, by which ``warnings.filterwarnings`` can select it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import fastmlp
+    >>> x, y = [[-1.0], [-0.5], [0.5], [1.0]], [0, 0, 1, 1]
+    >>> model = fastmlp.MLP([1, 4, 2], seed=0)
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always", fastmlp.TrainingWarning)
+    ...     warnings.filterwarnings("ignore", "loss-does-not-move", fastmlp.TrainingWarning)
+    ...     history = model.fit(x, y, epochs=9, optimizer=fastmlp.SGD(1e-9), verbose=0)
+    >>> [str(warning.message).partition(":")[0] for warning in told]
+    ['rate-too-low']
     """
 
 
@@ -65,6 +141,17 @@ class DivergedError(RuntimeError):
         Epoch of the loss, counted from 1.
     step : int
         Step of that epoch, counted from 1.
+
+    Examples
+    --------
+    >>> import fastmlp
+    >>> x, y = [[-1.0], [0.0], [1.0]], [-3.0, 0.0, 3.0]
+    >>> model = fastmlp.MLP([1, 8, 1], loss="mse", seed=0)
+    >>> try:
+    ...     history = model.fit(x, y, epochs=50, optimizer=fastmlp.SGD(1e6), verbose=0)
+    ... except fastmlp.DivergedError as error:
+    ...     print(error.epoch, "-", error)
+    3 - training diverged in epoch 3 at step 1: the loss is NaN or infinite. ...
     """
 
     def __init__(self, message: str, epoch: int, step: int) -> None:

@@ -242,7 +242,17 @@ def quantile_edges(values: npt.ArrayLike, bins: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class InputGroup:
-    """Base class: consecutive columns of samples that become inputs in the same way."""
+    """Base class: consecutive columns of samples that become inputs in the same way.
+
+    Examples
+    --------
+    >>> from fastmlp.inputs import InputGroup, Numbers, OneHot
+    >>> groups = [Numbers(2), OneHot(3)]
+    >>> all(isinstance(group, InputGroup) for group in groups)
+    True
+    >>> sum(group.columns for group in groups), sum(group.width for group in groups)
+    (3, 5)
+    """
 
     columns: int
 

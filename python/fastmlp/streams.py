@@ -113,7 +113,17 @@ class _Iterable(Source):
 
 
 class OneShot(Source):
-    """What can be iterated over once. Chunks that were taken for a look can be put back."""
+    """What can be iterated over once. Chunks that were taken for a look can be put back.
+
+    Examples
+    --------
+    >>> from fastmlp.streams import OneShot
+    >>> source = OneShot("batches", iter([([[1.0]], [0]), ([[2.0]], [1])]))
+    >>> first = next(iter(source))
+    >>> source.put_back([first])
+    >>> len(list(source)), len(list(source))
+    (2, 0)
+    """
 
     is_one_shot = True
 
@@ -150,7 +160,19 @@ class _Sequence(Source):
 
 
 def as_source(value: Any) -> Source | None:
-    """Return a source of what `MLP.fit` takes in place of ``x`` and ``y``; None if it is none."""
+    """Return a source of what `MLP.fit` takes in place of ``x`` and ``y``; None if it is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp.streams import as_source
+    >>> x, y = np.zeros((4, 2)), np.arange(4)
+    >>> source = as_source([(x, y), (x[:1], y[:1])])
+    >>> source.chunks, source.samples
+    (2, 5)
+    >>> as_source(x) is None
+    True
+    """
     if isinstance(value, Source):
         return value
     if is_array(value) or isinstance(value, (str, bytes, Mapping)):
@@ -175,6 +197,15 @@ def as_source_of_samples(value: Any) -> Source | None:
     """Return a source of what methods take in place of ``x``; None if it may be an array.
 
     It is one if `as_source` finds it, and what it holds are chunks, not single samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp.streams import as_source_of_samples
+    >>> as_source_of_samples([np.zeros((3, 2)), np.ones((4, 2))]).samples
+    7
+    >>> as_source_of_samples([[1.0, 2.0], [3.0, 4.0]]) is None  # the rows of one array
+    True
     """
     if isinstance(value, np.ndarray):  # as in most calls
         return None
@@ -191,7 +222,16 @@ def as_source_of_samples(value: Any) -> Source | None:
 
 
 def samples_of_chunk(chunk: Any) -> Any:
-    """Return the samples of a chunk: its ``x``, or the chunk itself if it is samples alone."""
+    """Return the samples of a chunk: its ``x``, or the chunk itself if it is samples alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp.streams import samples_of_chunk
+    >>> x, y = np.zeros((4, 2)), np.arange(4)
+    >>> samples_of_chunk((x, y)) is x, samples_of_chunk(x) is x
+    (True, True)
+    """
     if not isinstance(chunk, (tuple, list)) or len(chunk) not in (2, 3):
         return chunk
     is_number = not hasattr(chunk[0], "__len__") or getattr(chunk[0], "ndim", 1) == 0
@@ -361,7 +401,17 @@ def npy_pairs(paths: Paths) -> list[tuple[Path, Path]]:
 
 
 def without_targets(paths: Sequence[str | PathLike[str]]) -> list[Path]:
-    """Return files but those that are, by their names, targets of another one."""
+    """Return files but those that are, by their names, targets of another one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp.streams import without_targets
+    >>> for name in ("train-x.npy", "train-y.npy", "more.npy"):
+    ...     np.save(name, np.zeros(3))
+    >>> [str(path) for path in without_targets(["train-x.npy", "train-y.npy", "more.npy"])]
+    ['train-x.npy', 'more.npy']
+    """
     files = [Path(path) for path in paths]
     targets = {_targets_of(path) for path in files} if len(files) > 1 else set()
     return [path for path in files if path not in targets]
@@ -501,6 +551,16 @@ class ParquetFiles(_GroupedFiles):
         pyarrow is not installed.
     ValueError
         There is no such file or column.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from fastmlp.streams import ParquetFiles
+    >>> frame = polars.DataFrame({"a": [1.0, 2.0, 3.0], "b": [0.5, 0.0, 1.5], "label": [0, 1, 0]})
+    >>> frame.write_parquet("people.parquet", row_group_size=2)
+    >>> source = ParquetFiles("people.parquet", target="label")
+    >>> source.chunks, source.samples, source.columns
+    (2, 3, ['a', 'b', 'label'])
     """
 
     _suffixes = (".parquet", ".pq")
@@ -533,6 +593,16 @@ class ArrowFiles(_GroupedFiles):
     ----------
     paths, target, features, sample_weight
         As in `ParquetFiles`; a folder is searched for .arrow, .feather and .ipc.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from fastmlp.streams import ArrowFiles
+    >>> frame = polars.DataFrame({"a": [1.0, 2.0], "b": [0.5, 0.0], "label": [0, 1]})
+    >>> frame.write_ipc("people.arrow")
+    >>> x, y = ArrowFiles("people.arrow", target="label", features=["b"]).chunk(0)
+    >>> x.tolist(), y.tolist()
+    ([[0.5], [0.0]], [0, 1])
     """
 
     _suffixes = (".arrow", ".feather", ".ipc")
@@ -562,6 +632,14 @@ class CSVFile(_Columns):
         As in `ParquetFiles`.
     block_bytes : int
         Bytes of text of a chunk.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from fastmlp.streams import CSVFile
+    >>> _ = Path("people.csv").write_text("a,b,label\\n1,2,0\\n3,4,1\\n")
+    >>> [(x.tolist(), y.tolist()) for x, y in CSVFile("people.csv", target="label")]
+    [([[1.0, 2.0], [3.0, 4.0]], [0, 1])]
     """
 
     def __init__(

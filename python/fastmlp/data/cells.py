@@ -165,6 +165,14 @@ class NumberFormat:
     affix : str
         Currency or percent sign that may stand before or after the digits. It does not change the
         number: 12.5% is 12.5.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from fastmlp import data
+    >>> euros = data.NumberFormat(",", thousands=".", affix="€")
+    >>> data.NumberColumn("price", euros).read(polars.Series(["1.234,50 €", "€9,99"])).values
+    array([1234.5 ,    9.99])
     """
 
     decimal: str = "."

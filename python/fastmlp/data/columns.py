@@ -133,6 +133,16 @@ class NumberColumn:
         Replacement for a missing value; None: missing values are refused.
     indicator : bool
         Whether a second input is 1 where the value is missing, else 0.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from fastmlp import data
+    >>> column = data.NumberColumn("age", fill=40.0, indicator=True)
+    >>> column.feature_names
+    ('age', 'age is missing')
+    >>> column.read(polars.Series(["31", ""])).values
+    array([31., nan])
     """
 
     kind: ClassVar[str] = "number"
@@ -207,6 +217,16 @@ class CategoryColumn:
     as_code : bool
         Whether the column has one input instead, the position of the category; after all
         categories comes that of a missing value with `missing_level`. Others are -1.
+
+    Examples
+    --------
+    >>> import polars
+    >>> from fastmlp import data
+    >>> column = data.CategoryColumn("color", ("blue", "red"))
+    >>> column.feature_names
+    ('color=blue', 'color=red')
+    >>> column.codes(polars.Series(["red", "green", None]))  # -1: unknown, -2: missing
+    array([ 1, -1, -2])
     """
 
     kind: ClassVar[str] = "category"
@@ -377,6 +397,12 @@ class DateColumn:
         Seconds since 1970-01-01 UTC that replace a missing value; None: missing values are refused.
     indicator : bool
         Whether a last input is 1 where the value is missing, else 0.
+
+    Examples
+    --------
+    >>> from fastmlp import data
+    >>> data.DateColumn("sold", parts=("days", "month"), indicator=True).feature_names
+    ('sold (days)', 'sold (month)', 'sold is missing')
     """
 
     kind: ClassVar[str] = "date"

@@ -68,6 +68,15 @@ class Reading:
         Columns that are left out, so that JSON may hold arrays and objects in them.
     used : frozenset of str or None
         Columns that are used; all others are as in `unused`. None: all that are not in `unused`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from fastmlp import data
+    >>> _ = Path("people.txt").write_text("31|1,5|blue\\n45|2,25|red\\n")
+    >>> reading = data.Reading(separator="|", names=("age", "income", "color"))
+    >>> data.read_samples("people.txt", reading=reading)
+    Table('people.txt', rows=2, columns=['age', 'income', 'color'])
     """
 
     separator: str | None = None

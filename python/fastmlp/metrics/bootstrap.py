@@ -31,6 +31,14 @@ class BootstrapInterval(_Ends):
         Ends of the interval; NaN if the measure is defined for no resample.
     undefined : int
         Number of resamples that were left out, for which the measure is not defined.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import BootstrapInterval
+    >>> interval = BootstrapInterval(0.86, 0.94, undefined=2)
+    >>> low, high = interval
+    >>> round(high - low, 2), interval.undefined
+    (0.08, 2)
     """
 
     undefined: int

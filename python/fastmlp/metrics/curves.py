@@ -181,6 +181,13 @@ class ThresholdTable(NamedTuple):
         Share of the samples that are predicted positive.
     accuracies : float64 array of shape (thresholds,)
         Share of the samples that are predicted right.
+
+    Examples
+    --------
+    >>> from fastmlp.metrics import threshold_table
+    >>> table = threshold_table([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8], [0.3, 0.5, 0.7])
+    >>> float(table.thresholds[table.f1s.argmax()])
+    0.3
     """
 
     thresholds: Floats
