@@ -1,4 +1,4 @@
-"""The reference: every public name has a page, every public member a docstring, and links work."""
+"""The reference: every public name has a page and an example, every member a docstring."""
 
 from __future__ import annotations
 
@@ -93,8 +93,14 @@ def _is_described(value: Any) -> bool:
     return True
 
 
+def _has_example(value: Any) -> bool:
+    """Whether a docstring shows how a class or a function is used; constants need no example."""
+    needs = inspect.isclass(value) or inspect.isroutine(value)
+    return not needs or ">>>" in (value.__doc__ or "")
+
+
 def _check(app: Sphinx) -> None:
-    """Warn about public names without a place, about those twice, and about missing docstrings."""
+    """Warn about names without a place or twice, without an example, and without a docstring."""
     public, listed = public_names(), listed_names(Path(app.srcdir))
     places = [id(_object(name)) for name in listed]
     for name, value in public.items():
@@ -106,6 +112,8 @@ def _check(app: Sphinx) -> None:
         for described in (name, *(f"{name}.{m}" for kind in members(name) for m in kind)):
             if not _is_described(_object(described)):
                 _log.warning("%s: has no docstring", described)
+        if not _has_example(_object(name)):
+            _log.warning("%s: has no example", name)
 
 
 def _resolved(

@@ -262,7 +262,7 @@ def test_a_picture_without_words_ends_the_build(tmp_path, picture, text):
     assert "has no words: add a caption" in said, said
 
 
-def test_a_name_without_a_page_or_a_docstring_is_told(tmp_path, monkeypatch, caplog):
+def test_a_name_without_a_page_a_docstring_or_an_example_is_told(tmp_path, monkeypatch, caplog):
     reference = extension("_extensions/reference")
     told = []
     monkeypatch.setattr(reference._log, "warning", lambda text, *values: told.append(text % values))
@@ -278,10 +278,15 @@ def test_a_name_without_a_page_or_a_docstring_is_told(tmp_path, monkeypatch, cap
     losses.write_text(losses.read_text().replace("   fastmlp.Huber\n", "   fastmlp.MSE\n"))
     monkeypatch.setattr(fastmlp.MLP.fit, "__doc__", None)
     monkeypatch.setattr(fastmlp.Hinge, "__doc__", "Hinge(outputs=None)")
+    monkeypatch.setattr(fastmlp.SourceError, "__doc__", "A source of samples failed.")
+    monkeypatch.setattr(fastmlp.streams.as_source, "__doc__", "Return a source.")
     reference._check(Site)
     assert sorted(told) == [
         "fastmlp.Hinge: has no docstring",
+        "fastmlp.Hinge: has no example",
         "fastmlp.Huber: no page of docs/reference lists it",
         "fastmlp.MLP.fit: has no docstring",
         "fastmlp.MSE: docs/reference lists it twice",
+        "fastmlp.SourceError: has no example",
+        "fastmlp.streams.as_source: has no example",
     ]
