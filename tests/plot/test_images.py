@@ -223,6 +223,8 @@ def test_images_refuse():
         plot.images(np.ones((2, 4)), titles=["a"])
     with pytest.raises(ValueError, match=r"x must have shape \(samples, features\), got \(4,\)"):
         plot.images(np.ones(4))
+    with pytest.raises(ValueError, match=r"x must have at least one sample .* shape \(0, 784\)"):
+        plot.images(np.ones((0, 784)))
 
 
 # ---------------------------------------------------------------- weights

@@ -120,6 +120,8 @@ def test_epochs_and_names_can_be_chosen(training):
         ({"recorder": ParameterRecorder()}, ValueError, "recorder must have records.*callbacks="),
         ({"epochs": [1, 99]}, ValueError, "epochs must be among the 13 recorded ones, 0 to 12,"),
         ({"epochs": []}, ValueError, "0 to 12, got none"),
+        ({"epochs": 5}, TypeError, "epochs must be a sequence of epochs such as .*, got 5 .int."),
+        ({"epochs": [1, True]}, TypeError, r"epochs\[1\] must be an integer, got True"),
         ({"panels": 1}, ValueError, "panels must be >= 2"),
         ({"model": MLP([2, 3, 2])}, ValueError, "layers.0.weights must have shape"),
         ({"x": [[1, 2, 3]]}, ValueError, r"x must have shape \(samples, 2\)"),
@@ -165,6 +167,8 @@ def test_frames_need_the_whole_history(training):
     short = fastmlp.History(loss=history.loss[:5])
     with pytest.raises(ValueError, match="history must have the 12 epochs .* got 5; .*model.hist"):
         plot.training_frames(model, X, Y, recorder, short)
+    with pytest.raises(TypeError, match="history must be the History that fit returns, got list"):
+        plot.training_frames(model, X, Y, recorder, [1])
 
 
 # ---------------------------------------------------------------- animations
@@ -201,6 +205,12 @@ def test_animations_have_every_picture(kind):
     assert times == [200, 200, 200, 1200]
 
 
+@pytest.mark.parametrize("kind", ["webp", "gif", "png"])
+def test_animations_have_the_longest_pictures(kind):
+    data = plot.animation([picture(1), picture(2)], seconds=60, format=kind, dpi=60)
+    assert decoded(data)[2] == [60_000, 61_000]
+
+
 def test_animations_of_axes_of_this_package_and_of_one_picture():
     assert plot.animation([plot.activation_functions("relu")], dpi=20)[8:12] == b"WEBP"
 
@@ -215,7 +225,14 @@ def test_animations_of_axes_of_this_package_and_of_one_picture():
             ValueError,
             "pictures must have equal sizes, .* of picture 2",
         ),
+        ({"pictures": 3}, TypeError, "pictures must be an iterable of pictures .* got int"),
         ({"seconds": 0}, ValueError, "seconds must be > 0, got 0"),
+        ({"seconds": 700, "format": "gif"}, ValueError, "seconds must be <= 60, got 700"),
+        (
+            {"pictures": [picture(1)] * 12 + [picture(2)], "seconds": 60, "format": "gif"},
+            ValueError,
+            'pictures must not be equal for longer than a gif .* got 13 of 60 .*; .*format="webp"',
+        ),
         ({"format": "mp4"}, ValueError, "format must be one of webp, gif, png, got 'mp4'"),
         ({"dpi": 0.5}, TypeError, "dpi must be an integer"),
     ],

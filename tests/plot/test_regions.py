@@ -126,6 +126,12 @@ def test_many_points_become_a_bitmap():
         ({"y": [0, 1]}, ValueError, "y must have one entry per sample: 1 needed, got 2"),
         ({"class_names": ["a"]}, ValueError, "class_names must have one entry per class: 2"),
         ({"resolution": 1}, ValueError, "resolution must be >= 2, got 1"),
+        ({"resolution": 10**7}, ValueError, "resolution must be <= 10000, got 10000000"),
+        (
+            {"model": MLP([2, 2], dtype="float64"), "x": [[1e308, 0], [-1e308, 1]], "y": [0, 1]},
+            ValueError,
+            r"x must have columns of a finite range, got -1e\+308 to 1e\+308; x / ",
+        ),
         ({"preprocessing": "none"}, TypeError, "preprocessing must be a Preprocessing, got str"),
     ],
 )

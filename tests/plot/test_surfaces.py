@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -145,9 +147,30 @@ def test_an_error_of_the_function_is_told():
         ({"start": (1, np.nan)}, ValueError, "start must be finite"),
         ({"optimizer": "adam"}, TypeError, "optimizer must be an optimizer .* got 'adam' .str."),
         ({"optimizer": fastmlp.LBFGS()}, TypeError, "optimizer must be an optimizer of steps"),
+        ({"start": "ab"}, TypeError, "start must be a pair of numbers such as .* got 'ab' .str."),
+        ({"start": None}, TypeError, "start must be a pair of numbers such as .* got None"),
+        ({"start": ("a", 1.0)}, TypeError, "start must be an array of real numbers"),
+        (
+            {"loss": None},
+            TypeError,
+            "loss must be a function of two arrays .* got NoneType; lambda",
+        ),
         ({"steps": 0}, ValueError, "steps must be >= 1, got 0"),
         ({"loss": lambda a, b: a / 0 * np.inf}, ValueError, "loss must be finite at the start"),
         ({"loss": lambda a, b: 1.0}, ValueError, "must return an array of the shape .1,.* NumPy"),
+        (
+            {"loss": lambda a, b: a + 1j * b},
+            TypeError,
+            "array of real numbers, got dtype complex128",
+        ),
+        (
+            {"loss": lambda a, b: a > b},
+            TypeError,
+            "must return an array of real numbers, got .* bool",
+        ),
+        ({"loss": lambda a, b: None}, TypeError, "array of real numbers, got None .NoneType."),
+        ({"loss": lambda a, b: [[1], [2, 3]]}, TypeError, "must return an array of real numbers"),
+        ({"loss": lambda a, b: math.exp(a) + b}, (TypeError, ValueError), "loss must .* of NumPy"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
@@ -155,6 +178,16 @@ def test_descents_refuse(change, error, message):
     arguments = {"loss": valley, "start": START, "optimizer": SGD(0.1), **change}
     with pytest.raises(error, match=message):
         plot.descend(**arguments)
+
+
+def test_a_path_over_a_plane_ends_where_parameters_end():
+    far = {"layers.0.weights": [[1e10]]}
+    plane = LossPlane(MLP([1, 1], loss="half_mse"), [[1.0]], [[0.0]], far, BIAS)
+    assert plane(1e305, 0.0) == np.inf
+    assert plane.gradient(1e305, 0.0) == pytest.approx((np.nan, np.nan), nan_ok=True)
+    path = plot.descend(plane, (1.0, 2.0), SGD(0.1), 100)
+    assert 2 < len(path) < 50
+    assert np.isfinite(plane(*path.T)).all()
 
 
 # ---------------------------------------------------------------- planes of networks
@@ -233,6 +266,114 @@ def test_the_plane_of_a_path_is_the_nearest_one():
     assert (in_plane**2).sum() == pytest.approx((values[:2] ** 2).sum(), rel=1e-9)
 
 
+def random_plane(random):
+    """A network, and the loss over two of its numbers, over two directions, or over one of each."""
+    sizes = [int(size) for size in random.integers(1, 4, random.integers(2, 4))]
+    model = MLP(
+        sizes, activation="tanh", loss="mse", dtype="float64", seed=int(random.integers(99))
+    )
+    x, y = random.normal(size=(7, sizes[0])), random.normal(size=(7, sizes[-1]))
+    shapes = {name: array.shape for name, array in model.parameters().items()}
+    names, choices = list(shapes), []
+    for _ in range(2):
+        if random.random() < 0.5:
+            name = names.pop(int(random.integers(len(names))))
+            choices.append((name, tuple(int(random.integers(-n, n)) for n in shapes[name])))
+        else:
+            mixed = random.permutation(list(shapes))
+            choices.append({name: random.normal(size=shapes[name]) for name in mixed})
+    return model, LossPlane(model, x, y, *choices)
+
+
+SHAPES = [
+    ((), ()),
+    ((4,), (4,)),
+    ((3, 2), (3, 2)),
+    ((), (3,)),
+    ((2, 1), (3,)),
+    ((0,), ()),
+    ((1,), ()),
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_arrays_of_points_are_what_a_loop_over_numbers_gives(seed):
+    """As `descend` and `loss_surface` define a loss: element by element, whatever the shapes."""
+    print(f"seed {seed}")
+    random = np.random.default_rng(seed)
+    _, plane = random_plane(random)
+    first, second = SHAPES[seed % len(SHAPES)]
+    a, b = random.normal(size=first), random.normal(size=second)
+    if seed % 2:
+        a, b = a.tolist(), b.tolist()
+    both = np.broadcast(a, b)
+    losses, slopes = plane(a, b), plane.gradient(a, b)
+    assert np.shape(losses) == np.shape(slopes[0]) == np.shape(slopes[1]) == both.shape
+    assert isinstance(losses, np.ndarray) == bool(both.shape)
+    for place, (one, other) in enumerate(both):
+        assert np.ravel(losses)[place] == plane(float(one), float(other))
+        expected = plane.gradient(float(one), float(other))
+        assert tuple(np.ravel(part)[place] for part in slopes) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_coordinates_are_found_by_the_names_of_parameters(seed):
+    print(f"seed {seed}")
+    random = np.random.default_rng(seed)
+    model, plane = random_plane(random)
+    points, path = random.normal(size=(3, 2)), []
+    for point in points:
+        plane(*point)  # the model of the plane then has the parameters of the point
+        parameters = plane._model.parameters()
+        path.append({name: parameters[name] for name in random.permutation(list(parameters))})
+    np.testing.assert_allclose(plane.coordinates(path), points, atol=1e-9)
+    in_order = [{name: one[name] for name in model.parameters()} for one in path]
+    np.testing.assert_array_equal(plane.coordinates(path), plane.coordinates(in_order))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ([], ValueError, "path must have at least 1 point, got 0"),
+        (3, TypeError, "path must be a sequence of parameters such as .*, got int"),
+        (MLP([1, 1]).parameters(), TypeError, "path must be a sequence .*parameters.*, got dict"),
+        ([3], TypeError, r"path\[0\] must be a mapping of names to arrays .*, got int"),
+        (
+            [MLP([1, 1]).parameters(), {"foo": [1.0, 2.0]}],
+            ValueError,
+            r"path\[1\] must have the parameters layers.0.weights, layers.0.biases, got foo",
+        ),
+        (
+            [{"layers.0.weights": [1.0], "layers.0.biases": [0.0]}],
+            ValueError,
+            r"path\[0\]\['layers.0.weights'\] must have shape \(1, 1\), got \(1,\)",
+        ),
+    ],
+)
+def test_coordinates_refuse(path, error, message):
+    plane = LossPlane(MLP([1, 1], loss="mse"), [[1.0]], [[0.0]], WEIGHT, BIAS)
+    with pytest.raises(error, match=message):
+        plane.coordinates(path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error", "message"),
+    [
+        (("a", 1), TypeError, "a must be a real number, got 'a' .str."),
+        ((0, None), TypeError, "b must be a real number, got None"),
+        ((True, 0), TypeError, "a must be a real number, got True"),
+        ((np.nan, 0), ValueError, "a must be finite, got nan"),
+        ((0, [1.0, np.inf]), ValueError, r"b must be finite in float64, got inf at \[1\]"),
+        (([1, 2], [1, 2, 3]), ValueError, r"a and b must have shapes that broadcast, got \(2,\)"),
+    ],
+)
+@pytest.mark.parametrize("method", ["__call__", "gradient"])
+def test_points_of_planes_refuse(method, numbers, error, message):
+    plane = LossPlane(MLP([1, 1], loss="mse"), [[1.0]], [[0.0]], WEIGHT, BIAS)
+    with pytest.raises(error, match=message):
+        getattr(plane, method)(*numbers)
+
+
 def test_the_model_stays_as_it_was():
     x, y = samples(2, 1)
     model = MLP([2, 3, 1], loss="mse", seed=0)
@@ -253,6 +394,23 @@ WEIGHT, BIAS = ("layers.0.weights", (0, 0)), ("layers.0.biases", 0)
         ({"model": 3}, TypeError, "model must be a fastmlp.MLP, got int"),
         ({"first": ("layers.7.weights", 0)}, ValueError, "first must be of layers.0.weights, lay"),
         ({"first": ("layers.0.weights", 0)}, ValueError, "first must have the index of one number"),
+        (
+            {"first": ("layers.0.weights", None)},
+            ValueError,
+            r"got None; write \('layers.0.weights'",
+        ),
+        (
+            {"first": ("layers.0.weights", ...)},
+            ValueError,
+            "first must have the index of one number",
+        ),
+        (
+            {"first": ("layers.0.weights", (0, True))},
+            ValueError,
+            "first must have the index of one",
+        ),
+        ({"first": ("layers.0.weights", (0, slice(1)))}, ValueError, "first must have the index"),
+        ({"first": ([1], 0)}, ValueError, r"first must be of layers.0.weights.* got \[1\]"),
         ({"second": ("layers.0.biases", 5)}, ValueError, "second must have the index .* got 5"),
         ({"second": "biases"}, TypeError, "second must be a name and an index, or a mapping"),
         ({"second": {"b": [1]}}, ValueError, "second must be of layers.0.weights.* got 'b'"),
@@ -285,6 +443,8 @@ def test_paths_that_span_no_plane():
         LossPlane.of_path(model, [[0, 1]], [0], points)
     with pytest.raises(ValueError, match="path must have at least 3 points, got 2"):
         LossPlane.of_path(model, [[0, 1]], [0], points[:2])
+    with pytest.raises(TypeError, match="path must be a sequence of parameters .* got int"):
+        LossPlane.of_path(model, [[0, 1]], [0], 3)
 
 
 # ---------------------------------------------------------------- drawing
@@ -332,14 +492,36 @@ def test_flat_surfaces_and_holes_are_drawn():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"loss": 3}, TypeError, "loss must be a function of two numbers, got int"),
+        ({"loss": 3}, TypeError, "loss must be a function of two arrays of numbers, got int"),
+        (
+            {"loss": lambda a, b: math.exp(a) + b},
+            TypeError,
+            "loss must be a function of two arrays .* single numbers: .*; use functions of NumPy",
+        ),
+        (
+            {"loss": lambda a, b: a if a > 0 else b},
+            TypeError,
+            "loss must be a function of two arrays .* got one of single numbers",
+        ),
         ({"loss": lambda a, b: np.nan * a}, ValueError, "loss must be finite somewhere"),
         ({"loss": lambda a, b: a.sum()}, ValueError, "loss must return an array of the shape"),
         ({"limits": ((1, 0), (0, 1))}, ValueError, "limits must ascend"),
+        ({"limits": 3}, TypeError, r"limits must be two pairs such as .*, got 3 \(int\)"),
+        ({"limits": ((1, 2, 3), (0, 1))}, ValueError, r"limits must be two pairs .*got \(\(1, 2"),
+        ({"limits": ((-1e308, 1e308), (0, 1))}, ValueError, "limits must have a finite distance"),
+        ({"paths": np.zeros((3, 2))}, TypeError, "paths must be a mapping of names .* got ndarray"),
+        (
+            {"paths": {"p": "ab"}},
+            TypeError,
+            r"paths\['p'\] must be an array .* descend returns one",
+        ),
         ({"paths": {"p": [[1, 2, 3]]}}, ValueError, r"paths\['p'\] must have shape \(points, 2\)"),
         ({"paths": {"p": [[1, np.inf]]}}, ValueError, r"paths\['p'\] must be finite"),
         ({"labels": ["a"]}, ValueError, "labels must have 2 names, got 1"),
+        ({"labels": "ab"}, TypeError, "labels must be a sequence of two names .* got 'ab'"),
+        ({"labels": 3}, TypeError, "labels must be a sequence of two names .* got 3"),
         ({"resolution": 1}, ValueError, "resolution must be >= 2"),
+        ({"resolution": 10**7}, ValueError, "resolution must be <= 10000, got 10000000"),
     ],
 )
 def test_surfaces_refuse(change, error, message):

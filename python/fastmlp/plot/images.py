@@ -200,8 +200,13 @@ def images(
     (1, 6)
     """
     pixels = finite_array("x", x, np.float64)
-    if pixels.ndim < 2 or pixels.size == 0:
-        raise ValueError(f"x must have shape (samples, features), got {pixels.shape}")
+    if pixels.ndim < 2:
+        raise ValueError(
+            f"x must have shape (samples, features), got {pixels.shape}; "
+            "np.reshape(x, (1, -1)) is one sample"
+        )
+    if pixels.size == 0:
+        raise ValueError(f"x must have at least one sample and feature, got shape {pixels.shape}")
     own = pixels.shape[1:] if pixels.ndim > 2 else None
     shape = _checked_image_shape(image_shape, math.prod(pixels.shape[1:]), own)
     if titles is not None and len(titles) != len(pixels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from fastmlp.plot.networks import require_network
 from fastmlp.plot.output import figure_of
 from fastmlp.plot.regions import decision_regions
 from fastmlp.plot.style import INK, STYLE, new_figure, styled_subplot, take_from_pyplot
-from fastmlp.validation import choice, integer, real
+from fastmlp.validation import choice, integer, real, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ _PANEL, _BESIDE = 2.6, 1.0  # inches of a panel, and of the legend beside the la
 _SMALLER = 0.7  # markers in a panel
 _FRAME = (9.0, 4.0)
 _LAST = 1000  # milliseconds that the last picture stays longer
+_LONGEST = 60.0  # seconds of a picture; a PNG has 16 bits for its milliseconds
 # Options of Pillow, by the name of the format.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "webp": {"lossless": True, "method": 1, "quality": 40},  # half the size in twice the time
@@ -89,7 +91,8 @@ def decision_regions_over_time(
     ['epoch 0', 'epoch 3', 'epoch 13', 'epoch 30']
     """
     recorded = _recorded_epochs(recorder)
-    chosen = _spread(recorded, integer("panels", panels, 2)) if epochs is None else list(epochs)
+    panels = integer("panels", panels, 2)
+    chosen = _spread(recorded, panels) if epochs is None else _checked_epochs(epochs)
     unknown = [epoch for epoch in chosen if epoch not in recorded]
     if unknown or not chosen:
         raise ValueError(
@@ -156,6 +159,11 @@ def training_frames(
     b'WEBP'
     """
     epochs = _recorded_epochs(recorder)
+    if not isinstance(history, History):
+        raise TypeError(
+            f"history must be the History that fit returns, got {type(history).__name__}; "
+            "model.history is one"
+        )
     if len(history.loss) < epochs[-1]:
         raise ValueError(
             f"history must have the {epochs[-1]} epochs that were recorded, got "
@@ -204,6 +212,15 @@ def _recorded_epochs(recorder: object) -> list[int]:
     return recorder.epochs
 
 
+def _checked_epochs(epochs: object) -> list[int]:
+    if isinstance(epochs, (str, bytes)) or not isinstance(epochs, Iterable):
+        raise TypeError(
+            f"epochs must be a sequence of epochs such as [0, 10], got {shown(epochs)} "
+            f"({type(epochs).__name__})"
+        )
+    return [integer(f"epochs[{i}]", epoch, 0) for i, epoch in enumerate(epochs)]
+
+
 def _spread(epochs: Sequence[int], count: int) -> list[int]:
     """Return so many epochs at most, the first and the last one among them."""
     shares = np.linspace(0, 1, count) ** 2
@@ -238,7 +255,7 @@ def animation(
         Pictures of equal size, such as those of `training_frames`. The last one stays for a second
         longer before the animation begins again.
     seconds : float
-        Time of each picture, > 0.
+        Time of each picture, > 0 and at most 60.
     format : {"webp", "gif", "png"}
         Format of the image; "webp" is the smallest one and has all colors.
     dpi : int
@@ -264,11 +281,15 @@ def animation(
     >>> data[:4], data[8:12]
     (b'RIFF', b'WEBP')
     """
-    seconds = real("seconds", seconds, 0.0)
+    seconds = real("seconds", seconds, 0.0, _LONGEST)
     if seconds == 0:
         raise ValueError("seconds must be > 0, got 0")
     format = choice("format", format, _OPTIONS)
     dpi = integer("dpi", dpi, 10)
+    if isinstance(pictures, (str, bytes)) or not isinstance(pictures, Iterable):
+        raise TypeError(
+            f"pictures must be an iterable of pictures such as [ax], got {type(pictures).__name__}"
+        )
     image = extras.require("plot", "PIL.Image")
     frames = []
     for picture in pictures:
@@ -287,8 +308,14 @@ def animation(
     times = [round(1000 * seconds)] * len(frames)
     times[-1] += _LAST
     whole = io.BytesIO()
-    frames[0].save(
-        whole, format, save_all=True, append_images=frames[1:], duration=times, loop=0,
-        **_OPTIONS[format],
-    )  # fmt: skip
+    try:
+        frames[0].save(
+            whole, format, save_all=True, append_images=frames[1:], duration=times, loop=0,
+            **_OPTIONS[format],
+        )  # fmt: skip
+    except (OverflowError, struct.error):  # equal pictures in a row become one
+        raise ValueError(
+            f"pictures must not be equal for longer than a {format} can tell, got {len(frames)} "
+            f'of {seconds:g} seconds; take fewer of them or format="webp"'
+        ) from None
     return whole.getvalue()

@@ -9,13 +9,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.validation import real
+from fastmlp.validation import integer, real, shown
 
-__all__ = ["Limits", "checked_limits", "grid_of"]
+__all__ = ["Limits", "checked_limits", "checked_resolution", "grid_of"]
 
 Floats = NDArray[np.float64]
 Limits: TypeAlias = Sequence[Sequence[float]]
 """Smallest and largest value along the first axis, then along the second one."""
+
+_LIMITS = "two pairs such as ((-1, 1), (-1, 1))"
+_HIGHEST_RESOLUTION = 10_000  # points of a grid then need gigabytes
 
 
 def checked_limits(limits: Limits) -> Floats:
@@ -27,15 +30,30 @@ def checked_limits(limits: Limits) -> Floats:
         They are not two pairs of numbers that ascend.
     """
     try:
-        pairs = [[real("limits", end, -math.inf) for end in pair] for pair in limits]
+        pairs = [list(pair) for pair in limits]
+    except TypeError:
+        raise TypeError(
+            f"limits must be {_LIMITS}, got {shown(limits)} ({type(limits).__name__})"
+        ) from None
+    if [len(pair) for pair in pairs] != [2, 2]:
+        raise ValueError(f"limits must be {_LIMITS}, got {shown(limits)}")
+    try:
+        pairs = [[real("limits", end, -math.inf) for end in pair] for pair in pairs]
     except TypeError as error:
         raise TypeError(f"{error}; write limits such as ((-1, 1), (-1, 1))") from None
-    if [len(pair) for pair in pairs] != [2, 2]:
-        raise ValueError(f"limits must be two pairs such as ((-1, 1), (-1, 1)), got {limits!r}")
     for low, high in pairs:
         if low >= high:
             raise ValueError(f"limits must ascend, got {low:g} and {high:g}")
+        if not math.isfinite(high - low):
+            raise ValueError(
+                f"limits must have a finite distance, got {low:g} and {high:g}; choose closer ones"
+            )
     return np.array(pairs)
+
+
+def checked_resolution(resolution: object) -> int:
+    """Return the number of grid points along each axis."""
+    return integer("resolution", resolution, 2, _HIGHEST_RESOLUTION)
 
 
 def grid_of(limits: Floats, resolution: int) -> tuple[list[Floats], Floats]:

@@ -12,7 +12,7 @@ from fastmlp.data import Preprocessing
 from fastmlp.model import MLP
 from fastmlp.network import Network
 from fastmlp.plot.networks import in_float64, require_network, require_plain
-from fastmlp.plot.plane import grid_of
+from fastmlp.plot.plane import checked_resolution, grid_of
 from fastmlp.plot.style import (
     BESIDE,
     INK,
@@ -103,7 +103,7 @@ def decision_regions(
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise ValueError(f"x must have shape (samples, 2), got {points.shape}")
     labels = class_targets("y", y, len(points), classes)
-    resolution = integer("resolution", resolution, 2)
+    resolution = checked_resolution(resolution)
     _require_preprocessing(preprocessing)
     names = _class_names(class_names, preprocessing, classes)
     if preprocessing is not None:
@@ -203,7 +203,7 @@ def hidden_space(
     targets = class_targets("y", y, len(points), classes)
     names = _class_names(class_names, None, classes)
     written = _labels_of(labels, inputs)
-    resolution = integer("resolution", resolution, 2)
+    resolution = checked_resolution(resolution)
     ax = styled_axes(ax, grid=False)
     limits = _limits(points, _WIDE_MARGIN if any(written) else _MARGIN)
     lines, grid = grid_of(limits, resolution)
@@ -336,8 +336,17 @@ def _limits(points: Floats, share: float) -> Floats:
     low, high = points.min(axis=0), points.max(axis=0)
     size = np.maximum(np.abs(low), np.abs(high))
     # Points that differ by their rounding alone have no range that an axis could show.
-    margin = np.where(high - low > 1e-9 * size, share * (high - low), np.maximum(1.0, 0.001 * size))
-    return np.stack([low - margin, high + margin], axis=1)
+    with np.errstate(over="ignore"):
+        width = high - low
+        margin = np.where(width > 1e-9 * size, share * width, np.maximum(1.0, 0.001 * size))
+        ends = np.stack([low - margin, high + margin], axis=1)
+        is_finite = np.isfinite(np.diff(ends)).all()
+    if not is_finite:
+        raise ValueError(
+            f"x must have columns of a finite range, got {points.min():g} to {points.max():g}; "
+            "x / np.abs(x).max() is smaller"
+        )
+    return ends
 
 
 def _draw_samples(

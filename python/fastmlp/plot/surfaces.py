@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +14,10 @@ from fastmlp.callbacks import ParameterRecorder
 from fastmlp.errors import DivergedError
 from fastmlp.model import MLP
 from fastmlp.network import Network
+from fastmlp.network.parameters import checked_parameter
 from fastmlp.optimizers import Optimizer
 from fastmlp.plot.networks import in_float64, require_plain
-from fastmlp.plot.plane import Limits, checked_limits
+from fastmlp.plot.plane import Limits, checked_limits, checked_resolution
 from fastmlp.plot.style import (
     INK,
     OKABE_ITO,
@@ -27,7 +29,7 @@ from fastmlp.plot.style import (
     short_number,
     styled_axes,
 )
-from fastmlp.validation import finite_array, integer, shown
+from fastmlp.validation import finite_array, integer, real, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,13 +43,15 @@ PlainLoss: TypeAlias = Callable[[Any, Any], Any]
 
 _DIFFERENCE = 6e-6  # about the cube root of the precision of float64
 _LEVELS = 24
+# What NumPy says where a function of single numbers is given arrays.
+_ONE_NUMBER = re.compile("only (0-dimensional|length-1|size-1) arrays|truth value of an array")
 
 
 class LossPlane:
     """The mean loss of a network over two of its parameters, or along two directions.
 
-    It is a function of two numbers, for `loss_surface` and `descend`, in float64. The other
-    parameters stay as they are.
+    It is a function of two numbers, or of two arrays element by element, for `loss_surface` and
+    `descend`, in float64. The other parameters stay as they are.
 
     Parameters
     ----------
@@ -80,6 +84,8 @@ class LossPlane:
     >>> plane = LossPlane(model, [[3.0]], [[5.0]], weight, bias)
     >>> plane(2.0, 0.0), plane.gradient(2.0, 0.0)
     (0.5, (3.0, 1.0))
+    >>> plane([1.0, 2.0], 0.0)
+    array([2. , 0.5])
     """
 
     def __init__(
@@ -133,27 +139,43 @@ class LossPlane:
         (21, 2)
         """
         end = in_float64(require_plain(model))
-        points = []
-        for parameters in path:
-            end.set_parameters(parameters)
-            points.append(_flat(end.parameters()))
-        if len(points) < 3:
-            raise ValueError(f"path must have at least 3 points, got {len(points)}")
-        ways = np.stack(points) - points[-1]
-        _, sizes, directions = np.linalg.svd(ways, full_matrices=False)
-        if sizes[1] <= 1e-12 * sizes[0]:
-            raise ValueError("path must not be on a line, got points of one line")
         shapes = {name: array.shape for name, array in end.parameters().items()}
+        points = _points_of_path(path, shapes, 3)
+        _, sizes, directions = np.linalg.svd(points - points[-1], full_matrices=False)
+        if sizes[1] <= 1e-12 * sizes[0]:
+            raise ValueError(
+                "path must not be on a line, got points of one line; a longer training leaves it"
+            )
+        end.set_parameters(_unflat(points[-1], shapes))
         first, second = (_unflat(direction, shapes) for direction in directions[:2])
         return cls(end, x, y, first, second)
 
-    def __call__(self, a: float, b: float) -> float:
-        """Return the mean loss."""
-        self._move(a, b)
-        return float(self._model.evaluate(self._x, self._y)["loss"])
+    @overload
+    def __call__(self, a: float, b: float) -> float: ...
+    @overload
+    def __call__(self, a: ArrayLike, b: ArrayLike) -> Any: ...
+    def __call__(self, a: ArrayLike, b: ArrayLike) -> Any:
+        """Return the mean loss; of arrays, which broadcast, an array of the losses."""
+        points, shape = _points(a, b)
+        losses = self._losses(points).reshape(shape)
+        return losses if shape else float(losses)
 
-    def gradient(self, a: float, b: float) -> tuple[float, float]:
+    @overload
+    def gradient(self, a: float, b: float) -> tuple[float, float]: ...
+    @overload
+    def gradient(self, a: ArrayLike, b: ArrayLike) -> tuple[Any, Any]: ...
+    def gradient(self, a: ArrayLike, b: ArrayLike) -> tuple[Any, Any]:
         """Return the derivatives of the loss by both numbers, of backpropagation.
+
+        Parameters
+        ----------
+        a, b : float or array
+            Finite numbers; arrays broadcast.
+
+        Returns
+        -------
+        tuple of two floats, or of two arrays
+            Derivative by `a`, and by `b`.
 
         Examples
         --------
@@ -166,13 +188,9 @@ class LossPlane:
         >>> plane.gradient(1.0, 2.0)
         (3.0, 3.0)
         """
-        self._move(a, b)
-        _, weights, biases = self._model.loss_and_gradients(self._x, self._y)
-        arrays = {f"layers.{i}.weights": array for i, array in enumerate(weights)}
-        arrays |= {f"layers.{i}.biases": array for i, array in enumerate(biases)}
-        slopes = _flat({name: arrays[name] for name in self._shapes})
-        first, second = (self._steps @ slopes).tolist()
-        return first, second
+        points, shape = _points(a, b)
+        first, second = (slopes.reshape(shape) for slopes in self._gradients(points).T)
+        return (first, second) if shape else (float(first), float(second))
 
     def coordinates(self, path: Sequence[Parameters]) -> Floats:
         """Return the numbers of the points of the plane that are nearest to these parameters.
@@ -186,6 +204,11 @@ class LossPlane:
         -------
         array of shape (points, 2)
 
+        Raises
+        ------
+        TypeError, ValueError
+            The path is empty, or its parameters have not the names and shapes of the model.
+
         Examples
         --------
         >>> from fastmlp import MLP
@@ -197,30 +220,50 @@ class LossPlane:
         >>> plane.coordinates([model.parameters()])
         array([[0., 0.]])
         """
-        ways = np.stack([_flat(parameters) for parameters in path]) - self._origin
+        ways = _points_of_path(path, self._shapes, 1) - self._origin
         found, *_ = np.linalg.lstsq(self._steps.T, ways.T, rcond=None)
         return np.asarray(found.T + 0.0)  # no -0
 
-    def _move(self, a: float, b: float) -> None:
-        point = self._origin + a * self._steps[0] + b * self._steps[1]
-        self._model.set_parameters(_unflat(point, self._shapes))
+    def _losses(self, points: Floats) -> Floats:
+        """Return the loss at each point; infinity where parameters are too large for float64."""
+        return np.array(
+            [
+                float(self._model.evaluate(self._x, self._y)["loss"])
+                if self._move(point)
+                else np.inf
+                for point in points
+            ]
+        )
+
+    def _gradients(self, points: Floats) -> Floats:
+        """Return the derivatives at each point; NaN where parameters are too large for float64."""
+        found = np.full((len(points), 2), np.nan)
+        for place, point in enumerate(points):
+            if not self._move(point):
+                continue
+            _, weights, biases = self._model.loss_and_gradients(self._x, self._y)
+            arrays = {f"layers.{i}.weights": array for i, array in enumerate(weights)}
+            arrays |= {f"layers.{i}.biases": array for i, array in enumerate(biases)}
+            found[place] = self._steps @ _flat({name: arrays[name] for name in self._shapes})
+        return found
+
+    def _move(self, point: Floats) -> bool:
+        """Give the model the parameters of a point, if they are finite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            parameters = self._origin + point[0] * self._steps[0] + point[1] * self._steps[1]
+        is_finite = bool(np.isfinite(parameters).all())
+        if is_finite:
+            self._model.set_parameters(_unflat(parameters, self._shapes))
+        return is_finite
 
     def _step(self, name: str, direction: Direction) -> tuple[Floats, bool]:
         """Return a direction as one vector, and whether it is that of one parameter."""
         arrays = {key: np.zeros(shape) for key, shape in self._shapes.items()}
         if isinstance(direction, tuple) and len(direction) == 2:
             array, index = direction
-            if array not in arrays:
+            if not isinstance(array, str) or array not in arrays:
                 raise ValueError(f"{name} must be of {', '.join(arrays)}, got {shown(array)}")
-            try:
-                arrays[array][index] = 1.0
-            except (IndexError, TypeError):
-                arrays[array][:] = 0.0
-            if arrays[array].sum() != 1:
-                raise ValueError(
-                    f"{name} must have the index of one number in {array} of shape "
-                    f"{arrays[array].shape}, got {index!r}"
-                )
+            arrays[array][_place(name, array, index, self._shapes[array])] = 1.0
             return _flat(arrays), True
         if not isinstance(direction, Mapping):
             raise TypeError(
@@ -237,6 +280,78 @@ class LossPlane:
                 )
             arrays[key] = checked
         return _flat(arrays), False
+
+
+def _place(name: str, array: str, index: object, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the index of one number in an array of parameters."""
+    indices = index if isinstance(index, tuple) else (index,)
+    try:
+        if len(indices) != len(shape):
+            raise ValueError
+        return tuple(
+            integer("index", i, -size, size - 1) for i, size in zip(indices, shape, strict=True)
+        )
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must have the index of one number in {array} of shape {shape}, got "
+            f"{shown(index)}; write ({array!r}, {(0,) * len(shape)})"
+        ) from None
+
+
+def _points(a: object, b: object) -> tuple[Floats, tuple[int, ...]]:
+    """Return points of a plane, (points, 2), and the shape of numbers or arrays that gave them."""
+    first, second = _numbers("a", a), _numbers("b", b)
+    try:
+        both = np.stack(np.broadcast_arrays(first, second), axis=-1)
+    except ValueError:
+        raise ValueError(
+            f"a and b must have shapes that broadcast, got {first.shape} and {second.shape}; "
+            "np.meshgrid(a, b) pairs each number with each"
+        ) from None
+    return both.reshape(-1, 2), both.shape[:-1]
+
+
+def _numbers(name: str, value: object) -> Floats:
+    is_several = isinstance(value, (list, tuple)) or hasattr(value, "__array__")
+    if is_several and not isinstance(value, np.generic):
+        return finite_array(name, value, np.float64)
+    return np.array(real(name, value, -np.inf))
+
+
+def _points_of_path(path: object, shapes: Mapping[str, tuple[int, ...]], least: int) -> Floats:
+    """Return parameters as an array with a row for each point, in the order of `shapes`."""
+    if isinstance(path, Mapping) or not isinstance(path, Iterable):
+        raise TypeError(
+            "path must be a sequence of parameters such as recorder.parameters or "
+            f"[model.parameters()], got {type(path).__name__}"
+        )
+    points = []
+    for i, parameters in enumerate(path):
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"path[{i}] must be a mapping of names to arrays such as model.parameters(), got "
+                f"{type(parameters).__name__}"
+            )
+        if set(parameters) != set(shapes):
+            raise ValueError(
+                f"path[{i}] must have the parameters {', '.join(shapes)}, got "
+                f"{', '.join(map(str, parameters)) or 'none'}"
+            )
+        points.append(
+            _flat(
+                {
+                    name: checked_parameter(
+                        f"path[{i}][{name!r}]", parameters[name], shape, np.dtype(np.float64)
+                    )
+                    for name, shape in shapes.items()
+                }
+            )
+        )
+    if len(points) < least:
+        raise ValueError(
+            f"path must have at least {least} point{'s' * (least > 1)}, got {len(points)}"
+        )
+    return np.stack(points)
 
 
 def _flat(parameters: Parameters) -> Floats:
@@ -270,8 +385,9 @@ def descend(
     Parameters
     ----------
     loss : LossPlane or callable
-        Function of two numbers, or of two arrays of numbers. The derivatives of a `LossPlane` are
-        exact, those of others are central differences of float64.
+        Function of two arrays of numbers, element by element, such as operators and functions of
+        NumPy make it. The derivatives of a `LossPlane` are exact, those of others are central
+        differences of float64.
     start : pair of float
         Where the path begins.
     optimizer : Optimizer
@@ -299,6 +415,12 @@ def descend(
            [ 0.5 , -1.  ],
            [ 0.25, -0.5 ]])
     """
+    _require_function(loss)
+    if isinstance(start, (str, bytes)) or not isinstance(start, (Sequence, np.ndarray)):
+        raise TypeError(
+            "start must be a pair of numbers such as (1.0, -2.0), got "
+            f"{shown(start)} ({type(start).__name__})"
+        )
     point = finite_array("start", start, np.float64)
     if point.shape != (2,):
         raise ValueError(f"start must have shape (2,), got {point.shape}")
@@ -309,7 +431,7 @@ def descend(
         )
     steps = integer("steps", steps, 1)
     if not np.isfinite(_values(loss, *point[:, None])).all():
-        raise ValueError(f"loss must be finite at the start, {start!r}; choose another start")
+        raise ValueError(f"loss must be finite at the start, {shown(start)}; choose another start")
 
     def of_batch(outputs: Floats, signs: Floats) -> tuple[float, Floats]:
         """Of the samples 1 and -1 with the point and its opposite as outputs.
@@ -335,23 +457,52 @@ def descend(
     return path[: len(path) if good.all() else int(np.argmin(good))]
 
 
+def _require_function(loss: object) -> None:
+    if not callable(loss):
+        raise TypeError(
+            "loss must be a function of two arrays of numbers, got "
+            f"{type(loss).__name__}; lambda a, b: a**2 + b**2 is one"
+        )
+
+
 def _values(loss: LossPlane | PlainLoss, a: Floats, b: Floats) -> Floats:
     """Return the loss at several points."""
     if isinstance(loss, LossPlane):
-        return np.array([loss(*point) for point in zip(a.tolist(), b.tolist(), strict=True)])
+        return loss._losses(np.stack([a, b], axis=-1))
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.asarray(loss(a, b), np.float64)
+        try:
+            found = loss(a, b)
+        except (TypeError, ValueError) as error:
+            if not _ONE_NUMBER.search(str(error)):
+                raise
+            raise TypeError(
+                "loss must be a function of two arrays of numbers, got one of single numbers: "
+                f"{error}; use functions of NumPy, such as np.exp or np.where, or "
+                "np.vectorize(loss, otypes=[float])"
+            ) from error
+    try:
+        values = np.asarray(found)
+    except ValueError:  # rows of different lengths
+        values = np.array(None)
+    if values.dtype.kind not in "iuf":
+        came = (
+            f"dtype {values.dtype}" if values.ndim else f"{shown(found)} ({type(found).__name__})"
+        )
+        raise TypeError(
+            f"loss must return an array of real numbers, got {came}; np.real(...) or "
+            "np.asarray(..., float) converts"
+        )
     if values.shape != a.shape:
         raise ValueError(
             f"loss must return an array of the shape {a.shape} of its arguments, got "
-            f"{values.shape}; use operators and functions of NumPy"
+            f"{values.shape}; use operators and functions of NumPy, or np.full_like(a, ...)"
         )
-    return values
+    return values.astype(np.float64)
 
 
 def _slopes(loss: LossPlane | PlainLoss, at: Floats) -> Floats:
     if isinstance(loss, LossPlane):
-        return np.array(loss.gradient(*at.tolist()))
+        return np.asarray(loss._gradients(at[None])[0])
     step = _DIFFERENCE * np.maximum(1.0, np.abs(at))
     sides = at + np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]) * step
     values = _values(loss, *sides.T)
@@ -377,7 +528,7 @@ def loss_surface(
     Parameters
     ----------
     loss : LossPlane or callable
-        Function of two numbers, or of two arrays of numbers.
+        Function of two arrays of numbers, element by element, as of `descend`.
     limits : pair of pairs of float
         Smallest and largest value of the first number, and of the second one.
     paths : mapping of str to array of shape (points, 2), optional
@@ -413,13 +564,22 @@ def loss_surface(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['plain']
     """
-    if not callable(loss):
-        raise TypeError(f"loss must be a function of two numbers, got {type(loss).__name__}")
+    _require_function(loss)
     ends = checked_limits(limits)
-    resolution = integer("resolution", resolution, 2)
+    resolution = checked_resolution(resolution)
     names = labels if labels is not None else getattr(loss, "labels", ("a", "b"))
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise TypeError(
+            'labels must be a sequence of two names such as ("a", "b"), got '
+            f"{shown(names)} ({type(names).__name__})"
+        )
     if len(names) != 2:
         raise ValueError(f"labels must have 2 names, got {len(names)}")
+    if not isinstance(paths, Mapping | None):
+        raise TypeError(
+            f"paths must be a mapping of names to paths, got {type(paths).__name__}; "
+            'write {"path": ...}'
+        )
     checked = {str(name): _path(str(name), path) for name, path in (paths or {}).items()}
     lines = [np.linspace(low, high, resolution) for low, high in ends]
     grid = np.stack(np.meshgrid(*lines), axis=-1).reshape(-1, 2)
@@ -437,6 +597,11 @@ def loss_surface(
 
 
 def _path(name: str, path: ArrayLike) -> Floats:
+    if isinstance(path, (str, bytes)):
+        raise TypeError(
+            f"paths[{name!r}] must be an array of shape (points, 2), got {shown(path)}; descend "
+            "returns one"
+        )
     points: Floats = finite_array(f"paths[{name!r}]", path, np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"paths[{name!r}] must have shape (points, 2), got {points.shape}")
