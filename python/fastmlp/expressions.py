@@ -20,10 +20,12 @@ network. The sigmoid neuron of Stanford's course CS231n, notes on backpropagatio
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 from fastmlp._scalars import real, shown
 
@@ -46,6 +48,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+_OTHER_VALUES = "other values of the variables"
 _SUPERSCRIPTS = str.maketrans("\u22120123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -85,6 +88,16 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.operation!r}, {self.value:g})"
+
+    def __copy__(self) -> Expression:
+        return self  # it does not change
+
+    def __deepcopy__(self, memo: object) -> Expression:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        graph = _GRAPHS.get(id(self)) or _Graph(self)
+        return operator.getitem, (graph, graph.places[self])
 
     def nodes(self) -> list[Expression]:
         """Return all expressions in this one, each once and after its operands.
@@ -130,7 +143,7 @@ class Expression:
             if not math.isfinite(found[node]):
                 raise ValueError(
                     f"the derivative by {node.operation!r} must be finite, got {found[node]}; "
-                    "choose other values of the variables"
+                    f"choose {_OTHER_VALUES}"
                 )
             for operand, slope in zip(node.operands, node.slopes, strict=True):
                 found[operand] += found[node] * slope
@@ -185,7 +198,10 @@ class Expression:
         return self * -1.0
 
     def __truediv__(self, other: object) -> Expression:
-        return _both(self, other, "÷", lambda a, b: (a / b, 1 / b, -a / b / b), "÷ {}".format)
+        def divided(a: float, b: float) -> tuple[float, ...]:
+            return a / b, 1 / b, -a / b / b
+
+        return _both(self, other, "÷", divided, "÷ {}".format, never=0.0)
 
     def __rtruediv__(self, other: object) -> Expression:
         return _both(self, other, "", lambda a, b: (b / a, -b / a / a, 1 / a), "{}/x".format)
@@ -195,10 +211,48 @@ class Expression:
 
     def __rpow__(self, other: object) -> Expression:
         def turned(a: float, b: float) -> tuple[float, ...]:
-            value, by_base, by_exponent = _power(b, a)
-            return value, by_exponent, by_base
+            value = math.pow(b, a)
+            return value, _by_exponent(b, a, value)
 
         return _both(self, other, "", turned, "{}^x".format)
+
+
+class _Graph:
+    """An expression with all in it, pickled as one list, however deep it is.
+
+    The pickler keeps it until it ends. So what was pickled before, by itself or in another
+    expression, is the same object for all when it is loaded.
+    """
+
+    def __init__(self, root: Expression) -> None:
+        new = [node for node in root.nodes() if id(node) not in _GRAPHS]
+        self.places = {node: place for place, node in enumerate(new)}
+        for node in new:
+            _GRAPHS[id(node)] = self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rows = [
+            (
+                node.operation,
+                node.value,
+                node.slopes,
+                [self.places.get(o, o) for o in node.operands],
+            )
+            for node in self.places
+        ]
+        return _loaded, (rows,)
+
+
+_GRAPHS: WeakValueDictionary[int, _Graph] = WeakValueDictionary()
+
+
+def _loaded(rows: list[Any]) -> list[Expression]:
+    """Return the expressions of a `_Graph`; an operand is a place in it or an expression."""
+    made: list[Expression] = []
+    for operation, value, slopes, operands in rows:
+        found = tuple(made[one] if isinstance(one, int) else one for one in operands)
+        made.append(Expression(operation, value, found, slopes))
+    return made
 
 
 def variable(name: str, value: float) -> Expression:
@@ -310,7 +364,12 @@ def tanh(x: Expression) -> Expression:
     >>> tanh(variable("x", 0.0)).slopes
     (1.0,)
     """
-    return _one(x, "tanh", lambda a: (math.tanh(a), 1 - math.tanh(a) ** 2))
+
+    def computed(a: float) -> tuple[float, ...]:
+        small = math.exp(-2 * abs(a))  # 1 - tanh(a)**2 without the difference
+        return math.tanh(a), 4 * small / (1 + small) ** 2
+
+    return _one(x, "tanh", computed)
 
 
 def sigmoid(x: Expression) -> Expression:
@@ -367,13 +426,13 @@ def sqrt(x: Expression) -> Expression:
     return _one(x, "√", lambda a: (math.sqrt(a), 0.5 / math.sqrt(a)))
 
 
-def maximum(x: Expression, y: Expression | float) -> Expression:
+def maximum(x: Expression | float, y: Expression | float) -> Expression:
     """Return the larger one of two; the derivative by it is 1, and if both are equal, by `x`.
 
     Parameters
     ----------
-    x : Expression
-    y : Expression or float
+    x, y : Expression or float
+        One of them is an expression.
 
     Examples
     --------
@@ -381,14 +440,26 @@ def maximum(x: Expression, y: Expression | float) -> Expression:
     >>> x, y = variable("x", 2.0), variable("y", -1.0)
     >>> maximum(x, y).gradient()
     {'x': 1.0, 'y': 0.0}
+    >>> maximum(0.0, y).gradient()
+    {'y': 0.0}
     """
 
     def computed(a: float, b: float) -> tuple[float, ...]:
         return max(a, b), float(a >= b), float(a < b)
 
-    found = _both(_checked(x), y, "max", computed, "max {}".format)
+    def turned(a: float, b: float) -> tuple[float, ...]:
+        return max(a, b), float(a > b)
+
+    name, other = ("y", y) if isinstance(x, Expression) else ("x", x)
+    if isinstance(y, Expression) and not isinstance(x, Expression):
+        found = _both(y, x, "max", turned, "max {}".format)
+    else:
+        found = _both(_checked(x), y, "max", computed, "max {}".format)
     if found is NotImplemented:
-        raise TypeError(f"y must be an Expression or a real number, got {type(y).__name__}")
+        raise TypeError(
+            f"{name} must be an Expression or a real number, got {shown(other)} "
+            f"({type(other).__name__})"
+        )
     return found
 
 
@@ -411,7 +482,13 @@ def _raised(exponent: str) -> str:
 def _power(a: float, b: float) -> tuple[float, ...]:
     value = math.pow(a, b)
     by_base = b * math.pow(a, b - 1) if b != 0 else 0.0
-    return value, by_base, math.log(a) * value if a > 0 else math.nan
+    return value, by_base, _by_exponent(a, b, value)
+
+
+def _by_exponent(a: float, b: float, value: float) -> float:
+    if a == 0:  # 0 for each positive exponent
+        return 0.0 if b > 0 else math.nan
+    return math.log(a) * value if a > 0 else math.nan
 
 
 def _one(x: object, operation: str, function: Callable[[float], tuple[float, ...]]) -> Expression:
@@ -424,19 +501,27 @@ def _both(
     operation: str,
     function: Callable[[float, float], tuple[float, ...]],
     with_number: Callable[[str], str],
+    never: float | None = None,
 ) -> Expression:
-    """Return an operation of two expressions, or of one with a number in its name."""
+    """Return an operation of two expressions, or of one with a number in its name.
+
+    `never` is a number with which the operation has no value, whatever the variables are.
+    """
     if isinstance(other, Expression):
         return _computed(operation, (x, other), function)
     if not isinstance(other, Real) or isinstance(other, bool):
         return NotImplemented  # type: ignore[no-any-return]
     number = real("the number of an operation", other, -math.inf)
     name = with_number(f"{number:.3g}".replace("-", "\u2212"))
-    return _computed(name, (x,), lambda a: function(a, number)[:2])
+    cure = "choose another number" + ("" if number == never else f", or {_OTHER_VALUES}")
+    return _computed(name, (x,), lambda a: function(a, number)[:2], cure)
 
 
 def _computed(
-    operation: str, operands: tuple[Expression, ...], function: Callable[..., tuple[float, ...]]
+    operation: str,
+    operands: tuple[Expression, ...],
+    function: Callable[..., tuple[float, ...]],
+    cure: str = f"choose {_OTHER_VALUES}",
 ) -> Expression:
     numbers = [operand.value for operand in operands]
     try:
@@ -447,6 +532,6 @@ def _computed(
         at = " and ".join(f"{number:g}" for number in numbers)
         raise ValueError(
             f"{operation} must have a finite value and finite derivatives, which it lacks at {at}; "
-            "choose other values of the variables"
+            f"{cure}"
         )
     return Expression(operation, value, operands, tuple(slopes))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
+import pickle
+from decimal import Context, Decimal, localcontext
 from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from fastmlp import expressions, plot
@@ -90,14 +93,18 @@ def test_what_is_used_twice_adds_its_derivatives():
     assert len((shared * shared + shared).nodes()) == 4
 
 
-# Name, of expressions, of floats, number of operands.
+def sine(x):
+    return sin(x) if isinstance(x, Expression) else math.sin(x)
+
+
+# Name, of expressions and perhaps a number, of floats, number of operands.
 OPERATIONS = [
     ("+", operator.add, operator.add, 2),
     ("-", operator.sub, operator.sub, 2),
     ("*", operator.mul, operator.mul, 2),
     ("/", lambda a, b: a / (b * b + 1), lambda a, b: a / (b * b + 1), 2),
     ("max", maximum, max, 2),
-    ("power", lambda a, b: (a * a + 1) ** sin(b), lambda a, b: (a * a + 1) ** math.sin(b), 2),
+    ("power", lambda a, b: (a * a + 1) ** sine(b), lambda a, b: (a * a + 1) ** math.sin(b), 2),
     ("exp", lambda a: exp(sin(a)), lambda a: math.exp(math.sin(a)), 1),
     ("log", lambda a: log(1 + a * a), lambda a: math.log(1 + a * a), 1),
     ("sin", sin, math.sin, 1),
@@ -116,35 +123,44 @@ OPERATIONS = [
     ("** -1", lambda a: (a * a + 1) ** -1, lambda a: (a * a + 1) ** -1, 1),
     ("** 1.5", lambda a: (a * a + 1) ** 1.5, lambda a: (a * a + 1) ** 1.5, 1),
     ("number **", lambda a: 0.6 ** sin(a), lambda a: 0.6 ** math.sin(a), 1),
+    ("0 **", lambda a: 0 ** (a * a + 0.3), lambda a: 0 ** (a * a + 0.3), 1),
+    ("** of 0", lambda a: (a * 0) ** (a * a + 1.3), lambda a: 0.0, 1),
     ("-", operator.neg, operator.neg, 1),
     ("max number", lambda a: maximum(a, 0.2), lambda a: max(a, 0.2), 1),
+    ("number max", lambda a: maximum(0.2, a), lambda a: max(0.2, a), 1),
 ]
 STEP = st.tuples(st.integers(0, len(OPERATIONS) - 1), st.integers(0, 99), st.integers(0, 99))
 VALUES = st.lists(st.floats(-2, 2), min_size=1, max_size=3)
 
 
 def computed(steps, values, which):
-    """The last of a list of operations on what was computed before; and the arguments of kinks."""
+    """The last of a list of operations on what was computed before; and the arguments of kinks.
+
+    Values may be expressions and numbers: operations of numbers alone are those of floats.
+    """
     known, kinks = list(values), []
     for number, first, second in steps:
         name, *functions, count = OPERATIONS[number]
         operands = [known[place % len(known)] for place in (first, second)[:count]]
         if which and ("max" in name or name == "relu"):
             kinks.append(operands[0] - (operands[1] if count == 2 else 0.2 * (name != "relu")))
-        known.append(functions[which](*operands))
+        is_number = not any(isinstance(operand, Expression) for operand in operands)
+        known.append(functions[which or is_number](*operands))
     return known[-1], kinks
 
 
 @settings(max_examples=300, deadline=None, print_blob=True)
-@given(steps=st.lists(STEP, min_size=1, max_size=12), values=VALUES)
-def test_random_expressions_against_floats_and_differences(steps, values):
+@given(steps=st.lists(STEP, min_size=1, max_size=12), values=VALUES, variables=st.integers(1, 3))
+def test_random_expressions_against_floats_and_differences(steps, values, variables):
+    """The first values are variables, the others numbers: on either side of an operation."""
     value, kinks = computed(steps, values, 1)
     assume(abs(value) < 1e4 and all(abs(kink) > 1e-3 for kink in kinks))
-    inputs = [variable(f"x{i}", number) for i, number in enumerate(values)]
-    expression, _ = computed(steps, inputs, 0)
+    inputs = [variable(f"x{i}", number) for i, number in enumerate(values[:variables])]
+    expression, _ = computed(steps, [*inputs, *values[variables:]], 0)
+    assume(isinstance(expression, Expression))
     assert expression.value == pytest.approx(value, rel=1e-12, abs=1e-12)
     slopes = expression.gradient()
-    for i, at in enumerate(values):
+    for i, at in enumerate(values[:variables]):
         sides = []
         for h in (2e-4, 1e-4):
             ends = [
@@ -157,6 +173,98 @@ def test_random_expressions_against_floats_and_differences(steps, values):
         # Where the function bends sharply, differences are no measure.
         assume(abs(wide - narrow) <= 1e-3 * (1 + abs(narrow)))
         assert slopes.get(f"x{i}", 0.0) == pytest.approx(difference, rel=1e-4, abs=1e-5)
+
+
+EXACT = Context(prec=60, Emin=-(10**6), Emax=10**6)
+
+
+def exact_tanh(x):
+    small = EXACT.exp(-2 * abs(x))
+    return ((1 - small) / (1 + small)).copy_sign(x), 4 * small / (1 + small) ** 2
+
+
+def exact_sigmoid(x):
+    small = EXACT.exp(-x)
+    return 1 / (1 + small), small / (1 + small) ** 2
+
+
+def exact_power(base, exponent):
+    return EXACT.power(base, exponent), exponent * EXACT.power(base, exponent - 1)
+
+
+def exact_exponential(exponent, base):
+    value = EXACT.power(base, exponent)
+    return value, EXACT.ln(base) * value
+
+
+# Expression of x and perhaps of a number, the same in 60 digits with the derivative by x.
+EXACTLY = {
+    "tanh": (lambda x, c: tanh(x), lambda x, c: exact_tanh(x)),
+    "sigmoid": (lambda x, c: sigmoid(x), lambda x, c: exact_sigmoid(x)),
+    "exp": (lambda x, c: exp(x), lambda x, c: (EXACT.exp(x), EXACT.exp(x))),
+    "log": (lambda x, c: log(x), lambda x, c: (EXACT.ln(x), 1 / x)),
+    "sqrt": (lambda x, c: sqrt(x), lambda x, c: (EXACT.sqrt(x), 1 / (2 * EXACT.sqrt(x)))),
+    "power": (lambda x, c: x**c, exact_power),
+    "exponential": (lambda x, c: c**x, exact_exponential),
+    "÷ number": (lambda x, c: x / c, lambda x, c: (x / c, 1 / c)),
+    "number ÷": (lambda x, c: c / x, lambda x, c: (c / x, -c / x / x)),
+    "number max": (lambda x, c: maximum(c, x), lambda x, c: (max(c, x), Decimal(int(x > c)))),
+}
+NUMBERS = st.floats(-40, 40) | st.floats(-300, 300)
+
+
+@pytest.mark.parametrize("name", EXACTLY)
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(at=NUMBERS, number=NUMBERS)
+@example(at=19.0, number=1.0)
+@example(at=300.0, number=1.0)
+@example(at=-61.0, number=1e-5)
+def test_values_and_slopes_have_all_digits(name, at, number):
+    """Against 60 digits, wherever value and slope are neither too large nor too small."""
+    function, exact = EXACTLY[name]
+    at = abs(at) if name in ("log", "sqrt", "power") else at
+    number = abs(number) if name == "exponential" else number
+    assume(abs(at) > 1e-30 and abs(number) > 1e-30)
+    with localcontext(EXACT):
+        expected = exact(Decimal(at), Decimal(number))
+        limits = Decimal("1e-300"), Decimal("1e307")
+        assume(all(part == 0 or limits[0] < abs(part) < limits[1] for part in expected))
+    found = function(variable("x", at), number)
+    for one, other in zip((found.value, *found.slopes), map(float, expected), strict=True):
+        assert one == pytest.approx(other, rel=1e-12 if name == "power" else 4e-15, abs=0)
+
+
+def test_zero_to_a_power_has_a_value_and_a_slope():
+    x, zero = variable("x", 2.0), variable("z", 0.0)
+    assert ((0**x).value, (0**x).slopes) == (0, (0,))
+    assert (0 ** (x - 1.5)).slopes == (0,)
+    assert (zero**x).slopes == (0, 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps=st.lists(STEP, min_size=1, max_size=12), values=VALUES, data=st.data())
+def test_pickled_and_copied_expressions_are_the_same_graph(steps, values, data):
+    inputs = [variable(f"x{i}", number) for i, number in enumerate(values)]
+    try:
+        expression, _ = computed(steps, inputs, 0)
+    except ValueError:
+        return  # too large for a float
+    nodes = expression.nodes()
+    chosen = data.draw(st.lists(st.sampled_from(nodes), max_size=4)) + [expression]
+    chosen = data.draw(st.permutations(chosen))
+    protocol = data.draw(st.integers(0, pickle.HIGHEST_PROTOCOL))
+    for copied in (pickle.loads(pickle.dumps(chosen, protocol)), copy.deepcopy(chosen)):
+        whole = copied[chosen.index(expression)]
+        again = whole.nodes()
+        assert [(n.operation, n.value, n.slopes) for n in again] == [
+            (n.operation, n.value, n.slopes) for n in nodes
+        ]
+        places, other = ({n: i for i, n in enumerate(found)} for found in (nodes, again))
+        assert [[other[o] for o in n.operands] for n in again] == [
+            [places[o] for o in n.operands] for n in nodes
+        ]
+        # What is used outside the whole is the very node in it.
+        assert [other[node] for node in copied] == [places[node] for node in chosen]
 
 
 @settings(max_examples=100, deadline=None)
@@ -180,6 +288,9 @@ def test_long_chains_and_many_paths():
     for _ in range(20_000):
         chain = chain + 1e-3
     assert chain.gradient() == {"x": 1}
+    for copied in (pickle.loads(pickle.dumps(chain)), copy.deepcopy(chain), copy.copy(chain)):
+        assert (copied.value, copied.gradient()) == (chain.value, {"x": 1})
+        assert len(copied.nodes()) == 20_001
     doubled = x
     for _ in range(60):
         doubled = doubled + doubled
@@ -214,11 +325,19 @@ def test_functions_at_their_edges():
     assert (zero**2).slopes == (0,)
     assert (zero**0).slopes == (0,)
     assert maximum(zero, variable("y", 0.0)).slopes == (1, 0)
+    assert maximum(zero, 0.0).slopes == (1,)
+    assert maximum(0.0, zero).slopes == (0,)
 
 
 REFUSED = {
     "division by zero": (lambda x: 1 / (x - 2), ValueError, "1/x must have a finite value .* at 0"),
-    "by a number": (lambda x: x / 0, ValueError, "÷ 0 must have a finite value"),
+    "by a number": (lambda x: x / 0, ValueError, "÷ 0 must .* at 2; choose another number$"),
+    "zero to a power": (
+        lambda x: 0 ** (x - 2),
+        ValueError,
+        r"0\^x must .* at 0; choose another nu",
+    ),
+    "zero to a negative": (lambda x: 0 ** (x - 3), ValueError, r"0\^x must .* at -1; .*variables$"),
     "root": (lambda x: sqrt(x - 3), ValueError, "√ must have .* at -1; choose other values"),
     "slope of a root": (lambda x: sqrt(x - 2), ValueError, "√ must have"),
     "logarithm": (lambda x: log(x - 2), ValueError, "ln must have"),
@@ -231,6 +350,16 @@ REFUSED = {
     "infinite": (lambda x: x + math.inf, ValueError, "the number of an operation must be finite"),
     "function": (lambda x: exp(2.0), TypeError, r"x must be an Expression, got float; variable\("),
     "maximum": (lambda x: maximum(x, "y"), TypeError, "y must be an Expression or a real number"),
+    "maximum of": (
+        lambda x: maximum("y", x),
+        TypeError,
+        "x must be an Expression or a real number",
+    ),
+    "of numbers": (
+        lambda x: maximum(1, 2),
+        TypeError,
+        r"x must be an Expression, got int; variable",
+    ),
     "name": (lambda x: variable("", 1), ValueError, "name must have letters, got ''"),
     "no name": (lambda x: variable(1, 1), TypeError, "name must be a string, got 1"),
     "value": (lambda x: variable("x", math.nan), ValueError, "value must be finite, got nan"),
