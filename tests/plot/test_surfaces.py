@@ -149,6 +149,7 @@ def test_an_error_of_the_function_is_told():
         ({"optimizer": fastmlp.LBFGS()}, TypeError, "optimizer must be an optimizer of steps"),
         ({"start": "ab"}, TypeError, "start must be a pair of numbers such as .* got 'ab' .str."),
         ({"start": None}, TypeError, "start must be a pair of numbers such as .* got None"),
+        ({"start": {1.0, 2.0}}, TypeError, "start must be a pair of numbers such as .* .set."),
         ({"start": ("a", 1.0)}, TypeError, "start must be an array of real numbers"),
         (
             {"loss": None},
@@ -480,6 +481,13 @@ def test_surfaces_of_networks_have_their_names():
     assert ax.get_xlabel() == "layers.0.weights[0, 0]"
     assert ax.get_title() == "Loss over two parameters"
     assert ax.get_legend() is None
+
+
+def test_names_and_starts_may_be_arrays():
+    ax = plot.loss_surface(valley, labels=np.array(["v", "w"]), resolution=3)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("v", "w")
+    path = plot.descend(valley, np.array(START, np.float32), SGD(0.1), 3)
+    np.testing.assert_allclose(path, plot.descend(valley, list(START), SGD(0.1), 3), rtol=1e-6)
 
 
 def test_flat_surfaces_and_holes_are_drawn():

@@ -69,7 +69,7 @@ def decision_regions(
     class_names : sequence of str, optional
         Names of the classes; by default those of `preprocessing`, else the indices.
     resolution : int
-        Number of grid points along each axis, at least 2.
+        Number of grid points along each axis, 2 to 10000.
     title : str, optional
         Title of the axes; by default it names the network's layers. An empty string sets none.
     ax : Axes, optional
@@ -155,7 +155,7 @@ def hidden_space(
     class_names : sequence of str, optional
         Names of the classes; by default the indices.
     resolution : int
-        Number of grid points along each axis, at least 2.
+        Number of grid points along each axis, 2 to 10000.
     title : str, optional
         Title of the axes; an empty string sets none.
     ax : Axes, optional

@@ -416,7 +416,8 @@ def descend(
            [ 0.25, -0.5 ]])
     """
     _require_function(loss)
-    if isinstance(start, (str, bytes)) or not isinstance(start, (Sequence, np.ndarray)):
+    is_array = isinstance(start, Sequence) or hasattr(start, "__array__")
+    if isinstance(start, (str, bytes)) or not is_array:
         raise TypeError(
             "start must be a pair of numbers such as (1.0, -2.0), got "
             f"{shown(start)} ({type(start).__name__})"
@@ -536,7 +537,7 @@ def loss_surface(
     labels : sequence of str, optional
         Names of the two numbers; by default those of a `LossPlane`.
     resolution : int
-        Number of grid points along each axis, at least 2.
+        Number of grid points along each axis, 2 to 10000.
     title : str, optional
         Title of the axes; an empty string sets none.
     ax : Axes, optional
@@ -568,7 +569,7 @@ def loss_surface(
     ends = checked_limits(limits)
     resolution = checked_resolution(resolution)
     names = labels if labels is not None else getattr(loss, "labels", ("a", "b"))
-    if isinstance(names, str) or not isinstance(names, Sequence):
+    if isinstance(names, str) or not isinstance(names, (Sequence, np.ndarray)):
         raise TypeError(
             'labels must be a sequence of two names such as ("a", "b"), got '
             f"{shown(names)} ({type(names).__name__})"
