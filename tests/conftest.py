@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 
 import pytest
@@ -33,6 +34,19 @@ def isa(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=DTYPES)
 def dtype(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+_FIRST_SEED = int(os.environ.get("FASTMLP_SEED") or secrets.randbelow(2**31))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Seed of a random case, other ones in each run; the parameter is the number of the case.
+
+    Printed with every failure; FASTMLP_SEED repeats a run.
+    """
+    print(f"FASTMLP_SEED={_FIRST_SEED}")
+    return _FIRST_SEED + int(request.param)
 
 
 @pytest.fixture
