@@ -88,7 +88,7 @@ def prepared_or_refused(table, options, about):
     return None
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(150), indirect=True)
 def test_columns_of_any_types_are_used_or_refused_by_name(seed):
     random = np.random.default_rng(seed)
     kinds = random.permutation(list(TYPES))[: int(random.integers(2, 6))].tolist()

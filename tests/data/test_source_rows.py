@@ -12,7 +12,7 @@ import fastmlp
 pytest.importorskip("polars")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(4), indirect=True)
 def test_each_sample_knows_its_line_and_its_gaps(tmp_path, seed):
     random = np.random.default_rng(seed)
     rows = 120

@@ -96,7 +96,7 @@ def test_a_run_repeats_to_the_bit_and_resumes(tmp_path):
     assert all(np.array_equal(array, other[name]) for name, array in mine.items())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(20), indirect=True)
 def test_one_hot_inputs_are_scaled_as_numbers_are(seed):
     """RealMLP centers, scales and clips one-hot columns as any others."""
     random = np.random.default_rng(seed)
@@ -196,7 +196,7 @@ def test_bins_are_quantiles_in_the_scale_of_the_clip():
         network_of(data, embedding={"name": "piecewise_linear", "bins": 0})
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(10), indirect=True)
 def test_bins_of_a_column_are_apart(seed):
     """Numbers that float32 cannot tell apart become one edge."""
     random = np.random.default_rng(seed)

@@ -118,7 +118,7 @@ def test_wrong_settings(further, changed):
 # ---------------------------------------------------------------- what is right comes back
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(40), indirect=True)
 def test_random_networks_come_back(seed, tmp_path):
     case = drawn(seed)
     path = tmp_path / "m.fastmlp"
@@ -130,7 +130,7 @@ def test_random_networks_come_back(seed, tmp_path):
         np.testing.assert_array_equal(loaded.parameters()[name], array)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(40), indirect=True)
 def test_each_missing_or_misshapen_tensor_is_named(seed, tmp_path):
     case = drawn(seed)
     path = tmp_path / "m.fastmlp"

@@ -30,7 +30,7 @@ def batch_sizes(samples, batch_size, *, normalized=False, drop_last=False):
         step += 1
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(20), indirect=True)
 def test_batches_cover_an_epoch(seed):
     rng = np.random.default_rng(seed)
     samples, size = int(rng.integers(2, 300)), int(rng.integers(2, 64))

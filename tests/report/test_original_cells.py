@@ -30,7 +30,7 @@ def drawn(seed: int) -> dict[str, list]:
 
 @pytest.mark.parametrize("scaling", ["standard", "robust", "quantile"])
 @pytest.mark.parametrize("category_inputs", ["one_hot", "code"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3), indirect=True)
 def test_cells_are_shown_as_they_were(seed, category_inputs, scaling):
     columns = drawn(seed)
     kind = np.random.default_rng(seed + 100).choice(["a", "b"], ROWS).tolist()
