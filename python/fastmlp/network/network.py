@@ -44,7 +44,7 @@ __all__ = ["Network", "folded_parameters", "head_arguments", "hidden_parameters"
 Array = npt.NDArray[Any]
 _Result = TypeVar("_Result")
 _SAFE_PARAMETER = 1e30  # of an initializer: no weight is a hundred million times larger
-_SET_BY_USERS = ("weights", "biases", "feature_names")
+_SET_BY_USERS = ("weights", "biases", "feature_names", "preprocessing")
 
 
 class Network:
