@@ -51,6 +51,10 @@ WRONG = {
     '{"phases": []}': "phases: ",
     '{"phases": [{"start": 5}]}': "phases: must start at growing epochs",
     '{"phases": [{"learning_rate": 0}]}': "phases.0.learning_rate: ",
+    '{"phases": [{"learning_rate": 1e-46}]}': "phases.0.learning_rate: ",
+    '{"phases": [{"l2": 1e-50}]}': "phases.0.l2: must be 0 or at least 1e-10, got 1e-50",
+    '{"momentum": 0.9999999999}': "momentum: ",
+    '{"dropout": 1e-300}': "dropout: must be 0 or at least 1e-10, got 1e-300",
     '{"phases": [{"learning_rate": "fast"}]}': "phases.0.learning_rate: ",
     '{"phases": [{"batch_size": 0}]}': "phases.0.batch_size: ",
     '{"optimizer": "adam", "momentum": 0.5}': "momentum: must be 0 for adam",
@@ -74,7 +78,8 @@ def test_wrong_settings_are_refused_by_name(server, body):
     ("what", "body"),
     [("order", {"order": "stop"}), ("order", {"order": "play", "speed": "warp"}), ("order", {}),
      ("order", {"order": ["play"]}), ("tune", {"learning_rate": -1}), ("tune", {"seed": 1}),
-     ("tune", {"batch_size": 1.5}), ("tune", {"l2": "x"}), ("tune", []), ("order", None)],
+     ("tune", {"batch_size": 1.5}), ("tune", {"l2": "x"}), ("tune", []),
+     ("tune", {"learning_rate": 1e-46}), ("tune", {"l2": 1e-50}), ("order", None)],
 )  # fmt: skip
 def test_wrong_orders(server, what, body):
     tab = Tab(server)

@@ -183,6 +183,45 @@ def test_a_training_that_diverges_keeps_its_last_epoch(server, tmp_path):
     assert tab.wait()["problem"] == ""
 
 
+@pytest.mark.parametrize("seed", range(12), indirect=True)
+def test_a_training_that_diverged_goes_on_with_other_settings(server, seed, tmp_path):
+    rng = random.Random(seed)
+    tab = None
+    while tab is None or not tab.state()["problem"]:
+        tab = Tab(server, wild_settings(rng))
+        for _ in range(rng.randint(0, 3)):
+            tab.order(rng.choice(["step", "epoch"]))
+            tab.wait()
+        tab.order("play", speed=rng.choice(["step", "epoch", "ten", "fast"]))
+        tab.watch(30)
+        tab.order("pause")
+    state = tab.state()
+    assert "diverged" in state["problem"]
+    assert "Reset" in state["problem"]
+    for name in ("play", "step", "epoch"):
+        tab.order(name)
+        assert tab.wait()["epoch"] == state["epoch"]
+    mended = tab.do("tune", {"learning_rate": 0.001, "batch_size": rng.choice([5, 10, 40])})
+    assert mended["problem"] == ""
+    assert (mended["epoch"], mended["step"]) == (state["epoch"], 0)
+    for _ in range(rng.randint(0, 3)):
+        press(tab, rng)
+    code = tab.code()
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+def wild_settings(rng):
+    """Return settings that are likely to diverge, at once or in a later phase."""
+    settings = accepted(rng)
+    settings |= {
+        "data": "hills", "loss": "mse", "activation": rng.choice(["relu", "elu", "identity"]),
+        "hidden": [8, 8], "phases": [{"learning_rate": rng.choice([0.01, 3.0, 90.0])}],
+    }  # fmt: skip
+    later = {"start": rng.randint(1, 3), "learning_rate": 90.0, "batch_size": 40}
+    settings["phases"] += [later] * rng.randint(0, 1)
+    return settings
+
+
 def test_two_tabs_train_at_once_and_do_not_meet(server):
     tabs = [Tab(server, {"seed": seed}) for seed in (1, 2)]
     with tabs[0].events() as first, tabs[1].events() as second:

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from fastmlp.play.live import Limits, Sessions
-from fastmlp.play.session import Playground
+from fastmlp.play.session import Order, Playground
 from fastmlp.play.settings import Settings
 from fastmlp.web.refusal import RequestError
 from support.cli_process import TIMEOUT, answer_signals, command, environment, run
@@ -52,6 +52,29 @@ def test_a_second_stream_takes_the_place_of_the_first():
         for events in (first, second):
             with pytest.raises(StopAsyncIteration):
                 await asyncio.wait_for(events.__anext__(), 10)
+
+    asyncio.run(live())
+
+
+class WithoutFrames(Playground):
+    """A session whose frames cannot be made."""
+
+    def _frame(self):
+        raise ValueError("there is no picture")
+
+
+def test_a_frame_that_cannot_be_made_is_said_and_the_stream_goes_on():
+    async def live() -> None:
+        sessions = Sessions(Limits())
+        name, tab = await sessions.open(lambda: WithoutFrames(Settings()))
+        events = sessions.events(name, 30)
+        assert b"event: failure\ndata: {\"problem\":\"there is no picture\"}" in (
+            await events.__anext__()
+        )
+        await tab.do(lambda: tab.session.obey(Order(order="play")))
+        assert b"there is no picture" in await events.__anext__()
+        assert not tab.session.is_active
+        await events.aclose()
 
     asyncio.run(live())
 

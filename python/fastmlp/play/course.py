@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -38,7 +39,6 @@ class Course:
     Attributes
     ----------
     settings : TrainSettings
-        May be replaced by others that differ in later phases alone.
     epoch, step : int
         Completed epochs, and completed steps of the next one.
     losses, test_losses : array of float
@@ -67,6 +67,13 @@ class Course:
         self.test_losses = array("d")
         self.problem = ""
         self._seconds_per_step = math.inf
+        self._untrained = copy.deepcopy(model)
+        self._kept = self.initial, model.training_state()  # at the last start of an epoch
+
+    def tune(self, settings: TrainSettings) -> None:
+        """Take settings that differ in later phases alone, with which the training can go on."""
+        self.settings = settings
+        self.problem = ""
 
     @property
     def place(self) -> Place:
@@ -102,7 +109,7 @@ class Course:
 
     def _fit_towards(self, goal: Place, seconds: float) -> None:
         """Call `fit` once: for whole epochs of one phase, or up to a step within the next one."""
-        per_epoch, phase = self.steps_per_epoch, phase_at(self.settings, self.epoch)
+        per_epoch = self.steps_per_epoch
         allowed = max(1, int(seconds / self._seconds_per_step))
         left = per_epoch - self.step
         wanted = goal[1] - self.step if goal[0] == self.epoch else left
@@ -111,31 +118,58 @@ class Course:
             step = self.step + min(allowed, wanted)
         else:
             later = [other.start for other in self.settings.phases if other.start > self.epoch]
-            most = min([goal[0], MOST_EPOCHS, *later]) - self.epoch
+            most = max(1, min([goal[0], MOST_EPOCHS, *later]) - self.epoch)
             epochs = min(most, 1 + (allowed - left) // per_epoch)
-        start = time.perf_counter()
+        if not self.step:
+            self._kept = self.model.parameters(), self.model.training_state()
+        start, before = time.perf_counter(), self.epoch * per_epoch + self.step
+        known = self._known
         try:
-            self.model.fit(
-                *self.train,
-                epochs=epochs,
-                batch_size=phase.batch_size,
-                optimizer=optimizer_of(self.settings, phase),
-                validation_data=self.test,
-                resume=self.place != (0, 0),
-                callbacks=[stop_at(self.epoch * per_epoch + step)] if step else [],
-                diagnose=False,
-                verbose=0,
-            )
-        except fastmlp.DivergedError as error:
-            # The parameters are those of the end of the last epoch that was completed.
-            self.problem, step = str(error), 0
-        before = self.epoch * per_epoch + self.step
-        history = self.model.history
-        self.losses.extend(history.loss[self.epoch :])
-        self.test_losses.extend(history["val_loss"][self.epoch :] if history.loss else ())
-        self.epoch, self.step = len(self.losses), step
+            self._fit(epochs, step)
+        except (fastmlp.DivergedError, ValueError) as error:
+            self.problem = f"{error} Then press Play, or Reset to begin anew."
+            self._return_to_kept(epochs=len(self.model.history.loss) - known)
         done = self.epoch * per_epoch + self.step - before
         self._seconds_per_step = (time.perf_counter() - start) / max(1, done)
+
+    @property
+    def _known(self) -> int:
+        """Number of epochs in the history that the next `fit` continues."""
+        return len(self.model.history.loss) if self.place != (0, 0) else 0
+
+    def _fit(self, epochs: int, step: int = 0) -> None:
+        """Call `fit` for epochs, or up to a step within the next one, and take its measures."""
+        phase, known = phase_at(self.settings, self.epoch), self._known
+        end = self.epoch * self.steps_per_epoch + step
+        self.model.fit(
+            *self.train,
+            epochs=epochs,
+            batch_size=phase.batch_size,
+            optimizer=optimizer_of(self.settings, phase),
+            validation_data=self.test,
+            resume=self.place != (0, 0),
+            callbacks=[stop_at(end)] if step else [],
+            diagnose=False,
+            verbose=0,
+        )
+        history = self.model.history
+        self.losses.extend(history.loss[known:])
+        self.test_losses.extend(history["val_loss"][known:] if history.loss else ())
+        self.epoch, self.step = len(self.losses), step
+
+    def _return_to_kept(self, epochs: int) -> None:
+        """Return to the last start of an epoch, and train so many epochs again.
+
+        A training that diverged cannot be resumed: its optimizer went further than its parameters.
+        """
+        parameters, state = self._kept
+        self.model = copy.deepcopy(self._untrained)
+        if state:
+            self.model.set_parameters(parameters)
+            self.model.restore_training_state(state)
+        self.step = 0
+        if epochs:
+            self._fit(epochs)
 
     def digest(self) -> str:
         """Return the SHA-256 of all parameters, in their order."""

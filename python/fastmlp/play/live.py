@@ -126,7 +126,12 @@ class Live:
 def _news(session: Session, version: int) -> tuple[bytes, int]:
     """Return the events that follow those of a version, and the present version."""
     start = _event("start", session.start()) if version != session.version else b""
-    return start + _event("frame", session.tick()), session.version
+    try:
+        news = _event("frame", session.tick())
+    except ValueError as error:  # which must not end the stream: the page would open it again
+        session.rest()
+        news = _event("failure", {"problem": str(error)})
+    return start + news, session.version
 
 
 def _event(name: str, content: dict[str, Any]) -> bytes:

@@ -100,7 +100,7 @@ class Session(ABC):
         if order.order == "play":
             self.is_playing = True  # once the goal of the address is reached
         elif order.order == "pause":
-            self.is_playing, self.goal = False, None
+            self.rest()
         elif order.order == "step":
             self.is_playing, self.goal = False, self.course.after_steps(1)
         elif order.order == "epoch":
@@ -108,17 +108,21 @@ class Session(ABC):
         elif order.order == "reset":
             self.begin_anew(self.settings.begun_anew())
 
+    def rest(self) -> None:
+        """Train no further."""
+        self.is_playing, self.goal = False, None
+
     def begin_anew(self, settings: TrainSettings) -> None:
         """Begin with the initial network of some settings."""
-        self.is_playing, self.goal = False, None
         self._begin(settings)
+        self.rest()
 
     def tune(self, tuning: Tuning) -> None:
         """Change settings of the training from the next epoch that begins."""
         changes = tuning.model_dump(exclude_none=True)
         course = self.course
         start = course.epoch + (1 if course.step else 0)
-        course.settings = course.settings.tuned(start, changes)
+        course.tune(course.settings.tuned(start, changes))
         self.version += 1
 
     # ------------------------------------------------------------ frames
@@ -133,7 +137,7 @@ class Session(ABC):
         elif self.is_playing:
             course.advance(self._next_place(), _SECONDS_PER_FRAME)
         if course.problem:
-            self.is_playing, self.goal = False, None
+            self.rest()
         self._frames += 1
         looks = not self.is_active or self._frames % _FRAMES_PER_LOOK == 0
         return self.state() | self._frame() | (self._look() if looks else {})

@@ -39,6 +39,7 @@ CLASS_LOSSES = ("softmax_cross_entropy", "hinge", "mse")
 VALUE_LOSSES = ("mse", "half_mse", "mae", "huber")
 _WITH_MOMENTUM = ("sgd", "rmsprop")
 _FEWEST_POINTS = 4
+_LEAST = 1e-10  # of rates and penalties, far from where float32 ends
 
 
 def _one_of(known: Mapping[str, object]) -> AfterValidator:
@@ -55,6 +56,15 @@ def _one_of(known: Mapping[str, object]) -> AfterValidator:
 Name = Annotated[str, StringConstraints(max_length=40)]
 Seed = Annotated[int, Field(ge=0, le=999_999)]
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _require_zero_or_least(value: float) -> float:
+    if 0 < value < _LEAST:
+        raise ValueError(f"must be 0 or at least {_LEAST:g}, got {value:g}")
+    return value
+
+
+Momentum = Annotated[float, Field(ge=0, le=0.9999)]
 
 
 class _Frozen(BaseModel):
@@ -75,9 +85,9 @@ class Phase(_Frozen):
     """
 
     start: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] = 0
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.03
+    learning_rate: Annotated[float, Field(ge=_LEAST, le=100)] = 0.03
     batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
-    l2: Annotated[float, Field(ge=0, le=100)] = 0.0
+    l2: Annotated[float, Field(ge=0, le=100), AfterValidator(_require_zero_or_least)] = 0.0
 
 
 class Point(_Frozen):
@@ -94,8 +104,8 @@ class TrainSettings(_Frozen):
     hidden: tuple[int, ...]
     activation: Annotated[Name, _one_of(ACTIVATIONS)] = "tanh"
     optimizer: Annotated[Name, _one_of(OPTIMIZERS)] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dropout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
+    momentum: Momentum = 0.0
+    dropout: Annotated[float, Field(ge=0, le=0.9), AfterValidator(_require_zero_or_least)] = 0.0
     batch_normalization: bool = False
     initializer: Annotated[Name, _one_of(INITIALIZERS)] | None = None
     seed: Seed = 0
@@ -230,7 +240,7 @@ class DigitSettings(TrainSettings):
         tuple[Annotated[int, Field(ge=2, le=128)], ...], Field(min_length=1, max_length=3)
     ] = (32,)
     activation: Annotated[Name, _one_of(ACTIVATIONS)] = "relu"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    momentum: Momentum = 0.9
     phases: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=100)] = (
         Phase(learning_rate=0.05, batch_size=100),
     )

@@ -105,6 +105,10 @@ export class Session {
       tell("connection", "");
       this.onFrame(frame);
     });
+    source.addEventListener("failure", (event) => {
+      this.isPlaying = false;
+      showProblemOfTraining(JSON.parse(event.data).problem);
+    });
     source.addEventListener("error", () => {
       if (this.source === source) this.findAgain();
     });
@@ -340,8 +344,12 @@ export function showLosses(frame) {
   const play = byId("play");
   const text = frame.playing ? "Pause" : "Play";
   if (play.textContent !== text) play.textContent = text;
-  play.disabled = frame.problem !== "";
-  tell("problem-of-training", frame.problem);
+  showProblemOfTraining(frame.problem);
+}
+
+function showProblemOfTraining(text) {
+  for (const name of ["play", "step", "epoch"]) byId(name).disabled = text !== "";
+  tell("problem-of-training", text);
 }
 
 export function spokenLosses(frame) {
