@@ -10,6 +10,7 @@ import pytest
 import fastmlp
 from fastmlp.play.course import Course
 from fastmlp.play.program import model_of, samples_of
+from fastmlp.play.session import Order, Playground
 from fastmlp.play.settings import Phase, Point, Settings, checked
 from support.cli_process import run
 from support.playground import Tab, digest_of, random_phase, random_settings
@@ -220,6 +221,85 @@ def wild_settings(rng):
     later = {"start": rng.randint(1, 3), "learning_rate": 90.0, "batch_size": 40}
     settings["phases"] += [later] * rng.randint(0, 1)
     return settings
+
+
+@pytest.mark.parametrize("seed", range(6), indirect=True)
+def test_a_step_that_the_epoch_does_not_have_is_its_end(server, seed, tmp_path):
+    rng = random.Random(seed)
+    settings = accepted(rng)
+    settings["phases"] = [{"batch_size": rng.choice([3, 10, 500])}]
+    epoch = rng.randint(0, 9)
+    tab = Tab(server, settings, epoch=epoch, step=rng.choice([1000, 999_999_999]))
+    assert tab.wait()["epoch"] == epoch + 1
+    code = tab.code()
+    assert (code["step"], code["busy"]) == (0, False)
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+def test_larger_batches_while_a_tab_trains_up_to_its_place(server, tmp_path):
+    tab = Tab(server, epoch=40, step=20)
+    assert tab.state()["goal"] == [40, 20]
+    tab.do("tune", {"batch_size": 32})
+    frame = tab.wait()
+    assert (frame["epoch"], frame["step"], frame["goal"]) == (41, 0, None)
+    code = tab.code()
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+def test_a_loss_that_is_not_finite_has_no_command(server, tmp_path):
+    tab = Tab(server, {"samples": 20, "activation": "elu", "hidden": [8, 8, 8], "seed": 47,
+                       "phases": [{"learning_rate": 1.0, "l2": 100.0}]}, epoch=2)  # fmt: skip
+    assert tab.wait()["problem"] == ""
+    code = tab.code()
+    assert (code["command"], code["reason"][:22]) == ("", "A loss was not finite,")
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+@pytest.mark.parametrize("seed", range(4), indirect=True)
+def test_points_are_drawn_one_by_one(server, seed, tmp_path):
+    rng = random.Random(seed)
+    settings = accepted(rng)
+    settings |= {"data": "drawn", "loss": "softmax_cross_entropy", "batch_normalization": False}
+    tab = Tab(server, settings | {"drawn": []})
+    points = [
+        {"x1": rng.uniform(-6, 6), "x2": rng.uniform(-6, 6), "label": rng.randint(0, 2)}
+        for _ in range(4)
+    ]
+    for count in (0, 1, 2, 3, 2, 1, 0, 3):
+        tab.do("settings", settings | {"drawn": points[:count]})
+        assert "4 points" in tab.wait()["problem"]
+        assert len(tab.state()["points"]) == tab.state()["trained"] == count
+        tab.do("tune", {"learning_rate": 0.2})
+        for order in ("play", "step", "epoch", "reset"):
+            assert "4 points" in tab.order(order)["problem"]
+            frame = tab.wait()
+            assert (frame["epoch"], frame["loss"]) == (0, None)
+        code = tab.code()
+        assert (code["python"], code["command"]) == ("", "")
+        assert "4 points" in code["reason"]
+        for part, lines in (("train", count), ("test", 0)):
+            assert tab.get(f"{part}.csv").body.count(b"\n") == 1 + lines
+    tab.do("settings", settings | {"drawn": points})
+    tab.order("epoch")
+    assert (tab.wait()["epoch"], tab.state()["problem"]) == (1, "")
+    code = tab.code()
+    assert digest_of(code["python"], tmp_path) == code["digest"]
+
+
+def test_a_refusal_changes_nothing(server, monkeypatch, tmp_path):
+    """Also one of the network itself, which comes after the points were made."""
+
+    def refuse(settings):
+        raise ValueError("no")
+
+    session = Playground(checked(Settings, {}))
+    session.obey(Order(order="play"))
+    session.tick(0.02)
+    before = session.start(), session.state()
+    monkeypatch.setattr("fastmlp.play.session.model_of", refuse)
+    with pytest.raises(ValueError, match="no"):
+        session.begin_anew(checked(Settings, {"data": "xor", "samples": 40}))
+    assert (session.start(), session.state()) == before
 
 
 def test_two_tabs_train_at_once_and_do_not_meet(server):

@@ -56,6 +56,25 @@ def test_a_second_stream_takes_the_place_of_the_first():
     asyncio.run(live())
 
 
+class Timed(Playground):
+    """A session that keeps the seconds of its frames."""
+
+    def tick(self, seconds):
+        self.seconds = seconds
+        return super().tick(seconds)
+
+
+@pytest.mark.parametrize("fps", [1, 4, 30, 60])
+def test_the_training_has_most_of_the_time_of_a_frame(fps):
+    async def live() -> None:
+        sessions = Sessions(Limits())
+        name, tab = await sessions.open(lambda: Timed(Settings()))
+        await sessions.events(name, fps).__anext__()
+        assert tab.session.seconds == pytest.approx(0.6 / fps)
+
+    asyncio.run(live())
+
+
 class WithoutFrames(Playground):
     """A session whose frames cannot be made."""
 

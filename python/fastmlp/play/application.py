@@ -10,7 +10,7 @@ from typing import Any
 from fastmlp._version import __version__
 from fastmlp.errors import DataUnavailableError
 from fastmlp.extras import require
-from fastmlp.play.digits import Digits, Drawing, mnist
+from fastmlp.play.digits import Digits, Drawing, Images, mnist
 from fastmlp.play.live import Live, Sessions
 from fastmlp.play.pages import FILES, digits_page, playground_page
 from fastmlp.play.session import Order, Playground, Session, Tuning
@@ -114,11 +114,7 @@ class _Routes:
         def made() -> Session:
             if kind == "playground":
                 return Playground(checked(Settings, body), goal)
-            settings = checked(DigitSettings, body)
-            try:
-                return Digits(settings, goal, mnist(self._data_dir))
-            except DataUnavailableError as error:
-                raise RequestError(503, str(error)) from None
+            return Digits(checked(DigitSettings, body), goal, self._mnist())
 
         name, live = await self._sessions.open(made)
         return _json({"session": name} | live.session.state())
@@ -187,6 +183,12 @@ class _Routes:
 
     # ------------------------------------------------------------ requests
 
+    def _mnist(self) -> Images:
+        try:
+            return mnist(self._data_dir)
+        except (DataUnavailableError, OSError, ValueError) as error:
+            raise RequestError(503, f"MNIST cannot be read: {error}") from None
+
     def _live(self, request: Request) -> Live:
         return self._sessions.get(request.path_params["name"])
 
@@ -207,7 +209,8 @@ class _Routes:
 
     async def _body(self, request: Request) -> bytes:
         """Return the body of a request whose type no form of another page can send."""
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        if kind.strip().lower() != "application/json":
             raise RequestError(415, "Content-Type: must be application/json")
         limits = self._sessions.limits
         return await read_body(request, limits.body, limits.timeout)

@@ -65,7 +65,7 @@ class Course:
         self.step = 0
         self.losses = array("d")
         self.test_losses = array("d")
-        self.problem = ""
+        self.problem = settings.lack
         self._seconds_per_step = math.inf
         self._untrained = copy.deepcopy(model)
         self._kept = self.initial, model.training_state()  # at the last start of an epoch
@@ -73,7 +73,7 @@ class Course:
     def tune(self, settings: TrainSettings) -> None:
         """Take settings that differ in later phases alone, with which the training can go on."""
         self.settings = settings
-        self.problem = ""
+        self.problem = settings.lack
 
     @property
     def place(self) -> Place:

@@ -86,8 +86,9 @@ class Digits(Session):
         super().__init__(settings, goal)
 
     def _course(self, settings: Any) -> Course:
+        course = Course(digit_model(settings), self._images.train, self._images.test, settings)
         self._marks: list[tuple[float, float | None, float | None]] = []
-        return Course(digit_model(settings), self._images.train, self._images.test, settings)
+        return course
 
     def look_at(self, drawing: Drawing) -> None:
         """Show the network another image, which belongs to all later frames."""

@@ -17,6 +17,7 @@ from fastmlp.web.refusal import RequestError
 __all__ = ["Limits", "Live", "Sessions"]
 
 _T = TypeVar("_T")
+_SHARE = 0.6  # of the time of a frame, for its training
 _HEARTBEAT = 15.0  # seconds after which an idle stream says that it is there
 
 
@@ -102,12 +103,13 @@ class Live:
     async def events(self, frames_per_second: float) -> AsyncIterator[bytes]:
         """Yield server-sent events: "start" with each version, "frame" with each change."""
         loop = asyncio.get_running_loop()
+        seconds = _SHARE / frames_per_second
         self.streams += 1
         number, version, has_news, due = self.streams, 0, True, loop.time()
         while self.streams == number and not self.has_ended:
             if has_news:
                 self._changed.clear()
-                text, version = await self.read(partial(_news, self.session, version))
+                text, version = await self.read(partial(_news, self.session, version, seconds))
                 yield text
             else:
                 yield b": nothing new\n\n"
@@ -123,11 +125,11 @@ class Live:
             due = loop.time()
 
 
-def _news(session: Session, version: int) -> tuple[bytes, int]:
+def _news(session: Session, version: int, seconds: float) -> tuple[bytes, int]:
     """Return the events that follow those of a version, and the present version."""
     start = _event("start", session.start()) if version != session.version else b""
     try:
-        news = _event("frame", session.tick())
+        news = _event("frame", session.tick(seconds))
     except ValueError as error:  # which must not end the stream: the page would open it again
         session.rest()
         news = _event("failure", {"problem": str(error)})

@@ -36,24 +36,37 @@ _NO_VALUE, _NO_CLASS = 0, 255
 def frame(course: Course, settings: Settings, samples: Samples) -> dict[str, Any]:
     """Return all that changes while a network is trained, as JSON."""
     model = course.model
-    x, y = samples.train
     units, top = _unit_pictures(model.hidden_activations(_inputs(settings.features, UNIT)))
+    return {
+        "curve": curve(course),
+        "weights": encoded(_flat(model.weights), "<f4"),
+        "biases": encoded(_flat(model.biases), "<f4"),
+        "units": encoded(units, "u1"),
+        "largest": top,
+        "region": encoded(_region(course, settings), "u1"),
+        **(_NO_MEASURES if settings.lack else _measures(course, samples)),
+    }
+
+
+_NO_MEASURES = {
+    "loss": None, "accuracy": [], "gradients": None, "bias_gradients": None,
+    "dead": [], "saturated": [],
+}  # fmt: skip
+
+
+def _measures(course: Course, samples: Samples) -> dict[str, Any]:
+    """Return what depends on the points."""
+    model, (x, y) = course.model, samples.train
     _, weights, biases = model.loss_and_gradients(x, y)
     dead, saturated = _idle(course, x[:_MOST_POINTS])
     train, test = model.evaluate(x, y), model.evaluate(*samples.test)
     return {
         "loss": [short(train["loss"]), short(test["loss"])],
         "accuracy": _accuracies(course, samples),
-        "curve": curve(course),
-        "weights": encoded(_flat(model.weights), "<f4"),
-        "biases": encoded(_flat(model.biases), "<f4"),
         "gradients": encoded(_flat(weights), "<f4"),
         "bias_gradients": encoded(_flat(biases), "<f4"),
-        "units": encoded(units, "u1"),
-        "largest": top,
         "dead": dead,
         "saturated": saturated,
-        "region": encoded(_region(course, settings), "u1"),
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,7 @@ def _variables(settings: Settings) -> dict[str, Any]:
     """Return what the lines of a data set read."""
     if settings.data == "drawn":
         drawn = np.array([[point.x1, point.x2, point.label] for point in settings.drawn])
+        drawn = drawn.reshape(-1, 3)  # also of no point
         return {"drawn": drawn, "data_seed": settings.data_seed}
     names = ("samples", "noise", "data_seed")
     return {name: getattr(settings, name) for name in names}
@@ -259,7 +260,9 @@ def _call(name: str, positional: list[str], arguments: Mapping[str, Any]) -> str
     return f"{name}({', '.join(parts)})"
 
 
-def command(settings: Settings, samples: Samples, epoch: int, step: int) -> tuple[str, str]:
+def command(
+    settings: Settings, samples: Samples, epoch: int, step: int, losses: Sequence[float]
+) -> tuple[str, str]:
     """Return a command line with the result of the page, or why there is none.
 
     Parameters
@@ -269,6 +272,8 @@ def command(settings: Settings, samples: Samples, epoch: int, step: int) -> tupl
         Those of the settings.
     epoch, step : int
         Completed epochs, and completed steps of the next one.
+    losses : sequence of float
+        Losses so far, of both parts.
 
     Returns
     -------
@@ -279,6 +284,8 @@ def command(settings: Settings, samples: Samples, epoch: int, step: int) -> tupl
         return "", "The settings were changed during the training, which the command cannot do."
     if step or not epoch:
         return "", "The command trains whole epochs: press Epoch to complete one."
+    if not np.isfinite(losses).all():
+        return "", "A loss was not finite, with which the command ends."
     if _is_one_hot(settings):
         return "", "The command takes classes for cross-entropy and hinge alone."
     if len(np.unique(samples.labels[: samples.trained])) < settings.classes:

@@ -9,12 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from fastmlp.play.course import Course, Place
 from fastmlp.play.picture import findings, frame, input_pictures
-from fastmlp.play.program import command, model_of, program, samples_of, steps_per_epoch, table
+from fastmlp.play.program import command, model_of, program, samples_of, table
 from fastmlp.play.settings import MOST_EPOCHS, Settings, TrainSettings
 
 __all__ = ["Order", "Playground", "Session", "Tuning"]
 
-_SECONDS_PER_FRAME = 0.02
 _FRAMES_PER_LOOK = 15  # of the diagnosis, while the training goes on
 
 
@@ -54,7 +53,8 @@ class Session(ABC):
     ----------
     settings : TrainSettings
     goal : (int, int)
-        Place up to which it trains at first, as a tab that is opened by an address wants it.
+        Place up to which it trains at first, as a tab that is opened by an address wants it. A step
+        that the epoch does not have stands for its end.
 
     Attributes
     ----------
@@ -74,11 +74,8 @@ class Session(ABC):
         self._frames = 0
         self._begin(settings)
         if goal > (0, 0):
-            if goal[0] > MOST_EPOCHS or goal[1] >= steps_per_epoch(settings, goal[0]):
-                raise ValueError(
-                    f"place: must be an epoch up to {MOST_EPOCHS:,} and a step of it, got "
-                    f"epoch {goal[0]}, step {goal[1]}"
-                )
+            if goal[0] > MOST_EPOCHS:
+                raise ValueError(f"epoch: must be at most {MOST_EPOCHS:,}, got {goal[0]}")
             self.goal = goal
 
     @property
@@ -127,15 +124,15 @@ class Session(ABC):
 
     # ------------------------------------------------------------ frames
 
-    def tick(self) -> dict[str, Any]:
-        """Train as far as one frame goes, and return the frame."""
+    def tick(self, seconds: float) -> dict[str, Any]:
+        """Train as far as one frame goes, which has so many seconds, and return the frame."""
         course = self.course
         if self.goal is not None:
-            course.advance(self.goal, _SECONDS_PER_FRAME)
+            course.advance(self.goal, seconds)
             if course.place >= self.goal:
                 self.goal = None
         elif self.is_playing:
-            course.advance(self._next_place(), _SECONDS_PER_FRAME)
+            course.advance(self._next_place(), seconds)
         if course.problem:
             self.rest()
         self._frames += 1
@@ -158,6 +155,7 @@ class Session(ABC):
             "steps": course.steps_per_epoch,
             "playing": self.is_playing,
             "busy": self.goal is not None,
+            "goal": self.goal,
             "speed": self.speed,
             "problem": course.problem,
         }
@@ -204,8 +202,10 @@ class Playground(Session):
     kind = Settings
 
     def _course(self, settings: Any) -> Course:
-        self.samples = samples_of(settings)
-        return Course(model_of(settings), self.samples.train, self.samples.test, settings)
+        samples = samples_of(settings)
+        course = Course(model_of(settings), samples.train, samples.test, settings)
+        self.samples = samples
+        return course
 
     def _frame(self) -> dict[str, Any]:
         return frame(self.course, self.settings, self.samples)
@@ -225,7 +225,10 @@ class Playground(Session):
         return {"findings": findings(self.course)}
 
     def _code(self) -> dict[str, Any]:
-        line, reason = command(self.settings, self.samples, *self.course.place)
+        if self.settings.lack:
+            return {"python": "", "command": "", "reason": self.settings.lack}
+        losses = [*self.course.losses, *self.course.test_losses]
+        line, reason = command(self.settings, self.samples, *self.course.place, losses)
         text = program(self.settings, *self.course.place)
         return {"python": text, "command": line, "reason": reason}
 

@@ -125,6 +125,11 @@ class TrainSettings(_Frozen):
         """Number of samples of the training part."""
         raise NotImplementedError
 
+    @property
+    def lack(self) -> str:
+        """What is missing for a training; empty if nothing is."""
+        return ""
+
     def _require_moments(self) -> None:
         """Refuse batches of one sample, which batch normalization cannot normalize."""
         for phase in self.phases:
@@ -204,10 +209,8 @@ class Settings(TrainSettings):
                 f"loss: must be one of {', '.join(known)} for the data set {self.data!r}, got "
                 f"{self.loss!r}"
             )
-        if self.data == "drawn" and len(self.drawn) < _FEWEST_POINTS:
-            raise ValueError(f"drawn: must have {_FEWEST_POINTS} points or more, got "
-                             f"{len(self.drawn)}")  # fmt: skip
-        self._require_moments()
+        if not self.lack:
+            self._require_moments()
         return self
 
     @property
@@ -219,7 +222,7 @@ class Settings(TrainSettings):
     def classes(self) -> int:
         """Number of classes; 0 for values."""
         if self.data == "drawn":
-            return max(2, 1 + max(point.label for point in self.drawn))
+            return max([2, *(1 + point.label for point in self.drawn)])
         return RECIPES[self.data].classes or 0
 
     @property
@@ -228,8 +231,20 @@ class Settings(TrainSettings):
         return len(self.drawn) if self.data == "drawn" else self.samples
 
     @property
+    def lack(self) -> str:
+        """What is missing for a training: points, of those that are drawn."""
+        if self.data == "drawn" and len(self.drawn) < _FEWEST_POINTS:
+            return f"Draw {_FEWEST_POINTS} points or more: the training waits for them."
+        return ""
+
+    @property
     def trained(self) -> int:
-        """Number of points that are trained; at least one is left for the test."""
+        """Number of points that are trained; at least one is left for the test.
+
+        Too few points for a training count as those of the training.
+        """
+        if self.lack:
+            return self.count
         return min(max(1, self.count * self.share // 100), self.count - 1)
 
 
