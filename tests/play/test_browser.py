@@ -383,7 +383,39 @@ def test_points_are_drawn_by_mouse_and_keyboard(page, tmp_path):
     until(page, "document.querySelector('#at').textContent === '1'")
     same_in_python(page, tmp_path)
     page.click("#clear-points")
-    assert len(address(page)["drawn"].split(",")) == count
+    until(page, "!document.querySelector('#lack').hidden")
+    assert "4 points" in text(page, "lack")
+    box = page.locator("#plane").bounding_box()
+    assert "4 points" in page.locator("#step").get_attribute("title")
+    assert page.locator("#play").is_disabled()
+    assert text(page, "train-loss") == "-"
+    assert "drawn" not in address(page)
+    for drawn in range(1, 5):
+        page.mouse.click(box["x"] + 40 * drawn, box["y"] + 40)
+        until(page, f"(location.hash.match(/:/g) ?? []).length === {2 * drawn}")
+    until(page, "document.querySelector('#lack').hidden")
+    assert page.locator("#plane").bounding_box() == box  # it stays under the mouse
+    address(page)
+    page.reload()
+    ready(page)
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    same_in_python(page, tmp_path)
+    for drawn in (3, 2, 1, 0):
+        page.click("#undo-point")
+        until(page, f"(location.hash.match(/:/g) ?? []).length === {2 * drawn}")
+    page.click("#undo-point")
+    assert "no point" in text(page, "problem")
+
+
+def test_there_is_room_for_500_points(chromium, server):
+    drawn = ",".join(f"{i / 100}:{i % 7}:{i % 2}" for i in range(499))
+    with visited(chromium, server, f"/#data=drawn&drawn={drawn}".replace(":6:", ":5:")) as page:
+        page.click("#add-point")
+        until(page, "location.hash.endsWith(',0:0:0')")
+        page.click("#add-point")
+        assert "500 points" in text(page, "problem")
+        assert len(address(page)["drawn"].split(",")) == 500
 
 
 def test_points_are_drawn_by_a_finger(chromium, server):
@@ -549,6 +581,209 @@ def test_an_address_that_is_edited_opens(page):
     page.evaluate("location.hash = '#hidden=3&epoch=4'")
     until(page, "document.querySelector('#at').textContent === '4'")
     assert page.locator(".unit:not(.input)").count() == 3
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+REFUSED = {
+    "learning_rate": ["1e30", "1000", "1e-46", "-1", ""],
+    "batch_size": ["2.5", "0", "5000", ""],
+    "l2": ["1e-50", "1e9"],
+    "dropout": ["0.95", "1", "1e-300"],
+    "momentum": ["0.9999999999", "1"],
+    "seed": ["-1", "1.5"],
+    "data_seed": ["-3", "1e9"],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("key", ["Enter", "Tab"])
+def test_a_refused_number_leaves_the_one_in_use(chromium, server, name, key):
+    with visited(chromium, server, "/#seed=3", quiet=False) as page:
+        field = page.locator(f"#{name}")
+        used, before = field.input_value(), address(page)
+        label = page.evaluate(f"document.querySelector('#{name}').labels[0].firstChild.textContent")
+        for value in REFUSED[name]:
+            field.fill(value)
+            field.press(key)
+            until(page, "!document.querySelector('#problem').hidden")
+            until(page, f"document.querySelector('#{name}').value === '{used}'")
+            assert text(page, "problem").startswith(f"{label.strip()}: ")
+            page.wait_for_timeout(100)
+            assert page.locator("#problem").is_visible()
+            assert address(page) == before
+            page.click("#reset")
+            until(page, "document.querySelector('#problem').hidden")
+
+
+def test_a_refused_switch_is_off_again_and_a_reload_keeps_all(chromium, server):
+    opened_ = "/#data=spiral&phases=0:0.03:1:0"
+    with visited(chromium, server, opened_, quiet=False) as page:
+        page.click("#batch_normalization")
+        until(page, "document.querySelector('#problem').textContent.includes('no batch of one')")
+        until(page, "!document.querySelector('#batch_normalization').checked")
+        assert "Batch size: must leave" in text(page, "problem")
+        assert address(page) == {"data": "spiral", "phases": "0:0.03:1:0"}
+        page.reload()
+        ready(page)
+        assert page.locator("#data").input_value() == "spiral"
+        assert page.locator("#problem").is_hidden()
+
+
+def test_what_is_typed_stays_while_an_answer_comes(page):
+    with held(page, "**/settings") as waiting:
+        page.select_option("#activation", "relu")
+        wait_for(page, waiting)
+        page.locator("#seed").press("End")
+        page.keyboard.type("7")
+    until(page, "location.hash.includes('activation=relu')")
+    assert page.locator("#seed").input_value() == "07"
+
+
+def test_a_training_that_diverged_goes_on_after_a_tuning(page, tmp_path):
+    page.evaluate("location.hash = 'data=hills&loss=mse&activation=relu&phases=0:90:10:0'")
+    until(page, "document.querySelector('#data').value === 'hills'")
+    page.click("#play")
+    until(page, "document.querySelector('#problem-of-training').textContent.includes('Reset')")
+    for name in ("play", "step", "epoch"):
+        assert page.locator(f"#{name}").is_disabled()
+    assert page.locator("#reset").is_enabled()
+    page.locator("#learning_rate").fill("0.01")
+    page.locator("#learning_rate").press("Enter")
+    until(page, "document.querySelector('#problem-of-training').hidden")
+    epoch = number(page, "at")
+    page.click("#epoch")
+    until(page, f"document.querySelector('#at').textContent === '{epoch + 1:.0f}'")
+    same_in_python(page, tmp_path)
+
+
+# ---------------------------------------------------------------- addresses
+
+
+@pytest.mark.parametrize("name", ["toString", "constructor", "__proto__", "hasOwnProperty"])
+def test_names_of_every_object_are_no_settings(chromium, server, name):
+    with visited(chromium, server, f"/#{name}=1&seed=5") as page:
+        until(page, "document.querySelector('#seed').value === '5'")
+        assert address(page) == {"seed": "5"}
+
+
+WRONG = ["batch_normalization=TRUE", "seed=", "speed=bogus", "lines=bogus", "points=bogus",
+         "epoch=x", "step=", "phases=0:0.1::0", "hidden=a", "drawn=1:1:",
+         "samples=Infinity"]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_every_wrong_value_of_an_address_is_said(chromium, server, wrong):
+    with visited(chromium, server, f"/#{wrong}", quiet=False) as page:
+        until(page, "!document.querySelector('#problem').hidden")
+        said = text(page, "problem")
+        assert said.startswith("The address is wrong")
+        assert wrong.partition("=")[0] in said
+        assert address(page) == {}
+
+
+def test_a_step_past_the_epoch_opens_at_its_end(page):
+    page.evaluate("location.hash = 'phases=0:0.03:100:0&epoch=2&step=20'")
+    until(page, "document.querySelector('#at').textContent === '3'")
+    assert text(page, "batch-at") == "0 of 3"
+    assert page.locator("#problem").is_hidden()
+
+
+def test_a_focused_field_follows_the_address(page):
+    page.locator("#seed").focus()
+    page.evaluate("location.hash = 'seed=9'")
+    until(page, "document.querySelector('#seed').value === '9'")
+
+
+SLOW = "/#data=spiral&samples=1000&hidden=12,12,12,12,12,12&phases=0:0.001:1:0&epoch=900&step=1"
+
+
+def test_a_reload_keeps_the_place_of_the_address(chromium, server):
+    with visited(chromium, server, SLOW) as page:
+        for _ in range(2):
+            until(page, "document.querySelector('#connection').textContent.includes('h 900, b')")
+            assert address(page)["epoch"] == "900"
+            assert address(page)["step"] == "1"
+            page.reload()
+            ready(page)
+        until(page, "document.querySelector('#connection').textContent.startsWith('Training up')")
+        page.click("#reset")
+        until(page, "document.querySelector('#connection').hidden")
+        assert "epoch" not in address(page)
+
+
+def test_larger_batches_on_the_way_to_the_place_of_the_address(page, tmp_path):
+    page.evaluate(f"location.hash = '{SLOW[2:]}50'")
+    until(page, "document.querySelector('#batch-at').textContent.endsWith('700')")
+    page.locator("#batch_size").fill("32")
+    page.locator("#batch_size").press("Enter")
+    until(page, "document.querySelector('#at').textContent === '901'")
+    page.click("#step")
+    until(page, "document.querySelector('#batch-at').textContent === '1 of 22'")
+    same_in_python(page, tmp_path)
+
+
+def test_an_address_that_changes_while_the_server_is_away_opens_later(chromium):
+    with answering("play", ends=False) as first, visited(chromium, first, quiet=False) as page:
+        first.end()
+        until(page, "!document.querySelector('#connection').hidden")
+        page.evaluate("location.hash = 'data=moons&epoch=3'")
+        page.wait_for_timeout(500)
+        page.evaluate("location.hash = 'data=xor&epoch=2'")
+        page.wait_for_timeout(500)
+        assert "does not answer" in text(page, "connection")
+        assert page.locator("#problem").is_hidden()
+        with answering("play", port=first.port):
+            until(page, "document.querySelector('#data').value === 'xor'")
+            until(page, "document.querySelector('#at').textContent === '2'")
+            assert page.locator("#connection").is_hidden()
+            assert address(page) == {"data": "xor", "epoch": "2"}
+
+
+def test_a_page_that_opens_unseen_listens_when_it_is_seen(chromium, server):
+    with opened(chromium, f"{server.url}/files/play.css", quiet=False) as page:
+        page.add_init_script(
+            "Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
+        )
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(server.url)
+        page.wait_for_timeout(1000)
+        assert any("/sessions/playground" in url for url in asked)
+        assert not any("/events" in url for url in asked)
+        page.evaluate("""() => {
+          Object.defineProperty(document, "hidden", { value: false, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""")
+        ready(page)
+
+
+# ---------------------------------------------------------------- the code
+
+
+def test_the_code_says_why_it_is_missing(chromium):
+    with answering("play", ends=False) as server, visited(chromium, server, quiet=False) as page:
+        server.end()
+        until(page, "!document.querySelector('#connection').hidden")
+        page.locator("#code summary").click()
+        until(page, "document.querySelector('#code-problem').textContent.includes('not answer')")
+        with answering("play", port=server.port):
+            until(page, "document.querySelector('#digest').textContent.length === 64")
+            assert page.locator("#code-problem").is_hidden()
+
+
+@pytest.mark.parametrize("name", ["python", "command"])
+def test_without_a_clipboard_the_text_is_selected(page, name):
+    page.click("#epoch")
+    until(page, "document.querySelector('#at').textContent === '1'")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    shown_code(page)
+    button = page.locator(f"#copy-{name}")
+    button.click()
+    assert "Ctrl+C" in button.inner_text()
+    selected = page.evaluate("getSelection().toString()")
+    assert selected.strip() == page.locator(f"#{name}").inner_text().strip()
 
 
 # ---------------------------------------------------------------- everybody

@@ -144,6 +144,26 @@ def test_without_mnist_the_server_says_what_to_do(without_mnist):
     assert Tab(without_mnist).wait()["epoch"] == 0  # the plane needs no data
 
 
+@pytest.fixture(scope="module")
+def with_damaged_mnist(tmp_path_factory):
+    place = tmp_path_factory.mktemp("damaged")
+    for part in ("train", "t10k"):
+        for name in ("images-idx3", "labels-idx1"):
+            (place / f"{part}-{name}-ubyte.gz").write_bytes(b"no gzip")
+    nowhere = {"FASTMLP_OFFLINE": "1", "XDG_CACHE_HOME": str(place), "HOME": str(place)}
+    with answering("play", "--data-dir", place, **nowhere) as server:
+        yield server
+
+
+def test_mnist_that_cannot_be_read_is_said(with_damaged_mnist, chromium):
+    answer = with_damaged_mnist.ask("POST", "/sessions/digits", "{}", {"Content-Type": JSON})
+    assert "gzip" in answer.error(503)
+    for address in ("", "#hidden=999"):
+        with opened(chromium, f"{with_damaged_mnist.url}/digits{address}", quiet=False) as page:
+            until(page, "document.querySelector('#problem').textContent.includes('gzip')")
+            assert page.locator("#connection").is_hidden()
+
+
 def test_without_mnist_the_page_says_what_to_do(without_mnist, chromium):
     with opened(chromium, f"{without_mnist.url}/digits", quiet=False) as page:
         until(page, "!document.querySelector('#problem').hidden")

@@ -87,7 +87,7 @@ def test_a_frame_that_cannot_be_made_is_said_and_the_stream_goes_on():
         sessions = Sessions(Limits())
         name, tab = await sessions.open(lambda: WithoutFrames(Settings()))
         events = sessions.events(name, 30)
-        assert b"event: failure\ndata: {\"problem\":\"there is no picture\"}" in (
+        assert b'event: failure\ndata: {"problem":"there is no picture"}' in (
             await events.__anext__()
         )
         await tab.do(lambda: tab.session.obey(Order(order="play")))

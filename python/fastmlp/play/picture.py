@@ -44,14 +44,21 @@ def frame(course: Course, settings: Settings, samples: Samples) -> dict[str, Any
         "units": encoded(units, "u1"),
         "largest": top,
         "region": encoded(_region(course, settings), "u1"),
-        **(_NO_MEASURES if settings.lack else _measures(course, samples)),
+        **(_no_measures(course) if settings.lack else _measures(course, samples)),
     }
 
 
-_NO_MEASURES = {
-    "loss": None, "accuracy": [], "gradients": None, "bias_gradients": None,
-    "dead": [], "saturated": [],
-}  # fmt: skip
+def _no_measures(course: Course) -> dict[str, Any]:
+    """Return what depends on the points while there are too few."""
+    model = course.model
+    return {
+        "loss": None,
+        "accuracy": [],
+        "gradients": encoded(np.zeros_like(_flat(model.weights)), "<f4"),
+        "bias_gradients": encoded(np.zeros_like(_flat(model.biases)), "<f4"),
+        "dead": [],
+        "saturated": [],
+    }
 
 
 def _measures(course: Course, samples: Samples) -> dict[str, Any]:
@@ -173,7 +180,7 @@ def _region(course: Course, settings: Settings) -> Array:
     outputs = course.model.forward(_inputs(settings.features, REGION)).astype(np.float64)
     if not settings.is_classification:
         return _values(outputs[:, 0], 1.0)
-    finite = np.asarray(np.isfinite(outputs).all(axis=1))
+    finite: Array = np.isfinite(outputs).all(axis=1)
     outputs = np.where(finite[:, None], outputs, 0)
     if settings.loss == "softmax_cross_entropy":
         outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))

@@ -42,13 +42,16 @@ export function refuse(text) {
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+const RETRIES = "The server does not answer. This page tries again until it does.";
+
 // A session of this tab. It outlives the server: another one gets the settings and the place of
 // the last frame, and the training is the same again, bit for bit.
 export class Session {
-  constructor(kind, { onStart, onFrame }) {
+  constructor(kind, { onStart, onFrame, onSettings }) {
     this.kind = kind;
     this.onStart = onStart;
     this.onFrame = onFrame;
+    this.onSettings = onSettings;
     this.settings = this.confirmed = facts.defaults;
     this.version = this.confirmedVersion = 0;
     this.last = Promise.resolve(); // of what was sent
@@ -57,9 +60,6 @@ export class Session {
     this.speed = null;
     this.openings = 0;
     addEventListener("pagehide", () => this.end());
-    addEventListener("pageshow", (event) => {
-      if (event.persisted) this.open(this.settings, this.place);
-    });
     // A tab that nobody sees trains nothing, and leaves its connection to others.
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) this.rest();
@@ -67,28 +67,57 @@ export class Session {
     });
   }
 
-  async open(settings, place) {
-    this.end();
+  // Opens a session as soon as a server answers. A later opening takes the place of this one.
+  open(settings, place) {
     this.openings += 1;
-    const opening = this.openings;
-    const query = new URLSearchParams(place);
+    this.isSearching = false;
+    return this.openAs(this.openings, settings, place);
+  }
+
+  async openAs(opening, settings, place) {
+    this.end();
     const slow = setTimeout(() => tell("connection", "The server prepares the data."), 800);
     let answer;
     try {
-      answer = await ask(`/sessions/${this.kind}?${query}`, posted(settings));
+      answer = await this.answered(opening, () => this.ask(settings, place));
+    } catch (error) {
+      if (opening === this.openings) throw error;
     } finally {
       clearTimeout(slow);
     }
-    if (opening !== this.openings) return endOf(answer.session); // another one began meanwhile
+    if (opening !== this.openings) {
+      if (answer) endOf(answer.session);
+      return;
+    }
     this.name = answer.session;
     this.settings = this.confirmed = settings;
     this.version = this.confirmedVersion = 0;
     this.place = place;
+    this.catchUpStart = place.epoch || place.step ? performance.now() : null;
     if (this.speed) await this.sendUnasked("order", { order: "speed", speed: this.speed });
     this.listen();
   }
 
+  ask(settings, place) {
+    return ask(`/sessions/${this.kind}?${new URLSearchParams(place)}`, posted(settings));
+  }
+
+  // Asks until the server answers, or until another opening makes the answer needless.
+  async answered(opening, question) {
+    for (let wait = 300; opening === this.openings; wait = Math.min(2000, 2 * wait)) {
+      try {
+        return await question();
+      } catch (error) {
+        if (error.status) throw error;
+        tell("connection", RETRIES);
+      }
+      await pause(wait);
+    }
+    return null;
+  }
+
   listen() {
+    if (document.hidden) return;
     const source = new EventSource(`/sessions/${this.name}/events?fps=${calm.matches ? 4 : 30}`);
     this.source = source;
     source.addEventListener("start", (event) => {
@@ -98,20 +127,27 @@ export class Session {
       this.takeConfirmed();
       this.onStart(start);
     });
-    source.addEventListener("frame", (event) => {
-      const frame = JSON.parse(event.data);
-      this.place = { epoch: frame.epoch, step: frame.step };
-      this.isPlaying = frame.playing;
-      tell("connection", "");
-      this.onFrame(frame);
-    });
+    source.addEventListener("frame", (event) => this.take(JSON.parse(event.data)));
     source.addEventListener("failure", (event) => {
       this.isPlaying = false;
-      showProblemOfTraining(JSON.parse(event.data).problem);
+      const { problem } = JSON.parse(event.data);
+      block(problem);
+      tell("problem-of-training", problem);
     });
     source.addEventListener("error", () => {
       if (this.source === source) this.findAgain();
     });
+  }
+
+  // The place of a training that is on its way to another one is that other one, also for a reload.
+  take(frame) {
+    const [epoch, step] = frame.goal ?? [frame.epoch, frame.step];
+    this.place = { epoch, step };
+    this.isPlaying = frame.playing;
+    if (!frame.goal) this.catchUpStart = null;
+    const isLong = this.catchUpStart !== null && performance.now() - this.catchUpStart > 500;
+    tell("connection", isLong ? `Training up to ${placeText(epoch, step)} of the address.` : "");
+    this.onFrame(frame);
   }
 
   rest() {
@@ -123,29 +159,30 @@ export class Session {
   async findAgain() {
     this.rest();
     this.isSearching = true;
-    for (let wait = 300; ; wait = Math.min(2000, 2 * wait)) {
+    const opening = this.openings;
+    await pause(300);
+    for (let wait = 300; opening === this.openings; wait = Math.min(2000, 2 * wait)) {
       try {
-        await this.continueOrOpen();
+        await this.continueOrOpen(opening);
         this.isSearching = false;
         return;
       } catch (error) {
-        tell("connection", error.status
-          ? `The server refuses: ${error.message}. Trying again.`
-          : "The server does not answer. This page tries again until it does.");
+        tell("connection", error.status ? `The server refuses: ${ended(error.message)} Trying again.` : RETRIES);
       }
       await pause(wait);
     }
   }
 
-  async continueOrOpen() {
+  async continueOrOpen(opening) {
     try {
       await ask(this.path("state"));
-      this.listen();
+      if (opening === this.openings) this.listen();
     } catch (error) {
       if (error.status !== 404) throw error;
+      if (opening !== this.openings) return;
       const wasPlaying = this.isPlaying;
-      await this.open(this.settings, this.place);
-      if (wasPlaying) await this.sendUnasked("order", { order: "play" });
+      await this.openAs(opening, this.confirmed, this.place);
+      if (wasPlaying && opening === this.openings) await this.sendUnasked("order", { order: "play" });
     }
   }
 
@@ -174,8 +211,7 @@ export class Session {
     try {
       return await ask(this.path(what), posted(body));
     } catch (error) {
-      // After an end of the session `findAgain` opens another one.
-      if (error.status !== 404) onProblem(error.status ? error.message : "The server does not answer.");
+      onProblem(whyOf(error));
       return null;
     }
   }
@@ -188,6 +224,7 @@ export class Session {
     this.pending -= 1;
     if (answer) this.version = answer.version;
     this.takeConfirmed();
+    if (this.pending === 0) this.onSettings();
   }
 
   // The event that confirms a change may come before the answer to it.
@@ -209,7 +246,7 @@ export class Session {
   }
 
   get(what) {
-    return ask(this.path(what));
+    return this.name ? ask(this.path(what)) : Promise.reject(new Refusal(404, ""));
   }
 
   end() {
@@ -225,6 +262,10 @@ const pathOf = (name, what) => `/sessions/${name}/${what}`;
 function endOf(name) {
   fetch(pathOf(name, "end"), { ...posted({}), keepalive: true }).catch(() => {});
 }
+
+const ended = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
+const placeText = (epoch, step) => `epoch ${epoch.toLocaleString("en")}${step ? `, batch ${step}` : ""}`;
 
 export function tell(id, text) {
   const place = byId(id);
@@ -320,12 +361,14 @@ export class Speaker {
   }
 }
 
-export async function copy(button, text) {
-  await navigator.clipboard.writeText(text);
-  const before = button.textContent;
-  button.textContent = "Copied";
-  await pause(1500);
-  button.textContent = before;
+// Copies the text of an element. Browsers allow it on this machine and by https alone; elsewhere the
+// text is selected, so that one key is left to press.
+export async function copy(button, source) {
+  const isCopied = await navigator.clipboard?.writeText(source.textContent).then(() => true, () => false);
+  if (!isCopied) getSelection().selectAllChildren(source);
+  button.textContent = isCopied ? "Copied" : "Selected: press Ctrl+C";
+  await pause(isCopied ? 1500 : 4000);
+  button.textContent = "Copy";
 }
 
 // ---------------------------------------------------------------- what both pages do alike
@@ -333,8 +376,9 @@ export async function copy(button, text) {
 export function showLosses(frame) {
   byId("at").textContent = frame.epoch.toLocaleString("en");
   byId("batch-at").textContent = `${frame.step} of ${frame.steps}`;
-  byId("train-loss").textContent = shown(frame.loss[0]);
-  byId("test-loss").textContent = shown(frame.loss[1]);
+  ["train-loss", "test-loss"].forEach((name, i) => {
+    byId(name).textContent = frame.loss ? shown(frame.loss[i]) : "-";
+  });
   const [train, test] = frame.accuracy;
   for (const part of document.querySelectorAll(".shares")) part.hidden = train === undefined;
   if (train !== undefined) {
@@ -344,15 +388,19 @@ export function showLosses(frame) {
   const play = byId("play");
   const text = frame.playing ? "Pause" : "Play";
   if (play.textContent !== text) play.textContent = text;
-  showProblemOfTraining(frame.problem);
+  block(frame.problem);
+  tell("problem-of-training", frame.loss ? frame.problem : "");
 }
 
-function showProblemOfTraining(text) {
-  for (const name of ["play", "step", "epoch"]) byId(name).disabled = text !== "";
-  tell("problem-of-training", text);
+function block(problem) {
+  for (const name of ["play", "step", "epoch"]) {
+    byId(name).disabled = problem !== "";
+    byId(name).title = problem;
+  }
 }
 
 export function spokenLosses(frame) {
+  if (!frame.loss) return frame.problem;
   const share = frame.accuracy.length ? `, test accuracy ${percent(frame.accuracy[1])}` : "";
   return `Epoch ${frame.epoch}: training loss ${shown(frame.loss[0])}, `
     + `test loss ${shown(frame.loss[1])}${share}`;
@@ -385,26 +433,45 @@ export function showSettings(settings) {
   byId("momentum").parentElement.hidden = !WITH_MOMENTUM.includes(settings.optimizer);
 }
 
-// A field in which somebody types, or a slider that somebody drags, keeps its value.
+// A field in which somebody types, or a slider that somebody drags, keeps its value until the end.
+let edited = null;
+const endEdit = () => { edited = null; };
+addEventListener("input", (event) => { edited = event.target; }, true);
+for (const kind of ["change", "focusout", "hashchange"]) addEventListener(kind, endEdit, true);
+
 export function show(name, value) {
   const field = byId(name);
-  if (document.activeElement === field && field.type !== "select-one") return;
-  if (field.value !== String(value)) field.value = value;
+  if (field !== edited && field.value !== String(value)) field.value = value;
 }
 
-// Begins anew with what `read` makes of a field, each time it is changed.
-export function connectField(session, name, read) {
+// Calls `onValue` with a field each time it is changed to what it may hold.
+export function connectField(session, name, onValue) {
   byId(name).addEventListener("change", ({ target: field }) => {
-    if (field.type === "number" && !(field.value !== "" && field.checkValidity())) {
-      refuse(`${name.replaceAll("_", " ")}: ${field.validationMessage || "must be a number"}`);
+    if (field.type !== "number" || (field.value !== "" && field.checkValidity())) {
+      onValue(field);
       return;
     }
-    session.change(read(field));
+    refuse(`${labelOf(field)}: ${field.validationMessage || "must be a number"}`);
+    session.onSettings();
   });
 }
 
+const labelOf = (field) => field.labels[0].childNodes[field.type === "checkbox" ? 1 : 0].textContent.trim();
+
+// A message of the server with the words of the page for the names of fields.
+function worded(text) {
+  const named = (name) => (byId(name)?.labels?.length ? labelOf(byId(name)) : name);
+  return text.replace(/^(?:phases\.\d+\.)?(\w+)(?=: )/, (_, name) => named(name))
+    .replace(/\b[a-z]+_[a-z_]+\b/g, (name) => named(name).toLowerCase());
+}
+
+function whyOf(error) {
+  if (error.status === 404) return "The session had ended. This page opens it again: repeat what you did.";
+  return error.status ? worded(error.message) : "The server does not answer.";
+}
+
 export function connectSettings(session) {
-  const listen = (name, read) => connectField(session, name, read);
+  const listen = (name, read) => connectField(session, name, (field) => session.change(read(field)));
   listen("activation", (field) => ({ activation: field.value }));
   listen("dropout", (field) => ({ dropout: Number(field.value) }));
   listen("momentum", (field) => ({ momentum: Number(field.value) }));
@@ -417,11 +484,7 @@ export function connectSettings(session) {
     return { optimizer: field.value, momentum, phases: [phase] };
   });
   for (const name of TUNED) {
-    byId(name).addEventListener("change", (event) => {
-      const value = event.target.valueAsNumber;
-      if (Number.isNaN(value)) refuse(`${name.replaceAll("_", " ")}: must be a number`);
-      else session.tune({ [name]: value });
-    });
+    connectField(session, name, (field) => session.tune({ [name]: field.valueAsNumber }));
   }
 }
 
@@ -433,12 +496,19 @@ export class Code {
     this.session = session;
     this.more = more;
     byId("code").addEventListener("toggle", () => this.refresh());
-    byId("copy-python").addEventListener("click", (event) => copy(event.target, byId("python").textContent));
+    byId("copy-python").addEventListener("click", (event) => copy(event.target, byId("python")));
   }
 
   async refresh() {
     if (!byId("code").open) return;
-    const code = await this.session.get("code");
+    let code;
+    try {
+      code = await this.session.get("code");
+    } catch (error) {
+      tell("code-problem", whyOf(error));
+      return;
+    }
+    tell("code-problem", code.python ? "" : code.reason);
     const step = code.step ? ` and ${code.step} batches` : "";
     byId("code-place").textContent = `${code.epoch.toLocaleString("en")} epochs${step}`;
     byId("digest").textContent = code.digest;
@@ -449,17 +519,20 @@ export class Code {
 
 // ---------------------------------------------------------------- the address
 
+// What is no number stays a text, which the server refuses.
+const numberOf = (text) => (text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text));
+const numbersOf = (text) => text.split(":").map(numberOf);
 const phaseText = (p) => [p.start, p.learning_rate, p.batch_size, p.l2].join(":");
 
 function phaseOf(text) {
-  const [start, learning_rate, batch_size, l2] = text.split(":").map(Number);
+  const [start, learning_rate, batch_size, l2] = numbersOf(text);
   return { start, learning_rate, batch_size, l2 };
 }
 
 const pointText = (p) => [p.x1, p.x2, p.label].join(":");
 
 function pointOf(text) {
-  const [x1, x2, label] = text.split(":").map(Number);
+  const [x1, x2, label] = numbersOf(text);
   return { x1, x2, label };
 }
 
@@ -467,7 +540,7 @@ const LISTS = {
   phases: [phaseText, phaseOf],
   drawn: [pointText, pointOf],
   features: [String, String],
-  hidden: [String, Number],
+  hidden: [String, numberOf],
 };
 
 // The state as the part of the address after #, which the server never sees.
@@ -477,7 +550,9 @@ export function addressOf(settings, place, more) {
     const text = name in LISTS ? value.map(LISTS[name][0]).join(",") : String(value);
     const usual = facts.defaults[name];
     const usualText = name in LISTS ? usual.map(LISTS[name][0]).join(",") : String(usual);
-    if (text !== usualText) query.push(`${name}=${encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2C", ",")}`);
+    if (text === usualText) continue;
+    const written = encodeURIComponent(text).replaceAll("%3A", ":").replaceAll("%2C", ",");
+    query.push(`${name}=${written}`);
   }
   for (const [name, value] of Object.entries({ ...place, ...more })) {
     if (value) query.push(`${name}=${value}`);
@@ -489,15 +564,15 @@ export function stateOf(address) {
   const query = new URLSearchParams(address.replace(/^#/, ""));
   const settings = { ...facts.defaults };
   for (const [name, text] of query) {
+    if (!Object.hasOwn(facts.defaults, name)) continue;
     const usual = facts.defaults[name];
-    if (usual === undefined) continue;
-    if (name in LISTS) settings[name] = text === "" ? [] : text.split(",").map(LISTS[name][1]);
-    else if (typeof usual === "number") settings[name] = Number(text);
-    else if (typeof usual === "boolean") settings[name] = text === "true";
+    if (Object.hasOwn(LISTS, name)) settings[name] = text === "" ? [] : text.split(",").map(LISTS[name][1]);
+    else if (typeof usual === "number") settings[name] = numberOf(text);
+    else if (typeof usual === "boolean") settings[name] = ["true", "false"].includes(text) ? text === "true" : text;
     else settings[name] = text === "null" ? null : text;
   }
-  const place = { epoch: Number(query.get("epoch") ?? 0), step: Number(query.get("step") ?? 0) };
-  return { settings, place, speed: query.get("speed"), query };
+  const place = { epoch: numberOf(query.get("epoch") ?? "0"), step: numberOf(query.get("step") ?? "0") };
+  return { settings, place, query };
 }
 
 // Writes the address, but no more than twice a second, of which browsers allow no more for long.
@@ -526,25 +601,41 @@ export class Address {
   }
 }
 
-// Opens the session that the address describes, also when somebody edits it. `show` gets its other
-// parts, of what the page shows.
-export function openAddress(session, show = () => {}) {
-  const open = async () => {
-    const state = stateOf(location.hash);
-    session.speed = state.speed;
+// Opens the session that the address describes, also when somebody edits it. `choices` are the
+// values of its other parts, of what the page shows, and `show` gets these parts.
+export function openAddress(session, choices = {}, show = () => {}) {
+  const speeds = [...byId("speed").options].map((option) => option.value);
+  const open = async (address) => {
+    const state = stateOf(address);
+    requireChoices(state.query, { speed: speeds, ...choices });
+    session.speed = state.query.get("speed");
     show(state.query);
+    return session.open(state.settings, state.place);
+  };
+  const openOrSay = async () => {
+    let wrong = "";
     try {
-      await session.open(state.settings, state.place);
+      await open(location.hash).catch((error) => {
+        if (error.status !== 422) throw error;
+        wrong = `The address is wrong, so this page begins with its usual settings. ${error.message}`;
+        return open("");
+      });
+      if (wrong) refuse(wrong);
     } catch (error) {
-      if (error.status !== 422) {
-        tell("connection", "");
-        refuse(`${error.message} Reload this page to try again.`);
-        return;
-      }
-      await session.open(facts.defaults, { epoch: 0, step: 0 });
-      refuse(`The address is wrong, so this page begins with its usual settings. ${error.message}`);
+      tell("connection", "");
+      refuse(`${ended(error.message)} Reload this page to try again.`);
     }
   };
-  addEventListener("hashchange", open);
-  open();
+  addEventListener("hashchange", openOrSay);
+  addEventListener("pageshow", (event) => { if (event.persisted) openOrSay(); });
+  openOrSay();
+}
+
+function requireChoices(query, choices) {
+  for (const [name, values] of Object.entries(choices)) {
+    const value = query.get(name);
+    if (value !== null && !values.includes(value)) {
+      throw new Refusal(422, `${name}: must be one of ${values.join(", ")}, got ${value}`);
+    }
+  }
 }

@@ -14,8 +14,8 @@ let trainedOn = 0;
 let asked = null; // the last image, which another session is asked about too
 let awaitsImage = false; // a test image, which the board shows when it has come
 
-const session = new Session("digits", { onStart: begin, onFrame: next });
-const address = new Address(() => addressOf(session.settings, session.place, { speed: session.speed }));
+const session = new Session("digits", { onStart: begin, onFrame: next, onSettings: settle });
+const address = new Address(() => addressOf(session.confirmed, session.place, { speed: session.speed }));
 const code = new Code(session);
 
 connectRun(session);
@@ -23,7 +23,10 @@ connectSettings(session);
 byId("hidden").addEventListener("change", (event) => {
   const field = event.target;
   if (field.value !== "" && field.checkValidity()) session.change({ hidden: field.value.split(",").map(Number) });
-  else refuse("hidden units: one to three widths from 2 to 128, such as 32, 16");
+  else {
+    refuse("Hidden units: one to three widths from 2 to 128, such as 32, 16");
+    showFields();
+  }
 });
 
 // ---------------------------------------------------------------- the board
@@ -174,13 +177,22 @@ function showOpinion(opinion) {
 
 // ---------------------------------------------------------------- what the server says
 
-function begin(start) {
+function showFields() {
   showSettings(session.settings);
   show("hidden", session.settings.hidden.join(", "));
+}
+
+// After a change, also one that was refused: the fields and the address tell what is in use.
+function settle() {
+  showFields();
+  address.changed();
+}
+
+function begin(start) {
+  showFields();
   trainedOn = start.counts[0];
   tiles(byId("samples"), decoded(start.samples.images), start.samples.labels, INK, String);
   if (asked) ask(asked);
-  address.changed();
 }
 
 function next(came) {

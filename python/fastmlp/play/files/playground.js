@@ -2,7 +2,8 @@
 
 import {
   Address, Code, Session, Speaker, addressOf, byId, connectField, connectRun, connectSettings, copy,
-  decoded, facts, onColors, openAddress, refuse, show, showLosses, showSettings, spokenLosses,
+  decoded, facts, onColors, openAddress, refuse, show, showLosses, showSettings,
+  spokenLosses, tell,
 } from "/files/common.js";
 import { drawCurve } from "/files/curve.js";
 import { Network } from "/files/network.js";
@@ -11,8 +12,8 @@ import { Plane } from "/files/plane.js";
 const speaker = new Speaker();
 let frame = null;
 
-const session = new Session("playground", { onStart: begin, onFrame: next });
-const address = new Address(() => addressOf(session.settings, session.place, {
+const session = new Session("playground", { onStart: begin, onFrame: next, onSettings: settle });
+const address = new Address(() => addressOf(session.confirmed, session.place, {
   speed: session.speed,
   lines: byId("lines").value === "gradient" && "gradient",
   points: byId("show-test").checked ? "" : "training",
@@ -39,11 +40,11 @@ byId("data").addEventListener("change", (event) => {
   const known = facts.losses[facts.values.includes(data) ? 1 : 0];
   const loss = session.settings.loss in known ? session.settings.loss : Object.keys(known)[0];
   const part = { data, loss };
-  if (data === "drawn" && session.settings.drawn.length < 4) part.drawn = FIRST_POINTS;
+  if (data === "drawn" && session.settings.drawn.length === 0) part.drawn = FIRST_POINTS;
   session.change(part);
 });
-connectField(session, "loss", (field) => ({ loss: field.value }));
-connectField(session, "data_seed", (field) => ({ data_seed: field.valueAsNumber }));
+connectField(session, "loss", (field) => session.change({ loss: field.value }));
+connectField(session, "data_seed", (field) => session.change({ data_seed: field.valueAsNumber }));
 for (const name of ["samples", "noise", "share"]) {
   const field = byId(name);
   field.addEventListener("input", () => showRange(name));
@@ -57,6 +58,7 @@ function showRange(name) {
 
 // ---------------------------------------------------------------- points of one's own
 
+const MOST_POINTS = 500;
 const FIRST_POINTS = [
   { x1: -3, x2: 2, label: 0 }, { x1: -2, x2: 3, label: 0 }, { x1: 2, x2: -3, label: 0 },
   { x1: 3, x2: -2, label: 0 }, { x1: -3, x2: -2, label: 1 }, { x1: -2, x2: -3, label: 1 },
@@ -68,8 +70,9 @@ function addPoint(place) {
   setPoints([...session.settings.drawn, { ...place, label }]);
 }
 
-function setPoints(points) {
-  session.change({ drawn: points.slice(-500) });
+function setPoints(drawn) {
+  if (drawn.length <= MOST_POINTS) session.change({ drawn });
+  else refuse(`There may be ${MOST_POINTS} points: Undo or Clear makes room for others.`);
 }
 
 byId("add-point").addEventListener("click", () => {
@@ -78,14 +81,14 @@ byId("add-point").addEventListener("click", () => {
   else refuse("A point needs two numbers from -6 to 6.");
 });
 byId("undo-point").addEventListener("click", () => {
-  if (session.settings.drawn.length > 4) setPoints(session.settings.drawn.slice(0, -1));
-  else refuse("Four points must stay.");
+  if (session.settings.drawn.length) setPoints(session.settings.drawn.slice(0, -1));
+  else refuse("There is no point.");
 });
-byId("clear-points").addEventListener("click", () => setPoints(FIRST_POINTS));
+byId("clear-points").addEventListener("click", () => setPoints([]));
 
 // ---------------------------------------------------------------- what the server says
 
-function begin(start) {
+function showFields() {
   const { settings } = session;
   showSettings(settings);
   for (const name of ["data", "samples", "noise", "share", "data_seed"]) show(name, settings[name]);
@@ -93,10 +96,19 @@ function begin(start) {
   byId("made").hidden = settings.data === "drawn";
   byId("drawing").hidden = settings.data !== "drawn";
   showLossesOf(settings);
+}
+
+// After a change, also one that was refused: the fields and the address tell what is in use.
+function settle() {
+  showFields();
+  address.changed();
+}
+
+function begin(start) {
+  showFields();
   showClasses(start.classes);
   plane.begin(start);
   network.begin(start);
-  address.changed();
 }
 
 function showLossesOf(settings) {
@@ -127,6 +139,7 @@ function next(came) {
   frame = came;
   frame.regions = decoded(frame.region);
   showLosses(frame);
+  tell("lack", frame.loss ? "" : frame.problem);
   show("speed", frame.speed);
   network.show(frame);
   drawPlane();
@@ -173,7 +186,7 @@ const code = new Code(session, (came) => {
   byId("copy-command").disabled = !came.command;
   for (const part of ["train", "test"]) byId(`${part}-csv`).href = session.path(`${part}.csv`);
 });
-byId("copy-command").addEventListener("click", (event) => copy(event.target, byId("command").textContent));
+byId("copy-command").addEventListener("click", (event) => copy(event.target, byId("command")));
 byId("show-test").addEventListener("change", showPoints);
 byId("lines").addEventListener("change", () => address.changed());
 
@@ -193,7 +206,7 @@ onColors(() => {
 
 // ---------------------------------------------------------------- begin
 
-openAddress(session, (query) => {
+openAddress(session, { lines: ["weight", "gradient"], points: ["training"] }, (query) => {
   byId("lines").value = query.get("lines") === "gradient" ? "gradient" : "weight";
   byId("show-test").checked = query.get("points") !== "training";
   plane.showsTest = byId("show-test").checked;
